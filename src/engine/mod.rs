@@ -1,0 +1,1 @@
+//! Joins the concepts into a database.

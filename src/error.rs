@@ -1,0 +1,257 @@
+//! The one error type of the crate, and the codes that the public contract fixes.
+
+use std::{borrow::Cow, collections::BTreeMap, fmt};
+
+use serde::{Serialize, Serializer};
+
+/// What every fallible function of the crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident => $text:literal,)*) => {
+        /// Why something failed, in a form that programs may rely on. The texts never change.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum ErrorCode { $($(#[$doc])* $variant,)* }
+
+        impl ErrorCode {
+            /// Every code, in the order of the contract.
+            pub const ALL: &'static [ErrorCode] = &[$(ErrorCode::$variant,)*];
+
+            /// The stable text of the code, as users compare it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(ErrorCode::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// A wrong option, parameter or call order.
+    InvalidArgument => "invalid_argument",
+    /// The database was closed.
+    Closed => "closed",
+    /// A `timeoutMs` ran out.
+    Timeout => "timeout",
+    /// A defect of tidelock, or a trap in the wasm instance.
+    Internal => "internal",
+    /// The browser, the page or this build lacks what was asked for.
+    UnsupportedEnvironment => "unsupported_environment",
+    /// The wasm module could not be fetched or compiled.
+    WasmLoadFailed => "wasm_load_failed",
+    /// An allocation failed.
+    OutOfMemory => "out_of_memory",
+    /// SQLite refused a statement.
+    SqliteError => "sqlite_error",
+    /// A constraint of the schema was violated.
+    SqliteConstraint => "sqlite_constraint",
+    /// SQLite reported a lock conflict.
+    SqliteBusy => "sqlite_busy",
+    /// What is stored is damaged beyond what the log can mend.
+    DatabaseCorrupt => "database_corrupt",
+    /// `maxBytes` was reached.
+    DatabaseTooLarge => "database_too_large",
+    /// With `integers: 'number'`, an integer beyond 2^53-1.
+    IntegerOutOfRange => "integer_out_of_range",
+    /// A transaction handle was used after its end.
+    TransactionClosed => "transaction_closed",
+    /// The supplied migrations are malformed, or the tracking table is not one.
+    MigrationInvalid => "migration_invalid",
+    /// An applied migration's text was changed.
+    MigrationChecksumMismatch => "migration_checksum_mismatch",
+    /// An applied migration is not supplied.
+    MigrationMissing => "migration_missing",
+    /// A pending migration is older than the newest applied one.
+    MigrationOutOfOrder => "migration_out_of_order",
+    /// A migration failed; nothing of it was kept.
+    MigrationFailed => "migration_failed",
+    /// A migration has no `down`.
+    MigrationIrreversible => "migration_irreversible",
+    /// The data was written by a newer version of the app.
+    SchemaTooNew => "schema_too_new",
+    /// Another tab holds the database.
+    DatabaseInUse => "database_in_use",
+    /// Another tab held the database until the wait ran out.
+    LockTimeout => "lock_timeout",
+    /// The lock was taken away; this instance can't write any more.
+    LockLost => "lock_lost",
+    /// The storage can't be reached.
+    StorageUnavailable => "storage_unavailable",
+    /// The storage is full.
+    StorageQuotaExceeded => "storage_quota_exceeded",
+    /// Another connection blocks the storage.
+    StorageBlocked => "storage_blocked",
+    /// No such snapshot.
+    SnapshotNotFound => "snapshot_not_found",
+    /// A snapshot's stored bytes are damaged.
+    SnapshotCorrupt => "snapshot_corrupt",
+    /// A snapshot of a newer format or schema.
+    SnapshotIncompatible => "snapshot_incompatible",
+    /// A wrong or missing key.
+    DecryptionFailed => "decryption_failed",
+    /// The remote could not be reached.
+    SyncNetwork => "sync_network",
+    /// The remote refused the credentials.
+    SyncUnauthorized => "sync_unauthorized",
+    /// The remote refused the request for good.
+    SyncRejected => "sync_rejected",
+    /// The remote failed or asked to wait for too long.
+    SyncServer => "sync_server",
+    /// The remote's answer is not what PostgREST sends.
+    SyncProtocol => "sync_protocol",
+    /// Local and remote schema don't fit.
+    SyncSchemaMismatch => "sync_schema_mismatch",
+    /// The database belongs to another user.
+    SyncUserMismatch => "sync_user_mismatch",
+    /// Local changes would be lost.
+    UnpushedChanges => "unpushed_changes",
+    /// The remote sent so little that most local rows would be deleted.
+    RemoteEmpty => "remote_empty",
+    /// The leader tab changed during a call.
+    LeaderChanged => "leader_changed",
+    /// The leader tab doesn't answer.
+    LeaderUnreachable => "leader_unreachable",
+    /// The worker died.
+    WorkerCrashed => "worker_crashed",
+}
+
+impl ErrorCode {
+    /// Whether the same call may succeed later without any change.
+    pub const fn is_retryable(self) -> bool {
+        matches!(
+            self,
+            Self::Timeout
+                | Self::WasmLoadFailed
+                | Self::SqliteBusy
+                | Self::DatabaseInUse
+                | Self::LockTimeout
+                | Self::StorageBlocked
+                | Self::StorageUnavailable
+                | Self::SyncNetwork
+                | Self::SyncServer
+                | Self::LeaderUnreachable
+        )
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for ErrorCode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// One fact in [`Error::details`]. Never a value that the user bound to a statement.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Detail {
+    /// A flag.
+    Bool(bool),
+    /// A count, an offset, a size.
+    Int(i64),
+    /// A name, an id, a code.
+    Text(String),
+    /// Several facts.
+    List(Vec<Detail>),
+    /// Named facts.
+    Object(BTreeMap<Cow<'static, str>, Detail>),
+}
+
+macro_rules! detail_from {
+    ($($from:ty => |$v:ident| $into:expr,)*) => {
+        $(impl From<$from> for Detail { fn from($v: $from) -> Self { $into } })*
+    };
+}
+detail_from! {
+    bool => |v| Detail::Bool(v),
+    i32 => |v| Detail::Int(v.into()),
+    u32 => |v| Detail::Int(v.into()),
+    i64 => |v| Detail::Int(v),
+    u64 => |v| Detail::Int(i64::try_from(v).unwrap_or(i64::MAX)),
+    usize => |v| Detail::Int(i64::try_from(v).unwrap_or(i64::MAX)),
+    &str => |v| Detail::Text(v.to_owned()),
+    String => |v| Detail::Text(v),
+    Vec<Detail> => |v| Detail::List(v),
+}
+
+/// What went wrong, where, and what to do about it. Crosses wasm as `TidelockError`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Error {
+    /// What programs compare.
+    pub code: ErrorCode,
+    /// One sentence for people.
+    pub message: String,
+    /// What to do, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Facts for programs; keys are camelCase, as JavaScript reads them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<Cow<'static, str>, Detail>,
+    /// The error underneath, as text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
+impl Error {
+    /// An error with a code and a sentence.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None, details: BTreeMap::new(), cause: None }
+    }
+
+    /// `invalid_argument`, the commonest one.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidArgument, message)
+    }
+
+    /// `internal`: something that can't happen did.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Internal, message)
+    }
+
+    /// `unsupported_environment` for a part of the contract that this build doesn't have yet.
+    pub fn unsupported(what: &str) -> Self {
+        Self::new(ErrorCode::UnsupportedEnvironment, format!("{what} is not available in this build"))
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds one fact; a later one of the same name replaces the earlier.
+    #[must_use]
+    pub fn detail(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Detail>) -> Self {
+        self.details.insert(name.into(), value.into());
+        self
+    }
+
+    /// Adds the error underneath.
+    #[must_use]
+    pub fn cause(mut self, cause: impl fmt::Display) -> Self {
+        self.cause = Some(cause.to_string());
+        self
+    }
+
+    /// Whether this error has that code.
+    pub fn is(&self, code: ErrorCode) -> bool {
+        self.code == code
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)?;
+        if let Some(hint) = &self.hint {
+            write!(f, " ({hint})")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}

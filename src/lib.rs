@@ -1,0 +1,44 @@
+//! tidelock: a local database engine for browser apps.
+//!
+//! SQLite runs in wasm memory on a page-tracking file system; every commit's dirty pages go as one record into a page log
+//! in IndexedDB; snapshots are manifests over content-addressed chunks; lock, migrations, sync and health sit on top as
+//! pure state machines that the browser only feeds.
+//!
+//! The modules are layers, and dependencies point down only (held by `tests/native/layers.rs`):
+//!
+//! | layer | modules | what |
+//! |---|---|---|
+//! | L0 | [`error`], [`value`], [`time`] | the vocabulary |
+//! | L1 | [`sqlite`] | connection, statements, row codec, page-tracking VFS; the only `unsafe` |
+//! | L2 | [`ports`] | what the concepts need from outside, as small traits |
+//! | L2 | [`store`], [`migrate`], [`snapshot`], [`lock`], [`sync`], [`live`], [`health`] | one folder a concept |
+//! | | [`engine`] | joins the concepts into a database |
+//! | L3 | `browser` (wasm only) | one thin file a browser capability |
+//! | L4 | `wasm` (wasm only) | the wasm-bindgen classes: convert, decide nothing |
+
+pub mod error;
+pub mod time;
+pub mod value;
+
+pub mod sqlite;
+
+pub mod ports;
+
+pub mod health;
+pub mod live;
+pub mod lock;
+pub mod migrate;
+pub mod snapshot;
+pub mod store;
+pub mod sync;
+
+pub mod engine;
+
+#[cfg(target_arch = "wasm32")]
+pub mod browser;
+#[cfg(target_arch = "wasm32")]
+pub mod wasm;
+
+pub use error::{Error, ErrorCode, Result};
+pub use time::Timestamp;
+pub use value::Value;

@@ -1,0 +1,1 @@
+//! Which live queries a commit touches.

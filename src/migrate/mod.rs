@@ -1,0 +1,1 @@
+//! Migrations: plan, history, apply.

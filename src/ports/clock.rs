@@ -1,0 +1,28 @@
+//! Time, chance and background work.
+
+use super::LocalFuture;
+use crate::time::Timestamp;
+
+/// The wall clock and its timers.
+pub trait Clock {
+    /// The present moment. May jump: never use it to measure.
+    fn now(&self) -> Timestamp;
+
+    /// Milliseconds on a clock that only grows, with fractions where the platform has them.
+    fn monotonic_ms(&self) -> f64;
+
+    /// Resolves after at least `ms` milliseconds. Dropping the future cancels the timer.
+    fn sleep(&self, ms: u64) -> LocalFuture<'static, ()>;
+}
+
+/// A source of cryptographic randomness.
+pub trait Entropy {
+    /// Fills the buffer with random bytes.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// Runs futures in the background of the same thread.
+pub trait Spawner {
+    /// Starts the future; nobody waits for it.
+    fn spawn(&self, future: LocalFuture<'static, ()>);
+}

@@ -1,0 +1,79 @@
+//! HTTP as the sync engine sees it: whole bodies, no streaming, no redirects policy of its own.
+
+use super::LocalFuture;
+
+/// The request methods that PostgREST understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Read.
+    Get,
+    /// Read the headers only.
+    Head,
+    /// Insert, upsert, or call a function.
+    Post,
+    /// Update.
+    Patch,
+    /// Delete.
+    Delete,
+}
+
+impl Method {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+        }
+    }
+}
+
+/// One request. The URL is absolute and fully escaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpRequest {
+    /// The method.
+    pub method: Method,
+    /// The absolute, escaped URL.
+    pub url: String,
+    /// Header names (lower case) and values.
+    pub headers: Vec<(String, String)>,
+    /// The body, if any.
+    pub body: Option<Vec<u8>>,
+    /// Milliseconds after which the request is given up with [`HttpFailure::Timeout`].
+    pub timeout_ms: u64,
+}
+
+/// A complete answer: the body arrived to its last byte.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpResponse {
+    /// The status code.
+    pub status: u16,
+    /// Header names (lower case) and values, as far as CORS shows them.
+    pub headers: Vec<(String, String)>,
+    /// The body, decompressed.
+    pub body: Vec<u8>,
+}
+
+impl HttpResponse {
+    /// The value of a header, by its lower-case name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Why there is no complete answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HttpFailure {
+    /// No connection, a dropped one, or a body that ended early; with the platform's words.
+    Network(String),
+    /// Nothing complete within the request's `timeout_ms`.
+    Timeout,
+}
+
+/// Sends requests. Dropping the returned future aborts the request.
+pub trait Http {
+    /// Sends one request and waits for the whole answer, whatever its status.
+    fn send(&self, request: HttpRequest) -> LocalFuture<'static, Result<HttpResponse, HttpFailure>>;
+}

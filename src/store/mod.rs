@@ -1,0 +1,1 @@
+//! The storage format: page log, chunks, manifests; open, recover, compact.

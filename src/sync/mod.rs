@@ -1,0 +1,1 @@
+//! Sync with PostgREST as a state machine without I/O.
