@@ -6,9 +6,11 @@
 mod clock;
 mod http;
 mod locks;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod sim;
 mod store;
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, rc::Rc};
 
 pub use clock::{Clock, Entropy, Spawner};
 pub use http::{Http, HttpFailure, HttpRequest, HttpResponse, Method};
@@ -17,3 +19,14 @@ pub use store::*;
 
 /// A boxed future that never leaves its thread.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// Time, chance and background work together, as most of the engine needs them. Cheap to clone.
+#[derive(Clone)]
+pub struct Platform {
+    /// The clock.
+    pub clock: Rc<dyn Clock>,
+    /// The randomness.
+    pub entropy: Rc<dyn Entropy>,
+    /// The background.
+    pub spawner: Rc<dyn Spawner>,
+}
