@@ -6,8 +6,8 @@ use super::failure::{check_fence, lock_lost, missing_chunk};
 use crate::{
     error::Result,
     ports::{
-        ChunkId, Claim, Head, LocalFuture, LogEntry, LogKind, LogRecord, Manifest, Store, Transaction,
-        Truncation, Write,
+        ChunkId, Claim, Head, LocalFuture, LogEntry, LogKind, LogRecord, Manifest, Store, Transaction, Truncation,
+        Write,
     },
 };
 

@@ -15,7 +15,10 @@
 
 pub mod checksum;
 pub mod chunk;
+pub mod conformance;
 pub mod failure;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod faulty;
 mod generations;
 mod log;
 mod memory;

@@ -215,9 +215,11 @@ pub(super) async fn read(
         let ids: Vec<ChunkId> = refs.iter().map(|chunk| chunk.id.clone()).collect();
         for (offset, (stored, expected)) in store.chunks(&ids).await?.into_iter().zip(refs).enumerate() {
             let index = slice * CHUNK_SLICE + offset;
-            let plain = stored.as_deref().and_then(|stored| chunk::decode(stored, chunk_length(manifest.db_bytes, index)));
+            let plain =
+                stored.as_deref().and_then(|stored| chunk::decode(stored, chunk_length(manifest.db_bytes, index)));
             let good = plain.filter(|plain| {
-                checksum::of_bytes(plain) == expected.check && (check == Check::Quick || chunk::id(plain) == expected.id)
+                checksum::of_bytes(plain) == expected.check
+                    && (check == Check::Quick || chunk::id(plain) == expected.id)
             });
             match (good, stored) {
                 (Some(plain), _) => image.chunks.push(plain.into_boxed_slice()),

@@ -180,7 +180,9 @@ impl Storage {
             let next = inner.store.log((inner.end.get().lsn, u32::MAX), 1).await?.into_iter().next();
             match next {
                 None => {}
-                Some(entry) if entry.record.as_ref().is_some_and(|record| record.checksum == first) => inner.end.set(end),
+                Some(entry) if entry.record.as_ref().is_some_and(|record| record.checksum == first) => {
+                    inner.end.set(end)
+                }
                 Some(_) => return Err(lock_lost()),
             }
             inner.doubt.set(None);
