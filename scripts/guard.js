@@ -36,25 +36,27 @@ export function createGuard(onTrap) {
   }
 
   // Rest parameters cost nothing here: V8 inlines them (measured: 3 ns a call with and without the guard).
-  const wrap = (call, quiet) => (...args) => {
-    if (isDead) {
-      // Inside another call it must still throw, to end the calls around it.
-      if (quiet && depth === 0) return nothing
-      throw new InstanceDeadError(cause)
+  const wrap =
+    (call, quiet) =>
+    (...args) => {
+      if (isDead) {
+        // Inside another call it must still throw, to end the calls around it.
+        if (quiet && depth === 0) return nothing
+        throw new InstanceDeadError(cause)
+      }
+      depth++
+      try {
+        const result = call(...args)
+        if (isDead) throw new InstanceDeadError(cause) // trapped in a nested call whose error somebody swallowed
+        return result
+      } catch (error) {
+        failed(error)
+        if (quiet && depth === 1 && isDead) return nothing
+        throw error
+      } finally {
+        depth--
+      }
     }
-    depth++
-    try {
-      const result = call(...args)
-      if (isDead) throw new InstanceDeadError(cause) // trapped in a nested call whose error somebody swallowed
-      return result
-    } catch (error) {
-      failed(error)
-      if (quiet && depth === 1 && isDead) return nothing
-      throw error
-    } finally {
-      depth--
-    }
-  }
 
   return {
     exports(raw) {

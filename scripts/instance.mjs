@@ -15,7 +15,8 @@ if (!outDir) throw new Error('usage: node scripts/instance.mjs GLUE.js OUT_DIR')
 /** Replaces the one place that matches; another wasm-bindgen may write other glue, which must not pass unnoticed. */
 function replaceOnce(text, pattern, replacement) {
   const found = text.match(new RegExp(pattern, 'g'))?.length ?? 0
-  if (found !== 1) throw new Error(`${gluePath}: expected ${pattern} once, found it ${found} times: adapt scripts/instance.mjs`)
+  if (found !== 1)
+    throw new Error(`${gluePath}: expected ${pattern} once, found it ${found} times: adapt scripts/instance.mjs`)
   return text.replace(pattern, replacement)
 }
 

@@ -70,7 +70,9 @@ test('a trap in a timer is reported, not thrown where nobody catches it', () => 
 
 test('a trap in a nested call ends the calls around it, also when the import swallows it', () => {
   const swallowing = instantiate((exports) => {
-    try { exports.core_trap() } catch {}
+    try {
+      exports.core_trap()
+    } catch {}
   })
   assert.throws(() => swallowing.exports.core_call(), { name: 'InstanceDeadError' })
   assert.equal(swallowing.traps.length, 1)
@@ -80,17 +82,23 @@ test('a trap in a nested call ends the calls around it, also when the import swa
 })
 
 test("an import's own exception ends the instance, an error of wasm-bindgen doesn't", () => {
-  const foreign = instantiate(() => { throw new TypeError('host') })
+  const foreign = instantiate(() => {
+    throw new TypeError('host')
+  })
   assert.throws(() => foreign.exports.core_call(), /host/)
   assert.equal(foreign.guard.dead(), true)
-  const own = instantiate((_, guard) => { throw guard.thrown(new Error('null pointer passed to rust')) })
+  const own = instantiate((_, guard) => {
+    throw guard.thrown(new Error('null pointer passed to rust'))
+  })
   assert.throws(() => own.exports.core_call(), /null pointer/)
   assert.equal(own.guard.dead(), false)
   assert.equal(own.exports.core_add(1, 1), 2)
 })
 
 test('two instances of the built module: one is crashed, the other goes on', async () => {
-  const module = await WebAssembly.compile(await readFile(new URL('../../pkg-js/dist/tidelock_bg.wasm', import.meta.url)))
+  const module = await WebAssembly.compile(
+    await readFile(new URL('../../pkg-js/dist/tidelock_bg.wasm', import.meta.url)),
+  )
   const start = async () => {
     const traps = []
     const instance = createInstance((error) => traps.push(error))
