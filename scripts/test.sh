@@ -19,7 +19,7 @@ step() {
   fi
   # cargo says "test result: ok. 12 passed", Node "ℹ pass 12".
   local count
-  count=$(sed -nE 's/^test result: ok\. ([0-9]+) passed.*/\1/p; s/^. pass ([0-9]+)$/\1/p' "$log" | paste -sd+ | bc)
+  count=$(sed -nE 's/^test result: ok\. ([0-9]+) passed.*/\1/p; s/^. pass ([0-9]+)$/\1/p' "$log" | awk "{ n += \$1; seen = 1 } END { if (seen) print n }")
   passed=$((passed + ${count:-0}))
   printf -- '--- %s: ok, %s s%s\n' "$name" $((SECONDS - from)) "${count:+, $count passed}"
 }
@@ -28,7 +28,7 @@ node_tests() { node --test --test-reporter=spec --test-concurrency=1 "$@"; }
 
 wasm_tests() {
   # What users have: no cross-origin isolation.
-  WASM_BINDGEN_TEST_NO_ORIGIN_ISOLATION=1 WASM_BINDGEN_TEST_TIMEOUT=120 \
+  WASM_BINDGEN_USE_BROWSER=1 WASM_BINDGEN_TEST_NO_ORIGIN_ISOLATION=1 WASM_BINDGEN_TEST_TIMEOUT=120 \
     cargo test --locked --target wasm32-unknown-unknown --lib --test web
 }
 
