@@ -1,5 +1,6 @@
 //! What the layer promises, one file a subject.
 
+mod authority;
 mod basics;
 mod execute;
 mod flat;
