@@ -1,1 +1,5 @@
 //! Joins the concepts into a database.
+
+pub mod flush;
+mod gate;
+pub mod snapshots;

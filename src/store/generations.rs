@@ -55,17 +55,6 @@ impl ChunkSource for Image {
     }
 }
 
-/// How a manifest's chunks are checked before it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verify {
-    /// Not at all.
-    None,
-    /// Those that were written are read back.
-    Quick,
-    /// All are read back and hashed.
-    Full,
-}
-
 /// What a manifest is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tag {
@@ -102,7 +91,7 @@ pub struct Staged {
 
 impl Storage {
     /// Stores the chunks of `source` that changed since the newest manifest (`touched`, and what is known from before)
-    /// and checks them. Nothing names them yet: [`Storage::publish`] does.
+    /// and, with `read_back`, compares what is stored then. Nothing names them yet: [`Storage::publish`] does.
     ///
     /// Fails with `snapshot_corrupt` when what was read back is not what was written, `lock_lost`, and what the store
     /// fails with; the chunks touched are then remembered for the next time.
@@ -112,7 +101,7 @@ impl Storage {
         touched: &BTreeSet<u32>,
         at: Position,
         compress: bool,
-        verify: Verify,
+        read_back: bool,
     ) -> Result<Staged> {
         let inner = &*self.0;
         inner.stale.borrow_mut().extend(touched);
@@ -127,7 +116,7 @@ impl Storage {
             chunks: Vec::new(),
             stored_bytes: 0,
             compress,
-            verified: false,
+            verified: read_back,
         };
         let mut writes = Vec::new();
         let mut written = Vec::new();
@@ -154,24 +143,20 @@ impl Storage {
             }
             staged.chunks.push(reference);
             if writes.len() * CHUNK_SIZE >= SLICE_BYTES {
-                self.put_chunks(std::mem::take(&mut writes), std::mem::take(&mut written), verify).await?;
+                self.put_chunks(std::mem::take(&mut writes), std::mem::take(&mut written), read_back).await?;
             }
         }
-        self.put_chunks(writes, written, verify).await?;
-        staged.verified = verify != Verify::None;
-        if verify == Verify::Full {
-            self.assemble(&staged).await?;
-        }
+        self.put_chunks(writes, written, read_back).await?;
         Ok(staged)
     }
 
     /// Stores chunks; `written` names them with xxh3 of their stored bytes, for reading them back.
-    async fn put_chunks(&self, writes: Vec<Write>, written: Vec<(ChunkId, u64)>, verify: Verify) -> Result<()> {
+    async fn put_chunks(&self, writes: Vec<Write>, written: Vec<(ChunkId, u64)>, read_back: bool) -> Result<()> {
         if writes.is_empty() {
             return Ok(());
         }
         self.fenced(writes, Vec::new()).await?;
-        if verify == Verify::None {
+        if !read_back {
             return Ok(());
         }
         let (ids, checks): (Vec<ChunkId>, Vec<u64>) = written.into_iter().unzip();

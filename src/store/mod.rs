@@ -25,7 +25,7 @@ mod memory;
 mod recovery;
 mod storage;
 
-pub use generations::{ChunkSource, Staged, Tag, Verify};
+pub use generations::{ChunkSource, Staged, Tag};
 pub use log::{PART_BYTES, Position, Replay, batch_records, epoch_record};
 pub use memory::{Contents, MemoryStore};
 pub use recovery::Warning;

@@ -9,7 +9,7 @@ use std::{
 use super::{
     FORMAT, PART_BYTES, Position, Warning, batch_records, chunk, epoch_record,
     failure::{check_fence, lock_lost},
-    generations::{Staged, Tag, Verify},
+    generations::Tag,
     recovery::{self, Recovered},
 };
 use crate::{
@@ -119,7 +119,7 @@ impl Storage {
             stale: RefCell::new(found.stale),
         }));
         if found.needs_barrier {
-            let staged: Staged = storage.stage(&found.image, &BTreeSet::new(), end, true, Verify::Quick).await?;
+            let staged = storage.stage(&found.image, &BTreeSet::new(), end, true, true).await?;
             storage.publish(staged, Tag { barrier: true, ..Tag::checkpoint() }).await?;
         }
         let created = found.head.is_none();
@@ -188,6 +188,11 @@ impl Storage {
             inner.doubt.set(None);
         }
         Ok(())
+    }
+
+    /// Where the log begins.
+    pub fn truncated(&self) -> Truncation {
+        self.0.truncated.get()
     }
 
     /// How much is stored, without asking the store.
