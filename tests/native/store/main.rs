@@ -3,3 +3,5 @@
 #![allow(missing_docs)]
 
 mod conformance;
+mod page;
+mod simulation;
