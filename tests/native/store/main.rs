@@ -2,6 +2,9 @@
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(missing_docs)]
 
+mod bench;
 mod conformance;
+mod invariants;
 mod page;
+mod policy;
 mod simulation;
