@@ -6,6 +6,12 @@ import waSqliteFactory from '@journeyapps/wa-sqlite/factory'
 import sqlite3InitModule from '@sqlite.org/sqlite-wasm'
 import { open } from 'tidelock'
 
+function toObject(columns, row) {
+  const object = {}
+  for (let i = 0; i < columns.length; i++) object[columns[i]] = row[i]
+  return object
+}
+
 async function tidelock() {
   const db = await open({ name: `bench-${crypto.randomUUID()}`, storage: 'memory' })
   return {
@@ -30,6 +36,12 @@ let sqlite3
 async function official() {
   sqlite3 ??= await sqlite3InitModule()
   const db = new sqlite3.oo1.DB(':memory:', 'c')
+  // Arrays and a loop: selectObjects() builds each object cell by cell with the column's name read from wasm every time.
+  const objects = (sql) => {
+    const columns = []
+    const rows = db.exec({ sql, rowMode: 'array', columnNames: columns, returnValue: 'resultRows' })
+    return rows.map((row) => toObject(columns, row))
+  }
   return {
     exec: (sql) => db.exec(sql),
     insertMany(sql, rows) {
@@ -39,19 +51,20 @@ async function official() {
         statement.finalize()
       })
     },
-    objects: (sql) => db.selectObjects(sql),
+    objects,
     points(sql, ids) {
       const statement = db.prepare(sql)
+      const columns = statement.getColumnNames([])
       const found = []
       for (const id of ids) {
         statement.bind(id)
-        if (statement.step()) found.push(statement.get({}))
+        if (statement.step()) found.push(toObject(columns, statement.get([])))
         statement.reset()
       }
       statement.finalize()
       return found
     },
-    queries: (statements) => statements.map((sql) => db.selectObjects(sql)),
+    queries: (statements) => statements.map(objects),
     close: () => db.close(),
   }
 }
@@ -65,11 +78,7 @@ async function sqljs() {
     const [result] = db.exec(sql)
     if (!result) return []
     const { columns, values } = result
-    return values.map((row) => {
-      const object = {}
-      for (let i = 0; i < columns.length; i++) object[columns[i]] = row[i]
-      return object
-    })
+    return values.map((row) => toObject(columns, row))
   }
   return {
     exec: (sql) => db.run(sql),
@@ -83,7 +92,12 @@ async function sqljs() {
     objects,
     points(sql, ids) {
       const statement = db.prepare(sql)
-      const found = ids.map((id) => statement.getAsObject([id]))
+      const columns = statement.getColumnNames()
+      const found = ids.map((id) => {
+        statement.bind([id])
+        statement.step()
+        return toObject(columns, statement.get())
+      })
       statement.free()
       return found
     },
@@ -96,11 +110,6 @@ let wa
 async function wasqlite() {
   wa ??= WaSQLite.Factory(await waSqliteFactory())
   const db = await wa.open_v2(':memory:')
-  const toObject = (columns, row) => {
-    const object = {}
-    for (let i = 0; i < columns.length; i++) object[columns[i]] = row[i]
-    return object
-  }
   const objects = async (sql) => {
     const found = []
     for await (const statement of wa.statements(db, sql)) {
