@@ -13,6 +13,9 @@ pub enum Authority {
     User,
     /// A statement of a user's script that has its own BEGIN and COMMIT: these are allowed, the rest is as for a user.
     Script,
+    /// A statement of a migration: as for a user, but setting `foreign_keys` is let through. It has no effect in the open
+    /// transaction, and tools that write migrations put it there.
+    Migration,
 }
 
 /// What [`Statement::step`] found.
