@@ -4,8 +4,8 @@
 //! attempt that is dropped before that, for whatever reason, is undone. Foreign keys are off in between, because a table can
 //! only be rebuilt that way, and checked at the end.
 //!
-//! Nothing here knows of triggers that capture changes: whoever runs the scripts (see [`Script`]) takes them away around
-//! statements that change the schema, as for any script of a user.
+//! Nothing here knows of triggers that capture changes: whoever runs the statements (see [`Run`]) takes them away around
+//! those that change the schema, as for any script of a user.
 
 use super::{
     foreign_keys::{self, Violation},
@@ -13,14 +13,17 @@ use super::{
     migration::{Body, Direction, Migration},
 };
 use crate::{
-    error::{Error, ErrorCode, Result},
-    sqlite::{Authority, Connection, PageFile},
+    error::{Detail, Error, ErrorCode, Result},
+    sqlite::{Authority, Connection, PageFile, Statement},
     time::Timestamp,
     value::Value,
 };
 
-/// Runs a whole script. Its error says where: `details.line` (from 1) and `details.statement`.
-pub type Script<'a> = &'a dyn Fn(&Connection, &str, Authority) -> Result<()>;
+/// Runs one statement of a script to its end.
+pub type Run<'a> = &'a mut dyn FnMut(&mut Statement<'_>) -> Result<()>;
+
+/// Characters of a failing statement that its error shows.
+const SHOWN: usize = 200;
 
 /// One migration under way. Dropping it undoes what it did.
 pub struct Attempt<'c> {
@@ -71,10 +74,26 @@ impl<'c> Attempt<'c> {
     /// Runs the body, where it is a script. A function is the caller's to run.
     ///
     /// `migration_failed` when a statement fails, or when it begins or ends a transaction inside this one.
-    pub fn script(&self, run: Script<'_>) -> Result<()> {
+    pub fn script(&self, run: Run<'_>) -> Result<()> {
         let Some(Body::Sql(sql)) = self.migration.body(self.direction) else { return Ok(()) };
         let authority = if self.migration.transaction { Authority::Migration } else { Authority::Script };
-        run(self.connection, sql, authority).map_err(|error| self.failure(error))
+        let (mut under_way, mut done) = (None, 0);
+        let result = self.connection.for_each_statement(sql, authority, |statement, range| {
+            done = range.end;
+            under_way = Some(range);
+            run(statement)?;
+            under_way = None;
+            Ok(())
+        });
+        result.map_err(|error| {
+            // None under way: the next one doesn't compile, and only its end as it seems is known.
+            let text = match under_way {
+                Some(range) => sql.get(range),
+                None => sql.get(done..).and_then(|rest| rest.split_inclusive(';').next()),
+            };
+            let statement: String = text.unwrap_or_default().trim().chars().take(SHOWN).collect();
+            self.failure(error.detail("statement", statement))
+        })
     }
 
     /// Writes the tracking row, checks the foreign keys and commits.
@@ -112,7 +131,7 @@ impl<'c> Attempt<'c> {
             return error;
         }
         let line = match error.details.get("line") {
-            Some(crate::error::Detail::Int(line)) => format!(" at line {line}"),
+            Some(Detail::Int(line)) => format!(" at line {line}"),
             _ => String::new(),
         };
         let message = format!("Migration {} failed{line}: {}", self.migration, error.message);
@@ -156,7 +175,7 @@ impl<'c> Attempt<'c> {
         let added = foreign_keys::added(before, foreign_keys::violations(self.connection)?);
         let Some(first) = added.first() else { return Ok(()) };
         let message =
-            format!("{} rows lack their parent, such as one of {} in {}", added.len(), first.table, first.parent);
+            format!("{} rows lack their parent, such as one of {} in {}", added.len(), first.at.table, first.at.parent);
         Err(Error::new(ErrorCode::SqliteConstraint, message)
             .hint("Insert the parents, or delete these rows, in the same migration.")
             .detail("sqliteCode", "SQLITE_CONSTRAINT_FOREIGNKEY")

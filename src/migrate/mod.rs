@@ -18,7 +18,7 @@ pub mod plan;
 pub mod status;
 pub mod version;
 
-pub use apply::{Attempt, Script};
+pub use apply::{Attempt, Run};
 pub use history::{Applied, History};
 pub use migration::{Body, Direction, Migration, Migrations, Source};
 pub use plan::{OutOfOrder, Target};
