@@ -1,15 +1,6 @@
 //! Live queries: which of them a commit makes run again.
 
-use std::{collections::BTreeSet, mem};
-
-/// What a commit changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Changed {
-    /// Rows of these tables.
-    Tables(BTreeSet<String>),
-    /// More than can be told: a restored image, a changed schema.
-    Everything,
-}
+use std::collections::BTreeSet;
 
 struct Watch {
     id: u32,
@@ -25,7 +16,7 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Watches these tables; the id that [`Registry::committed`] will name. Ids grow and are never used again.
+    /// Watches these tables; the id that [`committed`](Self::committed) will name. Ids grow and are never used again.
     pub fn watch<T: AsRef<str>>(&mut self, tables: impl IntoIterator<Item = T>) -> u32 {
         self.last_id += 1;
         let tables = tables.into_iter().map(|table| table.as_ref().to_ascii_lowercase()).collect();
@@ -43,50 +34,28 @@ impl Registry {
         self.watches.is_empty()
     }
 
-    /// The ids of the queries to run again after a commit, each once, in the order in which they were registered.
-    pub fn committed(&self, changed: &Changed) -> Vec<u32> {
-        let changed = match changed {
-            Changed::Everything => return self.watches.iter().map(|watch| watch.id).collect(),
-            Changed::Tables(tables) => tables.iter().map(|table| table.to_ascii_lowercase()).collect::<BTreeSet<_>>(),
-        };
-        let is_hit = |watch: &&Watch| watch.tables.iter().any(|table| changed.contains(table));
-        self.watches.iter().filter(is_hit).map(|watch| watch.id).collect()
-    }
-}
-
-impl Changed {
-    /// Nothing yet.
-    pub fn none() -> Self {
-        Changed::Tables(BTreeSet::new())
+    /// The queries to run again after a commit that changed rows of these tables: each once, in the order of their ids.
+    pub fn committed(&self, tables: &BTreeSet<String>) -> Vec<u32> {
+        let changed: BTreeSet<_> = tables.iter().map(|table| table.to_ascii_lowercase()).collect();
+        self.ids(|watch| watch.tables.iter().any(|table| changed.contains(table)))
     }
 
-    /// Adds tables that a statement wrote to.
-    pub fn add<T: AsRef<str>>(&mut self, tables: impl IntoIterator<Item = T>) {
-        if let Changed::Tables(known) = self {
-            known.extend(tables.into_iter().map(|table| table.as_ref().to_owned()));
-        }
+    /// The queries to run again after more changed than can be told: all, for instance after a restore.
+    pub fn everything_changed(&self) -> Vec<u32> {
+        self.ids(|_| true)
     }
 
-    /// What was gathered, beginning anew: to be called at each commit, and with the result thrown away at a rollback.
-    #[must_use]
-    pub fn take(&mut self) -> Self {
-        mem::replace(self, Changed::none())
-    }
-
-    /// Whether no table was changed.
-    pub fn is_none(&self) -> bool {
-        matches!(self, Changed::Tables(tables) if tables.is_empty())
+    fn ids(&self, which: impl Fn(&Watch) -> bool) -> Vec<u32> {
+        self.watches.iter().filter(|watch| which(watch)).map(|watch| watch.id).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Changed, Registry};
+    use super::Registry;
 
-    fn changed(tables: &[&str]) -> Changed {
-        let mut changed = Changed::none();
-        changed.add(tables);
-        changed
+    fn tables(names: &[&str]) -> std::collections::BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
     }
 
     #[test]
@@ -95,10 +64,11 @@ mod tests {
         let orders = registry.watch(["Orders", "customers"]);
         let all = registry.watch(["orders"]);
         let other = registry.watch(["products"]);
-        assert_eq!(registry.committed(&changed(&["ORDERS", "customers"])), [orders, all]);
-        assert_eq!(registry.committed(&changed(&["Customers"])), [orders]);
-        assert_eq!(registry.committed(&changed(&["suppliers"])), [0; 0]);
-        assert_eq!(registry.committed(&Changed::Everything), [orders, all, other]);
+        assert_eq!(registry.committed(&tables(&["ORDERS", "customers"])), [orders, all]);
+        assert_eq!(registry.committed(&tables(&["Customers"])), [orders]);
+        assert_eq!(registry.committed(&tables(&["suppliers"])), [0; 0]);
+        assert_eq!(registry.committed(&tables(&[])), [0; 0]);
+        assert_eq!(registry.everything_changed(), [orders, all, other]);
     }
 
     #[test]
@@ -110,26 +80,14 @@ mod tests {
         assert!(registry.is_empty());
         let second = registry.watch(["t"]);
         assert_ne!(first, second);
-        assert_eq!(registry.committed(&changed(&["t"])), [second]);
+        assert_eq!(registry.committed(&tables(&["t"])), [second]);
     }
 
     #[test]
     fn a_query_without_tables_runs_again_only_after_everything_changed() {
         let mut registry = Registry::default();
         let id = registry.watch([""; 0]);
-        assert_eq!(registry.committed(&changed(&["t"])), [0; 0]);
-        assert_eq!(registry.committed(&Changed::Everything), [id]);
-    }
-
-    #[test]
-    fn what_was_gathered_is_taken_once() {
-        let mut gathered = changed(&["a"]);
-        gathered.add(["b"]);
-        assert_eq!(gathered.take(), changed(&["b", "a"]));
-        assert!(gathered.is_none());
-        let mut everything = Changed::Everything;
-        everything.add(["a"]);
-        assert_eq!(everything.take(), Changed::Everything);
-        assert!(everything.is_none() && !Changed::Everything.is_none());
+        assert_eq!(registry.committed(&tables(&["t"])), [0; 0]);
+        assert_eq!(registry.everything_changed(), [id]);
     }
 }
