@@ -2,4 +2,6 @@
 
 pub mod flush;
 mod gate;
+pub mod migrations;
 pub mod snapshots;
+pub mod turn;
