@@ -1,11 +1,20 @@
 //! Snapshots by the clock: when they are taken, tried again, kept and let go.
 
+use std::rc::Rc;
+
 use tidelock::{
     ErrorCode,
-    engine::snapshots::SnapshotEvent,
-    ports::Durability,
+    engine::{
+        flush::Flusher,
+        snapshots::{SnapshotEvent, Snapshots},
+    },
+    ports::{Durability, Holder, sim::Sim},
     snapshot::{Reason, SnapshotInfo, SnapshotOptions, VerifyMode},
-    store::faulty::{Crash, Faults},
+    sqlite::{Connection, PageFile},
+    store::{
+        MemoryStore, Storage,
+        faulty::{Crash, Faults},
+    },
 };
 
 use super::{bench::Machine, page::Page};
@@ -210,4 +219,34 @@ fn an_unverified_one_lets_nothing_go() {
     }
     assert_eq!(ids(&page).len(), 4);
     assert_eq!(page.storage.truncated().lsn, 0);
+}
+
+#[test]
+fn a_database_in_memory_has_snapshots_too_and_no_log() {
+    let mut sim = Sim::new(3);
+    let platform = sim.platform();
+    let store = MemoryStore::new();
+    let (opened, ports) = (Rc::new(store.clone()), platform.clone());
+    let opened = sim.run(async move { Storage::open(opened, &ports, Holder::default()).await }).unwrap();
+    let file = PageFile::new(opened.image);
+    let connection = Connection::open(&file).unwrap();
+    let flusher = Flusher::unlogged(file, opened.storage.clone(), &platform);
+    let (version, emit) = (Rc::new(|| None), Rc::new(|_| ()));
+    let snapshots = Snapshots::new(&flusher, &opened.storage, &platform, every(1000), version, emit);
+    snapshots.start();
+    connection.exec("CREATE TABLE t(x); INSERT INTO t VALUES (1)").unwrap();
+    flusher.committed();
+    assert!(flusher.stored().is_none(), "there is nothing to wait for");
+    sim.advance(1500);
+    assert_eq!(snapshots.list().len(), 1);
+    connection.exec("INSERT INTO t VALUES (2)").unwrap();
+    flusher.committed();
+    let taken = snapshots.clone();
+    let info = sim.run(async move { taken.create(None, Reason::Manual).await }).unwrap();
+    let (loaded, id) = (snapshots.clone(), info.id.clone());
+    let image = sim.run(async move { loaded.load(&id).await }).unwrap();
+    assert!(image == flusher.file().image());
+    let verified = snapshots.clone();
+    assert!(sim.run(async move { verified.verify(&info.id).await }).unwrap().ok);
+    assert_eq!(store.contents().borrow().log.len(), 1, "the epoch record");
 }
