@@ -82,8 +82,10 @@ impl Machine {
     pub fn damage_generation(&self, generation: u64) {
         self.damage(|contents| {
             let others = contents.snapshots.iter().filter(|(number, _)| **number != generation);
-            let shared: Vec<_> =
-                others.flat_map(|(_, m)| m.iter().flat_map(|m| &m.chunks)).map(|chunk| chunk.id.clone()).collect();
+            let shared: Vec<_> = others
+                .flat_map(|(_, m)| m.iter().flat_map(|m| m.chunks.iter()))
+                .map(|chunk| chunk.id.clone())
+                .collect();
             let manifest = contents.snapshots[&generation].clone().expect("readable");
             let own: Vec<_> = manifest.chunks.iter().filter(|chunk| !shared.contains(&chunk.id)).collect();
             assert!(!own.is_empty(), "generation {generation} has a chunk of its own");

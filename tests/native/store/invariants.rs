@@ -263,7 +263,7 @@ fn a_chain_any_damage_after_the_newest_snapshot_is_found_and_nothing_is_written(
         record.checksum = checksum::of_record(&record);
         contents.log.insert((lsn, 0), Some(record));
     }
-    let damages: [Damage; 9] = [
+    let damages: [Damage; 10] = [
         ("a flipped byte", 2, 6, |c| c.log.get_mut(&(7, 0)).unwrap().as_mut().unwrap().bytes[100] ^= 1),
         ("another page number", 2, 6, |c| c.log.get_mut(&(7, 0)).unwrap().as_mut().unwrap().pages[0] ^= 1),
         ("a missing batch", 2, 6, |c| drop(c.log.remove(&(7, 0)))),
@@ -272,6 +272,7 @@ fn a_chain_any_damage_after_the_newest_snapshot_is_found_and_nothing_is_written(
         ("a batch twice", 2, 6, |c| forge(c, 7, 6, |_| ())),
         ("a batch of another history after the snapshot", 4, 4, |c| forge(c, 5, 5, |record| record.prev ^= 1)),
         ("a part too few", 2, 6, |c| forge(c, 7, 7, |record| record.parts = 2)),
+        ("a part too few at the end", 1, 7, |c| forge(c, 8, 8, |record| record.parts = 2)),
         ("a log that ends before its holder's epoch record", 3, 8, |c| c.head.as_mut().unwrap().lsn = 11),
     ];
     for (name, lost, good, damage) in damages {

@@ -17,7 +17,7 @@ use tidelock::{
 
 use super::page::Page;
 
-const DEFAULT_SEEDS: u64 = 300;
+const DEFAULT_SEEDS: u64 = 200;
 const LIVES: u64 = 5;
 
 /// A state of the database: the number of its last commit and what the table then holds.
