@@ -48,3 +48,17 @@ pub(crate) fn thrown_text(thrown: &JsValue) -> String {
         },
     }
 }
+
+/// Everything from outside, over this browser.
+pub fn ports(host: &Host) -> Ports {
+    Ports {
+        platform: Platform {
+            clock: Rc::new(BrowserClock),
+            entropy: Rc::new(BrowserEntropy),
+            spawner: Rc::new(BrowserSpawner),
+        },
+        locks: Rc::new(WebLocks { host: host.clone() }),
+        http: Rc::new(Fetch { host: host.clone() }),
+        stores: Rc::new(IndexedDbs),
+    }
+}

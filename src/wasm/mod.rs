@@ -1,1 +1,97 @@
-//! The wasm-bindgen boundary.
+//! The wasm-bindgen boundary: converts, decides nothing. One wasm instance holds one [`Core`], one `Core` one database.
+//!
+//! Statements are synchronous and exchange flat buffers ([`statements`]); everything that waits exchanges plain objects
+//! ([`operations`]). The TypeScript side of this is `pkg-js/src/core.ts`.
+
+mod callbacks;
+mod convert;
+mod operations;
+mod statements;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+};
+
+use futures_util::future::AbortHandle;
+use js_sys::Uint8Array;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+use crate::{
+    browser::{self, Host},
+    engine::Database,
+};
+use callbacks::HostCallbacks;
+use convert::{Thrown, from_js};
+use statements::Buffers;
+
+/// One database, as TypeScript holds it.
+#[wasm_bindgen]
+pub struct Core {
+    database: Database,
+    buffers: RefCell<Buffers>,
+    cancels: RefCell<HashMap<u32, AbortHandle>>,
+    last_cancel: Cell<u32>,
+}
+
+#[wasm_bindgen]
+impl Core {
+    /// Opens a database. `options` is the plain object `CoreOptions`; rejects with a `CoreError`.
+    pub async fn open(options: JsValue, host: Host) -> Result<Core, JsValue> {
+        let options = from_js(&options)?;
+        let callbacks = Rc::new(HostCallbacks { host: host.clone() });
+        let database = Database::open(options, browser::ports(&host), callbacks).await.thrown()?;
+        Ok(Core { database, buffers: RefCell::default(), cancels: RefCell::default(), last_cancel: Cell::new(0) })
+    }
+
+    /// Takes the turn if it is free and nobody waits, else 0.
+    pub fn enter(&self) -> u32 {
+        self.database.turn().enter().unwrap_or(0)
+    }
+
+    /// Takes the turn or a place in line.
+    pub fn queue(&self) -> u32 {
+        self.database.turn().queue()
+    }
+
+    /// Resolves when the ticket has the turn; rejects with `closed`.
+    pub fn turn(&self, ticket: u32) -> js_sys::Promise {
+        let wait = self.database.turn().wait(ticket);
+        wasm_bindgen_futures::future_to_promise(async move { wait.await.map(|()| JsValue::UNDEFINED).thrown() })
+    }
+
+    /// Gives up the turn, or the place in line.
+    pub fn leave(&self, ticket: u32) {
+        self.database.turn().leave(ticket);
+    }
+
+    /// Resolves when everything committed so far is as durable as the mode promises; undefined when it is already.
+    pub fn stored(&self) -> Option<js_sys::Promise> {
+        let stored = self.database.stored()?;
+        Some(wasm_bindgen_futures::future_to_promise(async move { stored.await.map(|()| JsValue::UNDEFINED).thrown() }))
+    }
+
+    /// The whole database as the bytes of a `.sqlite` file.
+    #[wasm_bindgen(js_name = exportBytes)]
+    pub async fn export_bytes(&self) -> Result<Uint8Array, JsValue> {
+        let bytes = self.database.export().await.thrown()?;
+        Ok(Uint8Array::from(bytes.as_slice()))
+    }
+
+    /// Resolves when everything committed so far is stored.
+    pub async fn flush(&self) -> Result<(), JsValue> {
+        self.database.flush().await.thrown()
+    }
+
+    /// Waits for the turn, stores what is left and lets go of everything. Idempotent.
+    pub async fn close(&self) -> Result<(), JsValue> {
+        self.database.close().await.thrown()
+    }
+}
+
+/// Awaits a promise that JavaScript handed in; a rejection is the thrown value.
+async fn settled(promise: Result<js_sys::Promise, JsValue>) -> Result<JsValue, JsValue> {
+    JsFuture::from(promise?).await
+}

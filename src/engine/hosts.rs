@@ -1,0 +1,64 @@
+//! What the drivers of migrations and sync ask of the database around them.
+
+use std::rc::Rc;
+
+use super::{
+    Event,
+    database::Inner,
+    migrations::{self, Progress},
+    turn::{Guard, Ticket},
+};
+use crate::{
+    error::Result,
+    migrate::Direction,
+    ports::LocalFuture,
+    sqlite::{Connection, Statement},
+    sync::capture,
+};
+
+impl migrations::Host for Inner {
+    fn connection(&self) -> Result<Rc<Connection>> {
+        Inner::connection(self)
+    }
+
+    fn turn(&self) -> LocalFuture<'_, Result<Guard>> {
+        Box::pin(self.acquire())
+    }
+
+    fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>> {
+        Box::pin(async { self.snapshots.safety().await.map(drop) })
+    }
+
+    fn run_code<'a>(&'a self, version: &'a str, direction: Direction, ticket: Ticket) -> LocalFuture<'a, Result<()>> {
+        Box::pin(async move {
+            // What the function opens are savepoints in the migration's own transaction, if it has one.
+            let depth = u32::from(self.connection()?.in_transaction());
+            self.transaction.depth.set(depth);
+            let result = self.callbacks.run_migration(version, direction.as_str(), ticket).await;
+            self.transaction.depth.set(0);
+            result
+        })
+    }
+
+    fn run_statement(&self, connection: &Connection, statement: &mut Statement<'_>) -> Result<()> {
+        Inner::run_statement(self, connection, statement)
+    }
+
+    fn settle(&self, connection: &Connection) -> Result<()> {
+        self.suspended.set(false);
+        if self.capturing.get() { capture::resume(connection) } else { Ok(()) }
+    }
+
+    fn committed(&self) {
+        self.transaction_ended(false);
+        self.everything_changed();
+    }
+
+    fn stored(&self) -> Option<LocalFuture<'static, Result<()>>> {
+        self.flusher.stored()
+    }
+
+    fn progress(&self, progress: &Progress<'_>) {
+        self.events.emit(Event::migration(progress));
+    }
+}
