@@ -20,7 +20,7 @@ mod statement;
 mod text;
 mod vfs;
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
 
 pub use authority::{Authority, Facts};

@@ -109,6 +109,8 @@ fn one_statement_is_one_statement() {
         assert!(matches!(error.code, ErrorCode::InvalidArgument | ErrorCode::SqliteError), "{sql:?}: {error}");
     }
     assert!(query(&db, "SELECT 1; SELECT 2", &[]).unwrap_err().hint.is_some());
+    assert!(query(&db, "PRAGMA foreign_keys = OFF; SELECT 2", &[]).is_err());
+    assert_eq!(query(&db, "PRAGMA foreign_keys", &[]).unwrap(), vec![vec![Value::Integer(1)]]);
 }
 
 #[test]
@@ -212,6 +214,8 @@ fn errors_tell_codes_and_places_but_no_values() {
     assert_eq!(facts(error), (constraint, "SQLITE_CONSTRAINT_UNIQUE".into()));
     let error = query(&db, insert, &["other".into(), 0.into()]).unwrap_err();
     assert_eq!(facts(error), (constraint, "SQLITE_CONSTRAINT_CHECK".into()));
+    let error = query(&db, insert, &["secret".into(), "t.a".into()]).unwrap_err();
+    assert!(error.message.ends_with("t.a"), "{error}");
     let error = query(&db, "SELECT é, nope FROM t", &[]).unwrap_err();
     assert_eq!(error.details["offset"], Detail::Int(7));
     assert_eq!(facts(error), (plain, "SQLITE_ERROR".into()));

@@ -194,7 +194,7 @@ fn batches_hold_only_what_changed() {
 }
 
 #[test]
-fn a_chunk_is_copied_once_per_pin_and_let_go() {
+fn several_pins_live_at_once() {
     let (file, db) = fresh();
     db.exec("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
     let first = file.pin();
