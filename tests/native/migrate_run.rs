@@ -8,10 +8,11 @@ use std::{
 use tidelock::{
     Error, ErrorCode, Result, Value,
     engine::{
-        migrations::{Host, Migrations, Progress, Report, RunOptions, Summary},
+        migrations::{Host, Migrations, Progress, Report, RunOptions},
         turn::{Guard, Ticket, Turn},
     },
     error::Detail,
+    health::MigrationsHealth as Summary,
     migrate::{Direction, Migrations as Supplied, OutOfOrder, Source, State},
     ports::{Clock, LocalFuture, sim::Sim},
     sqlite::{Connection, PageFile, Statement},
