@@ -9,8 +9,8 @@ use crate::{
     error::{Error, Result},
     health::MigrationsHealth,
     migrate::{
-        Applied, Attempt, Body, Direction, History, Migration, Migrations as Supplied, OutOfOrder, State, StatusRow,
-        Target, plan, status,
+        Applied, Attempt, Body, Direction, History, Migration, OutOfOrder, State, StatusRow, Supplied, Target, plan,
+        status,
     },
     ports::{Clock, LocalFuture},
     sqlite::{Connection, Statement},

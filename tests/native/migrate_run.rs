@@ -13,7 +13,7 @@ use tidelock::{
     },
     error::Detail,
     health::MigrationsHealth as Summary,
-    migrate::{Direction, Migrations as Supplied, OutOfOrder, Source, State},
+    migrate::{Direction, OutOfOrder, Source, State, Supplied},
     ports::{Clock, LocalFuture, sim::Sim},
     sqlite::{Connection, PageFile, Statement},
 };
