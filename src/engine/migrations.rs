@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::turn::{Guard, Ticket};
 use crate::{
     error::{Error, Result},
+    health::MigrationsHealth,
     migrate::{
-        Applied, Attempt, Body, Direction, History, Migration, Migrations as Supplied, OutOfOrder, State, StatusRow,
-        Target, plan, status,
+        Applied, Attempt, Body, Direction, History, Migration, OutOfOrder, State, StatusRow, Supplied, Target, plan,
+        status,
     },
     ports::{Clock, LocalFuture},
     sqlite::{Connection, Statement},
@@ -113,25 +114,13 @@ pub struct Report {
     pub reverted: Vec<Ran>,
 }
 
-/// Where the migrations stand, as health shows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Summary {
-    /// The newest applied version.
-    pub current: Option<String>,
-    /// How many are to be run.
-    pub pending: usize,
-    /// How many were changed after they had been applied.
-    pub modified: usize,
-}
-
 /// The migrations of a database.
 pub struct Migrations {
     supplied: Option<Supplied>,
     history: History,
     out_of_order: OutOfOrder,
     clock: Rc<dyn Clock>,
-    summary: RefCell<Summary>,
+    summary: RefCell<MigrationsHealth>,
     failure: RefCell<Option<Error>>,
 }
 
@@ -248,7 +237,7 @@ impl Migrations {
     }
 
     /// Where the migrations stand, as of the last call that looked.
-    pub fn summary(&self) -> Summary {
+    pub fn summary(&self) -> MigrationsHealth {
         self.summary.borrow().clone()
     }
 
@@ -262,7 +251,7 @@ impl Migrations {
         let applied = self.history.read(connection)?;
         let rows = status::status(self.supplied.as_ref(), &applied);
         let count = |states: &[State]| rows.iter().filter(|row| states.contains(&row.state)).count();
-        self.summary.replace(Summary {
+        self.summary.replace(MigrationsHealth {
             current: plan::newest(&applied).map(|row| row.version.clone()),
             pending: count(&[State::Pending, State::OutOfOrder]),
             modified: count(&[State::Modified]),

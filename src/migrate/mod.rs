@@ -20,6 +20,6 @@ pub mod version;
 
 pub use apply::{Attempt, Run};
 pub use history::{Applied, History};
-pub use migration::{Body, Direction, Migration, Migrations, Source};
+pub use migration::{Body, Direction, Migration, Source, Supplied};
 pub use plan::{OutOfOrder, Target};
 pub use status::{State, StatusRow};

@@ -8,11 +8,12 @@ use std::{
 use tidelock::{
     Error, ErrorCode, Result, Value,
     engine::{
-        migrations::{Host, Migrations, Progress, Report, RunOptions, Summary},
+        migrations::{Host, Migrations, Progress, Report, RunOptions},
         turn::{Guard, Ticket, Turn},
     },
     error::Detail,
-    migrate::{Direction, Migrations as Supplied, OutOfOrder, Source, State},
+    health::MigrationsHealth as Summary,
+    migrate::{Direction, OutOfOrder, Source, State, Supplied},
     ports::{Clock, LocalFuture, sim::Sim},
     sqlite::{Connection, PageFile, Statement},
 };
