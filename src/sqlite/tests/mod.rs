@@ -1,0 +1,12 @@
+//! What the layer promises, one file a subject.
+
+mod basics;
+
+use super::{Connection, PageFile};
+
+/// A new database.
+fn fresh() -> (PageFile, Connection) {
+    let file = PageFile::default();
+    let connection = Connection::open(&file).unwrap();
+    (file, connection)
+}
