@@ -11,8 +11,10 @@ use rusqlite::ffi;
 use super::{
     Authority, PageFile, Statement, Step,
     authority::Watcher,
+    deadline::Deadline,
     failure, pragmas,
     prepared::{Cache, PERSISTENT, Prepared},
+    shapes::Shapes,
     text::skip_blank,
     vfs,
 };
@@ -26,6 +28,8 @@ pub struct Connection {
     db: *mut ffi::sqlite3,
     watcher: Box<Watcher>,
     cache: RefCell<Cache>,
+    shapes: RefCell<Shapes>,
+    deadline: RefCell<Option<Box<Deadline>>>,
 }
 
 impl Connection {
@@ -38,7 +42,8 @@ impl Connection {
             // SAFETY: just opened, without statements, and nobody else has it.
             unsafe { ffi::sqlite3_close(db) };
         })?;
-        let connection = Self { db, watcher, cache: RefCell::default() };
+        let connection =
+            Self { db, watcher, cache: RefCell::default(), shapes: RefCell::default(), deadline: RefCell::default() };
         pragmas::apply(&connection, file)?;
         Ok(connection)
     }
@@ -122,6 +127,26 @@ impl Connection {
     pub fn last_insert_rowid(&self) -> i64 {
         // SAFETY: the connection is open as long as `self` lives.
         unsafe { ffi::sqlite3_last_insert_rowid(self.db) }
+    }
+
+    /// The column names that a result's shape stands for; none for a number that no result had.
+    pub fn shape_columns(&self, shape: u32) -> Option<Rc<[String]>> {
+        self.shapes.borrow().names(shape)
+    }
+
+    /// The number of a statement's column names.
+    pub(super) fn shape_of(&self, prepared: &Prepared) -> u32 {
+        if let Some(shape) = prepared.shape.get() {
+            return shape;
+        }
+        let names = (0..prepared.column_count()).map(|index| prepared.column_name(index)).collect();
+        let shape = self.shapes.borrow_mut().number(names);
+        prepared.shape.set(Some(shape));
+        shape
+    }
+
+    pub(super) fn deadline(&self) -> &RefCell<Option<Box<Deadline>>> {
+        &self.deadline
     }
 
     pub(super) fn raw(&self) -> *mut ffi::sqlite3 {

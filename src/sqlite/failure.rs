@@ -25,6 +25,9 @@ pub(super) fn from_code(code: c_int, message: &str) -> Error {
     let error = Error::new(kind, message).detail("sqliteCode", name(code));
     match kind {
         ErrorCode::DatabaseTooLarge => error.hint("raise maxBytes, or delete rows and run VACUUM"),
+        ErrorCode::Timeout => {
+            error.hint("raise timeoutMs, or make the statement read less: db.explain() tells how it runs")
+        }
         ErrorCode::DatabaseCorrupt => error.hint("restore a snapshot"),
         _ => error,
     }

@@ -61,14 +61,22 @@ impl Prepared {
         self.shape.set(None);
     }
 
-    /// Back to before the first step, without bindings; then others may have it.
+    /// Back to before the first step, with its bindings.
+    pub fn reset(&self) {
+        // SAFETY: the statement is alive; allowed in every state of it. The result repeats the last step's error.
+        unsafe { ffi::sqlite3_reset(self.raw) };
+    }
+
+    /// Back to before the first step, without bindings.
+    pub fn clear(&self) {
+        self.reset();
+        // SAFETY: the statement is alive and reset.
+        unsafe { ffi::sqlite3_clear_bindings(self.raw) };
+    }
+
+    /// Cleared; then others may have it.
     pub fn release(&self) {
-        // SAFETY: the statement is alive; both calls are allowed in every state of it. The result of the reset repeats
-        // the error that the last step gave.
-        unsafe {
-            ffi::sqlite3_reset(self.raw);
-            ffi::sqlite3_clear_bindings(self.raw);
-        }
+        self.clear();
         self.in_use.set(false);
     }
 
@@ -101,10 +109,19 @@ impl Prepared {
         unsafe { ffi::sqlite3_stmt_readonly(self.raw) != 0 }
     }
 
+    /// Whether running it may change the database file. An EXPLAIN of a statement that would doesn't.
+    pub fn writes(&self) -> bool {
+        !self.is_readonly() && !self.is_explain()
+    }
+
     /// Whether running it changes rows and tells how many.
     pub fn counts_changes(&self) -> bool {
+        self.facts.borrow().changes_rows && !self.is_explain()
+    }
+
+    fn is_explain(&self) -> bool {
         // SAFETY: the statement is alive.
-        self.facts.borrow().changes_rows && unsafe { ffi::sqlite3_stmt_isexplain(self.raw) } == 0
+        unsafe { ffi::sqlite3_stmt_isexplain(self.raw) != 0 }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{ops::Range, rc::Rc};
 use super::{
     Authority, Connection, Statement,
     prepared::Prepared,
-    text::{line_of, skip_blank},
+    text::{first_word, is_vacuum, line_of, skip_blank, statements},
 };
 use crate::error::{Detail, Error, Result};
 
@@ -54,4 +54,38 @@ fn place(mut error: Error, script: &str, start: usize) -> Error {
         at = *offset as usize;
     }
     error.detail("line", line_of(script, at))
+}
+
+/// What a script is made of, read from its text alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScriptOutline {
+    /// How many statements it has.
+    pub statements: usize,
+    /// Whether one of them is BEGIN.
+    pub begins: bool,
+    /// Whether one of them is COMMIT, END or ROLLBACK.
+    pub ends: bool,
+    /// Whether it is one VACUUM and nothing else.
+    pub vacuum: bool,
+}
+
+impl ScriptOutline {
+    /// Reads a script. Nothing is compiled: what is no SQL at all counts as a statement.
+    pub fn of(script: &str) -> Self {
+        let mut outline = Self::default();
+        for statement in statements(script) {
+            let word = first_word(statement);
+            let is = |keyword: &str| word.eq_ignore_ascii_case(keyword);
+            outline.statements += 1;
+            outline.begins |= is("BEGIN");
+            outline.ends |= is("COMMIT") || is("END") || is("ROLLBACK");
+            outline.vacuum = outline.statements == 1 && is_vacuum(statement);
+        }
+        outline
+    }
+
+    /// Whether it opens and ends transactions by itself, so that it must run as written.
+    pub fn has_own_transaction(&self) -> bool {
+        self.begins && self.ends
+    }
 }

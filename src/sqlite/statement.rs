@@ -4,7 +4,7 @@ use std::{ffi::c_int, rc::Rc};
 
 use rusqlite::ffi;
 
-use super::{Connection, authority::Facts, prepared::Prepared};
+use super::{Authority, Connection, authority::Facts, prepared::Prepared, text::is_vacuum};
 use crate::{
     error::{Error, Result},
     value::Value,
@@ -68,7 +68,7 @@ impl<'c> Statement<'c> {
 
     /// Binds all parameters. Fails with `invalid_argument` when there are too few or too many.
     pub fn bind_all(&mut self, values: &[Value]) -> Result<()> {
-        super::execute::check_count(values.len(), self.parameter_count())?;
+        super::bind::check_count(values.len(), self.parameter_count())?;
         for (index, value) in values.iter().enumerate() {
             self.bind(index + 1, value)?;
         }
@@ -82,6 +82,15 @@ impl<'c> Statement<'c> {
 
     /// Runs it to its end, whatever rows it gives, and makes it ready to be bound again. Returns how many rows it changed.
     pub fn finish(&mut self) -> Result<u64> {
+        // A VACUUM attaches a temporary database by itself, which the authorizer refuses to a script's own ATTACH.
+        let vacuum = self.prepared.authority == Authority::Script && is_vacuum(&self.prepared.sql);
+        self.connection.watcher().allow_vacuum(vacuum);
+        let result = self.finish_steps();
+        self.connection.watcher().allow_vacuum(false);
+        result
+    }
+
+    fn finish_steps(&mut self) -> Result<u64> {
         while self.step()? == Step::Row {}
         let changes = self.connection.changes_of(&self.prepared);
         self.reset();
@@ -90,11 +99,7 @@ impl<'c> Statement<'c> {
 
     /// Ready to be bound and stepped again; bindings are cleared.
     pub fn reset(&mut self) {
-        // SAFETY: the statement is alive; the result of the reset repeats the error that the last step gave.
-        unsafe {
-            ffi::sqlite3_reset(self.prepared.raw);
-            ffi::sqlite3_clear_bindings(self.prepared.raw);
-        }
+        self.prepared.clear();
     }
 
     /// How many columns a row has.
@@ -167,26 +172,19 @@ impl<'c> Statement<'c> {
 
     /// The bytes of a text or a blob of the present row, valid until the next step; empty for what is neither.
     pub fn column_bytes(&self, index: usize) -> &[u8] {
-        // SAFETY: the statement is alive, and nothing can step, reset or convert it while the slice borrows it shared:
-        // the type says text or blob, so that reading it this way again converts nothing.
-        unsafe { column_bytes(self.prepared.raw, index as c_int) }
-    }
-}
-
-/// The bytes of a text or blob column.
-///
-/// # Safety
-/// The statement must be alive, and not be stepped, reset or finalized while the slice is used.
-pub(super) unsafe fn column_bytes<'a>(raw: *mut ffi::sqlite3_stmt, index: c_int) -> &'a [u8] {
-    // SAFETY: SQLite gives a pointer to that many bytes, or null; text is asked for as UTF-8 before its length.
-    unsafe {
-        let start = match ffi::sqlite3_column_type(raw, index) {
-            ffi::SQLITE_TEXT => ffi::sqlite3_column_text(raw, index),
-            ffi::SQLITE_BLOB => ffi::sqlite3_column_blob(raw, index).cast(),
-            _ => return &[],
-        };
-        let length = ffi::sqlite3_column_bytes(raw, index) as usize;
-        if start.is_null() { &[] } else { std::slice::from_raw_parts(start, length) }
+        let raw = self.prepared.raw;
+        let index = index as c_int;
+        // SAFETY: the statement is alive. SQLite gives a pointer to so many bytes, or null; it is valid while the slice
+        // borrows the statement: nothing can step or reset it then, and reading it again this way converts nothing.
+        unsafe {
+            let start = match ffi::sqlite3_column_type(raw, index) {
+                ffi::SQLITE_TEXT => ffi::sqlite3_column_text(raw, index),
+                ffi::SQLITE_BLOB => ffi::sqlite3_column_blob(raw, index).cast(),
+                _ => return &[],
+            };
+            let length = ffi::sqlite3_column_bytes(raw, index) as usize;
+            if start.is_null() { &[] } else { std::slice::from_raw_parts(start, length) }
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the layer promises, one file a subject.
 
 mod basics;
+mod execute;
+mod flat;
 
 use super::{Connection, PageFile};
 
