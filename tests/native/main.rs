@@ -1,0 +1,4 @@
+//! The native tests of the whole crate: real SQLite over the real page-tracking file system, simulated platform.
+#![cfg(not(target_arch = "wasm32"))]
+
+mod sync_capture;
