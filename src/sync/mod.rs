@@ -6,6 +6,8 @@ pub mod encode;
 pub mod json;
 pub mod jwt;
 pub mod outbox;
+pub mod query;
+pub mod response;
 pub mod schema;
 pub mod state;
 pub mod types;
