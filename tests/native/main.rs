@@ -4,3 +4,4 @@
 mod layers;
 mod migrate_apply;
 mod migrate_run;
+mod sync_capture;
