@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 
 const GUARD = `
+runs() { case "$(cat "/proc/$1/stat" 2>/dev/null)" in '' | *') Z '*) return 1 ;; esac; }
 pids=
 while read -r line; do
   [ "$line" = done ] && exit 0
@@ -17,11 +18,11 @@ done
 for pid in $pids; do kill -QUIT "$pid"; kill -TERM "$pid"; done 2>/dev/null
 for wait in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
   alive=
-  for pid in $pids; do kill -0 "$pid" && alive=yes; done 2>/dev/null
+  for pid in $pids; do runs "$pid" && alive=yes; done
   [ -z "$alive" ] && break
   sleep 0.1
 done
-for pid in $pids; do kill -KILL "$pid"; done 2>/dev/null
+for pid in $pids; do runs "$pid" && kill -KILL "$pid"; done
 rm -rf "$1"
 `
 
