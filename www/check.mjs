@@ -24,10 +24,11 @@ export async function check({ remote, url, shots, cleanups, startedIn }) {
   if (shots) mkdirSync(shots, { recursive: true })
   const started = performance.now()
   console.log(`ok    ${startedIn.padStart(6)} s  PostgreSQL, PostgREST and the page are up: ${url}/`)
-  const browser = await Browser.launch({ viewport: { width: 1320, height: 860 } })
+  const browser = new Browser({ viewport: { width: 1320, height: 860 } })
   cleanups.push(() => browser.dispose())
   const run = new Run({ remote, url, shots, browser })
   try {
+    await browser.start()
     for (const step of STEPS) {
       const from = performance.now()
       run.name = step.name
@@ -47,6 +48,7 @@ export async function check({ remote, url, shots, cleanups, startedIn }) {
 
 /** The page under test, and what the steps share. */
 class Run {
+  name = 'start'
   problems = []
   #shots = 0
 

@@ -38,9 +38,9 @@ async function startRemote() {
     execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: here('../tests/remote'), stdio: ['ignore', 'ignore', 'inherit'] })
   }
   const { startRemote } = await import('../tests/remote/index.mjs')
-  const remote = await startRemote({ seed: 'shop' })
-  cleanups.push(() => remote.stop())
-  return remote
+  const starting = startRemote({ seed: 'shop' })
+  cleanups.push(async () => (await starting.catch(() => undefined))?.stop())
+  return starting
 }
 
 async function startPage(remote) {

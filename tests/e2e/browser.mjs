@@ -21,19 +21,17 @@ export class Browser {
   /** The folder of the profile; it outlives the browser until `dispose`. */
   profile = mkdtempSync(path.join(tmpdir(), 'tidelock-chromium-'))
   #context
+  #starting
   #options
 
-  /** Starts it; the options are Playwright's, for instance `viewport` and `colorScheme`. */
-  static async launch(options = {}) {
-    const browser = new Browser()
-    browser.#options = options
-    await browser.start()
-    return browser
+  /** The options are Playwright's, for instance `viewport` and `colorScheme`. */
+  constructor(options = {}) {
+    this.#options = options
   }
 
-  /** Starts it again, on the same profile, after `close` or `kill`. */
+  /** Starts it; again, on the same profile, after `close` or `kill`. */
   async start() {
-    this.#context = await chromium.launchPersistentContext(this.profile, {
+    this.#starting = chromium.launchPersistentContext(this.profile, {
       executablePath: chromiumPath(),
       headless: true,
       args: FLAGS,
@@ -42,8 +40,8 @@ export class Browser {
       handleSIGHUP: false,
       ...this.#options,
     })
+    this.#context = await this.#starting
     this.#context.setDefaultTimeout(60_000)
-    await Promise.all(this.#context.pages().map((page) => page.close().catch(() => {}))).catch(() => {})
   }
 
   /** Playwright's context: pages, bindings, offline mode. */
@@ -78,6 +76,7 @@ export class Browser {
   }
 
   async close() {
+    await this.#starting?.catch(() => {}) // one can't end what is only just beginning
     await this.#context?.close().catch(() => {})
     await this.#end()
   }
