@@ -12,7 +12,6 @@ use super::{
     migrations::Migrations,
     options::OpenOptions,
     snapshots::Snapshots,
-    sync::Sync,
     turn::{Guard, Ticket, Turn, closed},
 };
 use crate::{
@@ -22,6 +21,7 @@ use crate::{
     ports::{Held, LocalFuture, Ports},
     sqlite::{Connection, PageFile, Pin},
     store::Storage,
+    sync::config::Config,
     time::Timestamp,
 };
 
@@ -54,8 +54,8 @@ pub(super) struct Inner {
     pub storage: Storage,
     pub flusher: Flusher,
     pub snapshots: Snapshots,
-    pub migrations: Migrations,
-    pub sync: Sync,
+    pub migrations: Rc<Migrations>,
+    pub remote: Option<Config>,
     pub held: RefCell<Option<Box<dyn Held>>>,
     pub opened_at: Timestamp,
     pub live: RefCell<live::Registry>,

@@ -3,7 +3,10 @@
 use serde::Serialize;
 
 use super::snapshots::SnapshotEvent;
-use crate::error::Error;
+use crate::{
+    error::{Detail, Error},
+    migrate::Direction,
+};
 
 /// One event; crosses the boundary as `{ type, detail }`.
 #[derive(Clone, Debug, Serialize)]
@@ -35,8 +38,21 @@ pub enum Event {
     },
     /// A snapshot was taken, or could not be.
     Snapshot(SnapshotEvent),
-    /// A migration is about to run, or a sync went on.
-    Sync(super::sync::SyncEvent),
+    /// A sync began, went on or ended.
+    Sync(Detail),
+    /// A migration is about to run.
+    Migration {
+        /// Its version.
+        version: String,
+        /// Its name.
+        name: String,
+        /// Which way it runs.
+        direction: Direction,
+        /// How many of this run are done.
+        done: usize,
+        /// How many this run has.
+        total: usize,
+    },
     /// Commits can't be stored at present, or can again.
     Health {
         /// Why not; `None` once they can.

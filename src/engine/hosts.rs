@@ -59,6 +59,8 @@ impl migrations::Host for Inner {
     }
 
     fn progress(&self, progress: &Progress<'_>) {
-        self.events.emit(Event::migration(progress));
+        let Progress { version, name, direction, done, total } = *progress;
+        let (version, name) = (version.to_owned(), name.to_owned());
+        self.events.emit(Event::Migration { version, name, direction, done, total });
     }
 }

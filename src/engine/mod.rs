@@ -24,7 +24,6 @@ mod report;
 mod restore;
 pub mod snapshots;
 mod statements;
-pub mod sync;
 pub mod turn;
 
 pub use database::{Callbacks, Database};

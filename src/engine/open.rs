@@ -10,9 +10,8 @@ use super::{
     database::{Events, Inner, Transaction},
     flush::Flusher,
     migrations::Migrations,
-    options::{BusyMode, OpenOptions, StorageKind},
+    options::{OpenOptions, StorageKind},
     snapshots::Snapshots,
-    turn::Turn,
 };
 use crate::{
     error::Result,
@@ -21,7 +20,7 @@ use crate::{
     ports::{Held, Holder, Ports, Store},
     sqlite::{Connection, PageFile},
     store::{MemoryStore, Opened, Storage},
-    sync::{self, capture},
+    sync::{capture, config::Config, state},
 };
 
 impl Database {
@@ -32,10 +31,10 @@ impl Database {
     pub async fn open(options: OpenOptions, ports: Ports, callbacks: Rc<dyn Callbacks>) -> Result<Database> {
         lock::check_name(&options.name)?;
         options.snapshots.check()?;
-        let supplied = options.migrations.clone().map(migrate::Migrations::new).transpose()?;
+        let supplied = options.migrations.clone().map(migrate::Supplied::new).transpose()?;
         let clock = ports.platform.clock.clone();
         let migrations = Migrations::new(supplied, &options.migrations_table, options.out_of_order, clock)?;
-        let remote = options.remote.clone().map(|remote| sync::Config::new(remote, false)).transpose()?;
+        let remote = options.remote.clone().map(|remote| Config::new(remote, false)).transpose()?;
 
         let held = take_lock(&options, &ports).await?;
         let store = open_store(&options, &ports).await?;
@@ -71,8 +70,7 @@ impl Database {
     pub async fn close(&self) -> Result<()> {
         let inner = &*self.inner;
         if inner.closing.replace(true) {
-            // Whoever closes it a second time still wants it closed when the promise resolves.
-            return inner.closed.wait().await;
+            return Ok(());
         }
         let turn = inner.acquire().await;
         inner.turn.close();
@@ -89,10 +87,6 @@ async fn take_lock(options: &OpenOptions, ports: &Ports) -> Result<Option<Box<dy
     if options.storage == StorageKind::Memory {
         return Ok(None);
     }
-    let on_busy = match options.on_busy {
-        BusyMode::Fail => lock::OnBusy::Fail,
-        BusyMode::Wait => lock::OnBusy::Wait,
-    };
     let read_holder = async || {
         let store = ports.stores.open(&options.name).await.ok()?;
         let head = store.head().await.ok()?;
@@ -100,7 +94,7 @@ async fn take_lock(options: &OpenOptions, ports: &Ports) -> Result<Option<Box<dy
         head.map(|head| head.holder)
     };
     let (locks, clock) = (&*ports.locks, &*ports.platform.clock);
-    lock::acquire(locks, clock, &options.name, on_busy, options.lock_timeout_ms, read_holder).await.map(Some)
+    lock::acquire(locks, clock, &options.name, options.on_busy, options.lock_timeout_ms, read_holder).await.map(Some)
 }
 
 async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<Rc<dyn Store>> {
@@ -125,7 +119,7 @@ fn assemble(
     opened: Opened,
     held: Option<Box<dyn Held>>,
     migrations: Migrations,
-    remote: Option<sync::Config>,
+    remote: Option<Config>,
 ) -> Result<Database> {
     let Opened { storage, image, warnings, .. } = opened;
     let file = PageFile::new(image);
@@ -174,11 +168,11 @@ fn assemble(
 
 impl Inner {
     /// Begins to capture local changes: of the tables that `remote` names, else of those that an opening before named.
-    fn start_capture(&self, connection: &Connection) -> Result<()> {
+    pub(super) fn start_capture(&self, connection: &Connection) -> Result<()> {
         if let Some(remote) = &self.remote {
-            sync::state::register(connection, &remote.options.tables)?;
+            state::register(connection, &remote.options.tables)?;
         }
-        self.capturing.set(!sync::state::captured(connection)?.is_empty());
+        self.capturing.set(!state::captured(connection)?.is_empty());
         if self.capturing.get() { capture::resume(connection) } else { Ok(()) }
     }
 

@@ -2,7 +2,13 @@
 
 use serde::Deserialize;
 
-use crate::ports::Durability;
+use crate::{
+    lock::OnBusy,
+    migrate::{OutOfOrder, Source},
+    ports::Durability,
+    snapshot::SnapshotOptions,
+    sync::config::RemoteOptions,
+};
 
 /// Where the data lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -42,16 +48,6 @@ pub struct HolderOptions {
     pub url: String,
 }
 
-/// What to do when another tab has the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BusyMode {
-    /// Reject with `database_in_use`.
-    Fail,
-    /// Wait until `lockTimeoutMs`, then reject with `lock_timeout`.
-    Wait,
-}
-
 /// What integers come out as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -62,41 +58,6 @@ pub enum IntegerMode {
     Bigint,
     /// Always numbers; `integer_out_of_range` rather than round.
     Number,
-}
-
-/// One supplied migration; a function's body stays in JavaScript.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MigrationOptions {
-    /// Its version.
-    pub version: String,
-    /// Its name.
-    pub name: String,
-    /// The SQL that applies it.
-    #[serde(default)]
-    pub up: Option<String>,
-    /// The SQL that undoes it.
-    #[serde(default)]
-    pub down: Option<String>,
-    /// A checksum to compare instead of the text's own.
-    #[serde(default)]
-    pub checksum: Option<String>,
-    /// Whether it runs in a transaction.
-    pub transaction: bool,
-    /// `up` is a function.
-    pub up_is_function: bool,
-    /// `down` is a function.
-    pub down_is_function: bool,
-}
-
-/// What to do with a pending migration older than the newest applied one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OutOfOrder {
-    /// Refuse with `migration_out_of_order`.
-    Error,
-    /// Run it.
-    Apply,
 }
 
 /// `cloud` keeps in step with the remote by itself.
@@ -124,8 +85,8 @@ pub struct OpenOptions {
     /// The most bytes that the database may have.
     pub max_bytes: u64,
     /// What to do when another tab has the database.
-    pub on_busy: BusyMode,
-    /// How long [`BusyMode::Wait`] waits, in milliseconds.
+    pub on_busy: OnBusy,
+    /// How long [`OnBusy::Wait`] waits, in milliseconds.
     pub lock_timeout_ms: u64,
     /// Who opens it.
     pub holder: HolderOptions,
@@ -140,12 +101,12 @@ pub struct OpenOptions {
     pub migrations_table: String,
     /// The schema's history; `None`: nothing is run or checked.
     #[serde(default)]
-    pub migrations: Option<Vec<MigrationOptions>>,
+    pub migrations: Option<Vec<Source>>,
     /// Periodic snapshots.
-    pub snapshots: crate::snapshot::Options,
+    pub snapshots: SnapshotOptions,
     /// Local or cloud.
     pub mode: Mode,
     /// The remote, if any.
     #[serde(default)]
-    pub remote: Option<crate::sync::RemoteOptions>,
+    pub remote: Option<RemoteOptions>,
 }

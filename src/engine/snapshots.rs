@@ -190,6 +190,11 @@ impl Snapshots {
         self.0.prune(&pass).await
     }
 
+    /// Whether nothing was committed since the newest one.
+    pub fn is_unchanged(&self) -> bool {
+        self.0.is_unchanged()
+    }
+
     /// How they are doing.
     pub fn status(&self) -> SnapshotStatus {
         let mut status = self.0.status.borrow().clone();
