@@ -3,14 +3,14 @@
 use std::rc::Rc;
 
 use super::{
-    Event,
+    Database, Event,
     database::Inner,
-    migrations::{self, Progress},
+    migrations::{self, Planned, Progress, Report, RunOptions},
     turn::{Guard, Ticket},
 };
 use crate::{
     error::Result,
-    migrate::Direction,
+    migrate::{Direction, StatusRow},
     ports::LocalFuture,
     sqlite::{Connection, Statement},
     sync::capture,
@@ -62,5 +62,27 @@ impl migrations::Host for Inner {
         let Progress { version, name, direction, done, total } = *progress;
         let (version, name) = (version.to_owned(), name.to_owned());
         self.events.emit(Event::Migration { version, name, direction, done, total });
+    }
+}
+
+impl Database {
+    /// One row a version, in order.
+    pub async fn migrations_status(&self) -> Result<Vec<StatusRow>> {
+        self.inner.migrations.status(&*self.inner).await
+    }
+
+    /// Applies pending migrations; see [`Migrations::run`](super::migrations::Migrations::run).
+    pub async fn migrations_run(&self, options: RunOptions) -> Result<Report> {
+        self.inner.migrations.run(&*self.inner, options).await
+    }
+
+    /// Reverts applied migrations; see [`Migrations::revert`](super::migrations::Migrations::revert).
+    pub async fn migrations_revert(&self, options: RunOptions) -> Result<Report> {
+        self.inner.migrations.revert(&*self.inner, options).await
+    }
+
+    /// Marks migrations as applied; see [`Migrations::baseline`](super::migrations::Migrations::baseline).
+    pub async fn migrations_baseline(&self, version: &str) -> Result<Vec<Planned>> {
+        self.inner.migrations.baseline(&*self.inner, version).await
     }
 }

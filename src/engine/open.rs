@@ -40,7 +40,8 @@ impl Database {
         let store = open_store(&options, &ports).await?;
         let holder = holder(&options, &ports);
         let opened = Storage::open(store.clone(), &ports.platform, holder).await.inspect_err(|_| store.close())?;
-        let database = assemble(options, ports, callbacks, opened, held, migrations, remote).inspect_err(|_| store.close())?;
+        let database =
+            assemble(options, ports, callbacks, opened, held, migrations, remote).inspect_err(|_| store.close())?;
         match database.begin_service().await {
             Ok(()) => Ok(database),
             Err(error) => {

@@ -1,6 +1,10 @@
 //! Health, from what all the parts know.
 
-use super::{Database, database::Inner, options::{DurabilityMode, Mode, StorageKind}};
+use super::{
+    Database,
+    database::Inner,
+    options::{DurabilityMode, Mode, StorageKind},
+};
 use crate::{
     error::ErrorCode,
     health::{Facts, Health, LockHealth, LockState, SnapshotHealth, StorageHealth, SyncHealth, assess},

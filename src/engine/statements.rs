@@ -128,7 +128,9 @@ impl Database {
         inner.flusher.admit_write()?;
         let outline = ScriptOutline::of(sql);
         if connection.in_transaction() {
-            return connection.atomically(|connection| inner.run_script(connection, sql, Authority::User)).map(|()| true);
+            return connection
+                .atomically(|connection| inner.run_script(connection, sql, Authority::User))
+                .map(|()| true);
         }
         let result = if outline.vacuum {
             inner.run_script(&connection, sql, Authority::Script)

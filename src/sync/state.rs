@@ -5,12 +5,7 @@ use super::{
     config::{Direction, Names, TableSync},
     json,
 };
-use crate::{
-    error::Result,
-    sqlite::Connection,
-    time::Timestamp,
-    value::Value,
-};
+use crate::{error::Result, sqlite::Connection, time::Timestamp, value::Value};
 
 /// The tables of sync.
 ///
@@ -159,10 +154,7 @@ pub fn progress(connection: &Connection, table: &str) -> Result<Progress> {
     let text = |at: usize| row[at].as_text().map(str::to_owned);
     Ok(Progress {
         selected: text(0).as_deref().and_then(json::parse_string_array),
-        position: text(2)
-            .as_deref()
-            .and_then(json::parse_string_array)
-            .map(|key| Position { cursor: text(1), key }),
+        position: text(2).as_deref().and_then(json::parse_string_array).map(|key| Position { cursor: text(1), key }),
         started: text(3),
         watermark: text(4),
     })
@@ -187,7 +179,12 @@ pub fn save_progress(connection: &Connection, table: &str, progress: &Progress) 
 }
 
 /// Writes down how a table's pull ended.
-pub fn save_outcome(connection: &Connection, table: &str, pulled_at: Option<Timestamp>, error: Option<&str>) -> Result<()> {
+pub fn save_outcome(
+    connection: &Connection,
+    table: &str,
+    pulled_at: Option<Timestamp>,
+    error: Option<&str>,
+) -> Result<()> {
     connection.run(
         "UPDATE tidelock_tables SET pulled_at = coalesce(?2, pulled_at), last_error = ?3 WHERE tbl = ?1",
         &[Value::from(table), pulled_at.map(|time| time.to_string()).into(), error.map(str::to_owned).into()],

@@ -73,11 +73,19 @@ impl Core {
         Some(wasm_bindgen_futures::future_to_promise(async move { stored.await.map(|()| JsValue::UNDEFINED).thrown() }))
     }
 
-    /// The whole database as the bytes of a `.sqlite` file.
+    /// The committed contents as the bytes of a `.sqlite` file.
     #[wasm_bindgen(js_name = exportBytes)]
-    pub async fn export_bytes(&self) -> Result<Uint8Array, JsValue> {
-        let bytes = self.database.export().await.thrown()?;
-        Ok(Uint8Array::from(bytes.as_slice()))
+    pub fn export_bytes(&self) -> Result<Uint8Array, JsValue> {
+        let contents = self.database.export().thrown()?;
+        let bytes = Uint8Array::new_with_length(contents.bytes() as u32);
+        let mut at = 0;
+        for index in 0..contents.chunk_count() {
+            let chunk = contents.chunk_bytes(index);
+            let end = at + chunk.len() as u32;
+            bytes.subarray(at, end).copy_from(chunk);
+            at = end;
+        }
+        Ok(bytes)
     }
 
     /// Resolves when everything committed so far is stored.

@@ -1,7 +1,5 @@
 //! The hot path: one synchronous call a statement, parameters and rows as flat buffers in wasm memory.
 
-use std::rc::Rc;
-
 use wasm_bindgen::prelude::*;
 
 use super::{
@@ -68,11 +66,19 @@ impl Core {
 
     /// The column names of a shape.
     pub fn columns(&self, shape: u32) -> Vec<String> {
-        self.database.columns(shape)
+        self.database.columns(shape).to_vec()
     }
 
     /// Runs one statement; its rows are in the result header's areas until the next call.
-    pub fn execute(&self, ticket: u32, op: u32, sql: &str, bytes: usize, names: &str, timeout_ms: f64) -> Result<(), JsValue> {
+    pub fn execute(
+        &self,
+        ticket: u32,
+        op: u32,
+        sql: &str,
+        bytes: usize,
+        names: &str,
+        timeout_ms: f64,
+    ) -> Result<(), JsValue> {
         let Buffers { params, offset, rows, header } = &mut *self.buffers.borrow_mut();
         let params = match bytes {
             0 => None,
@@ -82,15 +88,15 @@ impl Core {
         let call = Call { op, sql, params: params.as_ref(), names, timeout_ms };
         let outcome = self.database.execute(ticket, &call, rows).thrown()?;
         **header = Header {
-            rows: rows.rows() as u32,
-            columns: rows.columns() as u32,
-            shape: rows.shape(),
-            tags: rows.tags().as_ptr().addr() as u32,
-            slots: rows.slots().as_ptr().addr() as u32,
-            text: rows.text().as_ptr().addr() as u32,
-            text_bytes: rows.text().len() as u32,
-            blobs: rows.blobs().as_ptr().addr() as u32,
-            blob_bytes: rows.blobs().len() as u32,
+            rows: rows.rows as u32,
+            columns: rows.columns as u32,
+            shape: rows.shape,
+            tags: rows.tags.as_ptr().addr() as u32,
+            slots: rows.slots.as_ptr().addr() as u32,
+            text: rows.text.as_ptr().addr() as u32,
+            text_bytes: rows.text.len() as u32,
+            blobs: rows.blobs.as_ptr().addr() as u32,
+            blob_bytes: rows.blobs.len() as u32,
             flags: if outcome.wrote { WROTE } else { 0 },
             reserved: [0; 2],
             changes: outcome.changes as f64,
@@ -121,15 +127,7 @@ impl Core {
 
     /// The plan of a statement: `{ id, parent, detail }[]`.
     pub fn explain(&self, ticket: u32, sql: &str) -> Result<JsValue, JsValue> {
-        #[derive(serde::Serialize)]
-        struct PlanRow {
-            id: i64,
-            parent: i64,
-            detail: String,
-        }
-        let rows = self.database.explain(ticket, sql).thrown()?;
-        let rows: Vec<_> = rows.into_iter().map(|(id, parent, detail)| PlanRow { id, parent, detail }).collect();
-        Ok(to_js(&rows))
+        self.database.explain(ticket, sql).map(|rows| to_js(&rows)).thrown()
     }
 
     /// Registers a live query → its id.
