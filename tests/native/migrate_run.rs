@@ -319,6 +319,13 @@ fn a_baseline_marks_what_came_with_the_data() {
     // There is a history now: the option is spent.
     assert_eq!(bench.open(&migrations, true, Some("1")), Ok(Report::default()));
 
+    let mut begun = self::bench("");
+    let first = begun.migrations(&three()[..1]);
+    begun.open(&first, true, None).unwrap();
+    let migrations = begun.migrations(&three());
+    let report = begun.open(&migrations, true, Some("2")).unwrap();
+    assert_eq!(versions(&report.applied), ["2", "10"], "a history is there already");
+
     let mut empty = self::bench("");
     let migrations = empty.migrations(&three());
     let report = empty.open(&migrations, true, Some("2")).unwrap();
