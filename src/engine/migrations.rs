@@ -9,8 +9,8 @@ use crate::{
     error::{Error, Result},
     health::MigrationsHealth,
     migrate::{
-        Applied, Attempt, Body, Direction, History, Migration, OutOfOrder, State, StatusRow, Supplied, Target, plan,
-        status,
+        Applied, Attempt, Body, Direction, History, Migration, OutOfOrder, Planned, Ran, Report, State, StatusRow,
+        Supplied, Target, plan, status,
     },
     ports::{Clock, LocalFuture},
     sqlite::{Connection, Statement},
@@ -29,7 +29,8 @@ pub trait Host {
     fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>>;
 
     /// Runs a function of the app, with the turn of `ticket`. Where the migration is one transaction, it is open already, and
-    /// stays open: what the function opens are savepoints in it.
+    /// stays open: what the function opens are savepoints in it. Dropped when the run is given up; [`settle`](Self::settle)
+    /// follows.
     fn run_code<'a>(&'a self, version: &'a str, direction: Direction, ticket: Ticket) -> LocalFuture<'a, Result<()>>;
 
     /// Runs one statement of a script to its end. Triggers that capture changes go away before one that changes the schema,
@@ -76,42 +77,6 @@ pub struct RunOptions {
     pub steps: Option<u32>,
     /// Tell only what would be done.
     pub dry_run: bool,
-}
-
-/// One migration of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Planned {
-    /// Its version.
-    pub version: String,
-    /// Its name.
-    pub name: String,
-    /// Which way it runs.
-    pub direction: Direction,
-}
-
-/// One migration that ran.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Ran {
-    /// Its version.
-    pub version: String,
-    /// Its name.
-    pub name: String,
-    /// How long it took.
-    pub execution_ms: i64,
-}
-
-/// What a call planned and did. Of a dry run the lists of what was done are empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Report {
-    /// What was to be done, in order.
-    pub planned: Vec<Planned>,
-    /// What was applied, in order.
-    pub applied: Vec<Ran>,
-    /// What was reverted, in order.
-    pub reverted: Vec<Ran>,
 }
 
 /// The migrations of a database.
@@ -286,7 +251,7 @@ impl Migrations {
             Direction::Up => plan::to_apply(supplied, &applied, &target, self.out_of_order)?,
             Direction::Down => plan::to_revert(supplied, &applied, &target)?,
         };
-        let mut report = Report { planned: planned(&plan, direction), ..Report::default() };
+        let mut report = Report { planned: Planned::all(&plan, direction), ..Report::default() };
         if options.dry_run || plan.is_empty() {
             return Ok(report);
         }
@@ -322,6 +287,8 @@ impl Migrations {
         direction: Direction,
     ) -> Result<i64> {
         let started = self.clock.monotonic_ms();
+        // Before the attempt, so that it is dropped after it: a run that is given up while a function runs settles too.
+        let mut unsettled = Unsettled { host, connection, armed: true };
         let attempt = Attempt::begin(connection, &self.history, migration, direction)?;
         let result = match migration.body(direction) {
             Some(Body::Code) => host.run_code(&migration.version, direction, ticket).await,
@@ -335,6 +302,7 @@ impl Migrations {
                 Err(attempt.abort(error))
             }
         };
+        unsettled.armed = false;
         match result {
             Ok(()) => Ok(elapsed),
             Err(error) => Err(match host.settle(connection) {
@@ -360,17 +328,24 @@ impl Migrations {
         })?;
         self.refresh(connection)?;
         host.committed();
-        Ok(planned(&plan, Direction::Up))
+        Ok(Planned::all(&plan, Direction::Up))
     }
 }
 
-fn planned(plan: &[&Migration], direction: Direction) -> Vec<Planned> {
-    let step = |migration: &&Migration| Planned {
-        version: migration.version.clone(),
-        name: migration.name.clone(),
-        direction,
-    };
-    plan.iter().map(step).collect()
+/// Settles when a run is dropped half-way.
+struct Unsettled<'a> {
+    host: &'a dyn Host,
+    connection: &'a Connection,
+    armed: bool,
+}
+
+impl Drop for Unsettled<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            // Nobody is left to tell.
+            let _ = self.host.settle(self.connection);
+        }
+    }
 }
 
 async fn stored(host: &dyn Host) -> Result<()> {

@@ -200,6 +200,7 @@ fn new_violations_fail_it_and_old_ones_do_not() {
         ("INSERT INTO child(name, parent) VALUES ('new', 8)", "child", true),
         ("INSERT INTO child(name, parent) VALUES ('another', 7)", "child", true),
         ("INSERT INTO bare VALUES ('new', 8)", "bare", false),
+        ("DELETE FROM child; INSERT INTO child(name, parent) VALUES ('instead', 8)", "child", true),
     ] {
         for transaction in [true, false] {
             let error = fails(&connection, Source { transaction: Some(transaction), ..migration(sql) });
