@@ -4,6 +4,9 @@ mod clock;
 mod entropy;
 mod fetch;
 mod host;
+mod idb_raw;
+mod idb_records;
+mod indexeddb;
 mod locks;
 mod quota;
 
@@ -11,6 +14,7 @@ pub use clock::{BrowserClock, BrowserSpawner};
 pub use entropy::BrowserEntropy;
 pub use fetch::Fetch;
 pub use host::Host;
+pub use indexeddb::IndexedDb;
 pub use locks::WebLocks;
 pub use quota::estimate;
 
