@@ -264,6 +264,30 @@ fn a_commit_that_the_file_refuses_is_undone() {
 }
 
 #[test]
+fn a_restore_that_does_not_fit_changes_nothing() {
+    let (_source_file, source) = fresh();
+    source.exec("CREATE TABLE s(b); INSERT INTO s VALUES (zeroblob(500000))").unwrap();
+    let file = PageFile::default();
+    file.set_max_bytes(300_000);
+    let db = Connection::open(&file).unwrap();
+    db.exec("CREATE TABLE t(b); INSERT INTO t VALUES (zeroblob(100000))").unwrap();
+    let before = file.image();
+    assert_eq!(db.restore_from(&source).unwrap_err().code, ErrorCode::DatabaseTooLarge);
+    assert!(file.image() == before && db.quick_check().unwrap().is_empty());
+    db.exec("BEGIN; INSERT INTO t VALUES (1)").unwrap();
+    assert_eq!(db.restore_from(&source).unwrap_err().code, ErrorCode::SqliteBusy);
+    db.exec("COMMIT").unwrap();
+    // An empty database is a database too.
+    let (_empty_file, empty) = fresh();
+    let mut shadow = Shadow::default();
+    db.restore_from(&empty).unwrap();
+    file.touch(&(0..9).collect());
+    shadow.follow(&file);
+    shadow.check(&file);
+    assert_eq!(db.value("SELECT count(*) FROM sqlite_schema", &[]).unwrap(), Some(Value::Integer(0)));
+}
+
+#[test]
 fn many_databases_in_many_threads() {
     std::thread::scope(|scope| {
         for thread in 0..4 {
