@@ -194,6 +194,19 @@ fn batches_hold_only_what_changed() {
 }
 
 #[test]
+fn a_transaction_larger_than_the_cache_stays_out_of_the_file() {
+    let (file, db) = fresh();
+    db.exec("CREATE TABLE t(b)").unwrap();
+    let before = file.image();
+    file.take_ready();
+    db.exec("BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 400) INSERT INTO t SELECT zeroblob(100000) FROM n")
+        .unwrap();
+    assert!(file.image() == before && !file.has_ready());
+    db.exec("ROLLBACK").unwrap();
+    assert!(file.image() == before && !file.has_ready());
+}
+
+#[test]
 fn several_pins_live_at_once() {
     let (file, db) = fresh();
     db.exec("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
