@@ -11,9 +11,10 @@ use rusqlite::ffi;
 use super::{
     Authority, PageFile, Statement, Step,
     authority::Watcher,
+    cache::{Cache, PERSISTENT},
     deadline::Deadline,
     failure, pragmas,
-    prepared::{Cache, PERSISTENT, Prepared},
+    prepared::Prepared,
     shapes::Shapes,
     text::{first_word, skip_blank, statements},
     vfs,

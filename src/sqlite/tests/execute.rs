@@ -95,6 +95,11 @@ fn missing_and_superfluous_parameters_are_named() {
     };
     let row = |values: &[i64]| Ok(vec![values.iter().map(|value| Value::Integer(*value)).collect::<Vec<_>>()]);
     assert_eq!(named("SELECT :b, @a, $c, :a, :b", "a\0b\0c", &[1, 2, 3]), row(&[2, 1, 3, 1, 2]));
+    db.exec("CREATE TABLE t(x, y)").unwrap();
+    let many = vec![vec![1.into(), "é".into()], vec![2.into(), Value::Null]];
+    assert_eq!(run_as(&db, Op::RunMany, "INSERT INTO t VALUES (:y, :x)", &many, "x\0y").unwrap().0.changes, 2);
+    let expected = vec![vec!["é".into(), Value::Integer(1)], vec![Value::Null, Value::Integer(2)]];
+    assert_eq!(query(&db, "SELECT * FROM t", &[]).unwrap(), expected);
     assert_eq!(parameter_of(named("SELECT :a, :b", "a", &[1])), (invalid, "b".into()));
     assert_eq!(parameter_of(named("SELECT :a", "a\0b", &[1, 2])), (invalid, "b".into()));
     assert_eq!(parameter_of(named("SELECT :a, ?", "a", &[1])), (invalid, Detail::Int(2)));
