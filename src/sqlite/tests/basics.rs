@@ -137,3 +137,20 @@ fn a_statement_is_compiled_once_and_never_shared() {
     again.step().unwrap();
     assert!(again.column_is_null(0));
 }
+
+#[test]
+fn a_file_from_wal_mode_opens_and_leaves_it() {
+    let (file, db) = fresh();
+    db.exec("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
+    let mut bytes = file.image().to_bytes();
+    bytes[18..20].copy_from_slice(&[2, 2]);
+    let copy = PageFile::new(Image::from_bytes(&bytes));
+    let db = Connection::open(&copy).unwrap();
+    assert_eq!(db.value("SELECT a FROM t", &[]).unwrap(), Some(Value::Integer(1)));
+    assert_eq!(db.value("PRAGMA journal_mode", &[]).unwrap(), Some("memory".into()));
+    db.exec("INSERT INTO t VALUES (2)").unwrap();
+    let image = copy.image();
+    assert_eq!(image.chunks[0][18..20], [1, 1]);
+    // That change of the header is in the log as well.
+    assert!(copy.take_ready().is_some_and(|batch| batch.pages[0] == 0 && batch.bytes[18..20] == [1, 1]));
+}

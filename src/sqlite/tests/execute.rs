@@ -207,6 +207,16 @@ fn text_that_is_not_utf8_keeps_its_neighbours_right() {
 }
 
 #[test]
+fn a_database_in_utf16_reads_the_same() {
+    let (_file, db) = fresh();
+    db.exec("PRAGMA encoding = 'UTF-16'; CREATE TABLE t(a, b, c)").unwrap();
+    let row = vec!["a€😀".into(), vec![0u8, 255].into(), "".into()];
+    run_as(&db, Op::Run, "INSERT INTO t VALUES (?, ?, ?)", std::slice::from_ref(&row), "").unwrap();
+    assert_eq!(db.value("PRAGMA encoding", &[]).unwrap(), Some("UTF-16le".into()));
+    assert_eq!(query(&db, "SELECT * FROM t", &[]).unwrap(), vec![row]);
+}
+
+#[test]
 fn errors_tell_codes_and_places_but_no_values() {
     let (_file, db) = fresh();
     db.exec("CREATE TABLE t(a UNIQUE, b CHECK (b > 0)); INSERT INTO t VALUES ('secret', 1); CREATE VIRTUAL TABLE f USING fts5(a)")
