@@ -38,7 +38,9 @@ export class Bridge {
     })
     try {
       const core = await Promise.race([open(this.#checked, this.#host()), dying])
-      this.#database = new Database(this.#checked, this.#connect(core))
+      const calls = this.#connect(core)
+      await calls.guard(calls.sync(() => core.start()))
+      this.#database = new Database(this.#checked, calls)
       return this.#database
     } catch (error) {
       this.#letGo()
@@ -75,7 +77,7 @@ export class Bridge {
       locked: (release) => {
         this.#release = release
       },
-      migrate: (version, direction, ticket, core) => this.#migrate(version, direction, ticket, core),
+      migrate: (version, direction, ticket) => this.#migrate(version, direction, ticket),
       fetch: (input, init) => (remote?.fetch ?? fetch)(input, init),
       accessToken: async () => (await remote?.accessToken?.()) ?? null,
       ...(signal === undefined ? {} : { signal }),
@@ -92,10 +94,10 @@ export class Bridge {
     this.#database?.emit(type, detail)
   }
 
-  async #migrate(version: string, direction: 'up' | 'down', ticket: number, core: Core | undefined): Promise<void> {
+  async #migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void> {
     const migration = this.#options.migrations?.find((one) => one.version === version)
     const work = migration?.[direction]
-    const calls = this.#calls ?? (core && this.#connect(core))
+    const calls = this.#calls
     if (typeof work !== 'function' || calls === undefined)
       throw new TidelockError('internal', `Migration ${version} has no function for ${direction}`)
     const idle = new IdleWatch(calls)

@@ -5,12 +5,12 @@ use std::rc::Rc;
 use super::{
     Database, Event,
     database::Inner,
-    migrations::{self, Planned, Progress, Report, RunOptions},
+    migrations::{self, Progress, RunOptions},
     turn::{Guard, Ticket},
 };
 use crate::{
     error::Result,
-    migrate::{Direction, StatusRow},
+    migrate::{Direction, Planned, Report, StatusRow},
     ports::LocalFuture,
     sqlite::{Connection, Statement},
     sync::capture,
@@ -46,6 +46,8 @@ impl migrations::Host for Inner {
 
     fn settle(&self, connection: &Connection) -> Result<()> {
         self.suspended.set(false);
+        // Of a function that was given up, too.
+        self.transaction.depth.set(0);
         if self.capturing.get() { capture::resume(connection) } else { Ok(()) }
     }
 

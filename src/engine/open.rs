@@ -24,11 +24,18 @@ use crate::{
 };
 
 impl Database {
-    /// Opens a database: takes its lock, reads it, and brings its schema up to date. Whatever fails releases the lock.
-    ///
-    /// Fails with `invalid_argument`, `database_in_use`, `lock_timeout`, `unsupported_environment`, `storage_*`,
-    /// `database_corrupt`, `snapshot_incompatible`, and what the migrations fail with.
+    /// Opens a database: [`acquire`](Self::acquire), then [`start`](Self::start).
     pub async fn open(options: OpenOptions, ports: Ports, callbacks: Rc<dyn Callbacks>) -> Result<Database> {
+        let database = Self::acquire(options, ports, callbacks).await?;
+        database.start().await?;
+        Ok(database)
+    }
+
+    /// Takes the database's lock and reads what is stored. Whatever fails releases the lock.
+    ///
+    /// Fails with `invalid_argument`, `migration_invalid`, `database_in_use`, `lock_timeout`, `unsupported_environment`,
+    /// `storage_*`, `database_corrupt` and `snapshot_incompatible`.
+    pub async fn acquire(options: OpenOptions, ports: Ports, callbacks: Rc<dyn Callbacks>) -> Result<Database> {
         lock::check_name(&options.name)?;
         options.snapshots.check()?;
         let supplied = options.migrations.clone().map(migrate::Supplied::new).transpose()?;
@@ -40,17 +47,24 @@ impl Database {
         let store = open_store(&options, &ports).await?;
         let holder = holder(&options, &ports);
         let opened = Storage::open(store.clone(), &ports.platform, holder).await.inspect_err(|_| store.close())?;
-        let database =
-            assemble(options, ports, callbacks, opened, held, migrations, remote).inspect_err(|_| store.close())?;
-        match database.begin_service().await {
-            Ok(()) => Ok(database),
-            Err(error) => {
-                // The migrations before the one that failed stay; should that fail too, they run again next time.
-                let _ = database.inner.flusher.flush().await;
-                database.inner.let_go().await;
-                Err(error)
-            }
+        assemble(options, ports, callbacks, opened, held, migrations, remote).inspect_err(|_| store.close())
+    }
+
+    /// Begins to serve: captures local changes, checks the migrations and runs those that are pending, takes snapshots.
+    /// Whatever fails closes the database.
+    ///
+    /// Fails with what the migrations and the storage fail with.
+    pub async fn start(&self) -> Result<()> {
+        let inner = &*self.inner;
+        let result = self.begin_service().await;
+        // Also after a failure: the migrations before the one that failed stay.
+        let stored = inner.flusher.flush().await;
+        let result = result.and(stored);
+        if result.is_err() {
+            inner.closing.set(true);
+            inner.let_go().await;
         }
+        result
     }
 
     async fn begin_service(&self) -> Result<()> {
@@ -61,8 +75,7 @@ impl Database {
         }
         inner.snapshots.start();
         let baseline = inner.options.baseline.as_deref();
-        inner.migrations.open(inner, inner.options.migrate, baseline).await?;
-        inner.flusher.flush().await
+        inner.migrations.open(inner, inner.options.migrate, baseline).await.map(drop)
     }
 
     /// Waits for the turn, stores what is left, and lets go of everything. Idempotent.

@@ -122,25 +122,10 @@ impl Database {
     ///
     /// Fails with the statement's error, `details.line` and `details.offset` counted in the script; nothing is left then
     /// of a script without transactions of its own.
-    pub fn script(&self, ticket: Ticket, sql: &str) -> Result<bool> {
-        let inner = &*self.inner;
-        let connection = inner.ready(ticket)?;
-        inner.flusher.admit_write()?;
-        let outline = ScriptOutline::of(sql);
-        if connection.in_transaction() {
-            return connection
-                .atomically(|connection| inner.run_script(connection, sql, Authority::User))
-                .map(|()| true);
-        }
-        let result = if outline.vacuum {
-            inner.run_script(&connection, sql, Authority::Script)
-        } else if outline.has_own_transaction() {
-            inner.run_as_written(&connection, sql)
-        } else {
-            connection.atomically(|connection| inner.run_script(connection, sql, Authority::User))
-        };
-        let wrote = inner.transaction_ended(result.is_ok() || outline.has_own_transaction());
-        result.map(|()| wrote)
+    pub fn script(&self, ticket: Ticket, sql: &str, timeout_ms: f64) -> Result<bool> {
+        let connection = self.inner.ready(ticket)?;
+        self.inner.flusher.admit_write()?;
+        self.inner.limited(&connection, timeout_ms, || self.inner.script(&connection, sql))
     }
 
     /// The plan of a statement.
@@ -161,6 +146,24 @@ impl Database {
 }
 
 impl Inner {
+    fn script(&self, connection: &Connection, sql: &str) -> Result<bool> {
+        let outline = ScriptOutline::of(sql);
+        if connection.in_transaction() {
+            return connection
+                .atomically(|connection| self.run_script(connection, sql, Authority::User))
+                .map(|()| true);
+        }
+        let result = if outline.vacuum {
+            self.run_script(connection, sql, Authority::Script)
+        } else if outline.has_own_transaction() {
+            self.run_as_written(connection, sql)
+        } else {
+            connection.atomically(|connection| self.run_script(connection, sql, Authority::User))
+        };
+        let wrote = self.transaction_ended(result.is_ok() || outline.has_own_transaction());
+        result.map(|()| wrote)
+    }
+
     /// The connection, for whoever has the turn.
     fn ready(&self, ticket: Ticket) -> Result<Rc<Connection>> {
         let connection = self.connection()?;

@@ -4,17 +4,14 @@
 //! ([`operations`]). The TypeScript side of this is `pkg-js/src/core.ts`.
 
 mod callbacks;
+mod cancels;
 mod convert;
 mod operations;
 mod statements;
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::HashMap,
-    rc::Rc,
-};
+use std::{cell::RefCell, rc::Rc};
 
-use futures_util::future::AbortHandle;
+use futures_util::future::{Either, select};
 use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -24,6 +21,7 @@ use crate::{
     engine::Database,
 };
 use callbacks::HostCallbacks;
+use cancels::Cancels;
 use convert::{Thrown, from_js};
 use statements::Buffers;
 
@@ -32,18 +30,27 @@ use statements::Buffers;
 pub struct Core {
     database: Database,
     buffers: RefCell<Buffers>,
-    cancels: RefCell<HashMap<u32, AbortHandle>>,
-    last_cancel: Cell<u32>,
+    cancels: Cancels,
 }
 
 #[wasm_bindgen]
 impl Core {
-    /// Opens a database. `options` is the plain object `CoreOptions`; rejects with a `CoreError`.
+    /// Takes the database's lock and reads what is stored; [`Core::start`] follows. `options` is the plain object
+    /// `CoreOptions`; rejects with a `CoreError`, and gives up when the host's signal aborts.
     pub async fn open(options: JsValue, host: Host) -> Result<Core, JsValue> {
         let options = from_js(&options)?;
         let callbacks = Rc::new(HostCallbacks { host: host.clone() });
-        let database = Database::open(options, browser::ports(&host), callbacks).await.thrown()?;
-        Ok(Core { database, buffers: RefCell::default(), cancels: RefCell::default(), last_cancel: Cell::new(0) })
+        let opening = Box::pin(Database::acquire(options, browser::ports(&host), callbacks));
+        let database = match select(opening, Box::pin(browser::aborted(host.signal()))).await {
+            Either::Left((opened, _)) => opened.thrown()?,
+            Either::Right((reason, _)) => return Err(reason),
+        };
+        Ok(Core { database, buffers: RefCell::default(), cancels: Cancels::default() })
+    }
+
+    /// Runs what is pending and begins to serve. When it rejects, the database is closed.
+    pub async fn start(&self) -> Result<(), JsValue> {
+        self.database.start().await.thrown()
     }
 
     /// Takes the turn if it is free and nobody waits, else 0.

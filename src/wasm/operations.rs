@@ -1,8 +1,5 @@
 //! What waits: plain objects in, promises of plain objects out.
 
-use std::future::Future;
-
-use futures_util::future::{AbortHandle, Abortable};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
@@ -10,20 +7,25 @@ use super::{
     Core,
     convert::{Thrown, from_js, to_js},
 };
-use crate::{
-    error::{Error, ErrorCode, Result},
-    snapshot::Reason,
-};
+use crate::{error::Result, snapshot::Reason};
 
 /// An answer as a plain object, or the error to throw.
 fn answer<T: Serialize>(result: Result<T>) -> Result<JsValue, JsValue> {
     result.map(|value| to_js(&value)).thrown()
 }
 
+/// The part of every cancellable call's options.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Cancel {
+    cancel: u32,
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct CreateOptions {
     label: Option<String>,
+    cancel: u32,
 }
 
 #[derive(Default, Deserialize)]
@@ -43,13 +45,15 @@ impl Core {
     /// Applies pending migrations: `{ to?, steps?, dryRun? }`.
     #[wasm_bindgen(js_name = migrationsRun)]
     pub async fn migrations_run(&self, options: JsValue) -> Result<JsValue, JsValue> {
-        answer(self.database.migrations_run(from_js(&options)?).await)
+        let Cancel { cancel } = from_js(&options)?;
+        answer(self.cancels.watch(cancel, self.database.migrations_run(from_js(&options)?)).await)
     }
 
     /// Reverts applied migrations: `{ to?, steps?, dryRun? }`.
     #[wasm_bindgen(js_name = migrationsRevert)]
     pub async fn migrations_revert(&self, options: JsValue) -> Result<JsValue, JsValue> {
-        answer(self.database.migrations_revert(from_js(&options)?).await)
+        let Cancel { cancel } = from_js(&options)?;
+        answer(self.cancels.watch(cancel, self.database.migrations_revert(from_js(&options)?)).await)
     }
 
     /// Marks migrations as applied up to a version.
@@ -61,13 +65,13 @@ impl Core {
     /// Takes a snapshot: `{ label? }`.
     #[wasm_bindgen(js_name = snapshotsCreate)]
     pub async fn snapshots_create(&self, options: JsValue) -> Result<JsValue, JsValue> {
-        let CreateOptions { label } = from_js(&options)?;
-        answer(self.database.snapshots().create(label, Reason::Manual).await)
+        let CreateOptions { label, cancel } = from_js(&options)?;
+        answer(self.cancels.watch(cancel, self.database.snapshots().create(label, Reason::Manual)).await)
     }
 
     /// All snapshots, newest first.
     #[wasm_bindgen(js_name = snapshotsList)]
-    pub fn snapshots_list(&self) -> JsValue {
+    pub async fn snapshots_list(&self) -> JsValue {
         to_js(&self.database.snapshots().list())
     }
 
@@ -98,34 +102,12 @@ impl Core {
 
     /// How the snapshots are doing.
     #[wasm_bindgen(js_name = snapshotsStatus)]
-    pub fn snapshots_status(&self) -> JsValue {
+    pub async fn snapshots_status(&self) -> JsValue {
         to_js(&self.database.snapshots().status())
     }
 
     /// The health report.
     pub async fn health(&self) -> JsValue {
         to_js(&self.database.health().await)
-    }
-
-    /// An id for calls that can be cancelled.
-    #[wasm_bindgen(js_name = newCancel)]
-    pub fn new_cancel(&self) -> u32 {
-        let id = self.last_cancel.get() + 1;
-        self.last_cancel.set(id);
-        self.cancels.borrow_mut().insert(id, AbortHandle::new_pair().0);
-        id
-    }
-
-    /// Ends the call that has this id, wherever it waits; it rejects.
-    pub fn cancel(&self, id: u32) {
-        if let Some(handle) = self.cancels.borrow().get(&id) {
-            handle.abort();
-        }
-    }
-
-    /// Forgets an id.
-    #[wasm_bindgen(js_name = dropCancel)]
-    pub fn drop_cancel(&self, id: u32) {
-        self.cancels.borrow_mut().remove(&id);
     }
 }

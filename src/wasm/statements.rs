@@ -121,8 +121,8 @@ impl Core {
     }
 
     /// Runs a script → whether the database was written.
-    pub fn script(&self, ticket: u32, sql: &str) -> Result<bool, JsValue> {
-        self.database.script(ticket, sql).thrown()
+    pub fn script(&self, ticket: u32, sql: &str, timeout_ms: f64) -> Result<bool, JsValue> {
+        self.database.script(ticket, sql, timeout_ms).thrown()
     }
 
     /// The plan of a statement: `{ id, parent, detail }[]`.

@@ -134,7 +134,7 @@ fn a_script_is_one_transaction_unless_it_has_its_own() {
         let database = tab.open(r#"{ "storage": "memory" }"#).await.unwrap();
         let script = async |sql: &str| {
             let turn = database.turn().acquire().await.unwrap();
-            database.script(turn.ticket(), sql)
+            database.script(turn.ticket(), sql, 0.0)
         };
         assert_eq!(script("CREATE TABLE t(a); INSERT INTO t VALUES (1);").await, Ok(true));
         let error = script("INSERT INTO t VALUES (2);\nINSERT INTO nowhere VALUES (3);").await.unwrap_err();
@@ -217,7 +217,7 @@ fn local_changes_are_captured_across_schema_changes() {
         let pending = "SELECT count(*) FROM tidelock_outbox";
         let turn = database.turn().acquire().await.unwrap();
         database
-            .script(turn.ticket(), "CREATE TABLE t(id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 1);")
+            .script(turn.ticket(), "CREATE TABLE t(id INTEGER PRIMARY KEY, a); INSERT INTO t VALUES (1, 1);", 0.0)
             .unwrap();
         drop(turn);
         assert_eq!(numbers(&database, pending).await, [1]);
@@ -225,7 +225,9 @@ fn local_changes_are_captured_across_schema_changes() {
         run(&database, "INSERT INTO t(id, b) VALUES (2, 2)").await.unwrap();
         run(&database, "ALTER TABLE t DROP COLUMN b").await.unwrap();
         let turn = database.turn().acquire().await.unwrap();
-        assert!(database.script(turn.ticket(), "ALTER TABLE t ADD COLUMN c; INSERT INTO nowhere VALUES (1)").is_err());
+        assert!(
+            database.script(turn.ticket(), "ALTER TABLE t ADD COLUMN c; INSERT INTO nowhere VALUES (1)", 0.0).is_err()
+        );
         drop(turn);
         run(&database, "INSERT INTO t(id) VALUES (3)").await.unwrap();
         assert_eq!(numbers(&database, pending).await, [3]);
