@@ -395,5 +395,5 @@ pub fn quick_check(image: Image) -> Vec<String> {
         return Vec::new();
     }
     let checked = Connection::open(&PageFile::new(image)).and_then(|scratch| scratch.quick_check());
-    checked.unwrap_or_else(|error| vec![error.message])
+    checked.unwrap_or_else(|error| vec![error.into_parts().message])
 }

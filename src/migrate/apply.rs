@@ -142,9 +142,10 @@ impl<'c> Attempt<'c> {
         };
         let message = format!("Migration {} failed{line}: {}", self.migration, error.message);
         let cause = error.to_string();
-        let hint = error.hint.unwrap_or_else(|| "Nothing of it was kept: mend it and run it again.".to_owned());
+        let parts = error.into_parts();
+        let hint = parts.hint.unwrap_or_else(|| "Nothing of it was kept: mend it and run it again.".to_owned());
         let mut failed = Error::new(ErrorCode::MigrationFailed, message).hint(hint).cause(cause);
-        failed.details = error.details;
+        failed.details = parts.details;
         failed
             .detail("version", self.migration.version.as_str())
             .detail("name", self.migration.name.as_str())

@@ -7,6 +7,7 @@ mod callbacks;
 mod cancels;
 mod convert;
 mod operations;
+mod promise;
 mod statements;
 
 use std::{cell::RefCell, rc::Rc};
@@ -30,7 +31,7 @@ use statements::Buffers;
 pub struct Core {
     database: Database,
     buffers: RefCell<Buffers>,
-    cancels: Cancels,
+    cancels: Rc<Cancels>,
 }
 
 #[wasm_bindgen]
@@ -45,12 +46,7 @@ impl Core {
             Either::Left((opened, _)) => opened.thrown()?,
             Either::Right((reason, _)) => return Err(reason),
         };
-        Ok(Core { database, buffers: RefCell::default(), cancels: Cancels::default() })
-    }
-
-    /// Runs what is pending and begins to serve. When it rejects, the database is closed.
-    pub async fn start(&self) -> Result<(), JsValue> {
-        self.database.start().await.thrown()
+        Ok(Core { database, buffers: RefCell::default(), cancels: Rc::default() })
     }
 
     /// Takes the turn if it is free and nobody waits, else 0.
@@ -63,21 +59,9 @@ impl Core {
         self.database.turn().queue()
     }
 
-    /// Resolves when the ticket has the turn; rejects with `closed`.
-    pub fn turn(&self, ticket: u32) -> js_sys::Promise {
-        let wait = self.database.turn().wait(ticket);
-        wasm_bindgen_futures::future_to_promise(async move { wait.await.map(|()| JsValue::UNDEFINED).thrown() })
-    }
-
     /// Gives up the turn, or the place in line.
     pub fn leave(&self, ticket: u32) {
         self.database.turn().leave(ticket);
-    }
-
-    /// Resolves when everything committed so far is as durable as the mode promises; undefined when it is already.
-    pub fn stored(&self) -> Option<js_sys::Promise> {
-        let stored = self.database.stored()?;
-        Some(wasm_bindgen_futures::future_to_promise(async move { stored.await.map(|()| JsValue::UNDEFINED).thrown() }))
     }
 
     /// The committed contents as the bytes of a `.sqlite` file.
@@ -93,16 +77,6 @@ impl Core {
             at = end;
         }
         Ok(bytes)
-    }
-
-    /// Resolves when everything committed so far is stored.
-    pub async fn flush(&self) -> Result<(), JsValue> {
-        self.database.flush().await.thrown()
-    }
-
-    /// Waits for the turn, stores what is left and lets go of everything. Idempotent.
-    pub async fn close(&self) -> Result<(), JsValue> {
-        self.database.close().await.thrown()
     }
 }
 

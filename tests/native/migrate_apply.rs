@@ -120,7 +120,7 @@ fn transaction_control_is_refused_inside_and_may_be_used_outside() {
     {
         let error = fails(&connection, migration(sql));
         assert!(error.details.contains_key("line"), "{error:?}");
-        assert_eq!(error.hint.unwrap().contains("transaction: false"), !sql.starts_with("SAVE"), "{sql}");
+        assert_eq!(error.hint.as_deref().unwrap().contains("transaction: false"), !sql.starts_with("SAVE"), "{sql}");
     }
     let outside = |sql: &str| Source { transaction: Some(false), ..migration(sql) };
     apply(&connection, outside("BEGIN; CREATE TABLE u(a); INSERT INTO u VALUES (1); COMMIT;"), Direction::Up).unwrap();
@@ -250,7 +250,7 @@ fn a_migration_may_bring_its_own_rollback() {
     let raise = "CREATE TRIGGER no BEFORE INSERT ON t BEGIN SELECT RAISE(ROLLBACK, 'never'); END;
                  INSERT INTO t VALUES (2);";
     let error = fails(&connection, migration(raise));
-    assert!(error.cause.is_some_and(|cause| cause.contains("never")));
+    assert!(error.cause.as_ref().is_some_and(|cause| cause.contains("never")));
 }
 
 #[test]
