@@ -383,7 +383,7 @@ fn functions_run_inside_the_transaction_and_are_timed() {
         let two = bench.migrations(&[code("1"), second]);
         let error = bench.run(&two, RunOptions::default()).unwrap_err();
         assert_eq!(error.code, ErrorCode::MigrationFailed);
-        assert!(error.cause.is_some_and(|cause| cause.contains("the function threw")));
+        assert!(error.cause.as_ref().is_some_and(|cause| cause.contains("the function threw")));
         assert_eq!(bench.value("SELECT count(*) FROM sqlite_schema WHERE name = 'half'"), Some(Value::Integer(0)));
     }
     bench.revert(&one, RunOptions::default()).unwrap();
