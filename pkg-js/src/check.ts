@@ -10,13 +10,18 @@ export const maxTimeoutMs = 2 ** 31 - 1
 export function checkObject(what: string, value: unknown, keys: readonly string[]): Readonly<Record<string, unknown>> {
   if (value === undefined) return {}
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(what, 'an object')
-  for (const key of Object.keys(value)) {
+  for (const [key, one] of Object.entries(value)) {
     if (!keys.includes(key)) {
       throw invalid(`${what} has no option '${key}'`, {
         details: { option: key },
         hint: `Known are: ${keys.join(', ')}`,
       })
     }
+    if (one === null)
+      throw invalid(`The option '${key}' must not be null`, {
+        details: { option: key },
+        hint: 'Leave it out for its default',
+      })
   }
   return value as Record<string, unknown>
 }
