@@ -29,7 +29,7 @@ export class Bridge {
     this.#warn = options.onWarning ?? (({ code, message }) => console.warn(`tidelock: ${message} (${code})`))
   }
 
-  /** Opens the instance. Rejects with a {@link TidelockError}; the lock is free then. */
+  /** Opens the instance, which gives back what it took when it fails. Rejects with a {@link TidelockError}. */
   async open(open: (options: CoreOptions, host: Host) => Promise<Core>, memory: WebAssembly.Memory): Promise<Database> {
     this.#memory = memory
     const dying = new Promise<never>((_, reject) => {
@@ -41,7 +41,6 @@ export class Bridge {
       this.#database = new Database(this.#checked, this.#connect(core))
       return this.#database
     } catch (error) {
-      this.#letGo()
       throw this.#refine(this.#trap ?? toTidelockError(error))
     }
   }
