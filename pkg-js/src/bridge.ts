@@ -14,7 +14,6 @@ export class Bridge {
   readonly #checked: CoreOptions
   readonly #options: OpenOptions
   readonly #warn: (warning: Warning) => void
-  #memory: WebAssembly.Memory | undefined
   #calls: Calls | undefined
   #database: Database | undefined
   #release: (() => void) | undefined
@@ -31,15 +30,21 @@ export class Bridge {
 
   /** Opens the instance, which gives back what it took when it fails. Rejects with a {@link TidelockError}. */
   async open(open: (options: CoreOptions, host: Host) => Promise<Core>, memory: WebAssembly.Memory): Promise<Database> {
-    this.#memory = memory
     const dying = new Promise<never>((_, reject) => {
       this.#rejectOpening = reject
       if (this.#trap !== undefined) reject(this.#trap)
     })
     try {
-      const core = await Promise.race([open(this.#checked, this.#host()), dying])
-      this.#database = new Database(this.#checked, this.#connect(core))
-      return this.#database
+      // Functions need the database that is being opened: with them, the migrations run as the first call on it.
+      const late = this.#checked.migrate && this.#checked.migrations?.some((one) => one.upIsFunction) === true
+      const core = await Promise.race([
+        open({ ...this.#checked, migrate: this.#checked.migrate && !late }, this.#host()),
+        dying,
+      ])
+      const database = new Database(this.#checked, this.#connect(core, memory))
+      this.#database = database
+      if (late) await this.#migrateOrClose(database)
+      return database
     } catch (error) {
       throw this.#refine(this.#trap ?? toTidelockError(error))
     }
@@ -53,8 +58,18 @@ export class Bridge {
     this.#letGo()
   }
 
-  #connect(core: Core): Calls {
-    this.#calls ??= new Calls(core, this.#memory as WebAssembly.Memory, {
+  async #migrateOrClose(database: Database): Promise<void> {
+    try {
+      await database.migrations.run()
+    } catch (error) {
+      // The reason for closing counts, not what may go wrong in it.
+      await database.close().catch(() => {})
+      throw error
+    }
+  }
+
+  #connect(core: Core, memory: WebAssembly.Memory): Calls {
+    this.#calls = new Calls(core, memory, {
       integers: this.#checked.integers,
       warn: (warning) => this.#emit('warning', warning),
       refine: (error) => this.#refine(error),
@@ -74,7 +89,7 @@ export class Bridge {
       locked: (release) => {
         this.#release = release
       },
-      migrate: (version, direction, ticket, core) => this.#migrate(version, direction, ticket, core),
+      migrate: (version, direction, ticket) => this.#migrate(version, direction, ticket),
       fetch: (input, init) => (remote?.fetch ?? fetch)(input, init),
       accessToken: async () => (await remote?.accessToken?.()) ?? null,
       ...(signal === undefined ? {} : { signal }),
@@ -91,10 +106,10 @@ export class Bridge {
     this.#database?.emit(type, detail)
   }
 
-  async #migrate(version: string, direction: 'up' | 'down', ticket: number, core: Core | undefined): Promise<void> {
+  async #migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void> {
     const migration = this.#options.migrations?.find((one) => one.version === version)
     const work = migration?.[direction]
-    const calls = this.#calls ?? (core && this.#connect(core))
+    const calls = this.#calls
     if (typeof work !== 'function' || calls === undefined)
       throw new TidelockError('internal', `Migration ${version} has no function for ${direction}`)
     const idle = new IdleWatch(calls)

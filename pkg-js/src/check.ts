@@ -77,6 +77,7 @@ export function checkSignal(what: string, value: unknown): AbortSignal {
 }
 
 const callKeys = ['signal', 'timeoutMs'] as const
+const none = {}
 
 /** Checks the last argument of a call that waits: nothing but these keys, `signal` and `timeoutMs`. */
 export function checkCall(
@@ -84,6 +85,7 @@ export function checkCall(
   options: unknown,
   keys: readonly string[] = [],
 ): CallOptions & Readonly<Record<string, unknown>> {
+  if (options === undefined) return none
   const checked = checkObject(`The options of ${call}`, options, [...keys, ...callKeys])
   if (checked.signal !== undefined) checkSignal('signal', checked.signal)
   if (checked.timeoutMs !== undefined) checkInteger('timeoutMs', checked.timeoutMs, 1)

@@ -93,6 +93,8 @@ export class FakeCore {
       names: names === '' ? [] : names.split('\0'),
       timeoutMs,
     }
+    if (sql === 'wrong') throw { code: 'sqlite_error', message: 'near "wrong": syntax error', details: { offset: 0 } }
+    if (op === 3 && statement.rows.length === 0) return this.#encode({})
     this.executed.push(statement)
     this.log.push(sql)
     this.#encode(this.answer(statement) ?? {})
@@ -239,9 +241,8 @@ export class FakeCore {
     return true
   }
 
-  explain(ticket, sql) {
+  explain(ticket) {
     this.#holds(ticket)
-    if (sql === 'wrong') throw { code: 'sqlite_error', message: 'near "wrong": syntax error', details: { offset: 0 } }
     return [{ id: 2, parent: 0, detail: 'SCAN t' }]
   }
 
