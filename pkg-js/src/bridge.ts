@@ -35,16 +35,12 @@ export class Bridge {
       if (this.#trap !== undefined) reject(this.#trap)
     })
     try {
-      // Functions need the database that is being opened: with them, the migrations run as the first call on it.
-      const late = this.#checked.migrate && this.#checked.migrations?.some((one) => one.upIsFunction) === true
-      const core = await Promise.race([
-        open({ ...this.#checked, migrate: this.#checked.migrate && !late }, this.#host()),
-        dying,
-      ])
-      const database = new Database(this.#checked, this.#connect(core, memory))
-      this.#database = database
-      if (late) await this.#migrateOrClose(database)
-      return database
+      const core = await Promise.race([open(this.#checked, this.#host()), dying])
+      const calls = this.#connect(core, memory)
+      // In a second step, so that migrations that are functions find the calls that they need.
+      await calls.guard(calls.sync(() => core.start()))
+      this.#database = new Database(this.#checked, calls)
+      return this.#database
     } catch (error) {
       throw this.#refine(this.#trap ?? toTidelockError(error))
     }
@@ -56,16 +52,6 @@ export class Bridge {
     this.#rejectOpening?.(this.#trap)
     this.#calls?.die(cause)
     this.#letGo()
-  }
-
-  async #migrateOrClose(database: Database): Promise<void> {
-    try {
-      await database.migrations.run()
-    } catch (error) {
-      // The reason for closing counts, not what may go wrong in it.
-      await database.close().catch(() => {})
-      throw error
-    }
   }
 
   #connect(core: Core, memory: WebAssembly.Memory): Calls {

@@ -290,7 +290,10 @@ export class Calls {
     let stopped: { reason: unknown } | undefined
     const unwatch = onStop(options, (reason) => {
       stopped ??= { reason }
-      if (this.#core !== undefined) this.sync(() => core.cancel(cancel))
+      // In a microtask, for a signal that aborts right after the call: the wasm module looks at new calls in one too.
+      queueMicrotask(() => {
+        if (this.#core !== undefined) this.sync(() => core.cancel(cancel))
+      })
     })
     try {
       return (await this.guard(this.sync(() => work(core, cancel)))) as T

@@ -28,6 +28,9 @@ export interface PlanRow {
 
 /** The wasm class. Everything synchronous needs a ticket that holds the turn. */
 export interface Core {
+  /** Runs what is pending and begins to serve; comes first. When it rejects, the database is closed. */
+  start(): Promise<void>
+
   // The turn: who may use the connection, first come, first served. A transaction keeps it from begin to end.
 
   /** A ticket that holds the turn at once, or 0 when somebody has it or waits for it. */
@@ -88,7 +91,7 @@ export interface Core {
   /** Asks the call with that id to give up. */
   cancel(id: number): void
   dropCancel(id: number): void
-  exportBytes(): unknown
+  exportBytes(): Uint8Array<ArrayBuffer>
   health(): Promise<unknown>
   flush(): Promise<void>
   close(): Promise<void>
@@ -169,7 +172,7 @@ export interface Host {
   emit(event: CoreEvent): void
   /** The Web Lock is held; `release` lets go of it, should the instance trap. */
   locked(release: () => void): void
-  /** Runs a migration that is a function on a ticket that holds the turn; its transaction has begun. Not while `open` hasn't resolved. */
+  /** Runs a migration that is a function, with the turn of that ticket; where it is one transaction, that has begun. */
   migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void>
   fetch(input: string, init: RequestInit): Promise<Response>
   accessToken(): Promise<string | null>

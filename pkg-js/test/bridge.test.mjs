@@ -97,15 +97,14 @@ test('a trap in a late timer closes the database and frees the lock', async () =
   assert.equal((await db.health()).alerts[0].code, 'internal')
 })
 
-/** As the real one does: each pending migration in a transaction of its own, on one turn. */
-const migrationsRun = (parts) => async () => {
+/** As the real one does: the migration in a transaction, before it begins to serve. */
+const startWithMigration = (parts) => async () => {
   const { core } = parts
   const ticket = core.enter()
   core.begin(ticket, false)
   try {
     await parts.host.migrate('1', 'up', ticket)
     core.commit(ticket, 1)
-    return { planned: [], applied: [], reverted: [] }
   } catch (error) {
     core.rollback(ticket, 1)
     throw { code: 'migration_failed', message: 'Migration 1 failed', details: { version: '1' }, cause: String(error) }
@@ -114,7 +113,7 @@ const migrationsRun = (parts) => async () => {
   }
 }
 
-test('migrations that are functions run before open resolves, as the first call on the database', async () => {
+test('a migration that is a function works on the given turn, before open resolves', async () => {
   const work = {
     up: async (tx) => {
       await tx.run('CREATE TABLE t(a)')
@@ -123,9 +122,8 @@ test('migrations that are functions run before open resolves, as the first call 
     down: async (tx) => void (await tx.exec('DROP TABLE t')),
   }
   const parts = opening({ migrations: [{ version: '1', name: 'a', ...work }] })
-  parts.core.migrationsRun = migrationsRun(parts)
+  parts.core.start = startWithMigration(parts)
   await parts.opened
-  assert.equal(parts.coreOptions.migrate, false)
   assert.deepEqual(parts.core.log, [
     'begin 1',
     'CREATE TABLE t(a)',
@@ -141,25 +139,24 @@ test('migrations that are functions run before open resolves, as the first call 
   await assert.rejects(parts.host.migrate('2', 'up', ticket), { code: 'internal' })
 })
 
-test('without functions, or with migrate off, the instance decides by itself', async () => {
-  const plain = opening({ migrations: [{ version: '1', name: 'a', up: 'A', down: async () => {} }] })
-  await plain.opened
-  assert.equal(plain.coreOptions.migrate, true)
-  const off = opening({ migrate: false, migrations: [{ version: '1', name: 'a', up: async () => {} }] })
-  await off.opened
-  assert.equal(off.coreOptions.migrate, false)
-  assert.deepEqual(off.core.log, [])
-})
-
-test('a failing migration function fails the opening, which is closed again; what it threw is the cause', async () => {
+test('what a migration function threw is the cause of the failed opening', async () => {
   const mine = new TypeError('mine')
   const up = async () => {
     throw mine
   }
   const parts = opening({ migrations: [{ version: '1', name: 'a', up }] })
-  parts.core.migrationsRun = migrationsRun(parts)
+  parts.core.start = startWithMigration(parts)
   await assert.rejects(parts.opened, (error) => error.code === 'migration_failed' && error.cause === mine)
-  assert.deepEqual(parts.core.log, ['begin 1', 'rollback 1', 'close'])
+  assert.deepEqual(parts.core.log, ['begin 1', 'rollback 1'])
+})
+
+test('a trap in the second step of opening rejects too', async () => {
+  const parts = opening()
+  parts.core.start = () => new Promise(() => {})
+  await settle()
+  parts.bridge.trapped(new WebAssembly.RuntimeError('unreachable'))
+  await assert.rejects(parts.opened, { code: 'internal' })
+  assert.equal(parts.released, 1)
 })
 
 test("requests go through the user's fetch, tokens through accessToken", async () => {

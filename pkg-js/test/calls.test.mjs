@@ -314,6 +314,7 @@ test('an aborted pull tells the core and rejects with the reason, unless it went
   })
   assert.equal(steps[0].table, 't')
   controller.abort('stop')
+  await null
   assert.deepEqual(core.cancelled, [7])
   pull.reject({ code: 'internal', message: 'cancelled' })
   await assert.rejects(running, (error) => error === 'stop')

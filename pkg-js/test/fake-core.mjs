@@ -27,6 +27,9 @@ export class FakeCore {
   #depth = 0
   #watches = 0
 
+  /** The second step of opening; a test puts migrations here. */
+  async start() {}
+
   // The turn.
 
   enter() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::{Either, select};
+use serde::Deserialize;
 
 use super::lock_name;
 use crate::{
@@ -11,7 +12,8 @@ use crate::{
 };
 
 /// What to do when another tab has the database.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum OnBusy {
     /// Give up at once: `database_in_use`.
     #[default]

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{Detail, Error, ErrorCode, Result},
-    sqlite::{Authority, Connection, PageFile, Statement},
+    sqlite::{Authority, Connection, PageFile, ScriptOutline, Statement},
     time::Timestamp,
     value::Value,
 };
@@ -24,6 +24,9 @@ pub type Run<'a> = &'a mut dyn FnMut(&mut Statement<'_>) -> Result<()>;
 
 /// Characters of a failing statement that its error shows.
 const SHOWN: usize = 200;
+
+const ONE_TRANSACTION: &str = "A migration runs in one transaction of its own: leave BEGIN and COMMIT out, or give it \
+                               transaction: false, as VACUUM needs it.";
 
 /// One migration under way. Dropping it undoes what it did.
 pub struct Attempt<'c> {
@@ -92,6 +95,9 @@ impl<'c> Attempt<'c> {
                 None => sql.get(done..).and_then(|rest| rest.split_inclusive(';').next()),
             };
             let statement: String = text.unwrap_or_default().trim().chars().take(SHOWN).collect();
+            let outline = ScriptOutline::of(sql);
+            let at_odds = self.migration.transaction && (outline.begins || outline.ends || outline.vacuum);
+            let error = if at_odds { error.hint(ONE_TRANSACTION) } else { error };
             self.failure(error.detail("statement", statement))
         })
     }
@@ -152,7 +158,7 @@ impl<'c> Attempt<'c> {
             } else {
                 "it left a transaction open"
             };
-            return Err(Error::invalid(message).hint("Leave BEGIN and COMMIT out, or give it transaction: false."));
+            return Err(Error::invalid(message).hint(ONE_TRANSACTION));
         }
         let record = |connection: &Connection| {
             self.check_foreign_keys()?;
