@@ -112,16 +112,15 @@ export class Bridge {
     }
   }
 
+  /** Gives the error of a failed migration what its function threw, as the cause. */
   #refine(error: TidelockError): TidelockError {
     const thrown = this.#thrown
-    if (thrown === undefined || !isTidelockError(error, 'migration_failed') || error.details.version !== thrown.version)
-      return error
+    if (thrown === undefined || !isTidelockError(error, 'migration_failed')) return error
+    const version = error.details.version ?? thrown.version
+    if (version !== thrown.version) return error
     this.#thrown = undefined
-    return new TidelockError(error.code, error.message, {
-      hint: error.hint,
-      details: error.details,
-      cause: thrown.error,
-    })
+    const details = { ...error.details, version }
+    return new TidelockError(error.code, error.message, { hint: error.hint, details, cause: thrown.error })
   }
 
   #letGo(): void {

@@ -234,6 +234,13 @@ test('close lets finish what was called before it and refuses what comes after',
   assert.equal(health.name, 'test')
 })
 
+test('disposing is closing', async () => {
+  const { db, core } = fakeDatabase()
+  await db[Symbol.asyncDispose]()
+  assert.equal(db.closed, true)
+  assert.deepEqual(core.log, ['close'])
+})
+
 test('a trap rejects all that waits with internal, then the database is closed', async () => {
   const { db, core, dead } = fakeDatabase()
   const closes = []
