@@ -14,7 +14,6 @@ export class Bridge {
   readonly #checked: CoreOptions
   readonly #options: OpenOptions
   readonly #warn: (warning: Warning) => void
-  #memory: WebAssembly.Memory | undefined
   #calls: Calls | undefined
   #database: Database | undefined
   #release: (() => void) | undefined
@@ -29,21 +28,20 @@ export class Bridge {
     this.#warn = options.onWarning ?? (({ code, message }) => console.warn(`tidelock: ${message} (${code})`))
   }
 
-  /** Opens the instance. Rejects with a {@link TidelockError}; the lock is free then. */
+  /** Opens the instance, which gives back what it took when it fails. Rejects with a {@link TidelockError}. */
   async open(open: (options: CoreOptions, host: Host) => Promise<Core>, memory: WebAssembly.Memory): Promise<Database> {
-    this.#memory = memory
     const dying = new Promise<never>((_, reject) => {
       this.#rejectOpening = reject
       if (this.#trap !== undefined) reject(this.#trap)
     })
     try {
       const core = await Promise.race([open(this.#checked, this.#host()), dying])
-      const calls = this.#connect(core)
+      const calls = this.#connect(core, memory)
+      // In a second step, so that migrations that are functions find the calls that they need.
       await calls.guard(calls.sync(() => core.start()))
       this.#database = new Database(this.#checked, calls)
       return this.#database
     } catch (error) {
-      this.#letGo()
       throw this.#refine(this.#trap ?? toTidelockError(error))
     }
   }
@@ -56,8 +54,8 @@ export class Bridge {
     this.#letGo()
   }
 
-  #connect(core: Core): Calls {
-    this.#calls ??= new Calls(core, this.#memory as WebAssembly.Memory, {
+  #connect(core: Core, memory: WebAssembly.Memory): Calls {
+    this.#calls = new Calls(core, memory, {
       integers: this.#checked.integers,
       warn: (warning) => this.#emit('warning', warning),
       refine: (error) => this.#refine(error),
@@ -114,16 +112,15 @@ export class Bridge {
     }
   }
 
+  /** Gives the error of a failed migration what its function threw, as the cause. */
   #refine(error: TidelockError): TidelockError {
     const thrown = this.#thrown
-    if (thrown === undefined || !isTidelockError(error, 'migration_failed') || error.details.version !== thrown.version)
-      return error
+    if (thrown === undefined || !isTidelockError(error, 'migration_failed')) return error
+    const version = error.details.version ?? thrown.version
+    if (version !== thrown.version) return error
     this.#thrown = undefined
-    return new TidelockError(error.code, error.message, {
-      hint: error.hint,
-      details: error.details,
-      cause: thrown.error,
-    })
+    const details = { ...error.details, version }
+    return new TidelockError(error.code, error.message, { hint: error.hint, details, cause: thrown.error })
   }
 
   #letGo(): void {

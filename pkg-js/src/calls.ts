@@ -152,12 +152,6 @@ export class Calls {
     if (!Array.isArray(params)) throw invalid('The rows of runMany must be an array of parameters')
     const core = this.core
     const rows: readonly SqlParams[] = params
-    if (rows.length === 0) {
-      // Nothing to do, but a wrong statement is to be found out.
-      core.explain(ticket, sql)
-      this.#wrote = false
-      return { changes: 0 }
-    }
     let packed = this.#packer.many(rows, 0)
     if (packed.next === rows.length) {
       core.execute(ticket, op.runMany, sql, packed.bytes, packed.names, timeoutMs)
@@ -272,13 +266,10 @@ export class Calls {
   }
 
   /** A call into wasm that only reads: an abort or a timeout gives up waiting for it. */
-  async read<T>(options: CallOptions | undefined, work: (core: Core) => Promise<unknown>): Promise<T> {
+  async read<T>(options: CallOptions | undefined, work: (core: Core) => unknown): Promise<T> {
     this.check()
     options?.signal?.throwIfAborted()
-    return (await this.#fromCore(
-      this.sync(() => work(this.core)),
-      options,
-    )) as T
+    return (await this.#fromCore(Promise.resolve(this.sync(() => work(this.core))), options)) as T
   }
 
   /**
@@ -299,7 +290,10 @@ export class Calls {
     let stopped: { reason: unknown } | undefined
     const unwatch = onStop(options, (reason) => {
       stopped ??= { reason }
-      if (this.#core !== undefined) this.sync(() => core.cancel(cancel))
+      // In a microtask, for a signal that aborts right after the call: the wasm module looks at new calls in one too.
+      queueMicrotask(() => {
+        if (this.#core !== undefined) this.sync(() => core.cancel(cancel))
+      })
     })
     try {
       return (await this.guard(this.sync(() => work(core, cancel)))) as T

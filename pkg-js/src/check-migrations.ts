@@ -35,9 +35,6 @@ function checkMigration(migration: unknown, index: number): CoreMigration {
     throw malformed(index, version, 'checksum must be a string')
   if (transaction !== undefined && typeof transaction !== 'boolean')
     throw malformed(index, version, 'transaction must be true or false')
-  if (transaction === false && (typeof up === 'function' || typeof down === 'function')) {
-    throw malformed(index, version, 'a migration that is a function runs in a transaction')
-  }
   return {
     version,
     name,

@@ -77,7 +77,8 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
     'memory',
     'file',
   ])
-  if (storage === 'file') throw unavailable("storage 'file' (the default in Node; 'memory' works there)")
+  if (storage === 'file')
+    throw unavailable("storage 'file'", "It is the default in Node; storage: 'memory' works there")
   if (checkOneOf('tabs', given.tabs ?? 'exclusive', ['exclusive', 'shared']) === 'shared')
     throw unavailable("tabs 'shared'")
   if (checkOneOf('thread', given.thread ?? 'current', ['current', 'worker']) === 'worker')

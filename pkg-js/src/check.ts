@@ -10,13 +10,18 @@ export const maxTimeoutMs = 2 ** 31 - 1
 export function checkObject(what: string, value: unknown, keys: readonly string[]): Readonly<Record<string, unknown>> {
   if (value === undefined) return {}
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(what, 'an object')
-  for (const key of Object.keys(value)) {
+  for (const [key, one] of Object.entries(value)) {
     if (!keys.includes(key)) {
       throw invalid(`${what} has no option '${key}'`, {
         details: { option: key },
         hint: `Known are: ${keys.join(', ')}`,
       })
     }
+    if (one === null)
+      throw invalid(`The option '${key}' must not be null`, {
+        details: { option: key },
+        hint: 'Leave it out for its default',
+      })
   }
   return value as Record<string, unknown>
 }
@@ -72,6 +77,7 @@ export function checkSignal(what: string, value: unknown): AbortSignal {
 }
 
 const callKeys = ['signal', 'timeoutMs'] as const
+const none = {}
 
 /** Checks the last argument of a call that waits: nothing but these keys, `signal` and `timeoutMs`. */
 export function checkCall(
@@ -79,6 +85,7 @@ export function checkCall(
   options: unknown,
   keys: readonly string[] = [],
 ): CallOptions & Readonly<Record<string, unknown>> {
+  if (options === undefined) return none
   const checked = checkObject(`The options of ${call}`, options, [...keys, ...callKeys])
   if (checked.signal !== undefined) checkSignal('signal', checked.signal)
   if (checked.timeoutMs !== undefined) checkInteger('timeoutMs', checked.timeoutMs, 1)

@@ -69,21 +69,23 @@ export interface Core {
   watch(sql: string): number
   unwatch(id: number): void
 
-  // What waits. Options and results are plain objects, as the contract has them.
+  // What waits, or may come to wait. Options and results are plain objects, as the contract has them.
 
   migrationsStatus(): Promise<unknown>
   migrationsRun(options: unknown): Promise<unknown>
   migrationsRevert(options: unknown): Promise<unknown>
   migrationsBaseline(version: string): Promise<unknown>
   snapshotsCreate(options: unknown): Promise<unknown>
-  snapshotsList(): Promise<unknown>
+  snapshotsList(): unknown
   snapshotsVerify(id: string): Promise<unknown>
   snapshotsRestore(id: string, options: unknown): Promise<unknown>
-  snapshotsStatus(): Promise<unknown>
+  snapshotsDelete(id: string): Promise<unknown>
+  snapshotsPrune(): Promise<unknown>
+  snapshotsStatus(): unknown
   syncPull(options: unknown, progress: ((step: unknown) => void) | undefined, cancel: number): Promise<unknown>
-  syncPending(): Promise<unknown>
-  syncRejected(): Promise<unknown>
-  syncStatus(): Promise<unknown>
+  syncPending(): unknown
+  syncRejected(): unknown
+  syncStatus(): unknown
   /** An id to pass to calls that can be cancelled. */
   newCancel(): number
   /** Asks the call with that id to give up. */
@@ -170,7 +172,7 @@ export interface Host {
   emit(event: CoreEvent): void
   /** The Web Lock is held; `release` lets go of it, should the instance trap. */
   locked(release: () => void): void
-  /** Runs a migration that is a function on a ticket whose transaction has begun at depth 1. */
+  /** Runs a migration that is a function, with the turn of that ticket; where it is one transaction, that has begun. */
   migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void>
   fetch(input: string, init: RequestInit): Promise<Response>
   accessToken(): Promise<string | null>

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { type Calls, copyParams } from './calls.js'
 import { checkCall, checkFunction, checkOneOf, checkQuery } from './check.js'
 import { type CoreOptions, op, type PlanRow } from './core.js'

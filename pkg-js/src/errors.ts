@@ -154,8 +154,11 @@ export function invalid(message: string, options?: TidelockErrorOptions): Tidelo
 }
 
 /** `unsupported_environment` for a part of the contract that this build doesn't have yet. */
-export function unavailable(what: string): TidelockError {
-  return new TidelockError('unsupported_environment', `${what} is not available in this build`, { details: { what } })
+export function unavailable(what: string, hint?: string): TidelockError {
+  return new TidelockError('unsupported_environment', `${what} is not available in this build`, {
+    hint,
+    details: { what },
+  })
 }
 
 /** Whether something thrown is the plain object of a failed call into wasm. */

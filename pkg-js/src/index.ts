@@ -23,8 +23,9 @@ export type {
   MigrationReport,
   MigrationRunOptions,
   MigrationStatus,
-  MigrationStep,
   Migrations,
+  PlannedMigration,
+  RanMigration,
 } from './migrations.js'
 export { migrationsFrom } from './migrations-from.js'
 export { open } from './open.js'

@@ -33,20 +33,25 @@ export interface MigrationStatus {
   readonly reversible: boolean
 }
 
-/** One migration that was, or with `dryRun` would be, run in one direction. */
-export interface MigrationStep {
+/** One migration that is to run. */
+export interface PlannedMigration {
   readonly version: string
   readonly name: string
-  readonly direction?: 'up' | 'down'
-  readonly executionMs?: number
+  readonly direction: 'up' | 'down'
 }
 
-/** What `run` and `revert` did. */
+/** One migration that ran. */
+export interface RanMigration {
+  readonly version: string
+  readonly name: string
+  readonly executionMs: number
+}
+
+/** What `run` and `revert` planned and did. With `dryRun` nothing was applied or reverted. */
 export interface MigrationReport {
-  readonly applied?: readonly MigrationStep[]
-  readonly reverted?: readonly MigrationStep[]
-  /** With `dryRun`: what would have been done. */
-  readonly planned?: readonly MigrationStep[]
+  readonly planned: readonly PlannedMigration[]
+  readonly applied: readonly RanMigration[]
+  readonly reverted: readonly RanMigration[]
 }
 
 /** Options of {@link Migrations.run} and {@link Migrations.revert}. */

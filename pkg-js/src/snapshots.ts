@@ -84,14 +84,17 @@ export class Snapshots {
     return this.#calls.read(options, (core) => core.snapshotsStatus())
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async delete(_id: string): Promise<void> {
-    throw unavailable('snapshots.delete')
+  /** Deletes a snapshot, whatever its kind. Rejects with `snapshot_not_found`. */
+  async delete(id: string, options?: CallOptions): Promise<void> {
+    checkString('The id', id)
+    checkCall('snapshots.delete', options)
+    await this.#calls.cancellable(options, (core) => core.snapshotsDelete(id))
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async prune(): Promise<void> {
-    throw unavailable('snapshots.prune')
+  /** Deletes what the options let go of; this happens after each new snapshot too. */
+  async prune(options?: CallOptions): Promise<void> {
+    checkCall('snapshots.prune', options)
+    await this.#calls.cancellable(options, (core) => core.snapshotsPrune())
   }
 
   /** Not available in this build: rejects with `unsupported_environment`. */

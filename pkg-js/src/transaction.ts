@@ -28,7 +28,10 @@ export class Tx {
   readonly #calls: Calls
   readonly #ticket: number
   readonly #idle: IdleWatch
-  #inner: Inner | undefined
+  /** The steps that wait, while one is under way: a nested transaction takes long. */
+  readonly #line: (() => void)[] = []
+  #busy = false
+  #inner: Tx | undefined
   #ended = false
 
   /** @internal */
@@ -48,113 +51,126 @@ export class Tx {
   query<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<T[]>
   async query<T>(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<T[]> {
     const arrays = checkQuery('query', options)
-    return (await this.#statement(op.query, sql, params, options, arrays)) as T[]
+    return this.#statement(op.query, sql, params, options, arrays) as Promise<T[]>
   }
 
   /** The first row of a query, or undefined, see {@link Database.get}. */
   async get<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<T | undefined> {
     checkCall('get', options)
-    return (await this.#statement(op.get, sql, params, options)) as T | undefined
+    return this.#statement(op.get, sql, params, options) as Promise<T | undefined>
   }
 
   /** Runs a statement, see {@link Database.run}. */
   async run(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<RunResult> {
     checkCall('run', options)
-    return (await this.#statement(op.run, sql, params, options)) as RunResult
+    return this.#statement(op.run, sql, params, options) as Promise<RunResult>
   }
 
   /** Runs one statement for many rows, all or none, see {@link Database.runMany}. */
   async runMany(sql: string, rows: readonly SqlParams[], options?: CallOptions): Promise<{ readonly changes: number }> {
     checkCall('runMany', options)
-    return (await this.#statement(op.runMany, sql, rows, options)) as { changes: number }
+    return this.#statement(op.runMany, sql, rows, options) as Promise<{ changes: number }>
   }
 
   /** Runs several statements, all or none, see {@link Database.batch}. */
   async batch<T = Row>(statements: readonly Statement[], options?: CallOptions): Promise<T[][]> {
     checkCall('batch', options)
-    const waiting = this.#ready(options)
-    if (waiting !== undefined) await waiting
-    return runBatch(this.#calls, this.#ticket, statements, options?.timeoutMs ?? 0)[0] as T[][]
+    return this.#step(
+      options,
+      () => runBatch(this.#calls, this.#ticket, statements, options?.timeoutMs ?? 0)[0],
+    ) as Promise<T[][]>
   }
 
   /** Runs a script inside this transaction: it can't have a BEGIN or COMMIT of its own. */
   async exec(script: string, options?: CallOptions): Promise<void> {
     checkCall('exec', options)
-    const waiting = this.#ready(options)
-    if (waiting !== undefined) await waiting
-    runScript(this.#calls, this.#ticket, script, options?.timeoutMs ?? 0)
+    await this.#step(options, () => runScript(this.#calls, this.#ticket, script, options?.timeoutMs ?? 0))
   }
 
   /** A nested transaction (a savepoint): commits into this one when its function returns, rolls back when it throws. */
   async transaction<T>(work: (tx: Tx) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
     checkFunction('The work of a transaction', work)
     checkCall('transaction', options)
-    const waiting = this.#ready(options)
-    if (waiting !== undefined) await waiting
-    const inner = new Inner()
-    this.#inner = inner
-    try {
+    return this.#step(options, async () => {
       const begun = beginTransaction(this.#calls, this.#ticket, false, this.#idle)
-      inner.tx = begun.tx
-      return (await begun.run(work, options))[0]
-    } finally {
-      this.#inner = undefined
-      this.#idle.used()
-      inner.release()
-    }
+      this.#inner = begun.tx
+      try {
+        return (await begun.run(work, options))[0]
+      } finally {
+        this.#inner = undefined
+        this.#idle.used()
+      }
+    })
   }
 
-  async #statement(
+  #statement(
     kind: Op,
     sql: string | SqlFragment,
     params: unknown,
     options: CallOptions | undefined,
     arrays = false,
   ): Promise<unknown> {
-    if (this.#inner !== undefined) params = copyParams(params)
-    const waiting = this.#ready(options)
-    if (waiting !== undefined) await waiting
-    return this.#calls.execute(this.#ticket, kind, sql, params, options?.timeoutMs ?? 0, arrays)
+    if (this.#busy) params = copyParams(params)
+    return this.#step(options, () =>
+      this.#calls.execute(this.#ticket, kind, sql, params, options?.timeoutMs ?? 0, arrays),
+    )
   }
 
-  /** Ready for the next step: at once, or when the nested transaction has ended. Fails with `transaction_closed`. */
-  #ready(options: CallOptions | undefined): Promise<void> | undefined {
+  /** One step after the other: at once, or when those before it are done. */
+  async #step<T>(options: CallOptions | undefined, work: () => T | Promise<T>): Promise<T> {
     this.#calls.startLate()
     options?.signal?.throwIfAborted()
-    if (this.#inner !== undefined) return this.#afterInner(options)
-    if (this.#ended) throw new TidelockError('transaction_closed', 'This transaction has ended')
-    this.#idle.used()
-    return undefined
+    if (this.#busy) await this.#place(options)
+    this.#busy = true
+    try {
+      if (this.#ended) throw new TidelockError('transaction_closed', 'This transaction has ended')
+      this.#idle.used()
+      const result = work()
+      return result instanceof Promise ? await result : result
+    } finally {
+      this.#next()
+    }
   }
 
-  async #afterInner(options: CallOptions | undefined): Promise<void> {
-    while (this.#inner !== undefined) await this.#calls.orStopped(this.#inner.ended, options)
-    return this.#ready(options)
+  /** Resolves when the steps before it are done. */
+  async #place(options: CallOptions | undefined): Promise<void> {
+    let wake = () => {}
+    const woken = new Promise<void>((resolve) => {
+      wake = resolve
+    })
+    this.#line.push(wake)
+    try {
+      await this.#calls.orStopped(woken, options)
+    } catch (error) {
+      const at = this.#line.indexOf(wake)
+      if (at >= 0) this.#line.splice(at, 1)
+      else this.#next()
+      throw error
+    }
   }
 
-  /** @internal Resolves when no nested transaction is open. */
+  #next(): void {
+    const wake = this.#line.shift()
+    if (wake === undefined) this.#busy = false
+    else wake()
+  }
+
+  /** @internal Resolves when no step is under way. */
   async settled(): Promise<void> {
-    while (this.#inner !== undefined) await this.#inner.ended
+    while (this.#busy) {
+      await this.#place(undefined)
+      this.#next()
+    }
   }
 
   /** @internal Ends it and what is nested in it; false when the one around it has ended it already. */
   end(): boolean {
     if (this.#ended) return false
     this.#ended = true
-    this.#inner?.tx?.end()
-    this.#inner?.release()
-    this.#inner = undefined
+    this.#inner?.end()
+    for (const wake of this.#line.splice(0)) wake()
     return true
   }
-}
-
-/** A nested transaction, as the one around it sees it. */
-class Inner {
-  tx: Tx | undefined
-  release: () => void = () => {}
-  readonly ended = new Promise<void>((resolve) => {
-    this.release = resolve
-  })
 }
 
 /** Warns once when a transaction does nothing for long while all others wait for it. */
