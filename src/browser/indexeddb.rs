@@ -112,6 +112,11 @@ fn read_failure(error: rexie::Error) -> Error {
     Error::new(ErrorCode::StorageUnavailable, "the browser's storage can't be read").cause(format_args!("{error:?}"))
 }
 
+/// Whether a browser has lost the bytes of this very record: its neighbours can still be read, in other transactions.
+fn is_lost(error: &Error) -> bool {
+    error.cause.as_ref().is_some_and(|cause| cause.contains("DataError") || cause.contains("NotReadableError"))
+}
+
 fn disconnected() -> Error {
     Error::new(ErrorCode::StorageUnavailable, "the connection to the browser's storage is closed")
 }
@@ -127,6 +132,19 @@ impl Inner {
         let rexie = connection.reading.0.as_ref().ok_or_else(disconnected)?;
         let transaction = rexie.transaction(&[store], TransactionMode::ReadOnly);
         transaction.and_then(|transaction| transaction.store(store)).map_err(read_failure)
+    }
+
+    /// Reads values one by one, each in a transaction of its own, for when one of them can't be read. Such a one is null.
+    async fn read_alone(&self, store: &str, keys: &[JsValue]) -> Result<Vec<Option<JsValue>>> {
+        let mut values = Vec::with_capacity(keys.len());
+        for key in keys {
+            let value = self.read(store)?.get(key.clone()).await.map_err(read_failure);
+            values.push(match value {
+                Err(error) if is_lost(&error) => Some(JsValue::NULL),
+                value => value?,
+            });
+        }
+        Ok(values)
     }
 
     fn begin(&self, transaction: &Transaction) -> Result<Begun> {
@@ -326,11 +344,13 @@ impl Store for IndexedDb {
 
     fn manifests(&self) -> LocalFuture<'_, Result<(Vec<Manifest>, Vec<u64>)>> {
         Box::pin(async move {
-            let found = self.0.read(SNAPSHOTS)?.scan(None, None, None, None).await.map_err(read_failure)?;
+            let keys = self.0.read(SNAPSHOTS)?.get_all_keys(None, None).await.map_err(read_failure)?;
+            let values = self.0.read_alone(SNAPSHOTS, &keys).await?;
             let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
-            for (key, value) in found {
+            for (key, value) in keys.iter().zip(values) {
                 let generation = key.as_f64().unwrap_or(0.0) as u64;
-                match records::read_manifest(&value).filter(|manifest| manifest.generation == generation) {
+                let manifest = value.and_then(|value| records::read_manifest(&value));
+                match manifest.filter(|manifest| manifest.generation == generation) {
                     Some(manifest) => readable.push(manifest),
                     None => unreadable.push(generation),
                 }
@@ -342,27 +362,30 @@ impl Store for IndexedDb {
     fn manifest(&self, generation: u64) -> LocalFuture<'_, Result<Option<Manifest>>> {
         Box::pin(async move {
             let key = JsValue::from_f64(generation as f64);
-            let value = self.0.read(SNAPSHOTS)?.get(key).await.map_err(read_failure)?;
+            let value = self.0.read_alone(SNAPSHOTS, &[key]).await?.pop().flatten();
             Ok(value.and_then(|value| records::read_manifest(&value)))
         })
     }
 
     fn log(&self, after: (u64, u32), max_bytes: usize) -> LocalFuture<'_, Result<Vec<LogEntry>>> {
         Box::pin(async move {
-            let store = self.0.read(LOG)?;
             let mut after = after;
             let (mut entries, mut bytes, mut count) = (Vec::new(), 0, FIRST_RECORDS);
             while entries.is_empty() || bytes < max_bytes {
+                let store = self.0.read(LOG)?;
                 let range = KeyRange::lower_bound(&records::log_key(after.0, after.1), Some(true))
                     .map_err(|error| read_failure(error.into()))?;
                 let keys = store.get_all_keys(Some(range.clone()), Some(count)).await.map_err(read_failure)?;
-                let values = store.get_all(Some(range), Some(count)).await.map_err(read_failure)?;
+                let values = match store.get_all(Some(range), Some(count)).await.map_err(read_failure) {
+                    Err(error) if is_lost(&error) => self.0.read_alone(LOG, &keys).await?,
+                    values => values?.into_iter().map(Some).collect(),
+                };
                 let last = (keys.len() as u32) < count;
                 for (key, value) in keys.iter().zip(values) {
                     // A key of another shape is no place in the log: unreadable, where it lies.
                     let (lsn, part) = records::read_log_key(key).unwrap_or((after.0, after.1.saturating_add(1)));
                     after = (lsn, part);
-                    let record = records::read_log_record(&value);
+                    let record = value.and_then(|value| records::read_log_record(&value));
                     bytes += record.as_ref().map_or(0, |record| record.bytes.len());
                     entries.push(LogEntry { lsn, part, record });
                 }
@@ -387,13 +410,18 @@ impl Store for IndexedDb {
     fn chunks<'a>(&'a self, ids: &'a [ChunkId]) -> LocalFuture<'a, Result<Vec<Option<Vec<u8>>>>> {
         Box::pin(async move {
             let store = self.0.read(CHUNKS)?;
-            let values = join_all(ids.iter().map(|id| store.get(id.into()))).await;
-            let bytes = |value: rexie::Result<Option<JsValue>>| {
-                let value = value.map_err(read_failure)?.filter(|value| !value.is_undefined());
-                // Something that is no buffer is a damaged chunk, not a missing one.
-                Ok(value.map(|value| records::bytes(&value).unwrap_or_default()))
+            let values: rexie::Result<Vec<_>> =
+                join_all(ids.iter().map(|id| store.get(id.into()))).await.into_iter().collect();
+            let values = match values.map_err(read_failure) {
+                Err(error) if is_lost(&error) => {
+                    let keys: Vec<JsValue> = ids.iter().map(JsValue::from).collect();
+                    self.0.read_alone(CHUNKS, &keys).await?
+                }
+                values => values?,
             };
-            values.into_iter().map(bytes).collect()
+            // Something that is no buffer is a damaged chunk, not a missing one.
+            let stored = |value: JsValue| records::bytes(&value).unwrap_or_default();
+            Ok(values.into_iter().map(|value| value.filter(|value| !value.is_undefined()).map(stored)).collect())
         })
     }
 

@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
+    future::ready,
     pin::pin,
     rc::Rc,
 };
@@ -10,6 +11,7 @@ use std::{
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 
+use super::turn::closed;
 use crate::{
     error::{Error, ErrorCode, Result},
     ports::{Durability, LocalFuture, Platform},
@@ -131,8 +133,8 @@ impl Flusher {
         if !self.is_logged() || commits <= state.stored {
             return None;
         }
-        if let Some(lost) = &state.lost {
-            return Some(Box::pin(std::future::ready(Err(lost.clone()))));
+        if let Err(error) = self.0.alive(&state) {
+            return Some(Box::pin(ready(Err(error))));
         }
         let (sender, receiver) = oneshot::channel();
         state.waiting.push((commits, sender));
@@ -155,9 +157,9 @@ impl Flusher {
     /// `details.applied: false` after three failed flushes, until one succeeds.
     pub fn admit_write(&self) -> Result<()> {
         let state = self.0.state.borrow();
-        match (&state.lost, &state.last_error) {
-            (Some(lost), _) => Err(lost.clone()),
-            (None, Some(error)) if state.failures >= TOLERATED_FAILURES => Err(error
+        self.0.alive(&state)?;
+        match &state.last_error {
+            Some(error) if state.failures >= TOLERATED_FAILURES => Err(error
                 .clone()
                 .detail("applied", false)
                 .hint("earlier writes still wait to be stored; reads work, writes do again once one was stored")),
@@ -190,9 +192,7 @@ impl Flusher {
         }
         let receiver = {
             let mut state = self.0.state.borrow_mut();
-            if let Some(lost) = &state.lost {
-                return Err(lost.clone());
-            }
+            self.0.alive(&state)?;
             let (sender, receiver) = oneshot::channel();
             state.freezing.push(sender);
             receiver
@@ -221,7 +221,7 @@ impl Flusher {
 
     fn start(&self) {
         let mut state = self.0.state.borrow_mut();
-        if state.running || state.lost.is_some() || self.0.stopped.get() {
+        if state.running || self.0.alive(&state).is_err() {
             return;
         }
         state.running = true;
@@ -232,6 +232,15 @@ impl Flusher {
 }
 
 impl Inner {
+    /// Fails when nothing will ever be stored again.
+    fn alive(&self, state: &State) -> Result<()> {
+        match &state.lost {
+            Some(lost) => Err(lost.clone()),
+            None if self.stopped.get() => Err(closed()),
+            None => Ok(()),
+        }
+    }
+
     fn freeze(&self) -> Frozen {
         Frozen {
             pin: self.file.pin(),
@@ -358,5 +367,5 @@ impl Inner {
 }
 
 async fn answer<T>(receiver: oneshot::Receiver<Result<T>>) -> Result<T> {
-    receiver.await.unwrap_or_else(|_| Err(Error::new(ErrorCode::Closed, "the database is closed")))
+    receiver.await.unwrap_or_else(|_| Err(closed()))
 }

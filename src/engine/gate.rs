@@ -45,3 +45,39 @@ impl Drop for Pass {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, rc::Rc};
+
+    use super::Gate;
+    use crate::ports::sim::Sim;
+
+    #[test]
+    fn one_at_a_time_and_whoever_leaves_the_line_holds_nobody_up() {
+        let mut sim = Sim::new(1);
+        let (gate, inside, platform) = (Gate::default(), Rc::new(RefCell::new(Vec::new())), sim.platform());
+        let first = gate.clone();
+        let pass = sim.run(async move { first.enter().await });
+        for number in 0..3 {
+            let (gate, inside, clock) = (gate.clone(), inside.clone(), platform.clock.clone());
+            platform.spawner.spawn(Box::pin(async move {
+                let enter = Box::pin(gate.enter());
+                // The second one doesn't wait that long.
+                if number == 1 {
+                    drop(futures_util::future::select(enter, clock.sleep(5)).await);
+                    return;
+                }
+                let _pass = enter.await;
+                inside.borrow_mut().push((number, "in"));
+                clock.sleep(10).await;
+                inside.borrow_mut().push((number, "out"));
+            }));
+        }
+        sim.advance(50);
+        assert!(inside.borrow().is_empty());
+        drop(pass);
+        sim.advance(50);
+        assert_eq!(*inside.borrow(), [(0, "in"), (0, "out"), (2, "in"), (2, "out")]);
+    }
+}

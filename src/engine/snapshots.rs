@@ -202,7 +202,7 @@ impl Snapshots {
         let shown: Vec<&Manifest> = manifests.iter().filter(|m| m.kind == ManifestKind::Snapshot).collect();
         let chunks: BTreeSet<(&str, u32)> = shown
             .iter()
-            .flat_map(|manifest| &manifest.chunks)
+            .flat_map(|manifest| manifest.chunks.iter())
             .map(|ChunkRef { id, stored, .. }| (id.as_str(), *stored))
             .collect();
         status.count = shown.len();

@@ -2,6 +2,8 @@
 //!
 //! The records are plain data; what they mean, and every rule about them, lives in [`crate::store`].
 
+use std::rc::Rc;
+
 use super::LocalFuture;
 use crate::{error::Result, time::Timestamp};
 
@@ -150,8 +152,8 @@ pub struct Manifest {
     pub db_bytes: u64,
     /// Bytes of a chunk; the last one may be shorter.
     pub chunk_size: u32,
-    /// The chunks in order.
-    pub chunks: Vec<ChunkRef>,
+    /// The chunks in order. Shared, since manifests are handed around and may have thousands.
+    pub chunks: Rc<[ChunkRef]>,
     /// SHA-256 over the chunks' SHA-256 (32 bytes each) in order, 64 hex digits.
     pub sha256: String,
     /// Bytes of chunks that this manifest was the first to store.

@@ -51,7 +51,7 @@ pub fn of_manifest(manifest: &Manifest) -> u64 {
     layout.u64(manifest.db_bytes);
     layout.u32(manifest.chunk_size);
     layout.u64(manifest.chunks.len() as u64);
-    for chunk in &manifest.chunks {
+    for chunk in manifest.chunks.iter() {
         layout.text(&chunk.id);
         layout.u64(chunk.check);
         layout.u32(chunk.stored);

@@ -113,7 +113,7 @@ fn manifest(generation: u64, chunks: Vec<ChunkRef>) -> Manifest {
         db_bytes: 8192,
         chunk_size: 65536,
         sha256: chunk::digest(&chunks),
-        chunks,
+        chunks: chunks.into(),
         stored_bytes: 99,
         kind: if generation == 1 { ManifestKind::Checkpoint } else { ManifestKind::Snapshot },
         reason: "manual".to_owned(),

@@ -22,6 +22,8 @@ pub struct Faults {
     pub refuse: u64,
     /// It fails with `storage_unavailable`, though it was stored.
     pub doubt: u64,
+    /// A chunk is stored with a byte flipped.
+    pub rot: u64,
     /// Reading fails with `storage_unavailable`.
     pub refuse_reads: u64,
     /// More bytes of pages and chunks than that are `storage_quota_exceeded`.
@@ -132,6 +134,19 @@ impl FaultyStore {
         Ok(())
     }
 
+    fn rotten(&self, mut transaction: Transaction) -> Transaction {
+        let rot = self.0.state.borrow().faults.rot;
+        for write in &mut transaction.writes {
+            if let Write::PutChunk(_, bytes) = write
+                && self.chance(rot)
+                && let Some(last) = bytes.last_mut()
+            {
+                *last ^= 1;
+            }
+        }
+        transaction
+    }
+
     /// Waits a little; forever once stalled.
     async fn pass(&self) {
         let (delay, stalled) = {
@@ -213,7 +228,7 @@ impl Store for FaultyStore {
             if store.chance(faults.refuse) {
                 return Err(unavailable());
             }
-            store.commit(transaction)?;
+            store.commit(store.rotten(transaction))?;
             if store.chance(faults.doubt) { Err(unavailable()) } else { Ok(()) }
         })
     }

@@ -107,7 +107,8 @@ impl Storage {
         inner.stale.borrow_mut().extend(touched);
         self.reload_manifests().await?;
         let base = inner.base.borrow().clone().filter(|base| !inner.damaged.borrow().contains(&base.generation));
-        let mut known: BTreeSet<ChunkId> = base.iter().flat_map(|base| &base.chunks).map(|c| c.id.clone()).collect();
+        let mut known: BTreeSet<ChunkId> =
+            base.iter().flat_map(|base| base.chunks.iter()).map(|c| c.id.clone()).collect();
         let db_bytes = source.bytes();
         let mut staged = Staged {
             at,
@@ -217,7 +218,7 @@ impl Storage {
             page_size: staged.page_size,
             db_bytes: staged.db_bytes,
             chunk_size: CHUNK_SIZE as u32,
-            chunks: staged.chunks.clone(),
+            chunks: staged.chunks.as_slice().into(),
             sha256: chunk::digest(&staged.chunks),
             stored_bytes: staged.stored_bytes,
             kind: tag.kind,
@@ -323,7 +324,7 @@ impl Storage {
         if !unreadable.is_empty() {
             return Ok(0);
         }
-        let named: BTreeSet<&ChunkId> = manifests.iter().flat_map(|m| &m.chunks).map(|chunk| &chunk.id).collect();
+        let named: BTreeSet<&ChunkId> = manifests.iter().flat_map(|m| m.chunks.iter()).map(|chunk| &chunk.id).collect();
         let orphans: Vec<ChunkId> =
             self.0.store.chunk_ids().await?.into_iter().filter(|id| !named.contains(id)).collect();
         for slice in orphans.chunks(256) {

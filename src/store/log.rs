@@ -176,7 +176,8 @@ fn apply_pages(image: &mut Image, touched: &mut BTreeSet<u32>, parts: &[LogRecor
     let whole = |part: &LogRecord| {
         part.bytes.len() == part.pages.len() * size && part.pages.iter().all(|page| *page < db_pages)
     };
-    if !(page_size.is_power_of_two() && (512..=65536).contains(&page_size)) || !parts.iter().all(whole) {
+    let sound = page_size.is_power_of_two() && (512..=65536).contains(&page_size);
+    if !sound || !parts.iter().all(whole) {
         return false;
     }
     if image.page_size != page_size {

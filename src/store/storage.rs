@@ -97,6 +97,11 @@ impl Storage {
         Err(lock_lost())
     }
 
+    /// Who took the database last, for whoever finds it in use. Fails as the store does.
+    pub async fn holder(store: &dyn Store) -> Result<Option<Holder>> {
+        Ok(store.head().await?.map(|head| head.holder))
+    }
+
     async fn opened(
         store: Rc<dyn Store>,
         platform: &Platform,

@@ -5,5 +5,6 @@ mod engine;
 mod layers;
 mod migrate_apply;
 mod migrate_run;
+mod store;
 mod sync_capture;
 mod world;

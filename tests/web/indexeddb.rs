@@ -10,7 +10,7 @@ use tidelock::{
     ports::{Durability, Holder, Platform, Store},
     sqlite::{Batch, Connection, PageFile},
     store::{
-        Opened, Storage,
+        Opened, Storage, Tag,
         conformance::{CASES, Handles},
     },
 };
@@ -209,4 +209,43 @@ async fn damaged_records_are_told_from_good_ones() {
     assert_eq!(store.head().await.unwrap().unwrap().epoch, 1, "nothing was written");
     store.close();
     delete("damaged").await;
+}
+
+#[wasm_bindgen_test]
+async fn what_the_browser_cannot_read_any_more_is_damage_and_no_outage() {
+    delete("unreadable").await;
+    let page = page("unreadable", Durability::Relaxed).await;
+    page.commit("CREATE TABLE t(x);").await.unwrap();
+    let storage = page.opened.storage.clone();
+    for value in 0..2 {
+        page.commit(&format!("INSERT INTO t VALUES ({value});")).await.unwrap();
+        let frozen = page.flusher.freeze().await.unwrap();
+        let staged = storage.stage(&frozen.pin, &frozen.touched, frozen.at, true, true).await.unwrap();
+        storage.publish(staged, Tag::checkpoint()).await.unwrap();
+    }
+    storage.close();
+    // As when a browser has lost the file of a large value.
+    let id = &storage.manifests()[1].chunks[0].id;
+    js(
+        id,
+        "const wanted = name.slice('tidelock/'.length), get = IDBObjectStore.prototype.get;
+        IDBObjectStore.prototype.get = function (key) {
+            if (key === wanted) throw new DOMException('Failed to read large IndexedDB value', 'DataError');
+            return get.call(this, key) }",
+    )
+    .await;
+    let again = open("unreadable").await;
+    assert_eq!(again.warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), ["snapshot_corrupt"]);
+    assert!(again.image == page.flusher.file().image(), "the one before and the log give the same data");
+    again.storage.close();
+
+    js("unreadable", "const lost = () => { throw new DOMException('Failed to read large IndexedDB value', 'DataError') };
+        const get = IDBObjectStore.prototype.get, getAll = IDBObjectStore.prototype.getAll;
+        IDBObjectStore.prototype.getAll = function (...a) { return this.name === 'log' ? lost() : getAll.apply(this, a) };
+        IDBObjectStore.prototype.get = function (key) { return this.name === 'log' && key[0] === 4 ? lost() : get.call(this, key) }").await;
+    let error = Storage::open(store("unreadable").await, &platform(), Holder::default()).await.err().expect("refuses");
+    assert_eq!(error.code, ErrorCode::DatabaseCorrupt);
+    js("unreadable", "const frame = document.body.appendChild(document.createElement('iframe')); const real = frame.contentWindow.IDBObjectStore.prototype;
+        IDBObjectStore.prototype.get = real.get; IDBObjectStore.prototype.getAll = real.getAll").await;
+    delete("unreadable").await;
 }

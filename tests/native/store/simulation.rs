@@ -17,7 +17,7 @@ use tidelock::{
 
 use super::page::Page;
 
-const DEFAULT_SEEDS: u64 = 300;
+const DEFAULT_SEEDS: u64 = 200;
 const LIVES: u64 = 5;
 
 /// A state of the database: the number of its last commit and what the table then holds.
@@ -215,6 +215,7 @@ fn run(seed: u64) -> Met {
             refuse: if rough { chance.below(300) } else { 0 },
             doubt: if rough { chance.below(300) } else { 0 },
             refuse_reads: if rough { chance.below(100) } else { 0 },
+            rot: 0,
             capacity: (rough && chance.below(2) == 0).then(|| 100_000 + chance.below(400_000) as usize),
             stall_after: (!last && chance.below(3) == 0).then(|| chance.below(60)),
         });
@@ -227,8 +228,7 @@ fn run(seed: u64) -> Met {
         sim.kill();
         store.crash(if powerless && chance.below(2) == 0 { Crash::Power } else { Crash::Process });
     }
-    let met = model.borrow().met;
-    met
+    model.borrow().met
 }
 
 #[test]
