@@ -23,11 +23,20 @@ export function grid({ columns, rows, empty = 'No rows', mark, onEdit }: GridOpt
     for (const column of columns) line.append(cell(row, column, numeric.has(column), onEdit))
     body.append(line)
   }
-  const head = h('tr', {}, ...columns.map((column) => h('th', { scope: 'col', class: numeric.has(column) ? 'number' : '' }, column)))
+  const head = h(
+    'tr',
+    {},
+    ...columns.map((column) => h('th', { scope: 'col', class: numeric.has(column) ? 'number' : '' }, column)),
+  )
   return h('div', { class: 'grid', tabIndex: 0 }, h('table', {}, h('thead', {}, head), body))
 }
 
-function cell(row: Record<string, unknown>, column: string, numeric: boolean, onEdit: GridOptions['onEdit']): HTMLTableCellElement {
+function cell(
+  row: Record<string, unknown>,
+  column: string,
+  numeric: boolean,
+  onEdit: GridOptions['onEdit'],
+): HTMLTableCellElement {
   const value = row[column]
   const text = cellText(value)
   const kind = value === null ? 'null' : value instanceof Uint8Array ? 'blob' : numeric ? 'number' : ''
