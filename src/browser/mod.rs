@@ -1,1 +1,50 @@
-//! The browser's capabilities, one thin file each.
+//! The browser's capabilities, one thin file each. No policy: that lives above, where `cargo test` runs it.
+
+mod clock;
+mod entropy;
+mod fetch;
+mod host;
+mod locks;
+mod quota;
+
+pub use clock::{BrowserClock, BrowserSpawner};
+pub use entropy::BrowserEntropy;
+pub use fetch::Fetch;
+pub use host::Host;
+pub use locks::WebLocks;
+pub use quota::estimate;
+
+use js_sys::{Object, Reflect};
+use wasm_bindgen::{JsCast, JsValue};
+
+/// A property of the global scope (window or worker), if it is there.
+fn global(name: &str) -> Option<JsValue> {
+    property(&js_sys::global(), name)
+}
+
+/// A property that is neither missing, nor undefined, nor null.
+fn property(object: &JsValue, name: &str) -> Option<JsValue> {
+    let value = Reflect::get(object, &JsValue::from_str(name)).ok()?;
+    (!value.is_undefined() && !value.is_null()).then_some(value)
+}
+
+/// A plain object of these entries.
+fn object(entries: &[(&str, JsValue)]) -> Object {
+    let object = Object::new();
+    for (name, value) in entries {
+        // Setting a property of a fresh plain object can't fail.
+        let _ = Reflect::set(&object, &JsValue::from_str(name), value);
+    }
+    object
+}
+
+/// What a thrown value says: `name: message` of an Error, else the value as text.
+pub(crate) fn thrown_text(thrown: &JsValue) -> String {
+    match thrown.dyn_ref::<js_sys::Error>() {
+        Some(error) => format!("{}: {}", String::from(error.name()), String::from(error.message())),
+        None => match property(thrown, "message").and_then(|message| message.as_string()) {
+            Some(message) => message,
+            None => thrown.as_string().unwrap_or_else(|| String::from("unknown error")),
+        },
+    }
+}

@@ -6,14 +6,64 @@
 mod clock;
 mod http;
 mod locks;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod sim;
 mod store;
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, rc::Rc};
 
 pub use clock::{Clock, Entropy, Spawner};
 pub use http::{Http, HttpFailure, HttpRequest, HttpResponse, Method};
 pub use locks::{Acquire, Held, Locks};
 pub use store::*;
 
+use crate::error::Result;
+
 /// A boxed future that never leaves its thread.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// Time, chance and background work together, as most of the engine needs them. Cheap to clone.
+#[derive(Clone)]
+pub struct Platform {
+    /// The clock.
+    pub clock: Rc<dyn Clock>,
+    /// The randomness.
+    pub entropy: Rc<dyn Entropy>,
+    /// The background.
+    pub spawner: Rc<dyn Spawner>,
+}
+
+/// What the platform says of the origin's storage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Estimate {
+    /// Bytes in use.
+    pub usage: u64,
+    /// Bytes that may be used; 0 when unknown.
+    pub quota: u64,
+    /// Whether the browser promised not to evict it.
+    pub persisted: bool,
+}
+
+/// Where databases are stored.
+pub trait Stores {
+    /// Opens the storage of one database, making it where there is none. Takes no lock and changes no record.
+    ///
+    /// Fails with `storage_unavailable`, `storage_blocked`, or `snapshot_incompatible` for a newer format.
+    fn open(&self, name: &str) -> LocalFuture<'static, Result<Rc<dyn Store>>>;
+
+    /// What the platform says of the space.
+    fn estimate(&self) -> LocalFuture<'static, Estimate>;
+}
+
+/// Everything from outside that a database needs.
+#[derive(Clone)]
+pub struct Ports {
+    /// Time, chance, background.
+    pub platform: Platform,
+    /// Exclusive locks.
+    pub locks: Rc<dyn Locks>,
+    /// The network.
+    pub http: Rc<dyn Http>,
+    /// The storage.
+    pub stores: Rc<dyn Stores>,
+}

@@ -1,69 +1,240 @@
-//! STUB, replaced by the sqlite layer.
-use std::marker::PhantomData;
+//! A connection: SQLite over a page file, with its statement cache.
 
-use super::PageFile;
-use crate::{error::Result, value::Value};
+use std::{
+    cell::RefCell,
+    ffi::{c_int, c_uint},
+    rc::Rc,
+};
 
-/// On whose behalf a statement is prepared: what the authorizer refuses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Authority {
-    /// tidelock itself: nothing is refused.
-    Engine,
-    /// A user's statement: BEGIN, COMMIT, ATTACH, some pragmas... are refused.
-    User,
-    /// A statement of a user's script that has its own BEGIN and COMMIT: these are allowed, the rest is as for a user.
-    Script,
+use rusqlite::ffi;
+
+use super::{
+    Authority, PageFile, Statement, Step,
+    authority::Watcher,
+    deadline::Deadline,
+    failure, pragmas,
+    prepared::{Cache, PERSISTENT, Prepared},
+    shapes::Shapes,
+    text::skip_blank,
+    vfs,
+};
+use crate::{
+    error::{Error, Result},
+    value::Value,
+};
+
+/// One connection to one database. It stays on the thread that opened it.
+pub struct Connection {
+    db: *mut ffi::sqlite3,
+    watcher: Box<Watcher>,
+    cache: RefCell<Cache>,
+    shapes: RefCell<Shapes>,
+    deadline: RefCell<Option<Box<Deadline>>>,
 }
-
-/// What [`Statement::step`] found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// A row to read.
-    Row,
-    /// The end.
-    Done,
-}
-
-/// One connection to one database.
-pub struct Connection {}
 
 impl Connection {
     /// Opens SQLite over the file and sets every pragma that tidelock relies on.
-    pub fn open(file: &PageFile) -> Result<Self> { let _ = file; todo!() }
-    /// Runs all statements of a script with [`Authority::Engine`], one after the other, without a transaction of its own.
-    pub fn exec(&self, script: &str) -> Result<()> { let _ = script; todo!() }
-    /// Runs one statement to its end; returns how many rows it changed.
-    pub fn run(&self, sql: &str, params: &[Value]) -> Result<u64> { let _ = (sql, params); todo!() }
+    ///
+    /// Fails with `database_corrupt` when the file is not a database, with `internal` when it has a connection already.
+    pub fn open(file: &PageFile) -> Result<Self> {
+        let db = vfs::open(file)?;
+        let watcher = Watcher::install(db).inspect_err(|_| {
+            // SAFETY: just opened, without statements, and nobody else has it.
+            unsafe { ffi::sqlite3_close(db) };
+        })?;
+        let connection =
+            Self { db, watcher, cache: RefCell::default(), shapes: RefCell::default(), deadline: RefCell::default() };
+        pragmas::apply(&connection, file)?;
+        Ok(connection)
+    }
+
+    /// Runs one statement to its end; returns how many rows it changed itself, triggers not counted.
+    pub fn run(&self, sql: &str, params: &[Value]) -> Result<u64> {
+        let mut statement = self.statement(sql)?;
+        statement.bind_all(params)?;
+        statement.finish()
+    }
+
     /// All rows of a query.
-    pub fn rows(&self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>> { let _ = (sql, params); todo!() }
-    /// The first column of the first row.
-    pub fn value(&self, sql: &str, params: &[Value]) -> Result<Option<Value>> { let _ = (sql, params); todo!() }
+    pub fn rows(&self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>> {
+        let mut statement = self.statement(sql)?;
+        statement.bind_all(params)?;
+        let mut rows = Vec::new();
+        while statement.step()? == Step::Row {
+            rows.push((0..statement.column_count()).map(|index| statement.column(index)).collect());
+        }
+        Ok(rows)
+    }
+
+    /// The first column of the first row; the statement runs to its end.
+    pub fn value(&self, sql: &str, params: &[Value]) -> Result<Option<Value>> {
+        let mut statement = self.statement(sql)?;
+        statement.bind_all(params)?;
+        let mut value = None;
+        while statement.step()? == Step::Row {
+            value.get_or_insert_with(|| statement.column(0));
+        }
+        Ok(value)
+    }
+
     /// A cached statement, prepared with [`Authority::Engine`]; given back to the cache when dropped.
-    pub fn statement(&self, sql: &str) -> Result<Statement<'_>> { let _ = sql; todo!() }
+    pub fn statement(&self, sql: &str) -> Result<Statement<'_>> {
+        self.statement_for(sql, Authority::Engine)
+    }
+
+    /// A cached statement; given back to the cache when dropped.
+    ///
+    /// Fails with `invalid_argument` when the text has no statement, more than one, or one that this authority may not
+    /// run; else with SQLite's error.
+    pub fn statement_for(&self, sql: &str, authority: Authority) -> Result<Statement<'_>> {
+        self.prepare(sql, authority).map(|prepared| Statement::new(self, prepared))
+    }
+
     /// Runs `work` in a transaction (BEGIN IMMEDIATE), or in a savepoint when one is open; an error of `work` undoes it.
-    pub fn atomically<T>(&self, work: impl FnOnce(&Self) -> Result<T>) -> Result<T> { let _ = work; todo!() }
+    pub fn atomically<T>(&self, work: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
+        let (begin, commit, rollback) = if self.in_transaction() {
+            (
+                "SAVEPOINT tidelock_atomically",
+                "RELEASE tidelock_atomically",
+                "ROLLBACK TO tidelock_atomically; RELEASE tidelock_atomically",
+            )
+        } else {
+            ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
+        };
+        self.run(begin, &[])?;
+        let result = work(self).and_then(|value| self.run(commit, &[]).map(|_| value));
+        // Some errors (a full database, an interrupt, no memory) make SQLite roll back everything by itself.
+        if result.is_err() && self.in_transaction() {
+            // The error that led here says more than one of the rollback.
+            let _ = self.exec(rollback);
+        }
+        result
+    }
+
     /// Whether a transaction is open.
-    pub fn in_transaction(&self) -> bool { todo!() }
+    pub fn in_transaction(&self) -> bool {
+        // SAFETY: the connection is open as long as `self` lives.
+        unsafe { ffi::sqlite3_get_autocommit(self.db) == 0 }
+    }
+
     /// Rows changed since the connection was opened, triggers and foreign key actions included.
-    pub fn total_changes(&self) -> u64 { todo!() }
+    pub fn total_changes(&self) -> u64 {
+        // SAFETY: the connection is open as long as `self` lives.
+        unsafe { ffi::sqlite3_total_changes64(self.db) as u64 }
+    }
+
     /// The rowid of the last inserted row.
-    pub fn last_insert_rowid(&self) -> i64 { todo!() }
-    /// Replaces this database's contents by another one's, as one commit (SQLite's backup API).
-    pub fn restore_from(&self, source: &Connection) -> Result<()> { let _ = source; todo!() }
+    pub fn last_insert_rowid(&self) -> i64 {
+        // SAFETY: the connection is open as long as `self` lives.
+        unsafe { ffi::sqlite3_last_insert_rowid(self.db) }
+    }
+
+    /// The column names that a result's shape stands for; none for a number that no result had.
+    pub fn shape_columns(&self, shape: u32) -> Option<Rc<[String]>> {
+        self.shapes.borrow().names(shape)
+    }
+
+    /// The number of a statement's column names.
+    pub(super) fn shape_of(&self, prepared: &Prepared) -> u32 {
+        if let Some(shape) = prepared.shape.get() {
+            return shape;
+        }
+        let names = (0..prepared.column_count()).map(|index| prepared.column_name(index)).collect();
+        let shape = self.shapes.borrow_mut().number(names);
+        prepared.shape.set(Some(shape));
+        shape
+    }
+
+    pub(super) fn deadline(&self) -> &RefCell<Option<Box<Deadline>>> {
+        &self.deadline
+    }
+
+    pub(super) fn raw(&self) -> *mut ffi::sqlite3 {
+        self.db
+    }
+
+    pub(super) fn watcher(&self) -> &Watcher {
+        &self.watcher
+    }
+
+    /// The error of the call that just failed.
+    pub(super) fn failure(&self, code: c_int) -> Error {
+        self.watcher.take_refusal().unwrap_or_else(|| failure::last(self.db, code))
+    }
+
+    /// A statement from the cache or compiled now, for the caller alone until it releases it.
+    pub(super) fn prepare(&self, sql: &str, authority: Authority) -> Result<Rc<Prepared>> {
+        if let Some(prepared) = self.cache.borrow_mut().take(sql, authority) {
+            return Ok(prepared);
+        }
+        let (raw, length) = self.compile(sql, authority, PERSISTENT)?;
+        let raw = raw.ok_or_else(|| Error::invalid("there is no SQL statement in this text"))?;
+        let facts = self.watcher.take_facts();
+        // A pragma takes effect when it is compiled, and a change of the schema is rarely run twice.
+        let keep = !(facts.pragma || facts.schema || facts.temp_schema);
+        let prepared = Rc::new(Prepared::new(raw, sql, authority, facts));
+        if !skip_blank(&sql[length..]).is_empty() {
+            return Err(Error::invalid("there is more than one SQL statement in this text")
+                .hint("use db.exec() for a script, db.batch() for several statements with parameters")
+                .detail("offset", length));
+        }
+        if keep {
+            self.cache.borrow_mut().keep(&prepared);
+        }
+        Ok(prepared)
+    }
+
+    /// Compiles the first statement of a text; none when there is only white space and comments. Also returns how many
+    /// bytes of the text it took. The facts are with the watcher then.
+    pub(super) fn compile(
+        &self,
+        sql: &str,
+        authority: Authority,
+        flags: c_uint,
+    ) -> Result<(Option<*mut ffi::sqlite3_stmt>, usize)> {
+        let length = c_int::try_from(sql.len()).map_err(|_| Error::invalid("the SQL text is too long"))?;
+        let mut raw = std::ptr::null_mut();
+        let mut tail = std::ptr::null();
+        self.watcher.begin(authority);
+        // SAFETY: the connection is open, and the text is given with its length.
+        let code = unsafe { ffi::sqlite3_prepare_v3(self.db, sql.as_ptr().cast(), length, flags, &mut raw, &mut tail) };
+        if code != ffi::SQLITE_OK {
+            return Err(self.failure(code));
+        }
+        let used = if tail.is_null() { sql.len() } else { tail.addr() - sql.as_ptr().addr() };
+        Ok(((!raw.is_null()).then_some(raw), used.min(sql.len())))
+    }
+
+    /// Steps a statement, and learns its facts anew when SQLite had to compile it again.
+    pub(super) fn step(&self, prepared: &Prepared) -> Result<Step> {
+        self.watcher.begin(prepared.authority);
+        // SAFETY: the statement is alive and belongs to this connection.
+        let code = unsafe { ffi::sqlite3_step(prepared.raw) };
+        if self.watcher.asked() && prepared.was_recompiled() {
+            prepared.renew(self.watcher.take_facts());
+        }
+        match code {
+            ffi::SQLITE_ROW => Ok(Step::Row),
+            ffi::SQLITE_DONE => Ok(Step::Done),
+            code => Err(self.failure(code)),
+        }
+    }
+
+    /// How many rows a statement that just ended changed itself.
+    pub(super) fn changes_of(&self, prepared: &Prepared) -> u64 {
+        if !prepared.counts_changes() {
+            return 0;
+        }
+        // SAFETY: the connection is open as long as `self` lives.
+        unsafe { ffi::sqlite3_changes64(self.db) as u64 }
+    }
 }
 
-/// A prepared statement, borrowed from the connection's cache.
-pub struct Statement<'c> { _connection: PhantomData<&'c Connection> }
-
-impl Statement<'_> {
-    /// Binds one parameter, from 1.
-    pub fn bind(&mut self, index: usize, value: &Value) -> Result<()> { let _ = (index, value); todo!() }
-    /// Goes to the next row.
-    pub fn step(&mut self) -> Result<Step> { todo!() }
-    /// Ready to be bound and stepped again; bindings are cleared.
-    pub fn reset(&mut self) { todo!() }
-    /// How many columns a row has.
-    pub fn column_count(&self) -> usize { todo!() }
-    /// One column of the present row, from 0.
-    pub fn column(&self, index: usize) -> Value { let _ = index; todo!() }
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.cache.borrow_mut().clear();
+        // SAFETY: statements borrow the connection, so that none is alive but those just cleared. The watcher is dropped
+        // after this, when SQLite can't call it any more.
+        unsafe { ffi::sqlite3_close(self.db) };
+    }
 }

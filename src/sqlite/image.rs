@@ -13,6 +13,19 @@ pub struct Image {
 }
 
 impl Image {
+    /// Cuts a `.sqlite` file into chunks. The bytes are not checked here: opening them does that.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self {
+            page_size: page_size_of(bytes).unwrap_or(0),
+            chunks: bytes.chunks(CHUNK_SIZE).map(|chunk| chunk.to_vec().into_boxed_slice()).collect(),
+        }
+    }
+
+    /// The file in one piece: what a user may save as `.sqlite`.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.chunks.concat()
+    }
+
     /// The file's length in bytes.
     pub fn len(&self) -> u64 {
         self.chunks.iter().map(|chunk| chunk.len() as u64).sum()
@@ -22,4 +35,16 @@ impl Image {
     pub fn is_empty(&self) -> bool {
         self.chunks.is_empty()
     }
+}
+
+/// The page size that a database's header tells. `None` when these are not the first bytes of a database.
+pub(super) fn page_size_of(header: &[u8]) -> Option<u32> {
+    if !header.starts_with(b"SQLite format 3\0") {
+        return None;
+    }
+    let size = match u16::from_be_bytes([*header.get(16)?, *header.get(17)?]) {
+        1 => 65536,
+        size => u32::from(size),
+    };
+    (size >= 512 && size.is_power_of_two()).then_some(size)
 }

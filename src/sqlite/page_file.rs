@@ -1,7 +1,15 @@
-//! STUB, replaced by the sqlite layer.
-use std::collections::BTreeSet;
+//! A database file in memory, as the store sees it: batches of committed pages, chunks touched, frozen views.
 
-use super::Image;
+use std::{
+    cell::{RefCell, RefMut},
+    collections::BTreeSet,
+    rc::Rc,
+};
+
+use super::{
+    image::{CHUNK_SIZE, Image},
+    pages::{Chunk, Pages},
+};
 
 /// The pages of one or more whole commits, as they go into the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,43 +25,140 @@ pub struct Batch {
 }
 
 /// A database file in memory that knows which pages were committed since they were last taken. Cheap to clone: a handle.
+///
+/// Its contents are always those of the last commit, also while a transaction is open: SQLite keeps an open
+/// transaction's pages to itself and writes them when it commits.
 #[derive(Clone, Debug, Default)]
-pub struct PageFile {}
+pub struct PageFile(Rc<RefCell<Pages>>);
 
 impl PageFile {
     /// A file with these contents; nothing is ready, nothing touched.
-    pub fn new(image: Image) -> Self { let _ = image; todo!() }
+    pub fn new(image: Image) -> Self {
+        Self(Rc::new(RefCell::new(Pages::new(image))))
+    }
+
     /// How many commits changed pages so far.
-    pub fn commits(&self) -> u64 { todo!() }
+    pub fn commits(&self) -> u64 {
+        self.0.borrow().commits
+    }
+
     /// The file's length in bytes.
-    pub fn bytes(&self) -> u64 { todo!() }
+    pub fn bytes(&self) -> u64 {
+        self.0.borrow().size
+    }
+
     /// The page size in bytes, 0 while the file is empty.
-    pub fn page_size(&self) -> u32 { todo!() }
+    pub fn page_size(&self) -> u32 {
+        self.0.borrow().page_size
+    }
+
+    /// How large the file may grow, in bytes; without this call there is no limit. A commit beyond it fails with
+    /// `database_too_large` and is undone. A file that is larger already may be changed, but not grow. To be set before
+    /// the connection is opened, so that SQLite refuses the statement already instead of the commit.
+    pub fn set_max_bytes(&self, bytes: u64) {
+        self.0.borrow_mut().max_bytes = bytes;
+    }
+
+    /// The limit of [`set_max_bytes`](Self::set_max_bytes); `u64::MAX` when there is none.
+    pub fn max_bytes(&self) -> u64 {
+        self.0.borrow().max_bytes
+    }
+
     /// Takes the committed pages that were not taken yet. `None` when there are none.
-    pub fn take_ready(&self) -> Option<Batch> { todo!() }
+    pub fn take_ready(&self) -> Option<Batch> {
+        let mut file = self.0.borrow_mut();
+        if file.ready.is_empty() {
+            return None;
+        }
+        let pages: Vec<u32> = std::mem::take(&mut file.ready).into_iter().collect();
+        let page_size = file.page_size as usize;
+        let mut bytes = vec![0; pages.len() * page_size];
+        for (page, bytes) in pages.iter().zip(bytes.chunks_exact_mut(page_size)) {
+            file.read(bytes, u64::from(*page) * page_size as u64);
+        }
+        Some(Batch { page_size: file.page_size, db_pages: file.page_count(), pages, bytes })
+    }
+
+    /// Whether there are committed pages to take.
+    pub fn has_ready(&self) -> bool {
+        !self.0.borrow().ready.is_empty()
+    }
+
     /// Gives back what could not be stored: its pages are ready again, with the bytes that they have by now.
-    pub fn give_back(&self, batch: &Batch) { let _ = batch; todo!() }
+    pub fn give_back(&self, batch: &Batch) {
+        let mut file = self.0.borrow_mut();
+        if batch.page_size == file.page_size {
+            let count = file.page_count();
+            file.ready.extend(batch.pages.iter().filter(|page| **page < count));
+        } else {
+            file.make_all_ready();
+        }
+    }
+
     /// The chunks touched by commits since the last call, by index.
-    pub fn take_touched(&self) -> BTreeSet<u32> { todo!() }
+    pub fn take_touched(&self) -> BTreeSet<u32> {
+        std::mem::take(&mut self.0.borrow_mut().touched)
+    }
+
     /// Marks chunks as touched again: the snapshot that took them failed.
-    pub fn touch(&self, chunks: &BTreeSet<u32>) { let _ = chunks; todo!() }
+    pub fn touch(&self, chunks: &BTreeSet<u32>) {
+        let mut file = self.0.borrow_mut();
+        let count = file.chunks.len() as u32;
+        file.touched.extend(chunks.range(..count));
+    }
+
     /// Freezes the present committed contents: later commits copy a chunk before they first change it.
-    pub fn pin(&self) -> Pin { todo!() }
+    pub fn pin(&self) -> Pin {
+        let file = self.0.borrow();
+        Pin { chunks: file.chunks.clone(), size: file.size, page_size: file.page_size }
+    }
+
     /// A copy of the committed contents.
-    pub fn image(&self) -> Image { todo!() }
+    pub fn image(&self) -> Image {
+        let pin = self.pin();
+        let chunks = (0..pin.chunk_count()).map(|index| pin.chunk(index).into_boxed_slice()).collect();
+        Image { page_size: pin.page_size, chunks }
+    }
+
+    /// The bytes themselves, for the file system. Held only inside one of its calls.
+    pub(super) fn pages(&self) -> RefMut<'_, Pages> {
+        self.0.borrow_mut()
+    }
 }
 
 /// A frozen view of a [`PageFile`]; dropping it lets go of the copies.
 #[derive(Debug)]
-pub struct Pin {}
+pub struct Pin {
+    chunks: Vec<Chunk>,
+    size: u64,
+    page_size: u32,
+}
 
 impl Pin {
     /// The file's length in bytes when it was pinned.
-    pub fn bytes(&self) -> u64 { todo!() }
+    pub fn bytes(&self) -> u64 {
+        self.size
+    }
+
     /// The page size when it was pinned.
-    pub fn page_size(&self) -> u32 { todo!() }
+    pub fn page_size(&self) -> u32 {
+        self.page_size
+    }
+
     /// How many chunks it has.
-    pub fn chunk_count(&self) -> u32 { todo!() }
-    /// A copy of one chunk as it was when pinned.
-    pub fn chunk(&self, index: u32) -> Vec<u8> { let _ = index; todo!() }
+    pub fn chunk_count(&self) -> u32 {
+        self.chunks.len() as u32
+    }
+
+    /// A copy of one chunk as it was when pinned. All are [`CHUNK_SIZE`] long but the last. Panics beyond the last.
+    pub fn chunk(&self, index: u32) -> Vec<u8> {
+        self.chunk_bytes(index).to_vec()
+    }
+
+    /// One chunk as it was when pinned, without a copy. Panics beyond the last.
+    pub fn chunk_bytes(&self, index: u32) -> &[u8] {
+        let start = u64::from(index) * CHUNK_SIZE as u64;
+        let length = (self.size - start).min(CHUNK_SIZE as u64) as usize;
+        &self.chunks[index as usize][..length]
+    }
 }

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Builds, shows, tests and measures tidelock. Each verb installs what it lacks first.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+usage() {
+  cat <<'TEXT'
+usage: ./build.sh [verb]
+  build        the wasm and the npm package in pkg-js (the default)
+  demo [args]  builds, then starts the demo with its embedded remote; --check drives it headless and exits 0 or 1
+  test [part]  everything: formatting, lints, native, browser, packaging and end-to-end tests; or the named parts
+  bench        the in-browser benchmark against other SQLite builds
+  clean        removes what was built (the wasm-bindgen tool in ~/.cache/tidelock stays)
+  help         this text
+TEXT
+}
+
+verb=${1:-build}
+[ $# -eq 0 ] || shift
+case $verb in
+  build)
+    scripts/wasm.sh
+    scripts/package.sh
+    ;;
+  demo)
+    scripts/wasm.sh
+    scripts/package.sh
+    exec node www/demo.mjs "$@"
+    ;;
+  test) exec scripts/test.sh "$@" ;;
+  bench)
+    scripts/wasm.sh
+    scripts/package.sh
+    exec scripts/bench.sh "$@"
+    ;;
+  clean)
+    cargo clean --quiet
+    find . -name node_modules -type d -prune -exec rm -rf {} +
+    rm -rf .cache pkg-js/dist pkg-js/generated pkg-js/*.tgz www/dist
+    ;;
+  help | -h | --help) usage ;;
+  *) usage >&2; exit 2 ;;
+esac

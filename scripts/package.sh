@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# pkg-js/src → the publishable package: dist/index.js (one module, the wasm beside it) and the types. Needs scripts/wasm.sh first.
+set -euo pipefail
+cd "$(dirname "$0")/../pkg-js"
+
+printf '\033[1m==> package: types, bundle\033[0m\n'
+find dist -name '*.d.ts' -delete
+../node_modules/.bin/tsc -p tsconfig.json
+# import.meta.url and the literal wasm URL stay as they are: that is what the user's bundler looks for.
+../node_modules/.bin/esbuild src/index.ts --bundle --format=esm --platform=neutral --target=es2022 --charset=utf8 \
+  --outfile=dist/index.js --log-level=warning
+for file in ../README.md ../LICENSE*; do
+  [ ! -f "$file" ] || cp "$file" .
+done

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# scripts/test.sh [PART...]: everything that must hold (or the named parts), step by step: named, timed, stopped at the first failure.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/tools.sh
+
+all=(rust native web build typescript packaging remote e2e demo)
+parts=("${@:-${all[@]}}")
+logs=.cache/test
+passed=0
+started=$SECONDS
+
+# step NAME COMMAND...: runs it, shows and keeps what it prints, adds up the tests that it reports.
+step() {
+  local name=$1 log from=$SECONDS; shift
+  log=${name,,} log=$logs/${log//[^a-z0-9]/-}.log
+  say "$name"
+  if ! "$@" </dev/null 2>&1 | tee "$log"; then
+    printf '\n==> FAILED: %s (after %s s; its output is in %s)\n%s passed, 1 failed\n' "$name" $((SECONDS - from)) "$log" "$passed"
+    exit 1
+  fi
+  # cargo says "test result: ok. 12 passed", Node "ℹ pass 12".
+  local count
+  count=$(awk '/^test result: ok\. / { n += $4; seen = 1 } /^[^ ]+ pass [0-9]+$/ { n += $3; seen = 1 } END { if (seen) print n }' "$log")
+  passed=$((passed + ${count:-0}))
+  printf -- '--- %s: ok, %s s%s\n' "$name" $((SECONDS - from)) "${count:+, $count passed}"
+}
+
+node_tests() { node --test --test-reporter=spec --test-concurrency=1 "$@"; }
+
+test_rust() {
+  step 'rust: format' cargo fmt --check
+  step 'rust: lints, native' cargo clippy --locked --all-targets -- -D warnings
+  step 'rust: lints, wasm' cargo clippy --locked --target wasm32-unknown-unknown --lib --test web -- -D warnings
+}
+
+test_native() { step 'native tests' cargo test --locked; }
+
+# On a page as users have it: without cross-origin isolation.
+test_web() {
+  need_chromium
+  WASM_BINDGEN_USE_BROWSER=1 WASM_BINDGEN_TEST_NO_ORIGIN_ISOLATION=1 WASM_BINDGEN_TEST_TIMEOUT=120 \
+    step 'web: the crate in Chromium' cargo test --locked --target wasm32-unknown-unknown --test web
+}
+
+built=
+test_build() {
+  [ -z "$built" ] || return 0
+  step 'build: wasm' scripts/wasm.sh
+  step 'build: package' scripts/package.sh
+  built=1
+}
+
+test_typescript() {
+  test_build
+  step 'typescript: format, lints' node_modules/.bin/biome ci --colors=off .
+  step 'typescript: the demo' node_modules/.bin/tsc -p www
+}
+
+test_packaging() { need_chromium; test_build; step 'packaging' node_tests tests/packaging/; }
+test_remote() { need_npm tests/remote; step 'remote' node_tests tests/remote/; }
+test_e2e() { need_chromium; need_npm tests/remote; test_build; step 'e2e: the package in Chromium' node_tests tests/e2e/; }
+test_demo() { need_chromium; need_npm tests/remote; test_build; step 'demo' node www/demo.mjs --check; }
+
+for part in "${parts[@]}"; do
+  declare -F "test_$part" >/dev/null || die "no test part '$part': there are ${all[*]}"
+done
+mkdir -p "$logs"
+need_rust; need_clang; need_wasm_bindgen; need_sqlite_sources; need_npm
+for part in "${parts[@]}"; do "test_$part"; done
+
+printf '\nall steps ok in %s s\n%s passed, 0 failed\n' $((SECONDS - started)) "$passed"

@@ -1,0 +1,31 @@
+//! What TypeScript hands in at `open`: the functions that Rust calls back.
+
+use js_sys::{Function, Object, Promise};
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+extern "C" {
+    /// The `Host` interface of the package's `core.ts`.
+    #[derive(Clone)]
+    pub type Host;
+
+    /// Delivers an event `{ type, detail }`.
+    #[wasm_bindgen(method)]
+    pub fn emit(this: &Host, event: &JsValue);
+
+    /// Hands over how to release the Web Lock, should this instance die.
+    #[wasm_bindgen(method)]
+    pub fn locked(this: &Host, release: &Function);
+
+    /// Runs a migration that is a function, on a transaction that has begun under `ticket`.
+    #[wasm_bindgen(method, catch)]
+    pub fn migrate(this: &Host, version: &str, direction: &str, ticket: u32) -> Result<Promise, JsValue>;
+
+    /// The user's `fetch`, or the platform's.
+    #[wasm_bindgen(method, catch)]
+    pub fn fetch(this: &Host, url: &str, init: &Object) -> Result<Promise, JsValue>;
+
+    /// The user's access token, or null.
+    #[wasm_bindgen(method, catch, js_name = accessToken)]
+    pub fn access_token(this: &Host) -> Result<Promise, JsValue>;
+}

@@ -1,0 +1,100 @@
+//! Web Locks, bound by hand: web-sys hides them behind `web_sys_unstable_apis`.
+
+use futures_channel::oneshot;
+use futures_util::future::{Either, select};
+use js_sys::{Function, Object, Promise};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::AbortController;
+
+use super::{Host, global, object, property, thrown_text};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    ports::{Acquire, Held, LocalFuture, Locks},
+};
+
+#[wasm_bindgen]
+extern "C" {
+    type LockManager;
+
+    #[wasm_bindgen(method, catch)]
+    fn request(this: &LockManager, name: &str, options: &Object, callback: &Function) -> Result<Promise, JsValue>;
+}
+
+/// The page's lock manager. Each lock's release is also given to the host, which outlives a trapped instance.
+pub struct WebLocks {
+    /// Where the release goes.
+    pub host: Host,
+}
+
+impl Locks for WebLocks {
+    fn acquire(&self, name: &str, how: Acquire) -> LocalFuture<'static, Result<Option<Box<dyn Held>>>> {
+        let (name, host) = (name.to_owned(), self.host.clone());
+        Box::pin(async move {
+            let Some(manager) = global("navigator").and_then(|navigator| property(&navigator, "locks")) else {
+                return Err(Error::new(ErrorCode::UnsupportedEnvironment, "navigator.locks is missing")
+                    .hint("serve the page over https or from localhost: Web Locks need a secure context"));
+            };
+            request_lock(manager.unchecked_ref(), &name, how, &host).await
+        })
+    }
+}
+
+async fn request_lock(manager: &LockManager, name: &str, how: Acquire, host: &Host) -> Result<Option<Box<dyn Held>>> {
+    let mut release = None;
+    let until_released = Promise::new(&mut |resolve, _| release = Some(resolve));
+    let release = release.ok_or_else(|| Error::internal("a promise gave no resolver"))?;
+    let (granted, on_granted) = oneshot::channel();
+    let callback = Closure::once_into_js(move |lock: JsValue| -> JsValue {
+        // Nobody listens any more: returning anything but a pending promise releases the lock at once.
+        if granted.send(!lock.is_null()).is_err() || lock.is_null() {
+            return JsValue::NULL;
+        }
+        until_released.into()
+    });
+    let withdraw = Withdraw(AbortController::new().map_err(|error| Error::internal(thrown_text(&error)))?);
+    let options = match how {
+        Acquire::IfAvailable => object(&[("ifAvailable", JsValue::TRUE)]),
+        Acquire::Wait => object(&[("signal", withdraw.0.signal().into())]),
+    };
+    let request = manager.request(name, &options, callback.unchecked_ref()).map_err(|error| {
+        Error::new(ErrorCode::UnsupportedEnvironment, "the lock can't be asked for").cause(thrown_text(&error))
+    })?;
+    let ended = Box::pin(JsFuture::from(request));
+    match select(on_granted, ended).await {
+        Either::Left((Ok(true), ended)) => {
+            host.locked(&release);
+            // It settles at the release, or rejects when the lock is stolen: the fence notices that.
+            spawn_local(async move {
+                let _ = ended.await;
+            });
+            Ok(Some(Box::new(WebLock { release })))
+        }
+        Either::Right((Err(error), _)) => {
+            Err(Error::new(ErrorCode::UnsupportedEnvironment, "the browser refused the lock")
+                .cause(thrown_text(&error)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Leaves the line when the request is given up; harmless once the lock was granted.
+struct Withdraw(AbortController);
+
+impl Drop for Withdraw {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+struct WebLock {
+    release: Function,
+}
+
+impl Held for WebLock {}
+
+impl Drop for WebLock {
+    fn drop(&mut self) {
+        let _ = self.release.call0(&JsValue::NULL);
+    }
+}

@@ -1,0 +1,29 @@
+//! How much the origin stores and may store: `navigator.storage`.
+
+use js_sys::{Function, Promise, Reflect};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+use super::{global, property};
+use crate::ports::Estimate;
+
+/// What the browser says of the origin's storage; zeros and `false` where it says nothing.
+pub async fn estimate() -> Estimate {
+    let Some(storage) = global("navigator").and_then(|navigator| property(&navigator, "storage")) else {
+        return Estimate::default();
+    };
+    let sizes = ask(&storage, "estimate").await;
+    let bytes = |name| sizes.as_ref().and_then(|sizes| property(sizes, name)?.as_f64()).unwrap_or(0.0) as u64;
+    Estimate {
+        usage: bytes("usage"),
+        quota: bytes("quota"),
+        persisted: ask(&storage, "persisted").await.is_some_and(|persisted| persisted.is_truthy()),
+    }
+}
+
+/// Calls a method without arguments and waits for its promise; `None` when it is missing or fails.
+async fn ask(storage: &JsValue, method: &str) -> Option<JsValue> {
+    let method: Function = Reflect::get(storage, &method.into()).ok()?.dyn_into().ok()?;
+    let promise: Promise = method.call0(storage).ok()?.dyn_into().ok()?;
+    JsFuture::from(promise).await.ok()
+}

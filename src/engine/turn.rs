@@ -1,0 +1,218 @@
+//! Whose turn it is on the connection: first come, first served.
+//!
+//! A call takes the turn for its statement, a transaction from its begin to its end; whoever comes meanwhile waits in line.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use crate::error::{Error, ErrorCode, Result};
+
+/// A place in the line, or the turn itself. Never 0.
+pub type Ticket = u32;
+
+#[derive(Default)]
+struct State {
+    last_ticket: Ticket,
+    holder: Option<Ticket>,
+    line: VecDeque<(Ticket, Option<Waker>)>,
+    closed: bool,
+}
+
+/// The line of a database.
+#[derive(Default)]
+pub struct Turn {
+    state: RefCell<State>,
+}
+
+impl State {
+    fn issue(&mut self) -> Ticket {
+        self.last_ticket = self.last_ticket.checked_add(1).unwrap_or(1);
+        self.last_ticket
+    }
+}
+
+impl Turn {
+    /// Takes the turn if it is free and nobody waits.
+    pub fn enter(&self) -> Option<Ticket> {
+        let mut state = self.state.borrow_mut();
+        if state.closed || state.holder.is_some() || !state.line.is_empty() {
+            return None;
+        }
+        let ticket = state.issue();
+        state.holder = Some(ticket);
+        Some(ticket)
+    }
+
+    /// Takes the turn, or a place at the end of the line.
+    pub fn queue(&self) -> Ticket {
+        if let Some(ticket) = self.enter() {
+            return ticket;
+        }
+        let mut state = self.state.borrow_mut();
+        let ticket = state.issue();
+        state.line.push_back((ticket, None));
+        ticket
+    }
+
+    /// Resolves when the ticket has the turn; fails with `closed` when the database is closed before.
+    pub fn wait(self: &Rc<Self>, ticket: Ticket) -> Wait {
+        Wait { turn: self.clone(), ticket }
+    }
+
+    /// Gives up the turn, or the place in line. Whoever is next has the turn at once.
+    pub fn leave(&self, ticket: Ticket) {
+        let mut state = self.state.borrow_mut();
+        if state.holder == Some(ticket) {
+            state.holder = None;
+            if let Some((next, waker)) = state.line.pop_front() {
+                state.holder = Some(next);
+                drop(state);
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+        } else {
+            state.line.retain(|(waiting, _)| *waiting != ticket);
+        }
+    }
+
+    /// Fails with `transaction_closed` unless the ticket has the turn now.
+    pub fn check(&self, ticket: Ticket) -> Result<()> {
+        if self.state.borrow().holder == Some(ticket) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorCode::TransactionClosed, "the transaction has already ended")
+            .hint("await everything inside the transaction's function before it returns"))
+    }
+
+    /// Waits for the turn and holds it until the guard is dropped.
+    pub async fn acquire(self: &Rc<Self>) -> Result<Guard> {
+        // The guard is made before the wait: a caller that is dropped while it waits leaves the line.
+        let guard = Guard { turn: self.clone(), ticket: self.queue() };
+        self.wait(guard.ticket).await?;
+        Ok(guard)
+    }
+
+    /// Lets nobody in any more: whoever waits, now or later, gets `closed`. The present holder keeps its turn.
+    pub fn close(&self) {
+        let mut state = self.state.borrow_mut();
+        state.closed = true;
+        let line = std::mem::take(&mut state.line);
+        drop(state);
+        line.into_iter().filter_map(|(_, waker)| waker).for_each(Waker::wake);
+    }
+}
+
+/// Holds the turn until it is dropped.
+pub struct Guard {
+    turn: Rc<Turn>,
+    ticket: Ticket,
+}
+
+impl Guard {
+    /// The ticket that holds the turn.
+    pub fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.turn.leave(self.ticket);
+    }
+}
+
+/// What [`Turn::wait`] returns.
+pub struct Wait {
+    turn: Rc<Turn>,
+    ticket: Ticket,
+}
+
+impl Future for Wait {
+    type Output = Result<()>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut state = self.turn.state.borrow_mut();
+        if state.holder == Some(self.ticket) {
+            return Poll::Ready(Ok(()));
+        }
+        let is_open = !state.closed;
+        match state.line.iter_mut().find(|(ticket, _)| *ticket == self.ticket) {
+            Some((_, waker)) if is_open => {
+                *waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+            _ => Poll::Ready(Err(closed())),
+        }
+    }
+}
+
+/// The error of every call on a closed database.
+pub fn closed() -> Error {
+    Error::new(ErrorCode::Closed, "the database is closed").hint("open it again with open()")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, rc::Rc};
+
+    use super::*;
+    use crate::ports::sim::Sim;
+
+    #[test]
+    fn first_come_first_served() {
+        let mut sim = Sim::new(1);
+        let (turn, seen, platform) = (Rc::new(Turn::default()), Rc::new(RefCell::new(vec![])), sim.platform());
+        let holder = turn.enter().unwrap();
+        for n in 0..3 {
+            let (turn, seen, clock) = (turn.clone(), seen.clone(), platform.clock.clone());
+            platform.spawner.spawn(Box::pin(async move {
+                let guard = turn.acquire().await.unwrap();
+                seen.borrow_mut().push(n);
+                clock.sleep(1).await;
+                assert!(turn.enter().is_none(), "nobody overtakes");
+                drop(guard);
+            }));
+        }
+        sim.advance(10);
+        assert!(seen.borrow().is_empty());
+        turn.leave(holder);
+        sim.advance(10);
+        assert_eq!(*seen.borrow(), [0, 1, 2]);
+        assert!(turn.enter().is_some());
+    }
+
+    #[test]
+    fn whoever_gives_up_leaves_the_line() {
+        let turn = Rc::new(Turn::default());
+        let holder = turn.enter().unwrap();
+        let (second, third) = (turn.queue(), turn.queue());
+        turn.leave(second);
+        assert!(turn.check(second).is_err());
+        turn.leave(holder);
+        assert!(turn.check(third).is_ok());
+        assert_eq!(turn.check(holder).unwrap_err().code, ErrorCode::TransactionClosed);
+    }
+
+    #[test]
+    fn a_closed_line_lets_nobody_in() {
+        let mut sim = Sim::new(1);
+        let turn = Rc::new(Turn::default());
+        let holder = turn.enter().unwrap();
+        let waiting = turn.queue();
+        turn.close();
+        assert!(turn.check(holder).is_ok(), "the holder may finish");
+        for ticket in [waiting, turn.queue()] {
+            let wait = turn.wait(ticket);
+            assert_eq!(sim.run(wait).unwrap_err().code, ErrorCode::Closed);
+        }
+        turn.leave(holder);
+        assert!(turn.enter().is_none());
+    }
+}

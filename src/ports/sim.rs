@@ -1,0 +1,217 @@
+//! A deterministic platform for native tests: virtual time, seeded chance, one thread.
+//!
+//! Time stands still while anything can run, and jumps to the next timer when nothing can: a test of a backoff of hours
+//! takes no time, and the same seed gives the same run.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use futures_executor::{LocalPool, LocalSpawner};
+use futures_util::task::LocalSpawnExt;
+
+use super::{Clock, Entropy, LocalFuture, Platform, Spawner};
+use crate::time::Timestamp;
+
+/// 2026-01-01T00:00:00Z: where virtual time begins.
+pub const START: Timestamp = Timestamp(1_767_225_600_000);
+
+/// Runs futures on virtual time.
+pub struct Sim {
+    pool: LocalPool,
+    clock: Rc<SimClock>,
+    platform: Platform,
+}
+
+impl Sim {
+    /// A platform whose chance comes from `seed`.
+    pub fn new(seed: u64) -> Self {
+        let pool = LocalPool::new();
+        let clock = Rc::new(SimClock { now: Cell::new(START), timers: Rc::default() });
+        let platform = Platform {
+            clock: clock.clone(),
+            entropy: Rc::new(SimEntropy(Cell::new(seed))),
+            spawner: Rc::new(SimSpawner(pool.spawner())),
+        };
+        Self { pool, clock, platform }
+    }
+
+    /// The ports to hand to the code under test.
+    pub fn platform(&self) -> Platform {
+        self.platform.clone()
+    }
+
+    /// Runs `future` to its end, and whatever it needs in the background, jumping over idle time.
+    ///
+    /// # Panics
+    /// When everything waits and no timer is set: a deadlock in the code under test.
+    pub fn run<T: 'static>(&mut self, future: impl Future<Output = T> + 'static) -> T {
+        let done = Rc::new(RefCell::new(None));
+        let slot = done.clone();
+        self.platform.spawner.spawn(Box::pin(async move {
+            let value = future.await;
+            *slot.borrow_mut() = Some(value);
+        }));
+        loop {
+            self.pool.run_until_stalled();
+            if let Some(value) = done.borrow_mut().take() {
+                return value;
+            }
+            assert!(self.clock.jump(), "deadlock: everything waits and no timer is set");
+        }
+    }
+
+    /// Lets background work go on until `ms` milliseconds have passed.
+    pub fn advance(&mut self, ms: u64) {
+        let clock = self.clock.clone();
+        self.run(async move { clock.sleep(ms).await });
+    }
+
+    /// Drops everything that runs in the background, as the death of a page does. Timers never fire again.
+    pub fn kill(&mut self) {
+        self.pool = LocalPool::new();
+        self.clock.timers.borrow_mut().waiting.clear();
+        self.platform.spawner = Rc::new(SimSpawner(self.pool.spawner()));
+    }
+}
+
+struct Timer {
+    id: u64,
+    due: Timestamp,
+    waker: Option<Waker>,
+}
+
+#[derive(Default)]
+struct Timers {
+    next_id: u64,
+    waiting: Vec<Timer>,
+}
+
+/// The virtual clock of a [`Sim`].
+pub struct SimClock {
+    now: Cell<Timestamp>,
+    timers: Rc<RefCell<Timers>>,
+}
+
+impl SimClock {
+    /// Jumps to the earliest timer; `false` when there is none.
+    fn jump(&self) -> bool {
+        let mut timers = self.timers.borrow_mut();
+        let Some(due) = timers.waiting.iter().map(|timer| timer.due).min() else { return false };
+        self.now.set(self.now.get().max(due));
+        let (fired, waiting): (Vec<_>, _) = timers.waiting.drain(..).partition(|timer| timer.due <= due);
+        timers.waiting = waiting;
+        drop(timers);
+        fired.into_iter().filter_map(|timer| timer.waker).for_each(Waker::wake);
+        true
+    }
+}
+
+impl Clock for SimClock {
+    fn now(&self) -> Timestamp {
+        self.now.get()
+    }
+
+    fn monotonic_ms(&self) -> f64 {
+        self.now.get().since(START) as f64
+    }
+
+    fn sleep(&self, ms: u64) -> LocalFuture<'static, ()> {
+        let due = self.now.get().plus_ms(i64::try_from(ms).unwrap_or(i64::MAX));
+        let mut timers = self.timers.borrow_mut();
+        timers.next_id += 1;
+        let id = timers.next_id;
+        timers.waiting.push(Timer { id, due, waker: None });
+        Box::pin(Sleep { id, timers: self.timers.clone() })
+    }
+}
+
+/// Pending while its timer waits; the timer goes with it when it is dropped.
+struct Sleep {
+    id: u64,
+    timers: Rc<RefCell<Timers>>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        match self.timers.borrow_mut().waiting.iter_mut().find(|timer| timer.id == self.id) {
+            Some(timer) => {
+                timer.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+            None => Poll::Ready(()),
+        }
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        self.timers.borrow_mut().waiting.retain(|timer| timer.id != self.id);
+    }
+}
+
+/// A small deterministic generator (splitmix64, Sebastiano Vigna's public-domain reference): chance, not secrecy.
+struct SimEntropy(Cell<u64>);
+
+impl Entropy for SimEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            let state = self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+            self.0.set(state);
+            let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            let word = (mixed ^ (mixed >> 31)).to_le_bytes();
+            chunk.copy_from_slice(&word[..chunk.len()]);
+        }
+    }
+}
+
+struct SimSpawner(LocalSpawner);
+
+impl Spawner for SimSpawner {
+    fn spawn(&self, future: LocalFuture<'static, ()>) {
+        // A killed pool takes nothing any more: its page is gone, and so is what it would have run.
+        let _ = self.0.spawn_local(future);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, rc::Rc};
+
+    use super::{START, Sim};
+
+    #[test]
+    fn time_jumps_to_the_timers_in_order() {
+        let mut sim = Sim::new(1);
+        let platform = sim.platform();
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        for ms in [3_600_000, 5, 70] {
+            let (clock, seen) = (platform.clock.clone(), seen.clone());
+            let task = async move {
+                clock.sleep(ms).await;
+                seen.borrow_mut().push((ms, clock.now().since(START)));
+            };
+            platform.spawner.spawn(Box::pin(task));
+        }
+        sim.advance(3_600_000);
+        assert_eq!(*seen.borrow(), [(5, 5), (70, 70), (3_600_000, 3_600_000)]);
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_chance() {
+        let bytes = |seed| {
+            let mut bytes = [0; 20];
+            Sim::new(seed).platform().entropy.fill(&mut bytes);
+            bytes
+        };
+        assert_eq!(bytes(7), bytes(7));
+        assert_ne!(bytes(7), bytes(8));
+    }
+}

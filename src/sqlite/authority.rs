@@ -1,0 +1,275 @@
+//! Who may run what, and what a statement reads and writes: the one authorizer of a connection.
+//!
+//! It is installed once and never replaced, which would compile every cached statement anew; what it refuses hangs on a
+//! mode that is set before each call of SQLite.
+
+use std::{
+    cell::{Cell, RefCell},
+    ffi::{CStr, c_char, c_int, c_void},
+    rc::Rc,
+};
+
+use rusqlite::ffi;
+
+use crate::error::{Error, Result};
+
+/// On whose behalf a statement is prepared: what the authorizer refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Authority {
+    /// tidelock itself: nothing is refused.
+    Engine,
+    /// A user's statement: BEGIN, COMMIT, ATTACH, some pragmas... are refused.
+    User,
+    /// A statement of a user's script that has its own BEGIN and COMMIT: these are allowed, the rest is as for a user.
+    Script,
+    /// A statement of a migration: as for a user, but setting `foreign_keys` is let through. It has no effect in the open
+    /// transaction, and tools that write migrations put it there.
+    Migration,
+}
+
+/// What SQLite told about a statement when it compiled it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The tables and views that it reads, also those that its triggers and foreign keys read; names as in the schema.
+    /// `sqlite_schema` among them: every change of the schema changes it.
+    pub reads: Vec<String>,
+    /// The tables and views that it changes, also through triggers and foreign key actions. The schema table itself and
+    /// SQLite's own `sqlite_stat` tables are not named.
+    pub writes: Vec<String>,
+    /// Whether it changes the database's schema: CREATE, DROP, ALTER, REINDEX.
+    pub schema: bool,
+    /// Whether it changes the schema of temporary objects, which are not in the file.
+    pub temp_schema: bool,
+    /// Whether it begins or ends a transaction or a savepoint.
+    pub transaction: bool,
+    /// Whether it is a PRAGMA.
+    pub pragma: bool,
+    /// Whether it is an INSERT, UPDATE, DELETE or REPLACE itself: only such a statement tells how many rows it changed.
+    pub changes_rows: bool,
+    analyze: bool,
+}
+
+impl Facts {
+    fn settle(&mut self) {
+        self.changes_rows &= !(self.schema || self.temp_schema || self.analyze);
+    }
+}
+
+/// Why a user's statement is refused.
+#[derive(Clone, Copy)]
+struct Refusal {
+    message: &'static str,
+    hint: &'static str,
+}
+
+const TRANSACTION: Refusal = Refusal {
+    message: "BEGIN, COMMIT, ROLLBACK, SAVEPOINT and RELEASE can't be run as a statement",
+    hint: "use db.transaction(), or db.exec() with a script that has its own BEGIN and COMMIT",
+};
+const ATTACH: Refusal = Refusal {
+    message: "ATTACH, DETACH and VACUUM can't be run here",
+    hint: "open one database per file; VACUUM runs alone in db.exec('VACUUM'); db.export() makes a copy",
+};
+const FOREIGN_KEYS: Refusal = Refusal {
+    message: "PRAGMA foreign_keys has no effect while a transaction is open",
+    hint: "set it before the transaction begins",
+};
+const PRAGMA: Refusal = Refusal {
+    message: "this pragma can't be set: tidelock's storage relies on it",
+    hint: "reading it is allowed; the settings are described under durability",
+};
+
+/// Pragmas that a user may read but not set.
+const FIXED_PRAGMAS: [&str; 6] =
+    ["journal_mode", "locking_mode", "synchronous", "cache_spill", "page_size", "writable_schema"];
+
+/// The authorizer's state. Its address must not change while it is installed.
+pub(super) struct Watcher {
+    db: Cell<*mut ffi::sqlite3>,
+    mode: Cell<Authority>,
+    /// A user's VACUUM is running: it attaches a temporary database by itself.
+    vacuum: Cell<bool>,
+    /// Whether SQLite asked since the last [`begin`](Self::begin).
+    asked: Cell<bool>,
+    facts: RefCell<Facts>,
+    refusal: Cell<Option<Refusal>>,
+}
+
+impl Watcher {
+    pub fn install(db: *mut ffi::sqlite3) -> Result<Box<Self>> {
+        let watcher = Box::new(Self {
+            db: Cell::new(db),
+            mode: Cell::new(Authority::Engine),
+            vacuum: Cell::new(false),
+            asked: Cell::new(false),
+            facts: RefCell::default(),
+            refusal: Cell::new(None),
+        });
+        let context = std::ptr::from_ref::<Self>(&watcher).cast_mut().cast::<c_void>();
+        // SAFETY: the box lives as long as the connection, which holds it and closes SQLite before dropping it; the
+        // callback only takes shared references to it.
+        let code = unsafe { ffi::sqlite3_set_authorizer(db, Some(authorize), context) };
+        if code == ffi::SQLITE_OK { Ok(watcher) } else { Err(super::failure::last(db, code)) }
+    }
+
+    /// To be called before SQLite compiles or runs something.
+    pub fn begin(&self, mode: Authority) {
+        self.mode.set(mode);
+        self.refusal.set(None);
+        if self.asked.replace(false) {
+            self.facts.take();
+        }
+    }
+
+    /// Whether SQLite compiled something since [`begin`](Self::begin), or since the facts were taken.
+    pub fn asked(&self) -> bool {
+        self.asked.get()
+    }
+
+    /// What was learned since they were last taken.
+    pub fn take_facts(&self) -> Rc<Facts> {
+        self.asked.set(false);
+        let mut facts = self.facts.take();
+        facts.settle();
+        Rc::new(facts)
+    }
+
+    /// Says that a lone VACUUM of a user's script is about to run, or has run.
+    pub fn allow_vacuum(&self, allow: bool) {
+        self.vacuum.set(allow);
+    }
+
+    /// The error for SQLITE_AUTH: why the authorizer refused.
+    pub fn take_refusal(&self) -> Option<Error> {
+        let refusal = self.refusal.take()?;
+        Some(Error::invalid(refusal.message).hint(refusal.hint))
+    }
+
+    fn judge(&self, action: c_int, first: Option<&str>, second: Option<&str>) -> Option<Refusal> {
+        let mode = self.mode.get();
+        if mode == Authority::Engine {
+            return None;
+        }
+        match action {
+            ffi::SQLITE_TRANSACTION | ffi::SQLITE_SAVEPOINT => (mode != Authority::Script).then_some(TRANSACTION),
+            ffi::SQLITE_ATTACH => (!self.vacuum.get() || first != Some("")).then_some(ATTACH),
+            ffi::SQLITE_DETACH => (!self.vacuum.get()).then_some(ATTACH),
+            ffi::SQLITE_PRAGMA if second.is_some() => {
+                let name = first.unwrap_or_default();
+                if FIXED_PRAGMAS.iter().any(|fixed| name.eq_ignore_ascii_case(fixed)) {
+                    return Some(PRAGMA);
+                }
+                if mode == Authority::Migration {
+                    return None;
+                }
+                // SAFETY: asked only from inside a call on this open connection.
+                let open = unsafe { ffi::sqlite3_get_autocommit(self.db.get()) } == 0;
+                (open && name.eq_ignore_ascii_case("foreign_keys")).then_some(FOREIGN_KEYS)
+            }
+            _ => None,
+        }
+    }
+
+    fn note(&self, action: c_int, first: Option<&str>, second: Option<&str>, database: Option<&str>, nested: bool) {
+        self.asked.set(true);
+        let mut facts = self.facts.borrow_mut();
+        let temp = database == Some("temp");
+        match action {
+            ffi::SQLITE_READ => note_table(&mut facts.reads, first),
+            ffi::SQLITE_INSERT | ffi::SQLITE_UPDATE | ffi::SQLITE_DELETE => {
+                let own = first.is_some_and(|table| {
+                    ["sqlite_master", "sqlite_temp_master", "sqlite_stat1", "sqlite_stat4"].contains(&table)
+                });
+                if !own {
+                    note_table(&mut facts.writes, first);
+                    facts.changes_rows |= !nested;
+                }
+            }
+            ffi::SQLITE_CREATE_INDEX
+            | ffi::SQLITE_CREATE_TABLE
+            | ffi::SQLITE_CREATE_TRIGGER
+            | ffi::SQLITE_CREATE_VIEW
+            | ffi::SQLITE_CREATE_VTABLE
+            | ffi::SQLITE_DROP_INDEX
+            | ffi::SQLITE_DROP_TABLE
+            | ffi::SQLITE_DROP_TRIGGER
+            | ffi::SQLITE_DROP_VIEW
+            | ffi::SQLITE_DROP_VTABLE
+            | ffi::SQLITE_REINDEX
+                if !temp =>
+            {
+                facts.schema = true;
+            }
+            // Here the first name is the database.
+            ffi::SQLITE_ALTER_TABLE if first != Some("temp") => {
+                facts.schema = true;
+                note_table(&mut facts.writes, second);
+            }
+            ffi::SQLITE_CREATE_TEMP_INDEX
+            | ffi::SQLITE_CREATE_TEMP_TABLE
+            | ffi::SQLITE_CREATE_TEMP_TRIGGER
+            | ffi::SQLITE_CREATE_TEMP_VIEW
+            | ffi::SQLITE_DROP_TEMP_INDEX
+            | ffi::SQLITE_DROP_TEMP_TABLE
+            | ffi::SQLITE_DROP_TEMP_TRIGGER
+            | ffi::SQLITE_DROP_TEMP_VIEW
+            | ffi::SQLITE_CREATE_INDEX
+            | ffi::SQLITE_CREATE_TABLE
+            | ffi::SQLITE_CREATE_TRIGGER
+            | ffi::SQLITE_CREATE_VIEW
+            | ffi::SQLITE_CREATE_VTABLE
+            | ffi::SQLITE_DROP_INDEX
+            | ffi::SQLITE_DROP_TABLE
+            | ffi::SQLITE_DROP_TRIGGER
+            | ffi::SQLITE_DROP_VIEW
+            | ffi::SQLITE_DROP_VTABLE
+            | ffi::SQLITE_REINDEX
+            | ffi::SQLITE_ALTER_TABLE => facts.temp_schema = true,
+            ffi::SQLITE_TRANSACTION | ffi::SQLITE_SAVEPOINT => facts.transaction = true,
+            ffi::SQLITE_PRAGMA => facts.pragma = true,
+            ffi::SQLITE_ANALYZE => facts.analyze = true,
+            _ => {}
+        }
+    }
+}
+
+/// Keeps the names few and once: a statement names the same table for every column.
+fn note_table(tables: &mut Vec<String>, name: Option<&str>) {
+    // The schema table has an old name that SQLite still tells.
+    let name = match name {
+        Some("sqlite_master") => "sqlite_schema",
+        Some("sqlite_temp_master") => "sqlite_temp_schema",
+        Some(name) => name,
+        None => return,
+    };
+    if !tables.iter().any(|known| known == name) {
+        tables.push(name.to_owned());
+    }
+}
+
+unsafe extern "C" fn authorize(
+    context: *mut c_void,
+    action: c_int,
+    first: *const c_char,
+    second: *const c_char,
+    database: *const c_char,
+    trigger: *const c_char,
+) -> c_int {
+    /// The text of a name. SAFETY: null, or NUL-terminated and alive until the callback returns.
+    unsafe fn text<'a>(name: *const c_char) -> Option<&'a str> {
+        if name.is_null() {
+            return None;
+        }
+        // SAFETY: as above.
+        unsafe { CStr::from_ptr(name) }.to_str().ok()
+    }
+    // SAFETY: the context is the watcher's box, alive while it is installed; SQLite keeps the names until we return.
+    let (watcher, first, second, database) =
+        unsafe { (&*context.cast::<Watcher>(), text(first), text(second), text(database)) };
+    if let Some(refusal) = watcher.judge(action, first, second) {
+        watcher.refusal.set(Some(refusal));
+        return ffi::SQLITE_DENY;
+    }
+    watcher.note(action, first, second, database, !trigger.is_null());
+    ffi::SQLITE_OK
+}

@@ -1,0 +1,148 @@
+//! Parameters: which value goes where, and into SQLite without a copy.
+
+use std::ffi::c_int;
+
+use rusqlite::ffi;
+
+use super::{
+    codec::{FlatParams, Param, ParamReader},
+    prepared::Prepared,
+};
+use crate::error::{Error, Result};
+
+/// Where the columns of a parameter buffer go.
+pub(super) enum Places {
+    /// Column 0 is parameter 1, and so on.
+    Positional,
+    /// Pairs of column and parameter, ascending by column. A name may stand in a statement with several prefixes.
+    Named(Vec<(usize, c_int)>),
+}
+
+impl Places {
+    /// Matches what is given with what the statement takes. `names` is empty for positional parameters, else the columns'
+    /// names joined by NUL, without prefix. Fails with `invalid_argument`, naming the first parameter that is missing or
+    /// has no place.
+    pub fn find(prepared: &Prepared, columns: usize, names: &str) -> Result<Self> {
+        if names.is_empty() {
+            check_count(columns, prepared.parameter_count())?;
+            return Ok(Self::Positional);
+        }
+        let names: Vec<&str> = names.split('\0').collect();
+        if names.len() != columns {
+            return Err(Error::internal("malformed parameter buffer: as many names as columns are needed"));
+        }
+        let mut pairs = Vec::with_capacity(columns);
+        for index in 1..=prepared.parameter_count() {
+            let whole = prepared.parameter_name(index).filter(|name| !name.starts_with('?')).ok_or_else(|| {
+                Error::invalid(format!("parameter {index} of the statement has no name"))
+                    .hint("give an array of values for ?, an object for :name")
+                    .detail("parameter", index)
+            })?;
+            let column = names.iter().position(|name| *name == &whole[1..]).ok_or_else(|| {
+                Error::invalid(format!("parameter {whole} is missing")).detail("parameter", &whole[1..])
+            })?;
+            pairs.push((column, index as c_int));
+        }
+        if let Some(extra) = (0..columns).find(|column| !pairs.iter().any(|(taken, _)| taken == column)) {
+            let name = names[extra];
+            return Err(Error::invalid(format!("the statement has no parameter named {name}"))
+                .hint("names are given without their prefix : @ or $")
+                .detail("parameter", name));
+        }
+        pairs.sort_unstable();
+        Ok(Self::Named(pairs))
+    }
+
+    /// Binds the next row of values. The statement must be reset.
+    ///
+    /// # Safety
+    /// The buffer must outlive the bindings: they point into it until others replace them or they are cleared.
+    pub unsafe fn bind(&self, prepared: &Prepared, columns: usize, values: &mut ParamReader<'_>) -> Result<()> {
+        match self {
+            Self::Positional => {
+                for index in 1..=columns as c_int {
+                    // SAFETY: as the caller promises.
+                    unsafe { bind(prepared, index, values.next()?)? };
+                }
+            }
+            Self::Named(pairs) => {
+                let mut pairs = pairs.iter().peekable();
+                for column in 0..columns {
+                    let value = values.next()?;
+                    while let Some((_, index)) = pairs.next_if(|(taken, _)| *taken == column) {
+                        // SAFETY: as the caller promises.
+                        unsafe { bind(prepared, *index, value)? };
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// SAFETY: the value must outlive the binding.
+#[inline]
+unsafe fn bind(prepared: &Prepared, index: c_int, value: Param<'_>) -> Result<()> {
+    let raw = prepared.raw;
+    // SAFETY: the statement is alive; without a destructor SQLite uses the bytes where they are, and the caller promises
+    // that they stay there.
+    let code = unsafe {
+        match value {
+            Param::Null => ffi::sqlite3_bind_null(raw, index),
+            Param::Integer(value) => ffi::sqlite3_bind_int64(raw, index, value),
+            Param::Real(value) => ffi::sqlite3_bind_double(raw, index, value),
+            Param::Text(text) => ffi::sqlite3_bind_text64(
+                raw,
+                index,
+                text.as_ptr().cast(),
+                text.len() as u64,
+                None,
+                ffi::SQLITE_UTF8 as u8,
+            ),
+            Param::Blob(bytes) => ffi::sqlite3_bind_blob64(raw, index, bytes.as_ptr().cast(), bytes.len() as u64, None),
+        }
+    };
+    if code == ffi::SQLITE_OK {
+        return Ok(());
+    }
+    Err(super::failure::from_code(code, "a parameter can't be bound").detail("parameter", i64::from(index)))
+}
+
+/// Fails with `invalid_argument` when there are not as many values as parameters.
+pub(super) fn check_count(values: usize, parameters: usize) -> Result<()> {
+    if values < parameters {
+        let missing = values + 1;
+        return Err(Error::invalid(format!("parameter {missing} is missing: the statement takes {parameters}"))
+            .detail("parameter", missing));
+    }
+    if values > parameters {
+        let extra = parameters + 1;
+        return Err(Error::invalid(format!("there is no parameter {extra}: the statement takes {parameters}"))
+            .detail("parameter", extra));
+    }
+    Ok(())
+}
+
+/// Takes the values that were bound out of an error's message: some functions of SQLite quote what they can't parse (a
+/// full-text query, a JSON path).
+pub(super) fn without_values(mut error: Error, params: Option<&FlatParams<'_>>) -> Error {
+    let Some(params) = params else { return error };
+    let mut values = params.values();
+    for _ in 0..params.rows() * params.columns() {
+        match values.next() {
+            Ok(Param::Text(text)) if quotes(&error.message, text) => {
+                error.message = "SQLite can't read the text that a parameter holds".to_owned();
+                break;
+            }
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    error
+}
+
+/// Whether something that the message quotes, or says after a colon, is part of the text.
+fn quotes(message: &str, text: &str) -> bool {
+    let mut pieces = message.split(['"', '\'']).skip(1).chain(message.rsplit(": ").take(1));
+    pieces.any(|piece| !piece.is_empty() && text.contains(piece))
+}

@@ -1,0 +1,48 @@
+//! The flat codec: parameters and rows as a few arrays, one call across the wasm boundary for a whole statement.
+//!
+//! A value is a tag and a slot of eight bytes; texts lie joined in one area, blobs in another, in the order of the values.
+//! Text lengths are in UTF-16 units, because JavaScript decodes the whole area at once and cuts it by those.
+
+mod params;
+mod rows;
+
+pub use params::FlatParams;
+pub(super) use params::{Param, ParamReader};
+pub use rows::FlatRows;
+
+/// How a value's slot is to be read.
+pub mod tag {
+    /// An integer; the slot is a double that holds it exactly.
+    pub const INTEGER: u8 = 1;
+    /// A double.
+    pub const REAL: u8 = 2;
+    /// A text; the slot is a double, its length in UTF-16 units.
+    pub const TEXT: u8 = 3;
+    /// A blob; the slot is a double, its length in bytes.
+    pub const BLOB: u8 = 4;
+    /// NULL; the slot means nothing.
+    pub const NULL: u8 = 5;
+    /// An integer; the slot is its 64 bits.
+    pub const BIGINT: u8 = 6;
+}
+
+/// How integers are given to JavaScript.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Integers {
+    /// As numbers while they are exact, else as bigints.
+    #[default]
+    Auto,
+    /// Always as bigints.
+    Bigint,
+    /// Always as numbers; one that a number can't hold fails with `integer_out_of_range`.
+    Number,
+}
+
+/// The largest integer up to which every one is exact as a double.
+pub(super) const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+
+/// The length of a UTF-8 text in UTF-16 units.
+pub(super) fn utf16_length(text: &[u8]) -> usize {
+    // Every character has one byte that doesn't continue another one; those of four bytes need two units.
+    text.iter().map(|byte| usize::from((*byte as i8) >= -0x40) + usize::from(*byte >= 0xf0)).sum()
+}

@@ -1,0 +1,142 @@
+//! Parameters as JavaScript lays them out in wasm memory.
+
+use super::tag;
+use crate::error::{Error, Result};
+
+/// Rows of parameters in one buffer, little-endian:
+/// `u32 rows, u32 columns, u32 textBytes, u32 blobBytes, f64 slots[rows*columns], u8 tags[rows*columns]`, then the UTF-8
+/// bytes of all texts joined, then the bytes of all blobs joined.
+#[derive(Clone, Debug)]
+pub struct FlatParams<'a> {
+    rows: usize,
+    columns: usize,
+    slots: &'a [u8],
+    tags: &'a [u8],
+    text: &'a str,
+    blobs: &'a [u8],
+    ascii: bool,
+}
+
+/// One parameter, borrowed from the buffer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::sqlite) enum Param<'a> {
+    Null,
+    Integer(i64),
+    Real(f64),
+    Text(&'a str),
+    Blob(&'a [u8]),
+}
+
+impl<'a> FlatParams<'a> {
+    /// Reads the buffer's head and checks that its areas fit. Fails with `internal`, as JavaScript's half of tidelock made
+    /// the buffer; so does running a statement with one whose single lengths don't fit.
+    pub fn parse(buffer: &'a [u8]) -> Result<Self> {
+        let head = |index: usize| {
+            let bytes = buffer.get(4 * index..4 * index + 4)?;
+            Some(u32::from_le_bytes(bytes.try_into().ok()?) as usize)
+        };
+        let parts = || {
+            let (rows, columns) = (head(0)?, head(1)?);
+            let count = rows.checked_mul(columns)?;
+            let (slots, rest) = buffer.get(16..)?.split_at_checked(count.checked_mul(8)?)?;
+            let (tags, rest) = rest.split_at_checked(count)?;
+            let (text, rest) = rest.split_at_checked(head(2)?)?;
+            let blobs = (rest.len() == head(3)?).then_some(rest)?;
+            Some(Self {
+                rows,
+                columns,
+                slots,
+                tags,
+                text: std::str::from_utf8(text).ok()?,
+                blobs,
+                ascii: text.is_ascii(),
+            })
+        };
+        parts().ok_or_else(|| malformed("the areas don't fit"))
+    }
+
+    /// How many rows of parameters there are.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// How many parameters a row has.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Goes through the values, row after row.
+    pub(in crate::sqlite) fn values(&self) -> ParamReader<'a> {
+        ParamReader { params: self.clone(), next: 0, text: 0, blobs: 0 }
+    }
+}
+
+/// The place in a buffer up to which values were read.
+#[derive(Clone, Debug)]
+pub(in crate::sqlite) struct ParamReader<'a> {
+    params: FlatParams<'a>,
+    next: usize,
+    text: usize,
+    blobs: usize,
+}
+
+impl<'a> ParamReader<'a> {
+    /// The next value. Fails with `internal` when its tag or its length is none.
+    #[inline]
+    pub(in crate::sqlite) fn next(&mut self) -> Result<Param<'a>> {
+        let at = self.next;
+        let (Some(tag), Some(slot)) = (self.params.tags.get(at), self.params.slots.get(8 * at..8 * at + 8)) else {
+            return Err(malformed("there are too few values"));
+        };
+        self.next = at + 1;
+        let mut bits = [0; 8];
+        bits.copy_from_slice(slot);
+        let bits = u64::from_le_bytes(bits);
+        let number = f64::from_bits(bits);
+        Ok(match *tag {
+            tag::INTEGER => Param::Integer(number as i64),
+            tag::REAL => Param::Real(number),
+            tag::BIGINT => Param::Integer(bits as i64),
+            tag::NULL => Param::Null,
+            tag::TEXT => Param::Text(self.cut_text(number as usize)?),
+            tag::BLOB => {
+                let end = self.blobs.saturating_add(number as usize);
+                let bytes = self.params.blobs.get(self.blobs..end).ok_or_else(|| malformed("a blob is too long"))?;
+                self.blobs = end;
+                Param::Blob(bytes)
+            }
+            _ => return Err(malformed("a value has no known type")),
+        })
+    }
+
+    /// Cuts the next text, of so many UTF-16 units.
+    fn cut_text(&mut self, units: usize) -> Result<&'a str> {
+        let all = self.params.text;
+        let length = if self.params.ascii {
+            units
+        } else {
+            let mut seen = 0;
+            let rest = all.as_bytes().get(self.text..).unwrap_or_default();
+            let mut length = 0;
+            while seen < units && length < rest.len() {
+                let (bytes, more) = match rest[length] {
+                    0..0x80 => (1, 1),
+                    0x80..0xe0 => (2, 1),
+                    0xe0..0xf0 => (3, 1),
+                    _ => (4, 2),
+                };
+                length += bytes;
+                seen += more;
+            }
+            if seen == units { length } else { usize::MAX }
+        };
+        let end = self.text.saturating_add(length);
+        let text = all.get(self.text..end).ok_or_else(|| malformed("a text's length doesn't fit"))?;
+        self.text = end;
+        Ok(text)
+    }
+}
+
+fn malformed(what: &str) -> Error {
+    Error::internal(format!("malformed parameter buffer: {what}"))
+}

@@ -1,0 +1,134 @@
+//! One statement from parameters to encoded rows.
+
+use std::rc::Rc;
+
+use super::{
+    Authority, Connection, Facts, Step,
+    bind::{Places, without_values},
+    codec::{FlatParams, FlatRows, Integers},
+    prepared::Prepared,
+};
+use crate::error::{Error, Result};
+
+/// What a caller wants of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// All rows.
+    Query,
+    /// The first row. A statement that writes runs to its end all the same.
+    Get,
+    /// No rows, only how many were changed.
+    Run,
+    /// As [`Op::Run`], once for each row of parameters. The caller opens the transaction.
+    RunMany,
+}
+
+/// What a statement did.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Rows that it inserted, updated or deleted itself; 0 for any other statement.
+    pub changes: u64,
+    /// The rowid of the row that was inserted last on this connection.
+    pub last_insert_rowid: i64,
+    /// Whether the statement is one that writes to the database file.
+    pub wrote: bool,
+    /// What it reads and writes.
+    pub facts: Rc<Facts>,
+}
+
+impl Connection {
+    /// Runs one statement: compiled (or taken from the cache), bound, stepped to its end, its rows encoded into `out`.
+    /// `names` is empty for positional parameters, else their names joined by NUL, without prefix.
+    ///
+    /// Fails with `invalid_argument` before anything ran (no statement, several, a refused one, a missing or superfluous
+    /// parameter: `details.parameter`), with `integer_out_of_range`, and with SQLite's error. A statement that fails
+    /// leaves nothing of itself behind. After `timeout`, `out_of_memory` and `database_too_large` SQLite may have rolled
+    /// back the whole transaction: see [`in_transaction`](Connection::in_transaction).
+    #[expect(clippy::too_many_arguments, reason = "the boundary's one hot call: no struct to fill for each statement")]
+    pub fn execute(
+        &self,
+        op: Op,
+        sql: &str,
+        authority: Authority,
+        params: Option<&FlatParams<'_>>,
+        names: &str,
+        integers: Integers,
+        out: &mut FlatRows,
+    ) -> Result<Outcome> {
+        out.clear();
+        let statement = self.statement_for(sql, authority)?;
+        let prepared = &*statement.prepared;
+        let (rows, columns) = params.map_or((1, 0), |params| (params.rows(), params.columns()));
+        if op != Op::RunMany && rows != 1 {
+            return Err(Error::internal("malformed parameter buffer: one row is needed"));
+        }
+        let writes = prepared.writes();
+        let mut changes = 0;
+        if rows > 0 {
+            let places = Places::find(prepared, columns, names)?;
+            let result = match op {
+                Op::Run | Op::RunMany => self.run_for_changes(prepared, params, &places),
+                Op::Query | Op::Get => {
+                    let mut run = |_: &Self| self.run_for_rows(op, prepared, params, &places, integers, out);
+                    // A row that can't be encoded must undo what the statement wrote before it gave that row.
+                    let guarded = writes && prepared.column_count() > 0 && !prepared.facts().pragma;
+                    if guarded { self.atomically(run) } else { run(self) }
+                }
+            };
+            changes = result.map_err(|error| without_values(error, params))?;
+        }
+        Ok(Outcome { changes, last_insert_rowid: self.last_insert_rowid(), wrote: writes, facts: prepared.facts() })
+    }
+
+    fn run_for_rows(
+        &self,
+        op: Op,
+        prepared: &Prepared,
+        params: Option<&FlatParams<'_>>,
+        places: &Places,
+        integers: Integers,
+        out: &mut FlatRows,
+    ) -> Result<u64> {
+        if let Some(params) = params {
+            // SAFETY: the caller holds the buffer until the statement is released, which clears the bindings.
+            unsafe { places.bind(prepared, params.columns(), &mut params.values())? };
+        }
+        let first_only = op == Op::Get;
+        let to_the_end = !first_only || prepared.writes();
+        let mut step = self.step(prepared)?;
+        // Not before the first step: SQLite may have compiled it anew for a changed schema.
+        let columns = prepared.column_count();
+        out.columns = columns;
+        if columns > 0 {
+            out.shape = self.shape_of(prepared);
+        }
+        while step == Step::Row {
+            if !(first_only && out.rows > 0) {
+                // SAFETY: the statement stands at a row of that many columns.
+                unsafe { out.push(prepared.raw, columns, integers).inspect_err(|_| prepared.reset())? };
+            }
+            if !to_the_end {
+                break;
+            }
+            step = self.step(prepared)?;
+        }
+        Ok(self.changes_of(prepared))
+    }
+
+    fn run_for_changes(&self, prepared: &Prepared, params: Option<&FlatParams<'_>>, places: &Places) -> Result<u64> {
+        let Some(params) = params else {
+            while self.step(prepared)? == Step::Row {}
+            return Ok(self.changes_of(prepared));
+        };
+        let mut values = params.values();
+        let mut changes = 0;
+        for _ in 0..params.rows() {
+            // SAFETY: the caller holds the buffer until the statement is released, which clears the bindings.
+            unsafe { places.bind(prepared, params.columns(), &mut values)? };
+            while self.step(prepared)? == Step::Row {}
+            changes += self.changes_of(prepared);
+            prepared.reset();
+        }
+        Ok(changes)
+    }
+}

@@ -1,0 +1,218 @@
+//! The bytes of one database file, and which of its pages belong to commits.
+
+use std::{collections::BTreeSet, rc::Rc};
+
+use super::image::{CHUNK_SIZE, Image, page_size_of};
+
+/// Why a write to the file was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// It would grow beyond the limit.
+    TooLarge,
+    /// Memory ran out.
+    NoMemory,
+}
+
+/// A chunk, always [`CHUNK_SIZE`] long, zero behind the end of the file. Shared with pins: copied before the first
+/// write that follows a pin.
+pub(super) type Chunk = Rc<Box<[u8]>>;
+
+/// The file. SQLite writes to it only while it commits (`cache_spill=OFF`), or while it undoes a commit that failed, so
+/// that between two calls of SQLite its bytes are always those of the last commit.
+#[derive(Debug)]
+pub(super) struct Pages {
+    pub chunks: Vec<Chunk>,
+    /// Bytes of the file.
+    pub size: u64,
+    /// The page size in which `dirty` and `ready` count; 0 while the file is empty.
+    pub page_size: u32,
+    /// Pages written since the last boundary: no commit's yet.
+    dirty: BTreeSet<u32>,
+    /// Pages of commits that nobody took yet.
+    pub ready: BTreeSet<u32>,
+    /// Chunks changed by commits since a snapshot took them.
+    pub touched: BTreeSet<u32>,
+    /// Bytes of the file at the last boundary.
+    committed: u64,
+    pub commits: u64,
+    pub max_bytes: u64,
+    /// Whether a connection has the file.
+    pub open: bool,
+}
+
+impl Default for Pages {
+    fn default() -> Self {
+        Self::new(Image::default())
+    }
+}
+
+impl Pages {
+    pub fn new(image: Image) -> Self {
+        let size = image.len();
+        let mut chunks: Vec<Chunk> = Vec::with_capacity(image.chunks.len());
+        for chunk in image.chunks {
+            let chunk = if chunk.len() == CHUNK_SIZE {
+                chunk
+            } else {
+                let mut whole = chunk.into_vec();
+                whole.resize(CHUNK_SIZE, 0);
+                whole.into_boxed_slice()
+            };
+            chunks.push(Rc::new(chunk));
+        }
+        let told = chunks.first().and_then(|chunk| page_size_of(chunk));
+        Self {
+            chunks,
+            size,
+            page_size: told.unwrap_or(image.page_size),
+            dirty: BTreeSet::new(),
+            ready: BTreeSet::new(),
+            touched: BTreeSet::new(),
+            committed: size,
+            commits: 0,
+            max_bytes: u64::MAX,
+            open: false,
+        }
+    }
+
+    /// Pages of the file.
+    pub fn page_count(&self) -> u32 {
+        if self.page_size == 0 { 0 } else { (self.size / u64::from(self.page_size)) as u32 }
+    }
+
+    /// Reads what there is; returns how many bytes that was.
+    pub fn read(&self, buffer: &mut [u8], offset: u64) -> usize {
+        let length = (buffer.len() as u64).min(self.size.saturating_sub(offset)) as usize;
+        let mut done = 0;
+        while done < length {
+            let at = offset as usize + done;
+            let inside = at % CHUNK_SIZE;
+            let part = (CHUNK_SIZE - inside).min(length - done);
+            buffer[done..done + part].copy_from_slice(&self.chunks[at / CHUNK_SIZE][inside..inside + part]);
+            done += part;
+        }
+        length
+    }
+
+    pub fn write(&mut self, bytes: &[u8], offset: u64) -> Result<(), Refused> {
+        let end = offset + bytes.len() as u64;
+        if end > self.size && end > self.max_bytes || usize::try_from(end).is_err() {
+            return Err(Refused::TooLarge);
+        }
+        if self.page_size == 0 {
+            // SQLite writes whole pages; the boundary checks this guess against the header.
+            let whole = bytes.len().is_power_of_two() && (512..=CHUNK_SIZE).contains(&bytes.len());
+            self.page_size = if whole { bytes.len() as u32 } else { 4096 };
+        }
+        let needed = (end as usize).div_ceil(CHUNK_SIZE);
+        while self.chunks.len() < needed {
+            self.chunks.try_reserve(1).map_err(|_| Refused::NoMemory)?;
+            self.chunks.push(Rc::new(zeros()?));
+        }
+        let mut done = 0;
+        while done < bytes.len() {
+            let at = offset as usize + done;
+            let inside = at % CHUNK_SIZE;
+            let part = (CHUNK_SIZE - inside).min(bytes.len() - done);
+            let chunk = own(&mut self.chunks[at / CHUNK_SIZE])?;
+            chunk[inside..inside + part].copy_from_slice(&bytes[done..done + part]);
+            done += part;
+        }
+        // Bytes skipped over are new zeros, which belong to this write.
+        self.mark(offset.min(self.size), end);
+        self.size = self.size.max(end);
+        Ok(())
+    }
+
+    /// Cuts the file's end off. Never grows it: SQLite doesn't ask for that.
+    pub fn truncate(&mut self, size: u64) -> Result<(), Refused> {
+        if size >= self.size {
+            return Ok(());
+        }
+        let inside = size as usize % CHUNK_SIZE;
+        if inside != 0 {
+            // What grows over the cut later must find zeros there.
+            own(&mut self.chunks[size as usize / CHUNK_SIZE])?[inside..].fill(0);
+        }
+        let chunks = (size as usize).div_ceil(CHUNK_SIZE);
+        self.chunks.truncate(chunks);
+        self.size = size;
+        self.touched.split_off(&(chunks as u32));
+        if inside != 0 {
+            self.touched.insert(chunks as u32 - 1);
+        }
+        if self.page_size > 0 {
+            let pages = size.div_ceil(u64::from(self.page_size)) as u32;
+            self.dirty.split_off(&pages);
+            self.ready.split_off(&pages);
+        }
+        Ok(())
+    }
+
+    /// SQLite finished a commit: what was dirty is part of it.
+    pub fn boundary(&mut self) {
+        if self.dirty.is_empty() && self.size == self.committed {
+            return;
+        }
+        let told = self.chunks.first().and_then(|chunk| page_size_of(chunk));
+        match told {
+            Some(page_size) if page_size != self.page_size => {
+                // VACUUM or a restore changed the page size: no number from before means the same page any more.
+                self.page_size = page_size;
+                self.touched = (0..self.chunks.len() as u32).collect();
+                self.make_all_ready();
+            }
+            _ => {
+                let pages_per_chunk = (CHUNK_SIZE as u32 / self.page_size.max(512)).max(1);
+                let mut last = None;
+                for page in &self.dirty {
+                    let chunk = page / pages_per_chunk;
+                    if last != Some(chunk) {
+                        self.touched.insert(chunk);
+                        last = Some(chunk);
+                    }
+                }
+                if self.ready.is_empty() {
+                    std::mem::swap(&mut self.ready, &mut self.dirty);
+                } else {
+                    self.ready.append(&mut self.dirty);
+                }
+            }
+        }
+        if self.size == 0 {
+            self.page_size = 0;
+        }
+        self.dirty.clear();
+        self.committed = self.size;
+        self.commits += 1;
+    }
+
+    pub fn make_all_ready(&mut self) {
+        self.ready = (0..self.page_count()).collect();
+    }
+
+    fn mark(&mut self, from: u64, to: u64) {
+        let page_size = u64::from(self.page_size);
+        for page in from / page_size..to.div_ceil(page_size) {
+            self.dirty.insert(page as u32);
+        }
+    }
+}
+
+fn zeros() -> Result<Box<[u8]>, Refused> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(CHUNK_SIZE).map_err(|_| Refused::NoMemory)?;
+    bytes.resize(CHUNK_SIZE, 0);
+    Ok(bytes.into_boxed_slice())
+}
+
+/// The chunk for writing: copied first when a pin has it too.
+fn own(chunk: &mut Chunk) -> Result<&mut [u8], Refused> {
+    if Rc::get_mut(chunk).is_none() {
+        let mut copy = Vec::new();
+        copy.try_reserve_exact(CHUNK_SIZE).map_err(|_| Refused::NoMemory)?;
+        copy.extend_from_slice(chunk);
+        *chunk = Rc::new(copy.into_boxed_slice());
+    }
+    Rc::get_mut(chunk).map(|chunk| &mut **chunk).ok_or(Refused::NoMemory)
+}

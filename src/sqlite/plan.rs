@@ -1,0 +1,48 @@
+//! What SQLite would do, without doing it.
+
+use super::{Authority, Connection, Step, text::first_word};
+use crate::error::{Detail, Result};
+
+/// One step of a query plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanRow {
+    /// The step's number.
+    pub id: i64,
+    /// The step that it is part of; 0 at the top.
+    pub parent: i64,
+    /// What is done, in SQLite's words.
+    pub detail: String,
+}
+
+impl Connection {
+    /// SQLite's EXPLAIN QUERY PLAN of a user's statement. Its parameters need no values. Empty for what has no plan.
+    /// Fails as compiling the statement does.
+    pub fn explain_query_plan(&self, sql: &str) -> Result<Vec<PlanRow>> {
+        const PREFIX: &str = "EXPLAIN QUERY PLAN ";
+        // Compiling a pragma is running it.
+        if first_word(sql).eq_ignore_ascii_case("PRAGMA") {
+            return Ok(Vec::new());
+        }
+        let text = format!("{PREFIX}{sql}");
+        let mut statement = self.statement_for(&text, Authority::User).map_err(|mut error| {
+            if let Some(Detail::Int(offset)) = error.details.get_mut("offset") {
+                *offset = (*offset - PREFIX.len() as i64).max(0);
+            }
+            error
+        })?;
+        let mut rows = Vec::new();
+        while statement.step()? == Step::Row {
+            rows.push(PlanRow {
+                id: statement.column_i64(0),
+                parent: statement.column_i64(1),
+                detail: statement.column_text(3).unwrap_or_default().to_owned(),
+            });
+        }
+        Ok(rows)
+    }
+
+    /// The tables and views that a user's statement reads, names as in the schema. Fails as compiling it does.
+    pub fn tables_read(&self, sql: &str) -> Result<Vec<String>> {
+        Ok(self.statement_for(sql, Authority::User)?.facts().reads.clone())
+    }
+}

@@ -1,0 +1,54 @@
+//! The settings that every connection starts with. Natively and in wasm SQLite has other defaults: all are said here.
+
+use std::ffi::c_int;
+
+use rusqlite::ffi;
+
+use super::{Connection, PageFile};
+use crate::{
+    error::{Error, Result},
+    value::Value,
+};
+
+/// Page cache in KiB. A miss copies a page out of the file, which is in memory too: a large cache gains nothing.
+const CACHE_KIB: u32 = 16 * 1024;
+
+/// What can be set before the file is read.
+const FIRST: &str = "PRAGMA cache_spill = OFF;
+PRAGMA locking_mode = EXCLUSIVE;
+PRAGMA synchronous = OFF;
+PRAGMA temp_store = MEMORY;
+PRAGMA foreign_keys = ON;
+PRAGMA recursive_triggers = ON;
+PRAGMA trusted_schema = OFF;";
+
+/// What only a database that has no pages yet takes over.
+const NEW: &str = "PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;";
+
+/// Sets everything. Fails with `database_corrupt` when the file is not a database.
+pub(super) fn apply(connection: &Connection, file: &PageFile) -> Result<()> {
+    let db = connection.raw();
+    // SAFETY: `db` is open; both calls only set flags. DEFENSIVE takes an int and a pointer for the answer, here none.
+    unsafe {
+        ffi::sqlite3_extended_result_codes(db, 1);
+        ffi::sqlite3_db_config(db, ffi::SQLITE_DBCONFIG_DEFENSIVE, 1 as c_int, std::ptr::null_mut::<c_int>());
+    }
+    connection.exec(FIRST)?;
+    connection.exec(&format!("PRAGMA cache_size = -{CACHE_KIB}"))?;
+    if file.bytes() == 0 {
+        connection.exec(NEW)?;
+    }
+    // The first that reads the file.
+    let mode = connection.value("PRAGMA journal_mode = MEMORY", &[])?;
+    if mode.as_ref().and_then(Value::as_text) != Some("memory") {
+        return Err(Error::internal("SQLite refused the journal in memory"));
+    }
+    connection.value("SELECT count(*) FROM sqlite_schema", &[])?;
+    let limit = file.max_bytes();
+    if limit != u64::MAX {
+        let page_size = connection.value("PRAGMA page_size", &[])?.and_then(|size| size.as_integer()).unwrap_or(4096);
+        let pages = (limit / page_size.unsigned_abs().max(512)).clamp(1, u64::from(u32::MAX - 1));
+        connection.exec(&format!("PRAGMA max_page_count = {pages}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! A compiled statement, and the cache of them.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    ffi::{CStr, c_char, c_int, c_uint},
+    hash::{BuildHasherDefault, Hasher},
+    rc::Rc,
+};
+
+use rusqlite::ffi;
+
+use super::authority::{Authority, Facts};
+
+/// Statements kept compiled.
+const CAPACITY: usize = 128;
+
+/// A compiled statement with what is known of it.
+pub(super) struct Prepared {
+    pub raw: *mut ffi::sqlite3_stmt,
+    pub sql: Box<str>,
+    pub authority: Authority,
+    facts: RefCell<Rc<Facts>>,
+    /// How often SQLite had compiled it anew when the facts were taken.
+    recompiled: Cell<c_int>,
+    /// The number of its column list; none until it is first asked for, and after the columns changed.
+    pub shape: Cell<Option<u32>>,
+    in_use: Cell<bool>,
+    /// When it was last taken, for the cache.
+    taken: Cell<u64>,
+}
+
+impl Prepared {
+    /// Takes over a statement that SQLite just compiled.
+    pub fn new(raw: *mut ffi::sqlite3_stmt, sql: &str, authority: Authority, facts: Rc<Facts>) -> Self {
+        Self {
+            raw,
+            sql: sql.into(),
+            authority,
+            facts: RefCell::new(facts),
+            recompiled: Cell::new(0),
+            shape: Cell::new(None),
+            in_use: Cell::new(true),
+            taken: Cell::new(0),
+        }
+    }
+
+    pub fn facts(&self) -> Rc<Facts> {
+        self.facts.borrow().clone()
+    }
+
+    /// Whether SQLite compiled it anew since it was last asked: after a change of the schema, columns and facts may differ.
+    pub fn was_recompiled(&self) -> bool {
+        // SAFETY: the statement is alive until `self` is dropped.
+        let times = unsafe { ffi::sqlite3_stmt_status(self.raw, ffi::SQLITE_STMTSTATUS_REPREPARE, 0) };
+        times != self.recompiled.replace(times)
+    }
+
+    pub fn renew(&self, facts: Rc<Facts>) {
+        self.facts.replace(facts);
+        self.shape.set(None);
+    }
+
+    /// Back to before the first step, with its bindings.
+    pub fn reset(&self) {
+        // SAFETY: the statement is alive; allowed in every state of it. The result repeats the last step's error.
+        unsafe { ffi::sqlite3_reset(self.raw) };
+    }
+
+    /// Back to before the first step, without bindings.
+    pub fn clear(&self) {
+        self.reset();
+        // SAFETY: the statement is alive and reset.
+        unsafe { ffi::sqlite3_clear_bindings(self.raw) };
+    }
+
+    /// Cleared; then others may have it.
+    pub fn release(&self) {
+        self.clear();
+        self.in_use.set(false);
+    }
+
+    pub fn column_count(&self) -> usize {
+        // SAFETY: the statement is alive.
+        unsafe { ffi::sqlite3_column_count(self.raw) as usize }
+    }
+
+    pub fn column_name(&self, index: usize) -> String {
+        // SAFETY: the statement is alive; a name is copied before the next call on it.
+        unsafe { owned(ffi::sqlite3_column_name(self.raw, index as c_int)) }.unwrap_or_default()
+    }
+
+    pub fn parameter_count(&self) -> usize {
+        // SAFETY: the statement is alive.
+        unsafe { ffi::sqlite3_bind_parameter_count(self.raw) as usize }
+    }
+
+    /// The name of a parameter, from 1, with its prefix; none for a plain `?` and for a gap between numbers.
+    pub fn parameter_name(&self, index: usize) -> Option<&str> {
+        // SAFETY: the statement is alive, and a parameter's name stays where it is as long as the statement does.
+        unsafe {
+            let name = ffi::sqlite3_bind_parameter_name(self.raw, index as c_int);
+            if name.is_null() { None } else { CStr::from_ptr(name).to_str().ok() }
+        }
+    }
+
+    pub fn is_readonly(&self) -> bool {
+        // SAFETY: the statement is alive.
+        unsafe { ffi::sqlite3_stmt_readonly(self.raw) != 0 }
+    }
+
+    /// Whether running it may change the database file. An EXPLAIN of a statement that would doesn't.
+    pub fn writes(&self) -> bool {
+        !self.is_readonly() && !self.is_explain()
+    }
+
+    /// Whether running it changes rows and tells how many.
+    pub fn counts_changes(&self) -> bool {
+        self.facts.borrow().changes_rows && !self.is_explain()
+    }
+
+    fn is_explain(&self) -> bool {
+        // SAFETY: the statement is alive.
+        unsafe { ffi::sqlite3_stmt_isexplain(self.raw) != 0 }
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        // SAFETY: nobody else has the statement, and its connection is open: it drops its statements before it closes.
+        unsafe { ffi::sqlite3_finalize(self.raw) };
+    }
+}
+
+/// SAFETY: null, or NUL-terminated.
+unsafe fn owned(text: *const c_char) -> Option<String> {
+    // SAFETY: as above.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+}
+
+/// How SQLite is to compile a statement that is kept.
+pub(super) const PERSISTENT: c_uint = ffi::SQLITE_PREPARE_PERSISTENT as c_uint;
+
+/// The statements compiled last, by their text and authority.
+#[derive(Default)]
+pub(super) struct Cache {
+    statements: HashMap<u64, Rc<Prepared>, BuildHasherDefault<Identity>>,
+    clock: u64,
+}
+
+impl Cache {
+    /// A statement that nobody uses at present, for the caller alone until it releases it.
+    pub fn take(&mut self, sql: &str, authority: Authority) -> Option<Rc<Prepared>> {
+        let found = self.statements.get(&key(sql, authority))?;
+        if found.in_use.get() || found.authority != authority || *found.sql != *sql {
+            return None;
+        }
+        self.clock += 1;
+        found.taken.set(self.clock);
+        found.in_use.set(true);
+        Some(found.clone())
+    }
+
+    /// Keeps a statement that is in use, for when it is released.
+    pub fn keep(&mut self, statement: &Rc<Prepared>) {
+        if self.statements.len() >= CAPACITY {
+            let free = self.statements.iter().filter(|(_, known)| !known.in_use.get());
+            let Some(oldest) = free.min_by_key(|(_, known)| known.taken.get()).map(|(key, _)| *key) else { return };
+            self.statements.remove(&oldest);
+        }
+        self.clock += 1;
+        statement.taken.set(self.clock);
+        self.statements.insert(key(&statement.sql, statement.authority), statement.clone());
+    }
+
+    pub fn clear(&mut self) {
+        self.statements.clear();
+    }
+}
+
+fn key(sql: &str, authority: Authority) -> u64 {
+    xxhash_rust::xxh3::xxh3_64_with_seed(sql.as_bytes(), authority as u64)
+}
+
+/// The keys are hashes already.
+#[derive(Default)]
+pub(super) struct Identity(u64);
+
+impl Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _bytes: &[u8]) {}
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
+}

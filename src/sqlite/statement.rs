@@ -1,0 +1,195 @@
+//! A statement to bind, step and read, borrowed from a connection's cache.
+
+use std::{ffi::c_int, rc::Rc};
+
+use rusqlite::ffi;
+
+use super::{Authority, Connection, authority::Facts, prepared::Prepared, text::is_vacuum};
+use crate::{
+    error::{Error, Result},
+    value::Value,
+};
+
+/// What [`Statement::step`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A row to read.
+    Row,
+    /// The end.
+    Done,
+}
+
+/// A prepared statement, borrowed from the connection's cache.
+pub struct Statement<'c> {
+    connection: &'c Connection,
+    pub(super) prepared: Rc<Prepared>,
+}
+
+impl<'c> Statement<'c> {
+    pub(super) fn new(connection: &'c Connection, prepared: Rc<Prepared>) -> Self {
+        Self { connection, prepared }
+    }
+
+    /// Binds one parameter, from 1. Fails with `invalid_argument` when there is no such parameter.
+    pub fn bind(&mut self, index: usize, value: &Value) -> Result<()> {
+        let raw = self.prepared.raw;
+        let at = c_int::try_from(index).unwrap_or(0);
+        // SAFETY: the statement is alive; texts and blobs are copied by SQLite (SQLITE_TRANSIENT) before this returns.
+        let code = unsafe {
+            match value {
+                Value::Null => ffi::sqlite3_bind_null(raw, at),
+                Value::Integer(value) => ffi::sqlite3_bind_int64(raw, at, *value),
+                Value::Real(value) => ffi::sqlite3_bind_double(raw, at, *value),
+                Value::Text(text) => ffi::sqlite3_bind_text64(
+                    raw,
+                    at,
+                    text.as_ptr().cast(),
+                    text.len() as u64,
+                    ffi::SQLITE_TRANSIENT(),
+                    ffi::SQLITE_UTF8 as u8,
+                ),
+                Value::Blob(bytes) => ffi::sqlite3_bind_blob64(
+                    raw,
+                    at,
+                    bytes.as_ptr().cast(),
+                    bytes.len() as u64,
+                    ffi::SQLITE_TRANSIENT(),
+                ),
+            }
+        };
+        match code {
+            ffi::SQLITE_OK => Ok(()),
+            ffi::SQLITE_RANGE => {
+                Err(Error::invalid(format!("the statement has no parameter {index}")).detail("parameter", index))
+            }
+            code => Err(self.connection.failure(code)),
+        }
+    }
+
+    /// Binds all parameters. Fails with `invalid_argument` when there are too few or too many.
+    pub fn bind_all(&mut self, values: &[Value]) -> Result<()> {
+        super::bind::check_count(values.len(), self.parameter_count())?;
+        for (index, value) in values.iter().enumerate() {
+            self.bind(index + 1, value)?;
+        }
+        Ok(())
+    }
+
+    /// Goes to the next row. Fails with SQLite's error; the statement must be reset before it is stepped again then.
+    pub fn step(&mut self) -> Result<Step> {
+        self.connection.step(&self.prepared)
+    }
+
+    /// Runs it to its end, whatever rows it gives, and makes it ready to be bound again. Returns how many rows it changed.
+    pub fn finish(&mut self) -> Result<u64> {
+        // A VACUUM attaches a temporary database by itself, which the authorizer refuses to a script's own ATTACH.
+        let vacuum = self.prepared.authority == Authority::Script && is_vacuum(&self.prepared.sql);
+        self.connection.watcher().allow_vacuum(vacuum);
+        let result = self.finish_steps();
+        self.connection.watcher().allow_vacuum(false);
+        result
+    }
+
+    fn finish_steps(&mut self) -> Result<u64> {
+        while self.step()? == Step::Row {}
+        let changes = self.connection.changes_of(&self.prepared);
+        self.reset();
+        Ok(changes)
+    }
+
+    /// Ready to be bound and stepped again; bindings are cleared.
+    pub fn reset(&mut self) {
+        self.prepared.clear();
+    }
+
+    /// How many columns a row has.
+    pub fn column_count(&self) -> usize {
+        self.prepared.column_count()
+    }
+
+    /// A column's name, from 0; empty when there is no such column.
+    pub fn column_name(&self, index: usize) -> String {
+        self.prepared.column_name(index)
+    }
+
+    /// The largest parameter's number: so many values it takes.
+    pub fn parameter_count(&self) -> usize {
+        self.prepared.parameter_count()
+    }
+
+    /// A parameter's name, from 1, with its prefix `:`, `@` or `$`; none for a plain `?`.
+    pub fn parameter_name(&self, index: usize) -> Option<&str> {
+        self.prepared.parameter_name(index)
+    }
+
+    /// What it reads and writes, as SQLite told when it compiled it.
+    pub fn facts(&self) -> Rc<Facts> {
+        self.prepared.facts()
+    }
+
+    /// Whether it changes nothing in the database file.
+    pub fn is_readonly(&self) -> bool {
+        self.prepared.is_readonly()
+    }
+
+    /// One column of the present row, from 0; NULL when there is no row or no such column.
+    pub fn column(&self, index: usize) -> Value {
+        let raw = self.prepared.raw;
+        // SAFETY: the statement is alive; SQLite answers NULL for what is out of range.
+        match unsafe { ffi::sqlite3_column_type(raw, index as c_int) } {
+            ffi::SQLITE_INTEGER => Value::Integer(self.column_i64(index)),
+            ffi::SQLITE_FLOAT => Value::Real(self.column_f64(index)),
+            ffi::SQLITE_TEXT => Value::Text(String::from_utf8_lossy(self.column_bytes(index)).into_owned()),
+            ffi::SQLITE_BLOB => Value::Blob(self.column_bytes(index).to_vec()),
+            _ => Value::Null,
+        }
+    }
+
+    /// Whether one column of the present row is NULL.
+    pub fn column_is_null(&self, index: usize) -> bool {
+        // SAFETY: the statement is alive.
+        unsafe { ffi::sqlite3_column_type(self.prepared.raw, index as c_int) == ffi::SQLITE_NULL }
+    }
+
+    /// One column of the present row as an integer, converted as SQLite's CAST does; 0 for NULL.
+    pub fn column_i64(&self, index: usize) -> i64 {
+        // SAFETY: the statement is alive.
+        unsafe { ffi::sqlite3_column_int64(self.prepared.raw, index as c_int) }
+    }
+
+    /// One column of the present row as a double, converted as SQLite's CAST does; 0 for NULL.
+    pub fn column_f64(&self, index: usize) -> f64 {
+        // SAFETY: the statement is alive.
+        unsafe { ffi::sqlite3_column_double(self.prepared.raw, index as c_int) }
+    }
+
+    /// One column of the present row as text, valid until the next step; none when it isn't text or isn't UTF-8.
+    pub fn column_text(&self, index: usize) -> Option<&str> {
+        // SAFETY: the statement is alive.
+        let is_text = unsafe { ffi::sqlite3_column_type(self.prepared.raw, index as c_int) } == ffi::SQLITE_TEXT;
+        if is_text { std::str::from_utf8(self.column_bytes(index)).ok() } else { None }
+    }
+
+    /// The bytes of a text or a blob of the present row, valid until the next step; empty for what is neither.
+    pub fn column_bytes(&self, index: usize) -> &[u8] {
+        let raw = self.prepared.raw;
+        let index = index as c_int;
+        // SAFETY: the statement is alive. SQLite gives a pointer to so many bytes, or null; it is valid while the slice
+        // borrows the statement: nothing can step or reset it then, and reading it again this way converts nothing.
+        unsafe {
+            let start = match ffi::sqlite3_column_type(raw, index) {
+                ffi::SQLITE_TEXT => ffi::sqlite3_column_text(raw, index),
+                ffi::SQLITE_BLOB => ffi::sqlite3_column_blob(raw, index).cast(),
+                _ => return &[],
+            };
+            let length = ffi::sqlite3_column_bytes(raw, index) as usize;
+            if start.is_null() { &[] } else { std::slice::from_raw_parts(start, length) }
+        }
+    }
+}
+
+impl Drop for Statement<'_> {
+    fn drop(&mut self) {
+        self.prepared.release();
+    }
+}

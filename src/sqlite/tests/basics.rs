@@ -1,0 +1,110 @@
+use super::fresh;
+use crate::{
+    Value,
+    error::ErrorCode,
+    sqlite::{Connection, Image, PageFile},
+};
+
+#[test]
+fn statements_run_and_values_come_back() {
+    let (file, db) = fresh();
+    db.exec("CREATE TABLE t(a, b); INSERT INTO t VALUES (1, 'x'), (2, NULL);").unwrap();
+    assert_eq!(db.run("INSERT INTO t VALUES (?, ?)", &[3.into(), vec![1u8, 2].into()]).unwrap(), 1);
+    assert_eq!(
+        db.rows("SELECT a, b FROM t ORDER BY a", &[]).unwrap(),
+        vec![
+            vec![Value::Integer(1), Value::Text("x".into())],
+            vec![Value::Integer(2), Value::Null],
+            vec![Value::Integer(3), Value::Blob(vec![1, 2])],
+        ]
+    );
+    assert_eq!(db.value("SELECT count(*) FROM t", &[]).unwrap(), Some(Value::Integer(3)));
+    assert_eq!(file.page_size(), 4096);
+    assert!(file.has_ready());
+}
+
+#[test]
+fn settings_are_the_same_everywhere() {
+    let (_file, db) = fresh();
+    db.exec("CREATE TABLE t(a)").unwrap();
+    for (pragma, expected) in [
+        ("page_size", Value::Integer(4096)),
+        ("journal_mode", "memory".into()),
+        ("locking_mode", "exclusive".into()),
+        ("synchronous", Value::Integer(0)),
+        ("temp_store", Value::Integer(2)),
+        ("cache_spill", Value::Integer(0)),
+        ("foreign_keys", Value::Integer(1)),
+        ("recursive_triggers", Value::Integer(1)),
+        ("auto_vacuum", Value::Integer(2)),
+        ("trusted_schema", Value::Integer(0)),
+    ] {
+        assert_eq!(db.value(&format!("PRAGMA {pragma}"), &[]).unwrap(), Some(expected), "{pragma}");
+    }
+}
+
+#[test]
+fn a_file_has_one_connection_at_a_time() {
+    let (file, db) = fresh();
+    assert!(Connection::open(&file).is_err_and(|error| error.is(ErrorCode::Internal)));
+    db.exec("CREATE TABLE t(a)").unwrap();
+    drop(db);
+    let db = Connection::open(&file).unwrap();
+    assert_eq!(db.value("SELECT count(*) FROM t", &[]).unwrap(), Some(Value::Integer(0)));
+}
+
+#[test]
+fn what_is_not_a_database_is_corrupt() {
+    let file = PageFile::new(Image::from_bytes(&vec![7; 8192]));
+    let error = Connection::open(&file).err().unwrap();
+    assert_eq!(error.code, ErrorCode::DatabaseCorrupt);
+    // And the file is free again.
+    assert!(Connection::open(&file).is_err_and(|error| error.is(ErrorCode::DatabaseCorrupt)));
+}
+
+#[test]
+fn work_is_atomic() {
+    let (file, db) = fresh();
+    db.exec("CREATE TABLE t(a)").unwrap();
+    let commits = file.commits();
+    let outcome: crate::Result<()> = db.atomically(|db| {
+        db.run("INSERT INTO t VALUES (1)", &[])?;
+        let inner: crate::Result<()> = db.atomically(|db| {
+            db.run("INSERT INTO t VALUES (2)", &[])?;
+            Err(crate::Error::invalid("no"))
+        });
+        assert!(inner.is_err() && db.in_transaction());
+        db.atomically(|db| db.run("INSERT INTO t VALUES (3)", &[]))?;
+        Ok(())
+    });
+    outcome.unwrap();
+    assert_eq!(file.commits(), commits + 1);
+    assert_eq!(db.rows("SELECT a FROM t", &[]).unwrap(), vec![vec![Value::Integer(1)], vec![Value::Integer(3)]]);
+    let failed: crate::Result<()> = db.atomically(|db| {
+        db.run("DELETE FROM t", &[])?;
+        Err(crate::Error::invalid("no"))
+    });
+    assert!(failed.is_err() && !db.in_transaction());
+    assert_eq!(db.value("SELECT count(*) FROM t", &[]).unwrap(), Some(Value::Integer(2)));
+    assert_eq!(file.commits(), commits + 1);
+}
+
+#[test]
+fn a_restore_is_one_whole_commit() {
+    let (source_file, source) = fresh();
+    source
+        .exec("PRAGMA page_size = 1024; VACUUM; CREATE TABLE s(a); INSERT INTO s VALUES (zeroblob(100000));")
+        .unwrap();
+    assert_eq!(source_file.page_size(), 1024);
+    let (file, db) = fresh();
+    db.exec("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
+    file.take_ready();
+    let commits = file.commits();
+    db.restore_from(&source).unwrap();
+    assert_eq!(file.commits(), commits + 1);
+    assert_eq!(db.value("SELECT length(a) FROM s", &[]).unwrap(), Some(Value::Integer(100_000)));
+    assert!(db.quick_check().unwrap().is_empty());
+    let batch = file.take_ready().unwrap();
+    assert_eq!((batch.page_size, batch.db_pages as usize), (1024, batch.pages.len()));
+    assert_eq!(file.image().chunks, Image::from_bytes(&batch.bytes).chunks);
+}

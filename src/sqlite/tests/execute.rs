@@ -1,0 +1,244 @@
+use proptest::prelude::*;
+
+use super::{
+    flat::{decode, encode},
+    fresh,
+};
+use crate::{
+    Error, Result, Value,
+    error::{Detail, ErrorCode},
+    sqlite::{Authority, Connection, FlatParams, FlatRows, Integers, Op, Outcome},
+};
+
+fn run_as(db: &Connection, op: Op, sql: &str, rows: &[Vec<Value>], names: &str) -> Result<(Outcome, FlatRows)> {
+    let mut out = FlatRows::default();
+    let buffer = encode(rows);
+    let params = if rows.is_empty() { None } else { Some(FlatParams::parse(&buffer)?) };
+    let outcome = db.execute(op, sql, Authority::User, params.as_ref(), names, Integers::Auto, &mut out)?;
+    Ok((outcome, out))
+}
+
+fn query(db: &Connection, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>> {
+    let rows = if params.is_empty() { vec![] } else { vec![params.to_vec()] };
+    run_as(db, Op::Query, sql, &rows, "").map(|(_, out)| decode(&out))
+}
+
+fn any_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<i64>().prop_map(Value::Integer),
+        (-9i64..9).prop_map(Value::Integer),
+        prop::sample::select(vec![(1i64 << 53) - 1, 1 << 53, -(1 << 53), i64::MIN, i64::MAX]).prop_map(Value::Integer),
+        any::<f64>().prop_filter("NaN is NULL", |value| !value.is_nan()).prop_map(Value::Real),
+        "[ -~]{0,20}".prop_map(Value::Text),
+        any::<String>().prop_map(Value::Text),
+        "(a|é|€|😀|\0|\u{feff}){0,8}".prop_map(Value::Text),
+        prop::collection::vec(any::<u8>(), 0..40).prop_map(Value::Blob),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn values_come_back_as_they_went_in(
+        rows in (1usize..6).prop_flat_map(|n| prop::collection::vec(prop::collection::vec(any_value(), n), 1..12))
+    ) {
+        let (_file, db) = fresh();
+        let columns: Vec<String> = (0..rows[0].len()).map(|index| format!("c{index}")).collect();
+        db.exec(&format!("CREATE TABLE t({})", columns.join(","))).unwrap();
+        let sql = format!("INSERT INTO t VALUES ({})", vec!["?"; columns.len()].join(","));
+        let (outcome, _) = run_as(&db, Op::RunMany, &sql, &rows, "").unwrap();
+        prop_assert_eq!(outcome.changes as usize, rows.len());
+        prop_assert_eq!(&query(&db, "SELECT * FROM t", &[]).unwrap(), &rows);
+        // Straight through, without a table in between.
+        let sql = format!("SELECT {}", vec!["?"; columns.len()].join(","));
+        prop_assert_eq!(query(&db, &sql, &rows[0]).unwrap(), rows[..1].to_vec());
+        // And the engine's own way says the same.
+        prop_assert_eq!(db.rows("SELECT * FROM t", &[]).unwrap(), rows);
+    }
+
+    #[test]
+    fn a_bad_buffer_is_an_error(bytes in prop::collection::vec(any::<u8>(), 0..80), small in any::<bool>()) {
+        let mut bytes = bytes;
+        if small && bytes.len() > 16 {
+            // A head that has a chance.
+            for (index, byte) in bytes[..16].iter_mut().enumerate() {
+                *byte = if index % 4 == 0 { *byte % 4 } else { 0 };
+            }
+        }
+        let (_file, db) = fresh();
+        if let Ok(params) = FlatParams::parse(&bytes) {
+            let sql = format!("SELECT 1{}", ", ?".repeat(params.columns().min(9)));
+            let mut out = FlatRows::default();
+            let _ = db.execute(Op::Query, &sql, Authority::User, Some(&params), "", Integers::Auto, &mut out);
+        }
+    }
+}
+
+fn parameter_of(result: Result<Vec<Vec<Value>>>) -> (ErrorCode, Detail) {
+    let error = result.unwrap_err();
+    (error.code, error.details["parameter"].clone())
+}
+
+#[test]
+fn missing_and_superfluous_parameters_are_named() {
+    let (_file, db) = fresh();
+    let invalid = ErrorCode::InvalidArgument;
+    assert_eq!(parameter_of(query(&db, "SELECT ?, ?", &[])), (invalid, Detail::Int(1)));
+    assert_eq!(parameter_of(query(&db, "SELECT ?, ?", &[1.into()])), (invalid, Detail::Int(2)));
+    assert_eq!(parameter_of(query(&db, "SELECT ?", &[1.into(), 2.into()])), (invalid, Detail::Int(2)));
+    assert_eq!(parameter_of(query(&db, "SELECT ?5", &[1.into()])), (invalid, Detail::Int(2)));
+    let named = |sql: &str, names: &str, values: &[i64]| {
+        let row = values.iter().map(|value| Value::Integer(*value)).collect();
+        run_as(&db, Op::Query, sql, &[row], names).map(|(_, out)| decode(&out))
+    };
+    let row = |values: &[i64]| Ok(vec![values.iter().map(|value| Value::Integer(*value)).collect::<Vec<_>>()]);
+    assert_eq!(named("SELECT :b, @a, $c, :a, :b", "a\0b\0c", &[1, 2, 3]), row(&[2, 1, 3, 1, 2]));
+    assert_eq!(parameter_of(named("SELECT :a, :b", "a", &[1])), (invalid, "b".into()));
+    assert_eq!(parameter_of(named("SELECT :a", "a\0b", &[1, 2])), (invalid, "b".into()));
+    assert_eq!(parameter_of(named("SELECT :a, ?", "a", &[1])), (invalid, Detail::Int(2)));
+}
+
+#[test]
+fn one_statement_is_one_statement() {
+    let (_file, db) = fresh();
+    assert_eq!(query(&db, " /* x */ SELECT 1 ; -- y\n ; ", &[]).unwrap(), vec![vec![Value::Integer(1)]]);
+    for sql in ["", " ; -- nothing", "SELECT 1; SELECT 2", "SELECT 1\0"] {
+        let error = query(&db, sql, &[]).unwrap_err();
+        assert!(matches!(error.code, ErrorCode::InvalidArgument | ErrorCode::SqliteError), "{sql:?}: {error}");
+    }
+    assert!(query(&db, "SELECT 1; SELECT 2", &[]).unwrap_err().hint.is_some());
+}
+
+#[test]
+fn changes_are_those_of_the_statement() {
+    let (_file, db) = fresh();
+    let changes = |sql: &str| run_as(&db, Op::Run, sql, &[], "").map(|(outcome, _)| (outcome.changes, outcome.wrote));
+    db.exec("CREATE TABLE t(a); CREATE TABLE log(a); CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO log VALUES (1); END")
+        .unwrap();
+    assert_eq!(changes("INSERT INTO t VALUES (1), (2), (3)").unwrap(), (3, true));
+    for (sql, expected) in [
+        ("SELECT * FROM t", (0, false)),
+        ("CREATE TABLE c AS SELECT * FROM t", (0, true)),
+        ("EXPLAIN DELETE FROM t", (0, false)),
+        ("UPDATE t SET a = 0 WHERE a > 1", (2, true)),
+        ("ANALYZE", (0, true)),
+        ("PRAGMA user_version = 3", (0, true)),
+        ("UPDATE t SET a = 0 WHERE a > 100", (0, true)),
+        ("ALTER TABLE t ADD COLUMN b", (0, true)),
+        ("DELETE FROM t", (3, true)),
+        ("DROP TABLE c", (0, true)),
+    ] {
+        assert_eq!(changes(sql).unwrap(), expected, "{sql}");
+    }
+    let (outcome, _) = run_as(&db, Op::Run, "INSERT INTO t(rowid, a) VALUES (77, 1)", &[], "").unwrap();
+    assert_eq!(outcome.last_insert_rowid, 77);
+}
+
+#[test]
+fn get_gives_one_row_and_writes_all() {
+    let (_file, db) = fresh();
+    db.exec("CREATE TABLE t(a)").unwrap();
+    let (outcome, out) = run_as(&db, Op::Get, "INSERT INTO t VALUES (1), (2), (3) RETURNING a", &[], "").unwrap();
+    assert_eq!((outcome.changes, decode(&out)), (3, vec![vec![Value::Integer(1)]]));
+    let (_, out) = run_as(&db, Op::Get, "SELECT a FROM t ORDER BY a DESC", &[], "").unwrap();
+    assert_eq!(decode(&out), vec![vec![Value::Integer(3)]]);
+    let (_, out) = run_as(&db, Op::Get, "SELECT a FROM t WHERE a > 9", &[], "").unwrap();
+    assert_eq!((out.rows, out.columns), (0, 1));
+}
+
+#[test]
+fn integers_are_given_as_asked() {
+    let (_file, db) = fresh();
+    let tags = |sql: &str, integers| {
+        let mut out = FlatRows::default();
+        db.execute(Op::Query, sql, Authority::User, None, "", integers, &mut out).map(|_| out.tags.clone())
+    };
+    let sql = "SELECT 9007199254740991 a, 9007199254740992 b, -9007199254740992 c";
+    assert_eq!(tags(sql, Integers::Auto).unwrap(), [1, 6, 6]);
+    assert_eq!(tags(sql, Integers::Bigint).unwrap(), [6, 6, 6]);
+    let error = tags(sql, Integers::Number).unwrap_err();
+    assert_eq!((error.code, error.details["column"].clone()), (ErrorCode::IntegerOutOfRange, "b".into()));
+    // A write whose answer can't be given leaves nothing behind, also inside a transaction.
+    db.exec("CREATE TABLE t(a)").unwrap();
+    let insert = "INSERT INTO t VALUES (1), (9007199254740992) RETURNING a";
+    assert!(tags(insert, Integers::Number).is_err() && !db.in_transaction());
+    let inside: Result<()> = db.atomically(|db| {
+        db.run("INSERT INTO t VALUES (5)", &[])?;
+        assert!(tags(insert, Integers::Number).is_err() && db.in_transaction());
+        Ok(())
+    });
+    inside.unwrap();
+    assert_eq!(query(&db, "SELECT a FROM t", &[]).unwrap(), vec![vec![Value::Integer(5)]]);
+}
+
+#[test]
+fn shapes_name_the_columns_of_today() {
+    let (_file, db) = fresh();
+    db.exec("CREATE TABLE t(a, b); INSERT INTO t VALUES (1, 2)").unwrap();
+    let shape = |sql: &str| run_as(&db, Op::Query, sql, &[], "").unwrap().1.shape;
+    let names = |shape: u32| db.shape_columns(shape).map(|names| names.to_vec()).unwrap();
+    let first = shape("SELECT * FROM t");
+    assert_eq!(names(first), ["a", "b"]);
+    assert_eq!((shape("SELECT a, b FROM t"), shape("SELECT * FROM t")), (first, first));
+    assert_eq!(names(shape("SELECT 1 x, 2 x")), ["x", "x"]);
+    db.exec("ALTER TABLE t ADD COLUMN c DEFAULT 3").unwrap();
+    let second = shape("SELECT * FROM t");
+    assert_eq!(names(second), ["a", "b", "c"]);
+    assert_eq!(query(&db, "SELECT * FROM t", &[]).unwrap()[0].len(), 3);
+    assert_eq!((db.shape_columns(0), db.shape_columns(999)), (None, None));
+    assert_eq!(run_as(&db, Op::Run, "DELETE FROM t", &[], "").unwrap().1.shape, 0);
+}
+
+#[test]
+fn text_that_is_not_utf8_keeps_its_neighbours_right() {
+    let (_file, db) = fresh();
+    let rows = query(&db, "SELECT CAST(x'61ff62' AS TEXT), 'é', CAST(x'f09f98' AS TEXT), 'z'", &[]).unwrap();
+    let texts: Vec<_> = rows[0].iter().filter_map(Value::as_text).collect();
+    assert_eq!(texts, ["a\u{fffd}b", "é", "\u{fffd}", "z"]);
+}
+
+#[test]
+fn errors_tell_codes_and_places_but_no_values() {
+    let (_file, db) = fresh();
+    db.exec("CREATE TABLE t(a UNIQUE, b CHECK (b > 0)); INSERT INTO t VALUES ('secret', 1); CREATE VIRTUAL TABLE f USING fts5(a)")
+        .unwrap();
+    let facts = |error: Error| (error.code, error.details["sqliteCode"].clone());
+    let (constraint, plain) = (ErrorCode::SqliteConstraint, ErrorCode::SqliteError);
+    let insert = "INSERT INTO t VALUES (?, ?)";
+    let error = query(&db, insert, &["secret".into(), 1.into()]).unwrap_err();
+    assert!(!error.message.contains("secret"));
+    assert_eq!(facts(error), (constraint, "SQLITE_CONSTRAINT_UNIQUE".into()));
+    let error = query(&db, insert, &["other".into(), 0.into()]).unwrap_err();
+    assert_eq!(facts(error), (constraint, "SQLITE_CONSTRAINT_CHECK".into()));
+    let error = query(&db, "SELECT é, nope FROM t", &[]).unwrap_err();
+    assert_eq!(error.details["offset"], Detail::Int(7));
+    assert_eq!(facts(error), (plain, "SQLITE_ERROR".into()));
+    for (sql, value) in [
+        ("SELECT * FROM f WHERE f MATCH ?", "hush \"hush"),
+        ("SELECT * FROM f WHERE f MATCH ?", "hush:x"),
+        ("SELECT json_extract('{}', ?)", "hush"),
+    ] {
+        let error = query(&db, sql, &[value.into()]).unwrap_err();
+        assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+        assert_eq!(error.code, plain);
+    }
+}
+
+#[test]
+fn a_deadline_stops_a_statement() {
+    let (_file, db) = fresh();
+    db.exec("CREATE TABLE t(a)").unwrap();
+    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+    let mut asked = 0;
+    db.set_deadline(Some(Box::new(move || {
+        asked += 1;
+        asked > 3
+    })));
+    let error = query(&db, endless, &[]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Timeout);
+    db.set_deadline(None);
+    let long = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000) SELECT count(*) FROM n";
+    assert_eq!(query(&db, long, &[]).unwrap(), vec![vec![Value::Integer(100_000)]]);
+}

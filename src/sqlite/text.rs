@@ -1,0 +1,141 @@
+//! The little that tidelock reads of SQL text by itself.
+
+/// What follows white space, semicolons and comments.
+pub(super) fn skip_blank(sql: &str) -> &str {
+    let mut rest = sql;
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', '\n', '\r', '\x0c', ';']);
+        if let Some(comment) = rest.strip_prefix("--") {
+            rest = comment.split_once('\n').map_or("", |(_, after)| after);
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            rest = comment.split_once("*/").map_or("", |(_, after)| after);
+        } else {
+            return rest;
+        }
+    }
+}
+
+/// The line of a byte in a text, from 1.
+pub(super) fn line_of(text: &str, offset: usize) -> usize {
+    1 + text.as_bytes()[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// The first word of a statement, white space and comments skipped; empty when it begins with something else.
+pub(super) fn first_word(sql: &str) -> &str {
+    let sql = skip_blank(sql);
+    &sql[..sql.bytes().take_while(u8::is_ascii_alphabetic).count()]
+}
+
+pub(super) fn is_vacuum(sql: &str) -> bool {
+    first_word(sql).eq_ignore_ascii_case("VACUUM")
+}
+
+/// The statements of a script, each with its semicolon. Follows `sqlite3_complete()`: a trigger ends with `; END ;`.
+pub(super) fn statements(script: &str) -> impl Iterator<Item = &str> {
+    let mut rest = skip_blank(script);
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (statement, after) = rest.split_at(first_statement(rest));
+        rest = skip_blank(after);
+        Some(statement)
+    })
+}
+
+/// The length of the first statement, which begins at the text's first byte.
+fn first_statement(sql: &str) -> usize {
+    let bytes = sql.as_bytes();
+    let mut at = 0;
+    // Words so far, as far as they tell a trigger: CREATE [TEMP|TEMPORARY] TRIGGER.
+    let mut create = false;
+    let mut trigger = false;
+    let mut words = 0;
+    // Inside a trigger: 1 after `;`, 2 after `; END`.
+    let mut ending = 0;
+    while at < bytes.len() {
+        let byte = bytes[at];
+        if byte == b';' {
+            if !trigger || ending == 2 {
+                return at + 1;
+            }
+            ending = 1;
+            at += 1;
+        } else if byte.is_ascii_whitespace() {
+            at += 1;
+        } else if sql[at..].starts_with("--") {
+            at = find(bytes, at, b"\n");
+        } else if sql[at..].starts_with("/*") {
+            at = find(bytes, at + 2, b"*/");
+        } else if let Some(close) = closing_quote(byte) {
+            // A doubled quote is the end of one text and the beginning of the next.
+            at = find(bytes, at + 1, &[close]);
+            ending = 0;
+        } else if byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80 {
+            let length = bytes[at..].iter().take_while(|byte| is_word(**byte)).count();
+            let word = &bytes[at..at + length];
+            let is = |keyword: &str| word.eq_ignore_ascii_case(keyword.as_bytes());
+            words += 1;
+            match words {
+                1 => create = is("CREATE"),
+                2 | 3 if create => {
+                    trigger = is("TRIGGER");
+                    create = words == 2 && (is("TEMP") || is("TEMPORARY"));
+                }
+                _ => ending = if ending == 1 && is("END") { 2 } else { 0 },
+            }
+            at += length;
+        } else {
+            ending = 0;
+            at += 1;
+            // A multi-byte character never begins with an ASCII byte, so that `at` stays at a boundary.
+        }
+    }
+    bytes.len()
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
+}
+
+fn closing_quote(byte: u8) -> Option<u8> {
+    match byte {
+        b'\'' | b'"' | b'`' => Some(byte),
+        b'[' => Some(b']'),
+        _ => None,
+    }
+}
+
+/// The place after the next occurrence, or the end.
+fn find(bytes: &[u8], from: usize, what: &[u8]) -> usize {
+    let rest = bytes.get(from..).unwrap_or_default();
+    rest.windows(what.len()).position(|window| window == what).map_or(bytes.len(), |at| from + at + what.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_cut_as_sqlite_cuts_them() {
+        let script = "
+            -- a comment; with a semicolon
+            CREATE TABLE a(b TEXT DEFAULT 'x;y'); /* ; */
+            create temp trigger t after insert on a begin
+              select case when 1 then 'END;' end; -- end;
+              delete from a where b = \";\" ; END;
+            ;; INSERT INTO [a;b] VALUES ('it''s;') ;
+            SELECT 1";
+        let words: Vec<_> = statements(script).map(first_word).collect();
+        assert_eq!(words, ["CREATE", "create", "INSERT", "SELECT"]);
+        assert!(statements(script).nth(1).unwrap().ends_with("END;"));
+        assert_eq!(statements(" -- nothing\n ; /* open").count(), 0);
+        assert_eq!(statements("SELECT 'é' ; SELECT é").count(), 2);
+        assert!(is_vacuum("/* x */ -- y\n vacuum;") && !is_vacuum("VACUUMS"));
+    }
+
+    #[test]
+    fn lines_count_from_one() {
+        assert_eq!([line_of("a\nb", 0), line_of("a\nb", 2), line_of("a\n", 99)], [1, 2, 2]);
+    }
+}

@@ -1,0 +1,252 @@
+//! The file system that SQLite sees: one database file, handed over by a [`PageFile`], and nothing else.
+//!
+//! Journals and temporary files are memory that goes with their handle. Clock, randomness and sleep are those of SQLite's
+//! default file system, so that the same code runs natively and in wasm.
+
+use std::{
+    cell::Cell,
+    ffi::{CStr, c_int, c_void},
+    sync::OnceLock,
+    time::Duration,
+};
+
+use rsqlite_vfs::{
+    AccessMode, DeviceCharacteristics, FileKind, LockLevel, MemChunksFile, OpenOptions, OpenRequest, OpenedFile,
+    OsCallback, SQLiteIoMethods, SQLiteVfs, SQLiteVfsFile, SyncOptions, VfsError, VfsErrorCode, VfsFile, VfsResult,
+    VfsStore, ffi as vfs_ffi,
+};
+use rusqlite::ffi;
+
+use super::{PageFile, pages::Refused};
+use crate::error::{Error, Result};
+
+const VFS_NAME: &CStr = c"tidelock";
+const FILE_NAME: &CStr = c"main.sqlite";
+
+static REGISTERED: OnceLock<bool> = OnceLock::new();
+
+thread_local! {
+    /// The file for the connection that is being opened on this thread: SQLite opens a database's file once, inside
+    /// `sqlite3_open_v2`, so that no table of names has to be kept.
+    static HANDOVER: Cell<Option<PageFile>> = const { Cell::new(None) };
+}
+
+/// Opens SQLite over the file. The pointer is the caller's to close.
+///
+/// Fails with `internal` when the file has a connection already, and with `out_of_memory`.
+pub(super) fn open(file: &PageFile) -> Result<*mut ffi::sqlite3> {
+    let registered = REGISTERED.get_or_init(|| {
+        // SAFETY: the name is ours alone, the once-cell serializes registration, and the callbacks below agree on file
+        // and data types. Registered for the life of the process.
+        unsafe { rsqlite_vfs::register_vfs::<Io, Vfs>("tidelock", System, false) }.map(|vfs| vfs.into_raw()).is_ok()
+    });
+    if !registered {
+        return Err(Error::internal("SQLite refused tidelock's file system"));
+    }
+    if std::mem::replace(&mut file.pages().open, true) {
+        return Err(Error::internal("this database file has a connection already"));
+    }
+    HANDOVER.set(Some(file.clone()));
+    let mut db = std::ptr::null_mut();
+    let flags = ffi::SQLITE_OPEN_READWRITE | ffi::SQLITE_OPEN_CREATE | ffi::SQLITE_OPEN_NOMUTEX;
+    // SAFETY: both names are NUL-terminated and static; `db` outlives the call. NOMUTEX is sound because a connection
+    // never leaves its thread (it is neither Send nor Sync).
+    let code = unsafe { ffi::sqlite3_open_v2(FILE_NAME.as_ptr(), &mut db, flags, VFS_NAME.as_ptr()) };
+    let unused = HANDOVER.take();
+    if code == ffi::SQLITE_OK && !db.is_null() {
+        return Ok(db);
+    }
+    // SAFETY: SQLite wants the handle of a failed open closed; null is a no-op.
+    unsafe { ffi::sqlite3_close(db) };
+    drop(unused);
+    file.pages().open = false;
+    Err(super::failure::from_code(code, "the database could not be opened"))
+}
+
+/// What SQLite holds for an open file.
+enum File {
+    Main(PageFile),
+    /// A journal or a temporary file.
+    Memory(MemChunksFile),
+}
+
+fn refused(why: Refused) -> VfsError {
+    match why {
+        Refused::TooLarge => VfsError::new(VfsErrorCode::Full, "the database reached its size limit".into()),
+        Refused::NoMemory => VfsError::new(VfsErrorCode::NoMemory, "no memory for the database file".into()),
+    }
+}
+
+impl VfsFile for File {
+    fn read(&mut self, buffer: &mut [u8], offset: u64) -> VfsResult<usize> {
+        match self {
+            File::Main(file) => Ok(file.pages().read(buffer, offset)),
+            File::Memory(file) => file.read(buffer, offset),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8], offset: u64) -> VfsResult<()> {
+        match self {
+            File::Main(file) => file.pages().write(bytes, offset).map_err(refused),
+            File::Memory(file) => file.write(bytes, offset),
+        }
+    }
+
+    fn truncate(&mut self, size: u64) -> VfsResult<()> {
+        match self {
+            File::Main(file) => file.pages().truncate(size).map_err(refused),
+            File::Memory(file) => file.truncate(size),
+        }
+    }
+
+    fn sync(&mut self, _options: SyncOptions) -> VfsResult<()> {
+        Ok(())
+    }
+
+    fn size(&self) -> VfsResult<u64> {
+        match self {
+            File::Main(file) => Ok(file.pages().size),
+            File::Memory(file) => file.size(),
+        }
+    }
+
+    // One connection has the file: there is nobody to lock out.
+    fn lock(&mut self, _level: LockLevel) -> VfsResult<()> {
+        Ok(())
+    }
+
+    fn unlock(&mut self, _level: LockLevel) -> VfsResult<()> {
+        Ok(())
+    }
+
+    fn check_reserved_lock(&self) -> VfsResult<bool> {
+        Ok(false)
+    }
+
+    fn device_characteristics(&self) -> DeviceCharacteristics {
+        DeviceCharacteristics::POWERSAFE_OVERWRITE
+            .union(DeviceCharacteristics::SAFE_APPEND)
+            .union(DeviceCharacteristics::SUBPAGE_READ)
+    }
+}
+
+struct Store;
+
+impl VfsStore for Store {
+    type File = File;
+    type AppData = System;
+
+    fn open_file(_data: &System, request: OpenRequest<'_>) -> VfsResult<OpenedFile<File>> {
+        let file = if request.options.kind() == Some(FileKind::MainDb) {
+            let missing = || VfsError::new(VfsErrorCode::CantOpen, "there is no other database file".into());
+            File::Main(HANDOVER.take().ok_or_else(missing)?)
+        } else {
+            File::Memory(MemChunksFile::new(4096))
+        };
+        Ok(OpenedFile { file, access: request.options.access() })
+    }
+
+    fn close_file(_data: &System, _name: Option<&str>, file: File, _options: OpenOptions) -> VfsResult<()> {
+        if let File::Main(file) = file {
+            file.pages().open = false;
+        }
+        Ok(())
+    }
+
+    // SQLite asks for journals that a crash left behind: there are none, the page log has whole commits only.
+    fn access(_data: &System, _name: &str, _mode: AccessMode) -> VfsResult<bool> {
+        Ok(false)
+    }
+
+    fn full_pathname(_data: &System, name: &str) -> VfsResult<String> {
+        Ok(name.to_owned())
+    }
+
+    fn delete_file(_data: &System, _name: &str, _sync_dir: bool) -> VfsResult<()> {
+        Ok(())
+    }
+}
+
+struct Io;
+
+impl SQLiteIoMethods for Io {
+    type Store = Store;
+
+    #[allow(non_snake_case)]
+    unsafe extern "C" fn xFileControl(
+        file: *mut vfs_ffi::sqlite3_file,
+        operation: c_int,
+        _argument: *mut c_void,
+    ) -> c_int {
+        if operation == ffi::SQLITE_FCNTL_COMMIT_PHASETWO {
+            // SAFETY: SQLite passes a file that our xOpen made, and makes no other call on it meanwhile.
+            let handle = unsafe { (*SQLiteVfsFile::from_file(file)).handle::<File>() };
+            if let File::Main(file) = handle {
+                file.pages().boundary();
+            }
+        }
+        ffi::SQLITE_NOTFOUND
+    }
+}
+
+struct Vfs;
+
+impl SQLiteVfs<Io> for Vfs {
+    type Os = System;
+
+    fn os(data: &System) -> &System {
+        data
+    }
+}
+
+/// Clock, randomness and sleep, as SQLite's default file system has them.
+struct System;
+
+impl System {
+    fn default_vfs() -> Option<*mut ffi::sqlite3_vfs> {
+        // SAFETY: null asks for the default file system, which is registered for the life of the process.
+        let vfs = unsafe { ffi::sqlite3_vfs_find(std::ptr::null()) };
+        (!vfs.is_null()).then_some(vfs)
+    }
+}
+
+impl OsCallback for System {
+    fn sleep(&self, duration: Duration) {
+        if let Some(vfs) = Self::default_vfs() {
+            // SAFETY: the pointer comes from SQLite's list of file systems and the arguments are as xSleep wants them.
+            unsafe {
+                if let Some(sleep) = (*vfs).xSleep {
+                    sleep(vfs, c_int::try_from(duration.as_micros()).unwrap_or(c_int::MAX));
+                }
+            }
+        }
+    }
+
+    fn random(&self, buffer: &mut [u8]) -> usize {
+        let Some(vfs) = Self::default_vfs() else { return 0 };
+        // SAFETY: the pointer comes from SQLite's list of file systems; xRandomness fills at most the given length.
+        let count = unsafe {
+            (*vfs).xRandomness.map_or(0, |fill| fill(vfs, buffer.len() as c_int, buffer.as_mut_ptr().cast()))
+        };
+        usize::try_from(count).unwrap_or(0)
+    }
+
+    fn epoch_timestamp_in_ms(&self) -> VfsResult<i64> {
+        /// Milliseconds from the start of the Julian calendar to 1970.
+        const JULIAN_TO_UNIX: i64 = 210_866_760_000_000;
+        let mut julian = 0;
+        if let Some(vfs) = Self::default_vfs() {
+            // SAFETY: the pointer comes from SQLite's list of file systems; a version of 2 or more has this callback.
+            let code = unsafe {
+                match (*vfs).xCurrentTimeInt64 {
+                    Some(now) if (*vfs).iVersion >= 2 => now(vfs, &mut julian),
+                    _ => ffi::SQLITE_ERROR,
+                }
+            };
+            if code == ffi::SQLITE_OK {
+                return Ok(julian - JULIAN_TO_UNIX);
+            }
+        }
+        Err(VfsError::new(VfsErrorCode::Error, "there is no clock".into()))
+    }
+}

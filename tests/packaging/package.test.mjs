@@ -1,0 +1,137 @@
+// The package as its users get it: packed, installed from the tarball into a Vite app that has no configuration, and run in Chromium
+// from `vite build` and from `vite dev`.
+
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { chromium } from 'playwright-core'
+import * as vite from 'vite'
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL('../..', import.meta.url))
+let app, packed
+
+before(async () => {
+  app = await mkdtemp(join(tmpdir(), 'tidelock-packaging-'))
+  await cp(fileURLToPath(new URL('./vite-app', import.meta.url)), app, { recursive: true })
+  const { stdout } = await run('npm', ['pack', './pkg-js', '--json', '--pack-destination', app], { cwd: root })
+  const answer = JSON.parse(stdout)
+  packed = Array.isArray(answer) ? answer[0] : Object.values(answer)[0] // npm 10, npm 11
+  await run('npm', ['install', `./${packed.filename}`, '--offline', '--no-audit', '--no-fund'], { cwd: app })
+})
+
+after(() => rm(app, { recursive: true, force: true }))
+
+test('the tarball holds the module, its types, the wasm, and nothing that is not for users', async () => {
+  const files = packed.files.map(({ path }) => path)
+  for (const needed of [
+    'package.json',
+    'dist/index.js',
+    'dist/index.d.ts',
+    'dist/tidelock_bg.wasm',
+    'generated/instance.d.ts',
+  ]) {
+    assert.ok(files.includes(needed), `${needed} is missing`)
+  }
+  const strangers = files.filter(
+    (path) => !/^(package\.json|README\.md|LICENSE[^/]*|dist\/.*\.(js|d\.ts|wasm)|generated\/.*\.d\.ts)$/.test(path),
+  )
+  assert.deepEqual(strangers, [])
+  const manifest = JSON.parse(await readFile(join(app, 'node_modules/tidelock/package.json'), 'utf8'))
+  assert.equal(manifest.dependencies, undefined)
+  assert.equal(manifest.sideEffects, false)
+  assert.equal(Object.keys(manifest.exports['.'])[0], 'types')
+})
+
+test('importing the package touches no browser global, and Node is told what is missing', async () => {
+  await writeFile(
+    join(app, 'node.mjs'),
+    `
+    for (const name of ['window', 'document', 'navigator', 'indexedDB', 'localStorage', 'Worker', 'BroadcastChannel', 'fetch']) {
+      Object.defineProperty(globalThis, name, { configurable: true, get() { throw new Error('touched ' + name) } })
+    }
+    const { open } = await import('tidelock')
+    for (const name of ['window', 'document', 'navigator', 'indexedDB', 'localStorage', 'Worker', 'BroadcastChannel', 'fetch']) {
+      delete globalThis[name]
+    }
+    const error = await open({ name: 'node' }).then(() => null, (error) => error)
+    console.log(JSON.stringify({ code: error?.code, hint: error?.hint, name: error?.name }))
+  `,
+  )
+  const { stdout, stderr } = await run(process.execPath, ['node.mjs'], { cwd: app })
+  const error = JSON.parse(stdout)
+  assert.equal(error.code, 'unsupported_environment', stdout + stderr)
+  assert.equal(error.name, 'TidelockError')
+  assert.ok(error.hint, 'the error says what to do')
+})
+
+test('the types compile in a strict TypeScript program', async () => {
+  const options = ['--strict', '--noEmit', '--target', 'es2022', '--lib', 'es2022,esnext.disposable,dom,dom.iterable']
+  for (const resolution of [
+    ['--module', 'esnext', '--moduleResolution', 'bundler'],
+    ['--module', 'nodenext'],
+  ]) {
+    await run(join(root, 'node_modules/.bin/tsc'), [...options, ...resolution, '--types', '', 'consumer.ts'], {
+      cwd: app,
+    }).catch((error) => {
+      assert.fail(error.stdout || error.message)
+    })
+  }
+})
+
+test('vite build: the app runs without configuration and without cross-origin isolation', async () => {
+  await vite.build({ root: app, logLevel: 'warn' })
+  const server = await vite.preview({ root: app, preview: { port: 0, host: '127.0.0.1' }, logLevel: 'warn' })
+  try {
+    await visit(server.resolvedUrls.local[0])
+  } finally {
+    await server.close()
+  }
+})
+
+test('vite dev: the app runs although the optimizer moves the module', async () => {
+  const server = await vite.createServer({ root: app, server: { port: 0, host: '127.0.0.1' }, logLevel: 'warn' })
+  try {
+    await server.listen()
+    await visit(server.resolvedUrls.local[0])
+  } finally {
+    await server.close()
+  }
+})
+
+/** Opens the app twice in one browser profile: the second visit finds the data of the first. */
+async function visit(url) {
+  const profile = await mkdtemp(join(tmpdir(), 'tidelock-profile-'))
+  const browser = await chromium.launchPersistentContext(profile, {
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--disable-background-networking',
+      '--disable-component-update',
+    ],
+  })
+  try {
+    const page = await browser.newPage()
+    const complaints = []
+    page.on('pageerror', (error) => complaints.push(String(error)))
+    for (const visits of [1, 2]) {
+      await page.goto(url)
+      await page
+        .waitForFunction(() => window.outcome, null, { timeout: 30_000 })
+        .catch((error) => assert.fail(`${error}\n${complaints.join('\n')}`))
+      const outcome = await page.evaluate(() => window.outcome)
+      assert.deepEqual(outcome, { result: { rows: [{ visits, page: 'start' }], isolated: false } })
+    }
+    assert.deepEqual(complaints, [])
+  } finally {
+    await browser.close()
+    await rm(profile, { recursive: true, force: true })
+  }
+}
