@@ -1,6 +1,6 @@
 // Points in time to come back to.
 import type { App, View } from '../app.ts'
-import { action, fill, h, toast, toastError } from '../dom.ts'
+import { action, describe, fill, h, toast, toastError } from '../dom.ts'
 import { ago, bytes, clock } from '../format.ts'
 
 export function snapshotsView(app: App): View {
@@ -15,7 +15,7 @@ export function snapshotsView(app: App): View {
     fill(
       schedule,
       `${all.length} kept, ${bytes(status.bytes)} stored · ${next}`,
-      status.lastError ? h('span', { class: 'badge error' }, status.lastError) : undefined,
+      status.lastError ? h('span', { class: 'badge error' }, describe(status.lastError).message) : undefined,
     )
     fill(
       list,
