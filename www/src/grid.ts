@@ -1,12 +1,12 @@
 // Rows as a table.
-import { h } from './dom.ts'
+import { type Child, h } from './dom.ts'
 import { cellText } from './format.ts'
 
 export interface GridOptions {
   readonly columns: readonly string[]
   readonly rows: readonly Record<string, unknown>[]
   /** What to say when there are no rows. */
-  readonly empty?: string
+  readonly empty?: Child
   /** Marks rows, by a class and a note on hover. */
   readonly mark?: (row: Record<string, unknown>) => { class: string; title: string } | undefined
   /** Makes cells editable. */
@@ -14,7 +14,7 @@ export interface GridOptions {
 }
 
 export function grid({ columns, rows, empty = 'No rows', mark, onEdit }: GridOptions): HTMLElement {
-  if (rows.length === 0) return h('p', { class: 'empty' }, empty)
+  if (rows.length === 0) return h('div', { class: 'empty' }, empty)
   const numeric = new Set(columns.filter((column) => rows.every((row) => looksNumeric(row[column]))))
   const body = h('tbody')
   for (const row of rows) {

@@ -20,6 +20,14 @@ export function tableView({ db }: App, table: string): View {
   const rowsArea = h('section', { class: 'card flush' }, h('p', { class: 'empty' }, '…'))
   const summary = h('p', { class: 'summary' })
   const pager = h('div', { class: 'buttons' })
+  const below = h(
+    'footer',
+    { class: 'below', hidden: true },
+    summary,
+    h('span', { class: 'note' }, 'Double-click a cell, or press Enter on it, to edit'),
+    h('span', { class: 'spacer' }),
+    pager,
+  )
   const filter = h('input', {
     type: 'search',
     placeholder: 'Find in these rows…',
@@ -72,11 +80,7 @@ export function tableView({ db }: App, table: string): View {
       grid({
         columns: columns.map((column) => column.name),
         rows,
-        empty: filter.value
-          ? 'Nothing found'
-          : synced
-            ? 'Nothing here yet: pull the remote’s rows under Sync'
-            : 'No rows',
+        empty: filter.value ? 'Nothing found' : synced ? invitation() : 'No rows',
         mark: (row) => {
           const note = edited.get(keys.map((key) => String(row[key.name])).join('\u0000'))
           return note === undefined ? undefined : { class: 'pending', title: note }
@@ -85,6 +89,7 @@ export function tableView({ db }: App, table: string): View {
       }),
     )
     const first = total === 0 ? 0 : page * PAGE + 1
+    below.hidden = total === 0
     fill(
       summary,
       `${count(first)}–${count(Math.min(total, (page + 1) * PAGE))} of ${plural(total, 'row')}`,
@@ -156,8 +161,7 @@ export function tableView({ db }: App, table: string): View {
       action('Query it', () => queryIt(table), { class: 'quiet' }),
     ),
     rowsArea,
-    h('footer', { class: 'below' }, summary, h('span', { class: 'spacer' }), pager),
-    h('p', { class: 'note' }, 'Double-click a cell, or press Enter on it, to edit.'),
+    below,
   )
   return {
     element,
@@ -166,6 +170,16 @@ export function tableView({ db }: App, table: string): View {
       live?.close()
     },
   }
+}
+
+/** What an empty table of the remote's shows. */
+function invitation(): HTMLElement {
+  return h(
+    'div',
+    { class: 'invitation' },
+    h('p', {}, 'Nothing here yet. The rows are on the remote.'),
+    h('a', { class: 'button primary', href: '#sync' }, 'Go and pull them'),
+  )
 }
 
 function queryIt(table: string): void {
