@@ -11,11 +11,13 @@ const TABLES = ['customers', 'products', 'orders', 'order_lines']
 const TRUTH = {
   order_lines: {
     columns: ['id', 'order_id', 'line_no', 'product_id', 'quantity', 'unit_price', 'discount', 'amount', 'updated_at'],
-    remote: 'id, order_id, line_no, product_id, quantity, unit_price, discount, amount, to_json(updated_at) #>> array[]::text[] as updated_at',
+    remote:
+      'id, order_id, line_no, product_id, quantity, unit_price, discount, amount, to_json(updated_at) #>> array[]::text[] as updated_at',
   },
   products: {
     columns: ['id', 'sku', 'unit_price', 'unit_cost', 'stock', 'organic', 'allergens'],
-    remote: 'id, sku, unit_price, unit_cost, stock, organic::int as organic, to_json(allergens) #>> array[]::text[] as allergens',
+    remote:
+      'id, sku, unit_price, unit_cost, stock, organic::int as organic, to_json(allergens) #>> array[]::text[] as allergens',
   },
 }
 
@@ -68,7 +70,7 @@ class Run {
   async ready() {
     await this.page.waitForSelector('.frame, [data-screen]')
     const failed = await this.page.$('[data-screen]')
-    if (failed) throw new Error(await failed.innerText())
+    if (failed) throw new Error(await failed.textContent())
   }
 
   async view(name) {
@@ -96,11 +98,16 @@ class Run {
       await this.page.waitForTimeout(50)
     }
     const error = await this.page.$('.toast.error')
-    if (error) throw new Error(`the pull failed: ${await error.innerText()}`)
-    const rows = await this.page.$$eval('[data-report] tr', (lines) => lines.map((line) => [...line.children].map((cell) => cell.textContent)))
+    if (error) throw new Error(`the pull failed: ${await error.textContent()}`)
+    const rows = await this.page.$$eval('[data-report] tr', (lines) =>
+      lines.map((line) => [...line.children].map((cell) => cell.textContent)),
+    )
     const [columns, ...tables] = rows
     const number = (text) => (/^[\d]+$/.test(text) ? Number(text) : text)
-    return { busiest, tables: tables.map((cells) => Object.fromEntries(cells.map((text, index) => [columns[index], number(text)]))) }
+    return {
+      busiest,
+      tables: tables.map((cells) => Object.fromEntries(cells.map((text, index) => [columns[index], number(text)]))),
+    }
   }
 
   async shot(name) {
@@ -130,9 +137,14 @@ const STEPS = [
 
   async function pulls(run) {
     const report = await run.pull()
-    const expected = await Promise.all(TABLES.map(async (table) => Number((await run.remote.sql(`select count(*) as n from ${table}`))[0].n)))
+    const expected = await Promise.all(
+      TABLES.map(async (table) => Number((await run.remote.sql(`select count(*) as n from ${table}`))[0].n)),
+    )
     assert.deepEqual(await Promise.all(TABLES.map((table) => run.count(table))), expected)
-    assert.equal(sum(report, 'inserted'), expected.reduce((a, b) => a + b))
+    assert.equal(
+      sum(report, 'inserted'),
+      expected.reduce((a, b) => a + b),
+    )
     assert.ok(expected[3] >= 25_000 && report.busiest > 0, 'the progress bar moved')
     await run.shot('pulled')
     return `Pulled ${NUMBER.format(sum(report, 'inserted'))} rows (${NUMBER.format(expected[3])} order lines, past the cap of 1,000) in ${sum(report, 'pages')} pages`
@@ -148,7 +160,8 @@ const STEPS = [
       for (let i = 0; i < here.length; i++) {
         for (const column of columns) {
           compared++
-          if (here[i][column] !== there[i][column]) assert.fail(`${table}.${column} of ${there[i].id}: ${here[i][column]} isn't ${there[i][column]}`)
+          if (here[i][column] !== there[i][column])
+            assert.fail(`${table}.${column} of ${there[i].id}: ${here[i][column]} isn't ${there[i][column]}`)
         }
       }
     }
@@ -159,10 +172,12 @@ const STEPS = [
   },
 
   async function changesNothing(run) {
-    const fingerprint = () => run.query("SELECT count(*) AS n, sum(length(amount)) AS a, max(updated_at) AS u, total(id) AS i FROM order_lines")
+    const fingerprint = () =>
+      run.query('SELECT count(*) AS n, sum(length(amount)) AS a, max(updated_at) AS u, total(id) AS i FROM order_lines')
     const before = await fingerprint()
     const report = await run.pull()
-    for (const column of ['inserted', 'updated', 'deleted', 'conflicts']) assert.equal(sum(report, column), 0, `${column} of the second pull`)
+    for (const column of ['inserted', 'updated', 'deleted', 'conflicts'])
+      assert.equal(sum(report, column), 0, `${column} of the second pull`)
     assert.deepEqual(await fingerprint(), before)
     return 'A second pull changed nothing'
   },
@@ -188,18 +203,26 @@ const STEPS = [
   },
 
   async function keepsLocalEdits(run) {
-    const [mine, other] = (await run.query('SELECT id FROM customers ORDER BY id LIMIT 2 OFFSET 2')).map((row) => String(row.id))
+    const [mine, other] = (await run.query('SELECT id FROM customers ORDER BY id LIMIT 2 OFFSET 2')).map((row) =>
+      String(row.id),
+    )
     await run.view('table/customers')
     await run.page.dblclick('tbody tr:nth-child(3) td[data-column=contact]')
     await run.page.keyboard.type('Zoë Ångström')
     await run.page.keyboard.press('Enter')
     await run.page.waitForSelector('tr.pending')
     await run.page.evaluate(() => window.db.run('INSERT INTO tasks (title) VALUES (?)', ['Only here']))
-    await run.remote.sql('update customers set contact = $1 where id = any($2)', ['Changed by the office', [mine, other]])
+    await run.remote.sql('update customers set contact = $1 where id = any($2)', [
+      'Changed by the office',
+      [mine, other],
+    ])
     await run.shot('pending')
     const report = await run.pull()
     const contacts = await run.query('SELECT contact FROM customers ORDER BY id LIMIT 2 OFFSET 2')
-    assert.deepEqual(contacts.map((row) => row.contact), ['Zoë Ångström', 'Changed by the office'])
+    assert.deepEqual(
+      contacts.map((row) => row.contact),
+      ['Zoë Ångström', 'Changed by the office'],
+    )
     const customers = report.tables.find((table) => table.table === 'customers')
     assert.equal(customers.keptLocal, 1)
     assert.equal(await run.count("tasks WHERE title = 'Only here'"), 1)
@@ -244,7 +267,10 @@ const STEPS = [
     const found = await run.query("SELECT title FROM tasks WHERE title LIKE 'kill %' ORDER BY id")
     const titles = found.map((row) => row.title)
     assert.ok(titles.length >= 2 * promised, `${2 * promised} rows were acknowledged, ${titles.length} are there`)
-    assert.deepEqual(titles, Array.from({ length: titles.length }, (_, i) => `kill ${Math.floor(i / 2) + 1} ${i % 2 ? 'b' : 'a'}`))
+    assert.deepEqual(
+      titles,
+      Array.from({ length: titles.length }, (_, i) => `kill ${Math.floor(i / 2) + 1} ${i % 2 ? 'b' : 'a'}`),
+    )
     assert.equal(titles.length % 2, 0, 'whole transactions only')
     assert.deepEqual(await run.query('PRAGMA integrity_check'), [{ integrity_check: 'ok' }])
     return `kill -9 of the browser in the middle of writes: ${promised} transactions were acknowledged, ${titles.length / 2} are there, whole`
@@ -256,7 +282,8 @@ const STEPS = [
     await second.waitForSelector('[data-screen=busy]')
     assert.equal(await second.textContent('h1'), 'Database already in use')
     const facts = await second.textContent('.facts')
-    for (const expected of ['Fennel & Rye', run.url, 'database_in_use']) assert.ok(facts.includes(expected), `${expected} in ${facts}`)
+    for (const expected of ['Fennel & Rye', run.url, 'database_in_use'])
+      assert.ok(facts.includes(expected), `${expected} in ${facts}`)
     run.page = second
     await run.shot('second-tab')
     await second.click('text=Wait for it')

@@ -4,15 +4,20 @@
 //   node www/demo.mjs --check [--shots FOLDER]  drives it in headless Chromium and exits with 0 or 1
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { build } from 'vite'
 import { serve } from '../tests/e2e/serve.mjs'
 
 const here = (relative) => fileURLToPath(new URL(relative, import.meta.url))
 
 const { values: options } = parseArgs({
-  options: { check: { type: 'boolean' }, shots: { type: 'string' }, port: { type: 'string', default: '0' }, help: { type: 'boolean' } },
+  options: {
+    check: { type: 'boolean' },
+    shots: { type: 'string' },
+    port: { type: 'string', default: '0' },
+    help: { type: 'boolean' },
+  },
 })
 if (options.help) {
   console.log('node www/demo.mjs [--port N] | --check [--shots FOLDER]')
@@ -24,18 +29,28 @@ const cleanups = []
 let ending
 function end() {
   ending ??= (async () => {
-    while (cleanups.length > 0) await cleanups.pop()().catch((error) => console.error(error))
+    while (cleanups.length > 0)
+      await cleanups
+        .pop()()
+        .catch((error) => console.error(error))
   })()
   return ending
 }
-for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]]) {
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+]) {
   process.on(signal, () => end().then(() => process.exit(code)))
 }
 
 async function startRemote() {
   if (!existsSync(here('../tests/remote/node_modules'))) {
     console.log('Installing PostgreSQL and PostgREST (npm, once)…')
-    execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: here('../tests/remote'), stdio: ['ignore', 'ignore', 'inherit'] })
+    execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {
+      cwd: here('../tests/remote'),
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
   }
   const { startRemote } = await import('../tests/remote/index.mjs')
   const starting = startRemote({ seed: 'shop' })

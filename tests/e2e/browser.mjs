@@ -11,7 +11,9 @@ const FLAGS = [
 
 /** Where Chromium is: `CHROMIUM` in the environment, else where Debian puts it. */
 export function chromiumPath() {
-  const found = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((candidate) => candidate && existsSync(candidate))
+  const found = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
+    (candidate) => candidate && existsSync(candidate),
+  )
   if (!found) throw new Error('Chromium is missing: install it (apt-get install chromium) or name it in CHROMIUM')
   return found
 }

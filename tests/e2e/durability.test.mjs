@@ -75,12 +75,20 @@ test('a reload keeps what was written, in each durability', async () => {
     )
     await context.load(page) // no close(): the tab just goes away
     const rows = await page.evaluate(async (given) => {
-      const db = await window.until(() => window.open({ name: given }).catch((error) => (error.code === 'database_in_use' ? undefined : Promise.reject(error))))
+      const db = await window.until(() =>
+        window
+          .open({ name: given })
+          .catch((error) => (error.code === 'database_in_use' ? undefined : Promise.reject(error))),
+      )
       const found = await db.query('SELECT s FROM t ORDER BY id')
       await db.close()
       return found.map((row) => row.s)
     }, name)
-    assert.deepEqual(rows, Array.from({ length: 20 }, (_, i) => `row ${i}`), durability)
+    assert.deepEqual(
+      rows,
+      Array.from({ length: 20 }, (_, i) => `row ${i}`),
+      durability,
+    )
     await page.close()
   }
 })
@@ -115,7 +123,10 @@ for (const durability of ['relaxed', 'strict']) {
         round,
       )
       assert.ok(found.debit.length >= promised, `${promised} were acknowledged, ${found.debit.length} are there`)
-      assert.deepEqual(found.debit, Array.from({ length: found.debit.length }, (_, i) => i + 1))
+      assert.deepEqual(
+        found.debit,
+        Array.from({ length: found.debit.length }, (_, i) => i + 1),
+      )
       assert.deepEqual(found.credit, found.debit)
       assert.deepEqual(found.integrity, [{ integrity_check: 'ok' }])
     }
@@ -130,7 +141,10 @@ test('kill -9 during large transactions leaves whole ones only', async () => {
     'CREATE TABLE t (batch INTEGER, n INTEGER, filler TEXT); CREATE INDEX tb ON t (batch)',
     async (db, acknowledged) => {
       for (let batch = 1; ; batch++) {
-        await db.runMany("INSERT INTO t VALUES (?, ?, 'something that takes room in a page')", Array.from({ length: 3000 }, (_, n) => [batch, n]))
+        await db.runMany(
+          "INSERT INTO t VALUES (?, ?, 'something that takes room in a page')",
+          Array.from({ length: 3000 }, (_, n) => [batch, n]),
+        )
         acknowledged(batch)
       }
     },
@@ -141,7 +155,10 @@ test('kill -9 during large transactions leaves whole ones only', async () => {
     integrity: await db.query('PRAGMA integrity_check'),
   }))
   assert.ok(found.batches.length >= promised)
-  assert.deepEqual(found.batches, Array.from({ length: found.batches.length }, (_, i) => ({ batch: i + 1, n: 3000 })))
+  assert.deepEqual(
+    found.batches,
+    Array.from({ length: found.batches.length }, (_, i) => ({ batch: i + 1, n: 3000 })),
+  )
   assert.deepEqual(found.integrity, [{ integrity_check: 'ok' }])
 })
 
@@ -153,7 +170,10 @@ test('kill -9 while snapshots are made and restored leaves a database that opens
     'CREATE TABLE t (n INTEGER, filler TEXT)',
     async (db, acknowledged) => {
       for (let i = 1; ; i++) {
-        await db.runMany('INSERT INTO t VALUES (?, ?)', Array.from({ length: 500 }, () => [i, crypto.randomUUID()]))
+        await db.runMany(
+          'INSERT INTO t VALUES (?, ?)',
+          Array.from({ length: 500 }, () => [i, crypto.randomUUID()]),
+        )
         const { id } = await db.snapshots.create()
         if (i % 3 === 0) await db.snapshots.restore(id)
         acknowledged(i)
@@ -162,9 +182,11 @@ test('kill -9 while snapshots are made and restored leaves a database that opens
     7,
   )
   const found = await reopened(name, async (db) => ({
-    count: (await db.get('SELECT count(*) AS n, max(n) AS last FROM t')),
+    count: await db.get('SELECT count(*) AS n, max(n) AS last FROM t'),
     integrity: await db.query('PRAGMA integrity_check'),
-    verified: await Promise.all((await db.snapshots.list()).map(async (snapshot) => (await db.snapshots.verify(snapshot.id)).ok)),
+    verified: await Promise.all(
+      (await db.snapshots.list()).map(async (snapshot) => (await db.snapshots.verify(snapshot.id)).ok),
+    ),
   }))
   assert.ok(found.count.last >= promised, `${promised} were acknowledged, ${found.count.last} are there`)
   assert.equal(found.count.n, found.count.last * 500)
@@ -181,12 +203,17 @@ test('what was never committed is not there, and a rolled back transaction leave
     'CREATE TABLE t (id INTEGER PRIMARY KEY, s TEXT)',
     async (db, acknowledged) => {
       await db.run("INSERT INTO t VALUES (1, 'committed')")
+      await db
+        .transaction(async (tx) => {
+          await tx.run("INSERT INTO t VALUES (2, 'rolled back')")
+          throw new Error('back')
+        })
+        .catch(() => {})
       await db.transaction(async (tx) => {
-        await tx.run("INSERT INTO t VALUES (2, 'rolled back')")
-        throw new Error('back')
-      }).catch(() => {})
-      await db.transaction(async (tx) => {
-        await tx.runMany('INSERT INTO t VALUES (?, ?)', Array.from({ length: 20_000 }, (_, i) => [i + 10, 'open'.repeat(20)])) // more than any cache holds
+        await tx.runMany(
+          'INSERT INTO t VALUES (?, ?)',
+          Array.from({ length: 20_000 }, (_, i) => [i + 10, 'open'.repeat(20)]),
+        ) // more than any cache holds
         acknowledged(1)
         await new Promise(() => {})
       })
@@ -203,7 +230,10 @@ test('VACUUM, page size of the file and schema changes survive a kill', async ()
     {},
     'CREATE TABLE t (n INTEGER, filler BLOB)',
     async (db, acknowledged) => {
-      await db.runMany('INSERT INTO t VALUES (?, randomblob(500))', Array.from({ length: 4000 }, (_, n) => [n]))
+      await db.runMany(
+        'INSERT INTO t VALUES (?, randomblob(500))',
+        Array.from({ length: 4000 }, (_, n) => [n]),
+      )
       await db.run('DELETE FROM t WHERE n % 2')
       await db.exec('VACUUM')
       await db.exec('ALTER TABLE t ADD COLUMN added TEXT; CREATE INDEX tn ON t (n)')
@@ -212,7 +242,11 @@ test('VACUUM, page size of the file and schema changes survive a kill', async ()
     },
     1,
   )
-  const found = await reopened(name, async (db) => ({ n: await db.get('SELECT count(*) AS n, count(added) AS added FROM t'), integrity: await db.query('PRAGMA integrity_check'), index: await db.get("SELECT name FROM sqlite_schema WHERE name = 'tn'") }))
+  const found = await reopened(name, async (db) => ({
+    n: await db.get('SELECT count(*) AS n, count(added) AS added FROM t'),
+    integrity: await db.query('PRAGMA integrity_check'),
+    index: await db.get("SELECT name FROM sqlite_schema WHERE name = 'tn'"),
+  }))
   assert.deepEqual(found, { n: { n: 2000, added: 0 }, integrity: [{ integrity_check: 'ok' }], index: { name: 'tn' } })
 })
 

@@ -12,7 +12,9 @@ const PACKAGE = fileURLToPath(new URL('../../pkg-js', import.meta.url))
 
 /** Packs the built package and unpacks it in `folder`, as `npm install` would → the module's path in it. */
 function unpack(folder) {
-  const output = execFileSync('npm', ['pack', PACKAGE, '--pack-destination', folder, '--json', '--ignore-scripts'], { stdio: ['ignore', 'pipe', 'ignore'] })
+  const output = execFileSync('npm', ['pack', PACKAGE, '--pack-destination', folder, '--json', '--ignore-scripts'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
   execFileSync('tar', ['-xzf', path.join(folder, JSON.parse(output)[0].filename), '-C', folder])
   const { exports } = JSON.parse(readFileSync(path.join(folder, 'package/package.json'), 'utf8'))
   const entry = exports['.']
@@ -93,7 +95,10 @@ export function suite({ remote: remoteOptions } = {}) {
     const folder = mkdtempSync(path.join(tmpdir(), 'tidelock-e2e-'))
     cleanups.push(() => rmSync(folder, { recursive: true, force: true }))
     const module = unpack(folder)
-    const server = await serve({ folders: { '/tidelock/': path.join(folder, 'package') }, files: { '/index.html': blankPage(module) } })
+    const server = await serve({
+      folders: { '/tidelock/': path.join(folder, 'package') },
+      files: { '/index.html': blankPage(module) },
+    })
     cleanups.push(() => server.close())
     context.url = server.url
     cleanups.push(() => context.browser.dispose())

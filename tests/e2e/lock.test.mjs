@@ -89,11 +89,25 @@ test('waiting ends by timeoutMs and by signal, and leaves no place in the line',
     const controller = new AbortController()
     const reason = new Error('enough')
     setTimeout(() => controller.abort(reason), 50)
-    const aborted = await window.open({ name: given, lock: { onBusy: 'wait' }, signal: controller.signal }).catch((error) => error === reason)
-    const already = await window.open({ name: given, signal: AbortSignal.abort(reason) }).catch((error) => error === reason)
-    return { code: timeout.code, retryable: timeout.retryable, took, aborted, already, pending: (await navigator.locks.query()).pending.length }
+    const aborted = await window
+      .open({ name: given, lock: { onBusy: 'wait' }, signal: controller.signal })
+      .catch((error) => error === reason)
+    const already = await window
+      .open({ name: given, signal: AbortSignal.abort(reason) })
+      .catch((error) => error === reason)
+    return {
+      code: timeout.code,
+      retryable: timeout.retryable,
+      took,
+      aborted,
+      already,
+      pending: (await navigator.locks.query()).pending.length,
+    }
   }, name)
-  assert.deepEqual({ ...result, took: result.took >= 190 && result.took < 5000 }, { code: 'lock_timeout', retryable: true, took: true, aborted: true, already: true, pending: 0 })
+  assert.deepEqual(
+    { ...result, took: result.took >= 190 && result.took < 5000 },
+    { code: 'lock_timeout', retryable: true, took: true, aborted: true, already: true, pending: 0 },
+  )
   await Promise.all([first.close(), second.close()])
 })
 
@@ -104,7 +118,9 @@ test('the lock is called tidelock/<name>, and goes with the tab', async () => {
     window.db = await window.open({ name: given })
     await window.db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
   }, name)
-  const held = await second.evaluate(async () => (await navigator.locks.query()).held.map((lock) => [lock.name, lock.mode]))
+  const held = await second.evaluate(async () =>
+    (await navigator.locks.query()).held.map((lock) => [lock.name, lock.mode]),
+  )
   assert.deepEqual(held, [[`tidelock/${name}`, 'exclusive']])
   await first.close() // without db.close()
   const rows = await second.evaluate(async (given) => {
@@ -125,14 +141,29 @@ test('every kind of failed open releases the lock', async () => {
       'migration that fails': { bad: { migrations: [migration('1', 'CREATE TABLE t (n); SELECT nonsense')] } },
       'migration that throws': { bad: { migrations: [migration('1', () => Promise.reject(new Error('mine')))] } },
       'equal versions': { bad: { migrations: [migration('1', 'SELECT 1'), migration('01', 'SELECT 1')] } },
-      'changed migration': { first: { migrations: [migration('1', 'CREATE TABLE t (n)')] }, bad: { migrations: [migration('1', 'CREATE TABLE u (n)')] } },
-      'missing migration': { first: { migrations: [migration('1', 'CREATE TABLE t (n)'), migration('2', 'SELECT 1')] }, bad: { migrations: [migration('2', 'SELECT 1')] } },
-      'newer schema': { first: { migrations: [migration('1', 'CREATE TABLE t (n)'), migration('2', 'SELECT 1')] }, bad: { migrations: [migration('1', 'CREATE TABLE t (n)')] } },
-      'out of order': { first: { migrations: [migration('2', 'CREATE TABLE t (n)')] }, bad: { migrations: [migration('1', 'SELECT 1'), migration('2', 'CREATE TABLE t (n)')] } },
-      'foreign tracking table': { script: 'CREATE TABLE schema_migrations (whatever)', bad: { migrations: [migration('1', 'SELECT 1')] } },
+      'changed migration': {
+        first: { migrations: [migration('1', 'CREATE TABLE t (n)')] },
+        bad: { migrations: [migration('1', 'CREATE TABLE u (n)')] },
+      },
+      'missing migration': {
+        first: { migrations: [migration('1', 'CREATE TABLE t (n)'), migration('2', 'SELECT 1')] },
+        bad: { migrations: [migration('2', 'SELECT 1')] },
+      },
+      'newer schema': {
+        first: { migrations: [migration('1', 'CREATE TABLE t (n)'), migration('2', 'SELECT 1')] },
+        bad: { migrations: [migration('1', 'CREATE TABLE t (n)')] },
+      },
+      'out of order': {
+        first: { migrations: [migration('2', 'CREATE TABLE t (n)')] },
+        bad: { migrations: [migration('1', 'SELECT 1'), migration('2', 'CREATE TABLE t (n)')] },
+      },
+      'foreign tracking table': {
+        script: 'CREATE TABLE schema_migrations (whatever)',
+        bad: { migrations: [migration('1', 'SELECT 1')] },
+      },
       'too large': { script: 'CREATE TABLE big AS SELECT randomblob(2000000) AS b', bad: { maxBytes: 1_000_000 } },
       'wasm that is none': { bad: { wasm: new TextEncoder().encode('not wasm') } },
-      'aborted': { bad: { signal: AbortSignal.abort(new Error('no')) } },
+      aborted: { bad: { signal: AbortSignal.abort(new Error('no')) } },
     }
     const out = {}
     for (const [label, { first, script, bad }] of Object.entries(cases)) {
@@ -151,11 +182,20 @@ test('every kind of failed open releases the lock', async () => {
     return out
   }, freshName())
   const expected = {
-    'migration that fails': 'migration_failed', 'migration that throws': 'migration_failed', 'equal versions': 'migration_invalid',
-    'changed migration': 'migration_checksum_mismatch', 'missing migration': 'migration_missing', 'newer schema': 'schema_too_new', 'out of order': 'migration_out_of_order',
-    'foreign tracking table': 'migration_invalid', 'too large': 'database_too_large', 'wasm that is none': 'wasm_load_failed', aborted: 'Error: no',
+    'migration that fails': 'migration_failed',
+    'migration that throws': 'migration_failed',
+    'equal versions': 'migration_invalid',
+    'changed migration': 'migration_checksum_mismatch',
+    'missing migration': 'migration_missing',
+    'newer schema': 'schema_too_new',
+    'out of order': 'migration_out_of_order',
+    'foreign tracking table': 'migration_invalid',
+    'too large': 'database_too_large',
+    'wasm that is none': 'wasm_load_failed',
+    aborted: 'Error: no',
   }
-  for (const [label, code] of Object.entries(expected)) assert.deepEqual(result[label], { code, held: 0, reopens: true }, label)
+  for (const [label, code] of Object.entries(expected))
+    assert.deepEqual(result[label], { code, held: 0, reopens: true }, label)
   await page.close()
 })
 

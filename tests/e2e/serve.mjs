@@ -24,7 +24,10 @@ export async function serve({ folders = {}, files = {}, port = 0 }) {
   const server = http.createServer(async (request, response) => {
     const pathname = decodeURIComponent(new URL(request.url, 'http://server').pathname)
     const name = pathname.endsWith('/') ? `${pathname}index.html` : pathname
-    const headers = { 'content-type': TYPES[path.extname(name)] ?? 'application/octet-stream', 'cache-control': 'no-store' }
+    const headers = {
+      'content-type': TYPES[path.extname(name)] ?? 'application/octet-stream',
+      'cache-control': 'no-store',
+    }
     if (files[name] !== undefined) return void response.writeHead(200, headers).end(files[name])
     const prefix = prefixes.find((candidate) => name.startsWith(candidate))
     const file = prefix && path.join(folders[prefix], name.slice(prefix.length))

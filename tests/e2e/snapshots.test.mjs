@@ -20,11 +20,20 @@ test('create tells what it made, list has the newest first, and both survive a r
   const page = await context.page()
   const made = await page.evaluate(async (given) => {
     const db = await window.open({ name: given, migrations: [{ version: '7', name: 'a', up: 'CREATE TABLE t (n)' }] })
-    await db.runMany('INSERT INTO t VALUES (?)', Array.from({ length: 5000 }, (_, i) => [i]))
+    await db.runMany(
+      'INSERT INTO t VALUES (?)',
+      Array.from({ length: 5000 }, (_, i) => [i]),
+    )
     const first = await db.snapshots.create()
     await db.run('INSERT INTO t VALUES (1)')
     const second = await db.snapshots.create({ label: 'mine' })
-    return { first, second, list: await db.snapshots.list(), status: await db.snapshots.status(), size: (await db.export()).length }
+    return {
+      first,
+      second,
+      list: await db.snapshots.list(),
+      status: await db.snapshots.status(),
+      size: (await db.export()).length,
+    }
   }, name)
   assert.deepEqual(made.list, [made.second, made.first])
   assert.equal(typeof made.first.id, 'string')
@@ -76,7 +85,12 @@ test('restore brings the data back, keeps what was there, and the database and i
     await again.close()
     return { restored, tables, kept, back }
   })
-  assert.deepEqual(result, { restored: [{ s: 'then' }], tables: [], kept: [{ s: 'then' }, { s: 'after' }], back: [{ s: 'now' }] })
+  assert.deepEqual(result, {
+    restored: [{ s: 'then' }],
+    tables: [],
+    kept: [{ s: 'then' }, { s: 'after' }],
+    back: [{ s: 'now' }],
+  })
 })
 
 test('restore runs pending migrations afterwards, and refuses a state newer than the app', async () => {
@@ -105,7 +119,10 @@ test('restore runs pending migrations afterwards, and refuses a state newer than
 test('an unknown one is snapshot_not_found', async () => {
   const result = await inPage(async (name) => {
     const db = await window.open({ name })
-    const codes = [(await window.failure(() => db.snapshots.restore('4711'))).code, (await window.failure(() => db.snapshots.verify('nonsense'))).code]
+    const codes = [
+      (await window.failure(() => db.snapshots.restore('4711'))).code,
+      (await window.failure(() => db.snapshots.verify('nonsense'))).code,
+    ]
     await db.close()
     return codes
   })
@@ -152,9 +169,15 @@ async function twoSnapshots(page, name) {
   return page.evaluate(async (given) => {
     const db = await window.open({ name: given, snapshots: { intervalMs: 3_600_000 } })
     await db.exec('CREATE TABLE t (n INTEGER, filler BLOB)')
-    await db.runMany('INSERT INTO t VALUES (?, randomblob(300))', Array.from({ length: 1000 }, (_, i) => [i]))
+    await db.runMany(
+      'INSERT INTO t VALUES (?, randomblob(300))',
+      Array.from({ length: 1000 }, (_, i) => [i]),
+    )
     const first = await db.snapshots.create()
-    await db.runMany('INSERT INTO t VALUES (?, randomblob(300))', Array.from({ length: 1000 }, (_, i) => [i + 1000]))
+    await db.runMany(
+      'INSERT INTO t VALUES (?, randomblob(300))',
+      Array.from({ length: 1000 }, (_, i) => [i + 1000]),
+    )
     const second = await db.snapshots.create()
     await db.run("INSERT INTO t VALUES (2000, 'after the newest')")
     const sum = await db.get('SELECT count(*) AS n, sum(n) AS s, max(length(filler)) AS l FROM t')
@@ -165,28 +188,42 @@ async function twoSnapshots(page, name) {
 
 test('a damaged newest snapshot is passed over with a warning, and nothing is lost', async () => {
   const ways = {
-    'a chunk gone': ['chunks', (all, store) => {
-      const manifests = all.snapshots.map(([, value]) => value).sort((a, b) => a.generation - b.generation)
-      const older = new Set(manifests.slice(0, -1).flatMap((manifest) => manifest.chunks.map(String)))
-      const own = manifests.at(-1).chunks.map(String).filter((id) => !older.has(id))
-      const keys = all.chunks.map(([key]) => key).filter((key) => own.includes(String(key)))
-      store.delete(keys[0])
-      return keys.length
-    }],
-    'a chunk changed': ['chunks', (all, store) => {
-      const manifests = all.snapshots.map(([, value]) => value).sort((a, b) => a.generation - b.generation)
-      const older = new Set(manifests.slice(0, -1).flatMap((manifest) => manifest.chunks.map(String)))
-      const [key, value] = all.chunks.find(([id]) => manifests.at(-1).chunks.map(String).includes(String(id)) && !older.has(String(id)))
-      const bytes = new Uint8Array(value instanceof ArrayBuffer ? value : (value.buffer ?? value.bytes))
-      bytes[bytes.length >> 1] ^= 0x55
-      store.put(value, key)
-      return 1
-    }],
-    'a manifest changed': ['snapshots', (all, store) => {
-      const [key, value] = all.snapshots.sort(([, a], [, b]) => a.generation - b.generation).at(-1)
-      store.put({ ...value, chunks: [...value.chunks].reverse() }, key)
-      return 1
-    }],
+    'a chunk gone': [
+      'chunks',
+      (all, store) => {
+        const manifests = all.snapshots.map(([, value]) => value).sort((a, b) => a.generation - b.generation)
+        const older = new Set(manifests.slice(0, -1).flatMap((manifest) => manifest.chunks.map(String)))
+        const own = manifests
+          .at(-1)
+          .chunks.map(String)
+          .filter((id) => !older.has(id))
+        const keys = all.chunks.map(([key]) => key).filter((key) => own.includes(String(key)))
+        store.delete(keys[0])
+        return keys.length
+      },
+    ],
+    'a chunk changed': [
+      'chunks',
+      (all, store) => {
+        const manifests = all.snapshots.map(([, value]) => value).sort((a, b) => a.generation - b.generation)
+        const older = new Set(manifests.slice(0, -1).flatMap((manifest) => manifest.chunks.map(String)))
+        const [key, value] = all.chunks.find(
+          ([id]) => manifests.at(-1).chunks.map(String).includes(String(id)) && !older.has(String(id)),
+        )
+        const bytes = new Uint8Array(value instanceof ArrayBuffer ? value : (value.buffer ?? value.bytes))
+        bytes[bytes.length >> 1] ^= 0x55
+        store.put(value, key)
+        return 1
+      },
+    ],
+    'a manifest changed': [
+      'snapshots',
+      (all, store) => {
+        const [key, value] = all.snapshots.sort(([, a], [, b]) => a.generation - b.generation).at(-1)
+        store.put({ ...value, chunks: [...value.chunks].reverse() }, key)
+        return 1
+      },
+    ],
   }
   for (const [label, [store, change]] of Object.entries(ways)) {
     const page = await context.page()
@@ -207,7 +244,10 @@ test('a damaged newest snapshot is passed over with a warning, and nothing is lo
     }, name)
     assert.deepEqual(result.found, sum, label)
     assert.deepEqual(result.integrity, [{ integrity_check: 'ok' }])
-    assert.ok(result.warnings.some((warning) => warning.code === 'snapshot_corrupt'), `${label}: ${JSON.stringify(result.warnings)}`)
+    assert.ok(
+      result.warnings.some((warning) => warning.code === 'snapshot_corrupt'),
+      `${label}: ${JSON.stringify(result.warnings)}`,
+    )
     assert.equal(result.after.n, sum.n + 1)
     await page.close()
   }
@@ -221,7 +261,9 @@ test('verify finds damage, and restoring a damaged one is refused with nothing c
   await damage(page, name, 'chunks', (all, store) => {
     const manifests = all.snapshots.map(([, value]) => value).sort((a, b) => a.generation - b.generation)
     const newer = new Set(manifests.at(-1).chunks.map(String))
-    const key = all.chunks.map(([id]) => id).find((id) => manifests[0].chunks.map(String).includes(String(id)) && !newer.has(String(id)))
+    const key = all.chunks
+      .map(([id]) => id)
+      .find((id) => manifests[0].chunks.map(String).includes(String(id)) && !newer.has(String(id)))
     store.delete(key)
     return 1
   })
@@ -260,13 +302,19 @@ test('damage in the log after the newest snapshot is database_corrupt, and nothi
     return batches.length
   })
   const result = await page.evaluate(async (given) => {
-    const failures = [await window.failure(() => window.open({ name: given })), await window.failure(() => window.open({ name: given }))]
+    const failures = [
+      await window.failure(() => window.open({ name: given })),
+      await window.failure(() => window.open({ name: given })),
+    ]
     return { failures, held: (await navigator.locks.query()).held.length }
   }, name)
   for (const failed of result.failures) {
     assert.equal(failed.code, 'database_corrupt')
     assert.ok(failed.hint)
-    assert.ok('snapshotId' in failed.details && 'lastGoodAt' in failed.details && failed.details.lostBatches > 0, JSON.stringify(failed.details))
+    assert.ok(
+      'snapshotId' in failed.details && 'lastGoodAt' in failed.details && failed.details.lostBatches > 0,
+      JSON.stringify(failed.details),
+    )
   }
   assert.equal(result.held, 0)
   await page.close()
@@ -294,7 +342,14 @@ test('they come by themselves, skip what did not change, and keep only so many',
     const list = await db.snapshots.list()
     const status = await db.snapshots.status()
     await db.close()
-    return { seen: seen.size, settled, later, kept: list.some((snapshot) => snapshot.id === labelled.id), failures: status.consecutiveFailures, fired: fired.length > 0 }
+    return {
+      seen: seen.size,
+      settled,
+      later,
+      kept: list.some((snapshot) => snapshot.id === labelled.id),
+      failures: status.consecutiveFailures,
+      fired: fired.length > 0,
+    }
   })
   assert.ok(result.seen >= 4, `${result.seen} came by themselves`)
   assert.equal(result.settled.length, 2)

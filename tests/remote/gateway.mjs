@@ -2,14 +2,15 @@
 // Everything else passes through untouched to PostgREST.
 import { once } from 'node:events'
 import http from 'node:http'
-import { gzip } from 'node:zlib'
 import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
 import { Faults } from './faults.mjs'
 
 const compress = promisify(gzip)
 
 /** What Supabase lets a page's code read. `Retry-After` isn't among them. */
-const EXPOSED = 'Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Server, Transfer-Encoding, Range-Unit'
+const EXPOSED =
+  'Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Server, Transfer-Encoding, Range-Unit'
 
 /** The requests that arrived, preflights apart. */
 class Stats {
@@ -74,21 +75,44 @@ export async function startGateway({ socketPath, keys, prefix = '/rest/v1', port
     if (fault?.delayMs) await pause(fault.delayMs)
     if (fault?.drop) return void request.socket.destroy()
     if (fault?.status) {
-      const text = typeof fault.body === 'string' ? fault.body : JSON.stringify(fault.body ?? { message: `fault ${fault.status}` })
+      const text =
+        typeof fault.body === 'string' ? fault.body : JSON.stringify(fault.body ?? { message: `fault ${fault.status}` })
       request.resume()
-      return reply(request, response, entry, fault.status, { ...cors, 'content-type': 'application/json', ...fault.headers }, Buffer.from(text), {})
+      return reply(
+        request,
+        response,
+        entry,
+        fault.status,
+        { ...cors, 'content-type': 'application/json', ...fault.headers },
+        Buffer.from(text),
+        {},
+      )
     }
     const own = (status, body) => {
       request.resume()
-      return reply(request, response, entry, status, { ...cors, 'content-type': 'application/json' }, Buffer.from(JSON.stringify(body)), {})
+      return reply(
+        request,
+        response,
+        entry,
+        status,
+        { ...cors, 'content-type': 'application/json' },
+        Buffer.from(JSON.stringify(body)),
+        {},
+      )
     }
     if (path === undefined) return own(404, { message: 'no Route matched with those values' })
     const key = keys.get(request.headers.apikey ?? url.searchParams.get('apikey'))
     if (request.headers.apikey === undefined && !url.searchParams.has('apikey')) {
-      return own(401, { message: 'No API key found in request', hint: 'No `apikey` request header or url param was found.' })
+      return own(401, {
+        message: 'No API key found in request',
+        hint: 'No `apikey` request header or url param was found.',
+      })
     }
     if (!key) {
-      return own(401, { message: 'Invalid API key', hint: 'Double check your Supabase `anon` or `service_role` API key.' })
+      return own(401, {
+        message: 'Invalid API key',
+        hint: 'Double check your Supabase `anon` or `service_role` API key.',
+      })
     }
     if (entry.table === '' && !key.secret) {
       return own(401, {
@@ -125,7 +149,8 @@ function corsHeaders(request) {
   return {
     'access-control-allow-origin': '*',
     'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS',
-    'access-control-allow-headers': request.headers['access-control-request-headers'] ?? 'authorization, apikey, content-type',
+    'access-control-allow-headers':
+      request.headers['access-control-request-headers'] ?? 'authorization, apikey, content-type',
     'access-control-expose-headers': EXPOSED,
     'access-control-max-age': '3600',
   }

@@ -41,7 +41,13 @@ export async function startRemote({ seed = '', maxRows = 1000, schemas = ['publi
       await client.query(`create schema "${schema}"; select grant_api('${schema}')`)
     }
     if (seed) await client.query(await seedText(seed))
-    const postgrest = await startPostgrest(processes, { socket: postgres.socket, jwtSecret, schemas, maxRows, password })
+    const postgrest = await startPostgrest(processes, {
+      socket: postgres.socket,
+      jwtSecret,
+      schemas,
+      maxRows,
+      password,
+    })
     const gateway = await startGateway({
       socketPath: postgrest.socketPath,
       prefix,

@@ -32,7 +32,12 @@ export async function startPostgrest(processes, { socket, jwtSecret, schemas, ma
     },
     onOutput(text) {
       loads += text.split('Schema cache loaded').length - 1
-      waiting = waiting.filter(({ until, resolve }) => (loads >= until ? resolve() : true))
+      const due = waiting.filter(({ until }) => loads >= until)
+      waiting = waiting.filter(({ until }) => loads < until)
+      for (const { resolve, timer } of due) {
+        clearTimeout(timer)
+        resolve()
+      }
     },
   })
   const loaded = (until, timeoutMs = 15_000) =>
@@ -41,7 +46,7 @@ export async function startPostgrest(processes, { socket, jwtSecret, schemas, ma
       new Promise((resolve, reject) => {
         if (loads >= until) return resolve()
         const timer = setTimeout(() => reject(new Error('PostgREST did not load its schema in time')), timeoutMs)
-        waiting.push({ until, resolve: () => void (clearTimeout(timer), resolve()) })
+        waiting.push({ until, resolve, timer })
       }),
     ])
 

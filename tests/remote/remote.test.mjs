@@ -1,7 +1,7 @@
 // Holds the remote to what the other tests take for granted about it.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { after, before, beforeEach, test } from 'node:test'
 import { startRemote } from './index.mjs'
 
@@ -38,7 +38,10 @@ test('bigint and numeric are bare numbers of any length', async () => {
 
 test('text sorts as ICU has it', async () => {
   const rows = await remote.sql("select t from unnest(array['a', 'A', '_', 'Z', '-a']) t order by t")
-  assert.deepEqual(rows.map((row) => row.t), ['_', '-a', 'a', 'A', 'Z'])
+  assert.deepEqual(
+    rows.map((row) => row.t),
+    ['_', '-a', 'a', 'A', 'Z'],
+  )
 })
 
 test('row-level security hides rows without an error', async () => {
@@ -67,7 +70,10 @@ test('the key is demanded, a publishable one is as good, and the schema is for s
 })
 
 test('CORS lets a page ask, and read Content-Range', async () => {
-  const preflight = await api('/customers', { method: 'OPTIONS', headers: { 'access-control-request-headers': 'apikey,prefer' } })
+  const preflight = await api('/customers', {
+    method: 'OPTIONS',
+    headers: { 'access-control-request-headers': 'apikey,prefer' },
+  })
   assert.equal(preflight.status, 200)
   assert.equal(preflight.headers.get('access-control-allow-headers'), 'apikey,prefer')
   const response = await api('/customers?limit=1', { headers: { origin: 'http://localhost' } })
@@ -78,7 +84,10 @@ test('CORS lets a page ask, and read Content-Range', async () => {
 
 test('long bodies come gzipped to those who accept it', async () => {
   assert.equal((await api('/customers')).headers.get('content-encoding'), 'gzip')
-  assert.equal((await api('/customers', { headers: { 'accept-encoding': 'identity' } })).headers.get('content-encoding'), null)
+  assert.equal(
+    (await api('/customers', { headers: { 'accept-encoding': 'identity' } })).headers.get('content-encoding'),
+    null,
+  )
 })
 
 test('a status comes so many times as asked, with its headers', async () => {
@@ -88,7 +97,10 @@ test('a status comes so many times as asked, with its headers', async () => {
   assert.deepEqual(statuses, [200, 429, 429, 200])
   assert.equal(fault.met, 2)
   assert.equal(remote.stats.of('orders', 'GET'), 4)
-  assert.deepEqual(remote.stats.requests.map((request) => request.status), statuses)
+  assert.deepEqual(
+    remote.stats.requests.map((request) => request.status),
+    statuses,
+  )
 })
 
 test('connections drop and bodies break, with and without gzip', async () => {
@@ -149,8 +161,18 @@ test('nothing is left behind, however the process ends', async () => {
     setInterval(() => {}, 1000)
     process.on('message', () => { throw new Error('uncaught') })`
   for (const end of ['SIGINT', 'SIGTERM', 'SIGKILL', 'uncaught']) {
-    const child = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: ['ignore', 'pipe', 'ignore', 'ipc'] })
-    const folder = await new Promise((resolve) => child.stdout.once('data', (data) => resolve(String(data).trim().replace(/\/data$/, ''))))
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+      stdio: ['ignore', 'pipe', 'ignore', 'ipc'],
+    })
+    const folder = await new Promise((resolve) =>
+      child.stdout.once('data', (data) =>
+        resolve(
+          String(data)
+            .trim()
+            .replace(/\/data$/, ''),
+        ),
+      ),
+    )
     assert.ok(existsSync(folder))
     assert.ok(processesIn(folder).length >= 2, 'the check sees the processes while they live')
     if (end === 'uncaught') child.send('now')
@@ -169,7 +191,9 @@ function processesIn(folder) {
   return readdirSync('/proc').filter((pid) => {
     if (!/^\d+$/.test(pid) || Number(pid) === process.pid) return false
     try {
-      return [`/proc/${pid}/cmdline`, `/proc/${pid}/environ`].some((file) => readFileSync(file, 'latin1').includes(folder))
+      return [`/proc/${pid}/cmdline`, `/proc/${pid}/environ`].some((file) =>
+        readFileSync(file, 'latin1').includes(folder),
+      )
     } catch {
       return false // ended meanwhile, or not ours to read
     }

@@ -23,7 +23,9 @@ export function h<K extends keyof HTMLElementTagNameMap>(
 
 /** Replaces what an element contains. */
 export function fill<E extends Element>(element: E, ...children: Child[]): E {
-  element.replaceChildren(...children.filter((child) => child || child === 0).map((child) => (child instanceof Node ? child : String(child))))
+  element.replaceChildren(
+    ...children.filter((child) => child || child === 0).map((child) => (child instanceof Node ? child : String(child))),
+  )
   return element
 }
 
@@ -60,7 +62,12 @@ export function toastError(error: unknown): void {
 }
 
 /** What is worth showing of an error. */
-export function describe(error: unknown): { code: string; message: string; hint: string; details: Record<string, unknown> } {
+export function describe(error: unknown): {
+  code: string
+  message: string
+  hint: string
+  details: Record<string, unknown>
+} {
   const e = error as { code?: string; message?: string; hint?: string; details?: Record<string, unknown> }
   return { code: e?.code ?? '', message: e?.message ?? String(error), hint: e?.hint ?? '', details: e?.details ?? {} }
 }

@@ -25,7 +25,11 @@ export function millis(value: number): string {
 export function ago(time: string | null | undefined): string {
   if (!time) return '–'
   const seconds = (new Date(time).getTime() - Date.now()) / 1000
-  for (const [unit, size] of [['day', 86_400], ['hour', 3600], ['minute', 60]] as const) {
+  for (const [unit, size] of [
+    ['day', 86_400],
+    ['hour', 3600],
+    ['minute', 60],
+  ] as const) {
     if (Math.abs(seconds) >= size) return relative.format(Math.round(seconds / size), unit)
   }
   return Math.abs(seconds) < 5 ? 'just now' : relative.format(Math.round(seconds), 'second')

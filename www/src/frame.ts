@@ -27,20 +27,39 @@ export function frame(db: Database, openedIn: number): HTMLElement {
   const status = h('a', { class: 'pill', href: '#health' }, '…')
   const pending = h('a', { class: 'pill quiet', href: '#sync', hidden: true })
   const main = h('main', { class: 'view' })
-  const links = (Object.keys(VIEWS) as IconName[]).map((id) => h('li', {}, h('a', { href: `#${id}` }, icon(id), VIEWS[id].title)))
+  const links = (Object.keys(VIEWS) as IconName[]).map((id) =>
+    h('li', {}, h('a', { href: `#${id}` }, icon(id), VIEWS[id].title)),
+  )
   const element = h(
     'div',
     { class: 'frame' },
     h(
       'header',
       { class: 'bar' },
-      h('a', { class: 'brand', href: '#table/orders' }, h('img', { src: './icon.svg', alt: '' }), h('b', {}, 'Fennel & Rye'), h('span', {}, 'wholesale pantry')),
+      h(
+        'a',
+        { class: 'brand', href: '#table/orders' },
+        h('img', { src: './icon.svg', alt: '' }),
+        h('b', {}, 'Fennel & Rye'),
+        h('span', {}, 'wholesale pantry'),
+      ),
       h('span', { class: 'spacer' }),
-      h('span', { class: 'pill quiet wide', title: 'From the call of open() to a database that answers' }, `${NAME} · opened in ${millis(openedIn)}`),
+      h(
+        'span',
+        { class: 'pill quiet wide', title: 'From the call of open() to a database that answers' },
+        `${NAME} · opened in ${millis(openedIn)}`,
+      ),
       pending,
       status,
     ),
-    h('nav', { class: 'side', 'aria-label': 'Sections' }, h('h2', {}, 'Tables'), tables, h('h2', {}, 'Database'), h('ul', {}, ...links)),
+    h(
+      'nav',
+      { class: 'side', 'aria-label': 'Sections' },
+      h('h2', {}, 'Tables'),
+      tables,
+      h('h2', {}, 'Database'),
+      h('ul', {}, ...links),
+    ),
     main,
   )
 
@@ -77,7 +96,10 @@ export function frame(db: Database, openedIn: number): HTMLElement {
           h(
             'a',
             { href: `#table/${name}` },
-            h('span', { class: known.has(name) ? 'dot synced' : 'dot', title: known.has(name) ? 'synced' : 'in this browser only' }),
+            h('span', {
+              class: known.has(name) ? 'dot synced' : 'dot',
+              title: known.has(name) ? 'synced' : 'in this browser only',
+            }),
             h('span', { class: 'name' }, name),
             h('span', { class: 'count', 'data-count': name }, count(rows)),
           ),

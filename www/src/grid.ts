@@ -1,12 +1,12 @@
 // Rows as a table.
-import { h } from './dom.ts'
+import { type Child, h } from './dom.ts'
 import { cellText } from './format.ts'
 
 export interface GridOptions {
   readonly columns: readonly string[]
   readonly rows: readonly Record<string, unknown>[]
   /** What to say when there are no rows. */
-  readonly empty?: string
+  readonly empty?: Child
   /** Marks rows, by a class and a note on hover. */
   readonly mark?: (row: Record<string, unknown>) => { class: string; title: string } | undefined
   /** Makes cells editable. */
@@ -14,7 +14,7 @@ export interface GridOptions {
 }
 
 export function grid({ columns, rows, empty = 'No rows', mark, onEdit }: GridOptions): HTMLElement {
-  if (rows.length === 0) return h('p', { class: 'empty' }, empty)
+  if (rows.length === 0) return h('div', { class: 'empty' }, empty)
   const numeric = new Set(columns.filter((column) => rows.every((row) => looksNumeric(row[column]))))
   const body = h('tbody')
   for (const row of rows) {
@@ -23,11 +23,20 @@ export function grid({ columns, rows, empty = 'No rows', mark, onEdit }: GridOpt
     for (const column of columns) line.append(cell(row, column, numeric.has(column), onEdit))
     body.append(line)
   }
-  const head = h('tr', {}, ...columns.map((column) => h('th', { scope: 'col', class: numeric.has(column) ? 'number' : '' }, column)))
+  const head = h(
+    'tr',
+    {},
+    ...columns.map((column) => h('th', { scope: 'col', class: numeric.has(column) ? 'number' : '' }, column)),
+  )
   return h('div', { class: 'grid', tabIndex: 0 }, h('table', {}, h('thead', {}, head), body))
 }
 
-function cell(row: Record<string, unknown>, column: string, numeric: boolean, onEdit: GridOptions['onEdit']): HTMLTableCellElement {
+function cell(
+  row: Record<string, unknown>,
+  column: string,
+  numeric: boolean,
+  onEdit: GridOptions['onEdit'],
+): HTMLTableCellElement {
   const value = row[column]
   const text = cellText(value)
   const kind = value === null ? 'null' : value instanceof Uint8Array ? 'blob' : numeric ? 'number' : ''

@@ -9,7 +9,15 @@ const root = document.querySelector<HTMLElement>('#app') as HTMLElement
 
 async function start(wait = false): Promise<void> {
   root.setAttribute('aria-busy', 'true')
-  fill(root, h('div', { class: 'opening' }, h('div', { class: 'spinner' }), wait ? 'Waiting for the other tab…' : 'Opening the database…'))
+  fill(
+    root,
+    h(
+      'div',
+      { class: 'opening' },
+      h('div', { class: 'spinner' }),
+      wait ? 'Waiting for the other tab…' : 'Opening the database…',
+    ),
+  )
   try {
     const started = performance.now()
     const db = await openDatabase(wait)

@@ -14,7 +14,11 @@ export function busyScreen(error: unknown, start: Start): HTMLElement {
     { class: 'screen', 'data-screen': 'busy' },
     h('div', { class: 'emblem warning' }, icon('lock')),
     h('h1', {}, message),
-    h('p', {}, 'One tab at a time writes to it, so nothing can be lost between two. Close the other tab, or wait for it here.'),
+    h(
+      'p',
+      {},
+      'One tab at a time writes to it, so nothing can be lost between two. Close the other tab, or wait for it here.',
+    ),
     h(
       'dl',
       { class: 'facts' },
@@ -43,8 +47,17 @@ export function failedScreen(error: unknown, start: Start): HTMLElement {
     h('h1', {}, 'The database could not be opened'),
     h('p', {}, message),
     hint && h('p', { class: 'hint' }, hint),
-    h('dl', { class: 'facts' }, ...fact('Code', code), ...fact('Details', Object.keys(details).length > 0 && JSON.stringify(details))),
-    h('div', { class: 'buttons' }, action('Try again', () => start(), { class: 'primary' })),
+    h(
+      'dl',
+      { class: 'facts' },
+      ...fact('Code', code),
+      ...fact('Details', Object.keys(details).length > 0 && JSON.stringify(details)),
+    ),
+    h(
+      'div',
+      { class: 'buttons' },
+      action('Try again', () => start(), { class: 'primary' }),
+    ),
   )
 }
 

@@ -20,7 +20,12 @@ export function lockView({ db }: App): View {
   const element = h(
     'article',
     {},
-    h('div', { class: 'heading' }, h('h1', {}, 'Lock'), h('a', { class: 'button primary', href: './', target: '_blank' }, 'Open a second tab')),
+    h(
+      'div',
+      { class: 'heading' },
+      h('h1', {}, 'Lock'),
+      h('a', { class: 'button primary', href: './', target: '_blank' }, 'Open a second tab'),
+    ),
     h('section', { class: 'card' }, facts),
     h(
       'p',

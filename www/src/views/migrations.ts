@@ -19,7 +19,11 @@ export function migrationsView(app: App): View {
           h('td', {}, migration.name),
           h('td', {}, h('span', { class: `badge ${migration.state}` }, migration.state.replace('_', ' '))),
           h('td', {}, clock(migration.appliedAt)),
-          h('td', { class: 'number' }, migration.executionMs === null || migration.executionMs === undefined ? '–' : millis(migration.executionMs)),
+          h(
+            'td',
+            { class: 'number' },
+            migration.executionMs === null || migration.executionMs === undefined ? '–' : millis(migration.executionMs),
+          ),
           h('td', {}, migration.reversible ? 'yes' : 'no'),
           h('td', { class: 'mono hash', title: migration.checksum ?? '' }, migration.checksum ?? '–'),
         ),
@@ -49,8 +53,20 @@ export function migrationsView(app: App): View {
     'article',
     {},
     h('div', { class: 'heading' }, h('h1', {}, 'Migrations'), revert, pending),
-    h('section', { class: 'card flush' }, h('div', { class: 'grid' }, h('table', {}, h('thead', {}, h('tr', {}, ...columns.map((name) => h('th', { scope: 'col' }, name)))), body))),
-    h('p', { class: 'note' }, 'Each runs in a transaction of its own, with its row in schema_migrations. A changed one is refused when the page opens.'),
+    h(
+      'section',
+      { class: 'card flush' },
+      h(
+        'div',
+        { class: 'grid' },
+        h('table', {}, h('thead', {}, h('tr', {}, ...columns.map((name) => h('th', { scope: 'col' }, name)))), body),
+      ),
+    ),
+    h(
+      'p',
+      { class: 'note' },
+      'Each runs in a transaction of its own, with its row in schema_migrations. A changed one is refused when the page opens.',
+    ),
   )
   return { element }
 }

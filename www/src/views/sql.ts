@@ -45,8 +45,17 @@ export function sqlView({ db }: App): View {
       const columns = Object.keys(rows[0] ?? {})
       fill(
         outcome,
-        h('p', { class: 'summary' }, `${plural(rows.length, 'row')} in ${took}`, rows.length > ROWS_SHOWN && ` · the first ${ROWS_SHOWN} are shown`),
-        h('div', { class: 'card flush' }, grid({ columns, rows: rows.slice(0, ROWS_SHOWN), empty: 'Done. No rows came out.' })),
+        h(
+          'p',
+          { class: 'summary' },
+          `${plural(rows.length, 'row')} in ${took}`,
+          rows.length > ROWS_SHOWN && ` · the first ${ROWS_SHOWN} are shown`,
+        ),
+        h(
+          'div',
+          { class: 'card flush' },
+          grid({ columns, rows: rows.slice(0, ROWS_SHOWN), empty: 'Done. No rows came out.' }),
+        ),
       )
     } catch (error) {
       fill(outcome, problem(error, sql))
@@ -56,7 +65,11 @@ export function sqlView({ db }: App): View {
   async function explain(): Promise<void> {
     try {
       const plan = await db.explain(text.value)
-      fill(outcome, h('p', { class: 'summary' }, 'How SQLite would go about it'), h('div', { class: 'card' }, planList(plan)))
+      fill(
+        outcome,
+        h('p', { class: 'summary' }, 'How SQLite would go about it'),
+        h('div', { class: 'card' }, planList(plan)),
+      )
     } catch (error) {
       fill(outcome, problem(error, text.value))
     }
@@ -87,7 +100,13 @@ export function sqlView({ db }: App): View {
       'section',
       { class: 'card editor' },
       text,
-      h('div', { class: 'buttons' }, action('Run', run, { class: 'primary' }), action('Explain', explain), h('span', { class: 'note' }, 'Ctrl + Enter runs it')),
+      h(
+        'div',
+        { class: 'buttons' },
+        action('Run', run, { class: 'primary' }),
+        action('Explain', explain),
+        h('span', { class: 'note' }, 'Ctrl + Enter runs it'),
+      ),
     ),
     outcome,
   )
@@ -102,7 +121,13 @@ function problem(error: unknown, sql: string): HTMLElement {
   const at =
     offset === undefined
       ? undefined
-      : h('pre', {}, sql.slice(0, offset), h('mark', {}, sql.slice(offset).match(/^\w+|^[^]?/)?.[0] || ' '), sql.slice(offset).replace(/^\w+|^[^]/, ''))
+      : h(
+          'pre',
+          {},
+          sql.slice(0, offset),
+          h('mark', {}, sql.slice(offset).match(/^\w+|^[\s\S]?/)?.[0] || ' '),
+          sql.slice(offset).replace(/^\w+|^[\s\S]/, ''),
+        )
   return h(
     'div',
     { class: 'card problem' },

@@ -7,14 +7,23 @@ import { grid } from '../grid.ts'
 
 export function syncView(app: App): View {
   const { db } = app
-  const mode = h('select', { 'aria-label': 'Mode' }, h('option', { value: 'merge' }, 'Merge: keep local edits'), h('option', { value: 'replace' }, 'Replace: exactly the remote’s'))
+  const mode = h(
+    'select',
+    { 'aria-label': 'Mode' },
+    h('option', { value: 'merge' }, 'Merge: keep local edits'),
+    h('option', { value: 'replace' }, 'Replace: exactly the remote’s'),
+  )
   const full = h('input', { type: 'checkbox' })
   const meters = new Map(SYNCED.map((table) => [table, meter(table)]))
   const report = h('section')
   const pendingArea = h('section', { class: 'card flush' })
   let cancel: AbortController | undefined
 
-  const stop = h('button', { type: 'button', hidden: true, onclick: () => cancel?.abort(new Error('Stopped: what was read so far is kept')) }, 'Stop')
+  const stop = h(
+    'button',
+    { type: 'button', hidden: true, onclick: () => cancel?.abort(new Error('Stopped: what was read so far is kept')) },
+    'Stop',
+  )
   const pull = action(
     'Pull now',
     async () => {
@@ -45,29 +54,60 @@ export function syncView(app: App): View {
   function showReport(): void {
     const pulled = app.lastPull
     if (!pulled) return
-    const columns = ['table', 'inserted', 'updated', 'deleted', 'unchanged', 'keptLocal', 'conflicts', 'pages', 'bytes', 'ms']
-    const rows = pulled.tables.map((table) => ({ ...table, bytes: bytes(table.bytes), ms: Math.round(table.ms) }) as Record<string, unknown>)
-    fill(report, h('h2', {}, `The last pull: ${pulled.mode}, ${millis(pulled.ms)}`), h('div', { class: 'card flush', 'data-report': pulled.mode }, grid({ columns, rows })))
+    const columns = [
+      'table',
+      'inserted',
+      'updated',
+      'deleted',
+      'unchanged',
+      'keptLocal',
+      'conflicts',
+      'pages',
+      'bytes',
+      'ms',
+    ]
+    const rows = pulled.tables.map(
+      (table) => ({ ...table, bytes: bytes(table.bytes), ms: Math.round(table.ms) }) as Record<string, unknown>,
+    )
+    fill(
+      report,
+      h('h2', {}, `The last pull: ${pulled.mode}, ${millis(pulled.ms)}`),
+      h('div', { class: 'card flush', 'data-report': pulled.mode }, grid({ columns, rows })),
+    )
   }
 
   async function showPending(): Promise<void> {
     const pending = await db.sync.pending()
     const rows = pending.slice(0, 200).map((entry) => ({
       table: entry.table,
-      key: typeof entry.key === 'object' ? JSON.stringify(entry.key, (_, value) => (typeof value === 'bigint' ? String(value) : value)) : String(entry.key),
+      key:
+        typeof entry.key === 'object'
+          ? JSON.stringify(entry.key, (_, value) => (typeof value === 'bigint' ? String(value) : value))
+          : String(entry.key),
       change: entry.op,
       columns: (entry.columns ?? []).join(', '),
       when: ago(entry.time),
     }))
     fill(
       pendingArea,
-      grid({ columns: ['table', 'key', 'change', 'columns', 'when'], rows, empty: 'None. Edit a cell of a synced table, then pull: it stays.' }),
+      grid({
+        columns: ['table', 'key', 'change', 'columns', 'when'],
+        rows,
+        empty: 'None. Edit a cell of a synced table, then pull: it stays.',
+      }),
     )
-    fill(pendingTitle, 'Local edits not sent yet', pending.length > 0 && h('span', { class: 'badge pending' }, plural(pending.length, 'row')))
+    fill(
+      pendingTitle,
+      'Local edits not sent yet',
+      pending.length > 0 && h('span', { class: 'badge pending' }, plural(pending.length, 'row')),
+    )
   }
 
   async function showStatus(): Promise<void> {
-    for (const entry of await db.sync.status()) meters.get(entry.table)?.note(entry.lastPulledAt ? `${count(entry.rows)} rows · pulled ${ago(entry.lastPulledAt)}` : 'never pulled')
+    for (const entry of await db.sync.status())
+      meters
+        .get(entry.table)
+        ?.note(entry.lastPulledAt ? `${count(entry.rows)} rows · pulled ${ago(entry.lastPulledAt)}` : 'never pulled')
   }
 
   const pendingTitle = h('h2', {}, 'Local edits not sent yet')
@@ -76,7 +116,15 @@ export function syncView(app: App): View {
   const element = h(
     'article',
     {},
-    h('div', { class: 'heading' }, h('h1', {}, 'Sync'), mode, h('label', { class: 'check' }, full, 'read everything again'), stop, pull),
+    h(
+      'div',
+      { class: 'heading' },
+      h('h1', {}, 'Sync'),
+      mode,
+      h('label', { class: 'check' }, full, 'read everything again'),
+      stop,
+      pull,
+    ),
     h('section', { class: 'card meters' }, ...[...meters.values()].map((each) => each.element)),
     report,
     pendingTitle,

@@ -20,7 +20,20 @@ export function tableView({ db }: App, table: string): View {
   const rowsArea = h('section', { class: 'card flush' }, h('p', { class: 'empty' }, '…'))
   const summary = h('p', { class: 'summary' })
   const pager = h('div', { class: 'buttons' })
-  const filter = h('input', { type: 'search', placeholder: 'Find in these rows…', 'aria-label': 'Find', oninput: () => turnTo(0) })
+  const below = h(
+    'footer',
+    { class: 'below', hidden: true },
+    summary,
+    h('span', { class: 'note' }, 'Double-click a cell, or press Enter on it, to edit'),
+    h('span', { class: 'spacer' }),
+    pager,
+  )
+  const filter = h('input', {
+    type: 'search',
+    placeholder: 'Find in these rows…',
+    'aria-label': 'Find',
+    oninput: () => turnTo(0),
+  })
   let columns: Column[] = []
   let page = 0
   let total = 0
@@ -40,11 +53,16 @@ export function tableView({ db }: App, table: string): View {
   function watch(): void {
     unsubscribe?.()
     live?.close()
-    const where = filter.value ? ` WHERE ${columns.map((column) => `${quote(column.name)} LIKE :find`).join(' OR ')}` : ''
+    const where = filter.value
+      ? ` WHERE ${columns.map((column) => `${quote(column.name)} LIKE :find`).join(' OR ')}`
+      : ''
     const find = filter.value ? { find: `%${filter.value}%` } : undefined
     const key = columns.filter((column) => column.pk > 0)
     const order = key.length > 0 ? key.map((column) => quote(column.name)).join(', ') : 'rowid'
-    live = db.live(`SELECT *, count(*) OVER () AS "·total" FROM ${name}${where} ORDER BY ${order} LIMIT ${PAGE} OFFSET ${page * PAGE}`, find)
+    live = db.live(
+      `SELECT *, count(*) OVER () AS "·total" FROM ${name}${where} ORDER BY ${order} LIMIT ${PAGE} OFFSET ${page * PAGE}`,
+      find,
+    )
     unsubscribe = live.subscribe((rows) => void show(rows as Record<string, unknown>[]), toastError)
   }
 
@@ -62,7 +80,7 @@ export function tableView({ db }: App, table: string): View {
       grid({
         columns: columns.map((column) => column.name),
         rows,
-        empty: filter.value ? 'Nothing found' : synced ? 'Nothing here yet: pull the remote’s rows under Sync' : 'No rows',
+        empty: filter.value ? 'Nothing found' : synced ? invitation() : 'No rows',
         mark: (row) => {
           const note = edited.get(keys.map((key) => String(row[key.name])).join('\u0000'))
           return note === undefined ? undefined : { class: 'pending', title: note }
@@ -71,6 +89,7 @@ export function tableView({ db }: App, table: string): View {
       }),
     )
     const first = total === 0 ? 0 : page * PAGE + 1
+    below.hidden = total === 0
     fill(
       summary,
       `${count(first)}–${count(Math.min(total, (page + 1) * PAGE))} of ${plural(total, 'row')}`,
@@ -102,8 +121,15 @@ export function tableView({ db }: App, table: string): View {
         back(cellText(value))
         if (String(value) === String(before)) return
         const where = keys.map((key) => `${quote(key.name)} = ?`).join(' AND ')
-        await db.run(`UPDATE ${name} SET ${quote(column)} = ? WHERE ${where}`, [value, ...keys.map((key) => row[key.name])] as never)
-        toast(`${table}.${column} saved`, 'ok', synced ? 'Kept here until it is sent: a pull leaves it alone' : undefined)
+        await db.run(`UPDATE ${name} SET ${quote(column)} = ? WHERE ${where}`, [
+          value,
+          ...keys.map((key) => row[key.name]),
+        ] as never)
+        toast(
+          `${table}.${column} saved`,
+          'ok',
+          synced ? 'Kept here until it is sent: a pull leaves it alone' : undefined,
+        )
       } catch (error) {
         back(cellText(before))
         toastError(error)
@@ -127,10 +153,15 @@ export function tableView({ db }: App, table: string): View {
   const element = h(
     'article',
     {},
-    h('div', { class: 'heading' }, h('h1', {}, table), filter, action('Query it', () => queryIt(table), { class: 'quiet' })),
+    h(
+      'div',
+      { class: 'heading' },
+      h('h1', {}, table),
+      filter,
+      action('Query it', () => queryIt(table), { class: 'quiet' }),
+    ),
     rowsArea,
-    h('footer', { class: 'below' }, summary, h('span', { class: 'spacer' }), pager),
-    h('p', { class: 'note' }, 'Double-click a cell, or press Enter on it, to edit.'),
+    below,
   )
   return {
     element,
@@ -139,6 +170,16 @@ export function tableView({ db }: App, table: string): View {
       live?.close()
     },
   }
+}
+
+/** What an empty table of the remote's shows. */
+function invitation(): HTMLElement {
+  return h(
+    'div',
+    { class: 'invitation' },
+    h('p', {}, 'Nothing here yet. The rows are on the remote.'),
+    h('a', { class: 'button primary', href: '#sync' }, 'Go and pull them'),
+  )
 }
 
 function queryIt(table: string): void {
