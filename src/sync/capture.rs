@@ -36,8 +36,10 @@ pub fn resume(connection: &Connection) -> Result<()> {
         if key.is_empty() {
             continue;
         }
-        let synced = |name: &String| {
-            registered.columns.as_ref().is_none_or(|columns| columns.iter().any(|column| column.eq_ignore_ascii_case(name)))
+        let has = |list: &[String], name: &str| list.iter().any(|column| column.eq_ignore_ascii_case(name));
+        let synced = |name: &str| match &registered.columns {
+            Some(columns) => has(columns, name),
+            None => !has(&registered.missing, name),
         };
         let columns = table.columns.iter().map(|column| &column.name);
         let columns: Vec<String> = columns.filter(|name| key.contains(name) || synced(name)).cloned().collect();
@@ -128,10 +130,11 @@ fn triggers(registered: &str, table: &str, key: &[String], columns: &[String]) -
     sql
 }
 
-/// Whether any change of this table is unpushed.
+/// Whether any change of this table is unpushed. Those that a restore set aside don't count: their rows follow the remote.
 pub fn has_changes(connection: &Connection, table: &str) -> Result<bool> {
     let found = connection.value(
-        "SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND (reason IS NULL OR reason <> 'restored') LIMIT 1",
+        "SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND reason IS NULL UNION ALL \
+         SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND reason IS NOT NULL AND reason <> 'restored' LIMIT 1",
         &[Value::from(table)],
     )?;
     Ok(found.is_some())
