@@ -269,6 +269,11 @@ impl Writer {
         Ok(matches!(self.delete_row(connection, key, report)?, Outcome::Applied))
     }
 
+    /// Deletes the row of a key, whatever depends on it.
+    pub fn remove(&self, connection: &Connection, key: &[Value]) -> Result<()> {
+        connection.run(&self.delete, key).map(drop)
+    }
+
     /// Whether a row lacks a parent.
     pub fn is_orphan(&self, connection: &Connection, row: &[Value]) -> Result<bool> {
         Ok(self.parents.missing(connection, row)?.is_some())

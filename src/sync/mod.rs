@@ -13,6 +13,7 @@ pub mod parents;
 pub mod plan;
 pub mod pull;
 pub mod query;
+pub mod replace;
 pub mod report;
 pub mod request;
 pub mod response;
