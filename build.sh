@@ -8,7 +8,7 @@ usage() {
 usage: ./build.sh [verb]
   build        the wasm and the npm package in pkg-js (the default)
   demo [args]  builds, then starts the demo with its embedded remote; --check drives it headless and exits 0 or 1
-  test         everything: formatting, lints, native, browser, packaging and end-to-end tests
+  test [part]  everything: formatting, lints, native, browser, packaging and end-to-end tests; or the named parts
   bench        the in-browser benchmark against other SQLite builds
   clean        removes what was built (the wasm-bindgen tool in ~/.cache/tidelock stays)
   help         this text

@@ -1,1 +1,4 @@
 //! Joins the concepts into a database.
+
+pub mod migrations;
+pub mod turn;

@@ -142,8 +142,9 @@ impl Future for Wait {
         if state.holder == Some(self.ticket) {
             return Poll::Ready(Ok(()));
         }
+        let is_open = !state.closed;
         match state.line.iter_mut().find(|(ticket, _)| *ticket == self.ticket) {
-            Some((_, waker)) if !state.closed => {
+            Some((_, waker)) if is_open => {
                 *waker = Some(context.waker().clone());
                 Poll::Pending
             }

@@ -1,1 +1,93 @@
-//! Which live queries a commit touches.
+//! Live queries: which of them a commit makes run again.
+
+use std::collections::BTreeSet;
+
+struct Watch {
+    id: u32,
+    /// In lower case: SQLite's names are case-insensitive (in ASCII).
+    tables: Vec<String>,
+}
+
+/// The live queries of a database, by the tables that they read.
+#[derive(Default)]
+pub struct Registry {
+    watches: Vec<Watch>,
+    last_id: u32,
+}
+
+impl Registry {
+    /// Watches these tables; the id that [`committed`](Self::committed) will name. Ids grow and are never used again.
+    pub fn watch<T: AsRef<str>>(&mut self, tables: impl IntoIterator<Item = T>) -> u32 {
+        self.last_id += 1;
+        let tables = tables.into_iter().map(|table| table.as_ref().to_ascii_lowercase()).collect();
+        self.watches.push(Watch { id: self.last_id, tables });
+        self.last_id
+    }
+
+    /// Ends a watch. An unknown id is none already.
+    pub fn unwatch(&mut self, id: u32) {
+        self.watches.retain(|watch| watch.id != id);
+    }
+
+    /// Whether nobody watches: then what commits change needn't be gathered.
+    pub fn is_empty(&self) -> bool {
+        self.watches.is_empty()
+    }
+
+    /// The queries to run again after a commit that changed rows of these tables: each once, in the order of their ids.
+    pub fn committed(&self, tables: &BTreeSet<String>) -> Vec<u32> {
+        let changed: BTreeSet<_> = tables.iter().map(|table| table.to_ascii_lowercase()).collect();
+        self.ids(|watch| watch.tables.iter().any(|table| changed.contains(table)))
+    }
+
+    /// The queries to run again after more changed than can be told: all, for instance after a restore.
+    pub fn everything_changed(&self) -> Vec<u32> {
+        self.ids(|_| true)
+    }
+
+    fn ids(&self, which: impl Fn(&Watch) -> bool) -> Vec<u32> {
+        self.watches.iter().filter(|watch| which(watch)).map(|watch| watch.id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Registry;
+
+    fn tables(names: &[&str]) -> std::collections::BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_query_runs_again_when_one_of_its_tables_changed_and_once_a_commit() {
+        let mut registry = Registry::default();
+        let orders = registry.watch(["Orders", "customers"]);
+        let all = registry.watch(["orders"]);
+        let other = registry.watch(["products"]);
+        assert_eq!(registry.committed(&tables(&["ORDERS", "customers"])), [orders, all]);
+        assert_eq!(registry.committed(&tables(&["Customers"])), [orders]);
+        assert_eq!(registry.committed(&tables(&["suppliers"])), [0; 0]);
+        assert_eq!(registry.committed(&tables(&[])), [0; 0]);
+        assert_eq!(registry.everything_changed(), [orders, all, other]);
+    }
+
+    #[test]
+    fn an_ended_watch_is_not_named_and_its_id_not_given_again() {
+        let mut registry = Registry::default();
+        let first = registry.watch(["t"]);
+        registry.unwatch(first);
+        registry.unwatch(99);
+        assert!(registry.is_empty());
+        let second = registry.watch(["t"]);
+        assert_ne!(first, second);
+        assert_eq!(registry.committed(&tables(&["t"])), [second]);
+    }
+
+    #[test]
+    fn a_query_without_tables_runs_again_only_after_everything_changed() {
+        let mut registry = Registry::default();
+        let id = registry.watch([""; 0]);
+        assert_eq!(registry.committed(&tables(&["t"])), [0; 0]);
+        assert_eq!(registry.everything_changed(), [id]);
+    }
+}

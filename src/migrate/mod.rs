@@ -1,1 +1,25 @@
-//! Migrations: plan, history, apply.
+//! Migrations: the schema's history, what is to be run or reverted, and running one of them.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`version`] | the order of versions (pure) |
+//! | [`migration`] | what the app supplies, checked; checksums (pure) |
+//! | [`plan`] | supplied + applied → what to run, what to revert, or why neither is possible (pure) |
+//! | [`status`] | supplied + applied → one row a version (pure) |
+//! | [`history`] | the tracking table |
+//! | [`foreign_keys`] | violations that a migration brought in |
+//! | [`apply`] | one migration on a connection: all of it or nothing |
+
+pub mod apply;
+pub mod foreign_keys;
+pub mod history;
+pub mod migration;
+pub mod plan;
+pub mod status;
+pub mod version;
+
+pub use apply::{Attempt, Run};
+pub use history::{Applied, History};
+pub use migration::{Body, Direction, Migration, Migrations, Source};
+pub use plan::{OutOfOrder, Target};
+pub use status::{State, StatusRow};

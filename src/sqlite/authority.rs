@@ -22,6 +22,9 @@ pub enum Authority {
     User,
     /// A statement of a user's script that has its own BEGIN and COMMIT: these are allowed, the rest is as for a user.
     Script,
+    /// A statement of a migration: as for a user, but setting `foreign_keys` is let through. It has no effect in the open
+    /// transaction, and tools that write migrations put it there.
+    Migration,
 }
 
 /// What SQLite told about a statement when it compiled it.
@@ -148,13 +151,16 @@ impl Watcher {
             return None;
         }
         match action {
-            ffi::SQLITE_TRANSACTION | ffi::SQLITE_SAVEPOINT => (mode == Authority::User).then_some(TRANSACTION),
+            ffi::SQLITE_TRANSACTION | ffi::SQLITE_SAVEPOINT => (mode != Authority::Script).then_some(TRANSACTION),
             ffi::SQLITE_ATTACH => (!self.vacuum.get() || first != Some("")).then_some(ATTACH),
             ffi::SQLITE_DETACH => (!self.vacuum.get()).then_some(ATTACH),
             ffi::SQLITE_PRAGMA if second.is_some() => {
                 let name = first.unwrap_or_default();
                 if FIXED_PRAGMAS.iter().any(|fixed| name.eq_ignore_ascii_case(fixed)) {
                     return Some(PRAGMA);
+                }
+                if mode == Authority::Migration {
+                    return None;
                 }
                 // SAFETY: asked only from inside a call on this open connection.
                 let open = unsafe { ffi::sqlite3_get_autocommit(self.db.get()) } == 0;

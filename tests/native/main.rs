@@ -1,4 +1,7 @@
 //! The native tests of the whole crate: real SQLite over the real page-tracking file system, simulated platform.
 #![cfg(not(target_arch = "wasm32"))]
 
+mod layers;
+mod migrate_apply;
+mod migrate_run;
 mod sync_capture;

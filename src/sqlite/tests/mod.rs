@@ -1,8 +1,10 @@
 //! What the layer promises, one file a subject.
 
+mod authority;
 mod basics;
 mod execute;
 mod flat;
+mod pages;
 
 use super::{Connection, PageFile};
 

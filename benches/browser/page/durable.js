@@ -1,0 +1,60 @@
+// 500 awaited one-row updates, each stored before the next begins: tidelock against the floor, one IndexedDB transaction with one
+// record of the size of two pages.
+
+import { open } from 'tidelock'
+
+const updates = 500
+
+/** By name: a function that runs one round and returns its milliseconds. */
+export const durable = {
+  'tidelock relaxed': () => viaTidelock('relaxed'),
+  'floor relaxed': () => viaIndexedDB('relaxed'),
+  'tidelock strict': () => viaTidelock('strict'),
+  'floor strict': () => viaIndexedDB('strict'),
+}
+
+async function viaTidelock(durability) {
+  const name = `bench-${crypto.randomUUID()}`
+  const db = await open({ name, durability, snapshots: false })
+  await db.exec('CREATE TABLE counters (id INTEGER PRIMARY KEY, n INTEGER NOT NULL)')
+  await db.runMany(
+    'INSERT INTO counters (id, n) VALUES (?, 0)',
+    Array.from({ length: 1000 }, (_, id) => [id]),
+  )
+  const start = performance.now()
+  for (let i = 0; i < updates; i++) await db.run('UPDATE counters SET n = n + 1 WHERE id = ?', [i])
+  const ms = performance.now() - start
+  const row = await db.get('SELECT sum(n) AS n FROM counters')
+  if (row.n !== updates) throw new Error(`${row.n} updates instead of ${updates}`)
+  await db.close()
+  await request(indexedDB.deleteDatabase(`tidelock/${name}`))
+  return ms
+}
+
+async function viaIndexedDB(durability) {
+  const name = `floor-${crypto.randomUUID()}`
+  const opening = indexedDB.open(name, 1)
+  opening.onupgradeneeded = () => opening.result.createObjectStore('log')
+  const db = await request(opening)
+  const start = performance.now()
+  for (let i = 0; i < updates; i++) {
+    const transaction = db.transaction('log', 'readwrite', { durability })
+    transaction.objectStore('log').add(new Uint8Array(8192).buffer, i)
+    transaction.commit()
+    await new Promise((resolve, reject) => {
+      transaction.oncomplete = resolve
+      transaction.onabort = () => reject(transaction.error)
+    })
+  }
+  const ms = performance.now() - start
+  db.close()
+  await request(indexedDB.deleteDatabase(name))
+  return ms
+}
+
+function request(pending) {
+  return new Promise((resolve, reject) => {
+    pending.onsuccess = () => resolve(pending.result)
+    pending.onerror = () => reject(pending.error)
+  })
+}

@@ -1,0 +1,127 @@
+// node benches/browser/run.mjs [--rounds N] [--json FILE] [--check]
+//
+// tidelock and its peers in one headless Chromium, on one page, in turns: the median of each step, and its ratio to the fastest peer.
+// --check exits 1 when a goal is missed; results that differ between engines always do.
+
+import { createReadStream } from 'node:fs'
+import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { cpus, tmpdir } from 'node:os'
+import { dirname, extname, join, normalize } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { chromium } from 'playwright-core'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const { values: options } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '7' },
+    json: { type: 'string', default: join(root, '.cache/bench.json') },
+    check: { type: 'boolean', default: false },
+  },
+})
+const rounds = Number(options.rounds)
+if (!(rounds >= 1)) throw new Error('--rounds wants a number of at least 1')
+
+const folders = {
+  '/tidelock/': join(root, 'pkg-js/dist/'),
+  '/peers/': join(root, 'benches/browser/node_modules/'),
+  '/': join(root, 'benches/browser/page/'),
+}
+const types = { '.html': 'text/html', '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm' }
+
+const server = createServer(async (request, response) => {
+  const path = normalize(decodeURIComponent(new URL(request.url, 'http://localhost').pathname))
+  const prefix = Object.keys(folders).find((prefix) => path.startsWith(prefix))
+  const file = join(folders[prefix], path === '/' ? 'index.html' : path.slice(prefix.length))
+  const found = await stat(file).catch(() => null)
+  if (!found?.isFile()) return response.writeHead(404).end()
+  response.writeHead(200, { 'content-type': types[extname(file)] ?? 'application/octet-stream' })
+  createReadStream(file).pipe(response)
+})
+await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+
+const profile = await mkdtemp(join(tmpdir(), 'tidelock-bench-'))
+const browser = await chromium.launchPersistentContext(profile, {
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--js-flags=--expose-gc',
+  ],
+})
+
+let failed = false
+try {
+  const page = await browser.newPage()
+  page.on('pageerror', (error) => console.error(`page: ${error}`))
+  await page.goto(`http://127.0.0.1:${server.address().port}/`)
+  await page.waitForFunction(() => window.bench, null, { timeout: 30_000 })
+  const { engines, steps, durable } = await page.evaluate(() => ({ ...window.bench }))
+
+  const memory = await inTurns(engines, (name) => page.evaluate((name) => window.bench.round(name), name))
+  const report = { chromium: browser.browser()?.version(), cpus: cpus().length, rounds, memory: {}, durable: {} }
+  console.log(`\nin memory, ms, median of ${rounds} (ratio to the fastest peer)`)
+  console.log(line(['', ...engines, 'ratio', 'goal']))
+  for (const { name: step, goal } of steps) {
+    const ms = Object.fromEntries(
+      engines.map((engine) => [engine, median(memory[engine].map((round) => round[step].ms))]),
+    )
+    const digests = new Set(engines.flatMap((engine) => memory[engine].map((round) => round[step].digest)))
+    const ratio =
+      ms.tidelock / Math.min(...engines.filter((engine) => engine !== 'tidelock').map((engine) => ms[engine]))
+    report.memory[step] = { ms, ratio, goal, equal: digests.size === 1 }
+    const verdict = goal === undefined ? '' : `${goal} ${ratio <= goal ? 'met' : 'MISSED'}`
+    console.log(line([step, ...engines.map((engine) => ms[engine].toFixed(1)), ratio.toFixed(2), verdict]))
+    if (digests.size !== 1) {
+      failed = true
+      console.log(
+        `  results differ: ${engines.map((engine) => `${engine} ${memory[engine][0][step].digest}`).join(', ')}`,
+      )
+    }
+    if (options.check && goal !== undefined && ratio > goal) failed = true
+  }
+
+  const stored = await inTurns(durable, (name) => page.evaluate((name) => window.bench.durableRound(name), name))
+  console.log(`\n500 awaited one-row updates, ms, median of ${rounds} (floor: as many bare IndexedDB transactions)`)
+  for (const name of durable) {
+    const ms = median(stored[name])
+    report.durable[name] = ms
+    console.log(line([name, ms.toFixed(0)]))
+  }
+
+  await mkdir(dirname(options.json), { recursive: true })
+  await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`)
+  console.log(`\nwritten to ${options.json}`)
+} finally {
+  await browser.close()
+  server.close()
+  await rm(profile, { recursive: true, force: true })
+}
+process.exitCode = failed ? 1 : 0
+
+/** One round to warm up, then the measured ones; in each round every name has its turn, a different one first. */
+async function inTurns(names, run) {
+  const measured = Object.fromEntries(names.map((name) => [name, []]))
+  for (let round = -1; round < rounds; round++) {
+    for (let i = 0; i < names.length; i++) {
+      const name = names[(i + round + names.length) % names.length]
+      const result = await run(name)
+      if (round >= 0) measured[name].push(result)
+    }
+  }
+  return measured
+}
+
+function median(numbers) {
+  const sorted = [...numbers].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+
+function line([head, ...cells]) {
+  return `${head.padEnd(18)}${cells.map((cell) => cell.padStart(12)).join('')}`
+}

@@ -1,0 +1,399 @@
+//! The driver of migrations: reads what is applied, plans, and runs one after the other under one turn.
+
+use std::{cell::RefCell, rc::Rc};
+
+use serde::{Deserialize, Serialize};
+
+use super::turn::{Guard, Ticket};
+use crate::{
+    error::{Error, Result},
+    migrate::{
+        Applied, Attempt, Body, Direction, History, Migration, Migrations as Supplied, OutOfOrder, State, StatusRow,
+        Target, plan, status,
+    },
+    ports::{Clock, LocalFuture},
+    sqlite::{Connection, Statement},
+    value::Value,
+};
+
+/// What migrations need of the database around them.
+pub trait Host {
+    /// The connection; `closed` when there is none any more.
+    fn connection(&self) -> Result<Rc<Connection>>;
+
+    /// Waits for the turn on it.
+    fn turn(&self) -> LocalFuture<'_, Result<Guard>>;
+
+    /// Takes a safety snapshot of what is committed. The turn is held meanwhile: it must not be asked for.
+    fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>>;
+
+    /// Runs a function of the app, with the turn of `ticket`. Where the migration is one transaction, it is open already, and
+    /// stays open: what the function opens are savepoints in it.
+    fn run_code<'a>(&'a self, version: &'a str, direction: Direction, ticket: Ticket) -> LocalFuture<'a, Result<()>>;
+
+    /// Runs one statement of a script to its end. Triggers that capture changes go away before one that changes the schema,
+    /// until the next one that doesn't.
+    fn run_statement(&self, connection: &Connection, statement: &mut Statement<'_>) -> Result<()>;
+
+    /// Puts back the triggers that capture changes, from scratch: after the last statement, before the commit; and after a
+    /// migration that was undone.
+    fn settle(&self, connection: &Connection) -> Result<()>;
+
+    /// Called after every commit, of which anything may have changed.
+    fn committed(&self);
+
+    /// Resolves when everything committed so far is as durable as the mode promises; `None`: it is already.
+    fn stored(&self) -> Option<LocalFuture<'static, Result<()>>>;
+
+    /// Hears of each migration before it runs.
+    fn progress(&self, progress: &Progress<'_>);
+}
+
+/// Which migration is about to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress<'a> {
+    /// Its version.
+    pub version: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Which way it runs.
+    pub direction: Direction,
+    /// How many of this run are done.
+    pub done: usize,
+    /// How many this run has.
+    pub total: usize,
+}
+
+/// The options of `run` and `revert`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RunOptions {
+    /// The version at which the database shall stand afterwards: `run` applies up to it, `revert` what is newer.
+    pub to: Option<String>,
+    /// How many at most. For `revert` without `to`: 1.
+    pub steps: Option<u32>,
+    /// Tell only what would be done.
+    pub dry_run: bool,
+}
+
+/// One migration of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Planned {
+    /// Its version.
+    pub version: String,
+    /// Its name.
+    pub name: String,
+    /// Which way it runs.
+    pub direction: Direction,
+}
+
+/// One migration that ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ran {
+    /// Its version.
+    pub version: String,
+    /// Its name.
+    pub name: String,
+    /// How long it took.
+    pub execution_ms: i64,
+}
+
+/// What a call planned and did. Of a dry run the lists of what was done are empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// What was to be done, in order.
+    pub planned: Vec<Planned>,
+    /// What was applied, in order.
+    pub applied: Vec<Ran>,
+    /// What was reverted, in order.
+    pub reverted: Vec<Ran>,
+}
+
+/// Where the migrations stand, as health shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// The newest applied version.
+    pub current: Option<String>,
+    /// How many are to be run.
+    pub pending: usize,
+    /// How many were changed after they had been applied.
+    pub modified: usize,
+}
+
+/// The migrations of a database.
+pub struct Migrations {
+    supplied: Option<Supplied>,
+    history: History,
+    out_of_order: OutOfOrder,
+    clock: Rc<dyn Clock>,
+    summary: RefCell<Summary>,
+    failure: RefCell<Option<Error>>,
+}
+
+impl Migrations {
+    /// `supplied` is `None` for an app without the option: then nothing is run or checked. `table` names the tracking table.
+    ///
+    /// `invalid_argument` for a table that can't have that name.
+    pub fn new(
+        supplied: Option<Supplied>,
+        table: &str,
+        out_of_order: OutOfOrder,
+        clock: Rc<dyn Clock>,
+    ) -> Result<Self> {
+        let (summary, failure) = (RefCell::default(), RefCell::default());
+        Ok(Self { supplied, history: History::new(table)?, out_of_order, clock, summary, failure })
+    }
+
+    /// What opening a database does: where the data came without a history, marks it up to `baseline`; checks what is
+    /// applied; and, if `migrate`, runs what is pending.
+    ///
+    /// Fails as [`run`](Self::run) does.
+    pub async fn open(&self, host: &dyn Host, migrate: bool, baseline: Option<&str>) -> Result<Report> {
+        let turn = host.turn().await?;
+        let connection = host.connection()?;
+        let Some(supplied) = &self.supplied else {
+            // For health only: nothing is checked, so that a table of another shape is nobody's business.
+            let _ = self.refresh(&connection);
+            return Ok(Report::default());
+        };
+        if let Some(version) = baseline
+            && has_data(&connection)?
+            && !self.history.exists(&connection)?
+        {
+            self.mark(host, supplied, &connection, version)?;
+        }
+        if migrate {
+            return self.run_pending(host, turn.ticket()).await;
+        }
+        let checked = plan::check(supplied, &self.history.read(&connection)?);
+        self.refresh(&connection)?;
+        checked.map(|()| Report::default())
+    }
+
+    /// One row a version.
+    pub async fn status(&self, host: &dyn Host) -> Result<Vec<StatusRow>> {
+        let _turn = host.turn().await?;
+        self.refresh(&*host.connection()?)
+    }
+
+    /// Applies what is pending, in order, each with its tracking row in one transaction, after a snapshot when there is data.
+    /// Those applied before one that fails stay.
+    ///
+    /// `schema_too_new`, `migration_missing`, `migration_checksum_mismatch` and `migration_out_of_order` before anything
+    /// runs; `migration_failed`; `invalid_argument` for an unknown `to`, or without the option `migrations`.
+    pub async fn run(&self, host: &dyn Host, options: RunOptions) -> Result<Report> {
+        self.perform(host, Direction::Up, options).await
+    }
+
+    /// Reverts applied ones, newest first. Fails as [`run`](Self::run) does, and before anything runs with
+    /// `migration_irreversible` when one of them has no `down`.
+    pub async fn revert(&self, host: &dyn Host, options: RunOptions) -> Result<Report> {
+        self.perform(host, Direction::Down, options).await
+    }
+
+    /// Runs what is pending for somebody who has the turn already.
+    pub async fn run_pending(&self, host: &dyn Host, ticket: Ticket) -> Result<Report> {
+        self.go(host, ticket, Direction::Up, RunOptions::default()).await
+    }
+
+    /// Reverts the newest one and applies it again.
+    pub async fn redo(&self, host: &dyn Host) -> Result<Report> {
+        let report = {
+            let turn = host.turn().await?;
+            let mut report = self.go(host, turn.ticket(), Direction::Down, RunOptions::default()).await?;
+            let Some(newest) = report.reverted.last() else { return Ok(report) };
+            let options = RunOptions { to: Some(newest.version.clone()), ..RunOptions::default() };
+            let again = self.go(host, turn.ticket(), Direction::Up, options).await?;
+            report.planned.extend(again.planned);
+            report.applied = again.applied;
+            report
+        };
+        stored(host).await.map(|()| report)
+    }
+
+    /// Marks the supplied ones up to that version as applied, without running them; returns those that weren't marked
+    /// before. `invalid_argument` when the version isn't supplied.
+    pub async fn baseline(&self, host: &dyn Host, version: &str) -> Result<Vec<Planned>> {
+        let marked = {
+            let _turn = host.turn().await?;
+            self.mark(host, self.supplied()?, &*host.connection()?, version)?
+        };
+        stored(host).await.map(|()| marked)
+    }
+
+    /// Removes a version from the history, so that a mended migration runs again. `invalid_argument` when it isn't there.
+    pub async fn forget(&self, host: &dyn Host, version: &str) -> Result<()> {
+        {
+            let _turn = host.turn().await?;
+            let connection = host.connection()?;
+            if !self.history.delete(&connection, version)? {
+                return Err(Error::invalid(format!("Migration \"{version}\" isn't applied"))
+                    .hint("migrations.status() shows the versions that are.")
+                    .detail("version", version));
+            }
+            self.refresh(&connection)?;
+            host.committed();
+        }
+        stored(host).await
+    }
+
+    /// Holds what another database, such as a snapshot, has applied against what is supplied; pending ones are fine.
+    pub fn check(&self, connection: &Connection) -> Result<()> {
+        self.supplied.as_ref().map_or(Ok(()), |supplied| plan::check(supplied, &self.history.read(connection)?))
+    }
+
+    /// Where the migrations stand, as of the last call that looked.
+    pub fn summary(&self) -> Summary {
+        self.summary.borrow().clone()
+    }
+
+    /// Why the last migration failed, until one succeeds.
+    pub fn failure(&self) -> Option<Error> {
+        self.failure.borrow().clone()
+    }
+
+    /// Looks at the history again, for instance after a restore.
+    pub fn refresh(&self, connection: &Connection) -> Result<Vec<StatusRow>> {
+        let applied = self.history.read(connection)?;
+        let rows = status::status(self.supplied.as_ref(), &applied);
+        let count = |states: &[State]| rows.iter().filter(|row| states.contains(&row.state)).count();
+        self.summary.replace(Summary {
+            current: plan::newest(&applied).map(|row| row.version.clone()),
+            pending: count(&[State::Pending, State::OutOfOrder]),
+            modified: count(&[State::Modified]),
+        });
+        Ok(rows)
+    }
+
+    fn supplied(&self) -> Result<&Supplied> {
+        self.supplied.as_ref().ok_or_else(|| {
+            Error::invalid("The database was opened without migrations").hint("Give them to open({ migrations }).")
+        })
+    }
+
+    async fn perform(&self, host: &dyn Host, direction: Direction, options: RunOptions) -> Result<Report> {
+        let result = {
+            let turn = host.turn().await?;
+            self.go(host, turn.ticket(), direction, options).await
+        };
+        // Also after a failure: those applied before it stay. Its own error says more than one of the storage.
+        let stored = stored(host).await;
+        let report = result?;
+        stored.map(|()| report)
+    }
+
+    async fn go(&self, host: &dyn Host, ticket: Ticket, direction: Direction, options: RunOptions) -> Result<Report> {
+        let supplied = self.supplied()?;
+        let connection = host.connection()?;
+        let applied = self.history.read(&connection)?;
+        self.refresh(&connection)?;
+        let target = Target { to: options.to, steps: options.steps };
+        let plan = match direction {
+            Direction::Up => plan::to_apply(supplied, &applied, &target, self.out_of_order)?,
+            Direction::Down => plan::to_revert(supplied, &applied, &target)?,
+        };
+        let mut report = Report { planned: planned(&plan, direction), ..Report::default() };
+        if options.dry_run || plan.is_empty() {
+            return Ok(report);
+        }
+        if has_data(&connection)? {
+            host.safety_snapshot().await?;
+        }
+        for (done, migration) in plan.iter().enumerate() {
+            let Migration { version, name, .. } = migration;
+            host.progress(&Progress { version, name, direction, done, total: plan.len() });
+            let result = self.run_one(host, &connection, ticket, migration, direction).await;
+            if result.is_ok() || !migration.transaction {
+                // Outside a transaction even undoing it is a commit.
+                host.committed();
+            }
+            self.refresh(&connection)?;
+            self.failure.replace(result.as_ref().err().cloned());
+            let ran = Ran { version: version.clone(), name: name.clone(), execution_ms: result? };
+            match direction {
+                Direction::Up => report.applied.push(ran),
+                Direction::Down => report.reverted.push(ran),
+            }
+        }
+        Ok(report)
+    }
+
+    /// Runs one and says how long it took.
+    async fn run_one(
+        &self,
+        host: &dyn Host,
+        connection: &Connection,
+        ticket: Ticket,
+        migration: &Migration,
+        direction: Direction,
+    ) -> Result<i64> {
+        let started = self.clock.monotonic_ms();
+        let attempt = Attempt::begin(connection, &self.history, migration, direction)?;
+        let result = match migration.body(direction) {
+            Some(Body::Code) => host.run_code(&migration.version, direction, ticket).await,
+            _ => attempt.script(&mut |statement| host.run_statement(connection, statement)),
+        };
+        let elapsed = (self.clock.monotonic_ms() - started).round() as i64;
+        let result = match result.and_then(|()| host.settle(connection)) {
+            Ok(()) => attempt.commit(self.clock.now(), elapsed),
+            Err(error) => {
+                let error = attempt.failure(error);
+                Err(attempt.abort(error))
+            }
+        };
+        match result {
+            Ok(()) => Ok(elapsed),
+            Err(error) => Err(match host.settle(connection) {
+                Ok(()) => error,
+                // Changes would go by uncaptured: that is the graver one.
+                Err(unsettled) => unsettled.cause(error),
+            }),
+        }
+    }
+
+    fn mark(
+        &self,
+        host: &dyn Host,
+        supplied: &Supplied,
+        connection: &Connection,
+        version: &str,
+    ) -> Result<Vec<Planned>> {
+        let plan = plan::to_mark(supplied, &self.history.read(connection)?, version)?;
+        let now = self.clock.now();
+        connection.atomically(|connection| {
+            self.history.create(connection)?;
+            plan.iter().try_for_each(|migration| self.history.insert(connection, &Applied::new(migration, now, 0)))
+        })?;
+        self.refresh(connection)?;
+        host.committed();
+        Ok(planned(&plan, Direction::Up))
+    }
+}
+
+fn planned(plan: &[&Migration], direction: Direction) -> Vec<Planned> {
+    let step = |migration: &&Migration| Planned {
+        version: migration.version.clone(),
+        name: migration.name.clone(),
+        direction,
+    };
+    plan.iter().map(step).collect()
+}
+
+async fn stored(host: &dyn Host) -> Result<()> {
+    match host.stored() {
+        Some(stored) => stored.await,
+        None => Ok(()),
+    }
+}
+
+/// Whether there is anything of the user's: tables, views; tidelock's own don't count.
+fn has_data(connection: &Connection) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema
+               WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE 'tidelock\\_%' ESCAPE '\\')";
+    Ok(connection.value(sql, &[])? == Some(Value::Integer(1)))
+}

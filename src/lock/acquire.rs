@@ -1,0 +1,218 @@
+//! Taking the lock: at once, or by waiting in line.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::{Either, select};
+
+use super::lock_name;
+use crate::{
+    error::{Detail, Error, ErrorCode, Result},
+    ports::{Acquire, Clock, Held, Holder, LocalFuture, Locks},
+};
+
+/// What to do when another tab has the database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnBusy {
+    /// Give up at once: `database_in_use`.
+    #[default]
+    Fail,
+    /// Wait in line, up to a time: `lock_timeout`.
+    Wait,
+}
+
+/// Takes the lock of the database `name`.
+///
+/// `read_holder` says who has it, as far as that is known; it is asked only when the lock was not to be had. Dropping the
+/// future leaves the line.
+///
+/// `database_in_use` when it is taken and `on_busy` is [`OnBusy::Fail`]; `lock_timeout` when it was not free within
+/// `timeout_ms`; `unsupported_environment` where the platform has no locks.
+pub async fn acquire(
+    locks: &dyn Locks,
+    clock: &dyn Clock,
+    name: &str,
+    on_busy: OnBusy,
+    timeout_ms: u64,
+    read_holder: impl AsyncFnOnce() -> Option<Holder>,
+) -> Result<Box<dyn Held>> {
+    let lock = lock_name(name);
+    // Also when waiting is allowed: a free lock is had without a timer.
+    if let Some(held) = locks.acquire(&lock, Acquire::IfAvailable).await? {
+        return Ok(held);
+    }
+    if on_busy == OnBusy::Fail {
+        return Err(in_use(read_holder().await.as_ref()));
+    }
+    let waiting: LocalFuture<'_, _> = locks.acquire(&lock, Acquire::Wait);
+    match select(waiting, clock.sleep(timeout_ms)).await {
+        Either::Left((taken, _)) => {
+            taken?.ok_or_else(|| Error::internal("the platform refused a lock for which it was asked to wait"))
+        }
+        Either::Right(((), waiting)) => {
+            drop(waiting);
+            let message = format!("Another tab kept the database for {timeout_ms} ms");
+            let error = Error::new(ErrorCode::LockTimeout, message)
+                .hint("Close the other tab, or wait longer with lock.timeoutMs.")
+                .detail("timeoutMs", timeout_ms);
+            Err(with_holder(error, read_holder().await.as_ref()))
+        }
+    }
+}
+
+/// The error for a database that another tab has. An unknown holder leaves `details.holder` out.
+pub fn in_use(holder: Option<&Holder>) -> Error {
+    let error = Error::new(ErrorCode::DatabaseInUse, "Database already in use")
+        .hint("Close the other tab, or open with lock: { onBusy: 'wait' }.");
+    with_holder(error, holder)
+}
+
+fn with_holder(error: Error, holder: Option<&Holder>) -> Error {
+    let Some(holder) = holder else { return error };
+    let facts = [
+        ("id", holder.id.clone()),
+        ("title", holder.title.clone()),
+        ("url", holder.url.clone()),
+        ("since", holder.since.to_string()),
+    ];
+    let facts = facts.into_iter().map(|(name, fact)| (name.into(), Detail::Text(fact))).collect::<BTreeMap<_, _>>();
+    error.detail("holder", Detail::Object(facts))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        cell::{Cell, RefCell},
+        collections::VecDeque,
+        rc::Rc,
+    };
+
+    use futures_channel::oneshot;
+
+    use super::{OnBusy, acquire};
+    use crate::{
+        error::{Error, ErrorCode, Result},
+        ports::{Acquire, Held, Holder, LocalFuture, Locks, sim::Sim},
+        time::Timestamp,
+    };
+
+    /// One lock with a line in front of it.
+    #[derive(Default)]
+    struct Fake {
+        names: RefCell<Vec<String>>,
+        taken: Cell<bool>,
+        line: RefCell<VecDeque<oneshot::Sender<Box<dyn Held>>>>,
+        unsupported: bool,
+    }
+
+    struct Ticket(Rc<Fake>);
+    impl Held for Ticket {}
+    impl Drop for Ticket {
+        fn drop(&mut self) {
+            self.0.taken.set(false);
+            self.0.clone().serve();
+        }
+    }
+
+    impl Fake {
+        fn serve(self: Rc<Self>) {
+            while !self.taken.get() {
+                let Some(next) = self.line.borrow_mut().pop_front() else { return };
+                self.taken.set(true);
+                // Whoever left the line drops the ticket that is handed to him, which serves the next.
+                drop(next.send(Box::new(Ticket(self.clone()))));
+            }
+        }
+    }
+
+    struct Handle(Rc<Fake>);
+    impl Locks for Handle {
+        fn acquire(&self, name: &str, how: Acquire) -> LocalFuture<'static, Result<Option<Box<dyn Held>>>> {
+            let fake = self.0.clone();
+            fake.names.borrow_mut().push(name.to_owned());
+            Box::pin(async move {
+                if fake.unsupported {
+                    return Err(Error::unsupported("Web Locks"));
+                }
+                if how == Acquire::IfAvailable && fake.taken.get() {
+                    return Ok(None);
+                }
+                let (send, receive) = oneshot::channel();
+                fake.line.borrow_mut().push_back(send);
+                fake.serve();
+                Ok(receive.await.ok())
+            })
+        }
+    }
+
+    fn holder() -> Holder {
+        Holder { id: "ab".into(), title: "Shop".into(), url: "https://shop".into(), since: Timestamp(0) }
+    }
+
+    /// Somebody has the lock for `busy_ms`; what do we get, and after how many milliseconds?
+    fn attempt(busy_ms: Option<u64>, on_busy: OnBusy, timeout_ms: u64) -> (Result<()>, f64, Rc<Fake>) {
+        let mut sim = Sim::new(1);
+        let platform = sim.platform();
+        let fake = Rc::new(Fake::default());
+        if let Some(busy_ms) = busy_ms {
+            fake.taken.set(true);
+            let (first, clock) = (Ticket(fake.clone()), platform.clock.clone());
+            platform.spawner.spawn(Box::pin(async move {
+                clock.sleep(busy_ms).await;
+                drop(first);
+            }));
+        }
+        let locks = Handle(fake.clone());
+        let (result, at) = sim.run(async move {
+            let clock = platform.clock.as_ref();
+            let result = acquire(&locks, clock, "shop", on_busy, timeout_ms, async || Some(holder())).await;
+            (result.map(drop), clock.monotonic_ms())
+        });
+        sim.advance(1_000_000);
+        assert!(fake.line.borrow().is_empty() && !fake.taken.get(), "the lock is free in the end");
+        assert!(fake.names.borrow().iter().all(|name| name == "tidelock/shop"));
+        (result, at, fake)
+    }
+
+    #[test]
+    fn a_free_lock_is_taken_at_once() {
+        for on_busy in [OnBusy::Fail, OnBusy::Wait] {
+            let (result, at, _) = attempt(None, on_busy, 100);
+            assert_eq!((result, at), (Ok(()), 0.0));
+        }
+    }
+
+    #[test]
+    fn a_busy_database_is_refused_with_its_holder() {
+        let (result, at, _) = attempt(Some(50), OnBusy::Fail, 100);
+        let error = result.unwrap_err();
+        assert_eq!((error.code, at), (ErrorCode::DatabaseInUse, 0.0));
+        assert_eq!(error.message, "Database already in use");
+        assert_eq!(
+            serde_json::to_string(&error.details).unwrap(),
+            r#"{"holder":{"id":"ab","since":"1970-01-01T00:00:00.000Z","title":"Shop","url":"https://shop"}}"#
+        );
+    }
+
+    #[test]
+    fn waiting_ends_with_the_lock_or_with_the_time() {
+        let (result, at, _) = attempt(Some(50), OnBusy::Wait, 100);
+        assert_eq!((result, at), (Ok(()), 50.0));
+        let (result, at, fake) = attempt(Some(500), OnBusy::Wait, 100);
+        let error = result.unwrap_err();
+        assert_eq!((error.code, at), (ErrorCode::LockTimeout, 100.0));
+        assert!(error.code.is_retryable() && error.details.contains_key("holder"));
+        assert_eq!(fake.names.borrow().len(), 2);
+    }
+
+    #[test]
+    fn a_platform_without_locks_is_an_error() {
+        let mut sim = Sim::new(1);
+        let clock = sim.platform().clock;
+        let locks = Handle(Rc::new(Fake { unsupported: true, ..Fake::default() }));
+        let result =
+            sim.run(
+                async move { acquire(&locks, clock.as_ref(), "shop", OnBusy::Wait, 1, async || None).await.map(drop) },
+            );
+        assert_eq!(result.unwrap_err().code, ErrorCode::UnsupportedEnvironment);
+    }
+}

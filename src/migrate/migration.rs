@@ -1,0 +1,241 @@
+//! What the app supplies: migrations, checked once, in order, with their checksums.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::version;
+use crate::error::{Error, ErrorCode, Result};
+
+/// Which way a migration runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// Forward: `up`.
+    Up,
+    /// Back: `down`.
+    Down,
+}
+
+impl Direction {
+    /// `up` or `down`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Direction::Up => "up",
+            Direction::Down => "down",
+        }
+    }
+}
+
+/// What a migration does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// A script.
+    Sql(String),
+    /// A function of the app, which only the app can run.
+    Code,
+}
+
+/// One migration as the app writes it, unchecked. A function stays in JavaScript: only that there is one is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Source {
+    /// Orders it among the others; see [`version::compare`].
+    pub version: String,
+    /// What it does, for people.
+    pub name: String,
+    /// The script.
+    pub up: Option<String>,
+    /// The script that undoes it.
+    pub down: Option<String>,
+    /// Stands in for the checksum of `up`.
+    pub checksum: Option<String>,
+    /// `false`: the script manages its transactions itself, or must run outside one (VACUUM). Default `true`.
+    pub transaction: Option<bool>,
+    /// `up` is a function.
+    pub up_is_function: bool,
+    /// `down` is a function.
+    pub down_is_function: bool,
+}
+
+/// One checked migration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migration {
+    /// Orders it among the others.
+    pub version: String,
+    /// What it does, for people.
+    pub name: String,
+    /// What brings it in.
+    pub up: Body,
+    /// What undoes it, if anything does.
+    pub down: Option<Body>,
+    /// SHA-256 of the script `up` with line ends made `\n`, as 64 hex digits; or what the app said.
+    ///
+    /// A function without a checksum has the same one as every other function: its text changes with each build (minifiers
+    /// rename), so it would refuse good data. Only a script that became a function, or the reverse, is noticed.
+    pub checksum: String,
+    /// It runs in one transaction with its tracking row.
+    pub transaction: bool,
+}
+
+impl Migration {
+    /// What runs in that direction.
+    pub fn body(&self, direction: Direction) -> Option<&Body> {
+        match direction {
+            Direction::Up => Some(&self.up),
+            Direction::Down => self.down.as_ref(),
+        }
+    }
+
+    fn check(source: Source) -> Result<Self> {
+        let Source { version, name, up, down, checksum, transaction, up_is_function, down_is_function } = source;
+        let invalid = |what: &str, hint: &str| {
+            let error = Error::new(ErrorCode::MigrationInvalid, format!("Migration \"{version}\" ({name}) {what}"));
+            Err(error.hint(hint).detail("version", version.as_str()))
+        };
+        let body = |sql: Option<String>, is_function: bool| match sql {
+            _ if is_function => Some(Body::Code),
+            Some(sql) if !sql.trim().is_empty() => Some(Body::Sql(sql)),
+            _ => None,
+        };
+        if !version::has_digits(&version) {
+            return invalid("has a version without digits", "Versions are ordered by their digits, such as '0001'.");
+        }
+        if name.trim().is_empty() {
+            return invalid("has no name", "Say in a few words what it does.");
+        }
+        let Some(up) = body(up, up_is_function) else {
+            return invalid("has an empty `up`", "Give a script or a function.");
+        };
+        let checksum = match checksum {
+            Some(checksum) if checksum.trim().is_empty() => {
+                return invalid("has an empty `checksum`", "Leave it out: it is computed.");
+            }
+            Some(checksum) => checksum,
+            None => match &up {
+                Body::Sql(sql) => sha256_of_lines(sql),
+                Body::Code => sha256_of_lines("function"),
+            },
+        };
+        let down = body(down, down_is_function);
+        Ok(Self { version, name, up, down, checksum, transaction: transaction.unwrap_or(true) })
+    }
+}
+
+impl fmt::Display for Migration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.version, self.name)
+    }
+}
+
+/// All migrations of an app: in order, no two of the same version.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Migrations(Vec<Migration>);
+
+impl Migrations {
+    /// Checks and sorts what the app supplies.
+    ///
+    /// `migration_invalid` (with `details.version`) for a version without digits, an empty name, `up` or `checksum`, and
+    /// for two of the same version.
+    pub fn new(sources: Vec<Source>) -> Result<Self> {
+        let mut all = sources.into_iter().map(Migration::check).collect::<Result<Vec<_>>>()?;
+        all.sort_by(|a, b| version::compare(&a.version, &b.version));
+        if let Some(pair) = all.windows(2).find(|pair| version::same(&pair[0].version, &pair[1].version)) {
+            let message = format!("Migrations {} and {} have the same version", pair[0], pair[1]);
+            return Err(Error::new(ErrorCode::MigrationInvalid, message)
+                .hint("Versions are compared by their runs of digits, as numbers: give one of them a new number.")
+                .detail("version", pair[1].version.as_str()));
+        }
+        Ok(Self(all))
+    }
+
+    /// In order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Migration> {
+        self.0.iter()
+    }
+
+    /// The one of that version.
+    pub fn find(&self, version: &str) -> Option<&Migration> {
+        self.0.iter().find(|migration| version::same(&migration.version, version))
+    }
+
+    /// The last one.
+    pub fn newest(&self) -> Option<&Migration> {
+        self.0.last()
+    }
+}
+
+/// SHA-256 in hex of a text whose line ends are made `\n`, so that a checkout on Windows has the same one.
+fn sha256_of_lines(text: &str) -> String {
+    let hash = Sha256::digest(text.replace("\r\n", "\n").replace('\r', "\n"));
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+    hash.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Body, Direction, Migrations, Source, sha256_of_lines};
+    use crate::error::{Detail, ErrorCode};
+
+    fn source(version: &str, up: &str) -> Source {
+        Source { version: version.into(), name: "name".into(), up: Some(up.into()), ..Source::default() }
+    }
+
+    #[test]
+    fn sorts_by_number() {
+        let all = Migrations::new(vec![source("10", "c"), source("2", "b"), source("001", "a")]).unwrap();
+        assert_eq!(all.iter().map(|migration| migration.version.as_str()).collect::<Vec<_>>(), ["001", "2", "10"]);
+        assert_eq!(all.find("1").map(|migration| migration.version.as_str()), Some("001"));
+        assert_eq!(all.newest().map(|migration| migration.version.as_str()), Some("10"));
+    }
+
+    #[test]
+    fn refuses_what_is_malformed_and_says_which() {
+        let named = |version: &str, name: &str, up: Option<&str>| Source {
+            version: version.into(),
+            name: name.into(),
+            up: up.map(Into::into),
+            ..Source::default()
+        };
+        for (bad, version) in [
+            (vec![source("", "a")], ""),
+            (vec![source("first", "a")], "first"),
+            (vec![named("1", " ", Some("a"))], "1"),
+            (vec![source("1", " \n")], "1"),
+            (vec![named("1", "a", None)], "1"),
+            (vec![Source { checksum: Some(String::new()), ..source("1", "a") }], "1"),
+            (vec![source("1", "a"), source("2", "b"), source("0001", "c")], "0001"),
+        ] {
+            let error = Migrations::new(bad).unwrap_err();
+            assert_eq!(error.code, ErrorCode::MigrationInvalid, "{error}");
+            assert_eq!(error.details["version"], Detail::Text(version.into()), "{error}");
+            assert!(error.hint.is_some(), "{error}");
+        }
+    }
+
+    #[test]
+    fn line_ends_do_not_change_the_checksum() {
+        // printf 'a\nb\n' | sha256sum
+        let expected = "911169ddaaf146aff539f58c26c489af3b892dff0fe283c1c264c65ae5aa59a2";
+        let sums: Vec<_> = ["a\nb\n", "a\r\nb\r\n", "a\rb\r"].iter().map(|text| sha256_of_lines(text)).collect();
+        assert_eq!(sums, [expected; 3]);
+        assert_ne!(sha256_of_lines("a\nb"), expected);
+    }
+
+    #[test]
+    fn a_given_checksum_stands() {
+        let all = Migrations::new(vec![Source { checksum: Some("abc".into()), ..source("1", "a") }]).unwrap();
+        assert_eq!(all.find("1").unwrap().checksum, "abc");
+    }
+
+    #[test]
+    fn functions_are_known_but_not_held() {
+        let code = Source { up: None, up_is_function: true, down_is_function: true, ..source("1", "") };
+        let all = Migrations::new(vec![code]).unwrap();
+        let migration = all.find("1").unwrap();
+        assert_eq!(migration.body(Direction::Up), Some(&Body::Code));
+        assert_eq!(migration.body(Direction::Down), Some(&Body::Code));
+        assert_eq!(migration.checksum.len(), 64);
+    }
+}

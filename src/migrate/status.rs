@@ -1,0 +1,137 @@
+//! One row a version: what `migrations.status()` shows.
+
+use serde::Serialize;
+
+use super::{
+    history::Applied,
+    migration::{Migration, Migrations},
+    plan, version,
+};
+
+/// Where a version stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// In the database, as supplied.
+    Applied,
+    /// To be run.
+    Pending,
+    /// In the database, but its text was changed since.
+    Modified,
+    /// In the database, but not supplied.
+    Missing,
+    /// To be run, though a newer one is in the database.
+    OutOfOrder,
+}
+
+/// One version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatusRow {
+    /// The version, as supplied, else as applied.
+    pub version: String,
+    /// The name, as supplied, else as applied.
+    pub name: String,
+    /// Where it stands.
+    pub state: State,
+    /// The checksum with which it was applied, else the supplied one.
+    pub checksum: String,
+    /// When it was applied, as ISO 8601 text.
+    pub applied_at: Option<String>,
+    /// How long that took; 0 where it was only marked.
+    pub execution_ms: Option<i64>,
+    /// It is supplied with a `down`.
+    pub reversible: bool,
+}
+
+/// All versions, supplied or applied, in order. `None` for an app that supplies no history at all: what is applied is then
+/// held against nothing.
+pub fn status(supplied: Option<&Migrations>, applied: &[Applied]) -> Vec<StatusRow> {
+    let row = |migration: Option<&Migration>, row: &Applied| StatusRow {
+        version: migration.map_or(&row.version, |migration| &migration.version).clone(),
+        name: migration.map_or(&row.name, |migration| &migration.name).clone(),
+        state: match migration {
+            Some(migration) if migration.checksum != row.checksum => State::Modified,
+            None if supplied.is_some() => State::Missing,
+            _ => State::Applied,
+        },
+        checksum: row.checksum.clone(),
+        applied_at: Some(row.applied_at.clone()),
+        execution_ms: Some(row.execution_ms),
+        reversible: migration.is_some_and(|migration| migration.down.is_some()),
+    };
+    let mut rows: Vec<_> =
+        applied.iter().map(|found| row(supplied.and_then(|all| all.find(&found.version)), found)).collect();
+    let is_new = |migration: &&Migration| !applied.iter().any(|row| version::same(&row.version, &migration.version));
+    for migration in supplied.into_iter().flat_map(Migrations::iter).filter(is_new) {
+        let is_older = |newest: &Applied| version::compare(&migration.version, &newest.version).is_lt();
+        rows.push(StatusRow {
+            version: migration.version.clone(),
+            name: migration.name.clone(),
+            state: if plan::newest(applied).is_some_and(is_older) { State::OutOfOrder } else { State::Pending },
+            checksum: migration.checksum.clone(),
+            applied_at: None,
+            execution_ms: None,
+            reversible: migration.down.is_some(),
+        });
+    }
+    rows.sort_by(|a, b| version::compare(&a.version, &b.version));
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::migration::Source, Applied, Migrations, State, status};
+    use crate::time::Timestamp;
+
+    fn supplied(versions: &[&str]) -> Migrations {
+        let source = |version: &&str| Source {
+            version: (*version).into(),
+            name: "name".into(),
+            up: Some("SELECT 1".into()),
+            down: (*version != "1").then(|| "SELECT 0".into()),
+            ..Source::default()
+        };
+        Migrations::new(versions.iter().map(source).collect()).unwrap()
+    }
+
+    fn applied(versions: &[&str]) -> Vec<Applied> {
+        supplied(versions).iter().map(|migration| Applied::new(migration, Timestamp(0), 7)).collect()
+    }
+
+    #[test]
+    fn shows_where_each_version_stands() {
+        let mut rows = applied(&["1", "3", "4"]);
+        rows[1].checksum = "another".into();
+        let shown = status(Some(&supplied(&["1", "2", "3", "10"])), &rows);
+        let states: Vec<_> = shown.iter().map(|row| (row.version.as_str(), row.state, row.reversible)).collect();
+        assert_eq!(
+            states,
+            [
+                ("1", State::Applied, false),
+                ("2", State::OutOfOrder, true),
+                ("3", State::Modified, true),
+                ("4", State::Missing, false),
+                ("10", State::Pending, true),
+            ]
+        );
+    }
+
+    #[test]
+    fn is_written_as_the_contract_says() {
+        let rows = status(Some(&supplied(&["1", "2"])), &applied(&["1"]));
+        let checksum = &rows[0].checksum;
+        assert_eq!(
+            serde_json::to_string(&rows).unwrap(),
+            format!(
+                r#"[{{"version":"1","name":"name","state":"applied","checksum":"{checksum}","appliedAt":"1970-01-01T00:00:00.000Z","executionMs":7,"reversible":false}},{{"version":"2","name":"name","state":"pending","checksum":"{checksum}","appliedAt":null,"executionMs":null,"reversible":true}}]"#
+            )
+        );
+        assert_eq!(serde_json::to_string(&State::OutOfOrder).unwrap(), r#""out_of_order""#);
+    }
+
+    #[test]
+    fn without_a_supplied_history_nothing_is_missing() {
+        assert_eq!(status(None, &applied(&["1"]))[0].state, State::Applied);
+    }
+}

@@ -1,0 +1,177 @@
+use super::fresh;
+use crate::{
+    Result, Value,
+    error::{Detail, ErrorCode},
+    sqlite::{Authority, Connection, Facts, ScriptOutline},
+};
+
+fn run(db: &Connection, sql: &str, authority: Authority) -> Result<u64> {
+    db.statement_for(sql, authority)?.finish()
+}
+
+fn script(db: &Connection, sql: &str) -> Result<()> {
+    db.for_each_statement(sql, Authority::Script, |statement, _| statement.finish().map(drop))
+}
+
+#[test]
+fn users_may_not_run_what_would_break_the_storage() {
+    let (_file, db) = fresh();
+    db.exec("CREATE TABLE t(a)").unwrap();
+    for sql in [
+        "BEGIN",
+        "COMMIT",
+        "ROLLBACK",
+        "END",
+        "SAVEPOINT x",
+        "RELEASE x",
+        "ATTACH ':memory:' AS other",
+        "ATTACH '' AS other",
+        "DETACH other",
+        "VACUUM",
+        "VACUUM INTO 'copy'",
+        "PRAGMA journal_mode = WAL",
+        "PRAGMA main.journal_mode(delete)",
+        "PRAGMA locking_mode = NORMAL",
+        "PRAGMA Synchronous = FULL",
+        "PRAGMA cache_spill = ON",
+        "PRAGMA page_size = 512",
+        "PRAGMA writable_schema = ON",
+    ] {
+        let error = run(&db, sql, Authority::User).expect_err(sql);
+        assert_eq!(error.code, ErrorCode::InvalidArgument, "{sql}: {error}");
+        assert!(error.hint.is_some(), "{sql}");
+    }
+    for sql in ["PRAGMA journal_mode", "PRAGMA page_size", "PRAGMA synchronous", "PRAGMA foreign_keys = OFF"] {
+        run(&db, sql, Authority::User).expect(sql);
+    }
+    assert_eq!(db.value("PRAGMA foreign_keys", &[]).unwrap(), Some(Value::Integer(0)));
+    db.exec("BEGIN").unwrap();
+    assert!(run(&db, "PRAGMA foreign_keys = ON", Authority::User).is_err_and(|e| e.is(ErrorCode::InvalidArgument)));
+    run(&db, "PRAGMA foreign_keys", Authority::User).unwrap();
+    db.exec("COMMIT; VACUUM; PRAGMA foreign_keys = ON").unwrap();
+    assert_eq!(db.value("PRAGMA journal_mode", &[]).unwrap(), Some("memory".into()));
+}
+
+#[test]
+fn a_pragma_is_never_kept_compiled() {
+    let (_file, db) = fresh();
+    for on in [0, 1, 0, 1] {
+        run(&db, &format!("PRAGMA foreign_keys = {on}"), Authority::User).unwrap();
+        assert_eq!(db.value("PRAGMA foreign_keys", &[]).unwrap(), Some(Value::Integer(on)));
+    }
+}
+
+#[test]
+fn a_script_may_have_its_own_transaction_and_a_vacuum() {
+    let (file, db) = fresh();
+    let commits = file.commits();
+    script(&db, "BEGIN; CREATE TABLE t(a); SAVEPOINT s; INSERT INTO t VALUES (1); ROLLBACK TO s; RELEASE s; COMMIT")
+        .unwrap();
+    assert_eq!((file.commits(), db.in_transaction()), (commits + 1, false));
+    script(&db, " -- tidy up\n VACUUM").unwrap();
+    for sql in ["VACUUM INTO 'copy'", "ATTACH '' AS x", "ATTACH 'file' AS x", "PRAGMA synchronous = FULL"] {
+        let error = script(&db, sql).expect_err(sql);
+        assert_eq!(error.code, ErrorCode::InvalidArgument, "{sql}: {error}");
+    }
+    assert!(script(&db, "BEGIN; VACUUM").is_err());
+    db.exec("ROLLBACK").unwrap();
+}
+
+#[test]
+fn a_script_tells_where_it_failed() {
+    let (_file, db) = fresh();
+    let text = "CREATE TABLE t(a UNIQUE);\n-- é; comment\nCREATE TRIGGER g AFTER INSERT ON t BEGIN\n  SELECT 1; SELECT 2;\nEND;\nINSERT INTO t VALUES (1);\n\n  INSERT INTO t\n VALUES (nope);";
+    let error = script(&db, text).unwrap_err();
+    assert_eq!(error.details["line"], Detail::Int(9));
+    assert_eq!(error.details["offset"], Detail::Int(text.find("nope").unwrap() as i64));
+    let error = script(&db, "SELECT 1;\n\nINSERT INTO t VALUES (2);\n INSERT INTO t\nVALUES (1)").unwrap_err();
+    assert_eq!((error.code, error.details["line"].clone()), (ErrorCode::SqliteConstraint, Detail::Int(4)));
+    for open in
+        ["SELECT 1;\nSELECT 1 FROM", "SELECT 1;\nCREATE TRIGGER h AFTER INSERT ON t BEGIN SELECT 1;", "\nSELECT 'x"]
+    {
+        let error = script(&db, open).expect_err(open);
+        assert_eq!((error.code, error.details["line"].clone()), (ErrorCode::SqliteError, Detail::Int(2)), "{open}");
+    }
+    assert_eq!(db.value("SELECT count(*) FROM t", &[]).unwrap(), Some(Value::Integer(2)));
+    let mut places = vec![];
+    let two = " SELECT 'é;' ; /* x */ SELECT 2 -- end";
+    db.for_each_statement(two, Authority::User, |_, range| Ok(places.push(&two[range]))).unwrap();
+    assert_eq!(places, ["SELECT 'é;' ;", "SELECT 2 -- end"]);
+}
+
+#[test]
+fn an_outline_tells_how_a_script_wants_to_run() {
+    let outline = ScriptOutline::of("BEGIN; INSERT INTO t VALUES ('COMMIT;'); COMMIT;");
+    assert!(outline.has_own_transaction() && outline.statements == 3);
+    assert!(
+        !ScriptOutline::of("CREATE TRIGGER t AFTER INSERT ON t BEGIN SELECT 1; END; SELECT 1").has_own_transaction()
+    );
+    assert!(ScriptOutline::of("-- x\nVACUUM;").vacuum);
+    assert!(!ScriptOutline::of("VACUUM; SELECT 1").vacuum && !ScriptOutline::of("SELECT 1; VACUUM").vacuum);
+}
+
+#[test]
+fn facts_name_what_a_statement_touches() {
+    let (_file, db) = fresh();
+    db.exec(
+        "CREATE TABLE parent(id INTEGER PRIMARY KEY);
+         CREATE TABLE child(id INTEGER PRIMARY KEY, parent REFERENCES parent ON DELETE CASCADE);
+         CREATE TABLE log(a);
+         CREATE TRIGGER g AFTER DELETE ON child BEGIN INSERT INTO log VALUES (old.id); END;
+         CREATE VIEW v AS SELECT c.id FROM child c JOIN parent p ON p.id = c.parent;
+         CREATE TEMP TABLE scratch(a);",
+    )
+    .unwrap();
+    let facts = |sql: &str| {
+        let mut facts = Facts::clone(&db.statement_for(sql, Authority::User).unwrap().facts());
+        facts.reads.sort();
+        facts.writes.sort();
+        facts
+    };
+    let reads = |sql: &str| facts(sql).reads;
+    assert_eq!(reads("SELECT * FROM v"), ["child", "parent", "v"]);
+    assert_eq!(reads("SELECT count(*) FROM log"), ["log"]);
+    assert_eq!(
+        reads("WITH x AS (SELECT 1) SELECT * FROM x, log WHERE a IN (SELECT id FROM parent)"),
+        ["log", "parent"]
+    );
+    assert_eq!(reads("SELECT name FROM sqlite_master"), ["sqlite_schema"]);
+    let deletion = facts("DELETE FROM parent");
+    assert_eq!(deletion.writes, ["child", "log", "parent"]);
+    assert!(deletion.changes_rows && !deletion.schema);
+    assert_eq!(facts("DELETE FROM log").writes, ["log"]);
+    assert!(facts("CREATE INDEX i ON log(a)").schema && facts("DROP TABLE log").schema);
+    assert_eq!(facts("ALTER TABLE log RENAME TO log2").writes, ["log"]);
+    let temp = facts("CREATE TEMP TRIGGER x AFTER INSERT ON log BEGIN SELECT 1; END");
+    assert!(temp.temp_schema && !temp.schema);
+    let temp = facts("DROP TABLE scratch");
+    assert!(temp.temp_schema && !temp.schema);
+    assert!(!facts("SELECT 1").changes_rows && facts("PRAGMA user_version").pragma);
+    // A statement that is compiled anew tells anew.
+    let mut statement = db.statement("SELECT * FROM v").unwrap();
+    db.exec("DROP VIEW v; CREATE VIEW v AS SELECT a FROM log").unwrap();
+    statement.step().unwrap();
+    let mut tables = statement.facts().reads.clone();
+    tables.sort();
+    assert_eq!(tables, ["log", "v"]);
+}
+
+#[test]
+fn full_text_search_works_for_users() {
+    let (_file, db) = fresh();
+    run(&db, "CREATE VIRTUAL TABLE f USING fts5(body)", Authority::User).unwrap();
+    run(&db, "INSERT INTO f VALUES ('the quick fox')", Authority::User).unwrap();
+    assert_eq!(db.tables_read("SELECT * FROM f WHERE f MATCH 'quick'").unwrap(), ["f"]);
+    assert_eq!(db.value("SELECT body FROM f WHERE f MATCH 'fox'", &[]).unwrap(), Some("the quick fox".into()));
+}
+
+#[test]
+fn a_plan_is_told_without_running() {
+    let (_file, db) = fresh();
+    db.exec("CREATE TABLE t(a PRIMARY KEY)").unwrap();
+    let plan = db.explain_query_plan("SELECT * FROM t WHERE a = ?").unwrap();
+    assert!(plan[0].detail.contains("SEARCH t"), "{plan:?}");
+    assert_eq!(db.explain_query_plan("SELECT nope FROM t").unwrap_err().details["offset"], Detail::Int(7));
+    assert!(db.explain_query_plan("PRAGMA foreign_keys = OFF").unwrap().is_empty());
+    assert_eq!(db.value("PRAGMA foreign_keys", &[]).unwrap(), Some(Value::Integer(1)));
+}

@@ -1,0 +1,313 @@
+//! What the store relies on: whole commits, touched chunks, frozen views.
+
+use proptest::prelude::*;
+
+use super::fresh;
+use crate::{
+    Result, Value,
+    error::ErrorCode,
+    sqlite::{Batch, CHUNK_SIZE, Connection, Image, PageFile},
+};
+
+/// What the log would give back: batches applied to a plain file, and chunks copied as a snapshot copies them.
+#[derive(Default)]
+struct Shadow {
+    log: Vec<u8>,
+    chunks: Vec<Vec<u8>>,
+}
+
+impl Shadow {
+    fn apply(&mut self, batch: &Batch) {
+        let size = batch.page_size as usize;
+        self.log.resize(batch.db_pages as usize * size, 0);
+        assert!(batch.pages.is_sorted() && batch.bytes.len() == batch.pages.len() * size);
+        for (page, bytes) in batch.pages.iter().zip(batch.bytes.chunks(size)) {
+            self.log[*page as usize * size..][..size].copy_from_slice(bytes);
+        }
+    }
+
+    fn follow(&mut self, file: &PageFile) {
+        if let Some(batch) = file.take_ready() {
+            self.apply(&batch);
+        }
+        let (pin, touched) = (file.pin(), file.take_touched());
+        self.chunks.resize(pin.chunk_count() as usize, Vec::new());
+        for index in touched {
+            self.chunks[index as usize] = pin.chunk(index);
+        }
+    }
+
+    fn check(&self, file: &PageFile) {
+        let bytes = file.image().to_bytes();
+        assert!(self.log == bytes, "the log gives another file");
+        assert!(self.chunks.concat() == bytes, "the snapshot gives another file");
+        if !bytes.is_empty() {
+            let copy = PageFile::new(Image::from_bytes(&bytes));
+            let db = Connection::open(&copy).unwrap();
+            assert_eq!(db.value("PRAGMA integrity_check", &[]).unwrap(), Some("ok".into()));
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Insert { rows: u8, bytes: u16 },
+    Update { from: u8, bytes: u16 },
+    Delete { from: u8, rows: u8 },
+    Index(bool),
+    Table(bool),
+    IncrementalVacuum,
+}
+
+#[derive(Clone, Debug)]
+enum Action {
+    /// Its steps, some of them in a savepoint that is rolled back, then whether it is committed.
+    Transaction {
+        steps: Vec<(Step, bool)>,
+        commit: bool,
+    },
+    Vacuum,
+    PageSize(u32),
+    Restore,
+    /// Takes a batch that can't be stored, and goes on.
+    FailToStore,
+    Pin,
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (1u8..20, 0u16..9000).prop_map(|(rows, bytes)| Step::Insert { rows, bytes }),
+        2 => (any::<u8>(), 0u16..9000).prop_map(|(from, bytes)| Step::Update { from, bytes }),
+        3 => (any::<u8>(), 1u8..60).prop_map(|(from, rows)| Step::Delete { from, rows }),
+        1 => any::<bool>().prop_map(Step::Index),
+        1 => any::<bool>().prop_map(Step::Table),
+        1 => Just(Step::IncrementalVacuum),
+    ]
+}
+
+fn any_action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        10 => (prop::collection::vec((any_step(), prop::bool::weighted(0.2)), 1..6), prop::bool::weighted(0.8))
+            .prop_map(|(steps, commit)| Action::Transaction { steps, commit }),
+        1 => Just(Action::Vacuum),
+        1 => prop::sample::select(vec![512u32, 1024, 4096, 65536]).prop_map(Action::PageSize),
+        1 => Just(Action::Restore),
+        2 => Just(Action::FailToStore),
+        2 => Just(Action::Pin),
+    ]
+}
+
+fn perform(db: &Connection, step: &Step) -> Result<()> {
+    let number = |value: &u8| Value::Integer(i64::from(*value));
+    match step {
+        Step::Insert { rows, bytes } => db.run(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) INSERT INTO t(b) SELECT randomblob(?2) FROM n",
+            &[number(rows), i64::from(*bytes).into()],
+        )?,
+        Step::Update { from, bytes } => {
+            db.run("UPDATE t SET b = randomblob(?2) WHERE id % 7 = ?1 % 7", &[number(from), i64::from(*bytes).into()])?
+        }
+        Step::Delete { from, rows } => db.run(
+            "DELETE FROM t WHERE id IN (SELECT id FROM t WHERE id > ?1 ORDER BY id LIMIT ?2)",
+            &[number(from), number(rows)],
+        )?,
+        Step::Index(true) => db.run("CREATE INDEX IF NOT EXISTS i ON t(b)", &[])?,
+        Step::Index(false) => db.run("DROP INDEX IF EXISTS i", &[])?,
+        Step::Table(true) => db.run("CREATE TABLE IF NOT EXISTS u AS SELECT * FROM t", &[])?,
+        Step::Table(false) => db.run("DROP TABLE IF EXISTS u", &[])?,
+        Step::IncrementalVacuum => db.run("PRAGMA incremental_vacuum(3)", &[])?,
+    };
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn batches_are_whole_commits_only(actions in prop::collection::vec(any_action(), 1..14)) {
+        let (file, db) = fresh();
+        let (_other_file, other) = fresh();
+        other.exec("PRAGMA page_size = 8192; VACUUM; CREATE TABLE t(id INTEGER PRIMARY KEY, b); INSERT INTO t(b) VALUES (randomblob(70000))").unwrap();
+        db.exec("CREATE TABLE t(id INTEGER PRIMARY KEY, b)").unwrap();
+        let mut shadow = Shadow::default();
+        shadow.follow(&file);
+        shadow.check(&file);
+        let mut pins = vec![];
+        for action in &actions {
+            match action {
+                Action::Transaction { steps, commit } => {
+                    let before = file.image();
+                    db.exec("BEGIN").unwrap();
+                    for (step, undone) in steps {
+                        if *undone {
+                            db.exec("SAVEPOINT s").unwrap();
+                        }
+                        perform(&db, step).unwrap();
+                        if *undone {
+                            db.exec("ROLLBACK TO s; RELEASE s").unwrap();
+                        }
+                        // Nothing of an open transaction is to be had.
+                        prop_assert!(!file.has_ready() && file.image() == before);
+                    }
+                    db.exec(if *commit { "COMMIT" } else { "ROLLBACK" }).unwrap();
+                    prop_assert!(*commit || file.image() == before);
+                }
+                Action::Vacuum => db.exec("VACUUM").unwrap(),
+                Action::PageSize(bytes) => db.exec(&format!("PRAGMA page_size = {bytes}; VACUUM")).unwrap(),
+                Action::Restore => db.restore_from(&other).unwrap(),
+                Action::FailToStore => {
+                    perform(&db, &Step::Insert { rows: 3, bytes: 5000 }).unwrap();
+                    let (batch, touched) = (file.take_ready().unwrap(), file.take_touched());
+                    perform(&db, &Step::Delete { from: 0, rows: 50 }).unwrap();
+                    db.exec("VACUUM").unwrap();
+                    file.give_back(&batch);
+                    file.touch(&touched);
+                }
+                Action::Pin => pins.push((file.pin(), file.image())),
+            }
+            shadow.follow(&file);
+            shadow.check(&file);
+        }
+        for (pin, image) in pins {
+            let chunks: Vec<_> = (0..pin.chunk_count()).map(|index| pin.chunk(index).into_boxed_slice()).collect();
+            prop_assert!(chunks == image.chunks);
+            prop_assert_eq!((pin.bytes(), pin.page_size()), (image.len(), image.page_size));
+        }
+    }
+}
+
+#[test]
+fn batches_hold_only_what_changed() {
+    let (file, db) = fresh();
+    db.exec("CREATE TABLE t(id INTEGER PRIMARY KEY, b); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500) INSERT INTO t SELECT i, randomblob(1000) FROM n")
+        .unwrap();
+    let commits = file.commits();
+    file.take_ready();
+    file.take_touched();
+    assert!(file.take_ready().is_none());
+    db.exec("SELECT count(*) FROM t; BEGIN; COMMIT; BEGIN; DELETE FROM t; ROLLBACK").unwrap();
+    assert_eq!((file.commits(), file.take_ready()), (commits, None));
+    db.exec("UPDATE t SET b = randomblob(1000) WHERE id = 400").unwrap();
+    assert_eq!((file.commits(), file.take_ready().unwrap().pages.len()), (commits + 1, 2));
+    let touched = file.take_touched();
+    assert!(touched.len() == 2 && touched.contains(&0), "{touched:?}");
+}
+
+#[test]
+fn a_chunk_is_copied_once_per_pin_and_let_go() {
+    let (file, db) = fresh();
+    db.exec("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
+    let first = file.pin();
+    db.exec("UPDATE t SET a = 2").unwrap();
+    let second = file.pin();
+    db.exec("DROP TABLE t; VACUUM").unwrap();
+    let value = |pin: &crate::sqlite::Pin| {
+        let bytes: Vec<u8> = (0..pin.chunk_count()).flat_map(|index| pin.chunk(index)).collect();
+        let copy = PageFile::new(Image::from_bytes(&bytes));
+        Connection::open(&copy).unwrap().value("SELECT a FROM t", &[]).unwrap()
+    };
+    assert_eq!([value(&first), value(&second)], [Some(Value::Integer(1)), Some(Value::Integer(2))]);
+    assert_eq!(db.value("SELECT count(*) FROM sqlite_schema", &[]).unwrap(), Some(Value::Integer(0)));
+}
+
+#[test]
+fn a_full_database_refuses_and_goes_on() {
+    for inside in [false, true] {
+        let file = PageFile::default();
+        file.set_max_bytes(1 << 20);
+        let db = Connection::open(&file).unwrap();
+        db.exec("CREATE TABLE t(id INTEGER PRIMARY KEY, b); INSERT INTO t(b) VALUES (zeroblob(500000))").unwrap();
+        let before = file.image();
+        if inside {
+            db.exec("BEGIN; INSERT INTO t(b) VALUES (1)").unwrap();
+        }
+        let error = db.run("INSERT INTO t(b) VALUES (zeroblob(900000))", &[]).unwrap_err();
+        assert_eq!(
+            (error.code, error.details["sqliteCode"].clone()),
+            (ErrorCode::DatabaseTooLarge, "SQLITE_FULL".into())
+        );
+        if db.in_transaction() {
+            db.exec("ROLLBACK").unwrap();
+        }
+        assert!(file.image() == before);
+        db.exec("INSERT INTO t(b) VALUES (zeroblob(1000)); DELETE FROM t WHERE id = 1; INSERT INTO t(b) VALUES (zeroblob(600000))").unwrap();
+        assert!(db.quick_check().unwrap().is_empty() && file.bytes() <= 1 << 20);
+    }
+}
+
+#[test]
+fn a_commit_that_the_file_refuses_is_undone() {
+    // The limit shrinks behind SQLite's back: only the file knows, when the commit writes to it.
+    let (file, db) = fresh();
+    db.exec("CREATE TABLE t(b); INSERT INTO t VALUES (zeroblob(300000))").unwrap();
+    let mut shadow = Shadow::default();
+    shadow.follow(&file);
+    let before = file.image();
+    file.set_max_bytes(file.bytes() + 100_000);
+    let failed: Result<()> = db.atomically(|db| {
+        db.run("UPDATE t SET b = randomblob(300000)", &[])?;
+        db.run("INSERT INTO t VALUES (zeroblob(300000))", &[])?;
+        Ok(())
+    });
+    assert_eq!(failed.unwrap_err().code, ErrorCode::DatabaseTooLarge);
+    assert!(!db.in_transaction() && file.image() == before);
+    shadow.follow(&file);
+    shadow.check(&file);
+    db.exec("INSERT INTO t VALUES (zeroblob(50000))").unwrap();
+    shadow.follow(&file);
+    shadow.check(&file);
+    // A larger file than allowed may still be changed.
+    file.set_max_bytes(1000);
+    db.exec("DELETE FROM t; INSERT INTO t VALUES (zeroblob(100000))").unwrap();
+    assert!(db.run("INSERT INTO t VALUES (zeroblob(1000000))", &[]).is_err());
+    assert!(db.quick_check().unwrap().is_empty());
+}
+
+#[test]
+fn many_databases_in_many_threads() {
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            scope.spawn(move || {
+                let files: Vec<_> = (0..3).map(|_| fresh()).collect();
+                for (index, (_, db)) in files.iter().enumerate() {
+                    db.exec("CREATE TABLE t(a)").unwrap();
+                    db.run("INSERT INTO t VALUES (?)", &[(thread * 10 + index as i64).into()]).unwrap();
+                }
+                for (index, (_, db)) in files.iter().enumerate() {
+                    assert_eq!(db.value("SELECT a FROM t", &[]).unwrap(), Some((thread * 10 + index as i64).into()));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn an_image_survives_the_way_through_bytes() {
+    let (file, db) = fresh();
+    db.exec("CREATE TABLE t(b); INSERT INTO t VALUES (randomblob(200001))").unwrap();
+    let image = file.image();
+    assert_eq!((image.len(), image.page_size), (file.bytes(), 4096));
+    assert!(
+        image.chunks.len() > 3 && image.chunks[..image.chunks.len() - 1].iter().all(|chunk| chunk.len() == CHUNK_SIZE)
+    );
+    assert_eq!(Image::from_bytes(&image.to_bytes()), image);
+    assert_eq!(PageFile::new(image.clone()).image(), image);
+    assert!(Image::default().is_empty() && PageFile::default().image() == Image::default());
+    let copy = PageFile::new(image);
+    let reopened = Connection::open(&copy).unwrap();
+    let blob = |db: &Connection| db.value("SELECT b FROM t", &[]).unwrap();
+    assert_eq!(blob(&reopened), blob(&db));
+    assert!(!copy.has_ready() && copy.take_touched().is_empty());
+}
+
+#[test]
+fn foreign_keys_are_checked() {
+    let (_file, db) = fresh();
+    db.exec("CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p); PRAGMA foreign_keys = OFF; INSERT INTO c VALUES (5)")
+        .unwrap();
+    let violations = db.foreign_key_check().unwrap();
+    assert_eq!(
+        (violations.len(), &*violations[0].table, violations[0].rowid, &*violations[0].parent),
+        (1, "c", Some(1), "p")
+    );
+}
