@@ -36,11 +36,10 @@ pub fn resume(connection: &Connection) -> Result<()> {
         if key.is_empty() {
             continue;
         }
-        let synced = |name: &String| {
-            registered
-                .columns
-                .as_ref()
-                .is_none_or(|columns| columns.iter().any(|column| column.eq_ignore_ascii_case(name)))
+        let has = |list: &[String], name: &str| list.iter().any(|column| column.eq_ignore_ascii_case(name));
+        let synced = |name: &str| match &registered.columns {
+            Some(columns) => has(columns, name),
+            None => !has(&registered.missing, name),
         };
         let columns = table.columns.iter().map(|column| &column.name);
         let columns: Vec<String> = columns.filter(|name| key.contains(name) || synced(name)).cloned().collect();
@@ -51,8 +50,10 @@ pub fn resume(connection: &Connection) -> Result<()> {
 
 /// Drops the triggers.
 pub fn suspend(connection: &Connection) -> Result<()> {
-    let names = connection
-        .rows("SELECT name FROM temp.sqlite_schema WHERE type = 'trigger' AND name GLOB 'tidelock_capture_*'", &[])?;
+    let names = connection.rows(
+        "SELECT name FROM temp.sqlite_schema WHERE type = 'trigger' AND name GLOB 'tidelock_capture_*'",
+        &[],
+    )?;
     for name in names {
         connection.exec(&format!("DROP TRIGGER temp.{}", quote(name[0].as_text().unwrap_or_default())))?;
     }
@@ -70,8 +71,7 @@ pub fn silently<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Re
 
 /// The SQL of one table's triggers. `registered` is its name in the sync tables.
 fn triggers(registered: &str, table: &str, key: &[String], columns: &[String]) -> String {
-    let row =
-        |prefix: &str| row_sql(columns.iter().map(|column| (column.as_str(), format!("{prefix}.{}", quote(column)))));
+    let row = |prefix: &str| row_sql(columns.iter().map(|column| (column.as_str(), format!("{prefix}.{}", quote(column)))));
     let key_of = |prefix: &str| key_sql(key.iter().map(|column| format!("{prefix}.{}", quote(column))));
     let differs = |columns: &mut dyn Iterator<Item = &String>| {
         // A collation may call different texts equal.
@@ -89,8 +89,7 @@ fn triggers(registered: &str, table: &str, key: &[String], columns: &[String]) -
             entry(prefix)
         )
     };
-    let change =
-        |prefix: &str, op: &str| format!("UPDATE tidelock_outbox SET op = {op}, time = {NOW} WHERE {};", entry(prefix));
+    let change = |prefix: &str, op: &str| format!("UPDATE tidelock_outbox SET op = {op}, time = {NOW} WHERE {};", entry(prefix));
     let prune = |prefix: &str| format!("DELETE FROM tidelock_outbox WHERE {} AND op = 'none';", entry(prefix));
 
     let (old, new) = (row("OLD"), row("NEW"));
@@ -131,10 +130,11 @@ fn triggers(registered: &str, table: &str, key: &[String], columns: &[String]) -
     sql
 }
 
-/// Whether any change of this table is unpushed.
+/// Whether any change of this table is unpushed. Those that a restore set aside don't count: their rows follow the remote.
 pub fn has_changes(connection: &Connection, table: &str) -> Result<bool> {
     let found = connection.value(
-        "SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND (reason IS NULL OR reason <> 'restored') LIMIT 1",
+        "SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND reason IS NULL UNION ALL \
+         SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND reason IS NOT NULL AND reason <> 'restored' LIMIT 1",
         &[Value::from(table)],
     )?;
     Ok(found.is_some())

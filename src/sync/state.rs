@@ -14,13 +14,14 @@ use crate::{error::Result, sqlite::Connection, time::Timestamp, value::Value};
 ///   values in the server's own text; `started` is set while a pull is under way.
 /// - `tidelock_outbox`: one row a changed key; `base` is the row before its first change that the remote doesn't know.
 ///   Entries with a `reason` were refused for good; `local` then keeps what the row was.
-/// - `tidelock_staged`: rows of the remote that can't be applied yet, mostly because their parents are missing.
+/// - `tidelock_staged`: rows of the remote that can't be applied yet, mostly because their parents are missing; without
+///   `row`, a deletion.
 /// - `tidelock_known`: the keys that the remote was seen to have, for tables whose deletions are found by comparing.
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS tidelock_sync(name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tidelock_tables(
   tbl TEXT PRIMARY KEY COLLATE NOCASE, capture INTEGER NOT NULL, primary_key TEXT, columns TEXT,
-  selected TEXT, cursor TEXT, key TEXT, started TEXT, watermark TEXT,
+  selected TEXT, missing TEXT, cursor TEXT, key TEXT, started TEXT, watermark TEXT,
   pulled_at TEXT, last_error TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tidelock_outbox(
   id INTEGER PRIMARY KEY AUTOINCREMENT, tbl TEXT NOT NULL, key TEXT NOT NULL, op TEXT NOT NULL, base TEXT,
@@ -28,7 +29,7 @@ CREATE TABLE IF NOT EXISTS tidelock_outbox(
 CREATE UNIQUE INDEX IF NOT EXISTS tidelock_outbox_pending ON tidelock_outbox(tbl, key) WHERE reason IS NULL;
 CREATE INDEX IF NOT EXISTS tidelock_outbox_rejected ON tidelock_outbox(tbl, key) WHERE reason IS NOT NULL;
 CREATE TABLE IF NOT EXISTS tidelock_staged(
-  tbl TEXT NOT NULL, key TEXT NOT NULL, row TEXT NOT NULL, error TEXT NOT NULL, PRIMARY KEY(tbl, key)) WITHOUT ROWID;
+  tbl TEXT NOT NULL, key TEXT NOT NULL, row TEXT, error TEXT NOT NULL, PRIMARY KEY(tbl, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tidelock_known(tbl TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY(tbl, key)) WITHOUT ROWID;
 ";
 
@@ -99,8 +100,10 @@ pub struct Registered {
     pub table: String,
     /// The key's columns, where the user named them.
     pub primary_key: Option<Vec<String>>,
-    /// The synced columns: those the user named, or those that both sides were found to have.
+    /// The synced columns, where the user named them.
     pub columns: Option<Vec<String>>,
+    /// The columns that the remote was found to lack.
+    pub missing: Vec<String>,
 }
 
 /// The tables whose changes are captured.
@@ -109,7 +112,7 @@ pub fn captured(connection: &Connection) -> Result<Vec<Registered>> {
         return Ok(Vec::new());
     }
     let rows = connection.rows(
-        "SELECT tbl, primary_key, coalesce(columns, selected) FROM tidelock_tables WHERE capture = 1 ORDER BY tbl",
+        "SELECT tbl, primary_key, columns, missing FROM tidelock_tables WHERE capture = 1 ORDER BY tbl",
         &[],
     )?;
     let list = |value: &Value| value.as_text().and_then(json::parse_string_array);
@@ -117,6 +120,7 @@ pub fn captured(connection: &Connection) -> Result<Vec<Registered>> {
         table: row[0].as_text().unwrap_or_default().to_owned(),
         primary_key: list(&row[1]),
         columns: list(&row[2]),
+        missing: list(&row[3]).unwrap_or_default(),
     };
     Ok(rows.into_iter().map(registered).collect())
 }
@@ -175,6 +179,19 @@ pub fn save_progress(connection: &Connection, table: &str, progress: &Progress) 
             progress.watermark.clone().into(),
         ],
     )?;
+    Ok(())
+}
+
+/// The columns that the remote was found to lack.
+pub fn missing(connection: &Connection, table: &str) -> Result<Vec<String>> {
+    let value = connection.value("SELECT missing FROM tidelock_tables WHERE tbl = ?1", &[Value::from(table)])?;
+    Ok(value.as_ref().and_then(Value::as_text).and_then(json::parse_string_array).unwrap_or_default())
+}
+
+/// Writes down which columns the remote lacks.
+pub fn save_missing(connection: &Connection, table: &str, missing: &[String]) -> Result<()> {
+    let list = (!missing.is_empty()).then(|| json::string_array(missing.iter().map(String::as_str)));
+    connection.run("UPDATE tidelock_tables SET missing = ?2 WHERE tbl = ?1", &[Value::from(table), list.into()])?;
     Ok(())
 }
 
