@@ -56,14 +56,13 @@ need_sqlite_sources() {
   [ "$(readlink .cache/sqlite3 || true)" = "$sources" ] || ln -sfn "$sources" .cache/sqlite3
 }
 
-# need_npm [FOLDER]: node_modules as the lock file says. Not `npm ci`: it wants every optional package of other platforms in the
-# lock file, and a registry that mirrors only some platforms can't put them there.
+# need_npm [FOLDER]: node_modules as the lock file says.
 need_npm() {
   local folder=${1:-.}
   have npm || die 'Node 20 with npm is missing'
   if [ ! "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ]; then
-    say "npm install in $folder"
-    npm install --prefix "$folder" --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
+    say "npm ci in $folder"
+    npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --loglevel=error
     touch "$folder/node_modules/.package-lock.json"
   fi
 }

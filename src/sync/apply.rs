@@ -113,7 +113,8 @@ impl Writer {
             .collect();
         let key_parameters = || (1..=plan.key.len()).map(|at| format!("?{}", at + 1));
         let own_key = || plan.key.iter().map(|at| format!("?{}", at + 2));
-        let members = plan.columns.iter().enumerate().map(|(at, column)| (column.name.as_str(), format!("?{}", at + 2)));
+        let members =
+            plan.columns.iter().enumerate().map(|(at, column)| (column.name.as_str(), format!("?{}", at + 2)));
         Ok(Self {
             // A collation may call different texts equal.
             compare: format!(
@@ -143,7 +144,10 @@ impl Writer {
                 plan.key.len() + 2
             ),
             unstage: format!("DELETE FROM tidelock_staged WHERE tbl = ?1 AND key = {}", key_sql(key_parameters())),
-            note_key: format!("INSERT OR IGNORE INTO temp.tidelock_seen(tbl, key) VALUES (?1, {})", key_sql(key_parameters())),
+            note_key: format!(
+                "INSERT OR IGNORE INTO temp.tidelock_seen(tbl, key) VALUES (?1, {})",
+                key_sql(key_parameters())
+            ),
             policy: plan.options.conflict,
             name: plan.name().to_owned(),
             park: swap::park_sql(plan),
@@ -164,7 +168,13 @@ impl Writer {
     }
 
     /// Writes all rows of a page; gives those back that can't be applied.
-    pub fn write(&self, connection: &Connection, rows: &Rows, care: Care, report: &mut TableReport) -> Result<Vec<Held>> {
+    pub fn write(
+        &self,
+        connection: &Connection,
+        rows: &Rows,
+        care: Care,
+        report: &mut TableReport,
+    ) -> Result<Vec<Held>> {
         let all: Vec<usize> = (0..rows.len()).collect();
         let held = self.write_some(connection, rows, all, care, report)?;
         if held.is_empty() { Ok(held) } else { self.swap(connection, rows, held, care, report) }
@@ -221,7 +231,11 @@ impl Writer {
                     return Ok(Outcome::Applied);
                 }
                 Decision::Settled { updated } => {
-                    if updated { report.updated += 1 } else { report.unchanged += 1 }
+                    if updated {
+                        report.updated += 1
+                    } else {
+                        report.unchanged += 1
+                    }
                     return Ok(Outcome::Applied);
                 }
                 Decision::Held(error) => return Ok(Outcome::Held(error)),
@@ -230,7 +244,9 @@ impl Writer {
         if deleted {
             return self.delete_row(connection, &self.key(row), report);
         }
-        if pass.parents && let Some(missing) = self.parents.missing(connection, row)? {
+        if pass.parents
+            && let Some(missing) = self.parents.missing(connection, row)?
+        {
             return Ok(Outcome::Held(missing));
         }
         let (statement, count) = match pass.same(row)? {
@@ -257,7 +273,11 @@ impl Writer {
         }
         match connection.run(&self.delete, key) {
             Ok(changes) => {
-                if changes > 0 { report.deleted += 1 } else { report.unchanged += 1 }
+                if changes > 0 {
+                    report.deleted += 1
+                } else {
+                    report.unchanged += 1
+                }
                 Ok(Outcome::Applied)
             }
             Err(error) => held(error),

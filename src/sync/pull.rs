@@ -136,7 +136,13 @@ pub struct Pull {
 
 impl Pull {
     /// A pull of these tables, in this order. `token`: what the access token function gave.
-    pub fn new(config: &Config, root: Option<String>, sources: Vec<Source>, reading: Reading, token: Option<String>) -> Self {
+    pub fn new(
+        config: &Config,
+        root: Option<String>,
+        sources: Vec<Source>,
+        reading: Reading,
+        token: Option<String>,
+    ) -> Self {
         let count = sources.len();
         Self {
             requester: Requester::new(config, root, token),
@@ -215,7 +221,11 @@ impl Pull {
                 }
             }
             (Verdict::Unauthorized(error), _) => {
-                if self.requester.may_refresh() { Ok(vec![Instruction::RefreshToken]) } else { Err(error) }
+                if self.requester.may_refresh() {
+                    Ok(vec![Instruction::RefreshToken])
+                } else {
+                    Err(error)
+                }
             }
             (Verdict::Retry { after_ms, smaller, error }, _) => {
                 if smaller {
@@ -225,7 +235,11 @@ impl Pull {
                 self.retry(after_ms, error, chance)
             }
             (Verdict::UnknownPath(error), _) => {
-                if self.requester.try_other_root() { Ok(vec![self.send()]) } else { Err(error) }
+                if self.requester.try_other_root() {
+                    Ok(vec![self.send()])
+                } else {
+                    Err(error)
+                }
             }
             (Verdict::UnknownColumn(error), _) => {
                 let named = self.sources[self.at].plan.options.columns.is_some();
@@ -367,9 +381,8 @@ impl Pull {
 
     /// The first table from `from` on whose keys have to be listed.
     fn begin_keys(&mut self, from: usize) -> Instruction {
-        let needs = |at: &usize| {
-            self.reading.compare && self.sources[*at].plan.options.compares() && !self.whole_tables[*at]
-        };
+        let needs =
+            |at: &usize| self.reading.compare && self.sources[*at].plan.options.compares() && !self.whole_tables[*at];
         self.page_size = self.requester.page_size();
         self.pass = Pass::Keys;
         match (from..self.sources.len()).find(needs) {
@@ -394,7 +407,8 @@ impl Pull {
             }
             Pass::Keys => {
                 let keys = Selection { columns: selection.key.clone(), ..selection.clone() };
-                Request { selection: &keys, range: &self.range, limit: self.page_size, count: false }.build(&self.requester)
+                Request { selection: &keys, range: &self.range, limit: self.page_size, count: false }
+                    .build(&self.requester)
             }
             Pass::Nulls | Pass::Rows => {
                 let count = self.counting;

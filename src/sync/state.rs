@@ -111,10 +111,8 @@ pub fn captured(connection: &Connection) -> Result<Vec<Registered>> {
     if !exists(connection)? {
         return Ok(Vec::new());
     }
-    let rows = connection.rows(
-        "SELECT tbl, primary_key, columns, missing FROM tidelock_tables WHERE capture = 1 ORDER BY tbl",
-        &[],
-    )?;
+    let rows = connection
+        .rows("SELECT tbl, primary_key, columns, missing FROM tidelock_tables WHERE capture = 1 ORDER BY tbl", &[])?;
     let list = |value: &Value| value.as_text().and_then(json::parse_string_array);
     let registered = |row: Vec<Value>| Registered {
         table: row[0].as_text().unwrap_or_default().to_owned(),
