@@ -17,7 +17,8 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     ports::{
-        ChunkId, Claim, Durability, Fence, Head, LocalFuture, LogEntry, Manifest, Store, Transaction, Truncation, Write,
+        ChunkId, Claim, Durability, Estimate, Fence, Head, LocalFuture, LogEntry, Manifest, Store, Stores, Transaction,
+        Truncation, Write,
     },
     store::failure::{check_fence, corrupt, lock_lost, missing_chunk},
 };
@@ -444,5 +445,19 @@ impl Store for IndexedDb {
 
     fn close(&self) {
         self.0.disconnect();
+    }
+}
+
+/// All databases of the origin.
+pub struct IndexedDbs;
+
+impl Stores for IndexedDbs {
+    fn open(&self, name: &str) -> LocalFuture<'static, Result<Rc<dyn Store>>> {
+        let name = name.to_owned();
+        Box::pin(async move { IndexedDb::open(&name).await.map(|store| Rc::new(store) as Rc<dyn Store>) })
+    }
+
+    fn estimate(&self) -> LocalFuture<'static, Estimate> {
+        Box::pin(super::estimate())
     }
 }

@@ -190,6 +190,11 @@ impl Snapshots {
         self.0.prune(&pass).await
     }
 
+    /// Whether nothing was committed since the newest one.
+    pub fn is_unchanged(&self) -> bool {
+        self.0.is_unchanged()
+    }
+
     /// How they are doing.
     pub fn status(&self) -> SnapshotStatus {
         let mut status = self.0.status.borrow().clone();
@@ -390,5 +395,5 @@ pub fn quick_check(image: Image) -> Vec<String> {
         return Vec::new();
     }
     let checked = Connection::open(&PageFile::new(image)).and_then(|scratch| scratch.quick_check());
-    checked.unwrap_or_else(|error| vec![error.message])
+    checked.unwrap_or_else(|error| vec![error.into_parts().message])
 }

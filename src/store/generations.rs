@@ -257,7 +257,7 @@ impl Storage {
         let manifest = match self.stored_manifest(generation).await {
             Err(error) if error.is(ErrorCode::SnapshotCorrupt) => {
                 self.note_damage(generation, true);
-                return Ok((Image::default(), vec![error.message]));
+                return Ok((Image::default(), vec![error.into_parts().message]));
             }
             manifest => manifest?,
         };
