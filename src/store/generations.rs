@@ -107,8 +107,7 @@ impl Storage {
         inner.stale.borrow_mut().extend(touched);
         self.reload_manifests().await?;
         let base = inner.base.borrow().clone().filter(|base| !inner.damaged.borrow().contains(&base.generation));
-        let mut known: BTreeSet<ChunkId> =
-            base.iter().flat_map(|base| base.chunks.iter()).map(|c| c.id.clone()).collect();
+        let mut known = distinct(base.iter().flat_map(|base| base.chunks.iter()));
         let db_bytes = source.bytes();
         let mut staged = Staged {
             at,
@@ -121,6 +120,8 @@ impl Storage {
         };
         let mut writes = Vec::new();
         let mut written = Vec::new();
+        // The chunks from here on aren't among the known ones yet.
+        let mut slice = 0;
         for index in 0..db_bytes.div_ceil(CHUNK_SIZE as u64) as usize {
             let length = chunk_length(db_bytes, index);
             // A file that was cut touches no page: the shorter last chunk shows by its length only.
@@ -137,13 +138,16 @@ impl Storage {
             let id = chunk::id(&plain);
             let bytes = chunk::encode(&plain, compress);
             let reference = ChunkRef { id, check: checksum::of_bytes(&plain), stored: bytes.len() as u32 };
-            if known.insert(reference.id.clone()) {
+            let is_it = |chunk: &ChunkRef| chunk.id == reference.id;
+            if !contains(&known, &reference.id) && !staged.chunks[slice..].iter().any(is_it) {
                 staged.stored_bytes += bytes.len() as u64;
                 written.push((reference.id.clone(), checksum::of_bytes(&bytes)));
                 writes.push(Write::PutChunk(reference.id.clone(), bytes));
             }
             staged.chunks.push(reference);
             if writes.len() * CHUNK_SIZE >= SLICE_BYTES {
+                known = distinct(known.iter().chain(&staged.chunks[slice..]));
+                slice = staged.chunks.len();
                 self.put_chunks(std::mem::take(&mut writes), std::mem::take(&mut written), read_back).await?;
             }
         }
@@ -187,8 +191,7 @@ impl Storage {
         let manifest = self.manifest_of(&staged, tag);
         // A number is never used twice, also when its transaction failed.
         inner.generation.set(manifest.generation);
-        let required: BTreeSet<&ChunkId> = staged.chunks.iter().map(|chunk| &chunk.id).collect();
-        let required = required.into_iter().cloned().collect();
+        let required = distinct(staged.chunks.iter()).into_iter().map(|chunk| chunk.id).collect();
         inner.manifests_in_doubt.set(true);
         let put = self.fenced(vec![Write::PutManifest(Box::new(manifest.clone()))], required).await;
         if put.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)) {
@@ -239,7 +242,7 @@ impl Storage {
     }
 
     /// The generations that are known to be damaged.
-    pub fn damaged(&self) -> BTreeSet<u64> {
+    pub fn damaged(&self) -> Vec<u64> {
         self.0.damaged.borrow().clone()
     }
 
@@ -282,8 +285,9 @@ impl Storage {
 
     /// A damaged generation isn't built upon and isn't counted among the good ones.
     fn note_damage(&self, generation: u64, damaged: bool) {
-        if damaged {
-            self.0.damaged.borrow_mut().insert(generation);
+        let mut known = self.0.damaged.borrow_mut();
+        if damaged && !known.contains(&generation) {
+            known.push(generation);
         }
     }
 
@@ -324,9 +328,9 @@ impl Storage {
         if !unreadable.is_empty() {
             return Ok(0);
         }
-        let named: BTreeSet<&ChunkId> = manifests.iter().flat_map(|m| m.chunks.iter()).map(|chunk| &chunk.id).collect();
+        let named = distinct(manifests.iter().flat_map(|manifest| manifest.chunks.iter()));
         let orphans: Vec<ChunkId> =
-            self.0.store.chunk_ids().await?.into_iter().filter(|id| !named.contains(id)).collect();
+            self.0.store.chunk_ids().await?.into_iter().filter(|id| !contains(&named, id)).collect();
         for slice in orphans.chunks(256) {
             self.fenced(slice.iter().cloned().map(Write::DeleteChunk).collect(), Vec::new()).await?;
         }
@@ -340,7 +344,7 @@ impl Storage {
             check_fence(inner.store.head().await?.as_ref(), &inner.fence)?;
             let (manifests, unreadable) = inner.store.manifests().await?;
             *inner.manifests.borrow_mut() = manifests;
-            inner.damaged.borrow_mut().extend(unreadable);
+            unreadable.into_iter().for_each(|generation| self.note_damage(generation, true));
             inner.manifests_in_doubt.set(false);
         }
         Ok(())
@@ -350,6 +354,29 @@ impl Storage {
         let fence = Some(self.0.fence.clone());
         self.0.store.write(Transaction { fence, require, writes, durability: Durability::Strict }).await
     }
+}
+
+/// Bytes of the chunks of these manifests, each counted once.
+pub fn stored_bytes(manifests: &[Manifest]) -> u64 {
+    let chunks = distinct(manifests.iter().flat_map(|manifest| manifest.chunks.iter()));
+    chunks.iter().map(|chunk| u64::from(chunk.stored)).sum()
+}
+
+/// The chunks by id, each once.
+fn distinct<'c>(chunks: impl Iterator<Item = &'c ChunkRef>) -> Vec<ChunkRef> {
+    let mut chunks: Vec<ChunkRef> = chunks.cloned().collect();
+    sort(&mut chunks);
+    chunks
+}
+
+/// Apart from [`distinct`], so that the wasm has it once.
+fn sort(chunks: &mut Vec<ChunkRef>) {
+    chunks.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    chunks.dedup_by(|a, b| a.id == b.id);
+}
+
+fn contains(sorted: &[ChunkRef], id: &ChunkId) -> bool {
+    sorted.binary_search_by(|chunk| chunk.id.cmp(id)).is_ok()
 }
 
 fn as_checkpoint(manifest: &Manifest) -> Manifest {

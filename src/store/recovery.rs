@@ -36,7 +36,7 @@ pub(super) struct Recovered {
     /// All readable manifests, oldest first.
     pub manifests: Vec<Manifest>,
     /// The generations that can't be used.
-    pub damaged: BTreeSet<u64>,
+    pub damaged: Vec<u64>,
     /// The manifest under the image; `None`: the log alone.
     pub base: Option<Manifest>,
     /// Chunks of the image that differ from the base.
@@ -54,7 +54,7 @@ pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
     let head = store.head().await?;
     let newest = store.newest_log().await?;
     let (manifests, unreadable) = store.manifests().await?;
-    let mut damaged: BTreeSet<u64> = unreadable.into_iter().collect();
+    let mut damaged = unreadable;
     let Some(head) = head else {
         if newest.is_some() || !manifests.is_empty() || !damaged.is_empty() {
             return Err(corrupt("the head record of the database is missing"));
@@ -84,7 +84,7 @@ pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
                 break;
             }
             Err(error) if error.is(ErrorCode::SnapshotCorrupt) => {
-                damaged.insert(manifest.generation);
+                damaged.push(manifest.generation);
                 if manifest.barrier {
                     apply_through = apply_through.min(manifest.lsn);
                 }
@@ -93,7 +93,7 @@ pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
         }
     }
     let used = base.as_ref().map_or(0, |(manifest, _)| manifest.generation);
-    warnings.extend(damaged.range(used + 1..).map(|generation| Warning {
+    warnings.extend(damaged.iter().filter(|generation| **generation > used).map(|generation| Warning {
         code: ErrorCode::SnapshotCorrupt.as_str(),
         message: if apply_through == u64::MAX {
             format!("snapshot {generation} is damaged; the data was read from the one before and the log")

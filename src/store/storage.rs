@@ -2,14 +2,14 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     rc::Rc,
 };
 
 use super::{
     FORMAT, PART_BYTES, Position, Warning, batch_records, chunk, epoch_record,
     failure::{check_fence, lock_lost},
-    generations::Tag,
+    generations::{Tag, stored_bytes},
     recovery::{self, Recovered},
 };
 use crate::{
@@ -69,7 +69,7 @@ pub(super) struct Inner {
     pub manifests: RefCell<Vec<Manifest>>,
     /// A write of manifests failed without saying what of it was stored.
     pub manifests_in_doubt: Cell<bool>,
-    pub damaged: RefCell<BTreeSet<u64>>,
+    pub damaged: RefCell<Vec<u64>>,
     /// The manifest whose unchanged chunks the next one reuses.
     pub base: RefCell<Option<Manifest>>,
     /// Chunks that differ from the base, besides those that the page file has touched.
@@ -202,12 +202,7 @@ impl Storage {
 
     /// How much is stored, without asking the store.
     pub fn usage(&self) -> Usage {
-        let manifests = self.0.manifests.borrow();
-        let chunks: BTreeMap<&str, u32> = manifests
-            .iter()
-            .flat_map(|manifest| manifest.chunks.iter().map(|chunk| (chunk.id.as_str(), chunk.stored)))
-            .collect();
-        let chunk_bytes = chunks.values().map(|stored| u64::from(*stored)).sum();
+        let chunk_bytes = stored_bytes(&self.0.manifests.borrow());
         let log_bytes = self.0.end.get().logged - self.0.truncated.get().logged;
         Usage { bytes: log_bytes + chunk_bytes, log_bytes, chunk_bytes }
     }
@@ -226,7 +221,7 @@ impl Storage {
 
 fn next_head(found: &Recovered, epoch: u64, lsn: u64, holder: Holder, platform: &Platform) -> Head {
     let newest = found.manifests.last().map_or(0, |manifest| manifest.generation);
-    let newest = newest.max(found.damaged.last().copied().unwrap_or(0));
+    let newest = newest.max(found.damaged.iter().copied().max().unwrap_or(0));
     let mut head = found.head.clone().unwrap_or_else(|| {
         let mut id = [0; 16];
         platform.entropy.fill(&mut id);
