@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeSet,
     rc::{Rc, Weak},
 };
 
@@ -14,13 +13,13 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{ChunkRef, Manifest, ManifestKind, Platform},
+    ports::{Manifest, ManifestKind, Platform},
     snapshot::{
         Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Verification, VerifyMode, backoff_ms, first_due,
         prune, relieve, still_needed,
     },
     sqlite::{Connection, Image, PageFile},
-    store::{Storage, Tag},
+    store::{Storage, Tag, stored_bytes},
     time::Timestamp,
 };
 
@@ -200,13 +199,8 @@ impl Snapshots {
         let mut status = self.0.status.borrow().clone();
         let manifests = self.0.storage.manifests();
         let shown: Vec<&Manifest> = manifests.iter().filter(|m| m.kind == ManifestKind::Snapshot).collect();
-        let chunks: BTreeSet<(&str, u32)> = shown
-            .iter()
-            .flat_map(|manifest| manifest.chunks.iter())
-            .map(|ChunkRef { id, stored, .. }| (id.as_str(), *stored))
-            .collect();
         status.count = shown.len();
-        status.bytes = chunks.iter().map(|(_, stored)| u64::from(*stored)).sum();
+        status.bytes = stored_bytes(&shown);
         status
     }
 }
