@@ -2,6 +2,7 @@
 
 use super::SnapshotOptions;
 use crate::{
+    collections::Set,
     ports::{Manifest, ManifestKind, Truncation},
     time::Timestamp,
 };
@@ -20,7 +21,7 @@ pub struct Plan {
 
 /// The generations that a damaged newest one would be replaced by: the newest two usable ones, and the newest that was
 /// verified. They stay, whatever else is asked.
-pub fn still_needed(manifests: &[Manifest], damaged: &[u64]) -> Vec<u64> {
+pub fn still_needed(manifests: &[Manifest], damaged: &Set<u64>) -> Set<u64> {
     let usable = || manifests.iter().rev().filter(|manifest| !damaged.contains(&manifest.generation));
     let newest = usable().take(2);
     let verified = usable().find(|manifest| manifest.verified);
@@ -28,7 +29,13 @@ pub fn still_needed(manifests: &[Manifest], damaged: &[u64]) -> Vec<u64> {
 }
 
 /// What the options let go of after a success. `manifests` oldest first; `logged` is where the log ends.
-pub fn prune(manifests: &[Manifest], damaged: &[u64], options: &SnapshotOptions, logged: u64, now: Timestamp) -> Plan {
+pub fn prune(
+    manifests: &[Manifest],
+    damaged: &Set<u64>,
+    options: &SnapshotOptions,
+    logged: u64,
+    now: Timestamp,
+) -> Plan {
     let needed = still_needed(manifests, damaged);
     let verified: Vec<&Manifest> =
         manifests.iter().filter(|manifest| manifest.verified && !damaged.contains(&manifest.generation)).collect();
@@ -58,9 +65,11 @@ pub fn prune(manifests: &[Manifest], damaged: &[u64], options: &SnapshotOptions,
         .map(|manifest| manifest.generation)
         .collect();
     // What can't even be read as a manifest keeps the sweep from working; something newer and good makes it worthless.
-    let readable = |generation: &&u64| manifests.iter().any(|manifest| manifest.generation == **generation);
+    let readable = |generation: &u64| manifests.iter().any(|manifest| manifest.generation == *generation);
     delete.extend(damaged.iter().filter(|generation| !readable(generation)));
     delete.retain(|generation| *generation < newest_good.generation);
+    delete.sort_unstable();
+    delete.dedup();
 
     // Two verified generations, so that the log between them still stands in for the newer one.
     let fallback = verified.iter().rev().nth(1);
@@ -76,7 +85,7 @@ pub fn prune(manifests: &[Manifest], damaged: &[u64], options: &SnapshotOptions,
 fn reach<'m>(
     manifests: &'m [Manifest],
     delete: &[u64],
-    damaged: &[u64],
+    damaged: &Set<u64>,
     options: &SnapshotOptions,
     logged: u64,
     now: Timestamp,
@@ -106,7 +115,7 @@ fn reach<'m>(
 
 /// What to let go of when the disk is full: first the unlabelled snapshots beyond one, then the log before the newest
 /// verified generation and what only it needed. Call again while it gives something and the disk is still full.
-pub fn relieve(manifests: &[Manifest], damaged: &[u64], truncated: Truncation) -> Plan {
+pub fn relieve(manifests: &[Manifest], damaged: &Set<u64>, truncated: Truncation) -> Plan {
     let good = |manifest: &&Manifest| manifest.verified && !damaged.contains(&manifest.generation);
     let Some(newest_good) = manifests.iter().rfind(good) else { return Plan::default() };
     let needed = still_needed(manifests, damaged);

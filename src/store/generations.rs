@@ -1,7 +1,5 @@
 //! Snapshots and checkpoints as they are stored: chunks first, manifest last, deletion after verification.
 
-use std::collections::BTreeSet;
-
 use super::{
     FORMAT, Position, Storage, checksum, chunk,
     failure::check_fence,
@@ -9,6 +7,7 @@ use super::{
     recovery::{self, Check},
 };
 use crate::{
+    collections::{Bits, Set},
     error::{Error, ErrorCode, Result},
     ports::{ChunkId, ChunkRef, Durability, Manifest, ManifestKind, Transaction, Truncation, Write},
     sqlite::{CHUNK_SIZE, Image, Pin},
@@ -98,16 +97,16 @@ impl Storage {
     pub async fn stage(
         &self,
         source: &dyn ChunkSource,
-        touched: &BTreeSet<u32>,
+        touched: &Bits,
         at: Position,
         compress: bool,
         read_back: bool,
     ) -> Result<Staged> {
         let inner = &*self.0;
-        inner.stale.borrow_mut().extend(touched);
+        inner.stale.borrow_mut().add(touched);
         self.reload_manifests().await?;
         let base = inner.base.borrow().clone().filter(|base| !inner.damaged.borrow().contains(&base.generation));
-        let mut known = distinct(base.iter().flat_map(|base| base.chunks.iter()));
+        let mut known: Set<ChunkId> = base.iter().flat_map(|base| base.chunks.iter()).map(|c| c.id.clone()).collect();
         let db_bytes = source.bytes();
         let mut staged = Staged {
             at,
@@ -120,15 +119,13 @@ impl Storage {
         };
         let mut writes = Vec::new();
         let mut written = Vec::new();
-        // The chunks from here on aren't among the known ones yet.
-        let mut slice = 0;
         for index in 0..db_bytes.div_ceil(CHUNK_SIZE as u64) as usize {
             let length = chunk_length(db_bytes, index);
             // A file that was cut touches no page: the shorter last chunk shows by its length only.
             let unchanged = base
                 .as_ref()
                 .filter(|base| chunk_length(base.db_bytes, index) == length)
-                .filter(|_| !inner.stale.borrow().contains(&(index as u32)))
+                .filter(|_| !inner.stale.borrow().contains(index as u32))
                 .and_then(|base| base.chunks.get(index));
             if let Some(unchanged) = unchanged {
                 staged.chunks.push(unchanged.clone());
@@ -138,16 +135,13 @@ impl Storage {
             let id = chunk::id(&plain);
             let bytes = chunk::encode(&plain, compress);
             let reference = ChunkRef { id, check: checksum::of_bytes(&plain), stored: bytes.len() as u32 };
-            let is_it = |chunk: &ChunkRef| chunk.id == reference.id;
-            if !contains(&known, &reference.id) && !staged.chunks[slice..].iter().any(is_it) {
+            if known.insert(reference.id.clone()) {
                 staged.stored_bytes += bytes.len() as u64;
                 written.push((reference.id.clone(), checksum::of_bytes(&bytes)));
                 writes.push(Write::PutChunk(reference.id.clone(), bytes));
             }
             staged.chunks.push(reference);
             if writes.len() * CHUNK_SIZE >= SLICE_BYTES {
-                known = distinct(known.iter().chain(&staged.chunks[slice..]));
-                slice = staged.chunks.len();
                 self.put_chunks(std::mem::take(&mut writes), std::mem::take(&mut written), read_back).await?;
             }
         }
@@ -191,7 +185,8 @@ impl Storage {
         let manifest = self.manifest_of(&staged, tag);
         // A number is never used twice, also when its transaction failed.
         inner.generation.set(manifest.generation);
-        let required = distinct(staged.chunks.iter()).into_iter().map(|chunk| chunk.id).collect();
+        let required: Set<&ChunkId> = staged.chunks.iter().map(|chunk| &chunk.id).collect();
+        let required = required.into_iter().cloned().collect();
         inner.manifests_in_doubt.set(true);
         let put = self.fenced(vec![Write::PutManifest(Box::new(manifest.clone()))], required).await;
         if put.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)) {
@@ -242,7 +237,7 @@ impl Storage {
     }
 
     /// The generations that are known to be damaged.
-    pub fn damaged(&self) -> Vec<u64> {
+    pub fn damaged(&self) -> Set<u64> {
         self.0.damaged.borrow().clone()
     }
 
@@ -285,9 +280,8 @@ impl Storage {
 
     /// A damaged generation isn't built upon and isn't counted among the good ones.
     fn note_damage(&self, generation: u64, damaged: bool) {
-        let mut known = self.0.damaged.borrow_mut();
-        if damaged && !known.contains(&generation) {
-            known.push(generation);
+        if damaged {
+            self.0.damaged.borrow_mut().insert(generation);
         }
     }
 
@@ -328,9 +322,9 @@ impl Storage {
         if !unreadable.is_empty() {
             return Ok(0);
         }
-        let named = distinct(manifests.iter().flat_map(|manifest| manifest.chunks.iter()));
+        let named: Set<&ChunkId> = manifests.iter().flat_map(|m| m.chunks.iter()).map(|chunk| &chunk.id).collect();
         let orphans: Vec<ChunkId> =
-            self.0.store.chunk_ids().await?.into_iter().filter(|id| !contains(&named, id)).collect();
+            self.0.store.chunk_ids().await?.into_iter().filter(|id| !named.contains(id)).collect();
         for slice in orphans.chunks(256) {
             self.fenced(slice.iter().cloned().map(Write::DeleteChunk).collect(), Vec::new()).await?;
         }
@@ -344,7 +338,7 @@ impl Storage {
             check_fence(inner.store.head().await?.as_ref(), &inner.fence)?;
             let (manifests, unreadable) = inner.store.manifests().await?;
             *inner.manifests.borrow_mut() = manifests;
-            unreadable.into_iter().for_each(|generation| self.note_damage(generation, true));
+            inner.damaged.borrow_mut().extend(unreadable);
             inner.manifests_in_doubt.set(false);
         }
         Ok(())
@@ -354,29 +348,6 @@ impl Storage {
         let fence = Some(self.0.fence.clone());
         self.0.store.write(Transaction { fence, require, writes, durability: Durability::Strict }).await
     }
-}
-
-/// Bytes of the chunks of these manifests, each counted once.
-pub fn stored_bytes(manifests: &[Manifest]) -> u64 {
-    let chunks = distinct(manifests.iter().flat_map(|manifest| manifest.chunks.iter()));
-    chunks.iter().map(|chunk| u64::from(chunk.stored)).sum()
-}
-
-/// The chunks by id, each once.
-fn distinct<'c>(chunks: impl Iterator<Item = &'c ChunkRef>) -> Vec<ChunkRef> {
-    let mut chunks: Vec<ChunkRef> = chunks.cloned().collect();
-    sort(&mut chunks);
-    chunks
-}
-
-/// Apart from [`distinct`], so that the wasm has it once.
-fn sort(chunks: &mut Vec<ChunkRef>) {
-    chunks.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-    chunks.dedup_by(|a, b| a.id == b.id);
-}
-
-fn contains(sorted: &[ChunkRef], id: &ChunkId) -> bool {
-    sorted.binary_search_by(|chunk| chunk.id.cmp(id)).is_ok()
 }
 
 fn as_checkpoint(manifest: &Manifest) -> Manifest {

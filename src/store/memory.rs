@@ -2,11 +2,9 @@
 
 use std::{cell::RefCell, future::ready, rc::Rc};
 
-use super::{
-    Table,
-    failure::{check_fence, lock_lost, missing_chunk},
-};
+use super::failure::{check_fence, lock_lost, missing_chunk};
 use crate::{
+    collections::Map,
     error::Result,
     ports::{
         ChunkId, Claim, Head, LocalFuture, LogEntry, LogKind, LogRecord, Manifest, Store, Transaction, Truncation,
@@ -20,11 +18,11 @@ pub struct Contents {
     /// `meta['head']`.
     pub head: Option<Head>,
     /// `log`, by lsn and part.
-    pub log: Table<(u64, u32), Option<LogRecord>>,
+    pub log: Map<(u64, u32), Option<LogRecord>>,
     /// `snapshots`, by generation.
-    pub snapshots: Table<u64, Option<Manifest>>,
+    pub snapshots: Map<u64, Option<Manifest>>,
     /// `chunks`, by content id.
-    pub chunks: Table<ChunkId, Vec<u8>>,
+    pub chunks: Map<ChunkId, Vec<u8>>,
 }
 
 impl Contents {

@@ -24,14 +24,12 @@ mod log;
 mod memory;
 mod recovery;
 mod storage;
-mod table;
 
-pub use generations::{ChunkSource, Staged, Tag, stored_bytes};
+pub use generations::{ChunkSource, Staged, Tag};
 pub use log::{PART_BYTES, Position, Replay, batch_records, epoch_record};
 pub use memory::{Contents, MemoryStore};
 pub use recovery::Warning;
-pub use storage::{Opened, Storage, Usage};
-pub use table::Table;
+pub use storage::{Opened, Storage, Usage, stored_bytes};
 
 /// The version of the storage format that this crate writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
