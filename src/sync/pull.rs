@@ -172,6 +172,11 @@ impl Pull {
         self.requester.root()
     }
 
+    /// The index of the table that is being read; the number of tables when all are.
+    pub fn table_index(&self) -> usize {
+        self.at
+    }
+
     /// The table that is being read; after the last one, the last.
     pub fn table(&self) -> &str {
         let at = self.at.min(self.sources.len().saturating_sub(1));
@@ -285,11 +290,16 @@ impl Pull {
         let next = if end {
             self.next_pass()
         } else {
-            self.range = match (self.pass, page.rows.last.clone()) {
+            let range = match (self.pass, page.rows.last.clone()) {
                 (Pass::Rows, Some(last)) if source_has_cursor(&self.sources[self.at]) => Range::Behind(last),
                 (Pass::Nulls, Some(last)) => Range::Nulls(Some(last.key)),
                 (_, last) => Range::Keys(last.map(|last| last.key)),
             };
+            if self.range == range {
+                let text = "the remote sends the same page again: it doesn't heed the filters of the request";
+                return Err(Unreadable::Failed(Error::new(ErrorCode::SyncProtocol, text)));
+            }
+            self.range = range;
             self.send()
         };
         let nothing = page.rows.is_empty() && page.progress.is_none();

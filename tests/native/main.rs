@@ -5,3 +5,6 @@ mod layers;
 mod migrate_apply;
 mod migrate_run;
 mod sync_capture;
+mod sync_host;
+mod sync_model;
+mod sync_pull;
