@@ -15,7 +15,7 @@ use crate::{
     ports::{Http, HttpFailure, HttpRequest, HttpResponse, LocalFuture, Platform},
     sqlite::Connection,
     sync::{
-        apply::Writer,
+        apply::{Keys, Writer},
         capture, compare,
         config::{Config, Direction, Names, TableSync},
         jwt,
@@ -174,7 +174,12 @@ impl Sync {
     ///
     /// Fails with `sync_*`, `unpushed_changes`, `remote_empty`, `invalid_argument` for unknown tables, and what writing
     /// fails with.
-    pub async fn pull(&self, host: &dyn Host, options: PullOptions, progress: Option<OnProgress>) -> Result<PullReport> {
+    pub async fn pull(
+        &self,
+        host: &dyn Host,
+        options: PullOptions,
+        progress: Option<OnProgress>,
+    ) -> Result<PullReport> {
         let _flight = self.flight.acquire().await?;
         let mut busy = Busy { sync: self, host, error: None };
         self.phase.set(Phase::Pulling);
@@ -306,7 +311,8 @@ impl Sync {
                 Some(Instruction::Send(request)) => {
                     let sent = clock.monotonic_ms();
                     let answer = self.send(request);
-                    let (answer, ()) = try_join(async { Ok(answer.await) }, self.take(host, run, page, progress)).await?;
+                    let (answer, ()) =
+                        try_join(async { Ok(answer.await) }, self.take(host, run, page, progress)).await?;
                     let elapsed_ms = (clock.monotonic_ms() - sent).max(0.0) as u64;
                     Event::Answer { answer, now: clock.now(), elapsed_ms, chance: self.chance() }
                 }
@@ -318,7 +324,11 @@ impl Sync {
                     let token = host.access_token().await?;
                     let user = token.as_deref().and_then(|token| jwt::claim(token, "sub"));
                     let _turn = host.turn().await?;
-                    check_owner(&*host.connection()?, self.config.options.user_id.as_deref().or(user.as_deref()), None)?;
+                    check_owner(
+                        &*host.connection()?,
+                        self.config.options.user_id.as_deref().or(user.as_deref()),
+                        None,
+                    )?;
                     Event::Token(token)
                 }
                 _ => return self.take(host, run, page, progress).await,
@@ -351,20 +361,15 @@ impl Sync {
         report.resumed = run.pull.resumed(at);
         report.pages += u64::from(!page.rows.is_empty());
         report.bytes += page.bytes;
-        if !page.keys_only {
+        if !page.rows.keys_only {
             run.rows[at] += page.rows.len() as u64;
             if page.progress.is_none() {
                 run.nulls[at] += page.rows.len() as u64;
             }
         }
-        if let (Some(tell), false) = (progress, page.keys_only || page.rows.is_empty()) {
+        if let (Some(tell), false) = (progress, page.rows.keys_only || page.rows.is_empty()) {
             let total = page.total.map(|total| total + run.nulls[at]);
-            tell(PullProgress {
-                table: report.table.clone(),
-                rows: run.rows[at],
-                total,
-                bytes: report.bytes,
-            });
+            tell(PullProgress { table: report.table.clone(), rows: run.rows[at], total, bytes: report.bytes });
         }
         {
             let _turn = host.turn().await?;
@@ -474,9 +479,12 @@ fn merge_page(connection: &Connection, target: &mut Target, page: &Page) -> Resu
     connection.atomically(|connection| {
         capture::silently(connection, |connection| {
             if page.lists_keys {
-                writer.note_keys(connection, &page.rows, page.keys_only, false)?;
+                writer.note_keys(connection, &page.rows, Keys::Seen)?;
             }
-            if !page.keys_only {
+            if !page.rows.keys_only {
+                if plan.options.compares() {
+                    writer.note_keys(connection, &page.rows, Keys::Known)?;
+                }
                 writer.merge(connection, &page.rows, &mut counted)?;
             }
             match &page.progress {
@@ -485,7 +493,8 @@ fn merge_page(connection: &Connection, target: &mut Target, page: &Page) -> Resu
             }
         })
     })?;
-    let wrote = (counted.inserted, counted.updated, counted.deleted) != (report.inserted, report.updated, report.deleted)
+    let wrote = (counted.inserted, counted.updated, counted.deleted)
+        != (report.inserted, report.updated, report.deleted)
         || counted.conflicts != report.conflicts;
     *report = counted;
     Ok(wrote)

@@ -34,6 +34,7 @@ pub struct Writer {
     stage_deletion: String,
     unstage: String,
     note_key: String,
+    know_key: String,
     policy: Conflict,
     /// Frees the unique values of a row; `None` where nothing is unique but the key.
     pub(super) park: Option<String>,
@@ -54,6 +55,17 @@ pub struct Held {
 enum Outcome {
     Applied,
     Held(String),
+}
+
+/// Which list of keys a page goes to; all but the last leave out rows that are marked as deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// `tidelock_known`: what the remote was ever seen to have.
+    Known,
+    /// `temp.tidelock_seen`: what this pull saw.
+    Seen,
+    /// The same with the rows that are marked as deleted.
+    SeenOrDeleted,
 }
 
 /// How carefully rows are written.
@@ -113,7 +125,8 @@ impl Writer {
             .collect();
         let key_parameters = || (1..=plan.key.len()).map(|at| format!("?{}", at + 1));
         let own_key = || plan.key.iter().map(|at| format!("?{}", at + 2));
-        let members = plan.columns.iter().enumerate().map(|(at, column)| (column.name.as_str(), format!("?{}", at + 2)));
+        let members =
+            plan.columns.iter().enumerate().map(|(at, column)| (column.name.as_str(), format!("?{}", at + 2)));
         Ok(Self {
             // A collation may call different texts equal.
             compare: format!(
@@ -143,7 +156,14 @@ impl Writer {
                 plan.key.len() + 2
             ),
             unstage: format!("DELETE FROM tidelock_staged WHERE tbl = ?1 AND key = {}", key_sql(key_parameters())),
-            note_key: format!("INSERT OR IGNORE INTO temp.tidelock_seen(tbl, key) VALUES (?1, {})", key_sql(key_parameters())),
+            note_key: format!(
+                "INSERT OR IGNORE INTO temp.tidelock_seen(tbl, key) VALUES (?1, {})",
+                key_sql(key_parameters())
+            ),
+            know_key: format!(
+                "INSERT OR IGNORE INTO tidelock_known(tbl, key) VALUES (?1, {})",
+                key_sql(key_parameters())
+            ),
             policy: plan.options.conflict,
             name: plan.name().to_owned(),
             park: swap::park_sql(plan),
@@ -164,7 +184,13 @@ impl Writer {
     }
 
     /// Writes all rows of a page; gives those back that can't be applied.
-    pub fn write(&self, connection: &Connection, rows: &Rows, care: Care, report: &mut TableReport) -> Result<Vec<Held>> {
+    pub fn write(
+        &self,
+        connection: &Connection,
+        rows: &Rows,
+        care: Care,
+        report: &mut TableReport,
+    ) -> Result<Vec<Held>> {
         let all: Vec<usize> = (0..rows.len()).collect();
         let held = self.write_some(connection, rows, all, care, report)?;
         if held.is_empty() { Ok(held) } else { self.swap(connection, rows, held, care, report) }
@@ -221,7 +247,11 @@ impl Writer {
                     return Ok(Outcome::Applied);
                 }
                 Decision::Settled { updated } => {
-                    if updated { report.updated += 1 } else { report.unchanged += 1 }
+                    if updated {
+                        report.updated += 1
+                    } else {
+                        report.unchanged += 1
+                    }
                     return Ok(Outcome::Applied);
                 }
                 Decision::Held(error) => return Ok(Outcome::Held(error)),
@@ -230,7 +260,9 @@ impl Writer {
         if deleted {
             return self.delete_row(connection, &self.key(row), report);
         }
-        if pass.parents && let Some(missing) = self.parents.missing(connection, row)? {
+        if pass.parents
+            && let Some(missing) = self.parents.missing(connection, row)?
+        {
             return Ok(Outcome::Held(missing));
         }
         let (statement, count) = match pass.same(row)? {
@@ -257,7 +289,11 @@ impl Writer {
         }
         match connection.run(&self.delete, key) {
             Ok(changes) => {
-                if changes > 0 { report.deleted += 1 } else { report.unchanged += 1 }
+                if changes > 0 {
+                    report.deleted += 1
+                } else {
+                    report.unchanged += 1
+                }
                 Ok(Outcome::Applied)
             }
             Err(error) => held(error),
@@ -293,15 +329,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Notes the keys of rows that are not marked as deleted, or of all, in `temp.tidelock_seen`.
-    pub fn note_keys(&self, connection: &Connection, rows: &Rows, keys_only: bool, deleted_too: bool) -> Result<()> {
+    /// Notes the keys of a page's rows.
+    pub fn note_keys(&self, connection: &Connection, rows: &Rows, which: Keys) -> Result<()> {
         let name = Value::from(&*self.name);
-        let mut statement = connection.statement(&self.note_key)?;
+        let mut statement = connection.statement(if which == Keys::Known { &self.know_key } else { &self.note_key })?;
+        let deleted_too = which == Keys::SeenOrDeleted;
         for at in (0..rows.len()).filter(|at| deleted_too || !rows.deleted[*at]) {
             let row = rows.row(at);
             statement.bind(1, &name)?;
             for index in 0..self.key_at.len() {
-                statement.bind(index + 2, &row[if keys_only { index } else { self.key_at[index] }])?;
+                statement.bind(index + 2, &row[if rows.keys_only { index } else { self.key_at[index] }])?;
             }
             statement.finish()?;
         }

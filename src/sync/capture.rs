@@ -50,10 +50,8 @@ pub fn resume(connection: &Connection) -> Result<()> {
 
 /// Drops the triggers.
 pub fn suspend(connection: &Connection) -> Result<()> {
-    let names = connection.rows(
-        "SELECT name FROM temp.sqlite_schema WHERE type = 'trigger' AND name GLOB 'tidelock_capture_*'",
-        &[],
-    )?;
+    let names = connection
+        .rows("SELECT name FROM temp.sqlite_schema WHERE type = 'trigger' AND name GLOB 'tidelock_capture_*'", &[])?;
     for name in names {
         connection.exec(&format!("DROP TRIGGER temp.{}", quote(name[0].as_text().unwrap_or_default())))?;
     }
@@ -71,7 +69,8 @@ pub fn silently<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Re
 
 /// The SQL of one table's triggers. `registered` is its name in the sync tables.
 fn triggers(registered: &str, table: &str, key: &[String], columns: &[String]) -> String {
-    let row = |prefix: &str| row_sql(columns.iter().map(|column| (column.as_str(), format!("{prefix}.{}", quote(column)))));
+    let row =
+        |prefix: &str| row_sql(columns.iter().map(|column| (column.as_str(), format!("{prefix}.{}", quote(column)))));
     let key_of = |prefix: &str| key_sql(key.iter().map(|column| format!("{prefix}.{}", quote(column))));
     let differs = |columns: &mut dyn Iterator<Item = &String>| {
         // A collation may call different texts equal.
@@ -89,7 +88,8 @@ fn triggers(registered: &str, table: &str, key: &[String], columns: &[String]) -
             entry(prefix)
         )
     };
-    let change = |prefix: &str, op: &str| format!("UPDATE tidelock_outbox SET op = {op}, time = {NOW} WHERE {};", entry(prefix));
+    let change =
+        |prefix: &str, op: &str| format!("UPDATE tidelock_outbox SET op = {op}, time = {NOW} WHERE {};", entry(prefix));
     let prune = |prefix: &str| format!("DELETE FROM tidelock_outbox WHERE {} AND op = 'none';", entry(prefix));
 
     let (old, new) = (row("OLD"), row("NEW"));

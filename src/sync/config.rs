@@ -221,8 +221,10 @@ fn check_key(key: &str, secrets_allowed: bool) -> Result<()> {
     }
     let secret = key.starts_with("sb_secret_") || jwt::claim(key, "role").as_deref() == Some("service_role");
     if secret && !secrets_allowed {
-        return Err(Error::invalid("remote.key is a secret key: whoever opens the page could read and change all data")
-            .hint("use the publishable (anon) key here, and make a new secret key if this one was published"));
+        return Err(Error::invalid(
+            "remote.key is a secret key: whoever opens the page could read and change all data",
+        )
+        .hint("use the publishable (anon) key here, and make a new secret key if this one was published"));
     }
     Ok(())
 }
@@ -257,9 +259,9 @@ fn check_table(table: &TableSync) -> Result<()> {
 fn roots(url: &str) -> Result<(String, Option<String>)> {
     let malformed = || Error::invalid("remote.url is no http(s) URL").hint("use https://<project>.supabase.co");
     let trimmed = url.trim().trim_end_matches('/');
-    let scheme = ["https://", "http://"].into_iter().find(|scheme| {
-        trimmed.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    });
+    let scheme = ["https://", "http://"]
+        .into_iter()
+        .find(|scheme| trimmed.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
     let rest = &trimmed[scheme.ok_or_else(malformed)?.len()..];
     let host = rest.split('/').next().unwrap_or("");
     if host.is_empty() || trimmed.contains(['?', '#']) || trimmed.bytes().any(|byte| byte <= b' ') {
@@ -287,7 +289,10 @@ mod tests {
     fn defaults_are_those_of_the_contract() {
         let config = config(r#"{"url":"https://x.supabase.co/","key":"k","tables":[{"table":"t"}]}"#).unwrap();
         let options = &config.options;
-        assert_eq!((config.root.as_str(), config.other_root.as_deref()), ("https://x.supabase.co/rest/v1", Some("https://x.supabase.co")));
+        assert_eq!(
+            (config.root.as_str(), config.other_root.as_deref()),
+            ("https://x.supabase.co/rest/v1", Some("https://x.supabase.co"))
+        );
         assert_eq!((options.schema.as_str(), options.page_size, options.retries), ("public", 1000, 5));
         assert_eq!((options.timeout_ms, options.max_delete_ratio), (30_000, 0.5));
         let table = &options.tables[0];
@@ -297,7 +302,10 @@ mod tests {
 
     #[test]
     fn a_url_with_a_path_is_a_root_as_it_stands() {
-        assert_eq!(roots("http://127.0.0.1:3000/rest/v1/").unwrap(), ("http://127.0.0.1:3000/rest/v1".to_owned(), None));
+        assert_eq!(
+            roots("http://127.0.0.1:3000/rest/v1/").unwrap(),
+            ("http://127.0.0.1:3000/rest/v1".to_owned(), None)
+        );
         assert_eq!(roots("HTTPS://api.example.com/pg").unwrap(), ("HTTPS://api.example.com/pg".to_owned(), None));
         for url in ["", "x.supabase.co", "ftp://x", "https://", "https://x/?a=1", "https://a b", "https://u:p@x"] {
             assert!(roots(url).is_err_and(|error| error.is(ErrorCode::InvalidArgument)), "{url}");
@@ -319,7 +327,9 @@ mod tests {
         ] {
             assert!(base(rest).is_err_and(|error| error.is(ErrorCode::InvalidArgument)), "{rest}");
         }
-        for rest in [r#""realtime":true,"tables":[{"table":"t"}]"#, r#""tables":[{"table":"t","conflict":"last-write-wins"}]"#] {
+        for rest in
+            [r#""realtime":true,"tables":[{"table":"t"}]"#, r#""tables":[{"table":"t","conflict":"last-write-wins"}]"#]
+        {
             assert!(base(rest).is_err_and(|error| error.is(ErrorCode::UnsupportedEnvironment)), "{rest}");
         }
     }

@@ -10,7 +10,8 @@ pub fn check(table: &str, vanishing: u64, rows: u64, max_ratio: f64) -> Result<(
     if !all && !many {
         return Ok(());
     }
-    let text = format!("the remote sent so little of table {table} that {vanishing} of {rows} local rows would be deleted");
+    let text =
+        format!("the remote sent so little of table {table} that {vanishing} of {rows} local rows would be deleted");
     Err(Error::new(ErrorCode::RemoteEmpty, text)
         .hint("row security or a wrong key look like this; if the rows are really gone, pull with allowEmpty")
         .detail("table", table)

@@ -90,7 +90,9 @@ fn list(connection: &Connection, which: &str) -> Result<Vec<Change>> {
         return Ok(Vec::new());
     }
     let rows = connection.rows(
-        &format!("SELECT id, tbl, key, op, base, time, reason, error, local FROM tidelock_outbox WHERE {which} ORDER BY id"),
+        &format!(
+            "SELECT id, tbl, key, op, base, time, reason, error, local FROM tidelock_outbox WHERE {which} ORDER BY id"
+        ),
         &[],
     )?;
     let captured = state::captured(connection)?;
@@ -103,7 +105,8 @@ fn list(connection: &Connection, which: &str) -> Result<Vec<Change>> {
             tables.push((name.to_owned(), Table::read(connection, name)?));
         }
         let table = tables.iter().find(|(known, _)| known == name).and_then(|(_, table)| table.as_ref());
-        let named = captured.iter().find(|captured| captured.table == name).and_then(|captured| captured.primary_key.clone());
+        let named =
+            captured.iter().find(|captured| captured.table == name).and_then(|captured| captured.primary_key.clone());
         let key_columns = named.or_else(|| table.map(|table| table.primary_key.clone())).unwrap_or_default();
         let key = decode_key(text(2));
         let op = ChangeOp::from_name(text(3));

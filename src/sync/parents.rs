@@ -50,9 +50,14 @@ impl Parents {
             captured.push(Captured { name: registered.table, key, table });
         }
         let key: Vec<String> = plan.key.iter().map(|at| format!("t0.{}", quote(&plan.columns[*at].name))).collect();
-        let condition: Vec<String> = key.iter().enumerate().map(|(at, column)| format!("{column} = ?{}", at + 1)).collect();
+        let condition: Vec<String> =
+            key.iter().enumerate().map(|(at, column)| format!("{column} = ?{}", at + 1)).collect();
         let protected = depends(&captured, &plan.table.name, 0).map(|depends| {
-            format!("SELECT 1 FROM main.{} t0 WHERE {} AND ({depends})", quote(&plan.table.name), condition.join(" AND "))
+            format!(
+                "SELECT 1 FROM main.{} t0 WHERE {} AND ({depends})",
+                quote(&plan.table.name),
+                condition.join(" AND ")
+            )
         });
         Ok(Self { references, protected })
     }
@@ -110,11 +115,16 @@ fn depends(captured: &[Captured], table: &str, depth: usize) -> Option<String> {
                 .map(|(from, to)| format!("{child}.{} = {parent}.{}", quote(from), quote(to)))
                 .collect();
             let own_key = key_sql(captured_table.key.iter().map(|column| format!("{child}.{}", quote(column))));
-            let entry = format!("SELECT 1 FROM tidelock_outbox WHERE tbl = {} AND key = {own_key}", literal(&captured_table.name));
+            let entry = format!(
+                "SELECT 1 FROM tidelock_outbox WHERE tbl = {} AND key = {own_key}",
+                literal(&captured_table.name)
+            );
             let mut any = format!(
                 "EXISTS ({entry} AND reason IS NULL) OR EXISTS ({entry} AND reason IS NOT NULL AND reason <> 'restored')"
             );
-            if depth < MAX_DEPTH && let Some(deeper) = depends(captured, &captured_table.table.name, depth + 1) {
+            if depth < MAX_DEPTH
+                && let Some(deeper) = depends(captured, &captured_table.table.name, depth + 1)
+            {
                 any = format!("{any} OR {deeper}");
             }
             conditions.push(format!(

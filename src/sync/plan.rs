@@ -50,6 +50,8 @@ pub struct Rows {
     pub width: usize,
     /// Which rows are marked as deleted, one flag a row.
     pub deleted: Vec<bool>,
+    /// The values are those of the key alone, in its order.
+    pub keys_only: bool,
     /// The place behind the last row.
     pub last: Option<Position>,
 }
@@ -83,12 +85,13 @@ impl From<JsonError> for Unreadable {
     fn from(error: JsonError) -> Self {
         match error {
             JsonError::Truncated => Self::Cut,
-            JsonError::Malformed(at) => {
-                Self::Failed(Error::new(ErrorCode::SyncProtocol, "the remote's answer is not JSON").detail("offset", at))
-            }
-            JsonError::NotRows | JsonError::MissingColumn(_) => {
-                Self::Failed(Error::new(ErrorCode::SyncProtocol, "the remote's answer is not the list of rows asked for"))
-            }
+            JsonError::Malformed(at) => Self::Failed(
+                Error::new(ErrorCode::SyncProtocol, "the remote's answer is not JSON").detail("offset", at),
+            ),
+            JsonError::NotRows | JsonError::MissingColumn(_) => Self::Failed(Error::new(
+                ErrorCode::SyncProtocol,
+                "the remote's answer is not the list of rows asked for",
+            )),
         }
     }
 }
@@ -125,7 +128,9 @@ impl Plan {
             local(column)?;
         }
         let needed = key_names.iter().chain(options.columns.iter().flatten()).map(String::as_str);
-        if let Some(column) = needed.chain(options.cursor.as_deref()).chain(options.soft_delete()).find(|column| lacks(column)) {
+        if let Some(column) =
+            needed.chain(options.cursor.as_deref()).chain(options.soft_delete()).find(|column| lacks(column))
+        {
             return Err(mismatch(format!("the remote table {} has no column {column}", options.remote()))
                 .hint("add the column remotely, or take it out of the options of this table")
                 .detail("column", column));
@@ -187,7 +192,7 @@ impl Plan {
 
     /// Reads a page of keys alone: the rows' values are those of the key, in its order.
     pub fn read_keys(&self, body: &[u8]) -> Result<Rows, Unreadable> {
-        let mut rows = Rows { width: self.key.len(), ..Rows::default() };
+        let mut rows = Rows { width: self.key.len(), keys_only: true, ..Rows::default() };
         json::rows(utf8(body)?, &self.selection.key, |raw| {
             for (at, raw) in self.key.iter().zip(raw) {
                 rows.values.push(self.convert(*at, raw)?);
@@ -204,10 +209,13 @@ impl Plan {
         let column = &self.columns[at];
         match convert(column.kind, column.affinity, raw) {
             Ok(Value::Null) if self.key.contains(&at) => Err(Unreadable::Failed(
-                Error::new(ErrorCode::SyncSchemaMismatch, format!("{}.{} is NULL in a remote row", self.name(), column.name))
-                    .hint("a key column can't be NULL: choose other columns in `primaryKey`")
-                    .detail("table", self.name())
-                    .detail("column", column.name.as_str()),
+                Error::new(
+                    ErrorCode::SyncSchemaMismatch,
+                    format!("{}.{} is NULL in a remote row", self.name(), column.name),
+                )
+                .hint("a key column can't be NULL: choose other columns in `primaryKey`")
+                .detail("table", self.name())
+                .detail("column", column.name.as_str()),
             )),
             Ok(value) => Ok(value),
             Err(misfit) => Err(Unreadable::Failed(self.misfit(column, misfit))),
@@ -252,7 +260,9 @@ mod tests {
 
     fn plan(options: &str, missing: &[&str]) -> Result<Plan> {
         let connection = Connection::open(&PageFile::default()).unwrap();
-        connection.exec("CREATE TABLE t(b TEXT, id INTEGER PRIMARY KEY, n NUMERIC TEXT, local); CREATE TABLE free(x)").unwrap();
+        connection
+            .exec("CREATE TABLE t(b TEXT, id INTEGER PRIMARY KEY, n NUMERIC TEXT, local); CREATE TABLE free(x)")
+            .unwrap();
         let options: TableSync = serde_json::from_str(options).unwrap();
         let missing: Vec<String> = missing.iter().map(|name| (*name).to_owned()).collect();
         Plan::new(&options, Table::read(&connection, &options.table).unwrap().unwrap(), &missing)
@@ -264,7 +274,10 @@ mod tests {
         assert_eq!(select(r#"{"table":"t"}"#, &[]), "b,id,n,local");
         assert_eq!(select(r#"{"table":"t"}"#, &["LOCAL"]), "b,id,n");
         assert_eq!(select(r#"{"table":"t","columns":["n"]}"#, &[]), "id,n");
-        assert_eq!(select(r#"{"table":"t","columns":["n"],"cursor":"updated_at","deleted":"gone"}"#, &[]), "id,n,updated_at,gone");
+        assert_eq!(
+            select(r#"{"table":"t","columns":["n"],"cursor":"updated_at","deleted":"gone"}"#, &[]),
+            "id,n,updated_at,gone"
+        );
         assert_eq!(select(r#"{"table":"t","cursor":"n","deleted":"compare"}"#, &[]), "b,id,n,local");
         assert_eq!(plan(r#"{"table":"t","primaryKey":["n","b"]}"#, &[]).unwrap().key, [2, 0]);
     }
@@ -296,7 +309,9 @@ mod tests {
         assert_eq!(rows.deleted, [false, true]);
         let cursor = Some("2026-01-01T00:00:00.000001+00:00".to_owned());
         assert_eq!(rows.last, Some(Position { cursor, key: vec!["9007199254740993".to_owned()] }));
-        let Err(Unreadable::Failed(error)) = plan.read(br#"[{"id":"x","n":1,"u":1,"gone":false}]"#) else { panic!("a misfit") };
+        let Err(Unreadable::Failed(error)) = plan.read(br#"[{"id":"x","n":1,"u":1,"gone":false}]"#) else {
+            panic!("a misfit")
+        };
         assert_eq!(error.details["column"], "id".into());
         assert!(matches!(plan.read("[{\"id\":\"é".as_bytes().split_last().unwrap().1), Err(Unreadable::Cut)));
         let Ok(keys) = plan.read_keys(br#"[{"id":3}]"#) else { panic!("keys") };

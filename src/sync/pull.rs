@@ -64,10 +64,8 @@ pub enum Instruction {
 pub struct Page {
     /// The table's index in the pull.
     pub table: usize,
-    /// The rows; those of a key pass hold the key's values only.
+    /// The rows.
     pub rows: Rows,
-    /// Whether the rows are keys that the remote has, to compare with.
-    pub keys_only: bool,
     /// Whether the rows' keys are part of a complete list of what the remote has.
     pub lists_keys: bool,
     /// What to store about the table, if it changed.
@@ -136,7 +134,13 @@ pub struct Pull {
 
 impl Pull {
     /// A pull of these tables, in this order. `token`: what the access token function gave.
-    pub fn new(config: &Config, root: Option<String>, sources: Vec<Source>, reading: Reading, token: Option<String>) -> Self {
+    pub fn new(
+        config: &Config,
+        root: Option<String>,
+        sources: Vec<Source>,
+        reading: Reading,
+        token: Option<String>,
+    ) -> Self {
         let count = sources.len();
         Self {
             requester: Requester::new(config, root, token),
@@ -220,7 +224,11 @@ impl Pull {
                 }
             }
             (Verdict::Unauthorized(error), _) => {
-                if self.requester.may_refresh() { Ok(vec![Instruction::RefreshToken]) } else { Err(error) }
+                if self.requester.may_refresh() {
+                    Ok(vec![Instruction::RefreshToken])
+                } else {
+                    Err(error)
+                }
             }
             (Verdict::Retry { after_ms, smaller, error }, _) => {
                 if smaller {
@@ -230,7 +238,11 @@ impl Pull {
                 self.retry(after_ms, error, chance)
             }
             (Verdict::UnknownPath(error), _) => {
-                if self.requester.try_other_root() { Ok(vec![self.send()]) } else { Err(error) }
+                if self.requester.try_other_root() {
+                    Ok(vec![self.send()])
+                } else {
+                    Err(error)
+                }
             }
             (Verdict::UnknownColumn(error), _) => {
                 let named = self.sources[self.at].plan.options.columns.is_some();
@@ -273,7 +285,6 @@ impl Pull {
         let end = rows.is_empty();
         let mut page = Page {
             table: self.at,
-            keys_only,
             lists_keys: keys_only || self.whole && self.reading.compare && source.plan.options.compares(),
             progress: None,
             complete: end && self.pass == Pass::Rows,
@@ -313,7 +324,6 @@ impl Pull {
         let mut page = Page {
             table: self.at,
             rows: Rows::default(),
-            keys_only: false,
             lists_keys: false,
             progress: None,
             complete: false,
@@ -377,9 +387,8 @@ impl Pull {
 
     /// The first table from `from` on whose keys have to be listed.
     fn begin_keys(&mut self, from: usize) -> Instruction {
-        let needs = |at: &usize| {
-            self.reading.compare && self.sources[*at].plan.options.compares() && !self.whole_tables[*at]
-        };
+        let needs =
+            |at: &usize| self.reading.compare && self.sources[*at].plan.options.compares() && !self.whole_tables[*at];
         self.page_size = self.requester.page_size();
         self.pass = Pass::Keys;
         match (from..self.sources.len()).find(needs) {
@@ -404,7 +413,8 @@ impl Pull {
             }
             Pass::Keys => {
                 let keys = Selection { columns: selection.key.clone(), ..selection.clone() };
-                Request { selection: &keys, range: &self.range, limit: self.page_size, count: false }.build(&self.requester)
+                Request { selection: &keys, range: &self.range, limit: self.page_size, count: false }
+                    .build(&self.requester)
             }
             Pass::Nulls | Pass::Rows => {
                 let count = self.counting;

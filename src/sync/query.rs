@@ -192,8 +192,12 @@ mod tests {
         assert_eq!(query(&cursor, Range::Nulls(None)), "&updated_at=is.null&order=id.asc&limit=1000");
         assert_eq!(query(&cursor, Range::Cursors), "&updated_at=not.is.null&order=updated_at.asc,id.asc&limit=1000");
         let from = Range::From("2026-01-02T03:04:05.000Z".to_owned());
-        assert_eq!(query(&cursor, from), "&updated_at=gte.2026-01-02T03:04:05.000Z&order=updated_at.asc,id.asc&limit=1000");
-        let position = Position { cursor: Some("2026-01-02T03:04:05.678901+00:00".to_owned()), key: vec!["7".to_owned()] };
+        assert_eq!(
+            query(&cursor, from),
+            "&updated_at=gte.2026-01-02T03:04:05.000Z&order=updated_at.asc,id.asc&limit=1000"
+        );
+        let position =
+            Position { cursor: Some("2026-01-02T03:04:05.678901+00:00".to_owned()), key: vec!["7".to_owned()] };
         assert_eq!(
             query(&cursor, Range::Behind(position)),
             "&updated_at=gte.2026-01-02T03:04:05.678901%2B00:00\

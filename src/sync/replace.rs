@@ -5,7 +5,7 @@
 //! keep their values.
 
 use super::{
-    apply::Care,
+    apply::{Care, Keys},
     capture, compare,
     encode::{decode_key, key_sql, quote},
     guard,
@@ -50,10 +50,11 @@ pub fn check_vanishing(connection: &Connection, targets: &[Target], pages: &[Vec
     compare::begin(connection)?;
     for (target, pages) in targets.iter().zip(pages) {
         for rows in pages {
-            target.writer.note_keys(connection, rows, false, true)?;
+            target.writer.note_keys(connection, rows, Keys::SeenOrDeleted)?;
         }
         if let Some(max_ratio) = limits.max_delete_ratio {
-            let rows = connection.value(&format!("SELECT count(*) FROM main.{}", quote(&target.plan.table.name)), &[])?;
+            let rows =
+                connection.value(&format!("SELECT count(*) FROM main.{}", quote(&target.plan.table.name)), &[])?;
             let rows = rows.and_then(|rows| rows.as_integer()).unwrap_or_default() as u64;
             guard::check(target.plan.name(), vanishing(connection, target)?.len() as u64, rows, max_ratio)?;
         }
@@ -155,7 +156,8 @@ fn settle_references(connection: &Connection, targets: &[Target], before: &[FkVi
             settled |= !replaced && settle(connection, violation)?;
         }
         if !settled {
-            let text = format!("a row of table {} would refer to a row of {} that is missing", first.table, first.parent);
+            let text =
+                format!("a row of table {} would refer to a row of {} that is missing", first.table, first.parent);
             return Err(Error::new(ErrorCode::SqliteConstraint, text)
                 .hint("pull both tables together, and check the filters and the row security of the parent")
                 .detail("table", first.table.clone())
@@ -188,8 +190,10 @@ fn remember_keys(connection: &Connection, target: &Target) -> Result<()> {
     let name = [Value::from(target.plan.name())];
     connection.run("DELETE FROM tidelock_known WHERE tbl = ?1", &name)?;
     if target.plan.options.compares() {
-        connection
-            .run("INSERT INTO tidelock_known(tbl, key) SELECT tbl, key FROM temp.tidelock_seen WHERE tbl = ?1", &name)?;
+        connection.run(
+            "INSERT INTO tidelock_known(tbl, key) SELECT tbl, key FROM temp.tidelock_seen WHERE tbl = ?1",
+            &name,
+        )?;
     }
     Ok(())
 }

@@ -25,10 +25,8 @@ impl Requester {
     /// `root`: the one that answered before; `token`: what the access token function gave.
     pub fn new(config: &Config, root: Option<String>, token: Option<String>) -> Self {
         let options = &config.options;
-        let mut headers = vec![
-            ("accept".to_owned(), "application/json".to_owned()),
-            ("apikey".to_owned(), options.key.clone()),
-        ];
+        let mut headers =
+            vec![("accept".to_owned(), "application/json".to_owned()), ("apikey".to_owned(), options.key.clone())];
         // Without it PostgREST serves its first schema, whatever that is called.
         if options.schema != "public" {
             headers.push(("accept-profile".to_owned(), options.schema.clone()));

@@ -61,7 +61,8 @@ pub fn judge(table: &str, answer: &Result<HttpResponse, HttpFailure>, now: Times
         (_, "57014") | (413 | 504, _) => retry(true),
         (408 | 425 | 429 | 500.., _) => retry(false),
         (_, "42703" | "PGRST204") => Verdict::UnknownColumn(
-            error(ErrorCode::SyncSchemaMismatch).hint("list the columns that both sides have in `columns`, or migrate one side"),
+            error(ErrorCode::SyncSchemaMismatch)
+                .hint("list the columns that both sides have in `columns`, or migrate one side"),
         ),
         (404, "42P01" | "PGRST205") => Verdict::Fail(
             error(ErrorCode::SyncSchemaMismatch)
@@ -70,9 +71,9 @@ pub fn judge(table: &str, answer: &Result<HttpResponse, HttpFailure>, now: Times
         (404, _) => Verdict::UnknownPath(
             error(ErrorCode::SyncSchemaMismatch).hint("check remote.url, remote.schema and the table's name"),
         ),
-        (406, "PGRST106") => {
-            Verdict::Fail(error(ErrorCode::SyncSchemaMismatch).hint("expose the schema in PostgREST, or mend remote.schema"))
-        }
+        (406, "PGRST106") => Verdict::Fail(
+            error(ErrorCode::SyncSchemaMismatch).hint("expose the schema in PostgREST, or mend remote.schema"),
+        ),
         (400.., _) => Verdict::Fail(error(ErrorCode::SyncRejected)),
         _ => Verdict::Fail(
             error(ErrorCode::SyncProtocol).hint("remote.url should be a Supabase project or a PostgREST root"),
@@ -222,7 +223,8 @@ mod tests {
 
     #[test]
     fn errors_say_which_table_and_what_the_remote_said() {
-        let Verdict::Fail(error) = judge("orders", &answer(403, &[], r#"{"code":"42501","message":"permission denied"}"#), Timestamp(0))
+        let Verdict::Fail(error) =
+            judge("orders", &answer(403, &[], r#"{"code":"42501","message":"permission denied"}"#), Timestamp(0))
         else {
             panic!("a refusal");
         };

@@ -122,8 +122,8 @@ fn take(connection: &Connection, plan: &Plan) -> Result<Rows> {
 }
 
 fn peek(connection: &Connection, plan: &Plan) -> Result<Rows> {
-    let stored =
-        connection.rows("SELECT key, row FROM tidelock_staged WHERE tbl = ?1 ORDER BY key", &[Value::from(plan.name())])?;
+    let stored = connection
+        .rows("SELECT key, row FROM tidelock_staged WHERE tbl = ?1 ORDER BY key", &[Value::from(plan.name())])?;
     let mut rows = Rows { width: plan.columns.len(), ..Rows::default() };
     for entry in stored {
         let mut values = vec![Value::Null; rows.width];

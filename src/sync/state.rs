@@ -5,12 +5,7 @@ use super::{
     config::{Direction, Names, TableSync},
     json,
 };
-use crate::{
-    error::Result,
-    sqlite::Connection,
-    time::Timestamp,
-    value::Value,
-};
+use crate::{error::Result, sqlite::Connection, time::Timestamp, value::Value};
 
 /// The tables of sync.
 ///
@@ -116,10 +111,8 @@ pub fn captured(connection: &Connection) -> Result<Vec<Registered>> {
     if !exists(connection)? {
         return Ok(Vec::new());
     }
-    let rows = connection.rows(
-        "SELECT tbl, primary_key, columns, missing FROM tidelock_tables WHERE capture = 1 ORDER BY tbl",
-        &[],
-    )?;
+    let rows = connection
+        .rows("SELECT tbl, primary_key, columns, missing FROM tidelock_tables WHERE capture = 1 ORDER BY tbl", &[])?;
     let list = |value: &Value| value.as_text().and_then(json::parse_string_array);
     let registered = |row: Vec<Value>| Registered {
         table: row[0].as_text().unwrap_or_default().to_owned(),
@@ -163,10 +156,7 @@ pub fn progress(connection: &Connection, table: &str) -> Result<Progress> {
     let text = |at: usize| row[at].as_text().map(str::to_owned);
     Ok(Progress {
         selected: text(0).as_deref().and_then(json::parse_string_array),
-        position: text(2)
-            .as_deref()
-            .and_then(json::parse_string_array)
-            .map(|key| Position { cursor: text(1), key }),
+        position: text(2).as_deref().and_then(json::parse_string_array).map(|key| Position { cursor: text(1), key }),
         started: text(3),
         watermark: text(4),
     })
@@ -204,7 +194,12 @@ pub fn save_missing(connection: &Connection, table: &str, missing: &[String]) ->
 }
 
 /// Writes down how a table's pull ended.
-pub fn save_outcome(connection: &Connection, table: &str, pulled_at: Option<Timestamp>, error: Option<&str>) -> Result<()> {
+pub fn save_outcome(
+    connection: &Connection,
+    table: &str,
+    pulled_at: Option<Timestamp>,
+    error: Option<&str>,
+) -> Result<()> {
     connection.run(
         "UPDATE tidelock_tables SET pulled_at = coalesce(?2, pulled_at), last_error = ?3 WHERE tbl = ?1",
         &[Value::from(table), pulled_at.map(|time| time.to_string()).into(), error.map(str::to_owned).into()],

@@ -81,7 +81,12 @@ impl Unpushed {
                 quote(&plan.table.name),
                 key_condition(&key, 1)
             ),
-            update: format!("UPDATE main.{} SET {} WHERE {}", quote(&plan.table.name), set.join(", "), own.join(" AND ")),
+            update: format!(
+                "UPDATE main.{} SET {} WHERE {}",
+                quote(&plan.table.name),
+                set.join(", "),
+                own.join(" AND ")
+            ),
             rebase: format!("UPDATE tidelock_outbox SET base = {} WHERE id = ?1", row_sql(members)),
             name: plan.name().to_owned(),
             key: plan.key.clone(),
@@ -102,7 +107,9 @@ impl Unpushed {
                 self.drop(connection, &entry)?;
                 Ok(Decision::Settled { updated: false })
             }
-            (ChangeOp::Insert | ChangeOp::Update, true) => self.set_aside(connection, &entry, None, "it was deleted remotely"),
+            (ChangeOp::Insert | ChangeOp::Update, true) => {
+                self.set_aside(connection, &entry, None, "it was deleted remotely")
+            }
             (ChangeOp::Delete, false) if differs => {
                 self.set_aside(connection, &entry, Some(row), "it was changed remotely and deleted here")
             }

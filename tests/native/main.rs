@@ -7,4 +7,6 @@ mod migrate_run;
 mod sync_capture;
 mod sync_host;
 mod sync_model;
+mod sync_property;
 mod sync_pull;
+mod sync_replace;

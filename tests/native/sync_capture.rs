@@ -31,7 +31,9 @@ fn pending(connection: &Connection) -> Vec<String> {
         .iter()
         .map(|change| {
             let key: Vec<_> = change.key.iter().map(|(_, value)| show(value)).collect();
-            format!("{} {} {} {}", change.op.as_str(), change.table, key.join(","), change.columns.join(",")).trim().to_owned()
+            format!("{} {} {} {}", change.op.as_str(), change.table, key.join(","), change.columns.join(","))
+                .trim()
+                .to_owned()
         })
         .collect()
 }
@@ -44,12 +46,21 @@ const TABLE: &str = r#"{"table":"items"}"#;
 fn changes_coalesce_to_one_a_key() {
     for (script, expected) in [
         ("UPDATE items SET name = 'x' WHERE id = 1", vec!["update items 1 name"]),
-        ("UPDATE items SET name = 'x'; UPDATE items SET price = '3' WHERE id = 1", vec!["update items 1 name,price", "update items 2 name"]),
+        (
+            "UPDATE items SET name = 'x'; UPDATE items SET price = '3' WHERE id = 1",
+            vec!["update items 1 name,price", "update items 2 name"],
+        ),
         ("INSERT INTO items(id, name) VALUES (3, 'c')", vec!["insert items 3 id,name,price,raw,n"]),
-        ("INSERT INTO items(id) VALUES (3); UPDATE items SET name = 'c' WHERE id = 3", vec!["insert items 3 id,name,price,raw,n"]),
+        (
+            "INSERT INTO items(id) VALUES (3); UPDATE items SET name = 'c' WHERE id = 3",
+            vec!["insert items 3 id,name,price,raw,n"],
+        ),
         ("INSERT INTO items(id) VALUES (3); DELETE FROM items WHERE id = 3", vec![]),
         ("UPDATE items SET name = 'x' WHERE id = 1; DELETE FROM items WHERE id = 1", vec!["delete items 1"]),
-        ("DELETE FROM items WHERE id = 1; INSERT INTO items VALUES (1, 'new', '1.10', x'0102', 1.5)", vec!["update items 1 name"]),
+        (
+            "DELETE FROM items WHERE id = 1; INSERT INTO items VALUES (1, 'new', '1.10', x'0102', 1.5)",
+            vec!["update items 1 name"],
+        ),
         ("DELETE FROM items WHERE id = 1; INSERT INTO items VALUES (1, 'one', '1.10', x'0102', 1.5)", vec![]),
         ("DELETE FROM items", vec!["delete items 1", "delete items 2"]),
         ("UPDATE items SET name = 'x'; UPDATE items SET name = 'one' WHERE id = 1", vec!["update items 2 name"]),
@@ -68,7 +79,9 @@ fn changes_coalesce_to_one_a_key() {
 #[test]
 fn the_base_is_the_row_before_the_first_change_exactly() {
     let connection = open(ITEMS, &[TABLE]);
-    connection.exec("UPDATE items SET name = 'x', raw = x'ff' WHERE id = 1; UPDATE items SET n = 2 WHERE id = 1").unwrap();
+    connection
+        .exec("UPDATE items SET name = 'x', raw = x'ff' WHERE id = 1; UPDATE items SET n = 2 WHERE id = 1")
+        .unwrap();
     let base = connection.value("SELECT base FROM tidelock_outbox", &[]).unwrap().unwrap();
     let base = tidelock::sync::encode::decode_row(base.as_text().unwrap());
     let values: Vec<_> = base.into_iter().map(|(_, value)| value).collect();
@@ -103,7 +116,8 @@ fn replace_is_a_delete_and_an_insert() {
 #[test]
 fn upserts_are_what_they_did() {
     let connection = open(ITEMS, &[TABLE]);
-    let upsert = "INSERT INTO items(id, name) VALUES (1, 'x'), (5, 'y') ON CONFLICT(id) DO UPDATE SET name = excluded.name";
+    let upsert =
+        "INSERT INTO items(id, name) VALUES (1, 'x'), (5, 'y') ON CONFLICT(id) DO UPDATE SET name = excluded.name";
     connection.exec(upsert).unwrap();
     connection.exec("INSERT OR IGNORE INTO items(id, name) VALUES (2, 'z')").unwrap();
     assert_eq!(pending(&connection), ["update items 1 name", "insert items 5 id,name,price,raw,n"]);
@@ -118,8 +132,14 @@ fn cascades_are_captured() {
     connection.exec("DELETE FROM parent WHERE id = 1; UPDATE parent SET id = 3 WHERE id = 2").unwrap();
     let mut changes = pending(&connection);
     changes.sort();
-    let expected =
-        ["delete child 10", "delete child 11", "delete parent 1", "delete parent 2", "insert parent 3 id", "update child 12 parent"];
+    let expected = [
+        "delete child 10",
+        "delete child 11",
+        "delete parent 1",
+        "delete parent 2",
+        "insert parent 3 id",
+        "update child 12 parent",
+    ];
     assert_eq!(changes, expected);
 }
 
@@ -128,7 +148,9 @@ fn without_rowid_and_composite_keys_are_captured() {
     let schema = r#"CREATE TABLE "odd ""name"(a TEXT, b INTEGER, "the value" TEXT, PRIMARY KEY(b, a)) WITHOUT ROWID;
         INSERT INTO "odd ""name" VALUES ('x', 1, 'v');"#;
     let connection = open(schema, &[r#"{"table":"odd \"name"}"#]);
-    connection.exec(r#"UPDATE "odd ""name" SET "the value" = 'w'; INSERT INTO "odd ""name" VALUES ('it''s', 2, NULL)"#).unwrap();
+    connection
+        .exec(r#"UPDATE "odd ""name" SET "the value" = 'w'; INSERT INTO "odd ""name" VALUES ('it''s', 2, NULL)"#)
+        .unwrap();
     assert_eq!(pending(&connection), ["update odd \"name 1,x the value", "insert odd \"name 2,it's a,b,the value"]);
     connection.exec(r#"DELETE FROM "odd ""name""#).unwrap();
     assert_eq!(pending(&connection), ["delete odd \"name 1,x"]);
@@ -222,7 +244,10 @@ fn a_restored_outbox_is_set_aside_with_what_the_rows_were() {
     connection.exec("UPDATE items SET name = 'changed since', price = '7' WHERE id = 1").unwrap();
     let rejected = outbox::rejected(&connection).unwrap();
     assert_eq!(rejected.len(), 2);
-    assert_eq!((rejected[0].reason.as_deref(), rejected[0].columns.as_slice()), (Some("restored"), &["name".to_owned()][..]));
+    assert_eq!(
+        (rejected[0].reason.as_deref(), rejected[0].columns.as_slice()),
+        (Some("restored"), &["name".to_owned()][..])
+    );
     assert_eq!(pending(&connection), ["update items 1 name,price"]);
     assert_eq!(outbox::counts(&connection, Some("items")).unwrap(), (1, 2));
 }

@@ -163,7 +163,13 @@ impl World {
             .map(|change| {
                 let key: Vec<String> = change.key.iter().map(|(_, value)| format!("{value:?}")).collect();
                 let reason = change.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-                format!("{} {} {} {}{reason}", change.op.as_str(), change.table, key.join(","), change.columns.join(","))
+                format!(
+                    "{} {} {} {}{reason}",
+                    change.op.as_str(),
+                    change.table,
+                    key.join(","),
+                    change.columns.join(",")
+                )
             })
             .collect()
     }

@@ -94,6 +94,10 @@ impl Server {
         self.state.borrow_mut().faults.push_back(fault);
     }
 
+    pub fn clear_faults(&self) {
+        self.state.borrow_mut().faults.clear();
+    }
+
     pub fn max_rows(&self, max_rows: usize) {
         self.state.borrow_mut().max_rows = max_rows;
     }
@@ -178,7 +182,11 @@ impl Server {
             return error(400, &body);
         }
         found.sort_by(|a, b| {
-            order.iter().map(|column| compare(&a[column], &b[column])).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+            order
+                .iter()
+                .map(|column| compare(&a[column], &b[column]))
+                .find(|order| order.is_ne())
+                .unwrap_or(Ordering::Equal)
         });
         let total = found.len();
         found.truncate(limit.min(state.max_rows));
@@ -264,7 +272,8 @@ fn plain(json: &str) -> String {
 fn moment(text: &str) -> String {
     match Timestamp::parse(text) {
         Some(time) => {
-            let fraction = text.split_once('.').map_or("", |(_, rest)| rest).trim_end_matches(|c: char| !c.is_ascii_digit());
+            let fraction =
+                text.split_once('.').map_or("", |(_, rest)| rest).trim_end_matches(|c: char| !c.is_ascii_digit());
             let digits: String = fraction.chars().take_while(char::is_ascii_digit).collect();
             format!("{:020} {digits:0<6}", time.0.div_euclid(1000))
         }
