@@ -54,6 +54,7 @@ test_build() {
 test_typescript() {
   test_build
   step 'typescript: format, lints' node_modules/.bin/biome ci --colors=off .
+  step 'typescript: unit tests' node pkg-js/test/run.mjs
   step 'typescript: the demo' node_modules/.bin/tsc -p www
 }
 

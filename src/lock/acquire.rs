@@ -1,8 +1,7 @@
 //! Taking the lock: at once, or by waiting in line.
 
-use std::collections::BTreeMap;
-
 use futures_util::future::{Either, select};
+use serde::Deserialize;
 
 use super::lock_name;
 use crate::{
@@ -11,7 +10,8 @@ use crate::{
 };
 
 /// What to do when another tab has the database.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum OnBusy {
     /// Give up at once: `database_in_use`.
     #[default]
@@ -74,8 +74,8 @@ fn with_holder(error: Error, holder: Option<&Holder>) -> Error {
         ("url", holder.url.clone()),
         ("since", holder.since.to_string()),
     ];
-    let facts = facts.into_iter().map(|(name, fact)| (name.into(), Detail::Text(fact))).collect::<BTreeMap<_, _>>();
-    error.detail("holder", Detail::Object(facts))
+    let facts = facts.into_iter().map(|(name, fact)| (name, Detail::Text(fact)));
+    error.detail("holder", Detail::Object(facts.collect()))
 }
 
 #[cfg(test)]
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(error.message, "Database already in use");
         assert_eq!(
             serde_json::to_string(&error.details).unwrap(),
-            r#"{"holder":{"id":"ab","since":"1970-01-01T00:00:00.000Z","title":"Shop","url":"https://shop"}}"#
+            r#"{"holder":{"id":"ab","title":"Shop","url":"https://shop","since":"1970-01-01T00:00:00.000Z"}}"#
         );
     }
 

@@ -216,3 +216,27 @@ fn own(chunk: &mut Chunk) -> Result<&mut [u8], Refused> {
     }
     Rc::get_mut(chunk).map(|chunk| &mut **chunk).ok_or(Refused::NoMemory)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_cut_off_never_comes_back() {
+        let mut pages = Pages::default();
+        let last = 3 * CHUNK_SIZE as u64 + 4096;
+        for offset in [0, last] {
+            pages.write(&[7; 4096], offset).unwrap();
+        }
+        pages.truncate(CHUNK_SIZE as u64 + 100).unwrap();
+        pages.truncate(50).unwrap();
+        pages.write(&[8; 4096], last).unwrap();
+        let mut bytes = vec![9; last as usize + 5000];
+        assert_eq!(pages.read(&mut bytes, 0), last as usize + 4096);
+        assert!(bytes[..50] == [7; 50] && bytes[50..last as usize].iter().all(|byte| *byte == 0));
+        // The skipped pages are new, so that they are in the batch.
+        pages.boundary();
+        assert_eq!(pages.ready.len(), pages.page_count() as usize);
+        assert_eq!(pages.read(&mut bytes, last + 4096), 0);
+    }
+}

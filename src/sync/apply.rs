@@ -374,5 +374,5 @@ fn run(statement: &mut Statement<'_>, row: &[Value]) -> Result<()> {
 
 /// A violated constraint holds the row back; anything else is an error.
 fn held(error: Error) -> Result<Outcome> {
-    if error.is(ErrorCode::SqliteConstraint) { Ok(Outcome::Held(error.message)) } else { Err(error) }
+    if error.is(ErrorCode::SqliteConstraint) { Ok(Outcome::Held(error.into_parts().message)) } else { Err(error) }
 }
