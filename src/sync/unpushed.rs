@@ -147,7 +147,11 @@ impl Unpushed {
             (0..row.len()).map(|at| if changed(at) { local[at].clone() } else { row[at].clone() }).collect();
         let updated = merged != local;
         if updated && let Err(error) = connection.run(&self.update, &merged) {
-            return if error.is(ErrorCode::SqliteConstraint) { Ok(Decision::Held(error.into_parts().message)) } else { Err(error) };
+            return if error.is(ErrorCode::SqliteConstraint) {
+                Ok(Decision::Held(error.into_parts().message))
+            } else {
+                Err(error)
+            };
         }
         if merged == row {
             self.drop(connection, entry)?;
