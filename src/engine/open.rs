@@ -12,6 +12,7 @@ use super::{
     migrations::Migrations,
     options::{OpenOptions, StorageKind},
     snapshots::Snapshots,
+    sync::Sync,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -184,6 +185,7 @@ fn assemble(
         let emit = Rc::new(move |event| events.emit(Event::Snapshot(event)));
         Snapshots::new(&flusher, &storage, platform, options.snapshots.clone(), version, emit)
     };
+    let sync = remote.map(|remote| Sync::new(remote, ports.http.clone(), platform));
     let inner = Inner {
         opened_at: platform.clock.now(),
         turn: Rc::default(),
@@ -193,7 +195,7 @@ fn assemble(
         flusher,
         snapshots,
         migrations,
-        remote,
+        sync,
         held: RefCell::default(),
         live: RefCell::new(live::Registry::default()),
         stats: RefCell::new(QueryStats::default()),
@@ -212,8 +214,8 @@ fn assemble(
 impl Inner {
     /// Begins to capture local changes: of the tables that `remote` names, else of those that an opening before named.
     pub(super) fn start_capture(&self, connection: &Connection) -> Result<()> {
-        if let Some(remote) = &self.remote {
-            state::register(connection, &remote.options.tables)?;
+        if let Some(sync) = &self.sync {
+            state::register(connection, &sync.config().options.tables)?;
         }
         self.capturing.set(!state::captured(connection)?.is_empty());
         if self.capturing.get() { capture::resume(connection) } else { Ok(()) }

@@ -20,6 +20,7 @@ pub mod response;
 pub mod schema;
 pub mod staged;
 pub mod state;
+pub mod status;
 pub mod swap;
 pub mod types;
 pub mod unpushed;

@@ -64,10 +64,8 @@ pub enum Instruction {
 pub struct Page {
     /// The table's index in the pull.
     pub table: usize,
-    /// The rows; those of a key pass hold the key's values only.
+    /// The rows.
     pub rows: Rows,
-    /// Whether the rows are keys that the remote has, to compare with.
-    pub keys_only: bool,
     /// Whether the rows' keys are part of a complete list of what the remote has.
     pub lists_keys: bool,
     /// What to store about the table, if it changed.
@@ -178,6 +176,11 @@ impl Pull {
         self.requester.root()
     }
 
+    /// The index of the table that is being read; the number of tables when all are.
+    pub fn table_index(&self) -> usize {
+        self.at
+    }
+
     /// The table that is being read; after the last one, the last.
     pub fn table(&self) -> &str {
         let at = self.at.min(self.sources.len().saturating_sub(1));
@@ -282,7 +285,6 @@ impl Pull {
         let end = rows.is_empty();
         let mut page = Page {
             table: self.at,
-            keys_only,
             lists_keys: keys_only || self.whole && self.reading.compare && source.plan.options.compares(),
             progress: None,
             complete: end && self.pass == Pass::Rows,
@@ -299,11 +301,16 @@ impl Pull {
         let next = if end {
             self.next_pass()
         } else {
-            self.range = match (self.pass, page.rows.last.clone()) {
+            let range = match (self.pass, page.rows.last.clone()) {
                 (Pass::Rows, Some(last)) if source_has_cursor(&self.sources[self.at]) => Range::Behind(last),
                 (Pass::Nulls, Some(last)) => Range::Nulls(Some(last.key)),
                 (_, last) => Range::Keys(last.map(|last| last.key)),
             };
+            if self.range == range {
+                let text = "the remote sends the same page again: it doesn't heed the filters of the request";
+                return Err(Unreadable::Failed(Error::new(ErrorCode::SyncProtocol, text)));
+            }
+            self.range = range;
             self.send()
         };
         let nothing = page.rows.is_empty() && page.progress.is_none();
@@ -317,7 +324,6 @@ impl Pull {
         let mut page = Page {
             table: self.at,
             rows: Rows::default(),
-            keys_only: false,
             lists_keys: false,
             progress: None,
             complete: false,

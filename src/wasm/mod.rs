@@ -9,6 +9,7 @@ mod convert;
 mod operations;
 mod promise;
 mod statements;
+mod sync;
 
 use std::{cell::RefCell, rc::Rc};
 
