@@ -15,7 +15,7 @@ use super::{
     sync::Sync,
 };
 use crate::{
-    error::Result,
+    error::{Error, ErrorCode, Result},
     health::QueryStats,
     live, lock, migrate,
     ports::{Held, Holder, Ports, Store},
@@ -45,10 +45,16 @@ impl Database {
         let remote = options.remote.clone().map(|remote| Config::new(remote, false)).transpose()?;
 
         let held = take_lock(&options, &ports).await?;
-        let store = open_store(&options, &ports).await?;
-        let holder = holder(&options, &ports);
-        let opened = Storage::open(store.clone(), &ports.platform, holder).await.inspect_err(|_| store.close())?;
-        assemble(options, ports, callbacks, opened, held, migrations, remote).inspect_err(|_| store.close())
+        match recover(options, ports, callbacks, migrations, remote).await {
+            Ok(database) => {
+                database.inner.held.replace(held);
+                Ok(database)
+            }
+            Err(error) => {
+                release(held).await;
+                Err(error)
+            }
+        }
     }
 
     /// Begins to serve: captures local changes, checks the migrations and runs those that are pending, takes snapshots.
@@ -119,12 +125,32 @@ async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<Rc<dyn Store
     }
 }
 
-fn holder(options: &OpenOptions, ports: &Ports) -> Holder {
-    let mut id = [0; 16];
-    ports.platform.entropy.fill(&mut id);
-    let id = id.iter().map(|byte| format!("{byte:02x}")).collect();
+/// What others hear of this opening: the id is the tab's own, by which they know that it is not from before.
+async fn holder(options: &OpenOptions, ports: &Ports) -> Holder {
+    let id = ports.locks.holder(&lock::lock_name(&options.name)).await.unwrap_or_default();
     let since = ports.platform.clock.now();
     Holder { id, title: options.holder.title.clone(), url: options.holder.url.clone(), since }
+}
+
+async fn release(held: Option<Box<dyn Held>>) {
+    if let Some(held) = held {
+        held.release().await;
+    }
+}
+
+/// Reads what is stored, under the lock.
+async fn recover(
+    options: OpenOptions,
+    ports: Ports,
+    callbacks: Rc<dyn Callbacks>,
+    migrations: Migrations,
+    remote: Option<Config>,
+) -> Result<Database> {
+    let store = open_store(&options, &ports).await?;
+    let holder = holder(&options, &ports).await;
+    let opened = Storage::open(store.clone(), &ports.platform, holder).await;
+    let database = opened.and_then(|opened| assemble(options, ports, callbacks, opened, migrations, remote));
+    database.inspect_err(|_| store.close())
 }
 
 fn assemble(
@@ -132,11 +158,14 @@ fn assemble(
     ports: Ports,
     callbacks: Rc<dyn Callbacks>,
     opened: Opened,
-    held: Option<Box<dyn Held>>,
     migrations: Migrations,
     remote: Option<Config>,
 ) -> Result<Database> {
     let Opened { storage, image, warnings, .. } = opened;
+    if image.len() > options.max_bytes {
+        let message = format!("the database has {} bytes, more than maxBytes allows", image.len());
+        return Err(Error::new(ErrorCode::DatabaseTooLarge, message).hint("open it with a larger maxBytes"));
+    }
     let file = PageFile::new(image);
     file.set_max_bytes(options.max_bytes);
     let connection = Rc::new(Connection::open(&file)?);
@@ -167,7 +196,7 @@ fn assemble(
         snapshots,
         migrations,
         sync,
-        held: RefCell::new(held),
+        held: RefCell::default(),
         live: RefCell::new(live::Registry::default()),
         stats: RefCell::new(QueryStats::default()),
         transaction: Transaction::default(),
@@ -200,6 +229,7 @@ impl Inner {
         self.connection.take();
         self.storage.close();
         // Last: whoever takes it finds everything stored.
-        self.held.take();
+        let held = self.held.take();
+        release(held).await;
     }
 }

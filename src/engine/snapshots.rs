@@ -3,9 +3,12 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
+    pin::pin,
     rc::{Rc, Weak},
 };
 
+use futures_channel::oneshot;
+use futures_util::future::select;
 use serde::Serialize;
 
 use super::{
@@ -66,6 +69,8 @@ struct Inner {
     compacting: Cell<bool>,
     no_compaction_before: Cell<Timestamp>,
     stopped: Cell<bool>,
+    /// Dropped to end what waits for the next scheduled one.
+    stop: Cell<Option<oneshot::Sender<()>>>,
 }
 
 impl Snapshots {
@@ -102,12 +107,15 @@ impl Snapshots {
             compacting: Cell::new(false),
             no_compaction_before: Cell::new(Timestamp(i64::MIN)),
             stopped: Cell::new(false),
+            stop: Cell::new(None),
         }))
     }
 
     /// Starts what runs by itself: the sweep of what a killed page left behind, scheduled snapshots, compaction, and
     /// relief when the storage is full.
     pub fn start(&self) {
+        let (stopper, stop) = oneshot::channel();
+        self.0.stop.set(Some(stopper));
         let inner = Rc::downgrade(&self.0);
         let (stored, full) = (inner.clone(), inner.clone());
         self.0.flusher.on_stored(Rc::new(move || {
@@ -131,13 +139,15 @@ impl Snapshots {
                 drop(pass);
                 Inner::compact_if_wanted(&inner);
             }
-            Inner::keep_time(inner).await;
+            // A timer that nobody waits for any more would keep the whole instance in memory until it fires.
+            select(pin!(Inner::keep_time(inner)), stop).await;
         }));
     }
 
     /// Stops what runs by itself, and waits for what is under way.
     pub async fn stop(&self) {
         self.0.stopped.set(true);
+        self.0.stop.take();
         drop(self.0.gate.enter().await);
     }
 
@@ -242,7 +252,7 @@ impl Inner {
         match self.take(pass, tag, self.options.verify).await {
             Ok((manifest, commits)) => {
                 self.commits.set(Some(commits));
-                self.succeeded();
+                self.succeeded(manifest.created_at);
                 let snapshot = SnapshotInfo::of(&manifest).ok_or_else(|| Error::internal("a snapshot is none"))?;
                 (self.emit)(SnapshotEvent::Created { snapshot: snapshot.clone() });
                 // The snapshot stands; what could not be deleted goes with the next one.
@@ -260,9 +270,9 @@ impl Inner {
         }
     }
 
-    fn succeeded(&self) {
+    fn succeeded(&self, at: Timestamp) {
         let mut status = self.status.borrow_mut();
-        status.last_success = Some(self.now());
+        status.last_success = Some(at);
         status.last_error = None;
         status.consecutive_failures = 0;
     }
@@ -365,7 +375,7 @@ impl Inner {
             }
             if self.is_unchanged() {
                 self.status.borrow_mut().last_attempt = Some(self.now());
-                self.succeeded();
+                self.succeeded(self.now());
                 return;
             }
             if self.create(&pass, None, Reason::Scheduled).await.is_ok() {
