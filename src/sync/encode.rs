@@ -37,7 +37,7 @@ pub fn literal(text: &str) -> String {
 /// SQL that encodes one value.
 fn value_sql(expression: &str) -> String {
     format!(
-        "CASE typeof({expression}) WHEN 'blob' THEN '{{\"b\":\"'||hex({expression})||'\"}}' \
+        "CASE typeof({expression}) WHEN 'integer' THEN {expression} WHEN 'blob' THEN '{{\"b\":\"'||hex({expression})||'\"}}' \
          ELSE json_quote({expression}) END"
     )
 }
