@@ -1,0 +1,102 @@
+// Headless Chromium on a profile of its own, which can be closed, killed in the middle of work, and started again.
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { chromium } from 'playwright-core'
+
+const FLAGS = [
+  ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
+  ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
+]
+
+/** Where Chromium is: `CHROMIUM` in the environment, else where Debian puts it. */
+export function chromiumPath() {
+  const found = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
+    (candidate) => candidate && existsSync(candidate),
+  )
+  if (!found) throw new Error('Chromium is missing: install it (apt-get install chromium) or name it in CHROMIUM')
+  return found
+}
+
+/** A browser with a persistent profile: an incognito one keeps IndexedDB in memory, and would prove nothing. */
+export class Browser {
+  /** The folder of the profile; it outlives the browser until `dispose`. */
+  profile = mkdtempSync(path.join(tmpdir(), 'tidelock-chromium-'))
+  #context
+  #starting
+  #options
+
+  /** The options are Playwright's, for instance `viewport` and `colorScheme`. */
+  constructor(options = {}) {
+    this.#options = options
+  }
+
+  /** Starts it; again, on the same profile, after `close` or `kill`. */
+  async start() {
+    this.#starting = chromium.launchPersistentContext(this.profile, {
+      executablePath: chromiumPath(),
+      headless: true,
+      args: FLAGS,
+      handleSIGINT: false, // who started it ends it
+      handleSIGTERM: false,
+      handleSIGHUP: false,
+      ...this.#options,
+    })
+    this.#context = await this.#starting
+    this.#context.setDefaultTimeout(60_000)
+  }
+
+  /** Playwright's context: pages, bindings, offline mode. */
+  get context() {
+    return this.#context
+  }
+
+  async page(url) {
+    const page = await this.#context.newPage()
+    if (url) await page.goto(url)
+    return page
+  }
+
+  /** The processes of this browser, and of no other: they name its profile. */
+  pids() {
+    const named = `--user-data-dir=${this.profile}`
+    return readdirSync('/proc').filter((pid) => {
+      if (!/^\d+$/.test(pid)) return false
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0').includes(named)
+      } catch {
+        return false
+      }
+    })
+  }
+
+  /** `kill -9`, as a crash or the system's memory killer would do it; resolves when all of it is gone. */
+  async kill() {
+    const closed = new Promise((resolve) => this.#context.once('close', resolve))
+    await this.#end()
+    await closed
+  }
+
+  async close() {
+    await this.#starting?.catch(() => {}) // one can't end what is only just beginning
+    await this.#context?.close().catch(() => {})
+    await this.#end()
+  }
+
+  /** Ends it and removes the profile. */
+  async dispose() {
+    await this.close()
+    rmSync(this.profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
+  }
+
+  async #end() {
+    for (let pids = this.pids(); pids.length > 0; pids = this.pids()) {
+      for (const pid of pids) {
+        try {
+          process.kill(Number(pid), 'SIGKILL')
+        } catch {} // it went by itself
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+}

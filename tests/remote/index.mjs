@@ -1,0 +1,106 @@
+// The remote that tests and the demo run against: real PostgreSQL and real PostgREST behind a gateway that plays Supabase's edge.
+import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { startGateway } from './gateway.mjs'
+import { signJwt } from './jwt.mjs'
+import { startPostgres } from './postgres.mjs'
+import { startPostgrest } from './postgrest.mjs'
+import { Processes } from './processes.mjs'
+
+const DDL = /\b(create|alter|drop|grant|revoke|comment\s+on)\b/i
+
+/**
+ * Starts a remote, in about two seconds.
+ *
+ * Options: `seed`, the name of a file in seeds/ (`'shop'`) or SQL text; `maxRows` (1000, as Supabase has it); `schemas`
+ * (`['public']`); `prefix` (`'/rest/v1'`, `''` for a bare PostgREST root); `port` of the gateway (0: a free one).
+ *
+ * What it gives: `url`; `anonKey` and `serviceKey` (JWTs), `publishableKey` and `secretKey` (the newer kind);
+ * `jwtFor(sub, claims?)`, a signed-in user's token; `sql(text, params?)` → rows as the database's owner, values as PostgreSQL
+ * prints them; `killConnections()`; `faults` and `stats` (see faults.mjs and gateway.mjs); `stop()`.
+ */
+export async function startRemote({ seed = '', maxRows = 1000, schemas = ['public'], prefix, port } = {}) {
+  const processes = new Processes()
+  try {
+    const jwtSecret = randomBytes(32).toString('hex')
+    const password = randomBytes(16).toString('hex')
+    const jwt = (claims) => {
+      const now = Math.floor(Date.now() / 1000)
+      return signJwt({ iss: 'tidelock-tests', iat: now, exp: now + 3600, ...claims }, jwtSecret)
+    }
+    const anonKey = jwt({ role: 'anon', exp: 4102444800 })
+    const serviceKey = jwt({ role: 'service_role', exp: 4102444800 })
+    const publishableKey = `sb_publishable_${randomBytes(12).toString('hex')}`
+    const secretKey = `sb_secret_${randomBytes(12).toString('hex')}`
+
+    const postgres = await startPostgres(processes)
+    const { client } = postgres
+    const roles = await readFile(new URL('./seeds/roles.sql', import.meta.url), 'utf8')
+    await client.query(roles.replace(':password', `'${password}'`))
+    for (const schema of schemas.filter((name) => name !== 'public')) {
+      await client.query(`create schema "${schema}"; select grant_api('${schema}')`)
+    }
+    if (seed) await client.query(await seedText(seed))
+    const postgrest = await startPostgrest(processes, {
+      socket: postgres.socket,
+      jwtSecret,
+      schemas,
+      maxRows,
+      password,
+    })
+    const gateway = await startGateway({
+      socketPath: postgrest.socketPath,
+      prefix,
+      port,
+      keys: new Map([
+        [anonKey, { secret: false }],
+        [publishableKey, { secret: false }],
+        [serviceKey, { secret: true, token: serviceKey }],
+        [secretKey, { secret: true, token: serviceKey }],
+      ]),
+    })
+
+    let stopping
+    return {
+      url: gateway.url,
+      anonKey,
+      serviceKey,
+      publishableKey,
+      secretKey,
+      faults: gateway.faults,
+      stats: gateway.stats,
+      jwtFor: (sub, claims = {}) => jwt({ role: 'authenticated', aud: 'authenticated', sub, ...claims }),
+      async sql(text, params) {
+        let result
+        const run = async () => {
+          result = await client.query(text, params)
+        }
+        if (!DDL.test(text)) await run()
+        else
+          await postgrest.reload(async () => {
+            await run()
+            await client.query("notify pgrst, 'reload schema'")
+          })
+        return (Array.isArray(result) ? result.at(-1) : result).rows
+      },
+      async killConnections() {
+        await client.query("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'authenticator'")
+      },
+      stop() {
+        stopping ??= gateway
+          .close()
+          .then(() => client.end().catch(() => {}))
+          .then(() => processes.stop())
+        return stopping
+      },
+    }
+  } catch (error) {
+    await processes.stop()
+    throw error
+  }
+}
+
+async function seedText(seed) {
+  if (!/^[\w-]+$/.test(seed)) return seed
+  return readFile(new URL(`./seeds/${seed}.sql`, import.meta.url), 'utf8')
+}

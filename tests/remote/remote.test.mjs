@@ -1,0 +1,201 @@
+// Holds the remote to what the other tests take for granted about it.
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { after, before, beforeEach, test } from 'node:test'
+import { startRemote } from './index.mjs'
+
+const alice = '11111111-1111-4111-8111-111111111111'
+let remote
+
+before(async () => {
+  remote = await startRemote({ seed: 'shop' })
+})
+after(() => remote?.stop())
+beforeEach(() => {
+  remote.faults.clear()
+  remote.stats.reset()
+})
+
+/** Asks the API as the anonymous user, with the given headers on top. */
+function api(path, { headers, ...init } = {}) {
+  return fetch(`${remote.url}/rest/v1${path}`, { ...init, headers: { apikey: remote.anonKey, ...headers } })
+}
+
+test('rows are cut at 1000, as a plain 200 that names no total', async () => {
+  const response = await api('/order_lines?select=id&order=id')
+  assert.equal(response.status, 200)
+  assert.equal(response.headers.get('content-range'), '0-999/*')
+  assert.equal((await response.json()).length, 1000)
+})
+
+test('bigint and numeric are bare numbers of any length', async () => {
+  const body = await (await api('/order_lines?select=id,amount&id=eq.9007199258640130')).text()
+  assert.equal(body, '[{"id":9007199258640130,"amount":123456789012345678.123456789012}]')
+  const [row] = await remote.sql('select id, amount from order_lines where id = $1', ['9007199258640130'])
+  assert.deepEqual({ ...row }, { id: '9007199258640130', amount: '123456789012345678.123456789012' })
+})
+
+test('text sorts as ICU has it', async () => {
+  const rows = await remote.sql("select t from unnest(array['a', 'A', '_', 'Z', '-a']) t order by t")
+  assert.deepEqual(
+    rows.map((row) => row.t),
+    ['_', '-a', 'a', 'A', 'Z'],
+  )
+})
+
+test('row-level security hides rows without an error', async () => {
+  assert.deepEqual(await (await api('/visits')).json(), [])
+  const headers = { authorization: `Bearer ${remote.jwtFor(alice)}` }
+  assert.equal((await (await api('/visits?select=id', { headers })).json()).length, 20)
+  const write = await api('/visits', { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } })
+  assert.equal(write.status, 401)
+})
+
+test('an expired and a forged token are refused', async () => {
+  const expired = remote.jwtFor(alice, { exp: 1 })
+  assert.equal((await api('/visits', { headers: { authorization: `Bearer ${expired}` } })).status, 401)
+  assert.equal((await api('/visits', { headers: { authorization: `Bearer ${expired}x` } })).status, 401)
+})
+
+test('the key is demanded, a publishable one is as good, and the schema is for secret keys', async () => {
+  const bare = await fetch(`${remote.url}/rest/v1/customers`)
+  assert.equal(bare.status, 401)
+  assert.match((await bare.json()).message, /No API key found in request/)
+  assert.equal((await api('/customers', { headers: { apikey: 'wrong' } })).status, 401)
+  assert.equal((await api('/customers?limit=1', { headers: { apikey: remote.publishableKey } })).status, 200)
+  assert.equal((await api('/')).status, 401)
+  assert.equal((await api('/', { headers: { apikey: remote.secretKey } })).status, 200)
+  assert.equal((await fetch(`${remote.url}/elsewhere`)).status, 404)
+})
+
+test('CORS lets a page ask, and read Content-Range', async () => {
+  const preflight = await api('/customers', {
+    method: 'OPTIONS',
+    headers: { 'access-control-request-headers': 'apikey,prefer' },
+  })
+  assert.equal(preflight.status, 200)
+  assert.equal(preflight.headers.get('access-control-allow-headers'), 'apikey,prefer')
+  const response = await api('/customers?limit=1', { headers: { origin: 'http://localhost' } })
+  assert.equal(response.headers.get('access-control-allow-origin'), '*')
+  assert.match(response.headers.get('access-control-expose-headers'), /Content-Range/)
+  assert.equal(remote.stats.preflights, 1)
+})
+
+test('long bodies come gzipped to those who accept it', async () => {
+  assert.equal((await api('/customers')).headers.get('content-encoding'), 'gzip')
+  assert.equal(
+    (await api('/customers', { headers: { 'accept-encoding': 'identity' } })).headers.get('content-encoding'),
+    null,
+  )
+})
+
+test('a status comes so many times as asked, with its headers', async () => {
+  const fault = remote.faults.add({ status: 429, headers: { 'retry-after': '1' }, times: 2, skip: 1, table: 'orders' })
+  const statuses = []
+  for (let i = 0; i < 4; i++) statuses.push((await api('/orders?limit=1')).status)
+  assert.deepEqual(statuses, [200, 429, 429, 200])
+  assert.equal(fault.met, 2)
+  assert.equal(remote.stats.of('orders', 'GET'), 4)
+  assert.deepEqual(
+    remote.stats.requests.map((request) => request.status),
+    statuses,
+  )
+})
+
+test('connections drop and bodies break, with and without gzip', async () => {
+  remote.faults.add({ drop: true })
+  await assert.rejects(api('/orders'), TypeError)
+  for (const encoding of ['gzip', 'identity']) {
+    remote.faults.add({ cut: 0.5 })
+    const response = await api('/orders', { headers: { 'accept-encoding': encoding } })
+    assert.equal(response.status, 200)
+    await assert.rejects(response.text(), TypeError)
+    remote.faults.add({ truncate: 0.5 })
+    const shorter = await (await api('/orders', { headers: { 'accept-encoding': encoding } })).text()
+    assert.throws(() => JSON.parse(shorter), SyntaxError)
+  }
+})
+
+test('answers come late, slowly, or not at all though the request took effect', async () => {
+  remote.faults.add({ delayMs: 200 })
+  let started = performance.now()
+  await (await api('/customers?limit=1')).text()
+  assert.ok(performance.now() - started >= 190)
+  remote.faults.add({ bytesPerSecond: 20_000 })
+  started = performance.now()
+  await (await api('/customers?limit=30', { headers: { 'accept-encoding': 'identity' } })).text()
+  assert.ok(performance.now() - started >= 200)
+  remote.faults.add({ lostReply: true })
+  const lost = { method: 'PATCH', body: '{"stock":123456}', headers: { 'content-type': 'application/json' } }
+  await assert.rejects(api('/products?sku=eq.FR-01000', lost), TypeError)
+  assert.equal((await remote.sql("select stock from products where sku = 'FR-01000'"))[0].stock, '123456')
+})
+
+test('a changed schema is there when sql() resolves', async () => {
+  await remote.sql('create table fresh (id int primary key)')
+  const body = { method: 'POST', body: '{"id":1}', headers: { 'content-type': 'application/json' } }
+  assert.equal((await api('/fresh', body)).status, 201)
+  await remote.sql('drop table fresh')
+  assert.equal((await api('/fresh')).status, 404)
+})
+
+test('PostgREST recovers from lost database connections', async () => {
+  await remote.killConnections()
+  let status = 0
+  for (let i = 0; i < 50 && status !== 200; i++) {
+    status = (await api('/customers?limit=1')).status
+    if (status !== 200) await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  assert.equal(status, 200)
+})
+
+test('nothing is left behind, however the process ends', async () => {
+  const module = JSON.stringify(new URL('./index.mjs', import.meta.url).href)
+  const program = `
+    const { startRemote } = await import(${module})
+    const { readdirSync, readFileSync } = await import('node:fs')
+    const remote = await startRemote()
+    const [{ data }] = await remote.sql("select current_setting('data_directory') as data")
+    console.log(data)
+    setInterval(() => {}, 1000)
+    process.on('message', () => { throw new Error('uncaught') })`
+  for (const end of ['SIGINT', 'SIGTERM', 'SIGKILL', 'uncaught']) {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+      stdio: ['ignore', 'pipe', 'ignore', 'ipc'],
+    })
+    const folder = await new Promise((resolve) =>
+      child.stdout.once('data', (data) =>
+        resolve(
+          String(data)
+            .trim()
+            .replace(/\/data$/, ''),
+        ),
+      ),
+    )
+    assert.ok(existsSync(folder))
+    assert.ok(processesIn(folder).length >= 2, 'the check sees the processes while they live')
+    if (end === 'uncaught') child.send('now')
+    else child.kill(end)
+    const deadline = Date.now() + 5000
+    while ((existsSync(folder) || processesIn(folder).length > 0) && Date.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+    assert.deepEqual(processesIn(folder), [], `processes after ${end}`)
+    assert.ok(!existsSync(folder), `the folder is gone after ${end}`)
+  }
+})
+
+/** The pids of the processes whose command line or environment names the folder. */
+function processesIn(folder) {
+  return readdirSync('/proc').filter((pid) => {
+    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) return false
+    try {
+      return [`/proc/${pid}/cmdline`, `/proc/${pid}/environ`].some((file) =>
+        readFileSync(file, 'latin1').includes(folder),
+      )
+    } catch {
+      return false // ended meanwhile, or not ours to read
+    }
+  })
+}

@@ -1,0 +1,92 @@
+// The demo: a real PostgreSQL and PostgREST with a wholesale pantry's data, and a page that lives on it.
+//
+//   node www/demo.mjs [--port N]                starts it and prints its address, until Ctrl-C
+//   node www/demo.mjs --check [--shots FOLDER]  drives it in headless Chromium and exits with 0 or 1
+import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { build } from 'vite'
+import { serve } from '../tests/e2e/serve.mjs'
+
+const here = (relative) => fileURLToPath(new URL(relative, import.meta.url))
+
+const { values: options } = parseArgs({
+  options: {
+    check: { type: 'boolean' },
+    shots: { type: 'string' },
+    port: { type: 'string', default: '0' },
+    help: { type: 'boolean' },
+  },
+})
+if (options.help) {
+  console.log('node www/demo.mjs [--port N] | --check [--shots FOLDER]')
+  process.exit(0)
+}
+
+/** What to undo at the end, the last first. Everything that is started puts its end here. */
+const cleanups = []
+let ending
+function end() {
+  ending ??= (async () => {
+    while (cleanups.length > 0)
+      await cleanups
+        .pop()()
+        .catch((error) => console.error(error))
+  })()
+  return ending
+}
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+]) {
+  process.on(signal, () => end().then(() => process.exit(code)))
+}
+
+async function startRemote() {
+  if (!existsSync(here('../tests/remote/node_modules'))) {
+    console.log('Installing PostgreSQL and PostgREST (npm, once)…')
+    execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {
+      cwd: here('../tests/remote'),
+      stdio: ['ignore', 'ignore', 'inherit'],
+    })
+  }
+  const { startRemote } = await import('../tests/remote/index.mjs')
+  const starting = startRemote({ seed: 'shop' })
+  cleanups.push(async () => (await starting.catch(() => undefined))?.stop())
+  return starting
+}
+
+async function startPage(remote) {
+  await build({ root: here('.'), logLevel: 'warn' })
+  const server = await serve({
+    folders: { '/': here('./dist') },
+    files: { '/remote.json': JSON.stringify({ url: remote.url, key: remote.anonKey }) },
+    port: Number(options.port),
+  })
+  cleanups.push(() => server.close())
+  return server
+}
+
+try {
+  const started = performance.now()
+  const remote = await startRemote()
+  const page = await startPage(remote)
+  const seconds = ((performance.now() - started) / 1000).toFixed(1)
+  if (options.check) {
+    const { check } = await import('./check.mjs')
+    process.exitCode = await check({ remote, url: page.url, shots: options.shots, cleanups, startedIn: seconds })
+    await end()
+  } else {
+    console.log(`The remote  ${remote.url}/rest/v1  (PostgreSQL and PostgREST, up in ${seconds} s)`)
+    console.log(`The demo    ${page.url}/`)
+    console.log('Ctrl-C ends both.')
+  }
+} catch (error) {
+  if (!ending) {
+    console.error(error)
+    process.exitCode = 1
+  }
+  await end()
+}

@@ -1,0 +1,73 @@
+// Just enough to write elements as expressions.
+
+export type Child = Node | string | number | bigint | null | undefined | false
+
+type Props = Record<string, unknown>
+
+/** An element; `on…` properties become listeners, `aria-…` and `data-…` attributes, and everything else what it fits. */
+export function h<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  props: Props = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag)
+  for (const [name, value] of Object.entries(props)) {
+    if (value === undefined || value === false) continue
+    if (name.startsWith('on')) element.addEventListener(name.slice(2), value as EventListener)
+    else if (name === 'class') element.className = String(value)
+    else if (!name.includes('-') && name in element) Reflect.set(element, name, value)
+    else element.setAttribute(name, String(value))
+  }
+  return fill(element, ...children)
+}
+
+/** Replaces what an element contains. */
+export function fill<E extends Element>(element: E, ...children: Child[]): E {
+  element.replaceChildren(
+    ...children.filter((child) => child || child === 0).map((child) => (child instanceof Node ? child : String(child))),
+  )
+  return element
+}
+
+/** A button that shows that it is at work, and says what went wrong. */
+export function action(label: Child, run: () => unknown, props: Props = {}): HTMLButtonElement {
+  const button = h('button', { type: 'button', ...props }, label)
+  button.addEventListener('click', async (event) => {
+    event.stopPropagation()
+    button.disabled = true
+    button.setAttribute('aria-busy', 'true')
+    try {
+      await run()
+    } catch (error) {
+      toastError(error)
+    } finally {
+      button.disabled = false
+      button.removeAttribute('aria-busy')
+    }
+  })
+  return button
+}
+
+/** A note that goes by itself. */
+export function toast(text: string, kind: 'ok' | 'error' | 'warning' = 'ok', detail?: string): void {
+  const note = h('div', { class: `toast ${kind}` }, h('strong', {}, text), detail && h('span', {}, detail))
+  document.querySelector('#toasts')?.append(note)
+  setTimeout(() => note.classList.add('leaving'), kind === 'ok' ? 2200 : 8000)
+  setTimeout(() => note.remove(), kind === 'ok' ? 2700 : 8500)
+}
+
+export function toastError(error: unknown): void {
+  const { code, message, hint } = describe(error)
+  toast(message, 'error', [code, hint].filter(Boolean).join(' · '))
+}
+
+/** What is worth showing of an error. */
+export function describe(error: unknown): {
+  code: string
+  message: string
+  hint: string
+  details: Record<string, unknown>
+} {
+  const e = error as { code?: string; message?: string; hint?: string; details?: Record<string, unknown> }
+  return { code: e?.code ?? '', message: e?.message ?? String(error), hint: e?.hint ?? '', details: e?.details ?? {} }
+}

@@ -1,0 +1,137 @@
+// The frame around the views: the bar, the sidebar with the tables, and which view is shown.
+import type { Database } from 'tidelock'
+import type { App, View } from './app.ts'
+import { NAME, SYNCED } from './database.ts'
+import { fill, h } from './dom.ts'
+import { count, millis, plural } from './format.ts'
+import { type IconName, icon } from './icons.ts'
+import { healthView } from './views/health.ts'
+import { lockView } from './views/lock.ts'
+import { migrationsView } from './views/migrations.ts'
+import { snapshotsView } from './views/snapshots.ts'
+import { sqlView } from './views/sql.ts'
+import { syncView } from './views/sync.ts'
+import { tableView } from './views/table.ts'
+
+const VIEWS: Record<IconName, { title: string; make: (app: App) => View }> = {
+  sql: { title: 'SQL', make: sqlView },
+  sync: { title: 'Sync', make: syncView },
+  snapshots: { title: 'Snapshots', make: snapshotsView },
+  migrations: { title: 'Migrations', make: migrationsView },
+  lock: { title: 'Lock', make: lockView },
+  health: { title: 'Health', make: healthView },
+}
+
+export function frame(db: Database, openedIn: number): HTMLElement {
+  const tables = h('ul', { class: 'tables' })
+  const status = h('a', { class: 'pill', href: '#health' }, '…')
+  const pending = h('a', { class: 'pill quiet', href: '#sync', hidden: true })
+  const main = h('main', { class: 'view' })
+  const links = (Object.keys(VIEWS) as IconName[]).map((id) =>
+    h('li', {}, h('a', { href: `#${id}` }, icon(id), VIEWS[id].title)),
+  )
+  const element = h(
+    'div',
+    { class: 'frame' },
+    h(
+      'header',
+      { class: 'bar' },
+      h(
+        'a',
+        { class: 'brand', href: '#table/orders' },
+        h('img', { src: './icon.svg', alt: '' }),
+        h('b', {}, 'Fennel & Rye'),
+        h('span', {}, 'wholesale pantry'),
+      ),
+      h('span', { class: 'spacer' }),
+      h(
+        'span',
+        { class: 'pill quiet wide', title: 'From the call of open() to a database that answers' },
+        `${NAME} · opened in ${millis(openedIn)}`,
+      ),
+      pending,
+      status,
+    ),
+    h(
+      'nav',
+      { class: 'side', 'aria-label': 'Sections' },
+      h('h2', {}, 'Tables'),
+      tables,
+      h('h2', {}, 'Database'),
+      h('ul', {}, ...links),
+    ),
+    main,
+  )
+
+  let view: View | undefined
+  function show(): void {
+    view?.leave?.()
+    const [id, table] = decodeURIComponent(location.hash.slice(1) || 'table/orders').split('/')
+    view = id === 'table' && table ? tableView(app, table) : (VIEWS[id as IconName] ?? VIEWS.sql).make(app)
+    fill(main, view.element)
+    main.scrollTop = 0
+    markCurrent()
+  }
+  function markCurrent(): void {
+    const current = location.hash || '#table/orders'
+    for (const link of element.querySelectorAll('nav a')) {
+      if (link.getAttribute('href') === current) link.setAttribute('aria-current', 'page')
+      else link.removeAttribute('aria-current')
+    }
+  }
+
+  async function showNumbers(): Promise<void> {
+    const names = await db.query<{ name: string }>(
+      "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' AND name NOT LIKE 'tidelock!_%' ESCAPE '!' ORDER BY rowid",
+    )
+    const known = new Set(SYNCED)
+    const sql = names.map(({ name }) => `SELECT '${name}' AS name, count(*) AS rows FROM "${name}"`).join(' UNION ALL ')
+    const counts = sql ? await db.query<{ name: string; rows: number }>(sql) : []
+    fill(
+      tables,
+      ...counts.map(({ name, rows }) =>
+        h(
+          'li',
+          {},
+          h(
+            'a',
+            { href: `#table/${name}` },
+            h('span', {
+              class: known.has(name) ? 'dot synced' : 'dot',
+              title: known.has(name) ? 'synced' : 'in this browser only',
+            }),
+            h('span', { class: 'name' }, name),
+            h('span', { class: 'count', 'data-count': name }, count(rows)),
+          ),
+        ),
+      ),
+    )
+    markCurrent()
+    const health = await db.health()
+    status.className = `pill ${health.status}`
+    fill(status, h('span', { class: 'lamp' }), health.status)
+    const waiting = (await db.sync.pending()).length
+    pending.hidden = waiting === 0
+    fill(pending, plural(waiting, 'local edit'), ' not sent')
+  }
+
+  // Many changes in a row (a pull applies page after page) ask for the numbers once.
+  let asked = false
+  const app: App = {
+    db,
+    refresh() {
+      if (asked) return
+      asked = true
+      setTimeout(() => {
+        asked = false
+        if (!db.closed) showNumbers().catch(console.error)
+      }, 120)
+    },
+  }
+  db.addEventListener('change', () => app.refresh())
+  db.addEventListener('health', () => app.refresh())
+  addEventListener('hashchange', show)
+  app.refresh()
+  show()
+  return element
+}

@@ -1,0 +1,92 @@
+// Points in time to come back to.
+import type { App, View } from '../app.ts'
+import { action, describe, fill, h, toast, toastError } from '../dom.ts'
+import { ago, bytes, clock } from '../format.ts'
+
+export function snapshotsView(app: App): View {
+  const { db } = app
+  const list = h('section', { class: 'snapshots' })
+  const label = h('input', { placeholder: 'A label, to keep it for good', 'aria-label': 'Label', maxLength: 80 })
+  const schedule = h('p', { class: 'summary' })
+
+  async function show(): Promise<void> {
+    const [all, status] = await Promise.all([db.snapshots.list(), db.snapshots.status()])
+    const next = status.nextAt ? `the next one by itself ${ago(status.nextAt)}` : 'none is scheduled'
+    fill(
+      schedule,
+      `${all.length} kept, ${bytes(status.bytes)} stored · ${next}`,
+      status.lastError ? h('span', { class: 'badge error' }, describe(status.lastError).message) : undefined,
+    )
+    fill(
+      list,
+      ...all.map(card),
+      all.length === 0 && h('p', { class: 'empty' }, 'None yet. Make one, change something, and come back to it.'),
+    )
+  }
+
+  function card(snapshot: Awaited<ReturnType<typeof db.snapshots.list>>[number]): HTMLElement {
+    const outcome = h('span', { class: 'note' })
+    const verify = action('Verify', async () => {
+      const { ok, errors } = await db.snapshots.verify(snapshot.id)
+      fill(outcome, ok ? '✓ whole and readable' : `✗ ${errors.join('; ')}`)
+      outcome.className = ok ? 'note good' : 'note bad'
+    })
+    const restore = action(
+      'Restore',
+      async () => {
+        const pending = (await db.sync.pending()).length
+        const force =
+          pending > 0 &&
+          confirm(
+            `${pending} local edits were never sent. Go back all the same? They stay to be seen, but are not sent.`,
+          )
+        if (pending > 0 && !force) return
+        await db.snapshots.restore(snapshot.id, { force })
+        toast(`Back at ${clock(snapshot.createdAt)}`, 'ok', 'What was there is kept as a snapshot of its own')
+        app.refresh()
+        await show()
+      },
+      { class: 'danger' },
+    )
+    return h(
+      'div',
+      { class: 'card snapshot', 'data-snapshot': snapshot.id },
+      h(
+        'div',
+        {},
+        h('b', {}, snapshot.label ?? clock(snapshot.createdAt)),
+        h('span', { class: `badge ${snapshot.reason}` }, snapshot.reason),
+      ),
+      h(
+        'p',
+        { class: 'note' },
+        `${ago(snapshot.createdAt)} · ${bytes(snapshot.bytes)}, ${bytes(snapshot.storedBytes)} stored · schema ${snapshot.schemaVersion ?? '–'}`,
+      ),
+      h('p', { class: 'note hash', title: `SHA-256 ${snapshot.sha256}` }, snapshot.sha256),
+      h('div', { class: 'buttons' }, verify, restore, outcome),
+    )
+  }
+
+  const create = action(
+    'Take a snapshot',
+    async () => {
+      const started = performance.now()
+      await db.snapshots.create(label.value.trim() ? { label: label.value.trim() } : {})
+      toast('Snapshot taken', 'ok', `in ${Math.round(performance.now() - started)} ms`)
+      label.value = ''
+      await show()
+    },
+    { class: 'primary' },
+  )
+  const update = () => void show().catch(toastError)
+  db.addEventListener('snapshot', update)
+  update()
+  const element = h(
+    'article',
+    {},
+    h('div', { class: 'heading' }, h('h1', {}, 'Snapshots'), label, create),
+    schedule,
+    list,
+  )
+  return { element, leave: () => db.removeEventListener('snapshot', update) }
+}
