@@ -18,9 +18,6 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn open(this: &Factory, name: &str) -> Result<Request, JsValue>;
 
-    #[wasm_bindgen(method, catch, js_name = open)]
-    fn open_version(this: &Factory, name: &str, version: u32) -> Result<Request, JsValue>;
-
     /// An `IDBDatabase`.
     #[derive(Clone)]
     pub type Database;
@@ -31,8 +28,9 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn close(this: &Database);
 
-    #[wasm_bindgen(method, catch, js_name = createObjectStore)]
-    fn create_object_store(this: &Database, name: &str) -> Result<ObjectStore, JsValue>;
+    /// The version of its object stores.
+    #[wasm_bindgen(method, getter)]
+    pub fn version(this: &Database) -> f64;
 
     #[wasm_bindgen(method, setter)]
     fn set_onversionchange(this: &Database, handler: &Function);
@@ -164,21 +162,6 @@ impl Answer {
 }
 
 impl Database {
-    /// Connects to a database, and makes it with these object stores when there is none.
-    pub async fn open(name: &str, version: u32, stores: &'static [&'static str]) -> Result<Database> {
-        let request = factory()?.open_version(name, version).map_err(|error| failure(&error))?;
-        let open = request.clone();
-        let make = Closure::<dyn FnMut()>::new(move || {
-            let Ok(database) = open.result() else { return };
-            let database: Database = database.unchecked_into();
-            for store in stores {
-                // It throws for one that is there already, which is as good.
-                let _ = database.create_object_store(store);
-            }
-        });
-        Self::opened(request, make).await
-    }
-
     /// Connects to a database that exists; `None`, and nothing is made, when it doesn't.
     pub async fn connect(name: &str) -> Result<Option<Database>> {
         let request = factory()?.open(name).map_err(|error| failure(&error))?;
@@ -188,20 +171,17 @@ impl Database {
                 let _ = upgrade.abort_now();
             }
         });
-        match Self::opened(request, refuse).await {
-            Err(error) if is_named(&error, "AbortError") => Ok(None),
-            opened => opened.map(Some),
-        }
-    }
-
-    async fn opened(request: Request, upgrade: Closure<dyn FnMut()>) -> Result<Database> {
-        request.set_onupgradeneeded(upgrade.as_ref().unchecked_ref());
-        let database: Database = Answer::to(request).value().await?.unchecked_into();
+        request.set_onupgradeneeded(refuse.as_ref().unchecked_ref());
+        let database: Database = match Answer::to(request).value().await {
+            Ok(database) => database.unchecked_into(),
+            Err(error) if is_named(&error, "AbortError") => return Ok(None),
+            Err(error) => return Err(error),
+        };
         // Somebody deletes or upgrades it: don't stand in the way; the next write finds out.
         let closing = database.clone();
         let close = Closure::once_into_js(move || closing.close());
         database.set_onversionchange(close.unchecked_ref());
-        Ok(database)
+        Ok(Some(database))
     }
 
     /// Closes the connection once its transactions are done.

@@ -1,9 +1,12 @@
 //! The [`Store`] over IndexedDB: database `tidelock/<name>`, object stores `meta`, `log`, `snapshots`, `chunks`.
+//!
+//! rexie makes the object stores; everything else goes through [`super::idb_raw`].
 
 use std::{cell::RefCell, rc::Rc};
 
 use futures_util::future::{Either, select};
 use gloo_timers::future::TimeoutFuture;
+use rexie::{ObjectStore, Rexie};
 use wasm_bindgen::JsValue;
 
 use super::{
@@ -50,16 +53,34 @@ impl IndexedDb {
     /// the way for 10 s, `snapshot_incompatible` when a newer version made the object stores.
     pub async fn open(name: &str) -> Result<Self> {
         let name = format!("tidelock/{name}");
-        let opened = in_time(Database::open(&name, VERSION, STORES)).await;
-        let database = opened.map_err(|error| if is_named(&error, "VersionError") { newer() } else { error })?;
+        let database = in_time(connect_or_make(&name)).await?;
         let inner = Inner { name, connection: RefCell::new(Some(database)) };
         Ok(Self(Rc::new(inner)))
     }
 }
 
-fn newer() -> Error {
-    Error::new(ErrorCode::SnapshotIncompatible, "the database was stored by a newer version of tidelock")
-        .hint("load the newest version of the app; nothing was changed")
+async fn connect_or_make(name: &str) -> Result<Database> {
+    let mut found = Database::connect(name).await?;
+    if found.is_none() {
+        let builder = STORES.iter().fold(Rexie::builder(name).version(VERSION), |builder, store| {
+            builder.add_object_store(ObjectStore::new(store))
+        });
+        match builder.build().await {
+            Ok(made) => made.close(),
+            Err(error) => return Err(unavailable("the browser refuses to make a database").cause(error)),
+        }
+        found = Database::connect(name).await?;
+    }
+    let database = found.ok_or_else(|| unavailable("the database was deleted while it was opened"))?;
+    if database.version() > f64::from(VERSION) {
+        database.disconnect();
+        return Err(Error::new(
+            ErrorCode::SnapshotIncompatible,
+            "the database was stored by a newer version of tidelock",
+        )
+        .hint("load the newest version of the app; nothing was changed"));
+    }
+    Ok(database)
 }
 
 async fn in_time<T>(connecting: impl Future<Output = Result<T>>) -> Result<T> {
@@ -79,13 +100,13 @@ fn list(array: JsValue) -> Vec<JsValue> {
     js_sys::Array::from(&array).to_vec()
 }
 
-fn disconnected() -> Error {
-    Error::new(ErrorCode::StorageUnavailable, "the connection to the browser's storage is closed")
+fn unavailable(message: &str) -> Error {
+    Error::new(ErrorCode::StorageUnavailable, message)
 }
 
 impl Inner {
     fn connection(&self) -> Result<Database> {
-        self.connection.borrow().clone().ok_or_else(disconnected)
+        self.connection.borrow().clone().ok_or_else(|| unavailable("the connection to the browser's storage is closed"))
     }
 
     /// A transaction that reads. It lives while its requests do.
