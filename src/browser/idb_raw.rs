@@ -1,5 +1,5 @@
-//! The few IndexedDB calls that rexie doesn't offer, bound by hand: durability, explicit commit, the names of errors,
-//! requests issued before the first await, and an `open` that never makes a database anew.
+//! IndexedDB, bound by hand: the few calls that a store needs, with durability, explicit commits, the names of errors,
+//! requests issued before the first await, and a `connect` that never makes a database anew.
 
 use futures_channel::oneshot;
 use js_sys::{Array, Function, Object};
@@ -27,6 +27,10 @@ extern "C" {
 
     #[wasm_bindgen(method)]
     fn close(this: &Database);
+
+    /// The version of its object stores.
+    #[wasm_bindgen(method, getter)]
+    pub fn version(this: &Database) -> f64;
 
     #[wasm_bindgen(method, setter)]
     fn set_onversionchange(this: &Database, handler: &Function);
@@ -57,6 +61,12 @@ extern "C" {
 
     #[wasm_bindgen(method, catch)]
     fn get(this: &ObjectStore, key: &JsValue) -> Result<Request, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = getAll)]
+    fn get_all(this: &ObjectStore, range: &JsValue, count: u32) -> Result<Request, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = getAllKeys)]
+    fn get_all_keys(this: &ObjectStore, range: &JsValue, count: u32) -> Result<Request, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = getKey)]
     fn get_key(this: &ObjectStore, key: &JsValue) -> Result<Request, JsValue>;
@@ -96,6 +106,9 @@ extern "C" {
 
     #[wasm_bindgen(js_namespace = IDBKeyRange, js_name = bound, catch)]
     fn bound(lower: &JsValue, upper: &JsValue, lower_open: bool, upper_open: bool) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(js_namespace = IDBKeyRange, js_name = lowerBound, catch)]
+    fn lower_bound(lower: &JsValue, open: bool) -> Result<JsValue, JsValue>;
 }
 
 /// What a failed call, request or transaction is in the contract's words.
@@ -109,9 +122,9 @@ pub fn failure(thrown: &JsValue) -> Error {
     Error::new(ErrorCode::StorageUnavailable, "the browser's storage failed").cause(thrown_text(thrown))
 }
 
-/// `storage_unavailable` where there is no IndexedDB at all.
-pub fn available() -> Result<()> {
-    factory().map(drop)
+/// Whether the browser's error under this one has that name.
+pub fn is_named(error: &Error, name: &str) -> bool {
+    error.cause.as_ref().is_some_and(|cause| cause.strip_prefix(name).is_some_and(|rest| rest.starts_with(':')))
 }
 
 fn factory() -> Result<Factory> {
@@ -159,18 +172,16 @@ impl Database {
             }
         });
         request.set_onupgradeneeded(refuse.as_ref().unchecked_ref());
-        match Answer::to(request).value().await {
-            Ok(database) => {
-                let database: Database = database.unchecked_into();
-                // Somebody deletes or upgrades it: don't stand in the way; the next write finds out.
-                let closing = database.clone();
-                let close = Closure::once_into_js(move || closing.close());
-                database.set_onversionchange(close.unchecked_ref());
-                Ok(Some(database))
-            }
-            Err(error) if error.cause.as_ref().is_some_and(|cause| cause.starts_with("AbortError")) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let database: Database = match Answer::to(request).value().await {
+            Ok(database) => database.unchecked_into(),
+            Err(error) if is_named(&error, "AbortError") => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // Somebody deletes or upgrades it: don't stand in the way; the next write finds out.
+        let closing = database.clone();
+        let close = Closure::once_into_js(move || closing.close());
+        database.set_onversionchange(close.unchecked_ref());
+        Ok(Some(database))
     }
 
     /// Closes the connection once its transactions are done.
@@ -214,6 +225,16 @@ impl Begun {
     /// Asks for a value.
     pub fn get(&self, store: &str, key: &JsValue) -> Result<Answer> {
         self.store(store)?.get(key).map(Answer::to).map_err(|error| failure(&error))
+    }
+
+    /// Asks for the values after `after` (of all, when that is undefined), at most `count`; 0: all.
+    pub fn get_all(&self, store: &str, after: &JsValue, count: u32) -> Result<Answer> {
+        self.store(store)?.get_all(&range_after(after)?, count).map(Answer::to).map_err(|error| failure(&error))
+    }
+
+    /// Asks for the keys after `after` (for all, when that is undefined), at most `count`; 0: all.
+    pub fn get_all_keys(&self, store: &str, after: &JsValue, count: u32) -> Result<Answer> {
+        self.store(store)?.get_all_keys(&range_after(after)?, count).map(Answer::to).map_err(|error| failure(&error))
     }
 
     /// Asks whether a key is there: the key, or undefined.
@@ -265,4 +286,8 @@ impl Begun {
             _ => Err(failure(&self.transaction.error())),
         }
     }
+}
+
+fn range_after(key: &JsValue) -> Result<JsValue> {
+    if key.is_undefined() { Ok(JsValue::UNDEFINED) } else { lower_bound(key, true).map_err(|error| failure(&error)) }
 }

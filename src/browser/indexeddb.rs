@@ -1,17 +1,16 @@
 //! The [`Store`] over IndexedDB: database `tidelock/<name>`, object stores `meta`, `log`, `snapshots`, `chunks`.
 //!
-//! rexie makes the schema and reads; what is written goes through [`super::idb_raw`], where durability, explicit commits
-//! and the names of errors are.
+//! rexie makes the object stores; everything else goes through [`super::idb_raw`].
 
 use std::{cell::RefCell, rc::Rc};
 
-use futures_util::future::{Either, join_all, select};
+use futures_util::future::{Either, select};
 use gloo_timers::future::TimeoutFuture;
-use rexie::{KeyRange, ObjectStore, Rexie, TransactionMode};
+use rexie::{ObjectStore, Rexie};
 use wasm_bindgen::JsValue;
 
 use super::{
-    idb_raw::{self, Answer, Begun, Database},
+    idb_raw::{Answer, Begun, Database, is_named},
     idb_records as records,
 };
 use crate::{
@@ -23,6 +22,7 @@ use crate::{
     store::failure::{check_fence, corrupt, lock_lost, missing_chunk},
 };
 
+const STORES: &[&str] = &[META, LOG, SNAPSHOTS, CHUNKS];
 const META: &str = "meta";
 const LOG: &str = "log";
 const SNAPSHOTS: &str = "snapshots";
@@ -43,24 +43,7 @@ pub struct IndexedDb(Rc<Inner>);
 struct Inner {
     /// The name in IndexedDB.
     name: String,
-    connection: RefCell<Option<Connection>>,
-}
-
-#[derive(Clone)]
-struct Connection {
-    reading: Rc<Reading>,
-    writing: Database,
-}
-
-/// rexie's connection; dropping it closes it, which rexie doesn't do by itself.
-struct Reading(Option<Rexie>);
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        if let Some(rexie) = self.0.take() {
-            rexie.close();
-        }
-    }
+    connection: RefCell<Option<Database>>,
 }
 
 impl IndexedDb {
@@ -69,34 +52,35 @@ impl IndexedDb {
     /// Fails with `storage_unavailable` where IndexedDB is missing or refuses, `storage_blocked` when another tab stands in
     /// the way for 10 s, `snapshot_incompatible` when a newer version made the object stores.
     pub async fn open(name: &str) -> Result<Self> {
-        idb_raw::available()?;
-        let inner = Inner { name: format!("tidelock/{name}"), connection: RefCell::new(None) };
-        let reading = in_time(make(&inner.name)).await?;
-        let Some(writing) = in_time(Database::connect(&inner.name)).await? else {
-            return Err(Error::new(ErrorCode::StorageBlocked, "the database was deleted while it was opened"));
-        };
-        *inner.connection.borrow_mut() = Some(Connection { reading: Rc::new(reading), writing });
+        let name = format!("tidelock/{name}");
+        let database = in_time(connect_or_make(&name)).await?;
+        let inner = Inner { name, connection: RefCell::new(Some(database)) };
         Ok(Self(Rc::new(inner)))
     }
 }
 
-/// rexie deletes object stores that it isn't told of, so this is the one place that tells it.
-async fn make(name: &str) -> Result<Reading> {
-    let stores = [META, LOG, SNAPSHOTS, CHUNKS];
-    let builder = stores.into_iter().fold(Rexie::builder(name).version(VERSION), |builder, store| {
-        builder.add_object_store(ObjectStore::new(store))
-    });
-    builder.build().await.map(|rexie| Reading(Some(rexie))).map_err(|error| {
-        let error = read_failure(error);
-        if error.cause.as_ref().is_some_and(|cause| cause.contains("VersionError")) {
-            return Error::new(
-                ErrorCode::SnapshotIncompatible,
-                "the database was stored by a newer version of tidelock",
-            )
-            .hint("load the newest version of the app; nothing was changed");
+async fn connect_or_make(name: &str) -> Result<Database> {
+    let mut found = Database::connect(name).await?;
+    if found.is_none() {
+        let builder = STORES.iter().fold(Rexie::builder(name).version(VERSION), |builder, store| {
+            builder.add_object_store(ObjectStore::new(store))
+        });
+        match builder.build().await {
+            Ok(made) => made.close(),
+            Err(error) => return Err(unavailable("the browser refuses to make a database").cause(error)),
         }
-        error
-    })
+        found = Database::connect(name).await?;
+    }
+    let database = found.ok_or_else(|| unavailable("the database was deleted while it was opened"))?;
+    if database.version() > f64::from(VERSION) {
+        database.disconnect();
+        return Err(Error::new(
+            ErrorCode::SnapshotIncompatible,
+            "the database was stored by a newer version of tidelock",
+        )
+        .hint("load the newest version of the app; nothing was changed"));
+    }
+    Ok(database)
 }
 
 async fn in_time<T>(connecting: impl Future<Output = Result<T>>) -> Result<T> {
@@ -107,40 +91,56 @@ async fn in_time<T>(connecting: impl Future<Output = Result<T>>) -> Result<T> {
     }
 }
 
-/// What a failed read is in the contract's words; rexie keeps the reason in its debug form only.
-fn read_failure(error: rexie::Error) -> Error {
-    Error::new(ErrorCode::StorageUnavailable, "the browser's storage can't be read").cause(format_args!("{error:?}"))
-}
-
 /// Whether a browser has lost the bytes of this very record: its neighbours can still be read, in other transactions.
 fn is_lost(error: &Error) -> bool {
-    error.cause.as_ref().is_some_and(|cause| cause.contains("DataError") || cause.contains("NotReadableError"))
+    is_named(error, "DataError") || is_named(error, "NotReadableError")
 }
 
-fn disconnected() -> Error {
-    Error::new(ErrorCode::StorageUnavailable, "the connection to the browser's storage is closed")
+fn list(array: JsValue) -> Vec<JsValue> {
+    js_sys::Array::from(&array).to_vec()
+}
+
+fn unavailable(message: &str) -> Error {
+    Error::new(ErrorCode::StorageUnavailable, message)
 }
 
 impl Inner {
-    fn connection(&self) -> Result<Connection> {
-        self.connection.borrow().clone().ok_or_else(disconnected)
+    fn connection(&self) -> Result<Database> {
+        self.connection.borrow().clone().ok_or_else(|| unavailable("the connection to the browser's storage is closed"))
     }
 
-    /// A store of a transaction that reads. It lives while the store's requests do.
-    fn read(&self, store: &str) -> Result<rexie::Store> {
-        let connection = self.connection()?;
-        let rexie = connection.reading.0.as_ref().ok_or_else(disconnected)?;
-        let transaction = rexie.transaction(&[store], TransactionMode::ReadOnly);
-        transaction.and_then(|transaction| transaction.store(store)).map_err(read_failure)
+    /// A transaction that reads. It lives while its requests do.
+    fn read(&self, store: &str) -> Result<Begun> {
+        self.connection()?.begin(&[store], false, Durability::Relaxed)
+    }
+
+    /// All keys of a store.
+    async fn keys(&self, store: &str) -> Result<Vec<JsValue>> {
+        let keys = self.read(store)?.get_all_keys(store, &JsValue::UNDEFINED, 0)?.value().await?;
+        Ok(list(keys))
+    }
+
+    /// Reads values in one transaction, all asked for at once.
+    async fn read_together(&self, store: &str, keys: &[JsValue]) -> Result<Vec<JsValue>> {
+        let reading = self.read(store)?;
+        let asked = keys.iter().map(|key| reading.get(store, key)).collect::<Result<Vec<_>>>()?;
+        let mut values = Vec::with_capacity(keys.len());
+        for answer in asked {
+            values.push(answer.value().await?);
+        }
+        Ok(values)
     }
 
     /// Reads values one by one, each in a transaction of its own, for when one of them can't be read. Such a one is null.
-    async fn read_alone(&self, store: &str, keys: &[JsValue]) -> Result<Vec<Option<JsValue>>> {
+    async fn read_alone(&self, store: &str, keys: &[JsValue]) -> Result<Vec<JsValue>> {
         let mut values = Vec::with_capacity(keys.len());
         for key in keys {
-            let value = self.read(store)?.get(key.clone()).await.map_err(read_failure);
+            let value = match self.read(store)?.get(store, key) {
+                Ok(answer) => answer.value().await,
+                Err(error) => Err(error),
+            };
             values.push(match value {
-                Err(error) if is_lost(&error) => Some(JsValue::NULL),
+                Err(error) if is_lost(&error) => JsValue::NULL,
                 value => value?,
             });
         }
@@ -161,12 +161,12 @@ impl Inner {
             add(CHUNKS);
         }
         transaction.writes.iter().for_each(|write| add(store_of(write)));
-        self.connection()?.writing.begin(&stores, true, transaction.durability)
+        self.connection()?.begin(&stores, true, transaction.durability)
     }
 
     fn disconnect(&self) {
         if let Some(connection) = self.connection.take() {
-            connection.writing.disconnect();
+            connection.disconnect();
         }
     }
 }
@@ -276,13 +276,13 @@ async fn check_and_issue(
 
 /// A taken key is somebody else's record.
 fn of_write(error: Error) -> Error {
-    if error.cause.as_ref().is_some_and(|cause| cause.starts_with("ConstraintError")) { lock_lost() } else { error }
+    if is_named(&error, "ConstraintError") { lock_lost() } else { error }
 }
 
 impl Store for IndexedDb {
     fn claim(&self, claim: Claim) -> LocalFuture<'_, Result<bool>> {
         Box::pin(async move {
-            let begun = self.0.connection()?.writing.begin(&[META, LOG], true, Durability::Strict)?;
+            let begun = self.0.connection()?.begin(&[META, LOG], true, Durability::Strict)?;
             let (head, newest) = (begun.get(META, &HEAD.into())?, begun.last_key(LOG)?);
             let (head, newest) = (head.value().await?, newest.value().await?);
             let newest = super::property(&newest, "key").and_then(|key| records::read_log_key(&key));
@@ -332,24 +332,22 @@ impl Store for IndexedDb {
 
     fn head(&self) -> LocalFuture<'_, Result<Option<Head>>> {
         Box::pin(async move {
-            let value = self.0.read(META)?.get(HEAD.into()).await.map_err(read_failure)?;
-            let value = value.filter(|value| !value.is_undefined());
-            value
-                .map(|value| {
-                    records::read_head(&value).ok_or_else(|| corrupt("the head record of the database is damaged"))
-                })
-                .transpose()
+            let value = self.0.read(META)?.get(META, &HEAD.into())?.value().await?;
+            if value.is_undefined() {
+                return Ok(None);
+            }
+            records::read_head(&value).map(Some).ok_or_else(|| corrupt("the head record of the database is damaged"))
         })
     }
 
     fn manifests(&self) -> LocalFuture<'_, Result<(Vec<Manifest>, Vec<u64>)>> {
         Box::pin(async move {
-            let keys = self.0.read(SNAPSHOTS)?.get_all_keys(None, None).await.map_err(read_failure)?;
+            let keys = self.0.keys(SNAPSHOTS).await?;
             let values = self.0.read_alone(SNAPSHOTS, &keys).await?;
             let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
             for (key, value) in keys.iter().zip(values) {
                 let generation = key.as_f64().unwrap_or(0.0) as u64;
-                let manifest = value.and_then(|value| records::read_manifest(&value));
+                let manifest = records::read_manifest(&value);
                 match manifest.filter(|manifest| manifest.generation == generation) {
                     Some(manifest) => readable.push(manifest),
                     None => unreadable.push(generation),
@@ -362,8 +360,8 @@ impl Store for IndexedDb {
     fn manifest(&self, generation: u64) -> LocalFuture<'_, Result<Option<Manifest>>> {
         Box::pin(async move {
             let key = JsValue::from_f64(generation as f64);
-            let value = self.0.read_alone(SNAPSHOTS, &[key]).await?.pop().flatten();
-            Ok(value.and_then(|value| records::read_manifest(&value)))
+            let values = self.0.read_alone(SNAPSHOTS, &[key]).await?;
+            Ok(values.first().and_then(records::read_manifest))
         })
     }
 
@@ -372,20 +370,25 @@ impl Store for IndexedDb {
             let mut after = after;
             let (mut entries, mut bytes, mut count) = (Vec::new(), 0, FIRST_RECORDS);
             while entries.is_empty() || bytes < max_bytes {
-                let store = self.0.read(LOG)?;
-                let range = KeyRange::lower_bound(&records::log_key(after.0, after.1), Some(true))
-                    .map_err(|error| read_failure(error.into()))?;
-                let keys = store.get_all_keys(Some(range.clone()), Some(count)).await.map_err(read_failure)?;
-                let values = match store.get_all(Some(range), Some(count)).await.map_err(read_failure) {
+                let reading = self.0.read(LOG)?;
+                let from = records::log_key(after.0, after.1);
+                let keys = reading.get_all_keys(LOG, &from, count)?;
+                let values = reading.get_all(LOG, &from, count);
+                let keys = list(keys.value().await?);
+                let values = match values {
+                    Ok(values) => values.value().await,
+                    Err(error) => Err(error),
+                };
+                let values = match values {
                     Err(error) if is_lost(&error) => self.0.read_alone(LOG, &keys).await?,
-                    values => values?.into_iter().map(Some).collect(),
+                    values => list(values?),
                 };
                 let last = (keys.len() as u32) < count;
                 for (key, value) in keys.iter().zip(values) {
                     // A key of another shape is no place in the log: unreadable, where it lies.
                     let (lsn, part) = records::read_log_key(key).unwrap_or((after.0, after.1.saturating_add(1)));
                     after = (lsn, part);
-                    let record = value.and_then(|value| records::read_log_record(&value));
+                    let record = records::read_log_record(&value);
                     bytes += record.as_ref().map_or(0, |record| record.bytes.len());
                     entries.push(LogEntry { lsn, part, record });
                 }
@@ -401,33 +404,27 @@ impl Store for IndexedDb {
 
     fn newest_log(&self) -> LocalFuture<'_, Result<Option<(u64, u32)>>> {
         Box::pin(async move {
-            let begun = self.0.connection()?.writing.begin(&[LOG], false, Durability::Relaxed)?;
-            let cursor = begun.last_key(LOG)?.value().await?;
+            let cursor = self.0.read(LOG)?.last_key(LOG)?.value().await?;
             Ok(super::property(&cursor, "key").and_then(|key| records::read_log_key(&key)))
         })
     }
 
     fn chunks<'a>(&'a self, ids: &'a [ChunkId]) -> LocalFuture<'a, Result<Vec<Option<Vec<u8>>>>> {
         Box::pin(async move {
-            let store = self.0.read(CHUNKS)?;
-            let values: rexie::Result<Vec<_>> =
-                join_all(ids.iter().map(|id| store.get(id.into()))).await.into_iter().collect();
-            let values = match values.map_err(read_failure) {
-                Err(error) if is_lost(&error) => {
-                    let keys: Vec<JsValue> = ids.iter().map(JsValue::from).collect();
-                    self.0.read_alone(CHUNKS, &keys).await?
-                }
+            let keys: Vec<JsValue> = ids.iter().map(JsValue::from).collect();
+            let values = match self.0.read_together(CHUNKS, &keys).await {
+                Err(error) if is_lost(&error) => self.0.read_alone(CHUNKS, &keys).await?,
                 values => values?,
             };
             // Something that is no buffer is a damaged chunk, not a missing one.
-            let stored = |value: JsValue| records::bytes(&value).unwrap_or_default();
-            Ok(values.into_iter().map(|value| value.filter(|value| !value.is_undefined()).map(stored)).collect())
+            let stored = |value: JsValue| (!value.is_undefined()).then(|| records::bytes(&value).unwrap_or_default());
+            Ok(values.into_iter().map(stored).collect())
         })
     }
 
     fn chunk_ids(&self) -> LocalFuture<'_, Result<Vec<ChunkId>>> {
         Box::pin(async move {
-            let keys = self.0.read(CHUNKS)?.get_all_keys(None, None).await.map_err(read_failure)?;
+            let keys = self.0.keys(CHUNKS).await?;
             Ok(keys.iter().filter_map(JsValue::as_string).collect())
         })
     }
@@ -435,10 +432,8 @@ impl Store for IndexedDb {
     fn reopen(&self) -> LocalFuture<'_, Result<()>> {
         Box::pin(async move {
             self.0.disconnect();
-            // The raw connection first: it makes nothing, and tells whether the database is still there.
-            let Some(writing) = in_time(Database::connect(&self.0.name)).await? else { return Err(lock_lost()) };
-            let reading = Rc::new(in_time(make(&self.0.name)).await?);
-            *self.0.connection.borrow_mut() = Some(Connection { reading, writing });
+            let Some(database) = in_time(Database::connect(&self.0.name)).await? else { return Err(lock_lost()) };
+            *self.0.connection.borrow_mut() = Some(database);
             Ok(())
         })
     }
