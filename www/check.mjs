@@ -88,17 +88,16 @@ class Run {
   /** Pulls by the button → the report as the page has it. */
   async pull() {
     await this.view('sync')
+    await this.page.evaluate(() => document.querySelector('[data-report]')?.remove())
     await this.page.click('text=Pull now')
-    await this.page.waitForSelector('button[aria-busy]', { state: 'attached' })
     let busiest = 0
-    for (;;) {
+    while (!(await this.page.$('[data-report]'))) {
       const bars = await this.page.$$eval('.meter .note', (notes) => notes.map((note) => note.textContent ?? ''))
       busiest = Math.max(busiest, ...bars.map((text) => Number(text.match(/^[\d,]+/)?.[0].replaceAll(',', '') ?? 0)))
-      if (!(await this.page.$('button[aria-busy]'))) break
+      const error = await this.page.$('.toast.error')
+      if (error) throw new Error(`the pull failed: ${await error.textContent()}`)
       await this.page.waitForTimeout(50)
     }
-    const error = await this.page.$('.toast.error')
-    if (error) throw new Error(`the pull failed: ${await error.textContent()}`)
     const rows = await this.page.$$eval('[data-report] tr', (lines) =>
       lines.map((line) => [...line.children].map((cell) => cell.textContent)),
     )

@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeSet,
     rc::Rc,
 };
 
@@ -16,6 +15,7 @@ use super::{
     turn::{Guard, Ticket, Turn, closed},
 };
 use crate::{
+    collections::Set,
     error::Result,
     health::QueryStats,
     live,
@@ -85,7 +85,7 @@ pub(super) struct Transaction {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Changed {
     /// The tables with changed rows.
-    pub tables: BTreeSet<String>,
+    pub tables: Set<String>,
     /// The schema changed, or everything was replaced.
     pub everything: bool,
 }

@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeSet,
     future::ready,
     pin::pin,
     rc::Rc,
@@ -13,6 +12,7 @@ use futures_util::future::{Either, select};
 
 use super::turn::closed;
 use crate::{
+    collections::Bits,
     error::{Error, ErrorCode, Result},
     ports::{Durability, LocalFuture, Platform},
     sqlite::{Batch, PageFile, Pin},
@@ -33,7 +33,7 @@ pub struct Frozen {
     /// The contents.
     pub pin: Pin,
     /// The chunks that changed since the freeze before.
-    pub touched: BTreeSet<u32>,
+    pub touched: Bits,
     /// The place: everything in `pin` is stored up to here, and nothing more.
     pub at: Position,
     /// How many commits are in it.

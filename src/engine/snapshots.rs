@@ -2,13 +2,9 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeSet,
-    pin::pin,
     rc::{Rc, Weak},
 };
 
-use futures_channel::oneshot;
-use futures_util::future::select;
 use serde::Serialize;
 
 use super::{
@@ -17,13 +13,13 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{ChunkRef, Manifest, ManifestKind, Platform},
+    ports::{Manifest, ManifestKind, Platform},
     snapshot::{
         Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Verification, VerifyMode, backoff_ms, first_due,
         prune, relieve, still_needed,
     },
     sqlite::{Connection, Image, PageFile},
-    store::{Storage, Tag},
+    store::{Storage, Tag, stored_bytes},
     time::Timestamp,
 };
 
@@ -69,8 +65,6 @@ struct Inner {
     compacting: Cell<bool>,
     no_compaction_before: Cell<Timestamp>,
     stopped: Cell<bool>,
-    /// Dropped to end what waits for the next scheduled one.
-    stop: Cell<Option<oneshot::Sender<()>>>,
 }
 
 impl Snapshots {
@@ -107,15 +101,12 @@ impl Snapshots {
             compacting: Cell::new(false),
             no_compaction_before: Cell::new(Timestamp(i64::MIN)),
             stopped: Cell::new(false),
-            stop: Cell::new(None),
         }))
     }
 
     /// Starts what runs by itself: the sweep of what a killed page left behind, scheduled snapshots, compaction, and
     /// relief when the storage is full.
     pub fn start(&self) {
-        let (stopper, stop) = oneshot::channel();
-        self.0.stop.set(Some(stopper));
         let inner = Rc::downgrade(&self.0);
         let (stored, full) = (inner.clone(), inner.clone());
         self.0.flusher.on_stored(Rc::new(move || {
@@ -139,15 +130,13 @@ impl Snapshots {
                 drop(pass);
                 Inner::compact_if_wanted(&inner);
             }
-            // A timer that nobody waits for any more would keep the whole instance in memory until it fires.
-            select(pin!(Inner::keep_time(inner)), stop).await;
+            Inner::keep_time(inner).await;
         }));
     }
 
     /// Stops what runs by itself, and waits for what is under way.
     pub async fn stop(&self) {
         self.0.stopped.set(true);
-        self.0.stop.take();
         drop(self.0.gate.enter().await);
     }
 
@@ -210,13 +199,8 @@ impl Snapshots {
         let mut status = self.0.status.borrow().clone();
         let manifests = self.0.storage.manifests();
         let shown: Vec<&Manifest> = manifests.iter().filter(|m| m.kind == ManifestKind::Snapshot).collect();
-        let chunks: BTreeSet<(&str, u32)> = shown
-            .iter()
-            .flat_map(|manifest| manifest.chunks.iter())
-            .map(|ChunkRef { id, stored, .. }| (id.as_str(), *stored))
-            .collect();
         status.count = shown.len();
-        status.bytes = chunks.iter().map(|(_, stored)| u64::from(*stored)).sum();
+        status.bytes = stored_bytes(&shown);
         status
     }
 }
@@ -252,7 +236,7 @@ impl Inner {
         match self.take(pass, tag, self.options.verify).await {
             Ok((manifest, commits)) => {
                 self.commits.set(Some(commits));
-                self.succeeded(manifest.created_at);
+                self.succeeded();
                 let snapshot = SnapshotInfo::of(&manifest).ok_or_else(|| Error::internal("a snapshot is none"))?;
                 (self.emit)(SnapshotEvent::Created { snapshot: snapshot.clone() });
                 // The snapshot stands; what could not be deleted goes with the next one.
@@ -270,9 +254,9 @@ impl Inner {
         }
     }
 
-    fn succeeded(&self, at: Timestamp) {
+    fn succeeded(&self) {
         let mut status = self.status.borrow_mut();
-        status.last_success = Some(at);
+        status.last_success = Some(self.now());
         status.last_error = None;
         status.consecutive_failures = 0;
     }
@@ -375,7 +359,7 @@ impl Inner {
             }
             if self.is_unchanged() {
                 self.status.borrow_mut().last_attempt = Some(self.now());
-                self.succeeded(self.now());
+                self.succeeded();
                 return;
             }
             if self.create(&pass, None, Reason::Scheduled).await.is_ok() {

@@ -1,9 +1,8 @@
 //! What may go: generations and the front of the log.
 
-use std::collections::BTreeSet;
-
 use super::SnapshotOptions;
 use crate::{
+    collections::Set,
     ports::{Manifest, ManifestKind, Truncation},
     time::Timestamp,
 };
@@ -22,7 +21,7 @@ pub struct Plan {
 
 /// The generations that a damaged newest one would be replaced by: the newest two usable ones, and the newest that was
 /// verified. They stay, whatever else is asked.
-pub fn still_needed(manifests: &[Manifest], damaged: &BTreeSet<u64>) -> BTreeSet<u64> {
+pub fn still_needed(manifests: &[Manifest], damaged: &Set<u64>) -> Set<u64> {
     let usable = || manifests.iter().rev().filter(|manifest| !damaged.contains(&manifest.generation));
     let newest = usable().take(2);
     let verified = usable().find(|manifest| manifest.verified);
@@ -32,7 +31,7 @@ pub fn still_needed(manifests: &[Manifest], damaged: &BTreeSet<u64>) -> BTreeSet
 /// What the options let go of after a success. `manifests` oldest first; `logged` is where the log ends.
 pub fn prune(
     manifests: &[Manifest],
-    damaged: &BTreeSet<u64>,
+    damaged: &Set<u64>,
     options: &SnapshotOptions,
     logged: u64,
     now: Timestamp,
@@ -66,8 +65,8 @@ pub fn prune(
         .map(|manifest| manifest.generation)
         .collect();
     // What can't even be read as a manifest keeps the sweep from working; something newer and good makes it worthless.
-    let readable: BTreeSet<u64> = manifests.iter().map(|manifest| manifest.generation).collect();
-    delete.extend(damaged.difference(&readable));
+    let readable = |generation: &u64| manifests.iter().any(|manifest| manifest.generation == *generation);
+    delete.extend(damaged.iter().filter(|generation| !readable(generation)));
     delete.retain(|generation| *generation < newest_good.generation);
     delete.sort_unstable();
     delete.dedup();
@@ -86,7 +85,7 @@ pub fn prune(
 fn reach<'m>(
     manifests: &'m [Manifest],
     delete: &[u64],
-    damaged: &BTreeSet<u64>,
+    damaged: &Set<u64>,
     options: &SnapshotOptions,
     logged: u64,
     now: Timestamp,
@@ -116,7 +115,7 @@ fn reach<'m>(
 
 /// What to let go of when the disk is full: first the unlabelled snapshots beyond one, then the log before the newest
 /// verified generation and what only it needed. Call again while it gives something and the disk is still full.
-pub fn relieve(manifests: &[Manifest], damaged: &BTreeSet<u64>, truncated: Truncation) -> Plan {
+pub fn relieve(manifests: &[Manifest], damaged: &Set<u64>, truncated: Truncation) -> Plan {
     let good = |manifest: &&Manifest| manifest.verified && !damaged.contains(&manifest.generation);
     let Some(newest_good) = manifests.iter().rfind(good) else { return Plan::default() };
     let needed = still_needed(manifests, damaged);

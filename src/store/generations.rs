@@ -1,7 +1,5 @@
 //! Snapshots and checkpoints as they are stored: chunks first, manifest last, deletion after verification.
 
-use std::collections::BTreeSet;
-
 use super::{
     FORMAT, Position, Storage, checksum, chunk,
     failure::check_fence,
@@ -9,6 +7,7 @@ use super::{
     recovery::{self, Check},
 };
 use crate::{
+    collections::{Bits, Set},
     error::{Error, ErrorCode, Result},
     ports::{ChunkId, ChunkRef, Durability, Manifest, ManifestKind, Transaction, Truncation, Write},
     sqlite::{CHUNK_SIZE, Image, Pin},
@@ -98,17 +97,16 @@ impl Storage {
     pub async fn stage(
         &self,
         source: &dyn ChunkSource,
-        touched: &BTreeSet<u32>,
+        touched: &Bits,
         at: Position,
         compress: bool,
         read_back: bool,
     ) -> Result<Staged> {
         let inner = &*self.0;
-        inner.stale.borrow_mut().extend(touched);
+        inner.stale.borrow_mut().add(touched);
         self.reload_manifests().await?;
         let base = inner.base.borrow().clone().filter(|base| !inner.damaged.borrow().contains(&base.generation));
-        let mut known: BTreeSet<ChunkId> =
-            base.iter().flat_map(|base| base.chunks.iter()).map(|c| c.id.clone()).collect();
+        let mut known: Set<ChunkId> = base.iter().flat_map(|base| base.chunks.iter()).map(|c| c.id.clone()).collect();
         let db_bytes = source.bytes();
         let mut staged = Staged {
             at,
@@ -127,7 +125,7 @@ impl Storage {
             let unchanged = base
                 .as_ref()
                 .filter(|base| chunk_length(base.db_bytes, index) == length)
-                .filter(|_| !inner.stale.borrow().contains(&(index as u32)))
+                .filter(|_| !inner.stale.borrow().contains(index as u32))
                 .and_then(|base| base.chunks.get(index));
             if let Some(unchanged) = unchanged {
                 staged.chunks.push(unchanged.clone());
@@ -187,7 +185,7 @@ impl Storage {
         let manifest = self.manifest_of(&staged, tag);
         // A number is never used twice, also when its transaction failed.
         inner.generation.set(manifest.generation);
-        let required: BTreeSet<&ChunkId> = staged.chunks.iter().map(|chunk| &chunk.id).collect();
+        let required: Set<&ChunkId> = staged.chunks.iter().map(|chunk| &chunk.id).collect();
         let required = required.into_iter().cloned().collect();
         inner.manifests_in_doubt.set(true);
         let put = self.fenced(vec![Write::PutManifest(Box::new(manifest.clone()))], required).await;
@@ -239,7 +237,7 @@ impl Storage {
     }
 
     /// The generations that are known to be damaged.
-    pub fn damaged(&self) -> BTreeSet<u64> {
+    pub fn damaged(&self) -> Set<u64> {
         self.0.damaged.borrow().clone()
     }
 
@@ -324,7 +322,7 @@ impl Storage {
         if !unreadable.is_empty() {
             return Ok(0);
         }
-        let named: BTreeSet<&ChunkId> = manifests.iter().flat_map(|m| m.chunks.iter()).map(|chunk| &chunk.id).collect();
+        let named: Set<&ChunkId> = manifests.iter().flat_map(|m| m.chunks.iter()).map(|chunk| &chunk.id).collect();
         let orphans: Vec<ChunkId> =
             self.0.store.chunk_ids().await?.into_iter().filter(|id| !named.contains(id)).collect();
         for slice in orphans.chunks(256) {

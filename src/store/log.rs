@@ -1,9 +1,8 @@
 //! The page log: batches to records, and records back to a database image.
 
-use std::collections::BTreeSet;
-
 use super::checksum;
 use crate::{
+    collections::Bits,
     ports::{LogEntry, LogKind, LogRecord},
     sqlite::{Batch, CHUNK_SIZE, Image},
     time::Timestamp,
@@ -99,7 +98,7 @@ pub fn batch_records(
 #[derive(Debug)]
 pub struct Replay {
     image: Image,
-    touched: BTreeSet<u32>,
+    touched: Bits,
     end: Position,
     apply_through: u64,
     skipped: u64,
@@ -109,7 +108,7 @@ pub struct Replay {
 impl Replay {
     /// Starts from an image that stands at `from`. Batches after `apply_through` are checked but not applied.
     pub fn new(image: Image, from: Position, apply_through: u64) -> Self {
-        Self { image, touched: BTreeSet::new(), end: from, apply_through, skipped: 0, parts: Vec::new() }
+        Self { image, touched: Bits::new(), end: from, apply_through, skipped: 0, parts: Vec::new() }
     }
 
     /// The place after the last whole batch.
@@ -123,7 +122,7 @@ impl Replay {
     }
 
     /// The image, the chunks that replay changed, and how many batches of pages were not applied.
-    pub fn finish(self) -> (Image, BTreeSet<u32>, u64) {
+    pub fn finish(self) -> (Image, Bits, u64) {
         (self.image, self.touched, self.skipped)
     }
 
@@ -170,7 +169,7 @@ fn agree(a: &LogRecord, b: &LogRecord) -> bool {
         == (b.parts, b.kind, b.epoch, b.time, b.page_size, b.db_pages, b.logged)
 }
 
-fn apply_pages(image: &mut Image, touched: &mut BTreeSet<u32>, parts: &[LogRecord]) -> bool {
+fn apply_pages(image: &mut Image, touched: &mut Bits, parts: &[LogRecord]) -> bool {
     let (page_size, db_pages) = (parts[0].page_size, parts[0].db_pages);
     let size = page_size as usize;
     let whole = |part: &LogRecord| {

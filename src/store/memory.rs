@@ -1,9 +1,10 @@
 //! The object stores in memory: behind `storage: 'memory'`, where they keep snapshots, and under every native test.
 
-use std::{cell::RefCell, collections::BTreeMap, future::ready, rc::Rc};
+use std::{cell::RefCell, future::ready, rc::Rc};
 
 use super::failure::{check_fence, lock_lost, missing_chunk};
 use crate::{
+    collections::Map,
     error::Result,
     ports::{
         ChunkId, Claim, Head, LocalFuture, LogEntry, LogKind, LogRecord, Manifest, Store, Transaction, Truncation,
@@ -17,11 +18,11 @@ pub struct Contents {
     /// `meta['head']`.
     pub head: Option<Head>,
     /// `log`, by lsn and part.
-    pub log: BTreeMap<(u64, u32), Option<LogRecord>>,
+    pub log: Map<(u64, u32), Option<LogRecord>>,
     /// `snapshots`, by generation.
-    pub snapshots: BTreeMap<u64, Option<Manifest>>,
+    pub snapshots: Map<u64, Option<Manifest>>,
     /// `chunks`, by content id.
-    pub chunks: BTreeMap<ChunkId, Vec<u8>>,
+    pub chunks: Map<ChunkId, Vec<u8>>,
 }
 
 impl Contents {
@@ -132,7 +133,7 @@ impl Store for MemoryStore {
         let contents = self.0.borrow();
         let mut room = max_bytes;
         let mut entries = Vec::new();
-        for ((lsn, part), record) in contents.log.range((after.0, after.1)..) {
+        for ((lsn, part), record) in contents.log.from(&after) {
             if (*lsn, *part) == after {
                 continue;
             }

@@ -29,7 +29,7 @@ pub use generations::{ChunkSource, Staged, Tag};
 pub use log::{PART_BYTES, Position, Replay, batch_records, epoch_record};
 pub use memory::{Contents, MemoryStore};
 pub use recovery::Warning;
-pub use storage::{Opened, Storage, Usage};
+pub use storage::{Opened, Storage, Usage, stored_bytes};
 
 /// The version of the storage format that this crate writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;

@@ -1,13 +1,12 @@
 //! Reading a database back: the newest usable manifest, then the log after it. Writes nothing.
 
-use std::collections::BTreeSet;
-
 use super::{
     FORMAT, checksum, chunk,
     failure::corrupt,
     log::{Position, Replay, chunk_length},
 };
 use crate::{
+    collections::{Bits, Set},
     error::{Error, ErrorCode, Result},
     ports::{ChunkId, Head, LogKind, Manifest, Store},
     sqlite::{CHUNK_SIZE, Image},
@@ -36,11 +35,11 @@ pub(super) struct Recovered {
     /// All readable manifests, oldest first.
     pub manifests: Vec<Manifest>,
     /// The generations that can't be used.
-    pub damaged: BTreeSet<u64>,
+    pub damaged: Set<u64>,
     /// The manifest under the image; `None`: the log alone.
     pub base: Option<Manifest>,
     /// Chunks of the image that differ from the base.
-    pub stale: BTreeSet<u32>,
+    pub stale: Bits,
     /// The image is not what the log says, so that the next manifest must be a barrier, at once.
     pub needs_barrier: bool,
     pub warnings: Vec<Warning>,
@@ -54,7 +53,7 @@ pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
     let head = store.head().await?;
     let newest = store.newest_log().await?;
     let (manifests, unreadable) = store.manifests().await?;
-    let mut damaged: BTreeSet<u64> = unreadable.into_iter().collect();
+    let mut damaged: Set<u64> = unreadable.into_iter().collect();
     let Some(head) = head else {
         if newest.is_some() || !manifests.is_empty() || !damaged.is_empty() {
             return Err(corrupt("the head record of the database is missing"));
@@ -67,7 +66,7 @@ pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
             manifests,
             damaged,
             base: None,
-            stale: BTreeSet::new(),
+            stale: Bits::new(),
             needs_barrier: false,
             warnings: Vec::new(),
         });
@@ -93,7 +92,7 @@ pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
         }
     }
     let used = base.as_ref().map_or(0, |(manifest, _)| manifest.generation);
-    warnings.extend(damaged.range(used + 1..).map(|generation| Warning {
+    warnings.extend(damaged.iter().filter(|generation| **generation > used).map(|generation| Warning {
         code: ErrorCode::SnapshotCorrupt.as_str(),
         message: if apply_through == u64::MAX {
             format!("snapshot {generation} is damaged; the data was read from the one before and the log")

@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
 
@@ -13,6 +12,7 @@ use super::{
     recovery::{self, Recovered},
 };
 use crate::{
+    collections::{Bits, Set},
     error::Result,
     ports::{
         Claim, Durability, Fence, Head, Holder, LocalFuture, Manifest, Platform, Store, Transaction, Truncation, Write,
@@ -69,11 +69,11 @@ pub(super) struct Inner {
     pub manifests: RefCell<Vec<Manifest>>,
     /// A write of manifests failed without saying what of it was stored.
     pub manifests_in_doubt: Cell<bool>,
-    pub damaged: RefCell<BTreeSet<u64>>,
+    pub damaged: RefCell<Set<u64>>,
     /// The manifest whose unchanged chunks the next one reuses.
     pub base: RefCell<Option<Manifest>>,
     /// Chunks that differ from the base, besides those that the page file has touched.
-    pub stale: RefCell<BTreeSet<u32>>,
+    pub stale: RefCell<Bits>,
 }
 
 impl Storage {
@@ -124,7 +124,7 @@ impl Storage {
             stale: RefCell::new(found.stale),
         }));
         if found.needs_barrier {
-            let staged = storage.stage(&found.image, &BTreeSet::new(), end, true, true).await?;
+            let staged = storage.stage(&found.image, &Bits::new(), end, true, true).await?;
             storage.publish(staged, Tag { barrier: true, ..Tag::checkpoint() }).await?;
         }
         let created = found.head.is_none();
@@ -203,11 +203,7 @@ impl Storage {
     /// How much is stored, without asking the store.
     pub fn usage(&self) -> Usage {
         let manifests = self.0.manifests.borrow();
-        let chunks: BTreeMap<&str, u32> = manifests
-            .iter()
-            .flat_map(|manifest| manifest.chunks.iter().map(|chunk| (chunk.id.as_str(), chunk.stored)))
-            .collect();
-        let chunk_bytes = chunks.values().map(|stored| u64::from(*stored)).sum();
+        let chunk_bytes = stored_bytes(&manifests.iter().collect::<Vec<_>>());
         let log_bytes = self.0.end.get().logged - self.0.truncated.get().logged;
         Usage { bytes: log_bytes + chunk_bytes, log_bytes, chunk_bytes }
     }
@@ -222,6 +218,16 @@ impl Storage {
     pub fn close(&self) {
         self.0.store.close();
     }
+}
+
+/// How many bytes the chunks of these manifests take up, shared ones once.
+pub fn stored_bytes(manifests: &[&Manifest]) -> u64 {
+    let chunks: Set<(&str, u32)> = manifests
+        .iter()
+        .flat_map(|manifest| manifest.chunks.iter())
+        .map(|chunk| (chunk.id.as_str(), chunk.stored))
+        .collect();
+    chunks.iter().map(|(_, stored)| u64::from(*stored)).sum()
 }
 
 fn next_head(found: &Recovered, epoch: u64, lsn: u64, holder: Holder, platform: &Platform) -> Head {

@@ -1,11 +1,12 @@
 //! The `remote` option: what the user wrote, its defaults, and what is refused.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde::Deserialize;
 
 use super::{jwt, types::Kind};
-use crate::error::{Error, Result};
+use crate::{
+    collections::{Map, Set},
+    error::{Error, Result},
+};
 
 /// Which way a table's changes go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -70,10 +71,10 @@ pub struct TableSync {
     pub columns: Option<Vec<String>>,
     /// Kinds by column name, where the declared type doesn't tell.
     #[serde(default)]
-    pub types: BTreeMap<String, String>,
+    pub types: Map<String, String>,
     /// PostgREST filters by column name, `eq.open`.
     #[serde(default)]
-    pub filter: BTreeMap<String, String>,
+    pub filter: Map<String, String>,
     /// A column that grows with each change; none: each pull reads everything.
     #[serde(default)]
     pub cursor: Option<String>,
@@ -129,7 +130,7 @@ pub struct RemoteOptions {
     pub page_size: u32,
     /// Further request headers.
     #[serde(default)]
-    pub headers: BTreeMap<String, String>,
+    pub headers: Map<String, String>,
     /// How often a failed request is sent again.
     #[serde(default = "retries")]
     pub retries: u32,
@@ -198,7 +199,7 @@ impl Config {
         if !(0.0..=1.0).contains(&options.max_delete_ratio) {
             return Err(Error::invalid("remote.maxDeleteRatio must be between 0 and 1"));
         }
-        let mut names = BTreeSet::new();
+        let mut names = Set::new();
         for table in &options.tables {
             check_table(table)?;
             if !names.insert(table.table.to_ascii_lowercase()) {

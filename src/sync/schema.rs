@@ -1,7 +1,5 @@
 //! What sync has to know about the local tables.
 
-use std::collections::BTreeSet;
-
 use super::{
     encode::quote,
     types::{Affinity, Kind},
@@ -151,8 +149,8 @@ fn unique(connection: &Connection, table: &str) -> Result<Vec<Vec<String>>> {
 
 /// The indexes of `tables` in an order in which parents come before their children; cycles are cut anywhere.
 pub fn parents_first(tables: &[&Table]) -> Vec<usize> {
-    fn visit(at: usize, tables: &[&Table], seen: &mut BTreeSet<usize>, order: &mut Vec<usize>) {
-        if !seen.insert(at) {
+    fn visit(at: usize, tables: &[&Table], seen: &mut [bool], order: &mut Vec<usize>) {
+        if std::mem::replace(&mut seen[at], true) {
             return;
         }
         for key in &tables[at].foreign_keys {
@@ -162,7 +160,7 @@ pub fn parents_first(tables: &[&Table]) -> Vec<usize> {
         }
         order.push(at);
     }
-    let (mut seen, mut order) = (BTreeSet::new(), Vec::with_capacity(tables.len()));
+    let (mut seen, mut order) = (vec![false; tables.len()], Vec::with_capacity(tables.len()));
     for at in 0..tables.len() {
         visit(at, tables, &mut seen, &mut order);
     }

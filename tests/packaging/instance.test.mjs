@@ -140,7 +140,15 @@ async function start(module) {
     migrate: true,
     outOfOrder: 'error',
     migrationsTable: 'schema_migrations',
-    snapshots: { enabled: false, intervalMs: 0, keep: 1, retries: 0, backoffMs: 0, compress: true, verify: 'quick' },
+    snapshots: {
+      enabled: false,
+      intervalMs: 3_600_000,
+      keep: 3,
+      retries: 3,
+      backoffMs: 1000,
+      compress: true,
+      verify: 'quick',
+    },
     mode: 'local',
   }
   const core = await instance.Core.open(options, { emit() {}, locked() {} })
