@@ -10,9 +10,10 @@ use tidelock::{
     sync::{
         config::{Config, TableSync},
         plan::Plan,
-        pull::{Event, Instruction, Page, Pull, Reading, Source},
+        pull::Pull,
         schema::Table,
         state::{Position, Progress},
+        steps::{Event, Instruction, Page, Reading, Source},
     },
 };
 
