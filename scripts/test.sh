@@ -48,12 +48,14 @@ test_build() {
   [ -z "$built" ] || return 0
   step 'build: wasm' scripts/wasm.sh
   step 'build: package' scripts/package.sh
+  step 'build: size' node scripts/size.mjs
   built=1
 }
 
 test_typescript() {
   test_build
   step 'typescript: format, lints' node_modules/.bin/biome ci --colors=off .
+  step 'typescript: unit tests' node pkg-js/test/run.mjs
   step 'typescript: the demo' node_modules/.bin/tsc -p www
 }
 

@@ -19,7 +19,7 @@ apt_install() {
 }
 
 need_rust() {
-  have cargo || die 'Rust is missing: install it with rustup (https://rustup.rs)'
+  have cargo || die 'Rust is missing: install it with rustup'
   if have rustup; then
     local target component
     target=$(rustup target list --installed)

@@ -1,8 +1,12 @@
 //! The one error type of the crate, and the codes that the public contract fixes.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt};
+use std::{
+    borrow::Cow,
+    fmt,
+    ops::{Deref, DerefMut, Index},
+};
 
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// What every fallible function of the crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -158,7 +162,7 @@ pub enum Detail {
     /// Several facts.
     List(Vec<Detail>),
     /// Named facts.
-    Object(BTreeMap<Cow<'static, str>, Detail>),
+    Object(Details),
 }
 
 macro_rules! detail_from {
@@ -178,9 +182,77 @@ detail_from! {
     Vec<Detail> => |v| Detail::List(v),
 }
 
+/// Named facts, each name once, in the order in which they were added. A list: there are never more than a few.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Details(Vec<(Cow<'static, str>, Detail)>);
+
+impl Details {
+    /// The fact of that name.
+    pub fn get(&self, name: &str) -> Option<&Detail> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, fact)| fact)
+    }
+
+    /// The fact of that name, to change.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Detail> {
+        self.0.iter_mut().find(|(known, _)| known == name).map(|(_, fact)| fact)
+    }
+
+    /// Whether there is a fact of that name.
+    pub fn contains_key(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Adds a fact; it replaces one of the same name.
+    pub fn insert(&mut self, name: Cow<'static, str>, fact: Detail) {
+        match self.get_mut(&name) {
+            Some(known) => *known = fact,
+            None => self.0.push((name, fact)),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Index<&str> for Details {
+    type Output = Detail;
+
+    /// The fact of that name; panics when there is none.
+    fn index(&self, name: &str) -> &Detail {
+        self.get(name).expect("no such detail")
+    }
+}
+
+impl<N: Into<Cow<'static, str>>> FromIterator<(N, Detail)> for Details {
+    fn from_iter<I: IntoIterator<Item = (N, Detail)>>(facts: I) -> Self {
+        let mut details = Self::default();
+        facts.into_iter().for_each(|(name, fact)| details.insert(name.into(), fact));
+        details
+    }
+}
+
+impl Serialize for Details {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, fact) in &self.0 {
+            map.serialize_entry(name, fact)?;
+        }
+        map.end()
+    }
+}
+
 /// What went wrong, where, and what to do about it. Crosses wasm as `TidelockError`.
+///
+/// One pointer wide: nearly every function returns one, and what it costs to hand on is paid at each `?`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Error {
+#[serde(transparent)]
+pub struct Error(Box<Parts>);
+
+/// The fields of an [`Error`], which derefs to them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Parts {
     /// What programs compare.
     pub code: ErrorCode,
     /// One sentence for people.
@@ -189,17 +261,31 @@ pub struct Error {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// Facts for programs; keys are camelCase, as JavaScript reads them.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub details: BTreeMap<Cow<'static, str>, Detail>,
+    #[serde(skip_serializing_if = "Details::is_empty")]
+    pub details: Details,
     /// The error underneath, as text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
 }
 
+impl Deref for Error {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl DerefMut for Error {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
+    }
+}
+
 impl Error {
     /// An error with a code and a sentence.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, details: BTreeMap::new(), cause: None }
+        Self(Box::new(Parts { code, message: message.into(), hint: None, details: Details::default(), cause: None }))
     }
 
     /// `invalid_argument`, the commonest one.
@@ -236,6 +322,11 @@ impl Error {
     pub fn cause(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
         self
+    }
+
+    /// Its fields, to take apart.
+    pub fn into_parts(self) -> Parts {
+        *self.0
     }
 
     /// Whether this error has that code.

@@ -8,7 +8,7 @@
 //!
 //! | layer | modules | what |
 //! |---|---|---|
-//! | L0 | [`error`], [`value`], [`time`] | the vocabulary |
+//! | L0 | [`error`], [`value`], [`time`], [`collections`] | the vocabulary |
 //! | L1 | [`sqlite`] | connection, statements, row codec, page-tracking VFS; the only `unsafe` |
 //! | L2 | [`ports`] | what the concepts need from outside, as small traits |
 //! | L2 | [`store`], [`migrate`], [`snapshot`], [`lock`], [`sync`], [`live`], [`health`] | one folder a concept |
@@ -16,6 +16,7 @@
 //! | L3 | `browser` (wasm only) | one thin file a browser capability |
 //! | L4 | `wasm` (wasm only) | the wasm-bindgen classes: convert, decide nothing |
 
+pub mod collections;
 pub mod error;
 pub mod time;
 pub mod value;

@@ -131,7 +131,9 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_moment() {
-        for text in ["", "infinity", "2026-01-02", "2026-13-02T03:04:05Z", "2026-01-02T03:04:05", "2026-01-02T03:04:05.Z"] {
+        for text in
+            ["", "infinity", "2026-01-02", "2026-13-02T03:04:05Z", "2026-01-02T03:04:05", "2026-01-02T03:04:05.Z"]
+        {
             assert_eq!(Timestamp::parse(text), None, "{text}");
         }
     }

@@ -2,12 +2,17 @@
 
 use js_sys::{Function, Object, Promise};
 use wasm_bindgen::prelude::*;
+use web_sys::AbortSignal;
 
 #[wasm_bindgen]
 extern "C" {
     /// The `Host` interface of the package's `core.ts`.
     #[derive(Clone)]
     pub type Host;
+
+    /// Aborts when the user gives up opening.
+    #[wasm_bindgen(method, getter)]
+    pub fn signal(this: &Host) -> Option<AbortSignal>;
 
     /// Delivers an event `{ type, detail }`.
     #[wasm_bindgen(method)]

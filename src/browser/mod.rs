@@ -1,21 +1,31 @@
 //! The browser's capabilities, one thin file each. No policy: that lives above, where `cargo test` runs it.
 
+mod abort;
 mod clock;
 mod entropy;
 mod fetch;
 mod host;
+mod idb_raw;
+mod idb_records;
+mod indexeddb;
 mod locks;
 mod quota;
 
+pub use abort::aborted;
 pub use clock::{BrowserClock, BrowserSpawner};
 pub use entropy::BrowserEntropy;
 pub use fetch::Fetch;
 pub use host::Host;
+pub use indexeddb::{IndexedDb, IndexedDbs};
 pub use locks::WebLocks;
 pub use quota::estimate;
 
+use std::rc::Rc;
+
 use js_sys::{Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
+
+use crate::ports::{Platform, Ports};
 
 /// A property of the global scope (window or worker), if it is there.
 fn global(name: &str) -> Option<JsValue> {
@@ -46,5 +56,19 @@ pub(crate) fn thrown_text(thrown: &JsValue) -> String {
             Some(message) => message,
             None => thrown.as_string().unwrap_or_else(|| String::from("unknown error")),
         },
+    }
+}
+
+/// Everything from outside, over this browser.
+pub fn ports(host: &Host) -> Ports {
+    Ports {
+        platform: Platform {
+            clock: Rc::new(BrowserClock),
+            entropy: Rc::new(BrowserEntropy),
+            spawner: Rc::new(BrowserSpawner),
+        },
+        locks: Rc::new(WebLocks { host: host.clone() }),
+        http: Rc::new(Fetch { host: host.clone() }),
+        stores: Rc::new(IndexedDbs),
     }
 }

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::turn::{Guard, Ticket};
 use crate::{
     error::{Error, Result},
+    health::MigrationsHealth,
     migrate::{
-        Applied, Attempt, Body, Direction, History, Migration, Migrations as Supplied, OutOfOrder, State, StatusRow,
-        Target, plan, status,
+        Applied, Attempt, Body, Direction, History, Migration, OutOfOrder, Planned, Ran, Report, State, StatusRow,
+        Supplied, Target, plan, status,
     },
     ports::{Clock, LocalFuture},
     sqlite::{Connection, Statement},
@@ -28,7 +29,8 @@ pub trait Host {
     fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>>;
 
     /// Runs a function of the app, with the turn of `ticket`. Where the migration is one transaction, it is open already, and
-    /// stays open: what the function opens are savepoints in it.
+    /// stays open: what the function opens are savepoints in it. Dropped when the run is given up; [`settle`](Self::settle)
+    /// follows.
     fn run_code<'a>(&'a self, version: &'a str, direction: Direction, ticket: Ticket) -> LocalFuture<'a, Result<()>>;
 
     /// Runs one statement of a script to its end. Triggers that capture changes go away before one that changes the schema,
@@ -77,61 +79,13 @@ pub struct RunOptions {
     pub dry_run: bool,
 }
 
-/// One migration of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Planned {
-    /// Its version.
-    pub version: String,
-    /// Its name.
-    pub name: String,
-    /// Which way it runs.
-    pub direction: Direction,
-}
-
-/// One migration that ran.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Ran {
-    /// Its version.
-    pub version: String,
-    /// Its name.
-    pub name: String,
-    /// How long it took.
-    pub execution_ms: i64,
-}
-
-/// What a call planned and did. Of a dry run the lists of what was done are empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Report {
-    /// What was to be done, in order.
-    pub planned: Vec<Planned>,
-    /// What was applied, in order.
-    pub applied: Vec<Ran>,
-    /// What was reverted, in order.
-    pub reverted: Vec<Ran>,
-}
-
-/// Where the migrations stand, as health shows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Summary {
-    /// The newest applied version.
-    pub current: Option<String>,
-    /// How many are to be run.
-    pub pending: usize,
-    /// How many were changed after they had been applied.
-    pub modified: usize,
-}
-
 /// The migrations of a database.
 pub struct Migrations {
     supplied: Option<Supplied>,
     history: History,
     out_of_order: OutOfOrder,
     clock: Rc<dyn Clock>,
-    summary: RefCell<Summary>,
+    summary: RefCell<MigrationsHealth>,
     failure: RefCell<Option<Error>>,
 }
 
@@ -248,7 +202,7 @@ impl Migrations {
     }
 
     /// Where the migrations stand, as of the last call that looked.
-    pub fn summary(&self) -> Summary {
+    pub fn summary(&self) -> MigrationsHealth {
         self.summary.borrow().clone()
     }
 
@@ -262,7 +216,7 @@ impl Migrations {
         let applied = self.history.read(connection)?;
         let rows = status::status(self.supplied.as_ref(), &applied);
         let count = |states: &[State]| rows.iter().filter(|row| states.contains(&row.state)).count();
-        self.summary.replace(Summary {
+        self.summary.replace(MigrationsHealth {
             current: plan::newest(&applied).map(|row| row.version.clone()),
             pending: count(&[State::Pending, State::OutOfOrder]),
             modified: count(&[State::Modified]),
@@ -297,7 +251,7 @@ impl Migrations {
             Direction::Up => plan::to_apply(supplied, &applied, &target, self.out_of_order)?,
             Direction::Down => plan::to_revert(supplied, &applied, &target)?,
         };
-        let mut report = Report { planned: planned(&plan, direction), ..Report::default() };
+        let mut report = Report { planned: Planned::all(&plan, direction), ..Report::default() };
         if options.dry_run || plan.is_empty() {
             return Ok(report);
         }
@@ -333,6 +287,8 @@ impl Migrations {
         direction: Direction,
     ) -> Result<i64> {
         let started = self.clock.monotonic_ms();
+        // Before the attempt, so that it is dropped after it: a run that is given up while a function runs settles too.
+        let mut unsettled = Unsettled { host, connection, armed: true };
         let attempt = Attempt::begin(connection, &self.history, migration, direction)?;
         let result = match migration.body(direction) {
             Some(Body::Code) => host.run_code(&migration.version, direction, ticket).await,
@@ -346,6 +302,7 @@ impl Migrations {
                 Err(attempt.abort(error))
             }
         };
+        unsettled.armed = false;
         match result {
             Ok(()) => Ok(elapsed),
             Err(error) => Err(match host.settle(connection) {
@@ -371,17 +328,24 @@ impl Migrations {
         })?;
         self.refresh(connection)?;
         host.committed();
-        Ok(planned(&plan, Direction::Up))
+        Ok(Planned::all(&plan, Direction::Up))
     }
 }
 
-fn planned(plan: &[&Migration], direction: Direction) -> Vec<Planned> {
-    let step = |migration: &&Migration| Planned {
-        version: migration.version.clone(),
-        name: migration.name.clone(),
-        direction,
-    };
-    plan.iter().map(step).collect()
+/// Settles when a run is dropped half-way.
+struct Unsettled<'a> {
+    host: &'a dyn Host,
+    connection: &'a Connection,
+    armed: bool,
+}
+
+impl Drop for Unsettled<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            // Nobody is left to tell.
+            let _ = self.host.settle(self.connection);
+        }
+    }
 }
 
 async fn stored(host: &dyn Host) -> Result<()> {

@@ -1,4 +1,33 @@
-//! Joins the concepts into a database.
+//! Joins the concepts into a database: open → lock → recover → migrate → serve → flush → snapshot → close.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `options`, `event` | what comes in at open, and what goes out unasked |
+//! | `open` | the two ends of a database's life |
+//! | `database` | the handle, and what its parts share |
+//! | `turn`, `gate` | whose turn it is on the connection; one snapshot at a time |
+//! | `statements` | running what users write |
+//! | `flush` | committed pages into the log |
+//! | `snapshots`, `restore` | snapshots, and going back to one |
+//! | `migrations`, `sync` | drivers of the two concepts; `hosts` is what they ask of the database |
+//! | `report` | health, from what all of them know |
 
+mod database;
+mod event;
+pub mod flush;
+mod gate;
+mod hosts;
 pub mod migrations;
+mod open;
+mod options;
+mod report;
+mod restore;
+pub mod snapshots;
+mod statements;
+pub mod sync;
 pub mod turn;
+
+pub use database::{Callbacks, Database};
+pub use event::Event;
+pub use options::*;
+pub use statements::Call;

@@ -2,7 +2,13 @@
 
 use serde::Deserialize;
 
-use crate::ports::Durability;
+use crate::{
+    lock::OnBusy,
+    migrate::{OutOfOrder, Source},
+    ports::Durability,
+    snapshot::SnapshotOptions,
+    sync::config::RemoteOptions,
+};
 
 /// Where the data lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -40,4 +46,67 @@ pub struct HolderOptions {
     pub title: String,
     /// The page's address.
     pub url: String,
+}
+
+/// What integers come out as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IntegerMode {
+    /// Numbers while exact, bigints beyond 2^53-1.
+    Auto,
+    /// Always bigints.
+    Bigint,
+    /// Always numbers; `integer_out_of_range` rather than round.
+    Number,
+}
+
+/// `cloud` keeps in step with the remote by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Sync only when called.
+    Local,
+    /// Sync by itself.
+    Cloud,
+}
+
+/// Everything that `open` takes, as TypeScript passes it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenOptions {
+    /// Names the database, its lock and its storage.
+    pub name: String,
+    /// Where the data lives.
+    pub storage: StorageKind,
+    /// When a write's promise resolves.
+    pub durability: DurabilityMode,
+    /// What integers come out as.
+    pub integers: IntegerMode,
+    /// The most bytes that the database may have.
+    pub max_bytes: u64,
+    /// What to do when another tab has the database.
+    pub on_busy: OnBusy,
+    /// How long [`OnBusy::Wait`] waits, in milliseconds.
+    pub lock_timeout_ms: u64,
+    /// Who opens it.
+    pub holder: HolderOptions,
+    /// Whether pending migrations run before `open` resolves.
+    pub migrate: bool,
+    /// Whether a pending migration may be older than the newest applied one.
+    pub out_of_order: OutOfOrder,
+    /// The version that data without a tracking table stands at.
+    #[serde(default)]
+    pub baseline: Option<String>,
+    /// The name of the tracking table.
+    pub migrations_table: String,
+    /// The schema's history; `None`: nothing is run or checked.
+    #[serde(default)]
+    pub migrations: Option<Vec<Source>>,
+    /// Periodic snapshots.
+    pub snapshots: SnapshotOptions,
+    /// Local or cloud.
+    pub mode: Mode,
+    /// The remote, if any.
+    #[serde(default)]
+    pub remote: Option<RemoteOptions>,
 }

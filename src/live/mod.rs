@@ -1,6 +1,6 @@
 //! Live queries: which of them a commit makes run again.
 
-use std::collections::BTreeSet;
+use crate::collections::Set;
 
 struct Watch {
     id: u32,
@@ -35,8 +35,8 @@ impl Registry {
     }
 
     /// The queries to run again after a commit that changed rows of these tables: each once, in the order of their ids.
-    pub fn committed(&self, tables: &BTreeSet<String>) -> Vec<u32> {
-        let changed: BTreeSet<_> = tables.iter().map(|table| table.to_ascii_lowercase()).collect();
+    pub fn committed(&self, tables: &Set<String>) -> Vec<u32> {
+        let changed: Set<_> = tables.iter().map(|table| table.to_ascii_lowercase()).collect();
         self.ids(|watch| watch.tables.iter().any(|table| changed.contains(table)))
     }
 
@@ -54,7 +54,7 @@ impl Registry {
 mod tests {
     use super::Registry;
 
-    fn tables(names: &[&str]) -> std::collections::BTreeSet<String> {
+    fn tables(names: &[&str]) -> crate::collections::Set<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{Detail, Error, ErrorCode, Result},
-    sqlite::{Authority, Connection, PageFile, Statement},
+    sqlite::{Authority, Connection, PageFile, ScriptOutline, Statement, first_statement},
     time::Timestamp,
     value::Value,
 };
@@ -24,6 +24,9 @@ pub type Run<'a> = &'a mut dyn FnMut(&mut Statement<'_>) -> Result<()>;
 
 /// Characters of a failing statement that its error shows.
 const SHOWN: usize = 200;
+
+const ONE_TRANSACTION: &str = "A migration runs in one transaction of its own: leave BEGIN and COMMIT out, or give it \
+                               transaction: false, as VACUUM needs it.";
 
 /// One migration under way. Dropping it undoes what it did.
 pub struct Attempt<'c> {
@@ -89,9 +92,12 @@ impl<'c> Attempt<'c> {
             // None under way: the next one doesn't compile, and only its end as it seems is known.
             let text = match under_way {
                 Some(range) => sql.get(range),
-                None => sql.get(done..).and_then(|rest| rest.split_inclusive(';').next()),
+                None => sql.get(done..).map(first_statement),
             };
             let statement: String = text.unwrap_or_default().trim().chars().take(SHOWN).collect();
+            let outline = ScriptOutline::of(sql);
+            let at_odds = self.migration.transaction && (outline.begins || outline.ends || outline.vacuum);
+            let error = if at_odds { error.hint(ONE_TRANSACTION) } else { error };
             self.failure(error.detail("statement", statement))
         })
     }
@@ -136,9 +142,10 @@ impl<'c> Attempt<'c> {
         };
         let message = format!("Migration {} failed{line}: {}", self.migration, error.message);
         let cause = error.to_string();
-        let hint = error.hint.unwrap_or_else(|| "Nothing of it was kept: mend it and run it again.".to_owned());
+        let parts = error.into_parts();
+        let hint = parts.hint.unwrap_or_else(|| "Nothing of it was kept: mend it and run it again.".to_owned());
         let mut failed = Error::new(ErrorCode::MigrationFailed, message).hint(hint).cause(cause);
-        failed.details = error.details;
+        failed.details = parts.details;
         failed
             .detail("version", self.migration.version.as_str())
             .detail("name", self.migration.name.as_str())
@@ -152,7 +159,7 @@ impl<'c> Attempt<'c> {
             } else {
                 "it left a transaction open"
             };
-            return Err(Error::invalid(message).hint("Leave BEGIN and COMMIT out, or give it transaction: false."));
+            return Err(Error::invalid(message).hint(ONE_TRANSACTION));
         }
         let record = |connection: &Connection| {
             self.check_foreign_keys()?;

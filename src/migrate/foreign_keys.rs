@@ -1,6 +1,6 @@
 //! Rows whose parent is missing: which of them did a migration bring in?
 
-use std::collections::{BTreeMap, HashMap, hash_map::Entry};
+use std::collections::{HashMap, hash_map::Entry};
 
 use crate::{
     error::{Detail, Result},
@@ -27,10 +27,9 @@ impl Violation {
     }
 
     fn detail(&self) -> Detail {
-        let names =
-            [("table".into(), self.at.table.as_str().into()), ("parent".into(), self.at.parent.as_str().into())];
-        let rowid = self.at.rowid.map(|rowid| ("rowid".into(), Detail::Int(rowid)));
-        Detail::Object(names.into_iter().chain(rowid).collect::<BTreeMap<_, _>>())
+        let names = [("table", self.at.table.as_str().into()), ("parent", self.at.parent.as_str().into())];
+        let rowid = self.at.rowid.map(|rowid| ("rowid", Detail::Int(rowid)));
+        Detail::Object(names.into_iter().chain(rowid).collect())
     }
 }
 

@@ -131,9 +131,9 @@ impl fmt::Display for Migration {
 
 /// All migrations of an app: in order, no two of the same version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Migrations(Vec<Migration>);
+pub struct Supplied(Vec<Migration>);
 
-impl Migrations {
+impl Supplied {
     /// Checks and sorts what the app supplies.
     ///
     /// `migration_invalid` (with `details.version`) for a version without digits, an empty name, `up` or `checksum`, and
@@ -175,7 +175,7 @@ fn sha256_of_lines(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Body, Direction, Migrations, Source, sha256_of_lines};
+    use super::{Body, Direction, Source, Supplied, sha256_of_lines};
     use crate::error::{Detail, ErrorCode};
 
     fn source(version: &str, up: &str) -> Source {
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn sorts_by_number() {
-        let all = Migrations::new(vec![source("10", "c"), source("2", "b"), source("001", "a")]).unwrap();
+        let all = Supplied::new(vec![source("10", "c"), source("2", "b"), source("001", "a")]).unwrap();
         assert_eq!(all.iter().map(|migration| migration.version.as_str()).collect::<Vec<_>>(), ["001", "2", "10"]);
         assert_eq!(all.find("1").map(|migration| migration.version.as_str()), Some("001"));
         assert_eq!(all.newest().map(|migration| migration.version.as_str()), Some("10"));
@@ -207,7 +207,7 @@ mod tests {
             (vec![Source { checksum: Some(String::new()), ..source("1", "a") }], "1"),
             (vec![source("1", "a"), source("2", "b"), source("0001", "c")], "0001"),
         ] {
-            let error = Migrations::new(bad).unwrap_err();
+            let error = Supplied::new(bad).unwrap_err();
             assert_eq!(error.code, ErrorCode::MigrationInvalid, "{error}");
             assert_eq!(error.details["version"], Detail::Text(version.into()), "{error}");
             assert!(error.hint.is_some(), "{error}");
@@ -225,14 +225,14 @@ mod tests {
 
     #[test]
     fn a_given_checksum_stands() {
-        let all = Migrations::new(vec![Source { checksum: Some("abc".into()), ..source("1", "a") }]).unwrap();
+        let all = Supplied::new(vec![Source { checksum: Some("abc".into()), ..source("1", "a") }]).unwrap();
         assert_eq!(all.find("1").unwrap().checksum, "abc");
     }
 
     #[test]
     fn functions_are_known_but_not_held() {
         let code = Source { up: None, up_is_function: true, down_is_function: true, ..source("1", "") };
-        let all = Migrations::new(vec![code]).unwrap();
+        let all = Supplied::new(vec![code]).unwrap();
         let migration = all.find("1").unwrap();
         assert_eq!(migration.body(Direction::Up), Some(&Body::Code));
         assert_eq!(migration.body(Direction::Down), Some(&Body::Code));

@@ -1,14 +1,17 @@
 //! What to run, or why it can't be: pure functions of what the app supplies and what the database has applied.
 
+use serde::Deserialize;
+
 use super::{
     history::Applied,
-    migration::{Direction, Migration, Migrations},
+    migration::{Direction, Migration, Supplied},
     version,
 };
 use crate::error::{Detail, Error, ErrorCode, Result};
 
 /// What to do with a pending migration that is older than the newest applied one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum OutOfOrder {
     /// Refuse: `migration_out_of_order`.
     #[default]
@@ -30,7 +33,7 @@ pub struct Target {
 ///
 /// `schema_too_new` when an applied version is newer than all supplied ones (an old tab on new data), `migration_missing`
 /// for any other applied one that isn't supplied, `migration_checksum_mismatch` for one whose text was changed.
-pub fn check(supplied: &Migrations, applied: &[Applied]) -> Result<()> {
+pub fn check(supplied: &Supplied, applied: &[Applied]) -> Result<()> {
     let beyond =
         |row: &&Applied| supplied.newest().is_none_or(|newest| version::compare(&row.version, &newest.version).is_gt());
     if let Some(row) = applied.iter().rev().find(beyond) {
@@ -61,7 +64,7 @@ pub fn check(supplied: &Migrations, applied: &[Applied]) -> Result<()> {
 /// Fails as [`check`] does; `migration_out_of_order` as `out_of_order` says, for those that would be run;
 /// `invalid_argument` when the target isn't supplied.
 pub fn to_apply<'m>(
-    supplied: &'m Migrations,
+    supplied: &'m Supplied,
     applied: &[Applied],
     target: &Target,
     out_of_order: OutOfOrder,
@@ -88,7 +91,7 @@ pub fn to_apply<'m>(
 ///
 /// Fails as [`check`] does; `migration_irreversible` when any of them has no `down`, so that nothing is begun that can't be
 /// finished; `invalid_argument` when the target isn't supplied.
-pub fn to_revert<'m>(supplied: &'m Migrations, applied: &[Applied], target: &Target) -> Result<Vec<&'m Migration>> {
+pub fn to_revert<'m>(supplied: &'m Supplied, applied: &[Applied], target: &Target) -> Result<Vec<&'m Migration>> {
     check(supplied, applied)?;
     let last = target.to.as_deref().map(|to| known(supplied, to)).transpose()?;
     let steps = limit(target.steps.or(if last.is_some() { None } else { Some(1) }));
@@ -112,7 +115,7 @@ pub fn to_revert<'m>(supplied: &'m Migrations, applied: &[Applied], target: &Tar
 /// The migrations that a baseline at `version` marks as applied, in order: up to that one, except those already applied.
 ///
 /// `invalid_argument` when the version isn't supplied; fails as [`check`] does.
-pub fn to_mark<'m>(supplied: &'m Migrations, applied: &[Applied], version: &str) -> Result<Vec<&'m Migration>> {
+pub fn to_mark<'m>(supplied: &'m Supplied, applied: &[Applied], version: &str) -> Result<Vec<&'m Migration>> {
     let target = Target { to: Some(version.to_owned()), steps: None };
     to_apply(supplied, applied, &target, OutOfOrder::Apply)
 }
@@ -122,7 +125,7 @@ pub fn newest(applied: &[Applied]) -> Option<&Applied> {
     applied.last()
 }
 
-fn known<'m>(supplied: &'m Migrations, version: &str) -> Result<&'m Migration> {
+fn known<'m>(supplied: &'m Supplied, version: &str) -> Result<&'m Migration> {
     supplied.find(version).ok_or_else(|| {
         let all = supplied.iter().map(|migration| Detail::Text(migration.version.clone())).collect::<Vec<_>>();
         Error::invalid(format!("There is no migration \"{version}\""))
@@ -143,12 +146,12 @@ fn limit(steps: Option<u32>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::migration::Source, Applied, Error, ErrorCode, Migration, Migrations, OutOfOrder, Result, Target, check,
+        super::migration::Source, Applied, Error, ErrorCode, Migration, OutOfOrder, Result, Supplied, Target, check,
         to_apply, to_mark, to_revert,
     };
     use crate::{error::Detail, time::Timestamp};
 
-    fn supplied(versions: &[&str]) -> Migrations {
+    fn supplied(versions: &[&str]) -> Supplied {
         let source = |version: &&str| Source {
             version: (*version).into(),
             name: "name".into(),
@@ -156,7 +159,7 @@ mod tests {
             down: Some("SELECT 0".into()),
             ..Source::default()
         };
-        Migrations::new(versions.iter().map(source).collect()).unwrap()
+        Supplied::new(versions.iter().map(source).collect()).unwrap()
     }
 
     /// What the database has when exactly these were applied.
@@ -252,7 +255,7 @@ mod tests {
             down: down.map(Into::into),
             ..Source::default()
         };
-        let all = Migrations::new(vec![source("1", None), source("2", Some("SELECT 0"))]).unwrap();
+        let all = Supplied::new(vec![source("1", None), source("2", Some("SELECT 0"))]).unwrap();
         let rows: Vec<_> = all.iter().map(|migration| Applied::new(migration, Timestamp(0), 0)).collect();
         assert_eq!(versions(to_revert(&all, &rows, &steps(1))), ["2"]);
         refused(to_revert(&all, &rows, &steps(2)), ErrorCode::MigrationIrreversible, "1");

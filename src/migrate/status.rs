@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     history::Applied,
-    migration::{Migration, Migrations},
+    migration::{Migration, Supplied},
     plan, version,
 };
 
@@ -46,7 +46,7 @@ pub struct StatusRow {
 
 /// All versions, supplied or applied, in order. `None` for an app that supplies no history at all: what is applied is then
 /// held against nothing.
-pub fn status(supplied: Option<&Migrations>, applied: &[Applied]) -> Vec<StatusRow> {
+pub fn status(supplied: Option<&Supplied>, applied: &[Applied]) -> Vec<StatusRow> {
     let row = |migration: Option<&Migration>, row: &Applied| StatusRow {
         version: migration.map_or(&row.version, |migration| &migration.version).clone(),
         name: migration.map_or(&row.name, |migration| &migration.name).clone(),
@@ -63,7 +63,7 @@ pub fn status(supplied: Option<&Migrations>, applied: &[Applied]) -> Vec<StatusR
     let mut rows: Vec<_> =
         applied.iter().map(|found| row(supplied.and_then(|all| all.find(&found.version)), found)).collect();
     let is_new = |migration: &&Migration| !applied.iter().any(|row| version::same(&row.version, &migration.version));
-    for migration in supplied.into_iter().flat_map(Migrations::iter).filter(is_new) {
+    for migration in supplied.into_iter().flat_map(Supplied::iter).filter(is_new) {
         let is_older = |newest: &Applied| version::compare(&migration.version, &newest.version).is_lt();
         rows.push(StatusRow {
             version: migration.version.clone(),
@@ -81,10 +81,10 @@ pub fn status(supplied: Option<&Migrations>, applied: &[Applied]) -> Vec<StatusR
 
 #[cfg(test)]
 mod tests {
-    use super::{super::migration::Source, Applied, Migrations, State, status};
+    use super::{super::migration::Source, Applied, State, Supplied, status};
     use crate::time::Timestamp;
 
-    fn supplied(versions: &[&str]) -> Migrations {
+    fn supplied(versions: &[&str]) -> Supplied {
         let source = |version: &&str| Source {
             version: (*version).into(),
             name: "name".into(),
@@ -92,7 +92,7 @@ mod tests {
             down: (*version != "1").then(|| "SELECT 0".into()),
             ..Source::default()
         };
-        Migrations::new(versions.iter().map(source).collect()).unwrap()
+        Supplied::new(versions.iter().map(source).collect()).unwrap()
     }
 
     fn applied(versions: &[&str]) -> Vec<Applied> {

@@ -2,6 +2,8 @@
 //!
 //! The records are plain data; what they mean, and every rule about them, lives in [`crate::store`].
 
+use std::rc::Rc;
+
 use super::LocalFuture;
 use crate::{error::Result, time::Timestamp};
 
@@ -23,6 +25,8 @@ pub struct Holder {
 pub struct Head {
     /// The version of the storage format.
     pub format: u32,
+    /// What a reader of this format must know beyond version 1, by name (`encryption`...): refuse what you don't know.
+    pub features: Vec<String>,
     /// Random, made once, 32 hex digits: tells a database from one that was deleted and made anew.
     pub database_id: String,
     /// Grows by one each time the lock is taken: the fence.
@@ -31,6 +35,21 @@ pub struct Head {
     pub holder: Holder,
     /// The highest generation ever given to a manifest.
     pub generation: u64,
+    /// The lsn of this epoch's record: the log, or a manifest, reaches at least here.
+    pub lsn: u64,
+    /// The lsns of the newest epoch records. Truncation spares them: a robbed holder's next `add` meets one of these.
+    pub epochs: Vec<u64>,
+    /// Where the log begins.
+    pub truncated: Truncation,
+}
+
+/// Where the log begins: what was cut off its front.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Truncation {
+    /// Batches up to this lsn are gone.
+    pub lsn: u64,
+    /// [`LogRecord::logged`] at that lsn.
+    pub logged: u64,
 }
 
 /// What a record of the log says.
@@ -55,20 +74,33 @@ pub struct LogRecord {
     pub kind: LogKind,
     /// The epoch of its writer.
     pub epoch: u64,
-    /// `max(previous + 1, now)` of its writer.
+    /// `max(previous + 1, now)` of its writer; the same in all parts.
     pub time: Timestamp,
     /// The database's page size in bytes.
     pub page_size: u32,
     /// The database's size in pages after the batch.
     pub db_pages: u32,
+    /// Bytes of pages logged since the database was made, up to and including this batch.
+    pub logged: u64,
     /// The numbers of the pages in this part, from 0, ascending.
     pub pages: Vec<u32>,
     /// Their bytes, in that order.
     pub bytes: Vec<u8>,
-    /// Over everything above and `prev`.
+    /// xxh3 over everything above and `prev`.
     pub checksum: u64,
-    /// The checksum of the record before: the chain.
+    /// The checksum of the record (or part) before: the chain.
     pub prev: u64,
+}
+
+/// What lies under one key of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// The key's lsn.
+    pub lsn: u64,
+    /// The key's part.
+    pub part: u32,
+    /// The record; `None` when it can't be read as one.
+    pub record: Option<LogRecord>,
 }
 
 /// SHA-256 of a chunk's plain bytes, as 64 hex digits.
@@ -83,6 +115,18 @@ pub enum ManifestKind {
     Snapshot,
 }
 
+/// One chunk as a manifest names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChunkRef {
+    /// Its key.
+    pub id: ChunkId,
+    /// xxh3 of its plain bytes: the quick check at open. (Of the plain ones, because the same chunk may be stored again
+    /// in another form, by another compressor.)
+    pub check: u64,
+    /// How many bytes were stored.
+    pub stored: u32,
+}
+
 /// One record of `snapshots`: what the database was at one lsn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
@@ -94,6 +138,10 @@ pub struct Manifest {
     pub lsn: u64,
     /// The checksum of that record, so that the one after it can be checked.
     pub chain: u64,
+    /// The time of that record: moments from here on can be reached.
+    pub time: Timestamp,
+    /// [`LogRecord::logged`] at that record.
+    pub logged: u64,
     /// Pages were changed without being logged before this one: replay from an older manifest never crosses it.
     pub barrier: bool,
     /// When it was taken.
@@ -104,11 +152,9 @@ pub struct Manifest {
     pub db_bytes: u64,
     /// Bytes of a chunk; the last one may be shorter.
     pub chunk_size: u32,
-    /// The chunks in order.
-    pub chunks: Vec<ChunkId>,
-    /// xxh3 of each chunk's stored bytes: the quick check at open.
-    pub checks: Vec<u64>,
-    /// SHA-256 over the chunks' SHA-256 in order, 64 hex digits.
+    /// The chunks in order. Shared, since manifests are handed around and may have thousands.
+    pub chunks: Rc<[ChunkRef]>,
+    /// SHA-256 over the chunks' SHA-256 (32 bytes each) in order, 64 hex digits.
     pub sha256: String,
     /// Bytes of chunks that this manifest was the first to store.
     pub stored_bytes: u64,
@@ -120,10 +166,12 @@ pub struct Manifest {
     pub label: Option<String>,
     /// The newest applied migration, if any.
     pub schema_version: Option<String>,
-    /// `lz4` or `none`.
+    /// `lz4` or `none`: how its new chunks were stored; each chunk says so itself, too.
     pub compression: String,
     /// Its chunks were read back and compared.
     pub verified: bool,
+    /// xxh3 over everything above.
+    pub checksum: u64,
 }
 
 /// How hard a transaction is pushed to the disk.
@@ -149,14 +197,14 @@ pub struct Fence {
 pub enum Write {
     /// `add`: fails the transaction with `lock_lost` when the key is taken.
     AddLog(LogRecord),
-    /// Deletes the log records up to this lsn.
-    DeleteLogThrough(u64),
-    /// Stores a chunk under its id; the same id has the same bytes.
+    /// Deletes the log up to that lsn, except the head's epoch records, and notes it in the head.
+    TruncateLog(Truncation),
+    /// Stores a chunk under its id; the same id has the same plain bytes.
     PutChunk(ChunkId, Vec<u8>),
     /// Deletes a chunk.
     DeleteChunk(ChunkId),
-    /// Stores a manifest, also as `generation` into the head.
-    PutManifest(Manifest),
+    /// Stores a manifest, and its generation into the head if that is higher.
+    PutManifest(Box<Manifest>),
     /// Deletes a manifest.
     DeleteManifest(u64),
 }
@@ -174,31 +222,47 @@ pub struct Transaction {
     pub durability: Durability,
 }
 
-/// Computes the new head and the epoch record from what a claim finds: the head, and the newest log record.
-pub type Claim<'a> = Box<dyn FnOnce(Option<Head>, Option<LogRecord>) -> Result<(Head, LogRecord)> + 'a>;
+/// Takes the fence, if nothing changed since it was worked out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The head that was read, `None` for a database that is to be made.
+    pub found: Option<Head>,
+    /// The newest key of the log that was read: lsn and part.
+    pub newest: Option<(u64, u32)>,
+    /// The head to store.
+    pub head: Head,
+    /// The epoch record to add.
+    pub record: LogRecord,
+}
 
 /// The storage of one database.
 ///
 /// Failures: `storage_unavailable`, `storage_quota_exceeded`, `storage_blocked`, `lock_lost`. A future that resolves with
 /// `Ok` means that the transaction is complete, not that its requests were.
 pub trait Store {
-    /// Takes the fence: reads the head and the newest log record, and stores what `claim` makes of them (strictly), in
-    /// one transaction. An error of `claim` aborts it.
-    fn claim<'a>(&'a self, claim: Claim<'a>) -> LocalFuture<'a, Result<(Head, LogRecord)>>;
+    /// Stores head and epoch record in one strict transaction, if head and newest log key are still the ones that were
+    /// found; `false`, and nothing is written, when they aren't.
+    fn claim(&self, claim: Claim) -> LocalFuture<'_, Result<bool>>;
 
     /// Runs one transaction. The requests are issued when this is called, before the future is first polled, so that it
-    /// also works while a page is being hidden.
+    /// also works while a page is being hidden. (A fence or `require` needs an answer first and lasts longer.)
     fn write(&self, transaction: Transaction) -> LocalFuture<'static, Result<()>>;
 
-    /// The head, if the database exists.
+    /// The head, if the database exists. Fails with `database_corrupt` when it can't be read as one.
     fn head(&self) -> LocalFuture<'_, Result<Option<Head>>>;
 
-    /// All manifests, oldest first. An unreadable record is left out and counted.
-    fn manifests(&self) -> LocalFuture<'_, Result<(Vec<Manifest>, usize)>>;
+    /// All manifests, oldest first, and the generations of those that can't be read as one.
+    fn manifests(&self) -> LocalFuture<'_, Result<(Vec<Manifest>, Vec<u64>)>>;
 
-    /// Log records with `lsn > after`, in order, at most about `max_bytes` of them (at least one batch); unreadable ones
-    /// end the list.
-    fn log(&self, after: u64, max_bytes: usize) -> LocalFuture<'_, Result<Vec<LogRecord>>>;
+    /// One manifest; `None` when there is none or it can't be read as one.
+    fn manifest(&self, generation: u64) -> LocalFuture<'_, Result<Option<Manifest>>>;
+
+    /// What the log holds after `after` (exclusive, lsn and part), in order, about `max_bytes` of it and at least one
+    /// entry; nothing only at its end.
+    fn log(&self, after: (u64, u32), max_bytes: usize) -> LocalFuture<'_, Result<Vec<LogEntry>>>;
+
+    /// The newest key of the log: lsn and part.
+    fn newest_log(&self) -> LocalFuture<'_, Result<Option<(u64, u32)>>>;
 
     /// The stored bytes of chunks, `None` where there are none.
     fn chunks<'a>(&'a self, ids: &'a [ChunkId]) -> LocalFuture<'a, Result<Vec<Option<Vec<u8>>>>>;
@@ -206,8 +270,8 @@ pub trait Store {
     /// The ids of all stored chunks.
     fn chunk_ids(&self) -> LocalFuture<'_, Result<Vec<ChunkId>>>;
 
-    /// Bytes of the log's pages.
-    fn log_bytes(&self) -> LocalFuture<'_, Result<u64>>;
+    /// Connects again, where a connection can break; never makes the database anew (`lock_lost` when it is gone).
+    fn reopen(&self) -> LocalFuture<'_, Result<()>>;
 
     /// Lets go of the connection. Later calls fail with `closed`.
     fn close(&self);

@@ -1,1 +1,11 @@
-//! Snapshots: retention and schedule.
+//! Snapshot policy: what is kept, when the next one is due, and how they are shown. Pure: time and chance come in.
+
+mod info;
+mod options;
+mod retention;
+mod schedule;
+
+pub use info::{SnapshotInfo, SnapshotStatus, Verification};
+pub use options::{Reason, SnapshotOptions, VerifyMode};
+pub use retention::{Plan, prune, relieve, still_needed};
+pub use schedule::{backoff_ms, first_due};

@@ -46,35 +46,27 @@ pub struct Facts {
     pub pragma: bool,
     /// Whether it is an INSERT, UPDATE, DELETE or REPLACE itself: only such a statement tells how many rows it changed.
     pub changes_rows: bool,
-    analyze: bool,
-}
-
-impl Facts {
-    fn settle(&mut self) {
-        self.changes_rows &= !(self.schema || self.temp_schema || self.analyze);
-    }
 }
 
 /// Why a user's statement is refused.
-#[derive(Clone, Copy)]
 struct Refusal {
     message: &'static str,
     hint: &'static str,
 }
 
-const TRANSACTION: Refusal = Refusal {
+static TRANSACTION: Refusal = Refusal {
     message: "BEGIN, COMMIT, ROLLBACK, SAVEPOINT and RELEASE can't be run as a statement",
     hint: "use db.transaction(), or db.exec() with a script that has its own BEGIN and COMMIT",
 };
-const ATTACH: Refusal = Refusal {
+static ATTACH: Refusal = Refusal {
     message: "ATTACH, DETACH and VACUUM can't be run here",
     hint: "open one database per file; VACUUM runs alone in db.exec('VACUUM'); db.export() makes a copy",
 };
-const FOREIGN_KEYS: Refusal = Refusal {
+static FOREIGN_KEYS: Refusal = Refusal {
     message: "PRAGMA foreign_keys has no effect while a transaction is open",
     hint: "set it before the transaction begins",
 };
-const PRAGMA: Refusal = Refusal {
+static PRAGMA: Refusal = Refusal {
     message: "this pragma can't be set: tidelock's storage relies on it",
     hint: "reading it is allowed; the settings are described under durability",
 };
@@ -92,7 +84,9 @@ pub(super) struct Watcher {
     /// Whether SQLite asked since the last [`begin`](Self::begin).
     asked: Cell<bool>,
     facts: RefCell<Facts>,
-    refusal: Cell<Option<Refusal>>,
+    /// The statement is an ANALYZE, or a PRAGMA that runs one: what it writes is nobody's rows.
+    analyze: Cell<bool>,
+    refusal: Cell<Option<&'static Refusal>>,
 }
 
 impl Watcher {
@@ -103,6 +97,7 @@ impl Watcher {
             vacuum: Cell::new(false),
             asked: Cell::new(false),
             facts: RefCell::default(),
+            analyze: Cell::new(false),
             refusal: Cell::new(None),
         });
         let context = std::ptr::from_ref::<Self>(&watcher).cast_mut().cast::<c_void>();
@@ -116,9 +111,15 @@ impl Watcher {
     pub fn begin(&self, mode: Authority) {
         self.mode.set(mode);
         self.refusal.set(None);
-        if self.asked.replace(false) {
-            self.facts.take();
+        if self.asked.get() {
+            self.forget();
         }
+    }
+
+    fn forget(&self) -> Facts {
+        self.asked.set(false);
+        self.analyze.set(false);
+        self.facts.take()
     }
 
     /// Whether SQLite compiled something since [`begin`](Self::begin), or since the facts were taken.
@@ -128,9 +129,9 @@ impl Watcher {
 
     /// What was learned since they were last taken.
     pub fn take_facts(&self) -> Rc<Facts> {
-        self.asked.set(false);
-        let mut facts = self.facts.take();
-        facts.settle();
+        let analyze = self.analyze.get();
+        let mut facts = self.forget();
+        facts.changes_rows &= !(facts.schema || facts.temp_schema || analyze);
         Rc::new(facts)
     }
 
@@ -145,26 +146,26 @@ impl Watcher {
         Some(Error::invalid(refusal.message).hint(refusal.hint))
     }
 
-    fn judge(&self, action: c_int, first: Option<&str>, second: Option<&str>) -> Option<Refusal> {
+    fn judge(&self, action: c_int, first: Option<&str>, second: Option<&str>) -> Option<&'static Refusal> {
         let mode = self.mode.get();
         if mode == Authority::Engine {
             return None;
         }
         match action {
-            ffi::SQLITE_TRANSACTION | ffi::SQLITE_SAVEPOINT => (mode != Authority::Script).then_some(TRANSACTION),
-            ffi::SQLITE_ATTACH => (!self.vacuum.get() || first != Some("")).then_some(ATTACH),
-            ffi::SQLITE_DETACH => (!self.vacuum.get()).then_some(ATTACH),
+            ffi::SQLITE_TRANSACTION | ffi::SQLITE_SAVEPOINT => (mode != Authority::Script).then_some(&TRANSACTION),
+            ffi::SQLITE_ATTACH => (!self.vacuum.get() || first != Some("")).then_some(&ATTACH),
+            ffi::SQLITE_DETACH => (!self.vacuum.get()).then_some(&ATTACH),
             ffi::SQLITE_PRAGMA if second.is_some() => {
                 let name = first.unwrap_or_default();
                 if FIXED_PRAGMAS.iter().any(|fixed| name.eq_ignore_ascii_case(fixed)) {
-                    return Some(PRAGMA);
+                    return Some(&PRAGMA);
                 }
                 if mode == Authority::Migration {
                     return None;
                 }
                 // SAFETY: asked only from inside a call on this open connection.
                 let open = unsafe { ffi::sqlite3_get_autocommit(self.db.get()) } == 0;
-                (open && name.eq_ignore_ascii_case("foreign_keys")).then_some(FOREIGN_KEYS)
+                (open && name.eq_ignore_ascii_case("foreign_keys")).then_some(&FOREIGN_KEYS)
             }
             _ => None,
         }
@@ -227,7 +228,7 @@ impl Watcher {
             | ffi::SQLITE_ALTER_TABLE => facts.temp_schema = true,
             ffi::SQLITE_TRANSACTION | ffi::SQLITE_SAVEPOINT => facts.transaction = true,
             ffi::SQLITE_PRAGMA => facts.pragma = true,
-            ffi::SQLITE_ANALYZE => facts.analyze = true,
+            ffi::SQLITE_ANALYZE => self.analyze.set(true),
             _ => {}
         }
     }

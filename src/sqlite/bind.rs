@@ -8,7 +8,7 @@ use super::{
     codec::{FlatParams, Param, ParamReader},
     prepared::Prepared,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 
 /// Where the columns of a parameter buffer go.
 pub(super) enum Places {
@@ -126,7 +126,7 @@ pub(super) fn check_count(values: usize, parameters: usize) -> Result<()> {
 /// Takes the values that were bound out of an error's message: some functions of SQLite quote what they can't parse (a
 /// full-text query, a JSON path).
 pub(super) fn without_values(mut error: Error, params: Option<&FlatParams<'_>>) -> Error {
-    let Some(params) = params else { return error };
+    let Some(params) = params.filter(|_| error.is(ErrorCode::SqliteError)) else { return error };
     let mut values = params.values();
     for _ in 0..params.rows() * params.columns() {
         match values.next() {

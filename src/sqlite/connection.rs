@@ -11,17 +11,21 @@ use rusqlite::ffi;
 use super::{
     Authority, PageFile, Statement, Step,
     authority::Watcher,
+    cache::{Cache, PERSISTENT},
     deadline::Deadline,
     failure, pragmas,
-    prepared::{Cache, PERSISTENT, Prepared},
+    prepared::Prepared,
     shapes::Shapes,
-    text::skip_blank,
+    text::{first_word, skip_blank, statements},
     vfs,
 };
 use crate::{
     error::{Error, Result},
     value::Value,
 };
+
+/// Bytes of the longest statement that is kept compiled.
+const LONGEST_KEPT: usize = 32 * 1024;
 
 /// One connection to one database. It stays on the thread that opened it.
 pub struct Connection {
@@ -167,16 +171,18 @@ impl Connection {
         if let Some(prepared) = self.cache.borrow_mut().take(sql, authority) {
             return Ok(prepared);
         }
+        // Compiling a pragma is running it: what follows must be seen before that.
+        if first_word(sql).eq_ignore_ascii_case("PRAGMA") && statements(sql).nth(1).is_some() {
+            return Err(several());
+        }
         let (raw, length) = self.compile(sql, authority, PERSISTENT)?;
         let raw = raw.ok_or_else(|| Error::invalid("there is no SQL statement in this text"))?;
         let facts = self.watcher.take_facts();
-        // A pragma takes effect when it is compiled, and a change of the schema is rarely run twice.
-        let keep = !(facts.pragma || facts.schema || facts.temp_schema);
+        // A pragma takes effect when it is compiled; a change of the schema or a very long text is rarely run twice.
+        let keep = !(facts.pragma || facts.schema || facts.temp_schema) && sql.len() <= LONGEST_KEPT;
         let prepared = Rc::new(Prepared::new(raw, sql, authority, facts));
         if !skip_blank(&sql[length..]).is_empty() {
-            return Err(Error::invalid("there is more than one SQL statement in this text")
-                .hint("use db.exec() for a script, db.batch() for several statements with parameters")
-                .detail("offset", length));
+            return Err(several().detail("offset", length));
         }
         if keep {
             self.cache.borrow_mut().keep(&prepared);
@@ -228,6 +234,11 @@ impl Connection {
         // SAFETY: the connection is open as long as `self` lives.
         unsafe { ffi::sqlite3_changes64(self.db) as u64 }
     }
+}
+
+fn several() -> Error {
+    Error::invalid("there is more than one SQL statement in this text")
+        .hint("use db.exec() for a script, db.batch() for several statements with parameters")
 }
 
 impl Drop for Connection {

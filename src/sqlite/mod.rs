@@ -1,7 +1,13 @@
 //! SQLite: connection, statements, row codec and the page-tracking file system. The only `unsafe` of the crate.
+//!
+//! From below: `pages` holds the bytes of a file, `vfs` shows them to SQLite, `page_file` shows them to the store, as an
+//! `image`, a batch or a pin. A `connection` sets its `pragmas`, asks its `authority`, and compiles statements
+//! (`prepared`, kept in a `cache`). On top of that: `statement` for the engine's own code, `execute` with the flat `codec`
+//! and `bind` for JavaScript, `script` for texts of several statements, and `copy`, `plan` and `deadline`.
 
 mod authority;
 mod bind;
+mod cache;
 mod codec;
 mod connection;
 mod copy;
@@ -20,7 +26,7 @@ mod statement;
 mod text;
 mod vfs;
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
 
 pub use authority::{Authority, Facts};
@@ -33,3 +39,4 @@ pub use page_file::{Batch, PageFile, Pin};
 pub use plan::PlanRow;
 pub use script::ScriptOutline;
 pub use statement::{Statement, Step};
+pub use text::first_statement;

@@ -2,7 +2,6 @@
 
 use std::{
     cell::{RefCell, RefMut},
-    collections::BTreeSet,
     rc::Rc,
 };
 
@@ -10,6 +9,7 @@ use super::{
     image::{CHUNK_SIZE, Image},
     pages::{Chunk, Pages},
 };
+use crate::collections::Bits;
 
 /// The pages of one or more whole commits, as they go into the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl PageFile {
         if file.ready.is_empty() {
             return None;
         }
-        let pages: Vec<u32> = std::mem::take(&mut file.ready).into_iter().collect();
+        let pages: Vec<u32> = std::mem::take(&mut file.ready).to_vec();
         let page_size = file.page_size as usize;
         let mut bytes = vec![0; pages.len() * page_size];
         for (page, bytes) in pages.iter().zip(bytes.chunks_exact_mut(page_size)) {
@@ -89,22 +89,23 @@ impl PageFile {
         let mut file = self.0.borrow_mut();
         if batch.page_size == file.page_size {
             let count = file.page_count();
-            file.ready.extend(batch.pages.iter().filter(|page| **page < count));
+            batch.pages.iter().filter(|page| **page < count).for_each(|page| file.ready.insert(*page));
         } else {
             file.make_all_ready();
         }
     }
 
     /// The chunks touched by commits since the last call, by index.
-    pub fn take_touched(&self) -> BTreeSet<u32> {
+    pub fn take_touched(&self) -> Bits {
         std::mem::take(&mut self.0.borrow_mut().touched)
     }
 
     /// Marks chunks as touched again: the snapshot that took them failed.
-    pub fn touch(&self, chunks: &BTreeSet<u32>) {
+    pub fn touch(&self, chunks: &Bits) {
         let mut file = self.0.borrow_mut();
         let count = file.chunks.len() as u32;
-        file.touched.extend(chunks.range(..count));
+        file.touched.add(chunks);
+        file.touched.truncate(count);
     }
 
     /// Freezes the present committed contents: later commits copy a chunk before they first change it.

@@ -1,8 +1,9 @@
 //! The bytes of one database file, and which of its pages belong to commits.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::rc::Rc;
 
 use super::image::{CHUNK_SIZE, Image, page_size_of};
+use crate::collections::Bits;
 
 /// Why a write to the file was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +28,11 @@ pub(super) struct Pages {
     /// The page size in which `dirty` and `ready` count; 0 while the file is empty.
     pub page_size: u32,
     /// Pages written since the last boundary: no commit's yet.
-    dirty: BTreeSet<u32>,
+    dirty: Bits,
     /// Pages of commits that nobody took yet.
-    pub ready: BTreeSet<u32>,
+    pub ready: Bits,
     /// Chunks changed by commits since a snapshot took them.
-    pub touched: BTreeSet<u32>,
+    pub touched: Bits,
     /// Bytes of the file at the last boundary.
     committed: u64,
     pub commits: u64,
@@ -65,9 +66,9 @@ impl Pages {
             chunks,
             size,
             page_size: told.unwrap_or(image.page_size),
-            dirty: BTreeSet::new(),
-            ready: BTreeSet::new(),
-            touched: BTreeSet::new(),
+            dirty: Bits::new(),
+            ready: Bits::new(),
+            touched: Bits::new(),
             committed: size,
             commits: 0,
             max_bytes: u64::MAX,
@@ -137,14 +138,14 @@ impl Pages {
         let chunks = (size as usize).div_ceil(CHUNK_SIZE);
         self.chunks.truncate(chunks);
         self.size = size;
-        self.touched.split_off(&(chunks as u32));
+        self.touched.truncate(chunks as u32);
         if inside != 0 {
             self.touched.insert(chunks as u32 - 1);
         }
         if self.page_size > 0 {
             let pages = size.div_ceil(u64::from(self.page_size)) as u32;
-            self.dirty.split_off(&pages);
-            self.ready.split_off(&pages);
+            self.dirty.truncate(pages);
+            self.ready.truncate(pages);
         }
         Ok(())
     }
@@ -159,23 +160,18 @@ impl Pages {
             Some(page_size) if page_size != self.page_size => {
                 // VACUUM or a restore changed the page size: no number from before means the same page any more.
                 self.page_size = page_size;
-                self.touched = (0..self.chunks.len() as u32).collect();
+                self.touched = Bits::below(self.chunks.len() as u32);
                 self.make_all_ready();
             }
             _ => {
                 let pages_per_chunk = (CHUNK_SIZE as u32 / self.page_size.max(512)).max(1);
-                let mut last = None;
-                for page in &self.dirty {
-                    let chunk = page / pages_per_chunk;
-                    if last != Some(chunk) {
-                        self.touched.insert(chunk);
-                        last = Some(chunk);
-                    }
+                for page in self.dirty.to_vec() {
+                    self.touched.insert(page / pages_per_chunk);
                 }
                 if self.ready.is_empty() {
                     std::mem::swap(&mut self.ready, &mut self.dirty);
                 } else {
-                    self.ready.append(&mut self.dirty);
+                    self.ready.add(&self.dirty);
                 }
             }
         }
@@ -188,7 +184,7 @@ impl Pages {
     }
 
     pub fn make_all_ready(&mut self) {
-        self.ready = (0..self.page_count()).collect();
+        self.ready = Bits::below(self.page_count());
     }
 
     fn mark(&mut self, from: u64, to: u64) {
@@ -215,4 +211,28 @@ fn own(chunk: &mut Chunk) -> Result<&mut [u8], Refused> {
         *chunk = Rc::new(copy.into_boxed_slice());
     }
     Rc::get_mut(chunk).map(|chunk| &mut **chunk).ok_or(Refused::NoMemory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_cut_off_never_comes_back() {
+        let mut pages = Pages::default();
+        let last = 3 * CHUNK_SIZE as u64 + 4096;
+        for offset in [0, last] {
+            pages.write(&[7; 4096], offset).unwrap();
+        }
+        pages.truncate(CHUNK_SIZE as u64 + 100).unwrap();
+        pages.truncate(50).unwrap();
+        pages.write(&[8; 4096], last).unwrap();
+        let mut bytes = vec![9; last as usize + 5000];
+        assert_eq!(pages.read(&mut bytes, 0), last as usize + 4096);
+        assert!(bytes[..50] == [7; 50] && bytes[50..last as usize].iter().all(|byte| *byte == 0));
+        // The skipped pages are new, so that they are in the batch.
+        pages.boundary();
+        assert_eq!(pages.ready.len(), pages.page_count() as usize);
+        assert_eq!(pages.read(&mut bytes, last + 4096), 0);
+    }
 }

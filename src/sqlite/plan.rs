@@ -1,10 +1,12 @@
 //! What SQLite would do, without doing it.
 
+use serde::Serialize;
+
 use super::{Authority, Connection, Step, text::first_word};
 use crate::error::{Detail, Result};
 
 /// One step of a query plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PlanRow {
     /// The step's number.
     pub id: i64,

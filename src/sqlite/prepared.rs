@@ -1,19 +1,14 @@
-//! A compiled statement, and the cache of them.
+//! A compiled statement.
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
-    ffi::{CStr, c_char, c_int, c_uint},
-    hash::{BuildHasherDefault, Hasher},
+    ffi::{CStr, c_char, c_int},
     rc::Rc,
 };
 
 use rusqlite::ffi;
 
 use super::authority::{Authority, Facts};
-
-/// Statements kept compiled.
-const CAPACITY: usize = 128;
 
 /// A compiled statement with what is known of it.
 pub(super) struct Prepared {
@@ -25,9 +20,10 @@ pub(super) struct Prepared {
     recompiled: Cell<c_int>,
     /// The number of its column list; none until it is first asked for, and after the columns changed.
     pub shape: Cell<Option<u32>>,
-    in_use: Cell<bool>,
+    /// Whether somebody has it. Only the cache and [`release`](Self::release) set this.
+    pub in_use: Cell<bool>,
     /// When it was last taken, for the cache.
-    taken: Cell<u64>,
+    pub taken: Cell<u64>,
 }
 
 impl Prepared {
@@ -136,64 +132,4 @@ impl Drop for Prepared {
 unsafe fn owned(text: *const c_char) -> Option<String> {
     // SAFETY: as above.
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
-}
-
-/// How SQLite is to compile a statement that is kept.
-pub(super) const PERSISTENT: c_uint = ffi::SQLITE_PREPARE_PERSISTENT as c_uint;
-
-/// The statements compiled last, by their text and authority.
-#[derive(Default)]
-pub(super) struct Cache {
-    statements: HashMap<u64, Rc<Prepared>, BuildHasherDefault<Identity>>,
-    clock: u64,
-}
-
-impl Cache {
-    /// A statement that nobody uses at present, for the caller alone until it releases it.
-    pub fn take(&mut self, sql: &str, authority: Authority) -> Option<Rc<Prepared>> {
-        let found = self.statements.get(&key(sql, authority))?;
-        if found.in_use.get() || found.authority != authority || *found.sql != *sql {
-            return None;
-        }
-        self.clock += 1;
-        found.taken.set(self.clock);
-        found.in_use.set(true);
-        Some(found.clone())
-    }
-
-    /// Keeps a statement that is in use, for when it is released.
-    pub fn keep(&mut self, statement: &Rc<Prepared>) {
-        if self.statements.len() >= CAPACITY {
-            let free = self.statements.iter().filter(|(_, known)| !known.in_use.get());
-            let Some(oldest) = free.min_by_key(|(_, known)| known.taken.get()).map(|(key, _)| *key) else { return };
-            self.statements.remove(&oldest);
-        }
-        self.clock += 1;
-        statement.taken.set(self.clock);
-        self.statements.insert(key(&statement.sql, statement.authority), statement.clone());
-    }
-
-    pub fn clear(&mut self) {
-        self.statements.clear();
-    }
-}
-
-fn key(sql: &str, authority: Authority) -> u64 {
-    xxhash_rust::xxh3::xxh3_64_with_seed(sql.as_bytes(), authority as u64)
-}
-
-/// The keys are hashes already.
-#[derive(Default)]
-pub(super) struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _bytes: &[u8]) {}
-
-    fn write_u64(&mut self, key: u64) {
-        self.0 = key;
-    }
 }

@@ -1,12 +1,14 @@
 //! Column names by number: JavaScript asks for a list of names once, not with each result.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::rc::Rc;
+
+use crate::collections::Map;
 
 /// The lists of column names seen so far. Numbers count from 1 and are never used again.
 #[derive(Default)]
 pub(super) struct Shapes {
     lists: Vec<Rc<[String]>>,
-    numbers: BTreeMap<Rc<[String]>, u32>,
+    numbers: Map<Rc<[String]>, u32>,
 }
 
 impl Shapes {

@@ -1,1 +1,35 @@
-//! The storage format: page log, chunks, manifests; open, recover, compact.
+//! The storage format, version 1: page log, chunks, manifests; opening, recovery and compaction, over the port
+//! [`Store`](crate::ports::Store).
+//!
+//! Its rules, each with a test of that name in `tests/native`:
+//!
+//! 1. **Whole commits.** A batch is cut at a commit boundary; all its parts are one transaction.
+//! 2. **Fencing.** A claim adds an epoch record at the next lsn: exactly the key that a robbed holder adds next. Log
+//!    truncation spares those records. Every other write finds its own database id and epoch in the head, or fails.
+//! 3. **Acknowledged means stored.**
+//! 4. **A chain.** Each record carries the checksum of the one before, each manifest that of its lsn.
+//! 5. **Everything that changes pages is in the chain**, or the next manifest is a barrier.
+//! 6. **Manifest last.** Its transaction checks that every chunk exists; chunks without a manifest are swept.
+//! 7. **Nothing good is deleted before its successor is verified.**
+//! 8. **Snapshots cost what changed.**
+
+pub mod checksum;
+pub mod chunk;
+pub mod conformance;
+pub mod failure;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod faulty;
+mod generations;
+mod log;
+mod memory;
+mod recovery;
+mod storage;
+
+pub use generations::{ChunkSource, Staged, Tag};
+pub use log::{PART_BYTES, Position, Replay, batch_records, epoch_record};
+pub use memory::{Contents, MemoryStore};
+pub use recovery::Warning;
+pub use storage::{Opened, Storage, Usage, stored_bytes};
+
+/// The version of the storage format that this crate writes, and the newest that it reads.
+pub const FORMAT: u32 = 1;

@@ -1,1 +1,87 @@
-//! The wasm-bindgen boundary.
+//! The wasm-bindgen boundary: converts, decides nothing. One wasm instance holds one [`Core`], one `Core` one database.
+//!
+//! Statements are synchronous and exchange flat buffers ([`statements`]); everything that waits exchanges plain objects
+//! ([`operations`]). The TypeScript side of this is `pkg-js/src/core.ts`.
+
+mod callbacks;
+mod cancels;
+mod convert;
+mod operations;
+mod promise;
+mod statements;
+mod sync;
+
+use std::{cell::RefCell, rc::Rc};
+
+use futures_util::future::{Either, select};
+use js_sys::Uint8Array;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+use crate::{
+    browser::{self, Host},
+    engine::Database,
+};
+use callbacks::HostCallbacks;
+use cancels::Cancels;
+use convert::{Thrown, from_js};
+use statements::Buffers;
+
+/// One database, as TypeScript holds it.
+#[wasm_bindgen]
+pub struct Core {
+    database: Database,
+    buffers: RefCell<Buffers>,
+    cancels: Rc<Cancels>,
+}
+
+#[wasm_bindgen]
+impl Core {
+    /// Takes the database's lock and reads what is stored; [`Core::start`] follows. `options` is the plain object
+    /// `CoreOptions`; rejects with a `CoreError`, and gives up when the host's signal aborts.
+    pub async fn open(options: JsValue, host: Host) -> Result<Core, JsValue> {
+        let options = from_js(&options)?;
+        let callbacks = Rc::new(HostCallbacks { host: host.clone() });
+        let opening = Box::pin(Database::acquire(options, browser::ports(&host), callbacks));
+        let database = match select(opening, Box::pin(browser::aborted(host.signal()))).await {
+            Either::Left((opened, _)) => opened.thrown()?,
+            Either::Right((reason, _)) => return Err(reason),
+        };
+        Ok(Core { database, buffers: RefCell::default(), cancels: Rc::default() })
+    }
+
+    /// Takes the turn if it is free and nobody waits, else 0.
+    pub fn enter(&self) -> u32 {
+        self.database.turn().enter().unwrap_or(0)
+    }
+
+    /// Takes the turn or a place in line.
+    pub fn queue(&self) -> u32 {
+        self.database.turn().queue()
+    }
+
+    /// Gives up the turn, or the place in line.
+    pub fn leave(&self, ticket: u32) {
+        self.database.turn().leave(ticket);
+    }
+
+    /// The committed contents as the bytes of a `.sqlite` file.
+    #[wasm_bindgen(js_name = exportBytes)]
+    pub fn export_bytes(&self) -> Result<Uint8Array, JsValue> {
+        let contents = self.database.export().thrown()?;
+        let bytes = Uint8Array::new_with_length(contents.bytes() as u32);
+        let mut at = 0;
+        for index in 0..contents.chunk_count() {
+            let chunk = contents.chunk_bytes(index);
+            let end = at + chunk.len() as u32;
+            bytes.subarray(at, end).copy_from(chunk);
+            at = end;
+        }
+        Ok(bytes)
+    }
+}
+
+/// Awaits a promise that JavaScript handed in; a rejection is the thrown value.
+async fn settled(promise: Result<js_sys::Promise, JsValue>) -> Result<JsValue, JsValue> {
+    JsFuture::from(promise?).await
+}

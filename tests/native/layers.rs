@@ -7,8 +7,15 @@ use std::{
 };
 
 /// The modules by layer, lowest first. Modules of one layer may use each other, except the concepts.
-const LAYERS: [&[&str]; 7] =
-    [&["error", "value", "time"], &["sqlite"], &["ports"], CONCEPTS, &["engine"], &["browser"], &["wasm"]];
+const LAYERS: [&[&str]; 7] = [
+    &["error", "value", "time", "collections"],
+    &["sqlite"],
+    &["ports"],
+    CONCEPTS,
+    &["engine"],
+    &["browser"],
+    &["wasm"],
+];
 
 /// One folder a concept: none of them knows another.
 const CONCEPTS: &[&str] = &["store", "migrate", "snapshot", "lock", "sync", "live", "health"];

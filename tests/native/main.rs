@@ -1,6 +1,15 @@
 //! The native tests of the whole crate: real SQLite over the real page-tracking file system, simulated platform.
 #![cfg(not(target_arch = "wasm32"))]
 
+mod engine;
 mod layers;
 mod migrate_apply;
 mod migrate_run;
+mod store;
+mod sync_capture;
+mod sync_host;
+mod sync_model;
+mod sync_property;
+mod sync_pull;
+mod sync_replace;
+mod world;

@@ -3,7 +3,7 @@
 use tidelock::{
     Error, ErrorCode, Result, Timestamp, Value,
     error::Detail,
-    migrate::{Attempt, Direction, History, Migration, Migrations, Source},
+    migrate::{Attempt, Direction, History, Migration, Source, Supplied},
     sqlite::{Connection, PageFile},
 };
 
@@ -18,7 +18,7 @@ fn migration(up: &str) -> Source {
 }
 
 fn checked(source: Source) -> Migration {
-    Migrations::new(vec![source]).unwrap().iter().next().unwrap().clone()
+    Supplied::new(vec![source]).unwrap().iter().next().unwrap().clone()
 }
 
 fn history() -> History {
@@ -115,9 +115,12 @@ fn a_statement_that_does_not_compile_is_named_too() {
 #[test]
 fn transaction_control_is_refused_inside_and_may_be_used_outside() {
     let connection = database("");
-    for sql in ["BEGIN; CREATE TABLE u(a); COMMIT;", "CREATE TABLE u(a); COMMIT", "ROLLBACK", "SAVEPOINT s", "END"] {
+    for sql in
+        ["BEGIN; CREATE TABLE u(a); COMMIT;", "CREATE TABLE u(a); COMMIT", "ROLLBACK", "SAVEPOINT s", "END", "VACUUM"]
+    {
         let error = fails(&connection, migration(sql));
         assert!(error.details.contains_key("line"), "{error:?}");
+        assert_eq!(error.hint.as_deref().unwrap().contains("transaction: false"), !sql.starts_with("SAVE"), "{sql}");
     }
     let outside = |sql: &str| Source { transaction: Some(false), ..migration(sql) };
     apply(&connection, outside("BEGIN; CREATE TABLE u(a); INSERT INTO u VALUES (1); COMMIT;"), Direction::Up).unwrap();
@@ -197,6 +200,7 @@ fn new_violations_fail_it_and_old_ones_do_not() {
         ("INSERT INTO child(name, parent) VALUES ('new', 8)", "child", true),
         ("INSERT INTO child(name, parent) VALUES ('another', 7)", "child", true),
         ("INSERT INTO bare VALUES ('new', 8)", "bare", false),
+        ("DELETE FROM child; INSERT INTO child(name, parent) VALUES ('instead', 8)", "child", true),
     ] {
         for transaction in [true, false] {
             let error = fails(&connection, Source { transaction: Some(transaction), ..migration(sql) });
@@ -246,7 +250,7 @@ fn a_migration_may_bring_its_own_rollback() {
     let raise = "CREATE TRIGGER no BEFORE INSERT ON t BEGIN SELECT RAISE(ROLLBACK, 'never'); END;
                  INSERT INTO t VALUES (2);";
     let error = fails(&connection, migration(raise));
-    assert!(error.cause.is_some_and(|cause| cause.contains("never")));
+    assert!(error.cause.as_ref().is_some_and(|cause| cause.contains("never")));
 }
 
 #[test]

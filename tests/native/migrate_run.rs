@@ -5,14 +5,16 @@ use std::{
     rc::Rc,
 };
 
+use futures_util::future::{Either, select};
 use tidelock::{
     Error, ErrorCode, Result, Value,
     engine::{
-        migrations::{Host, Migrations, Progress, Report, RunOptions, Summary},
+        migrations::{Host, Migrations, Progress, RunOptions},
         turn::{Guard, Ticket, Turn},
     },
     error::Detail,
-    migrate::{Direction, Migrations as Supplied, OutOfOrder, Source, State},
+    health::MigrationsHealth as Summary,
+    migrate::{Direction, OutOfOrder, Ran, Report, Source, State, Supplied},
     ports::{Clock, LocalFuture, sim::Sim},
     sqlite::{Connection, PageFile, Statement},
 };
@@ -173,7 +175,7 @@ fn three() -> [Source; 3] {
     ]
 }
 
-fn versions(ran: &[tidelock::engine::migrations::Ran]) -> Vec<&str> {
+fn versions(ran: &[Ran]) -> Vec<&str> {
     ran.iter().map(|ran| ran.version.as_str()).collect()
 }
 
@@ -318,6 +320,13 @@ fn a_baseline_marks_what_came_with_the_data() {
     // There is a history now: the option is spent.
     assert_eq!(bench.open(&migrations, true, Some("1")), Ok(Report::default()));
 
+    let mut begun = self::bench("");
+    let first = begun.migrations(&three()[..1]);
+    begun.open(&first, true, None).unwrap();
+    let migrations = begun.migrations(&three());
+    let report = begun.open(&migrations, true, Some("2")).unwrap();
+    assert_eq!(versions(&report.applied), ["2", "10"], "a history is there already");
+
     let mut empty = self::bench("");
     let migrations = empty.migrations(&three());
     let report = empty.open(&migrations, true, Some("2")).unwrap();
@@ -374,11 +383,31 @@ fn functions_run_inside_the_transaction_and_are_timed() {
         let two = bench.migrations(&[code("1"), second]);
         let error = bench.run(&two, RunOptions::default()).unwrap_err();
         assert_eq!(error.code, ErrorCode::MigrationFailed);
-        assert!(error.cause.is_some_and(|cause| cause.contains("the function threw")));
+        assert!(error.cause.as_ref().is_some_and(|cause| cause.contains("the function threw")));
         assert_eq!(bench.value("SELECT count(*) FROM sqlite_schema WHERE name = 'half'"), Some(Value::Integer(0)));
     }
     bench.revert(&one, RunOptions::default()).unwrap();
     assert_eq!(bench.value("SELECT count(*) FROM sqlite_schema WHERE name = 'a'"), Some(Value::Integer(0)));
+}
+
+#[test]
+fn a_run_that_is_given_up_leaves_nothing_of_its_migration() {
+    let mut bench = bench("CREATE TABLE old(x)");
+    Rc::get_mut(&mut bench.host).unwrap().code = |connection, _, _| connection.exec("CREATE TABLE never(x)");
+    let code = Source { up: None, up_is_function: true, ..source("2", "") };
+    let migrations = bench.migrations(&[source("1", "CREATE TABLE a(x)"), code]);
+    let (host, clock) = (bench.host.clone(), bench.sim.platform().clock);
+    bench.sim.run(async move {
+        // The snapshot takes 10 ms, the function 25.
+        let run = Box::pin(migrations.run(&*host, RunOptions::default()));
+        assert!(matches!(select(run, clock.sleep(20)).await, Either::Right(_)), "the run is not over");
+    });
+    let connection = &bench.host.connection;
+    assert!(!connection.in_transaction());
+    assert_eq!(bench.value("PRAGMA foreign_keys"), Some(Value::Integer(1)));
+    assert_eq!(bench.value("SELECT group_concat(version) FROM schema_migrations"), Some("1".into()));
+    assert_eq!(bench.log(), ["snapshot", "1 up 0/2", "settle", "committed", "2 up 1/2", "settle"]);
+    assert!(bench.host.turn.enter().is_some());
 }
 
 #[test]

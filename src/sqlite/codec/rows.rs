@@ -61,20 +61,24 @@ impl FlatRows {
         self.tags.try_reserve(columns).map_err(|_| no_memory())?;
         self.slots.try_reserve(columns).map_err(|_| no_memory())?;
         for index in 0..columns as c_int {
-            // SAFETY: as the caller promises; a text or a blob is copied before the next call on the statement.
+            // SAFETY: as the caller promises; a text or a blob is copied before the next call on the statement. Asking for
+            // the value once and reading it is quicker than several column calls; that such a value is "unprotected"
+            // means other threads, and there are none.
             let (tag, slot) = unsafe {
-                match ffi::sqlite3_column_type(raw, index) {
-                    ffi::SQLITE_INTEGER => integer(ffi::sqlite3_column_int64(raw, index), integers)
-                        .ok_or_else(|| out_of_range(raw, index))?,
-                    ffi::SQLITE_FLOAT => (tag::REAL, ffi::sqlite3_column_double(raw, index).to_bits()),
+                let value = ffi::sqlite3_column_value(raw, index);
+                match ffi::sqlite3_value_type(value) {
+                    ffi::SQLITE_INTEGER => {
+                        integer(ffi::sqlite3_value_int64(value), integers).ok_or_else(|| out_of_range(raw, index))?
+                    }
+                    ffi::SQLITE_FLOAT => (tag::REAL, ffi::sqlite3_value_double(value).to_bits()),
                     ffi::SQLITE_TEXT => {
-                        let start = ffi::sqlite3_column_text(raw, index);
-                        let length = self.push_text(bytes(raw, index, start))?;
+                        let start = ffi::sqlite3_value_text(value);
+                        let length = self.push_text(bytes(value, start)?)?;
                         (tag::TEXT, length_slot(length))
                     }
                     ffi::SQLITE_BLOB => {
-                        let start = ffi::sqlite3_column_blob(raw, index).cast();
-                        let bytes = bytes(raw, index, start);
+                        let start = ffi::sqlite3_value_blob(value).cast();
+                        let bytes = bytes(value, start)?;
                         self.blobs.try_reserve(bytes.len()).map_err(|_| no_memory())?;
                         self.blobs.extend_from_slice(bytes);
                         (tag::BLOB, length_slot(bytes.len()))
@@ -108,14 +112,23 @@ impl FlatRows {
     }
 }
 
-/// What `sqlite3_column_text` or `_blob` just pointed to. SAFETY: as for [`FlatRows::push`].
+/// What `sqlite3_value_text` or `_blob` just pointed to. Null stands for an empty blob, or for a text that there was no
+/// memory to convert to UTF-8.
+///
+/// SAFETY: the pointer must have just come from that value.
 #[inline]
-unsafe fn bytes<'a>(raw: *mut ffi::sqlite3_stmt, index: c_int, start: *const u8) -> &'a [u8] {
-    if start.is_null() {
-        return &[];
-    }
+unsafe fn bytes<'a>(value: *mut ffi::sqlite3_value, start: *const u8) -> Result<&'a [u8]> {
     // SAFETY: as above; SQLite tells the length of what it just gave.
-    unsafe { std::slice::from_raw_parts(start, ffi::sqlite3_column_bytes(raw, index) as usize) }
+    unsafe {
+        let length = ffi::sqlite3_value_bytes(value) as usize;
+        if !start.is_null() {
+            Ok(std::slice::from_raw_parts(start, length))
+        } else if length == 0 && ffi::sqlite3_value_type(value) == ffi::SQLITE_BLOB {
+            Ok(&[])
+        } else {
+            Err(no_memory())
+        }
+    }
 }
 
 #[inline]

@@ -95,7 +95,11 @@ fn a_script_tells_where_it_failed() {
     assert_eq!(db.value("SELECT count(*) FROM t", &[]).unwrap(), Some(Value::Integer(2)));
     let mut places = vec![];
     let two = " SELECT 'é;' ; /* x */ SELECT 2 -- end";
-    db.for_each_statement(two, Authority::User, |_, range| Ok(places.push(&two[range]))).unwrap();
+    db.for_each_statement(two, Authority::User, |_, range| {
+        places.push(&two[range]);
+        Ok(())
+    })
+    .unwrap();
     assert_eq!(places, ["SELECT 'é;' ;", "SELECT 2 -- end"]);
 }
 

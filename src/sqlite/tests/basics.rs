@@ -108,3 +108,49 @@ fn a_restore_is_one_whole_commit() {
     assert_eq!((batch.page_size, batch.db_pages as usize), (1024, batch.pages.len()));
     assert_eq!(file.image().chunks, Image::from_bytes(&batch.bytes).chunks);
 }
+
+#[test]
+fn a_statement_is_compiled_once_and_never_shared() {
+    let (_file, db) = fresh();
+    db.exec("CREATE TABLE t(a); INSERT INTO t VALUES (1), (2)").unwrap();
+    let sql = "SELECT a FROM t ORDER BY a";
+    let raw = db.statement(sql).unwrap().prepared.raw;
+    let mut outer = db.statement(sql).unwrap();
+    assert_eq!(outer.prepared.raw, raw);
+    outer.step().unwrap();
+    // The same text while it is in use: a statement of its own, which doesn't disturb the other.
+    let mut inner = db.statement(sql).unwrap();
+    assert_ne!(inner.prepared.raw, raw);
+    inner.step().unwrap();
+    drop(inner);
+    outer.step().unwrap();
+    assert_eq!(outer.column_i64(0), 2);
+    // However many others there are meanwhile.
+    for number in 0..300 {
+        assert_eq!(db.value(&format!("SELECT {number}"), &[]).unwrap(), Some(Value::Integer(number)));
+    }
+    assert_eq!(outer.column_i64(0), 2);
+    drop(outer);
+    // What was bound for one caller is not there for the next.
+    db.value("SELECT ?1", &["secret".into()]).unwrap();
+    let mut again = db.statement("SELECT ?1").unwrap();
+    again.step().unwrap();
+    assert!(again.column_is_null(0));
+}
+
+#[test]
+fn a_file_from_wal_mode_opens_and_leaves_it() {
+    let (file, db) = fresh();
+    db.exec("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
+    let mut bytes = file.image().to_bytes();
+    bytes[18..20].copy_from_slice(&[2, 2]);
+    let copy = PageFile::new(Image::from_bytes(&bytes));
+    let db = Connection::open(&copy).unwrap();
+    assert_eq!(db.value("SELECT a FROM t", &[]).unwrap(), Some(Value::Integer(1)));
+    assert_eq!(db.value("PRAGMA journal_mode", &[]).unwrap(), Some("memory".into()));
+    db.exec("INSERT INTO t VALUES (2)").unwrap();
+    let image = copy.image();
+    assert_eq!(image.chunks[0][18..20], [1, 1]);
+    // That change of the header is in the log as well.
+    assert!(copy.take_ready().is_some_and(|batch| batch.pages[0] == 0 && batch.bytes[18..20] == [1, 1]));
+}

@@ -95,6 +95,11 @@ fn missing_and_superfluous_parameters_are_named() {
     };
     let row = |values: &[i64]| Ok(vec![values.iter().map(|value| Value::Integer(*value)).collect::<Vec<_>>()]);
     assert_eq!(named("SELECT :b, @a, $c, :a, :b", "a\0b\0c", &[1, 2, 3]), row(&[2, 1, 3, 1, 2]));
+    db.exec("CREATE TABLE t(x, y)").unwrap();
+    let many = vec![vec![1.into(), "é".into()], vec![2.into(), Value::Null]];
+    assert_eq!(run_as(&db, Op::RunMany, "INSERT INTO t VALUES (:y, :x)", &many, "x\0y").unwrap().0.changes, 2);
+    let expected = vec![vec!["é".into(), Value::Integer(1)], vec![Value::Null, Value::Integer(2)]];
+    assert_eq!(query(&db, "SELECT * FROM t", &[]).unwrap(), expected);
     assert_eq!(parameter_of(named("SELECT :a, :b", "a", &[1])), (invalid, "b".into()));
     assert_eq!(parameter_of(named("SELECT :a", "a\0b", &[1, 2])), (invalid, "b".into()));
     assert_eq!(parameter_of(named("SELECT :a, ?", "a", &[1])), (invalid, Detail::Int(2)));
@@ -109,6 +114,8 @@ fn one_statement_is_one_statement() {
         assert!(matches!(error.code, ErrorCode::InvalidArgument | ErrorCode::SqliteError), "{sql:?}: {error}");
     }
     assert!(query(&db, "SELECT 1; SELECT 2", &[]).unwrap_err().hint.is_some());
+    assert!(query(&db, "PRAGMA foreign_keys = OFF; SELECT 2", &[]).is_err());
+    assert_eq!(query(&db, "PRAGMA foreign_keys", &[]).unwrap(), vec![vec![Value::Integer(1)]]);
 }
 
 #[test]
@@ -200,6 +207,16 @@ fn text_that_is_not_utf8_keeps_its_neighbours_right() {
 }
 
 #[test]
+fn a_database_in_utf16_reads_the_same() {
+    let (_file, db) = fresh();
+    db.exec("PRAGMA encoding = 'UTF-16'; CREATE TABLE t(a, b, c)").unwrap();
+    let row = vec!["a€😀".into(), vec![0u8, 255].into(), "".into()];
+    run_as(&db, Op::Run, "INSERT INTO t VALUES (?, ?, ?)", std::slice::from_ref(&row), "").unwrap();
+    assert_eq!(db.value("PRAGMA encoding", &[]).unwrap(), Some("UTF-16le".into()));
+    assert_eq!(query(&db, "SELECT * FROM t", &[]).unwrap(), vec![row]);
+}
+
+#[test]
 fn errors_tell_codes_and_places_but_no_values() {
     let (_file, db) = fresh();
     db.exec("CREATE TABLE t(a UNIQUE, b CHECK (b > 0)); INSERT INTO t VALUES ('secret', 1); CREATE VIRTUAL TABLE f USING fts5(a)")
@@ -212,6 +229,8 @@ fn errors_tell_codes_and_places_but_no_values() {
     assert_eq!(facts(error), (constraint, "SQLITE_CONSTRAINT_UNIQUE".into()));
     let error = query(&db, insert, &["other".into(), 0.into()]).unwrap_err();
     assert_eq!(facts(error), (constraint, "SQLITE_CONSTRAINT_CHECK".into()));
+    let error = query(&db, insert, &["secret".into(), "t.a".into()]).unwrap_err();
+    assert!(error.message.ends_with("t.a"), "{error}");
     let error = query(&db, "SELECT é, nope FROM t", &[]).unwrap_err();
     assert_eq!(error.details["offset"], Detail::Int(7));
     assert_eq!(facts(error), (plain, "SQLITE_ERROR".into()));

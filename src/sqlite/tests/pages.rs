@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::fresh;
 use crate::{
     Result, Value,
+    collections::Bits,
     error::ErrorCode,
     sqlite::{Batch, CHUNK_SIZE, Connection, Image, PageFile},
 };
@@ -32,7 +33,7 @@ impl Shadow {
         }
         let (pin, touched) = (file.pin(), file.take_touched());
         self.chunks.resize(pin.chunk_count() as usize, Vec::new());
-        for index in touched {
+        for index in touched.to_vec() {
             self.chunks[index as usize] = pin.chunk(index);
         }
     }
@@ -190,11 +191,24 @@ fn batches_hold_only_what_changed() {
     db.exec("UPDATE t SET b = randomblob(1000) WHERE id = 400").unwrap();
     assert_eq!((file.commits(), file.take_ready().unwrap().pages.len()), (commits + 1, 2));
     let touched = file.take_touched();
-    assert!(touched.len() == 2 && touched.contains(&0), "{touched:?}");
+    assert!(touched.len() == 2 && touched.contains(0), "{touched:?}");
 }
 
 #[test]
-fn a_chunk_is_copied_once_per_pin_and_let_go() {
+fn a_transaction_larger_than_the_cache_stays_out_of_the_file() {
+    let (file, db) = fresh();
+    db.exec("CREATE TABLE t(b)").unwrap();
+    let before = file.image();
+    file.take_ready();
+    db.exec("BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 400) INSERT INTO t SELECT zeroblob(100000) FROM n")
+        .unwrap();
+    assert!(file.image() == before && !file.has_ready());
+    db.exec("ROLLBACK").unwrap();
+    assert!(file.image() == before && !file.has_ready());
+}
+
+#[test]
+fn several_pins_live_at_once() {
     let (file, db) = fresh();
     db.exec("CREATE TABLE t(a); INSERT INTO t VALUES (1)").unwrap();
     let first = file.pin();
@@ -261,6 +275,30 @@ fn a_commit_that_the_file_refuses_is_undone() {
     db.exec("DELETE FROM t; INSERT INTO t VALUES (zeroblob(100000))").unwrap();
     assert!(db.run("INSERT INTO t VALUES (zeroblob(1000000))", &[]).is_err());
     assert!(db.quick_check().unwrap().is_empty());
+}
+
+#[test]
+fn a_restore_that_does_not_fit_changes_nothing() {
+    let (_source_file, source) = fresh();
+    source.exec("CREATE TABLE s(b); INSERT INTO s VALUES (zeroblob(500000))").unwrap();
+    let file = PageFile::default();
+    file.set_max_bytes(300_000);
+    let db = Connection::open(&file).unwrap();
+    db.exec("CREATE TABLE t(b); INSERT INTO t VALUES (zeroblob(100000))").unwrap();
+    let before = file.image();
+    assert_eq!(db.restore_from(&source).unwrap_err().code, ErrorCode::DatabaseTooLarge);
+    assert!(file.image() == before && db.quick_check().unwrap().is_empty());
+    db.exec("BEGIN; INSERT INTO t VALUES (1)").unwrap();
+    assert_eq!(db.restore_from(&source).unwrap_err().code, ErrorCode::SqliteBusy);
+    db.exec("COMMIT").unwrap();
+    // An empty database is a database too.
+    let (_empty_file, empty) = fresh();
+    let mut shadow = Shadow::default();
+    db.restore_from(&empty).unwrap();
+    file.touch(&Bits::below(9));
+    shadow.follow(&file);
+    shadow.check(&file);
+    assert_eq!(db.value("SELECT count(*) FROM sqlite_schema", &[]).unwrap(), Some(Value::Integer(0)));
 }
 
 #[test]

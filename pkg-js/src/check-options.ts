@@ -1,0 +1,163 @@
+import {
+  checkBoolean,
+  checkFunction,
+  checkInteger,
+  checkObject,
+  checkOneOf,
+  checkSignal,
+  checkString,
+} from './check.js'
+import { checkMigrations } from './check-migrations.js'
+import { checkRemote } from './check-remote.js'
+import type { CoreOptions, CoreSnapshotOptions } from './core.js'
+import { invalid, unavailable } from './errors.js'
+import type { OpenOptions } from './options.js'
+
+const gib = 1024 ** 3
+
+/** Options of the contract that wait for a later build. Given at all, they are refused: none is ever ignored. */
+const waiting = ['path', 'worker', 'seed', 'encryption', 'functions', 'audit', 'expires', 'auditTable'] as const
+
+const known: readonly (keyof OpenOptions)[] = [
+  'name',
+  'migrations',
+  'migrate',
+  'outOfOrder',
+  'baseline',
+  'durability',
+  'storage',
+  'lock',
+  'tabs',
+  'thread',
+  'wasm',
+  'snapshots',
+  'remote',
+  'mode',
+  'integers',
+  'maxBytes',
+  'migrationsTable',
+  'signal',
+  'onWarning',
+  ...waiting,
+]
+
+/** What the page says about itself; the defaults depend on it. */
+export interface Surroundings {
+  readonly title: string
+  readonly url: string
+  /** Node without an IndexedDB, where files are the default. */
+  readonly files: boolean
+}
+
+/**
+ * Checks the options of `open` and completes them with the defaults.
+ * Fails with `invalid_argument` naming the option, and with `unsupported_environment` naming what this build lacks.
+ */
+export function checkOptions(options: OpenOptions, around: Surroundings): CoreOptions {
+  if (options === undefined) throw invalid("open needs options, at least { name: '...' }")
+  const given = checkObject('The argument of open', options, known)
+  for (const option of waiting) if (given[option] !== undefined) throw unavailable(`The option '${option}'`)
+  if (given.signal !== undefined) checkSignal('signal', given.signal)
+  if (given.onWarning !== undefined) checkFunction('onWarning', given.onWarning)
+  if (given.wasm !== undefined) checkWasm(given.wasm)
+
+  const snapshots = checkSnapshots(given.snapshots)
+  const durability = checkOneOf('durability', given.durability ?? 'relaxed', [
+    'strict',
+    'relaxed',
+    'deferred',
+    'snapshot',
+  ])
+  if (durability === 'snapshot' && !snapshots.enabled) {
+    throw invalid("durability 'snapshot' needs snapshots", { details: { option: 'durability' } })
+  }
+  if (durability === 'deferred' || durability === 'snapshot') throw unavailable(`durability '${durability}'`)
+  const storage = checkOneOf('storage', given.storage ?? (around.files ? 'file' : 'indexeddb'), [
+    'indexeddb',
+    'memory',
+    'file',
+  ])
+  if (storage === 'file')
+    throw unavailable("storage 'file'", "It is the default in Node; storage: 'memory' works there")
+  if (checkOneOf('tabs', given.tabs ?? 'exclusive', ['exclusive', 'shared']) === 'shared')
+    throw unavailable("tabs 'shared'")
+  if (checkOneOf('thread', given.thread ?? 'current', ['current', 'worker']) === 'worker')
+    throw unavailable("thread 'worker'")
+  const mode = checkOneOf('mode', given.mode ?? 'local', ['local', 'cloud'])
+  if (mode === 'cloud') {
+    if (given.remote === undefined) throw invalid("mode 'cloud' needs remote", { details: { option: 'mode' } })
+    throw unavailable("mode 'cloud'")
+  }
+  const { onBusy, timeoutMs } = checkLock(given.lock)
+
+  return {
+    name: checkName(given.name),
+    storage,
+    durability,
+    integers: checkOneOf('integers', given.integers ?? 'auto', ['auto', 'bigint', 'number']),
+    maxBytes: checkInteger('maxBytes', given.maxBytes ?? gib, 64 * 1024),
+    onBusy,
+    lockTimeoutMs: timeoutMs,
+    holder: { title: around.title, url: around.url },
+    migrate: checkBoolean('migrate', given.migrate ?? true),
+    outOfOrder: checkOneOf('outOfOrder', given.outOfOrder ?? 'error', ['error', 'apply']),
+    migrationsTable: checkString('migrationsTable', given.migrationsTable ?? 'schema_migrations'),
+    snapshots,
+    mode,
+    ...(given.baseline === undefined ? {} : { baseline: checkString('baseline', given.baseline) }),
+    ...(given.migrations === undefined ? {} : { migrations: checkMigrations(given.migrations) }),
+    ...(given.remote === undefined ? {} : { remote: checkRemote(given.remote) }),
+  }
+}
+
+function checkName(name: unknown): string {
+  checkString('name', name)
+  const text = name as string
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+  if (text.length > 128 || /[\u0000-\u001f\u007f-\u009f]/.test(text)) {
+    throw invalid('name must have 1 to 128 characters and no control characters', { details: { option: 'name' } })
+  }
+  return text
+}
+
+function checkLock(lock: unknown): { onBusy: 'fail' | 'wait'; timeoutMs: number } {
+  const given = checkObject('lock', lock, ['onBusy', 'timeoutMs'])
+  const onBusy = checkOneOf('lock.onBusy', given.onBusy ?? 'fail', ['fail', 'wait', 'takeover', 'steal'])
+  if (onBusy === 'takeover' || onBusy === 'steal') throw unavailable(`lock.onBusy '${onBusy}'`)
+  return { onBusy, timeoutMs: checkInteger('lock.timeoutMs', given.timeoutMs ?? 10_000, 0) }
+}
+
+function checkSnapshots(snapshots: unknown): CoreSnapshotOptions {
+  const keys = ['intervalMs', 'keep', 'retries', 'backoffMs', 'compress', 'verify', 'onHidden', 'targets']
+  const later = ['cron', 'retentionDays', 'logRetentionMs', 'logMaxBytes']
+  const given = checkObject('snapshots', snapshots === false ? undefined : snapshots, [...keys, ...later])
+  for (const option of later) if (given[option] !== undefined) throw unavailable(`The option 'snapshots.${option}'`)
+  if (given.onHidden !== undefined && checkBoolean('snapshots.onHidden', given.onHidden))
+    throw unavailable("The option 'snapshots.onHidden'")
+  if (given.targets !== undefined) {
+    if (!Array.isArray(given.targets))
+      throw invalid('snapshots.targets must be an array', { details: { option: 'snapshots.targets' } })
+    if (given.targets.length > 0) throw unavailable("The option 'snapshots.targets'")
+  }
+  return {
+    enabled: snapshots !== false,
+    intervalMs: checkInteger('snapshots.intervalMs', given.intervalMs ?? 3_600_000, 1),
+    keep: checkInteger('snapshots.keep', given.keep ?? 3, 1),
+    retries: checkInteger('snapshots.retries', given.retries ?? 3, 0),
+    backoffMs: checkInteger('snapshots.backoffMs', given.backoffMs ?? 1000, 0),
+    compress: checkBoolean('snapshots.compress', given.compress ?? true),
+    verify: checkOneOf('snapshots.verify', given.verify ?? 'quick', ['quick', 'full', 'none']),
+  }
+}
+
+function checkWasm(wasm: unknown): void {
+  const fits =
+    wasm instanceof URL ||
+    wasm instanceof WebAssembly.Module ||
+    wasm instanceof ArrayBuffer ||
+    ArrayBuffer.isView(wasm) ||
+    (typeof Response === 'function' && wasm instanceof Response)
+  if (!fits) {
+    throw invalid('wasm must be a URL, a Response, bytes or a WebAssembly.Module', { details: { option: 'wasm' } })
+  }
+}

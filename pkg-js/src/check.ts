@@ -1,0 +1,104 @@
+import { invalid } from './errors.js'
+import type { CallOptions } from './values.js'
+
+// Small checks of what a user passed. Each names the option that is wrong.
+
+/** The longest delay that timers of JavaScript keep. */
+export const maxTimeoutMs = 2 ** 31 - 1
+
+/** A value that must be a plain options object with no other keys than these; undefined gives an empty one. */
+export function checkObject(what: string, value: unknown, keys: readonly string[]): Readonly<Record<string, unknown>> {
+  if (value === undefined) return {}
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(what, 'an object')
+  for (const [key, one] of Object.entries(value)) {
+    if (!keys.includes(key)) {
+      throw invalid(`${what} has no option '${key}'`, {
+        details: { option: key },
+        hint: `Known are: ${keys.join(', ')}`,
+      })
+    }
+    if (one === null)
+      throw invalid(`The option '${key}' must not be null`, {
+        details: { option: key },
+        hint: 'Leave it out for its default',
+      })
+  }
+  return value as Record<string, unknown>
+}
+
+export function checkString(what: string, value: unknown): string {
+  if (typeof value !== 'string' || value === '') throw wrong(what, 'a non-empty string')
+  return value
+}
+
+export function checkBoolean(what: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') throw wrong(what, 'true or false')
+  return value
+}
+
+export function checkFunction(what: string, value: unknown): void {
+  if (typeof value !== 'function') throw wrong(what, 'a function')
+}
+
+/** A whole number within the range, both ends included. */
+export function checkInteger(what: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max) {
+    throw wrong(
+      what,
+      max === Number.MAX_SAFE_INTEGER ? `a whole number from ${min} on` : `a whole number from ${min} to ${max}`,
+    )
+  }
+  return value
+}
+
+export function checkOneOf<T extends string>(what: string, value: unknown, allowed: readonly T[]): T {
+  if (!(allowed as readonly unknown[]).includes(value)) throw wrong(what, allowed.map((one) => `'${one}'`).join(' or '))
+  return value as T
+}
+
+export function checkStrings(what: string, value: unknown): readonly string[] {
+  if (!Array.isArray(value) || value.some((one) => typeof one !== 'string' || one === '')) {
+    throw wrong(what, 'an array of non-empty strings')
+  }
+  return value
+}
+
+export function checkSignal(what: string, value: unknown): AbortSignal {
+  const signal = value as AbortSignal | null
+  if (
+    typeof signal !== 'object' ||
+    signal === null ||
+    typeof signal.aborted !== 'boolean' ||
+    typeof signal.addEventListener !== 'function'
+  ) {
+    throw wrong(what, 'an AbortSignal')
+  }
+  return signal
+}
+
+const callKeys = ['signal', 'timeoutMs'] as const
+const none = {}
+
+/** Checks the last argument of a call that waits: nothing but these keys, `signal` and `timeoutMs`. */
+export function checkCall(
+  call: string,
+  options: unknown,
+  keys: readonly string[] = [],
+): CallOptions & Readonly<Record<string, unknown>> {
+  if (options === undefined) return none
+  const checked = checkObject(`The options of ${call}`, options, [...keys, ...callKeys])
+  if (checked.signal !== undefined) checkSignal('signal', checked.signal)
+  if (checked.timeoutMs !== undefined) checkInteger('timeoutMs', checked.timeoutMs, 1)
+  return checked
+}
+
+/** Checks the options of a query; whether its rows are to be arrays. */
+export function checkQuery(call: string, options: unknown, keys: readonly string[] = []): boolean {
+  if (options === undefined) return false
+  const { rowMode } = checkCall(call, options, ['rowMode', ...keys])
+  return rowMode !== undefined && checkOneOf('rowMode', rowMode, ['object', 'array']) === 'array'
+}
+
+function wrong(what: string, want: string): Error {
+  return invalid(`${what} must be ${want}`, { details: { option: what } })
+}

@@ -1,0 +1,181 @@
+// What the wasm module offers: the hand-written types of its class `Core` and of the functions that it calls back.
+// One wasm instance = one `Core` = one database. Nothing here is public.
+
+/** The plain object that a failing call into wasm throws. */
+export interface CoreError {
+  readonly code: string
+  readonly message: string
+  readonly hint?: string
+  readonly details?: Record<string, unknown>
+  readonly cause?: string
+}
+
+/** What {@link Core.execute} is to do with a statement. */
+export const op = { query: 0, get: 1, run: 2, runMany: 3 } as const
+
+/** One of the values of {@link op}. */
+export type Op = (typeof op)[keyof typeof op]
+
+/** The kinds of a value in a parameter area and in a result. */
+export const tag = { integer: 1, real: 2, text: 3, blob: 4, null: 5, bigint: 6 } as const
+
+/** One step of a query plan. */
+export interface PlanRow {
+  readonly id: number
+  readonly parent: number
+  readonly detail: string
+}
+
+/** The wasm class. Everything synchronous needs a ticket that holds the turn. */
+export interface Core {
+  /** Runs what is pending and begins to serve; comes first. When it rejects, the database is closed. */
+  start(): Promise<void>
+
+  // The turn: who may use the connection, first come, first served. A transaction keeps it from begin to end.
+
+  /** A ticket that holds the turn at once, or 0 when somebody has it or waits for it. */
+  enter(): number
+  /** A ticket at the end of the line. */
+  queue(): number
+  /** Resolves when the ticket has the turn. */
+  turn(ticket: number): Promise<void>
+  /** Gives up the turn, or the place in line. */
+  leave(ticket: number): void
+
+  // Statements.
+
+  /** The address of a parameter area of at least that many bytes (8-aligned, reused; may grow the memory). */
+  reserve(bytes: number): number
+  /** Runs one statement over the `bytes` of parameters written to the reserved area; `timeoutMs` 0 is none. */
+  execute(ticket: number, op: Op, sql: string, bytes: number, names: string, timeoutMs: number): void
+  /** The address of the header of the last result; the same for the instance's life. */
+  header(): number
+  /** The column names of a shape. */
+  columns(shape: number): string[]
+  /** BEGIN, or a SAVEPOINT inside a transaction; gives the depth (1, 2, ...). */
+  begin(ticket: number, immediate: boolean): number
+  /** COMMIT or RELEASE of that depth; true when the database was written. */
+  commit(ticket: number, depth: number): boolean
+  /** ROLLBACK, or ROLLBACK TO and RELEASE, of that depth. */
+  rollback(ticket: number, depth: number): void
+  /** Runs a script; true when the database was written. */
+  script(ticket: number, sql: string, timeoutMs: number): boolean
+  explain(ticket: number, sql: string): PlanRow[]
+  /** Resolves when what was committed up to now is stored; undefined when there is nothing to wait for. */
+  stored(): Promise<void> | undefined
+
+  // Live queries.
+
+  watch(sql: string): number
+  unwatch(id: number): void
+
+  // What waits, or may come to wait. Options and results are plain objects, as the contract has them.
+
+  migrationsStatus(): Promise<unknown>
+  migrationsRun(options: unknown): Promise<unknown>
+  migrationsRevert(options: unknown): Promise<unknown>
+  migrationsBaseline(version: string): Promise<unknown>
+  snapshotsCreate(options: unknown): Promise<unknown>
+  snapshotsList(): unknown
+  snapshotsVerify(id: string): Promise<unknown>
+  snapshotsRestore(id: string, options: unknown): Promise<unknown>
+  snapshotsDelete(id: string): Promise<unknown>
+  snapshotsPrune(): Promise<unknown>
+  snapshotsStatus(): unknown
+  syncPull(options: unknown, progress: ((step: unknown) => void) | undefined, cancel: number): Promise<unknown>
+  syncPending(): unknown
+  syncRejected(): unknown
+  syncStatus(): unknown
+  /** An id to pass to calls that can be cancelled. */
+  newCancel(): number
+  /** Asks the call with that id to give up. */
+  cancel(id: number): void
+  dropCancel(id: number): void
+  exportBytes(): Uint8Array<ArrayBuffer>
+  health(): Promise<unknown>
+  flush(): Promise<void>
+  close(): Promise<void>
+  free(): void
+}
+
+/** The static side of the wasm class. */
+export interface CoreClass {
+  open(options: CoreOptions, host: Host): Promise<Core>
+}
+
+/** A migration as the wasm module takes it: functions stay here and are called back by version. */
+export interface CoreMigration {
+  readonly version: string
+  readonly name: string
+  readonly up?: string
+  readonly down?: string
+  readonly checksum?: string
+  readonly transaction: boolean
+  readonly upIsFunction: boolean
+  readonly downIsFunction: boolean
+}
+
+/** The options of {@link CoreClass.open}: plain data, complete with all defaults. */
+export interface CoreOptions {
+  readonly name: string
+  readonly storage: 'indexeddb' | 'memory'
+  readonly durability: 'strict' | 'relaxed'
+  readonly integers: 'auto' | 'bigint' | 'number'
+  readonly maxBytes: number
+  readonly onBusy: 'fail' | 'wait'
+  readonly lockTimeoutMs: number
+  readonly holder: { readonly title: string; readonly url: string }
+  readonly migrate: boolean
+  readonly outOfOrder: 'error' | 'apply'
+  readonly baseline?: string
+  readonly migrationsTable: string
+  readonly migrations?: readonly CoreMigration[]
+  readonly snapshots: CoreSnapshotOptions
+  readonly mode: 'local' | 'cloud'
+  readonly remote?: CoreRemoteOptions
+}
+
+/** The snapshot part of {@link CoreOptions}. */
+export interface CoreSnapshotOptions {
+  readonly enabled: boolean
+  readonly intervalMs: number
+  readonly keep: number
+  readonly retries: number
+  readonly backoffMs: number
+  readonly compress: boolean
+  readonly verify: 'quick' | 'full' | 'none'
+}
+
+/** The remote part of {@link CoreOptions}; a table given by its name is made `{ table }`. */
+export interface CoreRemoteOptions {
+  readonly url: string
+  readonly key: string
+  readonly userId?: string
+  readonly schema: string
+  readonly tables: readonly object[]
+  readonly pageSize: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly retries: number
+  readonly timeoutMs: number
+  readonly maxDeleteRatio: number
+  readonly hasAccessToken: boolean
+}
+
+/** An event from the wasm module. All but `live` are shown to the user. */
+export interface CoreEvent {
+  readonly type: 'warning' | 'change' | 'live' | 'lock' | 'snapshot' | 'sync' | 'health' | 'close'
+  readonly detail: unknown
+}
+
+/** What the wasm module calls back, always on the thread that called `open`. */
+export interface Host {
+  emit(event: CoreEvent): void
+  /** The Web Lock is held; `release` lets go of it, should the instance trap. */
+  locked(release: () => void): void
+  /** Runs a migration that is a function, with the turn of that ticket; where it is one transaction, that has begun. */
+  migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void>
+  fetch(input: string, init: RequestInit): Promise<Response>
+  accessToken(): Promise<string | null>
+  /** Aborted when the user gives up opening. */
+  readonly signal?: AbortSignal
+}

@@ -1,0 +1,334 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+import { type Calls, copyParams } from './calls.js'
+import { checkCall, checkFunction, checkOneOf, checkQuery } from './check.js'
+import { type CoreOptions, op, type PlanRow } from './core.js'
+import { type TidelockError, unavailable } from './errors.js'
+import type { DatabaseEventMap } from './events.js'
+import { goneHealth, type Health } from './health.js'
+import { type LiveOptions, LiveQueries, LiveQuery } from './live.js'
+import { Migrations } from './migrations.js'
+import { Snapshots } from './snapshots.js'
+import { queryTag, type SqlFragment, type SqlQueryTag } from './sql.js'
+import { Sync } from './sync.js'
+import { beginTransaction, IdleWatch, runBatch, runScript, type Tx } from './transaction.js'
+import type {
+  ArrayQueryOptions,
+  CallOptions,
+  QueryOptions,
+  Row,
+  RunResult,
+  SqlParams,
+  SqlResultValue,
+  Statement,
+  TransactionOptions,
+} from './values.js'
+
+type Options = Pick<CoreOptions, 'name' | 'mode' | 'storage' | 'durability' | 'remote'>
+
+/**
+ * An open database. {@link open} gives it.
+ *
+ * Calls run one after the other in the order in which they were made; a transaction keeps the others waiting until it ends.
+ * SQL errors reject with `sqlite_error` or `sqlite_constraint` (`details.sqliteCode`, `details.offset`), wrong arguments with
+ * `invalid_argument`, calls after the end with `closed`, and calls after another tab took the database with `lock_lost`.
+ */
+export class Database extends EventTarget implements AsyncDisposable {
+  /** The schema's history. */
+  readonly migrations: Migrations
+  /** The snapshots. */
+  readonly snapshots: Snapshots
+  /** The sync with the remote. */
+  readonly sync: Sync
+  /**
+   * Runs a query given as a template: values are always bound, fragments nest, see {@link sql}.
+   *
+   * @example
+   * ```ts
+   * const users = await db.sql<User>`SELECT * FROM users WHERE id = ${id}`
+   * ```
+   */
+  readonly sql: SqlQueryTag
+  /** `await using db = await open(...)`: the same as {@link Database.close}. */
+  declare readonly [Symbol.asyncDispose]: () => Promise<void>
+  readonly #options: Options
+  readonly #calls: Calls
+  readonly #live = new LiveQueries()
+  #closing: Promise<void> | undefined
+  #saidClose = false
+  #death: TidelockError | undefined
+
+  static {
+    // Not a plain method: where the symbol is missing, its name would be 'undefined'.
+    if (typeof Symbol.asyncDispose === 'symbol') {
+      Object.defineProperty(Database.prototype, Symbol.asyncDispose, {
+        value: function (this: Database) {
+          return this.close()
+        },
+        configurable: true,
+        writable: true,
+      })
+    }
+  }
+
+  /** @internal */
+  constructor(options: Options, calls: Calls) {
+    super()
+    this.#options = options
+    this.#calls = calls
+    this.migrations = new Migrations(calls)
+    this.snapshots = new Snapshots(calls)
+    this.sync = new Sync(calls, options.remote !== undefined)
+    this.sql = queryTag(calls, <T>(fragment: SqlFragment) => this.query<T>(fragment))
+  }
+
+  /** The name that it was opened with. */
+  get name(): string {
+    return this.#options.name
+  }
+
+  /** Whether it was closed, by a call or by an internal error. */
+  get closed(): boolean {
+    return this.#calls.closed
+  }
+
+  /** `owner`: it has the lock and the data. */
+  get role(): 'owner' | 'leader' | 'follower' {
+    return 'owner'
+  }
+
+  /** Who writes, for the audit log. Not available in this build: setting it throws `unsupported_environment`. */
+  get actor(): string | undefined {
+    return undefined
+  }
+
+  set actor(_actor: string | undefined) {
+    throw unavailable('db.actor')
+  }
+
+  /**
+   * The rows of a query as plain objects, or as arrays with `{ rowMode: 'array' }`. A statement that writes may return rows too.
+   *
+   * @example
+   * ```ts
+   * const open = await db.query<Order>('SELECT * FROM orders WHERE status = :status', { status: 'open' })
+   * ```
+   */
+  query<T = SqlResultValue[]>(
+    sql: string | SqlFragment,
+    params: SqlParams | undefined,
+    options: ArrayQueryOptions,
+  ): Promise<T[]>
+  query<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<T[]>
+  async query<T>(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<T[]> {
+    const arrays = checkQuery('query', options)
+    return this.#calls.statement(op.query, sql, params, options, arrays) as Promise<T[]>
+  }
+
+  /** The first row of a query, or undefined. */
+  async get<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<T | undefined> {
+    checkCall('get', options)
+    return this.#calls.statement(op.get, sql, params, options) as Promise<T | undefined>
+  }
+
+  /** The rows of one moment, slice by slice. Not available in this build: throws `unsupported_environment`. */
+  iterate<T = Row>(_sql: string | SqlFragment, _params?: SqlParams): AsyncIterable<T> {
+    throw unavailable('db.iterate')
+  }
+
+  /**
+   * Runs a statement. Resolves when what it wrote is stored as `durability` promises. When storing fails, it rejects with
+   * `details.applied` true: the write is visible and will be stored when possible, so don't repeat it.
+   */
+  async run(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<RunResult> {
+    checkCall('run', options)
+    return this.#calls.statement(op.run, sql, params, options) as Promise<RunResult>
+  }
+
+  /**
+   * Runs one statement for many rows of parameters, in one transaction: all or none.
+   *
+   * @example
+   * ```ts
+   * await db.runMany('INSERT INTO points(x, y) VALUES (?, ?)', [[1, 2], [3, 4]])
+   * ```
+   */
+  async runMany(sql: string, rows: readonly SqlParams[], options?: CallOptions): Promise<{ readonly changes: number }> {
+    checkCall('runMany', options)
+    return this.#calls.statement(op.runMany, sql, rows, options) as Promise<{ changes: number }>
+  }
+
+  /** Runs several statements in one transaction, and gives the rows of each. `details.statement` of an error counts from 1. */
+  async batch<T = Row>(statements: readonly Statement[], options?: CallOptions): Promise<T[][]> {
+    checkCall('batch', options)
+    return this.#calls.withTurn(options, ({ ticket, timeoutMs }) =>
+      runBatch(this.#calls, ticket, statements, timeoutMs),
+    ) as Promise<T[][]>
+  }
+
+  /** Runs a script of several statements in one transaction, unless it has its own BEGIN and COMMIT. */
+  async exec(script: string, options?: CallOptions): Promise<void> {
+    checkCall('exec', options)
+    return this.#calls.withTurn(options, ({ ticket, timeoutMs }) => [
+      undefined,
+      runScript(this.#calls, ticket, script, timeoutMs),
+    ])
+  }
+
+  /**
+   * Runs a function in a transaction: commits when it returns, rolls back when it throws. Calls on the database itself wait
+   * for its end, so inside use `tx` only.
+   *
+   * @example
+   * ```ts
+   * await db.transaction(async (tx) => {
+   *   await tx.run('UPDATE accounts SET balance = balance - 5 WHERE id = ?', [from])
+   *   await tx.run('UPDATE accounts SET balance = balance + 5 WHERE id = ?', [to])
+   * })
+   * ```
+   */
+  async transaction<T>(work: (tx: Tx) => T | PromiseLike<T>, options?: TransactionOptions): Promise<T> {
+    checkFunction('The work of a transaction', work)
+    const { mode, signal } = checkCall('transaction', options, ['mode'])
+    const immediate = mode !== undefined && checkOneOf('mode', mode, ['deferred', 'immediate']) === 'immediate'
+    return this.#calls.withTurn(options, async ({ ticket, timeoutMs }) => {
+      const idle = new IdleWatch(this.#calls)
+      try {
+        const left = { signal, timeoutMs: timeoutMs === 0 ? undefined : timeoutMs }
+        return await beginTransaction(this.#calls, ticket, immediate, idle).run(work, left)
+      } finally {
+        idle.stop()
+      }
+    })
+  }
+
+  /** A transaction that the caller ends. Not available in this build: rejects with `unsupported_environment`. */
+  async begin(): Promise<Tx> {
+    throw unavailable('db.begin')
+  }
+
+  /** A query that runs again when what it reads has changed, see {@link LiveQuery}. */
+  live<T = SqlResultValue[]>(
+    sql: string | SqlFragment,
+    params: SqlParams | undefined,
+    options: LiveOptions & ArrayQueryOptions,
+  ): LiveQuery<T>
+  live<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: LiveOptions): LiveQuery<T>
+  live<T>(sql: string | SqlFragment, params?: SqlParams, options?: LiveOptions): LiveQuery<T> {
+    const arrays = checkQuery('live', options)
+    this.#calls.check()
+    return new LiveQuery<T>(this.#calls, this.#live, sql, copyParams(params) as SqlParams | undefined, arrays, options)
+  }
+
+  /** How SQLite would run a statement. Parameters change nothing about it, and are accepted for convenience. */
+  async explain(sql: string, _params?: SqlParams, options?: CallOptions): Promise<PlanRow[]> {
+    checkCall('explain', options)
+    return this.#calls.withTurn(options, ({ ticket }) => [
+      this.#calls.sync(() => this.#calls.core.explain(ticket, sql)),
+      false,
+    ])
+  }
+
+  /** The whole database as the bytes of a `.sqlite` file. `format: 'sql'` is not available in this build. */
+  async export(
+    options?: CallOptions & { readonly format?: 'sqlite' | 'sql' | undefined },
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const { format } = checkCall('export', options, ['format'])
+    if (checkOneOf('format', format ?? 'sqlite', ['sqlite', 'sql']) === 'sql')
+      throw unavailable("export with format 'sql'")
+    return this.#calls.read(options, (core) => core.exportBytes())
+  }
+
+  /** Not available in this build: rejects with `unsupported_environment`. */
+  async import(
+    _bytes: BufferSource,
+    _options?: { readonly baseline?: string | undefined; readonly force?: boolean | undefined },
+  ): Promise<void> {
+    throw unavailable('db.import')
+  }
+
+  /** Not available in this build: rejects with `unsupported_environment`. */
+  async maintain(): Promise<void> {
+    throw unavailable('db.maintain')
+  }
+
+  /** Not available in this build: rejects with `unsupported_environment`. */
+  async persist(): Promise<boolean> {
+    throw unavailable('db.persist')
+  }
+
+  /** Not available in this build: rejects with `unsupported_environment`. */
+  async rekey(_encryption: object): Promise<void> {
+    throw unavailable('db.rekey')
+  }
+
+  /** How everything is. Never rejects, not even after the end. */
+  async health(): Promise<Health> {
+    try {
+      return await this.#calls.read<Health>(undefined, (core) => core.health())
+    } catch {
+      const died = this.#death
+      return goneHealth(this.#options, died && { code: died.code, severity: 'warning', message: died.message })
+    }
+  }
+
+  /** Resolves when everything written so far is stored. */
+  async flush(options?: CallOptions): Promise<void> {
+    checkCall('flush', options)
+    await this.#calls.read(options, (core) => core.flush())
+  }
+
+  /** Finishes what was begun, stores it and gives back the lock. Calls made after it reject with `closed`; another `close` does not. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.#calls.close()
+    } finally {
+      this.#live.close()
+      this.sayClose({ reason: 'closed' })
+    }
+  }
+
+  override addEventListener<K extends keyof DatabaseEventMap>(
+    type: K,
+    listener: ((event: DatabaseEventMap[K]) => void) | { handleEvent(event: DatabaseEventMap[K]): void } | null,
+    options?: AddEventListenerOptions | boolean,
+  ): void {
+    super.addEventListener(type, listener as EventListenerOrEventListenerObject | null, options)
+  }
+
+  override removeEventListener<K extends keyof DatabaseEventMap>(
+    type: K,
+    listener: ((event: DatabaseEventMap[K]) => void) | { handleEvent(event: DatabaseEventMap[K]): void } | null,
+    options?: EventListenerOptions | boolean,
+  ): void {
+    super.removeEventListener(type, listener as EventListenerOrEventListenerObject | null, options)
+  }
+
+  /** @internal Tells the listeners. */
+  emit(type: keyof DatabaseEventMap, detail: unknown): void {
+    if (type === 'close') this.sayClose(detail)
+    else this.dispatchEvent(new CustomEvent(type, { detail }))
+  }
+
+  /** @internal Live queries whose tables changed. */
+  changed(ids: readonly number[]): void {
+    this.#live.changed(ids)
+  }
+
+  /** @internal The instance has trapped. */
+  died(error: TidelockError): void {
+    this.#death = error
+    this.#live.close()
+    this.sayClose({ reason: error.code, message: error.message })
+  }
+
+  private sayClose(detail: unknown): void {
+    if (this.#saidClose) return
+    this.#saidClose = true
+    this.dispatchEvent(new CustomEvent('close', { detail }))
+  }
+}

@@ -1,0 +1,50 @@
+/** The detail of a `warning` event, and what `onWarning` gets. */
+export interface Warning {
+  readonly code: string
+  readonly message: string
+}
+
+/** The detail of a `lock` event: the lock of the database was taken, given back or lost to another tab. */
+export interface LockEvent {
+  readonly state: 'waiting' | 'held' | 'released' | 'lost'
+  readonly [fact: string]: unknown
+}
+
+/** The detail of a `change` event: the tables that a commit changed. */
+export interface ChangeEvent {
+  readonly tables: readonly string[]
+  readonly [fact: string]: unknown
+}
+
+/** The detail of a `snapshot`, `sync` or `health` event: what happened, in facts. */
+export type FactsEvent = Readonly<Record<string, unknown>>
+
+/** The detail of the `close` event: after it every call rejects. */
+export interface CloseEvent {
+  /** `internal` when the engine of this database stopped working. */
+  readonly reason?: string
+  readonly [fact: string]: unknown
+}
+
+/** The events of a {@link Database} by name. */
+export interface DatabaseEventMap {
+  readonly lock: CustomEvent<LockEvent>
+  readonly role: CustomEvent<FactsEvent>
+  readonly snapshot: CustomEvent<FactsEvent>
+  readonly sync: CustomEvent<FactsEvent>
+  readonly change: CustomEvent<ChangeEvent>
+  readonly health: CustomEvent<FactsEvent>
+  readonly warning: CustomEvent<Warning>
+  readonly close: CustomEvent<CloseEvent>
+}
+
+/** Calls a function of the user where nobody waits for its outcome: an error is reported as an uncaught one. */
+export function callUser<Args extends readonly unknown[]>(callback: (...args: Args) => unknown, ...args: Args): void {
+  try {
+    callback(...args)
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error
+    })
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * tidelock: a local database for browser apps. SQLite in wasm, durable commits, snapshots, migrations, a lock between tabs,
+ * and sync with Supabase or PostgREST.
+ *
+ * @packageDocumentation
+ */
+export { configFromEnv, type EnvConfig } from './config-from-env.js'
+export type { PlanRow } from './core.js'
+export type { Database } from './database.js'
+export {
+  type ErrorCode,
+  isTidelockError,
+  TidelockError,
+  type TidelockErrorJson,
+  type TidelockErrorOptions,
+} from './errors.js'
+export type { ChangeEvent, CloseEvent, DatabaseEventMap, FactsEvent, LockEvent, Warning } from './events.js'
+export type { Alert, Health, SlowQuery } from './health.js'
+export { healthResponse } from './health-response.js'
+export type { LiveOptions, LiveQuery } from './live.js'
+export type {
+  Migration,
+  MigrationReport,
+  MigrationRunOptions,
+  MigrationStatus,
+  Migrations,
+  PlannedMigration,
+  RanMigration,
+} from './migrations.js'
+export { migrationsFrom } from './migrations-from.js'
+export { open } from './open.js'
+export type {
+  Conflict,
+  ConflictPolicy,
+  Durability,
+  LockOptions,
+  OpenOptions,
+  RemoteOptions,
+  RemoteType,
+  SnapshotOptions,
+  SnapshotTarget,
+  StorageKind,
+  TableSync,
+  WasmSource,
+} from './options.js'
+export type { SnapshotInfo, SnapshotStatus, Snapshots } from './snapshots.js'
+export { type SqlFragment, type SqlHelpers, type SqlQuery, type SqlQueryTag, type SqlTag, sql } from './sql.js'
+export type { OutboxEntry, PullOptions, PullProgress, PullReport, Sync, SyncStatus, TablePullReport } from './sync.js'
+export type { Tx } from './transaction.js'
+export {
+  databases,
+  deleteDatabase,
+  directoryTarget,
+  doctor,
+  openGroup,
+  recover,
+  schemaFromRemote,
+  sqlHelpers,
+  uploadTarget,
+} from './unsupported.js'
+export type {
+  ArrayQueryOptions,
+  CallOptions,
+  QueryOptions,
+  Row,
+  RunResult,
+  SqlParams,
+  SqlResultValue,
+  SqlValue,
+  Statement,
+  TransactionOptions,
+} from './values.js'

@@ -1,0 +1,88 @@
+import { createInstance, wasmUrl } from '../generated/instance.js'
+import type { CoreClass } from './core.js'
+import { TidelockError, toTidelockError } from './errors.js'
+import type { WasmSource } from './options.js'
+
+/** One wasm instance: memory and code of one database. */
+export interface Instance {
+  readonly Core: CoreClass
+  readonly memory: WebAssembly.Memory
+}
+
+// Compiled modules, one a source, shared by all databases of the page. A failed one is forgotten, so that it can be tried again.
+const byUrl = new Map<string, Promise<WebAssembly.Module>>()
+const byObject = new WeakMap<object, Promise<WebAssembly.Module>>()
+
+/** The compiled module of a source, by default the package's own. Rejects with `wasm_load_failed`. */
+export function loadModule(source: WasmSource | undefined): Promise<WebAssembly.Module> {
+  if (source instanceof WebAssembly.Module) return Promise.resolve(source)
+  if (source === undefined || source instanceof URL) {
+    const url = source ?? wasmUrl()
+    return remember(byUrl, url.href, () => compileUrl(url))
+  }
+  return remember(byObject, source, () =>
+    source instanceof Response ? compileResponse(source) : WebAssembly.compile(source),
+  )
+}
+
+/** An instance of its own over a compiled module. When it traps, `onTrap` is told once. Rejects with `wasm_load_failed` and `out_of_memory`. */
+export async function createDatabaseInstance(
+  module: WebAssembly.Module,
+  onTrap: (trap: unknown) => void,
+): Promise<Instance> {
+  try {
+    const instance = createInstance(onTrap)
+    const { memory } = await instance.init({ module_or_path: module })
+    return { Core: instance.Core as unknown as CoreClass, memory }
+  } catch (error) {
+    throw error instanceof RangeError ? toTidelockError(error) : loadFailed(error, 'started')
+  }
+}
+
+interface Memo<K> {
+  get(key: K): Promise<WebAssembly.Module> | undefined
+  set(key: K, value: Promise<WebAssembly.Module>): unknown
+  delete(key: K): unknown
+}
+
+function remember<K>(memo: Memo<K>, key: K, compile: () => Promise<WebAssembly.Module>): Promise<WebAssembly.Module> {
+  const known = memo.get(key)
+  if (known !== undefined) return known
+  const compiling = compile().catch((error: unknown) => {
+    memo.delete(key)
+    throw loadFailed(error, 'loaded')
+  })
+  memo.set(key, compiling)
+  return compiling
+}
+
+async function compileUrl(url: URL): Promise<WebAssembly.Module> {
+  if (url.protocol === 'file:') {
+    // Only Node reads files; the name is kept from bundlers, which would look for it in the browser.
+    const fs = 'node:fs/promises'
+    const { readFile } = (await import(/* @vite-ignore */ /* webpackIgnore: true */ fs)) as {
+      readFile(url: URL): Promise<Uint8Array<ArrayBuffer>>
+    }
+    return WebAssembly.compile(await readFile(url))
+  }
+  return compileResponse(await fetch(url))
+}
+
+async function compileResponse(response: Response): Promise<WebAssembly.Module> {
+  if (!response.ok) throw new Error(`${response.url} answered ${response.status}`)
+  // Streaming demands this exact type, which not every server sends.
+  const type = response.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
+  if (type === 'application/wasm' && typeof WebAssembly.compileStreaming === 'function')
+    return WebAssembly.compileStreaming(response)
+  return WebAssembly.compile(await response.arrayBuffer())
+}
+
+function loadFailed(error: unknown, what: string): TidelockError {
+  const blocked = error instanceof Error && /unsafe-eval|Content Security Policy/i.test(error.message)
+  return new TidelockError('wasm_load_failed', `The wasm module could not be ${what}`, {
+    cause: error,
+    hint: blocked
+      ? "The page's Content-Security-Policy needs script-src 'wasm-unsafe-eval'"
+      : 'Check that tidelock_bg.wasm is served next to the script, or pass its place as the option wasm',
+  })
+}

@@ -1,0 +1,239 @@
+import type { Calls } from './calls.js'
+import { checkFunction } from './check.js'
+import { op } from './core.js'
+import { isTidelockError, type TidelockError } from './errors.js'
+import { callUser } from './events.js'
+import { SqlFragment } from './sql.js'
+import type { QueryOptions, SqlParams } from './values.js'
+
+/** Options of a live query. */
+export interface LiveOptions extends QueryOptions {
+  /** Closes the live query. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The live queries of one database: says which to run again. */
+export class LiveQueries {
+  readonly #queries = new Map<number, LiveQuery<unknown>>()
+  readonly #open = new Set<LiveQuery<unknown>>()
+
+  /** @internal */
+  add(query: LiveQuery<unknown>): void {
+    this.#open.add(query)
+  }
+
+  watch(id: number, query: LiveQuery<unknown>): void {
+    this.#queries.set(id, query)
+  }
+
+  remove(id: number | undefined, query: LiveQuery<unknown>): void {
+    if (id !== undefined) this.#queries.delete(id)
+    this.#open.delete(query)
+  }
+
+  /** A commit changed what these read. */
+  changed(ids: readonly number[]): void {
+    for (const id of ids) this.#queries.get(id)?.changed()
+  }
+
+  close(): void {
+    for (const query of [...this.#open]) query.close()
+  }
+}
+
+interface Subscriber<T> {
+  readonly onRows: (rows: T[]) => unknown
+  readonly onError: ((error: TidelockError) => unknown) | undefined
+}
+
+/**
+ * A query that runs again when a table that it reads has changed, at most once a commit. The first result comes by itself.
+ *
+ * Read it as an async iterable or by {@link LiveQuery.subscribe}. A slow reader gets the latest rows, not a backlog.
+ * It goes on until {@link LiveQuery.close}, its `signal` or the end of the database; leaving a loop early doesn't close it.
+ *
+ * @example
+ * ```ts
+ * const live = db.live<{ n: number }>('SELECT count(*) AS n FROM orders')
+ * for await (const [row] of live) badge.textContent = String(row.n)
+ * ```
+ */
+export class LiveQuery<T> implements AsyncIterable<T[]> {
+  readonly #calls: Calls
+  readonly #queries: LiveQueries
+  readonly #sql: string | SqlFragment
+  readonly #params: SqlParams | undefined
+  readonly #arrays: boolean
+  readonly #timeoutMs: number | undefined
+  readonly #signal: AbortSignal | undefined
+  readonly #onAbort = () => this.close()
+  readonly #subscribers = new Set<Subscriber<T>>()
+  #watch: number | undefined
+  #rows: T[] | undefined
+  #error: TidelockError | undefined
+  /** Counts the results, good or bad. */
+  #version = 0
+  #running: Promise<void> | undefined
+  #again = false
+  #closed = false
+  /** Those who wait for the next version or the end. */
+  #wake: (() => void)[] = []
+
+  /** @internal */
+  constructor(
+    calls: Calls,
+    queries: LiveQueries,
+    sql: string | SqlFragment,
+    params: SqlParams | undefined,
+    arrays: boolean,
+    options: LiveOptions | undefined,
+  ) {
+    this.#calls = calls
+    this.#queries = queries
+    this.#sql = sql
+    this.#params = params
+    this.#arrays = arrays
+    this.#timeoutMs = options?.timeoutMs
+    this.#signal = options?.signal
+    queries.add(this as LiveQuery<unknown>)
+    if (this.#signal?.aborted) this.close()
+    else {
+      this.#signal?.addEventListener('abort', this.#onAbort)
+      this.changed()
+    }
+  }
+
+  /** The latest rows; undefined until the first result is there. */
+  get rows(): T[] | undefined {
+    return this.#rows
+  }
+
+  /** Whether it has ended. */
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /**
+   * Calls back with each new result, and with the present one if it is there already; gives the function that ends it.
+   * A failing run is told to `onError` (without it, as a warning of the database), and the query goes on with the next change.
+   */
+  subscribe(onRows: (rows: T[]) => unknown, onError?: (error: TidelockError) => unknown): () => void {
+    checkFunction('The first argument of subscribe', onRows)
+    if (onError !== undefined) checkFunction('The second argument of subscribe', onError)
+    const subscriber = { onRows, onError }
+    if (!this.#closed) this.#subscribers.add(subscriber)
+    if (this.#version > 0) {
+      const version = this.#version
+      queueMicrotask(() => {
+        if (version === this.#version) this.#tell(subscriber)
+      })
+    }
+    return () => {
+      this.#subscribers.delete(subscriber)
+    }
+  }
+
+  /** Runs it again now; resolves with the rows. Rejects with what the query rejects with, and with `closed`. */
+  async refresh(): Promise<T[]> {
+    this.#calls.check()
+    if (this.#closed) return this.#rows ?? []
+    await this.#running
+    this.changed()
+    await this.#running
+    if (this.#error !== undefined) throw this.#error
+    return this.#rows ?? []
+  }
+
+  /** Ends it: loops finish, subscribers hear nothing more. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#signal?.removeEventListener('abort', this.#onAbort)
+    this.#subscribers.clear()
+    this.#queries.remove(this.#watch, this as LiveQuery<unknown>)
+    if (this.#watch !== undefined && !this.#calls.closed) {
+      const watch = this.#watch
+      this.#calls.sync(() => this.#calls.core.unwatch(watch))
+    }
+    this.#wakeAll()
+  }
+
+  /** Each new result; of several between two steps only the latest. Throws what the query rejects with. */
+  [Symbol.asyncIterator](): AsyncIterator<T[], undefined, undefined> {
+    let seen = 0
+    let done = false
+    const next = async (): Promise<IteratorResult<T[], undefined>> => {
+      while (!done && !this.#closed && seen === this.#version)
+        await new Promise<void>((resolve) => this.#wake.push(resolve))
+      if (done || this.#closed) return { done: true, value: undefined }
+      seen = this.#version
+      if (this.#error === undefined) return { done: false, value: this.#rows as T[] }
+      done = true
+      throw this.#error
+    }
+    const end = async (): Promise<IteratorResult<T[], undefined>> => {
+      done = true
+      this.#wakeAll()
+      return { done: true, value: undefined }
+    }
+    return { next, return: end }
+  }
+
+  /** @internal Something that it reads has changed: runs it, or once more after the run that is under way. */
+  changed(): void {
+    if (this.#closed) return
+    if (this.#running !== undefined) {
+      this.#again = true
+      return
+    }
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined
+      if (this.#again) {
+        this.#again = false
+        this.changed()
+      }
+    })
+  }
+
+  async #run(): Promise<void> {
+    try {
+      this.#watchTables()
+      const rows = await this.#calls.statement(
+        op.query,
+        this.#sql,
+        this.#params,
+        { timeoutMs: this.#timeoutMs },
+        this.#arrays,
+      )
+      this.#rows = rows as T[]
+      this.#error = undefined
+    } catch (error) {
+      if (isTidelockError(error, 'closed')) return this.close()
+      this.#error = error as TidelockError
+    }
+    if (this.#closed) return
+    this.#version++
+    for (const subscriber of [...this.#subscribers]) this.#tell(subscriber)
+    this.#wakeAll()
+  }
+
+  #watchTables(): void {
+    if (this.#watch !== undefined) return
+    const sql = this.#sql instanceof SqlFragment ? this.#sql.sql : this.#sql
+    this.#watch = this.#calls.sync(() => this.#calls.core.watch(sql))
+    this.#queries.watch(this.#watch, this as LiveQuery<unknown>)
+  }
+
+  #tell(subscriber: Subscriber<T>): void {
+    if (!this.#subscribers.has(subscriber)) return
+    if (this.#error === undefined) callUser(subscriber.onRows, this.#rows as T[])
+    else if (subscriber.onError !== undefined) callUser(subscriber.onError, this.#error)
+    else this.#calls.warn(this.#error.code, `A live query failed: ${this.#error.message}`)
+  }
+
+  #wakeAll(): void {
+    const wake = this.#wake
+    this.#wake = []
+    for (const resolve of wake) resolve()
+  }
+}

@@ -1,0 +1,86 @@
+import { Bridge } from './bridge.js'
+import { checkOptions, type Surroundings } from './check-options.js'
+import type { Database } from './database.js'
+import { TidelockError } from './errors.js'
+import { createDatabaseInstance, loadModule } from './instance.js'
+import type { OpenOptions } from './options.js'
+
+/**
+ * Opens a database: takes its lock, loads and mends its data, runs its migrations.
+ *
+ * Rejects with `invalid_argument` (an option), `unsupported_environment` (what the browser or this build lacks),
+ * `storage_unavailable`, `wasm_load_failed`, `database_in_use` (`details.holder` says who), `lock_timeout`, `database_corrupt`,
+ * and with the codes of migrations. Whatever it rejects with, the lock is free again.
+ *
+ * @example
+ * ```ts
+ * const migrations = migrationsFrom(import.meta.glob('./migrations/*.sql', { query: '?raw', import: 'default', eager: true }))
+ * const db = await open({ name: 'shop', migrations })
+ * await db.run('INSERT INTO products(name, price) VALUES (?, ?)', ['tea', '4.50'])
+ * ```
+ */
+export async function open(options: OpenOptions): Promise<Database> {
+  const checked = checkOptions(options, surroundings())
+  const { signal, wasm } = options
+  signal?.throwIfAborted()
+  requireStorage(checked.storage)
+  const bridge = new Bridge(checked, options)
+  const opening = (async () => {
+    const module = await loadModule(wasm)
+    signal?.throwIfAborted()
+    const { Core, memory } = await createDatabaseInstance(module, (trap) => bridge.trapped(trap))
+    return bridge.open((core, host) => Core.open(core, host), memory)
+  })()
+  return signal === undefined ? opening : unlessAborted(opening, signal)
+}
+
+/** Rejects at once when the signal aborts; what opens all the same is closed. */
+function unlessAborted(opening: Promise<Database>, signal: AbortSignal): Promise<Database> {
+  return new Promise((resolve, reject) => {
+    let gaveUp = false
+    const abort = () => {
+      gaveUp = true
+      reject(signal.reason)
+    }
+    signal.addEventListener('abort', abort)
+    opening.then(
+      (database) => {
+        signal.removeEventListener('abort', abort)
+        // Nobody is left to be told what goes wrong while closing.
+        if (gaveUp) database.close().catch(() => {})
+        else resolve(database)
+      },
+      (error) => {
+        signal.removeEventListener('abort', abort)
+        reject(error)
+      },
+    )
+  })
+}
+
+function surroundings(): Surroundings {
+  const { process } = globalThis as { process?: { versions?: { node?: string } } }
+  return {
+    title: typeof document === 'undefined' ? '' : document.title,
+    // Without what stands behind '#': that is where sign-in flows leave their tokens.
+    url: typeof location === 'undefined' ? '' : location.href.replace(/#.*$/s, ''),
+    files: typeof indexedDB === 'undefined' && process?.versions?.node !== undefined,
+  }
+}
+
+/** The storage that was asked for, or an error: there is no silent second choice. */
+function requireStorage(storage: 'indexeddb' | 'memory'): void {
+  if (typeof WebAssembly !== 'object') throw new TidelockError('unsupported_environment', 'WebAssembly is missing here')
+  if (storage === 'memory') return
+  if (typeof indexedDB === 'undefined' || indexedDB === null) {
+    throw new TidelockError('storage_unavailable', 'IndexedDB is missing here', {
+      hint: "Outside of browsers use storage: 'memory', which keeps nothing",
+    })
+  }
+  if (typeof navigator === 'undefined' || navigator.locks === undefined) {
+    throw new TidelockError('unsupported_environment', 'Web Locks (navigator.locks) are missing here', {
+      hint: 'Browsers have them on secure pages only: serve the page by https, or from localhost',
+      details: { missing: 'navigator.locks' },
+    })
+  }
+}

@@ -1,0 +1,240 @@
+import type { Warning } from './events.js'
+import type { Migration } from './migrations.js'
+import type { SqlValue } from './values.js'
+
+/** When the promise of a write resolves: see {@link OpenOptions.durability}. */
+export type Durability = 'strict' | 'relaxed' | 'deferred' | 'snapshot'
+
+/** Where the data lives: see {@link OpenOptions.storage}. */
+export type StorageKind = 'indexeddb' | 'memory' | 'file'
+
+/** What to do when another tab has the database. */
+export interface LockOptions {
+  /**
+   * `fail`: reject with `database_in_use`. `wait`: until `timeoutMs` has passed, then `lock_timeout`.
+   * `takeover` and `steal` are not available in this build.
+   * @default 'fail'
+   */
+  readonly onBusy?: 'fail' | 'wait' | 'takeover' | 'steal' | undefined
+  /** @default 10000 */
+  readonly timeoutMs?: number | undefined
+}
+
+/** Where snapshots are copied to. Not available in this build. */
+export interface SnapshotTarget {
+  readonly kind: string
+}
+
+/** Periodic snapshots. */
+export interface SnapshotOptions {
+  /**
+   * How long from one to the next. A scheduled one is skipped when nothing has changed.
+   * @default 3600000
+   */
+  readonly intervalMs?: number | undefined
+  /** Not available in this build. */
+  readonly cron?: string | undefined
+  /**
+   * How many without a label to keep.
+   * @default 3
+   */
+  readonly keep?: number | undefined
+  /** Not available in this build. */
+  readonly retentionDays?: number | undefined
+  /**
+   * How often a failed one is tried again.
+   * @default 3
+   */
+  readonly retries?: number | undefined
+  /**
+   * The wait before the first new try; it doubles.
+   * @default 1000
+   */
+  readonly backoffMs?: number | undefined
+  /** @default true */
+  readonly compress?: boolean | undefined
+  /**
+   * `quick` reads again the chunks that it wrote; `full` reads everything and runs `quick_check`; `none` trusts.
+   * @default 'quick'
+   */
+  readonly verify?: 'quick' | 'full' | 'none' | undefined
+  /** A snapshot when the page is hidden. This build takes none; asking for it with `true` is refused. */
+  readonly onHidden?: boolean | undefined
+  /** Not available in this build. */
+  readonly logRetentionMs?: number | undefined
+  /** Not available in this build. */
+  readonly logMaxBytes?: number | undefined
+  /** Not available in this build, except for an empty list. */
+  readonly targets?: readonly SnapshotTarget[] | undefined
+}
+
+/** What to do with a remote row that differs from the base of a local unpushed change. */
+export type ConflictPolicy = 'keep-local' | 'remote-wins' | 'last-write-wins'
+
+/** The types of remote columns that a local declaration can't tell. */
+export type RemoteType = 'text' | 'int8' | 'numeric' | 'float8' | 'bool' | 'json' | 'bytea' | 'array' | 'timestamptz'
+
+/** How one table is synced. */
+export interface TableSync {
+  /** The local table. */
+  readonly table: string
+  /** @default the local name */
+  readonly remoteTable?: string | undefined
+  /** @default that of the local schema */
+  readonly primaryKey?: string | readonly string[] | undefined
+  /** @default those that both sides have */
+  readonly columns?: readonly string[] | undefined
+  /** @default by the declared types of the local columns */
+  readonly types?: Readonly<Record<string, RemoteType>> | undefined
+  /** PostgREST filters by column: `{ status: 'eq.open' }`. */
+  readonly filter?: Readonly<Record<string, string>> | undefined
+  /** A column that grows with each change, as `updated_at`; without it each pull reads everything. */
+  readonly cursor?: string | undefined
+  /**
+   * How far a pull reaches back behind its cursor, for rows that were committed late.
+   * @default 60000
+   */
+  readonly overlapMs?: number | undefined
+  /** A column that marks deleted rows, or `'compare'` to find deletions by comparing keys. */
+  readonly deleted?: string | undefined
+  /** @default 'keep-local' */
+  readonly conflict?: ConflictPolicy | ((conflict: Conflict) => unknown) | undefined
+  /** @default 'both' */
+  readonly direction?: 'both' | 'pull' | 'push' | undefined
+}
+
+/** What a function that decides conflicts gets. */
+export interface Conflict {
+  readonly table: string
+  readonly key: Readonly<Record<string, SqlValue>>
+  readonly base: Readonly<Record<string, SqlValue>> | null
+  readonly local: Readonly<Record<string, SqlValue>> | null
+  readonly remote: Readonly<Record<string, SqlValue>> | null
+}
+
+/** The Supabase or PostgREST endpoint to sync with. */
+export interface RemoteOptions {
+  /** The URL of the Supabase project, or a PostgREST root. */
+  readonly url: string
+  /** The publishable (or anon) key. A secret one is refused with `invalid_argument`. */
+  readonly key: string
+  /** The token of the user who is signed in, asked for anew when the remote refuses the one before. */
+  readonly accessToken?: (() => Promise<string | null>) | undefined
+  /** @default the `sub` of the token */
+  readonly userId?: string | undefined
+  /** @default 'public' */
+  readonly schema?: string | undefined
+  /** The tables to sync, by name or with options. */
+  readonly tables: readonly (string | TableSync)[]
+  /** @default 1000 */
+  readonly pageSize?: number | undefined
+  /** @default the global `fetch` */
+  readonly fetch?: typeof fetch | undefined
+  /** Sent with each request. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** @default 5 */
+  readonly retries?: number | undefined
+  /**
+   * For one request.
+   * @default 30000
+   */
+  readonly timeoutMs?: number | undefined
+  /**
+   * The share of a table that a pull may delete because the remote didn't send it.
+   * @default 0.5
+   */
+  readonly maxDeleteRatio?: number | undefined
+  /** Not available in this build. */
+  readonly realtime?: boolean | undefined
+}
+
+/** Where the wasm module comes from. */
+export type WasmSource = URL | Response | BufferSource | WebAssembly.Module
+
+/** The options of {@link open}. */
+export interface OpenOptions {
+  /** Names the database, its lock and its IndexedDB database; 1 to 128 characters, no control characters. */
+  readonly name: string
+  /** The schema's history; without it nothing is run or checked. See {@link migrationsFrom}. */
+  readonly migrations?: readonly Migration[] | undefined
+  /**
+   * Whether pending migrations run before `open` resolves. The applied ones are checked in any case.
+   * @default true
+   */
+  readonly migrate?: boolean | undefined
+  /**
+   * What to do with a pending migration older than the newest applied one.
+   * @default 'error'
+   */
+  readonly outOfOrder?: 'error' | 'apply' | undefined
+  /** For data that comes without a tracking table: the version it stands at. */
+  readonly baseline?: string | undefined
+  /**
+   * `strict`: a write's promise resolves when a power cut loses nothing of it; `relaxed`: when the death of the tab or browser
+   * loses nothing. `deferred` and `snapshot` are not available in this build.
+   * @default 'relaxed'
+   */
+  readonly durability?: Durability | undefined
+  /**
+   * Never falls back: where it is missing, `open` rejects with `storage_unavailable`. `file` is not available in this build.
+   * @default 'indexeddb' ('file' in Node)
+   */
+  readonly storage?: StorageKind | undefined
+  /** Not available in this build. */
+  readonly path?: string | undefined
+  readonly lock?: LockOptions | undefined
+  /**
+   * `shared` is not available in this build.
+   * @default 'exclusive'
+   */
+  readonly tabs?: 'exclusive' | 'shared' | undefined
+  /**
+   * `worker` is not available in this build.
+   * @default 'current'
+   */
+  readonly thread?: 'current' | 'worker' | undefined
+  /** Not available in this build. */
+  readonly worker?: URL | (() => Worker) | undefined
+  /**
+   * Where the wasm module comes from.
+   * @default found by the bundler
+   */
+  readonly wasm?: WasmSource | undefined
+  /** Periodic snapshots; `false`: none but those taken for safety. */
+  readonly snapshots?: SnapshotOptions | false | undefined
+  /** Not available in this build. */
+  readonly seed?: string | URL | BufferSource | Blob | (() => Promise<BufferSource>) | undefined
+  /** Not available in this build. */
+  readonly encryption?: { readonly passphrase: string } | { readonly key: CryptoKey } | undefined
+  /** The endpoint to sync with. */
+  readonly remote?: RemoteOptions | undefined
+  /**
+   * `local`: sync only when called. `cloud` is not available in this build.
+   * @default 'local'
+   */
+  readonly mode?: 'local' | 'cloud' | undefined
+  /**
+   * Integers in results. `auto`: a number while exact, else a bigint; `number`: `integer_out_of_range` rather than round.
+   * @default 'auto'
+   */
+  readonly integers?: 'auto' | 'bigint' | 'number' | undefined
+  /** Not available in this build. */
+  readonly functions?: object | undefined
+  /** Not available in this build. */
+  readonly audit?: readonly string[] | object | undefined
+  /** Not available in this build. */
+  readonly expires?: Readonly<Record<string, string>> | undefined
+  /**
+   * More than that gives `database_too_large`.
+   * @default 1073741824
+   */
+  readonly maxBytes?: number | undefined
+  /** @default 'schema_migrations' */
+  readonly migrationsTable?: string | undefined
+  /** Not available in this build. */
+  readonly auditTable?: string | undefined
+  /** Gives up opening. */
+  readonly signal?: AbortSignal | undefined
+  /** @default `console.warn` */
+  readonly onWarning?: ((warning: Warning) => void) | undefined
+}

@@ -1,0 +1,227 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { checkOptions } from '../src/check-options.ts'
+
+const page = { title: 'Shop', url: 'https://shop.example/', files: false }
+const check = (options, around = page) => checkOptions({ name: 'shop', ...options }, around)
+const remote = {
+  url: 'https://x.supabase.co',
+  key: 'k',
+  tables: ['a', { table: 'b', primaryKey: 'id', cursor: 'updated_at' }],
+}
+
+test('the defaults are those of the contract', () => {
+  assert.deepEqual(check({}), {
+    name: 'shop',
+    storage: 'indexeddb',
+    durability: 'relaxed',
+    integers: 'auto',
+    maxBytes: 2 ** 30,
+    onBusy: 'fail',
+    lockTimeoutMs: 10_000,
+    holder: { title: 'Shop', url: 'https://shop.example/' },
+    migrate: true,
+    outOfOrder: 'error',
+    migrationsTable: 'schema_migrations',
+    snapshots: {
+      enabled: true,
+      intervalMs: 3_600_000,
+      keep: 3,
+      retries: 3,
+      backoffMs: 1000,
+      compress: true,
+      verify: 'quick',
+    },
+    mode: 'local',
+  })
+  assert.deepEqual(check({ remote }).remote, {
+    url: 'https://x.supabase.co',
+    key: 'k',
+    schema: 'public',
+    tables: [{ table: 'a' }, { table: 'b', cursor: 'updated_at', primaryKey: ['id'] }],
+    pageSize: 1000,
+    headers: {},
+    retries: 5,
+    timeoutMs: 30_000,
+    maxDeleteRatio: 0.5,
+    hasAccessToken: false,
+  })
+})
+
+test('undefined is the same as not given', () => {
+  const names = [
+    'migrations',
+    'storage',
+    'durability',
+    'lock',
+    'snapshots',
+    'seed',
+    'encryption',
+    'remote',
+    'signal',
+    'onWarning',
+    'wasm',
+  ]
+  assert.deepEqual(check(Object.fromEntries(names.map((name) => [name, undefined]))), check({}))
+})
+
+const wrong = {
+  name: ['', undefined, 5, 'a'.repeat(129), 'a\nb', 'a\u0085b'],
+  migrations: ['x', {}],
+  migrate: ['yes', 1],
+  outOfOrder: ['ignore'],
+  baseline: ['', 1],
+  durability: ['full', true],
+  storage: ['opfs', null],
+  lock: [{ onBusy: 'kill' }, { timeoutMs: -1 }, { timeoutMs: 'x' }, { wait: true }, 'wait'],
+  tabs: ['all'],
+  thread: ['main'],
+  wasm: ['./x.wasm', 5],
+  snapshots: [
+    true,
+    { intervalMs: 0 },
+    { intervalMs: Number.NaN },
+    { keep: 0 },
+    { keep: 1.5 },
+    { retries: -1 },
+    { compress: 1 },
+    { verify: 'yes' },
+    { onHidden: 1 },
+    { every: 5 },
+    { targets: {} },
+  ],
+  remote: [
+    {},
+    { ...remote, url: 'nowhere' },
+    { ...remote, url: 'file:///x' },
+    { ...remote, key: '' },
+    { ...remote, tables: 'a' },
+    { ...remote, tables: [5] },
+    { ...remote, tables: [{}] },
+    { ...remote, tables: [{ table: 'a', cursr: 'x' }] },
+    { ...remote, tables: [{ table: 'a', conflict: 'mine' }] },
+    { ...remote, tables: [{ table: 'a', types: { b: 'varchar' } }] },
+    { ...remote, tables: [{ table: 'a', filter: { b: 5 } }] },
+    { ...remote, tables: [{ table: 'a', direction: 'up' }] },
+    { ...remote, pageSize: 0 },
+    { ...remote, fetch: 'x' },
+    { ...remote, accessToken: 'token' },
+    { ...remote, headers: { a: 1 } },
+    { ...remote, maxDeleteRatio: 2 },
+    { ...remote, apiKey: 'x' },
+  ],
+  mode: ['remote', 'cloud'],
+  integers: ['exact'],
+  maxBytes: [0, 1.5, '1 GiB'],
+  migrationsTable: ['', 5],
+  signal: [{}, true],
+  onWarning: ['log'],
+  Name: ['typo'],
+}
+
+for (const [option, values] of Object.entries(wrong)) {
+  test(`a wrong ${option} is refused by its name`, () => {
+    for (const value of values) {
+      assert.throws(
+        () => check({ [option]: value }),
+        (error) =>
+          error.code === 'invalid_argument' && (error.message + JSON.stringify(error.details)).includes(option),
+        `${option}: ${String(value)}`,
+      )
+    }
+  })
+}
+
+test('options of the wrong kind are refused', () => {
+  for (const options of [undefined, null, 'shop', []])
+    assert.throws(() => checkOptions(options, page), { code: 'invalid_argument' })
+})
+
+const waiting = {
+  durability: ['deferred', 'snapshot'],
+  storage: ['file'],
+  path: ['./x'],
+  tabs: ['shared'],
+  thread: ['worker'],
+  worker: [() => {}],
+  seed: ['app.sqlite'],
+  encryption: [{ passphrase: 'x' }],
+  functions: [{}],
+  audit: [['a']],
+  expires: [{ a: 'b' }],
+  auditTable: ['log'],
+  lock: [{ onBusy: 'takeover' }, { onBusy: 'steal' }],
+  snapshots: [
+    { cron: '0 * * * *' },
+    { retentionDays: 7 },
+    { onHidden: true },
+    { logRetentionMs: 1 },
+    { logMaxBytes: 1 },
+    { targets: [{ kind: 'x' }] },
+  ],
+  remote: [
+    { ...remote, realtime: true },
+    { ...remote, tables: [{ table: 'a', conflict: () => null }] },
+  ],
+}
+
+for (const [option, values] of Object.entries(waiting)) {
+  test(`what this build lacks of ${option} is unsupported_environment, not ignored`, () => {
+    for (const value of values) {
+      assert.throws(
+        () => check({ [option]: value }),
+        (error) => error.code === 'unsupported_environment' && error.message.includes(option),
+        `${option}: ${JSON.stringify(value)}`,
+      )
+    }
+  })
+}
+
+test('cloud mode needs a remote, and waits for a later build', () => {
+  assert.throws(() => check({ mode: 'cloud' }), { code: 'invalid_argument' })
+  assert.throws(() => check({ mode: 'cloud', remote }), { code: 'unsupported_environment' })
+})
+
+test("durability 'snapshot' without snapshots makes no sense at all", () => {
+  assert.throws(() => check({ durability: 'snapshot', snapshots: false }), { code: 'invalid_argument' })
+  assert.equal(check({ snapshots: false }).snapshots.enabled, false)
+})
+
+test('files are the default in Node, and wait', () => {
+  assert.throws(() => check({}, { ...page, files: true }), { code: 'unsupported_environment' })
+  assert.equal(check({ storage: 'memory' }, { ...page, files: true }).storage, 'memory')
+})
+
+test('migrations go over as data, functions stay here', () => {
+  const { migrations } = check({
+    migrations: [
+      { version: '1', name: 'a', up: 'A', down: 'B', checksum: 'c', transaction: false },
+      { version: '2', name: 'b', up: async () => {}, down: async () => {} },
+    ],
+  })
+  assert.deepEqual(migrations, [
+    {
+      version: '1',
+      name: 'a',
+      up: 'A',
+      down: 'B',
+      checksum: 'c',
+      transaction: false,
+      upIsFunction: false,
+      downIsFunction: false,
+    },
+    { version: '2', name: 'b', transaction: true, upIsFunction: true, downIsFunction: true },
+  ])
+  for (const bad of [
+    null,
+    'x',
+    { version: 1, name: 'a', up: '' },
+    { version: '1', up: '' },
+    { version: '1', name: 'a' },
+    { version: '1', name: 'a', up: 5 },
+    { version: '1', name: 'a', up: '', down: 5 },
+    { version: '1', name: 'a', up: '', sql: '' },
+  ]) {
+    assert.throws(() => check({ migrations: [bad] }), { code: 'migration_invalid' }, JSON.stringify(bad))
+  }
+})

@@ -1,0 +1,268 @@
+//! The few IndexedDB calls that rexie doesn't offer, bound by hand: durability, explicit commit, the names of errors,
+//! requests issued before the first await, and an `open` that never makes a database anew.
+
+use futures_channel::oneshot;
+use js_sys::{Array, Function, Object};
+use wasm_bindgen::prelude::*;
+
+use super::{global, object, property, thrown_text};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    ports::Durability,
+};
+
+#[wasm_bindgen]
+extern "C" {
+    type Factory;
+
+    #[wasm_bindgen(method, catch)]
+    fn open(this: &Factory, name: &str) -> Result<Request, JsValue>;
+
+    /// An `IDBDatabase`.
+    #[derive(Clone)]
+    pub type Database;
+
+    #[wasm_bindgen(method, catch)]
+    fn transaction(this: &Database, stores: &Array, mode: &str, options: &Object) -> Result<Transaction, JsValue>;
+
+    #[wasm_bindgen(method)]
+    fn close(this: &Database);
+
+    #[wasm_bindgen(method, setter)]
+    fn set_onversionchange(this: &Database, handler: &Function);
+
+    /// An `IDBTransaction`.
+    #[derive(Clone)]
+    pub type Transaction;
+
+    #[wasm_bindgen(method, catch, js_name = objectStore)]
+    fn object_store(this: &Transaction, name: &str) -> Result<ObjectStore, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = commit)]
+    fn commit_now(this: &Transaction) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = abort)]
+    fn abort_now(this: &Transaction) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, getter)]
+    fn error(this: &Transaction) -> JsValue;
+
+    #[wasm_bindgen(method, setter)]
+    fn set_oncomplete(this: &Transaction, handler: &Function);
+
+    #[wasm_bindgen(method, setter)]
+    fn set_onabort(this: &Transaction, handler: &Function);
+
+    type ObjectStore;
+
+    #[wasm_bindgen(method, catch)]
+    fn get(this: &ObjectStore, key: &JsValue) -> Result<Request, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = getKey)]
+    fn get_key(this: &ObjectStore, key: &JsValue) -> Result<Request, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = openKeyCursor)]
+    fn open_key_cursor(this: &ObjectStore, range: &JsValue, direction: &str) -> Result<Request, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn add(this: &ObjectStore, value: &JsValue, key: &JsValue) -> Result<Request, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn put(this: &ObjectStore, value: &JsValue, key: &JsValue) -> Result<Request, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn delete(this: &ObjectStore, key: &JsValue) -> Result<Request, JsValue>;
+
+    #[derive(Clone)]
+    type Request;
+
+    #[wasm_bindgen(method, getter, catch)]
+    fn result(this: &Request) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, getter, js_name = error, catch)]
+    fn failure(this: &Request) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, getter, js_name = transaction)]
+    fn upgrade(this: &Request) -> Option<Transaction>;
+
+    #[wasm_bindgen(method, setter)]
+    fn set_onsuccess(this: &Request, handler: &Function);
+
+    #[wasm_bindgen(method, setter)]
+    fn set_onerror(this: &Request, handler: &Function);
+
+    #[wasm_bindgen(method, setter)]
+    fn set_onupgradeneeded(this: &Request, handler: &Function);
+
+    #[wasm_bindgen(js_namespace = IDBKeyRange, js_name = bound, catch)]
+    fn bound(lower: &JsValue, upper: &JsValue, lower_open: bool, upper_open: bool) -> Result<JsValue, JsValue>;
+}
+
+/// What a failed call, request or transaction is in the contract's words.
+pub fn failure(thrown: &JsValue) -> Error {
+    let name = property(thrown, "name").and_then(|name| name.as_string()).unwrap_or_default();
+    if name == "QuotaExceededError" {
+        return Error::new(ErrorCode::StorageQuotaExceeded, "the browser gives this site no more storage")
+            .hint("delete what is no longer needed, or ask the user for persistent storage")
+            .cause(thrown_text(thrown));
+    }
+    Error::new(ErrorCode::StorageUnavailable, "the browser's storage failed").cause(thrown_text(thrown))
+}
+
+/// `storage_unavailable` where there is no IndexedDB at all.
+pub fn available() -> Result<()> {
+    factory().map(drop)
+}
+
+fn factory() -> Result<Factory> {
+    // Reading the property alone may throw, in sandboxed frames.
+    global("indexedDB").map(JsCast::unchecked_into).ok_or_else(|| {
+        Error::new(ErrorCode::StorageUnavailable, "this page has no IndexedDB")
+            .hint("private modes and sandboxed frames may lack it; storage: 'memory' works everywhere")
+    })
+}
+
+/// A request's answer, once it has come.
+pub struct Answer(Request, oneshot::Receiver<()>);
+
+impl Answer {
+    /// Listens for the answer; to be called in the same turn as the request.
+    fn to(request: Request) -> Self {
+        let (sender, receiver) = oneshot::channel();
+        // Exactly one of the two events comes, and frees the closure.
+        let settled = Closure::once_into_js(move || {
+            let _ = sender.send(());
+        });
+        request.set_onsuccess(settled.unchecked_ref());
+        request.set_onerror(settled.unchecked_ref());
+        Self(request, receiver)
+    }
+
+    /// Waits for it. The transaction stays alive until the caller awaits something else.
+    pub async fn value(self) -> Result<JsValue> {
+        let _ = self.1.await;
+        match self.0.failure() {
+            Ok(error) if error.is_null() || error.is_undefined() => self.0.result().map_err(|e| failure(&e)),
+            Ok(error) | Err(error) => Err(failure(&error)),
+        }
+    }
+}
+
+impl Database {
+    /// Connects to a database that exists; `None`, and nothing is made, when it doesn't.
+    pub async fn connect(name: &str) -> Result<Option<Database>> {
+        let request = factory()?.open(name).map_err(|error| failure(&error))?;
+        let open = request.clone();
+        let refuse = Closure::<dyn FnMut()>::new(move || {
+            if let Some(upgrade) = open.upgrade() {
+                let _ = upgrade.abort_now();
+            }
+        });
+        request.set_onupgradeneeded(refuse.as_ref().unchecked_ref());
+        match Answer::to(request).value().await {
+            Ok(database) => {
+                let database: Database = database.unchecked_into();
+                // Somebody deletes or upgrades it: don't stand in the way; the next write finds out.
+                let closing = database.clone();
+                let close = Closure::once_into_js(move || closing.close());
+                database.set_onversionchange(close.unchecked_ref());
+                Ok(Some(database))
+            }
+            Err(error) if error.cause.as_ref().is_some_and(|cause| cause.starts_with("AbortError")) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Closes the connection once its transactions are done.
+    pub fn disconnect(&self) {
+        self.close();
+    }
+
+    /// Begins a transaction.
+    pub fn begin(&self, stores: &[&str], write: bool, durability: Durability) -> Result<Begun> {
+        let names: Array = stores.iter().map(|name| JsValue::from_str(name)).collect();
+        let durability = match durability {
+            Durability::Relaxed => "relaxed",
+            Durability::Strict => "strict",
+        };
+        let options = object(&[("durability", durability.into())]);
+        let mode = if write { "readwrite" } else { "readonly" };
+        let transaction = self.transaction(&names, mode, &options).map_err(|error| failure(&error))?;
+        let (sender, ended) = oneshot::channel();
+        let end = Closure::once_into_js(move |event: JsValue| {
+            let complete = property(&event, "type").is_some_and(|kind| kind == "complete");
+            let _ = sender.send(complete);
+        });
+        // Exactly one of the two events comes, and frees the closure.
+        transaction.set_oncomplete(end.unchecked_ref());
+        transaction.set_onabort(end.unchecked_ref());
+        Ok(Begun { transaction, ended })
+    }
+}
+
+/// A transaction under way.
+pub struct Begun {
+    transaction: Transaction,
+    ended: oneshot::Receiver<bool>,
+}
+
+impl Begun {
+    fn store(&self, name: &str) -> Result<ObjectStore> {
+        self.transaction.object_store(name).map_err(|error| failure(&error))
+    }
+
+    /// Asks for a value.
+    pub fn get(&self, store: &str, key: &JsValue) -> Result<Answer> {
+        self.store(store)?.get(key).map(Answer::to).map_err(|error| failure(&error))
+    }
+
+    /// Asks whether a key is there: the key, or undefined.
+    pub fn get_key(&self, store: &str, key: &JsValue) -> Result<Answer> {
+        self.store(store)?.get_key(key).map(Answer::to).map_err(|error| failure(&error))
+    }
+
+    /// Asks for a cursor at the last key, or null.
+    pub fn last_key(&self, store: &str) -> Result<Answer> {
+        self.store(store)?.open_key_cursor(&JsValue::NULL, "prev").map(Answer::to).map_err(|error| failure(&error))
+    }
+
+    /// Adds a value; a taken key aborts the transaction.
+    pub fn add(&self, store: &str, key: &JsValue, value: &JsValue) -> Result<()> {
+        self.store(store)?.add(value, key).map(drop).map_err(|error| failure(&error))
+    }
+
+    /// Puts a value.
+    pub fn put(&self, store: &str, key: &JsValue, value: &JsValue) -> Result<()> {
+        self.store(store)?.put(value, key).map(drop).map_err(|error| failure(&error))
+    }
+
+    /// Deletes a key.
+    pub fn delete(&self, store: &str, key: &JsValue) -> Result<()> {
+        self.store(store)?.delete(key).map(drop).map_err(|error| failure(&error))
+    }
+
+    /// Deletes the keys from `lower` up to, and without, `upper`.
+    pub fn delete_range(&self, store: &str, lower: &JsValue, upper: &JsValue) -> Result<()> {
+        let range = bound(lower, upper, false, true).map_err(|error| failure(&error))?;
+        self.delete(store, &range)
+    }
+
+    /// Commits without waiting for the requests' answers: what lets a flush survive its page.
+    pub fn commit(&self) {
+        // It throws when the transaction is already over; how, its event tells.
+        let _ = self.transaction.commit_now();
+    }
+
+    /// Aborts; nothing of it is stored.
+    pub fn abort(&self) {
+        let _ = self.transaction.abort_now();
+    }
+
+    /// Waits for the end. Fails with the error's name as `cause` unless the transaction is complete.
+    pub async fn end(self) -> Result<()> {
+        match self.ended.await {
+            Ok(true) => Ok(()),
+            _ => Err(failure(&self.transaction.error())),
+        }
+    }
+}

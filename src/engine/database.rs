@@ -1,0 +1,191 @@
+//! The handle of an open database, and what its parts share.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use super::{
+    Event,
+    flush::Flusher,
+    migrations::Migrations,
+    options::OpenOptions,
+    snapshots::Snapshots,
+    sync::Sync,
+    turn::{Guard, Ticket, Turn, closed},
+};
+use crate::{
+    collections::Set,
+    error::Result,
+    health::QueryStats,
+    live,
+    ports::{Held, LocalFuture, Ports},
+    sqlite::{Connection, PageFile, Pin},
+    store::Storage,
+    time::Timestamp,
+};
+
+/// What the engine asks of whoever opened it.
+pub trait Callbacks {
+    /// Delivers an event.
+    fn emit(&self, event: Event);
+
+    /// Runs a migration that is a function, with the turn of `ticket`.
+    fn run_migration(&self, version: &str, direction: &str, ticket: Ticket) -> LocalFuture<'static, Result<()>>;
+
+    /// The user's access token for the remote, asked for anew.
+    fn access_token(&self) -> LocalFuture<'static, Result<Option<String>>>;
+}
+
+/// An open database. Cheap to clone: a handle.
+#[derive(Clone)]
+pub struct Database {
+    pub(super) inner: Rc<Inner>,
+}
+
+/// What the parts of an open database share.
+pub(super) struct Inner {
+    pub options: OpenOptions,
+    pub ports: Ports,
+    pub callbacks: Rc<dyn Callbacks>,
+    pub turn: Rc<Turn>,
+    pub connection: RefCell<Option<Rc<Connection>>>,
+    pub file: PageFile,
+    pub storage: Storage,
+    pub flusher: Flusher,
+    pub snapshots: Snapshots,
+    pub migrations: Rc<Migrations>,
+    pub sync: Option<Sync>,
+    pub held: RefCell<Option<Box<dyn Held>>>,
+    pub opened_at: Timestamp,
+    pub live: RefCell<live::Registry>,
+    pub stats: RefCell<QueryStats>,
+    pub transaction: Transaction,
+    pub events: Events,
+    /// Whether local changes of any table are captured: then schema changes must mind the triggers.
+    pub capturing: Cell<bool>,
+    /// The capture triggers are away, because a schema change is under way.
+    pub suspended: Cell<bool>,
+    /// Whether `close` was called.
+    pub closing: Cell<bool>,
+}
+
+/// The open transaction, if any.
+#[derive(Default)]
+pub(super) struct Transaction {
+    /// 0: none; 1: a transaction; more: savepoints in it.
+    pub depth: Cell<u32>,
+    /// Something was written since it began.
+    pub wrote: Cell<bool>,
+    /// What was written since it began.
+    pub changed: RefCell<Changed>,
+}
+
+/// What commits changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Changed {
+    /// The tables with changed rows.
+    pub tables: Set<String>,
+    /// The schema changed, or everything was replaced.
+    pub everything: bool,
+}
+
+/// Events on their way out. They leave in a task of their own: whoever receives one may call the database again.
+pub(super) struct Events {
+    queue: Rc<RefCell<Vec<Event>>>,
+    callbacks: Rc<dyn Callbacks>,
+    ports: Ports,
+}
+
+impl Events {
+    pub fn new(callbacks: &Rc<dyn Callbacks>, ports: &Ports) -> Self {
+        Self { queue: Rc::default(), callbacks: callbacks.clone(), ports: ports.clone() }
+    }
+
+    /// Sends an event after the present task.
+    pub fn emit(&self, event: Event) {
+        let idle = self.queue.borrow().is_empty();
+        self.queue.borrow_mut().push(event);
+        if idle {
+            let (queue, callbacks) = (self.queue.clone(), self.callbacks.clone());
+            self.ports.platform.spawner.spawn(Box::pin(async move {
+                let events = queue.take();
+                events.into_iter().for_each(|event| callbacks.emit(event));
+            }));
+        }
+    }
+}
+
+impl Clone for Events {
+    fn clone(&self) -> Self {
+        Self { queue: self.queue.clone(), callbacks: self.callbacks.clone(), ports: self.ports.clone() }
+    }
+}
+
+impl Inner {
+    /// The connection; `closed` when there is none any more.
+    pub fn connection(&self) -> Result<Rc<Connection>> {
+        self.connection.borrow().clone().ok_or_else(closed)
+    }
+
+    /// Waits for the turn and holds it until the guard is dropped.
+    pub async fn acquire(&self) -> Result<Guard> {
+        self.turn.acquire().await
+    }
+
+    /// After every commit in memory: starts its way to the storage, and tells live queries.
+    pub fn committed(&self, changed: Changed) {
+        self.flusher.committed();
+        if !changed.everything && changed.tables.is_empty() {
+            return;
+        }
+        let ids = {
+            let live = self.live.borrow();
+            if changed.everything { live.everything_changed() } else { live.committed(&changed.tables) }
+        };
+        if !ids.is_empty() {
+            self.events.emit(Event::Live { ids });
+        }
+        let all = changed.everything;
+        self.events.emit(Event::Change { tables: changed.tables.into_iter().collect(), all });
+    }
+
+    /// After a commit that may have changed anything.
+    pub fn everything_changed(&self) {
+        self.committed(Changed { everything: true, ..Changed::default() });
+    }
+}
+
+impl Database {
+    /// The options it was opened with.
+    pub fn options(&self) -> &OpenOptions {
+        &self.inner.options
+    }
+
+    /// The line of those who want the connection.
+    pub fn turn(&self) -> &Rc<Turn> {
+        &self.inner.turn
+    }
+
+    /// The snapshots.
+    pub fn snapshots(&self) -> &Snapshots {
+        &self.inner.snapshots
+    }
+
+    /// Resolves when everything committed so far is as durable as the mode promises; `None`: it is already.
+    pub fn stored(&self) -> Option<LocalFuture<'static, Result<()>>> {
+        self.inner.flusher.stored()
+    }
+
+    /// Stores everything committed so far, at once also after failures.
+    pub async fn flush(&self) -> Result<()> {
+        self.inner.connection()?;
+        self.inner.flusher.flush().await
+    }
+
+    /// The committed contents, frozen: the bytes of a `.sqlite` file.
+    pub fn export(&self) -> Result<Pin> {
+        self.inner.connection()?;
+        Ok(self.inner.file.pin())
+    }
+}

@@ -1,0 +1,90 @@
+//! What the drivers of migrations and sync ask of the database around them.
+
+use std::rc::Rc;
+
+use super::{
+    Database, Event,
+    database::Inner,
+    migrations::{self, Progress, RunOptions},
+    turn::{Guard, Ticket},
+};
+use crate::{
+    error::Result,
+    migrate::{Direction, Planned, Report, StatusRow},
+    ports::LocalFuture,
+    sqlite::{Connection, Statement},
+    sync::capture,
+};
+
+impl migrations::Host for Inner {
+    fn connection(&self) -> Result<Rc<Connection>> {
+        Inner::connection(self)
+    }
+
+    fn turn(&self) -> LocalFuture<'_, Result<Guard>> {
+        Box::pin(self.acquire())
+    }
+
+    fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>> {
+        Box::pin(async { self.snapshots.safety().await.map(drop) })
+    }
+
+    fn run_code<'a>(&'a self, version: &'a str, direction: Direction, ticket: Ticket) -> LocalFuture<'a, Result<()>> {
+        Box::pin(async move {
+            // What the function opens are savepoints in the migration's own transaction, if it has one.
+            let depth = u32::from(self.connection()?.in_transaction());
+            self.transaction.depth.set(depth);
+            let result = self.callbacks.run_migration(version, direction.as_str(), ticket).await;
+            self.transaction.depth.set(0);
+            result
+        })
+    }
+
+    fn run_statement(&self, connection: &Connection, statement: &mut Statement<'_>) -> Result<()> {
+        Inner::run_statement(self, connection, statement)
+    }
+
+    fn settle(&self, connection: &Connection) -> Result<()> {
+        self.suspended.set(false);
+        // Of a function that was given up, too.
+        self.transaction.depth.set(0);
+        if self.capturing.get() { capture::resume(connection) } else { Ok(()) }
+    }
+
+    fn committed(&self) {
+        self.transaction_ended(false);
+        self.everything_changed();
+    }
+
+    fn stored(&self) -> Option<LocalFuture<'static, Result<()>>> {
+        self.flusher.stored()
+    }
+
+    fn progress(&self, progress: &Progress<'_>) {
+        let Progress { version, name, direction, done, total } = *progress;
+        let (version, name) = (version.to_owned(), name.to_owned());
+        self.events.emit(Event::Migration { version, name, direction, done, total });
+    }
+}
+
+impl Database {
+    /// One row a version, in order.
+    pub async fn migrations_status(&self) -> Result<Vec<StatusRow>> {
+        self.inner.migrations.status(&*self.inner).await
+    }
+
+    /// Applies pending migrations; see [`Migrations::run`](super::migrations::Migrations::run).
+    pub async fn migrations_run(&self, options: RunOptions) -> Result<Report> {
+        self.inner.migrations.run(&*self.inner, options).await
+    }
+
+    /// Reverts applied migrations; see [`Migrations::revert`](super::migrations::Migrations::revert).
+    pub async fn migrations_revert(&self, options: RunOptions) -> Result<Report> {
+        self.inner.migrations.revert(&*self.inner, options).await
+    }
+
+    /// Marks migrations as applied; see [`Migrations::baseline`](super::migrations::Migrations::baseline).
+    pub async fn migrations_baseline(&self, version: &str) -> Result<Vec<Planned>> {
+        self.inner.migrations.baseline(&*self.inner, version).await
+    }
+}

@@ -1,0 +1,235 @@
+//! The two ends of a database's life.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use super::{
+    Callbacks, Database, Event,
+    database::{Events, Inner, Transaction},
+    flush::Flusher,
+    migrations::Migrations,
+    options::{OpenOptions, StorageKind},
+    snapshots::Snapshots,
+    sync::Sync,
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    health::QueryStats,
+    live, lock, migrate,
+    ports::{Held, Holder, Ports, Store},
+    sqlite::{Connection, PageFile},
+    store::{MemoryStore, Opened, Storage},
+    sync::{capture, config::Config, state},
+};
+
+impl Database {
+    /// Opens a database: [`acquire`](Self::acquire), then [`start`](Self::start).
+    pub async fn open(options: OpenOptions, ports: Ports, callbacks: Rc<dyn Callbacks>) -> Result<Database> {
+        let database = Self::acquire(options, ports, callbacks).await?;
+        database.start().await?;
+        Ok(database)
+    }
+
+    /// Takes the database's lock and reads what is stored. Whatever fails releases the lock.
+    ///
+    /// Fails with `invalid_argument`, `migration_invalid`, `database_in_use`, `lock_timeout`, `unsupported_environment`,
+    /// `storage_*`, `database_corrupt` and `snapshot_incompatible`.
+    pub async fn acquire(options: OpenOptions, ports: Ports, callbacks: Rc<dyn Callbacks>) -> Result<Database> {
+        lock::check_name(&options.name)?;
+        options.snapshots.check()?;
+        let supplied = options.migrations.clone().map(migrate::Supplied::new).transpose()?;
+        let clock = ports.platform.clock.clone();
+        let migrations = Migrations::new(supplied, &options.migrations_table, options.out_of_order, clock)?;
+        let remote = options.remote.clone().map(|remote| Config::new(remote, false)).transpose()?;
+
+        let held = take_lock(&options, &ports).await?;
+        match recover(options, ports, callbacks, migrations, remote).await {
+            Ok(database) => {
+                database.inner.held.replace(held);
+                Ok(database)
+            }
+            Err(error) => {
+                release(held).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins to serve: captures local changes, checks the migrations and runs those that are pending, takes snapshots.
+    /// Whatever fails closes the database.
+    ///
+    /// Fails with what the migrations and the storage fail with.
+    pub async fn start(&self) -> Result<()> {
+        let inner = &*self.inner;
+        let result = self.begin_service().await;
+        // Also after a failure: the migrations before the one that failed stay.
+        let stored = inner.flusher.flush().await;
+        let result = result.and(stored);
+        if result.is_err() {
+            inner.closing.set(true);
+            inner.let_go().await;
+        }
+        result
+    }
+
+    async fn begin_service(&self) -> Result<()> {
+        let inner = &*self.inner;
+        {
+            let _turn = inner.acquire().await?;
+            inner.start_capture(&*inner.connection()?)?;
+        }
+        inner.snapshots.start();
+        let baseline = inner.options.baseline.as_deref();
+        inner.migrations.open(inner, inner.options.migrate, baseline).await.map(drop)
+    }
+
+    /// Waits for the turn, stores what is left, and lets go of everything. Idempotent.
+    ///
+    /// Fails when the last commits could not be stored; the database is closed all the same.
+    pub async fn close(&self) -> Result<()> {
+        let inner = &*self.inner;
+        if inner.closing.replace(true) {
+            return Ok(());
+        }
+        let turn = inner.acquire().await;
+        inner.turn.close();
+        let stored = inner.flusher.flush().await;
+        inner.let_go().await;
+        drop(turn);
+        inner.events.emit(Event::Close {});
+        stored
+    }
+}
+
+/// Takes the database's lock; none is needed for what lives in memory only.
+async fn take_lock(options: &OpenOptions, ports: &Ports) -> Result<Option<Box<dyn Held>>> {
+    if options.storage == StorageKind::Memory {
+        return Ok(None);
+    }
+    let read_holder = async || {
+        let store = ports.stores.open(&options.name).await.ok()?;
+        let head = store.head().await.ok()?;
+        store.close();
+        head.map(|head| head.holder)
+    };
+    let (locks, clock) = (&*ports.locks, &*ports.platform.clock);
+    lock::acquire(locks, clock, &options.name, options.on_busy, options.lock_timeout_ms, read_holder).await.map(Some)
+}
+
+async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<Rc<dyn Store>> {
+    match options.storage {
+        StorageKind::Indexeddb => ports.stores.open(&options.name).await,
+        StorageKind::Memory => Ok(Rc::new(MemoryStore::default())),
+    }
+}
+
+/// What others hear of this opening: the id is the tab's own, by which they know that it is not from before.
+async fn holder(options: &OpenOptions, ports: &Ports) -> Holder {
+    let id = ports.locks.holder(&lock::lock_name(&options.name)).await.unwrap_or_default();
+    let since = ports.platform.clock.now();
+    Holder { id, title: options.holder.title.clone(), url: options.holder.url.clone(), since }
+}
+
+async fn release(held: Option<Box<dyn Held>>) {
+    if let Some(held) = held {
+        held.release().await;
+    }
+}
+
+/// Reads what is stored, under the lock.
+async fn recover(
+    options: OpenOptions,
+    ports: Ports,
+    callbacks: Rc<dyn Callbacks>,
+    migrations: Migrations,
+    remote: Option<Config>,
+) -> Result<Database> {
+    let store = open_store(&options, &ports).await?;
+    let holder = holder(&options, &ports).await;
+    let opened = Storage::open(store.clone(), &ports.platform, holder).await;
+    let database = opened.and_then(|opened| assemble(options, ports, callbacks, opened, migrations, remote));
+    database.inspect_err(|_| store.close())
+}
+
+fn assemble(
+    options: OpenOptions,
+    ports: Ports,
+    callbacks: Rc<dyn Callbacks>,
+    opened: Opened,
+    migrations: Migrations,
+    remote: Option<Config>,
+) -> Result<Database> {
+    let Opened { storage, image, warnings, .. } = opened;
+    if image.len() > options.max_bytes {
+        let message = format!("the database has {} bytes, more than maxBytes allows", image.len());
+        return Err(Error::new(ErrorCode::DatabaseTooLarge, message).hint("open it with a larger maxBytes"));
+    }
+    let file = PageFile::new(image);
+    file.set_max_bytes(options.max_bytes);
+    let connection = Rc::new(Connection::open(&file)?);
+    let platform = &ports.platform;
+    let flusher = match options.storage {
+        StorageKind::Indexeddb => Flusher::new(file.clone(), storage.clone(), platform, options.durability.into()),
+        StorageKind::Memory => Flusher::unlogged(file.clone(), storage.clone(), platform),
+    };
+    let events = Events::new(&callbacks, &ports);
+    for warning in warnings {
+        events.emit(Event::Warning { code: warning.code.to_string(), message: warning.message });
+    }
+    let migrations = Rc::new(migrations);
+    let snapshots = {
+        let (migrations, events) = (migrations.clone(), events.clone());
+        let version = Rc::new(move || migrations.summary().current);
+        let emit = Rc::new(move |event| events.emit(Event::Snapshot(event)));
+        Snapshots::new(&flusher, &storage, platform, options.snapshots.clone(), version, emit)
+    };
+    let sync = remote.map(|remote| Sync::new(remote, ports.http.clone(), platform));
+    let inner = Inner {
+        opened_at: platform.clock.now(),
+        turn: Rc::default(),
+        connection: RefCell::new(Some(connection)),
+        file,
+        storage,
+        flusher,
+        snapshots,
+        migrations,
+        sync,
+        held: RefCell::default(),
+        live: RefCell::new(live::Registry::default()),
+        stats: RefCell::new(QueryStats::default()),
+        transaction: Transaction::default(),
+        events,
+        capturing: Cell::new(false),
+        suspended: Cell::new(false),
+        closing: Cell::new(false),
+        options,
+        ports,
+        callbacks,
+    };
+    Ok(Database { inner: Rc::new(inner) })
+}
+
+impl Inner {
+    /// Begins to capture local changes: of the tables that `remote` names, else of those that an opening before named.
+    pub(super) fn start_capture(&self, connection: &Connection) -> Result<()> {
+        if let Some(sync) = &self.sync {
+            state::register(connection, &sync.config().options.tables)?;
+        }
+        self.capturing.set(!state::captured(connection)?.is_empty());
+        if self.capturing.get() { capture::resume(connection) } else { Ok(()) }
+    }
+
+    /// Lets go of everything: timers, connection, storage, lock.
+    async fn let_go(&self) {
+        self.turn.close();
+        self.snapshots.stop().await;
+        self.flusher.stop();
+        self.connection.take();
+        self.storage.close();
+        // Last: whoever takes it finds everything stored.
+        let held = self.held.take();
+        release(held).await;
+    }
+}

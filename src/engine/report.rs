@@ -1,0 +1,93 @@
+//! Health, from what all the parts know.
+
+use super::{
+    Database,
+    database::Inner,
+    options::{DurabilityMode, Mode, StorageKind},
+};
+use crate::{
+    error::ErrorCode,
+    health::{Facts, Health, LockHealth, LockState, SnapshotHealth, StorageHealth, SyncHealth, assess},
+    sync::{outbox, state},
+    time::Timestamp,
+};
+
+impl Database {
+    /// The health report. Never fails; of a closed database too.
+    pub async fn health(&self) -> Health {
+        let inner = &*self.inner;
+        let estimate = inner.ports.stores.estimate().await;
+        let memory = inner.options.storage == StorageKind::Memory;
+        let storage = StorageHealth {
+            kind: if memory { "memory" } else { "indexeddb" },
+            durability: match inner.options.durability {
+                DurabilityMode::Strict => "strict",
+                DurabilityMode::Relaxed => "relaxed",
+            },
+            bytes: inner.file.bytes(),
+            log_bytes: if memory { 0 } else { inner.storage.usage().log_bytes },
+            usage: estimate.usage,
+            quota: estimate.quota,
+            persisted: estimate.persisted,
+            last_error: inner.flusher.last_error(),
+        };
+        let snapshots = inner.snapshots.status();
+        let facts = Facts {
+            name: inner.options.name.clone(),
+            cloud: inner.options.mode == Mode::Cloud,
+            closed: inner.connection.borrow().is_none(),
+            refuses_writes: inner.flusher.admit_write().is_err(),
+            snapshots_enabled: inner.options.snapshots.enabled,
+            changed_since_snapshot: !inner.snapshots.is_unchanged(),
+            began: Some(inner.began()),
+            bytes_a_day_ago: None,
+            migration_failure: inner.migrations.failure(),
+            snapshot: SnapshotHealth {
+                last_attempt: snapshots.last_attempt,
+                last_success: snapshots.last_success,
+                last_error: snapshots.last_error,
+                consecutive_failures: snapshots.consecutive_failures,
+                next_at: snapshots.next_at,
+                count: snapshots.count,
+                bytes: snapshots.bytes,
+            },
+            lock: inner.lock_health(),
+            migrations: inner.migrations.summary(),
+            storage,
+            sync: inner.sync_health(),
+            queries: inner.stats.borrow().report(),
+        };
+        assess(facts, inner.ports.platform.clock.now())
+    }
+}
+
+impl Inner {
+    /// When the database began to exist, as far as that is known: its oldest snapshot tells, else this opening.
+    fn began(&self) -> Timestamp {
+        let oldest = self.storage.manifests().into_iter().map(|manifest| manifest.created_at).min();
+        oldest.map_or(self.opened_at, |oldest| oldest.min(self.opened_at))
+    }
+
+    fn sync_health(&self) -> SyncHealth {
+        let counts = self.connection().and_then(|connection| outbox::counts(&connection, None));
+        let (pending, rejected) = counts.unwrap_or_default();
+        let Some(sync) = &self.sync else {
+            return SyncHealth { phase: "off", pending, rejected, ..SyncHealth::default() };
+        };
+        let oldest = self.connection().and_then(|connection| state::oldest_pull(&connection)).unwrap_or_default();
+        let lag_ms = oldest.map(|oldest| self.ports.platform.clock.now().since(oldest));
+        SyncHealth { phase: sync.phase().as_str(), pending, rejected, lag_ms, last_error: sync.last_error() }
+    }
+
+    fn lock_health(&self) -> LockHealth {
+        let lost = self.flusher.last_error().is_some_and(|error| error.is(ErrorCode::LockLost));
+        let state = match (self.options.storage, self.connection.borrow().is_some()) {
+            (StorageKind::Memory, _) => LockState::None,
+            _ if lost => LockState::Lost,
+            (_, true) => LockState::Held,
+            (_, false) => LockState::Released,
+        };
+        let taken = state != LockState::None;
+        LockHealth { state, since: taken.then_some(self.opened_at), epoch: taken.then(|| self.storage.epoch()) }
+    }
+}

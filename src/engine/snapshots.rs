@@ -1,0 +1,393 @@
+//! Snapshots at work: takes, checks, lists and prunes them, on time and by call, and compacts the log.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::{Rc, Weak},
+};
+
+use serde::Serialize;
+
+use super::{
+    flush::Flusher,
+    gate::{Gate, Pass},
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    ports::{Manifest, ManifestKind, Platform},
+    snapshot::{
+        Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Verification, VerifyMode, backoff_ms, first_due,
+        prune, relieve, still_needed,
+    },
+    sqlite::{Connection, Image, PageFile},
+    store::{Storage, Tag, stored_bytes},
+    time::Timestamp,
+};
+
+/// Timers that run longer than this drift with sleeping machines, and overflow browsers' 32 bits: look again.
+const LONGEST_SLEEP_MS: i64 = 3_600_000;
+/// Milliseconds without compaction after a failed one.
+const COMPACTION_BACKOFF_MS: i64 = 10_000;
+
+/// What happened to a snapshot: the detail of a `snapshot` event.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum SnapshotEvent {
+    /// One was taken.
+    Created {
+        /// Which.
+        snapshot: SnapshotInfo,
+    },
+    /// One could not be taken.
+    Failed {
+        /// Why it was to be taken.
+        reason: Reason,
+        /// Why it could not.
+        error: Error,
+    },
+}
+
+/// A database's snapshots. Cheap to clone: a handle.
+#[derive(Clone)]
+pub struct Snapshots(Rc<Inner>);
+
+struct Inner {
+    flusher: Flusher,
+    storage: Storage,
+    platform: Platform,
+    options: SnapshotOptions,
+    schema_version: Rc<dyn Fn() -> Option<String>>,
+    emit: Rc<dyn Fn(SnapshotEvent)>,
+    /// One snapshot, prune or sweep at a time.
+    gate: Gate,
+    status: RefCell<SnapshotStatus>,
+    /// How many commits the newest snapshot has; `None`: unknown, so that the next one is taken.
+    commits: Cell<Option<u64>>,
+    compacting: Cell<bool>,
+    no_compaction_before: Cell<Timestamp>,
+    stopped: Cell<bool>,
+}
+
+impl Snapshots {
+    /// The snapshots of an opened database. `schema_version` tells the newest applied migration; `emit` hears what
+    /// happens. Nothing runs by itself before [`Snapshots::start`].
+    pub fn new(
+        flusher: &Flusher,
+        storage: &Storage,
+        platform: &Platform,
+        options: SnapshotOptions,
+        schema_version: Rc<dyn Fn() -> Option<String>>,
+        emit: Rc<dyn Fn(SnapshotEvent)>,
+    ) -> Self {
+        let manifests = storage.manifests();
+        let newest = manifests.iter().rfind(|manifest| manifest.kind == ManifestKind::Snapshot);
+        let unchanged = newest.is_some_and(|newest| newest.logged == storage.position().logged);
+        let newest_at = newest.map(|newest| newest.created_at);
+        let due = first_due(newest_at, platform.clock.now(), options.interval_ms);
+        let status = SnapshotStatus {
+            last_success: newest_at,
+            next_at: options.enabled.then_some(due),
+            ..SnapshotStatus::default()
+        };
+        Self(Rc::new(Inner {
+            flusher: flusher.clone(),
+            storage: storage.clone(),
+            platform: platform.clone(),
+            options,
+            schema_version,
+            emit,
+            gate: Gate::default(),
+            status: RefCell::new(status),
+            commits: Cell::new(unchanged.then(|| flusher.file().commits())),
+            compacting: Cell::new(false),
+            no_compaction_before: Cell::new(Timestamp(i64::MIN)),
+            stopped: Cell::new(false),
+        }))
+    }
+
+    /// Starts what runs by itself: the sweep of what a killed page left behind, scheduled snapshots, compaction, and
+    /// relief when the storage is full.
+    pub fn start(&self) {
+        let inner = Rc::downgrade(&self.0);
+        let (stored, full) = (inner.clone(), inner.clone());
+        self.0.flusher.on_stored(Rc::new(move || {
+            if let Some(inner) = stored.upgrade() {
+                Inner::compact_if_wanted(&inner);
+            }
+        }));
+        self.0.flusher.on_full(Rc::new(move || {
+            let inner = full.upgrade();
+            Box::pin(async move {
+                if let Some(inner) = inner {
+                    inner.relieve().await;
+                }
+            })
+        }));
+        self.0.platform.spawner.spawn(Box::pin(async move {
+            if let Some(inner) = inner.upgrade() {
+                let pass = inner.gate.enter().await;
+                // What is left stays for the next opening.
+                let _ = inner.storage.sweep().await;
+                drop(pass);
+                Inner::compact_if_wanted(&inner);
+            }
+            Inner::keep_time(inner).await;
+        }));
+    }
+
+    /// Stops what runs by itself, and waits for what is under way.
+    pub async fn stop(&self) {
+        self.0.stopped.set(true);
+        drop(self.0.gate.enter().await);
+    }
+
+    /// Takes one now. Fails as a flush or the storage does, and with `snapshot_corrupt` when it can't be read back.
+    pub async fn create(&self, label: Option<String>, reason: Reason) -> Result<SnapshotInfo> {
+        let pass = self.0.gate.enter().await;
+        self.0.create(&pass, label, reason).await
+    }
+
+    /// Takes one before something dangerous.
+    pub async fn safety(&self) -> Result<SnapshotInfo> {
+        self.create(None, Reason::Safety).await
+    }
+
+    /// All of them, newest first.
+    pub fn list(&self) -> Vec<SnapshotInfo> {
+        self.0.storage.manifests().iter().rev().filter_map(SnapshotInfo::of).collect()
+    }
+
+    /// Reads one again: every chunk hashed, `quick_check` in a scratch database. `snapshot_not_found`.
+    pub async fn verify(&self, id: &str) -> Result<Verification> {
+        let (image, mut errors) = self.0.storage.verify(self.0.generation(id)?).await?;
+        if errors.is_empty() {
+            errors = quick_check(image);
+        }
+        Ok(Verification { ok: errors.is_empty(), errors })
+    }
+
+    /// The contents of one, every chunk hashed. `snapshot_not_found`, `snapshot_corrupt`.
+    pub async fn load(&self, id: &str) -> Result<Image> {
+        self.0.storage.load(self.0.generation(id)?).await
+    }
+
+    /// Deletes one. `snapshot_not_found`. What recovery still needs of it goes when something newer has been verified.
+    pub async fn delete(&self, id: &str) -> Result<()> {
+        let _pass = self.0.gate.enter().await;
+        let generation = [self.0.generation(id)?];
+        let needed = still_needed(&self.0.storage.manifests(), &self.0.storage.damaged());
+        if needed.contains(&generation[0]) {
+            self.0.storage.remove(&[], &generation, None).await?;
+        } else {
+            self.0.storage.remove(&generation, &[], None).await?;
+        }
+        self.0.storage.sweep().await.map(drop)
+    }
+
+    /// Deletes what the options let go of.
+    pub async fn prune(&self) -> Result<()> {
+        let pass = self.0.gate.enter().await;
+        self.0.prune(&pass).await
+    }
+
+    /// Whether nothing was committed since the newest one.
+    pub fn is_unchanged(&self) -> bool {
+        self.0.is_unchanged()
+    }
+
+    /// How they are doing.
+    pub fn status(&self) -> SnapshotStatus {
+        let mut status = self.0.status.borrow().clone();
+        let manifests = self.0.storage.manifests();
+        let shown: Vec<&Manifest> = manifests.iter().filter(|m| m.kind == ManifestKind::Snapshot).collect();
+        status.count = shown.len();
+        status.bytes = stored_bytes(&shown);
+        status
+    }
+}
+
+impl Inner {
+    fn now(&self) -> Timestamp {
+        self.platform.clock.now()
+    }
+
+    /// The generation of a snapshot that users see.
+    fn generation(&self, id: &str) -> Result<u64> {
+        let generation = id.parse().ok().filter(|generation: &u64| {
+            let is_it = |m: &Manifest| m.generation == *generation && m.kind == ManifestKind::Snapshot;
+            self.storage.manifests().iter().any(is_it)
+        });
+        generation.ok_or_else(|| {
+            Error::new(ErrorCode::SnapshotNotFound, format!("there is no snapshot {id}"))
+                .hint("snapshots.list() tells which there are")
+                .detail("snapshotId", id)
+        })
+    }
+
+    async fn create(&self, pass: &Pass, label: Option<String>, reason: Reason) -> Result<SnapshotInfo> {
+        self.status.borrow_mut().last_attempt = Some(self.now());
+        let tag = Tag {
+            kind: ManifestKind::Snapshot,
+            reason: reason.as_str(),
+            label,
+            schema_version: (self.schema_version)(),
+            // Without a log, nothing leads from an older manifest to this one.
+            barrier: !self.flusher.is_logged(),
+        };
+        match self.take(pass, tag, self.options.verify).await {
+            Ok((manifest, commits)) => {
+                self.commits.set(Some(commits));
+                self.succeeded();
+                let snapshot = SnapshotInfo::of(&manifest).ok_or_else(|| Error::internal("a snapshot is none"))?;
+                (self.emit)(SnapshotEvent::Created { snapshot: snapshot.clone() });
+                // The snapshot stands; what could not be deleted goes with the next one.
+                let _ = self.prune(pass).await;
+                Ok(snapshot)
+            }
+            Err(error) => {
+                let mut status = self.status.borrow_mut();
+                status.last_error = Some(error.clone());
+                status.consecutive_failures += 1;
+                drop(status);
+                (self.emit)(SnapshotEvent::Failed { reason, error: error.clone() });
+                Err(error)
+            }
+        }
+    }
+
+    fn succeeded(&self) {
+        let mut status = self.status.borrow_mut();
+        status.last_success = Some(self.now());
+        status.last_error = None;
+        status.consecutive_failures = 0;
+    }
+
+    /// Freezes, stages, checks and publishes; returns how many commits are in it, too. A damaged chunk that would have
+    /// been reused is stored again by a second try.
+    async fn take(&self, _pass: &Pass, tag: Tag, verify: VerifyMode) -> Result<(Manifest, u64)> {
+        match self.try_to_take(tag.clone(), verify).await {
+            Err(error) if error.is(ErrorCode::SnapshotCorrupt) => self.try_to_take(tag, verify).await,
+            taken => taken,
+        }
+    }
+
+    async fn try_to_take(&self, tag: Tag, verify: VerifyMode) -> Result<(Manifest, u64)> {
+        let frozen = self.flusher.freeze().await?;
+        let (compress, read_back) = (self.options.compress, verify != VerifyMode::None);
+        let staged = self.storage.stage(&frozen.pin, &frozen.touched, frozen.at, compress, read_back).await?;
+        drop(frozen.pin);
+        if verify == VerifyMode::Full {
+            let errors = quick_check(self.storage.assemble(&staged).await?);
+            if let Some(first) = errors.into_iter().next() {
+                return Err(Error::new(ErrorCode::SnapshotCorrupt, first));
+            }
+        }
+        Ok((self.storage.publish(staged, tag).await?, frozen.commits))
+    }
+
+    async fn prune(&self, _pass: &Pass) -> Result<()> {
+        let (manifests, damaged) = (self.storage.manifests(), self.storage.damaged());
+        let logged = self.storage.position().logged;
+        self.carry_out(prune(&manifests, &damaged, &self.options, logged, self.now())).await
+    }
+
+    async fn carry_out(&self, plan: Plan) -> Result<()> {
+        self.storage.remove(&plan.delete, &[], plan.truncate).await?;
+        if !plan.delete.is_empty() {
+            self.storage.sweep().await?;
+        }
+        Ok(())
+    }
+
+    /// Frees space for the log, in the order of what is missed least.
+    async fn relieve(&self) {
+        let _pass = self.gate.enter().await;
+        let plan = relieve(&self.storage.manifests(), &self.storage.damaged(), self.storage.truncated());
+        // The flush that asked for it tries again, and asks again.
+        let _ = self.carry_out(plan).await;
+    }
+
+    fn compact_if_wanted(this: &Rc<Self>) {
+        let wanted = this.flusher.is_logged() && this.storage.wants_checkpoint(this.flusher.file().bytes());
+        if !wanted || this.compacting.get() || this.stopped.get() || this.now() < this.no_compaction_before.get() {
+            return;
+        }
+        this.compacting.set(true);
+        let inner = this.clone();
+        this.platform.spawner.spawn(Box::pin(async move {
+            let pass = inner.gate.enter().await;
+            // A snapshot may have been taken in the meantime: that will do.
+            if inner.storage.wants_checkpoint(inner.flusher.file().bytes()) && !inner.stopped.get() {
+                let compacted = match inner.take(&pass, Tag::checkpoint(), VerifyMode::Quick).await {
+                    Ok(_) => inner.prune(&pass).await,
+                    Err(error) => Err(error),
+                };
+                if compacted.is_err() {
+                    inner.no_compaction_before.set(inner.now().plus_ms(COMPACTION_BACKOFF_MS));
+                }
+            }
+            inner.compacting.set(false);
+        }));
+    }
+
+    /// Takes scheduled snapshots for as long as the database is open.
+    async fn keep_time(this: Weak<Self>) {
+        loop {
+            let sleep = {
+                let Some(inner) = this.upgrade() else { return };
+                let due = inner.status.borrow().next_at;
+                let Some(due) = due.filter(|_| !inner.stopped.get()) else { return };
+                let wait = due.since(inner.now());
+                (wait > 0).then(|| inner.platform.clock.sleep(wait.min(LONGEST_SLEEP_MS) as u64))
+            };
+            if let Some(sleep) = sleep {
+                sleep.await;
+                continue;
+            }
+            let Some(inner) = this.upgrade() else { return };
+            inner.scheduled().await;
+            let interval = i64::try_from(inner.options.interval_ms).unwrap_or(i64::MAX);
+            inner.status.borrow_mut().next_at = Some(inner.now().plus_ms(interval));
+        }
+    }
+
+    /// One scheduled snapshot with its retries.
+    async fn scheduled(&self) {
+        for failures in 1..=self.options.retries.saturating_add(1) {
+            let pass = self.gate.enter().await;
+            if self.stopped.get() {
+                return;
+            }
+            if self.is_unchanged() {
+                self.status.borrow_mut().last_attempt = Some(self.now());
+                self.succeeded();
+                return;
+            }
+            if self.create(&pass, None, Reason::Scheduled).await.is_ok() {
+                return;
+            }
+            drop(pass);
+            if failures <= self.options.retries {
+                let mut chance = [0];
+                self.platform.entropy.fill(&mut chance);
+                let wait = backoff_ms(failures, self.options.backoff_ms, chance[0]);
+                let next = self.now().plus_ms(i64::try_from(wait).unwrap_or(i64::MAX));
+                self.status.borrow_mut().next_at = Some(next);
+                self.platform.clock.sleep(wait).await;
+            }
+        }
+    }
+
+    fn is_unchanged(&self) -> bool {
+        let file = self.flusher.file();
+        file.bytes() == 0 || self.commits.get() == Some(file.commits())
+    }
+}
+
+/// Runs `quick_check` over an image in a scratch database; what it finds, nothing when all is well.
+pub fn quick_check(image: Image) -> Vec<String> {
+    if image.is_empty() {
+        return Vec::new();
+    }
+    let checked = Connection::open(&PageFile::new(image)).and_then(|scratch| scratch.quick_check());
+    checked.unwrap_or_else(|error| vec![error.into_parts().message])
+}

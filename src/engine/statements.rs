@@ -1,0 +1,293 @@
+//! Running what users write: single statements, transactions, scripts. Everything here is synchronous and needs the turn.
+
+use std::rc::Rc;
+
+use super::{
+    Database,
+    database::{Changed, Inner},
+    options::IntegerMode,
+    turn::Ticket,
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    sqlite::{
+        Authority, Connection, Facts, FlatParams, FlatRows, Integers, Op, Outcome, PlanRow, ScriptOutline, Statement,
+    },
+    sync::capture,
+};
+
+impl From<IntegerMode> for Integers {
+    fn from(mode: IntegerMode) -> Self {
+        match mode {
+            IntegerMode::Auto => Integers::Auto,
+            IntegerMode::Bigint => Integers::Bigint,
+            IntegerMode::Number => Integers::Number,
+        }
+    }
+}
+
+/// One statement to run.
+pub struct Call<'a> {
+    /// What to do with it.
+    pub op: Op,
+    /// Its text.
+    pub sql: &'a str,
+    /// Its parameters, if any.
+    pub params: Option<&'a FlatParams<'a>>,
+    /// The names of the parameters' columns joined by `\0`; empty for positional ones.
+    pub names: &'a str,
+    /// Milliseconds after which it is interrupted with `timeout`; 0: never.
+    pub timeout_ms: f64,
+}
+
+impl Database {
+    /// Runs one statement to its end and encodes its rows into `out`.
+    ///
+    /// Fails with `transaction_closed` without the turn, `invalid_argument` for wrong parameters or refused statements,
+    /// SQLite's errors, and `storage_*` with `applied: false` while the storage can't take writes.
+    pub fn execute(&self, ticket: Ticket, call: &Call<'_>, out: &mut FlatRows) -> Result<Outcome> {
+        let inner = &*self.inner;
+        let connection = inner.ready(ticket)?;
+        let clock = &*inner.ports.platform.clock;
+        let started = clock.monotonic_ms();
+        let result = inner.limited(&connection, call.timeout_ms, || inner.execute(&connection, call, out));
+        let took = clock.monotonic_ms() - started;
+        inner.stats.borrow_mut().record(call.sql, took, clock.now(), result.is_err());
+        result
+    }
+
+    /// The column names of a result's shape.
+    pub fn columns(&self, shape: u32) -> Rc<[String]> {
+        let names = self.inner.connection().ok().and_then(|connection| connection.shape_columns(shape));
+        names.unwrap_or_default()
+    }
+
+    /// Begins a transaction, or a savepoint inside one; returns its depth, from 1.
+    pub fn begin(&self, ticket: Ticket, immediate: bool) -> Result<u32> {
+        let connection = self.inner.ready(ticket)?;
+        let depth = self.inner.transaction.depth.get() + 1;
+        match (depth, immediate) {
+            (1, false) => connection.run("BEGIN", &[])?,
+            (1, true) => connection.run("BEGIN IMMEDIATE", &[])?,
+            _ => connection.run(&format!("SAVEPOINT tidelock_{depth}"), &[])?,
+        };
+        self.inner.transaction.depth.set(depth);
+        Ok(depth)
+    }
+
+    /// Commits the transaction, or releases the savepoint; whether the database was written.
+    ///
+    /// A commit that SQLite refuses (a deferred foreign key) leaves the transaction open: roll it back.
+    pub fn commit(&self, ticket: Ticket, depth: u32) -> Result<bool> {
+        let inner = &*self.inner;
+        let connection = inner.ready(ticket)?;
+        if depth == 0 || inner.transaction.depth.get() != depth {
+            let message = "a transaction inside this one is still open, or this one has ended";
+            return Err(Error::new(ErrorCode::TransactionClosed, message)
+                .hint("await inner transactions before the outer one returns"));
+        }
+        if depth > 1 {
+            connection.run(&format!("RELEASE tidelock_{depth}"), &[])?;
+            inner.transaction.depth.set(depth - 1);
+            return Ok(false);
+        }
+        connection.run("COMMIT", &[])?;
+        Ok(inner.transaction_ended(true))
+    }
+
+    /// Rolls back the transaction, or to the savepoint, with all that began inside. One that has ended is left alone.
+    pub fn rollback(&self, ticket: Ticket, depth: u32) -> Result<()> {
+        let inner = &*self.inner;
+        inner.turn.check(ticket)?;
+        let connection = inner.connection()?;
+        if depth == 0 || inner.transaction.depth.get() < depth {
+            return Ok(());
+        }
+        let open = connection.in_transaction();
+        if depth > 1 {
+            inner.transaction.depth.set(depth - 1);
+            if open {
+                connection.exec(&format!("ROLLBACK TO tidelock_{depth}; RELEASE tidelock_{depth}"))?;
+            }
+            return Ok(());
+        }
+        if open {
+            connection.run("ROLLBACK", &[])?;
+        }
+        inner.transaction_ended(false);
+        Ok(())
+    }
+
+    /// Runs a script: in one transaction, or as written when it has its own; whether the database was written.
+    ///
+    /// Fails with the statement's error, `details.line` and `details.offset` counted in the script; nothing is left then
+    /// of a script without transactions of its own.
+    pub fn script(&self, ticket: Ticket, sql: &str, timeout_ms: f64) -> Result<bool> {
+        let connection = self.inner.ready(ticket)?;
+        self.inner.flusher.admit_write()?;
+        self.inner.limited(&connection, timeout_ms, || self.inner.script(&connection, sql))
+    }
+
+    /// The plan of a statement.
+    pub fn explain(&self, ticket: Ticket, sql: &str) -> Result<Vec<PlanRow>> {
+        self.inner.ready(ticket)?.explain_query_plan(sql)
+    }
+
+    /// Registers a live query by the tables that it reads; returns its id.
+    pub fn watch(&self, sql: &str) -> Result<u32> {
+        let tables = self.inner.connection()?.tables_read(sql)?;
+        Ok(self.inner.live.borrow_mut().watch(tables))
+    }
+
+    /// Forgets a live query.
+    pub fn unwatch(&self, id: u32) {
+        self.inner.live.borrow_mut().unwatch(id);
+    }
+}
+
+impl Inner {
+    fn script(&self, connection: &Connection, sql: &str) -> Result<bool> {
+        let outline = ScriptOutline::of(sql);
+        if connection.in_transaction() {
+            return connection
+                .atomically(|connection| self.run_script(connection, sql, Authority::User))
+                .map(|()| true);
+        }
+        let result = if outline.vacuum {
+            self.run_script(connection, sql, Authority::Script)
+        } else if outline.has_own_transaction() {
+            self.run_as_written(connection, sql)
+        } else {
+            connection.atomically(|connection| self.run_script(connection, sql, Authority::User))
+        };
+        let wrote = self.transaction_ended(result.is_ok() || outline.has_own_transaction());
+        result.map(|()| wrote)
+    }
+
+    /// The connection, for whoever has the turn.
+    fn ready(&self, ticket: Ticket) -> Result<Rc<Connection>> {
+        let connection = self.connection()?;
+        self.turn.check(ticket)?;
+        if self.transaction.depth.get() > 0 && !connection.in_transaction() {
+            return Err(Error::new(ErrorCode::TransactionClosed, "SQLite rolled the transaction back after an error")
+                .hint("run the whole transaction again"));
+        }
+        Ok(connection)
+    }
+
+    fn execute(&self, connection: &Connection, call: &Call<'_>, out: &mut FlatRows) -> Result<Outcome> {
+        if let Err(refusal) = self.flusher.admit_write()
+            && !connection.statement_for(call.sql, Authority::User)?.is_readonly()
+        {
+            return Err(refusal);
+        }
+        let mut run = |connection: &Connection| {
+            let integers = self.options.integers.into();
+            connection.execute(call.op, call.sql, Authority::User, call.params, call.names, integers, out)
+        };
+        let outcome = if self.capturing.get() && connection.statement_for(call.sql, Authority::User)?.facts().schema {
+            connection.atomically(|connection| {
+                capture::suspend(connection)?;
+                let outcome = run(connection)?;
+                capture::resume(connection)?;
+                Ok(outcome)
+            })?
+        } else if call.op == Op::RunMany {
+            connection.atomically(run)?
+        } else {
+            run(connection)?
+        };
+        if outcome.wrote {
+            self.note(&outcome.facts);
+            if !connection.in_transaction() {
+                self.transaction_ended(true);
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Remembers what a statement changes, until its transaction ends.
+    pub(super) fn note(&self, facts: &Facts) {
+        self.transaction.wrote.set(true);
+        let mut changed = self.transaction.changed.borrow_mut();
+        changed.everything |= facts.schema;
+        for table in &facts.writes {
+            if !changed.tables.contains(table) {
+                changed.tables.insert(table.clone());
+            }
+        }
+    }
+
+    /// The end of a transaction; whether a commit wrote anything.
+    pub(super) fn transaction_ended(&self, committed: bool) -> bool {
+        self.transaction.depth.set(0);
+        let changed: Changed = self.transaction.changed.take();
+        let wrote = self.transaction.wrote.take() && committed;
+        if wrote {
+            self.committed(changed);
+        }
+        wrote
+    }
+
+    /// Interrupts what `work` runs after `timeout_ms`, if that isn't 0.
+    fn limited<T>(&self, connection: &Connection, timeout_ms: f64, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        if timeout_ms <= 0.0 {
+            return work();
+        }
+        let clock = self.ports.platform.clock.clone();
+        let deadline = clock.monotonic_ms() + timeout_ms;
+        connection.set_deadline(Some(Box::new(move || clock.monotonic_ms() >= deadline)));
+        let result = work();
+        connection.set_deadline(None);
+        result
+    }
+
+    /// The statements of a script, one after the other.
+    fn run_script(&self, connection: &Connection, sql: &str, authority: Authority) -> Result<()> {
+        let run = |statement: &mut Statement<'_>, _| self.run_statement(connection, statement);
+        let result = connection.for_each_statement(sql, authority, run).and_then(|()| self.settle_capture(connection));
+        // The rollback that follows an error brings the triggers back.
+        result.inspect_err(|_| self.suspended.set(false))
+    }
+
+    /// One statement of a script. The capture triggers are away from the first that changes the schema to the next that
+    /// doesn't.
+    pub(super) fn run_statement(&self, connection: &Connection, statement: &mut Statement<'_>) -> Result<()> {
+        let facts = statement.facts();
+        if facts.schema && self.capturing.get() {
+            if !self.suspended.replace(true) {
+                capture::suspend(connection)?;
+            }
+        } else if !facts.transaction {
+            self.settle_capture(connection)?;
+        }
+        statement.finish()?;
+        if !statement.is_readonly() {
+            self.note(&facts);
+        }
+        Ok(())
+    }
+
+    /// Puts the capture triggers back, if they are away.
+    pub(super) fn settle_capture(&self, connection: &Connection) -> Result<()> {
+        if self.suspended.replace(false) { capture::resume(connection) } else { Ok(()) }
+    }
+
+    /// A script with transactions of its own, which must leave none open.
+    fn run_as_written(&self, connection: &Connection, sql: &str) -> Result<()> {
+        let result = self.run_script(connection, sql, Authority::Script);
+        let open = connection.in_transaction();
+        if open {
+            connection.run("ROLLBACK", &[])?;
+        }
+        if result.is_err() && self.capturing.get() {
+            // What came before its first BEGIN was not rolled back.
+            capture::resume(connection)?;
+        }
+        if result.is_ok() && open {
+            let message = "the script leaves a transaction open; it was rolled back";
+            return Err(Error::invalid(message).hint("end it with COMMIT"));
+        }
+        result
+    }
+}

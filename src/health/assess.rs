@@ -1,0 +1,300 @@
+//! The rules of health.
+
+use super::report::{
+    Alert, AlertCode, Health, LockHealth, LockState, MigrationsHealth, QueriesHealth, Severity, SnapshotHealth, Status,
+    StorageHealth, SyncHealth,
+};
+use crate::{
+    error::{Error, ErrorCode},
+    time::Timestamp,
+};
+
+const DAY_MS: i64 = 24 * 3_600_000;
+const SYNC_LAG_MS: i64 = 5 * 60_000;
+
+/// Below this nobody minds a database that doubles.
+const GROWTH_FLOOR: u64 = 4 * 1024 * 1024;
+
+/// What is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// The database's name.
+    pub name: String,
+    /// It keeps in step with the remote by itself.
+    pub cloud: bool,
+    /// It was closed, or its instance died.
+    pub closed: bool,
+    /// Writes are refused at present: the storage failed too often.
+    pub refuses_writes: bool,
+    /// Snapshots are taken periodically.
+    pub snapshots_enabled: bool,
+    /// Something was committed since the last snapshot.
+    pub changed_since_snapshot: bool,
+    /// When the database began to exist, as far as that is known.
+    pub began: Option<Timestamp>,
+    /// Bytes of the database a day ago, as far as that is known.
+    pub bytes_a_day_ago: Option<u64>,
+    /// Why the last migration failed; `None` once one succeeded.
+    pub migration_failure: Option<Error>,
+    /// The snapshots.
+    pub snapshot: SnapshotHealth,
+    /// The lock.
+    pub lock: LockHealth,
+    /// The migrations.
+    pub migrations: MigrationsHealth,
+    /// The storage.
+    pub storage: StorageHealth,
+    /// The sync.
+    pub sync: SyncHealth,
+    /// The statements.
+    pub queries: QueriesHealth,
+}
+
+/// What the facts mean at `now`.
+pub fn assess(facts: Facts, now: Timestamp) -> Health {
+    let alerts = alerts(&facts, now);
+    let lost_lock = matches!(facts.lock.state, LockState::Lost | LockState::Released)
+        || facts.storage.last_error.as_ref().is_some_and(|error| error.is(ErrorCode::LockLost));
+    let status = if facts.closed || lost_lock || facts.refuses_writes {
+        Status::Failed
+    } else if alerts.iter().any(|alert| alert.severity == Severity::Warning) {
+        Status::Degraded
+    } else {
+        Status::Ok
+    };
+    Health {
+        status,
+        database: if facts.cloud { "cloud" } else { "local" },
+        name: facts.name,
+        timestamp: now,
+        snapshot: facts.snapshot,
+        lock: facts.lock,
+        migrations: facts.migrations,
+        storage: facts.storage,
+        sync: facts.sync,
+        queries: facts.queries,
+        alerts,
+    }
+}
+
+fn alerts(facts: &Facts, now: Timestamp) -> Vec<Alert> {
+    let Facts { snapshot, storage, sync, .. } = facts;
+    let mut alerts = Vec::new();
+    let mut warn = |code, message: String| alerts.push(Alert { code, severity: Severity::Warning, message });
+    let is_old = |moment: Timestamp| now.since(moment) > DAY_MS;
+    if facts.snapshots_enabled
+        && facts.changed_since_snapshot
+        && facts.began.is_some_and(is_old)
+        && snapshot.last_success.is_none_or(is_old)
+    {
+        let message = "No snapshot was taken for 24 hours, though the data changed.";
+        warn(AlertCode::NoRecentSnapshot, message.to_owned());
+    }
+    if snapshot.consecutive_failures > 0 {
+        warn(AlertCode::SnapshotFailing, because("The last snapshot failed", snapshot.last_error.as_ref()));
+    }
+    if let Some(error) = &storage.last_error {
+        warn(AlertCode::FlushFailing, because("Commits can't be stored at present", Some(error)));
+    }
+    if storage.quota > 0 && storage.usage > storage.quota / 5 * 4 {
+        let percent = storage.usage.saturating_mul(100) / storage.quota;
+        warn(AlertCode::StorageNearlyFull, format!("{percent} % of the origin's storage is in use."));
+    }
+    if facts.bytes_a_day_ago.is_some_and(|bytes| storage.bytes >= GROWTH_FLOOR && storage.bytes / 2 >= bytes) {
+        warn(AlertCode::Growth, "The database doubled in a day.".to_owned());
+    }
+    if let Some(error) = &facts.migration_failure {
+        warn(AlertCode::MigrationFailed, error.message.clone());
+    }
+    if sync.rejected > 0 {
+        warn(
+            AlertCode::RejectedChanges,
+            format!("The remote refused {} local changes: see sync.rejected().", sync.rejected),
+        );
+    }
+    if facts.cloud && sync.lag_ms.is_some_and(|ms| ms > SYNC_LAG_MS) {
+        let message = "The last complete sync lies more than 5 minutes back";
+        warn(AlertCode::SyncLag, because(message, sync.last_error.as_ref()));
+    }
+    if storage.kind == "indexeddb" && !storage.persisted && !facts.closed {
+        alerts.push(Alert {
+            code: AlertCode::StorageNotPersisted,
+            severity: Severity::Info,
+            message: "The browser may delete the data when space gets short: call db.persist().".to_owned(),
+        });
+    }
+    alerts
+}
+
+fn because(what: &str, error: Option<&Error>) -> String {
+    match error {
+        Some(error) => format!("{what}: {}", error.message),
+        None => format!("{what}."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_767_225_600_000);
+    const HOUR_MS: i64 = 3_600_000;
+
+    fn healthy() -> Facts {
+        Facts {
+            name: "shop".into(),
+            cloud: false,
+            closed: false,
+            refuses_writes: false,
+            snapshots_enabled: true,
+            changed_since_snapshot: true,
+            began: Some(NOW.plus_ms(-100 * DAY_MS)),
+            bytes_a_day_ago: None,
+            migration_failure: None,
+            snapshot: SnapshotHealth { last_success: Some(NOW.plus_ms(-HOUR_MS)), count: 3, ..Default::default() },
+            lock: LockHealth { state: LockState::Held, since: Some(NOW), epoch: Some(4) },
+            migrations: MigrationsHealth { current: Some("0003".into()), ..Default::default() },
+            storage: StorageHealth {
+                kind: "indexeddb",
+                durability: "relaxed",
+                bytes: 8_000_000,
+                usage: 80,
+                quota: 100,
+                persisted: true,
+                ..Default::default()
+            },
+            sync: SyncHealth { phase: "idle", ..Default::default() },
+            queries: QueriesHealth::default(),
+        }
+    }
+
+    /// The verdict and the alerts' codes after one thing was changed.
+    fn after(change: impl FnOnce(&mut Facts)) -> (Status, Vec<AlertCode>) {
+        let mut facts = healthy();
+        change(&mut facts);
+        let health = assess(facts, NOW);
+        assert!(health.alerts.iter().all(|alert| alert.message.len() > 10));
+        (health.status, health.alerts.iter().map(|alert| alert.code).collect())
+    }
+
+    fn error() -> Option<Error> {
+        Some(Error::new(ErrorCode::StorageUnavailable, "the connection is gone"))
+    }
+
+    #[test]
+    fn nothing_wrong_is_ok() {
+        assert_eq!(after(|_| ()), (Status::Ok, vec![]));
+    }
+
+    #[test]
+    fn each_warning_degrades() {
+        let degraded = |code, change: fn(&mut Facts)| assert_eq!(after(change), (Status::Degraded, vec![code]));
+        degraded(AlertCode::NoRecentSnapshot, |facts| facts.snapshot.last_success = None);
+        degraded(AlertCode::NoRecentSnapshot, |facts| facts.snapshot.last_success = Some(NOW.plus_ms(-25 * HOUR_MS)));
+        degraded(AlertCode::SnapshotFailing, |facts| facts.snapshot.consecutive_failures = 1);
+        degraded(AlertCode::FlushFailing, |facts| facts.storage.last_error = error());
+        degraded(AlertCode::StorageNearlyFull, |facts| facts.storage.usage = 81);
+        degraded(AlertCode::Growth, |facts| facts.bytes_a_day_ago = Some(4_000_000));
+        degraded(AlertCode::MigrationFailed, |facts| facts.migration_failure = error());
+        degraded(AlertCode::RejectedChanges, |facts| facts.sync.rejected = 1);
+        degraded(AlertCode::SyncLag, |facts| {
+            facts.cloud = true;
+            facts.sync.lag_ms = Some(SYNC_LAG_MS + 1);
+        });
+    }
+
+    #[test]
+    fn what_only_looks_like_trouble_is_none() {
+        let fine = |change: fn(&mut Facts)| assert_eq!(after(change), (Status::Ok, vec![]));
+        let stale = |facts: &mut Facts| facts.snapshot.last_success = None;
+        // Young, unchanged, or without snapshots by choice.
+        assert_eq!(
+            after(|facts| {
+                stale(facts);
+                facts.began = Some(NOW.plus_ms(-23 * HOUR_MS))
+            })
+            .0,
+            Status::Ok
+        );
+        assert_eq!(
+            after(|facts| {
+                stale(facts);
+                facts.began = None
+            })
+            .0,
+            Status::Ok
+        );
+        assert_eq!(
+            after(|facts| {
+                stale(facts);
+                facts.changed_since_snapshot = false
+            })
+            .0,
+            Status::Ok
+        );
+        assert_eq!(
+            after(|facts| {
+                stale(facts);
+                facts.snapshots_enabled = false
+            })
+            .0,
+            Status::Ok
+        );
+        fine(|facts| facts.storage.quota = 0);
+        fine(|facts| facts.bytes_a_day_ago = Some(4_000_001));
+        fine(|facts| facts.sync.lag_ms = Some(100 * SYNC_LAG_MS));
+        fine(|facts| {
+            facts.cloud = true;
+            facts.sync.lag_ms = Some(SYNC_LAG_MS);
+        });
+        fine(|facts| {
+            facts.bytes_a_day_ago = Some(100);
+            facts.storage.bytes = 1_000_000;
+        });
+    }
+
+    #[test]
+    fn storage_that_may_be_evicted_is_only_information() {
+        assert_eq!(after(|facts| facts.storage.persisted = false), (Status::Ok, vec![AlertCode::StorageNotPersisted]));
+        let memory = |facts: &mut Facts| {
+            facts.storage.persisted = false;
+            facts.storage.kind = "memory";
+            facts.lock = LockHealth { state: LockState::None, since: None, epoch: None };
+        };
+        assert_eq!(after(memory), (Status::Ok, vec![]));
+    }
+
+    #[test]
+    fn closed_robbed_or_unwritable_is_failed() {
+        for change in [
+            (|facts| facts.closed = true) as fn(&mut Facts),
+            |facts| facts.refuses_writes = true,
+            |facts| facts.lock.state = LockState::Lost,
+            |facts| facts.lock.state = LockState::Released,
+            |facts| facts.storage.last_error = Some(Error::new(ErrorCode::LockLost, "another tab took it")),
+        ] {
+            assert_eq!(after(change).0, Status::Failed);
+        }
+    }
+
+    #[test]
+    fn is_written_as_the_contract_says() {
+        let mut facts = healthy();
+        facts.sync.rejected = 2;
+        let text = serde_json::to_string(&assess(facts, NOW)).unwrap();
+        let expected = concat!(
+            r#"{"status":"degraded","database":"local","name":"shop","timestamp":"2026-01-01T00:00:00.000Z","#,
+            r#""snapshot":{"lastAttempt":null,"lastSuccess":"2025-12-31T23:00:00.000Z","lastError":null,"#,
+            r#""consecutiveFailures":0,"nextAt":null,"count":3,"bytes":0},"#,
+            r#""lock":{"state":"held","since":"2026-01-01T00:00:00.000Z","epoch":4},"#,
+            r#""migrations":{"current":"0003","pending":0,"modified":0},"#,
+            r#""storage":{"kind":"indexeddb","durability":"relaxed","bytes":8000000,"logBytes":0,"usage":80,"quota":100,"#,
+            r#""persisted":true,"lastError":null},"#,
+            r#""sync":{"phase":"idle","pending":0,"rejected":2,"lagMs":null,"lastError":null},"#,
+            r#""queries":{"count":0,"errors":0,"p50Ms":0.0,"p95Ms":0.0,"slow":[]},"#,
+            r#""alerts":[{"code":"rejected_changes","severity":"warning","#,
+            r#""message":"The remote refused 2 local changes: see sync.rejected()."}]}"#,
+        );
+        assert_eq!(text, expected);
+    }
+}

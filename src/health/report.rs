@@ -1,0 +1,210 @@
+//! The object that `health()` gives. Names and meanings are the public contract's; times are ISO 8601 text.
+
+use serde::Serialize;
+
+use crate::{error::Error, time::Timestamp};
+
+/// The verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Nothing to worry about.
+    Ok,
+    /// It works, but something needs attention: there is a warning.
+    Degraded,
+    /// It is closed, its lock is lost, or it can't be written.
+    Failed,
+}
+
+/// How grave an alert is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Makes the database `degraded`.
+    Warning,
+}
+
+/// What an alert is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertCode {
+    /// No snapshot for a day, though the database is older than that and was changed since the last one.
+    NoRecentSnapshot,
+    /// The last try of a snapshot failed.
+    SnapshotFailing,
+    /// In cloud mode, the last complete sync lies more than 5 minutes back.
+    SyncLag,
+    /// The last migration failed.
+    MigrationFailed,
+    /// More than 80 % of the origin's quota is in use.
+    StorageNearlyFull,
+    /// Commits can't be stored at present.
+    FlushFailing,
+    /// The remote refused local changes for good.
+    RejectedChanges,
+    /// The database doubled in a day.
+    Growth,
+    /// The browser may evict the data when space gets short.
+    StorageNotPersisted,
+}
+
+/// Something that deserves attention.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Alert {
+    /// What it is about.
+    pub code: AlertCode,
+    /// How grave it is.
+    pub severity: Severity,
+    /// One sentence for people.
+    pub message: String,
+}
+
+/// Everything that `health()` tells.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Health {
+    /// The verdict.
+    pub status: Status,
+    /// `local` or `cloud`.
+    pub database: &'static str,
+    /// The database's name.
+    pub name: String,
+    /// When this was found.
+    pub timestamp: Timestamp,
+    /// The snapshots.
+    pub snapshot: SnapshotHealth,
+    /// The lock.
+    pub lock: LockHealth,
+    /// The migrations.
+    pub migrations: MigrationsHealth,
+    /// The storage.
+    pub storage: StorageHealth,
+    /// The sync.
+    pub sync: SyncHealth,
+    /// The statements that ran.
+    pub queries: QueriesHealth,
+    /// What deserves attention.
+    pub alerts: Vec<Alert>,
+}
+
+/// How the snapshots are doing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotHealth {
+    /// When one was last tried.
+    pub last_attempt: Option<Timestamp>,
+    /// When one last succeeded.
+    pub last_success: Option<Timestamp>,
+    /// Why the last try failed; `None` once one succeeded.
+    pub last_error: Option<Error>,
+    /// Failed tries since the last success.
+    pub consecutive_failures: u32,
+    /// When the next scheduled one is due.
+    pub next_at: Option<Timestamp>,
+    /// How many there are.
+    pub count: usize,
+    /// Bytes that they take.
+    pub bytes: u64,
+}
+
+/// Whether the database is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LockState {
+    /// It is.
+    Held,
+    /// It was taken away.
+    Lost,
+    /// It was given back: the database is closed.
+    Released,
+    /// There is none to take: `storage: 'memory'`.
+    None,
+}
+
+/// The lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LockHealth {
+    /// Whether it is held.
+    pub state: LockState,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// How often the database was opened: its fence.
+    pub epoch: Option<u64>,
+}
+
+/// The migrations.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MigrationsHealth {
+    /// The newest applied version.
+    pub current: Option<String>,
+    /// How many are to be run.
+    pub pending: usize,
+    /// How many were changed after they had been applied.
+    pub modified: usize,
+}
+
+/// The storage.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StorageHealth {
+    /// `indexeddb` or `memory`.
+    pub kind: &'static str,
+    /// `strict` or `relaxed`.
+    pub durability: &'static str,
+    /// Bytes of the database.
+    pub bytes: u64,
+    /// Bytes of the page log.
+    pub log_bytes: u64,
+    /// Bytes that the origin uses.
+    pub usage: u64,
+    /// Bytes that it may use; 0 when the browser doesn't say.
+    pub quota: u64,
+    /// Whether the browser promised not to evict it.
+    pub persisted: bool,
+    /// Why commits can't be stored at present.
+    pub last_error: Option<Error>,
+}
+
+/// The sync.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncHealth {
+    /// What it does: `off` without a remote, else `idle`, `pulling`...
+    pub phase: &'static str,
+    /// Local changes that the remote hasn't got.
+    pub pending: u64,
+    /// Changes that it refused for good.
+    pub rejected: u64,
+    /// Milliseconds since the last complete sync.
+    pub lag_ms: Option<i64>,
+    /// Why the last one failed; `None` once one succeeded.
+    pub last_error: Option<Error>,
+}
+
+/// The statements that ran since the database was opened.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueriesHealth {
+    /// How many.
+    pub count: u64,
+    /// How many failed.
+    pub errors: u64,
+    /// The median of the latest ones.
+    pub p50_ms: f64,
+    /// What 95 % of the latest ones didn't exceed.
+    pub p95_ms: f64,
+    /// The slowest, slowest first.
+    pub slow: Vec<SlowQuery>,
+}
+
+/// A slow statement. Its text as it was written: without the values that were bound to it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SlowQuery {
+    /// Its text, cut.
+    pub sql: String,
+    /// How long it took at its slowest.
+    pub ms: f64,
+    /// When that was.
+    pub at: Timestamp,
+}

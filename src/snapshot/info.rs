@@ -1,0 +1,79 @@
+//! Snapshots as users see them.
+
+use serde::Serialize;
+
+use crate::{
+    error::Error,
+    ports::{Manifest, ManifestKind},
+    time::Timestamp,
+};
+
+/// One snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotInfo {
+    /// Its generation, as text.
+    pub id: String,
+    /// When it was taken.
+    pub created_at: Timestamp,
+    /// The database's size in bytes.
+    pub bytes: u64,
+    /// Bytes that it added to the storage: generations share what didn't change.
+    pub stored_bytes: u64,
+    /// SHA-256 over the chunks' SHA-256 in order, 64 hex digits.
+    pub sha256: String,
+    /// The user's label.
+    pub label: Option<String>,
+    /// `manual`, `scheduled`, `hidden` or `safety`.
+    pub reason: String,
+    /// What was stored was read back and compared.
+    pub verified: bool,
+    /// The newest migration applied in it.
+    pub schema_version: Option<String>,
+}
+
+impl SnapshotInfo {
+    /// The snapshot that a manifest describes; `None` for a checkpoint.
+    pub fn of(manifest: &Manifest) -> Option<Self> {
+        (manifest.kind == ManifestKind::Snapshot).then(|| Self {
+            id: manifest.generation.to_string(),
+            created_at: manifest.created_at,
+            bytes: manifest.db_bytes,
+            stored_bytes: manifest.stored_bytes,
+            sha256: manifest.sha256.clone(),
+            label: manifest.label.clone(),
+            reason: manifest.reason.clone(),
+            verified: manifest.verified,
+            schema_version: manifest.schema_version.clone(),
+        })
+    }
+}
+
+/// What `verify(id)` found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    /// Nothing is wrong.
+    pub ok: bool,
+    /// What is wrong, one sentence each.
+    pub errors: Vec<String>,
+}
+
+/// How the snapshots are doing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotStatus {
+    /// When one was last tried.
+    pub last_attempt: Option<Timestamp>,
+    /// When one last succeeded; a scheduled one with nothing to do succeeds.
+    pub last_success: Option<Timestamp>,
+    /// Why the last try failed; none once one succeeded.
+    pub last_error: Option<Error>,
+    /// Failed tries since the last success.
+    pub consecutive_failures: u32,
+    /// When the next scheduled one is due.
+    pub next_at: Option<Timestamp>,
+    /// How many there are.
+    pub count: usize,
+    /// Bytes of their chunks, each counted once.
+    pub bytes: u64,
+}

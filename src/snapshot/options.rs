@@ -1,0 +1,103 @@
+//! The options of a database's snapshots, with the contract's defaults.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// How a snapshot's chunks are checked before it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VerifyMode {
+    /// The chunks that it wrote are read back.
+    Quick,
+    /// All chunks are read back and hashed, and `quick_check` runs over them.
+    Full,
+    /// Not at all: such a snapshot never lets anything older go.
+    None,
+}
+
+/// Why a snapshot was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reason {
+    /// By a call.
+    Manual,
+    /// By the clock.
+    Scheduled,
+    /// Because the page was hidden.
+    Hidden,
+    /// Before something dangerous.
+    Safety,
+}
+
+impl Reason {
+    /// As it is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Reason::Manual => "manual",
+            Reason::Scheduled => "scheduled",
+            Reason::Hidden => "hidden",
+            Reason::Safety => "safety",
+        }
+    }
+}
+
+/// `SnapshotOptions` of the contract, as far as the core needs them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SnapshotOptions {
+    /// Periodic snapshots are taken. Those for safety always are.
+    pub enabled: bool,
+    /// Milliseconds between two scheduled ones.
+    pub interval_ms: u64,
+    /// How many scheduled and manual ones without a label stay.
+    pub keep: usize,
+    /// How often a failed scheduled one is tried again before the next interval.
+    pub retries: u32,
+    /// Milliseconds before the first retry; doubles, with jitter.
+    pub backoff_ms: u64,
+    /// Chunks are stored lz4-compressed.
+    pub compress: bool,
+    /// How they are checked.
+    pub verify: VerifyMode,
+    /// How long the page log stays, in milliseconds, where snapshots allow to use it.
+    pub log_retention_ms: u64,
+    /// How many bytes of it; by default the larger of 64 MiB and twice the database.
+    pub log_max_bytes: Option<u64>,
+}
+
+impl Default for SnapshotOptions {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            interval_ms: 3_600_000,
+            keep: 3,
+            retries: 3,
+            backoff_ms: 1000,
+            compress: true,
+            verify: VerifyMode::Quick,
+            log_retention_ms: 7 * 86_400_000,
+            log_max_bytes: None,
+        }
+    }
+}
+
+impl SnapshotOptions {
+    /// Refuses what can't be meant: `invalid_argument`.
+    pub fn check(&self) -> Result<()> {
+        if self.interval_ms == 0 {
+            return Err(
+                Error::invalid("snapshots.intervalMs must be at least 1").hint("snapshots: false turns them off")
+            );
+        }
+        if self.keep == 0 {
+            return Err(Error::invalid("snapshots.keep must be at least 1").hint("snapshots: false turns them off"));
+        }
+        Ok(())
+    }
+
+    /// The most bytes of log that stay for a database of that size.
+    pub fn log_limit(&self, db_bytes: u64) -> u64 {
+        self.log_max_bytes.unwrap_or_else(|| (64 * 1024 * 1024).max(2 * db_bytes))
+    }
+}

@@ -1,0 +1,40 @@
+//! When snapshots are taken.
+
+use crate::time::Timestamp;
+
+/// The longest wait between two tries of one snapshot.
+const MAX_BACKOFF_MS: u64 = 600_000;
+
+/// When the first scheduled snapshot after opening is due: an interval after the newest one, which may be at once.
+pub fn first_due(newest: Option<Timestamp>, opened: Timestamp, interval_ms: u64) -> Timestamp {
+    let interval = i64::try_from(interval_ms).unwrap_or(i64::MAX);
+    newest.map_or(opened.plus_ms(interval), |newest| newest.plus_ms(interval).clamp(opened, opened.plus_ms(interval)))
+}
+
+/// How long to wait after failed try number `failures` (from 1): `base_ms` doubled each time, a quarter more or less by
+/// `chance`.
+pub fn backoff_ms(failures: u32, base_ms: u64, chance: u8) -> u64 {
+    let doubled = base_ms.saturating_mul(1 << (failures.clamp(1, 32) - 1)).min(MAX_BACKOFF_MS);
+    doubled * 3 / 4 + doubled / 2 * u64::from(chance) / 255
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{backoff_ms, first_due};
+    use crate::time::Timestamp;
+
+    #[test]
+    fn an_overdue_snapshot_is_due_at_once() {
+        assert_eq!(first_due(None, Timestamp(1000), 50), Timestamp(1050));
+        assert_eq!(first_due(Some(Timestamp(10)), Timestamp(1000), 50), Timestamp(1000));
+        assert_eq!(first_due(Some(Timestamp(980)), Timestamp(1000), 50), Timestamp(1030));
+        assert_eq!(first_due(Some(Timestamp(9000)), Timestamp(1000), 50), Timestamp(1050), "a clock that was set back");
+    }
+
+    #[test]
+    fn backoff_doubles_with_jitter() {
+        assert_eq!((backoff_ms(1, 1000, 0), backoff_ms(1, 1000, 255)), (750, 1250));
+        assert_eq!((backoff_ms(3, 1000, 0), backoff_ms(3, 1000, 255)), (3000, 5000));
+        assert!(backoff_ms(u32::MAX, u64::MAX, 255) <= 750_000);
+    }
+}

@@ -1,0 +1,117 @@
+//! Chunks: content ids, and the stored form of their bytes.
+//!
+//! Stored form: one byte for the codec (0 as they are, 1 lz4 block), four for the plain length (little-endian), the rest.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+use crate::ports::{ChunkId, ChunkRef};
+
+const HEADER: usize = 5;
+const PLAIN: u8 = 0;
+const LZ4: u8 = 1;
+
+/// The content id of a chunk: SHA-256 of its plain bytes, as 64 hex digits.
+pub fn id(plain: &[u8]) -> ChunkId {
+    hex(&Sha256::digest(plain))
+}
+
+/// SHA-256 over the chunks' SHA-256 in order, as 64 hex digits.
+pub fn digest(chunks: &[ChunkRef]) -> String {
+    let mut hash = Sha256::new();
+    for chunk in chunks {
+        let mut bytes = [0; 32];
+        for (byte, digits) in bytes.iter_mut().zip(chunk.id.as_bytes().chunks(2)) {
+            *byte = std::str::from_utf8(digits).ok().and_then(|text| u8::from_str_radix(text, 16).ok()).unwrap_or(0);
+        }
+        hash.update(bytes);
+    }
+    hex(&hash.finalize())
+}
+
+/// The stored form; compressed only where that makes it smaller.
+pub fn encode(plain: &[u8], compress: bool) -> Vec<u8> {
+    if compress {
+        let mut stored = vec![0; HEADER + lz4_flex::block::get_maximum_output_size(plain.len())];
+        if let Ok(length) = lz4_flex::block::compress_into(plain, &mut stored[HEADER..])
+            && length < plain.len()
+        {
+            stored.truncate(HEADER + length);
+            header(&mut stored, LZ4, plain.len());
+            return stored;
+        }
+    }
+    let mut stored = vec![0; HEADER];
+    header(&mut stored, PLAIN, plain.len());
+    stored.extend_from_slice(plain);
+    stored
+}
+
+/// The plain bytes of a stored form; `None` when it is not one, or not of that length.
+pub fn decode(stored: &[u8], plain_length: usize) -> Option<Vec<u8>> {
+    let (head, body) = stored.split_at_checked(HEADER)?;
+    let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
+    if length != plain_length {
+        return None;
+    }
+    match head[0] {
+        PLAIN if body.len() == length => Some(body.to_vec()),
+        LZ4 => {
+            let mut plain = vec![0; length];
+            (lz4_flex::block::decompress_into(body, &mut plain).ok()? == length).then_some(plain)
+        }
+        _ => None,
+    }
+}
+
+fn header(stored: &mut [u8], codec: u8, plain: usize) {
+    stored[0] = codec;
+    stored[1..HEADER].copy_from_slice(&(plain as u32).to_le_bytes());
+}
+
+/// Lowercase hex digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{decode, encode, id};
+
+    #[test]
+    fn stored_bytes_come_back() {
+        let noise: Vec<u8> = (0..70_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        for plain in [&[][..], &[7], &[0; 65536], &noise] {
+            for compress in [false, true] {
+                let stored = encode(plain, compress);
+                assert!(stored.len() <= plain.len() + 5);
+                assert_eq!(decode(&stored, plain.len()).as_deref(), Some(plain));
+                assert_eq!(decode(&stored, plain.len() + 1), None);
+                assert_eq!(decode(&stored[..stored.len() - 1], plain.len()), None);
+            }
+        }
+        assert!(encode(&[0; 65536], true).len() < 1000);
+    }
+
+    #[test]
+    fn damaged_bytes_never_panic() {
+        let plain: Vec<u8> = (0..2000_u32).map(|n| (n / 7) as u8).collect();
+        let stored = encode(&plain, true);
+        for at in 0..stored.len() {
+            for flip in [1, 0x80, 0xff] {
+                let mut damaged = stored.clone();
+                damaged[at] ^= flip;
+                let _ = decode(&damaged, plain.len());
+            }
+        }
+    }
+
+    #[test]
+    fn the_id_is_sha_256() {
+        assert_eq!(id(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}

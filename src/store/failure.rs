@@ -1,0 +1,30 @@
+//! The failures that every store words alike.
+
+use crate::{
+    error::{Error, ErrorCode, Result},
+    ports::{Fence, Head},
+};
+
+/// `lock_lost` unless the head is that of the fence's holder.
+pub fn check_fence(head: Option<&Head>, fence: &Fence) -> Result<()> {
+    match head {
+        Some(head) if head.database_id == fence.database_id && head.epoch == fence.epoch => Ok(()),
+        _ => Err(lock_lost()),
+    }
+}
+
+/// The error of a holder that was robbed.
+pub fn lock_lost() -> Error {
+    Error::new(ErrorCode::LockLost, "another holder has taken this database; nothing more can be written from here")
+        .hint("close this database and open it again")
+}
+
+/// The error of a manifest whose chunk isn't stored.
+pub fn missing_chunk(id: &str) -> Error {
+    Error::new(ErrorCode::SnapshotCorrupt, "a chunk of the snapshot is not stored").detail("chunk", id)
+}
+
+/// `database_corrupt`.
+pub fn corrupt(message: &str) -> Error {
+    Error::new(ErrorCode::DatabaseCorrupt, message)
+}

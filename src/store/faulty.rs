@@ -1,0 +1,290 @@
+//! A store that misbehaves from a seed: for the simulation.
+//!
+//! Transactions stay atomic, as IndexedDB's are; everything around them may go wrong.
+
+use std::{cell::RefCell, rc::Rc};
+
+use super::memory::{Contents, MemoryStore};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    ports::{
+        ChunkId, Claim, Clock, Durability, Entropy, Head, LocalFuture, LogEntry, Manifest, Platform, Store,
+        Transaction, Write,
+    },
+};
+
+/// What may go wrong, and how often (of 1000 transactions).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    /// A transaction takes up to that long.
+    pub delay_ms: u64,
+    /// It fails with `storage_unavailable`, and nothing of it is stored.
+    pub refuse: u64,
+    /// It fails with `storage_unavailable`, though it was stored.
+    pub doubt: u64,
+    /// A chunk is stored with a byte flipped.
+    pub rot: u64,
+    /// Reading fails with `storage_unavailable`.
+    pub refuse_reads: u64,
+    /// More bytes of pages and chunks than that are `storage_quota_exceeded`.
+    pub capacity: Option<usize>,
+    /// After that many more transactions, nothing is ever answered: the page is about to die there.
+    pub stall_after: Option<u64>,
+}
+
+/// How a page ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    /// The browser dies: what was acknowledged stays.
+    Process,
+    /// The power goes: relaxed transactions after the last strict one may be lost, the newest first.
+    Power,
+}
+
+/// A [`MemoryStore`] behind [`Faults`]. Cheap to clone: a handle.
+#[derive(Clone)]
+pub struct FaultyStore(Rc<Inner>);
+
+struct Inner {
+    disk: MemoryStore,
+    clock: Rc<dyn Clock>,
+    entropy: Rc<dyn Entropy>,
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    faults: Faults,
+    transactions: u64,
+    next_id: u64,
+    in_flight: Vec<(u64, Transaction)>,
+    /// What a power cut can't undo, and the transactions after it.
+    safe: Contents,
+    relaxed: Vec<Transaction>,
+}
+
+impl FaultyStore {
+    /// An empty, well-behaved store.
+    pub fn new(platform: &Platform) -> Self {
+        let (clock, entropy) = (platform.clock.clone(), platform.entropy.clone());
+        Self(Rc::new(Inner { disk: MemoryStore::new(), clock, entropy, state: RefCell::default() }))
+    }
+
+    /// From now on, that may happen.
+    pub fn set(&self, faults: Faults) {
+        self.0.state.borrow_mut().faults = faults;
+    }
+
+    /// What is stored.
+    pub fn disk(&self) -> &MemoryStore {
+        &self.0.disk
+    }
+
+    /// How many transactions were asked for.
+    pub fn transactions(&self) -> u64 {
+        self.0.state.borrow().transactions
+    }
+
+    /// Ends the page: each transaction in flight is done or lost, in order. The store behaves well afterwards.
+    pub fn crash(&self, crash: Crash) {
+        let in_flight = std::mem::take(&mut self.0.state.borrow_mut().in_flight);
+        for (_, transaction) in in_flight {
+            if self.chance(500) {
+                break;
+            }
+            let _ = self.commit(transaction);
+        }
+        let mut state = self.0.state.borrow_mut();
+        if crash == Crash::Power {
+            let kept = self.below(state.relaxed.len() as u64 + 1) as usize;
+            let mut contents = std::mem::take(&mut state.safe);
+            for transaction in state.relaxed.drain(..).take(kept) {
+                contents.write(&transaction).expect("it was possible before");
+            }
+            *self.0.disk.contents().borrow_mut() = contents;
+        }
+        *state = State { safe: self.0.disk.contents().borrow().clone(), ..State::default() };
+    }
+
+    fn below(&self, limit: u64) -> u64 {
+        let mut bytes = [0; 8];
+        self.0.entropy.fill(&mut bytes);
+        u64::from_le_bytes(bytes) % limit
+    }
+
+    fn chance(&self, of_1000: u64) -> bool {
+        of_1000 > 0 && self.below(1000) < of_1000
+    }
+
+    fn commit(&self, transaction: Transaction) -> Result<()> {
+        let mut state = self.0.state.borrow_mut();
+        if let Some(capacity) = state.faults.capacity
+            && adds(&transaction) > 0
+            && size(&self.0.disk.contents().borrow()) + adds(&transaction) > capacity
+        {
+            return Err(Error::new(ErrorCode::StorageQuotaExceeded, "the simulated disk is full"));
+        }
+        self.0.disk.contents().borrow_mut().write(&transaction)?;
+        if transaction.durability == Durability::Strict {
+            state.safe = self.0.disk.contents().borrow().clone();
+            state.relaxed.clear();
+        } else {
+            state.relaxed.push(transaction);
+        }
+        Ok(())
+    }
+
+    fn rotten(&self, mut transaction: Transaction) -> Transaction {
+        let rot = self.0.state.borrow().faults.rot;
+        for write in &mut transaction.writes {
+            if let Write::PutChunk(_, bytes) = write
+                && self.chance(rot)
+                && let Some(last) = bytes.last_mut()
+            {
+                *last ^= 1;
+            }
+        }
+        transaction
+    }
+
+    /// Waits a little; forever once stalled.
+    async fn pass(&self) {
+        let (delay, stalled) = {
+            let mut state = self.0.state.borrow_mut();
+            state.transactions += 1;
+            let stalled = state.faults.stall_after.as_mut().is_some_and(|left| {
+                let stalled = *left == 0;
+                *left = left.saturating_sub(1);
+                stalled
+            });
+            (state.faults.delay_ms, stalled)
+        };
+        if stalled {
+            std::future::pending::<()>().await;
+        }
+        if delay > 0 {
+            self.0.clock.sleep(self.below(delay + 1)).await;
+        }
+    }
+
+    async fn readable(&self) -> Result<()> {
+        let refuse = self.0.state.borrow().faults.refuse_reads;
+        if self.chance(refuse) { Err(unavailable()) } else { Ok(()) }
+    }
+}
+
+fn unavailable() -> Error {
+    Error::new(ErrorCode::StorageUnavailable, "the simulated storage refused")
+}
+
+fn adds(transaction: &Transaction) -> usize {
+    let bytes = |write: &Write| match write {
+        Write::AddLog(record) => record.bytes.len(),
+        Write::PutChunk(_, bytes) => bytes.len(),
+        _ => 0,
+    };
+    transaction.writes.iter().map(bytes).sum()
+}
+
+fn size(contents: &Contents) -> usize {
+    let log: usize = contents.log.values().flatten().map(|record| record.bytes.len()).sum();
+    log + contents.chunks.values().map(Vec::len).sum::<usize>()
+}
+
+impl Store for FaultyStore {
+    fn claim(&self, claim: Claim) -> LocalFuture<'_, Result<bool>> {
+        Box::pin(async move {
+            self.pass().await;
+            let refuse = self.0.state.borrow().faults.refuse;
+            if self.chance(refuse) {
+                return Err(unavailable());
+            }
+            let claimed = self.0.disk.contents().borrow_mut().claim(claim);
+            let mut state = self.0.state.borrow_mut();
+            state.safe = self.0.disk.contents().borrow().clone();
+            state.relaxed.clear();
+            Ok(claimed)
+        })
+    }
+
+    fn write(&self, transaction: Transaction) -> LocalFuture<'static, Result<()>> {
+        let store = self.clone();
+        let id = {
+            let mut state = store.0.state.borrow_mut();
+            state.next_id += 1;
+            let id = state.next_id;
+            state.in_flight.push((id, transaction));
+            id
+        };
+        Box::pin(async move {
+            store.pass().await;
+            let (faults, transaction) = {
+                let mut state = store.0.state.borrow_mut();
+                let index = state.in_flight.iter().position(|(other, _)| *other == id);
+                // After a crash nobody is left to hear the answer.
+                let Some(index) = index else { return Err(unavailable()) };
+                (state.faults, state.in_flight.remove(index).1)
+            };
+            if store.chance(faults.refuse) {
+                return Err(unavailable());
+            }
+            store.commit(store.rotten(transaction))?;
+            if store.chance(faults.doubt) { Err(unavailable()) } else { Ok(()) }
+        })
+    }
+
+    fn head(&self) -> LocalFuture<'_, Result<Option<Head>>> {
+        Box::pin(async move {
+            self.readable().await?;
+            self.0.disk.head().await
+        })
+    }
+
+    fn manifests(&self) -> LocalFuture<'_, Result<(Vec<Manifest>, Vec<u64>)>> {
+        Box::pin(async move {
+            self.readable().await?;
+            self.0.disk.manifests().await
+        })
+    }
+
+    fn manifest(&self, generation: u64) -> LocalFuture<'_, Result<Option<Manifest>>> {
+        Box::pin(async move {
+            self.readable().await?;
+            self.0.disk.manifest(generation).await
+        })
+    }
+
+    fn log(&self, after: (u64, u32), max_bytes: usize) -> LocalFuture<'_, Result<Vec<LogEntry>>> {
+        Box::pin(async move {
+            self.readable().await?;
+            self.0.disk.log(after, max_bytes).await
+        })
+    }
+
+    fn newest_log(&self) -> LocalFuture<'_, Result<Option<(u64, u32)>>> {
+        Box::pin(async move {
+            self.readable().await?;
+            self.0.disk.newest_log().await
+        })
+    }
+
+    fn chunks<'a>(&'a self, ids: &'a [ChunkId]) -> LocalFuture<'a, Result<Vec<Option<Vec<u8>>>>> {
+        Box::pin(async move {
+            self.readable().await?;
+            self.0.disk.chunks(ids).await
+        })
+    }
+
+    fn chunk_ids(&self) -> LocalFuture<'_, Result<Vec<ChunkId>>> {
+        Box::pin(async move {
+            self.readable().await?;
+            self.0.disk.chunk_ids().await
+        })
+    }
+
+    fn reopen(&self) -> LocalFuture<'_, Result<()>> {
+        Box::pin(self.readable())
+    }
+
+    fn close(&self) {}
+}

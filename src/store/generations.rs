@@ -1,0 +1,365 @@
+//! Snapshots and checkpoints as they are stored: chunks first, manifest last, deletion after verification.
+
+use super::{
+    FORMAT, Position, Storage, checksum, chunk,
+    failure::check_fence,
+    log::chunk_length,
+    recovery::{self, Check},
+};
+use crate::{
+    collections::{Bits, Set},
+    error::{Error, ErrorCode, Result},
+    ports::{ChunkId, ChunkRef, Durability, Manifest, ManifestKind, Transaction, Truncation, Write},
+    sqlite::{CHUNK_SIZE, Image, Pin},
+};
+
+/// How many plain bytes go into one transaction; between two, the page can breathe.
+const SLICE_BYTES: usize = 4 * 1024 * 1024;
+
+/// A database's contents at one moment, chunk by chunk.
+pub trait ChunkSource {
+    /// The page size in bytes; 0 when the database is empty.
+    fn page_size(&self) -> u32;
+    /// The file's length in bytes.
+    fn bytes(&self) -> u64;
+    /// A copy of one chunk.
+    fn chunk(&self, index: u32) -> Vec<u8>;
+}
+
+impl ChunkSource for Pin {
+    fn page_size(&self) -> u32 {
+        self.page_size()
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes()
+    }
+
+    fn chunk(&self, index: u32) -> Vec<u8> {
+        self.chunk(index)
+    }
+}
+
+impl ChunkSource for Image {
+    fn page_size(&self) -> u32 {
+        self.page_size
+    }
+
+    fn bytes(&self) -> u64 {
+        self.len()
+    }
+
+    fn chunk(&self, index: u32) -> Vec<u8> {
+        self.chunks[index as usize].to_vec()
+    }
+}
+
+/// What a manifest is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// Checkpoint or snapshot.
+    pub kind: ManifestKind,
+    /// Why it was taken: `manual`, `scheduled`, `hidden`, `safety`; empty for a checkpoint.
+    pub reason: &'static str,
+    /// The user's label.
+    pub label: Option<String>,
+    /// The newest applied migration.
+    pub schema_version: Option<String>,
+    /// Pages were changed without being logged.
+    pub barrier: bool,
+}
+
+impl Tag {
+    /// The log's own compaction.
+    pub fn checkpoint() -> Self {
+        Self { kind: ManifestKind::Checkpoint, reason: "", label: None, schema_version: None, barrier: false }
+    }
+}
+
+/// Chunks that are stored and checked, and wait for their manifest.
+#[derive(Clone, Debug)]
+pub struct Staged {
+    at: Position,
+    page_size: u32,
+    db_bytes: u64,
+    chunks: Vec<ChunkRef>,
+    stored_bytes: u64,
+    compress: bool,
+    verified: bool,
+}
+
+impl Storage {
+    /// Stores the chunks of `source` that changed since the newest manifest (`touched`, and what is known from before)
+    /// and, with `read_back`, compares what is stored then. Nothing names them yet: [`Storage::publish`] does.
+    ///
+    /// Fails with `snapshot_corrupt` when what was read back is not what was written, `lock_lost`, and what the store
+    /// fails with; the chunks touched are then remembered for the next time.
+    pub async fn stage(
+        &self,
+        source: &dyn ChunkSource,
+        touched: &Bits,
+        at: Position,
+        compress: bool,
+        read_back: bool,
+    ) -> Result<Staged> {
+        let inner = &*self.0;
+        inner.stale.borrow_mut().add(touched);
+        self.reload_manifests().await?;
+        let base = inner.base.borrow().clone().filter(|base| !inner.damaged.borrow().contains(&base.generation));
+        let mut known: Set<ChunkId> = base.iter().flat_map(|base| base.chunks.iter()).map(|c| c.id.clone()).collect();
+        let db_bytes = source.bytes();
+        let mut staged = Staged {
+            at,
+            page_size: source.page_size(),
+            db_bytes,
+            chunks: Vec::new(),
+            stored_bytes: 0,
+            compress,
+            verified: read_back,
+        };
+        let mut writes = Vec::new();
+        let mut written = Vec::new();
+        for index in 0..db_bytes.div_ceil(CHUNK_SIZE as u64) as usize {
+            let length = chunk_length(db_bytes, index);
+            // A file that was cut touches no page: the shorter last chunk shows by its length only.
+            let unchanged = base
+                .as_ref()
+                .filter(|base| chunk_length(base.db_bytes, index) == length)
+                .filter(|_| !inner.stale.borrow().contains(index as u32))
+                .and_then(|base| base.chunks.get(index));
+            if let Some(unchanged) = unchanged {
+                staged.chunks.push(unchanged.clone());
+                continue;
+            }
+            let plain = source.chunk(index as u32);
+            let id = chunk::id(&plain);
+            let bytes = chunk::encode(&plain, compress);
+            let reference = ChunkRef { id, check: checksum::of_bytes(&plain), stored: bytes.len() as u32 };
+            if known.insert(reference.id.clone()) {
+                staged.stored_bytes += bytes.len() as u64;
+                written.push((reference.id.clone(), checksum::of_bytes(&bytes)));
+                writes.push(Write::PutChunk(reference.id.clone(), bytes));
+            }
+            staged.chunks.push(reference);
+            if writes.len() * CHUNK_SIZE >= SLICE_BYTES {
+                self.put_chunks(std::mem::take(&mut writes), std::mem::take(&mut written), read_back).await?;
+            }
+        }
+        self.put_chunks(writes, written, read_back).await?;
+        Ok(staged)
+    }
+
+    /// Stores chunks; `written` names them with xxh3 of their stored bytes, for reading them back.
+    async fn put_chunks(&self, writes: Vec<Write>, written: Vec<(ChunkId, u64)>, read_back: bool) -> Result<()> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        self.fenced(writes, Vec::new()).await?;
+        if !read_back {
+            return Ok(());
+        }
+        let (ids, checks): (Vec<ChunkId>, Vec<u64>) = written.into_iter().unzip();
+        let stored = self.0.store.chunks(&ids).await?;
+        let same = |(stored, check): (&Option<Vec<u8>>, &u64)| {
+            stored.as_deref().is_some_and(|stored| checksum::of_bytes(stored) == *check)
+        };
+        if stored.iter().zip(&checks).all(same) { Ok(()) } else { Err(unverified()) }
+    }
+
+    /// Reads staged chunks back as an image, every one hashed: for a `quick_check` before the manifest is written.
+    pub async fn assemble(&self, staged: &Staged) -> Result<Image> {
+        let image = recovery::load(&*self.0.store, &self.manifest_of(staged, Tag::checkpoint()), Check::Full).await;
+        if image.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)) {
+            // A reused chunk may be the damaged one: the next attempt stores all of them.
+            *self.0.base.borrow_mut() = None;
+        }
+        image
+    }
+
+    /// Writes the manifest of staged chunks, checking inside its transaction that all of them are there.
+    ///
+    /// Fails with `snapshot_corrupt` when one is missing (the next attempt then stores all of them), `lock_lost`, and
+    /// what the store fails with.
+    pub async fn publish(&self, staged: Staged, tag: Tag) -> Result<Manifest> {
+        let inner = &*self.0;
+        let manifest = self.manifest_of(&staged, tag);
+        // A number is never used twice, also when its transaction failed.
+        inner.generation.set(manifest.generation);
+        let required: Set<&ChunkId> = staged.chunks.iter().map(|chunk| &chunk.id).collect();
+        let required = required.into_iter().cloned().collect();
+        inner.manifests_in_doubt.set(true);
+        let put = self.fenced(vec![Write::PutManifest(Box::new(manifest.clone()))], required).await;
+        if put.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)) {
+            *inner.base.borrow_mut() = None;
+        }
+        put?;
+        if staged.verified && inner.store.manifest(manifest.generation).await?.as_ref() != Some(&manifest) {
+            return Err(unverified());
+        }
+        inner.manifests.borrow_mut().push(manifest.clone());
+        inner.manifests_in_doubt.set(false);
+        *inner.base.borrow_mut() = Some(manifest.clone());
+        inner.stale.borrow_mut().clear();
+        Ok(manifest)
+    }
+
+    fn manifest_of(&self, staged: &Staged, tag: Tag) -> Manifest {
+        let mut manifest = Manifest {
+            generation: self.0.generation.get() + 1,
+            format: FORMAT,
+            lsn: staged.at.lsn,
+            chain: staged.at.chain,
+            time: staged.at.time,
+            logged: staged.at.logged,
+            barrier: tag.barrier,
+            created_at: self.0.platform.clock.now(),
+            page_size: staged.page_size,
+            db_bytes: staged.db_bytes,
+            chunk_size: CHUNK_SIZE as u32,
+            chunks: staged.chunks.as_slice().into(),
+            sha256: chunk::digest(&staged.chunks),
+            stored_bytes: staged.stored_bytes,
+            kind: tag.kind,
+            reason: tag.reason.to_owned(),
+            label: tag.label,
+            schema_version: tag.schema_version,
+            compression: if staged.compress { "lz4" } else { "none" }.to_owned(),
+            verified: staged.verified,
+            checksum: 0,
+        };
+        manifest.checksum = checksum::of_manifest(&manifest);
+        manifest
+    }
+
+    /// All manifests, oldest first, as far as they could be read.
+    pub fn manifests(&self) -> Vec<Manifest> {
+        self.0.manifests.borrow().clone()
+    }
+
+    /// The generations that are known to be damaged.
+    pub fn damaged(&self) -> Set<u64> {
+        self.0.damaged.borrow().clone()
+    }
+
+    /// Reads one generation, every chunk hashed. `snapshot_not_found`, `snapshot_corrupt`, and what the store fails with.
+    pub async fn load(&self, generation: u64) -> Result<Image> {
+        let manifest = self.stored_manifest(generation).await?;
+        let image = recovery::load(&*self.0.store, &manifest, Check::Full).await;
+        self.note_damage(generation, image.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)));
+        image
+    }
+
+    /// Reads one generation and tells everything that is wrong with it; no errors and its image when nothing is.
+    /// `snapshot_not_found`, and what the store fails with.
+    pub async fn verify(&self, generation: u64) -> Result<(Image, Vec<String>)> {
+        let manifest = match self.stored_manifest(generation).await {
+            Err(error) if error.is(ErrorCode::SnapshotCorrupt) => {
+                self.note_damage(generation, true);
+                return Ok((Image::default(), vec![error.into_parts().message]));
+            }
+            manifest => manifest?,
+        };
+        let mut damage = Vec::new();
+        let image = recovery::read(&*self.0.store, &manifest, Check::Full, &mut damage).await?;
+        self.note_damage(generation, !damage.is_empty());
+        Ok((image, damage))
+    }
+
+    async fn stored_manifest(&self, generation: u64) -> Result<Manifest> {
+        if let Some(manifest) = self.0.store.manifest(generation).await? {
+            return Ok(manifest);
+        }
+        let known = self.0.manifests.borrow().iter().any(|manifest| manifest.generation == generation);
+        Err(if known {
+            Error::new(ErrorCode::SnapshotCorrupt, format!("the manifest of snapshot {generation} can't be read"))
+        } else {
+            Error::new(ErrorCode::SnapshotNotFound, format!("there is no snapshot {generation}"))
+        }
+        .detail("snapshotId", generation.to_string()))
+    }
+
+    /// A damaged generation isn't built upon and isn't counted among the good ones.
+    fn note_damage(&self, generation: u64, damaged: bool) {
+        if damaged {
+            self.0.damaged.borrow_mut().insert(generation);
+        }
+    }
+
+    /// Deletes generations, turns others into checkpoints (they are still needed, but no longer shown), and then, in a
+    /// later transaction, cuts the log.
+    pub async fn remove(&self, delete: &[u64], demote: &[u64], truncate: Option<Truncation>) -> Result<()> {
+        let inner = &*self.0;
+        self.reload_manifests().await?;
+        let demoted: Vec<Manifest> =
+            inner.manifests.borrow().iter().filter(|m| demote.contains(&m.generation)).map(as_checkpoint).collect();
+        let mut writes: Vec<Write> = delete.iter().map(|generation| Write::DeleteManifest(*generation)).collect();
+        writes.extend(demoted.iter().map(|manifest| Write::PutManifest(Box::new(manifest.clone()))));
+        if !writes.is_empty() {
+            inner.manifests_in_doubt.set(true);
+            self.fenced(writes, Vec::new()).await?;
+            let mut manifests = inner.manifests.borrow_mut();
+            manifests.retain(|manifest| !delete.contains(&manifest.generation));
+            for manifest in manifests.iter_mut() {
+                if let Some(demoted) = demoted.iter().find(|demoted| demoted.generation == manifest.generation) {
+                    *manifest = demoted.clone();
+                }
+            }
+            inner.damaged.borrow_mut().retain(|generation| !delete.contains(generation));
+            inner.manifests_in_doubt.set(false);
+        }
+        if let Some(to) = truncate
+            && to.lsn > inner.truncated.get().lsn
+        {
+            self.fenced(vec![Write::TruncateLog(to)], Vec::new()).await?;
+            inner.truncated.set(to);
+        }
+        Ok(())
+    }
+
+    /// Deletes the chunks that no manifest names; returns how many. Does nothing while a manifest can't be read.
+    pub async fn sweep(&self) -> Result<usize> {
+        let (manifests, unreadable) = self.0.store.manifests().await?;
+        if !unreadable.is_empty() {
+            return Ok(0);
+        }
+        let named: Set<&ChunkId> = manifests.iter().flat_map(|m| m.chunks.iter()).map(|chunk| &chunk.id).collect();
+        let orphans: Vec<ChunkId> =
+            self.0.store.chunk_ids().await?.into_iter().filter(|id| !named.contains(id)).collect();
+        for slice in orphans.chunks(256) {
+            self.fenced(slice.iter().cloned().map(Write::DeleteChunk).collect(), Vec::new()).await?;
+        }
+        Ok(orphans.len())
+    }
+
+    /// After a write of manifests that failed half known: what is stored counts.
+    async fn reload_manifests(&self) -> Result<()> {
+        let inner = &*self.0;
+        if inner.manifests_in_doubt.get() {
+            check_fence(inner.store.head().await?.as_ref(), &inner.fence)?;
+            let (manifests, unreadable) = inner.store.manifests().await?;
+            *inner.manifests.borrow_mut() = manifests;
+            inner.damaged.borrow_mut().extend(unreadable);
+            inner.manifests_in_doubt.set(false);
+        }
+        Ok(())
+    }
+
+    async fn fenced(&self, writes: Vec<Write>, require: Vec<ChunkId>) -> Result<()> {
+        let fence = Some(self.0.fence.clone());
+        self.0.store.write(Transaction { fence, require, writes, durability: Durability::Strict }).await
+    }
+}
+
+fn as_checkpoint(manifest: &Manifest) -> Manifest {
+    let mut manifest = manifest.clone();
+    manifest.kind = ManifestKind::Checkpoint;
+    manifest.label = None;
+    manifest.reason.clear();
+    manifest.checksum = checksum::of_manifest(&manifest);
+    manifest
+}
+
+fn unverified() -> Error {
+    Error::new(ErrorCode::SnapshotCorrupt, "what was read back from the storage is not what was written to it")
+        .hint("the snapshot before is kept; check the disk")
+}

@@ -1,0 +1,222 @@
+//! The page log: batches to records, and records back to a database image.
+
+use super::checksum;
+use crate::{
+    collections::Bits,
+    ports::{LogEntry, LogKind, LogRecord},
+    sqlite::{Batch, CHUNK_SIZE, Image},
+    time::Timestamp,
+};
+
+/// The most bytes of pages that one record carries.
+pub const PART_BYTES: usize = 8 * 1024 * 1024;
+
+/// A place in the log: after one of its batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// That batch's lsn; 0 before the first one.
+    pub lsn: u64,
+    /// The checksum of its last part: what the next record carries as `prev`.
+    pub chain: u64,
+    /// Its time.
+    pub time: Timestamp,
+    /// Bytes of pages logged up to it.
+    pub logged: u64,
+}
+
+impl Position {
+    /// The time of the next batch: clocks jump back, the log's time doesn't.
+    fn next_time(self, now: Timestamp) -> Timestamp {
+        if self.lsn == 0 { now } else { now.max(self.time.plus_ms(1)) }
+    }
+}
+
+/// The record that a new holder puts into the log, and the place after it.
+pub fn epoch_record(from: Position, epoch: u64, now: Timestamp) -> (LogRecord, Position) {
+    let mut record = LogRecord {
+        lsn: from.lsn + 1,
+        part: 0,
+        parts: 1,
+        kind: LogKind::Epoch,
+        epoch,
+        time: from.next_time(now),
+        page_size: 0,
+        db_pages: 0,
+        logged: from.logged,
+        pages: Vec::new(),
+        bytes: Vec::new(),
+        checksum: 0,
+        prev: from.chain,
+    };
+    record.checksum = checksum::of_record(&record);
+    let end = Position { lsn: record.lsn, chain: record.checksum, time: record.time, logged: record.logged };
+    (record, end)
+}
+
+/// One batch as records of at most `part_bytes` bytes of pages, and the place after it.
+pub fn batch_records(
+    from: Position,
+    epoch: u64,
+    batch: &Batch,
+    now: Timestamp,
+    part_bytes: usize,
+) -> (Vec<LogRecord>, Position) {
+    let page_size = batch.page_size.max(1) as usize;
+    let pages_a_part = (part_bytes / page_size).max(1);
+    let parts = batch.pages.len().div_ceil(pages_a_part).max(1);
+    let time = from.next_time(now);
+    let logged = from.logged + batch.bytes.len() as u64;
+    let mut prev = from.chain;
+    let records = (0..parts)
+        .map(|part| {
+            let first = part * pages_a_part;
+            let last = (first + pages_a_part).min(batch.pages.len());
+            let mut record = LogRecord {
+                lsn: from.lsn + 1,
+                part: part as u32,
+                parts: parts as u32,
+                kind: LogKind::Commit,
+                epoch,
+                time,
+                page_size: batch.page_size,
+                db_pages: batch.db_pages,
+                logged,
+                pages: batch.pages[first..last].to_vec(),
+                bytes: batch.bytes[first * page_size..last * page_size].to_vec(),
+                checksum: 0,
+                prev,
+            };
+            record.checksum = checksum::of_record(&record);
+            prev = record.checksum;
+            record
+        })
+        .collect();
+    (records, Position { lsn: from.lsn + 1, chain: prev, time, logged })
+}
+
+/// Applies the log to an image, record by record, and refuses everything that is not exactly the next one.
+#[derive(Debug)]
+pub struct Replay {
+    image: Image,
+    touched: Bits,
+    end: Position,
+    apply_through: u64,
+    skipped: u64,
+    parts: Vec<LogRecord>,
+}
+
+impl Replay {
+    /// Starts from an image that stands at `from`. Batches after `apply_through` are checked but not applied.
+    pub fn new(image: Image, from: Position, apply_through: u64) -> Self {
+        Self { image, touched: Bits::new(), end: from, apply_through, skipped: 0, parts: Vec::new() }
+    }
+
+    /// The place after the last whole batch.
+    pub fn end(&self) -> Position {
+        self.end
+    }
+
+    /// Whether no batch is half read.
+    pub fn is_whole(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// The image, the chunks that replay changed, and how many batches of pages were not applied.
+    pub fn finish(self) -> (Image, Bits, u64) {
+        (self.image, self.touched, self.skipped)
+    }
+
+    /// Takes the next entry; `false` when the chain breaks there, and nothing of its batch is applied.
+    pub fn take(&mut self, entry: LogEntry) -> bool {
+        let Some(record) = entry.record else { return false };
+        let (prev, part) = match self.parts.last() {
+            Some(before) => (before.checksum, before.part + 1),
+            None => (self.end.chain, 0),
+        };
+        let follows = record.lsn == self.end.lsn + 1
+            && (entry.lsn, entry.part) == (record.lsn, record.part)
+            && record.part == part
+            && record.part < record.parts
+            && record.prev == prev
+            && self.parts.last().is_none_or(|before| agree(before, &record));
+        if !follows || checksum::of_record(&record) != record.checksum {
+            return false;
+        }
+        let last = record.part + 1 == record.parts;
+        self.parts.push(record);
+        !last || self.apply()
+    }
+
+    fn apply(&mut self) -> bool {
+        let parts = std::mem::take(&mut self.parts);
+        let [first, ..] = parts.as_slice() else { return false };
+        if first.kind == LogKind::Commit {
+            if first.lsn > self.apply_through {
+                self.skipped += 1;
+            } else if !apply_pages(&mut self.image, &mut self.touched, &parts) {
+                return false;
+            }
+        }
+        let last = &parts[parts.len() - 1];
+        self.end = Position { lsn: last.lsn, chain: last.checksum, time: last.time, logged: last.logged };
+        true
+    }
+}
+
+/// Whether two parts belong to one batch.
+fn agree(a: &LogRecord, b: &LogRecord) -> bool {
+    (a.parts, a.kind, a.epoch, a.time, a.page_size, a.db_pages, a.logged)
+        == (b.parts, b.kind, b.epoch, b.time, b.page_size, b.db_pages, b.logged)
+}
+
+fn apply_pages(image: &mut Image, touched: &mut Bits, parts: &[LogRecord]) -> bool {
+    let (page_size, db_pages) = (parts[0].page_size, parts[0].db_pages);
+    let size = page_size as usize;
+    let whole = |part: &LogRecord| {
+        part.bytes.len() == part.pages.len() * size && part.pages.iter().all(|page| *page < db_pages)
+    };
+    let sound = page_size.is_power_of_two() && (512..=65536).contains(&page_size);
+    if !sound || !parts.iter().all(whole) {
+        return false;
+    }
+    if image.page_size != page_size {
+        // Pages of another size don't mix: such a batch carries the whole file.
+        if parts.iter().map(|part| part.pages.len()).sum::<usize>() != db_pages as usize {
+            return false;
+        }
+        *image = Image { page_size, chunks: Vec::new() };
+    }
+    resize(image, u64::from(db_pages) * u64::from(page_size));
+    for part in parts {
+        for (page, bytes) in part.pages.iter().zip(part.bytes.chunks_exact(size)) {
+            let at = *page as usize * size;
+            image.chunks[at / CHUNK_SIZE][at % CHUNK_SIZE..][..size].copy_from_slice(bytes);
+            touched.insert((at / CHUNK_SIZE) as u32);
+        }
+    }
+    true
+}
+
+/// Cuts or extends (with zeros) the image.
+fn resize(image: &mut Image, bytes: u64) {
+    let count = bytes.div_ceil(CHUNK_SIZE as u64) as usize;
+    image.chunks.truncate(count);
+    for index in image.chunks.len().saturating_sub(1)..count {
+        let length = chunk_length(bytes, index);
+        match image.chunks.get_mut(index) {
+            Some(chunk) if chunk.len() == length => {}
+            Some(chunk) => {
+                let mut longer = std::mem::take(chunk).into_vec();
+                longer.resize(length, 0);
+                *chunk = longer.into_boxed_slice();
+            }
+            None => image.chunks.push(vec![0; length].into_boxed_slice()),
+        }
+    }
+}
+
+/// How long the chunk at `index` of a file of `bytes` bytes is.
+pub fn chunk_length(bytes: u64, index: usize) -> usize {
+    let start = index as u64 * CHUNK_SIZE as u64;
+    bytes.saturating_sub(start).min(CHUNK_SIZE as u64) as usize
+}

@@ -1,0 +1,259 @@
+//! One opened database's storage: the fence, and the end of the log.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use super::{
+    FORMAT, PART_BYTES, Position, Warning, batch_records, chunk, epoch_record,
+    failure::{check_fence, lock_lost},
+    generations::Tag,
+    recovery::{self, Recovered},
+};
+use crate::{
+    collections::{Bits, Set},
+    error::Result,
+    ports::{
+        Claim, Durability, Fence, Head, Holder, LocalFuture, Manifest, Platform, Store, Transaction, Truncation, Write,
+    },
+    sqlite::{Batch, Image},
+};
+
+/// How often opening starts again because a robbed holder's last batch came in between.
+const CLAIM_ATTEMPTS: u32 = 5;
+/// How many epoch records stay in the log as fences.
+const KEPT_EPOCHS: usize = 256;
+/// Below this, the log is never compacted.
+const MIN_COMPACTION_BYTES: u64 = 4 * 1024 * 1024;
+
+/// What [`Storage::open`] found.
+pub struct Opened {
+    /// The storage, fenced for this holder.
+    pub storage: Storage,
+    /// The database's contents.
+    pub image: Image,
+    /// What went well in the end, but should be told.
+    pub warnings: Vec<Warning>,
+    /// The database was made just now.
+    pub created: bool,
+}
+
+/// How much is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// All of it.
+    pub bytes: u64,
+    /// The page log.
+    pub log_bytes: u64,
+    /// The chunks.
+    pub chunk_bytes: u64,
+}
+
+/// One database's storage. Cheap to clone: a handle.
+///
+/// [`Storage::append`] may run beside everything else; snapshots, prunes and sweeps one at a time.
+#[derive(Clone)]
+pub struct Storage(pub(super) Rc<Inner>);
+
+pub(super) struct Inner {
+    pub store: Rc<dyn Store>,
+    pub platform: Platform,
+    pub fence: Fence,
+    pub end: Cell<Position>,
+    /// A batch whose transaction failed without saying whether it was stored: the checksum of its first part, and the
+    /// place after it.
+    doubt: Cell<Option<(u64, Position)>>,
+    pub truncated: Cell<Truncation>,
+    pub generation: Cell<u64>,
+    pub manifests: RefCell<Vec<Manifest>>,
+    /// A write of manifests failed without saying what of it was stored.
+    pub manifests_in_doubt: Cell<bool>,
+    pub damaged: RefCell<Set<u64>>,
+    /// The manifest whose unchanged chunks the next one reuses.
+    pub base: RefCell<Option<Manifest>>,
+    /// Chunks that differ from the base, besides those that the page file has touched.
+    pub stale: RefCell<Bits>,
+}
+
+impl Storage {
+    /// Reads the database, or makes it, and takes the fence. The caller holds the lock.
+    ///
+    /// Nothing is written before everything was read and checked. Fails with `database_corrupt` (details `snapshotId`,
+    /// `lastGoodAt`, `lostBatches`) when the log is damaged after the newest usable manifest, `snapshot_incompatible`
+    /// when a newer version wrote it, `lock_lost` when somebody else keeps writing, and what the store fails with.
+    pub async fn open(store: Rc<dyn Store>, platform: &Platform, holder: Holder) -> Result<Opened> {
+        for _ in 0..CLAIM_ATTEMPTS {
+            let found = recovery::recover(&*store).await?;
+            let now = platform.clock.now();
+            let epoch = found.head.as_ref().map_or(0, |head| head.epoch) + 1;
+            let (record, end) = epoch_record(found.end, epoch, now);
+            let head = next_head(&found, epoch, record.lsn, holder.clone(), platform);
+            let claim = Claim { found: found.head.clone(), newest: found.newest, head: head.clone(), record };
+            if store.claim(claim).await? {
+                return Self::opened(store, platform, found, head, end).await;
+            }
+        }
+        Err(lock_lost())
+    }
+
+    /// Who took the database last, for whoever finds it in use. Fails as the store does.
+    pub async fn holder(store: &dyn Store) -> Result<Option<Holder>> {
+        Ok(store.head().await?.map(|head| head.holder))
+    }
+
+    async fn opened(
+        store: Rc<dyn Store>,
+        platform: &Platform,
+        found: Recovered,
+        head: Head,
+        end: Position,
+    ) -> Result<Opened> {
+        let storage = Self(Rc::new(Inner {
+            store,
+            platform: platform.clone(),
+            fence: Fence { database_id: head.database_id, epoch: head.epoch },
+            end: Cell::new(end),
+            doubt: Cell::new(None),
+            truncated: Cell::new(head.truncated),
+            generation: Cell::new(head.generation),
+            manifests: RefCell::new(found.manifests),
+            manifests_in_doubt: Cell::new(false),
+            damaged: RefCell::new(found.damaged),
+            base: RefCell::new(found.base),
+            stale: RefCell::new(found.stale),
+        }));
+        if found.needs_barrier {
+            let staged = storage.stage(&found.image, &Bits::new(), end, true, true).await?;
+            storage.publish(staged, Tag { barrier: true, ..Tag::checkpoint() }).await?;
+        }
+        let created = found.head.is_none();
+        Ok(Opened { storage, image: found.image, warnings: found.warnings, created })
+    }
+
+    /// The epoch of this holder.
+    pub fn epoch(&self) -> u64 {
+        self.0.fence.epoch
+    }
+
+    /// The database's id.
+    pub fn database_id(&self) -> &str {
+        &self.0.fence.database_id
+    }
+
+    /// The end of the log.
+    pub fn position(&self) -> Position {
+        self.0.end.get()
+    }
+
+    /// Appends a batch to the log, in one transaction whose requests are issued when this is called. One at a time.
+    ///
+    /// After a failure the batch may or may not be stored: the next call finds out, on a new connection, before it
+    /// appends. Fails with `lock_lost` (for good) and what the store fails with.
+    pub fn append(&self, batch: &Batch, durability: Durability) -> LocalFuture<'static, Result<()>> {
+        if self.0.doubt.get().is_some() {
+            let (storage, batch) = (self.clone(), batch.clone());
+            return Box::pin(async move {
+                storage.revive().await?;
+                storage.append(&batch, durability).await
+            });
+        }
+        let now = self.0.platform.clock.now();
+        let (records, end) = batch_records(self.0.end.get(), self.epoch(), batch, now, PART_BYTES);
+        let first = records[0].checksum;
+        let writes = records.into_iter().map(Write::AddLog).collect();
+        let written = self.0.store.write(Transaction { fence: None, require: Vec::new(), writes, durability });
+        // In doubt until it is answered, also if nobody waits for the answer.
+        self.0.doubt.set(Some((first, end)));
+        let inner = self.0.clone();
+        Box::pin(async move {
+            written.await?;
+            inner.doubt.set(None);
+            inner.end.set(end);
+            Ok(())
+        })
+    }
+
+    /// Connects again and finds out whether a batch in doubt was stored.
+    ///
+    /// Fails with `lock_lost` when the database is somebody else's by now, or gone.
+    pub async fn revive(&self) -> Result<()> {
+        let inner = &*self.0;
+        inner.store.reopen().await?;
+        check_fence(inner.store.head().await?.as_ref(), &inner.fence)?;
+        if let Some((first, end)) = inner.doubt.get() {
+            let next = inner.store.log((inner.end.get().lsn, u32::MAX), 1).await?.into_iter().next();
+            match next {
+                None => {}
+                Some(entry) if entry.record.as_ref().is_some_and(|record| record.checksum == first) => {
+                    inner.end.set(end)
+                }
+                Some(_) => return Err(lock_lost()),
+            }
+            inner.doubt.set(None);
+        }
+        Ok(())
+    }
+
+    /// Where the log begins.
+    pub fn truncated(&self) -> Truncation {
+        self.0.truncated.get()
+    }
+
+    /// How much is stored, without asking the store.
+    pub fn usage(&self) -> Usage {
+        let manifests = self.0.manifests.borrow();
+        let chunk_bytes = stored_bytes(&manifests.iter().collect::<Vec<_>>());
+        let log_bytes = self.0.end.get().logged - self.0.truncated.get().logged;
+        Usage { bytes: log_bytes + chunk_bytes, log_bytes, chunk_bytes }
+    }
+
+    /// Whether the log since the newest usable manifest is long enough for a checkpoint: opening reads all of it.
+    pub fn wants_checkpoint(&self, db_bytes: u64) -> bool {
+        let since = self.0.base.borrow().as_ref().map_or(0, |base| base.logged);
+        self.0.end.get().logged - since > MIN_COMPACTION_BYTES.max(db_bytes / 2)
+    }
+
+    /// Lets go of the store.
+    pub fn close(&self) {
+        self.0.store.close();
+    }
+}
+
+/// How many bytes the chunks of these manifests take up, shared ones once.
+pub fn stored_bytes(manifests: &[&Manifest]) -> u64 {
+    let chunks: Set<(&str, u32)> = manifests
+        .iter()
+        .flat_map(|manifest| manifest.chunks.iter())
+        .map(|chunk| (chunk.id.as_str(), chunk.stored))
+        .collect();
+    chunks.iter().map(|(_, stored)| u64::from(*stored)).sum()
+}
+
+fn next_head(found: &Recovered, epoch: u64, lsn: u64, holder: Holder, platform: &Platform) -> Head {
+    let newest = found.manifests.last().map_or(0, |manifest| manifest.generation);
+    let newest = newest.max(found.damaged.last().copied().unwrap_or(0));
+    let mut head = found.head.clone().unwrap_or_else(|| {
+        let mut id = [0; 16];
+        platform.entropy.fill(&mut id);
+        Head {
+            format: FORMAT,
+            features: Vec::new(),
+            database_id: chunk::hex(&id),
+            epoch: 0,
+            holder: Holder::default(),
+            generation: 0,
+            lsn: 0,
+            epochs: Vec::new(),
+            truncated: Truncation::default(),
+        }
+    });
+    head.epoch = epoch;
+    head.holder = holder;
+    head.generation = head.generation.max(newest);
+    head.lsn = lsn;
+    head.epochs.push(lsn);
+    let surplus = head.epochs.len().saturating_sub(KEPT_EPOCHS);
+    head.epochs.drain(..surplus);
+    head
+}

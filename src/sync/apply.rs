@@ -1,0 +1,378 @@
+//! Pulled rows into a local table: inserted, updated where anything differs, left alone where nothing does.
+//!
+//! Never `INSERT OR REPLACE`: that would delete the row first and fire its children's ON DELETE CASCADE.
+
+use std::fmt::Write;
+
+use super::{
+    capture,
+    config::Conflict,
+    encode::{key_sql, quote, row_sql},
+    parents::Parents,
+    plan::{Plan, Rows},
+    report::TableReport,
+    schema::key_condition,
+    swap,
+    unpushed::{Decision, Unpushed},
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    sqlite::{Connection, Statement, Step},
+    value::Value,
+};
+
+/// The statements of one table, built once a pull.
+pub struct Writer {
+    /// `?1..?n` are the columns; one row when the key exists: whether nothing differs.
+    compare: String,
+    insert: String,
+    update: Option<String>,
+    delete: String,
+    key_at: Vec<usize>,
+    parents: Parents,
+    stage: String,
+    stage_deletion: String,
+    unstage: String,
+    note_key: String,
+    know_key: String,
+    policy: Conflict,
+    /// Frees the unique values of a row; `None` where nothing is unique but the key.
+    pub(super) park: Option<String>,
+    pub(super) unpushed: Unpushed,
+    name: String,
+}
+
+/// What became of a row that couldn't be applied (yet).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    /// Its index in the page.
+    pub row: usize,
+    /// Why.
+    pub error: String,
+}
+
+/// What became of a row.
+enum Outcome {
+    Applied,
+    Held(String),
+}
+
+/// Which list of keys a page goes to; all but the last leave out rows that are marked as deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// `tidelock_known`: what the remote was ever seen to have.
+    Known,
+    /// `temp.tidelock_seen`: what this pull saw.
+    Seen,
+    /// The same with the rows that are marked as deleted.
+    SeenOrDeleted,
+}
+
+/// How carefully rows are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Care {
+    /// Unpushed changes are kept, and a row waits for its parents.
+    Guarded,
+    /// Unpushed changes are kept; parents are checked at the end.
+    Deferred,
+    /// The rows replace whatever is there.
+    Bare,
+}
+
+/// One run over the rows of a page: what it may meet, and its statements, taken from the cache once.
+struct Pass<'c> {
+    connection: &'c Connection,
+    rows: &'c Rows,
+    unpushed: bool,
+    staged: bool,
+    parents: bool,
+    compare: Statement<'c>,
+    insert: Statement<'c>,
+    update: Option<Statement<'c>>,
+}
+
+impl Pass<'_> {
+    /// Whether the local row is the same; `None` when there is none.
+    fn same(&mut self, row: &[Value]) -> Result<Option<bool>> {
+        bind(&mut self.compare, row)?;
+        let found = match self.compare.step()? {
+            Step::Row => Some(self.compare.column_i64(0) == 1),
+            Step::Done => None,
+        };
+        self.compare.reset();
+        Ok(found)
+    }
+}
+
+impl Writer {
+    /// The statements of a plan.
+    pub fn new(connection: &Connection, plan: &Plan) -> Result<Self> {
+        let table = quote(&plan.table.name);
+        let names: Vec<String> = plan.columns.iter().map(|column| quote(&column.name)).collect();
+        let key_columns: Vec<String> = plan.key.iter().map(|at| plan.columns[*at].name.clone()).collect();
+        let list = |separator: &str, item: &dyn Fn(usize, &str) -> String| {
+            let items: Vec<String> = names.iter().enumerate().map(|(at, name)| item(at, name)).collect();
+            items.join(separator)
+        };
+        let mut where_key = String::new();
+        for (index, at) in plan.key.iter().enumerate() {
+            // Writing into a String can't fail.
+            let _ = write!(where_key, "{}{} = ?{}", if index > 0 { " AND " } else { "" }, names[*at], at + 1);
+        }
+        let others: Vec<String> = (0..names.len())
+            .filter(|at| !plan.key.contains(at))
+            .map(|at| format!("{} = ?{}", names[at], at + 1))
+            .collect();
+        let key_parameters = || (1..=plan.key.len()).map(|at| format!("?{}", at + 1));
+        let own_key = || plan.key.iter().map(|at| format!("?{}", at + 2));
+        let members =
+            plan.columns.iter().enumerate().map(|(at, column)| (column.name.as_str(), format!("?{}", at + 2)));
+        Ok(Self {
+            // A collation may call different texts equal.
+            compare: format!(
+                "SELECT {} FROM main.{table} WHERE {where_key}",
+                list(" AND ", &|at, name| format!("{name} IS ?{} COLLATE BINARY", at + 1))
+            ),
+            insert: format!(
+                "INSERT INTO main.{table}({}) VALUES ({})",
+                list(", ", &|_, name| name.to_owned()),
+                list(", ", &|at, _| format!("?{}", at + 1))
+            ),
+            update: (!others.is_empty())
+                .then(|| format!("UPDATE main.{table} SET {} WHERE {where_key}", others.join(", "))),
+            delete: format!("DELETE FROM main.{table} WHERE {}", key_condition(&key_columns, 1)),
+            parents: Parents::new(connection, plan)?,
+            unpushed: Unpushed::new(plan),
+            // ?1 is the table, ?2.. the columns or the key's values, the last one the reason.
+            stage: format!(
+                "INSERT OR REPLACE INTO tidelock_staged(tbl, key, row, error) VALUES (?1, {}, {}, ?{})",
+                key_sql(own_key()),
+                row_sql(members),
+                plan.columns.len() + 2
+            ),
+            stage_deletion: format!(
+                "INSERT OR REPLACE INTO tidelock_staged(tbl, key, row, error) VALUES (?1, {}, NULL, ?{})",
+                key_sql(key_parameters()),
+                plan.key.len() + 2
+            ),
+            unstage: format!("DELETE FROM tidelock_staged WHERE tbl = ?1 AND key = {}", key_sql(key_parameters())),
+            note_key: format!(
+                "INSERT OR IGNORE INTO temp.tidelock_seen(tbl, key) VALUES (?1, {})",
+                key_sql(key_parameters())
+            ),
+            know_key: format!(
+                "INSERT OR IGNORE INTO tidelock_known(tbl, key) VALUES (?1, {})",
+                key_sql(key_parameters())
+            ),
+            policy: plan.options.conflict,
+            name: plan.name().to_owned(),
+            park: swap::park_sql(plan),
+            key_at: plan.key.clone(),
+        })
+    }
+
+    /// The key's values of a row.
+    pub fn key(&self, row: &[Value]) -> Vec<Value> {
+        self.key_at.iter().map(|at| row[*at].clone()).collect()
+    }
+
+    /// Merges a page into the table, inside a transaction in which capture is silent. Rows that can't be applied yet are
+    /// staged.
+    pub fn merge(&self, connection: &Connection, rows: &Rows, report: &mut TableReport) -> Result<()> {
+        let held = self.write(connection, rows, Care::Guarded, report)?;
+        self.stage(connection, rows, &held)
+    }
+
+    /// Writes all rows of a page; gives those back that can't be applied.
+    pub fn write(
+        &self,
+        connection: &Connection,
+        rows: &Rows,
+        care: Care,
+        report: &mut TableReport,
+    ) -> Result<Vec<Held>> {
+        let all: Vec<usize> = (0..rows.len()).collect();
+        let held = self.write_some(connection, rows, all, care, report)?;
+        if held.is_empty() { Ok(held) } else { self.swap(connection, rows, held, care, report) }
+    }
+
+    /// Writes these rows of a page; gives those back that can't be applied.
+    pub(super) fn write_some(
+        &self,
+        connection: &Connection,
+        rows: &Rows,
+        mut waiting: Vec<usize>,
+        care: Care,
+        report: &mut TableReport,
+    ) -> Result<Vec<Held>> {
+        let guarded = care != Care::Bare;
+        let mut pass = Pass {
+            connection,
+            rows,
+            unpushed: guarded && capture::has_changes(connection, &self.name)?,
+            staged: guarded && self.has_staged(connection)?,
+            parents: care == Care::Guarded,
+            compare: connection.statement(&self.compare)?,
+            insert: connection.statement(&self.insert)?,
+            update: self.update.as_deref().map(|sql| connection.statement(sql)).transpose()?,
+        };
+        // Rows of one page may depend on each other: parents in the same table, values that move from row to row.
+        loop {
+            let mut held = Vec::new();
+            for row in &waiting {
+                if let Outcome::Held(error) = self.write_row(&mut pass, *row, report)? {
+                    held.push(Held { row: *row, error });
+                }
+            }
+            if held.is_empty() || held.len() == waiting.len() {
+                return Ok(held);
+            }
+            waiting = held.iter().map(|held| held.row).collect();
+        }
+    }
+
+    fn write_row(&self, pass: &mut Pass<'_>, at: usize, report: &mut TableReport) -> Result<Outcome> {
+        let (connection, row, deleted) = (pass.connection, pass.rows.row(at), pass.rows.deleted[at]);
+        if pass.staged {
+            self.run_keyed(connection, &self.unstage, row)?;
+        }
+        if pass.unpushed {
+            match self.unpushed.meet(connection, row, deleted, self.policy)? {
+                Decision::Apply => {}
+                Decision::ApplyConflict => report.conflicts += 1,
+                Decision::Keep { conflict, rejected } => {
+                    report.kept_local += 1;
+                    report.conflicts += u64::from(conflict);
+                    report.rejected += u64::from(rejected);
+                    return Ok(Outcome::Applied);
+                }
+                Decision::Settled { updated } => {
+                    if updated {
+                        report.updated += 1
+                    } else {
+                        report.unchanged += 1
+                    }
+                    return Ok(Outcome::Applied);
+                }
+                Decision::Held(error) => return Ok(Outcome::Held(error)),
+            }
+        }
+        if deleted {
+            return self.delete_row(connection, &self.key(row), report);
+        }
+        if pass.parents
+            && let Some(missing) = self.parents.missing(connection, row)?
+        {
+            return Ok(Outcome::Held(missing));
+        }
+        let (statement, count) = match pass.same(row)? {
+            Some(true) => {
+                report.unchanged += 1;
+                return Ok(Outcome::Applied);
+            }
+            Some(false) => (pass.update.as_mut(), &mut report.updated),
+            None => (Some(&mut pass.insert), &mut report.inserted),
+        };
+        let Some(statement) = statement else { return Ok(Outcome::Applied) };
+        match run(statement, row) {
+            Ok(()) => *count += 1,
+            Err(error) => return held(error),
+        }
+        Ok(Outcome::Applied)
+    }
+
+    /// Deletes a row, unless a row with unpushed changes depends on it.
+    fn delete_row(&self, connection: &Connection, key: &[Value], report: &mut TableReport) -> Result<Outcome> {
+        if self.parents.protected(connection, key)? {
+            report.kept_local += 1;
+            return Ok(Outcome::Applied);
+        }
+        match connection.run(&self.delete, key) {
+            Ok(changes) => {
+                if changes > 0 {
+                    report.deleted += 1
+                } else {
+                    report.unchanged += 1
+                }
+                Ok(Outcome::Applied)
+            }
+            Err(error) => held(error),
+        }
+    }
+
+    /// Deletes the row of a key; `false` when something that depends on it keeps it.
+    pub fn delete(&self, connection: &Connection, key: &[Value], report: &mut TableReport) -> Result<bool> {
+        Ok(matches!(self.delete_row(connection, key, report)?, Outcome::Applied))
+    }
+
+    /// Deletes the row of a key, whatever depends on it.
+    pub fn remove(&self, connection: &Connection, key: &[Value]) -> Result<()> {
+        connection.run(&self.delete, key).map(drop)
+    }
+
+    /// Whether a row lacks a parent.
+    pub fn is_orphan(&self, connection: &Connection, row: &[Value]) -> Result<bool> {
+        Ok(self.parents.missing(connection, row)?.is_some())
+    }
+
+    /// Puts rows aside until what they lack is there.
+    pub fn stage(&self, connection: &Connection, rows: &Rows, held: &[Held]) -> Result<()> {
+        for Held { row: at, error } in held {
+            let row = rows.row(*at);
+            let (sql, values) =
+                if rows.deleted[*at] { (&self.stage_deletion, self.key(row)) } else { (&self.stage, row.to_vec()) };
+            let mut parameters = vec![Value::from(&*self.name)];
+            parameters.extend(values);
+            parameters.push(Value::from(&**error));
+            connection.run(sql, &parameters)?;
+        }
+        Ok(())
+    }
+
+    /// Notes the keys of a page's rows.
+    pub fn note_keys(&self, connection: &Connection, rows: &Rows, which: Keys) -> Result<()> {
+        let name = Value::from(&*self.name);
+        let mut statement = connection.statement(if which == Keys::Known { &self.know_key } else { &self.note_key })?;
+        let deleted_too = which == Keys::SeenOrDeleted;
+        for at in (0..rows.len()).filter(|at| deleted_too || !rows.deleted[*at]) {
+            let row = rows.row(at);
+            statement.bind(1, &name)?;
+            for index in 0..self.key_at.len() {
+                statement.bind(index + 2, &row[if rows.keys_only { index } else { self.key_at[index] }])?;
+            }
+            statement.finish()?;
+        }
+        Ok(())
+    }
+
+    fn has_staged(&self, connection: &Connection) -> Result<bool> {
+        let sql = "SELECT 1 FROM tidelock_staged WHERE tbl = ?1 LIMIT 1";
+        Ok(connection.value(sql, &[Value::from(&*self.name)])?.is_some())
+    }
+
+    /// Runs a statement whose parameters are the table's name and the key's values.
+    fn run_keyed(&self, connection: &Connection, sql: &str, row: &[Value]) -> Result<()> {
+        let mut parameters = vec![Value::from(&*self.name)];
+        parameters.extend(self.key(row));
+        connection.run(sql, &parameters).map(drop)
+    }
+}
+
+fn bind(statement: &mut Statement<'_>, row: &[Value]) -> Result<()> {
+    row.iter().enumerate().try_for_each(|(index, value)| statement.bind(index + 1, value))
+}
+
+/// Runs a writing statement; after an error it is ready again too.
+fn run(statement: &mut Statement<'_>, row: &[Value]) -> Result<()> {
+    bind(statement, row)?;
+    let result = statement.finish().map(drop);
+    if result.is_err() {
+        statement.reset();
+    }
+    result
+}
+
+/// A violated constraint holds the row back; anything else is an error.
+fn held(error: Error) -> Result<Outcome> {
+    if error.is(ErrorCode::SqliteConstraint) { Ok(Outcome::Held(error.into_parts().message)) } else { Err(error) }
+}

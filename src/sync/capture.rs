@@ -1,0 +1,141 @@
+//! Capture of local changes: TEMP triggers that keep one row a changed key in `tidelock_outbox`, in the transaction of
+//! the change itself.
+//!
+//! They are TEMP because persistent ones would die with a table rebuild, block DROP COLUMN and travel in exported files.
+//! They name today's columns, so whoever changes the schema suspends them before and resumes them after, in the same
+//! transaction.
+//!
+//! Changes coalesce at once: insert + update = insert; insert + delete = nothing; update + delete = delete; delete +
+//! insert = update; and an update that gives back what was there = nothing. Which columns an update changed isn't stored:
+//! it is what differs from `base`.
+
+use super::{
+    encode::{key_sql, literal, quote, row_sql},
+    schema::Table,
+    state,
+};
+use crate::{error::Result, sqlite::Connection, value::Value};
+
+/// A row in this table silences capture, while rows of the remote are applied.
+const SILENT: &str = "tidelock_silent";
+const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
+
+/// Builds the triggers of all captured tables, from what is stored. A table that doesn't exist (yet) or has no key is left
+/// out.
+pub fn resume(connection: &Connection) -> Result<()> {
+    suspend(connection)?;
+    let captured = state::captured(connection)?;
+    if captured.is_empty() {
+        return Ok(());
+    }
+    connection.exec(&format!("CREATE TEMP TABLE IF NOT EXISTS {SILENT}(yes)"))?;
+    for registered in captured {
+        let Some(table) = Table::read(connection, &registered.table)? else { continue };
+        let key = registered.primary_key.unwrap_or_else(|| table.primary_key.clone());
+        let key: Vec<String> = key.iter().filter_map(|name| Some(table.column(name)?.name.clone())).collect();
+        if key.is_empty() {
+            continue;
+        }
+        let has = |list: &[String], name: &str| list.iter().any(|column| column.eq_ignore_ascii_case(name));
+        let synced = |name: &str| match &registered.columns {
+            Some(columns) => has(columns, name),
+            None => !has(&registered.missing, name),
+        };
+        let columns = table.columns.iter().map(|column| &column.name);
+        let columns: Vec<String> = columns.filter(|name| key.contains(name) || synced(name)).cloned().collect();
+        connection.exec(&triggers(&registered.table, &table.name, &key, &columns))?;
+    }
+    Ok(())
+}
+
+/// Drops the triggers.
+pub fn suspend(connection: &Connection) -> Result<()> {
+    let names = connection
+        .rows("SELECT name FROM temp.sqlite_schema WHERE type = 'trigger' AND name GLOB 'tidelock_capture_*'", &[])?;
+    for name in names {
+        connection.exec(&format!("DROP TRIGGER temp.{}", quote(name[0].as_text().unwrap_or_default())))?;
+    }
+    Ok(())
+}
+
+/// Runs `work` without capturing what it changes. Inside a transaction only: its rollback also ends the silence.
+pub fn silently<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    connection.exec(&format!("CREATE TEMP TABLE IF NOT EXISTS {SILENT}(yes)"))?;
+    connection.run(&format!("INSERT INTO temp.{SILENT} VALUES (1)"), &[])?;
+    let result = work(connection);
+    let quiet = connection.run(&format!("DELETE FROM temp.{SILENT}"), &[]);
+    result.and_then(|value| quiet.map(|_| value))
+}
+
+/// The SQL of one table's triggers. `registered` is its name in the sync tables.
+fn triggers(registered: &str, table: &str, key: &[String], columns: &[String]) -> String {
+    let row =
+        |prefix: &str| row_sql(columns.iter().map(|column| (column.as_str(), format!("{prefix}.{}", quote(column)))));
+    let key_of = |prefix: &str| key_sql(key.iter().map(|column| format!("{prefix}.{}", quote(column))));
+    let differs = |columns: &mut dyn Iterator<Item = &String>| {
+        // A collation may call different texts equal.
+        let tests = columns.map(|column| format!("OLD.{0} IS NOT NEW.{0} COLLATE BINARY", quote(column)));
+        tests.collect::<Vec<_>>().join(" OR ")
+    };
+    let other = || columns.iter().filter(|column| !key.contains(column));
+    let (tbl, heard) = (literal(registered), format!("NOT EXISTS (SELECT 1 FROM {SILENT})"));
+    let entry = |prefix: &str| format!("tbl = {tbl} AND key = {} AND reason IS NULL", key_of(prefix));
+    let add = |prefix: &str, op: &str, base: &str| {
+        format!(
+            "INSERT INTO tidelock_outbox(tbl, key, op, base, time) SELECT {tbl}, {}, '{op}', {base}, {NOW} \
+             WHERE NOT EXISTS (SELECT 1 FROM tidelock_outbox WHERE {});",
+            key_of(prefix),
+            entry(prefix)
+        )
+    };
+    let change =
+        |prefix: &str, op: &str| format!("UPDATE tidelock_outbox SET op = {op}, time = {NOW} WHERE {};", entry(prefix));
+    let prune = |prefix: &str| format!("DELETE FROM tidelock_outbox WHERE {} AND op = 'none';", entry(prefix));
+
+    let (old, new) = (row("OLD"), row("NEW"));
+    let inserted = [
+        change("NEW", &format!("CASE WHEN op <> 'delete' THEN op WHEN base = {new} THEN 'none' ELSE 'update' END")),
+        add("NEW", "insert", "NULL"),
+        prune("NEW"),
+    ]
+    .concat();
+    let deleted = [
+        change("OLD", "CASE op WHEN 'insert' THEN 'none' ELSE 'delete' END"),
+        add("OLD", "delete", &old),
+        prune("OLD"),
+    ]
+    .concat();
+    let updated = [
+        change("OLD", &format!("CASE WHEN op = 'update' AND base = {new} THEN 'none' ELSE op END")),
+        add("OLD", "update", &old),
+        prune("OLD"),
+    ]
+    .concat();
+    let trigger = |name: &str, event: &str, condition: &str, body: &str| {
+        format!(
+            "CREATE TEMP TRIGGER {} AFTER {event} ON main.{} WHEN {heard}{condition} BEGIN {body} END;\n",
+            quote(&format!("tidelock_capture_{name}_{table}")),
+            quote(table),
+        )
+    };
+    let moved = differs(&mut key.iter());
+    let mut sql = trigger("insert", "INSERT", "", &inserted);
+    sql += &trigger("delete", "DELETE", "", &deleted);
+    // A changed key is another row for the remote.
+    sql += &trigger("move", "UPDATE", &format!(" AND ({moved})"), &format!("{deleted}{inserted}"));
+    if other().next().is_some() {
+        let condition = format!(" AND NOT ({moved}) AND ({})", differs(&mut other()));
+        sql += &trigger("update", "UPDATE", &condition, &updated);
+    }
+    sql
+}
+
+/// Whether any change of this table is unpushed. Those that a restore set aside don't count: their rows follow the remote.
+pub fn has_changes(connection: &Connection, table: &str) -> Result<bool> {
+    let found = connection.value(
+        "SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND reason IS NULL UNION ALL \
+         SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND reason IS NOT NULL AND reason <> 'restored' LIMIT 1",
+        &[Value::from(table)],
+    )?;
+    Ok(found.is_some())
+}

@@ -1,0 +1,81 @@
+//! `deleted: 'compare'`: rows that the remote had once and has no more.
+//!
+//! Rows that the remote was never seen to have exist only locally: they stay. Rows with unpushed changes are spared.
+
+use super::{
+    encode::{decode_key, quote},
+    guard,
+    schema::key_condition,
+    staged::Target,
+};
+use crate::{error::Result, sqlite::Connection, value::Value};
+
+/// Makes an empty list of seen keys.
+pub fn begin(connection: &Connection) -> Result<()> {
+    connection.exec(
+        "CREATE TEMP TABLE IF NOT EXISTS tidelock_seen(tbl TEXT, key TEXT, PRIMARY KEY(tbl, key)) WITHOUT ROWID;
+         DELETE FROM temp.tidelock_seen",
+    )
+}
+
+/// Deletes the vanished rows of all comparing tables, children first; inside a transaction in which capture is silent.
+/// Fails with `remote_empty` before the first deletion, unless `max_ratio` is `None`.
+pub fn delete_vanished(connection: &Connection, targets: &mut [Target], max_ratio: Option<f64>) -> Result<()> {
+    let mut vanished = Vec::new();
+    for (at, target) in targets.iter().enumerate().filter(|(_, target)| target.plan.options.compares()) {
+        let keys = vanished_keys(connection, target)?;
+        if let Some(max_ratio) = max_ratio {
+            guard::check(target.plan.name(), keys.len() as u64, population(connection, target)?, max_ratio)?;
+        }
+        vanished.push((at, keys));
+    }
+    for (at, keys) in vanished.iter().rev() {
+        let target = &mut targets[*at];
+        for (encoded, key) in keys {
+            if target.writer.delete(connection, key, &mut target.report)? {
+                connection.run(
+                    "DELETE FROM tidelock_known WHERE tbl = ?1 AND key = ?2",
+                    &[Value::from(target.plan.name()), Value::from(&**encoded)],
+                )?;
+            } else {
+                // Something local depends on it.
+                target.report.kept_local += 1;
+            }
+        }
+    }
+    connection.run("INSERT OR IGNORE INTO tidelock_known(tbl, key) SELECT tbl, key FROM temp.tidelock_seen", &[])?;
+    connection.run("DELETE FROM temp.tidelock_seen", &[]).map(drop)
+}
+
+/// Known keys that were not seen, of rows that are there and have no unpushed change.
+fn vanished_keys(connection: &Connection, target: &Target) -> Result<Vec<(String, Vec<Value>)>> {
+    let rows = connection.rows(
+        "SELECT key FROM tidelock_known AS known WHERE tbl = ?1 \
+         AND NOT EXISTS (SELECT 1 FROM temp.tidelock_seen WHERE tbl = ?1 AND key = known.key) \
+         AND NOT EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = known.key AND reason IS NULL) \
+         AND NOT EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = known.key \
+                         AND reason IS NOT NULL AND reason <> 'restored')",
+        &[Value::from(target.plan.name())],
+    )?;
+    let key: Vec<String> = target.plan.key.iter().map(|at| target.plan.columns[*at].name.clone()).collect();
+    let find = format!("SELECT 1 FROM main.{} WHERE {}", quote(&target.plan.table.name), key_condition(&key, 1));
+    let mut vanished = Vec::new();
+    for row in rows {
+        let encoded = row[0].as_text().unwrap_or_default();
+        let key = decode_key(encoded);
+        if connection.value(&find, &key)?.is_some() {
+            vanished.push((encoded.to_owned(), key));
+        }
+    }
+    Ok(vanished)
+}
+
+/// The rows that could vanish: those that the remote was known to have, and that are there.
+fn population(connection: &Connection, target: &Target) -> Result<u64> {
+    let count = |sql: &str, parameters: &[Value]| -> Result<u64> {
+        Ok(connection.value(sql, parameters)?.and_then(|count| count.as_integer()).unwrap_or_default() as u64)
+    };
+    let local = count(&format!("SELECT count(*) FROM main.{}", quote(&target.plan.table.name)), &[])?;
+    let known = count("SELECT count(*) FROM tidelock_known WHERE tbl = ?1", &[Value::from(target.plan.name())])?;
+    Ok(local.min(known))
+}

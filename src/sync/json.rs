@@ -1,0 +1,454 @@
+//! JSON as it came over the wire: values stay slices of the body, so that no number is ever rounded.
+
+use std::borrow::Cow;
+
+/// Why a text is not the JSON that was expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JsonError {
+    /// The text ends in the middle: a body that was cut.
+    Truncated,
+    /// The text breaks the grammar at this byte.
+    Malformed(usize),
+    /// The text is JSON, but no array of objects.
+    NotRows,
+    /// An object lacks the column with this index.
+    MissingColumn(usize),
+}
+
+/// The kind of a JSON value, told by its first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JsonKind {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool,
+    /// A number.
+    Number,
+    /// A string.
+    String,
+    /// An array.
+    Array,
+    /// An object.
+    Object,
+}
+
+/// The kind of a valid JSON value without surrounding whitespace.
+pub fn kind(raw: &str) -> JsonKind {
+    match raw.as_bytes().first() {
+        Some(b'n') => JsonKind::Null,
+        Some(b't' | b'f') => JsonKind::Bool,
+        Some(b'"') => JsonKind::String,
+        Some(b'[') => JsonKind::Array,
+        Some(b'{') => JsonKind::Object,
+        _ => JsonKind::Number,
+    }
+}
+
+/// Nested deeper than this is refused: the scanner recurses, and wasm's stack is small.
+const MAX_DEPTH: usize = 256;
+
+/// Calls `each` with one raw value a column for every object of the array `body`; returns how many there were.
+///
+/// Keys that are not asked for are skipped; of a repeated key the last one counts. The error type of `each` decides what
+/// the whole fails with.
+pub fn rows<'a, E: From<JsonError>>(
+    body: &'a str,
+    columns: &[String],
+    mut each: impl FnMut(&[&'a str]) -> Result<(), E>,
+) -> Result<usize, E> {
+    let mut scanner = Scanner { text: body, at: 0 };
+    let mut values: Vec<&'a str> = Vec::with_capacity(columns.len());
+    let mut count = 0;
+    scanner.blank();
+    if scanner.peek()? != b'[' {
+        scanner.value(0)?;
+        return Err(JsonError::NotRows.into());
+    }
+    scanner.list(b']', |scanner| {
+        if scanner.peek()? != b'{' {
+            return Err(JsonError::NotRows.into());
+        }
+        values.clear();
+        values.resize(columns.len(), "");
+        let mut next = 0;
+        scanner.list(b'}', |scanner| -> Result<(), E> {
+            let (key, value) = scanner.pair(1)?;
+            // PostgREST sends the columns in the order of `select`, so the expected one is nearly always the next.
+            let found = match columns.get(next) {
+                Some(column) if *column == *key => Some(next),
+                _ => columns.iter().position(|column| *column == *key),
+            };
+            if let Some(index) = found {
+                values[index] = value;
+                next = index + 1;
+            }
+            Ok(())
+        })?;
+        if let Some(missing) = values.iter().position(|value| value.is_empty()) {
+            return Err(JsonError::MissingColumn(missing).into());
+        }
+        count += 1;
+        each(&values)
+    })?;
+    scanner.end()?;
+    Ok(count)
+}
+
+/// The members of one object, in order.
+pub fn members(text: &str) -> Result<Vec<(Cow<'_, str>, &str)>, JsonError> {
+    let mut scanner = Scanner { text, at: 0 };
+    let mut members = Vec::new();
+    scanner.blank();
+    if scanner.peek()? != b'{' {
+        return Err(JsonError::Malformed(scanner.at));
+    }
+    scanner.list(b'}', |scanner| -> Result<(), JsonError> {
+        members.push(scanner.pair(1)?);
+        Ok(())
+    })?;
+    scanner.end()?;
+    Ok(members)
+}
+
+/// The elements of one array, in order.
+pub fn elements(text: &str) -> Result<Vec<&str>, JsonError> {
+    let mut scanner = Scanner { text, at: 0 };
+    let mut elements = Vec::new();
+    scanner.blank();
+    if scanner.peek()? != b'[' {
+        return Err(JsonError::Malformed(scanner.at));
+    }
+    scanner.list(b']', |scanner| -> Result<(), JsonError> {
+        elements.push(scanner.value(1)?);
+        Ok(())
+    })?;
+    scanner.end()?;
+    Ok(elements)
+}
+
+/// The text that a raw string stands for; `None` when it is no string, or holds half of a surrogate pair.
+pub fn text(raw: &str) -> Option<Cow<'_, str>> {
+    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
+    let Some(first) = inner.find('\\') else { return Some(Cow::Borrowed(inner)) };
+    let mut out = String::with_capacity(inner.len());
+    out.push_str(&inner[..first]);
+    let mut rest = &inner[first..];
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        let escape = *rest.as_bytes().get(at + 1)?;
+        rest = &rest[at + 2..];
+        match escape {
+            b'n' => out.push('\n'),
+            b't' => out.push('\t'),
+            b'r' => out.push('\r'),
+            b'b' => out.push('\u{8}'),
+            b'f' => out.push('\u{c}'),
+            b'u' => {
+                let mut code = hex4(rest)?;
+                rest = &rest[4..];
+                if (0xd800..0xdc00).contains(&code) {
+                    let low = hex4(rest.strip_prefix("\\u")?)?;
+                    if !(0xdc00..0xe000).contains(&low) {
+                        return None;
+                    }
+                    code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+                    rest = &rest[6..];
+                }
+                out.push(char::from_u32(code)?);
+            }
+            other => out.push(char::from(other)),
+        }
+    }
+    out.push_str(rest);
+    Some(Cow::Owned(out))
+}
+
+/// Appends `text` as a JSON string.
+pub fn push_string(out: &mut String, text: &str) {
+    out.push('"');
+    for char in text.chars() {
+        match char {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\u{0}'..='\u{1f}' => {
+                out.push_str("\\u00");
+                for nibble in [char as u32 >> 4, char as u32 & 15] {
+                    out.push(char::from_digit(nibble, 16).unwrap_or('0'));
+                }
+            }
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+}
+
+/// The names as a JSON array of strings.
+pub fn string_array<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let mut out = String::from("[");
+    for (index, name) in names.into_iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        push_string(&mut out, name);
+    }
+    out.push(']');
+    out
+}
+
+/// The strings of a JSON array; `None` when the text is something else.
+pub fn parse_string_array(array: &str) -> Option<Vec<String>> {
+    elements(array).ok()?.into_iter().map(|raw| text(raw).map(Cow::into_owned)).collect()
+}
+
+/// The value without the whitespace between its tokens.
+pub fn minify(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    let (mut from, mut in_string, mut escaped) = (0, false, false);
+    for (at, byte) in raw.bytes().enumerate() {
+        if in_string {
+            in_string = escaped || byte != b'"';
+            escaped = !escaped && byte == b'\\';
+        } else if byte == b'"' {
+            in_string = true;
+        } else if matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+            out.push_str(&raw[from..at]);
+            from = at + 1;
+        }
+    }
+    out.push_str(&raw[from..]);
+    out
+}
+
+fn hex4(text: &str) -> Option<u32> {
+    let digits = text.get(..4)?;
+    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok())?
+}
+
+/// Walks over the text once; `at` is always on a character boundary.
+struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn peek(&self) -> Result<u8, JsonError> {
+        self.byte().ok_or(JsonError::Truncated)
+    }
+
+    fn blank(&mut self) {
+        while matches!(self.byte(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+            self.at += 1;
+        }
+    }
+
+    fn end(&mut self) -> Result<(), JsonError> {
+        self.blank();
+        if self.at == self.text.len() { Ok(()) } else { Err(JsonError::Malformed(self.at)) }
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), JsonError> {
+        if self.peek()? != byte {
+            return Err(JsonError::Malformed(self.at));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// The items between a bracket, on which the scanner stands, and its `close`.
+    fn list<E: From<JsonError>>(
+        &mut self,
+        close: u8,
+        mut item: impl FnMut(&mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.at += 1;
+        self.blank();
+        if self.peek()? == close {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            self.blank();
+            item(self)?;
+            self.blank();
+            match self.peek()? {
+                b',' => self.at += 1,
+                byte if byte == close => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return Err(JsonError::Malformed(self.at).into()),
+            }
+        }
+    }
+
+    fn pair(&mut self, depth: usize) -> Result<(Cow<'a, str>, &'a str), JsonError> {
+        let at = self.at;
+        if self.peek()? != b'"' {
+            return Err(JsonError::Malformed(at));
+        }
+        let key = text(self.string()?).ok_or(JsonError::Malformed(at))?;
+        self.blank();
+        self.expect(b':')?;
+        self.blank();
+        Ok((key, self.value(depth)?))
+    }
+
+    fn value(&mut self, depth: usize) -> Result<&'a str, JsonError> {
+        let from = self.at;
+        if depth > MAX_DEPTH {
+            return Err(JsonError::Malformed(from));
+        }
+        match self.peek()? {
+            b'"' => return self.string(),
+            b'[' => self.list(b']', |scanner| scanner.value(depth + 1).map(drop))?,
+            b'{' => self.list(b'}', |scanner| scanner.pair(depth + 1).map(drop))?,
+            b't' => self.word("true")?,
+            b'f' => self.word("false")?,
+            b'n' => self.word("null")?,
+            _ => self.number()?,
+        }
+        Ok(&self.text[from..self.at])
+    }
+
+    fn string(&mut self) -> Result<&'a str, JsonError> {
+        let from = self.at;
+        self.at += 1;
+        loop {
+            match self.peek()? {
+                b'"' => break,
+                b'\\' => {
+                    self.at += 1;
+                    match self.peek()? {
+                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
+                        b'u' => {
+                            for _ in 0..4 {
+                                self.at += 1;
+                                if !self.peek()?.is_ascii_hexdigit() {
+                                    return Err(JsonError::Malformed(self.at));
+                                }
+                            }
+                        }
+                        _ => return Err(JsonError::Malformed(self.at)),
+                    }
+                    self.at += 1;
+                }
+                0..0x20 => return Err(JsonError::Malformed(self.at)),
+                _ => self.at += 1,
+            }
+        }
+        self.at += 1;
+        Ok(&self.text[from..self.at])
+    }
+
+    fn word(&mut self, word: &str) -> Result<(), JsonError> {
+        for byte in word.bytes() {
+            self.expect(byte)?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), JsonError> {
+        if !self.peek()?.is_ascii_digit() {
+            return Err(JsonError::Malformed(self.at));
+        }
+        while self.byte().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), JsonError> {
+        if self.byte() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.byte() == Some(b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.byte() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.byte(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.byte(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str, columns: &[&str]) -> Result<Vec<Vec<String>>, JsonError> {
+        let columns: Vec<String> = columns.iter().map(|name| (*name).to_owned()).collect();
+        let mut out = Vec::new();
+        rows(body, &columns, |row| {
+            out.push(row.iter().map(|raw| (*raw).to_owned()).collect());
+            Ok::<(), JsonError>(())
+        })?;
+        Ok(out)
+    }
+
+    #[test]
+    fn values_stay_as_they_were_sent() {
+        let body = r#" [ {"id":9007199254740993, "n":1.2300,"j": {"a": [1, 2]} ,"x":0},
+            {"n":null,"j":"q\"","id":-1e5} ] "#;
+        let expected = vec![vec!["9007199254740993", "1.2300", r#"{"a": [1, 2]}"#], vec!["-1e5", "null", r#""q\"""#]];
+        assert_eq!(read(body, &["id", "n", "j"]).unwrap(), expected);
+        assert_eq!(read("[]", &["id"]).unwrap(), Vec::<Vec<String>>::new());
+    }
+
+    #[test]
+    fn every_cut_body_is_an_error_never_a_shorter_page() {
+        let body = r#"[{"id":1,"t":"a\u00e9\"b"},{"id":-2.5e+3,"t":null},{"id":3,"t":[true,{"k":false}]}]"#;
+        assert_eq!(read(body, &["id", "t"]).unwrap().len(), 3);
+        for end in 0..body.len() {
+            assert_eq!(read(&body[..end], &["id", "t"]), Err(JsonError::Truncated), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_page_of_rows_is_refused() {
+        assert_eq!(read(r#"{"code":"42P01"}"#, &["id"]), Err(JsonError::NotRows));
+        assert_eq!(read("[1]", &["id"]), Err(JsonError::NotRows));
+        assert_eq!(read(r#"[{"a":1}]"#, &["id"]), Err(JsonError::MissingColumn(0)));
+        assert_eq!(read("[{},]", &[]), Err(JsonError::NotRows));
+        for (body, at) in [("<html>", 0), (r#"[{"id":01}]"#, 8), ("[] x", 3), ("[{\"id\":\"\n\"}]", 8)] {
+            assert_eq!(read(body, &[]), Err(JsonError::Malformed(at)), "{body}");
+        }
+        let deep = format!("[{{\"a\":{}1{}}}]", "[".repeat(400), "]".repeat(400));
+        assert!(matches!(read(&deep, &["a"]), Err(JsonError::Malformed(_))));
+    }
+
+    #[test]
+    fn strings_are_unescaped() {
+        assert_eq!(text(r#""plain é""#).unwrap(), "plain é");
+        assert_eq!(text(r#""\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00é""#).unwrap(), "\"\\/\u{8}\u{c}\n\r\té😀é");
+        assert_eq!(text(r#""\ud83d""#), None);
+        assert_eq!(text(r#""\ude00""#), None);
+        assert_eq!(text("12"), None);
+    }
+
+    #[test]
+    fn strings_are_escaped_and_come_back() {
+        let original = "a\"b\\c\nd\u{1}é😀\u{0}";
+        let array = string_array(["x", original]);
+        assert_eq!(parse_string_array(&array).unwrap(), ["x", original]);
+    }
+
+    #[test]
+    fn whitespace_goes_only_between_tokens() {
+        assert_eq!(minify(r#"{"a b": [1,  2.50], "c": "x \" y"}"#), r#"{"a b":[1,2.50],"c":"x \" y"}"#);
+    }
+}

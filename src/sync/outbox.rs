@@ -1,0 +1,244 @@
+//! The outbox as users see it: changes that wait to be pushed, and changes that were refused for good.
+
+use std::fmt::Write;
+
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
+use super::{
+    encode::{decode_key, decode_row, key_sql, quote, row_sql},
+    schema::{Table, key_condition},
+    state,
+};
+use crate::{error::Result, sqlite::Connection, value::Value};
+
+/// What happened to a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeOp {
+    /// It is new.
+    Insert,
+    /// Columns changed.
+    Update,
+    /// It is gone.
+    Delete,
+}
+
+impl ChangeOp {
+    /// The name, as stored and as users see it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Insert => "insert",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// The operation of that name; anything unknown is an update.
+    pub fn from_name(name: &str) -> Self {
+        match name {
+            "insert" => Self::Insert,
+            "delete" => Self::Delete,
+            _ => Self::Update,
+        }
+    }
+}
+
+/// One unpushed change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// Its id: stays the same while the change waits.
+    pub id: i64,
+    /// The local table.
+    pub table: String,
+    /// The key's columns and values.
+    pub key: Vec<(String, Value)>,
+    /// What happened.
+    pub op: ChangeOp,
+    /// The columns that an update changed, or an insert fills; none for a delete.
+    pub columns: Vec<String>,
+    /// When it last changed, ISO 8601.
+    pub time: String,
+    /// Why it was refused; `None` while it waits.
+    pub reason: Option<String>,
+    /// What the remote said.
+    pub error: Option<String>,
+}
+
+/// As users see it: the id is text, the key an object, absent facts are left out.
+impl Serialize for Change {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut change = serializer.serialize_struct("Change", 8)?;
+        change.serialize_field("id", &self.id.to_string())?;
+        change.serialize_field("table", &self.table)?;
+        change.serialize_field("key", &Key(&self.key))?;
+        change.serialize_field("op", self.op.as_str())?;
+        change.serialize_field("columns", &self.columns)?;
+        change.serialize_field("time", &self.time)?;
+        if let Some(reason) = &self.reason {
+            change.serialize_field("reason", reason)?;
+        }
+        if let Some(error) = &self.error {
+            change.serialize_field("error", error)?;
+        }
+        change.end()
+    }
+}
+
+struct Key<'a>(&'a [(String, Value)]);
+
+impl Serialize for Key<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, KeyValue(value))))
+    }
+}
+
+struct KeyValue<'a>(&'a Value);
+
+impl Serialize for KeyValue<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Null => serializer.serialize_none(),
+            // JavaScript's numbers are exact up to there; 128 bits become a bigint.
+            Value::Integer(value) if value.unsigned_abs() < 1 << 53 => serializer.serialize_i64(*value),
+            Value::Integer(value) => serializer.serialize_i128(i128::from(*value)),
+            Value::Real(value) => serializer.serialize_f64(*value),
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::Blob(bytes) => serializer.serialize_bytes(bytes),
+        }
+    }
+}
+
+/// Changes that wait to be pushed, oldest first.
+pub fn pending(connection: &Connection) -> Result<Vec<Change>> {
+    list(connection, "reason IS NULL")
+}
+
+/// Changes that were refused for good, oldest first.
+pub fn rejected(connection: &Connection) -> Result<Vec<Change>> {
+    list(connection, "reason IS NOT NULL")
+}
+
+/// How many changes wait and how many were refused; of one table, or of all.
+pub fn counts(connection: &Connection, table: Option<&str>) -> Result<(u64, u64)> {
+    if !state::exists(connection)? {
+        return Ok((0, 0));
+    }
+    let rows = connection.rows(
+        "SELECT count(*) FILTER (WHERE reason IS NULL), count(*) FILTER (WHERE reason IS NOT NULL) \
+         FROM tidelock_outbox WHERE ?1 IS NULL OR tbl = ?1",
+        &[table.map(str::to_owned).into()],
+    )?;
+    let count = |at: usize| rows[0][at].as_integer().unwrap_or_default() as u64;
+    Ok((count(0), count(1)))
+}
+
+fn list(connection: &Connection, which: &str) -> Result<Vec<Change>> {
+    if !state::exists(connection)? {
+        return Ok(Vec::new());
+    }
+    let rows = connection.rows(
+        &format!(
+            "SELECT id, tbl, key, op, base, time, reason, error, local FROM tidelock_outbox WHERE {which} ORDER BY id"
+        ),
+        &[],
+    )?;
+    let captured = state::captured(connection)?;
+    let mut tables: Vec<(String, Option<Table>)> = Vec::new();
+    let mut changes = Vec::with_capacity(rows.len());
+    for row in rows {
+        let text = |at: usize| row[at].as_text().unwrap_or_default();
+        let name = text(1);
+        if !tables.iter().any(|(known, _)| known == name) {
+            tables.push((name.to_owned(), Table::read(connection, name)?));
+        }
+        let table = tables.iter().find(|(known, _)| known == name).and_then(|(_, table)| table.as_ref());
+        let named =
+            captured.iter().find(|captured| captured.table == name).and_then(|captured| captured.primary_key.clone());
+        let key_columns = named.or_else(|| table.map(|table| table.primary_key.clone())).unwrap_or_default();
+        let key = decode_key(text(2));
+        let op = ChangeOp::from_name(text(3));
+        let columns = match (op, table) {
+            (ChangeOp::Delete, _) | (_, None) => Vec::new(),
+            (ChangeOp::Insert, Some(table)) => table.columns.iter().map(|column| column.name.clone()).collect(),
+            (ChangeOp::Update, Some(table)) => {
+                let local = match row[8].as_text() {
+                    Some(local) => Some(decode_row(local)),
+                    None => local_row(connection, table, &key_columns, &key)?,
+                };
+                changed(&decode_row(text(4)), &local.unwrap_or_default())
+            }
+        };
+        changes.push(Change {
+            id: row[0].as_integer().unwrap_or_default(),
+            table: name.to_owned(),
+            key: key_columns.into_iter().zip(key).collect(),
+            op,
+            columns,
+            time: text(5).to_owned(),
+            reason: row[6].as_text().map(str::to_owned),
+            error: row[7].as_text().map(str::to_owned),
+        });
+    }
+    Ok(changes)
+}
+
+/// The names of the columns whose values differ.
+fn changed(base: &[(String, Value)], local: &[(String, Value)]) -> Vec<String> {
+    let differs = |(name, value): &&(String, Value)| {
+        local.iter().find(|(other, _)| other == name).is_some_and(|(_, other)| other != value)
+    };
+    base.iter().filter(differs).map(|(name, _)| name.clone()).collect()
+}
+
+fn local_row(
+    connection: &Connection,
+    table: &Table,
+    key_columns: &[String],
+    key: &[Value],
+) -> Result<Option<Vec<(String, Value)>>> {
+    let mut sql = String::from("SELECT ");
+    for (index, column) in table.columns.iter().enumerate() {
+        // Writing into a String can't fail.
+        let _ = write!(sql, "{}{}", if index > 0 { ", " } else { "" }, quote(&column.name));
+    }
+    let _ = write!(sql, " FROM main.{} WHERE {}", quote(&table.name), key_condition(key_columns, 1));
+    let row = connection.rows(&sql, key)?.into_iter().next();
+    Ok(row.map(|values| table.columns.iter().map(|column| column.name.clone()).zip(values).collect()))
+}
+
+/// Sets aside all waiting changes after a restore: the remote may have them already, so they are never sent by
+/// themselves. What their rows are now is kept with them, since the next pull brings the rows to the remote's state.
+pub fn set_aside_restored(connection: &Connection) -> Result<u64> {
+    if !state::exists(connection)? {
+        return Ok(0);
+    }
+    let captured = state::captured(connection)?;
+    connection.atomically(|connection| {
+        for registered in &captured {
+            let Some(table) = Table::read(connection, &registered.table)? else { continue };
+            let key = registered.primary_key.as_ref().unwrap_or(&table.primary_key);
+            let own_key = key_sql(key.iter().map(|column| format!("t.{}", quote(column))));
+            let row =
+                row_sql(table.columns.iter().map(|column| (column.name.as_str(), format!("t.{}", quote(&column.name)))));
+            connection.run(
+                &format!(
+                    "UPDATE tidelock_outbox SET local = (SELECT {row} FROM main.{} t WHERE {own_key} = tidelock_outbox.key) \
+                     WHERE tbl = ?1 AND reason IS NULL",
+                    quote(&table.name)
+                ),
+                &[Value::from(&*registered.table)],
+            )?;
+        }
+        connection.run("UPDATE tidelock_outbox SET reason = 'restored' WHERE reason IS NULL", &[])
+    })
+}
+
+/// Forgets outbox, owner and positions of a seed or an imported file: they are another database's.
+pub fn forget_origin(connection: &Connection) -> Result<()> {
+    if !state::exists(connection)? {
+        return Ok(());
+    }
+    connection.atomically(|connection| {
+        connection.run("DELETE FROM tidelock_outbox", &[])?;
+        connection.run("DELETE FROM tidelock_sync WHERE name = 'user'", &[]).map(drop)
+    })
+}

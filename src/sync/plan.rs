@@ -1,0 +1,321 @@
+//! What is read of a table, and where it goes: the user's options joined with the local schema.
+
+use super::{
+    config::{Names, TableSync},
+    json::{self, JsonError},
+    query::Selection,
+    schema::Table,
+    state::Position,
+    types::{Affinity, Kind, Misfit, convert},
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    value::Value,
+};
+
+/// One stored column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanColumn {
+    /// Its name, on both sides.
+    pub name: String,
+    /// Its kind on the wire.
+    pub kind: Kind,
+    /// Its local affinity.
+    pub affinity: Affinity,
+}
+
+/// How one table is pulled.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The user's options.
+    pub options: TableSync,
+    /// The local table.
+    pub table: Table,
+    /// The stored columns.
+    pub columns: Vec<PlanColumn>,
+    /// Where the key is in `columns`.
+    pub key: Vec<usize>,
+    /// What is asked for: the stored columns first, then a cursor and a soft-delete column that are not stored.
+    pub selection: Selection,
+    cursor: Option<usize>,
+    deleted: Option<usize>,
+}
+
+/// One page of rows, converted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rows {
+    /// The values of all rows, one after the other; `width` a row.
+    pub values: Vec<Value>,
+    /// Values of a row.
+    pub width: usize,
+    /// Which rows are marked as deleted, one flag a row.
+    pub deleted: Vec<bool>,
+    /// The values are those of the key alone, in its order.
+    pub keys_only: bool,
+    /// The place behind the last row.
+    pub last: Option<Position>,
+}
+
+impl Rows {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.deleted.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.deleted.is_empty()
+    }
+
+    /// One row's values.
+    pub fn row(&self, index: usize) -> &[Value] {
+        &self.values[index * self.width..(index + 1) * self.width]
+    }
+}
+
+/// Why a body is no page.
+pub enum Unreadable {
+    /// It was cut: worth another try.
+    Cut,
+    /// It is something else.
+    Failed(Error),
+}
+
+impl From<JsonError> for Unreadable {
+    fn from(error: JsonError) -> Self {
+        match error {
+            JsonError::Truncated => Self::Cut,
+            JsonError::Malformed(at) => Self::Failed(
+                Error::new(ErrorCode::SyncProtocol, "the remote's answer is not JSON").detail("offset", at),
+            ),
+            JsonError::NotRows | JsonError::MissingColumn(_) => Self::Failed(Error::new(
+                ErrorCode::SyncProtocol,
+                "the remote's answer is not the list of rows asked for",
+            )),
+        }
+    }
+}
+
+impl Plan {
+    /// Joins options and schema. `missing`: columns that the remote is known to lack.
+    ///
+    /// Fails with `sync_schema_mismatch` when the local table, its key or a named column doesn't exist, or when the remote
+    /// lacks a column that can't be done without.
+    pub fn new(options: &TableSync, table: Table, missing: &[String]) -> Result<Self> {
+        let name = &table.name;
+        let mismatch = |text: String| Error::new(ErrorCode::SyncSchemaMismatch, text).detail("table", name.clone());
+        let lacks = |column: &str| missing.iter().any(|missing| missing.eq_ignore_ascii_case(column));
+        let key_names = options.primary_key.clone().map_or_else(|| table.primary_key.clone(), Names::into_vec);
+        if key_names.is_empty() {
+            return Err(mismatch(format!("table {name} has no primary key"))
+                .hint("give it one, or name the columns that identify a row in `primaryKey`"));
+        }
+        let local = |column: &String| {
+            table.column(column).map(|column| column.name.clone()).ok_or_else(|| {
+                mismatch(format!("table {name} has no column {column}")).detail("column", column.clone())
+            })
+        };
+        let key_names = key_names.iter().map(local).collect::<Result<Vec<_>>>()?;
+        let named = options.columns.as_ref().map(|columns| columns.iter().map(local).collect::<Result<Vec<_>>>());
+        let named = named.transpose()?;
+        let is_stored = |column: &String| {
+            key_names.contains(column) || named.as_ref().map_or_else(|| !lacks(column), |named| named.contains(column))
+        };
+        // In the order of the table, as capture writes them.
+        let stored: Vec<String> =
+            table.columns.iter().map(|column| &column.name).filter(|column| is_stored(column)).cloned().collect();
+        for column in options.types.keys() {
+            local(column)?;
+        }
+        let needed = key_names.iter().chain(options.columns.iter().flatten()).map(String::as_str);
+        if let Some(column) =
+            needed.chain(options.cursor.as_deref()).chain(options.soft_delete()).find(|column| lacks(column))
+        {
+            return Err(mismatch(format!("the remote table {} has no column {column}", options.remote()))
+                .hint("add the column remotely, or take it out of the options of this table")
+                .detail("column", column));
+        }
+        let columns: Vec<PlanColumn> = stored
+            .iter()
+            .filter_map(|name| table.column(name))
+            .map(|column| {
+                let named = options.types.iter().find(|(name, _)| name.eq_ignore_ascii_case(&column.name));
+                let kind = named.and_then(|(_, kind)| Kind::from_name(kind)).unwrap_or(column.kind);
+                PlanColumn { name: column.name.clone(), kind, affinity: column.affinity }
+            })
+            .collect();
+        let mut select = stored;
+        let mut at = |column: Option<&str>| {
+            let column = column?;
+            let found = select.iter().position(|selected| selected.eq_ignore_ascii_case(column));
+            Some(found.unwrap_or_else(|| {
+                select.push(column.to_owned());
+                select.len() - 1
+            }))
+        };
+        let (cursor, deleted) = (at(options.cursor.as_deref()), at(options.soft_delete()));
+        let key = key_names.iter().filter_map(|name| columns.iter().position(|column| column.name == *name)).collect();
+        let selection = Selection {
+            table: options.remote().to_owned(),
+            columns: select,
+            key: key_names,
+            cursor: options.cursor.clone(),
+            filter: options.filter.iter().map(|(column, filter)| (column.clone(), filter.clone())).collect(),
+        };
+        Ok(Self { options: options.clone(), table, columns, key, selection, cursor, deleted })
+    }
+
+    /// The table's name in the sync tables, in reports and in errors: as the user wrote it.
+    pub fn name(&self) -> &str {
+        &self.options.table
+    }
+
+    /// Reads a page of rows. A value that doesn't fit its column fails with `sync_schema_mismatch`.
+    pub fn read(&self, body: &[u8]) -> Result<Rows, Unreadable> {
+        let mut rows = Rows { width: self.columns.len(), ..Rows::default() };
+        let mut last: Vec<&str> = Vec::new();
+        json::rows(utf8(body)?, &self.selection.columns, |raw| {
+            for (at, raw) in raw.iter().take(self.columns.len()).enumerate() {
+                rows.values.push(self.convert(at, raw)?);
+            }
+            rows.deleted.push(self.deleted.is_some_and(|at| !matches!(raw[at], "null" | "false")));
+            last.clear();
+            last.extend_from_slice(raw);
+            Ok::<(), Unreadable>(())
+        })?;
+        if !last.is_empty() {
+            let key = self.key.iter().map(|at| wire_text(last[*at]).unwrap_or_default()).collect();
+            rows.last = Some(Position { cursor: self.cursor.and_then(|at| wire_text(last[at])), key });
+        }
+        Ok(rows)
+    }
+
+    /// Reads a page of keys alone: the rows' values are those of the key, in its order.
+    pub fn read_keys(&self, body: &[u8]) -> Result<Rows, Unreadable> {
+        let mut rows = Rows { width: self.key.len(), keys_only: true, ..Rows::default() };
+        json::rows(utf8(body)?, &self.selection.key, |raw| {
+            for (at, raw) in self.key.iter().zip(raw) {
+                rows.values.push(self.convert(*at, raw)?);
+            }
+            rows.deleted.push(false);
+            let key = raw.iter().map(|raw| wire_text(raw).unwrap_or_default()).collect();
+            rows.last = Some(Position { cursor: None, key });
+            Ok::<(), Unreadable>(())
+        })?;
+        Ok(rows)
+    }
+
+    fn convert(&self, at: usize, raw: &str) -> Result<Value, Unreadable> {
+        let column = &self.columns[at];
+        match convert(column.kind, column.affinity, raw) {
+            Ok(Value::Null) if self.key.contains(&at) => Err(Unreadable::Failed(
+                Error::new(
+                    ErrorCode::SyncSchemaMismatch,
+                    format!("{}.{} is NULL in a remote row", self.name(), column.name),
+                )
+                .hint("a key column can't be NULL: choose other columns in `primaryKey`")
+                .detail("table", self.name())
+                .detail("column", column.name.as_str()),
+            )),
+            Ok(value) => Ok(value),
+            Err(misfit) => Err(Unreadable::Failed(self.misfit(column, misfit))),
+        }
+    }
+
+    fn misfit(&self, column: &PlanColumn, misfit: Misfit) -> Error {
+        let hint = match misfit {
+            Misfit::Affinity => "declare the local column so that it keeps text, as NUMERIC TEXT or JSON TEXT do",
+            Misfit::Range => "declare the local column NUMERIC TEXT, or name its kind in `types`",
+            Misfit::Kind => "declare the local column with the remote's type, or name its kind in `types`",
+        };
+        let text = format!("{}.{} ({}) {}", self.name(), column.name, column.kind.name(), misfit.describe());
+        Error::new(ErrorCode::SyncSchemaMismatch, text)
+            .hint(hint)
+            .detail("table", self.name())
+            .detail("column", column.name.as_str())
+    }
+}
+
+fn utf8(body: &[u8]) -> Result<&str, Unreadable> {
+    std::str::from_utf8(body).map_err(|error| match error.error_len() {
+        // The body ends within a character.
+        None => Unreadable::Cut,
+        Some(_) => JsonError::Malformed(error.valid_up_to()).into(),
+    })
+}
+
+/// A value as filters take it: a string's text, or the literal; `None` for null.
+fn wire_text(raw: &str) -> Option<String> {
+    match json::kind(raw) {
+        json::JsonKind::Null => None,
+        json::JsonKind::String => json::text(raw).map(|text| text.into_owned()),
+        _ => Some(raw.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::{Connection, PageFile};
+
+    fn plan(options: &str, missing: &[&str]) -> Result<Plan> {
+        let connection = Connection::open(&PageFile::default()).unwrap();
+        connection
+            .exec("CREATE TABLE t(b TEXT, id INTEGER PRIMARY KEY, n NUMERIC TEXT, local); CREATE TABLE free(x)")
+            .unwrap();
+        let options: TableSync = serde_json::from_str(options).unwrap();
+        let missing: Vec<String> = missing.iter().map(|name| (*name).to_owned()).collect();
+        Plan::new(&options, Table::read(&connection, &options.table).unwrap().unwrap(), &missing)
+    }
+
+    #[test]
+    fn what_is_selected() {
+        let select = |options, missing: &[&str]| plan(options, missing).unwrap().selection.columns.join(",");
+        assert_eq!(select(r#"{"table":"t"}"#, &[]), "b,id,n,local");
+        assert_eq!(select(r#"{"table":"t"}"#, &["LOCAL"]), "b,id,n");
+        assert_eq!(select(r#"{"table":"t","columns":["n"]}"#, &[]), "id,n");
+        assert_eq!(
+            select(r#"{"table":"t","columns":["n"],"cursor":"updated_at","deleted":"gone"}"#, &[]),
+            "id,n,updated_at,gone"
+        );
+        assert_eq!(select(r#"{"table":"t","cursor":"n","deleted":"compare"}"#, &[]), "b,id,n,local");
+        assert_eq!(plan(r#"{"table":"t","primaryKey":["n","b"]}"#, &[]).unwrap().key, [2, 0]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        for (options, missing, column) in [
+            (r#"{"table":"t","columns":["zz"]}"#, &[][..], "zz"),
+            (r#"{"table":"t","primaryKey":"zz"}"#, &[], "zz"),
+            (r#"{"table":"t","types":{"zz":"text"}}"#, &[], "zz"),
+            (r#"{"table":"t","columns":["id","b"]}"#, &["b"], "b"),
+            (r#"{"table":"t"}"#, &["id"], "id"),
+            (r#"{"table":"t","cursor":"updated_at"}"#, &["updated_at"], "updated_at"),
+        ] {
+            let error = plan(options, missing).unwrap_err();
+            assert!(error.is(ErrorCode::SyncSchemaMismatch), "{error}");
+            assert_eq!(error.details["column"], column.into(), "{error}");
+        }
+        assert!(plan(r#"{"table":"free"}"#, &[]).unwrap_err().is(ErrorCode::SyncSchemaMismatch));
+    }
+
+    #[test]
+    fn rows_are_converted_and_remember_their_place() {
+        let plan = plan(r#"{"table":"t","columns":["id","n"],"cursor":"u","deleted":"gone"}"#, &[]).unwrap();
+        let body = br#"[{"id":1,"n":1.50,"u":null,"gone":null},{"id":9007199254740993,"n":null,"u":"2026-01-01T00:00:00.000001+00:00","gone":"x"}]"#;
+        let Ok(rows) = plan.read(body) else { panic!("a page") };
+        assert_eq!(rows.row(0), [Value::Integer(1), Value::from("1.50")]);
+        assert_eq!(rows.row(1), [Value::Integer(9_007_199_254_740_993), Value::Null]);
+        assert_eq!(rows.deleted, [false, true]);
+        let cursor = Some("2026-01-01T00:00:00.000001+00:00".to_owned());
+        assert_eq!(rows.last, Some(Position { cursor, key: vec!["9007199254740993".to_owned()] }));
+        let Err(Unreadable::Failed(error)) = plan.read(br#"[{"id":"x","n":1,"u":1,"gone":false}]"#) else {
+            panic!("a misfit")
+        };
+        assert_eq!(error.details["column"], "id".into());
+        assert!(matches!(plan.read("[{\"id\":\"é".as_bytes().split_last().unwrap().1), Err(Unreadable::Cut)));
+        let Ok(keys) = plan.read_keys(br#"[{"id":3}]"#) else { panic!("keys") };
+        assert_eq!(keys.row(0), [Value::Integer(3)]);
+        assert_eq!(keys.last.unwrap().key, ["3"]);
+    }
+}

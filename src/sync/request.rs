@@ -1,0 +1,129 @@
+//! Requests: where they go, and what they say about who asks.
+
+use super::{
+    config::Config,
+    jwt,
+    query::{Range, Selection},
+};
+use crate::ports::{HttpRequest, Method};
+
+/// Knows root, credentials and limits.
+pub struct Requester {
+    root: String,
+    other_root: Option<String>,
+    headers: Vec<(String, String)>,
+    key: String,
+    token: Option<String>,
+    has_access_token: bool,
+    refreshed: bool,
+    page_size: u32,
+    retries: u32,
+    timeout_ms: u64,
+}
+
+impl Requester {
+    /// `root`: the one that answered before; `token`: what the access token function gave.
+    pub fn new(config: &Config, root: Option<String>, token: Option<String>) -> Self {
+        let options = &config.options;
+        let mut headers =
+            vec![("accept".to_owned(), "application/json".to_owned()), ("apikey".to_owned(), options.key.clone())];
+        // Without it PostgREST serves its first schema, whatever that is called.
+        if options.schema != "public" {
+            headers.push(("accept-profile".to_owned(), options.schema.clone()));
+        }
+        for (name, value) in &options.headers {
+            let name = name.to_ascii_lowercase();
+            headers.retain(|(known, _)| *known != name);
+            headers.push((name, value.clone()));
+        }
+        let other_root = if root.is_some() { None } else { config.other_root.clone() };
+        Self {
+            root: root.unwrap_or_else(|| config.root.clone()),
+            other_root,
+            headers,
+            key: options.key.clone(),
+            token,
+            has_access_token: options.has_access_token,
+            refreshed: false,
+            page_size: options.page_size,
+            retries: options.retries,
+            timeout_ms: options.timeout_ms,
+        }
+    }
+
+    /// The present root.
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// Rows asked for at once.
+    pub fn page_size(&self) -> u32 {
+        self.page_size
+    }
+
+    /// How often a request is sent again.
+    pub fn retries(&self) -> u32 {
+        self.retries
+    }
+
+    /// A request was answered properly: the root is right, and a token refused from now on may be refreshed.
+    pub fn accepted(&mut self) {
+        self.other_root = None;
+        self.refreshed = false;
+    }
+
+    /// Whether a fresh token may help; true once for each request.
+    pub fn may_refresh(&mut self) -> bool {
+        self.has_access_token && !std::mem::replace(&mut self.refreshed, true)
+    }
+
+    /// Takes the fresh token.
+    pub fn renewed(&mut self, token: Option<String>) {
+        self.token = token;
+    }
+
+    /// Goes to the other root, if there is one that was not tried.
+    pub fn try_other_root(&mut self) -> bool {
+        match self.other_root.take() {
+            Some(root) => {
+                self.root = root;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// One page to ask for.
+pub struct Request<'a> {
+    /// What is read.
+    pub selection: &'a Selection,
+    /// Which rows.
+    pub range: &'a Range,
+    /// How many at most.
+    pub limit: u32,
+    /// Ask how many there are in all.
+    pub count: bool,
+}
+
+impl Request<'_> {
+    /// The request to send.
+    pub fn build(&self, requester: &Requester) -> HttpRequest {
+        let mut headers = requester.headers.clone();
+        let bearer = requester.token.as_deref().or_else(|| Some(&*requester.key).filter(|key| jwt::is_jwt(key)));
+        if let Some(bearer) = bearer {
+            headers.retain(|(name, _)| name != "authorization");
+            headers.push(("authorization".to_owned(), format!("Bearer {bearer}")));
+        }
+        if self.count {
+            headers.push(("prefer".to_owned(), "count=exact".to_owned()));
+        }
+        HttpRequest {
+            method: Method::Get,
+            url: self.selection.url(&requester.root, self.range, self.limit),
+            headers,
+            body: None,
+            timeout_ms: requester.timeout_ms,
+        }
+    }
+}

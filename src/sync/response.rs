@@ -1,0 +1,250 @@
+//! What an answer of PostgREST means: a page, a wait, a fresh token, or an error. Never told by a message's text.
+
+use super::json;
+use crate::{
+    error::{Error, ErrorCode},
+    ports::{HttpFailure, HttpResponse},
+    time::Timestamp,
+};
+
+/// What to make of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// The body should be rows.
+    Body,
+    /// The token was refused; a fresh one may do.
+    Unauthorized(Error),
+    /// Worth another try.
+    Retry {
+        /// The server's own wish, in milliseconds.
+        after_ms: Option<u64>,
+        /// Ask for less at once.
+        smaller: bool,
+        /// What to fail with when the tries are used up.
+        error: Error,
+    },
+    /// A column doesn't exist.
+    UnknownColumn(Error),
+    /// There is nothing at this URL: perhaps another root.
+    UnknownPath(Error),
+    /// No use to try again.
+    Fail(Error),
+}
+
+/// Beyond this wish the call fails instead of waiting.
+const LONGEST_WAIT_MS: u64 = 120_000;
+
+/// Judges an answer to a request about `table`.
+pub fn judge(table: &str, answer: &Result<HttpResponse, HttpFailure>, now: Timestamp) -> Verdict {
+    let response = match answer {
+        Ok(response) => response,
+        Err(failure) => return judge_failure(table, failure),
+    };
+    if response.status == 200 || response.status == 206 {
+        return Verdict::Body;
+    }
+    let problem = Problem::read(response);
+    let error = |code| problem.error(code, table, response.status);
+    let retry = |smaller| {
+        let after_ms = response.header("retry-after").and_then(|text| retry_after(text, now));
+        let error = error(ErrorCode::SyncServer);
+        if let Some(wish) = after_ms.filter(|wish| *wish > LONGEST_WAIT_MS) {
+            return Verdict::Fail(error.detail("retryAfterMs", wish).hint("try again after that time"));
+        }
+        Verdict::Retry { after_ms, smaller, error }
+    };
+    match (response.status, problem.code.as_str()) {
+        (401, _) => Verdict::Unauthorized(
+            error(ErrorCode::SyncUnauthorized).hint("check remote.key and what accessToken returns, and sign in again"),
+        ),
+        // A statement that took too long, in whatever status it is wrapped.
+        (_, "57014") | (413 | 504, _) => retry(true),
+        (408 | 425 | 429 | 500.., _) => retry(false),
+        (_, "42703" | "PGRST204") => Verdict::UnknownColumn(
+            error(ErrorCode::SyncSchemaMismatch)
+                .hint("list the columns that both sides have in `columns`, or migrate one side"),
+        ),
+        (404, "42P01" | "PGRST205") => Verdict::Fail(
+            error(ErrorCode::SyncSchemaMismatch)
+                .hint("create the table remotely, name it in `remoteTable`, or reload PostgREST's schema cache"),
+        ),
+        (404, _) => Verdict::UnknownPath(
+            error(ErrorCode::SyncSchemaMismatch).hint("check remote.url, remote.schema and the table's name"),
+        ),
+        (406, "PGRST106") => Verdict::Fail(
+            error(ErrorCode::SyncSchemaMismatch).hint("expose the schema in PostgREST, or mend remote.schema"),
+        ),
+        (400.., _) => Verdict::Fail(error(ErrorCode::SyncRejected)),
+        _ => Verdict::Fail(
+            error(ErrorCode::SyncProtocol).hint("remote.url should be a Supabase project or a PostgREST root"),
+        ),
+    }
+}
+
+fn judge_failure(table: &str, failure: &HttpFailure) -> Verdict {
+    let error = |text: String| Error::new(ErrorCode::SyncNetwork, text).detail("table", table);
+    match failure {
+        HttpFailure::Network(words) => Verdict::Retry {
+            after_ms: None,
+            smaller: false,
+            error: error(format!("the remote could not be reached while reading {table}")).cause(words),
+        },
+        HttpFailure::Timeout => Verdict::Retry {
+            after_ms: None,
+            smaller: true,
+            error: error(format!("the remote gave no complete answer in time while reading {table}"))
+                .hint("raise remote.timeoutMs or lower remote.pageSize"),
+        },
+    }
+}
+
+/// The error object of PostgREST, or of whatever stands before it.
+struct Problem {
+    code: String,
+    message: String,
+}
+
+impl Problem {
+    fn read(response: &HttpResponse) -> Self {
+        let mut problem = Self { code: String::new(), message: String::new() };
+        let body = std::str::from_utf8(&response.body).unwrap_or("");
+        for (name, raw) in json::members(body).unwrap_or_default() {
+            let Some(text) = json::text(raw) else { continue };
+            match &*name {
+                "code" => problem.code = text.into_owned(),
+                "message" => problem.message = text.into_owned(),
+                _ => {}
+            }
+        }
+        problem
+    }
+
+    fn error(&self, code: ErrorCode, table: &str, status: u16) -> Error {
+        let mut message = format!("the remote answered {status} for table {table}");
+        if !self.message.is_empty() {
+            message.push_str(": ");
+            message.push_str(&self.message);
+        }
+        let error = Error::new(code, message).detail("table", table).detail("status", i64::from(status));
+        if self.code.is_empty() { error } else { error.detail("remoteCode", self.code.clone()) }
+    }
+}
+
+fn retry_after(text: &str, now: Timestamp) -> Option<u64> {
+    if let Ok(seconds) = text.trim().parse::<u64>() {
+        return Some(seconds.saturating_mul(1000));
+    }
+    let moment = http_date(text)?;
+    Some(u64::try_from(moment.since(now)).unwrap_or(0))
+}
+
+/// Reads the date of an HTTP header, `Fri, 20 Nov 2026 07:37:17 GMT`.
+pub fn http_date(text: &str) -> Option<Timestamp> {
+    let mut words = text.split_ascii_whitespace().skip(1);
+    let (day, month, year, time) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    if words.next() != Some("GMT") {
+        return None;
+    }
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    Timestamp::parse(&format!("{year}-{month:02}-{day:0>2}T{time}Z"))
+}
+
+/// How long to wait before the next try, in milliseconds: doubling from half a second to half a minute, of which chance
+/// (0 to 1) takes up to a half, so that many clients don't come back at once.
+pub fn backoff_ms(attempt: u32, chance: f64) -> u64 {
+    let full = 500_u64.saturating_mul(1 << attempt.min(6)).min(30_000);
+    full - (full as f64 / 2.0 * chance.clamp(0.0, 1.0)) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Result<HttpResponse, HttpFailure> {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Ok(HttpResponse { status, headers, body: body.as_bytes().to_vec() })
+    }
+
+    fn show(answer: &Result<HttpResponse, HttpFailure>) -> String {
+        match judge("t", answer, Timestamp(0)) {
+            Verdict::Body => "body".to_owned(),
+            Verdict::Unauthorized(error) => format!("unauthorized {}", error.code),
+            Verdict::Retry { after_ms, smaller, error } => format!("retry {after_ms:?} {smaller} {}", error.code),
+            Verdict::UnknownColumn(error) => format!("column {}", error.code),
+            Verdict::UnknownPath(error) => format!("path {}", error.code),
+            Verdict::Fail(error) => format!("fail {}", error.code),
+        }
+    }
+
+    #[test]
+    fn answers_of_postgrest_12_to_16() {
+        for (status, body, expected) in [
+            (200, "[]", "body"),
+            (206, "[]", "body"),
+            (401, r#"{"code":"PGRST301","message":"JWT expired"}"#, "unauthorized sync_unauthorized"),
+            (401, r#"{"code":"PGRST303"}"#, "unauthorized sync_unauthorized"),
+            (401, r#"{"message":"No API key found in request"}"#, "unauthorized sync_unauthorized"),
+            (403, r#"{"code":"42501","message":"permission denied"}"#, "fail sync_rejected"),
+            (404, r#"{"code":"42P01"}"#, "fail sync_schema_mismatch"),
+            (404, r#"{"code":"PGRST205"}"#, "fail sync_schema_mismatch"),
+            (404, "{}", "path sync_schema_mismatch"),
+            (404, "<html>", "path sync_schema_mismatch"),
+            (404, r#"{"code":"PGRST125"}"#, "path sync_schema_mismatch"),
+            (400, r#"{"code":"42703"}"#, "column sync_schema_mismatch"),
+            (400, r#"{"code":"PGRST204"}"#, "column sync_schema_mismatch"),
+            (400, r#"{"code":"22P02"}"#, "fail sync_rejected"),
+            (406, r#"{"code":"PGRST106"}"#, "fail sync_schema_mismatch"),
+            (416, r#"{"code":"PGRST103"}"#, "fail sync_rejected"),
+            (429, "slow down", "retry None false sync_server"),
+            (413, "", "retry None true sync_server"),
+            (500, r#"{"code":"57014"}"#, "retry None true sync_server"),
+            (500, r#"{"code":"40P01"}"#, "retry None false sync_server"),
+            (503, r#"{"code":"PGRST001"}"#, "retry None false sync_server"),
+            (504, r#"{"code":"PGRST003"}"#, "retry None true sync_server"),
+            (302, "", "fail sync_protocol"),
+            (204, "", "fail sync_protocol"),
+        ] {
+            assert_eq!(show(&answer(status, &[], body)), expected, "{status} {body}");
+        }
+        assert_eq!(show(&Err(HttpFailure::Network("reset".into()))), "retry None false sync_network");
+        assert_eq!(show(&Err(HttpFailure::Timeout)), "retry None true sync_network");
+    }
+
+    #[test]
+    fn retry_after_is_honoured_within_reason() {
+        let retry = |text| show(&answer(429, &[("retry-after", text)], ""));
+        assert_eq!(retry("2"), "retry Some(2000) false sync_server");
+        assert_eq!(retry("0"), "retry Some(0) false sync_server");
+        assert_eq!(retry("Thu, 01 Jan 1970 00:00:07 GMT"), "retry Some(7000) false sync_server");
+        assert_eq!(retry("soon"), "retry None false sync_server");
+        assert_eq!(retry("3600"), "fail sync_server");
+    }
+
+    #[test]
+    fn errors_say_which_table_and_what_the_remote_said() {
+        let Verdict::Fail(error) =
+            judge("orders", &answer(403, &[], r#"{"code":"42501","message":"permission denied"}"#), Timestamp(0))
+        else {
+            panic!("a refusal");
+        };
+        assert_eq!(error.message, "the remote answered 403 for table orders: permission denied");
+        assert_eq!(error.details["remoteCode"], "42501".into());
+        assert_eq!(error.details["table"], "orders".into());
+    }
+
+    #[test]
+    fn waits_double_up_to_half_a_minute() {
+        let waits: Vec<u64> = (0..8).map(|attempt| backoff_ms(attempt, 0.0)).collect();
+        assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+        assert_eq!(backoff_ms(1, 1.0), 500);
+    }
+
+    #[test]
+    fn dates_of_headers_are_read() {
+        let expected = Timestamp::parse("2026-11-20T07:37:17Z");
+        assert_eq!(http_date("Fri, 20 Nov 2026 07:37:17 GMT"), expected);
+        assert_eq!(http_date("Fri, 20 Foo 2026 07:37:17 GMT"), None);
+        assert_eq!(http_date(""), None);
+    }
+}

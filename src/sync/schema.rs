@@ -1,0 +1,223 @@
+//! What sync has to know about the local tables.
+
+use super::{
+    encode::quote,
+    types::{Affinity, Kind},
+};
+use crate::{
+    error::Result,
+    sqlite::{Connection, Step},
+    value::Value,
+};
+
+/// One column of a local table. Generated columns are left out: SQLite fills them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name as declared.
+    pub name: String,
+    /// Its kind on the wire, by the declared type.
+    pub kind: Kind,
+    /// What SQLite does to values that it stores.
+    pub affinity: Affinity,
+    /// Whether it refuses NULL.
+    pub not_null: bool,
+}
+
+/// A reference to another table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignKey {
+    /// The table referred to.
+    pub parent: String,
+    /// The referring columns.
+    pub from: Vec<String>,
+    /// The columns referred to.
+    pub to: Vec<String>,
+    /// `CASCADE`, `SET NULL`, `NO ACTION`...
+    pub on_delete: String,
+}
+
+/// A local table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Its name as declared.
+    pub name: String,
+    /// Its columns in order.
+    pub columns: Vec<Column>,
+    /// The primary key's columns in key order; empty when none is declared.
+    pub primary_key: Vec<String>,
+    /// Its references to other tables.
+    pub foreign_keys: Vec<ForeignKey>,
+    /// The column lists of its unique indexes, without the primary key's.
+    pub unique: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// Reads an ordinary table of the main schema; `None` when there is no such table (views and virtual tables can't be
+    /// synced).
+    pub fn read(connection: &Connection, name: &str) -> Result<Option<Self>> {
+        let facts = connection.rows(
+            "SELECT name, strict FROM pragma_table_list WHERE schema = 'main' AND type = 'table' \
+             AND name = ?1 COLLATE NOCASE",
+            &[Value::from(name)],
+        )?;
+        let Some([Value::Text(name), strict]) = facts.first().map(Vec::as_slice) else { return Ok(None) };
+        let strict = *strict == Value::Integer(1);
+        let (columns, primary_key) = columns(connection, name, strict)?;
+        let table = Self {
+            name: name.clone(),
+            columns,
+            primary_key,
+            foreign_keys: foreign_keys(connection, name)?,
+            unique: unique(connection, name)?,
+        };
+        Ok(Some(table))
+    }
+
+    /// The column of that name, whatever its case.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
+    }
+}
+
+fn columns(connection: &Connection, table: &str, strict: bool) -> Result<(Vec<Column>, Vec<String>)> {
+    let mut statement = connection
+        .statement("SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?1, 'main') ORDER BY cid")?;
+    statement.bind(1, &Value::from(table))?;
+    let (mut columns, mut key) = (Vec::new(), Vec::new());
+    while statement.step()? == Step::Row {
+        if statement.column(4) != Value::Integer(0) {
+            continue;
+        }
+        let name = text(&statement.column(0));
+        let declared = text(&statement.column(1));
+        if let Value::Integer(at @ 1..) = statement.column(3) {
+            key.push((at, name.clone()));
+        }
+        // In a STRICT table ANY means what no type means in others: values stay as they are.
+        let any = strict && declared.eq_ignore_ascii_case("any");
+        columns.push(Column {
+            kind: Kind::from_declared(&declared),
+            affinity: if any { Affinity::Blob } else { Affinity::from_declared(&declared) },
+            not_null: statement.column(2) == Value::Integer(1),
+            name,
+        });
+    }
+    key.sort();
+    Ok((columns, key.into_iter().map(|(_, name)| name).collect()))
+}
+
+fn foreign_keys(connection: &Connection, table: &str) -> Result<Vec<ForeignKey>> {
+    let mut keys: Vec<(i64, ForeignKey)> = Vec::new();
+    let rows = connection.rows(
+        "SELECT id, \"table\", \"from\", \"to\", on_delete FROM pragma_foreign_key_list(?1, 'main') ORDER BY id, seq",
+        &[Value::from(table)],
+    )?;
+    for row in rows {
+        let id = row[0].as_integer().unwrap_or_default();
+        let (parent, from) = (text(&row[1]), text(&row[2]));
+        if keys.last().is_none_or(|(last, _)| *last != id) {
+            keys.push((id, ForeignKey { parent, from: Vec::new(), to: Vec::new(), on_delete: text(&row[4]) }));
+        }
+        if let Some((_, key)) = keys.last_mut() {
+            key.from.push(from);
+            if let Some(to) = row[3].as_text() {
+                key.to.push(to.to_owned());
+            }
+        }
+    }
+    for (_, key) in &mut keys {
+        // `REFERENCES parent` without columns means the parent's primary key.
+        if key.to.is_empty() {
+            key.to = columns(connection, &key.parent, false)?.1;
+        }
+    }
+    Ok(keys.into_iter().map(|(_, key)| key).collect())
+}
+
+fn unique(connection: &Connection, table: &str) -> Result<Vec<Vec<String>>> {
+    let indexes = connection.rows(
+        "SELECT name FROM pragma_index_list(?1, 'main') WHERE \"unique\" = 1 AND origin <> 'pk'",
+        &[Value::from(table)],
+    )?;
+    let mut unique = Vec::new();
+    for index in indexes {
+        let columns = connection.rows("SELECT name FROM pragma_index_info(?1, 'main') ORDER BY seqno", &index)?;
+        unique.push(columns.iter().filter_map(|row| row[0].as_text().map(str::to_owned)).collect());
+    }
+    Ok(unique)
+}
+
+/// The indexes of `tables` in an order in which parents come before their children; cycles are cut anywhere.
+pub fn parents_first(tables: &[&Table]) -> Vec<usize> {
+    fn visit(at: usize, tables: &[&Table], seen: &mut [bool], order: &mut Vec<usize>) {
+        if std::mem::replace(&mut seen[at], true) {
+            return;
+        }
+        for key in &tables[at].foreign_keys {
+            if let Some(parent) = tables.iter().position(|table| table.name.eq_ignore_ascii_case(&key.parent)) {
+                visit(parent, tables, seen, order);
+            }
+        }
+        order.push(at);
+    }
+    let (mut seen, mut order) = (vec![false; tables.len()], Vec::with_capacity(tables.len()));
+    for at in 0..tables.len() {
+        visit(at, tables, &mut seen, &mut order);
+    }
+    order
+}
+
+/// `"a" = ?1 AND "b" = ?2`, for a key whose parameters begin at `first`.
+pub fn key_condition(columns: &[String], first: usize) -> String {
+    let mut sql = String::new();
+    for (index, column) in columns.iter().enumerate() {
+        if index > 0 {
+            sql.push_str(" AND ");
+        }
+        sql.push_str(&format!("{} = ?{}", quote(column), first + index));
+    }
+    sql
+}
+
+fn text(value: &Value) -> String {
+    value.as_text().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::PageFile;
+
+    #[test]
+    fn tables_are_read_as_declared() {
+        let connection = Connection::open(&PageFile::default()).unwrap();
+        connection
+            .exec(
+                "CREATE TABLE parent(a TEXT, b INT, PRIMARY KEY(b, a)) WITHOUT ROWID;
+                 CREATE TABLE Child(id INTEGER PRIMARY KEY, price NUMERIC TEXT NOT NULL, double GENERATED ALWAYS AS (id * 2),
+                     a TEXT, b INT, slug TEXT UNIQUE, self REFERENCES child ON DELETE CASCADE,
+                     FOREIGN KEY(b, a) REFERENCES parent);
+                 CREATE TABLE strict(x ANY, y INT PRIMARY KEY) STRICT;
+                 CREATE VIEW v AS SELECT 1;",
+            )
+            .unwrap();
+        let parent = Table::read(&connection, "parent").unwrap().unwrap();
+        assert_eq!(parent.primary_key, ["b", "a"]);
+        let child = Table::read(&connection, "CHILD").unwrap().unwrap();
+        assert_eq!(child.name, "Child");
+        assert_eq!(child.primary_key, ["id"]);
+        let names: Vec<_> = child.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["id", "price", "a", "b", "slug", "self"]);
+        assert_eq!(child.columns[1].kind, Kind::Numeric);
+        assert!(child.columns[1].not_null);
+        assert_eq!(child.unique, [["slug"]]);
+        let keys: Vec<_> = child.foreign_keys.iter().map(|key| (key.parent.as_str(), key.to.clone())).collect();
+        assert_eq!(keys, [("parent", vec!["b".to_owned(), "a".to_owned()]), ("child", vec!["id".to_owned()])]);
+        assert_eq!(child.foreign_keys[1].on_delete, "CASCADE");
+        let strict = Table::read(&connection, "strict").unwrap().unwrap();
+        assert_eq!((strict.columns[0].kind, strict.columns[0].affinity), (Kind::Any, Affinity::Blob));
+        assert_eq!(Table::read(&connection, "v").unwrap(), None);
+        assert_eq!(Table::read(&connection, "none").unwrap(), None);
+        assert_eq!(parents_first(&[&child, &strict, &parent]), [2, 0, 1]);
+    }
+}

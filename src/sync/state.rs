@@ -1,0 +1,232 @@
+//! What sync remembers, in tables inside the database file: so that it is as durable, and as old after a restore, as the
+//! rows that it is about. Made at the first need.
+
+use super::{
+    config::{Direction, Names, TableSync},
+    json,
+};
+use crate::{error::Result, sqlite::Connection, time::Timestamp, value::Value};
+
+/// The tables of sync.
+///
+/// - `tidelock_sync`: the owner and other single facts.
+/// - `tidelock_tables`: one row a synced table: how it is captured, and how far it was read. `cursor` and `key` are
+///   values in the server's own text; `started` is set while a pull is under way.
+/// - `tidelock_outbox`: one row a changed key; `base` is the row before its first change that the remote doesn't know.
+///   Entries with a `reason` were refused for good; `local` then keeps what the row was.
+/// - `tidelock_staged`: rows of the remote that can't be applied yet, mostly because their parents are missing; without
+///   `row`, a deletion.
+/// - `tidelock_known`: the keys that the remote was seen to have, for tables whose deletions are found by comparing.
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS tidelock_sync(name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tidelock_tables(
+  tbl TEXT PRIMARY KEY COLLATE NOCASE, capture INTEGER NOT NULL, primary_key TEXT, columns TEXT,
+  selected TEXT, missing TEXT, cursor TEXT, key TEXT, started TEXT, watermark TEXT,
+  pulled_at TEXT, last_error TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tidelock_outbox(
+  id INTEGER PRIMARY KEY AUTOINCREMENT, tbl TEXT NOT NULL, key TEXT NOT NULL, op TEXT NOT NULL, base TEXT,
+  time TEXT NOT NULL, reason TEXT, error TEXT, local TEXT);
+CREATE UNIQUE INDEX IF NOT EXISTS tidelock_outbox_pending ON tidelock_outbox(tbl, key) WHERE reason IS NULL;
+CREATE INDEX IF NOT EXISTS tidelock_outbox_rejected ON tidelock_outbox(tbl, key) WHERE reason IS NOT NULL;
+CREATE TABLE IF NOT EXISTS tidelock_staged(
+  tbl TEXT NOT NULL, key TEXT NOT NULL, row TEXT, error TEXT NOT NULL, PRIMARY KEY(tbl, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tidelock_known(tbl TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY(tbl, key)) WITHOUT ROWID;
+";
+
+/// Whether this database was ever synced.
+pub fn exists(connection: &Connection) -> Result<bool> {
+    let found =
+        connection.value("SELECT 1 FROM main.sqlite_schema WHERE name = 'tidelock_tables' AND type = 'table'", &[])?;
+    Ok(found.is_some())
+}
+
+/// Makes the tables where they are missing, and writes down which tables are captured: so that a later opening without
+/// `remote` captures them too.
+pub fn register(connection: &Connection, tables: &[TableSync]) -> Result<()> {
+    if exists(connection)? && registered(connection, tables)? {
+        return Ok(());
+    }
+    connection.atomically(|connection| {
+        connection.exec(TABLES)?;
+        connection.run("UPDATE tidelock_tables SET capture = 0", &[])?;
+        for table in tables {
+            let [name, capture, key, columns] = registration(table);
+            connection.run(
+                "INSERT INTO tidelock_tables(tbl, capture, primary_key, columns) VALUES (?1, ?2, ?3, ?4) \
+                 ON CONFLICT(tbl) DO UPDATE SET capture = ?2, primary_key = ?3, columns = ?4",
+                &[name, capture, key, columns],
+            )?;
+        }
+        Ok(())
+    })
+}
+
+fn registered(connection: &Connection, tables: &[TableSync]) -> Result<bool> {
+    let stored = connection.rows(
+        "SELECT lower(tbl), capture, primary_key, columns FROM tidelock_tables WHERE capture = 1 ORDER BY 1",
+        &[],
+    )?;
+    let mut wanted: Vec<_> = tables
+        .iter()
+        .map(registration)
+        .filter(|[_, capture, ..]| *capture == Value::Integer(1))
+        .map(|[name, rest @ ..]| {
+            let name = Value::Text(name.as_text().unwrap_or_default().to_ascii_lowercase());
+            std::iter::once(name).chain(rest).collect::<Vec<_>>()
+        })
+        .collect();
+    wanted.sort_by(|a, b| a[0].as_text().cmp(&b[0].as_text()));
+    let known = |table: &TableSync| -> Result<bool> {
+        let found = connection.value("SELECT 1 FROM tidelock_tables WHERE tbl = ?1", &[Value::from(&*table.table)])?;
+        Ok(found.is_some())
+    };
+    Ok(stored == wanted && tables.iter().try_fold(true, |all, table| Ok::<_, crate::Error>(all && known(table)?))?)
+}
+
+fn registration(table: &TableSync) -> [Value; 4] {
+    let list = |names: &[String]| json::string_array(names.iter().map(String::as_str));
+    [
+        Value::from(&*table.table),
+        Value::Integer(i64::from(table.direction != Direction::Pull)),
+        table.primary_key.clone().map(Names::into_vec).map(|names| list(&names)).into(),
+        table.columns.as_deref().map(list).into(),
+    ]
+}
+
+/// A captured table, as it was registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// The local table.
+    pub table: String,
+    /// The key's columns, where the user named them.
+    pub primary_key: Option<Vec<String>>,
+    /// The synced columns, where the user named them.
+    pub columns: Option<Vec<String>>,
+    /// The columns that the remote was found to lack.
+    pub missing: Vec<String>,
+}
+
+/// The tables whose changes are captured.
+pub fn captured(connection: &Connection) -> Result<Vec<Registered>> {
+    if !exists(connection)? {
+        return Ok(Vec::new());
+    }
+    let rows = connection
+        .rows("SELECT tbl, primary_key, columns, missing FROM tidelock_tables WHERE capture = 1 ORDER BY tbl", &[])?;
+    let list = |value: &Value| value.as_text().and_then(json::parse_string_array);
+    let registered = |row: Vec<Value>| Registered {
+        table: row[0].as_text().unwrap_or_default().to_owned(),
+        primary_key: list(&row[1]),
+        columns: list(&row[2]),
+        missing: list(&row[3]).unwrap_or_default(),
+    };
+    Ok(rows.into_iter().map(registered).collect())
+}
+
+/// How far a table was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The columns that were selected.
+    pub selected: Option<Vec<String>>,
+    /// The position behind the last row that was applied.
+    pub position: Option<Position>,
+    /// The server's time when the pull under way began, or empty where the server doesn't show its time; `None`: no pull
+    /// is under way.
+    pub started: Option<String>,
+    /// The same of the last complete pull.
+    pub watermark: Option<String>,
+}
+
+/// A place in the order of a table's rows, in the server's own text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// The cursor column's value; `None` in a table without a cursor, or among rows whose cursor is NULL.
+    pub cursor: Option<String>,
+    /// The key's values.
+    pub key: Vec<String>,
+}
+
+/// Reads how far a table was read.
+pub fn progress(connection: &Connection, table: &str) -> Result<Progress> {
+    let rows = connection.rows(
+        "SELECT selected, cursor, key, started, watermark FROM tidelock_tables WHERE tbl = ?1",
+        &[Value::from(table)],
+    )?;
+    let Some(row) = rows.first() else { return Ok(Progress::default()) };
+    let text = |at: usize| row[at].as_text().map(str::to_owned);
+    Ok(Progress {
+        selected: text(0).as_deref().and_then(json::parse_string_array),
+        position: text(2).as_deref().and_then(json::parse_string_array).map(|key| Position { cursor: text(1), key }),
+        started: text(3),
+        watermark: text(4),
+    })
+}
+
+/// Writes how far a table was read; in the transaction that applies the rows.
+pub fn save_progress(connection: &Connection, table: &str, progress: &Progress) -> Result<()> {
+    let list = |names: &[String]| json::string_array(names.iter().map(String::as_str));
+    let position = progress.position.as_ref();
+    connection.run(
+        "UPDATE tidelock_tables SET selected = ?2, cursor = ?3, key = ?4, started = ?5, watermark = ?6 WHERE tbl = ?1",
+        &[
+            Value::from(table),
+            progress.selected.as_deref().map(list).into(),
+            position.and_then(|position| position.cursor.clone()).into(),
+            position.map(|position| list(&position.key)).into(),
+            progress.started.clone().into(),
+            progress.watermark.clone().into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// The columns that the remote was found to lack.
+pub fn missing(connection: &Connection, table: &str) -> Result<Vec<String>> {
+    let value = connection.value("SELECT missing FROM tidelock_tables WHERE tbl = ?1", &[Value::from(table)])?;
+    Ok(value.as_ref().and_then(Value::as_text).and_then(json::parse_string_array).unwrap_or_default())
+}
+
+/// Writes down which columns the remote lacks.
+pub fn save_missing(connection: &Connection, table: &str, missing: &[String]) -> Result<()> {
+    let list = (!missing.is_empty()).then(|| json::string_array(missing.iter().map(String::as_str)));
+    connection.run("UPDATE tidelock_tables SET missing = ?2 WHERE tbl = ?1", &[Value::from(table), list.into()])?;
+    Ok(())
+}
+
+/// Writes down how a table's pull ended.
+pub fn save_outcome(
+    connection: &Connection,
+    table: &str,
+    pulled_at: Option<Timestamp>,
+    error: Option<&str>,
+) -> Result<()> {
+    connection.run(
+        "UPDATE tidelock_tables SET pulled_at = coalesce(?2, pulled_at), last_error = ?3 WHERE tbl = ?1",
+        &[Value::from(table), pulled_at.map(|time| time.to_string()).into(), error.map(str::to_owned).into()],
+    )?;
+    Ok(())
+}
+
+/// When the table that was completely pulled longest ago was pulled; `None` when none ever was.
+pub fn oldest_pull(connection: &Connection) -> Result<Option<Timestamp>> {
+    if !exists(connection)? {
+        return Ok(None);
+    }
+    let oldest = connection.value("SELECT min(pulled_at) FROM tidelock_tables", &[])?;
+    Ok(oldest.as_ref().and_then(Value::as_text).and_then(Timestamp::parse))
+}
+
+/// The user that the database belongs to, once it was synced.
+pub fn owner(connection: &Connection) -> Result<Option<String>> {
+    let value = connection.value("SELECT value FROM tidelock_sync WHERE name = 'user'", &[])?;
+    Ok(value.and_then(|value| value.as_text().map(str::to_owned)))
+}
+
+/// Stores whom the database belongs to.
+pub fn save_owner(connection: &Connection, user: &str) -> Result<()> {
+    connection.run(
+        "INSERT INTO tidelock_sync(name, value) VALUES ('user', ?1) ON CONFLICT(name) DO UPDATE SET value = ?1",
+        &[Value::from(user)],
+    )?;
+    Ok(())
+}

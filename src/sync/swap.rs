@@ -1,0 +1,80 @@
+//! Rows that exchange unique values: A takes B's slug and B takes A's. Whichever is written first meets the other.
+
+use super::{
+    apply::{Care, Held, Writer},
+    encode::{key_sql, quote},
+    plan::{Plan, Rows},
+    report::TableReport,
+    schema::key_condition,
+};
+use crate::{
+    error::{Error, Result},
+    sqlite::Connection,
+};
+
+/// SQL that frees the unique values of the row with the key `?1..`: NULL where a column takes it, else a text that
+/// nobody has. `None` when nothing is unique but the key.
+pub(super) fn park_sql(plan: &Plan) -> Option<String> {
+    let key: Vec<String> = plan.key.iter().map(|at| plan.columns[*at].name.clone()).collect();
+    let unique = |name: &str| plan.table.unique.iter().flatten().any(|column| column.eq_ignore_ascii_case(name));
+    let parked: Vec<String> = plan
+        .table
+        .columns
+        .iter()
+        .filter(|column| unique(&column.name) && !key.contains(&column.name))
+        .map(|column| {
+            let name = quote(&column.name);
+            if column.not_null {
+                format!("{name} = 'tidelock parked ' || {}", key_sql((1..=key.len()).map(|at| format!("?{at}"))))
+            } else {
+                format!("{name} = NULL")
+            }
+        })
+        .collect();
+    (!parked.is_empty()).then(|| {
+        format!("UPDATE main.{} SET {} WHERE {}", quote(&plan.table.name), parked.join(", "), key_condition(&key, 1))
+    })
+}
+
+impl Writer {
+    /// Tries the held rows once more with their unique values freed. Either all of them can be written then, or nothing
+    /// has changed.
+    pub(super) fn swap(
+        &self,
+        connection: &Connection,
+        rows: &Rows,
+        held: Vec<Held>,
+        care: Care,
+        report: &mut TableReport,
+    ) -> Result<Vec<Held>> {
+        let Some(park) = &self.park else { return Ok(held) };
+        if care != Care::Bare {
+            for held_row in &held {
+                // A local change is told by comparing the row with its base: it must not be touched.
+                if self.unpushed.has(connection, rows.row(held_row.row))? {
+                    return Ok(held);
+                }
+            }
+        }
+        let mut tried = report.clone();
+        let done = connection.atomically(|connection| {
+            // A parked value may be what other rows refer to; it is back before the transaction ends.
+            connection.exec("PRAGMA defer_foreign_keys = ON")?;
+            for held in &held {
+                connection.run(park, &self.key(rows.row(held.row)))?;
+            }
+            let waiting = held.iter().map(|held| held.row).collect();
+            let left = self.write_some(connection, rows, waiting, care, &mut tried)?;
+            if left.is_empty() { Ok(()) } else { Err(Error::internal("the rows don't only exchange their values")) }
+        });
+        match done {
+            Ok(()) => {
+                *report = tried;
+                Ok(Vec::new())
+            }
+            // Whatever was in the way, the rows wait as they did before.
+            Err(_) if connection.in_transaction() => Ok(held),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! What a JSON value becomes in a local column. The wire names no types, so the local column decides.
+
+use std::borrow::Cow;
+
+use super::json::{self, JsonKind};
+use crate::value::Value;
+
+/// How a column's values look on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text; a number keeps its literal, an object or array its JSON.
+    Text,
+    /// A 64-bit integer.
+    Int8,
+    /// A number of any length, kept as TEXT.
+    Numeric,
+    /// A double.
+    Float8,
+    /// 0 or 1.
+    Bool,
+    /// JSON, kept as TEXT without whitespace between tokens.
+    Json,
+    /// Bytes, `\x` and hex digits on the wire.
+    Bytea,
+    /// An array, kept as JSON TEXT.
+    Array,
+    /// A moment, kept as the server's text.
+    Timestamptz,
+    /// No declared type: an integral literal that fits is INTEGER, any other number TEXT.
+    Any,
+}
+
+impl Kind {
+    /// The kind by its name in the `types` option; `None` for an unknown one.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "text" => Self::Text,
+            "int8" => Self::Int8,
+            "numeric" => Self::Numeric,
+            "float8" => Self::Float8,
+            "bool" => Self::Bool,
+            "json" => Self::Json,
+            "bytea" => Self::Bytea,
+            "array" => Self::Array,
+            "timestamptz" => Self::Timestamptz,
+            _ => return None,
+        })
+    }
+
+    /// The name, as in the `types` option; `any` for a column without a declared type.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Int8 => "int8",
+            Self::Numeric => "numeric",
+            Self::Float8 => "float8",
+            Self::Bool => "bool",
+            Self::Json => "json",
+            Self::Bytea => "bytea",
+            Self::Array => "array",
+            Self::Timestamptz => "timestamptz",
+            Self::Any => "any",
+        }
+    }
+
+    /// The kind that a declared type stands for.
+    pub fn from_declared(declared: &str) -> Self {
+        let upper = declared.trim().to_ascii_uppercase();
+        let word = upper.split([' ', '(', '[']).next().unwrap_or("");
+        match word {
+            "" | "ANY" => Self::Any,
+            _ if upper.ends_with("[]") => Self::Array,
+            "NUMERIC" | "DECIMAL" | "MONEY" => Self::Numeric,
+            "JSON" | "JSONB" => Self::Json,
+            "ARRAY" => Self::Array,
+            "BOOL" | "BOOLEAN" => Self::Bool,
+            "BYTEA" => Self::Bytea,
+            "TIMESTAMPTZ" => Self::Timestamptz,
+            "INTERVAL" => Self::Text,
+            _ => match Affinity::from_declared(&upper) {
+                Affinity::Integer => Self::Int8,
+                Affinity::Real => Self::Float8,
+                Affinity::Blob => Self::Bytea,
+                Affinity::Text | Affinity::Numeric => Self::Text,
+            },
+        }
+    }
+}
+
+/// What SQLite does to a value that is stored in a column (<https://www.sqlite.org/datatype3.html>, 3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Affinity {
+    /// Numbers become text.
+    Text,
+    /// Text that looks like a number becomes one.
+    Numeric,
+    /// As numeric.
+    Integer,
+    /// As numeric, and integers become doubles.
+    Real,
+    /// Nothing changes.
+    Blob,
+}
+
+impl Affinity {
+    /// The affinity that a declared type gives to a column of an ordinary table.
+    pub fn from_declared(declared: &str) -> Self {
+        let upper = declared.to_ascii_uppercase();
+        let has = |part: &str| upper.contains(part);
+        if has("INT") {
+            Self::Integer
+        } else if has("CHAR") || has("CLOB") || has("TEXT") {
+            Self::Text
+        } else if has("BLOB") || upper.trim().is_empty() {
+            Self::Blob
+        } else if has("REAL") || has("FLOA") || has("DOUB") {
+            Self::Real
+        } else {
+            Self::Numeric
+        }
+    }
+
+    /// Whether a column of this affinity would store something else than `value`.
+    fn alters(self, value: &Value) -> bool {
+        match (self, value) {
+            (Self::Text, Value::Integer(_) | Value::Real(_)) => true,
+            (Self::Numeric | Self::Integer | Self::Real, Value::Text(text)) => looks_numeric(text),
+            (Self::Real, Value::Integer(value)) => value.unsigned_abs() > 1 << 53,
+            _ => false,
+        }
+    }
+}
+
+/// Why a value can't be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misfit {
+    /// The wire shows something that is not of the column's kind.
+    Kind,
+    /// An integer beyond 64 bits, or a number that no double holds exactly.
+    Range,
+    /// The column's affinity would change it.
+    Affinity,
+}
+
+impl Misfit {
+    /// What to say about it, after the column's name.
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::Kind => "holds a value of another type than the local column",
+            Self::Range => "holds a number that the local column can't hold exactly",
+            Self::Affinity => "holds a value that the local column's type would alter",
+        }
+    }
+}
+
+/// What a raw JSON value becomes in a column, exactly.
+pub fn convert(kind: Kind, affinity: Affinity, raw: &str) -> Result<Value, Misfit> {
+    let shape = json::kind(raw);
+    if shape == JsonKind::Null {
+        return Ok(Value::Null);
+    }
+    let value = match (kind, shape) {
+        (Kind::Int8 | Kind::Bool | Kind::Any, JsonKind::Bool) => Value::Integer(i64::from(raw == "true")),
+        (Kind::Int8, JsonKind::Number) => Value::Integer(integer(raw)?),
+        (Kind::Any, JsonKind::Number) => integer(raw).map_or_else(|_| Value::from(raw), Value::Integer),
+        (Kind::Float8, JsonKind::Number) => double(raw)?,
+        (Kind::Float8, JsonKind::String) => match string(raw)?.as_ref() {
+            "Infinity" => Value::Real(f64::INFINITY),
+            "-Infinity" => Value::Real(f64::NEG_INFINITY),
+            // SQLite stores NaN as NULL: its name is what stays exact.
+            "NaN" => Value::from("NaN"),
+            _ => return Err(Misfit::Kind),
+        },
+        (Kind::Numeric | Kind::Text, JsonKind::Number) | (Kind::Text, JsonKind::Bool) => Value::from(raw),
+        (Kind::Bytea, JsonKind::String) => Value::Blob(bytes(&string(raw)?).ok_or(Misfit::Kind)?),
+        (Kind::Json, _)
+        | (Kind::Array, JsonKind::Array)
+        | (Kind::Text | Kind::Any, JsonKind::Array | JsonKind::Object) => Value::Text(json::minify(raw)),
+        (Kind::Text | Kind::Numeric | Kind::Timestamptz | Kind::Any, JsonKind::String) => {
+            Value::Text(string(raw)?.into_owned())
+        }
+        _ => return Err(Misfit::Kind),
+    };
+    if affinity.alters(&value) {
+        return Err(Misfit::Affinity);
+    }
+    Ok(match (affinity, value) {
+        // What SQLite would store anyway, so that keys made of it look the same on both sides.
+        (Affinity::Numeric | Affinity::Integer, Value::Real(value))
+            if value == (value as i64) as f64 && value.abs() < 9.0e15 =>
+        {
+            Value::Integer(value as i64)
+        }
+        (Affinity::Real, Value::Integer(value)) => Value::Real(value as f64),
+        (_, value) => value,
+    })
+}
+
+fn string(raw: &str) -> Result<Cow<'_, str>, Misfit> {
+    json::text(raw).ok_or(Misfit::Kind)
+}
+
+fn integer(raw: &str) -> Result<i64, Misfit> {
+    if raw.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
+        return Err(Misfit::Kind);
+    }
+    raw.parse().map_err(|_| Misfit::Range)
+}
+
+/// The double, if it means the same number as the literal: as shortest digits, it shows the literal's digits.
+fn double(raw: &str) -> Result<Value, Misfit> {
+    let value: f64 = raw.parse().map_err(|_| Misfit::Kind)?;
+    let digits = raw.bytes().take_while(|byte| !matches!(byte, b'e' | b'E')).filter(u8::is_ascii_digit).count();
+    let exact = value.is_finite()
+        && (digits <= 15 && (value == 0.0 || value.is_normal()) || decimal(raw) == decimal(&format!("{value:e}")))
+        && (value != 0.0 || decimal(raw).0.is_empty());
+    if exact { Ok(Value::Real(value)) } else { Err(Misfit::Range) }
+}
+
+/// A decimal literal as (digits without zeros around them, exponent of the last digit, negative).
+fn decimal(literal: &str) -> (Vec<u8>, i64, bool) {
+    let negative = literal.starts_with('-');
+    let (mantissa, exponent) = literal.split_once(['e', 'E']).unwrap_or((literal, "0"));
+    let mut exponent: i64 = exponent.parse().unwrap_or(0);
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    exponent -= fraction.len() as i64;
+    let mut digits: Vec<u8> =
+        whole.bytes().chain(fraction.bytes()).filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0').collect();
+    while digits.last() == Some(&b'0') {
+        digits.pop();
+        exponent += 1;
+    }
+    if digits.is_empty() { (digits, 0, false) } else { (digits, exponent, negative) }
+}
+
+/// The bytes of `\x0a0b`.
+fn bytes(text: &str) -> Option<Vec<u8>> {
+    let digits = text.strip_prefix("\\x")?.as_bytes();
+    if digits.len() % 2 != 0 {
+        return None;
+    }
+    let nibble = |digit: u8| char::from(digit).to_digit(16);
+    digits.chunks_exact(2).map(|pair| Some((nibble(pair[0])? << 4 | nibble(pair[1])?) as u8)).collect()
+}
+
+/// Whether SQLite's numeric affinities take the text for a number: sign, digits, point, exponent, blanks around.
+fn looks_numeric(text: &str) -> bool {
+    let text = text.trim_matches([' ', '\t', '\n', '\u{b}', '\u{c}', '\r']);
+    let text = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (text, None),
+    };
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let exponent_fits = exponent.is_none_or(|exponent| {
+        let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+        !exponent.is_empty() && digits(exponent)
+    });
+    digits(whole) && digits(fraction) && whole.len() + fraction.len() > 0 && exponent_fits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(declared: &str, raw: &str) -> Result<Value, Misfit> {
+        convert(Kind::from_declared(declared), Affinity::from_declared(declared), raw)
+    }
+
+    #[test]
+    fn declared_types_decide() {
+        let text = |value: &str| Ok(Value::from(value));
+        let table: &[(&str, &str, Result<Value, Misfit>)] = &[
+            ("INTEGER", "9223372036854775807", Ok(Value::Integer(i64::MAX))),
+            ("BIGINT", "-9223372036854775808", Ok(Value::Integer(i64::MIN))),
+            ("INTEGER", "9223372036854775808", Err(Misfit::Range)),
+            ("INTEGER", "1.5", Err(Misfit::Kind)),
+            ("INTEGER", "\"12\"", Err(Misfit::Kind)),
+            ("INTEGER", "true", Ok(Value::Integer(1))),
+            ("INTEGER", "null", Ok(Value::Null)),
+            ("NUMERIC TEXT", "12345678901234567890.1200", text("12345678901234567890.1200")),
+            ("NUMERIC TEXT", "\"NaN\"", text("NaN")),
+            ("NUMERIC(10,2)", "12.50", Err(Misfit::Affinity)),
+            ("DECIMAL", "7", Err(Misfit::Affinity)),
+            ("BOOLEAN", "false", Ok(Value::Integer(0))),
+            ("BOOLEAN", "1", Err(Misfit::Kind)),
+            ("REAL", "0.1", Ok(Value::Real(0.1))),
+            ("REAL", "17", Ok(Value::Real(17.0))),
+            ("REAL", "1.7976931348623157e+308", Ok(Value::Real(f64::MAX))),
+            ("REAL", "5e-324", Ok(Value::Real(5e-324))),
+            ("REAL", "9007199254740993", Err(Misfit::Range)),
+            ("REAL", "0.12345678901234567890", Err(Misfit::Range)),
+            ("REAL", "1e400", Err(Misfit::Range)),
+            ("REAL", "1e-400", Err(Misfit::Range)),
+            ("REAL", "0.000", Ok(Value::Real(0.0))),
+            ("REAL", "\"-Infinity\"", Ok(Value::Real(f64::NEG_INFINITY))),
+            ("REAL", "\"NaN\"", text("NaN")),
+            ("BLOB", r#""\\x00fFa0""#, Ok(Value::Blob(vec![0, 255, 160]))),
+            ("BLOB", r#""\\x""#, Ok(Value::Blob(vec![]))),
+            ("BLOB", r#""\\x0""#, Err(Misfit::Kind)),
+            ("BLOB", r#""text""#, Err(Misfit::Kind)),
+            ("JSON TEXT", r#"{"b": 1, "a": [1, 2.50]}"#, text(r#"{"b":1,"a":[1,2.50]}"#)),
+            ("JSON TEXT", r#""x""#, text(r#""x""#)),
+            ("JSON", "12", Err(Misfit::Affinity)),
+            ("ARRAY TEXT", r#"["a b", null]"#, text(r#"["a b",null]"#)),
+            ("ARRAY TEXT", r#""{1,2}""#, Err(Misfit::Kind)),
+            ("TEXT", r#""é\n""#, text("é\n")),
+            ("TEXT", "1.2300", text("1.2300")),
+            ("TEXT", r#"{"a": 1}"#, text(r#"{"a":1}"#)),
+            ("TEXT", "true", text("true")),
+            ("VARCHAR(20)", r#""0012""#, text("0012")),
+            ("UUID", r#""0b5f""#, text("0b5f")),
+            ("UUID", r#""0012""#, Err(Misfit::Affinity)),
+            ("TIMESTAMPTZ", r#""2026-01-02T03:04:05.678901+00:00""#, text("2026-01-02T03:04:05.678901+00:00")),
+            ("INTERVAL", r#""1 day""#, text("1 day")),
+            ("", "5", Ok(Value::Integer(5))),
+            ("", "5.0", text("5.0")),
+            ("", "92233720368547758070", text("92233720368547758070")),
+            ("", r#""5""#, text("5")),
+            ("", "[1, 2]", text("[1,2]")),
+        ];
+        for (declared, raw, expected) in table {
+            assert_eq!(column(declared, raw), *expected, "{declared} <- {raw}");
+        }
+    }
+
+    #[test]
+    fn every_double_that_postgres_prints_comes_back() {
+        for value in [0.1, 1.0 / 3.0, 123_456_789.123_456_78, 1e21, 1e-7, f64::MIN_POSITIVE, 2f64.powi(60), -0.5] {
+            assert_eq!(column("REAL", &format!("{value:e}")), Ok(Value::Real(value)));
+            assert_eq!(column("REAL", &format!("{value}")), Ok(Value::Real(value)), "{value}");
+        }
+    }
+}

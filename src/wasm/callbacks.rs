@@ -1,0 +1,41 @@
+//! The engine's callbacks over the host's functions.
+
+use wasm_bindgen::JsValue;
+
+use super::{convert::to_js, settled};
+use crate::{
+    browser::{Host, thrown_text},
+    engine::{Callbacks, Event, turn::Ticket},
+    error::{Error, ErrorCode, Result},
+    ports::LocalFuture,
+};
+
+/// Calls the functions that TypeScript handed in.
+pub struct HostCallbacks {
+    /// Whose functions they are.
+    pub host: Host,
+}
+
+impl Callbacks for HostCallbacks {
+    fn emit(&self, event: Event) {
+        self.host.emit(&to_js(&event));
+    }
+
+    fn run_migration(&self, version: &str, direction: &str, ticket: Ticket) -> LocalFuture<'static, Result<()>> {
+        let started = self.host.migrate(version, direction, ticket);
+        Box::pin(async move {
+            let thrown = |error: JsValue| Error::internal(thrown_text(&error));
+            settled(started).await.map(|_| ()).map_err(thrown)
+        })
+    }
+
+    fn access_token(&self) -> LocalFuture<'static, Result<Option<String>>> {
+        let started = self.host.access_token();
+        Box::pin(async move {
+            let thrown = |error: JsValue| {
+                Error::new(ErrorCode::SyncUnauthorized, "accessToken() failed").cause(thrown_text(&error))
+            };
+            settled(started).await.map(|token| token.as_string()).map_err(thrown)
+        })
+    }
+}

@@ -1,0 +1,156 @@
+//! What waits: plain objects in, promises of plain objects out.
+
+use js_sys::Promise;
+use serde::Deserialize;
+use wasm_bindgen::prelude::*;
+
+use super::{
+    Core,
+    convert::from_js,
+    promise::{answer, done},
+};
+use crate::{engine::migrations::RunOptions, snapshot::Reason};
+
+/// The part of every cancellable call's options.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Cancel {
+    cancel: u32,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct CreateOptions {
+    label: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RestoreOptions {
+    force: bool,
+}
+
+#[wasm_bindgen]
+impl Core {
+    /// Resolves when the ticket has the turn; rejects with `closed`.
+    pub fn turn(&self, ticket: u32) -> Promise {
+        done(self.database.turn().wait(ticket))
+    }
+
+    /// Resolves when everything committed so far is as durable as the mode promises; undefined when it is already.
+    pub fn stored(&self) -> Option<Promise> {
+        self.database.stored().map(done)
+    }
+
+    /// Runs what is pending and begins to serve. When it rejects, the database is closed.
+    pub fn start(&self) -> Promise {
+        let database = self.database.clone();
+        done(async move { database.start().await })
+    }
+
+    /// Resolves when everything committed so far is stored.
+    pub fn flush(&self) -> Promise {
+        let database = self.database.clone();
+        done(async move { database.flush().await })
+    }
+
+    /// Waits for the turn, stores what is left and lets go of everything. Idempotent.
+    pub fn close(&self) -> Promise {
+        let database = self.database.clone();
+        done(async move { database.close().await })
+    }
+
+    /// The health report.
+    pub fn health(&self) -> Promise {
+        let database = self.database.clone();
+        answer(async move { Ok(database.health().await) })
+    }
+
+    /// One row a version.
+    #[wasm_bindgen(js_name = migrationsStatus)]
+    pub fn migrations_status(&self) -> Promise {
+        let database = self.database.clone();
+        answer(async move { database.migrations_status().await })
+    }
+
+    /// Applies pending migrations: `{ to?, steps?, dryRun? }`.
+    #[wasm_bindgen(js_name = migrationsRun)]
+    pub fn migrations_run(&self, options: &JsValue) -> Result<Promise, JsValue> {
+        self.migrate(options, false)
+    }
+
+    /// Reverts applied migrations: `{ to?, steps?, dryRun? }`.
+    #[wasm_bindgen(js_name = migrationsRevert)]
+    pub fn migrations_revert(&self, options: &JsValue) -> Result<Promise, JsValue> {
+        self.migrate(options, true)
+    }
+
+    /// Marks migrations as applied up to a version.
+    #[wasm_bindgen(js_name = migrationsBaseline)]
+    pub fn migrations_baseline(&self, version: String) -> Promise {
+        let database = self.database.clone();
+        answer(async move { database.migrations_baseline(&version).await })
+    }
+
+    /// Takes a snapshot: `{ label? }`.
+    #[wasm_bindgen(js_name = snapshotsCreate)]
+    pub fn snapshots_create(&self, options: &JsValue) -> Result<Promise, JsValue> {
+        let (CreateOptions { label }, Cancel { cancel }) = (from_js(options)?, from_js(options)?);
+        let (snapshots, cancels) = (self.database.snapshots().clone(), self.cancels.clone());
+        Ok(answer(async move { cancels.watch(cancel, snapshots.create(label, Reason::Manual)).await }))
+    }
+
+    /// All snapshots, newest first.
+    #[wasm_bindgen(js_name = snapshotsList)]
+    pub fn snapshots_list(&self) -> Promise {
+        let list = self.database.snapshots().list();
+        answer(async move { Ok(list) })
+    }
+
+    /// Reads one again and checks it.
+    #[wasm_bindgen(js_name = snapshotsVerify)]
+    pub fn snapshots_verify(&self, id: String) -> Promise {
+        let snapshots = self.database.snapshots().clone();
+        answer(async move { snapshots.verify(&id).await })
+    }
+
+    /// Goes back to one: `{ force? }`.
+    #[wasm_bindgen(js_name = snapshotsRestore)]
+    pub fn snapshots_restore(&self, id: String, options: &JsValue) -> Result<Promise, JsValue> {
+        let RestoreOptions { force } = from_js(options)?;
+        let database = self.database.clone();
+        Ok(done(async move { database.restore(&id, force).await }))
+    }
+
+    /// Deletes one.
+    #[wasm_bindgen(js_name = snapshotsDelete)]
+    pub fn snapshots_delete(&self, id: String) -> Promise {
+        let snapshots = self.database.snapshots().clone();
+        done(async move { snapshots.delete(&id).await })
+    }
+
+    /// Deletes what the options let go of.
+    #[wasm_bindgen(js_name = snapshotsPrune)]
+    pub fn snapshots_prune(&self) -> Promise {
+        let snapshots = self.database.snapshots().clone();
+        done(async move { snapshots.prune().await })
+    }
+
+    /// How the snapshots are doing.
+    #[wasm_bindgen(js_name = snapshotsStatus)]
+    pub fn snapshots_status(&self) -> Promise {
+        let status = self.database.snapshots().status();
+        answer(async move { Ok(status) })
+    }
+}
+
+impl Core {
+    fn migrate(&self, options: &JsValue, revert: bool) -> Result<Promise, JsValue> {
+        let (run, Cancel { cancel }) = (from_js::<RunOptions>(options)?, from_js(options)?);
+        let (database, cancels) = (self.database.clone(), self.cancels.clone());
+        let running = async move {
+            if revert { database.migrations_revert(run).await } else { database.migrations_run(run).await }
+        };
+        Ok(answer(async move { cancels.watch(cancel, running).await }))
+    }
+}

@@ -1,0 +1,25 @@
+//! Futures of the engine as promises.
+
+use std::future::Future;
+
+use js_sys::Promise;
+use serde::Serialize;
+use wasm_bindgen::JsValue;
+
+use super::convert::{Thrown, to_js};
+use crate::{error::Result, ports::LocalFuture};
+
+/// The promise of a future. One function for all of them: what it makes of each type of future is large.
+fn promise_of(future: LocalFuture<'static, Result<JsValue, JsValue>>) -> Promise {
+    wasm_bindgen_futures::future_to_promise(future)
+}
+
+/// The promise of an answer as a plain object.
+pub(super) fn answer<T: Serialize>(future: impl Future<Output = Result<T>> + 'static) -> Promise {
+    promise_of(Box::pin(async move { future.await.map(|answer| to_js(&answer)).thrown() }))
+}
+
+/// The promise of nothing but success.
+pub(super) fn done(future: impl Future<Output = Result<()>> + 'static) -> Promise {
+    promise_of(Box::pin(async move { future.await.map(|()| JsValue::UNDEFINED).thrown() }))
+}

@@ -1,0 +1,97 @@
+//! A machine for tests: a disk that can misbehave, virtual time, and pages that open a database on it.
+
+use std::rc::Rc;
+
+use tidelock::{
+    Error, Result,
+    ports::{Holder, Platform, Store, sim::Sim},
+    store::{
+        Contents, Opened, Storage,
+        faulty::{Crash, Faults, FaultyStore},
+    },
+};
+
+use super::page::Page;
+
+pub struct Machine {
+    pub sim: Sim,
+    pub store: FaultyStore,
+}
+
+impl Machine {
+    pub fn new() -> Self {
+        let sim = Sim::new(7);
+        let store = FaultyStore::new(&sim.platform());
+        Self { sim, store }
+    }
+
+    pub fn platform(&self) -> Platform {
+        self.sim.platform()
+    }
+
+    pub fn store(&self) -> Rc<dyn Store> {
+        Rc::new(self.store.clone())
+    }
+
+    /// Opens a page. An earlier one isn't closed: it is robbed, as by a stolen lock.
+    pub fn open(&mut self) -> Result<Page> {
+        let (store, platform) = (self.store(), self.platform());
+        self.sim.run(async move { Page::open(store, &platform).await })
+    }
+
+    /// Opens the storage only.
+    pub fn recover(&mut self) -> Result<Opened> {
+        let (store, platform) = (self.store(), self.platform());
+        self.sim.run(async move { Storage::open(store, &platform, Holder::default()).await })
+    }
+
+    /// The error of an opening that must fail, and that it wrote nothing.
+    pub fn refused(&mut self) -> Error {
+        let before = format!("{:?}", self.contents());
+        let error = self.recover().err().expect("opening must fail");
+        assert!(format!("{:?}", self.contents()) == before, "a refused opening writes nothing");
+        error
+    }
+
+    pub fn commit(&mut self, page: &Page, script: &str) -> Result<()> {
+        let (page, script) = (page.clone(), script.to_owned());
+        self.sim.run(async move { page.commit(&script).await })
+    }
+
+    /// The page dies; what runs in the background dies with it.
+    pub fn kill(&mut self, crash: Crash) {
+        self.sim.kill();
+        self.store.crash(crash);
+    }
+
+    pub fn faults(&self, faults: Faults) {
+        self.store.set(faults);
+    }
+
+    /// A copy of what is stored.
+    pub fn contents(&self) -> Contents {
+        self.store.disk().contents().borrow().clone()
+    }
+
+    /// Changes what is stored behind everybody's back.
+    pub fn damage<T>(&self, change: impl FnOnce(&mut Contents) -> T) -> T {
+        change(&mut self.store.disk().contents().borrow_mut())
+    }
+
+    /// Flips a byte in each chunk that only this generation has.
+    pub fn damage_generation(&self, generation: u64) {
+        self.damage(|contents| {
+            let others = contents.snapshots.iter().filter(|(number, _)| **number != generation);
+            let shared: Vec<_> = others
+                .flat_map(|(_, m)| m.iter().flat_map(|m| m.chunks.iter()))
+                .map(|chunk| chunk.id.clone())
+                .collect();
+            let manifest = contents.snapshots[&generation].clone().expect("readable");
+            let own: Vec<_> = manifest.chunks.iter().filter(|chunk| !shared.contains(&chunk.id)).collect();
+            assert!(!own.is_empty(), "generation {generation} has a chunk of its own");
+            for chunk in own {
+                *contents.chunks.get_mut(&chunk.id).expect("stored").last_mut().expect("not empty") ^= 1;
+            }
+        });
+    }
+}

@@ -1,0 +1,32 @@
+//! The suite that every store passes, over the native ones. (IndexedDB: `tests/web/indexeddb.rs`.)
+
+use std::rc::Rc;
+
+use tidelock::{
+    ports::sim::Sim,
+    store::{
+        MemoryStore,
+        conformance::{CASES, Handles},
+        faulty::{Faults, FaultyStore},
+    },
+};
+
+#[test]
+fn memory_conforms() {
+    for (name, case) in CASES {
+        println!("{name}");
+        let store = MemoryStore::new();
+        Sim::new(1).run(case(Handles { a: Rc::new(store.clone()), b: Rc::new(store) }));
+    }
+}
+
+#[test]
+fn the_simulated_store_conforms_while_it_is_only_slow() {
+    for (name, case) in CASES {
+        println!("{name}");
+        let mut sim = Sim::new(1);
+        let store = FaultyStore::new(&sim.platform());
+        store.set(Faults { delay_ms: 20, ..Faults::default() });
+        sim.run(case(Handles { a: Rc::new(store.clone()), b: Rc::new(store) }));
+    }
+}

@@ -1,0 +1,90 @@
+//! A page as the engine will run it: real SQLite over a page file, flushed to a store; opened, killed and opened again.
+
+use std::{cell::RefCell, rc::Rc};
+
+use tidelock::{
+    Result, Value,
+    engine::{
+        flush::Flusher,
+        snapshots::{SnapshotEvent, Snapshots},
+    },
+    ports::{Durability, Holder, Platform, Store},
+    snapshot::SnapshotOptions,
+    sqlite::{Connection, PageFile},
+    store::{Storage, Warning},
+};
+
+/// One opened database.
+#[derive(Clone)]
+pub struct Page {
+    pub connection: Rc<Connection>,
+    pub flusher: Flusher,
+    pub storage: Storage,
+    pub snapshots: Snapshots,
+    pub warnings: Vec<Warning>,
+    pub created: bool,
+    pub events: Rc<RefCell<Vec<SnapshotEvent>>>,
+}
+
+impl Page {
+    /// Opens with snapshots switched off, except those by call.
+    pub async fn open(store: Rc<dyn Store>, platform: &Platform) -> Result<Page> {
+        Self::open_with(store, platform, Durability::Relaxed, by_call_only()).await
+    }
+
+    pub async fn open_with(
+        store: Rc<dyn Store>,
+        platform: &Platform,
+        durability: Durability,
+        options: SnapshotOptions,
+    ) -> Result<Page> {
+        let opened = Storage::open(store, platform, Holder::default()).await?;
+        let file = PageFile::new(opened.image);
+        let connection = Rc::new(Connection::open(&file)?);
+        let flusher = Flusher::new(file, opened.storage.clone(), platform, durability);
+        let events: Rc<RefCell<Vec<SnapshotEvent>>> = Rc::default();
+        let (heard, version) = (events.clone(), Rc::new(|| Some("0001".to_owned())));
+        let emit = Rc::new(move |event| heard.borrow_mut().push(event));
+        let snapshots = Snapshots::new(&flusher, &opened.storage, platform, options, version, emit);
+        snapshots.start();
+        flusher.committed();
+        Ok(Page {
+            connection,
+            flusher,
+            storage: opened.storage,
+            snapshots,
+            warnings: opened.warnings,
+            created: opened.created,
+            events,
+        })
+    }
+
+    /// Runs a script as one transaction and waits until it is stored.
+    pub async fn commit(&self, script: &str) -> Result<()> {
+        self.flusher.admit_write()?;
+        self.connection.atomically(|connection| connection.exec(script))?;
+        self.flusher.committed();
+        match self.flusher.stored() {
+            Some(stored) => stored.await,
+            None => Ok(()),
+        }
+    }
+
+    /// The one number that a query gives.
+    pub fn number(&self, sql: &str) -> i64 {
+        match self.connection.value(sql, &[]) {
+            Ok(Some(Value::Integer(number))) => number,
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+
+    /// The database is whole, as far as SQLite can tell.
+    pub fn assert_whole(&self) {
+        assert_eq!(self.connection.rows("PRAGMA integrity_check", &[]), Ok(vec![vec![Value::Text("ok".into())]]));
+    }
+}
+
+/// No scheduled snapshots.
+pub fn by_call_only() -> SnapshotOptions {
+    SnapshotOptions { enabled: false, ..SnapshotOptions::default() }
+}
