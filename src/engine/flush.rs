@@ -68,6 +68,8 @@ struct State {
     last_error: Option<Error>,
     /// Set for good: this instance can't write any more.
     lost: Option<Error>,
+    /// Room is being made, which waits for snapshots: one that waited for a flush meanwhile would wait for ever.
+    relieving: bool,
     /// Ends the present backoff.
     hurry: Option<oneshot::Sender<()>>,
 }
@@ -193,6 +195,9 @@ impl Flusher {
         let receiver = {
             let mut state = self.0.state.borrow_mut();
             self.0.alive(&state)?;
+            if let (true, Some(error)) = (state.relieving, &state.last_error) {
+                return Err(error.clone());
+            }
             let (sender, receiver) = oneshot::channel();
             state.freezing.push(sender);
             receiver
@@ -353,7 +358,16 @@ impl Inner {
         self.state.borrow_mut().hurry = Some(hurry);
         let relief = self.relief.borrow().clone();
         if let (Some(relief), true) = (relief, error.is(ErrorCode::StorageQuotaExceeded)) {
+            let freezing = {
+                let mut state = self.state.borrow_mut();
+                state.relieving = true;
+                std::mem::take(&mut state.freezing)
+            };
+            for sender in freezing {
+                let _ = sender.send(Err(error.clone()));
+            }
             relief().await;
+            self.state.borrow_mut().relieving = false;
         }
         let backoff = (FIRST_BACKOFF_MS << (failures - 1).min(10)).min(LONGEST_BACKOFF_MS);
         let sleep = self.platform.clock.sleep(backoff);

@@ -548,6 +548,43 @@ fn nothing_good_is_deleted_when_the_disk_is_full_but_the_last_good_one() {
     page.assert_whole();
 }
 
+#[test]
+fn nothing_good_is_deleted_and_nobody_waits_for_ever_when_the_disk_fills_up_during_a_snapshot() {
+    for start in [0, 5, 15, 30, 45, 60, 100] {
+        let mut machine = Machine::new();
+        let page = with_table(&mut machine);
+        machine.commit(&page, ROWS).unwrap();
+        snapshot(&mut machine, &page).unwrap();
+        machine.commit(&page, "UPDATE t SET v = randomblob(1000)").unwrap();
+        let contents = machine.contents();
+        let size = contents.log.values().flatten().map(|record| record.bytes.len()).sum::<usize>()
+            + contents.chunks.values().map(Vec::len).sum::<usize>();
+        // The snapshot's chunks don't fit, or read back wrong; nor do the next commit's pages fit.
+        let rot = if start % 2 == 0 { 1000 } else { 0 };
+        let capacity = Some(size + if rot > 0 { 3_000_000 } else { 100_000 });
+        machine.faults(Faults { capacity, rot, delay_ms: 20, ..Faults::default() });
+        let (writer, snapshots, clock) = (page.clone(), page.snapshots.clone(), machine.platform().clock);
+        let both = async move {
+            let write = async { writer.commit(&format!("{ROWS}{ROWS}")).await };
+            let take = async {
+                clock.sleep(start).await;
+                snapshots.create(None, Reason::Manual).await
+            };
+            let both = Box::pin(futures_util::future::join(write, take));
+            matches!(
+                futures_util::future::select(both, clock.sleep(60_000)).await,
+                futures_util::future::Either::Left(_)
+            )
+        };
+        assert!(machine.sim.run(both), "both were answered, one way or the other ({start})");
+        machine.faults(Faults::default());
+        machine.sim.advance(20_000);
+        assert!(!page.flusher.failing());
+        machine.kill(Crash::Process);
+        assert_eq!(machine.open().unwrap().number("SELECT count(*) FROM t"), 6000);
+    }
+}
+
 // 8. Snapshots cost what changed.
 
 #[test]
