@@ -1,13 +1,13 @@
 //! The [`Store`] over IndexedDB: database `tidelock/<name>`, object stores `meta`, `log`, `snapshots`, `chunks`.
 //!
-//! rexie makes the schema and reads; what is written goes through [`super::idb_raw`], where durability, explicit commits
-//! and the names of errors are.
+//! rexie makes the object stores; everything else goes through [`super::idb_raw`], where durability, explicit commits and
+//! the names of errors are.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, error::Error as _, rc::Rc};
 
-use futures_util::future::{Either, join_all, select};
+use futures_util::future::{Either, select};
 use gloo_timers::future::TimeoutFuture;
-use rexie::{KeyRange, ObjectStore, Rexie, TransactionMode};
+use rexie::{ObjectStore, Rexie};
 use wasm_bindgen::JsValue;
 
 use super::{
@@ -43,24 +43,7 @@ pub struct IndexedDb(Rc<Inner>);
 struct Inner {
     /// The name in IndexedDB.
     name: String,
-    connection: RefCell<Option<Connection>>,
-}
-
-#[derive(Clone)]
-struct Connection {
-    reading: Rc<Reading>,
-    writing: Database,
-}
-
-/// rexie's connection; dropping it closes it, which rexie doesn't do by itself.
-struct Reading(Option<Rexie>);
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        if let Some(rexie) = self.0.take() {
-            rexie.close();
-        }
-    }
+    connection: RefCell<Option<Database>>,
 }
 
 impl IndexedDb {
@@ -71,50 +54,41 @@ impl IndexedDb {
     pub async fn open(name: &str) -> Result<Self> {
         idb_raw::available()?;
         let inner = Inner { name: format!("tidelock/{name}"), connection: RefCell::new(None) };
-        let reading = in_time(make(&inner.name)).await?;
-        let Some(writing) = in_time(Database::connect(&inner.name)).await? else {
-            return Err(Error::new(ErrorCode::StorageBlocked, "the database was deleted while it was opened"));
-        };
-        *inner.connection.borrow_mut() = Some(Connection { reading: Rc::new(reading), writing });
+        let mut database = inner.connect().await?;
+        if database.is_none() {
+            in_time(Box::pin(make(&inner.name))).await?;
+            database = inner.connect().await?;
+        }
+        let gone = || Error::new(ErrorCode::StorageBlocked, "the database was deleted while it was opened");
+        *inner.connection.borrow_mut() = Some(database.ok_or_else(gone)?);
         Ok(Self(Rc::new(inner)))
     }
 }
 
 /// rexie deletes object stores that it isn't told of, so this is the one place that tells it.
-async fn make(name: &str) -> Result<Reading> {
+async fn make(name: &str) -> Result<()> {
     let stores = [META, LOG, SNAPSHOTS, CHUNKS];
     let builder = stores.into_iter().fold(Rexie::builder(name).version(VERSION), |builder, store| {
         builder.add_object_store(ObjectStore::new(store))
     });
-    builder.build().await.map(|rexie| Reading(Some(rexie))).map_err(|error| {
-        let error = read_failure(error);
-        if error.cause.as_ref().is_some_and(|cause| cause.contains("VersionError")) {
-            return Error::new(
-                ErrorCode::SnapshotIncompatible,
-                "the database was stored by a newer version of tidelock",
-            )
-            .hint("load the newest version of the app; nothing was changed");
-        }
-        error
-    })
+    let refused = |error: rexie::Error| {
+        let cause = error.source().map(ToString::to_string).unwrap_or_default();
+        Error::new(ErrorCode::StorageUnavailable, "the browser's storage can't be made").cause(cause)
+    };
+    builder.build().await.map(|rexie| rexie.close()).map_err(refused)
 }
 
-async fn in_time<T>(connecting: impl Future<Output = Result<T>>) -> Result<T> {
-    match select(Box::pin(connecting), TimeoutFuture::new(CONNECT_TIMEOUT_MS)).await {
+async fn in_time<T>(connecting: LocalFuture<'_, Result<T>>) -> Result<T> {
+    match select(connecting, TimeoutFuture::new(CONNECT_TIMEOUT_MS)).await {
         Either::Left((connected, _)) => connected,
         Either::Right(_) => Err(Error::new(ErrorCode::StorageBlocked, "the browser's storage doesn't answer")
             .hint("another tab may be deleting or upgrading this database: close it")),
     }
 }
 
-/// What a failed read is in the contract's words; rexie keeps the reason in its debug form only.
-fn read_failure(error: rexie::Error) -> Error {
-    Error::new(ErrorCode::StorageUnavailable, "the browser's storage can't be read").cause(format_args!("{error:?}"))
-}
-
 /// Whether a browser has lost the bytes of this very record: its neighbours can still be read, in other transactions.
 fn is_lost(error: &Error) -> bool {
-    error.cause.as_ref().is_some_and(|cause| cause.contains("DataError") || cause.contains("NotReadableError"))
+    error.cause.as_ref().is_some_and(|cause| cause.starts_with("DataError") || cause.starts_with("NotReadableError"))
 }
 
 fn disconnected() -> Error {
@@ -122,27 +96,40 @@ fn disconnected() -> Error {
 }
 
 impl Inner {
-    fn connection(&self) -> Result<Connection> {
+    /// Connects to the object stores if there are any.
+    async fn connect(&self) -> Result<Option<Database>> {
+        let database = in_time(Box::pin(Database::connect(&self.name))).await?;
+        if let Some(database) = &database
+            && database.version() > f64::from(VERSION)
+        {
+            database.disconnect();
+            return Err(Error::new(
+                ErrorCode::SnapshotIncompatible,
+                "the database was stored by a newer version of tidelock",
+            )
+            .hint("load the newest version of the app; nothing was changed"));
+        }
+        Ok(database)
+    }
+
+    fn connection(&self) -> Result<Database> {
         self.connection.borrow().clone().ok_or_else(disconnected)
     }
 
-    /// A store of a transaction that reads. It lives while the store's requests do.
-    fn read(&self, store: &str) -> Result<rexie::Store> {
-        let connection = self.connection()?;
-        let rexie = connection.reading.0.as_ref().ok_or_else(disconnected)?;
-        let transaction = rexie.transaction(&[store], TransactionMode::ReadOnly);
-        transaction.and_then(|transaction| transaction.store(store)).map_err(read_failure)
+    /// A transaction that reads. It lives while its requests do.
+    fn read(&self, store: &str) -> Result<Begun> {
+        self.connection()?.begin(&[store], false, Durability::Relaxed)
     }
 
     /// Reads values one by one, each in a transaction of its own, for when one of them can't be read. Such a one is null.
     async fn read_alone(&self, store: &str, keys: &[JsValue]) -> Result<Vec<Option<JsValue>>> {
         let mut values = Vec::with_capacity(keys.len());
         for key in keys {
-            let value = self.read(store)?.get(key.clone()).await.map_err(read_failure);
-            values.push(match value {
-                Err(error) if is_lost(&error) => Some(JsValue::NULL),
+            let value = match self.read(store)?.get(store, key).value().await {
+                Err(error) if is_lost(&error) => JsValue::NULL,
                 value => value?,
-            });
+            };
+            values.push((!value.is_undefined()).then_some(value));
         }
         Ok(values)
     }
@@ -161,12 +148,12 @@ impl Inner {
             add(CHUNKS);
         }
         transaction.writes.iter().for_each(|write| add(store_of(write)));
-        self.connection()?.writing.begin(&stores, true, transaction.durability)
+        self.connection()?.begin(&stores, true, transaction.durability)
     }
 
     fn disconnect(&self) {
-        if let Some(connection) = self.connection.take() {
-            connection.writing.disconnect();
+        if let Some(database) = self.connection.take() {
+            database.disconnect();
         }
     }
 }
@@ -282,8 +269,8 @@ fn of_write(error: Error) -> Error {
 impl Store for IndexedDb {
     fn claim(&self, claim: Claim) -> LocalFuture<'_, Result<bool>> {
         Box::pin(async move {
-            let begun = self.0.connection()?.writing.begin(&[META, LOG], true, Durability::Strict)?;
-            let (head, newest) = (begun.get(META, &HEAD.into())?, begun.last_key(LOG)?);
+            let begun = self.0.connection()?.begin(&[META, LOG], true, Durability::Strict)?;
+            let (head, newest) = (begun.get(META, &HEAD.into()), begun.last_key(LOG));
             let (head, newest) = (head.value().await?, newest.value().await?);
             let newest = super::property(&newest, "key").and_then(|key| records::read_log_key(&key));
             let same = match &claim.found {
@@ -314,12 +301,12 @@ impl Store for IndexedDb {
                 begun.commit();
                 return Ok((begun, None));
             }
-            let asked = fence.map(|fence| Ok::<_, Error>((fence, begun.get(META, &HEAD.into())?))).transpose()?;
-            let required = require.into_iter().map(|id| {
-                let answer = begun.get_key(CHUNKS, &(&id).into())?;
-                Ok((id, answer))
-            });
-            let required = required.collect::<Result<Vec<_>>>()?;
+            let asked = fence.map(|fence| (fence, begun.get(META, &HEAD.into())));
+            let mut required = Vec::with_capacity(require.len());
+            for id in require {
+                let answer = begun.get_key(CHUNKS, &(&id).into());
+                required.push((id, answer));
+            }
             Ok((begun, Some((asked, required, writes))))
         });
         Box::pin(async move {
@@ -332,19 +319,18 @@ impl Store for IndexedDb {
 
     fn head(&self) -> LocalFuture<'_, Result<Option<Head>>> {
         Box::pin(async move {
-            let value = self.0.read(META)?.get(HEAD.into()).await.map_err(read_failure)?;
-            let value = value.filter(|value| !value.is_undefined());
-            value
-                .map(|value| {
-                    records::read_head(&value).ok_or_else(|| corrupt("the head record of the database is damaged"))
-                })
-                .transpose()
+            let value = self.0.read(META)?.get(META, &HEAD.into()).value().await?;
+            if value.is_undefined() {
+                return Ok(None);
+            }
+            let head = records::read_head(&value);
+            head.map(Some).ok_or_else(|| corrupt("the head record of the database is damaged"))
         })
     }
 
     fn manifests(&self) -> LocalFuture<'_, Result<(Vec<Manifest>, Vec<u64>)>> {
         Box::pin(async move {
-            let keys = self.0.read(SNAPSHOTS)?.get_all_keys(None, None).await.map_err(read_failure)?;
+            let keys = self.0.read(SNAPSHOTS)?.keys(SNAPSHOTS, &JsValue::UNDEFINED, 0).list().await?;
             let values = self.0.read_alone(SNAPSHOTS, &keys).await?;
             let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
             for (key, value) in keys.iter().zip(values) {
@@ -372,11 +358,11 @@ impl Store for IndexedDb {
             let mut after = after;
             let (mut entries, mut bytes, mut count) = (Vec::new(), 0, FIRST_RECORDS);
             while entries.is_empty() || bytes < max_bytes {
-                let store = self.0.read(LOG)?;
-                let range = KeyRange::lower_bound(&records::log_key(after.0, after.1), Some(true))
-                    .map_err(|error| read_failure(error.into()))?;
-                let keys = store.get_all_keys(Some(range.clone()), Some(count)).await.map_err(read_failure)?;
-                let values = match store.get_all(Some(range), Some(count)).await.map_err(read_failure) {
+                let begun = self.0.read(LOG)?;
+                let from = records::log_key(after.0, after.1);
+                let (keys, values) = (begun.keys(LOG, &from, count), begun.values(LOG, &from, count));
+                let keys = keys.list().await?;
+                let values = match values.list().await {
                     Err(error) if is_lost(&error) => self.0.read_alone(LOG, &keys).await?,
                     values => values?.into_iter().map(Some).collect(),
                 };
@@ -401,33 +387,37 @@ impl Store for IndexedDb {
 
     fn newest_log(&self) -> LocalFuture<'_, Result<Option<(u64, u32)>>> {
         Box::pin(async move {
-            let begun = self.0.connection()?.writing.begin(&[LOG], false, Durability::Relaxed)?;
-            let cursor = begun.last_key(LOG)?.value().await?;
+            let begun = self.0.read(LOG)?;
+            let cursor = begun.last_key(LOG).value().await?;
             Ok(super::property(&cursor, "key").and_then(|key| records::read_log_key(&key)))
         })
     }
 
     fn chunks<'a>(&'a self, ids: &'a [ChunkId]) -> LocalFuture<'a, Result<Vec<Option<Vec<u8>>>>> {
         Box::pin(async move {
-            let store = self.0.read(CHUNKS)?;
-            let values: rexie::Result<Vec<_>> =
-                join_all(ids.iter().map(|id| store.get(id.into()))).await.into_iter().collect();
-            let values = match values.map_err(read_failure) {
-                Err(error) if is_lost(&error) => {
-                    let keys: Vec<JsValue> = ids.iter().map(JsValue::from).collect();
-                    self.0.read_alone(CHUNKS, &keys).await?
+            let begun = self.0.read(CHUNKS)?;
+            // All are asked for before the first answer is awaited.
+            let answers: Vec<Answer> = ids.iter().map(|id| begun.get(CHUNKS, &id.into())).collect();
+            let mut values = Vec::with_capacity(ids.len());
+            for answer in answers {
+                match answer.value().await {
+                    Err(error) if is_lost(&error) => {
+                        let keys: Vec<JsValue> = ids.iter().map(JsValue::from).collect();
+                        values = self.0.read_alone(CHUNKS, &keys).await?;
+                        break;
+                    }
+                    value => values.push(Some(value?).filter(|value| !value.is_undefined())),
                 }
-                values => values?,
-            };
+            }
             // Something that is no buffer is a damaged chunk, not a missing one.
             let stored = |value: JsValue| records::bytes(&value).unwrap_or_default();
-            Ok(values.into_iter().map(|value| value.filter(|value| !value.is_undefined()).map(stored)).collect())
+            Ok(values.into_iter().map(|value| value.map(stored)).collect())
         })
     }
 
     fn chunk_ids(&self) -> LocalFuture<'_, Result<Vec<ChunkId>>> {
         Box::pin(async move {
-            let keys = self.0.read(CHUNKS)?.get_all_keys(None, None).await.map_err(read_failure)?;
+            let keys = self.0.read(CHUNKS)?.keys(CHUNKS, &JsValue::UNDEFINED, 0).list().await?;
             Ok(keys.iter().filter_map(JsValue::as_string).collect())
         })
     }
@@ -435,10 +425,8 @@ impl Store for IndexedDb {
     fn reopen(&self) -> LocalFuture<'_, Result<()>> {
         Box::pin(async move {
             self.0.disconnect();
-            // The raw connection first: it makes nothing, and tells whether the database is still there.
-            let Some(writing) = in_time(Database::connect(&self.0.name)).await? else { return Err(lock_lost()) };
-            let reading = Rc::new(in_time(make(&self.0.name)).await?);
-            *self.0.connection.borrow_mut() = Some(Connection { reading, writing });
+            let Some(database) = self.0.connect().await? else { return Err(lock_lost()) };
+            *self.0.connection.borrow_mut() = Some(database);
             Ok(())
         })
     }
