@@ -10,7 +10,7 @@ use crate::{error::Result, time::Timestamp};
 /// Who holds the database: shown to a tab that finds it in use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Holder {
-    /// A random id of the opening, 32 hex digits.
+    /// The tab's own id, as Web Locks name it: who holds the lock now can be told from who held it before.
     pub id: String,
     /// The page's title.
     pub title: String,
