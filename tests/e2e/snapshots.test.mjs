@@ -374,3 +374,34 @@ test('snapshots: false makes none by itself, but the safety of a restore stays',
   })
   assert.deepEqual(result, { reasons: ['safety', 'manual'], nextAt: null })
 })
+
+test('delete takes one away, prune those beyond keep; one with a label stays', async () => {
+  const page = await context.page()
+  const result = await page.evaluate(async (name) => {
+    const db = await window.open({ name, snapshots: { keep: 2 } })
+    await db.exec('CREATE TABLE t (n)')
+    const made = []
+    for (const label of ['kept', undefined, undefined, undefined]) {
+      await db.run('INSERT INTO t VALUES (1)')
+      made.push((await db.snapshots.create({ label })).id)
+    }
+    await db.snapshots.prune()
+    const afterPrune = (await db.snapshots.list()).map((one) => one.id)
+    await db.snapshots.delete(made[3])
+    const gone = await window.failure(() => db.snapshots.delete(made[3]))
+    const left = (await db.snapshots.list()).map((one) => one.id)
+    await db.close()
+    const again = await window.open({ name })
+    const rows = await again.get('SELECT count(*) AS n FROM t')
+    const kept = await again.snapshots.verify(made[0])
+    await again.close()
+    return { made, afterPrune, gone: gone.code, left, rows, kept }
+  }, freshName())
+  const [labelled, , third, fourth] = result.made
+  assert.deepEqual(result.afterPrune, [fourth, third, labelled])
+  assert.equal(result.gone, 'snapshot_not_found')
+  assert.deepEqual(result.left, [third, labelled])
+  assert.deepEqual(result.rows, { n: 4 })
+  assert.deepEqual(result.kept, { ok: true, errors: [] })
+  await page.close()
+})

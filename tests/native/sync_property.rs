@@ -159,8 +159,13 @@ fn check(tables: &str, max_rows: usize, date: bool, actions: &[Action]) {
     assert_eq!(world.rows("SELECT count(*) FROM tidelock_staged"), ["0"]);
 }
 
+/// How many cases; more with the environment variable CASES.
+fn cases() -> u32 {
+    std::env::var("CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(150)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn with_a_cursor(actions in prop::collection::vec(action(), 1..40), max_rows in 1..20_usize, date in any::<bool>()) {
