@@ -26,6 +26,7 @@ need_rust() {
     [[ $target == *wasm32-unknown-unknown* ]] || rustup target add wasm32-unknown-unknown
     component=$(rustup component list --installed)
     [[ $component == *rustfmt* && $component == *clippy* ]] || rustup component add rustfmt clippy
+    [[ $component == *rust-src* ]] || rustup component add rust-src
   fi
 }
 

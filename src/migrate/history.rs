@@ -62,7 +62,7 @@ impl History {
         let lower = name.to_ascii_lowercase();
         let reserved = lower.starts_with("sqlite_") || lower.starts_with("tidelock_");
         if name.is_empty() || reserved || name.chars().any(char::is_control) {
-            return Err(Error::invalid(format!("`migrationsTable` can't be {name:?}"))
+            return Err(Error::invalid(format!("`migrationsTable` can't be \"{name}\""))
                 .hint("Take a table name that begins neither with sqlite_ nor with tidelock_."));
         }
         Ok(Self { name: name.to_owned(), table: format!("\"main\".\"{}\"", name.replace('"', "\"\"")) })

@@ -150,6 +150,17 @@ impl Pages {
         Ok(())
     }
 
+    /// Takes the mark of WAL mode out of a file's header, as a commit: the wasm build of SQLite refuses such files, and
+    /// without the WAL file, which can't be here, there is nothing else to it.
+    pub fn leave_wal(&mut self) -> Result<(), Refused> {
+        let marked = |header: &Chunk| page_size_of(header).is_some() && header[18..20] == [2, 2];
+        if self.chunks.first().is_some_and(marked) {
+            self.write(&[1, 1], 18)?;
+            self.boundary();
+        }
+        Ok(())
+    }
+
     /// SQLite finished a commit: what was dirty is part of it.
     pub fn boundary(&mut self) {
         if self.dirty.is_empty() && self.size == self.committed {

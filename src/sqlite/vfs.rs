@@ -18,7 +18,7 @@ use rsqlite_vfs::{
 use rusqlite::ffi;
 
 use super::{PageFile, pages::Refused};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 
 const VFS_NAME: &CStr = c"tidelock";
 const FILE_NAME: &CStr = c"main.sqlite";
@@ -43,9 +43,11 @@ pub(super) fn open(file: &PageFile) -> Result<*mut ffi::sqlite3> {
     if !registered {
         return Err(Error::internal("SQLite refused tidelock's file system"));
     }
-    if std::mem::replace(&mut file.pages().open, true) {
+    if file.pages().open {
         return Err(Error::internal("this database file has a connection already"));
     }
+    file.pages().leave_wal().map_err(|_| Error::new(ErrorCode::OutOfMemory, "no memory for the database file"))?;
+    file.pages().open = true;
     HANDOVER.set(Some(file.clone()));
     let mut db = std::ptr::null_mut();
     let flags = ffi::SQLITE_OPEN_READWRITE | ffi::SQLITE_OPEN_CREATE | ffi::SQLITE_OPEN_NOMUTEX;

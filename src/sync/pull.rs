@@ -13,94 +13,14 @@ use super::{
     query::{Range, Selection},
     request::{Request, Requester},
     response::{Verdict, backoff_ms, http_date, judge},
-    state::Progress,
+    steps::{Event, Instruction, Page, Reading, Source},
     window,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{HttpFailure, HttpRequest, HttpResponse},
+    ports::{HttpFailure, HttpResponse},
     time::Timestamp,
 };
-
-/// What happened.
-#[derive(Debug)]
-pub enum Event {
-    /// The pull begins.
-    Start,
-    /// The answer to the last [`Instruction::Send`].
-    Answer {
-        /// The answer, or why there is none.
-        answer: Result<HttpResponse, HttpFailure>,
-        /// The present moment.
-        now: Timestamp,
-        /// Milliseconds from sending to the answer.
-        elapsed_ms: u64,
-        /// A random number from 0 to 1, for the waits.
-        chance: f64,
-    },
-    /// The wait of the last [`Instruction::Wait`] is over.
-    Waited,
-    /// What the last [`Instruction::RefreshToken`] brought.
-    Token(Option<String>),
-}
-
-/// What to do next.
-#[derive(Debug, PartialEq)]
-pub enum Instruction {
-    /// Send this request.
-    Send(HttpRequest),
-    /// Wait for so many milliseconds.
-    Wait(u64),
-    /// Ask for a fresh token.
-    RefreshToken,
-    /// Apply this page, and store the progress in the same transaction.
-    Apply(Page),
-    /// Everything was read.
-    Finish,
-}
-
-/// One page to apply.
-#[derive(Debug, PartialEq)]
-pub struct Page {
-    /// The table's index in the pull.
-    pub table: usize,
-    /// The rows.
-    pub rows: Rows,
-    /// Whether the rows' keys are part of a complete list of what the remote has.
-    pub lists_keys: bool,
-    /// What to store about the table, if it changed.
-    pub progress: Option<Progress>,
-    /// Whether the table's rows were all read with this page.
-    pub complete: bool,
-    /// Columns that the remote turned out to lack.
-    pub missing: Option<Vec<String>>,
-    /// Bytes of the body.
-    pub bytes: u64,
-    /// Rows that the whole pass will bring, where the remote told.
-    pub total: Option<u64>,
-}
-
-/// One table of a pull.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// What is read.
-    pub plan: Plan,
-    /// How far it was read.
-    pub progress: Progress,
-    /// Columns that the remote lacks.
-    pub missing: Vec<String>,
-}
-
-/// How a pull reads.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Reading {
-    /// Everything, whatever was read before.
-    pub full: bool,
-    /// Ask how many rows there are: the remote has to count them.
-    pub count: bool,
-    /// Whether keys are compared at the end (not in a replace, which compares rows).
-    pub compare: bool,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pass {
@@ -314,7 +234,7 @@ impl Pull {
             self.send()
         };
         let nothing = page.rows.is_empty() && page.progress.is_none();
-        Ok(if nothing { vec![next] } else { vec![Instruction::Apply(page), next] })
+        Ok(if nothing { vec![next] } else { vec![Instruction::Apply(Box::new(page)), next] })
     }
 
     /// The columns of any remote row tell which of ours are missing.
@@ -337,7 +257,7 @@ impl Pull {
             self.whole_tables[self.at] = true;
             self.pass = Pass::Rows;
             let next = self.next_pass();
-            return Ok(vec![Instruction::Apply(page), next]);
+            return Ok(vec![Instruction::Apply(Box::new(page)), next]);
         };
         let remote = json::members(row)?;
         let source = &mut self.sources[self.at];
@@ -349,7 +269,7 @@ impl Pull {
         source.missing.clone_from(&missing);
         page.missing = Some(missing);
         let next = self.begin_table(self.at);
-        Ok(vec![Instruction::Apply(page), next])
+        Ok(vec![Instruction::Apply(Box::new(page)), next])
     }
 
     fn begin_table(&mut self, at: usize) -> Instruction {

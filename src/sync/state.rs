@@ -75,7 +75,7 @@ fn registered(connection: &Connection, tables: &[TableSync]) -> Result<bool> {
             std::iter::once(name).chain(rest).collect::<Vec<_>>()
         })
         .collect();
-    wanted.sort_by(|a, b| a[0].as_text().cmp(&b[0].as_text()));
+    wanted.sort_unstable_by(|a, b| a[0].as_text().cmp(&b[0].as_text()));
     let known = |table: &TableSync| -> Result<bool> {
         let found = connection.value("SELECT 1 FROM tidelock_tables WHERE tbl = ?1", &[Value::from(&*table.table)])?;
         Ok(found.is_some())

@@ -7,6 +7,8 @@ mod migrate_apply;
 mod migrate_run;
 mod store;
 mod sync_capture;
+mod sync_engine;
+mod sync_exchanges;
 mod sync_host;
 mod sync_model;
 mod sync_property;

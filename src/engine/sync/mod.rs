@@ -5,7 +5,6 @@ mod pull;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeSet,
     rc::Rc,
 };
 
@@ -13,6 +12,7 @@ use serde::Serialize;
 
 use super::turn::{Guard, Turn};
 use crate::{
+    collections::Set,
     error::{Error, Result},
     ports::{Http, LocalFuture, Platform},
     sqlite::Connection,
@@ -94,7 +94,7 @@ pub struct Sync {
     /// The root that answered.
     root: RefCell<Option<String>>,
     /// The tables whose full list of columns was tried since opening: a column that the remote lacked may be there by now.
-    tried: RefCell<BTreeSet<String>>,
+    tried: RefCell<Set<String>>,
     phase: Cell<Phase>,
     reading: RefCell<String>,
     last_error: RefCell<Option<Error>>,

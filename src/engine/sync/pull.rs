@@ -13,12 +13,13 @@ use crate::{
         config::{Direction, Names, TableSync},
         jwt,
         plan::{Plan, Rows},
-        pull::{Event, Instruction, Page, Pull, Reading, Source},
+        pull::Pull,
         replace::{self, Limits},
         report::{PullMode, PullOptions, PullProgress, PullReport, TableReport},
         schema::{Table, parents_first},
         staged::{self, Target},
         state,
+        steps::{Event, Instruction, Page, Reading, Source},
     },
     time::Timestamp,
 };
@@ -195,7 +196,7 @@ impl Sync {
         &self,
         host: &dyn Host,
         run: &mut Run,
-        page: Option<Page>,
+        page: Option<Box<Page>>,
         progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<()> {
         let Some(page) = page else { return Ok(()) };

@@ -1,0 +1,98 @@
+// node scripts/order.mjs IN.wasm OUT.wasm: names every function by its place in an order that puts similar ones side by side, for
+// `wasm-opt --reorder-functions-by-name`. gzip looks back 32 KB only: next to each other, alike functions cost 4 % less of the whole.
+import { readFileSync, writeFileSync } from 'node:fs'
+
+/** Bytes of a piece that counts as shared. */
+const PIECE = 6
+/** Pieces of more functions than this are the same everywhere. */
+const COMMON = 24
+/** How far back a function looks for what it shares: less than gzip's window. */
+const WINDOW = 28_000
+
+const [source, target] = process.argv.slice(2)
+const wasm = readFileSync(source)
+
+let at = 8
+const number = () => {
+  for (let result = 0, shift = 0; ; shift += 7) {
+    const byte = wasm[at++]
+    result |= (byte & 127) << shift
+    if (byte < 128) return result >>> 0
+  }
+}
+const encode = (value) => {
+  const bytes = []
+  for (; value > 127; value >>>= 7) bytes.push((value & 127) | 128)
+  return [...bytes, value]
+}
+
+/** The bodies of the functions that are not imported. */
+const bodies = []
+const kept = [wasm.subarray(0, 8)]
+while (at < wasm.length) {
+  const start = at
+  const id = wasm[at++]
+  const end = number() + at
+  if (id === 10) {
+    for (let left = number(); left > 0; left--) {
+      const length = number()
+      bodies.push(wasm.subarray(at, at + length))
+      at += length
+    }
+  }
+  if (id !== 0) kept.push(wasm.subarray(start, end))
+  at = end
+}
+const imported = WebAssembly.Module.imports(new WebAssembly.Module(wasm)).filter(({ kind }) => kind === 'function').length
+
+/** The functions that share a piece, by the piece's hash. */
+const sharers = new Map()
+const pieces = bodies.map((body, index) => {
+  const found = new Set()
+  for (let i = 0; i + PIECE <= body.length; i++) {
+    let hash = 0
+    for (let j = i; j < i + PIECE; j++) hash = (Math.imul(hash, 0x01000193) ^ body[j]) >>> 0
+    found.add(hash)
+  }
+  for (const hash of found) {
+    const list = sharers.get(hash)
+    if (list) list.push(index)
+    else sharers.set(hash, [index])
+  }
+  return found
+})
+const shared = pieces.map((found) => [...found].map((hash) => sharers.get(hash)).filter((list) => list.length > 1 && list.length <= COMMON))
+
+// Always next: the function with the most pieces, for its size, that the last ones have too.
+const score = new Float64Array(bodies.length)
+const count = (index, by) => {
+  for (const list of shared[index]) for (const other of list) score[other] += by
+}
+const left = new Set(bodies.keys())
+const order = []
+let [from, bytes] = [0, 0]
+while (left.size > 0) {
+  let next = -1
+  let best = -1
+  for (const index of left) {
+    const gain = score[index] / (bodies[index].length + 60)
+    if (gain > best) [next, best] = [index, gain]
+  }
+  left.delete(next)
+  order.push(next)
+  count(next, 1)
+  bytes += bodies[next].length
+  while (bytes > WINDOW && from < order.length - 1) {
+    bytes -= bodies[order[from]].length
+    count(order[from++], -1)
+  }
+}
+
+const place = []
+order.forEach((index, rank) => {
+  place[index] = String(rank).padStart(6, '0')
+})
+const names = [...encode(bodies.length)]
+place.forEach((name, index) => names.push(...encode(index + imported), name.length, ...Buffer.from(name)))
+const section = [4, ...Buffer.from('name'), 1, ...encode(names.length), ...names]
+writeFileSync(target, Buffer.concat([...kept, Buffer.from([0, ...encode(section.length), ...section])]))
