@@ -10,20 +10,30 @@ logs=.cache/test
 passed=0
 started=$SECONDS
 
+# counted WORD LOG: cargo says "test result: ok. 12 passed; 0 failed", Node "ℹ pass 12" and "ℹ fail 0".
+counted() {
+  awk -v cargo="${1}ed;" -v node="$1" '
+    /^test result: / { for (i = 2; i <= NF; i++) if ($i == cargo) n += $(i - 1) }
+    $2 == node && NF == 3 { n += $3 }
+    END { print n + 0 }' "$2"
+}
+
 # step NAME COMMAND...: runs it, shows and keeps what it prints, adds up the tests that it reports.
 step() {
-  local name=$1 log from=$SECONDS; shift
+  local name=$1 log from=$SECONDS ok=1 here failed; shift
   log=${name,,} log=$logs/${log//[^a-z0-9]/-}.log
   say "$name"
-  if ! "$@" </dev/null 2>&1 | tee "$log"; then
-    printf '\n==> FAILED: %s (after %s s; its output is in %s)\n%s passed, 1 failed\n' "$name" $((SECONDS - from)) "$log" "$passed"
+  "$@" </dev/null 2>&1 | tee "$log" || ok=
+  here=$(counted pass "$log")
+  passed=$((passed + here))
+  if [ -z "$ok" ]; then
+    failed=$(counted fail "$log")
+    printf '\n==> FAILED: %s, after %s s; what it printed is in %s\n' "$name" $((SECONDS - from)) "$log"
+    printf '%s passed, %s failed\n' "$passed" $((failed > 0 ? failed : 1))
     exit 1
   fi
-  # cargo says "test result: ok. 12 passed", Node "ℹ pass 12".
-  local count
-  count=$(awk '/^test result: ok\. / { n += $4; seen = 1 } /^[^ ]+ pass [0-9]+$/ { n += $3; seen = 1 } END { if (seen) print n }' "$log")
-  passed=$((passed + ${count:-0}))
-  printf -- '--- %s: ok, %s s%s\n' "$name" $((SECONDS - from)) "${count:+, $count passed}"
+  printf -- '--- %s: ok, %s s' "$name" $((SECONDS - from))
+  if [ "$here" -gt 0 ]; then printf ', %s passed\n' "$here"; else printf '\n'; fi
 }
 
 node_tests() { node --test --test-reporter=spec --test-concurrency=1 "$@"; }

@@ -3,7 +3,7 @@
 use wasm_bindgen::JsValue;
 
 use super::{
-    idb_raw::{Answer, Begun, is_named},
+    idb_raw::{Answer, Begun},
     idb_records as records,
 };
 use crate::{
@@ -12,18 +12,17 @@ use crate::{
     store::failure::{check_fence, lock_lost, missing_chunk},
 };
 
-/// All object stores.
-pub const STORES: &[&str] = &[META, LOG, SNAPSHOTS, CHUNKS];
-/// The head.
+/// The object store of the head.
 pub const META: &str = "meta";
-/// The page log.
+/// The object store of the page log.
 pub const LOG: &str = "log";
-/// The manifests.
+/// The object store of the manifests.
 pub const SNAPSHOTS: &str = "snapshots";
-/// The chunks.
+/// The object store of the chunks.
 pub const CHUNKS: &str = "chunks";
 /// The key of the head in [`META`].
 pub const HEAD: &str = "head";
+
 /// The object store that a write goes to.
 pub fn store_of(write: &Write) -> &'static str {
     match write {
@@ -130,5 +129,5 @@ async fn check_and_issue(
 
 /// A taken key is somebody else's record.
 pub fn of_write(error: Error) -> Error {
-    if is_named(&error, "ConstraintError") { lock_lost() } else { error }
+    if error.cause.as_ref().is_some_and(|cause| cause.starts_with("ConstraintError")) { lock_lost() } else { error }
 }

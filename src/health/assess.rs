@@ -120,7 +120,9 @@ fn alerts(facts: &Facts, now: Timestamp) -> Vec<Alert> {
         alerts.push(Alert {
             code: AlertCode::StorageNotPersisted,
             severity: Severity::Info,
-            message: "The browser may delete the data when space gets short: call db.persist().".to_owned(),
+            message:
+                "The browser may delete the data when space gets short: ask it not to with navigator.storage.persist()."
+                    .to_owned(),
         });
     }
     alerts

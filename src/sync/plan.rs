@@ -112,7 +112,9 @@ impl Plan {
         }
         let local = |column: &String| {
             table.column(column).map(|column| column.name.clone()).ok_or_else(|| {
-                mismatch(format!("table {name} has no column {column}")).detail("column", column.clone())
+                mismatch(format!("table {name} has no column {column}"))
+                    .hint("add it by a migration, or take it out of the options of this table")
+                    .detail("column", column.clone())
             })
         };
         let key_names = key_names.iter().map(local).collect::<Result<Vec<_>>>()?;

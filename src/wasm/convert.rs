@@ -1,16 +1,15 @@
 //! Errors and plain objects across the boundary.
 
 use serde::{Serialize, de::DeserializeOwned};
-use serde_wasm_bindgen::Serializer;
 use wasm_bindgen::prelude::*;
 
+use super::plain::plain;
 use crate::error::{Error, Result};
 
-/// A plain object for JavaScript: maps become objects, missing options `null`.
-pub fn to_js(value: &impl Serialize) -> JsValue {
-    let serializer = Serializer::new().serialize_maps_as_objects(true).serialize_missing_as_null(true);
-    // Fails only for types that no answer of ours has.
-    value.serialize(&serializer).unwrap_or(JsValue::NULL)
+/// A plain object for JavaScript.
+#[inline(never)]
+pub fn to_js<T: Serialize>(value: &T) -> JsValue {
+    plain(value)
 }
 
 /// Reads a plain object; a wrong shape is thrown as `invalid_argument`.

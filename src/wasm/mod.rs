@@ -7,6 +7,7 @@ mod callbacks;
 mod cancels;
 mod convert;
 mod operations;
+mod plain;
 mod promise;
 mod statements;
 mod sync;

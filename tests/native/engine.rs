@@ -91,12 +91,12 @@ fn every_kind_of_failed_opening_releases_the_lock() {
         let (one, two) = (migration("1", "CREATE TABLE t(a)"), migration("2", "CREATE TABLE u(a)"));
         let broken = migration("3", "CREATE TABLE");
         assert_eq!(open(&[one.clone(), two.clone()]).await, Ok(None));
-        assert_eq!(open(&[one.clone()]).await, Ok(Some(ErrorCode::SchemaTooNew)));
+        assert_eq!(open(std::slice::from_ref(&one)).await, Ok(Some(ErrorCode::SchemaTooNew)));
         assert_eq!(
             open(&[migration("1", "CREATE TABLE t(b)"), two.clone()]).await,
             Ok(Some(ErrorCode::MigrationChecksumMismatch))
         );
-        assert_eq!(open(&[two.clone()]).await, Ok(Some(ErrorCode::MigrationMissing)));
+        assert_eq!(open(std::slice::from_ref(&two)).await, Ok(Some(ErrorCode::MigrationMissing)));
         assert_eq!(open(&[one.clone(), two.clone(), broken]).await, Ok(Some(ErrorCode::MigrationFailed)));
         assert_eq!(open(&[one, two]).await, Ok(None));
     });

@@ -1,0 +1,309 @@
+//! What derives `Serialize`, as plain JavaScript values. serde-wasm-bindgen does the same with several times the code for
+//! each field, most of it for errors that no answer of ours has; here one function sets them all.
+
+use std::fmt;
+
+use js_sys::{Array, Object, Reflect, Uint8Array};
+use serde::ser::{
+    self, Impossible, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+    SerializeTupleStruct, Serializer,
+};
+use wasm_bindgen::JsValue;
+
+/// The largest integer that a number holds exactly, and all below it.
+const LARGEST: u64 = (1 << 53) - 1;
+
+/// A plain value: structs and maps become objects, sequences arrays, missing options `null`, integers beyond what a number
+/// holds bigints.
+pub fn plain<T: Serialize>(value: &T) -> JsValue {
+    match value.serialize(Plain) {
+        Ok(value) => value,
+        Err(never) => match never {},
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Plain;
+
+/// No error: making an object can't fail.
+#[derive(Debug)]
+enum Never {}
+
+impl fmt::Display for Never {
+    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {}
+    }
+}
+
+impl std::error::Error for Never {}
+
+impl ser::Error for Never {
+    fn custom<T: fmt::Display>(_message: T) -> Self {
+        unreachable!("no type of ours refuses to be serialized")
+    }
+}
+
+type Made = Result<JsValue, Never>;
+
+#[inline(never)]
+fn text(text: &str) -> JsValue {
+    JsValue::from_str(text)
+}
+
+#[inline(never)]
+fn set(object: &Object, name: &str, value: JsValue) {
+    let _ = Reflect::set(object, &text(name), &value);
+}
+
+/// An object with its next key.
+struct Fields(Object, JsValue);
+
+impl Fields {
+    fn new() -> Self {
+        Self(Object::new(), JsValue::UNDEFINED)
+    }
+}
+
+struct List(Array);
+
+impl Serializer for Plain {
+    type Ok = JsValue;
+    type Error = Never;
+    type SerializeSeq = List;
+    type SerializeTuple = List;
+    type SerializeTupleStruct = List;
+    type SerializeTupleVariant = Impossible<JsValue, Never>;
+    type SerializeMap = Fields;
+    type SerializeStruct = Fields;
+    type SerializeStructVariant = Variant;
+
+    fn serialize_bool(self, value: bool) -> Made {
+        Ok(value.into())
+    }
+
+    fn serialize_i8(self, value: i8) -> Made {
+        Ok(value.into())
+    }
+
+    fn serialize_i16(self, value: i16) -> Made {
+        Ok(value.into())
+    }
+
+    fn serialize_i32(self, value: i32) -> Made {
+        Ok(value.into())
+    }
+
+    fn serialize_i64(self, value: i64) -> Made {
+        Ok(if value.unsigned_abs() <= LARGEST { JsValue::from_f64(value as f64) } else { value.into() })
+    }
+
+    fn serialize_u8(self, value: u8) -> Made {
+        Ok(value.into())
+    }
+
+    fn serialize_u16(self, value: u16) -> Made {
+        Ok(value.into())
+    }
+
+    fn serialize_u32(self, value: u32) -> Made {
+        Ok(value.into())
+    }
+
+    fn serialize_u64(self, value: u64) -> Made {
+        Ok(if value <= LARGEST { JsValue::from_f64(value as f64) } else { value.into() })
+    }
+
+    fn serialize_f32(self, value: f32) -> Made {
+        Ok(value.into())
+    }
+
+    fn serialize_f64(self, value: f64) -> Made {
+        Ok(value.into())
+    }
+
+    fn serialize_char(self, value: char) -> Made {
+        Ok(text(value.encode_utf8(&mut [0; 4])))
+    }
+
+    fn serialize_str(self, value: &str) -> Made {
+        Ok(text(value))
+    }
+
+    fn serialize_bytes(self, value: &[u8]) -> Made {
+        Ok(Uint8Array::from(value).into())
+    }
+
+    fn serialize_none(self) -> Made {
+        Ok(JsValue::NULL)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Made {
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Made {
+        Ok(JsValue::NULL)
+    }
+
+    fn serialize_unit_struct(self, _name: &'static str) -> Made {
+        Ok(JsValue::NULL)
+    }
+
+    fn serialize_unit_variant(self, _name: &'static str, _index: u32, variant: &'static str) -> Made {
+        Ok(text(variant))
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _name: &'static str, value: &T) -> Made {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _name: &'static str,
+        _index: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Made {
+        let object = Object::new();
+        set(&object, variant, value.serialize(self)?);
+        Ok(object.into())
+    }
+
+    fn serialize_seq(self, _length: Option<usize>) -> Result<List, Never> {
+        Ok(List(Array::new()))
+    }
+
+    fn serialize_tuple(self, _length: usize) -> Result<List, Never> {
+        Ok(List(Array::new()))
+    }
+
+    fn serialize_tuple_struct(self, _name: &'static str, _length: usize) -> Result<List, Never> {
+        Ok(List(Array::new()))
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _name: &'static str,
+        _index: u32,
+        _variant: &'static str,
+        _length: usize,
+    ) -> Result<Self::SerializeTupleVariant, Never> {
+        unreachable!("no answer has a tuple variant")
+    }
+
+    fn serialize_map(self, _length: Option<usize>) -> Result<Fields, Never> {
+        Ok(Fields::new())
+    }
+
+    fn serialize_struct(self, _name: &'static str, _length: usize) -> Result<Fields, Never> {
+        Ok(Fields::new())
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _name: &'static str,
+        _index: u32,
+        variant: &'static str,
+        _length: usize,
+    ) -> Result<Variant, Never> {
+        Ok(Variant(variant, Object::new()))
+    }
+}
+
+/// The fields of a variant, in an object under its name.
+struct Variant(&'static str, Object);
+
+impl SerializeStructVariant for Variant {
+    type Ok = JsValue;
+    type Error = Never;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Never> {
+        set(&self.1, name, value.serialize(Plain)?);
+        Ok(())
+    }
+
+    fn end(self) -> Made {
+        let object = Object::new();
+        set(&object, self.0, self.1.into());
+        Ok(object.into())
+    }
+}
+
+impl SerializeStruct for Fields {
+    type Ok = JsValue;
+    type Error = Never;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Never> {
+        set(&self.0, name, value.serialize(Plain)?);
+        Ok(())
+    }
+
+    fn end(self) -> Made {
+        Ok(self.0.into())
+    }
+}
+
+impl SerializeMap for Fields {
+    type Ok = JsValue;
+    type Error = Never;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Never> {
+        self.1 = key.serialize(Plain)?;
+        Ok(())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Never> {
+        let _ = Reflect::set(&self.0, &self.1, &value.serialize(Plain)?);
+        Ok(())
+    }
+
+    fn end(self) -> Made {
+        Ok(self.0.into())
+    }
+}
+
+impl List {
+    fn add<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Never> {
+        self.0.push(&value.serialize(Plain)?);
+        Ok(())
+    }
+}
+
+impl SerializeSeq for List {
+    type Ok = JsValue;
+    type Error = Never;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Never> {
+        self.add(value)
+    }
+
+    fn end(self) -> Made {
+        Ok(self.0.into())
+    }
+}
+
+impl SerializeTuple for List {
+    type Ok = JsValue;
+    type Error = Never;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Never> {
+        self.add(value)
+    }
+
+    fn end(self) -> Made {
+        Ok(self.0.into())
+    }
+}
+
+impl SerializeTupleStruct for List {
+    type Ok = JsValue;
+    type Error = Never;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Never> {
+        self.add(value)
+    }
+
+    fn end(self) -> Made {
+        Ok(self.0.into())
+    }
+}
