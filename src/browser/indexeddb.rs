@@ -13,21 +13,14 @@ use wasm_bindgen::JsValue;
 use super::{
     idb_raw::{self, Answer, Begun, Database},
     idb_records as records,
+    idb_write::{CHUNKS, HEAD, LOG, META, SNAPSHOTS, finish, issue, of_write, store_of},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{
-        ChunkId, Claim, Durability, Estimate, Fence, Head, LocalFuture, LogEntry, Manifest, Store, Stores, Transaction,
-        Truncation, Write,
-    },
-    store::failure::{check_fence, corrupt, lock_lost, missing_chunk},
+    ports::{ChunkId, Claim, Durability, Estimate, Head, LocalFuture, LogEntry, Manifest, Store, Stores, Transaction},
+    store::failure::{corrupt, lock_lost},
 };
 
-const META: &str = "meta";
-const LOG: &str = "log";
-const SNAPSHOTS: &str = "snapshots";
-const CHUNKS: &str = "chunks";
-const HEAD: &str = "head";
 /// The version of the object stores, not of what is in them: that one is in the head.
 const VERSION: u32 = 1;
 /// Connecting waits while another tab deletes or upgrades the database; no longer than this.
@@ -156,114 +149,6 @@ impl Inner {
             database.disconnect();
         }
     }
-}
-
-fn store_of(write: &Write) -> &'static str {
-    match write {
-        Write::AddLog(_) | Write::TruncateLog(_) => LOG,
-        Write::PutChunk(..) | Write::DeleteChunk(_) => CHUNKS,
-        Write::PutManifest(_) | Write::DeleteManifest(_) => SNAPSHOTS,
-    }
-}
-
-/// The head as it is stored, and what the fence needs of it.
-struct StoredHead {
-    value: JsValue,
-    head: Option<Head>,
-}
-
-/// Issues the writes. `head` is the stored head, where the transaction is fenced.
-fn issue(begun: &Begun, writes: &[Write], head: Option<&StoredHead>) -> Result<()> {
-    let mut changed = false;
-    for write in writes {
-        match write {
-            Write::AddLog(record) => {
-                begun.add(LOG, &records::log_key(record.lsn, record.part), &records::log_record(record))?;
-            }
-            Write::TruncateLog(to) => {
-                let stored = fenced_head(head)?;
-                truncate(begun, *to, stored.head.as_ref().map_or(&[], |head| &head.epochs))?;
-                records::set_truncated(&stored.value, *to);
-                changed = true;
-            }
-            Write::PutChunk(id, bytes) => begun.put(CHUNKS, &id.into(), &records::buffer(bytes))?,
-            Write::DeleteChunk(id) => begun.delete(CHUNKS, &id.into())?,
-            Write::PutManifest(manifest) => {
-                let stored = fenced_head(head)?;
-                records::set_generation(&stored.value, manifest.generation);
-                changed = true;
-                let key = JsValue::from_f64(manifest.generation as f64);
-                begun.put(SNAPSHOTS, &key, &records::manifest(manifest))?;
-            }
-            Write::DeleteManifest(generation) => {
-                begun.delete(SNAPSHOTS, &JsValue::from_f64(*generation as f64))?;
-            }
-        }
-    }
-    if let (true, Some(stored)) = (changed, head) {
-        begun.put(META, &HEAD.into(), &stored.value)?;
-    }
-    Ok(())
-}
-
-fn fenced_head(head: Option<&StoredHead>) -> Result<&StoredHead> {
-    head.ok_or_else(|| Error::internal("such a write needs a fence"))
-}
-
-/// Deletes the keys between the epoch records.
-fn truncate(begun: &Begun, to: Truncation, epochs: &[u64]) -> Result<()> {
-    // [lsn] sorts before [lsn, 0].
-    let edge = |lsn: u64| js_sys::Array::of1(&JsValue::from_f64(lsn as f64)).into();
-    let mut from = 0;
-    for epoch in epochs.iter().copied().filter(|epoch| *epoch <= to.lsn).chain([to.lsn + 1]) {
-        if from < epoch {
-            begun.delete_range(LOG, &edge(from), &edge(epoch))?;
-        }
-        from = epoch + 1;
-    }
-    Ok(())
-}
-
-/// The rest of a transaction whose first requests are issued: what must be known before its writes, and its end.
-async fn finish(
-    begun: Begun,
-    asked: Option<(Fence, Answer)>,
-    required: Vec<(ChunkId, Answer)>,
-    writes: Vec<Write>,
-) -> Result<()> {
-    if let Err(error) = check_and_issue(&begun, asked, required, &writes).await {
-        begun.abort();
-        let _ = begun.end().await;
-        return Err(error);
-    }
-    begun.commit();
-    begun.end().await.map_err(of_write)
-}
-
-async fn check_and_issue(
-    begun: &Begun,
-    asked: Option<(Fence, Answer)>,
-    required: Vec<(ChunkId, Answer)>,
-    writes: &[Write],
-) -> Result<()> {
-    let mut stored = None;
-    if let Some((fence, answer)) = asked {
-        let value = answer.value().await?;
-        let head = records::read_head(&value);
-        check_fence(head.as_ref(), &fence)?;
-        stored = Some(StoredHead { value, head });
-    }
-    for (id, answer) in required {
-        if answer.value().await?.is_undefined() {
-            return Err(missing_chunk(&id));
-        }
-    }
-    issue(begun, writes, stored.as_ref())
-}
-
-/// A taken key is somebody else's record.
-fn of_write(error: Error) -> Error {
-    if error.cause.as_ref().is_some_and(|cause| cause.starts_with("ConstraintError")) { lock_lost() } else { error }
 }
 
 impl Store for IndexedDb {

@@ -7,6 +7,7 @@ mod fetch;
 mod host;
 mod idb_raw;
 mod idb_records;
+mod idb_write;
 mod indexeddb;
 mod locks;
 mod quota;

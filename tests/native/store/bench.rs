@@ -5,6 +5,7 @@ use std::rc::Rc;
 use tidelock::{
     Error, Result,
     ports::{Holder, Platform, Store, sim::Sim},
+    snapshot::{Reason, SnapshotInfo},
     store::{
         Contents, Opened, Storage,
         faulty::{Crash, Faults, FaultyStore},
@@ -94,4 +95,28 @@ impl Machine {
             }
         });
     }
+}
+
+/// Two thousand rows of a kilobyte that doesn't compress.
+pub const ROWS: &str = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+    INSERT INTO t(v) SELECT randomblob(1000) FROM n;";
+
+/// A page with an empty table.
+pub fn with_table(machine: &mut Machine) -> Page {
+    let page = machine.open().expect("opens");
+    machine.commit(&page, "CREATE TABLE t(id INTEGER PRIMARY KEY, v)").expect("stored");
+    page
+}
+
+pub fn insert(machine: &mut Machine, page: &Page, value: i64) {
+    machine.commit(page, &format!("INSERT INTO t(v) VALUES ({value})")).expect("stored");
+}
+
+pub fn snapshot(machine: &mut Machine, page: &Page) -> Result<SnapshotInfo> {
+    let snapshots = page.snapshots.clone();
+    machine.sim.run(async move { snapshots.create(None, Reason::Manual).await })
+}
+
+pub fn sum(page: &Page) -> i64 {
+    page.number("SELECT coalesce(sum(v), 0) FROM t")
 }

@@ -1,8 +1,12 @@
 //! The storage format: conformance of the native stores, the rules by name, snapshots by the clock, and the simulation.
 
 mod bench;
+mod chain;
+mod commits;
 mod conformance;
-mod invariants;
+mod fencing;
+mod generations;
 mod page;
 mod policy;
+mod recovery;
 mod simulation;

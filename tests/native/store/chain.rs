@@ -1,0 +1,140 @@
+//! Rules 4 and 5 of the storage format: the log is a chain, and everything that changes pages is in it.
+
+use tidelock::{
+    ErrorCode, Timestamp,
+    engine::flush::Flusher,
+    ports::{LogRecord, ManifestKind},
+    sqlite::{Batch, Connection, PageFile},
+    store::{Contents, PART_BYTES, Position, Tag, batch_records, checksum, faulty::Crash},
+};
+
+use super::bench::{Machine, insert, snapshot, sum, with_table};
+
+// 4. A chain.
+
+#[test]
+fn a_chain_any_damage_after_the_newest_snapshot_is_found_and_nothing_is_written() {
+    // The snapshot stands at lsn 4; batches 5 to 8 follow. What: how many are lost, after which one, how.
+    type Damage = (&'static str, i64, u64, fn(&mut Contents));
+    fn forge(contents: &mut Contents, lsn: u64, from: u64, change: fn(&mut LogRecord)) {
+        let mut record = contents.log[&(from, 0)].clone().unwrap();
+        record.lsn = lsn;
+        change(&mut record);
+        record.checksum = checksum::of_record(&record);
+        contents.log.insert((lsn, 0), Some(record));
+    }
+    let damages: [Damage; 10] = [
+        ("a flipped byte", 2, 6, |c| c.log.get_mut(&(7, 0)).unwrap().as_mut().unwrap().bytes[100] ^= 1),
+        ("another page number", 2, 6, |c| c.log.get_mut(&(7, 0)).unwrap().as_mut().unwrap().pages[0] ^= 1),
+        ("a missing batch", 2, 6, |c| drop(c.log.remove(&(7, 0)))),
+        ("the batch after the snapshot is missing", 4, 4, |c| drop(c.log.remove(&(5, 0)))),
+        ("an unreadable record", 1, 7, |c| drop(c.log.insert((8, 0), None))),
+        ("a batch twice", 2, 6, |c| forge(c, 7, 6, |_| ())),
+        ("a batch of another history after the snapshot", 4, 4, |c| forge(c, 5, 5, |record| record.prev ^= 1)),
+        ("a part too few", 2, 6, |c| forge(c, 7, 7, |record| record.parts = 2)),
+        ("a part too few at the end", 1, 7, |c| forge(c, 8, 8, |record| record.parts = 2)),
+        ("a log that ends before its holder's epoch record", 3, 8, |c| c.head.as_mut().unwrap().lsn = 11),
+    ];
+    for (name, lost, good, damage) in damages {
+        let mut machine = Machine::new();
+        let page = with_table(&mut machine);
+        insert(&mut machine, &page, 1);
+        let info = snapshot(&mut machine, &page).unwrap();
+        for value in 2..=5 {
+            insert(&mut machine, &page, value);
+        }
+        assert_eq!(page.storage.position().lsn, 8);
+        machine.sim.kill();
+        let good = machine.contents().log[&(good, 0)].clone().unwrap().time.to_string();
+        machine.damage(damage);
+        let error = machine.refused();
+        assert_eq!(error.code, ErrorCode::DatabaseCorrupt, "{name}");
+        let fact = |fact| error.details.get(fact).cloned();
+        assert_eq!(fact("snapshotId"), Some(info.id.into()), "{name}");
+        assert_eq!(fact("lostBatches"), Some(lost.into()), "{name}");
+        assert_eq!(fact("lastGoodAt"), Some(good.into()), "{name}");
+    }
+}
+
+#[test]
+fn a_chain_damage_before_the_newest_snapshot_harms_nothing() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    insert(&mut machine, &page, 1);
+    snapshot(&mut machine, &page).unwrap();
+    insert(&mut machine, &page, 2);
+    machine.kill(Crash::Process);
+    machine.damage(|contents| contents.log.insert((2, 0), None));
+    assert_eq!(sum(&machine.open().unwrap()), 3);
+}
+
+#[test]
+fn a_chain_time_grows_though_the_clock_jumps_back() {
+    let batch = Batch { page_size: 512, db_pages: 1, pages: vec![0], bytes: vec![0; 512] };
+    let from = Position { lsn: 4, chain: 5, time: Timestamp(1000), logged: 7 };
+    let (_, later) = batch_records(from, 1, &batch, Timestamp(2000), PART_BYTES);
+    let (records, back) = batch_records(later, 1, &batch, Timestamp(500), PART_BYTES);
+    assert_eq!((later.time, back.time), (Timestamp(2000), Timestamp(2001)));
+    assert_eq!(records[0].prev, later.chain);
+}
+
+// 5. Everything that changes pages is in the chain.
+
+#[test]
+fn everything_in_the_chain_a_restore_and_a_vacuum_are_batches() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    insert(&mut machine, &page, 1);
+    let info = snapshot(&mut machine, &page).unwrap();
+    insert(&mut machine, &page, 2);
+    let snapshots = page.snapshots.clone();
+    let image = machine.sim.run(async move { snapshots.load(&info.id).await }).unwrap();
+    let scratch = Connection::open(&PageFile::new(image)).unwrap();
+    page.connection.restore_from(&scratch).unwrap();
+    page.flusher.committed();
+    page.connection.exec("VACUUM").unwrap();
+    page.flusher.committed();
+    let flusher = page.flusher.clone();
+    machine.sim.run(async move { flusher.flush().await }).unwrap();
+    machine.kill(Crash::Process);
+    let page = machine.open().unwrap();
+    assert_eq!(sum(&page), 1);
+    page.assert_whole();
+}
+
+#[test]
+fn everything_in_the_chain_replay_never_crosses_a_barrier() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    insert(&mut machine, &page, 1);
+    snapshot(&mut machine, &page).unwrap();
+    // Changes that no log has, as `durability: 'snapshot'` makes them, and the barrier after them.
+    page.connection.exec("INSERT INTO t(v) VALUES (10)").unwrap();
+    let storage = page.storage.clone();
+    let frozen = Flusher::unlogged(page.flusher.file().clone(), storage.clone(), &machine.platform());
+    let barrier = machine.sim.run(async move {
+        let frozen = frozen.freeze().await?;
+        let staged = storage.stage(&frozen.pin, &frozen.touched, frozen.at, true, true).await?;
+        storage
+            .publish(staged, Tag { kind: ManifestKind::Snapshot, reason: "manual", barrier: true, ..Tag::checkpoint() })
+            .await
+    });
+    let barrier = barrier.unwrap().generation;
+    page.flusher.file().take_ready();
+    insert(&mut machine, &page, 100);
+    machine.kill(Crash::Process);
+    assert_eq!(sum(&machine.open().unwrap()), 111, "with the barrier, all is there");
+
+    machine.kill(Crash::Process);
+    machine.damage_generation(barrier);
+    let page = machine.open().unwrap();
+    assert_eq!(sum(&page), 1, "without it, nothing that was built upon it");
+    page.assert_whole();
+    assert_eq!(page.warnings.len(), 1);
+    assert!(page.warnings[0].message.contains("lost"));
+    insert(&mut machine, &page, 1000);
+    machine.kill(Crash::Process);
+    let page = machine.open().unwrap();
+    assert_eq!(sum(&page), 1001, "and what comes after it is built on what was found");
+    page.assert_whole();
+}

@@ -1,0 +1,88 @@
+//! Rule 2 of the storage format: whoever was robbed never writes again.
+
+use tidelock::{ErrorCode, collections::Bits, store::faulty::Crash};
+
+use super::bench::{Machine, insert, snapshot, sum, with_table};
+
+#[test]
+fn fencing_a_robbed_holder_never_writes_again() {
+    let mut machine = Machine::new();
+    let robbed = with_table(&mut machine);
+    let holder = machine.open().unwrap();
+    assert_eq!(machine.commit(&robbed, "INSERT INTO t(v) VALUES (1)").unwrap_err().code, ErrorCode::LockLost);
+    assert_eq!(robbed.flusher.admit_write().unwrap_err().code, ErrorCode::LockLost);
+    assert_eq!(snapshot(&mut machine, &robbed).unwrap_err().code, ErrorCode::LockLost);
+    insert(&mut machine, &holder, 2);
+    machine.kill(Crash::Process);
+    assert_eq!(sum(&machine.open().unwrap()), 2);
+}
+
+#[test]
+fn fencing_snapshots_prunes_and_sweeps_of_a_robbed_holder_fail() {
+    let mut machine = Machine::new();
+    let robbed = with_table(&mut machine);
+    snapshot(&mut machine, &robbed).unwrap();
+    let holder = machine.open().unwrap();
+    let before = format!("{:?}", machine.contents());
+    // Straight to the storage: the flusher would already refuse.
+    robbed.connection.exec("INSERT INTO t(v) VALUES (1)").unwrap();
+    let (storage, image) = (robbed.storage.clone(), robbed.flusher.file().image());
+    let lost = machine.sim.run(async move {
+        let all = Bits::below(100);
+        [
+            storage.stage(&image, &all, storage.position(), false, true).await.err().map(|error| error.code),
+            storage.remove(&[1], &[], None).await.err().map(|error| error.code),
+            storage.remove(&[], &[1], None).await.err().map(|error| error.code),
+        ]
+    });
+    assert_eq!(lost, [Some(ErrorCode::LockLost); 3]);
+    machine.damage(|contents| contents.chunks.insert("f".repeat(64), vec![1]));
+    let storage = robbed.storage.clone();
+    assert_eq!(machine.sim.run(async move { storage.sweep().await }).unwrap_err().code, ErrorCode::LockLost);
+    machine.damage(|contents| contents.chunks.remove(&"f".repeat(64)));
+    assert!(format!("{:?}", machine.contents()) == before, "nothing of it was written");
+    insert(&mut machine, &holder, 2);
+}
+
+#[test]
+fn fencing_holds_when_the_log_has_moved_past_the_robbed_holder() {
+    let mut machine = Machine::new();
+    let robbed = with_table(&mut machine);
+    let holder = machine.open().unwrap();
+    for value in 0..3 {
+        insert(&mut machine, &holder, value);
+        snapshot(&mut machine, &holder).unwrap();
+    }
+    // As retention does when nothing needs the log's front any more.
+    let (storage, to) = (holder.storage.clone(), holder.storage.manifests()[1].clone());
+    let to = tidelock::ports::Truncation { lsn: to.lsn, logged: to.logged };
+    assert!(to.lsn > robbed.storage.position().lsn + 1);
+    machine.sim.run(async move { storage.remove(&[], &[], Some(to)).await }).unwrap();
+    let error = machine.commit(&robbed, "INSERT INTO t(v) VALUES (9)").unwrap_err();
+    assert_eq!(error.code, ErrorCode::LockLost);
+    machine.kill(Crash::Process);
+    assert_eq!(sum(&machine.open().unwrap()), 3);
+}
+
+#[test]
+fn fencing_a_database_that_was_made_anew_is_another_one() {
+    let mut machine = Machine::new();
+    let robbed = with_table(&mut machine);
+    snapshot(&mut machine, &robbed).unwrap();
+    machine.damage(|contents| *contents = Default::default());
+    with_table(&mut machine);
+    assert_eq!(machine.contents().head.unwrap().epoch, robbed.storage.epoch(), "the epoch alone wouldn't tell");
+    let storage = robbed.storage.clone();
+    let error = machine.sim.run(async move { storage.remove(&[1], &[], None).await }).unwrap_err();
+    assert_eq!(error.code, ErrorCode::LockLost);
+}
+
+#[test]
+fn fencing_a_missing_head_is_never_made_anew_in_passing() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    machine.damage(|contents| contents.head = None);
+    assert_eq!(snapshot(&mut machine, &page).unwrap_err().code, ErrorCode::LockLost);
+    assert!(machine.contents().head.is_none());
+    assert_eq!(machine.refused().code, ErrorCode::DatabaseCorrupt);
+}

@@ -1,0 +1,277 @@
+//! Rules 6 to 8 of the storage format: manifest last, nothing good deleted too early, cost what changed.
+
+use tidelock::{
+    ErrorCode,
+    snapshot::Reason,
+    store::{
+        Tag,
+        faulty::{Crash, Faults},
+    },
+};
+
+use super::bench::{Machine, ROWS, insert, snapshot, sum, with_table};
+
+// 6. Manifest last.
+
+#[test]
+fn manifest_last_a_page_may_die_anywhere_in_a_snapshot() {
+    let mut finished = false;
+    for transactions in 0..20 {
+        let mut machine = Machine::new();
+        let page = with_table(&mut machine);
+        insert(&mut machine, &page, 1);
+        let first = snapshot(&mut machine, &page).unwrap();
+        machine.commit(&page, ROWS).unwrap();
+        machine.faults(Faults { stall_after: Some(transactions), ..Faults::default() });
+        let (snapshots, clock) = (page.snapshots.clone(), machine.platform().clock);
+        let taken = machine.sim.run(async move {
+            let create = Box::pin(snapshots.create(Some("second".to_owned()), Reason::Manual));
+            matches!(
+                futures_util::future::select(create, clock.sleep(1000)).await,
+                futures_util::future::Either::Left((Ok(_), _))
+            )
+        });
+        finished |= taken;
+        machine.kill(Crash::Process);
+        let page = machine.open().unwrap();
+        machine.sim.advance(10);
+        assert_eq!(page.warnings, []);
+        assert_eq!(page.number("SELECT count(*) FROM t"), 2001);
+        let mut ids: Vec<_> = page.snapshots.list().into_iter().map(|info| info.id).collect();
+        assert!(!taken || ids.len() == 2);
+        assert_eq!(ids.pop(), Some(first.id));
+        for info in page.snapshots.list() {
+            let (snapshots, id) = (page.snapshots.clone(), info.id);
+            let found = machine.sim.run(async move { snapshots.verify(&id).await }).unwrap();
+            assert!(found.ok, "{:?}", found.errors);
+        }
+        let contents = machine.contents();
+        let named: std::collections::BTreeSet<_> =
+            contents.snapshots.values().flatten().flat_map(|m| m.chunks.iter().map(|c| c.id.clone())).collect();
+        assert_eq!(
+            contents.chunks.keys().cloned().collect::<std::collections::BTreeSet<_>>(),
+            named,
+            "orphans are swept"
+        );
+    }
+    assert!(finished, "some attempt must have come to its end");
+}
+
+#[test]
+fn manifest_last_a_missing_chunk_refuses_it_and_is_stored_again() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    machine.commit(&page, ROWS).unwrap();
+    snapshot(&mut machine, &page).unwrap();
+    insert(&mut machine, &page, 1);
+    let gone = machine.contents().snapshots[&1].clone().unwrap().chunks[10].id.clone();
+    machine.damage(|contents| contents.chunks.remove(&gone));
+    // The storage refuses a manifest that reuses it...
+    let (storage, flusher) = (page.storage.clone(), page.flusher.clone());
+    let refused = machine.sim.run(async move {
+        let frozen = flusher.freeze().await?;
+        let staged = storage.stage(&frozen.pin, &frozen.touched, frozen.at, true, true).await?;
+        storage.publish(staged, Tag::checkpoint()).await
+    });
+    assert_eq!(refused.unwrap_err().code, ErrorCode::SnapshotCorrupt);
+    assert_eq!(machine.contents().snapshots.len(), 1);
+    // ...and the next snapshot stores it again.
+    let info = snapshot(&mut machine, &page).unwrap();
+    let snapshots = page.snapshots.clone();
+    assert!(machine.sim.run(async move { snapshots.verify(&info.id).await }).unwrap().ok);
+}
+
+// 7. Nothing good is deleted before its successor is verified.
+
+#[test]
+fn nothing_good_is_deleted_a_damaged_newest_snapshot_costs_nothing() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    for value in 1..=6 {
+        insert(&mut machine, &page, value);
+        snapshot(&mut machine, &page).unwrap();
+    }
+    insert(&mut machine, &page, 7);
+    assert_eq!(page.snapshots.list().len(), 3, "the default keeps three");
+    machine.kill(Crash::Process);
+    machine.damage_generation(6);
+    let page = machine.open().unwrap();
+    assert_eq!(sum(&page), 28);
+    assert_eq!(page.warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), ["snapshot_corrupt"]);
+    let snapshots = page.snapshots.clone();
+    let found = machine.sim.run(async move { snapshots.verify("6").await }).unwrap();
+    assert!(!found.ok && !found.errors.is_empty());
+    let snapshots = page.snapshots.clone();
+    assert_eq!(machine.sim.run(async move { snapshots.load("6").await }).unwrap_err().code, ErrorCode::SnapshotCorrupt);
+    // The next good ones make the damaged one go.
+    for value in 8..=9 {
+        insert(&mut machine, &page, value);
+        snapshot(&mut machine, &page).unwrap();
+    }
+    let ids: Vec<_> = page.snapshots.list().into_iter().map(|info| info.id).collect();
+    assert_eq!(ids, ["8", "7", "5"]);
+    machine.kill(Crash::Process);
+    let page = machine.open().unwrap();
+    assert_eq!((sum(&page), page.warnings), (45, vec![]));
+}
+
+#[test]
+fn nothing_good_is_deleted_an_unreadable_manifest_is_a_damaged_one() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    for value in 1..=2 {
+        insert(&mut machine, &page, value);
+        snapshot(&mut machine, &page).unwrap();
+    }
+    machine.kill(Crash::Process);
+    machine.damage(|contents| contents.snapshots.insert(2, None));
+    let page = machine.open().unwrap();
+    assert_eq!((sum(&page), page.warnings.len()), (3, 1));
+    let info = snapshot(&mut machine, &page).unwrap();
+    assert_eq!(info.id, "3", "a number is never used twice");
+    assert_eq!(machine.contents().snapshots.keys().copied().collect::<Vec<_>>(), [1, 3]);
+}
+
+#[test]
+fn nothing_good_is_deleted_while_what_is_written_reads_back_wrong() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    for value in 1..=3 {
+        insert(&mut machine, &page, value);
+        snapshot(&mut machine, &page).unwrap();
+    }
+    let before = machine.contents();
+    insert(&mut machine, &page, 4);
+    machine.faults(Faults { rot: 1000, ..Faults::default() });
+    assert_eq!(snapshot(&mut machine, &page).unwrap_err().code, ErrorCode::SnapshotCorrupt);
+    let after = machine.contents();
+    assert_eq!(after.snapshots, before.snapshots);
+    assert!(before.log.iter().all(|(key, record)| after.log.get(key) == Some(record)));
+    assert_eq!(page.snapshots.status().consecutive_failures, 1);
+    machine.faults(Faults::default());
+    assert!(snapshot(&mut machine, &page).unwrap().verified);
+    machine.kill(Crash::Process);
+    assert_eq!(sum(&machine.open().unwrap()), 10);
+}
+
+#[test]
+fn nothing_good_is_deleted_when_the_disk_is_full_but_the_last_good_one() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    for _ in 0..3 {
+        machine.commit(&page, "DELETE FROM t").unwrap();
+        machine.commit(&page, ROWS).unwrap();
+        snapshot(&mut machine, &page).unwrap();
+    }
+    let size = machine.contents().log.values().flatten().map(|record| record.bytes.len()).sum::<usize>()
+        + machine.contents().chunks.values().map(Vec::len).sum::<usize>();
+    machine.faults(Faults { capacity: Some(size), ..Faults::default() });
+    let error = machine.commit(&page, ROWS).unwrap_err();
+    assert_eq!(error.code, ErrorCode::StorageQuotaExceeded);
+    assert_eq!(error.details.get("applied"), Some(&true.into()));
+    machine.sim.advance(2_000);
+    assert!(!page.flusher.failing(), "room was made: {:?}", page.flusher.last_error());
+    assert!(machine.contents().snapshots.contains_key(&3));
+    assert!(!machine.contents().snapshots.contains_key(&1));
+    machine.kill(Crash::Process);
+    let page = machine.open().unwrap();
+    assert_eq!(page.number("SELECT count(*) FROM t"), 4000);
+    page.assert_whole();
+}
+
+#[test]
+fn nothing_good_is_deleted_and_nobody_waits_for_ever_when_the_disk_fills_up_during_a_snapshot() {
+    for start in [0, 5, 15, 30, 45, 60, 100] {
+        let mut machine = Machine::new();
+        let page = with_table(&mut machine);
+        machine.commit(&page, ROWS).unwrap();
+        snapshot(&mut machine, &page).unwrap();
+        machine.commit(&page, "UPDATE t SET v = randomblob(1000)").unwrap();
+        let contents = machine.contents();
+        let size = contents.log.values().flatten().map(|record| record.bytes.len()).sum::<usize>()
+            + contents.chunks.values().map(Vec::len).sum::<usize>();
+        // The snapshot's chunks don't fit, or read back wrong; nor do the next commit's pages fit.
+        let rot = if start % 2 == 0 { 1000 } else { 0 };
+        let capacity = Some(size + if rot > 0 { 3_000_000 } else { 100_000 });
+        machine.faults(Faults { capacity, rot, delay_ms: 20, ..Faults::default() });
+        let (writer, snapshots, clock) = (page.clone(), page.snapshots.clone(), machine.platform().clock);
+        let both = async move {
+            let write = async { writer.commit(&format!("{ROWS}{ROWS}")).await };
+            let take = async {
+                clock.sleep(start).await;
+                snapshots.create(None, Reason::Manual).await
+            };
+            let both = Box::pin(futures_util::future::join(write, take));
+            matches!(
+                futures_util::future::select(both, clock.sleep(60_000)).await,
+                futures_util::future::Either::Left(_)
+            )
+        };
+        assert!(machine.sim.run(both), "both were answered, one way or the other ({start})");
+        machine.faults(Faults::default());
+        machine.sim.advance(20_000);
+        assert!(!page.flusher.failing());
+        machine.kill(Crash::Process);
+        assert_eq!(machine.open().unwrap().number("SELECT count(*) FROM t"), 6000);
+    }
+}
+
+// 8. Snapshots cost what changed.
+
+#[test]
+fn snapshots_cost_what_changed() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    machine.commit(&page, ROWS).unwrap();
+    let first = snapshot(&mut machine, &page).unwrap();
+    let chunks = machine.contents().chunks.len();
+    machine.commit(&page, "UPDATE t SET v = randomblob(1000) WHERE id = 1000").unwrap();
+    let second = snapshot(&mut machine, &page).unwrap();
+    assert!(first.stored_bytes > 2_000_000, "{}", first.stored_bytes);
+    assert!(second.stored_bytes < 200_000, "{}", second.stored_bytes);
+    assert!(machine.contents().chunks.len() - chunks <= 2);
+    let third = snapshot(&mut machine, &page).unwrap();
+    assert_eq!((third.stored_bytes, third.sha256), (0, second.sha256));
+}
+
+#[test]
+fn snapshots_cost_what_changed_also_across_an_opening() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    machine.commit(&page, ROWS).unwrap();
+    snapshot(&mut machine, &page).unwrap();
+    machine.commit(&page, "UPDATE t SET v = randomblob(1000) WHERE id = 1000").unwrap();
+    machine.kill(Crash::Process);
+    let page = machine.open().unwrap();
+    let second = snapshot(&mut machine, &page).unwrap();
+    assert!(second.stored_bytes > 0 && second.stored_bytes < 200_000, "{}", second.stored_bytes);
+    let snapshots = page.snapshots.clone();
+    let image = machine.sim.run(async move { snapshots.load("2").await }).unwrap();
+    assert!(image == page.flusher.file().image(), "what the log changed is in it");
+}
+
+#[test]
+fn snapshots_a_later_commit_never_leaks_into_one_that_is_being_taken() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    machine.commit(&page, ROWS).unwrap();
+    machine.faults(Faults { delay_ms: 20, ..Faults::default() });
+    let (snapshots, writer) = (page.snapshots.clone(), page.clone());
+    let states = std::rc::Rc::new(std::cell::RefCell::new(vec![page.flusher.file().image()]));
+    let seen = states.clone();
+    let info = machine.sim.run(async move {
+        let write = async {
+            for value in 0..30 {
+                writer.commit(&format!("UPDATE t SET v = {value} WHERE id % 30 = {value}")).await.unwrap();
+                seen.borrow_mut().push(writer.flusher.file().image());
+            }
+        };
+        futures_util::future::join(snapshots.create(None, Reason::Manual), write).await.0
+    });
+    let (snapshots, id) = (page.snapshots.clone(), info.unwrap().id);
+    let image = machine.sim.run(async move { snapshots.load(&id).await }).unwrap();
+    let found = states.borrow().iter().position(|state| *state == image);
+    assert!(found.is_some_and(|commits| commits <= 2), "the state of one moment, near its beginning: {found:?}");
+    machine.kill(Crash::Process);
+    assert_eq!(machine.open().unwrap().number("SELECT count(*) FROM t WHERE typeof(v) = 'integer'"), 2000);
+}
