@@ -21,6 +21,7 @@ case $verb in
   build)
     scripts/wasm.sh
     scripts/package.sh
+    node scripts/size.mjs
     ;;
   demo)
     scripts/wasm.sh

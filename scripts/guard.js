@@ -10,7 +10,7 @@ export class InstanceDeadError extends Error {
 }
 
 // Exports that the glue calls by itself, from timers, promise reactions and finalizers, where nobody could catch an error.
-const unattended = /^wasm_bindgen__convert__closures|^__wbindgen_destroy_closure$|^__wbindgen_free$|^__wbg_.*_free$/
+export const unattended = /^wasm_bindgen_|^__wbindgen_destroy_closure$|^__wbindgen_free$|^__wbg_.*_free$/
 
 // What an unattended call returns from a dead instance: reads as 0 where the glue wants a number, as "no error" where it wants a tuple.
 const nothing = Object.freeze([])

@@ -1,12 +1,13 @@
-// node scripts/size.mjs WASM: prints the file's sizes and holds them to benches/size-budget.json.
+// node scripts/size.mjs: prints the built wasm's sizes and holds them to benches/size-budget.json.
 
 import { readFileSync } from 'node:fs'
-import { basename } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 
-const [path] = process.argv.slice(2)
-const budgetPath = new URL('../benches/size-budget.json', import.meta.url)
-const budget = JSON.parse(readFileSync(budgetPath, 'utf8'))[basename(path)]
+const path = fileURLToPath(new URL('../pkg-js/dist/tidelock_bg.wasm', import.meta.url))
+const budget = JSON.parse(readFileSync(new URL('../benches/size-budget.json', import.meta.url), 'utf8'))[
+  'tidelock_bg.wasm'
+]
 const bytes = readFileSync(path)
 
 const imports = WebAssembly.Module.imports(new WebAssembly.Module(bytes)).filter(({ module }) => module === 'env')

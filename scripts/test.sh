@@ -48,6 +48,7 @@ test_build() {
   [ -z "$built" ] || return 0
   step 'build: wasm' scripts/wasm.sh
   step 'build: package' scripts/package.sh
+  step 'build: size' node scripts/size.mjs
   built=1
 }
 

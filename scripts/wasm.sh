@@ -40,4 +40,3 @@ if [ ! -f pkg-js/dist/tidelock_bg.wasm ] || [ "$stamp" != "$(cat $glue/stamp 2>/
 fi
 
 node scripts/instance.mjs "$glue/tidelock.js" pkg-js/generated
-node scripts/size.mjs pkg-js/dist/tidelock_bg.wasm

@@ -88,17 +88,16 @@ class Run {
   /** Pulls by the button → the report as the page has it. */
   async pull() {
     await this.view('sync')
-    await this.page.click('text=Pull now')
-    await this.page.waitForSelector('button[aria-busy]', { state: 'attached' })
+    await this.page.evaluate(() => document.querySelector('[data-report]')?.remove())
+    await this.page.click('button:has-text("Pull now")')
     let busiest = 0
-    for (;;) {
+    while (!(await this.page.$('[data-report]'))) {
       const bars = await this.page.$$eval('.meter .note', (notes) => notes.map((note) => note.textContent ?? ''))
       busiest = Math.max(busiest, ...bars.map((text) => Number(text.match(/^[\d,]+/)?.[0].replaceAll(',', '') ?? 0)))
-      if (!(await this.page.$('button[aria-busy]'))) break
+      const error = await this.page.$('.toast.error')
+      if (error) throw new Error(`the pull failed: ${await error.textContent()}`)
       await this.page.waitForTimeout(50)
     }
-    const error = await this.page.$('.toast.error')
-    if (error) throw new Error(`the pull failed: ${await error.textContent()}`)
     const rows = await this.page.$$eval('[data-report] tr', (lines) =>
       lines.map((line) => [...line.children].map((cell) => cell.textContent)),
     )
@@ -185,16 +184,16 @@ const STEPS = [
   async function restores(run) {
     await run.view('snapshots')
     await run.page.fill('input[aria-label=Label]', 'before the stocktaking')
-    await run.page.click('text=Take a snapshot')
+    await run.page.click('button:has-text("Take a snapshot")')
     const card = run.page.locator('.snapshot', { hasText: 'before the stocktaking' })
-    await card.locator('text=Verify').click()
+    await card.locator('button:has-text("Verify")').click()
     await card.locator('.note.good').waitFor()
     const rows = await run.count('order_lines')
     await run.page.evaluate(() => window.db.run("DELETE FROM orders WHERE status = 'delivered'"))
     const left = await run.count('order_lines')
     assert.ok(left < rows)
     await run.shot('snapshots')
-    await card.locator('text=Restore').click()
+    await card.locator('button:has-text("Restore")').click()
     await run.page.waitForSelector('.toast:has-text("Back at")')
     assert.equal(await run.count('order_lines'), rows)
     const kinds = await run.page.$$eval('.snapshot .badge', (badges) => badges.map((badge) => badge.textContent))
@@ -286,7 +285,7 @@ const STEPS = [
       assert.ok(facts.includes(expected), `${expected} in ${facts}`)
     run.page = second
     await run.shot('second-tab')
-    await second.click('text=Wait for it')
+    await second.click('button:has-text("Wait for it")')
     await first.close()
     await second.waitForSelector('.frame')
     assert.equal(await run.count("customers WHERE contact = 'Zoë Ångström'"), 1)
@@ -310,10 +309,10 @@ const STEPS = [
 async function portraits(run) {
   const { page } = run
   await run.view('sql')
-  await page.click('text=Revenue by month')
+  await page.click('button:has-text("Revenue by month")')
   await page.waitForSelector('.outcome table')
   await run.shot('sql')
-  await page.click('text=A mistake')
+  await page.click('button:has-text("A mistake")')
   await page.waitForSelector('.problem')
   await run.shot('sql-error')
   await run.view('lock')

@@ -1,5 +1,5 @@
-//! IndexedDB as far as the store needs it, bound by hand for what rexie doesn't offer: durability, explicit commit, the
-//! names of errors, requests issued before the first await, and an `open` that never makes a database anew.
+//! IndexedDB, bound by hand: the few calls that a store needs, with durability, explicit commits, the names of errors,
+//! requests issued before the first await, and a `connect` that never makes a database anew.
 
 use futures_channel::oneshot;
 use js_sys::{Array, Function, Object};
@@ -25,12 +25,12 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn transaction(this: &Database, stores: &Array, mode: &str, options: &Object) -> Result<Transaction, JsValue>;
 
-    /// The version of the object stores.
-    #[wasm_bindgen(method, getter)]
-    pub fn version(this: &Database) -> f64;
-
     #[wasm_bindgen(method)]
     fn close(this: &Database);
+
+    /// The version of its object stores.
+    #[wasm_bindgen(method, getter)]
+    pub fn version(this: &Database) -> f64;
 
     #[wasm_bindgen(method, setter)]
     fn set_onversionchange(this: &Database, handler: &Function);
@@ -62,14 +62,14 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn get(this: &ObjectStore, key: &JsValue) -> Result<Request, JsValue>;
 
-    #[wasm_bindgen(method, catch, js_name = getKey)]
-    fn get_key(this: &ObjectStore, key: &JsValue) -> Result<Request, JsValue>;
-
     #[wasm_bindgen(method, catch, js_name = getAll)]
     fn get_all(this: &ObjectStore, range: &JsValue, count: u32) -> Result<Request, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = getAllKeys)]
     fn get_all_keys(this: &ObjectStore, range: &JsValue, count: u32) -> Result<Request, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = getKey)]
+    fn get_key(this: &ObjectStore, key: &JsValue) -> Result<Request, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = openKeyCursor)]
     fn open_key_cursor(this: &ObjectStore, range: &JsValue, direction: &str) -> Result<Request, JsValue>;
@@ -104,11 +104,11 @@ extern "C" {
     #[wasm_bindgen(method, setter)]
     fn set_onupgradeneeded(this: &Request, handler: &Function);
 
-    #[wasm_bindgen(js_namespace = IDBKeyRange, js_name = lowerBound, catch)]
-    fn lower_bound(lower: &JsValue, open: bool) -> Result<JsValue, JsValue>;
-
     #[wasm_bindgen(js_namespace = IDBKeyRange, js_name = bound, catch)]
     fn bound(lower: &JsValue, upper: &JsValue, lower_open: bool, upper_open: bool) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(js_namespace = IDBKeyRange, js_name = lowerBound, catch)]
+    fn lower_bound(lower: &JsValue, open: bool) -> Result<JsValue, JsValue>;
 }
 
 /// What a failed call, request or transaction is in the contract's words.
@@ -122,9 +122,9 @@ pub fn failure(thrown: &JsValue) -> Error {
     Error::new(ErrorCode::StorageUnavailable, "the browser's storage failed").cause(thrown_text(thrown))
 }
 
-/// `storage_unavailable` where there is no IndexedDB at all.
-pub fn available() -> Result<()> {
-    factory().map(drop)
+/// Whether the browser's error under this one has that name.
+pub fn is_named(error: &Error, name: &str) -> bool {
+    error.cause.as_ref().is_some_and(|cause| cause.strip_prefix(name).is_some_and(|rest| rest.starts_with(':')))
 }
 
 fn factory() -> Result<Factory> {
@@ -135,16 +135,12 @@ fn factory() -> Result<Factory> {
     })
 }
 
-/// A request's answer, once it has come. A request that was refused on the spot is one that failed.
-pub struct Answer(Result<(Request, oneshot::Receiver<()>)>);
+/// A request's answer, once it has come.
+pub struct Answer(Request, oneshot::Receiver<()>);
 
 impl Answer {
     /// Listens for the answer; to be called in the same turn as the request.
-    fn to(request: Result<Request, JsValue>) -> Self {
-        let request = match request {
-            Ok(request) => request,
-            Err(error) => return Self(Err(failure(&error))),
-        };
+    fn to(request: Request) -> Self {
         let (sender, receiver) = oneshot::channel();
         // Exactly one of the two events comes, and frees the closure.
         let settled = Closure::once_into_js(move || {
@@ -152,22 +148,16 @@ impl Answer {
         });
         request.set_onsuccess(settled.unchecked_ref());
         request.set_onerror(settled.unchecked_ref());
-        Self(Ok((request, receiver)))
+        Self(request, receiver)
     }
 
     /// Waits for it. The transaction stays alive until the caller awaits something else.
     pub async fn value(self) -> Result<JsValue> {
-        let (request, settled) = self.0?;
-        let _ = settled.await;
-        match request.failure() {
-            Ok(error) if error.is_null() || error.is_undefined() => request.result().map_err(|e| failure(&e)),
+        let _ = self.1.await;
+        match self.0.failure() {
+            Ok(error) if error.is_null() || error.is_undefined() => self.0.result().map_err(|e| failure(&e)),
             Ok(error) | Err(error) => Err(failure(&error)),
         }
-    }
-
-    /// Waits for a list.
-    pub async fn list(self) -> Result<Vec<JsValue>> {
-        self.value().await.map(|list| list.unchecked_into::<Array>().to_vec())
     }
 }
 
@@ -182,18 +172,16 @@ impl Database {
             }
         });
         request.set_onupgradeneeded(refuse.as_ref().unchecked_ref());
-        match Answer::to(Ok(request)).value().await {
-            Ok(database) => {
-                let database: Database = database.unchecked_into();
-                // Somebody deletes or upgrades it: don't stand in the way; the next write finds out.
-                let closing = database.clone();
-                let close = Closure::once_into_js(move || closing.close());
-                database.set_onversionchange(close.unchecked_ref());
-                Ok(Some(database))
-            }
-            Err(error) if error.cause.as_ref().is_some_and(|cause| cause.starts_with("AbortError")) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let database: Database = match Answer::to(request).value().await {
+            Ok(database) => database.unchecked_into(),
+            Err(error) if is_named(&error, "AbortError") => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // Somebody deletes or upgrades it: don't stand in the way; the next write finds out.
+        let closing = database.clone();
+        let close = Closure::once_into_js(move || closing.close());
+        database.set_onversionchange(close.unchecked_ref());
+        Ok(Some(database))
     }
 
     /// Closes the connection once its transactions are done.
@@ -223,15 +211,6 @@ impl Database {
     }
 }
 
-fn behind(key: &JsValue) -> Result<JsValue, JsValue> {
-    if key.is_undefined() { Ok(JsValue::UNDEFINED) } else { lower_bound(key, true) }
-}
-
-/// For requests whose answers the end of the transaction tells.
-fn done(request: Result<Request, JsValue>) -> Result<()> {
-    request.map(drop).map_err(|error| failure(&error))
-}
-
 /// A transaction under way.
 pub struct Begun {
     transaction: Transaction,
@@ -239,48 +218,48 @@ pub struct Begun {
 }
 
 impl Begun {
-    fn store(&self, name: &str) -> Result<ObjectStore, JsValue> {
-        self.transaction.object_store(name)
+    fn store(&self, name: &str) -> Result<ObjectStore> {
+        self.transaction.object_store(name).map_err(|error| failure(&error))
     }
 
     /// Asks for a value.
-    pub fn get(&self, store: &str, key: &JsValue) -> Answer {
-        Answer::to(self.store(store).and_then(|store| store.get(key)))
+    pub fn get(&self, store: &str, key: &JsValue) -> Result<Answer> {
+        self.store(store)?.get(key).map(Answer::to).map_err(|error| failure(&error))
+    }
+
+    /// Asks for the values after `after` (of all, when that is undefined), at most `count`; 0: all.
+    pub fn get_all(&self, store: &str, after: &JsValue, count: u32) -> Result<Answer> {
+        self.store(store)?.get_all(&range_after(after)?, count).map(Answer::to).map_err(|error| failure(&error))
+    }
+
+    /// Asks for the keys after `after` (for all, when that is undefined), at most `count`; 0: all.
+    pub fn get_all_keys(&self, store: &str, after: &JsValue, count: u32) -> Result<Answer> {
+        self.store(store)?.get_all_keys(&range_after(after)?, count).map(Answer::to).map_err(|error| failure(&error))
     }
 
     /// Asks whether a key is there: the key, or undefined.
-    pub fn get_key(&self, store: &str, key: &JsValue) -> Answer {
-        Answer::to(self.store(store).and_then(|store| store.get_key(key)))
-    }
-
-    /// Asks for the values behind `after` (of all keys if that is undefined), at most `count` of them if that isn't 0.
-    pub fn values(&self, store: &str, after: &JsValue, count: u32) -> Answer {
-        Answer::to(self.store(store).and_then(|store| store.get_all(&behind(after)?, count)))
-    }
-
-    /// Asks for the keys of those values.
-    pub fn keys(&self, store: &str, after: &JsValue, count: u32) -> Answer {
-        Answer::to(self.store(store).and_then(|store| store.get_all_keys(&behind(after)?, count)))
+    pub fn get_key(&self, store: &str, key: &JsValue) -> Result<Answer> {
+        self.store(store)?.get_key(key).map(Answer::to).map_err(|error| failure(&error))
     }
 
     /// Asks for a cursor at the last key, or null.
-    pub fn last_key(&self, store: &str) -> Answer {
-        Answer::to(self.store(store).and_then(|store| store.open_key_cursor(&JsValue::NULL, "prev")))
+    pub fn last_key(&self, store: &str) -> Result<Answer> {
+        self.store(store)?.open_key_cursor(&JsValue::NULL, "prev").map(Answer::to).map_err(|error| failure(&error))
     }
 
     /// Adds a value; a taken key aborts the transaction.
     pub fn add(&self, store: &str, key: &JsValue, value: &JsValue) -> Result<()> {
-        done(self.store(store).and_then(|store| store.add(value, key)))
+        self.store(store)?.add(value, key).map(drop).map_err(|error| failure(&error))
     }
 
     /// Puts a value.
     pub fn put(&self, store: &str, key: &JsValue, value: &JsValue) -> Result<()> {
-        done(self.store(store).and_then(|store| store.put(value, key)))
+        self.store(store)?.put(value, key).map(drop).map_err(|error| failure(&error))
     }
 
     /// Deletes a key.
     pub fn delete(&self, store: &str, key: &JsValue) -> Result<()> {
-        done(self.store(store).and_then(|store| store.delete(key)))
+        self.store(store)?.delete(key).map(drop).map_err(|error| failure(&error))
     }
 
     /// Deletes the keys from `lower` up to, and without, `upper`.
@@ -307,4 +286,8 @@ impl Begun {
             _ => Err(failure(&self.transaction.error())),
         }
     }
+}
+
+fn range_after(key: &JsValue) -> Result<JsValue> {
+    if key.is_undefined() { Ok(JsValue::UNDEFINED) } else { lower_bound(key, true).map_err(|error| failure(&error)) }
 }

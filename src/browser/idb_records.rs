@@ -31,7 +31,7 @@ fn get_f64(record: &JsValue, name: &str) -> Option<f64> {
 
 fn get(record: &JsValue, name: &str) -> Option<u64> {
     let value = get_f64(record, name)?;
-    (value >= 0.0 && value <= 9_007_199_254_740_992.0 && value.fract() == 0.0).then_some(value as u64)
+    ((0.0..=9_007_199_254_740_992.0).contains(&value) && value.fract() == 0.0).then_some(value as u64)
 }
 
 fn get_u32(record: &JsValue, name: &str) -> Option<u32> {

@@ -1,9 +1,8 @@
 //! The [`Store`] over IndexedDB: database `tidelock/<name>`, object stores `meta`, `log`, `snapshots`, `chunks`.
 //!
-//! rexie makes the object stores; everything else goes through [`super::idb_raw`], where durability, explicit commits and
-//! the names of errors are.
+//! rexie makes the object stores; everything else goes through [`super::idb_raw`].
 
-use std::{cell::RefCell, error::Error as _, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
 use futures_util::future::{Either, select};
 use gloo_timers::future::TimeoutFuture;
@@ -11,7 +10,7 @@ use rexie::{ObjectStore, Rexie};
 use wasm_bindgen::JsValue;
 
 use super::{
-    idb_raw::{self, Answer, Begun, Database},
+    idb_raw::{Answer, Begun, Database, is_named},
     idb_records as records,
 };
 use crate::{
@@ -23,6 +22,7 @@ use crate::{
     store::failure::{check_fence, corrupt, lock_lost, missing_chunk},
 };
 
+const STORES: &[&str] = &[META, LOG, SNAPSHOTS, CHUNKS];
 const META: &str = "meta";
 const LOG: &str = "log";
 const SNAPSHOTS: &str = "snapshots";
@@ -52,34 +52,39 @@ impl IndexedDb {
     /// Fails with `storage_unavailable` where IndexedDB is missing or refuses, `storage_blocked` when another tab stands in
     /// the way for 10 s, `snapshot_incompatible` when a newer version made the object stores.
     pub async fn open(name: &str) -> Result<Self> {
-        idb_raw::available()?;
-        let inner = Inner { name: format!("tidelock/{name}"), connection: RefCell::new(None) };
-        let mut database = inner.connect().await?;
-        if database.is_none() {
-            in_time(Box::pin(make(&inner.name))).await?;
-            database = inner.connect().await?;
-        }
-        let gone = || Error::new(ErrorCode::StorageBlocked, "the database was deleted while it was opened");
-        *inner.connection.borrow_mut() = Some(database.ok_or_else(gone)?);
+        let name = format!("tidelock/{name}");
+        let database = in_time(connect_or_make(&name)).await?;
+        let inner = Inner { name, connection: RefCell::new(Some(database)) };
         Ok(Self(Rc::new(inner)))
     }
 }
 
-/// rexie deletes object stores that it isn't told of, so this is the one place that tells it.
-async fn make(name: &str) -> Result<()> {
-    let stores = [META, LOG, SNAPSHOTS, CHUNKS];
-    let builder = stores.into_iter().fold(Rexie::builder(name).version(VERSION), |builder, store| {
-        builder.add_object_store(ObjectStore::new(store))
-    });
-    let refused = |error: rexie::Error| {
-        let cause = error.source().map(ToString::to_string).unwrap_or_default();
-        Error::new(ErrorCode::StorageUnavailable, "the browser's storage can't be made").cause(cause)
-    };
-    builder.build().await.map(|rexie| rexie.close()).map_err(refused)
+async fn connect_or_make(name: &str) -> Result<Database> {
+    let mut found = Database::connect(name).await?;
+    if found.is_none() {
+        let builder = STORES.iter().fold(Rexie::builder(name).version(VERSION), |builder, store| {
+            builder.add_object_store(ObjectStore::new(store))
+        });
+        match builder.build().await {
+            Ok(made) => made.close(),
+            Err(error) => return Err(unavailable("the browser refuses to make a database").cause(error)),
+        }
+        found = Database::connect(name).await?;
+    }
+    let database = found.ok_or_else(|| unavailable("the database was deleted while it was opened"))?;
+    if database.version() > f64::from(VERSION) {
+        database.disconnect();
+        return Err(Error::new(
+            ErrorCode::SnapshotIncompatible,
+            "the database was stored by a newer version of tidelock",
+        )
+        .hint("load the newest version of the app; nothing was changed"));
+    }
+    Ok(database)
 }
 
-async fn in_time<T>(connecting: LocalFuture<'_, Result<T>>) -> Result<T> {
-    match select(connecting, TimeoutFuture::new(CONNECT_TIMEOUT_MS)).await {
+async fn in_time<T>(connecting: impl Future<Output = Result<T>>) -> Result<T> {
+    match select(Box::pin(connecting), TimeoutFuture::new(CONNECT_TIMEOUT_MS)).await {
         Either::Left((connected, _)) => connected,
         Either::Right(_) => Err(Error::new(ErrorCode::StorageBlocked, "the browser's storage doesn't answer")
             .hint("another tab may be deleting or upgrading this database: close it")),
@@ -88,32 +93,20 @@ async fn in_time<T>(connecting: LocalFuture<'_, Result<T>>) -> Result<T> {
 
 /// Whether a browser has lost the bytes of this very record: its neighbours can still be read, in other transactions.
 fn is_lost(error: &Error) -> bool {
-    error.cause.as_ref().is_some_and(|cause| cause.starts_with("DataError") || cause.starts_with("NotReadableError"))
+    is_named(error, "DataError") || is_named(error, "NotReadableError")
 }
 
-fn disconnected() -> Error {
-    Error::new(ErrorCode::StorageUnavailable, "the connection to the browser's storage is closed")
+fn list(array: JsValue) -> Vec<JsValue> {
+    js_sys::Array::from(&array).to_vec()
+}
+
+fn unavailable(message: &str) -> Error {
+    Error::new(ErrorCode::StorageUnavailable, message)
 }
 
 impl Inner {
-    /// Connects to the object stores if there are any.
-    async fn connect(&self) -> Result<Option<Database>> {
-        let database = in_time(Box::pin(Database::connect(&self.name))).await?;
-        if let Some(database) = &database
-            && database.version() > f64::from(VERSION)
-        {
-            database.disconnect();
-            return Err(Error::new(
-                ErrorCode::SnapshotIncompatible,
-                "the database was stored by a newer version of tidelock",
-            )
-            .hint("load the newest version of the app; nothing was changed"));
-        }
-        Ok(database)
-    }
-
     fn connection(&self) -> Result<Database> {
-        self.connection.borrow().clone().ok_or_else(disconnected)
+        self.connection.borrow().clone().ok_or_else(|| unavailable("the connection to the browser's storage is closed"))
     }
 
     /// A transaction that reads. It lives while its requests do.
@@ -121,15 +114,35 @@ impl Inner {
         self.connection()?.begin(&[store], false, Durability::Relaxed)
     }
 
+    /// All keys of a store.
+    async fn keys(&self, store: &str) -> Result<Vec<JsValue>> {
+        let keys = self.read(store)?.get_all_keys(store, &JsValue::UNDEFINED, 0)?.value().await?;
+        Ok(list(keys))
+    }
+
+    /// Reads values in one transaction, all asked for at once.
+    async fn read_together(&self, store: &str, keys: &[JsValue]) -> Result<Vec<JsValue>> {
+        let reading = self.read(store)?;
+        let asked = keys.iter().map(|key| reading.get(store, key)).collect::<Result<Vec<_>>>()?;
+        let mut values = Vec::with_capacity(keys.len());
+        for answer in asked {
+            values.push(answer.value().await?);
+        }
+        Ok(values)
+    }
+
     /// Reads values one by one, each in a transaction of its own, for when one of them can't be read. Such a one is null.
-    async fn read_alone(&self, store: &str, keys: &[JsValue]) -> Result<Vec<Option<JsValue>>> {
+    async fn read_alone(&self, store: &str, keys: &[JsValue]) -> Result<Vec<JsValue>> {
         let mut values = Vec::with_capacity(keys.len());
         for key in keys {
-            let value = match self.read(store)?.get(store, key).value().await {
+            let value = match self.read(store)?.get(store, key) {
+                Ok(answer) => answer.value().await,
+                Err(error) => Err(error),
+            };
+            values.push(match value {
                 Err(error) if is_lost(&error) => JsValue::NULL,
                 value => value?,
-            };
-            values.push((!value.is_undefined()).then_some(value));
+            });
         }
         Ok(values)
     }
@@ -152,8 +165,8 @@ impl Inner {
     }
 
     fn disconnect(&self) {
-        if let Some(database) = self.connection.take() {
-            database.disconnect();
+        if let Some(connection) = self.connection.take() {
+            connection.disconnect();
         }
     }
 }
@@ -263,14 +276,14 @@ async fn check_and_issue(
 
 /// A taken key is somebody else's record.
 fn of_write(error: Error) -> Error {
-    if error.cause.as_ref().is_some_and(|cause| cause.starts_with("ConstraintError")) { lock_lost() } else { error }
+    if is_named(&error, "ConstraintError") { lock_lost() } else { error }
 }
 
 impl Store for IndexedDb {
     fn claim(&self, claim: Claim) -> LocalFuture<'_, Result<bool>> {
         Box::pin(async move {
             let begun = self.0.connection()?.begin(&[META, LOG], true, Durability::Strict)?;
-            let (head, newest) = (begun.get(META, &HEAD.into()), begun.last_key(LOG));
+            let (head, newest) = (begun.get(META, &HEAD.into())?, begun.last_key(LOG)?);
             let (head, newest) = (head.value().await?, newest.value().await?);
             let newest = super::property(&newest, "key").and_then(|key| records::read_log_key(&key));
             let same = match &claim.found {
@@ -301,12 +314,12 @@ impl Store for IndexedDb {
                 begun.commit();
                 return Ok((begun, None));
             }
-            let asked = fence.map(|fence| (fence, begun.get(META, &HEAD.into())));
-            let mut required = Vec::with_capacity(require.len());
-            for id in require {
-                let answer = begun.get_key(CHUNKS, &(&id).into());
-                required.push((id, answer));
-            }
+            let asked = fence.map(|fence| Ok::<_, Error>((fence, begun.get(META, &HEAD.into())?))).transpose()?;
+            let required = require.into_iter().map(|id| {
+                let answer = begun.get_key(CHUNKS, &(&id).into())?;
+                Ok((id, answer))
+            });
+            let required = required.collect::<Result<Vec<_>>>()?;
             Ok((begun, Some((asked, required, writes))))
         });
         Box::pin(async move {
@@ -319,23 +332,22 @@ impl Store for IndexedDb {
 
     fn head(&self) -> LocalFuture<'_, Result<Option<Head>>> {
         Box::pin(async move {
-            let value = self.0.read(META)?.get(META, &HEAD.into()).value().await?;
+            let value = self.0.read(META)?.get(META, &HEAD.into())?.value().await?;
             if value.is_undefined() {
                 return Ok(None);
             }
-            let head = records::read_head(&value);
-            head.map(Some).ok_or_else(|| corrupt("the head record of the database is damaged"))
+            records::read_head(&value).map(Some).ok_or_else(|| corrupt("the head record of the database is damaged"))
         })
     }
 
     fn manifests(&self) -> LocalFuture<'_, Result<(Vec<Manifest>, Vec<u64>)>> {
         Box::pin(async move {
-            let keys = self.0.read(SNAPSHOTS)?.keys(SNAPSHOTS, &JsValue::UNDEFINED, 0).list().await?;
+            let keys = self.0.keys(SNAPSHOTS).await?;
             let values = self.0.read_alone(SNAPSHOTS, &keys).await?;
             let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
             for (key, value) in keys.iter().zip(values) {
                 let generation = key.as_f64().unwrap_or(0.0) as u64;
-                let manifest = value.and_then(|value| records::read_manifest(&value));
+                let manifest = records::read_manifest(&value);
                 match manifest.filter(|manifest| manifest.generation == generation) {
                     Some(manifest) => readable.push(manifest),
                     None => unreadable.push(generation),
@@ -348,8 +360,8 @@ impl Store for IndexedDb {
     fn manifest(&self, generation: u64) -> LocalFuture<'_, Result<Option<Manifest>>> {
         Box::pin(async move {
             let key = JsValue::from_f64(generation as f64);
-            let value = self.0.read_alone(SNAPSHOTS, &[key]).await?.pop().flatten();
-            Ok(value.and_then(|value| records::read_manifest(&value)))
+            let values = self.0.read_alone(SNAPSHOTS, &[key]).await?;
+            Ok(values.first().and_then(records::read_manifest))
         })
     }
 
@@ -358,20 +370,25 @@ impl Store for IndexedDb {
             let mut after = after;
             let (mut entries, mut bytes, mut count) = (Vec::new(), 0, FIRST_RECORDS);
             while entries.is_empty() || bytes < max_bytes {
-                let begun = self.0.read(LOG)?;
+                let reading = self.0.read(LOG)?;
                 let from = records::log_key(after.0, after.1);
-                let (keys, values) = (begun.keys(LOG, &from, count), begun.values(LOG, &from, count));
-                let keys = keys.list().await?;
-                let values = match values.list().await {
+                let keys = reading.get_all_keys(LOG, &from, count)?;
+                let values = reading.get_all(LOG, &from, count);
+                let keys = list(keys.value().await?);
+                let values = match values {
+                    Ok(values) => values.value().await,
+                    Err(error) => Err(error),
+                };
+                let values = match values {
                     Err(error) if is_lost(&error) => self.0.read_alone(LOG, &keys).await?,
-                    values => values?.into_iter().map(Some).collect(),
+                    values => list(values?),
                 };
                 let last = (keys.len() as u32) < count;
                 for (key, value) in keys.iter().zip(values) {
                     // A key of another shape is no place in the log: unreadable, where it lies.
                     let (lsn, part) = records::read_log_key(key).unwrap_or((after.0, after.1.saturating_add(1)));
                     after = (lsn, part);
-                    let record = value.and_then(|value| records::read_log_record(&value));
+                    let record = records::read_log_record(&value);
                     bytes += record.as_ref().map_or(0, |record| record.bytes.len());
                     entries.push(LogEntry { lsn, part, record });
                 }
@@ -387,37 +404,27 @@ impl Store for IndexedDb {
 
     fn newest_log(&self) -> LocalFuture<'_, Result<Option<(u64, u32)>>> {
         Box::pin(async move {
-            let begun = self.0.read(LOG)?;
-            let cursor = begun.last_key(LOG).value().await?;
+            let cursor = self.0.read(LOG)?.last_key(LOG)?.value().await?;
             Ok(super::property(&cursor, "key").and_then(|key| records::read_log_key(&key)))
         })
     }
 
     fn chunks<'a>(&'a self, ids: &'a [ChunkId]) -> LocalFuture<'a, Result<Vec<Option<Vec<u8>>>>> {
         Box::pin(async move {
-            let begun = self.0.read(CHUNKS)?;
-            // All are asked for before the first answer is awaited.
-            let answers: Vec<Answer> = ids.iter().map(|id| begun.get(CHUNKS, &id.into())).collect();
-            let mut values = Vec::with_capacity(ids.len());
-            for answer in answers {
-                match answer.value().await {
-                    Err(error) if is_lost(&error) => {
-                        let keys: Vec<JsValue> = ids.iter().map(JsValue::from).collect();
-                        values = self.0.read_alone(CHUNKS, &keys).await?;
-                        break;
-                    }
-                    value => values.push(Some(value?).filter(|value| !value.is_undefined())),
-                }
-            }
+            let keys: Vec<JsValue> = ids.iter().map(JsValue::from).collect();
+            let values = match self.0.read_together(CHUNKS, &keys).await {
+                Err(error) if is_lost(&error) => self.0.read_alone(CHUNKS, &keys).await?,
+                values => values?,
+            };
             // Something that is no buffer is a damaged chunk, not a missing one.
-            let stored = |value: JsValue| records::bytes(&value).unwrap_or_default();
-            Ok(values.into_iter().map(|value| value.map(stored)).collect())
+            let stored = |value: JsValue| (!value.is_undefined()).then(|| records::bytes(&value).unwrap_or_default());
+            Ok(values.into_iter().map(stored).collect())
         })
     }
 
     fn chunk_ids(&self) -> LocalFuture<'_, Result<Vec<ChunkId>>> {
         Box::pin(async move {
-            let keys = self.0.read(CHUNKS)?.keys(CHUNKS, &JsValue::UNDEFINED, 0).list().await?;
+            let keys = self.0.keys(CHUNKS).await?;
             Ok(keys.iter().filter_map(JsValue::as_string).collect())
         })
     }
@@ -425,7 +432,7 @@ impl Store for IndexedDb {
     fn reopen(&self) -> LocalFuture<'_, Result<()>> {
         Box::pin(async move {
             self.0.disconnect();
-            let Some(database) = self.0.connect().await? else { return Err(lock_lost()) };
+            let Some(database) = in_time(Database::connect(&self.0.name)).await? else { return Err(lock_lost()) };
             *self.0.connection.borrow_mut() = Some(database);
             Ok(())
         })

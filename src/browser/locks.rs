@@ -1,10 +1,12 @@
 //! Web Locks, bound by hand: web-sys hides them behind `web_sys_unstable_apis`.
 
+use std::pin::Pin;
+
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
-use js_sys::{Function, Object, Promise};
+use js_sys::{Array, Function, Object, Promise};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::JsFuture;
 use web_sys::AbortController;
 
 use super::{Host, global, object, property, thrown_text};
@@ -19,6 +21,9 @@ extern "C" {
 
     #[wasm_bindgen(method, catch)]
     fn request(this: &LockManager, name: &str, options: &Object, callback: &Function) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    fn query(this: &LockManager) -> Result<Promise, JsValue>;
 }
 
 /// The page's lock manager. Each lock's release is also given to the host, which outlives a trapped instance.
@@ -31,13 +36,27 @@ impl Locks for WebLocks {
     fn acquire(&self, name: &str, how: Acquire) -> LocalFuture<'static, Result<Option<Box<dyn Held>>>> {
         let (name, host) = (name.to_owned(), self.host.clone());
         Box::pin(async move {
-            let Some(manager) = global("navigator").and_then(|navigator| property(&navigator, "locks")) else {
+            let Some(manager) = manager() else {
                 return Err(Error::new(ErrorCode::UnsupportedEnvironment, "navigator.locks is missing")
                     .hint("serve the page over https or from localhost: Web Locks need a secure context"));
             };
-            request_lock(manager.unchecked_ref(), &name, how, &host).await
+            request_lock(&manager, &name, how, &host).await
         })
     }
+
+    fn holder(&self, name: &str) -> LocalFuture<'static, Option<String>> {
+        let name = name.to_owned();
+        Box::pin(async move {
+            let locks = JsFuture::from(manager()?.query().ok()?).await.ok()?;
+            let held: Array = property(&locks, "held")?.unchecked_into();
+            let lock = held.iter().find(|lock| property(lock, "name").is_some_and(|known| known == name.as_str()))?;
+            property(&lock, "clientId")?.as_string()
+        })
+    }
+}
+
+fn manager() -> Option<LockManager> {
+    property(&global("navigator")?, "locks").map(JsValue::unchecked_into)
 }
 
 async fn request_lock(manager: &LockManager, name: &str, how: Acquire, host: &Host) -> Result<Option<Box<dyn Held>>> {
@@ -64,11 +83,7 @@ async fn request_lock(manager: &LockManager, name: &str, how: Acquire, host: &Ho
     match select(on_granted, ended).await {
         Either::Left((Ok(true), ended)) => {
             host.locked(&release);
-            // It settles at the release, or rejects when the lock is stolen: the fence notices that.
-            spawn_local(async move {
-                let _ = ended.await;
-            });
-            Ok(Some(Box::new(WebLock { release })))
+            Ok(Some(Box::new(WebLock { release, ended })))
         }
         Either::Right((Err(error), _)) => {
             Err(Error::new(ErrorCode::UnsupportedEnvironment, "the browser refused the lock")
@@ -89,9 +104,18 @@ impl Drop for Withdraw {
 
 struct WebLock {
     release: Function,
+    /// Settles at the release, or rejects when the lock is stolen: the fence notices that.
+    ended: Pin<Box<JsFuture>>,
 }
 
-impl Held for WebLock {}
+impl Held for WebLock {
+    fn release(mut self: Box<Self>) -> LocalFuture<'static, ()> {
+        let _ = self.release.call0(&JsValue::NULL);
+        Box::pin(async move {
+            let _ = self.ended.as_mut().await;
+        })
+    }
+}
 
 impl Drop for WebLock {
     fn drop(&mut self) {

@@ -11,6 +11,7 @@ use super::{
     migrations::Migrations,
     options::OpenOptions,
     snapshots::Snapshots,
+    sync::Sync,
     turn::{Guard, Ticket, Turn, closed},
 };
 use crate::{
@@ -21,7 +22,6 @@ use crate::{
     ports::{Held, LocalFuture, Ports},
     sqlite::{Connection, PageFile, Pin},
     store::Storage,
-    sync::config::Config,
     time::Timestamp,
 };
 
@@ -55,7 +55,7 @@ pub(super) struct Inner {
     pub flusher: Flusher,
     pub snapshots: Snapshots,
     pub migrations: Rc<Migrations>,
-    pub remote: Option<Config>,
+    pub sync: Option<Sync>,
     pub held: RefCell<Option<Box<dyn Held>>>,
     pub opened_at: Timestamp,
     pub live: RefCell<live::Registry>,

@@ -2,11 +2,8 @@
 
 use serde::Serialize;
 
-use super::snapshots::SnapshotEvent;
-use crate::{
-    error::{Detail, Error},
-    migrate::Direction,
-};
+use super::{snapshots::SnapshotEvent, sync::SyncEvent};
+use crate::{error::Error, migrate::Direction};
 
 /// One event; crosses the boundary as `{ type, detail }`.
 #[derive(Clone, Debug, Serialize)]
@@ -39,7 +36,7 @@ pub enum Event {
     /// A snapshot was taken, or could not be.
     Snapshot(SnapshotEvent),
     /// A sync began, went on or ended.
-    Sync(Detail),
+    Sync(SyncEvent),
     /// A migration is about to run.
     Migration {
         /// Its version.

@@ -24,6 +24,7 @@ mod report;
 mod restore;
 pub mod snapshots;
 mod statements;
+pub mod sync;
 pub mod turn;
 
 pub use database::{Callbacks, Database};

@@ -12,9 +12,10 @@ use super::{
     migrations::Migrations,
     options::{OpenOptions, StorageKind},
     snapshots::Snapshots,
+    sync::Sync,
 };
 use crate::{
-    error::Result,
+    error::{Error, ErrorCode, Result},
     health::QueryStats,
     live, lock, migrate,
     ports::{Held, Holder, Ports, Store},
@@ -44,10 +45,16 @@ impl Database {
         let remote = options.remote.clone().map(|remote| Config::new(remote, false)).transpose()?;
 
         let held = take_lock(&options, &ports).await?;
-        let store = open_store(&options, &ports).await?;
-        let holder = holder(&options, &ports);
-        let opened = Storage::open(store.clone(), &ports.platform, holder).await.inspect_err(|_| store.close())?;
-        assemble(options, ports, callbacks, opened, held, migrations, remote).inspect_err(|_| store.close())
+        match recover(options, ports, callbacks, migrations, remote).await {
+            Ok(database) => {
+                database.inner.held.replace(held);
+                Ok(database)
+            }
+            Err(error) => {
+                release(held).await;
+                Err(error)
+            }
+        }
     }
 
     /// Begins to serve: captures local changes, checks the migrations and runs those that are pending, takes snapshots.
@@ -118,12 +125,32 @@ async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<Rc<dyn Store
     }
 }
 
-fn holder(options: &OpenOptions, ports: &Ports) -> Holder {
-    let mut id = [0; 16];
-    ports.platform.entropy.fill(&mut id);
-    let id = id.iter().map(|byte| format!("{byte:02x}")).collect();
+/// What others hear of this opening: the id is the tab's own, by which they know that it is not from before.
+async fn holder(options: &OpenOptions, ports: &Ports) -> Holder {
+    let id = ports.locks.holder(&lock::lock_name(&options.name)).await.unwrap_or_default();
     let since = ports.platform.clock.now();
     Holder { id, title: options.holder.title.clone(), url: options.holder.url.clone(), since }
+}
+
+async fn release(held: Option<Box<dyn Held>>) {
+    if let Some(held) = held {
+        held.release().await;
+    }
+}
+
+/// Reads what is stored, under the lock.
+async fn recover(
+    options: OpenOptions,
+    ports: Ports,
+    callbacks: Rc<dyn Callbacks>,
+    migrations: Migrations,
+    remote: Option<Config>,
+) -> Result<Database> {
+    let store = open_store(&options, &ports).await?;
+    let holder = holder(&options, &ports).await;
+    let opened = Storage::open(store.clone(), &ports.platform, holder).await;
+    let database = opened.and_then(|opened| assemble(options, ports, callbacks, opened, migrations, remote));
+    database.inspect_err(|_| store.close())
 }
 
 fn assemble(
@@ -131,11 +158,14 @@ fn assemble(
     ports: Ports,
     callbacks: Rc<dyn Callbacks>,
     opened: Opened,
-    held: Option<Box<dyn Held>>,
     migrations: Migrations,
     remote: Option<Config>,
 ) -> Result<Database> {
     let Opened { storage, image, warnings, .. } = opened;
+    if image.len() > options.max_bytes {
+        let message = format!("the database has {} bytes, more than maxBytes allows", image.len());
+        return Err(Error::new(ErrorCode::DatabaseTooLarge, message).hint("open it with a larger maxBytes"));
+    }
     let file = PageFile::new(image);
     file.set_max_bytes(options.max_bytes);
     let connection = Rc::new(Connection::open(&file)?);
@@ -155,6 +185,7 @@ fn assemble(
         let emit = Rc::new(move |event| events.emit(Event::Snapshot(event)));
         Snapshots::new(&flusher, &storage, platform, options.snapshots.clone(), version, emit)
     };
+    let sync = remote.map(|remote| Sync::new(remote, ports.http.clone(), platform));
     let inner = Inner {
         opened_at: platform.clock.now(),
         turn: Rc::default(),
@@ -164,8 +195,8 @@ fn assemble(
         flusher,
         snapshots,
         migrations,
-        remote,
-        held: RefCell::new(held),
+        sync,
+        held: RefCell::default(),
         live: RefCell::new(live::Registry::default()),
         stats: RefCell::new(QueryStats::default()),
         transaction: Transaction::default(),
@@ -183,8 +214,8 @@ fn assemble(
 impl Inner {
     /// Begins to capture local changes: of the tables that `remote` names, else of those that an opening before named.
     pub(super) fn start_capture(&self, connection: &Connection) -> Result<()> {
-        if let Some(remote) = &self.remote {
-            state::register(connection, &remote.options.tables)?;
+        if let Some(sync) = &self.sync {
+            state::register(connection, &sync.config().options.tables)?;
         }
         self.capturing.set(!state::captured(connection)?.is_empty());
         if self.capturing.get() { capture::resume(connection) } else { Ok(()) }
@@ -198,6 +229,7 @@ impl Inner {
         self.connection.take();
         self.storage.close();
         // Last: whoever takes it finds everything stored.
-        self.held.take();
+        let held = self.held.take();
+        release(held).await;
     }
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     error::ErrorCode,
     health::{Facts, Health, LockHealth, LockState, SnapshotHealth, StorageHealth, SyncHealth, assess},
-    sync::outbox,
+    sync::{outbox, state},
     time::Timestamp,
 };
 
@@ -71,8 +71,12 @@ impl Inner {
     fn sync_health(&self) -> SyncHealth {
         let counts = self.connection().and_then(|connection| outbox::counts(&connection, None));
         let (pending, rejected) = counts.unwrap_or_default();
-        let phase = if self.remote.is_some() { "idle" } else { "off" };
-        SyncHealth { phase, pending, rejected, ..SyncHealth::default() }
+        let Some(sync) = &self.sync else {
+            return SyncHealth { phase: "off", pending, rejected, ..SyncHealth::default() };
+        };
+        let oldest = self.connection().and_then(|connection| state::oldest_pull(&connection)).unwrap_or_default();
+        let lag_ms = oldest.map(|oldest| self.ports.platform.clock.now().since(oldest));
+        SyncHealth { phase: sync.phase().as_str(), pending, rejected, lag_ms, last_error: sync.last_error() }
     }
 
     fn lock_health(&self) -> LockHealth {

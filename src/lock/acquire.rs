@@ -20,6 +20,10 @@ pub enum OnBusy {
     Wait,
 }
 
+/// How often, and after how many milliseconds each time, it is read who has the lock.
+const HOLDER_ATTEMPTS: u32 = 40;
+const HOLDER_PAUSE_MS: u64 = 25;
+
 /// Takes the lock of the database `name`.
 ///
 /// `read_holder` says who has it, as far as that is known; it is asked only when the lock was not to be had. Dropping the
@@ -33,7 +37,7 @@ pub async fn acquire(
     name: &str,
     on_busy: OnBusy,
     timeout_ms: u64,
-    read_holder: impl AsyncFnOnce() -> Option<Holder>,
+    read_holder: impl AsyncFn() -> Option<Holder>,
 ) -> Result<Box<dyn Held>> {
     let lock = lock_name(name);
     // Also when waiting is allowed: a free lock is had without a timer.
@@ -41,7 +45,7 @@ pub async fn acquire(
         return Ok(held);
     }
     if on_busy == OnBusy::Fail {
-        return Err(in_use(read_holder().await.as_ref()));
+        return Err(in_use(find_holder(locks, clock, &lock, read_holder).await.as_ref()));
     }
     let waiting: LocalFuture<'_, _> = locks.acquire(&lock, Acquire::Wait);
     match select(waiting, clock.sleep(timeout_ms)).await {
@@ -54,9 +58,29 @@ pub async fn acquire(
             let error = Error::new(ErrorCode::LockTimeout, message)
                 .hint("Close the other tab, or wait longer with lock.timeoutMs.")
                 .detail("timeoutMs", timeout_ms);
-            Err(with_holder(error, read_holder().await.as_ref()))
+            Err(with_holder(error, find_holder(locks, clock, &lock, read_holder).await.as_ref()))
         }
     }
+}
+
+/// Who has the lock. Whoever took it just now hasn't written down who he is: what is stored is then somebody's from
+/// before, or nobody's. So it is read again until it names the tab that has the lock.
+async fn find_holder(
+    locks: &dyn Locks,
+    clock: &dyn Clock,
+    lock: &str,
+    read_holder: impl AsyncFn() -> Option<Holder>,
+) -> Option<Holder> {
+    let mut known = None;
+    for _ in 0..HOLDER_ATTEMPTS {
+        let tab = locks.holder(lock).await;
+        known = read_holder().await;
+        if tab.is_none() || known.as_ref().map(|holder| &holder.id) == tab.as_ref() {
+            break;
+        }
+        clock.sleep(HOLDER_PAUSE_MS).await;
+    }
+    known
 }
 
 /// The error for a database that another tab has. An unknown holder leaves `details.holder` out.
@@ -105,7 +129,12 @@ mod tests {
     }
 
     struct Ticket(Rc<Fake>);
-    impl Held for Ticket {}
+    impl Held for Ticket {
+        fn release(self: Box<Self>) -> LocalFuture<'static, ()> {
+            drop(self);
+            Box::pin(std::future::ready(()))
+        }
+    }
     impl Drop for Ticket {
         fn drop(&mut self) {
             self.0.taken.set(false);
@@ -142,10 +171,18 @@ mod tests {
                 Ok(receive.await.ok())
             })
         }
+
+        fn holder(&self, _: &str) -> LocalFuture<'static, Option<String>> {
+            let taken = self.0.taken.get();
+            Box::pin(std::future::ready(taken.then(|| TAB.to_owned())))
+        }
     }
 
+    /// The tab that has the lock, as the platform names it.
+    const TAB: &str = "ab";
+
     fn holder() -> Holder {
-        Holder { id: "ab".into(), title: "Shop".into(), url: "https://shop".into(), since: Timestamp(0) }
+        Holder { id: TAB.into(), title: "Shop".into(), url: "https://shop".into(), since: Timestamp(0) }
     }
 
     /// Somebody has the lock for `busy_ms`; what do we get, and after how many milliseconds?
@@ -191,6 +228,25 @@ mod tests {
             serde_json::to_string(&error.details).unwrap(),
             r#"{"holder":{"id":"ab","title":"Shop","url":"https://shop","since":"1970-01-01T00:00:00.000Z"}}"#
         );
+    }
+
+    #[test]
+    fn who_took_it_just_now_is_waited_for() {
+        let mut sim = Sim::new(1);
+        let clock = sim.platform().clock;
+        let fake = Rc::new(Fake::default());
+        fake.taken.set(true);
+        let locks = Handle(fake);
+        let reads = Cell::new(0);
+        let result = sim.run(async move {
+            let read = async || {
+                reads.set(reads.get() + 1);
+                let id = if reads.get() < 5 { "a dead tab".into() } else { TAB.into() };
+                Some(Holder { id, ..holder() })
+            };
+            acquire(&locks, clock.as_ref(), "shop", OnBusy::Fail, 1, read).await.map(drop)
+        });
+        assert!(serde_json::to_string(&result.unwrap_err()).unwrap().contains(r#""id":"ab""#));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{Detail, Error, ErrorCode, Result},
-    sqlite::{Authority, Connection, PageFile, ScriptOutline, Statement},
+    sqlite::{Authority, Connection, PageFile, ScriptOutline, Statement, first_statement},
     time::Timestamp,
     value::Value,
 };
@@ -92,7 +92,7 @@ impl<'c> Attempt<'c> {
             // None under way: the next one doesn't compile, and only its end as it seems is known.
             let text = match under_way {
                 Some(range) => sql.get(range),
-                None => sql.get(done..).and_then(|rest| rest.split_inclusive(';').next()),
+                None => sql.get(done..).map(first_statement),
             };
             let statement: String = text.unwrap_or_default().trim().chars().take(SHOWN).collect();
             let outline = ScriptOutline::of(sql);

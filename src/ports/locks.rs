@@ -12,8 +12,11 @@ pub enum Acquire {
     Wait,
 }
 
-/// A lock that is held until this is dropped.
-pub trait Held {}
+/// A lock that is held until it is released, or this is dropped.
+pub trait Held {
+    /// Gives the lock back and resolves when others can have it. Dropping gives it back, too, but a little later.
+    fn release(self: Box<Self>) -> LocalFuture<'static, ()>;
+}
 
 /// Hands out exclusive locks.
 pub trait Locks {
@@ -21,4 +24,7 @@ pub trait Locks {
     ///
     /// Fails with `unsupported_environment` where the platform has no such locks.
     fn acquire(&self, name: &str, how: Acquire) -> LocalFuture<'static, Result<Option<Box<dyn Held>>>>;
+
+    /// Which tab has the lock: an id that is the tab's own, for as long as it lives. `None` when nobody has it.
+    fn holder(&self, name: &str) -> LocalFuture<'static, Option<String>>;
 }

@@ -37,14 +37,19 @@ pub(super) fn statements(script: &str) -> impl Iterator<Item = &str> {
         if rest.is_empty() {
             return None;
         }
-        let (statement, after) = rest.split_at(first_statement(rest));
+        let (statement, after) = rest.split_at(statement_length(rest));
         rest = skip_blank(after);
         Some(statement)
     })
 }
 
+/// The first statement of a text, without the white space and comments before it; empty when there is none.
+pub fn first_statement(sql: &str) -> &str {
+    statements(sql).next().unwrap_or_default()
+}
+
 /// The length of the first statement, which begins at the text's first byte.
-fn first_statement(sql: &str) -> usize {
+fn statement_length(sql: &str) -> usize {
     let bytes = sql.as_bytes();
     let mut at = 0;
     // Words so far, as far as they tell a trigger: CREATE [TEMP|TEMPORARY] TRIGGER.

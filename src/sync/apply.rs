@@ -34,6 +34,7 @@ pub struct Writer {
     stage_deletion: String,
     unstage: String,
     note_key: String,
+    know_key: String,
     policy: Conflict,
     /// Frees the unique values of a row; `None` where nothing is unique but the key.
     pub(super) park: Option<String>,
@@ -54,6 +55,17 @@ pub struct Held {
 enum Outcome {
     Applied,
     Held(String),
+}
+
+/// Which list of keys a page goes to; all but the last leave out rows that are marked as deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// `tidelock_known`: what the remote was ever seen to have.
+    Known,
+    /// `temp.tidelock_seen`: what this pull saw.
+    Seen,
+    /// The same with the rows that are marked as deleted.
+    SeenOrDeleted,
 }
 
 /// How carefully rows are written.
@@ -146,6 +158,10 @@ impl Writer {
             unstage: format!("DELETE FROM tidelock_staged WHERE tbl = ?1 AND key = {}", key_sql(key_parameters())),
             note_key: format!(
                 "INSERT OR IGNORE INTO temp.tidelock_seen(tbl, key) VALUES (?1, {})",
+                key_sql(key_parameters())
+            ),
+            know_key: format!(
+                "INSERT OR IGNORE INTO tidelock_known(tbl, key) VALUES (?1, {})",
                 key_sql(key_parameters())
             ),
             policy: plan.options.conflict,
@@ -313,15 +329,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Notes the keys of rows that are not marked as deleted, or of all, in `temp.tidelock_seen`.
-    pub fn note_keys(&self, connection: &Connection, rows: &Rows, keys_only: bool, deleted_too: bool) -> Result<()> {
+    /// Notes the keys of a page's rows.
+    pub fn note_keys(&self, connection: &Connection, rows: &Rows, which: Keys) -> Result<()> {
         let name = Value::from(&*self.name);
-        let mut statement = connection.statement(&self.note_key)?;
+        let mut statement = connection.statement(if which == Keys::Known { &self.know_key } else { &self.note_key })?;
+        let deleted_too = which == Keys::SeenOrDeleted;
         for at in (0..rows.len()).filter(|at| deleted_too || !rows.deleted[*at]) {
             let row = rows.row(at);
             statement.bind(1, &name)?;
             for index in 0..self.key_at.len() {
-                statement.bind(index + 2, &row[if keys_only { index } else { self.key_at[index] }])?;
+                statement.bind(index + 2, &row[if rows.keys_only { index } else { self.key_at[index] }])?;
             }
             statement.finish()?;
         }

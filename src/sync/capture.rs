@@ -16,6 +16,9 @@ use super::{
 };
 use crate::{error::Result, sqlite::Connection, value::Value};
 
+/// An entry whose changes cancel each other out goes.
+const PRUNE: &str = "CREATE TEMP TRIGGER tidelock_capture_prune AFTER UPDATE OF op ON main.tidelock_outbox \
+    WHEN NEW.op = 'none' BEGIN DELETE FROM tidelock_outbox WHERE id = NEW.id; END";
 /// A row in this table silences capture, while rows of the remote are applied.
 const SILENT: &str = "tidelock_silent";
 const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
@@ -29,6 +32,7 @@ pub fn resume(connection: &Connection) -> Result<()> {
         return Ok(());
     }
     connection.exec(&format!("CREATE TEMP TABLE IF NOT EXISTS {SILENT}(yes)"))?;
+    connection.exec(PRUNE)?;
     for registered in captured {
         let Some(table) = Table::read(connection, &registered.table)? else { continue };
         let key = registered.primary_key.unwrap_or_else(|| table.primary_key.clone());
@@ -79,38 +83,19 @@ fn triggers(registered: &str, table: &str, key: &[String], columns: &[String]) -
     };
     let other = || columns.iter().filter(|column| !key.contains(column));
     let (tbl, heard) = (literal(registered), format!("NOT EXISTS (SELECT 1 FROM {SILENT})"));
-    let entry = |prefix: &str| format!("tbl = {tbl} AND key = {} AND reason IS NULL", key_of(prefix));
-    let add = |prefix: &str, op: &str, base: &str| {
+    let upsert = |prefix: &str, op: &str, base: &str, then: &str| {
         format!(
-            "INSERT INTO tidelock_outbox(tbl, key, op, base, time) SELECT {tbl}, {}, '{op}', {base}, {NOW} \
-             WHERE NOT EXISTS (SELECT 1 FROM tidelock_outbox WHERE {});",
-            key_of(prefix),
-            entry(prefix)
+            "INSERT INTO tidelock_outbox(tbl, key, op, base, time) VALUES ({tbl}, {}, '{op}', {base}, {NOW}) \
+             ON CONFLICT(tbl, key) WHERE reason IS NULL DO UPDATE SET op = {then}, time = excluded.time;",
+            key_of(prefix)
         )
     };
-    let change =
-        |prefix: &str, op: &str| format!("UPDATE tidelock_outbox SET op = {op}, time = {NOW} WHERE {};", entry(prefix));
-    let prune = |prefix: &str| format!("DELETE FROM tidelock_outbox WHERE {} AND op = 'none';", entry(prefix));
-
     let (old, new) = (row("OLD"), row("NEW"));
-    let inserted = [
-        change("NEW", &format!("CASE WHEN op <> 'delete' THEN op WHEN base = {new} THEN 'none' ELSE 'update' END")),
-        add("NEW", "insert", "NULL"),
-        prune("NEW"),
-    ]
-    .concat();
-    let deleted = [
-        change("OLD", "CASE op WHEN 'insert' THEN 'none' ELSE 'delete' END"),
-        add("OLD", "delete", &old),
-        prune("OLD"),
-    ]
-    .concat();
-    let updated = [
-        change("OLD", &format!("CASE WHEN op = 'update' AND base = {new} THEN 'none' ELSE op END")),
-        add("OLD", "update", &old),
-        prune("OLD"),
-    ]
-    .concat();
+    let back = format!("CASE WHEN op <> 'delete' THEN op WHEN base = {new} THEN 'none' ELSE 'update' END");
+    let inserted = upsert("NEW", "insert", "NULL", &back);
+    let deleted = upsert("OLD", "delete", &old, "CASE op WHEN 'insert' THEN 'none' ELSE 'delete' END");
+    let undone = format!("CASE WHEN op = 'update' AND base = {new} THEN 'none' ELSE op END");
+    let updated = upsert("OLD", "update", &old, &undone);
     let trigger = |name: &str, event: &str, condition: &str, body: &str| {
         format!(
             "CREATE TEMP TRIGGER {} AFTER {event} ON main.{} WHEN {heard}{condition} BEGIN {body} END;\n",

@@ -37,7 +37,7 @@ pub fn literal(text: &str) -> String {
 /// SQL that encodes one value.
 fn value_sql(expression: &str) -> String {
     format!(
-        "CASE typeof({expression}) WHEN 'blob' THEN '{{\"b\":\"'||hex({expression})||'\"}}' \
+        "CASE typeof({expression}) WHEN 'integer' THEN {expression} WHEN 'blob' THEN '{{\"b\":\"'||hex({expression})||'\"}}' \
          ELSE json_quote({expression}) END"
     )
 }
@@ -135,7 +135,7 @@ mod tests {
         for value in values {
             let key = connection.value(&format!("SELECT {}", key_sql(["?1"])), std::slice::from_ref(&value)).unwrap();
             let key = key.unwrap();
-            assert_eq!(decode_key(key.as_text().unwrap()), [value.clone()], "{key:?}");
+            assert_eq!(decode_key(key.as_text().unwrap()), std::slice::from_ref(&value), "{key:?}");
             let sql = format!("SELECT {}", row_sql([("a'\"b", "?1"), ("c", "7")]));
             let row = connection.value(&sql, std::slice::from_ref(&value)).unwrap().unwrap();
             let expected = [("a'\"b".to_owned(), value), ("c".to_owned(), Value::Integer(7))];

@@ -1,4 +1,16 @@
-//! Sync with PostgREST as a state machine without I/O.
+//! Sync with PostgREST as a state machine without I/O, and the tables inside the database that it works on.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `config`, `jwt` | the `remote` option, and what is refused of it |
+//! | `schema`, `types`, `plan` | the local tables, what a JSON value becomes in them, and what is therefore asked for |
+//! | `json`, `encode` | JSON from the wire with every digit; values as JSON inside the database |
+//! | `query`, `request`, `response` | what is sent, and what an answer means |
+//! | `pull`, `steps`, `window` | the machine that reads: events in, instructions out; where a pull begins |
+//! | `apply`, `parents`, `unpushed`, `swap`, `staged` | pulled rows into tables: foreign keys, local edits, unique values, rows that wait |
+//! | `compare`, `replace`, `guard` | deletions by absence, whole tables as a difference, and what stops both |
+//! | `capture`, `outbox` | local changes: how they are noted, and how users see them |
+//! | `state`, `status`, `report` | what is remembered, and what is told |
 
 pub mod apply;
 pub mod capture;
@@ -20,6 +32,8 @@ pub mod response;
 pub mod schema;
 pub mod staged;
 pub mod state;
+pub mod status;
+pub mod steps;
 pub mod swap;
 pub mod types;
 pub mod unpushed;

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+
 use super::{
     encode::{decode_key, decode_row, key_sql, quote, row_sql},
     schema::{Table, key_condition},
@@ -59,6 +61,50 @@ pub struct Change {
     pub reason: Option<String>,
     /// What the remote said.
     pub error: Option<String>,
+}
+
+/// As users see it: the id is text, the key an object, absent facts are left out.
+impl Serialize for Change {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut change = serializer.serialize_struct("Change", 8)?;
+        change.serialize_field("id", &self.id.to_string())?;
+        change.serialize_field("table", &self.table)?;
+        change.serialize_field("key", &Key(&self.key))?;
+        change.serialize_field("op", self.op.as_str())?;
+        change.serialize_field("columns", &self.columns)?;
+        change.serialize_field("time", &self.time)?;
+        if let Some(reason) = &self.reason {
+            change.serialize_field("reason", reason)?;
+        }
+        if let Some(error) = &self.error {
+            change.serialize_field("error", error)?;
+        }
+        change.end()
+    }
+}
+
+struct Key<'a>(&'a [(String, Value)]);
+
+impl Serialize for Key<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, KeyValue(value))))
+    }
+}
+
+struct KeyValue<'a>(&'a Value);
+
+impl Serialize for KeyValue<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Null => serializer.serialize_none(),
+            // JavaScript's numbers are exact up to there; 128 bits become a bigint.
+            Value::Integer(value) if value.unsigned_abs() < 1 << 53 => serializer.serialize_i64(*value),
+            Value::Integer(value) => serializer.serialize_i128(i128::from(*value)),
+            Value::Real(value) => serializer.serialize_f64(*value),
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::Blob(bytes) => serializer.serialize_bytes(bytes),
+        }
+    }
 }
 
 /// Changes that wait to be pushed, oldest first.

@@ -50,6 +50,8 @@ pub struct Rows {
     pub width: usize,
     /// Which rows are marked as deleted, one flag a row.
     pub deleted: Vec<bool>,
+    /// The values are those of the key alone, in its order.
+    pub keys_only: bool,
     /// The place behind the last row.
     pub last: Option<Position>,
 }
@@ -190,7 +192,7 @@ impl Plan {
 
     /// Reads a page of keys alone: the rows' values are those of the key, in its order.
     pub fn read_keys(&self, body: &[u8]) -> Result<Rows, Unreadable> {
-        let mut rows = Rows { width: self.key.len(), ..Rows::default() };
+        let mut rows = Rows { width: self.key.len(), keys_only: true, ..Rows::default() };
         json::rows(utf8(body)?, &self.selection.key, |raw| {
             for (at, raw) in self.key.iter().zip(raw) {
                 rows.values.push(self.convert(*at, raw)?);

@@ -13,96 +13,14 @@ use super::{
     query::{Range, Selection},
     request::{Request, Requester},
     response::{Verdict, backoff_ms, http_date, judge},
-    state::Progress,
+    steps::{Event, Instruction, Page, Reading, Source},
     window,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{HttpFailure, HttpRequest, HttpResponse},
+    ports::{HttpFailure, HttpResponse},
     time::Timestamp,
 };
-
-/// What happened.
-#[derive(Debug)]
-pub enum Event {
-    /// The pull begins.
-    Start,
-    /// The answer to the last [`Instruction::Send`].
-    Answer {
-        /// The answer, or why there is none.
-        answer: Result<HttpResponse, HttpFailure>,
-        /// The present moment.
-        now: Timestamp,
-        /// Milliseconds from sending to the answer.
-        elapsed_ms: u64,
-        /// A random number from 0 to 1, for the waits.
-        chance: f64,
-    },
-    /// The wait of the last [`Instruction::Wait`] is over.
-    Waited,
-    /// What the last [`Instruction::RefreshToken`] brought.
-    Token(Option<String>),
-}
-
-/// What to do next.
-#[derive(Debug, PartialEq)]
-pub enum Instruction {
-    /// Send this request.
-    Send(HttpRequest),
-    /// Wait for so many milliseconds.
-    Wait(u64),
-    /// Ask for a fresh token.
-    RefreshToken,
-    /// Apply this page, and store the progress in the same transaction.
-    Apply(Page),
-    /// Everything was read.
-    Finish,
-}
-
-/// One page to apply.
-#[derive(Debug, PartialEq)]
-pub struct Page {
-    /// The table's index in the pull.
-    pub table: usize,
-    /// The rows; those of a key pass hold the key's values only.
-    pub rows: Rows,
-    /// Whether the rows are keys that the remote has, to compare with.
-    pub keys_only: bool,
-    /// Whether the rows' keys are part of a complete list of what the remote has.
-    pub lists_keys: bool,
-    /// What to store about the table, if it changed.
-    pub progress: Option<Progress>,
-    /// Whether the table's rows were all read with this page.
-    pub complete: bool,
-    /// Columns that the remote turned out to lack.
-    pub missing: Option<Vec<String>>,
-    /// Bytes of the body.
-    pub bytes: u64,
-    /// Rows that the whole pass will bring, where the remote told.
-    pub total: Option<u64>,
-}
-
-/// One table of a pull.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// What is read.
-    pub plan: Plan,
-    /// How far it was read.
-    pub progress: Progress,
-    /// Columns that the remote lacks.
-    pub missing: Vec<String>,
-}
-
-/// How a pull reads.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Reading {
-    /// Everything, whatever was read before.
-    pub full: bool,
-    /// Ask how many rows there are: the remote has to count them.
-    pub count: bool,
-    /// Whether keys are compared at the end (not in a replace, which compares rows).
-    pub compare: bool,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pass {
@@ -176,6 +94,11 @@ impl Pull {
     /// The root that answered, to begin with the next time.
     pub fn root(&self) -> &str {
         self.requester.root()
+    }
+
+    /// The index of the table that is being read; the number of tables when all are.
+    pub fn table_index(&self) -> usize {
+        self.at
     }
 
     /// The table that is being read; after the last one, the last.
@@ -282,7 +205,6 @@ impl Pull {
         let end = rows.is_empty();
         let mut page = Page {
             table: self.at,
-            keys_only,
             lists_keys: keys_only || self.whole && self.reading.compare && source.plan.options.compares(),
             progress: None,
             complete: end && self.pass == Pass::Rows,
@@ -299,15 +221,20 @@ impl Pull {
         let next = if end {
             self.next_pass()
         } else {
-            self.range = match (self.pass, page.rows.last.clone()) {
+            let range = match (self.pass, page.rows.last.clone()) {
                 (Pass::Rows, Some(last)) if source_has_cursor(&self.sources[self.at]) => Range::Behind(last),
                 (Pass::Nulls, Some(last)) => Range::Nulls(Some(last.key)),
                 (_, last) => Range::Keys(last.map(|last| last.key)),
             };
+            if self.range == range {
+                let text = "the remote sends the same page again: it doesn't heed the filters of the request";
+                return Err(Unreadable::Failed(Error::new(ErrorCode::SyncProtocol, text)));
+            }
+            self.range = range;
             self.send()
         };
         let nothing = page.rows.is_empty() && page.progress.is_none();
-        Ok(if nothing { vec![next] } else { vec![Instruction::Apply(page), next] })
+        Ok(if nothing { vec![next] } else { vec![Instruction::Apply(Box::new(page)), next] })
     }
 
     /// The columns of any remote row tell which of ours are missing.
@@ -317,7 +244,6 @@ impl Pull {
         let mut page = Page {
             table: self.at,
             rows: Rows::default(),
-            keys_only: false,
             lists_keys: false,
             progress: None,
             complete: false,
@@ -331,7 +257,7 @@ impl Pull {
             self.whole_tables[self.at] = true;
             self.pass = Pass::Rows;
             let next = self.next_pass();
-            return Ok(vec![Instruction::Apply(page), next]);
+            return Ok(vec![Instruction::Apply(Box::new(page)), next]);
         };
         let remote = json::members(row)?;
         let source = &mut self.sources[self.at];
@@ -343,7 +269,7 @@ impl Pull {
         source.missing.clone_from(&missing);
         page.missing = Some(missing);
         let next = self.begin_table(self.at);
-        Ok(vec![Instruction::Apply(page), next])
+        Ok(vec![Instruction::Apply(Box::new(page)), next])
     }
 
     fn begin_table(&mut self, at: usize) -> Instruction {

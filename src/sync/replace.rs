@@ -5,7 +5,7 @@
 //! keep their values.
 
 use super::{
-    apply::Care,
+    apply::{Care, Keys},
     capture, compare,
     encode::{decode_key, key_sql, quote},
     guard,
@@ -50,7 +50,7 @@ pub fn check_vanishing(connection: &Connection, targets: &[Target], pages: &[Vec
     compare::begin(connection)?;
     for (target, pages) in targets.iter().zip(pages) {
         for rows in pages {
-            target.writer.note_keys(connection, rows, false, true)?;
+            target.writer.note_keys(connection, rows, Keys::SeenOrDeleted)?;
         }
         if let Some(max_ratio) = limits.max_delete_ratio {
             let rows =

@@ -102,7 +102,7 @@ fn columns(connection: &Connection, table: &str, strict: bool) -> Result<(Vec<Co
             name,
         });
     }
-    key.sort();
+    key.sort_unstable();
     Ok((columns, key.into_iter().map(|(_, name)| name).collect()))
 }
 

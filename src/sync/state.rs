@@ -75,7 +75,7 @@ fn registered(connection: &Connection, tables: &[TableSync]) -> Result<bool> {
             std::iter::once(name).chain(rest).collect::<Vec<_>>()
         })
         .collect();
-    wanted.sort_by(|a, b| a[0].as_text().cmp(&b[0].as_text()));
+    wanted.sort_unstable_by(|a, b| a[0].as_text().cmp(&b[0].as_text()));
     let known = |table: &TableSync| -> Result<bool> {
         let found = connection.value("SELECT 1 FROM tidelock_tables WHERE tbl = ?1", &[Value::from(&*table.table)])?;
         Ok(found.is_some())
@@ -205,6 +205,15 @@ pub fn save_outcome(
         &[Value::from(table), pulled_at.map(|time| time.to_string()).into(), error.map(str::to_owned).into()],
     )?;
     Ok(())
+}
+
+/// When the table that was completely pulled longest ago was pulled; `None` when none ever was.
+pub fn oldest_pull(connection: &Connection) -> Result<Option<Timestamp>> {
+    if !exists(connection)? {
+        return Ok(None);
+    }
+    let oldest = connection.value("SELECT min(pulled_at) FROM tidelock_tables", &[])?;
+    Ok(oldest.as_ref().and_then(Value::as_text).and_then(Timestamp::parse))
 }
 
 /// The user that the database belongs to, once it was synced.

@@ -24,9 +24,7 @@ impl Callbacks for HostCallbacks {
     fn run_migration(&self, version: &str, direction: &str, ticket: Ticket) -> LocalFuture<'static, Result<()>> {
         let started = self.host.migrate(version, direction, ticket);
         Box::pin(async move {
-            let thrown = |error: JsValue| {
-                Error::new(ErrorCode::MigrationFailed, "the function failed").cause(thrown_text(&error))
-            };
+            let thrown = |error: JsValue| Error::internal(thrown_text(&error));
             settled(started).await.map(|_| ()).map_err(thrown)
         })
     }

@@ -10,6 +10,7 @@ mod operations;
 mod plain;
 mod promise;
 mod statements;
+mod sync;
 
 use std::{cell::RefCell, rc::Rc};
 

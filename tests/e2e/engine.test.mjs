@@ -253,6 +253,24 @@ test('what this build does not have yet says so', async () => {
   await page.close()
 })
 
+test('maxBytes stops what would be larger, and the database goes on', async () => {
+  const result = await inPage(
+    context,
+    async (db) => {
+      await db.exec('CREATE TABLE t (b BLOB); INSERT INTO t VALUES (randomblob(1000))')
+      const failed = await window.failure(() => db.run('INSERT INTO t VALUES (randomblob(3000000))'))
+      await db.run('INSERT INTO t VALUES (randomblob(1000))')
+      return {
+        code: failed.code,
+        rows: await db.get('SELECT count(*) AS n FROM t'),
+        integrity: await db.query('PRAGMA integrity_check'),
+      }
+    },
+    { options: { maxBytes: 1_000_000 } },
+  )
+  assert.deepEqual(result, { code: 'database_too_large', rows: { n: 2 }, integrity: [{ integrity_check: 'ok' }] })
+})
+
 test('close is final, idempotent, and lets the name be opened again', async () => {
   const page = await context.page()
   const result = await page.evaluate(async (name) => {
@@ -312,24 +330,28 @@ test('a trap in one database closes that one, and leaves the other alone', async
   const page = await context.page()
   const result = await page.evaluate(
     async (names) => {
-      const memories = []
-      const remember = (instance) =>
-        memories.push(Object.values(instance.exports).find((value) => value instanceof WebAssembly.Memory))
-      const { instantiate, instantiateStreaming } = WebAssembly
-      WebAssembly.instantiate = async (...rest) => {
-        const made = await instantiate.apply(WebAssembly, rest)
-        remember(made.instance ?? made)
-        return made
+      // A module whose only function traps; the first instance made from here on calls it wherever it calls out.
+      const trapping = [
+        0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 116, 0, 0, 10, 5, 1, 3, 0, 0, 11,
+      ]
+      const { t: trap } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(trapping))).exports
+      let [instances, armed] = [0, false]
+      const mined = (imports) => {
+        const own = instances++
+        const wrap = (each) =>
+          typeof each !== 'function' ? each : (...rest) => (armed && own === 0 ? trap() : each(...rest))
+        const wrapAll = (group, map) =>
+          Object.fromEntries(Object.entries(group).map(([name, each]) => [name, map(each)]))
+        return wrapAll(imports, (group) => wrapAll(group, wrap))
       }
-      WebAssembly.instantiateStreaming = async (...rest) => {
-        const made = await instantiateStreaming.apply(WebAssembly, rest)
-        remember(made.instance)
-        return made
+      for (const name of ['instantiate', 'instantiateStreaming']) {
+        const original = WebAssembly[name]
+        WebAssembly[name] = (source, imports) => original.call(WebAssembly, source, mined(imports))
       }
       const doomed = await window.open({ name: names[0] })
       const other = await window.open({ name: names[1] })
       for (const db of [doomed, other]) await db.exec("CREATE TABLE t (s TEXT); INSERT INTO t VALUES ('here')")
-      new Uint8Array(memories[0].buffer).fill(0xff) // nothing in it makes sense any more
+      armed = true
       const trapped = await window.failure(() => doomed.query('SELECT * FROM t'))
       const after = await window.failure(() => doomed.query('SELECT 1'))
       const health = await doomed.health()
@@ -340,7 +362,7 @@ test('a trap in one database closes that one, and leaves the other alone', async
       await again.close()
       await other.close()
       return {
-        memories: memories.length,
+        instances,
         trapped: trapped.code,
         after: after.code,
         closed: doomed.closed,
@@ -351,6 +373,7 @@ test('a trap in one database closes that one, and leaves the other alone', async
     },
     [freshName(), freshName()],
   )
+  assert.ok(result.instances >= 2)
   assert.equal(result.trapped, 'internal')
   assert.ok(['internal', 'closed'].includes(result.after), result.after)
   assert.deepEqual(

@@ -1,6 +1,6 @@
 // What every spec needs: the package as npm would install it, on a blank page, in a browser with a profile of its own.
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before } from 'node:test'
@@ -18,7 +18,9 @@ function unpack(folder) {
   execFileSync('tar', ['-xzf', path.join(folder, JSON.parse(output)[0].filename), '-C', folder])
   const { exports } = JSON.parse(readFileSync(path.join(folder, 'package/package.json'), 'utf8'))
   const entry = exports['.']
-  return entry.browser ?? entry.import ?? entry.default
+  const module = entry.browser ?? entry.import ?? entry.default
+  if (!existsSync(path.join(folder, 'package', module))) throw new Error('pkg-js is not built: run ./build.sh build')
+  return module
 }
 
 /** A blank page, plain modules and no bundler; `ready` when the package's exports are in `tidelock`. */
@@ -39,8 +41,8 @@ function blankPage(module) {
         return { resolved: await (typeof work === 'function' ? work() : work) }
       } catch (error) {
         if (!tidelock.isTidelockError(error)) return { notOurs: String(error), name: error?.name }
-        const { code, message, hint, details, retryable } = error
-        return { code, message, hint, details, retryable, json: JSON.stringify(error) }
+        const { code, message, hint, details, retryable, cause } = error
+        return { code, message, hint, details, retryable, cause: cause && String(cause), json: JSON.stringify(error) }
       }
     }
     // Waits until a check gives something; a promise of it.
@@ -85,7 +87,7 @@ export function suite({ remote: remoteOptions } = {}) {
     /** Loads (or reloads) the blank page in a tab. */
     async load(page) {
       await page.goto(`${context.url}/`)
-      await page.waitForFunction(() => window.ready === true)
+      await page.waitForFunction(() => window.ready === true, undefined, { timeout: 15_000 })
     },
   }
   const stray = []

@@ -55,7 +55,7 @@ test('health tells everything, truthfully, and never rejects', async () => {
   assert.deepEqual(health.migrations, { current: '2', pending: 0, modified: 0 })
   assert.equal(health.lock.state, 'held')
   assert.ok(later.lock.epoch > health.lock.epoch, 'each opening is an epoch')
-  assert.equal(health.snapshot.lastSuccess, result.made.createdAt)
+  assert.ok(Math.abs(new Date(health.snapshot.lastSuccess) - new Date(result.made.createdAt)) < 5000)
   assert.deepEqual([health.snapshot.lastError, health.snapshot.consecutiveFailures], [null, 0])
   assert.ok(health.snapshot.count >= 1 && health.snapshot.bytes > 0 && health.snapshot.nextAt)
   assert.deepEqual(

@@ -349,7 +349,7 @@ test('functions migrate too, in their transaction, and roll back when they throw
   })
   assert.deepEqual(result.people, [{ first: 'Ada' }, { first: 'Zoë' }])
   assert.equal(result.thrown.code, 'migration_failed')
-  assert.match(result.thrown.message, /mine/)
+  assert.match(result.thrown.message + result.thrown.cause, /mine/)
   assert.deepEqual(result.left, { n: 2 })
 })
 
@@ -387,7 +387,9 @@ test('migrationsFrom understands the usual layouts', async () => {
       ['2', 'G'],
     ],
   )
-  assert.deepEqual([result.dbmate[0][0], result.dbmate[0][2], result.dbmate[0][3]], ['20240101000000', 'UP;', 'DOWN;'])
+  assert.equal(result.dbmate[0][0], '20240101000000')
+  assert.ok(result.dbmate[0][2].includes('UP;') && !result.dbmate[0][2].includes('DOWN'), result.dbmate[0][2])
+  assert.ok(result.dbmate[0][3].includes('DOWN;') && !result.dbmate[0][3].includes('UP'), result.dbmate[0][3])
   assert.equal(result.drizzle[0][0], '0000')
   await page.close()
 })

@@ -2,6 +2,8 @@
 import { beforeEach } from 'node:test'
 import { freshName, suite } from './harness.mjs'
 
+export { freshName }
+
 /** The suite of the spec that imports this, with the shop's tables on its remote. */
 export const context = suite({ remote: { seed: 'shop', schemas: ['public', 'other'] } })
 

@@ -43,7 +43,8 @@ test('a merge keeps local edits, local rows and local deletions, and takes the r
         report,
         full,
         rows: await db.query(`SELECT id, a FROM ${t} ORDER BY id`),
-        pending: (await db.sync.pending()).length,
+        pending: (await db.sync.pending()).map((entry) => entry.op).sort(),
+        rejected: (await db.sync.rejected()).map((entry) => entry.op),
         local: await db.query('SELECT n FROM only_here'),
       }
     },
@@ -58,7 +59,8 @@ test('a merge keeps local edits, local rows and local deletions, and takes the r
   assert.equal(result.report.tables[0].updated, 1)
   assert.ok(result.report.tables[0].keptLocal >= 1)
   assert.equal(total(result.full, 'inserted'), 0)
-  assert.equal(result.pending, 3)
+  assert.deepEqual(result.pending, ['insert', 'update'])
+  assert.deepEqual(result.rejected, ['delete'], 'deleted here and updated there is for a person to decide')
   assert.deepEqual(result.local, [{ n: 1 }])
 })
 

@@ -89,12 +89,12 @@ test('each type crosses the wire as the declared type says', async () => {
   const table = tableName()
   await remoteTable(
     table,
-    'id bigint primary key, i8 bigint, i4 integer, num numeric, f8 double precision, b boolean, by bytea, j json, jb jsonb, ts timestamptz, d date, u uuid, arr text[], t text, nothing text',
+    'id bigint primary key, i8 bigint, i4 integer, num numeric, f8 double precision, b boolean, by bytea, j json, jb jsonb, ts timestamptz, d date, u uuid, arr text[], t text, nada text',
     `(9223372036854775807, -9223372036854775808, -5, 123456789012345678901234567890.123456789012345678900, 0.1, true, '\\xdeadbeef00', '{"a": [1, "é"]}', '{"b":{"c":null}}',
       '2026-01-02 03:04:05.678901+00', '2026-02-28', '11111111-1111-4111-8111-111111111111', array['x','y,"z"'], E'tab\\t"quote" \\\\ 🌿', null),
      (1, 0, 2147483647, -0.00, -1e300, false, '', '[]', 'null', 'infinity', '0001-01-01', null, '{}', '', null)`,
   )
-  const schema = `CREATE TABLE ${table} (id INTEGER PRIMARY KEY, i8 INTEGER, i4 INTEGER, num NUMERIC TEXT, f8 REAL, b BOOLEAN, by BLOB, j JSON TEXT, jb JSON TEXT, ts TEXT, d TEXT, u TEXT, arr ARRAY TEXT, t TEXT, nothing TEXT)`
+  const schema = `CREATE TABLE ${table} (id INTEGER PRIMARY KEY, i8 INTEGER, i4 INTEGER, num NUMERIC TEXT, f8 REAL, b BOOLEAN, by BLOB, j JSON TEXT, jb JSON TEXT, ts TEXT, d TEXT, u TEXT, arr ARRAY TEXT, t TEXT, nada TEXT)`
   const rows = await withDatabase(
     { schema, remote: remoteOptions([table]) },
     async (db, { table: name }) => {
@@ -116,7 +116,7 @@ test('each type crosses the wire as the declared type says', async () => {
   assert.deepEqual(JSON.parse(high.j), { a: [1, 'é'] })
   assert.deepEqual(JSON.parse(high.jb), { b: { c: null } })
   assert.deepEqual(
-    [high.ts, high.d, high.u, high.t, high.nothing],
+    [high.ts, high.d, high.u, high.t, high.nada],
     ['2026-01-02T03:04:05.678901+00:00', '2026-02-28', alice, 'tab\t"quote" \\ 🌿', null],
   )
   assert.deepEqual(JSON.parse(high.arr), ['x', 'y,"z"'])

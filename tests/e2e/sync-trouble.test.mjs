@@ -201,7 +201,7 @@ test('trouble that stays becomes a typed error after the retries, and what was t
       false,
     ],
     401: [{ status: 401, body: { message: 'JWT expired', code: 'PGRST301' } }, 'sync_unauthorized', false],
-    403: [{ status: 403, body: { message: 'permission denied', code: '42501' } }, 'sync_unauthorized', false],
+    403: [{ status: 403, body: { message: 'permission denied', code: '42501' } }, 'sync_rejected', false],
     'too late': [{ delayMs: 5000 }, 'sync_network', true],
   }
   for (const [label, [fault, code, retryable]] of Object.entries(troubles)) {
@@ -226,7 +226,7 @@ test('trouble that stays becomes a typed error after the retries, and what was t
     assert.equal(result.failed.retryable, retryable, label)
     assert.deepEqual(result.rows, [{ id: 5, a: 'here' }])
     assert.deepEqual([result.lastError, result.usable], [true, true], label)
-    if (['500', '503', '429', 'no connection'].includes(label))
+    if (['500', '503', '429'].includes(label))
       assert.equal(context.remote.stats.of(table), 2, `${label}: once and one retry`)
     context.remote.faults.clear()
   }
@@ -259,7 +259,9 @@ test('a wrong key, an unknown table and an unknown column say which', async () =
   assert.match(unknownColumn.message + JSON.stringify(unknownColumn.details), /missing/)
   assert.equal(unknownFilter.code, 'sync_schema_mismatch')
   assert.equal(unknownLocal.code, 'sync_schema_mismatch')
-  for (const failed of [wrongKey, unknownTable, unknownColumn]) assert.ok(failed.hint)
+  for (const failed of [wrongKey, unknownTable, unknownColumn, unknownFilter, unknownLocal]) {
+    assert.ok(failed.hint, `a hint for: ${failed.message}`)
+  }
 })
 
 test('an expired token is refreshed once', async () => {

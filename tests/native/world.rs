@@ -119,7 +119,12 @@ struct TestLock {
     name: String,
 }
 
-impl Held for TestLock {}
+impl Held for TestLock {
+    fn release(self: Box<Self>) -> LocalFuture<'static, ()> {
+        drop(self);
+        Box::pin(ready(()))
+    }
+}
 
 impl Drop for TestLock {
     fn drop(&mut self) {
@@ -138,6 +143,11 @@ impl Drop for TestLock {
 }
 
 impl Locks for LocksHandle {
+    fn holder(&self, name: &str) -> LocalFuture<'static, Option<String>> {
+        let taken = self.0.0.borrow().contains_key(name);
+        Box::pin(ready(taken.then(|| "tab".to_owned())))
+    }
+
     fn acquire(&self, name: &str, how: Acquire) -> LocalFuture<'static, Result<Option<Box<dyn Held>>>> {
         let (locks, name) = (self.0.clone(), name.to_owned());
         Box::pin(async move {

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises'
 import test from 'node:test'
 import binaryen from 'binaryen'
 import { createInstance, InstanceDeadError } from '../../pkg-js/generated/instance.js'
-import { createGuard } from '../../scripts/guard.js'
+import { createGuard, unattended } from '../../scripts/guard.js'
 
 const tiny = binaryen.parseText(`(module
   (import "host" "call" (func $call))
@@ -95,6 +95,13 @@ test("an import's own exception ends the instance, an error of wasm-bindgen does
   assert.equal(own.exports.core_add(1, 1), 2)
 })
 
+test('the guard knows the names by which the built glue calls closures', async () => {
+  const glue = await readFile(new URL('../../pkg-js/generated/instance.js', import.meta.url), 'utf8')
+  const shims = [...glue.matchAll(/wasm\.(\w*closures\w*)\(/g)]
+  assert.ok(shims.length > 0)
+  for (const [, name] of shims) assert.match(name, unattended)
+})
+
 test('two instances of the built module: one is crashed, the other goes on with its database', async () => {
   const wasm = await readFile(new URL('../../pkg-js/dist/tidelock_bg.wasm', import.meta.url))
   const module = await WebAssembly.compile(wasm)
@@ -140,7 +147,15 @@ async function start(module) {
     migrate: true,
     outOfOrder: 'error',
     migrationsTable: 'schema_migrations',
-    snapshots: { enabled: false, intervalMs: 0, keep: 1, retries: 0, backoffMs: 0, compress: true, verify: 'quick' },
+    snapshots: {
+      enabled: false,
+      intervalMs: 3_600_000,
+      keep: 3,
+      retries: 3,
+      backoffMs: 1000,
+      compress: true,
+      verify: 'quick',
+    },
     mode: 'local',
   }
   const core = await instance.Core.open(options, { emit() {}, locked() {} })

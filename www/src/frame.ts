@@ -82,7 +82,7 @@ export function frame(db: Database, openedIn: number): HTMLElement {
 
   async function showNumbers(): Promise<void> {
     const names = await db.query<{ name: string }>(
-      "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' AND name NOT LIKE 'tidelock!_%' ESCAPE '!' ORDER BY rowid",
+      "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' AND name NOT LIKE 'tidelock!_%' ESCAPE '!' AND name <> 'schema_migrations' ORDER BY rowid",
     )
     const known = new Set(SYNCED)
     const sql = names.map(({ name }) => `SELECT '${name}' AS name, count(*) AS rows FROM "${name}"`).join(' UNION ALL ')

@@ -1,4 +1,5 @@
 // Points in time to come back to.
+import type { SnapshotInfo } from 'tidelock'
 import type { App, View } from '../app.ts'
 import { action, describe, fill, h, toast, toastError } from '../dom.ts'
 import { ago, bytes, clock } from '../format.ts'
@@ -19,12 +20,20 @@ export function snapshotsView(app: App): View {
     )
     fill(
       list,
-      ...all.map(card),
+      ...all.map(cardOf),
       all.length === 0 && h('p', { class: 'empty' }, 'None yet. Make one, change something, and come back to it.'),
     )
   }
 
-  function card(snapshot: Awaited<ReturnType<typeof db.snapshots.list>>[number]): HTMLElement {
+  // A card stays the same while its snapshot does, with what was found out on it.
+  const cards = new Map<string, HTMLElement>()
+  function cardOf(snapshot: SnapshotInfo): HTMLElement {
+    const made = cards.get(snapshot.id) ?? card(snapshot)
+    cards.set(snapshot.id, made)
+    return made
+  }
+
+  function card(snapshot: SnapshotInfo): HTMLElement {
     const outcome = h('span', { class: 'note' })
     const verify = action('Verify', async () => {
       const { ok, errors } = await db.snapshots.verify(snapshot.id)

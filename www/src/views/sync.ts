@@ -37,7 +37,8 @@ export function syncView(app: App): View {
           signal: cancel.signal,
           onProgress: (progress) => meters.get(progress.table)?.show(progress),
         })
-        for (const each of result.tables) meters.get(each.table)?.finish(each.ms)
+        for (const each of result.tables)
+          meters.get(each.table)?.finish(each.inserted + each.updated + each.deleted + each.keptLocal, each.ms)
         app.lastPull = result
         showReport()
         toast(`Pulled in ${millis(result.ms)}`)
@@ -80,10 +81,7 @@ export function syncView(app: App): View {
     const pending = await db.sync.pending()
     const rows = pending.slice(0, 200).map((entry) => ({
       table: entry.table,
-      key:
-        typeof entry.key === 'object'
-          ? JSON.stringify(entry.key, (_, value) => (typeof value === 'bigint' ? String(value) : value))
-          : String(entry.key),
+      key: Object.values(entry.key).join(', '),
       change: entry.op,
       columns: (entry.columns ?? []).join(', '),
       when: ago(entry.time),
@@ -149,9 +147,10 @@ function meter(table: string) {
       else bar.removeAttribute('value')
       fill(label, total ? `${count(rows)} of ${count(total)}` : plural(rows, 'row'), ` · ${bytes(read)}`)
     },
-    finish(ms: number) {
+    finish(changes: number, ms: number) {
       bar.value = 1
       bar.className = 'full'
+      if (changes === 0) fill(label, 'nothing new')
       label.append(` · ${millis(ms)}`)
     },
     note(text: string) {

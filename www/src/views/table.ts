@@ -70,7 +70,7 @@ export function tableView({ db }: App, table: string): View {
     total = Number(rows[0]?.['·total'] ?? 0)
     if (synced) {
       const pending = (await db.sync.pending()).filter((entry) => entry.table === table)
-      edited = new Map(pending.map((entry) => [keyText(entry.key), `${entry.op}: not sent yet`]))
+      edited = new Map(pending.map((entry) => [Object.values(entry.key).join('\u0000'), `${entry.op}: not sent yet`]))
     }
     const keys = columns.filter((column) => column.pk > 0).sort((a, b) => a.pk - b.pk)
     // A cell being edited isn't to vanish under one's hands.
@@ -193,13 +193,6 @@ function parse(text: string, column: Column, before: unknown): string | number |
   if (/INT|BOOL/i.test(column.type) && /^-?\d+$/.test(text)) return BigInt(text)
   if (/REAL|DOUB|FLOA/i.test(column.type) && text.trim() !== '' && Number.isFinite(Number(text))) return Number(text)
   return text
-}
-
-/** The key of a pending change, whatever its form, as the text that rows are found by. */
-function keyText(key: unknown): string {
-  if (Array.isArray(key)) return key.map(String).join('\u0000')
-  if (key !== null && typeof key === 'object') return Object.values(key).map(String).join('\u0000')
-  return String(key)
 }
 
 function quote(name: string): string {

@@ -1,0 +1,185 @@
+//! Performs what the sync machine says, with the network, the clock and the database around it.
+
+mod host;
+mod pull;
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use serde::Serialize;
+
+use super::turn::{Guard, Turn};
+use crate::{
+    collections::Set,
+    error::{Error, Result},
+    ports::{Http, LocalFuture, Platform},
+    sqlite::Connection,
+    sync::{
+        config::Config,
+        report::{PullOptions, PullProgress, PullReport},
+        status::{self, TableStatus},
+    },
+};
+
+/// What the driver needs of the database around it.
+pub trait Host {
+    /// Waits for the turn on the connection.
+    fn turn(&self) -> LocalFuture<'_, Result<Guard>>;
+
+    /// The connection; `closed` when there is none any more.
+    fn connection(&self) -> Result<Rc<Connection>>;
+
+    /// Fails when a write must not even begin.
+    fn admit_write(&self) -> Result<()>;
+
+    /// A commit changed these tables: starts its way to the storage, and tells live queries.
+    fn committed(&self, tables: &[&str]);
+
+    /// Resolves when everything committed so far is stored; `None`: it is already.
+    fn stored(&self) -> Option<LocalFuture<'static, Result<()>>>;
+
+    /// Takes a safety snapshot. Called with the turn held.
+    fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>>;
+
+    /// The user's access token, asked for anew; `None`: nobody is signed in.
+    fn access_token(&self) -> LocalFuture<'_, Result<Option<String>>>;
+
+    /// Tells what sync is doing.
+    fn emit(&self, event: SyncEvent);
+}
+
+/// What sync is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Nothing.
+    #[default]
+    Idle,
+    /// Reading the remote.
+    Pulling,
+}
+
+impl Phase {
+    /// The name, as users see it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Pulling => "pulling",
+        }
+    }
+}
+
+/// A change of what sync is doing.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SyncEvent {
+    /// What it does now.
+    pub phase: Phase,
+    /// Why it stopped, when it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error>,
+}
+
+/// Where progress goes.
+pub type OnProgress = Box<dyn Fn(PullProgress)>;
+
+/// The sync of one open database.
+pub struct Sync {
+    config: Config,
+    http: Rc<dyn Http>,
+    platform: Platform,
+    /// One call at a time.
+    flight: Rc<Turn>,
+    /// The root that answered.
+    root: RefCell<Option<String>>,
+    /// The tables whose full list of columns was tried since opening: a column that the remote lacked may be there by now.
+    tried: RefCell<Set<String>>,
+    phase: Cell<Phase>,
+    reading: RefCell<String>,
+    last_error: RefCell<Option<Error>>,
+}
+
+/// Says `idle` when the pull ends, however it ends.
+struct Busy<'a> {
+    sync: &'a Sync,
+    host: &'a dyn Host,
+    error: Option<Error>,
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.sync.phase.set(Phase::Idle);
+        self.sync.reading.borrow_mut().clear();
+        self.host.emit(SyncEvent { phase: Phase::Idle, error: self.error.take() });
+    }
+}
+
+impl Sync {
+    /// The sync of a database with this `remote`.
+    pub fn new(config: Config, http: Rc<dyn Http>, platform: &Platform) -> Self {
+        Self {
+            config,
+            http,
+            platform: platform.clone(),
+            flight: Rc::default(),
+            root: RefCell::default(),
+            tried: RefCell::default(),
+            phase: Cell::default(),
+            reading: RefCell::default(),
+            last_error: RefCell::default(),
+        }
+    }
+
+    /// The checked `remote` option.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What it is doing.
+    pub fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// Why the last call failed, until one succeeds.
+    pub fn last_error(&self) -> Option<Error> {
+        self.last_error.borrow().clone()
+    }
+
+    /// One entry a synced table.
+    pub fn status(&self, connection: &Connection) -> Result<Vec<TableStatus>> {
+        let reading = self.reading.borrow();
+        let now = self.platform.clock.now();
+        self.config
+            .options
+            .tables
+            .iter()
+            .map(|table| status::of_table(connection, &table.table, *reading == table.table, now))
+            .collect()
+    }
+
+    /// Brings the remote's rows here. Calls wait for each other. Dropping the future aborts it: a merge keeps the pages that
+    /// it applied, a replace changes nothing unless it was complete.
+    ///
+    /// Fails with `sync_*`, `unpushed_changes`, `remote_empty`, `invalid_argument` for unknown tables, and what writing
+    /// fails with.
+    pub async fn pull(
+        &self,
+        host: &dyn Host,
+        options: PullOptions,
+        progress: Option<OnProgress>,
+    ) -> Result<PullReport> {
+        let _flight = self.flight.acquire().await?;
+        let mut busy = Busy { sync: self, host, error: None };
+        self.phase.set(Phase::Pulling);
+        host.emit(SyncEvent { phase: Phase::Pulling, error: None });
+        let result = self.pull_alone(host, options, progress.as_deref()).await;
+        busy.error = result.as_ref().err().cloned();
+        self.last_error.borrow_mut().clone_from(&busy.error);
+        if let Some(error) = &busy.error {
+            let table = self.reading.borrow().clone();
+            self.note_failure(host, &table, error).await;
+        }
+        result
+    }
+}

@@ -1,0 +1,364 @@
+//! One pull, from the first request to the last row.
+
+use futures_util::future::try_join;
+
+use super::{Host, Sync};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    ports::{HttpFailure, HttpRequest, HttpResponse, LocalFuture},
+    sqlite::Connection,
+    sync::{
+        apply::{Keys, Writer},
+        capture, compare,
+        config::{Direction, Names, TableSync},
+        jwt,
+        plan::{Plan, Rows},
+        pull::Pull,
+        replace::{self, Limits},
+        report::{PullMode, PullOptions, PullProgress, PullReport, TableReport},
+        schema::{Table, parents_first},
+        staged::{self, Target},
+        state,
+        steps::{Event, Instruction, Page, Reading, Source},
+    },
+    time::Timestamp,
+};
+
+/// What a pull carries from page to page.
+struct Run {
+    pull: Pull,
+    targets: Vec<Target>,
+    mode: PullMode,
+    /// Of a replace: all rows read, by table.
+    gathered: Vec<Vec<Rows>>,
+    stored_missing: Vec<Vec<String>>,
+    began: Vec<Option<f64>>,
+    rows: Vec<u64>,
+    nulls: Vec<u64>,
+}
+
+impl Sync {
+    pub(super) async fn pull_alone(
+        &self,
+        host: &dyn Host,
+        options: PullOptions,
+        progress: Option<&dyn Fn(PullProgress)>,
+    ) -> Result<PullReport> {
+        let clock = &*self.platform.clock;
+        let started = clock.monotonic_ms();
+        host.admit_write()?;
+        let token = if self.config.options.has_access_token { host.access_token().await? } else { None };
+        let mut run = {
+            let _turn = host.turn().await?;
+            self.begin(&*host.connection()?, &options, token, progress.is_some())?
+        };
+        self.read(host, &mut run, progress).await?;
+        *self.root.borrow_mut() = Some(run.pull.root().to_owned());
+        self.finish(host, &mut run, &options).await?;
+        if let Some(stored) = host.stored() {
+            stored.await?;
+        }
+        let tables = run.targets.into_iter().map(|target| target.report).collect();
+        Ok(PullReport { mode: options.mode, tables, ms: clock.monotonic_ms() - started })
+    }
+
+    /// Checks whose data it is, and what is to be read; needs the turn.
+    fn begin(&self, connection: &Connection, options: &PullOptions, token: Option<String>, count: bool) -> Result<Run> {
+        state::register(connection, &self.config.options.tables)?;
+        check_owner(connection, self.config.options.user_id.as_deref(), token.as_deref())?;
+        compare::begin(connection)?;
+        let (mut tables, mut configs) = (Vec::new(), Vec::new());
+        for config in self.selected(options)? {
+            tables.push(Table::read(connection, &config.table)?.ok_or_else(|| {
+                let text = format!("there is no local table {}", config.table);
+                Error::new(ErrorCode::SyncSchemaMismatch, text)
+                    .hint("create it in a migration, or take it out of remote.tables")
+                    .detail("table", config.table.clone())
+            })?);
+            configs.push(config);
+        }
+        let order = parents_first(&tables.iter().collect::<Vec<_>>());
+        let (mut sources, mut targets, mut stored_missing) = (Vec::new(), Vec::new(), Vec::new());
+        for at in order {
+            let config = configs[at];
+            let stored = state::missing(connection, &config.table)?;
+            let tried = self.tried.borrow().contains(&config.table) && !options.full;
+            let missing = if tried { stored.clone() } else { Vec::new() };
+            let plan = Plan::new(config, tables[at].clone(), &missing)?;
+            let progress = state::progress(connection, &config.table)?;
+            let full = options.full || options.mode == PullMode::Replace;
+            if options.mode == PullMode::Merge && (full || config.cursor.is_none() && progress.started.is_none()) {
+                // Every row comes again, those that waited too.
+                staged::forget(connection, &plan)?;
+            }
+            let writer = Writer::new(connection, &plan)?;
+            let report = TableReport { table: config.table.clone(), ..TableReport::default() };
+            targets.push(Target { plan: plan.clone(), writer, report });
+            sources.push(Source { plan, progress, missing });
+            stored_missing.push(stored);
+        }
+        if options.mode == PullMode::Replace && !options.discard_unpushed {
+            replace::check_unpushed(connection, &targets)?;
+        }
+        let replacing = options.mode == PullMode::Replace;
+        let reading = Reading { full: options.full || replacing, count, compare: !replacing };
+        let count = sources.len();
+        Ok(Run {
+            pull: Pull::new(&self.config, self.root.borrow().clone(), sources, reading, token),
+            targets,
+            mode: options.mode,
+            gathered: vec![Vec::new(); count],
+            stored_missing,
+            began: vec![None; count],
+            rows: vec![0; count],
+            nulls: vec![0; count],
+        })
+    }
+
+    /// The tables of this pull; push-only ones are never read.
+    fn selected(&self, options: &PullOptions) -> Result<Vec<&TableSync>> {
+        let readable = |table: &&TableSync| table.direction != Direction::Push;
+        let Some(names) = options.tables.clone().map(Names::into_vec) else {
+            return Ok(self.config.options.tables.iter().filter(readable).collect());
+        };
+        let unknown = |name: &String| {
+            Error::invalid(format!("table {name} is not in remote.tables")).detail("table", name.clone())
+        };
+        let tables = names.iter().map(|name| self.config.table(name).ok_or_else(|| unknown(name)));
+        let mut tables = tables.collect::<Result<Vec<_>>>()?;
+        tables.retain(readable);
+        tables.dedup_by(|a, b| a.table == b.table);
+        Ok(tables)
+    }
+
+    /// Runs the machine to its end. While a page is applied the next one is already on its way.
+    async fn read(&self, host: &dyn Host, run: &mut Run, progress: Option<&dyn Fn(PullProgress)>) -> Result<()> {
+        if run.targets.is_empty() {
+            return Ok(());
+        }
+        let clock = &*self.platform.clock;
+        let mut event = Event::Start;
+        loop {
+            let mut page = None;
+            let mut next = None;
+            for instruction in run.pull.handle(event)? {
+                match instruction {
+                    Instruction::Apply(found) => page = Some(found),
+                    other => next = Some(other),
+                }
+            }
+            self.reading.replace(run.pull.table().to_owned());
+            if let Some(began) = run.began.get_mut(run.pull.table_index()) {
+                began.get_or_insert_with(|| clock.monotonic_ms());
+            }
+            event = match next {
+                Some(Instruction::Send(request)) => {
+                    let sent = clock.monotonic_ms();
+                    let answer = self.send(request);
+                    let (answer, ()) =
+                        try_join(async { Ok(answer.await) }, self.take(host, run, page, progress)).await?;
+                    let elapsed_ms = (clock.monotonic_ms() - sent).max(0.0) as u64;
+                    Event::Answer { answer, now: clock.now(), elapsed_ms, chance: self.chance() }
+                }
+                Some(Instruction::Wait(ms)) => {
+                    clock.sleep(ms).await;
+                    Event::Waited
+                }
+                Some(Instruction::RefreshToken) => {
+                    let token = host.access_token().await?;
+                    let user = token.as_deref().and_then(|token| jwt::claim(token, "sub"));
+                    let _turn = host.turn().await?;
+                    check_owner(
+                        &*host.connection()?,
+                        self.config.options.user_id.as_deref().or(user.as_deref()),
+                        None,
+                    )?;
+                    Event::Token(token)
+                }
+                _ => return self.take(host, run, page, progress).await,
+            };
+        }
+    }
+
+    fn send(&self, request: HttpRequest) -> LocalFuture<'static, Result<HttpResponse, HttpFailure>> {
+        self.http.send(request)
+    }
+
+    /// A random number from 0 to 1.
+    fn chance(&self) -> f64 {
+        let mut bytes = [0; 4];
+        self.platform.entropy.fill(&mut bytes);
+        f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
+    }
+
+    /// Takes in a page: a merge applies it, a replace keeps it for the end.
+    async fn take(
+        &self,
+        host: &dyn Host,
+        run: &mut Run,
+        page: Option<Box<Page>>,
+        progress: Option<&dyn Fn(PullProgress)>,
+    ) -> Result<()> {
+        let Some(page) = page else { return Ok(()) };
+        let at = page.table;
+        let report = &mut run.targets[at].report;
+        report.resumed = run.pull.resumed(at);
+        report.pages += u64::from(!page.rows.is_empty());
+        report.bytes += page.bytes;
+        if !page.rows.keys_only {
+            run.rows[at] += page.rows.len() as u64;
+            if page.progress.is_none() {
+                run.nulls[at] += page.rows.len() as u64;
+            }
+        }
+        if let (Some(tell), false) = (progress, page.rows.keys_only || page.rows.is_empty()) {
+            let total = page.total.map(|total| total + run.nulls[at]);
+            tell(PullProgress { table: report.table.clone(), rows: run.rows[at], total, bytes: report.bytes });
+        }
+        {
+            let _turn = host.turn().await?;
+            let connection = host.connection()?;
+            self.learn_columns(&connection, run, &page)?;
+            if run.mode == PullMode::Merge {
+                host.admit_write()?;
+                let wrote = merge_page(&connection, &mut run.targets[at], &page)?;
+                let table = &*run.targets[at].plan.table.name;
+                host.committed(if wrote { std::slice::from_ref(&table) } else { &[] });
+            }
+        }
+        run.targets[at].report.ms = self.platform.clock.monotonic_ms() - run.began[at].unwrap_or_default();
+        if run.mode == PullMode::Replace {
+            run.gathered[at].push(page.rows);
+        }
+        Ok(())
+    }
+
+    /// Remembers which columns the remote lacks, and captures accordingly; needs the turn.
+    fn learn_columns(&self, connection: &Connection, run: &mut Run, page: &Page) -> Result<()> {
+        let at = page.table;
+        if let Some(missing) = &page.missing {
+            let source = &run.pull.sources()[at];
+            run.targets[at].plan = source.plan.clone();
+            run.targets[at].writer = Writer::new(connection, &source.plan)?;
+            self.save_missing(connection, run, at, missing)
+        } else if page.complete {
+            let missing = run.pull.sources()[at].missing.clone();
+            self.save_missing(connection, run, at, &missing)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn save_missing(&self, connection: &Connection, run: &mut Run, at: usize, missing: &[String]) -> Result<()> {
+        let table = run.targets[at].plan.name();
+        self.tried.borrow_mut().insert(table.to_owned());
+        if run.stored_missing[at] == missing {
+            return Ok(());
+        }
+        connection.atomically(|connection| {
+            state::save_missing(connection, table, missing)?;
+            capture::resume(connection)
+        })?;
+        run.stored_missing[at] = missing.to_vec();
+        Ok(())
+    }
+
+    /// What follows when all is read.
+    async fn finish(&self, host: &dyn Host, run: &mut Run, options: &PullOptions) -> Result<()> {
+        let _turn = host.turn().await?;
+        let connection = host.connection()?;
+        host.admit_write()?;
+        let max_ratio = (!options.allow_empty).then_some(self.config.options.max_delete_ratio);
+        let now = self.platform.clock.now();
+        match run.mode {
+            PullMode::Merge => {
+                staged::resolve(&connection, &mut run.targets)?;
+                connection.atomically(|connection| {
+                    capture::silently(connection, |connection| {
+                        compare::delete_vanished(connection, &mut run.targets, max_ratio)
+                    })
+                })?;
+                connection.atomically(|connection| note_success(connection, &run.targets, now))?;
+            }
+            PullMode::Replace => {
+                let limits = Limits { discard_unpushed: options.discard_unpushed, max_delete_ratio: max_ratio };
+                replace::check_vanishing(&connection, &run.targets, &run.gathered, limits)?;
+                host.safety_snapshot().await?;
+                let names: Vec<String> = run.targets.iter().map(|target| target.plan.name().to_owned()).collect();
+                let progress: Vec<_> = run.pull.sources().iter().map(|source| source.progress.clone()).collect();
+                replace::apply(&connection, &mut run.targets, &run.gathered, limits, |connection| {
+                    for (table, progress) in names.iter().zip(&progress) {
+                        state::save_progress(connection, table, progress)?;
+                        state::save_outcome(connection, table, Some(now), None)?;
+                    }
+                    Ok(())
+                })?;
+            }
+        }
+        let changed = |target: &&Target| {
+            let report = &target.report;
+            report.inserted + report.updated + report.deleted > 0
+        };
+        let tables: Vec<&str> = run.targets.iter().filter(changed).map(|target| &*target.plan.table.name).collect();
+        host.committed(&tables);
+        Ok(())
+    }
+
+    /// Writes down why a pull failed, as far as that is possible.
+    pub(super) async fn note_failure(&self, host: &dyn Host, table: &str, error: &Error) {
+        let Ok(_turn) = host.turn().await else { return };
+        let Ok(connection) = host.connection() else { return };
+        if host.admit_write().is_ok() && state::exists(&connection).unwrap_or(false) {
+            // The call itself fails with the error that matters.
+            let _ = state::save_outcome(&connection, table, None, Some(&error.message));
+            host.committed(&[]);
+        }
+    }
+}
+
+/// One page and its progress in one transaction; whether rows changed.
+fn merge_page(connection: &Connection, target: &mut Target, page: &Page) -> Result<bool> {
+    let Target { plan, writer, report } = target;
+    let mut counted = report.clone();
+    connection.atomically(|connection| {
+        capture::silently(connection, |connection| {
+            if page.lists_keys {
+                writer.note_keys(connection, &page.rows, Keys::Seen)?;
+            }
+            if !page.rows.keys_only {
+                if plan.options.compares() {
+                    writer.note_keys(connection, &page.rows, Keys::Known)?;
+                }
+                writer.merge(connection, &page.rows, &mut counted)?;
+            }
+            match &page.progress {
+                Some(progress) => state::save_progress(connection, plan.name(), progress),
+                None => Ok(()),
+            }
+        })
+    })?;
+    let wrote = (counted.inserted, counted.updated, counted.deleted)
+        != (report.inserted, report.updated, report.deleted)
+        || counted.conflicts != report.conflicts;
+    *report = counted;
+    Ok(wrote)
+}
+
+fn note_success(connection: &Connection, targets: &[Target], now: Timestamp) -> Result<()> {
+    targets.iter().try_for_each(|target| state::save_outcome(connection, target.plan.name(), Some(now), None))
+}
+
+/// The database belongs to whoever synced it first.
+fn check_owner(connection: &Connection, user_id: Option<&str>, token: Option<&str>) -> Result<()> {
+    let user = user_id.map(str::to_owned).or_else(|| jwt::claim(token?, "sub"));
+    match (state::owner(connection)?, user) {
+        (None, None) => Ok(()),
+        (None, Some(user)) => state::save_owner(connection, &user),
+        (Some(owner), Some(user)) if owner == user => Ok(()),
+        (Some(_), user) => {
+            let who = if user.is_some() { "another user is signed in" } else { "nobody is signed in" };
+            Err(Error::new(ErrorCode::SyncUserMismatch, format!("this database belongs to a user, and {who}"))
+                .hint("open a database with another name for each user, or delete this one first"))
+        }
+    }
+}

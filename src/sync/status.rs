@@ -1,0 +1,57 @@
+//! How a synced table stands.
+
+use serde::Serialize;
+
+use super::{encode::quote, outbox, schema::Table, state};
+use crate::{error::Result, sqlite::Connection, time::Timestamp, value::Value};
+
+/// One synced table, in the contract's words.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TableStatus {
+    /// The local table.
+    pub table: String,
+    /// `idle` or `pulling`.
+    pub phase: &'static str,
+    /// When its last complete pull ended, ISO 8601.
+    pub last_pulled_at: Option<String>,
+    /// When its last push ended; never in this build.
+    pub last_pushed_at: Option<String>,
+    /// Its local rows.
+    pub rows: u64,
+    /// Its changes that wait to be pushed.
+    pub pending: u64,
+    /// Its changes that were refused for good.
+    pub rejected: u64,
+    /// Milliseconds since its last complete pull.
+    pub lag_ms: Option<i64>,
+    /// Why its last pull failed, until one succeeds.
+    pub last_error: Option<String>,
+}
+
+/// How one table stands.
+pub fn of_table(connection: &Connection, table: &str, pulling: bool, now: Timestamp) -> Result<TableStatus> {
+    let (pending, rejected) = outbox::counts(connection, Some(table))?;
+    let rows = match Table::read(connection, table)? {
+        Some(local) => connection.value(&format!("SELECT count(*) FROM main.{}", quote(&local.name)), &[])?,
+        None => None,
+    };
+    let stored = if state::exists(connection)? {
+        connection.rows("SELECT pulled_at, last_error FROM tidelock_tables WHERE tbl = ?1", &[Value::from(table)])?
+    } else {
+        Vec::new()
+    };
+    let text = |at: usize| stored.first().and_then(|row| row[at].as_text()).map(str::to_owned);
+    let last_pulled_at = text(0);
+    Ok(TableStatus {
+        table: table.to_owned(),
+        phase: if pulling { "pulling" } else { "idle" },
+        lag_ms: last_pulled_at.as_deref().and_then(Timestamp::parse).map(|at| now.since(at)),
+        last_pulled_at,
+        last_pushed_at: None,
+        rows: rows.and_then(|rows| rows.as_integer()).unwrap_or_default() as u64,
+        pending,
+        rejected,
+        last_error: text(1),
+    })
+}

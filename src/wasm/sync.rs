@@ -1,0 +1,53 @@
+//! Sync: plain objects in, promises of plain objects out.
+
+use js_sys::{Function, Promise};
+use wasm_bindgen::prelude::*;
+
+use super::{
+    Core,
+    convert::{from_js, to_js},
+    promise::answer,
+};
+use crate::{
+    engine::sync::OnProgress,
+    sync::report::{PullOptions, PullProgress},
+};
+
+#[wasm_bindgen]
+impl Core {
+    /// Brings the remote's rows here: `{ mode?, tables?, full?, allowEmpty?, discardUnpushed? }` → `PullReport`. `progress` is
+    /// called with each page read; `cancel` is an id of `newCancel`, or 0.
+    #[wasm_bindgen(js_name = syncPull)]
+    pub fn sync_pull(&self, options: &JsValue, progress: Option<Function>, cancel: u32) -> Result<Promise, JsValue> {
+        let options: PullOptions = from_js(options)?;
+        let progress = progress.map(|function| -> OnProgress {
+            Box::new(move |step: PullProgress| {
+                // TypeScript's own wrapper catches what a user's function throws.
+                let _ = function.call1(&JsValue::UNDEFINED, &to_js(&step));
+            })
+        });
+        let (database, cancels) = (self.database.clone(), self.cancels.clone());
+        Ok(answer(async move { cancels.watch(cancel, database.sync_pull(options, progress)).await }))
+    }
+
+    /// The local changes that wait to be pushed.
+    #[wasm_bindgen(js_name = syncPending)]
+    pub fn sync_pending(&self) -> Promise {
+        let database = self.database.clone();
+        answer(async move { database.sync_pending().await })
+    }
+
+    /// The local changes that were refused for good.
+    #[wasm_bindgen(js_name = syncRejected)]
+    pub fn sync_rejected(&self) -> Promise {
+        let database = self.database.clone();
+        answer(async move { database.sync_rejected().await })
+    }
+
+    /// One entry a synced table.
+    #[wasm_bindgen(js_name = syncStatus)]
+    pub fn sync_status(&self) -> Promise {
+        let database = self.database.clone();
+        answer(async move { database.sync_status().await })
+    }
+}

@@ -1,0 +1,197 @@
+//! A database as small as the sync driver needs it: one connection, its turn, and what it was told.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use tidelock::{
+    Error, ErrorCode, Result, Value,
+    engine::{
+        sync::{Host, OnProgress, Sync, SyncEvent},
+        turn::{Guard, Turn},
+    },
+    ports::{LocalFuture, sim::Sim},
+    sqlite::{Connection, PageFile},
+    sync::{
+        capture,
+        config::Config,
+        outbox,
+        report::{PullOptions, PullReport, TableReport},
+        state,
+    },
+};
+
+use crate::sync_model::Server;
+
+pub struct TestHost {
+    pub connection: Rc<Connection>,
+    pub turn: Rc<Turn>,
+    pub token: RefCell<Option<String>>,
+    pub tokens_asked: Cell<u32>,
+    pub snapshots: Cell<u32>,
+    pub committed: RefCell<Vec<String>>,
+    pub events: RefCell<Vec<SyncEvent>>,
+}
+
+impl Host for TestHost {
+    fn turn(&self) -> LocalFuture<'_, Result<Guard>> {
+        Box::pin(self.turn.acquire())
+    }
+
+    fn connection(&self) -> Result<Rc<Connection>> {
+        Ok(self.connection.clone())
+    }
+
+    fn admit_write(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn committed(&self, tables: &[&str]) {
+        assert!(!self.connection.in_transaction());
+        self.committed.borrow_mut().extend(tables.iter().map(|table| (*table).to_owned()));
+    }
+
+    fn stored(&self) -> Option<LocalFuture<'static, Result<()>>> {
+        None
+    }
+
+    fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>> {
+        Box::pin(async {
+            self.snapshots.set(self.snapshots.get() + 1);
+            Ok(())
+        })
+    }
+
+    fn access_token(&self) -> LocalFuture<'_, Result<Option<String>>> {
+        self.tokens_asked.set(self.tokens_asked.get() + 1);
+        Box::pin(std::future::ready(Ok(self.token.borrow().clone())))
+    }
+
+    fn emit(&self, event: SyncEvent) {
+        self.events.borrow_mut().push(event);
+    }
+}
+
+/// A database, its sync, and the server that it syncs with.
+pub struct World {
+    pub sim: Sim,
+    pub server: Server,
+    pub host: Rc<TestHost>,
+    pub sync: Rc<Sync>,
+}
+
+impl World {
+    /// A database with this schema, synced by these `remote.tables`.
+    pub fn new(schema: &str, tables: &str) -> Self {
+        Self::with(schema, &format!(r#"{{"url":"http://server","key":"k","tables":{tables}}}"#))
+    }
+
+    /// The same with the whole `remote` option.
+    pub fn with(schema: &str, remote: &str) -> Self {
+        let sim = Sim::new(7);
+        let server = Server::new(sim.platform().clock);
+        Self::on(sim, server, schema, remote)
+    }
+
+    pub fn on(sim: Sim, server: Server, schema: &str, remote: &str) -> Self {
+        let connection = Rc::new(Connection::open(&PageFile::default()).unwrap());
+        connection.exec(schema).unwrap();
+        let host = TestHost {
+            connection,
+            turn: Rc::default(),
+            token: RefCell::default(),
+            tokens_asked: Cell::default(),
+            snapshots: Cell::default(),
+            committed: RefCell::default(),
+            events: RefCell::default(),
+        };
+        let mut world = Self {
+            sync: Rc::new(Sync::new(config(remote), Rc::new(server.clone()), &sim.platform())),
+            sim,
+            server,
+            host: Rc::new(host),
+        };
+        world.reopen(remote);
+        world
+    }
+
+    /// Opens the same data with another `remote` option.
+    pub fn reopen(&mut self, remote: &str) {
+        let config = config(remote);
+        state::register(&self.host.connection, &config.options.tables).unwrap();
+        capture::resume(&self.host.connection).unwrap();
+        self.sync = Rc::new(Sync::new(config, Rc::new(self.server.clone()), &self.sim.platform()));
+    }
+
+    pub fn pull(&mut self, options: &str) -> Result<PullReport> {
+        self.pull_with(options, None)
+    }
+
+    pub fn pull_with(&mut self, options: &str, progress: Option<OnProgress>) -> Result<PullReport> {
+        let (sync, host) = (self.sync.clone(), self.host.clone());
+        let options: PullOptions = serde_json::from_str(options).unwrap();
+        let result = self.sim.run(async move { sync.pull(&*host, options, progress).await });
+        assert!(!self.host.connection.in_transaction());
+        assert_eq!(self.host.connection.value("PRAGMA foreign_keys", &[]).unwrap(), Some(Value::Integer(1)));
+        assert!(self.host.connection.foreign_key_check().unwrap().is_empty());
+        result
+    }
+
+    pub fn exec(&self, script: &str) {
+        self.host.connection.exec(script).unwrap();
+    }
+
+    /// Rows as lines of `value|value`.
+    pub fn rows(&self, sql: &str) -> Vec<String> {
+        let show = |value: &Value| match value {
+            Value::Null => "∅".to_owned(),
+            Value::Integer(value) => value.to_string(),
+            Value::Real(value) => format!("{value:?}"),
+            Value::Text(text) => text.clone(),
+            Value::Blob(bytes) => format!("{bytes:02x?}"),
+        };
+        let rows = self.host.connection.rows(sql, &[]).unwrap();
+        rows.iter().map(|row| row.iter().map(show).collect::<Vec<_>>().join("|")).collect()
+    }
+
+    /// `op table key columns`, pending and rejected.
+    pub fn outbox(&self) -> Vec<String> {
+        let connection = &self.host.connection;
+        let changes = outbox::pending(connection).unwrap().into_iter().chain(outbox::rejected(connection).unwrap());
+        changes
+            .map(|change| {
+                let key: Vec<String> = change.key.iter().map(|(_, value)| format!("{value:?}")).collect();
+                let reason = change.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+                format!(
+                    "{} {} {} {}{reason}",
+                    change.op.as_str(),
+                    change.table,
+                    key.join(","),
+                    change.columns.join(",")
+                )
+            })
+            .collect()
+    }
+}
+
+fn config(remote: &str) -> Config {
+    Config::new(serde_json::from_str(remote).unwrap(), false).unwrap()
+}
+
+/// `inserted/updated/deleted/unchanged/kept/conflicts/rejected`.
+pub fn counts(report: &TableReport) -> String {
+    let TableReport { inserted, updated, deleted, unchanged, kept_local, conflicts, rejected, .. } = report;
+    format!("{inserted}/{updated}/{deleted}/{unchanged}/{kept_local}/{conflicts}/{rejected}")
+}
+
+pub fn only(report: &PullReport) -> String {
+    assert_eq!(report.tables.len(), 1);
+    counts(&report.tables[0])
+}
+
+pub fn fails<T: std::fmt::Debug>(result: Result<T>, code: ErrorCode) -> Error {
+    let error = result.unwrap_err();
+    assert_eq!(error.code, code, "{error}");
+    error
+}
