@@ -188,7 +188,7 @@ impl Serializer for Plain {
         _variant: &'static str,
         _length: usize,
     ) -> Result<Self::SerializeTupleVariant, Never> {
-        unreachable!("no answer has a tuple variant")
+        unreachable!("no type of ours is a tuple variant")
     }
 
     fn serialize_map(self, _length: Option<usize>) -> Result<Fields, Never> {
