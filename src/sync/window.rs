@@ -2,8 +2,10 @@
 //!
 //! A row may be committed late: with a cursor value (the time when its transaction began) that lies before rows that were
 //! already read. So a pull begins `overlapMs` before the server's time at the pull before it, where that is earlier than
-//! the cursor. Where the server's time isn't known (a gateway may hide the `Date` header), the newest cursor value stands
-//! for it: that is never later, so nothing is missed, but more rows are read again.
+//! the cursor. Where the server's time isn't known (a gateway may hide the `Date` header), a cursor value stands for it that
+//! existed when the pull began: the newest one read before, at the very first pull one of its first page. That is never
+//! later, so nothing is missed, but more rows are read again. (The newest one of the pull itself would be too late: it may
+//! have been written minutes after the pull had passed the place of a row that was still to be committed.)
 
 use super::{
     plan::Plan,
@@ -62,7 +64,8 @@ fn overlap(cursor: &str, watermark: Option<&str>, overlap_ms: u64) -> Option<Str
 
 /// Moves the progress behind a page; `last` is its last row, none when the page was empty and the pull is complete.
 pub fn advance(progress: &mut Progress, plan: &Plan, last: Option<&Position>, server_time: Option<Timestamp>) {
-    let started = || server_time.map(|time| time.to_string()).unwrap_or_default();
+    let known_before = progress.position.as_ref().or(last).and_then(|position| position.cursor.clone());
+    let started = || server_time.map(|time| time.to_string()).or(known_before).unwrap_or_default();
     match last {
         Some(last) => {
             progress.started.get_or_insert_with(started);
