@@ -43,7 +43,9 @@ while (at < wasm.length) {
   if (id !== 0) kept.push(wasm.subarray(start, end))
   at = end
 }
-const imported = WebAssembly.Module.imports(new WebAssembly.Module(wasm)).filter(({ kind }) => kind === 'function').length
+const imported = WebAssembly.Module.imports(new WebAssembly.Module(wasm)).filter(
+  ({ kind }) => kind === 'function',
+).length
 
 /** The functions that share a piece, by the piece's hash. */
 const sharers = new Map()
@@ -61,7 +63,9 @@ const pieces = bodies.map((body, index) => {
   }
   return found
 })
-const shared = pieces.map((found) => [...found].map((hash) => sharers.get(hash)).filter((list) => list.length > 1 && list.length <= COMMON))
+const shared = pieces.map((found) =>
+  [...found].map((hash) => sharers.get(hash)).filter((list) => list.length > 1 && list.length <= COMMON),
+)
 
 // Always next: the function with the most pieces, for its size, that the last ones have too.
 const score = new Float64Array(bodies.length)
@@ -93,6 +97,6 @@ order.forEach((index, rank) => {
   place[index] = String(rank).padStart(6, '0')
 })
 const names = [...encode(bodies.length)]
-place.forEach((name, index) => names.push(...encode(index + imported), name.length, ...Buffer.from(name)))
+for (const [index, name] of place.entries()) names.push(...encode(index + imported), name.length, ...Buffer.from(name))
 const section = [4, ...Buffer.from('name'), 1, ...encode(names.length), ...names]
 writeFileSync(target, Buffer.concat([...kept, Buffer.from([0, ...encode(section.length), ...section])]))
