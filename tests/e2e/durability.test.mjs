@@ -14,6 +14,11 @@ async function reopened(name, work, argument) {
         const db = await window.open(options)
         try {
           return await new Function(`return (${source})`)()(db, value)
+        } catch (error) {
+          // Whether the browser itself lost everything is the first thing to know.
+          const { lock } = await db.health()
+          error.message += ` (epoch ${lock.epoch}; made anew: ${JSON.stringify(window.madeAnew)})`
+          throw error
         } finally {
           await db.close()
         }

@@ -33,6 +33,16 @@ function blankPage(module) {
     import * as tidelock from '/tidelock/${path.posix.normalize(module)}'
     window.tidelock = tidelock
     window.warnings = []
+    // Databases that the browser made anew: [name, why it says that it lost what was there].
+    window.madeAnew = []
+    const openDatabase = IDBFactory.prototype.open
+    IDBFactory.prototype.open = function (...given) {
+      const request = openDatabase.apply(this, given)
+      request.addEventListener('upgradeneeded', ({ oldVersion, dataLoss, dataLossMessage }) =>
+        window.madeAnew.push([given[0], oldVersion, dataLoss, dataLossMessage]),
+      )
+      return request
+    }
     // The options that every test wants: warnings gathered.
     window.open = (options) => tidelock.open({ onWarning: (warning) => window.warnings.push(warning), ...options })
     // How a promise, or a function, failed; or { resolved } if it didn't.
