@@ -97,9 +97,7 @@ impl Serialize for KeyValue<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             Value::Null => serializer.serialize_none(),
-            // JavaScript's numbers are exact up to there; 128 bits become a bigint.
-            Value::Integer(value) if value.unsigned_abs() < 1 << 53 => serializer.serialize_i64(*value),
-            Value::Integer(value) => serializer.serialize_i128(i128::from(*value)),
+            Value::Integer(value) => serializer.serialize_i64(*value),
             Value::Real(value) => serializer.serialize_f64(*value),
             Value::Text(text) => serializer.serialize_str(text),
             Value::Blob(bytes) => serializer.serialize_bytes(bytes),

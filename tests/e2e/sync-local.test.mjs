@@ -269,3 +269,28 @@ test('writes go on while a pull waits for the network', async () => {
   )
   assert.deepEqual(result, { quick: true, rows: [{ id: 1 }, { id: 2 }] })
 })
+
+test('keys of every kind come out of pending() exactly, those beyond 2^53 as bigints', async () => {
+  const table = tableName()
+  await remoteTable(table, 'id bigint primary key, a text', "(9007199254740993, 'a'), (5, 'b')")
+  const result = await withDatabase(
+    {
+      schema: `CREATE TABLE ${table} (id INTEGER PRIMARY KEY, a TEXT); CREATE TABLE odd (a REAL, b TEXT, c BLOB, PRIMARY KEY (a, b, c))`,
+      remote: remoteOptions([table, 'odd']),
+    },
+    async (db, { table: t }) => {
+      await db.sync.pull({ tables: [t] })
+      await db.run(`UPDATE ${t} SET a = 'here'`)
+      await db.run('INSERT INTO odd VALUES (1.5, ?, ?)', ['ü', new Uint8Array([1, 2])])
+      return (await db.sync.pending()).map(({ key }) =>
+        Object.entries(key).map(([name, value]) => `${name} ${typeof value} ${value}`),
+      )
+    },
+    { table },
+  )
+  assert.deepEqual(result.sort(), [
+    ['a number 1.5', 'b string ü', 'c object 1,2'],
+    ['id bigint 9007199254740993'],
+    ['id number 5'],
+  ])
+})
