@@ -88,10 +88,11 @@ class Run {
   /** Pulls by the button → the report as the page has it. */
   async pull() {
     await this.view('sync')
-    await this.page.evaluate(() => document.querySelector('[data-report]')?.remove())
+    // The page may show the report of the pull before at any time: the one to read has the next number.
+    const before = await this.page.evaluate(() => Number(document.body.dataset.pulls ?? 0))
     await this.page.click('button:has-text("Pull now")')
     let busiest = 0
-    while (!(await this.page.$('[data-report]'))) {
+    while (!(await this.page.$(`[data-report][data-pull="${before + 1}"]`))) {
       const bars = await this.page.$$eval('.meter .note', (notes) => notes.map((note) => note.textContent ?? ''))
       busiest = Math.max(busiest, ...bars.map((text) => Number(text.match(/^[\d,]+/)?.[0].replaceAll(',', '') ?? 0)))
       const error = await this.page.$('.toast.error')

@@ -119,6 +119,7 @@ export function frame(db: Database, openedIn: number): HTMLElement {
   let asked = false
   const app: App = {
     db,
+    pulls: 0,
     refresh() {
       if (asked) return
       asked = true

@@ -40,6 +40,8 @@ export function syncView(app: App): View {
         for (const each of result.tables)
           meters.get(each.table)?.finish(each.inserted + each.updated + each.deleted + each.keptLocal, each.ms)
         app.lastPull = result
+        app.pulls++
+        document.body.dataset.pulls = String(app.pulls)
         showReport()
         toast(`Pulled in ${millis(result.ms)}`)
       } finally {
@@ -73,7 +75,7 @@ export function syncView(app: App): View {
     fill(
       report,
       h('h2', {}, `The last pull: ${pulled.mode}, ${millis(pulled.ms)}`),
-      h('div', { class: 'card flush', 'data-report': pulled.mode }, grid({ columns, rows })),
+      h('div', { class: 'card flush', 'data-report': pulled.mode, 'data-pull': String(app.pulls) }, grid({ columns, rows })),
     )
   }
 
