@@ -75,7 +75,11 @@ export function syncView(app: App): View {
     fill(
       report,
       h('h2', {}, `The last pull: ${pulled.mode}, ${millis(pulled.ms)}`),
-      h('div', { class: 'card flush', 'data-report': pulled.mode, 'data-pull': String(app.pulls) }, grid({ columns, rows })),
+      h(
+        'div',
+        { class: 'card flush', 'data-report': pulled.mode, 'data-pull': String(app.pulls) },
+        grid({ columns, rows }),
+      ),
     )
   }
 
