@@ -110,9 +110,9 @@ async fn take_lock(options: &OpenOptions, ports: &Ports) -> Result<Option<Box<dy
     }
     let read_holder = async || {
         let store = ports.stores.open(&options.name).await.ok()?;
-        let head = store.head().await.ok()?;
+        let holder = Storage::holder(&*store).await;
         store.close();
-        head.map(|head| head.holder)
+        holder.ok().flatten()
     };
     let (locks, clock) = (&*ports.locks, &*ports.platform.clock);
     lock::acquire(locks, clock, &options.name, options.on_busy, options.lock_timeout_ms, read_holder).await.map(Some)
