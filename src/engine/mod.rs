@@ -9,6 +9,7 @@
 //! | `statements` | running what users write |
 //! | `flush` | committed pages into the log |
 //! | `snapshots`, `restore` | snapshots, and going back to one |
+//! | `import` | contents that come as a file: `import`, `seed` |
 //! | `migrations`, `sync` | drivers of the two concepts; `hosts` is what they ask of the database |
 //! | `report` | health, from what all of them know |
 
@@ -17,6 +18,7 @@ mod event;
 pub mod flush;
 mod gate;
 mod hosts;
+mod import;
 pub mod migrations;
 mod open;
 mod options;
@@ -29,5 +31,6 @@ pub mod turn;
 
 pub use database::{Callbacks, Database};
 pub use event::Event;
+pub use import::ImportOptions;
 pub use options::*;
 pub use statements::Call;

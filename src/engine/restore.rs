@@ -46,7 +46,7 @@ impl Database {
 
 impl Inner {
     /// Runs the migrations that restored contents lack, as opening them would.
-    async fn catch_up(&self, connection: &Connection, ticket: Ticket) -> Result<()> {
+    pub(super) async fn catch_up(&self, connection: &Connection, ticket: Ticket) -> Result<()> {
         if self.options.migrations.is_some() && self.options.migrate {
             return self.migrations.run_pending(self, ticket).await.map(drop);
         }

@@ -38,17 +38,26 @@ pub(super) fn apply(connection: &Connection, file: &PageFile) -> Result<()> {
     if file.bytes() == 0 {
         connection.exec(NEW)?;
     }
-    // The first that reads the file.
     let mode = connection.value("PRAGMA journal_mode = MEMORY", &[])?;
     if mode.as_ref().and_then(Value::as_text) != Some("memory") {
         return Err(Error::internal("SQLite refused the journal in memory"));
     }
+    // Reads the schema, which not every file has.
     connection.value("SELECT count(*) FROM sqlite_schema", &[])?;
-    let limit = file.max_bytes();
-    if limit != u64::MAX {
-        let page_size = connection.value("PRAGMA page_size", &[])?.and_then(|size| size.as_integer()).unwrap_or(4096);
-        let pages = (limit / page_size.unsigned_abs().max(512)).clamp(1, u64::from(u32::MAX - 1));
-        connection.exec(&format!("PRAGMA max_page_count = {pages}"))?;
+    connection.limit_size(file.max_bytes())
+}
+
+impl Connection {
+    /// Makes statements that would grow the file beyond so many bytes fail; `u64::MAX`: none does. SQLite counts in pages, so
+    /// it is to be told again when their size has changed.
+    pub fn limit_size(&self, bytes: u64) -> Result<()> {
+        if bytes == u64::MAX {
+            return Ok(());
+        }
+        // The pragma alone tells what the page size was when the file was last read.
+        self.value("SELECT count(*) FROM sqlite_schema", &[])?;
+        let page_size = self.value("PRAGMA page_size", &[])?.and_then(|size| size.as_integer()).unwrap_or(4096);
+        let pages = (bytes / page_size.unsigned_abs().max(512)).clamp(1, u64::from(u32::MAX - 1));
+        self.exec(&format!("PRAGMA max_page_count = {pages}"))
     }
-    Ok(())
 }

@@ -2,6 +2,8 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 mod engine;
+mod files;
+mod import;
 mod layers;
 mod migrate_apply;
 mod migrate_run;
