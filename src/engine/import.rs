@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    sqlite::{Connection, Image},
+    sqlite::{Connection, Image, PageFile, Sink},
     sync::{capture, outbox, state},
 };
 
@@ -56,6 +56,14 @@ impl Database {
         drop(turn);
         let stored = inner.flusher.flush().await;
         result.and(stored)
+    }
+
+    /// The contents as SQL text, piece by piece into `sink`, as SQLite's shell dumps a database. Waits for the turn.
+    ///
+    /// Fails with `closed`, and as reading does.
+    pub async fn export_sql(&self, sink: &mut Sink<'_>) -> Result<()> {
+        let _turn = self.inner.acquire().await?;
+        self.inner.connection()?.dump(sink)
     }
 
     /// Whether a seed would be used: there is no data yet.
@@ -119,7 +127,7 @@ impl Inner {
     /// Undoes an import whose migrations failed.
     async fn go_back(&self, connection: &Connection, snapshot: &str) -> Result<()> {
         let image = self.snapshots.load(snapshot).await?;
-        let before = Connection::open(&crate::sqlite::PageFile::new(image))?;
+        let before = Connection::open(&PageFile::new(image))?;
         self.replace_contents(connection, &before)?;
         self.migrations.refresh(connection).map(drop)
     }

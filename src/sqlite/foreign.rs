@@ -3,7 +3,7 @@
 //! Such a file may be cut off, damaged, of another kind, or made to do harm: pages that lie about each other, a schema
 //! that was written by hand, views and triggers that call what isn't there or isn't theirs to call.
 
-use super::{Connection, Image, PageFile, image::page_size_of, text::quote};
+use super::{Connection, Image, PageFile, dump::run_apart, image::page_size_of, text::quote};
 use crate::{
     error::{Error, ErrorCode, Result},
     value::Value,
@@ -22,13 +22,28 @@ impl Connection {
     /// there, or that it may not use), and `out_of_memory`.
     pub fn open_foreign(mut image: Image) -> Result<Connection> {
         check_header(&mut image)?;
+        let utf16 = matches!(image.chunks[0][56..60], [0, 0, 0, 2 | 3]);
         let scratch = Connection::open(&PageFile::new(image)).map_err(refused)?;
         let damage = scratch.quick_check().map_err(refused)?;
         if let Some(first) = damage.into_iter().next() {
             return Err(corrupt(&first));
         }
         scratch.check_schema()?;
-        Ok(scratch)
+        if utf16 { scratch.in_utf8() } else { Ok(scratch) }
+    }
+
+    /// The same database in UTF-8: SQLite can't change the encoding of an open one, nor copy between two.
+    fn in_utf8(self) -> Result<Connection> {
+        let mut text = Vec::new();
+        self.dump(&mut |piece| {
+            let no_memory = |_| Error::new(ErrorCode::OutOfMemory, "no memory to bring the file to UTF-8");
+            text.try_reserve(piece.len()).map_err(no_memory)?;
+            text.extend_from_slice(piece);
+            Ok(())
+        })?;
+        drop(self);
+        let text = String::from_utf8(text).map_err(|_| corrupt("its texts can't be read"))?;
+        Connection::open(&PageFile::new(run_apart(&text, u64::MAX)?))
     }
 
     /// Compiles what the schema would have compiled later: every view and table as it is read, and as it is written with

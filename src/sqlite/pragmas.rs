@@ -28,11 +28,9 @@ const NEW: &str = "PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;";
 /// Sets everything. Fails with `database_corrupt` when the file is not a database.
 pub(super) fn apply(connection: &Connection, file: &PageFile) -> Result<()> {
     let db = connection.raw();
-    // SAFETY: `db` is open; both calls only set flags. DEFENSIVE takes an int and a pointer for the answer, here none.
-    unsafe {
-        ffi::sqlite3_extended_result_codes(db, 1);
-        ffi::sqlite3_db_config(db, ffi::SQLITE_DBCONFIG_DEFENSIVE, 1 as c_int, std::ptr::null_mut::<c_int>());
-    }
+    // SAFETY: `db` is open; the call only sets a flag.
+    unsafe { ffi::sqlite3_extended_result_codes(db, 1) };
+    connection.set_defensive(true);
     connection.exec(FIRST)?;
     connection.exec(&format!("PRAGMA cache_size = -{CACHE_KIB}"))?;
     if file.bytes() == 0 {
@@ -48,6 +46,13 @@ pub(super) fn apply(connection: &Connection, file: &PageFile) -> Result<()> {
 }
 
 impl Connection {
+    /// Whether the schema and the tables behind virtual ones are guarded against writing by hand; they are at first.
+    pub(super) fn set_defensive(&self, yes: bool) {
+        let nobody = std::ptr::null_mut::<c_int>();
+        // SAFETY: the connection is open. DEFENSIVE takes an int and a pointer for the answer, here none.
+        unsafe { ffi::sqlite3_db_config(self.raw(), ffi::SQLITE_DBCONFIG_DEFENSIVE, c_int::from(yes), nobody) };
+    }
+
     /// Makes statements that would grow the file beyond so many bytes fail; `u64::MAX`: none does. SQLite counts in pages, so
     /// it is to be told again when their size has changed.
     pub fn limit_size(&self, bytes: u64) -> Result<()> {

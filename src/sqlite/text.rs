@@ -63,7 +63,7 @@ pub fn first_statement(sql: &str) -> &str {
 }
 
 /// The length of the first statement, which begins at the text's first byte.
-fn statement_length(sql: &str) -> usize {
+pub(super) fn statement_length(sql: &str) -> usize {
     let bytes = sql.as_bytes();
     let mut at = 0;
     // Words so far, as far as they tell a trigger: CREATE [TEMP|TEMPORARY] TRIGGER.

@@ -61,6 +61,8 @@ fn files_of_every_page_size_encoding_and_journal_mode_are_taken() {
     for (pragma, page_size) in [
         ("PRAGMA page_size = 512", "512"),
         ("PRAGMA page_size = 65536", "65536"),
+        ("PRAGMA encoding = 'UTF-16le'", "4096"),
+        ("PRAGMA encoding = 'UTF-16be'", "4096"),
         ("PRAGMA journal_mode = WAL", "4096"),
         ("PRAGMA auto_vacuum = FULL", "4096"),
     ] {
