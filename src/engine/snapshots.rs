@@ -170,6 +170,14 @@ impl Snapshots {
         self.0.storage.load(self.0.generation(id)?).await
     }
 
+    /// The contents after the newest stored commit not later than `at`. `snapshot_not_found` (details `oldest`) for a moment
+    /// that can't be reached any more, `snapshot_corrupt` when the log is damaged on the way.
+    pub async fn load_at(&self, at: Timestamp) -> Result<Image> {
+        let _pass = self.0.gate.enter().await;
+        let not_before = self.0.of_stock(|stock| stock.reach(&self.0.options, self.0.now()));
+        self.0.storage.load_at(at, not_before).await
+    }
+
     /// Deletes one. `snapshot_not_found`. What recovery still needs of it goes when something newer has been verified.
     pub async fn delete(&self, id: &str) -> Result<()> {
         let _pass = self.0.gate.enter().await;

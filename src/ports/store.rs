@@ -74,7 +74,7 @@ pub struct LogRecord {
     pub kind: LogKind,
     /// The epoch of its writer.
     pub epoch: u64,
-    /// `max(previous + 1, now)` of its writer; the same in all parts.
+    /// `max(previous, now)` of its writer; the same in all parts.
     pub time: Timestamp,
     /// The database's page size in bytes.
     pub page_size: u32,

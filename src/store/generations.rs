@@ -274,7 +274,7 @@ impl Storage {
     }
 
     /// A damaged generation isn't built upon and isn't counted among the good ones.
-    fn note_damage(&self, generation: u64, damaged: bool) {
+    pub(super) fn note_damage(&self, generation: u64, damaged: bool) {
         if damaged {
             self.0.damaged.borrow_mut().insert(generation);
         }

@@ -20,6 +20,7 @@ pub mod failure;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod faulty;
 mod generations;
+mod history;
 mod log;
 mod memory;
 mod recovery;

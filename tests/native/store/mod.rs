@@ -6,6 +6,7 @@ mod commits;
 mod conformance;
 mod fencing;
 mod generations;
+mod history;
 mod page;
 mod policy;
 mod recovery;
