@@ -129,7 +129,8 @@ function checkLock(lock: unknown): { onBusy: 'fail' | 'wait'; timeoutMs: number 
 
 function checkSnapshots(snapshots: unknown): CoreSnapshotOptions {
   const keys = ['intervalMs', 'keep', 'retries', 'backoffMs', 'compress', 'verify', 'onHidden', 'targets']
-  const later = ['cron', 'retentionDays', 'logRetentionMs', 'logMaxBytes']
+  keys.push('retentionDays', 'logRetentionMs', 'logMaxBytes')
+  const later = ['cron']
   const given = checkObject('snapshots', snapshots === false ? undefined : snapshots, [...keys, ...later])
   for (const option of later) if (given[option] !== undefined) throw unavailable(`The option 'snapshots.${option}'`)
   if (given.onHidden !== undefined && checkBoolean('snapshots.onHidden', given.onHidden))
@@ -147,7 +148,21 @@ function checkSnapshots(snapshots: unknown): CoreSnapshotOptions {
     backoffMs: checkInteger('snapshots.backoffMs', given.backoffMs ?? 1000, 0),
     compress: checkBoolean('snapshots.compress', given.compress ?? true),
     verify: checkOneOf('snapshots.verify', given.verify ?? 'quick', ['quick', 'full', 'none']),
+    logRetentionMs: checkInteger('snapshots.logRetentionMs', given.logRetentionMs ?? 7 * 86_400_000, 0),
+    ...(given.retentionDays === undefined ? {} : { retentionDays: checkDays(given.retentionDays) }),
+    ...(given.logMaxBytes === undefined
+      ? {}
+      : { logMaxBytes: checkInteger('snapshots.logMaxBytes', given.logMaxBytes, 0) }),
   }
+}
+
+/** Parts of a day are fine. */
+function checkDays(days: unknown): number {
+  if (typeof days !== 'number' || !(days > 0))
+    throw invalid('snapshots.retentionDays must be a number of days, more than 0', {
+      details: { option: 'snapshots.retentionDays' },
+    })
+  return days
 }
 
 function checkWasm(wasm: unknown): void {

@@ -79,6 +79,7 @@ export interface Core {
   snapshotsList(): unknown
   snapshotsVerify(id: string): Promise<unknown>
   snapshotsRestore(id: string, options: unknown): Promise<unknown>
+  snapshotsRestoreAt(at: number, options: unknown): Promise<unknown>
   snapshotsDelete(id: string): Promise<unknown>
   snapshotsPrune(): Promise<unknown>
   snapshotsStatus(): unknown
@@ -144,6 +145,9 @@ export interface CoreSnapshotOptions {
   readonly backoffMs: number
   readonly compress: boolean
   readonly verify: 'quick' | 'full' | 'none'
+  readonly logRetentionMs: number
+  readonly retentionDays?: number
+  readonly logMaxBytes?: number
 }
 
 /** The remote part of {@link CoreOptions}; a table given by its name is made `{ table }`. */

@@ -1,5 +1,5 @@
 import { type Calls, withCancel } from './calls.js'
-import { checkBoolean, checkCall, checkString } from './check.js'
+import { checkBoolean, checkCall, checkMoment, checkObject, checkString } from './check.js'
 import { invalid, unavailable } from './errors.js'
 import type { CallOptions } from './values.js'
 
@@ -63,19 +63,26 @@ export class Snapshots {
   }
 
   /**
-   * Brings back a snapshot. It is checked first, and what was there becomes a snapshot. Live queries run again.
-   * Rejects with `snapshot_not_found`, `snapshot_corrupt`, `snapshot_incompatible`, and with `unpushed_changes` unless `force`.
-   * A moment (`{ at }`) is not available in this build.
+   * Brings back a snapshot, or with `{ at }` the state after the newest stored commit not later than that moment. It is
+   * checked first, and what was there becomes a snapshot. Live queries run again. The restore is itself a commit, so that
+   * moments before and after it can be brought back later.
+   * Rejects with `snapshot_not_found` (for a moment that the page log doesn't reach any more, `details.oldest` is the first
+   * that it does), `snapshot_corrupt`, `snapshot_incompatible`, and with `unpushed_changes` unless `force`.
    */
   async restore(
     id: string | { readonly at: string | Date },
     options?: CallOptions & { readonly force?: boolean | undefined },
   ): Promise<void> {
-    if (typeof id === 'object' && id !== null && 'at' in id) throw unavailable('snapshots.restore({ at })')
-    if (typeof id !== 'string' || id === '') throw invalid('snapshots.restore needs the id of a snapshot')
+    const moment = typeof id === 'object' && id !== null
+    if (!moment && (typeof id !== 'string' || id === ''))
+      throw invalid('snapshots.restore needs the id of a snapshot, or { at }')
+    const at = moment ? checkMoment('at', checkObject('The argument of snapshots.restore', id, ['at']).at) : 0
     const { force } = checkCall('snapshots.restore', options, ['force'])
     const wanted = { force: checkBoolean('force', force ?? false) }
-    await this.#calls.cancellable(options, (core, cancel) => core.snapshotsRestore(id, withCancel(wanted, cancel)))
+    await this.#calls.cancellable(options, (core, cancel) => {
+      const given = withCancel(wanted, cancel)
+      return moment ? core.snapshotsRestoreAt(at, given) : core.snapshotsRestore(id as string, given)
+    })
   }
 
   /** How the periodic snapshots are doing. */

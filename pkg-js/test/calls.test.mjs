@@ -286,7 +286,6 @@ test('what the build lacks says so', async () => {
   await assert.rejects(db.rekey({}), lacking)
   await assert.rejects(db.export({ format: 'sql' }), lacking)
   await assert.rejects(db.migrations.run({ atomic: 'all' }), lacking)
-  await assert.rejects(db.snapshots.restore({ at: new Date() }), lacking)
   await assert.rejects(db.sync.push(), lacking)
   assert.throws(() => db.iterate('x'), lacking)
   assert.throws(() => {

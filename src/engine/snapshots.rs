@@ -15,8 +15,8 @@ use crate::{
     error::{Error, ErrorCode, Result},
     ports::{Manifest, ManifestKind, Platform},
     snapshot::{
-        Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Verification, VerifyMode, backoff_ms, first_due,
-        prune, relieve, still_needed,
+        Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Stock, Verification, VerifyMode, backoff_ms,
+        first_due,
     },
     sqlite::{Connection, Image, PageFile},
     store::{Storage, Tag, stored_bytes},
@@ -170,11 +170,19 @@ impl Snapshots {
         self.0.storage.load(self.0.generation(id)?).await
     }
 
+    /// The contents after the newest stored commit not later than `at`. `snapshot_not_found` (details `oldest`) for a moment
+    /// that can't be reached any more, `snapshot_corrupt` when the log is damaged on the way.
+    pub async fn load_at(&self, at: Timestamp) -> Result<Image> {
+        let _pass = self.0.gate.enter().await;
+        let not_before = self.0.of_stock(|stock| stock.reach(&self.0.options, self.0.now()));
+        self.0.storage.load_at(at, not_before).await
+    }
+
     /// Deletes one. `snapshot_not_found`. What recovery still needs of it goes when something newer has been verified.
     pub async fn delete(&self, id: &str) -> Result<()> {
         let _pass = self.0.gate.enter().await;
         let generation = [self.0.generation(id)?];
-        let needed = still_needed(&self.0.storage.manifests(), &self.0.storage.damaged());
+        let needed = self.0.of_stock(|stock| stock.still_needed());
         if needed.contains(&generation[0]) {
             self.0.storage.remove(&[], &generation, None).await?;
         } else {
@@ -285,13 +293,19 @@ impl Inner {
     }
 
     async fn prune(&self, _pass: &Pass) -> Result<()> {
+        let plan = self.of_stock(|stock| stock.prune(&self.options, self.now()));
+        self.carry_out(plan).await
+    }
+
+    /// Asks the rules about what is stored.
+    fn of_stock<T>(&self, ask: impl FnOnce(&Stock<'_>) -> T) -> T {
         let (manifests, damaged) = (self.storage.manifests(), self.storage.damaged());
-        let logged = self.storage.position().logged;
-        self.carry_out(prune(&manifests, &damaged, &self.options, logged, self.now())).await
+        let (truncated, logged) = (self.storage.truncated(), self.storage.position().logged);
+        ask(&Stock { manifests: &manifests, damaged: &damaged, truncated, logged })
     }
 
     async fn carry_out(&self, plan: Plan) -> Result<()> {
-        self.storage.remove(&plan.delete, &[], plan.truncate).await?;
+        self.storage.remove(&plan.delete, &plan.demote, plan.truncate).await?;
         if !plan.delete.is_empty() {
             self.storage.sweep().await?;
         }
@@ -301,13 +315,18 @@ impl Inner {
     /// Frees space for the log, in the order of what is missed least.
     async fn relieve(&self) {
         let _pass = self.gate.enter().await;
-        let plan = relieve(&self.storage.manifests(), &self.storage.damaged(), self.storage.truncated());
+        let plan = self.of_stock(|stock| stock.relieve());
         // The flush that asked for it tries again, and asks again.
         let _ = self.carry_out(plan).await;
     }
 
+    fn wants_checkpoint(&self) -> bool {
+        let bytes = self.flusher.file().bytes();
+        self.storage.wants_checkpoint(bytes, self.options.log_limit(bytes))
+    }
+
     fn compact_if_wanted(this: &Rc<Self>) {
-        let wanted = this.flusher.is_logged() && this.storage.wants_checkpoint(this.flusher.file().bytes());
+        let wanted = this.flusher.is_logged() && this.wants_checkpoint();
         if !wanted || this.compacting.get() || this.stopped.get() || this.now() < this.no_compaction_before.get() {
             return;
         }
@@ -316,7 +335,7 @@ impl Inner {
         this.platform.spawner.spawn(Box::pin(async move {
             let pass = inner.gate.enter().await;
             // A snapshot may have been taken in the meantime: that will do.
-            if inner.storage.wants_checkpoint(inner.flusher.file().bytes()) && !inner.stopped.get() {
+            if inner.wants_checkpoint() && !inner.stopped.get() {
                 let compacted = match inner.take(&pass, Tag::checkpoint(), VerifyMode::Quick).await {
                     Ok(_) => inner.prune(&pass).await,
                     Err(error) => Err(error),
@@ -360,6 +379,8 @@ impl Inner {
             if self.is_unchanged() {
                 self.status.borrow_mut().last_attempt = Some(self.now());
                 self.succeeded();
+                // Time alone lets some go.
+                let _ = self.prune(&pass).await;
                 return;
             }
             if self.create(&pass, None, Reason::Scheduled).await.is_ok() {

@@ -270,16 +270,11 @@ impl Storage {
             return Ok(manifest);
         }
         let known = self.0.manifests.borrow().iter().any(|manifest| manifest.generation == generation);
-        Err(if known {
-            Error::new(ErrorCode::SnapshotCorrupt, format!("the manifest of snapshot {generation} can't be read"))
-        } else {
-            Error::new(ErrorCode::SnapshotNotFound, format!("there is no snapshot {generation}"))
-        }
-        .detail("snapshotId", generation.to_string()))
+        Err(if known { recovery::unreadable_manifest(generation) } else { recovery::no_snapshot(generation) })
     }
 
     /// A damaged generation isn't built upon and isn't counted among the good ones.
-    fn note_damage(&self, generation: u64, damaged: bool) {
+    pub(super) fn note_damage(&self, generation: u64, damaged: bool) {
         if damaged {
             self.0.damaged.borrow_mut().insert(generation);
         }
