@@ -90,14 +90,8 @@ impl Database {
 impl Inner {
     /// A file's contents in a scratch database, checked and made ready to be this database's.
     fn open_file(&self, image: Image, baseline: Option<&str>) -> Result<Connection> {
-        let (bytes, limit) = (image.len(), self.options.max_bytes);
-        if bytes > limit {
-            return Err(Error::new(ErrorCode::DatabaseTooLarge, format!("the file has {bytes} bytes"))
-                .hint("open the database with a larger maxBytes")
-                .detail("bytes", bytes)
-                .detail("maxBytes", limit));
-        }
-        let scratch = Connection::open_foreign(image)?;
+        check_size(&image, self.options.max_bytes)?;
+        let (scratch, _) = Connection::open_foreign(image)?;
         self.migrations.adopt(&scratch, baseline.or(self.options.baseline.as_deref()))?;
         self.migrations.check(&scratch).map_err(incompatible)?;
         // All of it as it will be done to the database itself, where nothing may fail any more.
@@ -131,6 +125,18 @@ impl Inner {
         self.replace_contents(connection, &before)?;
         self.migrations.refresh(connection).map(drop)
     }
+}
+
+/// `database_too_large` when a file has more bytes than the database may have.
+pub(super) fn check_size(image: &Image, limit: u64) -> Result<()> {
+    let bytes = image.len();
+    if bytes <= limit {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::DatabaseTooLarge, format!("the file has {bytes} bytes"))
+        .hint("open the database with a larger maxBytes")
+        .detail("bytes", bytes)
+        .detail("maxBytes", limit))
 }
 
 fn incompatible(error: Error) -> Error {

@@ -210,6 +210,12 @@ impl Migrations {
         Ok(without_history)
     }
 
+    /// The newest migration that another database, such as a file, has applied; none without a tracking table.
+    pub fn newest_in(&self, connection: &Connection) -> Option<String> {
+        let applied = self.history.read(connection).ok()?;
+        plan::newest(&applied).map(|row| row.version.clone())
+    }
+
     /// Where the migrations stand, as of the last call that looked.
     pub fn summary(&self) -> MigrationsHealth {
         self.summary.borrow().clone()

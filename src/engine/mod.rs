@@ -10,6 +10,7 @@
 //! | `flush` | committed pages into the log |
 //! | `snapshots`, `restore` | snapshots, and going back to one |
 //! | `import` | contents that come as a file: `import`, `seed` |
+//! | `snapshot_files` | snapshots as files to keep |
 //! | `migrations`, `sync` | drivers of the two concepts; `hosts` is what they ask of the database |
 //! | `report` | health, from what all of them know |
 
@@ -24,6 +25,7 @@ mod open;
 mod options;
 mod report;
 mod restore;
+mod snapshot_files;
 pub mod snapshots;
 mod statements;
 pub mod sync;

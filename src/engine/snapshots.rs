@@ -18,7 +18,7 @@ use crate::{
         Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Stock, Verification, VerifyMode, backoff_ms,
         first_due,
     },
-    sqlite::{Connection, Image, PageFile},
+    sqlite::{Connection, Image, PageFile, Pin},
     store::{Storage, Tag, stored_bytes},
     time::Timestamp,
 };
@@ -153,7 +153,9 @@ impl Snapshots {
 
     /// All of them, newest first.
     pub fn list(&self) -> Vec<SnapshotInfo> {
-        self.0.storage.manifests().iter().rev().filter_map(SnapshotInfo::of).collect()
+        let mut shown = self.0.shown();
+        shown.sort_by_key(|manifest| std::cmp::Reverse(manifest.generation));
+        shown.iter().filter_map(SnapshotInfo::of).collect()
     }
 
     /// Reads one again: every chunk hashed, `quick_check` in a scratch database. `snapshot_not_found`.
@@ -176,6 +178,20 @@ impl Snapshots {
         let _pass = self.0.gate.enter().await;
         let not_before = self.0.of_stock(|stock| stock.reach(&self.0.options, self.0.now()));
         self.0.storage.load_at(at, not_before).await
+    }
+
+    /// Keeps contents from outside as one, with a label, so that it stays until it is deleted. Fails as the storage does.
+    pub async fn import(&self, contents: &Pin, label: String, schema_version: Option<String>) -> Result<SnapshotInfo> {
+        let _pass = self.0.gate.enter().await;
+        let tag = Tag {
+            kind: ManifestKind::Imported,
+            reason: Reason::Manual.as_str(),
+            label: Some(label),
+            schema_version,
+            barrier: false,
+        };
+        let manifest = self.0.storage.import(contents, tag, self.0.options.compress).await?;
+        SnapshotInfo::of(&manifest).ok_or_else(|| Error::internal("a snapshot is none"))
     }
 
     /// Deletes one. `snapshot_not_found`. What recovery still needs of it goes when something newer has been verified.
@@ -205,10 +221,9 @@ impl Snapshots {
     /// How they are doing.
     pub fn status(&self) -> SnapshotStatus {
         let mut status = self.0.status.borrow().clone();
-        let manifests = self.0.storage.manifests();
-        let shown: Vec<&Manifest> = manifests.iter().filter(|m| m.kind == ManifestKind::Snapshot).collect();
+        let shown = self.0.shown();
         status.count = shown.len();
-        status.bytes = stored_bytes(&shown);
+        status.bytes = stored_bytes(&shown.iter().collect::<Vec<_>>());
         status
     }
 }
@@ -218,12 +233,20 @@ impl Inner {
         self.platform.clock.now()
     }
 
+    /// Those that users see.
+    fn shown(&self) -> Vec<Manifest> {
+        let mut manifests = self.storage.manifests();
+        manifests.append(&mut self.storage.imported());
+        manifests.retain(|manifest| manifest.kind != ManifestKind::Checkpoint);
+        manifests
+    }
+
     /// The generation of a snapshot that users see.
     fn generation(&self, id: &str) -> Result<u64> {
-        let generation = id.parse().ok().filter(|generation: &u64| {
-            let is_it = |m: &Manifest| m.generation == *generation && m.kind == ManifestKind::Snapshot;
-            self.storage.manifests().iter().any(is_it)
-        });
+        let generation = id
+            .parse()
+            .ok()
+            .filter(|generation: &u64| self.shown().iter().any(|manifest| manifest.generation == *generation));
         generation.ok_or_else(|| {
             Error::new(ErrorCode::SnapshotNotFound, format!("there is no snapshot {id}"))
                 .hint("snapshots.list() tells which there are")

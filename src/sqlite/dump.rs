@@ -40,7 +40,7 @@ impl Connection {
     ///
     /// Fails with SQLite's error and the line of the statement, with `invalid_argument` when the text leaves a transaction
     /// open or has no statement, and as a foreign file does.
-    pub fn open_sql(script: &str, max_bytes: u64) -> Result<Connection> {
+    pub fn open_sql(script: &str, max_bytes: u64) -> Result<(Connection, PageFile)> {
         Self::open_foreign(run_apart(script, max_bytes)?)
     }
 }

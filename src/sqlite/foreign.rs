@@ -14,26 +14,27 @@ const FOREIGN_NEEDS: [&str; 5] =
     ["no such function", "unknown function", "unsafe use of", "no such module", "no such collation sequence"];
 
 impl Connection {
-    /// Opens a `.sqlite` file from outside in a scratch database, and checks it: header, `quick_check`, and that
+    /// Opens a `.sqlite` file from outside in a scratch database, which is given with its file, and checks it: header, `quick_check`, and that
     /// everything in its schema can be compiled. A file in WAL mode is taken out of it.
     ///
     /// Fails with `database_corrupt` (no database, or a damaged one), `snapshot_incompatible` (a version of the file format
     /// that SQLite doesn't know), `invalid_argument` (a schema that needs functions, modules or collations that aren't
     /// there, or that it may not use), and `out_of_memory`.
-    pub fn open_foreign(mut image: Image) -> Result<Connection> {
+    pub fn open_foreign(mut image: Image) -> Result<(Connection, PageFile)> {
         check_header(&mut image)?;
         let utf16 = matches!(image.chunks[0][56..60], [0, 0, 0, 2 | 3]);
-        let scratch = Connection::open(&PageFile::new(image)).map_err(refused)?;
+        let file = PageFile::new(image);
+        let scratch = Connection::open(&file).map_err(refused)?;
         let damage = scratch.quick_check().map_err(refused)?;
         if let Some(first) = damage.into_iter().next() {
             return Err(corrupt(&first));
         }
         scratch.check_schema()?;
-        if utf16 { scratch.in_utf8() } else { Ok(scratch) }
+        if utf16 { scratch.in_utf8() } else { Ok((scratch, file)) }
     }
 
     /// The same database in UTF-8: SQLite can't change the encoding of an open one, nor copy between two.
-    fn in_utf8(self) -> Result<Connection> {
+    fn in_utf8(self) -> Result<(Connection, PageFile)> {
         let mut text = Vec::new();
         self.dump(&mut |piece| {
             let no_memory = |_| Error::new(ErrorCode::OutOfMemory, "no memory to bring the file to UTF-8");
@@ -43,7 +44,8 @@ impl Connection {
         })?;
         drop(self);
         let text = String::from_utf8(text).map_err(|_| corrupt("its texts can't be read"))?;
-        Connection::open(&PageFile::new(run_apart(&text, u64::MAX)?))
+        let file = PageFile::new(run_apart(&text, u64::MAX)?);
+        Ok((Connection::open(&file)?, file))
     }
 
     /// Compiles what the schema would have compiled later: every view and table as it is read, and as it is written with

@@ -66,7 +66,7 @@ fn same(one: &Connection, other: &Connection) {
 /// The text brings back the same database, in a scratch database and by plain SQLite.
 fn comes_back(connection: &Connection) -> String {
     let text = dump(connection);
-    let again = Connection::open_sql(&text, u64::MAX).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
+    let (again, _) = Connection::open_sql(&text, u64::MAX).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
     same(&again, connection);
     assert_eq!(dump(&again), text);
     let plain = made_by(&text);
@@ -142,7 +142,7 @@ fn everything_that_a_schema_can_have_comes_back() {
 #[test]
 fn a_comment_that_never_ends_swallows_nothing() {
     let text = dump(&open("CREATE VIEW v AS SELECT 1 AS one /* open; CREATE TABLE a(x)"));
-    let again = Connection::open_sql(&text, u64::MAX).unwrap();
+    let again = Connection::open_sql(&text, u64::MAX).unwrap().0;
     assert_eq!(again.value("SELECT one FROM v", &[]).unwrap(), Some(Value::Integer(1)));
     assert_eq!(dump(&again), text);
 }
@@ -150,7 +150,7 @@ fn a_comment_that_never_ends_swallows_nothing() {
 #[test]
 fn a_full_text_index_works_after_it_came_back() {
     let text = dump(&open("CREATE VIRTUAL TABLE f USING fts5(a); INSERT INTO f VALUES ('find me'), ('and me')"));
-    let again = Connection::open_sql(&text, u64::MAX).unwrap();
+    let again = Connection::open_sql(&text, u64::MAX).unwrap().0;
     again.exec("INSERT INTO f VALUES ('me too'); INSERT INTO f(f) VALUES ('integrity-check')").unwrap();
     let found = again.value("SELECT count(*) FROM f WHERE f MATCH 'me'", &[]).unwrap();
     assert_eq!(found, Some(Value::Integer(3)));

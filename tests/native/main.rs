@@ -8,6 +8,7 @@ mod import;
 mod layers;
 mod migrate_apply;
 mod migrate_run;
+mod snapshot_files;
 mod store;
 mod sync_capture;
 mod sync_engine;
