@@ -4,6 +4,8 @@ import { Database } from './database.js'
 import { isTidelockError, TidelockError, toTidelockError, trapped } from './errors.js'
 import { callUser, type DatabaseEventMap, type Warning } from './events.js'
 import type { OpenOptions } from './options.js'
+import type { RecoveryReport } from './recover.js'
+import { loadSeed } from './seed.js'
 import { IdleWatch, Tx } from './transaction.js'
 
 /**
@@ -30,19 +32,50 @@ export class Bridge {
 
   /** Opens the instance, which gives back what it took when it fails. Rejects with a {@link TidelockError}. */
   async open(open: (options: CoreOptions, host: Host) => Promise<Core>, memory: WebAssembly.Memory): Promise<Database> {
-    const dying = new Promise<never>((_, reject) => {
-      this.#rejectOpening = reject
-      if (this.#trap !== undefined) reject(this.#trap)
-    })
     try {
-      const core = await Promise.race([open(this.#checked, this.#host()), dying])
+      const core = await this.#unlessTrapped(open(this.#checked, this.#host()))
       const calls = this.#connect(core, memory)
+      await this.#plantSeed(core, calls)
       // In a second step, so that migrations that are functions find the calls that they need.
       await calls.guard(calls.sync(() => core.start()))
       this.#database = new Database(this.#checked, calls)
       return this.#database
     } catch (error) {
       throw this.#refine(this.#trap ?? toTidelockError(error))
+    }
+  }
+
+  /** Has the instance mend a stored database. Rejects with a {@link TidelockError}. */
+  async recover(recover: (options: CoreOptions, host: Host) => Promise<unknown>): Promise<RecoveryReport> {
+    try {
+      return (await this.#unlessTrapped(recover(this.#checked, this.#host()))) as RecoveryReport
+    } catch (error) {
+      throw this.#trap ?? toTidelockError(error)
+    }
+  }
+
+  /** Settles as the instance's promise does, or rejects when the instance traps: its promises never settle then. */
+  #unlessTrapped<T>(promise: Promise<T>): Promise<T> {
+    const dying = new Promise<never>((_, reject) => {
+      this.#rejectOpening = reject
+      if (this.#trap !== undefined) reject(this.#trap)
+    })
+    return Promise.race([promise, dying])
+  }
+
+  /** Gives a database without data its first. When that fails, nothing stays open. */
+  async #plantSeed(core: Core, calls: Calls): Promise<void> {
+    const { seed, signal } = this.#options
+    if (seed === undefined) return
+    try {
+      if (!calls.sync(() => core.wantsSeed())) return
+      const bytes = await loadSeed(seed, signal)
+      signal?.throwIfAborted()
+      await calls.guard(calls.sync(() => core.seed(bytes)))
+    } catch (error) {
+      // What went wrong first counts.
+      await calls.close().catch(() => {})
+      throw error
     }
   }
 

@@ -28,7 +28,11 @@ export interface PlanRow {
 
 /** The wasm class. Everything synchronous needs a ticket that holds the turn. */
 export interface Core {
-  /** Runs what is pending and begins to serve; comes first. When it rejects, the database is closed. */
+  /** Whether there is no data yet, so that a seed is wanted. */
+  wantsSeed(): boolean
+  /** Gives a database without data its first; before `start`. */
+  seed(bytes: Uint8Array): Promise<void>
+  /** Runs what is pending and begins to serve; comes first, but for a seed. When it rejects, the database is closed. */
   start(): Promise<void>
 
   // The turn: who may use the connection, first come, first served. A transaction keeps it from begin to end.
@@ -93,6 +97,10 @@ export interface Core {
   cancel(id: number): void
   dropCancel(id: number): void
   exportBytes(): Uint8Array<ArrayBuffer>
+  exportSql(): Promise<Uint8Array<ArrayBuffer>[]>
+  importBytes(bytes: Uint8Array, options: unknown): Promise<void>
+  snapshotsExport(id: string, sql: boolean): Promise<CoreSnapshotFile>
+  snapshotsImport(bytes: Uint8Array, label: string | undefined): Promise<unknown>
   health(): Promise<unknown>
   flush(): Promise<void>
   close(): Promise<void>
@@ -102,6 +110,14 @@ export interface Core {
 /** The static side of the wasm class. */
 export interface CoreClass {
   open(options: CoreOptions, host: Host): Promise<Core>
+  /** Opens nothing: sets a stored database to its last good state, or to a snapshot. */
+  recover(options: CoreOptions, from: string | undefined, host: Host): Promise<unknown>
+}
+
+/** A snapshot as a file. */
+export interface CoreSnapshotFile {
+  readonly snapshot: { readonly id: string; readonly createdAt: string }
+  readonly pieces: readonly Uint8Array<ArrayBuffer>[]
 }
 
 /** A migration as the wasm module takes it: functions stay here and are called back by version. */

@@ -11,6 +11,7 @@
 //! | `snapshots`, `restore` | snapshots, and going back to one |
 //! | `import` | contents that come as a file: `import`, `seed` |
 //! | `snapshot_files` | snapshots as files to keep |
+//! | `rescue` | a database that no longer opens |
 //! | `migrations`, `sync` | drivers of the two concepts; `hosts` is what they ask of the database |
 //! | `report` | health, from what all of them know |
 
@@ -24,6 +25,7 @@ pub mod migrations;
 mod open;
 mod options;
 mod report;
+mod rescue;
 mod restore;
 mod snapshot_files;
 pub mod snapshots;
@@ -35,4 +37,5 @@ pub use database::{Callbacks, Database};
 pub use event::Event;
 pub use import::ImportOptions;
 pub use options::*;
+pub use rescue::recover;
 pub use statements::Call;

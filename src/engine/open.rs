@@ -104,7 +104,7 @@ impl Database {
 }
 
 /// Takes the database's lock; none is needed for what lives in memory only.
-async fn take_lock(options: &OpenOptions, ports: &Ports) -> Result<Option<Box<dyn Held>>> {
+pub(super) async fn take_lock(options: &OpenOptions, ports: &Ports) -> Result<Option<Box<dyn Held>>> {
     if options.storage == StorageKind::Memory {
         return Ok(None);
     }
@@ -118,7 +118,7 @@ async fn take_lock(options: &OpenOptions, ports: &Ports) -> Result<Option<Box<dy
     lock::acquire(locks, clock, &options.name, options.on_busy, options.lock_timeout_ms, read_holder).await.map(Some)
 }
 
-async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<Rc<dyn Store>> {
+pub(super) async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<Rc<dyn Store>> {
     match options.storage {
         StorageKind::Indexeddb => ports.stores.open(&options.name).await,
         StorageKind::Memory => Ok(Rc::new(MemoryStore::default())),
@@ -126,13 +126,13 @@ async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<Rc<dyn Store
 }
 
 /// What others hear of this opening: the id is the tab's own, by which they know that it is not from before.
-async fn holder(options: &OpenOptions, ports: &Ports) -> Holder {
+pub(super) async fn holder(options: &OpenOptions, ports: &Ports) -> Holder {
     let id = ports.locks.holder(&lock::lock_name(&options.name)).await.unwrap_or_default();
     let since = ports.platform.clock.now();
     Holder { id, title: options.holder.title.clone(), url: options.holder.url.clone(), since }
 }
 
-async fn release(held: Option<Box<dyn Held>>) {
+pub(super) async fn release(held: Option<Box<dyn Held>>) {
     if let Some(held) = held {
         held.release().await;
     }

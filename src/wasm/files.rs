@@ -5,11 +5,12 @@ use wasm_bindgen::prelude::*;
 
 use super::{
     Core,
-    convert::{from_js, to_js},
-    promise::{done, value},
+    convert::{Thrown, from_js, to_js},
+    promise::{answer, done, value},
 };
 use crate::{
-    engine::ImportOptions,
+    browser::{self, Host},
+    engine::{self, ImportOptions},
     error::{Error, ErrorCode, Result},
     sqlite::Image,
 };
@@ -64,7 +65,7 @@ impl Core {
             }
             Ok(bytes)
         };
-        export().map_err(|error: Error| to_js(&error))
+        export().thrown()
     }
 
     /// The contents as SQL text: pieces of UTF-8, to be joined.
@@ -82,23 +83,55 @@ impl Core {
         })
     }
 
+    /// A snapshot as a file: `{ snapshot, pieces }`, the pieces of a `.sqlite` file or of SQL text, to be joined.
+    #[wasm_bindgen(js_name = snapshotsExport)]
+    pub fn snapshots_export(&self, id: String, sql: bool) -> Promise {
+        let database = self.database.clone();
+        value(async move {
+            let pieces = Array::new();
+            let mut sink = |piece: &[u8]| {
+                pieces.push(&copied(piece)?.into());
+                Ok(())
+            };
+            let snapshot = database.snapshot_export(&id, sql, &mut sink).await?;
+            Ok(browser::object(&[("snapshot", to_js(&snapshot)), ("pieces", pieces.into())]).into())
+        })
+    }
+
+    /// Keeps a file as a snapshot → `SnapshotInfo`.
+    #[wasm_bindgen(js_name = snapshotsImport)]
+    pub fn snapshots_import(&self, bytes: Uint8Array, label: Option<String>) -> Result<Promise, JsValue> {
+        let image = image_of(&bytes).thrown()?;
+        let database = self.database.clone();
+        Ok(answer(async move { database.snapshot_import(image, label).await }))
+    }
+
+    /// Sets a database that no longer opens to its last good state, or to the snapshot `from` → what was found and done.
+    /// `options` as for `open`. This instance opens nothing.
+    pub fn recover(options: &JsValue, from: Option<String>, host: Host) -> Result<Promise, JsValue> {
+        let options = from_js(options)?;
+        Ok(answer(engine::recover(options, browser::ports(&host), from)))
+    }
+
     /// Replaces the contents by those of a `.sqlite` file: `{ baseline?, force? }`.
     #[wasm_bindgen(js_name = importBytes)]
     pub fn import_bytes(&self, bytes: Uint8Array, options: &JsValue) -> Result<Promise, JsValue> {
         let options: ImportOptions = from_js(options)?;
+        let image = image_of(&bytes).thrown()?;
         let database = self.database.clone();
-        Ok(done(async move { database.import(image_of(&bytes)?, options).await }))
+        Ok(done(async move { database.import(image, options).await }))
     }
 
     /// Whether there is no data yet, so that a seed would be used. Between `open` and `start`.
     #[wasm_bindgen(js_name = wantsSeed)]
     pub fn wants_seed(&self) -> Result<bool, JsValue> {
-        self.database.wants_seed().map_err(|error| to_js(&error))
+        self.database.wants_seed().thrown()
     }
 
     /// Gives a database without data its first. Between `open` and `start`.
-    pub fn seed(&self, bytes: Uint8Array) -> Promise {
+    pub fn seed(&self, bytes: Uint8Array) -> Result<Promise, JsValue> {
+        let image = image_of(&bytes).thrown()?;
         let database = self.database.clone();
-        done(async move { database.seed(image_of(&bytes)?).await.map(drop) })
+        Ok(done(async move { database.seed(image).await.map(drop) }))
     }
 }
