@@ -51,9 +51,10 @@ export class Bridge {
   }
 
   /** Has the instance mend a stored database. Rejects with a {@link TidelockError}. */
-  async recover(recover: (options: CoreOptions, host: Host) => Promise<unknown>): Promise<RecoveryReport> {
+  async recover(instance: Instance, from: string | undefined): Promise<RecoveryReport> {
     try {
-      return (await this.#unlessTrapped(recover(this.#checked, this.#host()))) as RecoveryReport
+      const recovered = instance.Core.recover(this.#checked, from, this.#host(instance))
+      return (await this.#unlessTrapped(recovered)) as RecoveryReport
     } catch (error) {
       throw this.#trap ?? toTidelockError(error)
     }

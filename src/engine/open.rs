@@ -250,7 +250,9 @@ impl Inner {
 
     /// Loads the code that captures local changes, where any are to be captured. `wasm_load_failed`.
     pub(super) async fn load_sync_if_used(&self, connection: &Connection) -> Result<()> {
-        if self.sync.get().is_some() || !state::captured(connection)?.is_empty() {
+        // What can't be read will be found by who reads it.
+        let none = state::captured(connection).is_ok_and(|tables| tables.is_empty());
+        if self.sync.get().is_some() || !none {
             self.ports.platform.parts.load(Part::Sync).await?;
         }
         Ok(())

@@ -16,7 +16,7 @@ use std::{future::Future, pin::Pin, rc::Rc};
 pub use clock::{Clock, Entropy, Spawner};
 pub use http::{Http, HttpFailure, HttpRequest, HttpResponse, Method};
 pub use locks::{Acquire, Held, Locks};
-pub use parts::{Part, Parts, Whole};
+pub use parts::{Part, Parts, Whole, entered};
 pub use store::*;
 
 use crate::error::Result;
