@@ -1,6 +1,7 @@
 //! The browser's capabilities, one thin file each. No policy: that lives above, where `cargo test` runs it.
 
 mod abort;
+mod channel;
 mod clock;
 mod entropy;
 mod fetch;
@@ -19,7 +20,7 @@ pub use fetch::Fetch;
 pub use host::Host;
 pub use indexeddb::{IndexedDb, IndexedDbs};
 pub use locks::WebLocks;
-pub use quota::estimate;
+pub use quota::{estimate, persist};
 
 use std::rc::Rc;
 

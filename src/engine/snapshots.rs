@@ -134,9 +134,14 @@ impl Snapshots {
         }));
     }
 
+    /// Stops what runs by itself.
+    pub fn halt(&self) {
+        self.0.stopped.set(true);
+    }
+
     /// Stops what runs by itself, and waits for what is under way.
     pub async fn stop(&self) {
-        self.0.stopped.set(true);
+        self.halt();
         drop(self.0.gate.enter().await);
     }
 

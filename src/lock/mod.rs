@@ -4,6 +4,8 @@
 
 mod acquire;
 mod name;
+mod takeover;
 
 pub use acquire::{OnBusy, acquire, in_use};
 pub use name::{check_name, lock_name};
+pub use takeover::TAKEOVER;

@@ -14,7 +14,7 @@ use std::{future::Future, pin::Pin, rc::Rc};
 
 pub use clock::{Clock, Entropy, Spawner};
 pub use http::{Http, HttpFailure, HttpRequest, HttpResponse, Method};
-pub use locks::{Acquire, Held, Locks};
+pub use locks::{Acquire, Channel, Held, Locks};
 pub use store::*;
 
 use crate::error::Result;
@@ -53,6 +53,9 @@ pub trait Stores {
 
     /// What the platform says of the space.
     fn estimate(&self) -> LocalFuture<'static, Estimate>;
+
+    /// Asks the platform never to evict what is stored; whether it promised.
+    fn persist(&self) -> LocalFuture<'static, bool>;
 }
 
 /// Everything from outside that a database needs.

@@ -3,6 +3,7 @@
 
 mod engine;
 mod layers;
+mod lock;
 mod migrate_apply;
 mod migrate_run;
 mod store;
