@@ -120,10 +120,9 @@ function checkName(name: unknown): string {
   return text
 }
 
-function checkLock(lock: unknown): { onBusy: 'fail' | 'wait'; timeoutMs: number } {
+function checkLock(lock: unknown): { onBusy: CoreOptions['onBusy']; timeoutMs: number } {
   const given = checkObject('lock', lock, ['onBusy', 'timeoutMs'])
   const onBusy = checkOneOf('lock.onBusy', given.onBusy ?? 'fail', ['fail', 'wait', 'takeover', 'steal'])
-  if (onBusy === 'takeover' || onBusy === 'steal') throw unavailable(`lock.onBusy '${onBusy}'`)
   return { onBusy, timeoutMs: checkInteger('lock.timeoutMs', given.timeoutMs ?? 10_000, 0) }
 }
 

@@ -92,6 +92,7 @@ export interface Core {
   cancel(id: number): void
   dropCancel(id: number): void
   exportBytes(): Uint8Array<ArrayBuffer>
+  persist(): Promise<boolean>
   health(): Promise<unknown>
   flush(): Promise<void>
   close(): Promise<void>
@@ -122,7 +123,7 @@ export interface CoreOptions {
   readonly durability: 'strict' | 'relaxed'
   readonly integers: 'auto' | 'bigint' | 'number'
   readonly maxBytes: number
-  readonly onBusy: 'fail' | 'wait'
+  readonly onBusy: 'fail' | 'wait' | 'takeover' | 'steal'
   readonly lockTimeoutMs: number
   readonly holder: { readonly title: string; readonly url: string }
   readonly migrate: boolean

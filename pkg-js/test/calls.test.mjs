@@ -282,7 +282,6 @@ test('what the build lacks says so', async () => {
   await assert.rejects(db.begin(), lacking)
   await assert.rejects(db.import(new Uint8Array()), lacking)
   await assert.rejects(db.maintain(), lacking)
-  await assert.rejects(db.persist(), lacking)
   await assert.rejects(db.rekey({}), lacking)
   await assert.rejects(db.export({ format: 'sql' }), lacking)
   await assert.rejects(db.migrations.run({ atomic: 'all' }), lacking)

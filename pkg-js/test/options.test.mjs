@@ -150,7 +150,6 @@ const waiting = {
   audit: [['a']],
   expires: [{ a: 'b' }],
   auditTable: ['log'],
-  lock: [{ onBusy: 'takeover' }, { onBusy: 'steal' }],
   snapshots: [
     { cron: '0 * * * *' },
     { retentionDays: 7 },
