@@ -16,7 +16,7 @@ import type { OpenOptions } from './options.js'
 const gib = 1024 ** 3
 
 /** Options of the contract that wait for a later build. Given at all, they are refused: none is ever ignored. */
-const waiting = ['path', 'worker', 'seed', 'encryption', 'functions', 'audit', 'expires', 'auditTable'] as const
+const waiting = ['worker', 'seed', 'encryption', 'functions', 'audit', 'expires', 'auditTable'] as const
 
 const known: readonly (keyof OpenOptions)[] = [
   'name',
@@ -26,6 +26,7 @@ const known: readonly (keyof OpenOptions)[] = [
   'baseline',
   'durability',
   'storage',
+  'path',
   'lock',
   'tabs',
   'thread',
@@ -77,8 +78,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
     'memory',
     'file',
   ])
-  if (storage === 'file')
-    throw unavailable("storage 'file'", "It is the default in Node; storage: 'memory' works there")
+  const path = checkPath(given.path, storage)
   if (checkOneOf('tabs', given.tabs ?? 'exclusive', ['exclusive', 'shared']) === 'shared')
     throw unavailable("tabs 'shared'")
   if (checkOneOf('thread', given.thread ?? 'current', ['current', 'worker']) === 'worker')
@@ -93,6 +93,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
   return {
     name: checkName(given.name),
     storage,
+    ...(storage === 'file' ? { path: path ?? defaultPath(given.name as string) } : {}),
     durability,
     integers: checkOneOf('integers', given.integers ?? 'auto', ['auto', 'bigint', 'number']),
     maxBytes: checkInteger('maxBytes', given.maxBytes ?? gib, 64 * 1024),
@@ -118,6 +119,18 @@ function checkName(name: unknown): string {
     throw invalid('name must have 1 to 128 characters and no control characters', { details: { option: 'name' } })
   }
   return text
+}
+
+function checkPath(path: unknown, storage: string): string | undefined {
+  if (path === undefined) return undefined
+  if (storage !== 'file') throw invalid("path needs storage 'file'", { details: { option: 'path' } })
+  return checkString('path', path)
+}
+
+/** The folder of a database, beside the program's others. What a file's name can't have is escaped as in URLs. */
+function defaultPath(name: string): string {
+  const file = name.replace(/[%/\\:*?"<>|]/g, (char) => `%${char.charCodeAt(0).toString(16).padStart(2, '0')}`)
+  return `./${file}.tidelock/`
 }
 
 function checkLock(lock: unknown): { onBusy: CoreOptions['onBusy']; timeoutMs: number } {

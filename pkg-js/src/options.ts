@@ -182,11 +182,16 @@ export interface OpenOptions {
    */
   readonly durability?: Durability | undefined
   /**
-   * Never falls back: where it is missing, `open` rejects with `storage_unavailable`. `file` is not available in this build.
+   * Never falls back: where it is missing, `open` rejects with `storage_unavailable`. `file` is a folder, in Node.
    * @default 'indexeddb' ('file' in Node)
    */
   readonly storage?: StorageKind | undefined
-  /** Not available in this build. */
+  /**
+   * The folder of `storage: 'file'`, in Node. It holds a lock file with the number of the process: one process at a time has the
+   * database, and that of a process which has died is replaced. Of a process on another machine that can't be known: its lock
+   * is respected, and to be removed by hand.
+   * @default `./<name>.tidelock/`
+   */
   readonly path?: string | undefined
   readonly lock?: LockOptions | undefined
   /**

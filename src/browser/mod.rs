@@ -11,6 +11,7 @@ mod idb_records;
 mod idb_write;
 mod indexeddb;
 mod locks;
+mod node;
 mod quota;
 
 pub use abort::aborted;
@@ -20,6 +21,7 @@ pub use fetch::Fetch;
 pub use host::Host;
 pub use indexeddb::{IndexedDb, IndexedDbs};
 pub use locks::WebLocks;
+pub use node::NodeFiles;
 pub use quota::{estimate, persist};
 
 use std::rc::Rc;
@@ -27,7 +29,11 @@ use std::rc::Rc;
 use js_sys::{Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 
-use crate::ports::{Platform, Ports};
+use crate::{
+    lock::FileLocks,
+    ports::{Platform, Ports},
+    store::folder::Folder,
+};
 
 /// A property of the global scope (window or worker), if it is there.
 fn global(name: &str) -> Option<JsValue> {
@@ -61,16 +67,28 @@ pub(crate) fn thrown_text(thrown: &JsValue) -> String {
     }
 }
 
+fn platform() -> Platform {
+    Platform { clock: Rc::new(BrowserClock), entropy: Rc::new(BrowserEntropy), spawner: Rc::new(BrowserSpawner) }
+}
+
 /// Everything from outside, over this browser.
 pub fn ports(host: &Host) -> Ports {
     Ports {
-        platform: Platform {
-            clock: Rc::new(BrowserClock),
-            entropy: Rc::new(BrowserEntropy),
-            spawner: Rc::new(BrowserSpawner),
-        },
+        platform: platform(),
         locks: Rc::new(WebLocks { host: host.clone() }),
         http: Rc::new(Fetch { host: host.clone() }),
         stores: Rc::new(IndexedDbs),
+    }
+}
+
+/// Everything from outside, over a folder in Node.
+pub fn file_ports(host: &Host, files: NodeFiles) -> Ports {
+    let files = Rc::new(files);
+    let platform = platform();
+    Ports {
+        locks: Rc::new(FileLocks::new(files.clone(), files.clone(), platform.clone())),
+        http: Rc::new(Fetch { host: host.clone() }),
+        stores: Rc::new(Folder { files }),
+        platform,
     }
 }

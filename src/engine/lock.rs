@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    lock::{self, TAKEOVER, lock_name},
+    lock::{self, OnBusy, TAKEOVER, lock_name},
     ports::{Held, Holder, Ports},
     store::{Storage, failure::lock_lost},
 };
@@ -21,6 +21,10 @@ use crate::{
 pub async fn take(options: &OpenOptions, ports: &Ports) -> Result<Option<Box<dyn Held>>> {
     if options.storage == StorageKind::Memory {
         return Ok(None);
+    }
+    if options.storage == StorageKind::File && matches!(options.on_busy, OnBusy::Takeover | OnBusy::Steal) {
+        // Also when it is free: what an option says must not depend on luck.
+        return Err(lock::unsupported());
     }
     let read_holder = async || {
         let store = ports.stores.open(&options.name).await.ok()?;

@@ -116,7 +116,7 @@ impl Database {
 
 async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<Rc<dyn Store>> {
     match options.storage {
-        StorageKind::Indexeddb => ports.stores.open(&options.name).await,
+        StorageKind::Indexeddb | StorageKind::File => ports.stores.open(&options.name).await,
         StorageKind::Memory => Ok(Rc::new(MemoryStore::default())),
     }
 }
@@ -154,8 +154,8 @@ fn assemble(
     let connection = Rc::new(Connection::open(&file)?);
     let platform = &ports.platform;
     let flusher = match options.storage {
-        StorageKind::Indexeddb => Flusher::new(file.clone(), storage.clone(), platform, options.durability.into()),
         StorageKind::Memory => Flusher::unlogged(file.clone(), storage.clone(), platform),
+        _ => Flusher::new(file.clone(), storage.clone(), platform, options.durability.into()),
     };
     let events = Events::new(&callbacks, &ports);
     for warning in warnings {

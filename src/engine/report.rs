@@ -18,7 +18,11 @@ impl Database {
         let estimate = inner.ports.stores.estimate().await;
         let memory = inner.options.storage == StorageKind::Memory;
         let storage = StorageHealth {
-            kind: if memory { "memory" } else { "indexeddb" },
+            kind: match inner.options.storage {
+                StorageKind::Indexeddb => "indexeddb",
+                StorageKind::File => "file",
+                StorageKind::Memory => "memory",
+            },
             durability: match inner.options.durability {
                 DurabilityMode::Strict => "strict",
                 DurabilityMode::Relaxed => "relaxed",

@@ -51,7 +51,7 @@ pub async fn acquire(
     let given = |taken: Option<Box<dyn Held>>| {
         taken.ok_or_else(|| Error::internal("the platform refused a lock for which it was asked to wait"))
     };
-    let mut hint = "Close the other tab, or wait longer with lock.timeoutMs.";
+    let mut hint = "Close the other tab or process, or wait longer with lock.timeoutMs.";
     let mut in_time: LocalFuture<'_, ()> = clock.sleep(timeout_ms);
     match on_busy {
         OnBusy::Fail => return Err(in_use(find_holder(locks, clock, &lock, read_holder).await.as_ref())),
@@ -70,7 +70,7 @@ pub async fn acquire(
         Either::Left((taken, _)) => taken.and_then(given),
         Either::Right(((), waiting)) => {
             drop(waiting);
-            let message = format!("Another tab kept the database for {timeout_ms} ms");
+            let message = format!("The database was still in use after {timeout_ms} ms");
             let error = Error::new(ErrorCode::LockTimeout, message).hint(hint).detail("timeoutMs", timeout_ms);
             Err(with_holder(error, find_holder(locks, clock, &lock, read_holder).await.as_ref()))
         }
@@ -100,7 +100,7 @@ async fn find_holder(
 /// The error for a database that another tab has. An unknown holder leaves `details.holder` out.
 pub fn in_use(holder: Option<&Holder>) -> Error {
     let error = Error::new(ErrorCode::DatabaseInUse, "Database already in use")
-        .hint("Close the other tab, or open with lock: { onBusy: 'wait' }.");
+        .hint("Close the other tab or process, or open with lock: { onBusy: 'wait' }.");
     with_holder(error, holder)
 }
 

@@ -2,6 +2,7 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 mod engine;
+mod file_lock;
 mod layers;
 mod lock;
 mod migrate_apply;
