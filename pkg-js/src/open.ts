@@ -30,13 +30,8 @@ export async function open(options: OpenOptions): Promise<Database> {
   const opening = (async () => {
     const module = await loadModule(wasm)
     signal?.throwIfAborted()
-    const { Core, memory } = await createDatabaseInstance(module, (trap) => bridge.trapped(trap))
-    if (checked.path === undefined) return bridge.open((core, host) => Core.open(core, host), memory)
-    const files = await openFolder(checked.path)
-    return bridge.open((core, host) => {
-      host.locked(() => files.abandon())
-      return Core.openFiles(core, host, files)
-    }, memory)
+    const instance = await createDatabaseInstance(module, wasm, (trap) => bridge.trapped(trap))
+    return bridge.open(instance, checked.path === undefined ? undefined : await openFolder(checked.path))
   })()
   return signal === undefined ? opening : unlessAborted(opening, signal)
 }

@@ -12,6 +12,7 @@ mod idb_write;
 mod indexeddb;
 mod locks;
 mod node;
+mod parts;
 mod quota;
 
 pub use abort::aborted;
@@ -22,6 +23,7 @@ pub use host::Host;
 pub use indexeddb::{IndexedDb, IndexedDbs};
 pub use locks::WebLocks;
 pub use node::NodeFiles;
+pub use parts::HostParts;
 pub use quota::{estimate, persist};
 
 use std::rc::Rc;
@@ -31,7 +33,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use crate::{
     lock::FileLocks,
-    ports::{Platform, Ports},
+    ports::{Parts, Platform, Ports},
     store::folder::Folder,
 };
 
@@ -67,24 +69,26 @@ pub(crate) fn thrown_text(thrown: &JsValue) -> String {
     }
 }
 
-fn platform() -> Platform {
-    Platform { clock: Rc::new(BrowserClock), entropy: Rc::new(BrowserEntropy), spawner: Rc::new(BrowserSpawner) }
+fn platform(parts: Rc<dyn Parts>) -> Platform {
+    let (clock, entropy, spawner) = (Rc::new(BrowserClock), Rc::new(BrowserEntropy), Rc::new(BrowserSpawner));
+    Platform { clock, entropy, spawner, parts }
 }
 
 /// Everything from outside, over this browser.
 pub fn ports(host: &Host) -> Ports {
+    let parts: Rc<dyn Parts> = Rc::new(HostParts { host: host.clone() });
     Ports {
-        platform: platform(),
+        platform: platform(parts.clone()),
         locks: Rc::new(WebLocks { host: host.clone() }),
         http: Rc::new(Fetch { host: host.clone() }),
-        stores: Rc::new(IndexedDbs),
+        stores: Rc::new(IndexedDbs { parts }),
     }
 }
 
 /// Everything from outside, over a folder in Node.
 pub fn file_ports(host: &Host, files: NodeFiles) -> Ports {
     let files = Rc::new(files);
-    let platform = platform();
+    let platform = platform(Rc::new(HostParts { host: host.clone() }));
     Ports {
         locks: Rc::new(FileLocks::new(files.clone(), files.clone(), platform.clone())),
         http: Rc::new(Fetch { host: host.clone() }),
