@@ -6,6 +6,8 @@ import { callUser, type DatabaseEventMap, type Warning } from './events.js'
 import type { Instance } from './instance.js'
 import type { FolderFiles } from './node-files.js'
 import type { OpenOptions } from './options.js'
+import type { RecoveryReport } from './recover.js'
+import { loadSeed } from './seed.js'
 import { IdleWatch, Tx } from './transaction.js'
 
 /**
@@ -35,27 +37,59 @@ export class Bridge {
    * {@link TidelockError}.
    */
   async open(instance: Instance, folder?: FolderFiles): Promise<Database> {
-    const dying = new Promise<never>((_, reject) => {
-      this.#rejectOpening = reject
-      if (this.#trap !== undefined) reject(this.#trap)
-    })
     try {
       const { remote, ...options } = this.#checked
+      const { Core } = instance
       // Before anything is taken or made.
-      if (remote !== undefined) await Promise.race([instance.Core.checkRemote(remote), dying])
+      if (remote !== undefined) await this.#unlessTrapped(Core.checkRemote(remote))
       if (folder !== undefined) this.#release = () => folder.abandon()
       const host = this.#host(instance)
-      const { Core } = instance
-      const opening = folder === undefined ? Core.open(options, host) : Core.openFiles(options, host, folder)
-      const core = await Promise.race([opening, dying])
+      const opening = folder === undefined ? Core.open(options, host) : Core.openFolder(options, host, folder)
+      const core = await this.#unlessTrapped(opening)
       const calls = this.#connect(core, instance.memory)
       if (remote !== undefined) await calls.guard(calls.sync(() => core.connect(remote)))
+      await this.#plantSeed(core, calls)
       // In a second step, so that migrations that are functions find the calls that they need.
       await calls.guard(calls.sync(() => core.start()))
       this.#database = new Database(this.#checked, calls)
       return this.#database
     } catch (error) {
       throw this.#refine(this.#trap ?? toTidelockError(error))
+    }
+  }
+
+  /** Has the instance mend a stored database. Rejects with a {@link TidelockError}. */
+  async recover(instance: Instance, from: string | undefined): Promise<RecoveryReport> {
+    try {
+      const recovering = instance.Core.recover(this.#checked, from, this.#host(instance))
+      return (await this.#unlessTrapped(recovering)) as RecoveryReport
+    } catch (error) {
+      throw this.#trap ?? toTidelockError(error)
+    }
+  }
+
+  /** Settles as the instance's promise does, or rejects when the instance traps: its promises never settle then. */
+  #unlessTrapped<T>(promise: Promise<T>): Promise<T> {
+    const dying = new Promise<never>((_, reject) => {
+      this.#rejectOpening = reject
+      if (this.#trap !== undefined) reject(this.#trap)
+    })
+    return Promise.race([promise, dying])
+  }
+
+  /** Gives a database without data its first. When that fails, nothing stays open. */
+  async #plantSeed(core: Core, calls: Calls): Promise<void> {
+    const { seed, signal } = this.#options
+    if (seed === undefined) return
+    try {
+      if (!calls.sync(() => core.wantsSeed())) return
+      const bytes = await loadSeed(seed, signal)
+      signal?.throwIfAborted()
+      await calls.guard(calls.sync(() => core.seed(bytes)))
+    } catch (error) {
+      // What went wrong first counts.
+      await calls.close().catch(() => {})
+      throw error
     }
   }
 

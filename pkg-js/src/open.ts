@@ -60,7 +60,8 @@ function unlessAborted(opening: Promise<Database>, signal: AbortSignal): Promise
   })
 }
 
-function surroundings(): Surroundings {
+/** What the page says about itself. */
+export function surroundings(): Surroundings {
   return {
     title: typeof document === 'undefined' ? programName() : document.title,
     // Without what stands behind '#': that is where sign-in flows leave their tokens.
@@ -87,7 +88,7 @@ async function openFolder(path: string): Promise<FolderFiles> {
 }
 
 /** The storage that was asked for, or an error: there is no silent second choice. */
-function requireStorage(storage: CoreOptions['storage']): void {
+export function requireStorage(storage: CoreOptions['storage']): void {
   if (typeof WebAssembly !== 'object') throw new TidelockError('unsupported_environment', 'WebAssembly is missing here')
   if (storage === 'memory') return
   if (storage === 'file') {

@@ -49,7 +49,7 @@ fn property(object: &JsValue, name: &str) -> Option<JsValue> {
 }
 
 /// A plain object of these entries.
-fn object(entries: &[(&str, JsValue)]) -> Object {
+pub(crate) fn object(entries: &[(&str, JsValue)]) -> Object {
     let object = Object::new();
     for (name, value) in entries {
         // Setting a property of a fresh plain object can't fail.
@@ -86,7 +86,7 @@ pub fn ports(host: &Host) -> Ports {
 }
 
 /// Everything from outside, over a folder in Node.
-pub fn file_ports(host: &Host, files: NodeFiles) -> Ports {
+pub fn folder_ports(host: &Host, files: NodeFiles) -> Ports {
     let files = Rc::new(files);
     let platform = platform(Rc::new(HostParts { host: host.clone() }));
     Ports {

@@ -5,6 +5,8 @@ use std::{
     rc::{Rc, Weak},
 };
 
+use futures_channel::oneshot;
+use futures_util::future::{Either, select};
 use serde::Serialize;
 
 use super::{
@@ -16,10 +18,10 @@ use crate::{
     error::{Error, ErrorCode, Result},
     ports::{Manifest, ManifestKind, Part, Platform},
     snapshot::{
-        Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Verification, VerifyMode, backoff_ms, first_due,
-        prune, relieve, still_needed,
+        Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Stock, Verification, VerifyMode, backoff_ms,
+        first_due,
     },
-    sqlite::{Connection, Image, PageFile},
+    sqlite::{Connection, Image, PageFile, Pin},
     store::{Storage, Tag, stored_bytes},
     time::Timestamp,
 };
@@ -66,6 +68,8 @@ struct Inner {
     compacting: Cell<bool>,
     no_compaction_before: Cell<Timestamp>,
     stopped: Cell<bool>,
+    /// Dropped when what runs by itself is to stop: a timer that nobody needs would keep a program in Node from ending.
+    running: RefCell<Option<oneshot::Sender<()>>>,
 }
 
 impl Snapshots {
@@ -102,6 +106,7 @@ impl Snapshots {
             compacting: Cell::new(false),
             no_compaction_before: Cell::new(Timestamp(i64::MIN)),
             stopped: Cell::new(false),
+            running: RefCell::default(),
         }))
     }
 
@@ -123,6 +128,8 @@ impl Snapshots {
                 }
             })
         }));
+        let (running, halted) = oneshot::channel();
+        self.0.running.replace(Some(running));
         self.0.platform.spawner.spawn(Box::pin(async move {
             if let Some(inner) = inner.upgrade() {
                 let pass = inner.gate.enter().await;
@@ -133,13 +140,14 @@ impl Snapshots {
                 drop(pass);
                 Inner::compact_if_wanted(&inner);
             }
-            Inner::keep_time(inner).await;
+            Inner::keep_time(inner, halted).await;
         }));
     }
 
     /// Stops what runs by itself.
     pub fn halt(&self) {
         self.0.stopped.set(true);
+        self.0.running.take();
     }
 
     /// Stops what runs by itself, and waits for what is under way.
@@ -161,7 +169,9 @@ impl Snapshots {
 
     /// All of them, newest first.
     pub fn list(&self) -> Vec<SnapshotInfo> {
-        self.0.storage.manifests().iter().rev().filter_map(SnapshotInfo::of).collect()
+        let mut shown = self.0.shown();
+        shown.sort_by_key(|manifest| std::cmp::Reverse(manifest.generation));
+        shown.iter().filter_map(SnapshotInfo::of).collect()
     }
 
     /// Reads one again: every chunk hashed, `quick_check` in a scratch database. `snapshot_not_found`.
@@ -178,11 +188,33 @@ impl Snapshots {
         self.0.storage.load(self.0.generation(id)?).await
     }
 
+    /// The contents after the newest stored commit not later than `at`. `snapshot_not_found` (details `oldest`) for a moment
+    /// that can't be reached any more, `snapshot_corrupt` when the log is damaged on the way.
+    pub async fn load_at(&self, at: Timestamp) -> Result<Image> {
+        let _pass = self.0.gate.enter().await;
+        let not_before = self.0.of_stock(|stock| stock.reach(&self.0.options, self.0.now()));
+        self.0.storage.load_at(at, not_before).await
+    }
+
+    /// Keeps contents from outside as one, with a label, so that it stays until it is deleted. Fails as the storage does.
+    pub async fn import(&self, contents: &Pin, label: String, schema_version: Option<String>) -> Result<SnapshotInfo> {
+        let _pass = self.0.gate.enter().await;
+        let tag = Tag {
+            kind: ManifestKind::Imported,
+            reason: Reason::Manual.as_str(),
+            label: Some(label),
+            schema_version,
+            barrier: false,
+        };
+        let manifest = self.0.storage.import(contents, tag, self.0.options.compress).await?;
+        SnapshotInfo::of(&manifest).ok_or_else(|| Error::internal("a snapshot is none"))
+    }
+
     /// Deletes one. `snapshot_not_found`. What recovery still needs of it goes when something newer has been verified.
     pub async fn delete(&self, id: &str) -> Result<()> {
         let _pass = self.0.gate.enter().await;
         let generation = [self.0.generation(id)?];
-        let needed = still_needed(&self.0.storage.manifests(), &self.0.storage.damaged());
+        let needed = self.0.of_stock(|stock| stock.still_needed());
         if needed.contains(&generation[0]) {
             self.0.storage.remove(&[], &generation, None).await?;
         } else {
@@ -205,10 +237,9 @@ impl Snapshots {
     /// How they are doing.
     pub fn status(&self) -> SnapshotStatus {
         let mut status = self.0.status.borrow().clone();
-        let manifests = self.0.storage.manifests();
-        let shown: Vec<&Manifest> = manifests.iter().filter(|m| m.kind == ManifestKind::Snapshot).collect();
+        let shown = self.0.shown();
         status.count = shown.len();
-        status.bytes = stored_bytes(&shown);
+        status.bytes = stored_bytes(&shown.iter().collect::<Vec<_>>());
         status
     }
 }
@@ -218,12 +249,20 @@ impl Inner {
         self.platform.clock.now()
     }
 
+    /// Those that users see.
+    fn shown(&self) -> Vec<Manifest> {
+        let mut manifests = self.storage.manifests();
+        manifests.append(&mut self.storage.imported());
+        manifests.retain(|manifest| manifest.kind != ManifestKind::Checkpoint);
+        manifests
+    }
+
     /// The generation of a snapshot that users see.
     fn generation(&self, id: &str) -> Result<u64> {
-        let generation = id.parse().ok().filter(|generation: &u64| {
-            let is_it = |m: &Manifest| m.generation == *generation && m.kind == ManifestKind::Snapshot;
-            self.storage.manifests().iter().any(is_it)
-        });
+        let generation = id
+            .parse()
+            .ok()
+            .filter(|generation: &u64| self.shown().iter().any(|manifest| manifest.generation == *generation));
         generation.ok_or_else(|| {
             Error::new(ErrorCode::SnapshotNotFound, format!("there is no snapshot {id}"))
                 .hint("snapshots.list() tells which there are")
@@ -295,13 +334,19 @@ impl Inner {
 
     async fn prune(&self, _pass: &Pass) -> Result<()> {
         self.platform.parts.load(Part::Operations).await?;
+        let plan = self.of_stock(|stock| stock.prune(&self.options, self.now()));
+        self.carry_out(plan).await
+    }
+
+    /// Asks the rules about what is stored.
+    fn of_stock<T>(&self, ask: impl FnOnce(&Stock<'_>) -> T) -> T {
         let (manifests, damaged) = (self.storage.manifests(), self.storage.damaged());
-        let logged = self.storage.position().logged;
-        self.carry_out(prune(&manifests, &damaged, &self.options, logged, self.now())).await
+        let (truncated, logged) = (self.storage.truncated(), self.storage.position().logged);
+        ask(&Stock { manifests: &manifests, damaged: &damaged, truncated, logged })
     }
 
     async fn carry_out(&self, plan: Plan) -> Result<()> {
-        self.storage.remove(&plan.delete, &[], plan.truncate).await?;
+        self.storage.remove(&plan.delete, &plan.demote, plan.truncate).await?;
         if !plan.delete.is_empty() {
             self.storage.sweep().await?;
         }
@@ -314,13 +359,18 @@ impl Inner {
         if self.platform.parts.load(Part::Operations).await.is_err() {
             return;
         }
-        let plan = relieve(&self.storage.manifests(), &self.storage.damaged(), self.storage.truncated());
+        let plan = self.of_stock(|stock| stock.relieve());
         // The flush that asked for it tries again, and asks again.
         let _ = self.carry_out(plan).await;
     }
 
+    fn wants_checkpoint(&self) -> bool {
+        let bytes = self.flusher.file().bytes();
+        self.storage.wants_checkpoint(bytes, self.options.log_limit(bytes))
+    }
+
     fn compact_if_wanted(this: &Rc<Self>) {
-        let wanted = this.flusher.is_logged() && this.storage.wants_checkpoint(this.flusher.file().bytes());
+        let wanted = this.flusher.is_logged() && this.wants_checkpoint();
         if !wanted || this.compacting.get() || this.stopped.get() || this.now() < this.no_compaction_before.get() {
             return;
         }
@@ -329,7 +379,7 @@ impl Inner {
         this.platform.spawner.spawn(Box::pin(async move {
             let pass = inner.gate.enter().await;
             // A snapshot may have been taken in the meantime: that will do.
-            if inner.storage.wants_checkpoint(inner.flusher.file().bytes()) && !inner.stopped.get() {
+            if inner.wants_checkpoint() && !inner.stopped.get() {
                 let compacted = match inner.take(&pass, Tag::checkpoint(), VerifyMode::Quick).await {
                     Ok(_) => inner.prune(&pass).await,
                     Err(error) => Err(error),
@@ -342,8 +392,8 @@ impl Inner {
         }));
     }
 
-    /// Takes scheduled snapshots for as long as the database is open.
-    async fn keep_time(this: Weak<Self>) {
+    /// Takes scheduled snapshots until it is halted.
+    async fn keep_time(this: Weak<Self>, mut halted: oneshot::Receiver<()>) {
         loop {
             let sleep = {
                 let Some(inner) = this.upgrade() else { return };
@@ -353,8 +403,10 @@ impl Inner {
                 (wait > 0).then(|| inner.platform.clock.sleep(wait.min(LONGEST_SLEEP_MS) as u64))
             };
             if let Some(sleep) = sleep {
-                sleep.await;
-                continue;
+                match select(sleep, &mut halted).await {
+                    Either::Left(_) => continue,
+                    Either::Right(_) => return,
+                }
             }
             let Some(inner) = this.upgrade() else { return };
             inner.scheduled().await;
@@ -373,6 +425,8 @@ impl Inner {
             if self.is_unchanged() {
                 self.status.borrow_mut().last_attempt = Some(self.now());
                 self.succeeded();
+                // Time alone lets some go.
+                let _ = self.prune(&pass).await;
                 return;
             }
             if self.create(&pass, None, Reason::Scheduled).await.is_ok() {

@@ -205,3 +205,15 @@ fn persisting_is_asked_of_the_platform_and_shown_in_health() {
         assert_eq!(memory.persist().await, Ok(false));
     });
 }
+
+#[test]
+fn a_closed_database_leaves_no_timer_behind() {
+    let mut world = World::new();
+    let tab = world.tab();
+    world.sim.run(async move {
+        let database = tab.open(r#"{ "snapshots": { "enabled": true } }"#).await.unwrap();
+        run(&database, "CREATE TABLE t(a)").await.unwrap();
+        database.close().await.unwrap();
+    });
+    assert_eq!(world.sim.timers(), 0, "it would keep a program in Node from ending");
+}

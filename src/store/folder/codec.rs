@@ -95,6 +95,7 @@ impl Out {
         self.u32(match manifest.kind {
             ManifestKind::Checkpoint => 0,
             ManifestKind::Snapshot => 1,
+            ManifestKind::Imported => 2,
         });
         self.text(&manifest.reason);
         self.optional(manifest.label.as_deref());
@@ -207,6 +208,7 @@ impl<'a> In<'a> {
             kind: match self.u32()? {
                 0 => ManifestKind::Checkpoint,
                 1 => ManifestKind::Snapshot,
+                2 => ManifestKind::Imported,
                 _ => return None,
             },
             reason: self.text()?,
