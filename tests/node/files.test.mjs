@@ -120,10 +120,14 @@ test('one process at a time: the second is told who has it, waits, and gets in',
 test('kill -9 again and again: the lock of the dead is replaced, whole commits, and none that was acknowledged is lost', async () => {
   const where = folder()
   let total = 0
+  let before = 0
   for (let round = 0; round < 12; round++) {
     const durability = round % 3 === 0 ? 'strict' : 'relaxed'
     const { writer, acknowledged, ended } = await startWriter({ name: 'shop', path: where, durability })
-    await new Promise((resolve) => setTimeout(resolve, 50 + Math.random() * 250))
+    // At any moment, but not before it has got going.
+    const wanted = 5 + Math.random() * 60
+    while (acknowledged.length < wanted) await new Promise((resolve) => setTimeout(resolve, 5))
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 20))
     writer.kill('SIGKILL')
     assert.equal((await ended).signal, 'SIGKILL')
     const db = await open({ name: 'shop', path: where, ...quiet })
@@ -132,12 +136,13 @@ test('kill -9 again and again: the lock of the dead is replaced, whole commits, 
       halves.every((row) => row.halves === '1,2'),
       'whole commits',
     )
-    const last = acknowledged.at(-1) ?? 0
+    const last = acknowledged.at(-1) ?? before
     const stored = (await db.get('SELECT coalesce(max(n), 0) AS n FROM t')).n
     assert.ok(stored >= last, `round ${round}: ${last} was acknowledged, ${stored} is there`)
     assert.ok(stored <= last + 1, 'nothing came after the one under way')
     assert.deepEqual(await db.query('PRAGMA integrity_check'), [{ integrity_check: 'ok' }])
     total += acknowledged.length
+    before = stored
     await db.close()
   }
   assert.ok(total > 200, `${total} commits`)
