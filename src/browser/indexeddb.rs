@@ -343,4 +343,8 @@ impl Stores for IndexedDbs {
     fn estimate(&self) -> LocalFuture<'static, Estimate> {
         Box::pin(super::estimate())
     }
+
+    fn persist(&self) -> LocalFuture<'static, bool> {
+        Box::pin(super::persist())
+    }
 }

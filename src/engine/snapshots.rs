@@ -5,6 +5,8 @@ use std::{
     rc::{Rc, Weak},
 };
 
+use futures_channel::oneshot;
+use futures_util::future::{Either, select};
 use serde::Serialize;
 
 use super::{
@@ -66,6 +68,8 @@ struct Inner {
     compacting: Cell<bool>,
     no_compaction_before: Cell<Timestamp>,
     stopped: Cell<bool>,
+    /// Dropped when what runs by itself is to stop: a timer that nobody needs would keep a program in Node from ending.
+    running: RefCell<Option<oneshot::Sender<()>>>,
 }
 
 impl Snapshots {
@@ -102,6 +106,7 @@ impl Snapshots {
             compacting: Cell::new(false),
             no_compaction_before: Cell::new(Timestamp(i64::MIN)),
             stopped: Cell::new(false),
+            running: RefCell::default(),
         }))
     }
 
@@ -123,6 +128,8 @@ impl Snapshots {
                 }
             })
         }));
+        let (running, halted) = oneshot::channel();
+        self.0.running.replace(Some(running));
         self.0.platform.spawner.spawn(Box::pin(async move {
             if let Some(inner) = inner.upgrade() {
                 let pass = inner.gate.enter().await;
@@ -133,13 +140,19 @@ impl Snapshots {
                 drop(pass);
                 Inner::compact_if_wanted(&inner);
             }
-            Inner::keep_time(inner).await;
+            Inner::keep_time(inner, halted).await;
         }));
+    }
+
+    /// Stops what runs by itself.
+    pub fn halt(&self) {
+        self.0.stopped.set(true);
+        self.0.running.take();
     }
 
     /// Stops what runs by itself, and waits for what is under way.
     pub async fn stop(&self) {
-        self.0.stopped.set(true);
+        self.halt();
         drop(self.0.gate.enter().await);
     }
 
@@ -399,8 +412,8 @@ impl Inner {
         }));
     }
 
-    /// Takes scheduled snapshots for as long as the database is open.
-    async fn keep_time(this: Weak<Self>) {
+    /// Takes scheduled snapshots until it is halted.
+    async fn keep_time(this: Weak<Self>, mut halted: oneshot::Receiver<()>) {
         loop {
             let sleep = {
                 let Some(inner) = this.upgrade() else { return };
@@ -410,8 +423,10 @@ impl Inner {
                 (wait > 0).then(|| inner.platform.clock.sleep(wait.min(LONGEST_SLEEP_MS) as u64))
             };
             if let Some(sleep) = sleep {
-                sleep.await;
-                continue;
+                match select(sleep, &mut halted).await {
+                    Either::Left(_) => continue,
+                    Either::Right(_) => return,
+                }
             }
             let Some(inner) = this.upgrade() else { return };
             inner.scheduled().await;
