@@ -2,6 +2,7 @@
 
 mod abort;
 mod clock;
+mod crypto;
 mod entropy;
 mod fetch;
 mod host;
@@ -14,6 +15,7 @@ mod quota;
 
 pub use abort::aborted;
 pub use clock::{BrowserClock, BrowserSpawner};
+pub use crypto::{WebCrypto, user_key};
 pub use entropy::BrowserEntropy;
 pub use fetch::Fetch;
 pub use host::Host;

@@ -4,6 +4,7 @@
 //! Everything is single-threaded: futures are local, handles are `Rc`.
 
 mod clock;
+mod crypto;
 mod http;
 mod locks;
 #[cfg(not(target_arch = "wasm32"))]
@@ -13,6 +14,7 @@ mod store;
 use std::{future::Future, pin::Pin, rc::Rc};
 
 pub use clock::{Clock, Entropy, Spawner};
+pub use crypto::{Cipher, Crypto, DataKey, NONCE_BYTES, Piece};
 pub use http::{Http, HttpFailure, HttpRequest, HttpResponse, Method};
 pub use locks::{Acquire, Held, Locks};
 pub use store::*;

@@ -226,6 +226,7 @@ impl Storage {
             compression: if staged.compress { "lz4" } else { "none" }.to_owned(),
             verified: staged.verified,
             checksum: 0,
+            sealed: None,
         };
         manifest.checksum = checksum::of_manifest(&manifest);
         manifest

@@ -246,6 +246,7 @@ fn next_head(found: &Recovered, epoch: u64, lsn: u64, holder: Holder, platform: 
             lsn: 0,
             epochs: Vec::new(),
             truncated: Truncation::default(),
+            encryption: None,
         }
     });
     head.epoch = epoch;
