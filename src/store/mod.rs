@@ -20,9 +20,11 @@ pub mod failure;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod faulty;
 mod generations;
+mod layout;
 mod log;
 mod memory;
 mod recovery;
+pub mod sealed;
 mod storage;
 
 pub use generations::{ChunkSource, Staged, Tag};

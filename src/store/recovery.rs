@@ -2,13 +2,13 @@
 
 use super::{
     FORMAT, checksum, chunk,
-    failure::corrupt,
+    failure::{corrupt, refused},
     log::{Position, Replay, chunk_length},
 };
 use crate::{
     collections::{Bits, Set},
     error::{Error, ErrorCode, Result},
-    ports::{ChunkId, Head, LogKind, Manifest, Store},
+    ports::{ChunkId, ENCRYPTION, Head, LogKind, Manifest, Store},
     sqlite::{CHUNK_SIZE, Image},
 };
 
@@ -120,9 +120,12 @@ pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
     })
 }
 
-fn check_format(head: &Head) -> Result<()> {
-    if head.format <= FORMAT && head.features.is_empty() {
-        return Ok(());
+/// Fails with `snapshot_incompatible` for a newer format, and with `decryption_failed` for an encrypted database, whose
+/// head never comes here as it is stored when its key is at hand.
+pub(super) fn check_format(head: &Head) -> Result<()> {
+    let encrypted = head.features.iter().any(|feature| feature == ENCRYPTION);
+    if head.format <= FORMAT && head.features.len() == usize::from(encrypted) {
+        return if encrypted { Err(refused("the database is encrypted, and no key was given")) } else { Ok(()) };
     }
     Err(Error::new(ErrorCode::SnapshotIncompatible, "the database was stored by a newer version of tidelock")
         .hint("load the newest version of the app; nothing was changed")
@@ -149,7 +152,9 @@ async fn replay(store: &dyn Store, head: &Head, base: Option<&Manifest>, mut rep
             key = (entry.lsn, entry.part);
             last = last.max(entry.lsn);
             let epoch = entry.record.as_ref().is_some_and(|record| record.kind == LogKind::Epoch);
-            if !broken && !replay.take(entry) {
+            // A head that is older than the log was put back in the place of a newer one.
+            let newer = entry.record.as_ref().is_some_and(|record| record.epoch > head.epoch);
+            if !broken && (newer || !replay.take(entry)) {
                 broken = true;
             }
             epochs += u64::from(broken && epoch);

@@ -9,4 +9,5 @@ mod generations;
 mod page;
 mod policy;
 mod recovery;
+mod sealed;
 mod simulation;
