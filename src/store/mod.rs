@@ -24,6 +24,7 @@ mod layout;
 mod log;
 mod memory;
 mod recovery;
+mod rekey;
 pub mod sealed;
 mod storage;
 
@@ -31,6 +32,7 @@ pub use generations::{ChunkSource, Staged, Tag};
 pub use log::{PART_BYTES, Position, Replay, batch_records, epoch_record};
 pub use memory::{Contents, MemoryStore};
 pub use recovery::Warning;
+pub use rekey::Rekeyed;
 pub use storage::{Opened, Storage, Usage, stored_bytes};
 
 /// The version of the storage format that this crate writes, and the newest that it reads.

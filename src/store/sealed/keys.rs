@@ -44,7 +44,7 @@ pub struct Vault {
 
 impl Vault {
     /// A new data key.
-    pub(super) fn new_key(&self) -> DataKey {
+    pub(in super::super) fn new_key(&self) -> DataKey {
         let mut key = [0; 32];
         self.entropy.fill(&mut key);
         key
@@ -53,7 +53,7 @@ impl Vault {
     /// Encrypts a data key with the secret. `mac` is still empty: it covers a whole head.
     ///
     /// Fails with `invalid_argument` when the user's key refuses, `unsupported_environment` without cryptography.
-    pub(super) async fn wrap(&self, data_key: &DataKey) -> Result<Encryption> {
+    pub(in super::super) async fn wrap(&self, data_key: &DataKey) -> Result<Encryption> {
         let mut salt = [0; SALT_BYTES];
         self.entropy.fill(&mut salt);
         let mut nonce = [0; NONCE_BYTES];

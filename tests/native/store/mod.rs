@@ -9,5 +9,6 @@ mod generations;
 mod page;
 mod policy;
 mod recovery;
+mod rekey;
 mod sealed;
 mod simulation;

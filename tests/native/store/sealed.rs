@@ -12,10 +12,10 @@ use super::{
     page::Page,
 };
 
-const MARKER: &str = "a-secret-that-must-not-be-found";
+pub const MARKER: &str = "a-secret-that-must-not-be-found";
 
 /// A database with a marker in its schema, rows, label; a snapshot, and log before and after it.
-fn marked(machine: &mut Machine) -> Page {
+pub fn marked(machine: &mut Machine) -> Page {
     let page = with_table(machine);
     machine.commit(&page, &format!("CREATE TABLE \"{MARKER}\"(v); INSERT INTO t(v) VALUES ('{MARKER}')")).unwrap();
     let snapshots = page.snapshots.clone();
@@ -26,7 +26,7 @@ fn marked(machine: &mut Machine) -> Page {
 }
 
 /// All bytes that are stored, as far as they carry content.
-fn everything(contents: &Contents) -> Vec<u8> {
+pub fn everything(contents: &Contents) -> Vec<u8> {
     let mut all = Vec::new();
     all.extend(format!("{:?}", contents.head).into_bytes());
     for record in contents.log.values().flatten() {
@@ -45,7 +45,7 @@ fn everything(contents: &Contents) -> Vec<u8> {
     all
 }
 
-fn contains(haystack: &[u8], needle: &str) -> bool {
+pub fn contains(haystack: &[u8], needle: &str) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle.as_bytes())
 }
 
