@@ -7,6 +7,7 @@ import {
   checkSignal,
   checkString,
 } from './check.js'
+import { checkEncryption } from './check-encryption.js'
 import { checkMigrations } from './check-migrations.js'
 import { checkRemote } from './check-remote.js'
 import type { CoreOptions, CoreSnapshotOptions } from './core.js'
@@ -16,7 +17,7 @@ import type { OpenOptions } from './options.js'
 const gib = 1024 ** 3
 
 /** Options of the contract that wait for a later build. Given at all, they are refused: none is ever ignored. */
-const waiting = ['path', 'worker', 'seed', 'encryption', 'functions', 'audit', 'expires', 'auditTable'] as const
+const waiting = ['path', 'worker', 'seed', 'functions', 'audit', 'expires', 'auditTable'] as const
 
 const known: readonly (keyof OpenOptions)[] = [
   'name',
@@ -31,6 +32,7 @@ const known: readonly (keyof OpenOptions)[] = [
   'thread',
   'wasm',
   'snapshots',
+  'encryption',
   'remote',
   'mode',
   'integers',
@@ -60,6 +62,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
   if (given.signal !== undefined) checkSignal('signal', given.signal)
   if (given.onWarning !== undefined) checkFunction('onWarning', given.onWarning)
   if (given.wasm !== undefined) checkWasm(given.wasm)
+  if (given.encryption !== undefined) checkEncryption(given.encryption)
 
   const snapshots = checkSnapshots(given.snapshots)
   const durability = checkOneOf('durability', given.durability ?? 'relaxed', [

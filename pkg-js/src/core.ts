@@ -1,6 +1,8 @@
 // What the wasm module offers: the hand-written types of its class `Core` and of the functions that it calls back.
 // One wasm instance = one `Core` = one database. Nothing here is public.
 
+import type { Encryption } from './options.js'
+
 /** The plain object that a failing call into wasm throws. */
 export interface CoreError {
   readonly code: string
@@ -91,6 +93,8 @@ export interface Core {
   /** Asks the call with that id to give up. */
   cancel(id: number): void
   dropCancel(id: number): void
+  /** Encrypts with another passphrase or key from now on; null makes it plain. */
+  rekey(encryption: Encryption | null): Promise<void>
   exportBytes(): Uint8Array<ArrayBuffer>
   health(): Promise<unknown>
   flush(): Promise<void>
@@ -101,6 +105,8 @@ export interface Core {
 /** The static side of the wasm class. */
 export interface CoreClass {
   open(options: CoreOptions, host: Host): Promise<Core>
+  /** The same for an encrypted database, or one that is to be made so. */
+  openEncrypted(options: CoreOptions, encryption: Encryption, host: Host): Promise<Core>
 }
 
 /** A migration as the wasm module takes it: functions stay here and are called back by version. */

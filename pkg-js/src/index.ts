@@ -33,6 +33,7 @@ export type {
   Conflict,
   ConflictPolicy,
   Durability,
+  Encryption,
   LockOptions,
   OpenOptions,
   RemoteOptions,

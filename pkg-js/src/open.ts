@@ -10,7 +10,7 @@ import type { OpenOptions } from './options.js'
  *
  * Rejects with `invalid_argument` (an option), `unsupported_environment` (what the browser or this build lacks),
  * `storage_unavailable`, `wasm_load_failed`, `database_in_use` (`details.holder` says who), `lock_timeout`, `database_corrupt`,
- * and with the codes of migrations. Whatever it rejects with, the lock is free again.
+ * `decryption_failed` (a wrong or missing passphrase or key), and with the codes of migrations. Whatever it rejects with, the lock is free again.
  *
  * @example
  * ```ts
@@ -21,7 +21,7 @@ import type { OpenOptions } from './options.js'
  */
 export async function open(options: OpenOptions): Promise<Database> {
   const checked = checkOptions(options, surroundings())
-  const { signal, wasm } = options
+  const { signal, wasm, encryption } = options
   signal?.throwIfAborted()
   requireStorage(checked.storage)
   const bridge = new Bridge(checked, options)
@@ -29,7 +29,10 @@ export async function open(options: OpenOptions): Promise<Database> {
     const module = await loadModule(wasm)
     signal?.throwIfAborted()
     const { Core, memory } = await createDatabaseInstance(module, (trap) => bridge.trapped(trap))
-    return bridge.open((core, host) => Core.open(core, host), memory)
+    return bridge.open(
+      (core, host) => (encryption === undefined ? Core.open(core, host) : Core.openEncrypted(core, encryption, host)),
+      memory,
+    )
   })()
   return signal === undefined ? opening : unlessAborted(opening, signal)
 }

@@ -283,7 +283,6 @@ test('what the build lacks says so', async () => {
   await assert.rejects(db.import(new Uint8Array()), lacking)
   await assert.rejects(db.maintain(), lacking)
   await assert.rejects(db.persist(), lacking)
-  await assert.rejects(db.rekey({}), lacking)
   await assert.rejects(db.export({ format: 'sql' }), lacking)
   await assert.rejects(db.migrations.run({ atomic: 'all' }), lacking)
   await assert.rejects(db.snapshots.restore({ at: new Date() }), lacking)
@@ -295,6 +294,20 @@ test('what the build lacks says so', async () => {
   for (const call of ['redo', 'reset', 'forget', 'drift', 'generate', 'lint', 'sync', 'drop'])
     await assert.rejects(db.migrations[call](), lacking)
   for (const call of ['export', 'import']) await assert.rejects(db.snapshots[call](), lacking)
+})
+
+test('rekey takes a passphrase, a key or null', async () => {
+  const { db, core } = fakeDatabase()
+  const given = []
+  core.rekey = async (encryption) => {
+    given.push(encryption)
+  }
+  await db.rekey({ passphrase: 'words' })
+  await db.rekey(null)
+  assert.deepEqual(given, [{ passphrase: 'words' }, null])
+  for (const wrong of [undefined, {}, { passphrase: '' }, 'words'])
+    await assert.rejects(db.rekey(wrong), { code: 'invalid_argument' })
+  assert.equal(given.length, 2)
 })
 
 test('a sync without a remote says what is missing; the outbox can be read', async () => {

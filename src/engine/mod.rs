@@ -9,6 +9,7 @@
 //! | `statements` | running what users write |
 //! | `flush` | committed pages into the log |
 //! | `snapshots`, `restore` | snapshots, and going back to one |
+//! | `rekey` | changing what the storage is encrypted with |
 //! | `migrations`, `sync` | drivers of the two concepts; `hosts` is what they ask of the database |
 //! | `report` | health, from what all of them know |
 
@@ -20,6 +21,7 @@ mod hosts;
 pub mod migrations;
 mod open;
 mod options;
+mod rekey;
 mod report;
 mod restore;
 pub mod snapshots;

@@ -222,7 +222,7 @@ impl Inner {
     }
 
     /// Lets go of everything: timers, connection, storage, lock.
-    async fn let_go(&self) {
+    pub(super) async fn let_go(&self) {
         self.turn.close();
         self.snapshots.stop().await;
         self.flusher.stop();

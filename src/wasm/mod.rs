@@ -6,6 +6,7 @@
 mod callbacks;
 mod cancels;
 mod convert;
+mod encryption;
 mod operations;
 mod plain;
 mod promise;
@@ -22,6 +23,7 @@ use wasm_bindgen_futures::JsFuture;
 use crate::{
     browser::{self, Host},
     engine::Database,
+    ports::{LocalFuture, Ports},
 };
 use callbacks::HostCallbacks;
 use cancels::Cancels;
@@ -41,14 +43,8 @@ impl Core {
     /// Takes the database's lock and reads what is stored; [`Core::start`] follows. `options` is the plain object
     /// `CoreOptions`; rejects with a `CoreError`, and gives up when the host's signal aborts.
     pub async fn open(options: JsValue, host: Host) -> Result<Core, JsValue> {
-        let options = from_js(&options)?;
-        let callbacks = Rc::new(HostCallbacks { host: host.clone() });
-        let opening = Box::pin(Database::acquire(options, browser::ports(&host), callbacks));
-        let database = match select(opening, Box::pin(browser::aborted(host.signal()))).await {
-            Either::Left((opened, _)) => opened.thrown()?,
-            Either::Right((reason, _)) => return Err(reason),
-        };
-        Ok(Core { database, buffers: RefCell::default(), cancels: Rc::default() })
+        let ports = browser::ports(&host);
+        Self::open_over(options, host, ports).await
     }
 
     /// Takes the turn if it is free and nobody waits, else 0.
@@ -79,6 +75,21 @@ impl Core {
             at = end;
         }
         Ok(bytes)
+    }
+}
+
+impl Core {
+    fn open_over(options: JsValue, host: Host, ports: Ports) -> LocalFuture<'static, Result<Core, JsValue>> {
+        Box::pin(async move {
+            let options = from_js(&options)?;
+            let callbacks = Rc::new(HostCallbacks { host: host.clone() });
+            let opening = Box::pin(Database::acquire(options, ports, callbacks));
+            let database = match select(opening, Box::pin(browser::aborted(host.signal()))).await {
+                Either::Left((opened, _)) => opened.thrown()?,
+                Either::Right((reason, _)) => return Err(reason),
+            };
+            Ok(Core { database, buffers: RefCell::default(), cancels: Rc::default() })
+        })
     }
 }
 
