@@ -2,14 +2,11 @@
 
 use std::{future::ready, rc::Rc};
 
-use aes_gcm::{
-    Aes256Gcm,
-    aead::{Aead, KeyInit, Payload},
-};
+use tidelock_gcm::{Key, TAG_BYTES};
 
 use super::keys::Hmac;
 use crate::{
-    error::{Error, Result},
+    error::Result,
     ports::{Cipher, Crypto, DataKey, LocalFuture, Piece},
 };
 
@@ -34,29 +31,33 @@ impl Crypto for SoftCrypto {
 }
 
 /// [`Cipher`] without a platform; also a user's own key.
-pub struct SoftCipher(Aes256Gcm);
+pub struct SoftCipher(Key);
 
 impl SoftCipher {
     /// AES-256-GCM under that key.
     pub fn new(key: &DataKey) -> Self {
-        Self(Aes256Gcm::new(&(*key).into()))
+        Self(Key::new(key))
     }
-}
-
-fn payload(piece: &Piece) -> Payload<'_, '_> {
-    Payload { msg: &piece.bytes, aad: &piece.associated }
 }
 
 impl Cipher for SoftCipher {
     fn seal(&self, pieces: Vec<Piece>) -> LocalFuture<'static, Result<Vec<Vec<u8>>>> {
-        let refused = |_| Error::invalid("too much to encrypt");
-        let seal = |piece: &Piece| self.0.encrypt(&piece.nonce.into(), payload(piece)).map_err(refused);
-        Box::pin(ready(pieces.iter().map(seal).collect()))
+        let seal = |mut piece: Piece| {
+            let tag = self.0.seal(&piece.nonce, &piece.associated, &mut piece.bytes);
+            piece.bytes.extend_from_slice(&tag);
+            piece.bytes
+        };
+        Box::pin(ready(Ok(pieces.into_iter().map(seal).collect())))
     }
 
     fn open(&self, pieces: Vec<Piece>) -> LocalFuture<'static, Vec<Option<Vec<u8>>>> {
-        let open = |piece: &Piece| self.0.decrypt(&piece.nonce.into(), payload(piece)).ok();
-        Box::pin(ready(pieces.iter().map(open).collect()))
+        let open = |mut piece: Piece| {
+            let (_, tag) = piece.bytes.split_last_chunk::<TAG_BYTES>()?;
+            let tag = *tag;
+            piece.bytes.truncate(piece.bytes.len() - TAG_BYTES);
+            self.0.open(&piece.nonce, &piece.associated, &mut piece.bytes, &tag).then_some(piece.bytes)
+        };
+        Box::pin(ready(pieces.into_iter().map(open).collect()))
     }
 }
 

@@ -2,10 +2,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use aes_gcm::{
-    Aes256Gcm,
-    aead::{AeadInOut, KeyInit},
-};
+use tidelock_gcm::{Key, TAG_BYTES};
 
 use super::{
     super::{
@@ -27,12 +24,11 @@ use crate::{
     time::Timestamp,
 };
 
-/// Batches up to this size are encrypted on the spot, so that they can leave with a page that is being hidden; what is larger
-/// goes to the platform, which does it twenty times as fast, but later.
-const SYNCHRONOUS_BYTES: usize = 512 * 1024;
+/// Records of the log up to this size are encrypted on the spot, so that they can leave with a page that is being hidden: its
+/// batches come in such parts. What is larger goes to the platform, which is many times as fast, but answers later.
+const SYNCHRONOUS_BYTES: usize = 64 * 1024;
 /// Before the ids of chunks that no manifest names: theirs are known as HMACs only.
 const UNNAMED: char = '~';
-const TAG_BYTES: usize = 16;
 
 /// A [`Store`] that encrypts what it stores in another one. Cheap to clone: a handle.
 #[derive(Clone)]
@@ -48,7 +44,7 @@ struct Inner {
     database_id: RefCell<String>,
     ids: Hmac,
     heads: Hmac,
-    now: Aes256Gcm,
+    now: Key,
     later: Rc<dyn Cipher>,
 }
 
@@ -92,7 +88,7 @@ impl SealedStore {
             database_id: RefCell::new(database_id),
             ids: Hmac::new(&derived(&data_key, "tidelock 1 chunk ids")),
             heads: Hmac::new(&derived(&data_key, "tidelock 1 head")),
-            now: Aes256Gcm::new(&content.into()),
+            now: Key::new(&content),
             later: vault.crypto.cipher(&content).await?,
             data_key,
             encryption,
@@ -188,10 +184,8 @@ impl SealedStore {
         let mut bytes = Vec::with_capacity(NONCE_BYTES + piece.bytes.len() + TAG_BYTES);
         bytes.extend_from_slice(&piece.nonce);
         bytes.extend_from_slice(&piece.bytes);
-        let content = (&mut bytes[NONCE_BYTES..]).into();
-        let tag = self.0.now.encrypt_inout_detached(&piece.nonce.into(), &piece.associated, content);
-        // The only refusal is that of more than 64 GB.
-        bytes.extend_from_slice(&tag.expect("a record is far smaller than 64 GB"));
+        let tag = self.0.now.seal(&piece.nonce, &piece.associated, &mut bytes[NONCE_BYTES..]);
+        bytes.extend_from_slice(&tag);
         bytes
     }
 
@@ -287,11 +281,8 @@ impl Store for SealedStore {
 
     fn write(&self, mut transaction: Transaction) -> LocalFuture<'static, Result<()>> {
         transaction.require.iter_mut().for_each(|id| *id = self.stored_id(id));
-        let bytes = |write: &Write| match write {
-            Write::AddLog(record) => record.bytes.len(),
-            _ => 0,
-        };
-        if transaction.fence.is_none() && transaction.writes.iter().map(bytes).sum::<usize>() <= SYNCHRONOUS_BYTES {
+        let small = |write: &Write| matches!(write, Write::AddLog(record) if record.bytes.len() <= SYNCHRONOUS_BYTES);
+        if transaction.fence.is_none() && transaction.writes.iter().all(small) {
             let mut pieces = Vec::new();
             transaction.writes.iter_mut().for_each(|write| self.take(write, &mut pieces));
             fill(&mut transaction.writes, pieces.iter().map(|piece| self.seal_now(piece)));
