@@ -13,11 +13,12 @@ import { checkRemote } from './check-remote.js'
 import type { CoreOptions, CoreSnapshotOptions } from './core.js'
 import { invalid, unavailable } from './errors.js'
 import type { OpenOptions } from './options.js'
+import { checkSeed } from './seed.js'
 
 const gib = 1024 ** 3
 
 /** Options of the contract that wait for a later build. Given at all, they are refused: none is ever ignored. */
-const waiting = ['path', 'worker', 'seed', 'functions', 'audit', 'expires', 'auditTable'] as const
+const waiting = ['path', 'worker', 'functions', 'audit', 'expires', 'auditTable'] as const
 
 const known: readonly (keyof OpenOptions)[] = [
   'name',
@@ -33,6 +34,7 @@ const known: readonly (keyof OpenOptions)[] = [
   'wasm',
   'snapshots',
   'encryption',
+  'seed',
   'remote',
   'mode',
   'integers',
@@ -63,6 +65,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
   if (given.onWarning !== undefined) checkFunction('onWarning', given.onWarning)
   if (given.wasm !== undefined) checkWasm(given.wasm)
   if (given.encryption !== undefined) checkEncryption(given.encryption)
+  if (given.seed !== undefined) checkSeed(given.seed)
 
   const snapshots = checkSnapshots(given.snapshots)
   const durability = checkOneOf('durability', given.durability ?? 'relaxed', [
@@ -113,7 +116,8 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
   }
 }
 
-function checkName(name: unknown): string {
+/** The name of a database. */
+export function checkName(name: unknown): string {
   checkString('name', name)
   const text = name as string
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
@@ -132,7 +136,8 @@ function checkLock(lock: unknown): { onBusy: 'fail' | 'wait'; timeoutMs: number 
 
 function checkSnapshots(snapshots: unknown): CoreSnapshotOptions {
   const keys = ['intervalMs', 'keep', 'retries', 'backoffMs', 'compress', 'verify', 'onHidden', 'targets']
-  const later = ['cron', 'retentionDays', 'logRetentionMs', 'logMaxBytes']
+  keys.push('retentionDays', 'logRetentionMs', 'logMaxBytes')
+  const later = ['cron']
   const given = checkObject('snapshots', snapshots === false ? undefined : snapshots, [...keys, ...later])
   for (const option of later) if (given[option] !== undefined) throw unavailable(`The option 'snapshots.${option}'`)
   if (given.onHidden !== undefined && checkBoolean('snapshots.onHidden', given.onHidden))
@@ -150,7 +155,21 @@ function checkSnapshots(snapshots: unknown): CoreSnapshotOptions {
     backoffMs: checkInteger('snapshots.backoffMs', given.backoffMs ?? 1000, 0),
     compress: checkBoolean('snapshots.compress', given.compress ?? true),
     verify: checkOneOf('snapshots.verify', given.verify ?? 'quick', ['quick', 'full', 'none']),
+    logRetentionMs: checkInteger('snapshots.logRetentionMs', given.logRetentionMs ?? 7 * 86_400_000, 0),
+    ...(given.retentionDays === undefined ? {} : { retentionDays: checkDays(given.retentionDays) }),
+    ...(given.logMaxBytes === undefined
+      ? {}
+      : { logMaxBytes: checkInteger('snapshots.logMaxBytes', given.logMaxBytes, 0) }),
   }
+}
+
+/** Parts of a day are fine. */
+function checkDays(days: unknown): number {
+  if (typeof days !== 'number' || !(days > 0))
+    throw invalid('snapshots.retentionDays must be a number of days, more than 0', {
+      details: { option: 'snapshots.retentionDays' },
+    })
+  return days
 }
 
 function checkWasm(wasm: unknown): void {

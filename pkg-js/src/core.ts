@@ -1,3 +1,5 @@
+import type { Part } from '../generated/instance.js'
+
 // What the wasm module offers: the hand-written types of its class `Core` and of the functions that it calls back.
 // One wasm instance = one `Core` = one database. Nothing here is public.
 
@@ -30,7 +32,13 @@ export interface PlanRow {
 
 /** The wasm class. Everything synchronous needs a ticket that holds the turn. */
 export interface Core {
-  /** Runs what is pending and begins to serve; comes first. When it rejects, the database is closed. */
+  /** Says where the remote is, before {@link Core.start}. When it rejects, the database is closed. */
+  connect(remote: CoreRemoteOptions): Promise<void>
+  /** Whether there is no data yet, so that a seed is wanted. */
+  wantsSeed(): boolean
+  /** Gives a database without data its first; before `start`. */
+  seed(bytes: Uint8Array): Promise<void>
+  /** Runs what is pending and begins to serve. When it rejects, the database is closed. */
   start(): Promise<void>
 
   // The turn: who may use the connection, first come, first served. A transaction keeps it from begin to end.
@@ -66,6 +74,9 @@ export interface Core {
   /** Resolves when what was committed up to now is stored; undefined when there is nothing to wait for. */
   stored(): Promise<void> | undefined
 
+  /** Loads FTS5, for a statement that failed because it is missing. */
+  loadFts5(): Promise<void>
+
   // Live queries.
 
   watch(sql: string): number
@@ -81,6 +92,7 @@ export interface Core {
   snapshotsList(): unknown
   snapshotsVerify(id: string): Promise<unknown>
   snapshotsRestore(id: string, options: unknown): Promise<unknown>
+  snapshotsRestoreAt(at: number, options: unknown): Promise<unknown>
   snapshotsDelete(id: string): Promise<unknown>
   snapshotsPrune(): Promise<unknown>
   snapshotsStatus(): unknown
@@ -96,6 +108,10 @@ export interface Core {
   /** Encrypts with another passphrase or key from now on; null makes it plain. */
   rekey(encryption: Encryption | null): Promise<void>
   exportBytes(): Uint8Array<ArrayBuffer>
+  exportSql(): Promise<Uint8Array<ArrayBuffer>[]>
+  importBytes(bytes: Uint8Array, options: unknown): Promise<void>
+  snapshotsExport(id: string, sql: boolean): Promise<CoreSnapshotFile>
+  snapshotsImport(bytes: Uint8Array, label: string | undefined): Promise<unknown>
   health(): Promise<unknown>
   flush(): Promise<void>
   close(): Promise<void>
@@ -104,9 +120,17 @@ export interface Core {
 
 /** The static side of the wasm class. */
 export interface CoreClass {
-  open(options: CoreOptions, host: Host): Promise<Core>
-  /** The same for an encrypted database, or one that is to be made so. */
-  openEncrypted(options: CoreOptions, encryption: Encryption, host: Host): Promise<Core>
+  /** Checks the remote of a database that is to be opened. Throws `invalid_argument`. */
+  checkRemote(remote: CoreRemoteOptions): Promise<void>
+  open(options: Omit<CoreOptions, 'remote'>, host: Host): Promise<Core>
+  /** Opens nothing: sets a stored database to its last good state, or to a snapshot. */
+  recover(options: CoreOptions, from: string | undefined, host: Host): Promise<unknown>
+}
+
+/** A snapshot as a file. */
+export interface CoreSnapshotFile {
+  readonly snapshot: { readonly id: string; readonly createdAt: string }
+  readonly pieces: readonly Uint8Array<ArrayBuffer>[]
 }
 
 /** A migration as the wasm module takes it: functions stay here and are called back by version. */
@@ -150,6 +174,9 @@ export interface CoreSnapshotOptions {
   readonly backoffMs: number
   readonly compress: boolean
   readonly verify: 'quick' | 'full' | 'none'
+  readonly logRetentionMs: number
+  readonly retentionDays?: number
+  readonly logMaxBytes?: number
 }
 
 /** The remote part of {@link CoreOptions}; a table given by its name is made `{ table }`. */
@@ -180,8 +207,14 @@ export interface Host {
   locked(release: () => void): void
   /** Runs a migration that is a function, with the turn of that ticket; where it is one transaction, that has begun. */
   migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void>
+  /** Loads a part of the wasm. */
+  loadPart(part: Part): Promise<void>
+  /** Calls SQLite's initialisation of FTS5 for the connection at that address. */
+  addFts5(connection: number): void
   fetch(input: string, init: RequestInit): Promise<Response>
   accessToken(): Promise<string | null>
+  /** What the database is encrypted with. */
+  readonly encryption?: Encryption
   /** Aborted when the user gives up opening. */
   readonly signal?: AbortSignal
 }

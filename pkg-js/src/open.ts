@@ -21,18 +21,15 @@ import type { OpenOptions } from './options.js'
  */
 export async function open(options: OpenOptions): Promise<Database> {
   const checked = checkOptions(options, surroundings())
-  const { signal, wasm, encryption } = options
+  const { signal, wasm } = options
   signal?.throwIfAborted()
   requireStorage(checked.storage)
   const bridge = new Bridge(checked, options)
   const opening = (async () => {
     const module = await loadModule(wasm)
     signal?.throwIfAborted()
-    const { Core, memory } = await createDatabaseInstance(module, (trap) => bridge.trapped(trap))
-    return bridge.open(
-      (core, host) => (encryption === undefined ? Core.open(core, host) : Core.openEncrypted(core, encryption, host)),
-      memory,
-    )
+    const instance = await createDatabaseInstance(module, wasm, (trap) => bridge.trapped(trap))
+    return bridge.open(instance)
   })()
   return signal === undefined ? opening : unlessAborted(opening, signal)
 }
@@ -61,7 +58,8 @@ function unlessAborted(opening: Promise<Database>, signal: AbortSignal): Promise
   })
 }
 
-function surroundings(): Surroundings {
+/** What the page says about itself. */
+export function surroundings(): Surroundings {
   const { process } = globalThis as { process?: { versions?: { node?: string } } }
   return {
     title: typeof document === 'undefined' ? '' : document.title,
@@ -72,7 +70,7 @@ function surroundings(): Surroundings {
 }
 
 /** The storage that was asked for, or an error: there is no silent second choice. */
-function requireStorage(storage: 'indexeddb' | 'memory'): void {
+export function requireStorage(storage: 'indexeddb' | 'memory'): void {
   if (typeof WebAssembly !== 'object') throw new TidelockError('unsupported_environment', 'WebAssembly is missing here')
   if (storage === 'memory') return
   if (typeof indexedDB === 'undefined' || indexedDB === null) {

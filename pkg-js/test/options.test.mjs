@@ -31,6 +31,7 @@ test('the defaults are those of the contract', () => {
       backoffMs: 1000,
       compress: true,
       verify: 'quick',
+      logRetentionMs: 604_800_000,
     },
     mode: 'local',
   })
@@ -96,6 +97,10 @@ const wrong = {
     { retries: -1 },
     { compress: 1 },
     { verify: 'yes' },
+    { retentionDays: 0 },
+    { retentionDays: '7' },
+    { logRetentionMs: -1 },
+    { logMaxBytes: 1.5 },
     { onHidden: 1 },
     { every: 5 },
     { targets: {} },
@@ -124,6 +129,7 @@ const wrong = {
   integers: ['exact'],
   maxBytes: [0, 1.5, '1 GiB'],
   migrationsTable: ['', 5],
+  seed: ['', 5, {}, ['x']],
   signal: [{}, true],
   onWarning: ['log'],
   Name: ['typo'],
@@ -159,20 +165,12 @@ const waiting = {
   tabs: ['shared'],
   thread: ['worker'],
   worker: [() => {}],
-  seed: ['app.sqlite'],
   functions: [{}],
   audit: [['a']],
   expires: [{ a: 'b' }],
   auditTable: ['log'],
   lock: [{ onBusy: 'takeover' }, { onBusy: 'steal' }],
-  snapshots: [
-    { cron: '0 * * * *' },
-    { retentionDays: 7 },
-    { onHidden: true },
-    { logRetentionMs: 1 },
-    { logMaxBytes: 1 },
-    { targets: [{ kind: 'x' }] },
-  ],
+  snapshots: [{ cron: '0 * * * *' }, { onHidden: true }, { targets: [{ kind: 'x' }] }],
   remote: [
     { ...remote, realtime: true },
     { ...remote, tables: [{ table: 'a', conflict: () => null }] },
@@ -194,6 +192,12 @@ for (const [option, values] of Object.entries(waiting)) {
 test('cloud mode needs a remote, and waits for a later build', () => {
   assert.throws(() => check({ mode: 'cloud' }), { code: 'invalid_argument' })
   assert.throws(() => check({ mode: 'cloud', remote }), { code: 'unsupported_environment' })
+})
+
+test('how long snapshots and log stay goes to the core, left out where it has no default', () => {
+  const { snapshots } = check({ snapshots: { retentionDays: 0.5, logRetentionMs: 0, logMaxBytes: 0 } })
+  assert.deepEqual([snapshots.retentionDays, snapshots.logRetentionMs, snapshots.logMaxBytes], [0.5, 0, 0])
+  assert.ok(!('retentionDays' in check({}).snapshots || 'logMaxBytes' in check({}).snapshots))
 })
 
 test("durability 'snapshot' without snapshots makes no sense at all", () => {

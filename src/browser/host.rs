@@ -14,6 +14,10 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn signal(this: &Host) -> Option<AbortSignal>;
 
+    /// What the database is encrypted with, if anything: `{ passphrase }` or `{ key }`.
+    #[wasm_bindgen(method, getter)]
+    pub fn encryption(this: &Host) -> JsValue;
+
     /// Delivers an event `{ type, detail }`.
     #[wasm_bindgen(method)]
     pub fn emit(this: &Host, event: &JsValue);
@@ -29,6 +33,14 @@ extern "C" {
     /// The user's `fetch`, or the platform's.
     #[wasm_bindgen(method, catch)]
     pub fn fetch(this: &Host, url: &str, init: &Object) -> Result<Promise, JsValue>;
+
+    /// Loads a part of the wasm.
+    #[wasm_bindgen(method, catch, js_name = loadPart)]
+    pub fn load_part(this: &Host, name: &str) -> Result<Promise, JsValue>;
+
+    /// Calls SQLite's initialisation of FTS5 for the connection at that address.
+    #[wasm_bindgen(method, js_name = addFts5)]
+    pub fn add_fts5(this: &Host, connection: u32);
 
     /// The user's access token, or null.
     #[wasm_bindgen(method, catch, js_name = accessToken)]

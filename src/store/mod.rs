@@ -20,11 +20,14 @@ pub mod failure;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod faulty;
 mod generations;
+mod history;
+mod imported;
 mod layout;
 mod log;
 mod memory;
 mod recovery;
 mod rekey;
+mod rescue;
 pub mod sealed;
 mod storage;
 
@@ -33,6 +36,7 @@ pub use log::{PART_BYTES, Position, Replay, batch_records, epoch_record};
 pub use memory::{Contents, MemoryStore};
 pub use recovery::Warning;
 pub use rekey::Rekeyed;
+pub use rescue::{Aside, RECOVERY, Report};
 pub use storage::{Opened, Storage, Usage, stored_bytes};
 
 /// The version of the storage format that this crate writes, and the newest that it reads.

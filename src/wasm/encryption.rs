@@ -1,16 +1,36 @@
-//! Encrypted databases: opened by a function of their own, so that others don't load what it takes.
+//! Encrypted databases. All of it is a part that only they load.
 
 use std::rc::Rc;
 
 use js_sys::{Promise, Reflect};
 use wasm_bindgen::prelude::*;
 
-use super::{Core, convert::Thrown, promise::done};
+use super::{Core, promise::done};
 use crate::{
     browser::{self, BrowserEntropy, Host, WebCrypto, user_key},
     error::Result,
+    ports::{Part, Ports},
     store::sealed::{SealedStores, Secret, Vault},
 };
+
+/// Everything from outside, for a database that is encrypted if the host says so. Fails with `invalid_argument` for a key
+/// that can't encrypt keys, and `wasm_load_failed`.
+pub(super) async fn ports(host: &Host) -> Result<Ports> {
+    let mut ports = browser::ports(host);
+    let encryption = host.encryption();
+    if !encryption.is_undefined() {
+        ports.platform.parts.load(Part::Encryption).await?;
+        seal(&mut ports, &encryption)?;
+    }
+    Ok(ports)
+}
+
+/// An entry of the part: nothing else that opening reaches leads there.
+#[inline(never)]
+fn seal(ports: &mut Ports, encryption: &JsValue) -> Result<()> {
+    ports.stores = Rc::new(SealedStores { stores: ports.stores.clone(), vault: vault(encryption)? });
+    Ok(())
+}
 
 /// What `{ passphrase }` or `{ key }` stands for. TypeScript has checked that it is one of them.
 fn vault(encryption: &JsValue) -> Result<Vault> {
@@ -24,16 +44,7 @@ fn vault(encryption: &JsValue) -> Result<Vault> {
 
 #[wasm_bindgen]
 impl Core {
-    /// [`Core::open`] for an encrypted database, or one that is to be made so: `{ passphrase }` or `{ key }`.
-    #[wasm_bindgen(js_name = openEncrypted)]
-    pub async fn open_encrypted(options: JsValue, encryption: JsValue, host: Host) -> Result<Core, JsValue> {
-        let vault = vault(&encryption).thrown()?;
-        let mut ports = browser::ports(&host);
-        ports.stores = Rc::new(SealedStores { stores: ports.stores, vault });
-        Core::open_over(options, host, ports).await
-    }
-
-    /// Encrypts with another secret from now on; null makes the database plain.
+    /// Encrypts with another secret from now on, `{ passphrase }` or `{ key }`; null makes the database plain.
     pub fn rekey(&self, encryption: &JsValue) -> Promise {
         let database = self.database.clone();
         let vault = (!encryption.is_null()).then(|| vault(encryption)).transpose();

@@ -7,6 +7,7 @@ mod callbacks;
 mod cancels;
 mod convert;
 mod encryption;
+mod files;
 mod operations;
 mod plain;
 mod promise;
@@ -16,14 +17,12 @@ mod sync;
 use std::{cell::RefCell, rc::Rc};
 
 use futures_util::future::{Either, select};
-use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use crate::{
     browser::{self, Host},
     engine::Database,
-    ports::{LocalFuture, Ports},
 };
 use callbacks::HostCallbacks;
 use cancels::Cancels;
@@ -43,8 +42,18 @@ impl Core {
     /// Takes the database's lock and reads what is stored; [`Core::start`] follows. `options` is the plain object
     /// `CoreOptions`; rejects with a `CoreError`, and gives up when the host's signal aborts.
     pub async fn open(options: JsValue, host: Host) -> Result<Core, JsValue> {
-        let ports = browser::ports(&host);
-        Self::open_over(options, host, ports).await
+        let options = from_js(&options)?;
+        let callbacks = Rc::new(HostCallbacks { host: host.clone() });
+        let signal = host.signal();
+        let opening = Box::pin(async move {
+            let ports = encryption::ports(&host).await?;
+            Database::acquire(options, ports, callbacks).await
+        });
+        let database = match select(opening, Box::pin(browser::aborted(signal))).await {
+            Either::Left((opened, _)) => opened.thrown()?,
+            Either::Right((reason, _)) => return Err(reason),
+        };
+        Ok(Core { database, buffers: RefCell::default(), cancels: Rc::default() })
     }
 
     /// Takes the turn if it is free and nobody waits, else 0.
@@ -60,36 +69,6 @@ impl Core {
     /// Gives up the turn, or the place in line.
     pub fn leave(&self, ticket: u32) {
         self.database.turn().leave(ticket);
-    }
-
-    /// The committed contents as the bytes of a `.sqlite` file.
-    #[wasm_bindgen(js_name = exportBytes)]
-    pub fn export_bytes(&self) -> Result<Uint8Array, JsValue> {
-        let contents = self.database.export().thrown()?;
-        let bytes = Uint8Array::new_with_length(contents.bytes() as u32);
-        let mut at = 0;
-        for index in 0..contents.chunk_count() {
-            let chunk = contents.chunk_bytes(index);
-            let end = at + chunk.len() as u32;
-            bytes.subarray(at, end).copy_from(chunk);
-            at = end;
-        }
-        Ok(bytes)
-    }
-}
-
-impl Core {
-    fn open_over(options: JsValue, host: Host, ports: Ports) -> LocalFuture<'static, Result<Core, JsValue>> {
-        Box::pin(async move {
-            let options = from_js(&options)?;
-            let callbacks = Rc::new(HostCallbacks { host: host.clone() });
-            let opening = Box::pin(Database::acquire(options, ports, callbacks));
-            let database = match select(opening, Box::pin(browser::aborted(host.signal()))).await {
-                Either::Left((opened, _)) => opened.thrown()?,
-                Either::Right((reason, _)) => return Err(reason),
-            };
-            Ok(Core { database, buffers: RefCell::default(), cancels: Rc::default() })
-        })
     }
 }
 

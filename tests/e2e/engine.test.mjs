@@ -225,7 +225,6 @@ test('what this build does not have yet says so', async () => {
       functions: { functions: { scalar: {} } },
       audit: { audit: ['t'] },
       expires: { expires: { t: 'at' } },
-      seed: { seed: 'x.sqlite' },
       deferred: { durability: 'deferred' },
       snapshot: { durability: 'snapshot' },
       takeover: { lock: { onBusy: 'takeover' } },
@@ -236,7 +235,6 @@ test('what this build does not have yet says so', async () => {
     out.file = (await window.failure(() => window.open({ name, storage: 'file' }))).code
     const db = await window.open({ name, storage: 'memory' })
     for (const [label, call] of Object.entries({
-      import: () => db.import(new Uint8Array(0)),
       maintain: () => db.maintain(),
       push: () => db.sync.push(),
       drift: () => db.migrations.drift(),

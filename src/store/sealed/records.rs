@@ -69,6 +69,7 @@ pub fn write_manifest(writer: &mut Writer, manifest: &Manifest) {
     writer.u32(match manifest.kind {
         ManifestKind::Checkpoint => 0,
         ManifestKind::Snapshot => 1,
+        ManifestKind::Imported => 2,
     });
     writer.text(&manifest.reason);
     writer.optional(manifest.label.as_deref());
@@ -100,7 +101,12 @@ pub fn read_manifest(bytes: &[u8]) -> Option<Manifest> {
         chunk_size: reader.u32()?,
         sha256: reader.text()?,
         stored_bytes: reader.u64()?,
-        kind: if reader.flag()? { ManifestKind::Snapshot } else { ManifestKind::Checkpoint },
+        kind: match reader.u32()? {
+            0 => ManifestKind::Checkpoint,
+            1 => ManifestKind::Snapshot,
+            2 => ManifestKind::Imported,
+            _ => return None,
+        },
         reason: reader.text()?,
         label: reader.optional()?,
         schema_version: reader.optional()?,
