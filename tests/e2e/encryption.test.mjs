@@ -343,6 +343,39 @@ test('a tab that is killed while it encrypts leaves the old or the new key, and 
   }
 })
 
+test('recover needs the secret, too, and then sets a damaged database to its last good state', async () => {
+  const result = await inPage(async (name) => {
+    const encryption = { passphrase: 'words' }
+    const db = await window.open({ name, encryption })
+    await db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
+    await db.run('INSERT INTO t VALUES (2)')
+    await db.close()
+    await window.change(name, async (transaction, answer) => {
+      const log = transaction.objectStore('log')
+      const key = (await answer(log.getAllKeys())).at(-1)
+      const record = await answer(log.get(key))
+      new Uint8Array(record.bytes)[100] ^= 1
+      log.put(record, key)
+    })
+    const codes = [
+      (await window.failure(() => window.open({ name, encryption }))).code,
+      (await window.failure(() => window.tidelock.recover(name))).code,
+      (await window.failure(() => window.tidelock.recover(name, { encryption: { passphrase: 'other' } }))).code,
+    ]
+    const { lostBatches, changed } = await window.tidelock.recover(name, { encryption })
+    const again = await window.open({ name, encryption })
+    const rows = await again.query('SELECT n FROM t')
+    await again.close()
+    return { codes, lostBatches, changed, rows }
+  }, freshName())
+  assert.deepEqual(result, {
+    codes: ['database_corrupt', 'decryption_failed', 'decryption_failed'],
+    lostBatches: 1,
+    changed: true,
+    rows: [{ n: 1 }],
+  })
+})
+
 test('an encrypted database in memory is one like any other: nothing of it is at rest', async () => {
   const result = await inPage(async (name) => {
     const db = await window.open({ name, storage: 'memory', encryption: { passphrase: 'x' } })
