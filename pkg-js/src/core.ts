@@ -3,6 +3,8 @@ import type { Part } from '../generated/instance.js'
 // What the wasm module offers: the hand-written types of its class `Core` and of the functions that it calls back.
 // One wasm instance = one `Core` = one database. Nothing here is public.
 
+import type { Encryption } from './options.js'
+
 /** The plain object that a failing call into wasm throws. */
 export interface CoreError {
   readonly code: string
@@ -103,6 +105,8 @@ export interface Core {
   /** Asks the call with that id to give up. */
   cancel(id: number): void
   dropCancel(id: number): void
+  /** Encrypts with another passphrase or key from now on; null makes it plain. */
+  rekey(encryption: Encryption | null): Promise<void>
   exportBytes(): Uint8Array<ArrayBuffer>
   persist(): Promise<boolean>
   exportSql(): Promise<Uint8Array<ArrayBuffer>[]>
@@ -240,6 +244,8 @@ export interface Host {
   addFts5(connection: number): void
   fetch(input: string, init: RequestInit): Promise<Response>
   accessToken(): Promise<string | null>
+  /** What the database is encrypted with. */
+  readonly encryption?: Encryption
   /** Aborted when the user gives up opening. */
   readonly signal?: AbortSignal
 }

@@ -156,6 +156,11 @@ impl Snapshots {
         drop(self.0.gate.enter().await);
     }
 
+    /// Waits for what is under way, and holds up what comes next until the answer is dropped.
+    pub async fn pause(&self) -> Pass {
+        self.0.gate.enter().await
+    }
+
     /// Takes one now. Fails as a flush or the storage does, and with `snapshot_corrupt` when it can't be read back.
     pub async fn create(&self, label: Option<String>, reason: Reason) -> Result<SnapshotInfo> {
         let pass = self.0.gate.enter().await;

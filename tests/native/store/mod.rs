@@ -11,5 +11,7 @@ mod history;
 mod page;
 mod policy;
 mod recovery;
+mod rekey;
 mod rescue;
+mod sealed;
 mod simulation;
