@@ -9,6 +9,7 @@ mod idb_raw;
 mod idb_records;
 mod idb_write;
 mod indexeddb;
+mod lifecycle;
 mod locks;
 mod quota;
 
@@ -18,6 +19,7 @@ pub use entropy::BrowserEntropy;
 pub use fetch::Fetch;
 pub use host::Host;
 pub use indexeddb::{IndexedDb, IndexedDbs};
+pub use lifecycle::PageLifecycle;
 pub use locks::WebLocks;
 pub use quota::estimate;
 
@@ -71,5 +73,6 @@ pub fn ports(host: &Host) -> Ports {
         locks: Rc::new(WebLocks { host: host.clone() }),
         http: Rc::new(Fetch { host: host.clone() }),
         stores: Rc::new(IndexedDbs),
+        lifecycle: Rc::new(PageLifecycle),
     }
 }

@@ -1,6 +1,7 @@
 //! The handle of an open database, and what its parts share.
 
 use std::{
+    any::Any,
     cell::{Cell, RefCell},
     rc::Rc,
 };
@@ -66,6 +67,10 @@ pub(super) struct Inner {
     pub capturing: Cell<bool>,
     /// The capture triggers are away, because a schema change is under way.
     pub suspended: Cell<bool>,
+    /// Tells of the page's life, from the start on.
+    pub watching_page: RefCell<Option<Box<dyn Any>>>,
+    /// The page goes away, or is frozen.
+    pub leaving: Cell<bool>,
     /// Whether `close` was called.
     pub closing: Cell<bool>,
 }

@@ -17,6 +17,7 @@ mod event;
 pub mod flush;
 mod gate;
 mod hosts;
+mod lifecycle;
 pub mod migrations;
 mod open;
 mod options;

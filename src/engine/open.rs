@@ -8,7 +8,7 @@ use std::{
 use super::{
     Callbacks, Database, Event,
     database::{Events, Inner, Transaction},
-    flush::Flusher,
+    flush::{Flusher, Pace},
     migrations::Migrations,
     options::{OpenOptions, StorageKind},
     snapshots::Snapshots,
@@ -38,7 +38,7 @@ impl Database {
     /// `storage_*`, `database_corrupt` and `snapshot_incompatible`.
     pub async fn acquire(options: OpenOptions, ports: Ports, callbacks: Rc<dyn Callbacks>) -> Result<Database> {
         lock::check_name(&options.name)?;
-        options.snapshots.check()?;
+        options.check()?;
         let supplied = options.migrations.clone().map(migrate::Supplied::new).transpose()?;
         let clock = ports.platform.clock.clone();
         let migrations = Migrations::new(supplied, &options.migrations_table, options.out_of_order, clock)?;
@@ -81,6 +81,7 @@ impl Database {
             inner.start_capture(&*inner.connection()?)?;
         }
         inner.snapshots.start();
+        self.inner.watch_page();
         let baseline = inner.options.baseline.as_deref();
         inner.migrations.open(inner, inner.options.migrate, baseline).await.map(drop)
     }
@@ -170,11 +171,13 @@ fn assemble(
     file.set_max_bytes(options.max_bytes);
     let connection = Rc::new(Connection::open(&file)?);
     let platform = &ports.platform;
-    let flusher = match options.storage {
-        StorageKind::Indexeddb => Flusher::new(file.clone(), storage.clone(), platform, options.durability.into()),
-        StorageKind::Memory => Flusher::unlogged(file.clone(), storage.clone(), platform),
-    };
+    let pace = if options.storage == StorageKind::Memory { Pace::Never } else { options.durability.pace() };
+    let flusher = Flusher::with_pace(file.clone(), storage.clone(), platform, pace);
     let events = Events::new(&callbacks, &ports);
+    {
+        let events = events.clone();
+        flusher.on_trouble(Rc::new(move |error| events.emit(Event::Health { error: error.cloned() })));
+    }
     for warning in warnings {
         events.emit(Event::Warning { code: warning.code.to_string(), message: warning.message });
     }
@@ -203,6 +206,8 @@ fn assemble(
         events,
         capturing: Cell::new(false),
         suspended: Cell::new(false),
+        watching_page: RefCell::default(),
+        leaving: Cell::new(false),
         closing: Cell::new(false),
         options,
         ports,
@@ -223,6 +228,7 @@ impl Inner {
 
     /// Lets go of everything: timers, connection, storage, lock.
     async fn let_go(&self) {
+        self.watching_page.take();
         self.turn.close();
         self.snapshots.stop().await;
         self.flusher.stop();

@@ -3,7 +3,7 @@
 use super::{
     Database,
     database::Inner,
-    options::{DurabilityMode, Mode, StorageKind},
+    options::{Mode, StorageKind},
 };
 use crate::{
     error::ErrorCode,
@@ -20,10 +20,7 @@ impl Database {
         let memory = inner.options.storage == StorageKind::Memory;
         let storage = StorageHealth {
             kind: if memory { "memory" } else { "indexeddb" },
-            durability: match inner.options.durability {
-                DurabilityMode::Strict => "strict",
-                DurabilityMode::Relaxed => "relaxed",
-            },
+            durability: inner.options.durability.as_str(),
             bytes: inner.file.bytes(),
             log_bytes: if memory { 0 } else { inner.storage.usage().log_bytes },
             usage: estimate.usage,

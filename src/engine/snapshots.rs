@@ -16,7 +16,7 @@ use crate::{
     ports::{Manifest, ManifestKind, Platform},
     snapshot::{
         Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Verification, VerifyMode, backoff_ms, first_due,
-        prune, relieve, still_needed,
+        hidden_due, prune, relieve, still_needed,
     },
     sqlite::{Connection, Image, PageFile},
     store::{Storage, Tag, stored_bytes},
@@ -64,6 +64,8 @@ struct Inner {
     commits: Cell<Option<u64>>,
     compacting: Cell<bool>,
     no_compaction_before: Cell<Timestamp>,
+    /// When one was last taken, or tried, because the page was hidden.
+    last_hidden: Cell<Option<Timestamp>>,
     stopped: Cell<bool>,
 }
 
@@ -82,6 +84,8 @@ impl Snapshots {
         let newest = manifests.iter().rfind(|manifest| manifest.kind == ManifestKind::Snapshot);
         let unchanged = newest.is_some_and(|newest| newest.logged == storage.position().logged);
         let newest_at = newest.map(|newest| newest.created_at);
+        let last_hidden = manifests.iter().rfind(|manifest| manifest.reason == Reason::Hidden.as_str());
+        let last_hidden = last_hidden.map(|manifest| manifest.created_at);
         let due = first_due(newest_at, platform.clock.now(), options.interval_ms);
         let status = SnapshotStatus {
             last_success: newest_at,
@@ -100,6 +104,7 @@ impl Snapshots {
             commits: Cell::new(unchanged.then(|| flusher.file().commits())),
             compacting: Cell::new(false),
             no_compaction_before: Cell::new(Timestamp(i64::MIN)),
+            last_hidden: Cell::new(last_hidden),
             stopped: Cell::new(false),
         }))
     }
@@ -117,8 +122,9 @@ impl Snapshots {
         self.0.flusher.on_full(Rc::new(move || {
             let inner = full.upgrade();
             Box::pin(async move {
-                if let Some(inner) = inner {
-                    inner.relieve().await;
+                match inner {
+                    Some(inner) => inner.relieve().await,
+                    None => false,
                 }
             })
         }));
@@ -131,6 +137,23 @@ impl Snapshots {
                 Inner::compact_if_wanted(&inner);
             }
             Inner::keep_time(inner).await;
+        }));
+    }
+
+    /// Takes one because the page was hidden, if there is something new and the last such one is long ago.
+    pub fn page_hidden(&self) {
+        let inner = self.0.clone();
+        let wanted = inner.options.enabled && inner.options.on_hidden && !inner.stopped.get() && !inner.is_unchanged();
+        if !wanted || !hidden_due(inner.last_hidden.get(), inner.now()) {
+            return;
+        }
+        inner.last_hidden.set(Some(inner.now()));
+        self.0.platform.spawner.spawn(Box::pin(async move {
+            let pass = inner.gate.enter().await;
+            if !inner.stopped.get() && !inner.is_unchanged() {
+                // How it went, the status and an event tell.
+                let _ = inner.create(&pass, None, Reason::Hidden).await;
+            }
         }));
     }
 
@@ -298,12 +321,11 @@ impl Inner {
         Ok(())
     }
 
-    /// Frees space for the log, in the order of what is missed least.
-    async fn relieve(&self) {
+    /// Frees space for the log, in the order of what is missed least; whether there was something to free.
+    async fn relieve(&self) -> bool {
         let _pass = self.gate.enter().await;
         let plan = relieve(&self.storage.manifests(), &self.storage.damaged(), self.storage.truncated());
-        // The flush that asked for it tries again, and asks again.
-        let _ = self.carry_out(plan).await;
+        plan != Plan::default() && self.carry_out(plan).await.is_ok()
     }
 
     fn compact_if_wanted(this: &Rc<Self>) {

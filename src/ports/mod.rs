@@ -5,6 +5,7 @@
 
 mod clock;
 mod http;
+mod lifecycle;
 mod locks;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod sim;
@@ -14,6 +15,7 @@ use std::{future::Future, pin::Pin, rc::Rc};
 
 pub use clock::{Clock, Entropy, Spawner};
 pub use http::{Http, HttpFailure, HttpRequest, HttpResponse, Method};
+pub use lifecycle::{Lifecycle, Moment};
 pub use locks::{Acquire, Held, Locks};
 pub use store::*;
 
@@ -66,4 +68,6 @@ pub struct Ports {
     pub http: Rc<dyn Http>,
     /// The storage.
     pub stores: Rc<dyn Stores>,
+    /// The page's life.
+    pub lifecycle: Rc<dyn Lifecycle>,
 }

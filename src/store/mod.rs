@@ -26,7 +26,7 @@ mod recovery;
 mod storage;
 
 pub use generations::{ChunkSource, Staged, Tag};
-pub use log::{PART_BYTES, Position, Replay, batch_records, epoch_record};
+pub use log::{PART_BYTES, Position, Replay, SMALL_PART_BYTES, batch_records, epoch_record};
 pub use memory::{Contents, MemoryStore};
 pub use recovery::Warning;
 pub use storage::{Opened, Storage, Usage, stored_bytes};
