@@ -3,6 +3,7 @@
 
 mod engine;
 mod layers;
+mod lifecycle;
 mod migrate_apply;
 mod migrate_run;
 mod store;

@@ -6,6 +6,7 @@ mod commits;
 mod conformance;
 mod fencing;
 mod generations;
+mod pace;
 mod page;
 mod policy;
 mod recovery;
