@@ -193,11 +193,13 @@ impl Stores for StoresHandle {
     }
 }
 
+type Heard = Weak<dyn Fn(Moment)>;
+
 /// The life of all tabs' pages: a scenario has one that matters.
 #[derive(Default)]
 pub struct TestPage {
     hidden: Cell<bool>,
-    heard: RefCell<Vec<Weak<dyn Fn(Moment)>>>,
+    heard: RefCell<Vec<Heard>>,
 }
 
 impl TestPage {
