@@ -69,9 +69,11 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
     'snapshot',
   ])
   if (durability === 'snapshot' && !snapshots.enabled) {
-    throw invalid("durability 'snapshot' needs snapshots", { details: { option: 'durability' } })
+    throw invalid("durability 'snapshot' needs snapshots", {
+      details: { option: 'durability' },
+      hint: 'Nothing else would store anything',
+    })
   }
-  if (durability === 'deferred' || durability === 'snapshot') throw unavailable(`durability '${durability}'`)
   const storage = checkOneOf('storage', given.storage ?? (around.files ? 'file' : 'indexeddb'), [
     'indexeddb',
     'memory',
@@ -132,8 +134,6 @@ function checkSnapshots(snapshots: unknown): CoreSnapshotOptions {
   const later = ['cron', 'retentionDays', 'logRetentionMs', 'logMaxBytes']
   const given = checkObject('snapshots', snapshots === false ? undefined : snapshots, [...keys, ...later])
   for (const option of later) if (given[option] !== undefined) throw unavailable(`The option 'snapshots.${option}'`)
-  if (given.onHidden !== undefined && checkBoolean('snapshots.onHidden', given.onHidden))
-    throw unavailable("The option 'snapshots.onHidden'")
   if (given.targets !== undefined) {
     if (!Array.isArray(given.targets))
       throw invalid('snapshots.targets must be an array', { details: { option: 'snapshots.targets' } })
@@ -145,6 +145,7 @@ function checkSnapshots(snapshots: unknown): CoreSnapshotOptions {
     keep: checkInteger('snapshots.keep', given.keep ?? 3, 1),
     retries: checkInteger('snapshots.retries', given.retries ?? 3, 0),
     backoffMs: checkInteger('snapshots.backoffMs', given.backoffMs ?? 1000, 0),
+    onHidden: checkBoolean('snapshots.onHidden', given.onHidden ?? true),
     compress: checkBoolean('snapshots.compress', given.compress ?? true),
     verify: checkOneOf('snapshots.verify', given.verify ?? 'quick', ['quick', 'full', 'none']),
   }

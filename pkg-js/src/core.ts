@@ -119,7 +119,7 @@ export interface CoreMigration {
 export interface CoreOptions {
   readonly name: string
   readonly storage: 'indexeddb' | 'memory'
-  readonly durability: 'strict' | 'relaxed'
+  readonly durability: 'strict' | 'relaxed' | 'deferred' | 'snapshot'
   readonly integers: 'auto' | 'bigint' | 'number'
   readonly maxBytes: number
   readonly onBusy: 'fail' | 'wait'
@@ -142,6 +142,7 @@ export interface CoreSnapshotOptions {
   readonly keep: number
   readonly retries: number
   readonly backoffMs: number
+  readonly onHidden: boolean
   readonly compress: boolean
   readonly verify: 'quick' | 'full' | 'none'
 }

@@ -29,6 +29,7 @@ test('the defaults are those of the contract', () => {
       keep: 3,
       retries: 3,
       backoffMs: 1000,
+      onHidden: true,
       compress: true,
       verify: 'quick',
     },
@@ -138,7 +139,6 @@ test('options of the wrong kind are refused', () => {
 })
 
 const waiting = {
-  durability: ['deferred', 'snapshot'],
   storage: ['file'],
   path: ['./x'],
   tabs: ['shared'],
@@ -154,7 +154,6 @@ const waiting = {
   snapshots: [
     { cron: '0 * * * *' },
     { retentionDays: 7 },
-    { onHidden: true },
     { logRetentionMs: 1 },
     { logMaxBytes: 1 },
     { targets: [{ kind: 'x' }] },
@@ -180,6 +179,13 @@ for (const [option, values] of Object.entries(waiting)) {
 test('cloud mode needs a remote, and waits for a later build', () => {
   assert.throws(() => check({ mode: 'cloud' }), { code: 'invalid_argument' })
   assert.throws(() => check({ mode: 'cloud', remote }), { code: 'unsupported_environment' })
+})
+
+test('each durability goes over, and so do hidden pages', () => {
+  for (const durability of ['strict', 'relaxed', 'deferred', 'snapshot'])
+    assert.equal(check({ durability }).durability, durability)
+  assert.equal(check({}).snapshots.onHidden, true)
+  assert.equal(check({ snapshots: { onHidden: false } }).snapshots.onHidden, false)
 })
 
 test("durability 'snapshot' without snapshots makes no sense at all", () => {

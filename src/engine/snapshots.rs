@@ -181,7 +181,14 @@ impl Snapshots {
 
     /// Reads one again: every chunk hashed, `quick_check` in a scratch database. `snapshot_not_found`.
     pub async fn verify(&self, id: &str) -> Result<Verification> {
-        let (image, mut errors) = self.0.storage.verify(self.0.generation(id)?).await?;
+        let generation = self.0.generation(id)?;
+        let (image, mut errors) = match self.0.storage.verify(generation).await {
+            Err(error) if error.is(ErrorCode::StorageUnavailable) => {
+                self.0.storage.reconnect().await?;
+                self.0.storage.verify(generation).await?
+            }
+            read => read?,
+        };
         if errors.is_empty() {
             errors = quick_check(image);
         }
@@ -190,7 +197,14 @@ impl Snapshots {
 
     /// The contents of one, every chunk hashed. `snapshot_not_found`, `snapshot_corrupt`.
     pub async fn load(&self, id: &str) -> Result<Image> {
-        self.0.storage.load(self.0.generation(id)?).await
+        let generation = self.0.generation(id)?;
+        match self.0.storage.load(generation).await {
+            Err(error) if error.is(ErrorCode::StorageUnavailable) => {
+                self.0.storage.reconnect().await?;
+                self.0.storage.load(generation).await
+            }
+            read => read,
+        }
     }
 
     /// Deletes one. `snapshot_not_found`. What recovery still needs of it goes when something newer has been verified.
@@ -285,11 +299,16 @@ impl Inner {
     }
 
     /// Freezes, stages, checks and publishes; returns how many commits are in it, too. A damaged chunk that would have
-    /// been reused is stored again by a second try.
+    /// been reused is stored again by a second try, and a connection that broke unnoticed is made again for it.
     async fn take(&self, _pass: &Pass, tag: Tag, verify: VerifyMode) -> Result<(Manifest, u64)> {
-        match self.try_to_take(tag.clone(), verify).await {
-            Err(error) if error.is(ErrorCode::SnapshotCorrupt) => self.try_to_take(tag, verify).await,
-            taken => taken,
+        let mut again = true;
+        loop {
+            match self.try_to_take(tag.clone(), verify).await {
+                Err(error) if again && error.is(ErrorCode::SnapshotCorrupt) => {}
+                Err(error) if again && error.is(ErrorCode::StorageUnavailable) => self.storage.reconnect().await?,
+                taken => return taken,
+            }
+            again = false;
         }
     }
 

@@ -185,6 +185,11 @@ impl Storage {
         })
     }
 
+    /// Connects again, for whatever comes next. Fails as the store does.
+    pub async fn reconnect(&self) -> Result<()> {
+        self.0.store.reopen().await
+    }
+
     /// Connects again and finds out whether a batch in doubt was stored.
     ///
     /// Fails with `lock_lost` when the database is somebody else's by now, or gone.

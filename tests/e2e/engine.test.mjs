@@ -227,8 +227,6 @@ test('what this build does not have yet says so', async () => {
       audit: { audit: ['t'] },
       expires: { expires: { t: 'at' } },
       seed: { seed: 'x.sqlite' },
-      deferred: { durability: 'deferred' },
-      snapshot: { durability: 'snapshot' },
       takeover: { lock: { onBusy: 'takeover' } },
       steal: { lock: { onBusy: 'steal' } },
       cron: { snapshots: { cron: '0 * * * *' } },
