@@ -22,6 +22,9 @@ use crate::{
 /// After that many failed tries in a row, new writes are refused.
 const TOLERATED_FAILURES: u32 = 3;
 
+/// Milliseconds after which writes at [`Pace::Soon`] wait for the storage after all.
+const LATE_MS: f64 = 40.0;
+
 /// Frees space when the storage is full; whether it freed any.
 pub type Relief = Rc<dyn Fn() -> LocalFuture<'static, bool>>;
 
@@ -89,6 +92,8 @@ struct State {
     issued: Option<Issued>,
     /// How many commits are stored.
     stored: u64,
+    /// When the first commit was made that isn't on its way ([`Pace::Soon`] only), by the monotonic clock.
+    gathering_since: Option<f64>,
     /// Whoever waits until that many commits are stored.
     waiting: Vec<(u64, oneshot::Sender<Result<()>>)>,
     freezing: Vec<oneshot::Sender<Result<Frozen>>>,
@@ -168,9 +173,14 @@ impl Flusher {
     /// To be called after each commit. Starts a flush unless one is under way or the pace says otherwise; the commits of
     /// one turn of the event loop, and those that arrive while a flush is in flight, go together.
     pub fn committed(&self) {
-        if matches!(self.0.pace, Pace::AtOnce(_) | Pace::Soon) && self.0.file.has_ready() {
-            self.start();
+        if !matches!(self.0.pace, Pace::AtOnce(_) | Pace::Soon) || !self.0.file.has_ready() {
+            return;
         }
+        if self.0.pace == Pace::Soon {
+            let mut state = self.0.state.borrow_mut();
+            state.gathering_since.get_or_insert_with(|| self.0.platform.clock.monotonic_ms());
+        }
+        self.start();
     }
 
     /// What a write waits for: resolves when all commits so far are as durable as the mode promises; `None` when they are
@@ -178,7 +188,14 @@ impl Flusher {
     ///
     /// Fails with `details.applied: true` when the flush failed: the commit stands in memory, and is tried again.
     pub fn stored(&self) -> Option<LocalFuture<'static, Result<()>>> {
-        matches!(self.0.pace, Pace::AtOnce(_)).then(|| self.in_log()).flatten()
+        match self.0.pace {
+            Pace::AtOnce(_) => self.in_log(),
+            Pace::Soon if self.0.is_late() => self.in_log().map(|stored| {
+                // Only to let the storage catch up: a loop of writes would never leave it a moment.
+                Box::pin(async move { stored.await.or(Ok(())) }) as LocalFuture<'static, Result<()>>
+            }),
+            _ => None,
+        }
     }
 
     /// Stores everything so far, at once also after failures. Fails as [`stored`](Self::stored) does.
@@ -203,7 +220,7 @@ impl Flusher {
             // After a failure, what was stored must be found out first.
             let possible = !state.appending && state.issued.is_none() && state.failures == 0;
             if possible && inner.alive(&state).is_ok() {
-                state.issued = Some(inner.issue(SMALL_PART_BYTES));
+                state.issued = Some(inner.issue(&mut state, SMALL_PART_BYTES));
             }
         }
         self.start();
@@ -326,6 +343,13 @@ impl Inner {
         }
     }
 
+    /// Whether commits have waited longer than [`Pace::Soon`] promises, though nothing failed.
+    fn is_late(&self) -> bool {
+        let state = self.state.borrow();
+        let late = |since| self.platform.clock.monotonic_ms() - since > LATE_MS;
+        state.failures == 0 && state.gathering_since.is_some_and(late)
+    }
+
     fn is_alive(&self) -> bool {
         self.alive(&self.state.borrow()).is_ok()
     }
@@ -342,7 +366,8 @@ impl Inner {
     }
 
     /// Sends off what is committed, all of this moment.
-    fn issue(&self, part_bytes: usize) -> Issued {
+    fn issue(&self, state: &mut State, part_bytes: usize) -> Issued {
+        state.gathering_since = None;
         let durability = match self.pace {
             Pace::AtOnce(durability) => durability,
             _ => Durability::Relaxed,

@@ -29,8 +29,10 @@ impl Inner {
                 Some(issued) => issued,
                 None => {
                     // All of one moment: the batch, the frozen contents, and how many commits these are.
-                    let issued = self.issue(PART_BYTES);
-                    freezing = std::mem::take(&mut self.state.borrow_mut().freezing);
+                    let mut state = self.state.borrow_mut();
+                    let issued = self.issue(&mut state, PART_BYTES);
+                    freezing = std::mem::take(&mut state.freezing);
+                    drop(state);
                     frozen = (!freezing.is_empty()).then(|| self.freeze());
                     issued
                 }

@@ -65,6 +65,22 @@ fn soon_keeps_its_promise_while_writes_never_pause() {
 }
 
 #[test]
+fn soon_lets_the_storage_catch_up_when_a_loop_of_writes_leaves_it_no_moment() {
+    let mut machine = Machine::new();
+    machine.faults(Faults { delay_ms: 5, ..Faults::default() });
+    let page = open(&mut machine, Pace::Soon, by_call_only());
+    write(&page, 1);
+    // Time passes, but nothing else can run.
+    machine.sim.skip(45);
+    page.connection.exec("INSERT INTO t(v) VALUES (10)").unwrap();
+    page.flusher.committed();
+    let stored = page.flusher.stored().expect("the storage is behind");
+    machine.sim.run(stored).unwrap();
+    machine.kill(Crash::Process);
+    assert_eq!(sum(&machine.open().unwrap()), 11);
+}
+
+#[test]
 fn soon_is_at_once_where_nobody_tells_of_the_end() {
     let mut machine = Machine::new();
     let page = open(&mut machine, Pace::Soon, by_call_only());
