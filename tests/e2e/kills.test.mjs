@@ -26,10 +26,10 @@ async function writePairs(db, acknowledged) {
 
 // Five rounds a mode, on one database each: what one round leaves is where the next one begins.
 for (const [durability, enough] of [
-  ['relaxed', 150],
-  ['strict', 80],
-  ['deferred', 300],
-  ['snapshot', 100],
+  ['relaxed', 60],
+  ['strict', 40],
+  ['deferred', 150],
+  ['snapshot', 60],
 ]) {
   test(`kill -9 in the middle of ${durability} writes loses nothing promised, and halves no transaction`, async () => {
     const name = freshName()
