@@ -3,6 +3,7 @@ import type { Core, CoreEvent, CoreOptions, Host } from './core.js'
 import { Database } from './database.js'
 import { isTidelockError, TidelockError, toTidelockError, trapped } from './errors.js'
 import { callUser, type DatabaseEventMap, type Warning } from './events.js'
+import type { Instance } from './instance.js'
 import type { OpenOptions } from './options.js'
 import { IdleWatch, Tx } from './transaction.js'
 
@@ -29,14 +30,18 @@ export class Bridge {
   }
 
   /** Opens the instance, which gives back what it took when it fails. Rejects with a {@link TidelockError}. */
-  async open(open: (options: CoreOptions, host: Host) => Promise<Core>, memory: WebAssembly.Memory): Promise<Database> {
+  async open(instance: Instance): Promise<Database> {
     const dying = new Promise<never>((_, reject) => {
       this.#rejectOpening = reject
       if (this.#trap !== undefined) reject(this.#trap)
     })
     try {
-      const core = await Promise.race([open(this.#checked, this.#host()), dying])
-      const calls = this.#connect(core, memory)
+      const { remote, ...options } = this.#checked
+      // Before anything is taken or made.
+      if (remote !== undefined) await Promise.race([instance.Core.checkRemote(remote), dying])
+      const core = await Promise.race([instance.Core.open(options, this.#host(instance)), dying])
+      const calls = this.#connect(core, instance.memory)
+      if (remote !== undefined) await calls.guard(calls.sync(() => core.connect(remote)))
       // In a second step, so that migrations that are functions find the calls that they need.
       await calls.guard(calls.sync(() => core.start()))
       this.#database = new Database(this.#checked, calls)
@@ -67,7 +72,7 @@ export class Bridge {
     return this.#calls
   }
 
-  #host(): Host {
+  #host(instance: Instance): Host {
     const { remote, signal } = this.#options
     return {
       // Later: listeners may call the database, which must not enter the wasm instance while it is telling this.
@@ -75,6 +80,8 @@ export class Bridge {
       locked: (release) => {
         this.#release = release
       },
+      loadPart: (part) => instance.loadPart(part),
+      addFts5: (connection) => instance.addFts5(connection),
       migrate: (version, direction, ticket) => this.#migrate(version, direction, ticket),
       fetch: (input, init) => (remote?.fetch ?? fetch)(input, init),
       accessToken: async () => (await remote?.accessToken?.()) ?? null,

@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     rc::Rc,
 };
 
@@ -56,7 +56,7 @@ pub(super) struct Inner {
     pub flusher: Flusher,
     pub snapshots: Snapshots,
     pub migrations: Rc<Migrations>,
-    pub sync: Option<Sync>,
+    pub sync: OnceCell<Sync>,
     pub held: RefCell<Option<Box<dyn Held>>>,
     pub opened_at: Timestamp,
     pub live: RefCell<live::Registry>,

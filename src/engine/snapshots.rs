@@ -9,11 +9,12 @@ use serde::Serialize;
 
 use super::{
     flush::Flusher,
+    fts5,
     gate::{Gate, Pass},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{Manifest, ManifestKind, Platform},
+    ports::{Manifest, ManifestKind, Part, Platform},
     snapshot::{
         Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Verification, VerifyMode, backoff_ms, first_due,
         hidden_due, prune, relieve, still_needed,
@@ -131,8 +132,10 @@ impl Snapshots {
         self.0.platform.spawner.spawn(Box::pin(async move {
             if let Some(inner) = inner.upgrade() {
                 let pass = inner.gate.enter().await;
-                // What is left stays for the next opening.
-                let _ = inner.storage.sweep().await;
+                // Loaded now, when nobody waits for it: later there may be no network. What can't be swept stays for the next opening.
+                if inner.platform.parts.load(Part::Operations).await.is_ok() {
+                    let _ = inner.storage.sweep().await;
+                }
                 drop(pass);
                 Inner::compact_if_wanted(&inner);
             }
@@ -190,7 +193,7 @@ impl Snapshots {
             read => read?,
         };
         if errors.is_empty() {
-            errors = quick_check(image);
+            errors = quick_check(&self.0.platform, image).await;
         }
         Ok(Verification { ok: errors.is_empty(), errors })
     }
@@ -301,6 +304,7 @@ impl Inner {
     /// Freezes, stages, checks and publishes; returns how many commits are in it, too. A damaged chunk that would have
     /// been reused is stored again by a second try, and a connection that broke unnoticed is made again for it.
     async fn take(&self, _pass: &Pass, tag: Tag, verify: VerifyMode) -> Result<(Manifest, u64)> {
+        self.platform.parts.load(Part::Operations).await?;
         let mut again = true;
         loop {
             match self.try_to_take(tag.clone(), verify).await {
@@ -318,7 +322,7 @@ impl Inner {
         let staged = self.storage.stage(&frozen.pin, &frozen.touched, frozen.at, compress, read_back).await?;
         drop(frozen.pin);
         if verify == VerifyMode::Full {
-            let errors = quick_check(self.storage.assemble(&staged).await?);
+            let errors = quick_check(&self.platform, self.storage.assemble(&staged).await?).await;
             if let Some(first) = errors.into_iter().next() {
                 return Err(Error::new(ErrorCode::SnapshotCorrupt, first));
             }
@@ -327,6 +331,7 @@ impl Inner {
     }
 
     async fn prune(&self, _pass: &Pass) -> Result<()> {
+        self.platform.parts.load(Part::Operations).await?;
         let (manifests, damaged) = (self.storage.manifests(), self.storage.damaged());
         let logged = self.storage.position().logged;
         self.carry_out(prune(&manifests, &damaged, &self.options, logged, self.now())).await
@@ -343,6 +348,9 @@ impl Inner {
     /// Frees space for the log, in the order of what is missed least; whether there was something to free.
     async fn relieve(&self) -> bool {
         let _pass = self.gate.enter().await;
+        if self.platform.parts.load(Part::Operations).await.is_err() {
+            return false;
+        }
         let plan = relieve(&self.storage.manifests(), &self.storage.damaged(), self.storage.truncated());
         plan != Plan::default() && self.carry_out(plan).await.is_ok()
     }
@@ -425,10 +433,14 @@ impl Inner {
 }
 
 /// Runs `quick_check` over an image in a scratch database; what it finds, nothing when all is well.
-pub fn quick_check(image: Image) -> Vec<String> {
+async fn quick_check(platform: &Platform, image: Image) -> Vec<String> {
     if image.is_empty() {
         return Vec::new();
     }
-    let checked = Connection::open(&PageFile::new(image)).and_then(|scratch| scratch.quick_check());
-    checked.unwrap_or_else(|error| vec![error.into_parts().message])
+    let checked = async {
+        let scratch = Connection::open(&PageFile::new(image))?;
+        fts5::load_if_used(platform, &scratch).await?;
+        scratch.quick_check()
+    };
+    checked.await.unwrap_or_else(|error| vec![error.into_parts().message])
 }

@@ -7,6 +7,7 @@ mod clock;
 mod http;
 mod lifecycle;
 mod locks;
+mod parts;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod sim;
 mod store;
@@ -17,6 +18,7 @@ pub use clock::{Clock, Entropy, Spawner};
 pub use http::{Http, HttpFailure, HttpRequest, HttpResponse, Method};
 pub use lifecycle::{Lifecycle, Moment};
 pub use locks::{Acquire, Held, Locks};
+pub use parts::{Part, Parts, Whole};
 pub use store::*;
 
 use crate::error::Result;
@@ -33,6 +35,8 @@ pub struct Platform {
     pub entropy: Rc<dyn Entropy>,
     /// The background.
     pub spawner: Rc<dyn Spawner>,
+    /// The loader of rarely used code.
+    pub parts: Rc<dyn Parts>,
 }
 
 /// What the platform says of the origin's storage.

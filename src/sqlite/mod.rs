@@ -15,6 +15,7 @@ mod deadline;
 mod execute;
 mod failure;
 mod image;
+mod modules;
 mod page_file;
 mod pages;
 mod plan;
@@ -23,6 +24,7 @@ mod prepared;
 mod script;
 mod shapes;
 mod statement;
+mod system;
 mod text;
 mod vfs;
 
