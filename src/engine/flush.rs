@@ -71,6 +71,7 @@ struct Inner {
     prompt: Cell<bool>,
     on_stored: RefCell<Option<Rc<dyn Fn()>>>,
     on_trouble: RefCell<Option<TroubleHook>>,
+    on_lost: RefCell<Option<Rc<dyn Fn()>>>,
     relief: RefCell<Option<Relief>>,
 }
 
@@ -132,6 +133,7 @@ impl Flusher {
             prompt: Cell::new(false),
             on_stored: RefCell::default(),
             on_trouble: RefCell::default(),
+            on_lost: RefCell::default(),
             relief: RefCell::default(),
         }))
     }
@@ -144,6 +146,11 @@ impl Flusher {
     /// Calls `hook` when flushes begin to fail, and when they succeed again.
     pub fn on_trouble(&self, hook: TroubleHook) {
         *self.0.on_trouble.borrow_mut() = Some(hook);
+    }
+
+    /// Calls `hook` when a write finds out that another holder has the database.
+    pub fn on_lost(&self, hook: Rc<dyn Fn()>) {
+        *self.0.on_lost.borrow_mut() = Some(hook);
     }
 
     /// Calls `relief` when the storage is full: while it frees something, the flush is tried again before anybody hears
@@ -296,8 +303,8 @@ impl Flusher {
         answer(receiver).await
     }
 
-    /// Nothing will be stored from now on: somebody else has the database. Whoever waits, and every later write, gets
-    /// `error`. Idempotent.
+    /// The lock is lost: no flush begins any more. One that is under way ends as it ends: what it stored was stored before
+    /// the other holder read the log, and so is acknowledged; all others who wait hear the error. Idempotent.
     pub fn lose(&self, error: Error) {
         self.0.lose(error);
         self.hurry();
@@ -361,7 +368,7 @@ impl Inner {
         state.running = false;
         let (waiting, freezing) = (std::mem::take(&mut state.waiting), std::mem::take(&mut state.freezing));
         drop(state);
-        run::refuse(waiting.into_iter().map(|(_, sender)| sender), &error);
+        run::refuse(waiting.into_iter().map(|(_, sender)| sender), &error.clone().detail("applied", false));
         run::refuse(freezing, &error);
     }
 

@@ -310,6 +310,12 @@ impl Inner {
             match self.try_to_take(tag.clone(), verify).await {
                 Err(error) if again && error.is(ErrorCode::SnapshotCorrupt) => {}
                 Err(error) if again && error.is(ErrorCode::StorageUnavailable) => self.storage.reconnect().await?,
+                Err(error) => {
+                    if error.is(ErrorCode::LockLost) {
+                        self.flusher.lose(error.clone());
+                    }
+                    return Err(error);
+                }
                 taken => return taken,
             }
             again = false;

@@ -289,15 +289,13 @@ test('a database that another tab deletes is never made anew in passing', async 
       const failed = await window.failure(() => window.db.run('INSERT INTO t VALUES (2)'))
       return failed.code === 'lock_lost' && failed
     })
-    const rows = await window.db.query('SELECT n FROM t')
     const health = await window.db.health()
     await window.failure(() => window.db.close())
     const left = (await indexedDB.databases()).map((one) => one.name)
-    return { first, lost, rows, health, left }
+    return { first, lost, health, left }
   })
   assert.equal(seen.first.details.applied, true)
   assert.deepEqual([seen.health.status, seen.health.lock.state], ['failed', 'lost'])
-  assert.equal(seen.rows[0].n, 1, 'it can still be read, and saved')
   assert.ok(!seen.left.includes(`tidelock/${name}`))
   await Promise.all([page.close(), other.close()])
 })

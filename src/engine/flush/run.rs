@@ -179,7 +179,7 @@ impl Inner {
             state.last_error = Some(error.clone());
             (std::mem::take(&mut state.waiting), state.failures)
         };
-        tell_failed(waiting, &error);
+        refuse(waiting.into_iter().map(|(_, sender)| sender), &error.clone().detail("applied", true));
         if failures == 1 {
             self.tell(Some(&error));
         }
@@ -189,17 +189,24 @@ impl Inner {
 
     /// Nothing is stored from now on.
     pub(super) fn lose(&self, error: Error) {
-        let waiting = {
+        let running = {
             let mut state = self.state.borrow_mut();
             if state.lost.is_some() {
                 return;
             }
             state.lost = Some(error.clone());
-            std::mem::take(&mut state.waiting)
+            state.running
         };
-        tell_failed(waiting, &error);
-        if !self.stopped.get() {
-            self.tell(Some(&error));
+        if !running {
+            self.end();
+        }
+        if self.stopped.get() {
+            return;
+        }
+        self.tell(Some(&error));
+        let hook = self.on_lost.borrow().clone();
+        if let Some(hook) = hook {
+            hook();
         }
     }
 
@@ -216,8 +223,4 @@ pub(super) fn refuse<T>(waiting: impl IntoIterator<Item = oneshot::Sender<Result
     for sender in waiting {
         let _ = sender.send(Err(error.clone()));
     }
-}
-
-fn tell_failed(waiting: Vec<(u64, oneshot::Sender<Result<()>>)>, error: &Error) {
-    refuse(waiting.into_iter().map(|(_, sender)| sender), &error.clone().detail("applied", true));
 }
