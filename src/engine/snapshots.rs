@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{Manifest, ManifestKind, Part, Platform},
+    ports::{LocalFuture, Manifest, ManifestKind, Part, Platform},
     snapshot::{
         Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Verification, VerifyMode, backoff_ms, first_due,
         hidden_due, prune, relieve, still_needed,
@@ -322,18 +322,21 @@ impl Inner {
         }
     }
 
-    async fn try_to_take(&self, tag: Tag, verify: VerifyMode) -> Result<(Manifest, u64)> {
-        let frozen = self.flusher.freeze().await?;
-        let (compress, read_back) = (self.options.compress, verify != VerifyMode::None);
-        let staged = self.storage.stage(&frozen.pin, &frozen.touched, frozen.at, compress, read_back).await?;
-        drop(frozen.pin);
-        if verify == VerifyMode::Full {
-            let errors = quick_check(&self.platform, self.storage.assemble(&staged).await?).await;
-            if let Some(first) = errors.into_iter().next() {
-                return Err(Error::new(ErrorCode::SnapshotCorrupt, first));
+    /// Boxed, which keeps it a function of its own: it begins the part of the wasm that snapshots are in.
+    fn try_to_take(&self, tag: Tag, verify: VerifyMode) -> LocalFuture<'_, Result<(Manifest, u64)>> {
+        Box::pin(async move {
+            let frozen = self.flusher.freeze().await?;
+            let (compress, read_back) = (self.options.compress, verify != VerifyMode::None);
+            let staged = self.storage.stage(&frozen.pin, &frozen.touched, frozen.at, compress, read_back).await?;
+            drop(frozen.pin);
+            if verify == VerifyMode::Full {
+                let errors = quick_check(&self.platform, self.storage.assemble(&staged).await?).await;
+                if let Some(first) = errors.into_iter().next() {
+                    return Err(Error::new(ErrorCode::SnapshotCorrupt, first));
+                }
             }
-        }
-        Ok((self.storage.publish(staged, tag).await?, frozen.commits))
+            Ok((self.storage.publish(staged, tag).await?, frozen.commits))
+        })
     }
 
     async fn prune(&self, _pass: &Pass) -> Result<()> {
