@@ -5,6 +5,8 @@ import { isTidelockError, TidelockError, toTidelockError, trapped } from './erro
 import { callUser, type DatabaseEventMap, type Warning } from './events.js'
 import type { Instance } from './instance.js'
 import type { OpenOptions } from './options.js'
+import type { RecoveryReport } from './recover.js'
+import { loadSeed } from './seed.js'
 import { IdleWatch, Tx } from './transaction.js'
 
 /**
@@ -31,23 +33,54 @@ export class Bridge {
 
   /** Opens the instance, which gives back what it took when it fails. Rejects with a {@link TidelockError}. */
   async open(instance: Instance): Promise<Database> {
-    const dying = new Promise<never>((_, reject) => {
-      this.#rejectOpening = reject
-      if (this.#trap !== undefined) reject(this.#trap)
-    })
     try {
       const { remote, ...options } = this.#checked
       // Before anything is taken or made.
-      if (remote !== undefined) await Promise.race([instance.Core.checkRemote(remote), dying])
-      const core = await Promise.race([instance.Core.open(options, this.#host(instance)), dying])
+      if (remote !== undefined) await this.#unlessTrapped(instance.Core.checkRemote(remote))
+      const core = await this.#unlessTrapped(instance.Core.open(options, this.#host(instance)))
       const calls = this.#connect(core, instance.memory)
       if (remote !== undefined) await calls.guard(calls.sync(() => core.connect(remote)))
+      await this.#plantSeed(core, calls)
       // In a second step, so that migrations that are functions find the calls that they need.
       await calls.guard(calls.sync(() => core.start()))
       this.#database = new Database(this.#checked, calls)
       return this.#database
     } catch (error) {
       throw this.#refine(this.#trap ?? toTidelockError(error))
+    }
+  }
+
+  /** Has the instance mend a stored database. Rejects with a {@link TidelockError}. */
+  async recover(recover: (options: CoreOptions, host: Host) => Promise<unknown>): Promise<RecoveryReport> {
+    try {
+      return (await this.#unlessTrapped(recover(this.#checked, this.#host()))) as RecoveryReport
+    } catch (error) {
+      throw this.#trap ?? toTidelockError(error)
+    }
+  }
+
+  /** Settles as the instance's promise does, or rejects when the instance traps: its promises never settle then. */
+  #unlessTrapped<T>(promise: Promise<T>): Promise<T> {
+    const dying = new Promise<never>((_, reject) => {
+      this.#rejectOpening = reject
+      if (this.#trap !== undefined) reject(this.#trap)
+    })
+    return Promise.race([promise, dying])
+  }
+
+  /** Gives a database without data its first. When that fails, nothing stays open. */
+  async #plantSeed(core: Core, calls: Calls): Promise<void> {
+    const { seed, signal } = this.#options
+    if (seed === undefined) return
+    try {
+      if (!calls.sync(() => core.wantsSeed())) return
+      const bytes = await loadSeed(seed, signal)
+      signal?.throwIfAborted()
+      await calls.guard(calls.sync(() => core.seed(bytes)))
+    } catch (error) {
+      // What went wrong first counts.
+      await calls.close().catch(() => {})
+      throw error
     }
   }
 

@@ -12,11 +12,12 @@ import { checkRemote } from './check-remote.js'
 import type { CoreOptions, CoreSnapshotOptions } from './core.js'
 import { invalid, unavailable } from './errors.js'
 import type { OpenOptions } from './options.js'
+import { checkSeed } from './seed.js'
 
 const gib = 1024 ** 3
 
 /** Options of the contract that wait for a later build. Given at all, they are refused: none is ever ignored. */
-const waiting = ['path', 'worker', 'seed', 'encryption', 'functions', 'audit', 'expires', 'auditTable'] as const
+const waiting = ['path', 'worker', 'encryption', 'functions', 'audit', 'expires', 'auditTable'] as const
 
 const known: readonly (keyof OpenOptions)[] = [
   'name',
@@ -31,6 +32,7 @@ const known: readonly (keyof OpenOptions)[] = [
   'thread',
   'wasm',
   'snapshots',
+  'seed',
   'remote',
   'mode',
   'integers',
@@ -60,6 +62,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
   if (given.signal !== undefined) checkSignal('signal', given.signal)
   if (given.onWarning !== undefined) checkFunction('onWarning', given.onWarning)
   if (given.wasm !== undefined) checkWasm(given.wasm)
+  if (given.seed !== undefined) checkSeed(given.seed)
 
   const snapshots = checkSnapshots(given.snapshots)
   const durability = checkOneOf('durability', given.durability ?? 'relaxed', [
@@ -112,7 +115,8 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
   }
 }
 
-function checkName(name: unknown): string {
+/** The name of a database. */
+export function checkName(name: unknown): string {
   checkString('name', name)
   const text = name as string
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
@@ -131,7 +135,8 @@ function checkLock(lock: unknown): { onBusy: 'fail' | 'wait'; timeoutMs: number 
 
 function checkSnapshots(snapshots: unknown): CoreSnapshotOptions {
   const keys = ['intervalMs', 'keep', 'retries', 'backoffMs', 'compress', 'verify', 'onHidden', 'targets']
-  const later = ['cron', 'retentionDays', 'logRetentionMs', 'logMaxBytes']
+  keys.push('retentionDays', 'logRetentionMs', 'logMaxBytes')
+  const later = ['cron']
   const given = checkObject('snapshots', snapshots === false ? undefined : snapshots, [...keys, ...later])
   for (const option of later) if (given[option] !== undefined) throw unavailable(`The option 'snapshots.${option}'`)
   if (given.targets !== undefined) {
@@ -148,7 +153,21 @@ function checkSnapshots(snapshots: unknown): CoreSnapshotOptions {
     onHidden: checkBoolean('snapshots.onHidden', given.onHidden ?? true),
     compress: checkBoolean('snapshots.compress', given.compress ?? true),
     verify: checkOneOf('snapshots.verify', given.verify ?? 'quick', ['quick', 'full', 'none']),
+    logRetentionMs: checkInteger('snapshots.logRetentionMs', given.logRetentionMs ?? 7 * 86_400_000, 0),
+    ...(given.retentionDays === undefined ? {} : { retentionDays: checkDays(given.retentionDays) }),
+    ...(given.logMaxBytes === undefined
+      ? {}
+      : { logMaxBytes: checkInteger('snapshots.logMaxBytes', given.logMaxBytes, 0) }),
   }
+}
+
+/** Parts of a day are fine. */
+function checkDays(days: unknown): number {
+  if (typeof days !== 'number' || !(days > 0))
+    throw invalid('snapshots.retentionDays must be a number of days, more than 0', {
+      details: { option: 'snapshots.retentionDays' },
+    })
+  return days
 }
 
 function checkWasm(wasm: unknown): void {

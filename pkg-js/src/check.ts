@@ -63,6 +63,14 @@ export function checkStrings(what: string, value: unknown): readonly string[] {
   return value
 }
 
+/** A moment, as a Date or as an ISO 8601 text that names its zone; gives milliseconds since 1970. */
+export function checkMoment(what: string, value: unknown): number {
+  const zoned = typeof value === 'string' && /^\d{4}-\d\d-\d\dT.*(Z|[+-]\d\d:?\d\d)$/i.test(value)
+  const ms = value instanceof Date ? value.getTime() : zoned ? Date.parse(value as string) : Number.NaN
+  if (Number.isNaN(ms)) throw wrong(what, "a Date or an ISO 8601 text such as '2026-11-20T10:00:00Z'")
+  return ms
+}
+
 export function checkSignal(what: string, value: unknown): AbortSignal {
   const signal = value as AbortSignal | null
   if (

@@ -32,7 +32,11 @@ export interface PlanRow {
 export interface Core {
   /** Says where the remote is, before {@link Core.start}. When it rejects, the database is closed. */
   connect(remote: CoreRemoteOptions): Promise<void>
-  /** Runs what is pending and begins to serve; comes first. When it rejects, the database is closed. */
+  /** Whether there is no data yet, so that a seed is wanted. */
+  wantsSeed(): boolean
+  /** Gives a database without data its first; before `start`. */
+  seed(bytes: Uint8Array): Promise<void>
+  /** Runs what is pending and begins to serve. When it rejects, the database is closed. */
   start(): Promise<void>
 
   // The turn: who may use the connection, first come, first served. A transaction keeps it from begin to end.
@@ -86,6 +90,7 @@ export interface Core {
   snapshotsList(): unknown
   snapshotsVerify(id: string): Promise<unknown>
   snapshotsRestore(id: string, options: unknown): Promise<unknown>
+  snapshotsRestoreAt(at: number, options: unknown): Promise<unknown>
   snapshotsDelete(id: string): Promise<unknown>
   snapshotsPrune(): Promise<unknown>
   snapshotsStatus(): unknown
@@ -99,6 +104,10 @@ export interface Core {
   cancel(id: number): void
   dropCancel(id: number): void
   exportBytes(): Uint8Array<ArrayBuffer>
+  exportSql(): Promise<Uint8Array<ArrayBuffer>[]>
+  importBytes(bytes: Uint8Array, options: unknown): Promise<void>
+  snapshotsExport(id: string, sql: boolean): Promise<CoreSnapshotFile>
+  snapshotsImport(bytes: Uint8Array, label: string | undefined): Promise<unknown>
   health(): Promise<unknown>
   flush(): Promise<void>
   close(): Promise<void>
@@ -110,6 +119,14 @@ export interface CoreClass {
   /** Checks the remote of a database that is to be opened. Throws `invalid_argument`. */
   checkRemote(remote: CoreRemoteOptions): Promise<void>
   open(options: Omit<CoreOptions, 'remote'>, host: Host): Promise<Core>
+  /** Opens nothing: sets a stored database to its last good state, or to a snapshot. */
+  recover(options: CoreOptions, from: string | undefined, host: Host): Promise<unknown>
+}
+
+/** A snapshot as a file. */
+export interface CoreSnapshotFile {
+  readonly snapshot: { readonly id: string; readonly createdAt: string }
+  readonly pieces: readonly Uint8Array<ArrayBuffer>[]
 }
 
 /** A migration as the wasm module takes it: functions stay here and are called back by version. */
@@ -154,6 +171,9 @@ export interface CoreSnapshotOptions {
   readonly onHidden: boolean
   readonly compress: boolean
   readonly verify: 'quick' | 'full' | 'none'
+  readonly logRetentionMs: number
+  readonly retentionDays?: number
+  readonly logMaxBytes?: number
 }
 
 /** The remote part of {@link CoreOptions}; a table given by its name is made `{ table }`. */

@@ -39,7 +39,10 @@ export interface SnapshotOptions {
    * @default 3
    */
   readonly keep?: number | undefined
-  /** Not available in this build. */
+  /**
+   * How many days those without a label stay at most; the last good one stays longer.
+   * @default as long as `keep` lets them
+   */
   readonly retentionDays?: number | undefined
   /**
    * How often a failed one is tried again.
@@ -63,9 +66,16 @@ export interface SnapshotOptions {
    * @default true
    */
   readonly onHidden?: boolean | undefined
-  /** Not available in this build. */
+  /**
+   * How long the page log stays, from which `restore({ at })` brings back any moment: as far back as the oldest kept
+   * snapshot without a label, and `logMaxBytes`, allow.
+   * @default 604800000 (7 days)
+   */
   readonly logRetentionMs?: number | undefined
-  /** Not available in this build. */
+  /**
+   * How many bytes the page log may have. What opening needs stays beyond it.
+   * @default the larger of 64 MiB and twice the database
+   */
   readonly logMaxBytes?: number | undefined
   /** Not available in this build, except for an empty list. */
   readonly targets?: readonly SnapshotTarget[] | undefined
@@ -207,7 +217,11 @@ export interface OpenOptions {
   readonly wasm?: WasmSource | undefined
   /** Periodic snapshots; `false`: none but those taken for safety. */
   readonly snapshots?: SnapshotOptions | false | undefined
-  /** Not available in this build. */
+  /**
+   * A `.sqlite` file, used only when there is no data yet: its URL, its bytes, or a function that gives them. It is checked
+   * as for {@link Database.import}; pending migrations then run, see `baseline`. Its unpushed changes and its user don't come
+   * along.
+   */
   readonly seed?: string | URL | BufferSource | Blob | (() => Promise<BufferSource>) | undefined
   /** Not available in this build. */
   readonly encryption?: { readonly passphrase: string } | { readonly key: CryptoKey } | undefined

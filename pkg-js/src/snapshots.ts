@@ -1,6 +1,9 @@
 import { type Calls, withCancel } from './calls.js'
-import { checkBoolean, checkCall, checkString } from './check.js'
-import { invalid, unavailable } from './errors.js'
+import { checkBoolean, checkCall, checkMoment, checkObject, checkOneOf, checkString } from './check.js'
+import type { CoreSnapshotFile } from './core.js'
+import { invalid } from './errors.js'
+import { checkFileEncryption, type FileEncryption } from './file-encryption.js'
+import { fromFile, toFile } from './snapshot-file.js'
 import type { CallOptions } from './values.js'
 
 /** One snapshot. */
@@ -30,13 +33,29 @@ export interface SnapshotStatus {
   readonly bytes: number
 }
 
+/** How {@link Snapshots.export} writes a file. */
+export interface SnapshotExportOptions {
+  /** @default 'sqlite' */
+  readonly format?: 'sqlite' | 'sql' | undefined
+  /**
+   * Compressed with gzip.
+   * @default false
+   */
+  readonly compress?: boolean | undefined
+  /** Encrypted, with AES-256-GCM; a passphrase goes through 600,000 rounds of PBKDF2. */
+  readonly encrypt?: FileEncryption | undefined
+}
+
 /** The snapshots of a database: `db.snapshots`. */
 export class Snapshots {
   readonly #calls: Calls
 
+  readonly #maxBytes: number
+
   /** @internal */
-  constructor(calls: Calls) {
+  constructor(calls: Calls, maxBytes: number) {
     this.#calls = calls
+    this.#maxBytes = maxBytes
   }
 
   /** Writes a snapshot now. One with a label stays until it is deleted. Rejects with `storage_quota_exceeded` when it doesn't fit. */
@@ -63,19 +82,26 @@ export class Snapshots {
   }
 
   /**
-   * Brings back a snapshot. It is checked first, and what was there becomes a snapshot. Live queries run again.
-   * Rejects with `snapshot_not_found`, `snapshot_corrupt`, `snapshot_incompatible`, and with `unpushed_changes` unless `force`.
-   * A moment (`{ at }`) is not available in this build.
+   * Brings back a snapshot, or with `{ at }` the state after the newest stored commit not later than that moment. It is
+   * checked first, and what was there becomes a snapshot. Live queries run again. The restore is itself a commit, so that
+   * moments before and after it can be brought back later.
+   * Rejects with `snapshot_not_found` (for a moment that the page log doesn't reach any more, `details.oldest` is the first
+   * that it does), `snapshot_corrupt`, `snapshot_incompatible`, and with `unpushed_changes` unless `force`.
    */
   async restore(
     id: string | { readonly at: string | Date },
     options?: CallOptions & { readonly force?: boolean | undefined },
   ): Promise<void> {
-    if (typeof id === 'object' && id !== null && 'at' in id) throw unavailable('snapshots.restore({ at })')
-    if (typeof id !== 'string' || id === '') throw invalid('snapshots.restore needs the id of a snapshot')
+    const moment = typeof id === 'object' && id !== null
+    if (!moment && (typeof id !== 'string' || id === ''))
+      throw invalid('snapshots.restore needs the id of a snapshot, or { at }')
+    const at = moment ? checkMoment('at', checkObject('The argument of snapshots.restore', id, ['at']).at) : 0
     const { force } = checkCall('snapshots.restore', options, ['force'])
     const wanted = { force: checkBoolean('force', force ?? false) }
-    await this.#calls.cancellable(options, (core, cancel) => core.snapshotsRestore(id, withCancel(wanted, cancel)))
+    await this.#calls.cancellable(options, (core, cancel) => {
+      const given = withCancel(wanted, cancel)
+      return moment ? core.snapshotsRestoreAt(at, given) : core.snapshotsRestore(id as string, given)
+    })
   }
 
   /** How the periodic snapshots are doing. */
@@ -97,13 +123,42 @@ export class Snapshots {
     await this.#calls.cancellable(options, (core) => core.snapshotsPrune())
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async export(_id: string, _options?: object): Promise<Blob> {
-    throw unavailable('snapshots.export')
+  /**
+   * A snapshot as a file to keep, named `backup-<time>-<id>.sqlite[.gz][.enc]` (a `File` where there is that class; `.sql` for
+   * SQL text). Rejects with `snapshot_not_found` and `snapshot_corrupt`.
+   */
+  async export(id: string, options?: CallOptions & SnapshotExportOptions): Promise<Blob> {
+    checkString('The id', id)
+    const { format, compress, encrypt } = checkCall('snapshots.export', options, ['format', 'compress', 'encrypt'])
+    const kind = checkOneOf('format', format ?? 'sqlite', ['sqlite', 'sql'])
+    const encryption = encrypt === undefined ? undefined : checkFileEncryption('encrypt', encrypt)
+    const zip = compress !== undefined && checkBoolean('compress', compress)
+    const { snapshot, pieces } = await this.#calls.read<CoreSnapshotFile>(options, (core) =>
+      core.snapshotsExport(id, kind === 'sql'),
+    )
+    return toFile(snapshot, pieces, kind, zip, encryption)
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async import(_file: Blob | BufferSource): Promise<SnapshotInfo> {
-    throw unavailable('snapshots.import')
+  /**
+   * Keeps a file that {@link Snapshots.export} made, or any other `.sqlite` file or SQL text, as a snapshot, after checking it.
+   * The data stays as it is: {@link Snapshots.restore} then brings it back. Whether it is compressed or encrypted is told by
+   * its contents; `encrypt` is what it was exported with. It has a label, so that it stays until it is deleted.
+   *
+   * Rejects with `snapshot_corrupt` (damaged, or no such file), `decryption_failed`, `invalid_argument`, `database_too_large`.
+   */
+  async import(
+    file: Blob | BufferSource,
+    options?: CallOptions & {
+      readonly encrypt?: FileEncryption | undefined
+      /** @default 'imported' */
+      readonly label?: string | undefined
+    },
+  ): Promise<SnapshotInfo> {
+    const { encrypt, label } = checkCall('snapshots.import', options, ['encrypt', 'label'])
+    const encryption = encrypt === undefined ? undefined : checkFileEncryption('encrypt', encrypt)
+    const wanted = label === undefined ? undefined : checkString('label', label)
+    this.#calls.check()
+    const bytes = await fromFile(file, encryption, this.#maxBytes)
+    return this.#calls.cancellable(options, (core) => core.snapshotsImport(bytes, wanted))
   }
 }

@@ -32,6 +32,7 @@ test('the defaults are those of the contract', () => {
       onHidden: true,
       compress: true,
       verify: 'quick',
+      logRetentionMs: 604_800_000,
     },
     mode: 'local',
   })
@@ -87,6 +88,10 @@ const wrong = {
     { retries: -1 },
     { compress: 1 },
     { verify: 'yes' },
+    { retentionDays: 0 },
+    { retentionDays: '7' },
+    { logRetentionMs: -1 },
+    { logMaxBytes: 1.5 },
     { onHidden: 1 },
     { every: 5 },
     { targets: {} },
@@ -115,6 +120,7 @@ const wrong = {
   integers: ['exact'],
   maxBytes: [0, 1.5, '1 GiB'],
   migrationsTable: ['', 5],
+  seed: ['', 5, {}, ['x']],
   signal: [{}, true],
   onWarning: ['log'],
   Name: ['typo'],
@@ -144,20 +150,13 @@ const waiting = {
   tabs: ['shared'],
   thread: ['worker'],
   worker: [() => {}],
-  seed: ['app.sqlite'],
   encryption: [{ passphrase: 'x' }],
   functions: [{}],
   audit: [['a']],
   expires: [{ a: 'b' }],
   auditTable: ['log'],
   lock: [{ onBusy: 'takeover' }, { onBusy: 'steal' }],
-  snapshots: [
-    { cron: '0 * * * *' },
-    { retentionDays: 7 },
-    { logRetentionMs: 1 },
-    { logMaxBytes: 1 },
-    { targets: [{ kind: 'x' }] },
-  ],
+  snapshots: [{ cron: '0 * * * *' }, { targets: [{ kind: 'x' }] }],
   remote: [
     { ...remote, realtime: true },
     { ...remote, tables: [{ table: 'a', conflict: () => null }] },
@@ -186,6 +185,12 @@ test('each durability goes over, and so do hidden pages', () => {
     assert.equal(check({ durability }).durability, durability)
   assert.equal(check({}).snapshots.onHidden, true)
   assert.equal(check({ snapshots: { onHidden: false } }).snapshots.onHidden, false)
+})
+
+test('how long snapshots and log stay goes to the core, left out where it has no default', () => {
+  const { snapshots } = check({ snapshots: { retentionDays: 0.5, logRetentionMs: 0, logMaxBytes: 0 } })
+  assert.deepEqual([snapshots.retentionDays, snapshots.logRetentionMs, snapshots.logMaxBytes], [0.5, 0, 0])
+  assert.ok(!('retentionDays' in check({}).snapshots || 'logMaxBytes' in check({}).snapshots))
 })
 
 test("durability 'snapshot' without snapshots makes no sense at all", () => {

@@ -164,7 +164,7 @@ impl Store for IndexedDb {
             let newest = super::property(&newest, "key").and_then(|key| records::read_log_key(&key));
             let same = match &claim.found {
                 Some(found) => records::read_head(&head).as_ref() == Some(found),
-                None => head.is_undefined(),
+                None => records::read_head(&head).is_none(),
             };
             if !same || newest != claim.newest {
                 begun.abort();

@@ -44,7 +44,7 @@ fn property(object: &JsValue, name: &str) -> Option<JsValue> {
 }
 
 /// A plain object of these entries.
-fn object(entries: &[(&str, JsValue)]) -> Object {
+pub(crate) fn object(entries: &[(&str, JsValue)]) -> Object {
     let object = Object::new();
     for (name, value) in entries {
         // Setting a property of a fresh plain object can't fail.

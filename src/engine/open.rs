@@ -134,7 +134,7 @@ impl Database {
 }
 
 /// Takes the database's lock; none is needed for what lives in memory only.
-async fn take_lock(options: &OpenOptions, ports: &Ports) -> Result<Option<Box<dyn Held>>> {
+pub(super) async fn take_lock(options: &OpenOptions, ports: &Ports) -> Result<Option<Box<dyn Held>>> {
     if options.storage == StorageKind::Memory {
         return Ok(None);
     }
@@ -148,7 +148,7 @@ async fn take_lock(options: &OpenOptions, ports: &Ports) -> Result<Option<Box<dy
     lock::acquire(locks, clock, &options.name, options.on_busy, options.lock_timeout_ms, read_holder).await.map(Some)
 }
 
-async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<Rc<dyn Store>> {
+pub(super) async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<Rc<dyn Store>> {
     match options.storage {
         StorageKind::Indexeddb => ports.stores.open(&options.name).await,
         StorageKind::Memory => Ok(Rc::new(MemoryStore::default())),
@@ -156,13 +156,13 @@ async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<Rc<dyn Store
 }
 
 /// What others hear of this opening: the id is the tab's own, by which they know that it is not from before.
-async fn holder(options: &OpenOptions, ports: &Ports) -> Holder {
+pub(super) async fn holder(options: &OpenOptions, ports: &Ports) -> Holder {
     let id = ports.locks.holder(&lock::lock_name(&options.name)).await.unwrap_or_default();
     let since = ports.platform.clock.now();
     Holder { id, title: options.holder.title.clone(), url: options.holder.url.clone(), since }
 }
 
-async fn release(held: Option<Box<dyn Held>>) {
+pub(super) async fn release(held: Option<Box<dyn Held>>) {
     if let Some(held) = held {
         held.release().await;
     }
@@ -245,14 +245,20 @@ fn assemble(
 impl Inner {
     /// Begins to capture local changes: of the tables that `remote` names, else of those that an opening before named.
     pub(super) async fn start_capture(&self, connection: &Connection) -> Result<()> {
-        if self.sync.get().is_some() || !state::captured(connection)?.is_empty() {
-            self.ports.platform.parts.load(Part::Sync).await?;
-        }
+        self.load_sync_if_used(connection).await?;
         if let Some(sync) = self.sync.get() {
             state::register(connection, &sync.config().options.tables)?;
         }
         self.capturing.set(!state::captured(connection)?.is_empty());
         if self.capturing.get() { capture::resume(connection) } else { Ok(()) }
+    }
+
+    /// Loads the code that captures local changes, where any are to be captured. `wasm_load_failed`.
+    pub(super) async fn load_sync_if_used(&self, connection: &Connection) -> Result<()> {
+        if self.sync.get().is_some() || !state::captured(connection)?.is_empty() {
+            self.ports.platform.parts.load(Part::Sync).await?;
+        }
+        Ok(())
     }
 
     /// Lets go of everything, where it can't be opened.

@@ -1,10 +1,13 @@
-//! Going back to a snapshot, while the database stays open.
+//! Going back to a snapshot or a moment, while the database stays open.
+
+use std::fmt;
 
 use super::{Database, database::Inner, fts5, migrations::Host, turn::Ticket};
 use crate::{
     error::{Error, ErrorCode, Result},
-    sqlite::{Connection, PageFile},
+    sqlite::{Connection, Image, PageFile},
     sync::outbox,
+    time::Timestamp,
 };
 
 impl Database {
@@ -15,8 +18,23 @@ impl Database {
     /// migrations), or `unpushed_changes` unless `force`; then nothing has changed. Should one of its pending migrations
     /// fail, the restored contents stay as they were before it.
     pub async fn restore(&self, id: &str, force: bool) -> Result<()> {
+        let image = self.inner.snapshots.load(id).await?;
+        self.replace(image, force, Wanted::Snapshot(id)).await
+    }
+
+    /// Replaces the contents by those after the newest stored commit not later than `at`, as one commit, like
+    /// [`restore`](Self::restore). Commits that are on their way to the storage are stored first.
+    ///
+    /// Fails with `snapshot_not_found` for a moment that can't be reached any more (details `oldest`: the first that can),
+    /// `snapshot_corrupt` when the log is damaged on the way, and as `restore` does.
+    pub async fn restore_at(&self, at: Timestamp, force: bool) -> Result<()> {
+        self.flush().await?;
+        let image = self.inner.snapshots.load_at(at).await?;
+        self.replace(image, force, Wanted::Moment(at)).await
+    }
+
+    async fn replace(&self, image: Image, force: bool, wanted: Wanted<'_>) -> Result<()> {
         let inner = &*self.inner;
-        let image = inner.snapshots.load(id).await?;
         let turn = inner.acquire().await?;
         let connection = inner.connection()?;
         let (pending, _) = outbox::counts(&connection, None)?;
@@ -25,12 +43,12 @@ impl Database {
                 .hint("push them first, or restore with { force: true }: they then are only in the safety snapshot")
                 .detail("pending", pending));
         }
-        let scratch = Connection::open(&PageFile::new(image)).map_err(|error| corrupt(id, &error.message))?;
+        let scratch = Connection::open(&PageFile::new(image)).map_err(|error| wanted.corrupt(&error.message))?;
         fts5::load_if_used(&inner.ports.platform, &scratch).await?;
         if let Some(damage) = scratch.quick_check()?.into_iter().next() {
-            return Err(corrupt(id, &damage));
+            return Err(wanted.corrupt(&damage));
         }
-        inner.migrations.check(&scratch).map_err(|error| incompatible(id, error))?;
+        inner.migrations.check(&scratch).map_err(|error| wanted.incompatible(error))?;
         // The image's own unpushed changes are old news by now: they are kept, but never sent.
         outbox::set_aside_restored(&scratch)?;
         inner.snapshots.safety().await?;
@@ -48,7 +66,7 @@ impl Database {
 
 impl Inner {
     /// Runs the migrations that restored contents lack, as opening them would.
-    async fn catch_up(&self, connection: &Connection, ticket: Ticket) -> Result<()> {
+    pub(super) async fn catch_up(&self, connection: &Connection, ticket: Ticket) -> Result<()> {
         if self.options.migrations.is_some() && self.options.migrate {
             return self.migrations.run_pending(self, ticket).await.map(drop);
         }
@@ -56,18 +74,41 @@ impl Inner {
     }
 }
 
-fn corrupt(id: &str, what: &str) -> Error {
-    Error::new(ErrorCode::SnapshotCorrupt, format!("snapshot {id} is damaged: {what}"))
-        .hint("restore another one; nothing has changed")
-        .detail("snapshotId", id)
+/// What is to be brought back.
+enum Wanted<'a> {
+    Snapshot(&'a str),
+    Moment(Timestamp),
 }
 
-fn incompatible(id: &str, error: Error) -> Error {
-    if !error.is(ErrorCode::SchemaTooNew) {
-        return error;
+impl Wanted<'_> {
+    fn corrupt(&self, what: &str) -> Error {
+        self.about(Error::new(ErrorCode::SnapshotCorrupt, format!("{self} is damaged: {what}")))
+            .hint("restore another one; nothing has changed")
     }
-    Error::new(ErrorCode::SnapshotIncompatible, format!("snapshot {id} is newer than this app's migrations"))
-        .hint("reload the page to get the newer version of the app")
-        .detail("snapshotId", id)
-        .cause(error)
+
+    fn incompatible(&self, error: Error) -> Error {
+        if !error.is(ErrorCode::SchemaTooNew) {
+            return error;
+        }
+        let message = format!("{self} is newer than this app's migrations");
+        self.about(Error::new(ErrorCode::SnapshotIncompatible, message))
+            .hint("reload the page to get the newer version of the app")
+            .cause(error)
+    }
+
+    fn about(&self, error: Error) -> Error {
+        match self {
+            Wanted::Snapshot(id) => error.detail("snapshotId", *id),
+            Wanted::Moment(at) => error.detail("at", at.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Wanted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Wanted::Snapshot(id) => write!(f, "snapshot {id}"),
+            Wanted::Moment(at) => write!(f, "the state of {at}"),
+        }
+    }
 }

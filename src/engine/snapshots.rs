@@ -16,10 +16,10 @@ use crate::{
     error::{Error, ErrorCode, Result},
     ports::{LocalFuture, Manifest, ManifestKind, Part, Platform},
     snapshot::{
-        Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Verification, VerifyMode, backoff_ms, first_due,
-        hidden_due, prune, relieve, still_needed,
+        Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Stock, Verification, VerifyMode, backoff_ms,
+        first_due, hidden_due,
     },
-    sqlite::{Connection, Image, PageFile},
+    sqlite::{Connection, Image, PageFile, Pin},
     store::{Storage, Tag, stored_bytes},
     time::Timestamp,
 };
@@ -179,7 +179,9 @@ impl Snapshots {
 
     /// All of them, newest first.
     pub fn list(&self) -> Vec<SnapshotInfo> {
-        self.0.storage.manifests().iter().rev().filter_map(SnapshotInfo::of).collect()
+        let mut shown = self.0.shown();
+        shown.sort_by_key(|manifest| std::cmp::Reverse(manifest.generation));
+        shown.iter().filter_map(SnapshotInfo::of).collect()
     }
 
     /// Reads one again: every chunk hashed, `quick_check` in a scratch database. `snapshot_not_found`.
@@ -210,11 +212,33 @@ impl Snapshots {
         }
     }
 
+    /// The contents after the newest stored commit not later than `at`. `snapshot_not_found` (details `oldest`) for a moment
+    /// that can't be reached any more, `snapshot_corrupt` when the log is damaged on the way.
+    pub async fn load_at(&self, at: Timestamp) -> Result<Image> {
+        let _pass = self.0.gate.enter().await;
+        let not_before = self.0.of_stock(|stock| stock.reach(&self.0.options, self.0.now()));
+        self.0.storage.load_at(at, not_before).await
+    }
+
+    /// Keeps contents from outside as one, with a label, so that it stays until it is deleted. Fails as the storage does.
+    pub async fn import(&self, contents: &Pin, label: String, schema_version: Option<String>) -> Result<SnapshotInfo> {
+        let _pass = self.0.gate.enter().await;
+        let tag = Tag {
+            kind: ManifestKind::Imported,
+            reason: Reason::Manual.as_str(),
+            label: Some(label),
+            schema_version,
+            barrier: false,
+        };
+        let manifest = self.0.storage.import(contents, tag, self.0.options.compress).await?;
+        SnapshotInfo::of(&manifest).ok_or_else(|| Error::internal("a snapshot is none"))
+    }
+
     /// Deletes one. `snapshot_not_found`. What recovery still needs of it goes when something newer has been verified.
     pub async fn delete(&self, id: &str) -> Result<()> {
         let _pass = self.0.gate.enter().await;
         let generation = [self.0.generation(id)?];
-        let needed = still_needed(&self.0.storage.manifests(), &self.0.storage.damaged());
+        let needed = self.0.of_stock(|stock| stock.still_needed());
         if needed.contains(&generation[0]) {
             self.0.storage.remove(&[], &generation, None).await?;
         } else {
@@ -237,10 +261,9 @@ impl Snapshots {
     /// How they are doing.
     pub fn status(&self) -> SnapshotStatus {
         let mut status = self.0.status.borrow().clone();
-        let manifests = self.0.storage.manifests();
-        let shown: Vec<&Manifest> = manifests.iter().filter(|m| m.kind == ManifestKind::Snapshot).collect();
+        let shown = self.0.shown();
         status.count = shown.len();
-        status.bytes = stored_bytes(&shown);
+        status.bytes = stored_bytes(&shown.iter().collect::<Vec<_>>());
         status
     }
 }
@@ -250,12 +273,20 @@ impl Inner {
         self.platform.clock.now()
     }
 
+    /// Those that users see.
+    fn shown(&self) -> Vec<Manifest> {
+        let mut manifests = self.storage.manifests();
+        manifests.append(&mut self.storage.imported());
+        manifests.retain(|manifest| manifest.kind != ManifestKind::Checkpoint);
+        manifests
+    }
+
     /// The generation of a snapshot that users see.
     fn generation(&self, id: &str) -> Result<u64> {
-        let generation = id.parse().ok().filter(|generation: &u64| {
-            let is_it = |m: &Manifest| m.generation == *generation && m.kind == ManifestKind::Snapshot;
-            self.storage.manifests().iter().any(is_it)
-        });
+        let generation = id
+            .parse()
+            .ok()
+            .filter(|generation: &u64| self.shown().iter().any(|manifest| manifest.generation == *generation));
         generation.ok_or_else(|| {
             Error::new(ErrorCode::SnapshotNotFound, format!("there is no snapshot {id}"))
                 .hint("snapshots.list() tells which there are")
@@ -341,13 +372,19 @@ impl Inner {
 
     async fn prune(&self, _pass: &Pass) -> Result<()> {
         self.platform.parts.load(Part::Operations).await?;
+        let plan = self.of_stock(|stock| stock.prune(&self.options, self.now()));
+        self.carry_out(plan).await
+    }
+
+    /// Asks the rules about what is stored.
+    fn of_stock<T>(&self, ask: impl FnOnce(&Stock<'_>) -> T) -> T {
         let (manifests, damaged) = (self.storage.manifests(), self.storage.damaged());
-        let logged = self.storage.position().logged;
-        self.carry_out(prune(&manifests, &damaged, &self.options, logged, self.now())).await
+        let (truncated, logged) = (self.storage.truncated(), self.storage.position().logged);
+        ask(&Stock { manifests: &manifests, damaged: &damaged, truncated, logged })
     }
 
     async fn carry_out(&self, plan: Plan) -> Result<()> {
-        self.storage.remove(&plan.delete, &[], plan.truncate).await?;
+        self.storage.remove(&plan.delete, &plan.demote, plan.truncate).await?;
         if !plan.delete.is_empty() {
             self.storage.sweep().await?;
         }
@@ -360,12 +397,17 @@ impl Inner {
         if self.platform.parts.load(Part::Operations).await.is_err() {
             return false;
         }
-        let plan = relieve(&self.storage.manifests(), &self.storage.damaged(), self.storage.truncated());
+        let plan = self.of_stock(|stock| stock.relieve());
         plan != Plan::default() && self.carry_out(plan).await.is_ok()
     }
 
+    fn wants_checkpoint(&self) -> bool {
+        let bytes = self.flusher.file().bytes();
+        self.storage.wants_checkpoint(bytes, self.options.log_limit(bytes))
+    }
+
     fn compact_if_wanted(this: &Rc<Self>) {
-        let wanted = this.flusher.is_logged() && this.storage.wants_checkpoint(this.flusher.file().bytes());
+        let wanted = this.flusher.is_logged() && this.wants_checkpoint();
         if !wanted || this.compacting.get() || this.stopped.get() || this.now() < this.no_compaction_before.get() {
             return;
         }
@@ -374,7 +416,7 @@ impl Inner {
         this.platform.spawner.spawn(Box::pin(async move {
             let pass = inner.gate.enter().await;
             // A snapshot may have been taken in the meantime: that will do.
-            if inner.storage.wants_checkpoint(inner.flusher.file().bytes()) && !inner.stopped.get() {
+            if inner.wants_checkpoint() && !inner.stopped.get() {
                 let compacted = match inner.take(&pass, Tag::checkpoint(), VerifyMode::Quick).await {
                     Ok(_) => inner.prune(&pass).await,
                     Err(error) => Err(error),
@@ -418,6 +460,8 @@ impl Inner {
             if self.is_unchanged() {
                 self.status.borrow_mut().last_attempt = Some(self.now());
                 self.succeeded();
+                // Time alone lets some go.
+                let _ = self.prune(&pass).await;
                 return;
             }
             if self.create(&pass, None, Reason::Scheduled).await.is_ok() {

@@ -74,7 +74,7 @@ pub struct LogRecord {
     pub kind: LogKind,
     /// The epoch of its writer.
     pub epoch: u64,
-    /// `max(previous + 1, now)` of its writer; the same in all parts.
+    /// `max(previous, now)` of its writer; the same in all parts.
     pub time: Timestamp,
     /// The database's page size in bytes.
     pub page_size: u32,
@@ -113,6 +113,8 @@ pub enum ManifestKind {
     Checkpoint,
     /// A snapshot.
     Snapshot,
+    /// Contents that were brought along: shown as a snapshot, but no place of this log. Its lsn means nothing.
+    Imported,
 }
 
 /// One chunk as a manifest names it.
@@ -225,7 +227,7 @@ pub struct Transaction {
 /// Takes the fence, if nothing changed since it was worked out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The head that was read, `None` for a database that is to be made.
+    /// The head that was read, `None` for a database that is to be made, or whose head can't be read.
     pub found: Option<Head>,
     /// The newest key of the log that was read: lsn and part.
     pub newest: Option<(u64, u32)>,

@@ -7,5 +7,5 @@ mod schedule;
 
 pub use info::{SnapshotInfo, SnapshotStatus, Verification};
 pub use options::{Reason, SnapshotOptions, VerifyMode};
-pub use retention::{Plan, prune, relieve, still_needed};
+pub use retention::{Plan, Stock};
 pub use schedule::{backoff_ms, first_due, hidden_due};

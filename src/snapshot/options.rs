@@ -43,7 +43,7 @@ impl Reason {
 }
 
 /// `SnapshotOptions` of the contract, as far as the core needs them.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SnapshotOptions {
     /// Periodic snapshots are taken. Those for safety always are.
@@ -52,6 +52,8 @@ pub struct SnapshotOptions {
     pub interval_ms: u64,
     /// How many scheduled and manual ones without a label stay.
     pub keep: usize,
+    /// How many days these stay at most; the last good one stays longer. `None`: any number.
+    pub retention_days: Option<f64>,
     /// How often a failed scheduled one is tried again before the next interval.
     pub retries: u32,
     /// Milliseconds before the first retry; doubles, with jitter.
@@ -74,6 +76,7 @@ impl Default for SnapshotOptions {
             enabled: true,
             interval_ms: 3_600_000,
             keep: 3,
+            retention_days: None,
             retries: 3,
             backoff_ms: 1000,
             compress: true,
@@ -95,6 +98,9 @@ impl SnapshotOptions {
         }
         if self.keep == 0 {
             return Err(Error::invalid("snapshots.keep must be at least 1").hint("snapshots: false turns them off"));
+        }
+        if self.retention_days.is_some_and(|days| days.is_nan() || days <= 0.0) {
+            return Err(Error::invalid("snapshots.retentionDays must be more than 0").hint("leave it out to keep them"));
         }
         Ok(())
     }

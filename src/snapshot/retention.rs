@@ -1,4 +1,4 @@
-//! What may go: generations and the front of the log.
+//! What may go: generations and the front of the log; and how far back in time the rest reaches.
 
 use super::SnapshotOptions;
 use crate::{
@@ -7,134 +7,179 @@ use crate::{
     time::Timestamp,
 };
 
-/// How long a snapshot that was taken for safety stays.
+/// How long a snapshot that was taken for safety stays, and what a recovery set aside.
 const SAFETY_MS: i64 = 7 * 86_400_000;
+/// The reason of the checkpoint that a recovery writes.
+const RECOVERY: &str = "recovery";
 
-/// What to delete, in that order.
+/// What is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Stock<'a> {
+    /// All readable manifests, oldest first.
+    pub manifests: &'a [Manifest],
+    /// The generations that can't be used.
+    pub damaged: &'a Set<u64>,
+    /// Where the log begins.
+    pub truncated: Truncation,
+    /// Bytes of pages logged up to its end.
+    pub logged: u64,
+}
+
+/// What to let go of, in that order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Generations.
+    /// Generations to delete.
     pub delete: Vec<u64>,
+    /// Snapshots that users see no more, but that recovery still needs: they become checkpoints.
+    pub demote: Vec<u64>,
     /// The front of the log.
     pub truncate: Option<Truncation>,
 }
 
-/// The generations that a damaged newest one would be replaced by: the newest two usable ones, and the newest that was
-/// verified. They stay, whatever else is asked.
-pub fn still_needed(manifests: &[Manifest], damaged: &Set<u64>) -> Set<u64> {
-    let usable = || manifests.iter().rev().filter(|manifest| !damaged.contains(&manifest.generation));
-    let newest = usable().take(2);
-    let verified = usable().find(|manifest| manifest.verified);
-    newest.chain(verified).map(|manifest| manifest.generation).collect()
-}
+impl Stock<'_> {
+    fn usable(&self) -> impl DoubleEndedIterator<Item = &Manifest> {
+        self.manifests.iter().filter(|manifest| !self.damaged.contains(&manifest.generation))
+    }
 
-/// What the options let go of after a success. `manifests` oldest first; `logged` is where the log ends.
-pub fn prune(
-    manifests: &[Manifest],
-    damaged: &Set<u64>,
-    options: &SnapshotOptions,
-    logged: u64,
-    now: Timestamp,
-) -> Plan {
-    let needed = still_needed(manifests, damaged);
-    let verified: Vec<&Manifest> =
-        manifests.iter().filter(|manifest| manifest.verified && !damaged.contains(&manifest.generation)).collect();
-    let Some(newest_good) = verified.last() else { return Plan::default() };
+    fn verified(&self) -> impl DoubleEndedIterator<Item = &Manifest> {
+        self.usable().filter(|manifest| manifest.verified)
+    }
 
-    let newest_of = |reason: &str| manifests.iter().rfind(|m| m.reason == reason).map(|m| m.generation);
-    let (newest_hidden, newest_safety) = (newest_of("hidden"), newest_of("safety"));
-    let mut counted = 0;
-    let mut delete: Vec<u64> = manifests
-        .iter()
-        .rev()
-        .filter(|manifest| {
+    /// The generations that a damaged newest one would be replaced by: the newest two usable ones, and the newest that
+    /// was verified. They stay, whatever else is asked.
+    pub fn still_needed(&self) -> Set<u64> {
+        let newest = self.usable().rev().take(2);
+        newest.chain(self.verified().next_back()).map(|manifest| manifest.generation).collect()
+    }
+
+    /// What the options let go of after a success.
+    pub fn prune(&self, options: &SnapshotOptions, now: Timestamp) -> Plan {
+        let Some(newest_good) = self.verified().next_back() else { return Plan::default() };
+        let needed = self.still_needed();
+        let stays = self.staying(options, now);
+        let (mut delete, mut demote) = (Vec::new(), Vec::new());
+        for manifest in self.manifests.iter().filter(|manifest| manifest.generation < newest_good.generation) {
+            match (stays.contains(&manifest.generation), needed.contains(&manifest.generation), manifest.kind) {
+                (true, ..) | (_, true, ManifestKind::Checkpoint) | (.., ManifestKind::Imported) => {}
+                (_, true, ManifestKind::Snapshot) => demote.push(manifest.generation),
+                _ => delete.push(manifest.generation),
+            }
+        }
+        // What can't even be read as a manifest keeps the sweep from working; something newer and good makes it worthless.
+        let readable = |generation: &u64| self.manifests.iter().any(|manifest| manifest.generation == *generation);
+        let worthless = |generation: &&u64| !readable(generation) && **generation < newest_good.generation;
+        delete.extend(self.damaged.iter().filter(worthless));
+        delete.sort_unstable();
+        let truncate = self.truncation(options, &delete, &demote, now);
+        Plan { delete, demote, truncate }
+    }
+
+    /// The generations that the options keep.
+    fn staying(&self, options: &SnapshotOptions, now: Timestamp) -> Set<u64> {
+        let newest_of = |reason: &str| self.usable().rfind(|m| m.reason == reason).map(|m| m.generation);
+        let (newest_hidden, newest_safety) = (newest_of("hidden"), newest_of("safety"));
+        let days = options.retention_days.unwrap_or(f64::INFINITY);
+        let expired = |manifest: &Manifest| now.since(manifest.created_at) as f64 > days * 86_400_000.0;
+        let young = |manifest: &Manifest| now.since(manifest.created_at) < SAFETY_MS;
+        let mut counted = 0;
+        let kept = self.manifests.iter().rev().filter(|manifest| {
             let generation = manifest.generation;
-            let stays = match (manifest.kind, &manifest.label, manifest.reason.as_str()) {
-                (ManifestKind::Checkpoint, ..) => false,
+            match (manifest.kind, &manifest.label, manifest.reason.as_str()) {
+                (ManifestKind::Checkpoint, _, reason) => reason == RECOVERY && young(manifest),
                 (_, Some(_), _) => true,
-                _ if damaged.contains(&generation) => false,
-                (.., "hidden") => newest_hidden == Some(generation),
-                (.., "safety") => newest_safety == Some(generation) || now.since(manifest.created_at) < SAFETY_MS,
+                _ if self.damaged.contains(&generation) => false,
+                (.., "hidden") => newest_hidden == Some(generation) && !expired(manifest),
+                (.., "safety") => newest_safety == Some(generation) || young(manifest),
                 _ => {
                     counted += 1;
-                    counted <= options.keep
+                    // The last good one stays, however old it is.
+                    counted == 1 || counted <= options.keep && !expired(manifest)
                 }
-            };
-            !stays && !needed.contains(&generation)
-        })
-        .map(|manifest| manifest.generation)
-        .collect();
-    // What can't even be read as a manifest keeps the sweep from working; something newer and good makes it worthless.
-    let readable = |generation: &u64| manifests.iter().any(|manifest| manifest.generation == *generation);
-    delete.extend(damaged.iter().filter(|generation| !readable(generation)));
-    delete.retain(|generation| *generation < newest_good.generation);
-    delete.sort_unstable();
-    delete.dedup();
+            }
+        });
+        kept.map(|manifest| manifest.generation).collect()
+    }
 
-    // Two verified generations, so that the log between them still stands in for the newer one.
-    let fallback = verified.iter().rev().nth(1);
-    let truncate = fallback.map(|fallback| {
-        let from = reach(manifests, &delete, damaged, options, logged, now).unwrap_or(fallback);
-        let from = if from.lsn < fallback.lsn { from } else { fallback };
-        Truncation { lsn: from.lsn, logged: from.logged }
-    });
-    Plan { delete, truncate }
-}
+    /// How much of the log's front may go.
+    fn truncation(
+        &self,
+        options: &SnapshotOptions,
+        delete: &[u64],
+        demote: &[u64],
+        now: Timestamp,
+    ) -> Option<Truncation> {
+        // Two verified generations, so that the log between them still stands in for the newer one.
+        let fallback = self.verified().nth_back(1)?;
+        let place = |manifest: &Manifest| Truncation { lsn: manifest.lsn, logged: manifest.logged };
+        let there = |manifest: &&Manifest| !delete.contains(&manifest.generation);
+        let counted: Vec<&Manifest> = self
+            .usable()
+            .filter(|manifest| is_counted(manifest) && there(manifest) && !demote.contains(&manifest.generation))
+            .collect();
+        // As long as `keep` has nothing to let go of, the beginning of the log stands for the oldest snapshot.
+        let full = counted.len() >= options.keep
+            || self.manifests.iter().any(|m| is_counted(m) && (!there(&m) || demote.contains(&m.generation)));
+        let oldest = counted.first().filter(|_| full).map_or(self.truncated, |oldest| place(oldest));
 
-/// The snapshot from which the log is kept for going back in time.
-fn reach<'m>(
-    manifests: &'m [Manifest],
-    delete: &[u64],
-    damaged: &Set<u64>,
-    options: &SnapshotOptions,
-    logged: u64,
-    now: Timestamp,
-) -> Option<&'m Manifest> {
-    let newest = manifests.last()?;
-    let limit = options.log_limit(newest.db_bytes);
-    let retention = i64::try_from(options.log_retention_ms).unwrap_or(i64::MAX);
-    let mut starts = manifests
-        .iter()
-        .filter(|manifest| {
-            manifest.kind == ManifestKind::Snapshot
-                && manifest.label.is_none()
-                && matches!(manifest.reason.as_str(), "scheduled" | "manual")
-                && !delete.contains(&manifest.generation)
-                && !damaged.contains(&manifest.generation)
-                && logged - manifest.logged <= limit
-        })
-        .peekable();
-    // The newest one before the retained time is where its first moments are reached from.
-    while let Some(start) = starts.next() {
-        if starts.peek().is_none_or(|next| now.since(next.created_at) < retention) {
-            return Some(start);
+        let limit = options.log_limit(self.manifests.last().map_or(0, |newest| newest.db_bytes));
+        let retention = i64::try_from(options.log_retention_ms).unwrap_or(i64::MAX);
+        let starts = std::iter::once((self.truncated, None))
+            .chain(self.usable().filter(there).map(|manifest| (place(manifest), Some(manifest.created_at))));
+        let mut starts = starts.filter(|(to, _)| to.lsn >= oldest.lsn && self.logged - to.logged <= limit).peekable();
+        let mut start = place(fallback);
+        // The newest one before the retained time is where its first moments are reached from.
+        while let Some((to, _)) = starts.next() {
+            let next = starts.peek().and_then(|(_, created_at)| *created_at);
+            if next.is_none_or(|next| now.since(next) < retention) {
+                start = to;
+                break;
+            }
         }
+        let mut from = if start.lsn < fallback.lsn { start } else { place(fallback) };
+        // What a recovery set aside lies between its checkpoint and the manifest before.
+        let recovery = |m: &&Manifest| m.reason == RECOVERY && there(m) && now.since(m.created_at) < SAFETY_MS;
+        if let Some(recovery) = self.usable().find(recovery) {
+            let before =
+                self.usable().rfind(|m| m.generation < recovery.generation && there(m) && m.lsn < recovery.lsn);
+            let before = before.map_or(self.truncated, place);
+            from = if before.lsn < from.lsn { before } else { from };
+        }
+        (from.lsn > self.truncated.lsn).then_some(from)
     }
-    None
+
+    /// The earliest moment that the options let a restore go back to. How far the log really reaches is another matter.
+    pub fn reach(&self, options: &SnapshotOptions, now: Timestamp) -> Timestamp {
+        let retained = now.plus_ms(-i64::try_from(options.log_retention_ms).unwrap_or(i64::MAX));
+        let mut counted = self.usable().filter(|manifest| is_counted(manifest));
+        let oldest = counted.next().map(|oldest| if oldest.barrier { oldest.created_at } else { oldest.time });
+        // See `truncation`: fewer than `keep` let the beginning of the log stand for the oldest.
+        let full = 1 + counted.count() >= options.keep && self.truncated.lsn > 0;
+        oldest.filter(|_| full).map_or(retained, |oldest| oldest.max(retained))
+    }
+
+    /// What to let go of when the disk is full: first the unlabelled snapshots beyond one, then the log before the newest
+    /// verified generation and what only it needed. Call again while it gives something and the disk is still full.
+    pub fn relieve(&self) -> Plan {
+        let Some(newest_good) = self.verified().next_back() else { return Plan::default() };
+        let needed = self.still_needed();
+        let unlabelled = |m: &&Manifest| m.kind == ManifestKind::Snapshot && m.label.is_none() && m.reason != "safety";
+        let newest = self.manifests.iter().rfind(unlabelled).map(|manifest| manifest.generation);
+        let surplus = self.manifests.iter().filter(unlabelled).map(|manifest| manifest.generation);
+        let delete: Vec<u64> =
+            surplus.filter(|generation| Some(*generation) != newest && !needed.contains(generation)).collect();
+        if !delete.is_empty() {
+            return Plan { delete, ..Plan::default() };
+        }
+        let older = |m: &&Manifest| m.kind == ManifestKind::Checkpoint && m.generation < newest_good.generation;
+        let delete = self.manifests.iter().filter(older).map(|manifest| manifest.generation).collect();
+        let to = Truncation { lsn: newest_good.lsn, logged: newest_good.logged };
+        Plan { delete, truncate: (to.lsn > self.truncated.lsn).then_some(to), ..Plan::default() }
+    }
 }
 
-/// What to let go of when the disk is full: first the unlabelled snapshots beyond one, then the log before the newest
-/// verified generation and what only it needed. Call again while it gives something and the disk is still full.
-pub fn relieve(manifests: &[Manifest], damaged: &Set<u64>, truncated: Truncation) -> Plan {
-    let good = |manifest: &&Manifest| manifest.verified && !damaged.contains(&manifest.generation);
-    let Some(newest_good) = manifests.iter().rfind(good) else { return Plan::default() };
-    let needed = still_needed(manifests, damaged);
-    let unlabelled = |m: &&Manifest| m.kind == ManifestKind::Snapshot && m.label.is_none() && m.reason != "safety";
-    let newest = manifests.iter().rfind(unlabelled).map(|manifest| manifest.generation);
-    let delete: Vec<u64> = manifests
-        .iter()
-        .filter(unlabelled)
-        .map(|manifest| manifest.generation)
-        .filter(|generation| Some(*generation) != newest && !needed.contains(generation))
-        .collect();
-    if !delete.is_empty() {
-        return Plan { delete, truncate: None };
-    }
-    let delete = manifests
-        .iter()
-        .filter(|m| m.kind == ManifestKind::Checkpoint && m.generation < newest_good.generation)
-        .map(|manifest| manifest.generation)
-        .collect();
-    let to = Truncation { lsn: newest_good.lsn, logged: newest_good.logged };
-    Plan { delete, truncate: (to.lsn > truncated.lsn).then_some(to) }
+/// Whether `keep` counts it.
+fn is_counted(manifest: &Manifest) -> bool {
+    manifest.kind == ManifestKind::Snapshot
+        && manifest.label.is_none()
+        && matches!(manifest.reason.as_str(), "scheduled" | "manual")
 }

@@ -3,6 +3,7 @@
 use super::{
     FORMAT, Position, Storage, checksum, chunk,
     failure::check_fence,
+    imported::part,
     log::chunk_length,
     recovery::{self, Check},
 };
@@ -106,6 +107,19 @@ impl Storage {
         inner.stale.borrow_mut().add(touched);
         self.reload_manifests().await?;
         let base = inner.base.borrow().clone().filter(|base| !inner.damaged.borrow().contains(&base.generation));
+        self.stage_onto(base, source, at, compress, read_back).await
+    }
+
+    /// Stores the chunks of `source` that differ from `base`, by what is known of it.
+    pub(super) async fn stage_onto(
+        &self,
+        base: Option<Manifest>,
+        source: &dyn ChunkSource,
+        at: Position,
+        compress: bool,
+        read_back: bool,
+    ) -> Result<Staged> {
+        let inner = &*self.0;
         let mut known: Set<ChunkId> = base.iter().flat_map(|base| base.chunks.iter()).map(|c| c.id.clone()).collect();
         let db_bytes = source.bytes();
         let mut staged = Staged {
@@ -196,8 +210,12 @@ impl Storage {
         if staged.verified && inner.store.manifest(manifest.generation).await?.as_ref() != Some(&manifest) {
             return Err(unverified());
         }
-        inner.manifests.borrow_mut().push(manifest.clone());
         inner.manifests_in_doubt.set(false);
+        if manifest.kind == ManifestKind::Imported {
+            inner.imported.borrow_mut().push(manifest.clone());
+            return Ok(manifest);
+        }
+        inner.manifests.borrow_mut().push(manifest.clone());
         *inner.base.borrow_mut() = Some(manifest.clone());
         inner.stale.borrow_mut().clear();
         Ok(manifest)
@@ -231,7 +249,7 @@ impl Storage {
         manifest
     }
 
-    /// All manifests, oldest first, as far as they could be read.
+    /// All manifests that are places of the log, oldest first, as far as they could be read.
     pub fn manifests(&self) -> Vec<Manifest> {
         self.0.manifests.borrow().clone()
     }
@@ -269,18 +287,15 @@ impl Storage {
         if let Some(manifest) = self.0.store.manifest(generation).await? {
             return Ok(manifest);
         }
-        let known = self.0.manifests.borrow().iter().any(|manifest| manifest.generation == generation);
-        Err(if known {
-            Error::new(ErrorCode::SnapshotCorrupt, format!("the manifest of snapshot {generation} can't be read"))
-        } else {
-            Error::new(ErrorCode::SnapshotNotFound, format!("there is no snapshot {generation}"))
-        }
-        .detail("snapshotId", generation.to_string()))
+        let is_it = |manifest: &Manifest| manifest.generation == generation;
+        let known = self.0.manifests.borrow().iter().any(is_it) || self.0.imported.borrow().iter().any(is_it);
+        Err(if known { recovery::unreadable_manifest(generation) } else { recovery::no_snapshot(generation) })
     }
 
     /// A damaged generation isn't built upon and isn't counted among the good ones.
-    fn note_damage(&self, generation: u64, damaged: bool) {
-        if damaged {
+    pub(super) fn note_damage(&self, generation: u64, damaged: bool) {
+        let place = || self.0.imported.borrow().iter().all(|manifest| manifest.generation != generation);
+        if damaged && place() {
             self.0.damaged.borrow_mut().insert(generation);
         }
     }
@@ -299,6 +314,7 @@ impl Storage {
             self.fenced(writes, Vec::new()).await?;
             let mut manifests = inner.manifests.borrow_mut();
             manifests.retain(|manifest| !delete.contains(&manifest.generation));
+            inner.imported.borrow_mut().retain(|manifest| !delete.contains(&manifest.generation));
             for manifest in manifests.iter_mut() {
                 if let Some(demoted) = demoted.iter().find(|demoted| demoted.generation == manifest.generation) {
                     *manifest = demoted.clone();
@@ -337,7 +353,9 @@ impl Storage {
         if inner.manifests_in_doubt.get() {
             check_fence(inner.store.head().await?.as_ref(), &inner.fence)?;
             let (manifests, unreadable) = inner.store.manifests().await?;
+            let (manifests, imported) = part(manifests);
             *inner.manifests.borrow_mut() = manifests;
+            *inner.imported.borrow_mut() = imported;
             inner.damaged.borrow_mut().extend(unreadable);
             inner.manifests_in_doubt.set(false);
         }

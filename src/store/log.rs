@@ -28,9 +28,10 @@ pub struct Position {
 }
 
 impl Position {
-    /// The time of the next batch: clocks jump back, the log's time doesn't.
+    /// The time of the next batch: clocks jump back, the log's time doesn't. Batches of one millisecond share it, so that
+    /// it never runs ahead of the clock either, however fast they come.
     fn next_time(self, now: Timestamp) -> Timestamp {
-        if self.lsn == 0 { now } else { now.max(self.time.plus_ms(1)) }
+        if self.lsn == 0 { now } else { now.max(self.time) }
     }
 }
 

@@ -20,15 +20,19 @@ pub mod failure;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod faulty;
 mod generations;
+mod history;
+mod imported;
 mod log;
 mod memory;
 mod recovery;
+mod rescue;
 mod storage;
 
 pub use generations::{ChunkSource, Staged, Tag};
 pub use log::{PART_BYTES, Position, Replay, SMALL_PART_BYTES, batch_records, epoch_record};
 pub use memory::{Contents, MemoryStore};
 pub use recovery::Warning;
+pub use rescue::{Aside, RECOVERY, Report};
 pub use storage::{Opened, Storage, Usage, stored_bytes};
 
 /// The version of the storage format that this crate writes, and the newest that it reads.

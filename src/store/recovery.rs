@@ -3,6 +3,7 @@
 use super::{
     FORMAT, checksum, chunk,
     failure::corrupt,
+    imported::part,
     log::{Position, Replay, chunk_length},
 };
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     ports::{ChunkId, Head, LogKind, Manifest, Store},
     sqlite::{CHUNK_SIZE, Image},
+    time::Timestamp,
 };
 
 /// How many bytes of the log are in memory at a time while it is replayed.
@@ -32,8 +34,10 @@ pub(super) struct Recovered {
     pub newest: Option<(u64, u32)>,
     pub image: Image,
     pub end: Position,
-    /// All readable manifests, oldest first.
+    /// All readable manifests that are places of the log, oldest first.
     pub manifests: Vec<Manifest>,
+    /// The others.
+    pub imported: Vec<Manifest>,
     /// The generations that can't be used.
     pub damaged: Set<u64>,
     /// The manifest under the image; `None`: the log alone.
@@ -43,6 +47,21 @@ pub(super) struct Recovered {
     /// The image is not what the log says, so that the next manifest must be a barrier, at once.
     pub needs_barrier: bool,
     pub warnings: Vec<Warning>,
+    /// Sound batches that the image lacks, because it was to stand at a snapshot.
+    pub skipped: u64,
+    /// Where the log ends in damage; the image then stands right before it.
+    pub broken: Option<Broken>,
+}
+
+/// What lies after the place where the log breaks. None of it can be applied any more.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Broken {
+    /// Batches of pages, as far as their numbers tell.
+    pub lost: u64,
+    /// The newest lsn, and what its sound records say at most: whatever follows them goes on from there.
+    pub lsn: u64,
+    pub time: Timestamp,
+    pub logged: u64,
 }
 
 /// Reads everything that opening needs.
@@ -51,38 +70,49 @@ pub(super) struct Recovered {
 /// a newer format, and what the store fails with.
 pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
     let head = store.head().await?;
+    let headless = head.is_none();
+    let found = read_sound(store, head, None).await?;
+    if headless && (found.newest.is_some() || !found.manifests.is_empty() || !found.damaged.is_empty()) {
+        return Err(corrupt("the head record of the database is missing")
+            .hint("nothing was changed; recover(name) opens the last good state"));
+    }
+    let Some(broken) = found.broken else { return Ok(found) };
+    let lost = broken.lost;
+    let mut error = corrupt(&format!("the page log is damaged: {lost} stored batches can't be read"))
+        .hint("nothing was changed; recover(name) opens the last good state and keeps the damaged part aside")
+        .detail("lostBatches", lost);
+    if let Some(base) = &found.base {
+        error = error.detail("snapshotId", base.generation.to_string());
+    }
+    if found.end.lsn > 0 {
+        error = error.detail("lastGoodAt", found.end.time.to_string());
+    }
+    Err(error)
+}
+
+/// Reads what is sound: the newest usable manifest, or the one of generation `from`, and the log after it up to its first
+/// damage; after `from`, nothing is applied.
+///
+/// Fails with `snapshot_incompatible` for a newer format, with `snapshot_not_found` and `snapshot_corrupt` for `from`, and
+/// with what the store fails with.
+pub(super) async fn read_sound(store: &dyn Store, head: Option<Head>, from: Option<u64>) -> Result<Recovered> {
+    if let Some(head) = &head {
+        check_format(head)?;
+    }
     let newest = store.newest_log().await?;
     let (manifests, unreadable) = store.manifests().await?;
+    let (manifests, imported) = part(manifests);
     let mut damaged: Set<u64> = unreadable.into_iter().collect();
-    let Some(head) = head else {
-        if newest.is_some() || !manifests.is_empty() || !damaged.is_empty() {
-            return Err(corrupt("the head record of the database is missing"));
-        }
-        return Ok(Recovered {
-            head: None,
-            newest,
-            image: Image::default(),
-            end: Position::default(),
-            manifests,
-            damaged,
-            base: None,
-            stale: Bits::new(),
-            needs_barrier: false,
-            warnings: Vec::new(),
-        });
-    };
-    check_format(&head)?;
-
-    let mut warnings = Vec::new();
     let mut apply_through = u64::MAX;
     let mut base = None;
-    for manifest in manifests.iter().rev() {
-        match load(store, manifest, Check::Quick).await {
+    let check = if from.is_some() { Check::Full } else { Check::Quick };
+    for manifest in manifests.iter().rev().filter(|manifest| from.is_none_or(|from| manifest.generation == from)) {
+        match load(store, manifest, check).await {
             Ok(image) => {
                 base = Some((manifest, image));
                 break;
             }
-            Err(error) if error.is(ErrorCode::SnapshotCorrupt) => {
+            Err(error) if error.is(ErrorCode::SnapshotCorrupt) && from.is_none() => {
                 damaged.insert(manifest.generation);
                 if manifest.barrier {
                     apply_through = apply_through.min(manifest.lsn);
@@ -91,32 +121,46 @@ pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
             Err(error) => return Err(error),
         }
     }
+    if let (Some(from), None) = (from, &base) {
+        return Err(if damaged.contains(&from) { unreadable_manifest(from) } else { no_snapshot(from) });
+    }
     let used = base.as_ref().map_or(0, |(manifest, _)| manifest.generation);
-    warnings.extend(damaged.iter().filter(|generation| **generation > used).map(|generation| Warning {
+    let loses = apply_through != u64::MAX;
+    let newer = damaged.iter().filter(|generation| **generation > used && from.is_none());
+    let warnings = newer.map(|generation| Warning {
         code: ErrorCode::SnapshotCorrupt.as_str(),
-        message: if apply_through == u64::MAX {
-            format!("snapshot {generation} is damaged; the data was read from the one before and the log")
-        } else {
+        message: if loses {
             format!("snapshot {generation} is damaged; what was stored only in it is lost")
+        } else {
+            format!("snapshot {generation} is damaged; the data was read from the one before and the log")
         },
-    }));
+    });
+    let warnings = warnings.collect();
 
     let (base, image) = base.map_or((None, Image::default()), |(manifest, image)| (Some(manifest.clone()), image));
-    let from = base.as_ref().map_or(Position::default(), at);
-    let replay = replay(store, &head, base.as_ref(), Replay::new(image, from, apply_through)).await?;
+    let position = base.as_ref().map_or(Position::default(), at);
+    if from.is_some() {
+        apply_through = position.lsn;
+    }
+    let replay = Replay::new(image, position, apply_through);
+    let (replay, broken) = replay_all(store, head.as_ref().map_or(0, |head| head.lsn), replay).await?;
     let end = replay.end();
-    let (image, stale, _) = replay.finish();
+    let (image, stale, skipped) = replay.finish();
+    let needs_barrier = loses || from.is_some();
     Ok(Recovered {
-        head: Some(head),
+        head,
         newest,
         image,
         end,
         manifests,
+        imported,
         damaged,
         base,
         stale,
-        needs_barrier: apply_through != u64::MAX,
+        needs_barrier,
         warnings,
+        skipped,
+        broken,
     })
 }
 
@@ -130,16 +174,29 @@ fn check_format(head: &Head) -> Result<()> {
         .detail("features", head.features.join(" ")))
 }
 
+/// `snapshot_not_found`.
+pub(super) fn no_snapshot(generation: u64) -> Error {
+    Error::new(ErrorCode::SnapshotNotFound, format!("there is no snapshot {generation}"))
+        .detail("snapshotId", generation.to_string())
+}
+
+/// `snapshot_corrupt`.
+pub(super) fn unreadable_manifest(generation: u64) -> Error {
+    Error::new(ErrorCode::SnapshotCorrupt, format!("the manifest of snapshot {generation} can't be read"))
+        .detail("snapshotId", generation.to_string())
+}
+
 /// The place in the log that a manifest stands at.
 pub(super) fn at(manifest: &Manifest) -> Position {
     Position { lsn: manifest.lsn, chain: manifest.chain, time: manifest.time, logged: manifest.logged }
 }
 
-async fn replay(store: &dyn Store, head: &Head, base: Option<&Manifest>, mut replay: Replay) -> Result<Replay> {
+/// Applies the log up to its end, or to where it breaks, which is then looked at to its end. It breaks also when it
+/// doesn't reach `head_lsn`.
+async fn replay_all(store: &dyn Store, head_lsn: u64, mut replay: Replay) -> Result<(Replay, Option<Broken>)> {
     let mut key = (replay.end().lsn, u32::MAX);
-    let mut broken = false;
-    // After a break: which batches can't be reached any more.
-    let (mut last, mut epochs) = (head.lsn, 0);
+    let mut breaks = false;
+    let (mut seen, mut epochs) = (Broken { lsn: head_lsn, ..Broken::default() }, 0);
     loop {
         let entries = store.log(key, LOG_SLICE).await?;
         if entries.is_empty() {
@@ -147,29 +204,24 @@ async fn replay(store: &dyn Store, head: &Head, base: Option<&Manifest>, mut rep
         }
         for entry in entries {
             key = (entry.lsn, entry.part);
-            last = last.max(entry.lsn);
-            let epoch = entry.record.as_ref().is_some_and(|record| record.kind == LogKind::Epoch);
-            if !broken && !replay.take(entry) {
-                broken = true;
+            seen.lsn = seen.lsn.max(entry.lsn);
+            if !breaks {
+                let epoch = entry.record.as_ref().is_some_and(|record| record.kind == LogKind::Epoch);
+                breaks = !replay.take(entry);
+                epochs += u64::from(breaks && epoch);
+            } else if let Some(record) = entry.record.filter(|record| checksum::of_record(record) == record.checksum) {
+                seen.time = seen.time.max(record.time);
+                seen.logged = seen.logged.max(record.logged);
+                epochs += u64::from(record.kind == LogKind::Epoch);
             }
-            epochs += u64::from(broken && epoch);
         }
     }
     let end = replay.end();
-    if !broken && replay.is_whole() && end.lsn >= head.lsn {
-        return Ok(replay);
+    if !breaks && replay.is_whole() && end.lsn >= head_lsn {
+        return Ok((replay, None));
     }
-    let lost = (last - end.lsn).saturating_sub(epochs).max(1);
-    let mut error = corrupt(&format!("the page log is damaged: {lost} stored batches can't be read"))
-        .hint("nothing was changed; recover(name) opens the last good state and keeps the damaged part aside")
-        .detail("lostBatches", lost);
-    if let Some(base) = base {
-        error = error.detail("snapshotId", base.generation.to_string());
-    }
-    if end.lsn > 0 {
-        error = error.detail("lastGoodAt", end.time.to_string());
-    }
-    Err(error)
+    seen.lost = (seen.lsn - end.lsn).saturating_sub(epochs).max(1);
+    Ok((replay, Some(seen)))
 }
 
 /// How thoroughly chunks are checked.

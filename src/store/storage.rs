@@ -21,11 +21,13 @@ use crate::{
 };
 
 /// How often opening starts again because a robbed holder's last batch came in between.
-const CLAIM_ATTEMPTS: u32 = 5;
+pub(super) const CLAIM_ATTEMPTS: u32 = 5;
 /// How many epoch records stay in the log as fences.
 const KEPT_EPOCHS: usize = 256;
 /// Below this, the log is never compacted.
 const MIN_COMPACTION_BYTES: u64 = 4 * 1024 * 1024;
+/// Below this, not even when it is longer than it may be.
+const MIN_SURPLUS_BYTES: u64 = 1024 * 1024;
 
 /// What [`Storage::open`] found.
 pub struct Opened {
@@ -66,7 +68,10 @@ pub(super) struct Inner {
     doubt: Cell<Option<(u64, Position)>>,
     pub truncated: Cell<Truncation>,
     pub generation: Cell<u64>,
+    /// Those that are places of the log.
     pub manifests: RefCell<Vec<Manifest>>,
+    /// Those that were imported.
+    pub imported: RefCell<Vec<Manifest>>,
     /// A write of manifests failed without saying what of it was stored.
     pub manifests_in_doubt: Cell<bool>,
     pub damaged: RefCell<Set<u64>>,
@@ -102,7 +107,7 @@ impl Storage {
         Ok(store.head().await?.map(|head| head.holder))
     }
 
-    async fn opened(
+    pub(super) async fn opened(
         store: Rc<dyn Store>,
         platform: &Platform,
         found: Recovered,
@@ -118,6 +123,7 @@ impl Storage {
             truncated: Cell::new(head.truncated),
             generation: Cell::new(head.generation),
             manifests: RefCell::new(found.manifests),
+            imported: RefCell::new(found.imported),
             manifests_in_doubt: Cell::new(false),
             damaged: RefCell::new(found.damaged),
             base: RefCell::new(found.base),
@@ -218,16 +224,19 @@ impl Storage {
 
     /// How much is stored, without asking the store.
     pub fn usage(&self) -> Usage {
-        let manifests = self.0.manifests.borrow();
-        let chunk_bytes = stored_bytes(&manifests.iter().collect::<Vec<_>>());
+        let (manifests, imported) = (self.0.manifests.borrow(), self.0.imported.borrow());
+        let chunk_bytes = stored_bytes(&manifests.iter().chain(imported.iter()).collect::<Vec<_>>());
         let log_bytes = self.0.end.get().logged - self.0.truncated.get().logged;
         Usage { bytes: log_bytes + chunk_bytes, log_bytes, chunk_bytes }
     }
 
-    /// Whether the log since the newest usable manifest is long enough for a checkpoint: opening reads all of it.
-    pub fn wants_checkpoint(&self, db_bytes: u64) -> bool {
-        let since = self.0.base.borrow().as_ref().map_or(0, |base| base.logged);
-        self.0.end.get().logged - since > MIN_COMPACTION_BYTES.max(db_bytes / 2)
+    /// Whether it is time for a checkpoint: the log since the newest usable manifest is long, all of which opening reads;
+    /// or the whole log is longer than `log_limit`, and only something newer lets its front go.
+    pub fn wants_checkpoint(&self, db_bytes: u64, log_limit: u64) -> bool {
+        let end = self.0.end.get().logged;
+        let since = end - self.0.base.borrow().as_ref().map_or(0, |base| base.logged);
+        let surplus = end - self.0.truncated.get().logged > log_limit;
+        since > MIN_COMPACTION_BYTES.max(db_bytes / 2) || surplus && since > MIN_SURPLUS_BYTES.max(log_limit / 4)
     }
 
     /// Lets go of the store.
@@ -246,24 +255,10 @@ pub fn stored_bytes(manifests: &[&Manifest]) -> u64 {
     chunks.iter().map(|(_, stored)| u64::from(*stored)).sum()
 }
 
-fn next_head(found: &Recovered, epoch: u64, lsn: u64, holder: Holder, platform: &Platform) -> Head {
-    let newest = found.manifests.last().map_or(0, |manifest| manifest.generation);
+pub(super) fn next_head(found: &Recovered, epoch: u64, lsn: u64, holder: Holder, platform: &Platform) -> Head {
+    let newest = found.manifests.iter().chain(&found.imported).map(|manifest| manifest.generation).max().unwrap_or(0);
     let newest = newest.max(found.damaged.last().copied().unwrap_or(0));
-    let mut head = found.head.clone().unwrap_or_else(|| {
-        let mut id = [0; 16];
-        platform.entropy.fill(&mut id);
-        Head {
-            format: FORMAT,
-            features: Vec::new(),
-            database_id: chunk::hex(&id),
-            epoch: 0,
-            holder: Holder::default(),
-            generation: 0,
-            lsn: 0,
-            epochs: Vec::new(),
-            truncated: Truncation::default(),
-        }
-    });
+    let mut head = found.head.clone().unwrap_or_else(|| new_head(platform));
     head.epoch = epoch;
     head.holder = holder;
     head.generation = head.generation.max(newest);
@@ -272,4 +267,21 @@ fn next_head(found: &Recovered, epoch: u64, lsn: u64, holder: Holder, platform: 
     let surplus = head.epochs.len().saturating_sub(KEPT_EPOCHS);
     head.epochs.drain(..surplus);
     head
+}
+
+/// The head of a database without any history.
+pub(super) fn new_head(platform: &Platform) -> Head {
+    let mut id = [0; 16];
+    platform.entropy.fill(&mut id);
+    Head {
+        format: FORMAT,
+        features: Vec::new(),
+        database_id: chunk::hex(&id),
+        epoch: 0,
+        holder: Holder::default(),
+        generation: 0,
+        lsn: 0,
+        epochs: Vec::new(),
+        truncated: Truncation::default(),
+    }
 }

@@ -9,7 +9,7 @@ use super::{
     convert::from_js,
     promise::{answer, done},
 };
-use crate::{engine::migrations::RunOptions, snapshot::Reason};
+use crate::{engine::migrations::RunOptions, snapshot::Reason, time::Timestamp};
 
 /// The part of every cancellable call's options.
 #[derive(Default, Deserialize)]
@@ -127,6 +127,14 @@ impl Core {
         let RestoreOptions { force } = from_js(options)?;
         let database = self.database.clone();
         Ok(done(async move { database.restore(&id, force).await }))
+    }
+
+    /// Goes back to a moment, in milliseconds since 1970: `{ force? }`.
+    #[wasm_bindgen(js_name = snapshotsRestoreAt)]
+    pub fn snapshots_restore_at(&self, at: f64, options: &JsValue) -> Result<Promise, JsValue> {
+        let RestoreOptions { force } = from_js(options)?;
+        let database = self.database.clone();
+        Ok(done(async move { database.restore_at(Timestamp(at as i64), force).await }))
     }
 
     /// Deletes one.

@@ -209,6 +209,72 @@ fn a_restore_brings_the_contents_back_and_keeps_what_was_there() {
 }
 
 #[test]
+fn moments_before_and_after_a_restore_stay_reachable() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let database = tab.open("{}").await.unwrap();
+        run(&database, "CREATE TABLE t(a)").await.unwrap();
+        let clock = tab.ports.platform.clock.clone();
+        let mut times = Vec::new();
+        let commit = async |n: i64, times: &mut Vec<_>| {
+            run(&database, &format!("INSERT INTO t VALUES ({n})")).await.unwrap();
+            times.push(clock.now());
+            clock.sleep(1000).await;
+        };
+        commit(1, &mut times).await;
+        commit(2, &mut times).await;
+        database.restore_at(times[0], false).await.unwrap();
+        assert_eq!(numbers(&database, "SELECT a FROM t").await, [1]);
+        clock.sleep(1000).await;
+        commit(3, &mut times).await;
+        let all = "SELECT a FROM t ORDER BY a";
+        // Back and forth, as often as one likes: each restore is a commit, and takes a safety snapshot.
+        for (at, state) in [(1, vec![1, 2]), (2, vec![1, 3]), (0, vec![1]), (1, vec![1, 2]), (2, vec![1, 3])] {
+            database.restore_at(times[at], false).await.unwrap();
+            assert_eq!(numbers(&database, all).await, state);
+            clock.sleep(1000).await;
+        }
+        let error = database.restore_at(times[0].plus_ms(-100_000), false).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::SnapshotNotFound);
+        assert!(error.details.contains_key("oldest"));
+        assert_eq!(numbers(&database, all).await, [1, 3], "nothing has changed");
+        database.close().await.unwrap();
+        let database = tab.open("{}").await.unwrap();
+        assert_eq!(numbers(&database, all).await, [1, 3]);
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_moment_runs_the_migrations_that_it_lacks_and_is_refused_when_it_is_newer_than_them() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let one = r#"{ "version": "1", "name": "n", "up": "CREATE TABLE t(a)", "transaction": true }"#;
+        let two =
+            r#"{ "version": "2", "name": "n", "up": "ALTER TABLE t ADD COLUMN b DEFAULT 7", "transaction": true }"#;
+        let clock = tab.ports.platform.clock.clone();
+        let database = tab.open(&format!(r#"{{ "migrations": [{one}] }}"#)).await.unwrap();
+        run(&database, "INSERT INTO t VALUES (1)").await.unwrap();
+        let old = clock.now();
+        clock.sleep(1000).await;
+        database.close().await.unwrap();
+        let database = tab.open(&format!(r#"{{ "migrations": [{one}, {two}] }}"#)).await.unwrap();
+        run(&database, "INSERT INTO t VALUES (2, 2)").await.unwrap();
+        let new = clock.now();
+        clock.sleep(1000).await;
+        database.restore_at(old, false).await.unwrap();
+        assert_eq!(numbers(&database, "SELECT b FROM t").await, [7], "the second migration ran again");
+        run(&database, "DROP TABLE t").await.unwrap();
+        run(&database, "DELETE FROM schema_migrations").await.unwrap();
+        database.close().await.unwrap();
+        let zero = r#"{ "version": "0", "name": "n", "up": "CREATE TABLE u(a)", "transaction": true }"#;
+        let database = tab.open(&format!(r#"{{ "migrations": [{zero}] }}"#)).await.unwrap();
+        assert_eq!(database.restore_at(new, true).await.unwrap_err().code, ErrorCode::SnapshotIncompatible);
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
 fn local_changes_are_captured_across_schema_changes() {
     let mut world = World::new();
     world.run(|tab| async move {

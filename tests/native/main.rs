@@ -1,11 +1,15 @@
 //! The native tests of the whole crate: real SQLite over the real page-tracking file system, simulated platform.
 #![cfg(not(target_arch = "wasm32"))]
 
+mod dump;
 mod engine;
+mod files;
+mod import;
 mod layers;
 mod lifecycle;
 mod migrate_apply;
 mod migrate_run;
+mod snapshot_files;
 mod store;
 mod sync_capture;
 mod sync_engine;

@@ -77,6 +77,13 @@ impl Tab {
     }
 }
 
+impl Tab {
+    /// The first half of opening: what is stored was read, nothing runs yet.
+    pub async fn acquire(&self, changes: &str) -> Result<Database> {
+        Database::acquire(options(changes), self.ports.clone(), Rc::new(TestCallbacks(self.clone()))).await
+    }
+}
+
 /// The options as TypeScript passes them, with these changes (JSON).
 pub fn options(changes: &str) -> OpenOptions {
     let mut options: serde_json::Map<String, serde_json::Value> = serde_json::from_str(

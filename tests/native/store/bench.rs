@@ -79,6 +79,16 @@ impl Machine {
         change(&mut self.store.disk().contents().borrow_mut())
     }
 
+    /// Flips a byte in every chunk.
+    pub fn damage_chunks(&self) {
+        self.damage(|contents| {
+            let ids: Vec<_> = contents.chunks.keys().cloned().collect();
+            for id in ids {
+                *contents.chunks.get_mut(&id).expect("stored").last_mut().expect("not empty") ^= 1;
+            }
+        });
+    }
+
     /// Flips a byte in each chunk that only this generation has.
     pub fn damage_generation(&self, generation: u64) {
         self.damage(|contents| {

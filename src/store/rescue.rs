@@ -1,0 +1,189 @@
+//! The way on from damage: a database that no longer opens is set to its last good state. Rarely used, so nothing that
+//! opening reaches calls this.
+
+use std::rc::Rc;
+
+use serde::Serialize;
+
+use super::{
+    Storage, epoch_record,
+    failure::{corrupt, lock_lost},
+    generations::Tag,
+    log::Position,
+    recovery::{self, Recovered},
+    storage::{CLAIM_ATTEMPTS, new_head, next_head},
+};
+use crate::{
+    collections::Bits,
+    error::{Error, ErrorCode, Result},
+    ports::{Claim, Head, Holder, LogKind, Platform, Store, Truncation},
+    sqlite::{Connection, PageFile},
+    time::Timestamp,
+};
+
+/// The reason of the checkpoint that a recovery writes. While it is young, the log before it stays: the damaged part.
+pub const RECOVERY: &str = "recovery";
+/// How many bytes of the log are in memory at a time while a lost head is made up for.
+const LOG_SLICE: usize = 4 * 1024 * 1024;
+
+/// What [`Storage::recover`] found and did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The snapshot (or internal checkpoint) that the recovered state was built upon; none: the log alone.
+    pub snapshot_id: Option<String>,
+    /// When the last commit was made that the recovered state has; none when it is that of a snapshot without a commit.
+    pub recovered_to: Option<Timestamp>,
+    /// Stored batches of commits that could not be applied any more.
+    pub lost_batches: u64,
+    /// The range of the log that was set aside, damaged part first and last lsn; it stays for seven days. None: nothing
+    /// was lost.
+    pub kept_aside: Option<Aside>,
+    /// Bytes of the recovered database.
+    pub bytes: u64,
+    /// Snapshots that are damaged, one sentence each, and what SQLite's `quick_check` says of the recovered state.
+    pub problems: Vec<String>,
+    /// Something was written; `false`: the database was sound and is untouched.
+    pub changed: bool,
+}
+
+/// A range of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Aside {
+    /// Its first lsn.
+    pub from: u64,
+    /// Its last lsn.
+    pub to: u64,
+}
+
+impl Storage {
+    /// Sets a database that no longer opens to its last good state: the newest usable snapshot and the sound part of the
+    /// log after it, or exactly the snapshot `from`. The caller holds the lock; nothing stays open but the store.
+    ///
+    /// What is damaged stays where it is, behind a checkpoint that opening begins with from now on. A page that dies
+    /// meanwhile leaves the database as it was. A sound database is left alone, unless `from` is given.
+    ///
+    /// Fails with `database_corrupt` when nothing usable is left (then nothing was changed), `snapshot_not_found` and
+    /// `snapshot_corrupt` for `from`, `snapshot_incompatible` for a newer format, `lock_lost`, and what the store fails
+    /// with.
+    pub async fn recover(
+        store: Rc<dyn Store>,
+        platform: &Platform,
+        holder: Holder,
+        from: Option<&str>,
+    ) -> Result<Report> {
+        let from = from.map(|id| id.parse().map_err(|_| unknown(id))).transpose()?;
+        for _ in 0..CLAIM_ATTEMPTS {
+            let head = match store.head().await {
+                Err(error) if error.is(ErrorCode::DatabaseCorrupt) => None,
+                head => head?,
+            };
+            let mut found = recovery::read_sound(&*store, head, from).await?;
+            let mut report = report_of(&found, from.is_some());
+            let sound = found.head.is_some() && found.broken.is_none() && from.is_none();
+            if !sound || !found.image.is_empty() {
+                report.problems.extend(check(&found)?);
+            }
+            if sound {
+                return Ok(report);
+            }
+            let stored = found.head.clone();
+            if stored.is_none() {
+                found.head = Some(head_from_log(&*store, platform).await?);
+            }
+            let claim = claim(&found, stored, holder.clone(), platform);
+            let (head, end) = (claim.head.clone(), end_of(&claim));
+            if store.claim(claim).await? {
+                found.needs_barrier = false;
+                let opened = Storage::opened(store, platform, found, head, end).await?;
+                let storage = opened.storage;
+                let staged = storage.stage(&opened.image, &Bits::new(), end, true, true).await?;
+                let tag = Tag { barrier: true, reason: RECOVERY, ..Tag::checkpoint() };
+                storage.publish(staged, tag).await?;
+                report.changed = true;
+                return Ok(report);
+            }
+        }
+        Err(lock_lost())
+    }
+}
+
+fn unknown(id: &str) -> Error {
+    Error::new(ErrorCode::SnapshotNotFound, format!("there is no snapshot {id}")).detail("snapshotId", id)
+}
+
+fn report_of(found: &Recovered, exact: bool) -> Report {
+    let broken = found.broken.map_or(0, |broken| broken.lost);
+    let last = found.broken.map_or(found.end.lsn, |broken| broken.lsn);
+    let good = if exact { found.base.as_ref().map_or(0, |base| base.lsn) } else { found.end.lsn };
+    let time = if exact { found.base.as_ref().map(|base| base.time) } else { Some(found.end.time) };
+    Report {
+        snapshot_id: found.base.as_ref().map(|base| base.generation.to_string()),
+        recovered_to: time.filter(|_| good > 0),
+        lost_batches: broken + found.skipped,
+        kept_aside: (broken + found.skipped > 0).then_some(Aside { from: good + 1, to: last }),
+        bytes: found.image.len(),
+        problems: found.warnings.iter().map(|warning| warning.message.clone()).collect(),
+        changed: false,
+    }
+}
+
+/// What SQLite says of the state that was found. `database_corrupt` when it is none that could be opened.
+fn check(found: &Recovered) -> Result<Vec<String>> {
+    if found.image.is_empty() {
+        return Err(corrupt("no snapshot and no part of the page log can be used; nothing was changed").hint(
+            "deleteDatabase(name) makes room for a new one; an exported file or the remote may still have the data",
+        ));
+    }
+    let opened = Connection::open(&PageFile::new(found.image.clone()));
+    opened.and_then(|scratch| scratch.quick_check()).map_err(|error| {
+        corrupt("the newest stored state is no database; nothing was changed")
+            .hint("recover(name, { from }) opens an older snapshot")
+            .cause(error)
+    })
+}
+
+/// The fence behind everything that is stored, damaged or not.
+fn claim(found: &Recovered, stored: Option<Head>, holder: Holder, platform: &Platform) -> Claim {
+    let broken = found.broken.unwrap_or_default();
+    let last = Position {
+        lsn: found.end.lsn.max(broken.lsn),
+        chain: found.end.chain,
+        time: found.end.time.max(broken.time),
+        logged: found.end.logged.max(broken.logged),
+    };
+    let epoch = found.head.as_ref().map_or(0, |head| head.epoch) + 1;
+    let (record, _) = epoch_record(last, epoch, platform.clock.now());
+    let head = next_head(found, epoch, record.lsn, holder, platform);
+    Claim { found: stored, newest: found.newest, head, record }
+}
+
+/// The place after a claim's record.
+fn end_of(claim: &Claim) -> Position {
+    let record = &claim.record;
+    Position { lsn: record.lsn, chain: record.checksum, time: record.time, logged: record.logged }
+}
+
+/// A head in place of a lost one: a new identity, so that whoever had the old one is fenced out, and what the log tells.
+async fn head_from_log(store: &dyn Store, platform: &Platform) -> Result<Head> {
+    let mut head = new_head(platform);
+    let (mut key, mut begun) = ((0, u32::MAX), false);
+    loop {
+        let entries = store.log(key, LOG_SLICE).await?;
+        if entries.is_empty() {
+            return Ok(head);
+        }
+        for entry in entries {
+            key = (entry.lsn, entry.part);
+            let Some(record) = entry.record else { continue };
+            head.epoch = head.epoch.max(record.epoch);
+            if record.kind == LogKind::Epoch {
+                head.epochs.push(entry.lsn);
+            } else if !begun {
+                begun = true;
+                let logged = record.logged.saturating_sub(record.bytes.len() as u64);
+                head.truncated = Truncation { lsn: entry.lsn.saturating_sub(1), logged };
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Going back in time: any moment as far as keep, logRetentionMs and logMaxBytes allow.
+
+use tidelock::{
+    Error, ErrorCode, Timestamp,
+    error::Detail,
+    ports::Durability,
+    snapshot::{Reason, SnapshotOptions},
+    sqlite::{Connection, Image, PageFile},
+    store::faulty::Crash,
+};
+
+use super::{
+    bench::{Machine, insert, sum, with_table},
+    page::{Page, by_call_only},
+};
+
+fn open(machine: &mut Machine, options: SnapshotOptions) -> Page {
+    let (store, platform) = (machine.store(), machine.platform());
+    let opening = async move { Page::open_with(store, &platform, Durability::Relaxed, options).await };
+    machine.sim.run(opening).expect("opens")
+}
+
+fn take(machine: &mut Machine, page: &Page, label: Option<&str>, reason: Reason) {
+    let (snapshots, label) = (page.snapshots.clone(), label.map(str::to_owned));
+    machine.sim.run(async move { snapshots.create(label, reason).await }).expect("taken");
+}
+
+fn load_at(machine: &mut Machine, page: &Page, at: Timestamp) -> Result<Image, Error> {
+    let snapshots = page.snapshots.clone();
+    machine.sim.run(async move { snapshots.load_at(at).await })
+}
+
+fn sum_of(image: Image) -> i64 {
+    let scratch = Connection::open(&PageFile::new(image)).expect("a database");
+    assert_eq!(scratch.quick_check(), Ok(Vec::new()));
+    match scratch.value("SELECT coalesce(sum(v), 0) FROM t", &[]) {
+        Ok(Some(tidelock::Value::Integer(sum))) => sum,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Commits 1, 2, 4... a second apart; when each was stored.
+fn commits(machine: &mut Machine, page: &Page, values: std::ops::Range<u32>) -> Vec<Timestamp> {
+    let one = |value: u32| {
+        machine.sim.advance(1000);
+        insert(machine, page, 1 << value);
+        machine.platform().clock.now()
+    };
+    values.map(one).collect()
+}
+
+fn oldest(error: &Error) -> Timestamp {
+    assert_eq!(error.code, ErrorCode::SnapshotNotFound, "{error}");
+    let Some(Detail::Text(text)) = error.details.get("oldest") else { panic!("{error:?}") };
+    Timestamp::parse(text).expect("a moment")
+}
+
+#[test]
+fn every_moment_is_there_without_any_snapshot_and_across_them() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    let made = machine.platform().clock.now();
+    let mut times = commits(&mut machine, &page, 0..5);
+    take(&mut machine, &page, None, Reason::Manual);
+    times.extend(commits(&mut machine, &page, 5..8));
+    take(&mut machine, &page, Some("kept"), Reason::Manual);
+    times.extend(commits(&mut machine, &page, 8..10));
+    machine.kill(Crash::Process);
+    let page = machine.open().unwrap();
+    for (index, at) in times.iter().enumerate() {
+        let before = (1 << index) - 1;
+        let states = [at.plus_ms(-1), *at, at.plus_ms(999)].map(|at| sum_of(load_at(&mut machine, &page, at).unwrap()));
+        assert_eq!(states, [before, 2 * before + 1, 2 * before + 1]);
+    }
+    assert_eq!(sum_of(load_at(&mut machine, &page, times[9].plus_ms(1 << 40)).unwrap()), 1023);
+    let error = load_at(&mut machine, &page, made.plus_ms(-1)).unwrap_err();
+    assert_eq!(oldest(&error), made);
+    assert_eq!(sum_of(load_at(&mut machine, &page, made).unwrap()), 0);
+}
+
+#[test]
+fn many_commits_of_one_millisecond_are_not_later_than_it() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    for _ in 0..100 {
+        insert(&mut machine, &page, 1);
+    }
+    let now = machine.platform().clock.now();
+    assert_eq!(sum_of(load_at(&mut machine, &page, now).unwrap()), 100);
+}
+
+#[test]
+fn moments_before_the_oldest_kept_snapshot_are_gone() {
+    let mut machine = Machine::new();
+    let page = open(&mut machine, SnapshotOptions { keep: 2, ..by_call_only() });
+    machine.commit(&page, "CREATE TABLE t(id INTEGER PRIMARY KEY, v)").unwrap();
+    let mut times = Vec::new();
+    for round in 0..5 {
+        times.extend(commits(&mut machine, &page, round..round + 1));
+        take(&mut machine, &page, (round == 1).then_some("kept"), Reason::Manual);
+        take(&mut machine, &page, None, Reason::Safety);
+    }
+    // Counted are those of rounds 0, 2, 3 and 4; 3 and 4 are kept.
+    for (round, at) in times.iter().enumerate().skip(3) {
+        assert_eq!(sum_of(load_at(&mut machine, &page, *at).unwrap()), (2 << round) - 1);
+    }
+    for at in [times[0], times[1], times[2], times[3].plus_ms(-1)] {
+        let error = load_at(&mut machine, &page, at).unwrap_err();
+        assert_eq!(oldest(&error), times[3], "the labelled one and the safety ones are points only");
+    }
+}
+
+#[test]
+fn the_log_stays_through_compaction_until_it_is_too_long() {
+    let mut machine = Machine::new();
+    let page = open(&mut machine, SnapshotOptions { log_max_bytes: Some(20 << 20), ..by_call_only() });
+    machine.commit(&page, "CREATE TABLE t(id INTEGER PRIMARY KEY, v); CREATE TABLE big(b)").unwrap();
+    let mut times = Vec::new();
+    for round in 0..30 {
+        times.extend(commits(&mut machine, &page, round..round + 1));
+        machine.commit(&page, "DELETE FROM big; INSERT INTO big VALUES (randomblob(1000000))").unwrap();
+        if round == 14 {
+            assert_eq!(page.storage.truncated().lsn, 0, "15 MB are within the limit, though the log was compacted");
+            assert!(page.storage.manifests().len() >= 2);
+            assert_eq!(sum_of(load_at(&mut machine, &page, times[0]).unwrap()), 1);
+        }
+    }
+    machine.sim.advance(1000);
+    let kept = page.storage.usage().log_bytes;
+    assert!(kept <= 21 << 20, "{kept} bytes of log");
+    assert!(load_at(&mut machine, &page, times[0]).is_err());
+    let from = oldest(&load_at(&mut machine, &page, times[0]).unwrap_err());
+    let first = times.iter().position(|at| *at >= from).unwrap();
+    assert!(first > 5 && first < 29, "{first}");
+    for (round, at) in times.iter().enumerate().skip(first) {
+        assert_eq!(sum_of(load_at(&mut machine, &page, *at).unwrap()), (2 << round) - 1);
+    }
+}
+
+#[test]
+fn moments_older_than_the_retention_are_gone() {
+    let mut machine = Machine::new();
+    let page = open(&mut machine, SnapshotOptions { log_retention_ms: 2_500, ..by_call_only() });
+    machine.commit(&page, "CREATE TABLE t(id INTEGER PRIMARY KEY, v)").unwrap();
+    let times = commits(&mut machine, &page, 0..5);
+    assert_eq!(sum_of(load_at(&mut machine, &page, times[2]).unwrap()), 7);
+    let error = load_at(&mut machine, &page, times[1]).unwrap_err();
+    assert_eq!(oldest(&error), machine.platform().clock.now().plus_ms(-2_500));
+}
+
+#[test]
+fn a_damaged_snapshot_on_the_way_is_stepped_over_a_damaged_log_is_told() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    let mut times = commits(&mut machine, &page, 0..3);
+    take(&mut machine, &page, None, Reason::Manual);
+    times.extend(commits(&mut machine, &page, 3..6));
+    take(&mut machine, &page, None, Reason::Manual);
+    times.extend(commits(&mut machine, &page, 6..8));
+    machine.damage_generation(1);
+    assert_eq!(sum_of(load_at(&mut machine, &page, times[4]).unwrap()), 31, "from the beginning of the log");
+    let lsn = page.storage.manifests()[0].lsn;
+    machine.damage(|contents| contents.log.insert((lsn + 2, 0), None));
+    assert_eq!(sum_of(load_at(&mut machine, &page, times[3]).unwrap()), 15);
+    let error = load_at(&mut machine, &page, times[4]).unwrap_err();
+    assert_eq!(error.code, ErrorCode::SnapshotCorrupt);
+    assert_eq!(error.details.get("lastGoodAt"), Some(&times[3].to_string().into()));
+    assert_eq!(sum_of(load_at(&mut machine, &page, times[7]).unwrap()), 255, "from the second snapshot");
+    assert_eq!(sum(&page), 255);
+}
+
+#[test]
+fn snapshots_older_than_the_retention_go_but_never_the_last_good_one() {
+    let mut machine = Machine::new();
+    let day = 86_400_000;
+    let options =
+        SnapshotOptions { keep: 9, retention_days: Some(1.5), interval_ms: day, ..SnapshotOptions::default() };
+    let page = open(&mut machine, options);
+    machine.commit(&page, "CREATE TABLE t(id INTEGER PRIMARY KEY, v)").unwrap();
+    let ids = |page: &Page| page.snapshots.list().into_iter().map(|info| info.id).collect::<Vec<_>>();
+    for label in [None, Some("kept"), None, None] {
+        insert(&mut machine, &page, 1);
+        take(&mut machine, &page, label, Reason::Manual);
+    }
+    assert_eq!(ids(&page), ["4", "3", "2", "1"]);
+    machine.sim.advance(day + day / 4);
+    assert_eq!(ids(&page), ["4", "3", "2", "1"]);
+    // Nothing changed, so that the clock takes none, but lets them go.
+    machine.sim.advance(day);
+    assert_eq!(ids(&page), ["4", "2"]);
+    machine.sim.advance(9 * day);
+    assert_eq!(ids(&page), ["4", "2"], "the last good one stays");
+}
+
+#[test]
+fn keep_counts_what_users_see() {
+    let mut machine = Machine::new();
+    let page = open(&mut machine, SnapshotOptions { keep: 1, ..by_call_only() });
+    machine.commit(&page, "CREATE TABLE t(id INTEGER PRIMARY KEY, v)").unwrap();
+    for _ in 0..3 {
+        insert(&mut machine, &page, 1);
+        take(&mut machine, &page, None, Reason::Manual);
+    }
+    assert_eq!(page.snapshots.list().into_iter().map(|info| info.id).collect::<Vec<_>>(), ["3"]);
+    machine.kill(Crash::Process);
+    machine.damage_generation(3);
+    let page = machine.open().unwrap();
+    assert_eq!((sum(&page), page.warnings.len()), (3, 1), "the one before still stands in for it");
+}

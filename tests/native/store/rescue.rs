@@ -1,0 +1,178 @@
+//! The way on from damage: the last good state opens again, and what is damaged stays aside.
+
+use tidelock::{
+    Error, ErrorCode,
+    ports::Holder,
+    store::{
+        Report, Storage,
+        faulty::{Crash, Faults},
+    },
+};
+
+use super::bench::{Machine, insert, snapshot, sum, with_table};
+
+fn recover(machine: &mut Machine, from: Option<&str>) -> Result<Report, Error> {
+    let (store, platform, from) = (machine.store(), machine.platform(), from.map(str::to_owned));
+    machine.sim.run(async move { Storage::recover(store, &platform, Holder::default(), from.as_deref()).await })
+}
+
+/// A snapshot of 1 at lsn 4; then 10, 100, 1000 and 10000, of which 100 is damaged.
+fn damaged() -> Machine {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    insert(&mut machine, &page, 1);
+    snapshot(&mut machine, &page).unwrap();
+    for value in [10, 100, 1000, 10_000] {
+        insert(&mut machine, &page, value);
+        machine.sim.advance(1000);
+    }
+    assert_eq!(page.storage.position().lsn, 8);
+    machine.kill(Crash::Process);
+    machine.damage(|contents| contents.log.get_mut(&(6, 0)).unwrap().as_mut().unwrap().bytes[100] ^= 1);
+    machine
+}
+
+#[test]
+fn the_last_good_state_opens_again_and_the_damaged_part_stays() {
+    let mut machine = damaged();
+    let error = machine.refused();
+    assert_eq!(error.code, ErrorCode::DatabaseCorrupt);
+    let mut aside = machine.contents().log;
+    aside.retain(|(lsn, _), _| *lsn > 5);
+    let report = recover(&mut machine, None).unwrap();
+    assert_eq!((report.changed, report.lost_batches, report.snapshot_id.as_deref()), (true, 3, Some("1")));
+    assert_eq!(Some(&report.recovered_to.unwrap().to_string().into()), error.details.get("lastGoodAt"));
+    assert_eq!(report.kept_aside.map(|aside| (aside.from, aside.to)), Some((6, 8)));
+    assert_eq!(report.problems, Vec::<String>::new());
+    let page = machine.open().unwrap();
+    assert_eq!((sum(&page), page.warnings.len()), (11, 0));
+    page.assert_whole();
+    // It is used and snapshotted as ever, and stays aside meanwhile.
+    for value in [100_000, 200_000, 300_000, 400_000] {
+        insert(&mut machine, &page, value);
+        snapshot(&mut machine, &page).unwrap();
+    }
+    let contents = machine.contents();
+    assert!(
+        aside.len() == 3 && aside.iter().all(|(key, record)| contents.log.get(key) == Some(record)),
+        "nothing of it was destroyed"
+    );
+    assert!(page.snapshots.list().iter().all(|info| info.reason == "manual"), "users see no checkpoint");
+    machine.kill(Crash::Process);
+    let page = machine.open().unwrap();
+    assert_eq!((sum(&page), page.warnings.len()), (1_000_011, 0));
+    // A week later it goes.
+    machine.sim.advance(8 * 86_400_000);
+    for _ in 0..4 {
+        insert(&mut machine, &page, 0);
+        snapshot(&mut machine, &page).unwrap();
+    }
+    machine.sim.advance(8 * 86_400_000);
+    insert(&mut machine, &page, 0);
+    snapshot(&mut machine, &page).unwrap();
+    assert!(!machine.contents().log.contains_key(&(6, 0)));
+}
+
+#[test]
+fn a_sound_database_is_left_alone() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    insert(&mut machine, &page, 1);
+    let before = format!("{:?}", machine.contents());
+    let report = recover(&mut machine, None).unwrap();
+    assert_eq!((report.changed, report.lost_batches, report.kept_aside), (false, 0, None));
+    assert!(format!("{:?}", machine.contents()) == before);
+    insert(&mut machine, &page, 2);
+    assert_eq!(sum(&page), 3, "its holder wasn't robbed");
+}
+
+#[test]
+fn one_snapshot_may_be_named() {
+    let mut machine = damaged();
+    for (id, code) in [("2", ErrorCode::SnapshotNotFound), ("x", ErrorCode::SnapshotNotFound)] {
+        assert_eq!(recover(&mut machine, Some(id)).unwrap_err().code, code);
+    }
+    let report = recover(&mut machine, Some("1")).unwrap();
+    assert_eq!((report.lost_batches, report.snapshot_id.as_deref()), (4, Some("1")));
+    assert_eq!(report.kept_aside.map(|aside| aside.from), Some(5));
+    assert_eq!(sum(&machine.open().unwrap()), 1);
+    // Also of a database that is sound.
+    assert_eq!(recover(&mut machine, Some("1")).unwrap().lost_batches, 4, "those that it leaves out again");
+    assert_eq!(sum(&machine.open().unwrap()), 1);
+    machine.damage_chunks();
+    let before = format!("{:?}", machine.contents());
+    assert_eq!(recover(&mut machine, Some("1")).unwrap_err().code, ErrorCode::SnapshotCorrupt);
+    assert!(format!("{:?}", machine.contents()) == before);
+}
+
+#[test]
+fn a_missing_head_is_made_up_for() {
+    let mut machine = Machine::new();
+    let robbed = with_table(&mut machine);
+    let page = machine.open().unwrap();
+    insert(&mut machine, &page, 1);
+    snapshot(&mut machine, &page).unwrap();
+    insert(&mut machine, &page, 10);
+    let id = machine.contents().head.unwrap().database_id;
+    machine.damage(|contents| contents.head = None);
+    assert_eq!(machine.refused().code, ErrorCode::DatabaseCorrupt);
+    let report = recover(&mut machine, None).unwrap();
+    assert_eq!((report.changed, report.lost_batches, report.kept_aside), (true, 0, None));
+    let head = machine.contents().head.unwrap();
+    assert_ne!(head.database_id, id);
+    assert_eq!((head.epoch, &head.epochs[..]), (3, &[1, 4, 7][..]));
+    for old in [&page, &robbed] {
+        let error = machine.commit(old, "INSERT INTO t(v) VALUES (100)").unwrap_err();
+        assert_eq!(error.code, ErrorCode::LockLost, "whoever had it is fenced out");
+    }
+    assert_eq!(sum(&machine.open().unwrap()), 11);
+}
+
+#[test]
+fn where_nothing_is_left_nothing_is_changed() {
+    let mut machine = damaged();
+    machine.damage_chunks();
+    machine.damage(|contents| contents.log.insert((2, 0), None));
+    let before = format!("{:?}", machine.contents());
+    assert_eq!(recover(&mut machine, None).unwrap_err().code, ErrorCode::DatabaseCorrupt);
+    assert!(format!("{:?}", machine.contents()) == before);
+    let mut machine = Machine::new();
+    assert_eq!(recover(&mut machine, None).unwrap_err().code, ErrorCode::DatabaseCorrupt);
+    assert!(machine.contents().head.is_none());
+}
+
+#[test]
+fn a_page_may_die_anywhere_in_a_recovery() {
+    let mut finished = false;
+    for transactions in 0..6 {
+        let mut machine = damaged();
+        machine.faults(Faults { stall_after: Some(transactions), ..Faults::default() });
+        let (store, platform) = (machine.store(), machine.platform());
+        let done = machine.sim.run(async move {
+            let clock = platform.clock.clone();
+            let recover = Box::pin(Storage::recover(store, &platform, Holder::default(), None));
+            matches!(
+                futures_util::future::select(recover, clock.sleep(1000)).await,
+                futures_util::future::Either::Left((Ok(_), _))
+            )
+        });
+        machine.kill(Crash::Process);
+        if !done && machine.recover().is_err() {
+            let error = machine.refused();
+            assert_eq!(error.details.get("lostBatches"), Some(&3.into()));
+            assert_eq!(recover(&mut machine, None).unwrap().lost_batches, 3);
+        }
+        finished |= done;
+        assert_eq!(sum(&machine.open().unwrap()), 11);
+    }
+    assert!(finished);
+}
+
+#[test]
+fn a_newer_format_is_left_alone_here_too() {
+    let mut machine = damaged();
+    machine.damage(|contents| contents.head.as_mut().unwrap().format = 2);
+    let before = format!("{:?}", machine.contents());
+    assert_eq!(recover(&mut machine, None).unwrap_err().code, ErrorCode::SnapshotIncompatible);
+    assert!(format!("{:?}", machine.contents()) == before);
+}
