@@ -134,7 +134,12 @@ impl Storage {
             storage.publish(staged, Tag { barrier: true, ..Tag::checkpoint() }).await?;
         }
         let created = found.head.is_none();
-        Ok(Opened { storage, image: found.image, warnings: found.warnings, created })
+        let mut warnings = found.warnings;
+        warnings.extend(storage.0.store.lost().filter(|_| created).map(|why| Warning {
+            code: "storage_lost",
+            message: format!("the browser found its storage damaged and deleted it with this database: {why}"),
+        }));
+        Ok(Opened { storage, image: found.image, warnings, created })
     }
 
     /// The epoch of this holder.

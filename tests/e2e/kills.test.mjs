@@ -1,10 +1,45 @@
 // Whole commits only, and everything acknowledged: after kill -9 of the browser in the middle of writes.
 import assert from 'node:assert/strict'
+import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
 import { test } from 'node:test'
 import { freshName, suite } from './harness.mjs'
 import { killDuring, reopened } from './killing.mjs'
 
 const context = suite()
+
+/** The newest log file of Chromium's LevelDB under this site's IndexedDB. */
+function browserLog() {
+  const { host } = new URL(context.url)
+  const folder = path.join(
+    context.browser.profile,
+    `Default/IndexedDB/http_${host.replace(':', '_')}.indexeddb.leveldb`,
+  )
+  const logs = readdirSync(folder).filter((name) => name.endsWith('.log'))
+  return path.join(folder, logs.sort().at(-1))
+}
+
+/** Fifty rows, each acknowledged, and then the end of the browser. */
+function fifty(name) {
+  return killDuring(
+    context,
+    name,
+    {},
+    'CREATE TABLE t (n INTEGER)',
+    async (db, acknowledged) => {
+      // Until the database has begun a log file of its own.
+      await new Promise((resolve) => setTimeout(resolve, 500))
+      for (let n = 1; n <= 50; n++) {
+        await db.run('INSERT INTO t VALUES (?)', [n])
+        acknowledged(n)
+      }
+      await new Promise(() => {})
+    },
+    50,
+  )
+}
+
+const rows = (db) => db.get('SELECT count(*) AS n FROM t')
 
 /** Writes pairs of rows for ever; `acknowledged` hears of each that is safe as the mode promises. */
 async function writePairs(db, acknowledged) {
@@ -184,4 +219,52 @@ test('VACUUM, page size of the file and schema changes survive a kill', async ()
     index: await db.get("SELECT name FROM sqlite_schema WHERE name = 'tn'"),
   }))
   assert.deepEqual(found, { n: { n: 2000, added: 0 }, integrity: [{ integrity_check: 'ok' }], index: { name: 'tn' } })
+})
+
+test("a record of the browser's own log that a kill has torn costs that record, and nothing at later starts", async () => {
+  const name = freshName()
+  await fifty(name)
+  await context.browser.close()
+  // As if the kill had come in the middle of the last write.
+  const log = browserLog()
+  truncateSync(log, statSync(log).size - 1500)
+  await context.browser.start()
+  const page = await context.page()
+  const kept = await page.evaluate(async (given) => {
+    const db = await window.open({ name: given })
+    const found = await db.get('SELECT count(*) AS n FROM t')
+    // Without a new log file, Chromium writes this behind the torn record, and deletes everything when it next starts.
+    await db.run('INSERT INTO t VALUES (51)')
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    return found
+  }, name)
+  assert.ok(kept.n >= 48 && kept.n < 50, `${kept.n} rows of 50`)
+  await context.browser.kill()
+  await context.browser.start()
+  assert.deepEqual(await reopened(context, name, rows), { n: kept.n + 1 })
+})
+
+test('a browser that has lost its storage is told of, not passed over', async () => {
+  const name = freshName()
+  await fifty(name)
+  await context.browser.close()
+  const log = browserLog()
+  const bytes = readFileSync(log)
+  bytes[bytes.length >> 1] ^= 255
+  writeFileSync(log, bytes)
+  await context.browser.start()
+  const page = await context.page()
+  const found = await page.evaluate(async (given) => {
+    const db = await window.open({ name: given })
+    const tables = await db.query("SELECT name FROM sqlite_schema WHERE name = 't'")
+    await db.close()
+    return { tables, warnings: window.warnings, madeAnew: window.madeAnew }
+  }, name)
+  await page.close()
+  assert.deepEqual(found.tables, [])
+  assert.deepEqual(
+    found.warnings.map((warning) => warning.code),
+    ['storage_lost'],
+    JSON.stringify(found.madeAnew),
+  )
 })
