@@ -14,6 +14,7 @@ use super::turn::closed;
 use crate::{
     collections::Bits,
     error::{Error, ErrorCode, Result},
+    memory::room_for,
     ports::{Durability, LocalFuture, Platform},
     sqlite::{Batch, PageFile, Pin},
     store::{Position, Storage},
@@ -260,12 +261,14 @@ impl Inner {
         while !self.stopped.get() {
             // All of one moment: the batch, the frozen contents, and how many commits these are.
             let commits = self.file.commits();
-            let batch = self.file.take_ready();
+            // The batch, and the records that it is cut into.
+            let room = room_for(2 * self.file.ready_bytes());
+            let batch = if room.is_ok() { self.file.take_ready() } else { None };
             let freezing = std::mem::take(&mut self.state.borrow_mut().freezing);
             let frozen = (!freezing.is_empty()).then(|| self.freeze());
             let flushed = match &batch {
                 Some(batch) => self.append(batch).await,
-                None => Ok(()),
+                None => room,
             };
             match flushed {
                 Ok(()) => {

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     collections::{Bits, Set},
     error::{Error, ErrorCode, Result},
+    memory::room_for,
     ports::{ChunkId, Head, LogKind, Manifest, Store},
     sqlite::{CHUNK_SIZE, Image},
     time::Timestamp,
@@ -207,6 +208,7 @@ async fn replay_all(store: &dyn Store, head_lsn: u64, mut replay: Replay) -> Res
             seen.lsn = seen.lsn.max(entry.lsn);
             if !breaks {
                 let epoch = entry.record.as_ref().is_some_and(|record| record.kind == LogKind::Epoch);
+                replay.room_for(&entry)?;
                 breaks = !replay.take(entry);
                 epochs += u64::from(breaks && epoch);
             } else if let Some(record) = entry.record.filter(|record| checksum::of_record(record) == record.checksum) {
@@ -262,6 +264,7 @@ pub(super) async fn read(
         damage.push(format!("the manifest of snapshot {} is damaged", manifest.generation));
         return Ok(image);
     }
+    room_for(manifest.db_bytes + (CHUNK_SLICE * CHUNK_SIZE) as u64)?;
     for (slice, refs) in manifest.chunks.chunks(CHUNK_SLICE).enumerate() {
         let ids: Vec<ChunkId> = refs.iter().map(|chunk| chunk.id.clone()).collect();
         for (offset, (stored, expected)) in store.chunks(&ids).await?.into_iter().zip(refs).enumerate() {

@@ -11,7 +11,8 @@ use super::{
 use crate::{
     browser::{self, Host},
     engine::{self, ImportOptions},
-    error::{Error, ErrorCode, Result},
+    error::{Error, Result},
+    memory::no_memory,
     sqlite::Image,
 };
 
@@ -27,10 +28,8 @@ extern "C" {
 
 /// A fresh array of JavaScript's. `out_of_memory`.
 fn array(length: usize) -> Result<Uint8Array> {
-    let made = Bytes::new(length as f64).map_err(|_| {
-        Error::new(ErrorCode::OutOfMemory, "no memory for the file in JavaScript").detail("bytes", length)
-    })?;
-    Ok(made.unchecked_into())
+    let made = Bytes::new(length as f64).map_err(|_| no_memory("for the file in JavaScript").detail("bytes", length));
+    made.map(JsCast::unchecked_into)
 }
 
 /// A copy on JavaScript's side. `out_of_memory`.

@@ -41,6 +41,7 @@ test('an exported file is imported elsewhere: data, live queries, a snapshot of 
     await window.until(() => seen.length === 1)
     await db.import(file)
     await window.until(() => seen.at(-1) === 'imported')
+    const ran = [...seen]
     const tables = await db.query("SELECT name FROM sqlite_schema WHERE type = 'table'")
     const [safety] = await db.snapshots.list()
     await db.run("INSERT INTO t VALUES ('after')")
@@ -50,7 +51,7 @@ test('an exported file is imported elsewhere: data, live queries, a snapshot of 
     await again.snapshots.restore(safety.id)
     const back = await again.query('SELECT s FROM t')
     await again.close()
-    return { seen, tables, reason: safety.reason, rows, back }
+    return { seen: ran, tables, reason: safety.reason, rows, back }
   })
   assert.deepEqual(result, {
     seen: ['mine', 'imported'],

@@ -6,6 +6,7 @@ mod engine;
 mod files;
 mod import;
 mod layers;
+mod memory;
 mod migrate_apply;
 mod migrate_run;
 mod snapshot_files;
