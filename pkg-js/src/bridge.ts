@@ -3,6 +3,7 @@ import type { Core, CoreEvent, CoreOptions, Host } from './core.js'
 import { Database } from './database.js'
 import { isTidelockError, TidelockError, toTidelockError, trapped } from './errors.js'
 import { callUser, type DatabaseEventMap, type Warning } from './events.js'
+import type { Instance } from './instance.js'
 import type { OpenOptions } from './options.js'
 import type { RecoveryReport } from './recover.js'
 import { loadSeed } from './seed.js'
@@ -31,10 +32,14 @@ export class Bridge {
   }
 
   /** Opens the instance, which gives back what it took when it fails. Rejects with a {@link TidelockError}. */
-  async open(open: (options: CoreOptions, host: Host) => Promise<Core>, memory: WebAssembly.Memory): Promise<Database> {
+  async open(instance: Instance): Promise<Database> {
     try {
-      const core = await this.#unlessTrapped(open(this.#checked, this.#host()))
-      const calls = this.#connect(core, memory)
+      const { remote, ...options } = this.#checked
+      // Before anything is taken or made.
+      if (remote !== undefined) await this.#unlessTrapped(instance.Core.checkRemote(remote))
+      const core = await this.#unlessTrapped(instance.Core.open(options, this.#host(instance)))
+      const calls = this.#connect(core, instance.memory)
+      if (remote !== undefined) await calls.guard(calls.sync(() => core.connect(remote)))
       await this.#plantSeed(core, calls)
       // In a second step, so that migrations that are functions find the calls that they need.
       await calls.guard(calls.sync(() => core.start()))
@@ -46,9 +51,10 @@ export class Bridge {
   }
 
   /** Has the instance mend a stored database. Rejects with a {@link TidelockError}. */
-  async recover(recover: (options: CoreOptions, host: Host) => Promise<unknown>): Promise<RecoveryReport> {
+  async recover(instance: Instance, from: string | undefined): Promise<RecoveryReport> {
     try {
-      return (await this.#unlessTrapped(recover(this.#checked, this.#host()))) as RecoveryReport
+      const recovering = instance.Core.recover(this.#checked, from, this.#host(instance))
+      return (await this.#unlessTrapped(recovering)) as RecoveryReport
     } catch (error) {
       throw this.#trap ?? toTidelockError(error)
     }
@@ -100,7 +106,7 @@ export class Bridge {
     return this.#calls
   }
 
-  #host(): Host {
+  #host(instance: Instance): Host {
     const { remote, signal } = this.#options
     return {
       // Later: listeners may call the database, which must not enter the wasm instance while it is telling this.
@@ -108,6 +114,8 @@ export class Bridge {
       locked: (release) => {
         this.#release = release
       },
+      loadPart: (part) => instance.loadPart(part),
+      addFts5: (connection) => instance.addFts5(connection),
       migrate: (version, direction, ticket) => this.#migrate(version, direction, ticket),
       fetch: (input, init) => (remote?.fetch ?? fetch)(input, init),
       accessToken: async () => (await remote?.accessToken?.()) ?? null,

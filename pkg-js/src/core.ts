@@ -1,3 +1,5 @@
+import type { Part } from '../generated/instance.js'
+
 // What the wasm module offers: the hand-written types of its class `Core` and of the functions that it calls back.
 // One wasm instance = one `Core` = one database. Nothing here is public.
 
@@ -28,6 +30,8 @@ export interface PlanRow {
 
 /** The wasm class. Everything synchronous needs a ticket that holds the turn. */
 export interface Core {
+  /** Says where the remote is, before {@link Core.start}. When it rejects, the database is closed. */
+  connect(remote: CoreRemoteOptions): Promise<void>
   /** Whether there is no data yet, so that a seed is wanted. */
   wantsSeed(): boolean
   /** Gives a database without data its first; before `start`. */
@@ -67,6 +71,9 @@ export interface Core {
   explain(ticket: number, sql: string): PlanRow[]
   /** Resolves when what was committed up to now is stored; undefined when there is nothing to wait for. */
   stored(): Promise<void> | undefined
+
+  /** Loads FTS5, for a statement that failed because it is missing. */
+  loadFts5(): Promise<void>
 
   // Live queries.
 
@@ -109,7 +116,9 @@ export interface Core {
 
 /** The static side of the wasm class. */
 export interface CoreClass {
-  open(options: CoreOptions, host: Host): Promise<Core>
+  /** Checks the remote of a database that is to be opened. Throws `invalid_argument`. */
+  checkRemote(remote: CoreRemoteOptions): Promise<void>
+  open(options: Omit<CoreOptions, 'remote'>, host: Host): Promise<Core>
   /** Opens nothing: sets a stored database to its last good state, or to a snapshot. */
   recover(options: CoreOptions, from: string | undefined, host: Host): Promise<unknown>
 }
@@ -194,6 +203,10 @@ export interface Host {
   locked(release: () => void): void
   /** Runs a migration that is a function, with the turn of that ticket; where it is one transaction, that has begun. */
   migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void>
+  /** Loads a part of the wasm. */
+  loadPart(part: Part): Promise<void>
+  /** Calls SQLite's initialisation of FTS5 for the connection at that address. */
+  addFts5(connection: number): void
   fetch(input: string, init: RequestInit): Promise<Response>
   accessToken(): Promise<string | null>
   /** Aborted when the user gives up opening. */

@@ -169,10 +169,11 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** Runs a script of several statements in one transaction, unless it has its own BEGIN and COMMIT. */
   async exec(script: string, options?: CallOptions): Promise<void> {
     checkCall('exec', options)
-    return this.#calls.withTurn(options, ({ ticket, timeoutMs }) => [
-      undefined,
-      runScript(this.#calls, ticket, script, timeoutMs),
-    ])
+    return this.#calls.withTurn(options, ({ ticket, timeoutMs }) => {
+      const run = () => [undefined, runScript(this.#calls, ticket, script, timeoutMs)] as const
+      // Before it runs: one with its own COMMIT could not be run again.
+      return /fts5/i.test(script) ? this.#calls.loadFts5().then(run) : run()
+    })
   }
 
   /**

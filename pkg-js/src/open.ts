@@ -28,8 +28,8 @@ export async function open(options: OpenOptions): Promise<Database> {
   const opening = (async () => {
     const module = await loadModule(wasm)
     signal?.throwIfAborted()
-    const { Core, memory } = await createDatabaseInstance(module, (trap) => bridge.trapped(trap))
-    return bridge.open((core, host) => Core.open(core, host), memory)
+    const instance = await createDatabaseInstance(module, wasm, (trap) => bridge.trapped(trap))
+    return bridge.open(instance)
   })()
   return signal === undefined ? opening : unlessAborted(opening, signal)
 }

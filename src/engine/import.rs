@@ -5,11 +5,13 @@ use serde::Deserialize;
 use super::{
     Database,
     database::Inner,
+    fts5,
     migrations::{Host, has_data},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    sqlite::{Connection, Image, PageFile, Sink},
+    ports::Part,
+    sqlite::{Connection, Foreign, Image, PageFile, Sink},
     sync::{capture, outbox, state},
 };
 
@@ -35,7 +37,7 @@ impl Database {
     pub async fn import(&self, image: Image, options: ImportOptions) -> Result<()> {
         let inner = &*self.inner;
         inner.connection()?;
-        let scratch = inner.open_file(image, options.baseline.as_deref())?;
+        let scratch = inner.open_file(image, options.baseline.as_deref()).await?;
         let turn = inner.acquire().await?;
         let connection = inner.connection()?;
         inner.flusher.admit_write()?;
@@ -46,7 +48,7 @@ impl Database {
                 .detail("pending", pending));
         }
         let before = inner.snapshots.safety().await?;
-        inner.replace_contents(&connection, &scratch)?;
+        inner.replace_contents(&connection, &scratch).await?;
         drop(scratch);
         let mut result = inner.catch_up(&connection, turn.ticket()).await;
         if let Err(error) = result {
@@ -81,22 +83,23 @@ impl Database {
         if has_data(&connection)? {
             return Ok(false);
         }
-        let scratch = inner.open_file(image, None)?;
-        inner.replace_contents(&connection, &scratch)?;
+        let scratch = inner.open_file(image, None).await?;
+        inner.replace_contents(&connection, &scratch).await?;
         Ok(true)
     }
 }
 
 impl Inner {
     /// A file's contents in a scratch database, checked and made ready to be this database's.
-    fn open_file(&self, image: Image, baseline: Option<&str>) -> Result<Connection> {
+    async fn open_file(&self, image: Image, baseline: Option<&str>) -> Result<Connection> {
         check_size(&image, self.options.max_bytes)?;
-        let (scratch, _) = Connection::open_foreign(image)?;
+        let scratch = self.check_file(Foreign::open(image)?).await?.0;
         self.migrations.adopt(&scratch, baseline.or(self.options.baseline.as_deref()))?;
         self.migrations.check(&scratch).map_err(incompatible)?;
+        self.ports.platform.parts.load(Part::Sync).await?;
         // All of it as it will be done to the database itself, where nothing may fail any more.
         let adopted = outbox::forget_origin(&scratch).and_then(|()| {
-            if let Some(sync) = &self.sync {
+            if let Some(sync) = self.sync.get() {
                 state::register(&scratch, &sync.config().options.tables)?;
             }
             capture::resume(&scratch)
@@ -109,11 +112,18 @@ impl Inner {
         Ok(scratch)
     }
 
+    /// Checks a file from outside, with what its schema needs.
+    pub(super) async fn check_file(&self, file: Foreign) -> Result<(Connection, PageFile)> {
+        fts5::load_if_used(&self.ports.platform, file.connection()).await?;
+        file.check()
+    }
+
     /// One commit that makes the contents those of another database.
-    fn replace_contents(&self, connection: &Connection, source: &Connection) -> Result<()> {
+    async fn replace_contents(&self, connection: &Connection, source: &Connection) -> Result<()> {
         connection.restore_from(source)?;
         connection.limit_size(self.options.max_bytes)?;
-        self.start_capture(connection)?;
+        fts5::load_if_used(&self.ports.platform, connection).await?;
+        self.start_capture(connection).await?;
         Host::committed(self);
         Ok(())
     }
@@ -122,7 +132,7 @@ impl Inner {
     async fn go_back(&self, connection: &Connection, snapshot: &str) -> Result<()> {
         let image = self.snapshots.load(snapshot).await?;
         let before = Connection::open(&PageFile::new(image))?;
-        self.replace_contents(connection, &before)?;
+        self.replace_contents(connection, &before).await?;
         self.migrations.refresh(connection).map(drop)
     }
 }

@@ -103,6 +103,11 @@ impl Migrations {
         Ok(Self { supplied, history: History::new(table)?, out_of_order, clock, summary, failure })
     }
 
+    /// Whether the SQL of a supplied migration has this word, in lower case.
+    pub fn mention(&self, word: &str) -> bool {
+        self.supplied.as_ref().is_some_and(|supplied| supplied.mention(word))
+    }
+
     /// What opening a database does: where the data came without a history, marks it up to `baseline`; checks what is
     /// applied; and, if `migrate`, runs what is pending.
     ///

@@ -18,6 +18,7 @@
 mod database;
 mod event;
 pub mod flush;
+mod fts5;
 mod gate;
 mod hosts;
 mod import;

@@ -1,11 +1,12 @@
 //! Snapshots as files to keep: out as `.sqlite` or SQL text, and back.
 
-use super::{Database, import::check_size};
+use super::{Database, fts5, import::check_size};
 use crate::{
     error::{Error, ErrorCode, Result},
     memory::no_memory,
+    ports::Part,
     snapshot::SnapshotInfo,
-    sqlite::{Connection, Image, PageFile, Sink},
+    sqlite::{Connection, Foreign, Image, PageFile, Sink},
 };
 
 /// A label of snapshots that were brought along without one.
@@ -19,7 +20,9 @@ impl Database {
         let snapshots = &self.inner.snapshots;
         let image = snapshots.load(id).await?;
         if sql {
-            Connection::open(&PageFile::new(image))?.dump(sink)?;
+            let scratch = Connection::open(&PageFile::new(image))?;
+            fts5::load_if_used(&self.inner.ports.platform, &scratch).await?;
+            scratch.dump(sink)?;
         } else {
             image.chunks.iter().try_for_each(|chunk| sink(chunk))?;
         }
@@ -39,13 +42,17 @@ impl Database {
         let inner = &*self.inner;
         inner.connection()?;
         let limit = inner.options.max_bytes;
-        let opened = if image.page_size > 0 {
+        let file = if image.page_size > 0 {
             check_size(&image, limit)?;
-            Connection::open_foreign(image)
+            Foreign::open(image)
         } else {
-            text_of(image).and_then(|text| Connection::open_sql(&text, limit))
+            let text = text_of(image).map_err(refused)?;
+            if text.as_bytes().windows(4).any(|word| word.eq_ignore_ascii_case(b"fts5")) {
+                inner.ports.platform.parts.load(Part::Fts5).await?;
+            }
+            Connection::open_sql(&text, limit)
         };
-        let (scratch, file) = opened.map_err(refused)?;
+        let (scratch, file) = inner.check_file(file.map_err(refused)?).await.map_err(refused)?;
         let schema_version = inner.migrations.newest_in(&scratch);
         drop(scratch);
         inner.snapshots.import(&file.pin(), label.unwrap_or_else(|| LABEL.to_owned()), schema_version).await

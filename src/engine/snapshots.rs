@@ -9,11 +9,12 @@ use serde::Serialize;
 
 use super::{
     flush::Flusher,
+    fts5,
     gate::{Gate, Pass},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{Manifest, ManifestKind, Platform},
+    ports::{Manifest, ManifestKind, Part, Platform},
     snapshot::{
         Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Stock, Verification, VerifyMode, backoff_ms,
         first_due,
@@ -125,8 +126,10 @@ impl Snapshots {
         self.0.platform.spawner.spawn(Box::pin(async move {
             if let Some(inner) = inner.upgrade() {
                 let pass = inner.gate.enter().await;
-                // What is left stays for the next opening.
-                let _ = inner.storage.sweep().await;
+                // Loaded now, when nobody waits for it: later there may be no network. What can't be swept stays for the next opening.
+                if inner.platform.parts.load(Part::Operations).await.is_ok() {
+                    let _ = inner.storage.sweep().await;
+                }
                 drop(pass);
                 Inner::compact_if_wanted(&inner);
             }
@@ -162,7 +165,7 @@ impl Snapshots {
     pub async fn verify(&self, id: &str) -> Result<Verification> {
         let (image, mut errors) = self.0.storage.verify(self.0.generation(id)?).await?;
         if errors.is_empty() {
-            errors = quick_check(image);
+            errors = quick_check(&self.0.platform, image).await;
         }
         Ok(Verification { ok: errors.is_empty(), errors })
     }
@@ -295,6 +298,7 @@ impl Inner {
     /// Freezes, stages, checks and publishes; returns how many commits are in it, too. A damaged chunk that would have
     /// been reused is stored again by a second try.
     async fn take(&self, _pass: &Pass, tag: Tag, verify: VerifyMode) -> Result<(Manifest, u64)> {
+        self.platform.parts.load(Part::Operations).await?;
         match self.try_to_take(tag.clone(), verify).await {
             Err(error) if error.is(ErrorCode::SnapshotCorrupt) => self.try_to_take(tag, verify).await,
             taken => taken,
@@ -307,7 +311,7 @@ impl Inner {
         let staged = self.storage.stage(&frozen.pin, &frozen.touched, frozen.at, compress, read_back).await?;
         drop(frozen.pin);
         if verify == VerifyMode::Full {
-            let errors = quick_check(self.storage.assemble(&staged).await?);
+            let errors = quick_check(&self.platform, self.storage.assemble(&staged).await?).await;
             if let Some(first) = errors.into_iter().next() {
                 return Err(Error::new(ErrorCode::SnapshotCorrupt, first));
             }
@@ -316,6 +320,7 @@ impl Inner {
     }
 
     async fn prune(&self, _pass: &Pass) -> Result<()> {
+        self.platform.parts.load(Part::Operations).await?;
         let plan = self.of_stock(|stock| stock.prune(&self.options, self.now()));
         self.carry_out(plan).await
     }
@@ -338,6 +343,9 @@ impl Inner {
     /// Frees space for the log, in the order of what is missed least.
     async fn relieve(&self) {
         let _pass = self.gate.enter().await;
+        if self.platform.parts.load(Part::Operations).await.is_err() {
+            return;
+        }
         let plan = self.of_stock(|stock| stock.relieve());
         // The flush that asked for it tries again, and asks again.
         let _ = self.carry_out(plan).await;
@@ -428,10 +436,14 @@ impl Inner {
 }
 
 /// Runs `quick_check` over an image in a scratch database; what it finds, nothing when all is well.
-pub fn quick_check(image: Image) -> Vec<String> {
+async fn quick_check(platform: &Platform, image: Image) -> Vec<String> {
     if image.is_empty() {
         return Vec::new();
     }
-    let checked = Connection::open(&PageFile::new(image)).and_then(|scratch| scratch.quick_check());
-    checked.unwrap_or_else(|error| vec![error.into_parts().message])
+    let checked = async {
+        let scratch = Connection::open(&PageFile::new(image))?;
+        fts5::load_if_used(platform, &scratch).await?;
+        scratch.quick_check()
+    };
+    checked.await.unwrap_or_else(|error| vec![error.into_parts().message])
 }

@@ -9,7 +9,7 @@
 use rusqlite::ffi;
 
 use super::{
-    Connection, Image, PageFile, Statement, Step,
+    Connection, Foreign, Image, PageFile, Statement, Step,
     text::{first_statement, quote, statements},
 };
 use crate::{
@@ -36,13 +36,13 @@ impl Connection {
         dump.flush()
     }
 
-    /// Runs an SQL text from outside in a database of its own, no larger than `max_bytes`, and checks what comes of it as
-    /// [`open_foreign`](Self::open_foreign) does.
+    /// Runs an SQL text from outside in a database of its own, no larger than `max_bytes`. What comes of it is to be checked as
+    /// any file from outside.
     ///
-    /// Fails with SQLite's error and the line of the statement, with `invalid_argument` when the text leaves a transaction
-    /// open or has no statement, and as a foreign file does.
-    pub fn open_sql(script: &str, max_bytes: u64) -> Result<(Connection, PageFile)> {
-        Self::open_foreign(run_apart(script, max_bytes)?)
+    /// Fails with SQLite's error and the line of the statement, and with `invalid_argument` when the text leaves a transaction
+    /// open or has no statement.
+    pub fn open_sql(script: &str, max_bytes: u64) -> Result<Foreign> {
+        Foreign::open(run_apart(script, max_bytes)?)
     }
 }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tidelock::{
     ErrorCode, Result, Value,
-    sqlite::{Connection, Image, PageFile, quote},
+    sqlite::{Connection, Foreign, Image, PageFile, quote},
 };
 
 use crate::files::{made_by, rows_of};
@@ -22,6 +22,10 @@ fn dump(connection: &Connection) -> String {
     };
     connection.dump(&mut sink).unwrap();
     String::from_utf8(text).unwrap()
+}
+
+fn opened(text: &str) -> Result<(Connection, PageFile)> {
+    Connection::open_sql(text, u64::MAX)?.check()
 }
 
 /// Everything in a database: its schema, and each table's rows with their rowids, exact.
@@ -66,7 +70,7 @@ fn same(one: &Connection, other: &Connection) {
 /// The text brings back the same database, in a scratch database and by plain SQLite.
 fn comes_back(connection: &Connection) -> String {
     let text = dump(connection);
-    let (again, _) = Connection::open_sql(&text, u64::MAX).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
+    let (again, _) = opened(&text).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
     same(&again, connection);
     assert_eq!(dump(&again), text);
     let plain = made_by(&text);
@@ -142,7 +146,7 @@ fn everything_that_a_schema_can_have_comes_back() {
 #[test]
 fn a_comment_that_never_ends_swallows_nothing() {
     let text = dump(&open("CREATE VIEW v AS SELECT 1 AS one /* open; CREATE TABLE a(x)"));
-    let again = Connection::open_sql(&text, u64::MAX).unwrap().0;
+    let again = opened(&text).unwrap().0;
     assert_eq!(again.value("SELECT one FROM v", &[]).unwrap(), Some(Value::Integer(1)));
     assert_eq!(dump(&again), text);
 }
@@ -150,7 +154,7 @@ fn a_comment_that_never_ends_swallows_nothing() {
 #[test]
 fn a_full_text_index_works_after_it_came_back() {
     let text = dump(&open("CREATE VIRTUAL TABLE f USING fts5(a); INSERT INTO f VALUES ('find me'), ('and me')"));
-    let again = Connection::open_sql(&text, u64::MAX).unwrap().0;
+    let again = opened(&text).unwrap().0;
     again.exec("INSERT INTO f VALUES ('me too'); INSERT INTO f(f) VALUES ('integrity-check')").unwrap();
     let found = again.value("SELECT count(*) FROM f WHERE f MATCH 'me'", &[]).unwrap();
     assert_eq!(found, Some(Value::Integer(3)));
@@ -190,7 +194,10 @@ fn texts_that_are_no_sound_database_are_refused() {
         ),
         ("CREATE TABLE a(x); INSERT INTO a VALUES (zeroblob(2000000))", ErrorCode::DatabaseTooLarge),
     ] {
-        let error = Connection::open_sql(script, 1_000_000).err().unwrap_or_else(|| panic!("{script}"));
+        let error = Connection::open_sql(script, 1_000_000)
+            .and_then(Foreign::check)
+            .err()
+            .unwrap_or_else(|| panic!("{script}"));
         assert_eq!(error.code, code, "{script}: {error:?}");
     }
     let error = Connection::open_sql("CREATE TABLE a(x);\n\nINSERT INTO b VALUES (1);", u64::MAX).err().unwrap();

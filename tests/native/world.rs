@@ -93,7 +93,8 @@ pub fn options(changes: &str) -> OpenOptions {
     .unwrap();
     let changes: serde_json::Map<String, serde_json::Value> = serde_json::from_str(changes).unwrap();
     options.extend(changes);
-    serde_json::from_value(serde_json::Value::Object(options)).unwrap()
+    let remote = options.remove("remote").map(|remote| serde_json::from_value(remote).unwrap());
+    OpenOptions { remote, ..serde_json::from_value(serde_json::Value::Object(options)).unwrap() }
 }
 
 struct TestCallbacks(Tab);
