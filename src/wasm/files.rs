@@ -11,7 +11,7 @@ use super::{
 use crate::{
     browser::{self, Host},
     engine::{self, ImportOptions},
-    error::{Error, Result},
+    error::Result,
     memory::no_memory,
     sqlite::Image,
 };
@@ -97,12 +97,12 @@ impl Core {
         })
     }
 
-    /// Keeps a file as a snapshot → `SnapshotInfo`.
+    /// Keeps a file as a snapshot → `SnapshotInfo`. `cancel` is an id of `newCancel`, or 0.
     #[wasm_bindgen(js_name = snapshotsImport)]
-    pub fn snapshots_import(&self, bytes: Uint8Array, label: Option<String>) -> Result<Promise, JsValue> {
+    pub fn snapshots_import(&self, bytes: Uint8Array, label: Option<String>, cancel: u32) -> Result<Promise, JsValue> {
         let image = image_of(&bytes).thrown()?;
-        let database = self.database.clone();
-        Ok(answer(async move { database.snapshot_import(image, label).await }))
+        let (database, cancels) = (self.database.clone(), self.cancels.clone());
+        Ok(answer(async move { cancels.watch(cancel, database.snapshot_import(image, label)).await }))
     }
 
     /// Sets a database that no longer opens to its last good state, or to the snapshot `from` → what was found and done.
@@ -112,13 +112,17 @@ impl Core {
         Ok(answer(engine::recover(options, browser::ports(&host), from)))
     }
 
-    /// Replaces the contents by those of a `.sqlite` file: `{ baseline?, force? }`.
+    /// Replaces the contents by those of a `.sqlite` file: `{ baseline?, force? }`. `cancel` is an id of `newCancel`, or 0; it
+    /// counts until the commit.
     #[wasm_bindgen(js_name = importBytes)]
-    pub fn import_bytes(&self, bytes: Uint8Array, options: &JsValue) -> Result<Promise, JsValue> {
+    pub fn import_bytes(&self, bytes: Uint8Array, options: &JsValue, cancel: u32) -> Result<Promise, JsValue> {
         let options: ImportOptions = from_js(options)?;
         let image = image_of(&bytes).thrown()?;
-        let database = self.database.clone();
-        Ok(done(async move { database.import(image, options).await }))
+        let (database, cancels) = (self.database.clone(), self.cancels.clone());
+        Ok(done(async move {
+            let prepared = cancels.watch(cancel, database.prepare_import(image, options)).await?;
+            database.finish_import(prepared).await
+        }))
     }
 
     /// Whether there is no data yet, so that a seed would be used. Between `open` and `start`.
