@@ -219,7 +219,8 @@ impl Flusher {
         }
     }
 
-    fn hurry(&self) {
+    /// Ends the present wait before the next try.
+    pub fn hurry(&self) {
         if let Some(hurry) = self.0.state.borrow_mut().hurry.take() {
             let _ = hurry.send(());
         }

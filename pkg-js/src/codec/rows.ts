@@ -172,14 +172,20 @@ export class Results {
       }
       if (at === end) return text
     }
+    let text = ''
+    let cause: unknown
     try {
-      return this.#decoder.decode(bytes.subarray(start, start + length))
-    } catch (cause) {
-      // Browsers disagree about the error for a text that is longer than a string may be.
+      text = this.#decoder.decode(bytes.subarray(start, start + length))
+    } catch (error) {
+      cause = error
+    }
+    // For a text that is longer than a string may be, some browsers throw one error or another; Chromium gives an empty one.
+    if (text === '') {
       throw new TidelockError('out_of_memory', 'The texts of this result are longer than a string can be', {
         hint: 'Read fewer rows at once',
         cause,
       })
     }
+    return text
   }
 }
