@@ -36,7 +36,7 @@ export interface Core {
   wantsSeed(): boolean
   /** Gives a database without data its first; before `start`. */
   seed(bytes: Uint8Array): Promise<void>
-  /** Runs what is pending and begins to serve; comes first, but for a seed. When it rejects, the database is closed. */
+  /** Runs what is pending and begins to serve. When it rejects, the database is closed. */
   start(): Promise<void>
 
   // The turn: who may use the connection, first come, first served. A transaction keeps it from begin to end.

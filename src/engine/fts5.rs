@@ -9,7 +9,13 @@ use crate::{
 
 /// Loads FTS5 for a connection whose schema has tables of it. Fails with `wasm_load_failed`.
 pub(super) async fn load_if_used(platform: &Platform, connection: &Connection) -> Result<()> {
-    if connection.uses_fts5()? { load(platform, connection).await } else { Ok(()) }
+    // What can't be read is damaged, which is somebody else's to find.
+    if connection.uses_fts5().unwrap_or(false) { load(platform, connection).await } else { Ok(()) }
+}
+
+/// Loads FTS5 where SQL text names it. Fails with `wasm_load_failed`.
+pub(super) async fn load_if_named(platform: &Platform, sql: &str) -> Result<()> {
+    if sql.to_ascii_lowercase().contains("fts5") { platform.parts.load(Part::Fts5).await } else { Ok(()) }
 }
 
 /// Loads FTS5 and gives it to the connection. Fails with `wasm_load_failed`.

@@ -11,8 +11,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::Part,
-    sqlite::{Connection, Foreign, Image, PageFile, Sink},
+    sqlite::{Connection, Image, PageFile, Sink},
     sync::{capture, outbox, state},
 };
 
@@ -117,18 +116,17 @@ impl Inner {
     /// A file's contents in a scratch database, checked and made ready to be this database's.
     async fn open_file(&self, image: Image, baseline: Option<&str>) -> Result<Connection> {
         check_size(&image, self.options.max_bytes)?;
-        let scratch = self.check_file(Foreign::open(image)?).await?.0;
+        let foreign = Connection::open_foreign(image)?;
+        fts5::load_if_used(&self.ports.platform, foreign.scratch()).await?;
+        let (scratch, _) = foreign.check()?;
         self.migrations.adopt(&scratch, baseline.or(self.options.baseline.as_deref()))?;
         self.migrations.check(&scratch).map_err(incompatible)?;
-        self.ports.platform.parts.load(Part::Sync).await?;
         // All of it as it will be done to the database itself, where nothing may fail any more.
-        let adopted = outbox::forget_origin(&scratch).and_then(|()| {
-            if let Some(sync) = self.sync.get() {
-                state::register(&scratch, &sync.config().options.tables)?;
+        let loaded = self.load_sync_if_used(&scratch).await;
+        loaded.and_then(|()| self.adopt(&scratch)).map_err(|error| {
+            if !error.is(ErrorCode::SqliteError) {
+                return error;
             }
-            capture::resume(&scratch)
-        });
-        adopted.map_err(|error| {
             Error::invalid(format!("the file has tables of tidelock that this version can't use: {}", error.message))
                 .hint("drop the tables whose names begin with tidelock_ from the file")
                 .cause(error)
@@ -136,10 +134,13 @@ impl Inner {
         Ok(scratch)
     }
 
-    /// Checks a file from outside, with what its schema needs.
-    pub(super) async fn check_file(&self, file: Foreign) -> Result<(Connection, PageFile)> {
-        fts5::load_if_used(&self.ports.platform, file.connection()).await?;
-        file.check()
+    /// Makes what sync keeps in a file this database's.
+    fn adopt(&self, scratch: &Connection) -> Result<()> {
+        outbox::forget_origin(scratch)?;
+        if let Some(sync) = self.sync.get() {
+            state::register(scratch, &sync.config().options.tables)?;
+        }
+        if state::captured(scratch)?.is_empty() { Ok(()) } else { capture::resume(scratch) }
     }
 
     /// One commit that makes the contents those of another database.

@@ -240,14 +240,20 @@ fn assemble(
 impl Inner {
     /// Begins to capture local changes: of the tables that `remote` names, else of those that an opening before named.
     pub(super) async fn start_capture(&self, connection: &Connection) -> Result<()> {
-        if self.sync.get().is_some() || !state::captured(connection)?.is_empty() {
-            self.ports.platform.parts.load(Part::Sync).await?;
-        }
+        self.load_sync_if_used(connection).await?;
         if let Some(sync) = self.sync.get() {
             state::register(connection, &sync.config().options.tables)?;
         }
         self.capturing.set(!state::captured(connection)?.is_empty());
         if self.capturing.get() { capture::resume(connection) } else { Ok(()) }
+    }
+
+    /// Loads the code that captures local changes, where any are to be captured. `wasm_load_failed`.
+    pub(super) async fn load_sync_if_used(&self, connection: &Connection) -> Result<()> {
+        if self.sync.get().is_some() || !state::captured(connection)?.is_empty() {
+            self.ports.platform.parts.load(Part::Sync).await?;
+        }
+        Ok(())
     }
 
     /// Lets go of everything, where it can't be opened.

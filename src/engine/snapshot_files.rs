@@ -4,9 +4,8 @@ use super::{Database, fts5, import::check_size};
 use crate::{
     error::{Error, ErrorCode, Result},
     memory::no_memory,
-    ports::Part,
     snapshot::SnapshotInfo,
-    sqlite::{Connection, Foreign, Image, PageFile, Sink},
+    sqlite::{Connection, Image, PageFile, Sink},
 };
 
 /// A label of snapshots that were brought along without one.
@@ -42,17 +41,18 @@ impl Database {
         let inner = &*self.inner;
         inner.connection()?;
         let limit = inner.options.max_bytes;
-        let file = if image.page_size > 0 {
+        let platform = &inner.ports.platform;
+        let foreign = if image.page_size > 0 {
             check_size(&image, limit)?;
-            Foreign::open(image)
+            Connection::open_foreign(image)
         } else {
             let text = text_of(image).map_err(refused)?;
-            if text.as_bytes().windows(4).any(|word| word.eq_ignore_ascii_case(b"fts5")) {
-                inner.ports.platform.parts.load(Part::Fts5).await?;
-            }
+            fts5::load_if_named(platform, &text).await?;
             Connection::open_sql(&text, limit)
         };
-        let (scratch, file) = inner.check_file(file.map_err(refused)?).await.map_err(refused)?;
+        let foreign = foreign.map_err(refused)?;
+        fts5::load_if_used(platform, foreign.scratch()).await?;
+        let (scratch, file) = foreign.check().map_err(refused)?;
         let schema_version = inner.migrations.newest_in(&scratch);
         drop(scratch);
         inner.snapshots.import(&file.pin(), label.unwrap_or_else(|| LABEL.to_owned()), schema_version).await

@@ -36,13 +36,12 @@ impl Connection {
         dump.flush()
     }
 
-    /// Runs an SQL text from outside in a database of its own, no larger than `max_bytes`. What comes of it is to be checked as
-    /// any file from outside.
+    /// Runs an SQL text from outside in a database of its own, no larger than `max_bytes`; [`Foreign::check`] must follow.
     ///
-    /// Fails with SQLite's error and the line of the statement, and with `invalid_argument` when the text leaves a transaction
-    /// open or has no statement.
+    /// Fails with SQLite's error and the line of the statement, with `invalid_argument` when the text leaves a transaction
+    /// open or has no statement, and as a foreign file does.
     pub fn open_sql(script: &str, max_bytes: u64) -> Result<Foreign> {
-        Foreign::open(run_apart(script, max_bytes)?)
+        Self::open_foreign(run_apart(script, max_bytes)?)
     }
 }
 

@@ -14,47 +14,52 @@ use crate::{
 const FOREIGN_NEEDS: [&str; 5] =
     ["no such function", "unknown function", "unsafe use of", "no such module", "no such collation sequence"];
 
-/// A `.sqlite` file from outside in a scratch database, not checked yet.
+/// A file from outside, not checked yet.
 pub struct Foreign {
-    connection: Connection,
+    scratch: Connection,
     file: PageFile,
     utf16: bool,
 }
 
 impl Foreign {
-    /// Opens the file. One in WAL mode is taken out of it.
-    ///
-    /// Fails with `database_corrupt` when it is no database, with `snapshot_incompatible` for a version of the file format
-    /// that SQLite doesn't know, and with `out_of_memory`.
-    pub fn open(mut image: Image) -> Result<Self> {
-        check_header(&mut image)?;
-        let utf16 = matches!(image.chunks[0][56..60], [0, 0, 0, 2 | 3]);
-        let file = PageFile::new(image);
-        let connection = Connection::open(&file).map_err(refused)?;
-        Ok(Self { connection, file, utf16 })
+    /// The scratch database: give it what the file's schema may need before [`check`](Self::check).
+    pub fn scratch(&self) -> &Connection {
+        &self.scratch
     }
 
-    /// The connection, to give it what its schema may need.
-    pub fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
-    /// Checks it: `quick_check`, and that everything in its schema can be compiled. Gives the connection, and its file, both
-    /// in UTF-8.
+    /// Checks it: `quick_check`, and that everything in its schema can be compiled. Gives the scratch database with its file.
     ///
-    /// Fails with `database_corrupt`, with `invalid_argument` for a schema that needs functions, modules or collations that
-    /// aren't there, or that it may not use, and with `out_of_memory`.
+    /// Fails with `database_corrupt`, `invalid_argument` (a schema that needs functions, modules or collations that aren't
+    /// there, or that it may not use), and `out_of_memory`.
     pub fn check(self) -> Result<(Connection, PageFile)> {
-        let damage = self.connection.quick_check().map_err(refused)?;
-        if let Some(first) = damage.into_iter().next() {
-            return Err(corrupt(&first));
-        }
-        self.connection.check_schema()?;
-        if self.utf16 { self.connection.in_utf8() } else { Ok((self.connection, self.file)) }
+        self.scratch.check_foreign(self.file, self.utf16)
     }
 }
 
 impl Connection {
+    /// Opens a `.sqlite` file from outside in a scratch database; [`Foreign::check`] must follow. A file in WAL mode is taken
+    /// out of it.
+    ///
+    /// Fails with `database_corrupt` (no database), `snapshot_incompatible` (a version of the file format that SQLite doesn't
+    /// know), and `out_of_memory`.
+    pub fn open_foreign(mut image: Image) -> Result<Foreign> {
+        check_header(&mut image)?;
+        let utf16 = matches!(image.chunks[0][56..60], [0, 0, 0, 2 | 3]);
+        let file = PageFile::new(image);
+        let scratch = Connection::open(&file).map_err(refused)?;
+        Ok(Foreign { scratch, file, utf16 })
+    }
+
+    fn check_foreign(self, file: PageFile, utf16: bool) -> Result<(Connection, PageFile)> {
+        let scratch = self;
+        let damage = scratch.quick_check().map_err(refused)?;
+        if let Some(first) = damage.into_iter().next() {
+            return Err(corrupt(&first));
+        }
+        scratch.check_schema()?;
+        if utf16 { scratch.in_utf8() } else { Ok((scratch, file)) }
+    }
+
     /// The same database in UTF-8: SQLite can't change the encoding of an open one, nor copy between two.
     fn in_utf8(self) -> Result<(Connection, PageFile)> {
         let mut text = Vec::new();

@@ -24,10 +24,6 @@ fn dump(connection: &Connection) -> String {
     String::from_utf8(text).unwrap()
 }
 
-fn opened(text: &str) -> Result<(Connection, PageFile)> {
-    Connection::open_sql(text, u64::MAX)?.check()
-}
-
 /// Everything in a database: its schema, and each table's rows with their rowids, exact.
 fn contents(connection: &Connection) -> Vec<String> {
     let schema = "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY 1, 2";
@@ -70,7 +66,9 @@ fn same(one: &Connection, other: &Connection) {
 /// The text brings back the same database, in a scratch database and by plain SQLite.
 fn comes_back(connection: &Connection) -> String {
     let text = dump(connection);
-    let (again, _) = opened(&text).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
+    let (again, _) = Connection::open_sql(&text, u64::MAX)
+        .and_then(Foreign::check)
+        .unwrap_or_else(|error| panic!("{error:?}\n{text}"));
     same(&again, connection);
     assert_eq!(dump(&again), text);
     let plain = made_by(&text);
@@ -146,7 +144,7 @@ fn everything_that_a_schema_can_have_comes_back() {
 #[test]
 fn a_comment_that_never_ends_swallows_nothing() {
     let text = dump(&open("CREATE VIEW v AS SELECT 1 AS one /* open; CREATE TABLE a(x)"));
-    let again = opened(&text).unwrap().0;
+    let again = Connection::open_sql(&text, u64::MAX).and_then(Foreign::check).unwrap().0;
     assert_eq!(again.value("SELECT one FROM v", &[]).unwrap(), Some(Value::Integer(1)));
     assert_eq!(dump(&again), text);
 }
@@ -154,7 +152,7 @@ fn a_comment_that_never_ends_swallows_nothing() {
 #[test]
 fn a_full_text_index_works_after_it_came_back() {
     let text = dump(&open("CREATE VIRTUAL TABLE f USING fts5(a); INSERT INTO f VALUES ('find me'), ('and me')"));
-    let again = opened(&text).unwrap().0;
+    let again = Connection::open_sql(&text, u64::MAX).and_then(Foreign::check).unwrap().0;
     again.exec("INSERT INTO f VALUES ('me too'); INSERT INTO f(f) VALUES ('integrity-check')").unwrap();
     let found = again.value("SELECT count(*) FROM f WHERE f MATCH 'me'", &[]).unwrap();
     assert_eq!(found, Some(Value::Integer(3)));
@@ -194,10 +192,7 @@ fn texts_that_are_no_sound_database_are_refused() {
         ),
         ("CREATE TABLE a(x); INSERT INTO a VALUES (zeroblob(2000000))", ErrorCode::DatabaseTooLarge),
     ] {
-        let error = Connection::open_sql(script, 1_000_000)
-            .and_then(Foreign::check)
-            .err()
-            .unwrap_or_else(|| panic!("{script}"));
+        let error = Connection::open_sql(script, 1_000_000).err().unwrap_or_else(|| panic!("{script}"));
         assert_eq!(error.code, code, "{script}: {error:?}");
     }
     let error = Connection::open_sql("CREATE TABLE a(x);\n\nINSERT INTO b VALUES (1);", u64::MAX).err().unwrap();

@@ -124,8 +124,7 @@ fn a_damaged_imported_snapshot_is_told_and_stays_until_it_is_deleted() {
     };
     let imported = {
         let contents = store.contents().borrow();
-        let manifest = contents.snapshots.values().flatten().last().unwrap().clone();
-        manifest
+        contents.snapshots.values().flatten().last().unwrap().clone()
     };
     store.contents().borrow_mut().chunks.insert(imported.chunks[1].id.clone(), vec![7; 20]);
     world.run(|tab| async move {
