@@ -110,9 +110,9 @@ export interface Core {
   exportBytes(): Uint8Array<ArrayBuffer>
   persist(): Promise<boolean>
   exportSql(): Promise<Uint8Array<ArrayBuffer>[]>
-  importBytes(bytes: Uint8Array, options: unknown): Promise<void>
+  importBytes(bytes: Uint8Array, options: unknown, cancel: number): Promise<void>
   snapshotsExport(id: string, sql: boolean): Promise<CoreSnapshotFile>
-  snapshotsImport(bytes: Uint8Array, label: string | undefined): Promise<unknown>
+  snapshotsImport(bytes: Uint8Array, label: string | undefined, cancel: number): Promise<unknown>
   health(): Promise<unknown>
   flush(): Promise<void>
   close(): Promise<void>

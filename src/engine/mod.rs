@@ -41,7 +41,7 @@ pub mod turn;
 
 pub use database::{Callbacks, Database};
 pub use event::Event;
-pub use import::ImportOptions;
+pub use import::{ImportOptions, PreparedImport};
 pub use options::*;
 pub use rescue::recover;
 pub use statements::Call;

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     collections::{Bits, Set},
     error::{Error, ErrorCode, Result},
+    memory::room_for,
     ports::{ChunkId, ChunkRef, Durability, Manifest, ManifestKind, Transaction, Truncation, Write},
     sqlite::{CHUNK_SIZE, Image, Pin},
 };
@@ -120,6 +121,7 @@ impl Storage {
         read_back: bool,
     ) -> Result<Staged> {
         let inner = &*self.0;
+        room_for(2 * SLICE_BYTES as u64)?;
         let mut known: Set<ChunkId> = base.iter().flat_map(|base| base.chunks.iter()).map(|c| c.id.clone()).collect();
         let db_bytes = source.bytes();
         let mut staged = Staged {
@@ -156,6 +158,7 @@ impl Storage {
             }
             staged.chunks.push(reference);
             if writes.len() * CHUNK_SIZE >= SLICE_BYTES {
+                room_for(2 * SLICE_BYTES as u64)?;
                 self.put_chunks(std::mem::take(&mut writes), std::mem::take(&mut written), read_back).await?;
             }
         }

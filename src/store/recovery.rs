@@ -9,6 +9,7 @@ use super::{
 use crate::{
     collections::{Bits, Set},
     error::{Error, ErrorCode, Result},
+    memory::room_for,
     ports::{ChunkId, ENCRYPTION, Head, LogKind, Manifest, Store},
     sqlite::{CHUNK_SIZE, Image},
     time::Timestamp,
@@ -212,6 +213,7 @@ async fn replay_all(store: &dyn Store, head: Option<&Head>, mut replay: Replay) 
             if !breaks {
                 let epoch = entry.record.as_ref().is_some_and(|record| record.kind == LogKind::Epoch);
                 let newer = entry.record.as_ref().is_some_and(|record| record.epoch > head_epoch);
+                replay.room_for(&entry)?;
                 breaks = newer || !replay.take(entry);
                 epochs += u64::from(breaks && epoch);
             } else if let Some(record) = entry.record.filter(|record| checksum::of_record(record) == record.checksum) {
@@ -267,6 +269,7 @@ pub(super) async fn read(
         damage.push(format!("the manifest of snapshot {} is damaged", manifest.generation));
         return Ok(image);
     }
+    room_for(manifest.db_bytes + (CHUNK_SLICE * CHUNK_SIZE) as u64)?;
     for (slice, refs) in manifest.chunks.chunks(CHUNK_SLICE).enumerate() {
         let ids: Vec<ChunkId> = refs.iter().map(|chunk| chunk.id.clone()).collect();
         for (offset, (stored, expected)) in store.chunks(&ids).await?.into_iter().zip(refs).enumerate() {

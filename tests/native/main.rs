@@ -9,6 +9,7 @@ mod import;
 mod layers;
 mod lifecycle;
 mod lock;
+mod memory;
 mod migrate_apply;
 mod migrate_run;
 mod snapshot_files;
