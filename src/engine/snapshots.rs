@@ -158,6 +158,7 @@ impl Snapshots {
 
     /// Reads one again: every chunk hashed, `quick_check` in a scratch database. `snapshot_not_found`.
     pub async fn verify(&self, id: &str) -> Result<Verification> {
+        let _pass = self.0.gate.enter().await;
         let (image, mut errors) = self.0.storage.verify(self.0.generation(id)?).await?;
         if errors.is_empty() {
             errors = quick_check(image);
@@ -167,6 +168,8 @@ impl Snapshots {
 
     /// The contents of one, every chunk hashed. `snapshot_not_found`, `snapshot_corrupt`.
     pub async fn load(&self, id: &str) -> Result<Image> {
+        // What is read must not be pruned meanwhile: that would look like damage.
+        let _pass = self.0.gate.enter().await;
         self.0.storage.load(self.0.generation(id)?).await
     }
 

@@ -5,6 +5,7 @@ mod engine;
 mod layers;
 mod migrate_apply;
 mod migrate_run;
+mod simulation;
 mod store;
 mod sync_capture;
 mod sync_engine;

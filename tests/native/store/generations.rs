@@ -180,6 +180,26 @@ fn nothing_good_is_deleted_when_the_disk_is_full_but_the_last_good_one() {
 }
 
 #[test]
+fn nothing_good_is_deleted_and_what_stood_for_a_cut_log_is_missed_when_it_is_damaged() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    for value in 1..=2 {
+        insert(&mut machine, &page, value);
+        snapshot(&mut machine, &page).unwrap();
+    }
+    // As relief does on a full disk: the log before the newest verified snapshot goes.
+    let newest = page.storage.manifests()[1].clone();
+    let to = tidelock::ports::Truncation { lsn: newest.lsn, logged: newest.logged };
+    let storage = page.storage.clone();
+    machine.sim.run(async move { storage.remove(&[], &[], Some(to)).await }).unwrap();
+    machine.kill(Crash::Process);
+    machine.damage_generation(2);
+    let error = machine.refused();
+    assert_eq!(error.code, ErrorCode::DatabaseCorrupt, "never an older state in silence");
+    assert_eq!(error.details.get("snapshotId"), Some(&"1".into()));
+}
+
+#[test]
 fn nothing_good_is_deleted_and_nobody_waits_for_ever_when_the_disk_fills_up_during_a_snapshot() {
     for start in [0, 5, 15, 30, 45, 60, 100] {
         let mut machine = Machine::new();

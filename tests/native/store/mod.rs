@@ -1,4 +1,4 @@
-//! The storage format: conformance of the native stores, the rules by name, snapshots by the clock, and the simulation.
+//! The storage format: conformance of the native stores, the rules by name, and snapshots by the clock.
 
 mod bench;
 mod chain;
@@ -7,8 +7,7 @@ mod conformance;
 mod fencing;
 mod generations;
 mod history;
-mod page;
+pub mod page;
 mod policy;
 mod recovery;
 mod rescue;
-mod simulation;
