@@ -269,8 +269,12 @@ impl Storage {
         if let Some(manifest) = self.0.store.manifest(generation).await? {
             return Ok(manifest);
         }
-        let known = self.0.manifests.borrow().iter().any(|manifest| manifest.generation == generation);
-        Err(if known { recovery::unreadable_manifest(generation) } else { recovery::no_snapshot(generation) })
+        let unreadable = self.read_manifests().await?;
+        Err(if unreadable.contains(&generation) {
+            recovery::unreadable_manifest(generation)
+        } else {
+            recovery::no_snapshot(generation)
+        })
     }
 
     /// A damaged generation isn't built upon and isn't counted among the good ones.
@@ -313,10 +317,10 @@ impl Storage {
 
     /// Deletes the chunks that no manifest names; returns how many. Does nothing while a manifest can't be read.
     pub async fn sweep(&self) -> Result<usize> {
-        let (manifests, unreadable) = self.0.store.manifests().await?;
-        if !unreadable.is_empty() {
+        if !self.read_manifests().await?.is_empty() {
             return Ok(0);
         }
+        let manifests = self.manifests();
         let named: Set<&ChunkId> = manifests.iter().flat_map(|m| m.chunks.iter()).map(|chunk| &chunk.id).collect();
         let orphans: Vec<ChunkId> =
             self.0.store.chunk_ids().await?.into_iter().filter(|id| !named.contains(id)).collect();
@@ -326,17 +330,24 @@ impl Storage {
         Ok(orphans.len())
     }
 
-    /// After a write of manifests that failed half known: what is stored counts.
+    /// Where there is a doubt, what is stored counts.
     async fn reload_manifests(&self) -> Result<()> {
         let inner = &*self.0;
         if inner.manifests_in_doubt.get() {
             check_fence(inner.store.head().await?.as_ref(), &inner.fence)?;
-            let (manifests, unreadable) = inner.store.manifests().await?;
-            *inner.manifests.borrow_mut() = manifests;
-            inner.damaged.borrow_mut().extend(unreadable);
-            inner.manifests_in_doubt.set(false);
+            self.read_manifests().await?;
         }
         Ok(())
+    }
+
+    /// Reads all manifests anew; gives the generations of those that can't be read.
+    async fn read_manifests(&self) -> Result<Vec<u64>> {
+        let inner = &*self.0;
+        let (manifests, unreadable) = inner.store.manifests().await?;
+        *inner.manifests.borrow_mut() = manifests;
+        inner.damaged.borrow_mut().extend(unreadable.iter().copied());
+        inner.manifests_in_doubt.set(false);
+        Ok(unreadable)
     }
 
     async fn fenced(&self, writes: Vec<Write>, require: Vec<ChunkId>) -> Result<()> {

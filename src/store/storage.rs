@@ -69,7 +69,7 @@ pub(super) struct Inner {
     pub truncated: Cell<Truncation>,
     pub generation: Cell<u64>,
     pub manifests: RefCell<Vec<Manifest>>,
-    /// A write of manifests failed without saying what of it was stored.
+    /// The store may have other manifests than `manifests`: after a write that failed without saying what of it was stored.
     pub manifests_in_doubt: Cell<bool>,
     pub damaged: RefCell<Set<u64>>,
     /// The manifest whose unchanged chunks the next one reuses.
@@ -120,7 +120,8 @@ impl Storage {
             truncated: Cell::new(head.truncated),
             generation: Cell::new(head.generation),
             manifests: RefCell::new(found.manifests),
-            manifests_in_doubt: Cell::new(false),
+            // A robbed holder may have deleted some between the reading and the claim.
+            manifests_in_doubt: Cell::new(true),
             damaged: RefCell::new(found.damaged),
             base: RefCell::new(found.base),
             stale: RefCell::new(found.stale),

@@ -2,6 +2,7 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 mod engine;
+mod golden;
 mod layers;
 mod migrate_apply;
 mod migrate_run;

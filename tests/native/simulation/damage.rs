@@ -8,11 +8,7 @@ use super::work::Chance;
 ///
 /// The newest record of the log is never just gone: that is the one loss that no log can tell.
 pub fn damage(contents: &mut Contents, chance: &Chance) -> bool {
-    let kind = chance.below(8);
-    if std::env::var("TRACE").is_ok() {
-        eprintln!("damage {kind}");
-    }
-    match kind {
+    match chance.below(8) {
         0 => contents.head.take().is_some(),
         1 | 2 => flip_chunks_of_newest(contents),
         3 => {

@@ -68,7 +68,8 @@ async fn open(
                 // Also one that fails, or is cut off, may have been stored.
                 shared.recovering.set(true);
                 match Storage::recover(store.clone(), platform, Holder::default(), None).await {
-                    Ok(report) => assert!(report.changed, "opening was refused, so that something must change"),
+                    // Unless another page that opens it at the same time was quicker.
+                    Ok(report) => assert!(report.changed || shared.model().met.robberies > 0, "nothing was changed"),
                     Err(error) if error.is(ErrorCode::DatabaseCorrupt) => return None,
                     Err(error) => passing(&error, shared),
                 }

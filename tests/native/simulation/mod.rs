@@ -156,19 +156,6 @@ fn run(seed: u64, mutation: Option<Mutation>) -> Met {
         }
         sim.kill();
         faulty.crash(if plan.powerless && chance.one_in(2) { Crash::Power } else { Crash::Process });
-        if std::env::var("TRACE").is_ok() {
-            let c = faulty.disk().contents().borrow();
-            eprintln!(
-                "crash at {}; log {:?}; snapshots {:?}; truncated {:?}",
-                sim.platform().clock.now(),
-                c.log.iter().map(|(k, r)| (*k, r.as_ref().map(|r| r.kind))).collect::<Vec<_>>(),
-                c.snapshots
-                    .iter()
-                    .map(|(g, m)| (*g, m.as_ref().map(|m| (m.lsn, m.verified, m.reason.clone()))))
-                    .collect::<Vec<_>>(),
-                c.head.as_ref().map(|h| h.truncated)
-            );
-        }
         if plan.damaging && !last && chance.one_in(2) {
             let harmed = faulty.damage(|contents| damage::damage(contents, &chance));
             shared.damaged.set(shared.damaged.get() || harmed);

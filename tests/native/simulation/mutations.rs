@@ -31,7 +31,8 @@ fn is_found(mutation: Mutation) {
     let found = (0..PATIENCE).find_map(|seed| finds(&seed).err().map(|panic| (seed, panic)));
     QUIET.set(false);
     let Some((seed, panic)) = found else { panic!("{mutation:?} goes unnoticed for {PATIENCE} seeds") };
-    let text = panic.downcast_ref::<String>().map_or("a panic without text", String::as_str);
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    let text = text.unwrap_or("a panic without text");
     println!("{mutation:?}: seed {seed}: {text}");
 }
 

@@ -61,11 +61,7 @@ impl Worker {
 
     /// One thing.
     pub async fn step(&self) {
-        let what = self.chance.below(32);
-        if std::env::var("TRACE").is_ok() {
-            eprintln!("page {} at {} step {what} {:?}", self.number, self.now(), state_of(&self.page.connection));
-        }
-        match what {
+        match self.chance.below(32) {
             0..=1 => self.snapshot().await,
             2 => self.sleep(100).await,
             3 => drop(self.page.flusher.flush().await),

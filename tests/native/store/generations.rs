@@ -295,3 +295,27 @@ fn snapshots_a_later_commit_never_leaks_into_one_that_is_being_taken() {
     machine.kill(Crash::Process);
     assert_eq!(machine.open().unwrap().number("SELECT count(*) FROM t WHERE typeof(v) = 'integer'"), 2000);
 }
+
+#[test]
+fn snapshots_cost_what_changed_kilobytes_of_a_hundred_megabytes() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    let fill = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 25000)
+        INSERT INTO t(v) SELECT randomblob(1000) FROM n;";
+    for _ in 0..4 {
+        machine.commit(&page, fill).unwrap();
+    }
+    snapshot(&mut machine, &page).unwrap();
+    assert!(page.flusher.file().bytes() > 100_000_000);
+    let before = machine.contents();
+    machine.commit(&page, "UPDATE t SET v = randomblob(1000) WHERE id = 50000").unwrap();
+    let info = snapshot(&mut machine, &page).unwrap();
+    let after = machine.contents();
+    let chunks = || after.chunks.iter().filter(|(id, _)| !before.chunks.contains_key(*id));
+    let chunk_bytes: usize = chunks().map(|(_, bytes)| bytes.len()).sum();
+    assert_eq!(info.stored_bytes, chunk_bytes as u64);
+    // An id of 64 characters, a check of 8 bytes, a length of 4 for each chunk.
+    let manifest = 76 * after.snapshots[&info.id.parse().unwrap()].as_ref().unwrap().chunks.len();
+    println!("{} chunks of {chunk_bytes} bytes, a manifest of about {manifest} bytes", chunks().count());
+    assert!(chunks().count() <= 2 && chunk_bytes + manifest < 300_000);
+}

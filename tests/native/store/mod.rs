@@ -1,6 +1,6 @@
 //! The storage format: conformance of the native stores, the rules by name, and snapshots by the clock.
 
-mod bench;
+pub mod bench;
 mod chain;
 mod commits;
 mod conformance;
