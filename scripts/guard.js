@@ -10,7 +10,8 @@ export class InstanceDeadError extends Error {
 }
 
 // Exports that the glue calls by itself, from timers, promise reactions and finalizers, where nobody could catch an error.
-export const unattended = /^wasm_bindgen_|^__wbindgen_destroy_closure$|^__wbindgen_free$|^__wbg_.*_free$/
+export const unattended =
+  /^wasm_bindgen_|12wasm_bindgen7convert8closures|^__wbindgen_destroy_closure$|^__wbindgen_free$|^__wbg_.*_free$/
 
 // What an unattended call returns from a dead instance: reads as 0 where the glue wants a number, as "no error" where it wants a tuple.
 const nothing = Object.freeze([])
@@ -26,6 +27,7 @@ export function createGuard(onTrap) {
   const harmless = new WeakSet()
   let isDead = false
   let cause
+  let [raw, guarded] = []
   let depth = 0 // of calls into the instance: an import may call back
 
   const failed = (error) => {
@@ -59,9 +61,11 @@ export function createGuard(onTrap) {
     }
 
   return {
-    exports(raw) {
-      const guarded = {}
+    exports(exports) {
+      guarded = {}
+      raw = exports
       for (const [name, value] of Object.entries(raw)) {
+        if (name.startsWith('$')) continue // only the parts' business
         guarded[name] = typeof value === 'function' ? wrap(value, unattended.test(name)) : value
       }
       return guarded
@@ -71,5 +75,9 @@ export function createGuard(onTrap) {
       return error
     },
     dead: () => isDead,
+    /** The exports as they were given. */
+    raw: () => raw,
+    /** The exports behind the guard. */
+    guarded: () => guarded,
   }
 }

@@ -29,18 +29,32 @@ glue = replaceOnce(
 )
 const { code } = await transform(glue, { format: 'iife', globalName: 'glue', target: 'es2022' })
 
+// A method that is in a part loads it first; the glue's class is called as the export's name begins.
+const parts = JSON.parse(readFileSync(new URL('parts.json', import.meta.url), 'utf8'))
+const names = Object.keys(parts)
+const methods = names
+  .map((part) => [part, (parts[part].exports ?? []).map((name) => name.replace(/^core_/, ''))])
+  .filter(([, list]) => list.length > 0)
+
 const entry = `
 import { createGuard, InstanceDeadError } from './guard.js'
+import { createParts } from './parts.js'
 export { InstanceDeadError }
-export function createInstance(onTrap) {
+export function createInstance(onTrap, compilePart) {
   const guard = createGuard(onTrap)
   ${code}
-  return { init: glue.default, Core: glue.Core, dead: guard.dead }
+  const parts = createParts(guard.raw, compilePart)
+  ${methods.map(([part, list]) => `parts.before(glue.Core, '${part}', ${JSON.stringify(list)})`).join('\n  ')}
+  const addFts5 = (connection) => guard.guarded().sqlite3Fts5Init(connection)
+  return { init: glue.default, Core: glue.Core, dead: guard.dead, loadPart: parts.load, addFts5 }
 }
 // Vite's dependency optimizer moves this module to node_modules/.vite/deps and leaves the wasm behind.
-export function wasmUrl() {
+export function wasmUrl(part) {
   const here = import.meta.url
-  if (here.includes('/.vite/deps/')) return new URL('../../tidelock/dist/tidelock_bg.wasm', here)
+  if (here.includes('/.vite/deps/')) return new URL('../../tidelock/dist/tidelock_' + (part ?? 'bg') + '.wasm', here)
+  switch (part) {
+    ${names.map((part) => `case '${part}': return new URL('./tidelock_${part}.wasm', import.meta.url)`).join('\n    ')}
+  }
   return new URL('./tidelock_bg.wasm', import.meta.url)
 }
 `
@@ -56,19 +70,30 @@ export interface Instance {
   readonly Core: typeof Core
   /** Whether the instance has trapped: it then takes no more calls. */
   dead(): boolean
+  /** Resolves when the functions of a part can be called. Rejects as \`compilePart\` does; it can then be tried again. */
+  loadPart(part: Part): Promise<void>
+  /** Gives FTS5, when its part is loaded, to an SQLite connection that was opened before: its address in memory. */
+  addFts5(connection: number): void
 }
+
+/** What of the code is loaded when it is first needed. */
+export type Part = ${names.map((name) => `'${name}'`).join(' | ')}
 
 /**
  * A wasm instance of its own. When it traps, \`onTrap\` is told once, synchronously, before the call that trapped throws; promises
  * that it had not settled by then never will be. Later calls throw an {@link InstanceDeadError}; late timers do nothing.
+ * \`compilePart\` gives the module of a part.
  */
-export declare function createInstance(onTrap: (error: unknown) => void): Instance
+export declare function createInstance(
+  onTrap: (error: unknown) => void,
+  compilePart: (part: Part) => Promise<WebAssembly.Module>,
+): Instance
 
 /** Thrown by calls into an instance that has trapped; \`cause\` is the trap. */
 export declare class InstanceDeadError extends Error {}
 
-/** Where the package's wasm file is, in a form that bundlers recognise. */
-export declare function wasmUrl(): URL
+/** Where the package's wasm file is, or that of a part, in a form that bundlers recognise. */
+export declare function wasmUrl(part?: Part): URL
 `
 
 mkdirSync(outDir, { recursive: true })

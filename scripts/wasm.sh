@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The crate → pkg-js/dist/tidelock_bg.wasm and pkg-js/generated/instance.js. The flags for SQLite's C are in .cargo/config.toml.
+# The crate → pkg-js/dist/tidelock_bg.wasm with its parts beside it, and pkg-js/generated/instance.js. The flags for SQLite's C are in .cargo/config.toml.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
@@ -19,23 +19,38 @@ features=(--enable-bulk-memory --enable-bulk-memory-opt --enable-nontrapping-flo
 
 # The standard library is compiled along, for size, and without what a panic would say: it traps, which is `internal`. Nothing
 # that users see is formatted with {:?}, so that goes, too. These are unstable options of the stable compiler: of exactly the
-# version that is installed, and they change no code that compiles without them.
+# version that is installed, and they change no code that compiles without them. The relocations tell what reaches what, for
+# scripts/split.mjs.
 say 'wasm: cargo build'
-RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zfmt-debug=none' \
+RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zfmt-debug=none
+  -Clink-arg=--emit-relocs --cfg=sha2_backend_soft="compact"' \
   cargo build --release --lib --target wasm32-unknown-unknown --locked --target-dir "$target" \
   -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size
 
-# wasm-opt takes 10 s: not again for the same input.
-stamp=$(cat "$built" scripts/wasm.sh scripts/order.mjs package-lock.json | sha256sum)
-if [ ! -f pkg-js/dist/tidelock_bg.wasm ] || [ "$stamp" != "$(cat $glue/stamp 2>/dev/null)" ]; then
-  say 'wasm: wasm-bindgen, wasm-opt'
-  wasm-bindgen --target web --omit-default-module-path --out-dir "$glue" --out-name tidelock "$built"
-  mkdir -p pkg-js/dist
-  # Not --converge: what it saves raw, gzip loses.
-  node_modules/.bin/wasm-opt -Oz --strip-producers --strip-debug "${features[@]}" "$glue/tidelock_bg.wasm" -o "$glue/small.wasm"
-  node scripts/order.mjs "$glue/small.wasm" "$glue/named.wasm"
+# small IN OUT.wasm: by wasm-opt, and its functions in an order that gzip likes. Not --converge: what it saves raw, gzip loses.
+small() {
+  node_modules/.bin/wasm-opt -Oz --strip-producers --strip-debug "${features[@]}" "$1" -o "$1.small"
+  node scripts/order.mjs "$1.small" "$1.named"
   node_modules/.bin/wasm-opt --reorder-functions-by-name --strip-debug -ol 3 -s 2 --generate-stack-ir --optimize-stack-ir \
-    "${features[@]}" "$glue/named.wasm" -o pkg-js/dist/tidelock_bg.wasm
+    "${features[@]}" "$1.named" -o "$2"
+}
+
+# wasm-opt takes 20 s: not again for the same input.
+stamp=$(cat "$built" scripts/wasm.sh scripts/parts.json scripts/split.mjs scripts/split/* scripts/order.mjs package-lock.json | sha256sum | cut -c 1-32)
+if [ ! -f pkg-js/dist/tidelock_bg.wasm ] || [ "$stamp" != "$(cat $glue/stamp 2>/dev/null)" ]; then
+  say 'wasm: wasm-bindgen, parts, wasm-opt'
+  rm -rf "$glue"/parts pkg-js/dist/*.wasm
+  mkdir -p "$glue"/parts pkg-js/dist
+  wasm-bindgen --target web --omit-default-module-path --no-demangle --out-dir "$glue" --out-name tidelock "$built"
+  node scripts/split/trim.mjs "$glue/tidelock_bg.wasm" "$glue/tidelock.js" "$glue/trimmed.wasm"
+  node_modules/.bin/wasm-opt --remove-unused-module-elements -g "${features[@]}" "$glue/trimmed.wasm" -o "$glue/whole.wasm"
+  node_modules/.bin/wasm-dis "${features[@]}" "$glue/whole.wasm" -o "$glue/whole.wat"
+  node scripts/split.mjs "$built" "$glue/whole.wat" "$glue/parts"
+  for part in "$glue"/parts/*.wat; do
+    name=$(basename "$part" .wat)
+    small "$part" "pkg-js/dist/tidelock_${name/#core/bg}.wasm"
+  done
+  node scripts/split/mark.mjs "$stamp" pkg-js/dist/*.wasm
   echo "$stamp" > "$glue/stamp"
 fi
 

@@ -3,7 +3,10 @@ import type { Core, CoreEvent, CoreOptions, Host } from './core.js'
 import { Database } from './database.js'
 import { isTidelockError, TidelockError, toTidelockError, trapped } from './errors.js'
 import { callUser, type DatabaseEventMap, type Warning } from './events.js'
+import type { Instance } from './instance.js'
 import type { OpenOptions } from './options.js'
+import type { RecoveryReport } from './recover.js'
+import { loadSeed } from './seed.js'
 import { IdleWatch, Tx } from './transaction.js'
 
 /**
@@ -29,20 +32,55 @@ export class Bridge {
   }
 
   /** Opens the instance, which gives back what it took when it fails. Rejects with a {@link TidelockError}. */
-  async open(open: (options: CoreOptions, host: Host) => Promise<Core>, memory: WebAssembly.Memory): Promise<Database> {
-    const dying = new Promise<never>((_, reject) => {
-      this.#rejectOpening = reject
-      if (this.#trap !== undefined) reject(this.#trap)
-    })
+  async open(instance: Instance): Promise<Database> {
     try {
-      const core = await Promise.race([open(this.#checked, this.#host()), dying])
-      const calls = this.#connect(core, memory)
+      const { remote, ...options } = this.#checked
+      // Before anything is taken or made.
+      if (remote !== undefined) await this.#unlessTrapped(instance.Core.checkRemote(remote))
+      const core = await this.#unlessTrapped(instance.Core.open(options, this.#host(instance)))
+      const calls = this.#connect(core, instance.memory)
+      if (remote !== undefined) await calls.guard(calls.sync(() => core.connect(remote)))
+      await this.#plantSeed(core, calls)
       // In a second step, so that migrations that are functions find the calls that they need.
       await calls.guard(calls.sync(() => core.start()))
       this.#database = new Database(this.#checked, calls)
       return this.#database
     } catch (error) {
       throw this.#refine(this.#trap ?? toTidelockError(error))
+    }
+  }
+
+  /** Has the instance mend a stored database. Rejects with a {@link TidelockError}. */
+  async recover(recover: (options: CoreOptions, host: Host) => Promise<unknown>): Promise<RecoveryReport> {
+    try {
+      return (await this.#unlessTrapped(recover(this.#checked, this.#host()))) as RecoveryReport
+    } catch (error) {
+      throw this.#trap ?? toTidelockError(error)
+    }
+  }
+
+  /** Settles as the instance's promise does, or rejects when the instance traps: its promises never settle then. */
+  #unlessTrapped<T>(promise: Promise<T>): Promise<T> {
+    const dying = new Promise<never>((_, reject) => {
+      this.#rejectOpening = reject
+      if (this.#trap !== undefined) reject(this.#trap)
+    })
+    return Promise.race([promise, dying])
+  }
+
+  /** Gives a database without data its first. When that fails, nothing stays open. */
+  async #plantSeed(core: Core, calls: Calls): Promise<void> {
+    const { seed, signal } = this.#options
+    if (seed === undefined) return
+    try {
+      if (!calls.sync(() => core.wantsSeed())) return
+      const bytes = await loadSeed(seed, signal)
+      signal?.throwIfAborted()
+      await calls.guard(calls.sync(() => core.seed(bytes)))
+    } catch (error) {
+      // What went wrong first counts.
+      await calls.close().catch(() => {})
+      throw error
     }
   }
 
@@ -67,7 +105,7 @@ export class Bridge {
     return this.#calls
   }
 
-  #host(): Host {
+  #host(instance: Instance): Host {
     const { remote, signal } = this.#options
     return {
       // Later: listeners may call the database, which must not enter the wasm instance while it is telling this.
@@ -75,6 +113,8 @@ export class Bridge {
       locked: (release) => {
         this.#release = release
       },
+      loadPart: (part) => instance.loadPart(part),
+      addFts5: (connection) => instance.addFts5(connection),
       migrate: (version, direction, ticket) => this.#migrate(version, direction, ticket),
       fetch: (input, init) => (remote?.fetch ?? fetch)(input, init),
       accessToken: async () => (await remote?.accessToken?.()) ?? null,

@@ -103,7 +103,12 @@ export class Calls {
     let result: unknown
     let wrote: boolean
     try {
-      result = this.execute(ticket, kind, sql, params, timeoutMs, arrays)
+      try {
+        result = this.execute(ticket, kind, sql, params, timeoutMs, arrays)
+      } catch (error) {
+        await this.loadWhatLacks(error)
+        result = this.execute(ticket, kind, sql, params, timeoutMs, arrays)
+      }
       wrote = this.#wrote
     } finally {
       this.leave(ticket)
@@ -186,13 +191,33 @@ export class Calls {
     const turn = ticket === 0 ? await this.#waitForTurn(options) : { ticket, timeoutMs: options?.timeoutMs ?? 0 }
     let step: readonly [T, boolean]
     try {
-      const working = work(turn)
+      let working: readonly [T, boolean] | Promise<readonly [T, boolean]>
+      try {
+        working = work(turn)
+      } catch (error) {
+        await this.loadWhatLacks(error)
+        working = work(turn)
+      }
       step = working instanceof Promise ? await working : working
     } finally {
       this.leave(turn.ticket)
     }
     if (step[1]) await this.stored()
     return step[0]
+  }
+
+  /**
+   * FTS5 is loaded when it is first asked for: `no such module` is how SQLite asks. What failed so has done nothing and can be
+   * run again; any other error is thrown again.
+   */
+  async loadWhatLacks(error: unknown): Promise<void> {
+    if (!(error instanceof TidelockError && error.message.includes('no such module: fts5'))) throw error
+    await this.loadFts5()
+  }
+
+  /** Loads SQLite's full-text search, unless it is there. Rejects with `wasm_load_failed`. */
+  loadFts5(): Promise<void> {
+    return this.guard(this.sync(() => this.core.loadFts5()))
   }
 
   async #waitForTurn(options: CallOptions | undefined): Promise<Turn> {

@@ -12,11 +12,12 @@ import { checkRemote } from './check-remote.js'
 import type { CoreOptions, CoreSnapshotOptions } from './core.js'
 import { invalid, unavailable } from './errors.js'
 import type { OpenOptions } from './options.js'
+import { checkSeed } from './seed.js'
 
 const gib = 1024 ** 3
 
 /** Options of the contract that wait for a later build. Given at all, they are refused: none is ever ignored. */
-const waiting = ['path', 'worker', 'seed', 'encryption', 'functions', 'audit', 'expires', 'auditTable'] as const
+const waiting = ['path', 'worker', 'encryption', 'functions', 'audit', 'expires', 'auditTable'] as const
 
 const known: readonly (keyof OpenOptions)[] = [
   'name',
@@ -31,6 +32,7 @@ const known: readonly (keyof OpenOptions)[] = [
   'thread',
   'wasm',
   'snapshots',
+  'seed',
   'remote',
   'mode',
   'integers',
@@ -60,6 +62,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
   if (given.signal !== undefined) checkSignal('signal', given.signal)
   if (given.onWarning !== undefined) checkFunction('onWarning', given.onWarning)
   if (given.wasm !== undefined) checkWasm(given.wasm)
+  if (given.seed !== undefined) checkSeed(given.seed)
 
   const snapshots = checkSnapshots(given.snapshots)
   const durability = checkOneOf('durability', given.durability ?? 'relaxed', [
@@ -110,7 +113,8 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
   }
 }
 
-function checkName(name: unknown): string {
+/** The name of a database. */
+export function checkName(name: unknown): string {
   checkString('name', name)
   const text = name as string
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused

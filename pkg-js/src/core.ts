@@ -1,3 +1,5 @@
+import type { Part } from '../generated/instance.js'
+
 // What the wasm module offers: the hand-written types of its class `Core` and of the functions that it calls back.
 // One wasm instance = one `Core` = one database. Nothing here is public.
 
@@ -28,7 +30,13 @@ export interface PlanRow {
 
 /** The wasm class. Everything synchronous needs a ticket that holds the turn. */
 export interface Core {
-  /** Runs what is pending and begins to serve; comes first. When it rejects, the database is closed. */
+  /** Says where the remote is, before {@link Core.start}. When it rejects, the database is closed. */
+  connect(remote: CoreRemoteOptions): Promise<void>
+  /** Whether there is no data yet, so that a seed is wanted. */
+  wantsSeed(): boolean
+  /** Gives a database without data its first; before `start`. */
+  seed(bytes: Uint8Array): Promise<void>
+  /** Runs what is pending and begins to serve. When it rejects, the database is closed. */
   start(): Promise<void>
 
   // The turn: who may use the connection, first come, first served. A transaction keeps it from begin to end.
@@ -64,6 +72,9 @@ export interface Core {
   /** Resolves when what was committed up to now is stored; undefined when there is nothing to wait for. */
   stored(): Promise<void> | undefined
 
+  /** Loads FTS5, for a statement that failed because it is missing. */
+  loadFts5(): Promise<void>
+
   // Live queries.
 
   watch(sql: string): number
@@ -93,6 +104,10 @@ export interface Core {
   cancel(id: number): void
   dropCancel(id: number): void
   exportBytes(): Uint8Array<ArrayBuffer>
+  exportSql(): Promise<Uint8Array<ArrayBuffer>[]>
+  importBytes(bytes: Uint8Array, options: unknown): Promise<void>
+  snapshotsExport(id: string, sql: boolean): Promise<CoreSnapshotFile>
+  snapshotsImport(bytes: Uint8Array, label: string | undefined): Promise<unknown>
   health(): Promise<unknown>
   flush(): Promise<void>
   close(): Promise<void>
@@ -101,7 +116,17 @@ export interface Core {
 
 /** The static side of the wasm class. */
 export interface CoreClass {
-  open(options: CoreOptions, host: Host): Promise<Core>
+  /** Checks the remote of a database that is to be opened. Throws `invalid_argument`. */
+  checkRemote(remote: CoreRemoteOptions): Promise<void>
+  open(options: Omit<CoreOptions, 'remote'>, host: Host): Promise<Core>
+  /** Opens nothing: sets a stored database to its last good state, or to a snapshot. */
+  recover(options: CoreOptions, from: string | undefined, host: Host): Promise<unknown>
+}
+
+/** A snapshot as a file. */
+export interface CoreSnapshotFile {
+  readonly snapshot: { readonly id: string; readonly createdAt: string }
+  readonly pieces: readonly Uint8Array<ArrayBuffer>[]
 }
 
 /** A migration as the wasm module takes it: functions stay here and are called back by version. */
@@ -178,6 +203,10 @@ export interface Host {
   locked(release: () => void): void
   /** Runs a migration that is a function, with the turn of that ticket; where it is one transaction, that has begun. */
   migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void>
+  /** Loads a part of the wasm. */
+  loadPart(part: Part): Promise<void>
+  /** Calls SQLite's initialisation of FTS5 for the connection at that address. */
+  addFts5(connection: number): void
   fetch(input: string, init: RequestInit): Promise<Response>
   accessToken(): Promise<string | null>
   /** Aborted when the user gives up opening. */

@@ -1,9 +1,10 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { type Calls, copyParams } from './calls.js'
-import { checkCall, checkFunction, checkOneOf, checkQuery } from './check.js'
+import { checkBoolean, checkCall, checkFunction, checkOneOf, checkQuery, checkString } from './check.js'
 import { type CoreOptions, op, type PlanRow } from './core.js'
 import { type TidelockError, unavailable } from './errors.js'
 import type { DatabaseEventMap } from './events.js'
+import { fileBytes, isBlob, joined, viewOf } from './file-bytes.js'
 import { goneHealth, type Health } from './health.js'
 import { type LiveOptions, LiveQueries, LiveQuery } from './live.js'
 import { Migrations } from './migrations.js'
@@ -23,7 +24,7 @@ import type {
   TransactionOptions,
 } from './values.js'
 
-type Options = Pick<CoreOptions, 'name' | 'mode' | 'storage' | 'durability' | 'remote'>
+type Options = Pick<CoreOptions, 'maxBytes' | 'name' | 'mode' | 'storage' | 'durability' | 'remote'>
 
 /**
  * An open database. {@link open} gives it.
@@ -76,7 +77,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     this.#options = options
     this.#calls = calls
     this.migrations = new Migrations(calls)
-    this.snapshots = new Snapshots(calls)
+    this.snapshots = new Snapshots(calls, options.maxBytes)
     this.sync = new Sync(calls, options.remote !== undefined)
     this.sql = queryTag(calls, <T>(fragment: SqlFragment) => this.query<T>(fragment))
   }
@@ -168,10 +169,11 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** Runs a script of several statements in one transaction, unless it has its own BEGIN and COMMIT. */
   async exec(script: string, options?: CallOptions): Promise<void> {
     checkCall('exec', options)
-    return this.#calls.withTurn(options, ({ ticket, timeoutMs }) => [
-      undefined,
-      runScript(this.#calls, ticket, script, timeoutMs),
-    ])
+    return this.#calls.withTurn(options, ({ ticket, timeoutMs }) => {
+      const run = () => [undefined, runScript(this.#calls, ticket, script, timeoutMs)] as const
+      // Before it runs: one with its own COMMIT could not be run again.
+      return /fts5/i.test(script) ? this.#calls.loadFts5().then(run) : run()
+    })
   }
 
   /**
@@ -228,22 +230,41 @@ export class Database extends EventTarget implements AsyncDisposable {
     ])
   }
 
-  /** The whole database as the bytes of a `.sqlite` file. `format: 'sql'` is not available in this build. */
+  /**
+   * The whole database as the bytes of a `.sqlite` file, or with `format: 'sql'` as SQL text (UTF-8), as SQLite's shell dumps
+   * it. Both have everything that is in the database, also what tidelock keeps there about sync.
+   */
   async export(
     options?: CallOptions & { readonly format?: 'sqlite' | 'sql' | undefined },
   ): Promise<Uint8Array<ArrayBuffer>> {
     const { format } = checkCall('export', options, ['format'])
-    if (checkOneOf('format', format ?? 'sqlite', ['sqlite', 'sql']) === 'sql')
-      throw unavailable("export with format 'sql'")
-    return this.#calls.read(options, (core) => core.exportBytes())
+    if (checkOneOf('format', format ?? 'sqlite', ['sqlite', 'sql']) === 'sqlite')
+      return this.#calls.read(options, (core) => core.exportBytes())
+    return joined(await this.#calls.read<Uint8Array[]>(options, (core) => core.exportSql()))
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
+  /**
+   * Replaces everything by the contents of a `.sqlite` file, which is checked first. What was there becomes a snapshot, pending
+   * migrations run (`baseline`: the version at which a file without a tracking table stands), live queries run again. The
+   * file's own unpushed changes and its user don't come along.
+   *
+   * Rejects with `database_corrupt` (damaged, or no database), `invalid_argument` (its schema needs functions or modules that
+   * aren't here), `snapshot_incompatible` (newer than the supplied migrations), `database_too_large`, `out_of_memory`, and with
+   * `unpushed_changes` unless `force`. The database is then what it was, also when a migration fails.
+   */
   async import(
-    _bytes: BufferSource,
-    _options?: { readonly baseline?: string | undefined; readonly force?: boolean | undefined },
+    bytes: BufferSource | Blob,
+    options?: CallOptions & { readonly baseline?: string | undefined; readonly force?: boolean | undefined },
   ): Promise<void> {
-    throw unavailable('db.import')
+    const { baseline, force } = checkCall('import', options, ['baseline', 'force'])
+    const wanted = {
+      force: checkBoolean('force', force ?? false),
+      ...(baseline === undefined ? {} : { baseline: checkString('baseline', baseline) }),
+    }
+    this.#calls.check()
+    // Without a wait where there is none: the caller may use its bytes again.
+    const file = isBlob(bytes) ? await fileBytes('The file', bytes) : viewOf('The file', bytes)
+    await this.#calls.cancellable(options, (core) => core.importBytes(file, wanted))
   }
 
   /** Not available in this build: rejects with `unsupported_environment`. */

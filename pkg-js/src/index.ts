@@ -15,6 +15,7 @@ export {
   type TidelockErrorOptions,
 } from './errors.js'
 export type { ChangeEvent, CloseEvent, DatabaseEventMap, FactsEvent, LockEvent, Warning } from './events.js'
+export type { FileEncryption } from './file-encryption.js'
 export type { Alert, Health, SlowQuery } from './health.js'
 export { healthResponse } from './health-response.js'
 export type { LiveOptions, LiveQuery } from './live.js'
@@ -43,17 +44,16 @@ export type {
   TableSync,
   WasmSource,
 } from './options.js'
-export type { SnapshotInfo, SnapshotStatus, Snapshots } from './snapshots.js'
+export { type RecoveryReport, recover } from './recover.js'
+export type { SnapshotExportOptions, SnapshotInfo, SnapshotStatus, Snapshots } from './snapshots.js'
 export { type SqlFragment, type SqlHelpers, type SqlQuery, type SqlQueryTag, type SqlTag, sql } from './sql.js'
+export { type DatabaseInfo, databases, deleteDatabase } from './stored.js'
 export type { OutboxEntry, PullOptions, PullProgress, PullReport, Sync, SyncStatus, TablePullReport } from './sync.js'
 export type { Tx } from './transaction.js'
 export {
-  databases,
-  deleteDatabase,
   directoryTarget,
   doctor,
   openGroup,
-  recover,
   schemaFromRemote,
   sqlHelpers,
   uploadTarget,

@@ -1,4 +1,4 @@
-import { createInstance, wasmUrl } from '../generated/instance.js'
+import { createInstance, type Part, wasmUrl } from '../generated/instance.js'
 import type { CoreClass } from './core.js'
 import { TidelockError, toTidelockError } from './errors.js'
 import type { WasmSource } from './options.js'
@@ -7,6 +7,10 @@ import type { WasmSource } from './options.js'
 export interface Instance {
   readonly Core: CoreClass
   readonly memory: WebAssembly.Memory
+  /** Loads a part of the code. Rejects with `wasm_load_failed`. */
+  loadPart(part: Part): Promise<void>
+  /** Gives FTS5, once loaded, to the SQLite connection at that address. */
+  addFts5(connection: number): void
 }
 
 // Compiled modules, one a source, shared by all databases of the page. A failed one is forgotten, so that it can be tried again.
@@ -25,18 +29,56 @@ export function loadModule(source: WasmSource | undefined): Promise<WebAssembly.
   )
 }
 
-/** An instance of its own over a compiled module. When it traps, `onTrap` is told once. Rejects with `wasm_load_failed` and `out_of_memory`. */
+/**
+ * An instance of its own over a compiled module, which came from `source`. When it traps, `onTrap` is told once.
+ * Rejects with `wasm_load_failed` and `out_of_memory`.
+ */
 export async function createDatabaseInstance(
   module: WebAssembly.Module,
+  source: WasmSource | undefined,
   onTrap: (trap: unknown) => void,
 ): Promise<Instance> {
   try {
-    const instance = createInstance(onTrap)
-    const { memory } = await instance.init({ module_or_path: module })
-    return { Core: instance.Core as unknown as CoreClass, memory }
+    const { init, Core, loadPart, addFts5 } = createInstance(onTrap, (part) => compilePart(part, module, source))
+    const { memory } = await init({ module_or_path: module })
+    return { Core: Core as unknown as CoreClass, memory, loadPart, addFts5 }
   } catch (error) {
     throw error instanceof RangeError ? toTidelockError(error) : loadFailed(error, 'started')
   }
+}
+
+/** The module of a part: from where bundlers put it, or from beside the core where that was given by hand. */
+async function compilePart(
+  part: Part,
+  core: WebAssembly.Module,
+  source: WasmSource | undefined,
+): Promise<WebAssembly.Module> {
+  let failure: unknown
+  for (const url of partUrls(part, source)) {
+    try {
+      const module = await remember(byUrl, url.href, () => compileUrl(url))
+      if (buildOf(module) === buildOf(core)) return module
+      // It must not meet a core whose functions are others: what was deployed is newer than the page.
+      throw new Error(`${url} belongs to another build than the page`)
+    } catch (error) {
+      failure ??= error
+    }
+  }
+  throw loadFailed(failure, 'loaded')
+}
+
+function partUrls(part: Part, source: WasmSource | undefined): URL[] {
+  const own = wasmUrl(part)
+  const address = source instanceof URL ? source.href : source instanceof Response ? source.url : ''
+  if (address === '') return [own]
+  const beside = new URL(`tidelock_${part}.wasm`, address)
+  return /\/tidelock_bg\.wasm$/.test(new URL(address).pathname) ? [beside, own] : [own, beside]
+}
+
+function buildOf(module: WebAssembly.Module): string {
+  return WebAssembly.Module.customSections(module, 'build')
+    .map((bytes) => new TextDecoder().decode(bytes))
+    .join()
 }
 
 interface Memo<K> {
@@ -79,10 +121,11 @@ async function compileResponse(response: Response): Promise<WebAssembly.Module> 
 
 function loadFailed(error: unknown, what: string): TidelockError {
   const blocked = error instanceof Error && /unsafe-eval|Content Security Policy/i.test(error.message)
-  return new TidelockError('wasm_load_failed', `The wasm module could not be ${what}`, {
+  const why = error instanceof Error ? `: ${error.message}` : ''
+  return new TidelockError('wasm_load_failed', `The wasm module could not be ${what}${why}`, {
     cause: error,
     hint: blocked
       ? "The page's Content-Security-Policy needs script-src 'wasm-unsafe-eval'"
-      : 'Check that tidelock_bg.wasm is served next to the script, or pass its place as the option wasm',
+      : 'Check that the tidelock_*.wasm files are served next to the script, or pass the place of tidelock_bg.wasm as the option wasm; reload the page after a deployment',
   })
 }

@@ -28,8 +28,8 @@ export async function open(options: OpenOptions): Promise<Database> {
   const opening = (async () => {
     const module = await loadModule(wasm)
     signal?.throwIfAborted()
-    const { Core, memory } = await createDatabaseInstance(module, (trap) => bridge.trapped(trap))
-    return bridge.open((core, host) => Core.open(core, host), memory)
+    const instance = await createDatabaseInstance(module, wasm, (trap) => bridge.trapped(trap))
+    return bridge.open(instance)
   })()
   return signal === undefined ? opening : unlessAborted(opening, signal)
 }
@@ -58,7 +58,8 @@ function unlessAborted(opening: Promise<Database>, signal: AbortSignal): Promise
   })
 }
 
-function surroundings(): Surroundings {
+/** What the page says about itself. */
+export function surroundings(): Surroundings {
   const { process } = globalThis as { process?: { versions?: { node?: string } } }
   return {
     title: typeof document === 'undefined' ? '' : document.title,
@@ -69,7 +70,7 @@ function surroundings(): Surroundings {
 }
 
 /** The storage that was asked for, or an error: there is no silent second choice. */
-function requireStorage(storage: 'indexeddb' | 'memory'): void {
+export function requireStorage(storage: 'indexeddb' | 'memory'): void {
   if (typeof WebAssembly !== 'object') throw new TidelockError('unsupported_environment', 'WebAssembly is missing here')
   if (storage === 'memory') return
   if (typeof indexedDB === 'undefined' || indexedDB === null) {

@@ -212,7 +212,11 @@ export interface OpenOptions {
   readonly wasm?: WasmSource | undefined
   /** Periodic snapshots; `false`: none but those taken for safety. */
   readonly snapshots?: SnapshotOptions | false | undefined
-  /** Not available in this build. */
+  /**
+   * A `.sqlite` file, used only when there is no data yet: its URL, its bytes, or a function that gives them. It is checked
+   * as for {@link Database.import}; pending migrations then run, see `baseline`. Its unpushed changes and its user don't come
+   * along.
+   */
   readonly seed?: string | URL | BufferSource | Blob | (() => Promise<BufferSource>) | undefined
   /** Not available in this build. */
   readonly encryption?: { readonly passphrase: string } | { readonly key: CryptoKey } | undefined

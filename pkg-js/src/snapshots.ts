@@ -1,6 +1,9 @@
 import { type Calls, withCancel } from './calls.js'
-import { checkBoolean, checkCall, checkMoment, checkObject, checkString } from './check.js'
-import { invalid, unavailable } from './errors.js'
+import { checkBoolean, checkCall, checkMoment, checkObject, checkOneOf, checkString } from './check.js'
+import type { CoreSnapshotFile } from './core.js'
+import { invalid } from './errors.js'
+import { checkFileEncryption, type FileEncryption } from './file-encryption.js'
+import { fromFile, toFile } from './snapshot-file.js'
 import type { CallOptions } from './values.js'
 
 /** One snapshot. */
@@ -30,13 +33,29 @@ export interface SnapshotStatus {
   readonly bytes: number
 }
 
+/** How {@link Snapshots.export} writes a file. */
+export interface SnapshotExportOptions {
+  /** @default 'sqlite' */
+  readonly format?: 'sqlite' | 'sql' | undefined
+  /**
+   * Compressed with gzip.
+   * @default false
+   */
+  readonly compress?: boolean | undefined
+  /** Encrypted, with AES-256-GCM; a passphrase goes through 600,000 rounds of PBKDF2. */
+  readonly encrypt?: FileEncryption | undefined
+}
+
 /** The snapshots of a database: `db.snapshots`. */
 export class Snapshots {
   readonly #calls: Calls
 
+  readonly #maxBytes: number
+
   /** @internal */
-  constructor(calls: Calls) {
+  constructor(calls: Calls, maxBytes: number) {
     this.#calls = calls
+    this.#maxBytes = maxBytes
   }
 
   /** Writes a snapshot now. One with a label stays until it is deleted. Rejects with `storage_quota_exceeded` when it doesn't fit. */
@@ -104,13 +123,42 @@ export class Snapshots {
     await this.#calls.cancellable(options, (core) => core.snapshotsPrune())
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async export(_id: string, _options?: object): Promise<Blob> {
-    throw unavailable('snapshots.export')
+  /**
+   * A snapshot as a file to keep, named `backup-<time>-<id>.sqlite[.gz][.enc]` (a `File` where there is that class; `.sql` for
+   * SQL text). Rejects with `snapshot_not_found` and `snapshot_corrupt`.
+   */
+  async export(id: string, options?: CallOptions & SnapshotExportOptions): Promise<Blob> {
+    checkString('The id', id)
+    const { format, compress, encrypt } = checkCall('snapshots.export', options, ['format', 'compress', 'encrypt'])
+    const kind = checkOneOf('format', format ?? 'sqlite', ['sqlite', 'sql'])
+    const encryption = encrypt === undefined ? undefined : checkFileEncryption('encrypt', encrypt)
+    const zip = compress !== undefined && checkBoolean('compress', compress)
+    const { snapshot, pieces } = await this.#calls.read<CoreSnapshotFile>(options, (core) =>
+      core.snapshotsExport(id, kind === 'sql'),
+    )
+    return toFile(snapshot, pieces, kind, zip, encryption)
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async import(_file: Blob | BufferSource): Promise<SnapshotInfo> {
-    throw unavailable('snapshots.import')
+  /**
+   * Keeps a file that {@link Snapshots.export} made, or any other `.sqlite` file or SQL text, as a snapshot, after checking it.
+   * The data stays as it is: {@link Snapshots.restore} then brings it back. Whether it is compressed or encrypted is told by
+   * its contents; `encrypt` is what it was exported with. It has a label, so that it stays until it is deleted.
+   *
+   * Rejects with `snapshot_corrupt` (damaged, or no such file), `decryption_failed`, `invalid_argument`, `database_too_large`.
+   */
+  async import(
+    file: Blob | BufferSource,
+    options?: CallOptions & {
+      readonly encrypt?: FileEncryption | undefined
+      /** @default 'imported' */
+      readonly label?: string | undefined
+    },
+  ): Promise<SnapshotInfo> {
+    const { encrypt, label } = checkCall('snapshots.import', options, ['encrypt', 'label'])
+    const encryption = encrypt === undefined ? undefined : checkFileEncryption('encrypt', encrypt)
+    const wanted = label === undefined ? undefined : checkString('label', label)
+    this.#calls.check()
+    const bytes = await fromFile(file, encryption, this.#maxBytes)
+    return this.#calls.cancellable(options, (core) => core.snapshotsImport(bytes, wanted))
   }
 }

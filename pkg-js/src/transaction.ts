@@ -125,7 +125,13 @@ export class Tx {
     try {
       if (this.#ended) throw new TidelockError('transaction_closed', 'This transaction has ended')
       this.#idle.used()
-      const result = work()
+      let result: T | Promise<T>
+      try {
+        result = work()
+      } catch (error) {
+        await this.#calls.loadWhatLacks(error)
+        result = work()
+      }
       return result instanceof Promise ? await result : result
     } finally {
       this.#next()

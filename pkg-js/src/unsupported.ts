@@ -8,24 +8,6 @@ export async function openGroup(_databases: Readonly<Record<string, object>>): P
   throw unavailable('openGroup')
 }
 
-/** Lists the databases of this origin. Not available in this build: rejects with `unsupported_environment`. */
-export async function databases(): Promise<never> {
-  throw unavailable('databases')
-}
-
-/** Deletes a database. Not available in this build: rejects with `unsupported_environment`. */
-export async function deleteDatabase(
-  _name: string,
-  _options?: { readonly force?: boolean | undefined },
-): Promise<never> {
-  throw unavailable('deleteDatabase')
-}
-
-/** Recovers a damaged database. Not available in this build: rejects with `unsupported_environment`. */
-export async function recover(_name: string, _options?: object): Promise<never> {
-  throw unavailable('recover')
-}
-
 /** Probes browser and remote. Not available in this build: rejects with `unsupported_environment`. */
 export async function doctor(_options?: object): Promise<never> {
   throw unavailable('doctor')

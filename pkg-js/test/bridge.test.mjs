@@ -17,7 +17,14 @@ function opening(options, during = async () => {}) {
     await during(host, core)
     return core
   }
-  parts.opened = bridge.open(open, core.memory)
+  const loaded = []
+  const instance = {
+    Core: { open, checkRemote: async () => {} },
+    memory: core.memory,
+    loadPart: async (part) => void loaded.push(part),
+    addFts5() {},
+  }
+  parts.opened = bridge.open(instance)
   return parts
 }
 
@@ -173,8 +180,8 @@ test("requests go through the user's fetch, tokens through accessToken", async (
   await parts.host.fetch('https://x', {})
   assert.deepEqual(requests, ['https://x'])
   assert.equal(await parts.host.accessToken(), 'token')
-  assert.equal(parts.coreOptions.remote.hasAccessToken, true)
-  assert.equal('accessToken' in parts.coreOptions.remote, false)
+  assert.equal(parts.core.remote.hasAccessToken, true)
+  assert.equal('accessToken' in parts.core.remote, false)
   const bare = opening({})
   await bare.opened
   assert.equal(await bare.host.accessToken(), null)

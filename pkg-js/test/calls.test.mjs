@@ -280,11 +280,9 @@ test('what the build lacks says so', async () => {
   const { db } = fakeDatabase()
   const lacking = { code: 'unsupported_environment' }
   await assert.rejects(db.begin(), lacking)
-  await assert.rejects(db.import(new Uint8Array()), lacking)
   await assert.rejects(db.maintain(), lacking)
   await assert.rejects(db.persist(), lacking)
   await assert.rejects(db.rekey({}), lacking)
-  await assert.rejects(db.export({ format: 'sql' }), lacking)
   await assert.rejects(db.migrations.run({ atomic: 'all' }), lacking)
   await assert.rejects(db.sync.push(), lacking)
   assert.throws(() => db.iterate('x'), lacking)
@@ -293,7 +291,6 @@ test('what the build lacks says so', async () => {
   }, lacking)
   for (const call of ['redo', 'reset', 'forget', 'drift', 'generate', 'lint', 'sync', 'drop'])
     await assert.rejects(db.migrations[call](), lacking)
-  for (const call of ['export', 'import']) await assert.rejects(db.snapshots[call](), lacking)
 })
 
 test('a sync without a remote says what is missing; the outbox can be read', async () => {

@@ -27,6 +27,11 @@ export class FakeCore {
   #depth = 0
   #watches = 0
 
+  /** What an opening with a remote does before it starts. */
+  async connect(remote) {
+    this.remote = remote
+  }
+
   /** The second step of opening; a test puts migrations here. */
   async start() {}
 

@@ -30,6 +30,14 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     pub fn fetch(this: &Host, url: &str, init: &Object) -> Result<Promise, JsValue>;
 
+    /// Loads a part of the wasm.
+    #[wasm_bindgen(method, catch, js_name = loadPart)]
+    pub fn load_part(this: &Host, name: &str) -> Result<Promise, JsValue>;
+
+    /// Calls SQLite's initialisation of FTS5 for the connection at that address.
+    #[wasm_bindgen(method, js_name = addFts5)]
+    pub fn add_fts5(this: &Host, connection: u32);
+
     /// The user's access token, or null.
     #[wasm_bindgen(method, catch, js_name = accessToken)]
     pub fn access_token(this: &Host) -> Result<Promise, JsValue>;

@@ -68,8 +68,11 @@ fn kind_text<T: PartialEq>(kind: T, kinds: &[(T, &'static str)]) -> JsValue {
 }
 
 const LOG_KINDS: &[(LogKind, &str)] = &[(LogKind::Epoch, "epoch"), (LogKind::Commit, "commit")];
-const MANIFEST_KINDS: &[(ManifestKind, &str)] =
-    &[(ManifestKind::Checkpoint, "checkpoint"), (ManifestKind::Snapshot, "snapshot")];
+const MANIFEST_KINDS: &[(ManifestKind, &str)] = &[
+    (ManifestKind::Checkpoint, "checkpoint"),
+    (ManifestKind::Snapshot, "snapshot"),
+    (ManifestKind::Imported, "imported"),
+];
 
 /// Bytes as an ArrayBuffer of their own.
 pub fn buffer(bytes: &[u8]) -> JsValue {

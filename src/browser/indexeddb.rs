@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{ChunkId, Claim, Durability, Estimate, Head, LocalFuture, LogEntry, Manifest, Store, Stores, Transaction},
+    ports::{
+        ChunkId, Claim, Durability, Estimate, Head, LocalFuture, LogEntry, Manifest, Part, Parts, Store, Stores,
+        Transaction,
+    },
     store::failure::{corrupt, lock_lost},
 };
 
@@ -44,11 +47,12 @@ impl IndexedDb {
     ///
     /// Fails with `storage_unavailable` where IndexedDB is missing or refuses, `storage_blocked` when another tab stands in
     /// the way for 10 s, `snapshot_incompatible` when a newer version made the object stores.
-    pub async fn open(name: &str) -> Result<Self> {
+    pub async fn open(name: &str, parts: &dyn Parts) -> Result<Self> {
         idb_raw::available()?;
         let inner = Inner { name: format!("tidelock/{name}"), connection: RefCell::new(None) };
         let mut database = inner.connect().await?;
         if database.is_none() {
+            parts.load(Part::Create).await?;
             in_time(Box::pin(make(&inner.name))).await?;
             database = inner.connect().await?;
         }
@@ -322,12 +326,16 @@ impl Store for IndexedDb {
 }
 
 /// All databases of the origin.
-pub struct IndexedDbs;
+pub struct IndexedDbs {
+    /// The loader of what makes a new one.
+    pub parts: Rc<dyn Parts>,
+}
 
 impl Stores for IndexedDbs {
     fn open(&self, name: &str) -> LocalFuture<'static, Result<Rc<dyn Store>>> {
         let name = name.to_owned();
-        Box::pin(async move { IndexedDb::open(&name).await.map(|store| Rc::new(store) as Rc<dyn Store>) })
+        let parts = self.parts.clone();
+        Box::pin(async move { IndexedDb::open(&name, &*parts).await.map(|store| Rc::new(store) as Rc<dyn Store>) })
     }
 
     fn estimate(&self) -> LocalFuture<'static, Estimate> {

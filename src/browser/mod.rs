@@ -10,6 +10,7 @@ mod idb_records;
 mod idb_write;
 mod indexeddb;
 mod locks;
+mod parts;
 mod quota;
 
 pub use abort::aborted;
@@ -19,6 +20,7 @@ pub use fetch::Fetch;
 pub use host::Host;
 pub use indexeddb::{IndexedDb, IndexedDbs};
 pub use locks::WebLocks;
+pub use parts::HostParts;
 pub use quota::estimate;
 
 use std::rc::Rc;
@@ -26,7 +28,7 @@ use std::rc::Rc;
 use js_sys::{Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 
-use crate::ports::{Platform, Ports};
+use crate::ports::{Parts, Platform, Ports};
 
 /// A property of the global scope (window or worker), if it is there.
 fn global(name: &str) -> Option<JsValue> {
@@ -40,7 +42,7 @@ fn property(object: &JsValue, name: &str) -> Option<JsValue> {
 }
 
 /// A plain object of these entries.
-fn object(entries: &[(&str, JsValue)]) -> Object {
+pub(crate) fn object(entries: &[(&str, JsValue)]) -> Object {
     let object = Object::new();
     for (name, value) in entries {
         // Setting a property of a fresh plain object can't fail.
@@ -62,14 +64,16 @@ pub(crate) fn thrown_text(thrown: &JsValue) -> String {
 
 /// Everything from outside, over this browser.
 pub fn ports(host: &Host) -> Ports {
+    let parts: Rc<dyn Parts> = Rc::new(HostParts { host: host.clone() });
     Ports {
         platform: Platform {
             clock: Rc::new(BrowserClock),
             entropy: Rc::new(BrowserEntropy),
             spawner: Rc::new(BrowserSpawner),
+            parts: parts.clone(),
         },
         locks: Rc::new(WebLocks { host: host.clone() }),
         http: Rc::new(Fetch { host: host.clone() }),
-        stores: Rc::new(IndexedDbs),
+        stores: Rc::new(IndexedDbs { parts }),
     }
 }

@@ -1,7 +1,7 @@
 //! The handle of an open database, and what its parts share.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     rc::Rc,
 };
 
@@ -55,7 +55,7 @@ pub(super) struct Inner {
     pub flusher: Flusher,
     pub snapshots: Snapshots,
     pub migrations: Rc<Migrations>,
-    pub sync: Option<Sync>,
+    pub sync: OnceCell<Sync>,
     pub held: RefCell<Option<Box<dyn Held>>>,
     pub opened_at: Timestamp,
     pub live: RefCell<live::Registry>,

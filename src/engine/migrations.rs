@@ -103,6 +103,11 @@ impl Migrations {
         Ok(Self { supplied, history: History::new(table)?, out_of_order, clock, summary, failure })
     }
 
+    /// Whether the SQL of a supplied migration has this word, in lower case.
+    pub fn mention(&self, word: &str) -> bool {
+        self.supplied.as_ref().is_some_and(|supplied| supplied.mention(word))
+    }
+
     /// What opening a database does: where the data came without a history, marks it up to `baseline`; checks what is
     /// applied; and, if `migrate`, runs what is pending.
     ///
@@ -115,11 +120,8 @@ impl Migrations {
             let _ = self.refresh(&connection);
             return Ok(Report::default());
         };
-        if let Some(version) = baseline
-            && has_data(&connection)?
-            && !self.history.exists(&connection)?
-        {
-            self.mark(host, supplied, &connection, version)?;
+        if self.adopt(&connection, baseline)? {
+            host.committed();
         }
         if migrate {
             return self.run_pending(host, turn.ticket()).await;
@@ -199,6 +201,24 @@ impl Migrations {
     /// Holds what another database, such as a snapshot, has applied against what is supplied; pending ones are fine.
     pub fn check(&self, connection: &Connection) -> Result<()> {
         self.supplied.as_ref().map_or(Ok(()), |supplied| plan::check(supplied, &self.history.read(connection)?))
+    }
+
+    /// Marks data that came without a history as standing at `baseline`; whether anything was marked.
+    ///
+    /// `invalid_argument` when that version isn't supplied.
+    pub fn adopt(&self, connection: &Connection, baseline: Option<&str>) -> Result<bool> {
+        let (Some(supplied), Some(version)) = (&self.supplied, baseline) else { return Ok(false) };
+        let without_history = has_data(connection)? && !self.history.exists(connection)?;
+        if without_history {
+            self.write_marks(supplied, connection, version)?;
+        }
+        Ok(without_history)
+    }
+
+    /// The newest migration that another database, such as a file, has applied; none without a tracking table.
+    pub fn newest_in(&self, connection: &Connection) -> Option<String> {
+        let applied = self.history.read(connection).ok()?;
+        plan::newest(&applied).map(|row| row.version.clone())
     }
 
     /// Where the migrations stand, as of the last call that looked.
@@ -320,14 +340,19 @@ impl Migrations {
         connection: &Connection,
         version: &str,
     ) -> Result<Vec<Planned>> {
+        let marked = self.write_marks(supplied, connection, version)?;
+        self.refresh(connection)?;
+        host.committed();
+        Ok(marked)
+    }
+
+    fn write_marks(&self, supplied: &Supplied, connection: &Connection, version: &str) -> Result<Vec<Planned>> {
         let plan = plan::to_mark(supplied, &self.history.read(connection)?, version)?;
         let now = self.clock.now();
         connection.atomically(|connection| {
             self.history.create(connection)?;
             plan.iter().try_for_each(|migration| self.history.insert(connection, &Applied::new(migration, now, 0)))
         })?;
-        self.refresh(connection)?;
-        host.committed();
         Ok(Planned::all(&plan, Direction::Up))
     }
 }
@@ -356,7 +381,7 @@ async fn stored(host: &dyn Host) -> Result<()> {
 }
 
 /// Whether there is anything of the user's: tables, views; tidelock's own don't count.
-fn has_data(connection: &Connection) -> Result<bool> {
+pub(super) fn has_data(connection: &Connection) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema
                WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE 'tidelock\\_%' ESCAPE '\\')";
     Ok(connection.value(sql, &[])? == Some(Value::Integer(1)))

@@ -9,19 +9,26 @@
 //! | `statements` | running what users write |
 //! | `flush` | committed pages into the log |
 //! | `snapshots`, `restore` | snapshots, and going back to one |
+//! | `import` | contents that come as a file: `import`, `seed` |
+//! | `snapshot_files` | snapshots as files to keep |
+//! | `rescue` | a database that no longer opens |
 //! | `migrations`, `sync` | drivers of the two concepts; `hosts` is what they ask of the database |
 //! | `report` | health, from what all of them know |
 
 mod database;
 mod event;
 pub mod flush;
+mod fts5;
 mod gate;
 mod hosts;
+mod import;
 pub mod migrations;
 mod open;
 mod options;
 mod report;
+mod rescue;
 mod restore;
+mod snapshot_files;
 pub mod snapshots;
 mod statements;
 pub mod sync;
@@ -29,5 +36,7 @@ pub mod turn;
 
 pub use database::{Callbacks, Database};
 pub use event::Event;
+pub use import::ImportOptions;
 pub use options::*;
+pub use rescue::recover;
 pub use statements::Call;

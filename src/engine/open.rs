@@ -1,7 +1,7 @@
 //! The two ends of a database's life.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     rc::Rc,
 };
 
@@ -9,6 +9,7 @@ use super::{
     Callbacks, Database, Event,
     database::{Events, Inner, Transaction},
     flush::Flusher,
+    fts5,
     migrations::Migrations,
     options::{OpenOptions, StorageKind},
     snapshots::Snapshots,
@@ -18,16 +19,24 @@ use crate::{
     error::{Error, ErrorCode, Result},
     health::QueryStats,
     live, lock, migrate,
-    ports::{Held, Holder, Ports, Store},
+    ports::{Held, Holder, Part, Ports, Store},
     sqlite::{Connection, PageFile},
     store::{MemoryStore, Opened, Storage},
-    sync::{capture, config::Config, state},
+    sync::{
+        capture,
+        config::{Config, RemoteOptions},
+        state,
+    },
 };
 
 impl Database {
-    /// Opens a database: [`acquire`](Self::acquire), then [`start`](Self::start).
+    /// Opens a database: [`acquire`](Self::acquire), with a remote [`connect`](Self::connect), then [`start`](Self::start).
     pub async fn open(options: OpenOptions, ports: Ports, callbacks: Rc<dyn Callbacks>) -> Result<Database> {
+        let remote = options.remote.clone();
         let database = Self::acquire(options, ports, callbacks).await?;
+        if let Some(remote) = remote {
+            database.connect(remote).await?;
+        }
         database.start().await?;
         Ok(database)
     }
@@ -42,16 +51,30 @@ impl Database {
         let supplied = options.migrations.clone().map(migrate::Supplied::new).transpose()?;
         let clock = ports.platform.clock.clone();
         let migrations = Migrations::new(supplied, &options.migrations_table, options.out_of_order, clock)?;
-        let remote = options.remote.clone().map(|remote| Config::new(remote, false)).transpose()?;
 
         let held = take_lock(&options, &ports).await?;
-        match recover(options, ports, callbacks, migrations, remote).await {
+        match recover(options, ports, callbacks, migrations).await {
             Ok(database) => {
                 database.inner.held.replace(held);
                 Ok(database)
             }
             Err(error) => {
                 release(held).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Says where the remote is; at most once, before [`start`](Self::start). `invalid_argument` closes the database.
+    pub async fn connect(&self, remote: RemoteOptions) -> Result<()> {
+        let inner = &*self.inner;
+        match Config::new(remote, false) {
+            Ok(config) => {
+                inner.sync.get_or_init(|| Sync::new(config, inner.ports.http.clone(), &inner.ports.platform));
+                Ok(())
+            }
+            Err(error) => {
+                inner.give_up().await;
                 Err(error)
             }
         }
@@ -68,8 +91,7 @@ impl Database {
         let stored = inner.flusher.flush().await;
         let result = result.and(stored);
         if result.is_err() {
-            inner.closing.set(true);
-            inner.let_go().await;
+            inner.give_up().await;
         }
         result
     }
@@ -78,7 +100,14 @@ impl Database {
         let inner = &*self.inner;
         {
             let _turn = inner.acquire().await?;
-            inner.start_capture(&*inner.connection()?)?;
+            let connection = inner.connection()?;
+            let platform = &inner.ports.platform;
+            if inner.migrations.mention("fts5") {
+                fts5::load(platform, &connection).await?;
+            } else {
+                fts5::load_if_used(platform, &connection).await?;
+            }
+            inner.start_capture(&connection).await?;
         }
         inner.snapshots.start();
         let baseline = inner.options.baseline.as_deref();
@@ -104,7 +133,7 @@ impl Database {
 }
 
 /// Takes the database's lock; none is needed for what lives in memory only.
-async fn take_lock(options: &OpenOptions, ports: &Ports) -> Result<Option<Box<dyn Held>>> {
+pub(super) async fn take_lock(options: &OpenOptions, ports: &Ports) -> Result<Option<Box<dyn Held>>> {
     if options.storage == StorageKind::Memory {
         return Ok(None);
     }
@@ -118,7 +147,7 @@ async fn take_lock(options: &OpenOptions, ports: &Ports) -> Result<Option<Box<dy
     lock::acquire(locks, clock, &options.name, options.on_busy, options.lock_timeout_ms, read_holder).await.map(Some)
 }
 
-async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<Rc<dyn Store>> {
+pub(super) async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<Rc<dyn Store>> {
     match options.storage {
         StorageKind::Indexeddb => ports.stores.open(&options.name).await,
         StorageKind::Memory => Ok(Rc::new(MemoryStore::default())),
@@ -126,13 +155,13 @@ async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<Rc<dyn Store
 }
 
 /// What others hear of this opening: the id is the tab's own, by which they know that it is not from before.
-async fn holder(options: &OpenOptions, ports: &Ports) -> Holder {
+pub(super) async fn holder(options: &OpenOptions, ports: &Ports) -> Holder {
     let id = ports.locks.holder(&lock::lock_name(&options.name)).await.unwrap_or_default();
     let since = ports.platform.clock.now();
     Holder { id, title: options.holder.title.clone(), url: options.holder.url.clone(), since }
 }
 
-async fn release(held: Option<Box<dyn Held>>) {
+pub(super) async fn release(held: Option<Box<dyn Held>>) {
     if let Some(held) = held {
         held.release().await;
     }
@@ -144,12 +173,11 @@ async fn recover(
     ports: Ports,
     callbacks: Rc<dyn Callbacks>,
     migrations: Migrations,
-    remote: Option<Config>,
 ) -> Result<Database> {
     let store = open_store(&options, &ports).await?;
     let holder = holder(&options, &ports).await;
     let opened = Storage::open(store.clone(), &ports.platform, holder).await;
-    let database = opened.and_then(|opened| assemble(options, ports, callbacks, opened, migrations, remote));
+    let database = opened.and_then(|opened| assemble(options, ports, callbacks, opened, migrations));
     database.inspect_err(|_| store.close())
 }
 
@@ -159,7 +187,6 @@ fn assemble(
     callbacks: Rc<dyn Callbacks>,
     opened: Opened,
     migrations: Migrations,
-    remote: Option<Config>,
 ) -> Result<Database> {
     let Opened { storage, image, warnings, .. } = opened;
     if image.len() > options.max_bytes {
@@ -185,7 +212,6 @@ fn assemble(
         let emit = Rc::new(move |event| events.emit(Event::Snapshot(event)));
         Snapshots::new(&flusher, &storage, platform, options.snapshots.clone(), version, emit)
     };
-    let sync = remote.map(|remote| Sync::new(remote, ports.http.clone(), platform));
     let inner = Inner {
         opened_at: platform.clock.now(),
         turn: Rc::default(),
@@ -195,7 +221,7 @@ fn assemble(
         flusher,
         snapshots,
         migrations,
-        sync,
+        sync: OnceCell::new(),
         held: RefCell::default(),
         live: RefCell::new(live::Registry::default()),
         stats: RefCell::new(QueryStats::default()),
@@ -213,12 +239,27 @@ fn assemble(
 
 impl Inner {
     /// Begins to capture local changes: of the tables that `remote` names, else of those that an opening before named.
-    pub(super) fn start_capture(&self, connection: &Connection) -> Result<()> {
-        if let Some(sync) = &self.sync {
+    pub(super) async fn start_capture(&self, connection: &Connection) -> Result<()> {
+        self.load_sync_if_used(connection).await?;
+        if let Some(sync) = self.sync.get() {
             state::register(connection, &sync.config().options.tables)?;
         }
         self.capturing.set(!state::captured(connection)?.is_empty());
         if self.capturing.get() { capture::resume(connection) } else { Ok(()) }
+    }
+
+    /// Loads the code that captures local changes, where any are to be captured. `wasm_load_failed`.
+    pub(super) async fn load_sync_if_used(&self, connection: &Connection) -> Result<()> {
+        if self.sync.get().is_some() || !state::captured(connection)?.is_empty() {
+            self.ports.platform.parts.load(Part::Sync).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets go of everything, where it can't be opened.
+    async fn give_up(&self) {
+        self.closing.set(true);
+        self.let_go().await;
     }
 
     /// Lets go of everything: timers, connection, storage, lock.

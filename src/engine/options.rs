@@ -106,7 +106,7 @@ pub struct OpenOptions {
     pub snapshots: SnapshotOptions,
     /// Local or cloud.
     pub mode: Mode,
-    /// The remote, if any.
-    #[serde(default)]
+    /// The remote, if any. TypeScript hands it in by itself: see [`Database::connect`](super::Database::connect).
+    #[serde(skip)]
     pub remote: Option<RemoteOptions>,
 }

@@ -71,7 +71,7 @@ impl Inner {
     fn sync_health(&self) -> SyncHealth {
         let counts = self.connection().and_then(|connection| outbox::counts(&connection, None));
         let (pending, rejected) = counts.unwrap_or_default();
-        let Some(sync) = &self.sync else {
+        let Some(sync) = self.sync.get() else {
             return SyncHealth { phase: "off", pending, rejected, ..SyncHealth::default() };
         };
         let oldest = self.connection().and_then(|connection| state::oldest_pull(&connection)).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Database, database::Inner, migrations::Host, turn::Ticket};
+use super::{Database, database::Inner, fts5, migrations::Host, turn::Ticket};
 use crate::{
     error::{Error, ErrorCode, Result},
     sqlite::{Connection, Image, PageFile},
@@ -44,6 +44,7 @@ impl Database {
                 .detail("pending", pending));
         }
         let scratch = Connection::open(&PageFile::new(image)).map_err(|error| wanted.corrupt(&error.message))?;
+        fts5::load_if_used(&inner.ports.platform, &scratch).await?;
         if let Some(damage) = scratch.quick_check()?.into_iter().next() {
             return Err(wanted.corrupt(&damage));
         }
@@ -53,7 +54,8 @@ impl Database {
         inner.snapshots.safety().await?;
         connection.restore_from(&scratch)?;
         drop(scratch);
-        inner.start_capture(&connection)?;
+        fts5::load_if_used(&inner.ports.platform, &connection).await?;
+        inner.start_capture(&connection).await?;
         Host::committed(inner);
         let migrated = inner.catch_up(&connection, turn.ticket()).await;
         drop(turn);
@@ -64,7 +66,7 @@ impl Database {
 
 impl Inner {
     /// Runs the migrations that restored contents lack, as opening them would.
-    async fn catch_up(&self, connection: &Connection, ticket: Ticket) -> Result<()> {
+    pub(super) async fn catch_up(&self, connection: &Connection, ticket: Ticket) -> Result<()> {
         if self.options.migrations.is_some() && self.options.migrate {
             return self.migrations.run_pending(self, ticket).await.map(drop);
         }

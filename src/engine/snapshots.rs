@@ -9,16 +9,17 @@ use serde::Serialize;
 
 use super::{
     flush::Flusher,
+    fts5,
     gate::{Gate, Pass},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{Manifest, ManifestKind, Platform},
+    ports::{Manifest, ManifestKind, Part, Platform},
     snapshot::{
         Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Stock, Verification, VerifyMode, backoff_ms,
         first_due,
     },
-    sqlite::{Connection, Image, PageFile},
+    sqlite::{Connection, Image, PageFile, Pin},
     store::{Storage, Tag, stored_bytes},
     time::Timestamp,
 };
@@ -125,8 +126,10 @@ impl Snapshots {
         self.0.platform.spawner.spawn(Box::pin(async move {
             if let Some(inner) = inner.upgrade() {
                 let pass = inner.gate.enter().await;
-                // What is left stays for the next opening.
-                let _ = inner.storage.sweep().await;
+                // Loaded now, when nobody waits for it: later there may be no network. What can't be swept stays for the next opening.
+                if inner.platform.parts.load(Part::Operations).await.is_ok() {
+                    let _ = inner.storage.sweep().await;
+                }
                 drop(pass);
                 Inner::compact_if_wanted(&inner);
             }
@@ -153,7 +156,9 @@ impl Snapshots {
 
     /// All of them, newest first.
     pub fn list(&self) -> Vec<SnapshotInfo> {
-        self.0.storage.manifests().iter().rev().filter_map(SnapshotInfo::of).collect()
+        let mut shown = self.0.shown();
+        shown.sort_by_key(|manifest| std::cmp::Reverse(manifest.generation));
+        shown.iter().filter_map(SnapshotInfo::of).collect()
     }
 
     /// Reads one again: every chunk hashed, `quick_check` in a scratch database. `snapshot_not_found`.
@@ -161,7 +166,7 @@ impl Snapshots {
         let _pass = self.0.gate.enter().await;
         let (image, mut errors) = self.0.storage.verify(self.0.generation(id)?).await?;
         if errors.is_empty() {
-            errors = quick_check(image);
+            errors = quick_check(&self.0.platform, image).await;
         }
         Ok(Verification { ok: errors.is_empty(), errors })
     }
@@ -179,6 +184,20 @@ impl Snapshots {
         let _pass = self.0.gate.enter().await;
         let not_before = self.0.of_stock(|stock| stock.reach(&self.0.options, self.0.now()));
         self.0.storage.load_at(at, not_before).await
+    }
+
+    /// Keeps contents from outside as one, with a label, so that it stays until it is deleted. Fails as the storage does.
+    pub async fn import(&self, contents: &Pin, label: String, schema_version: Option<String>) -> Result<SnapshotInfo> {
+        let _pass = self.0.gate.enter().await;
+        let tag = Tag {
+            kind: ManifestKind::Imported,
+            reason: Reason::Manual.as_str(),
+            label: Some(label),
+            schema_version,
+            barrier: false,
+        };
+        let manifest = self.0.storage.import(contents, tag, self.0.options.compress).await?;
+        SnapshotInfo::of(&manifest).ok_or_else(|| Error::internal("a snapshot is none"))
     }
 
     /// Deletes one. `snapshot_not_found`. What recovery still needs of it goes when something newer has been verified.
@@ -208,10 +227,9 @@ impl Snapshots {
     /// How they are doing.
     pub fn status(&self) -> SnapshotStatus {
         let mut status = self.0.status.borrow().clone();
-        let manifests = self.0.storage.manifests();
-        let shown: Vec<&Manifest> = manifests.iter().filter(|m| m.kind == ManifestKind::Snapshot).collect();
+        let shown = self.0.shown();
         status.count = shown.len();
-        status.bytes = stored_bytes(&shown);
+        status.bytes = stored_bytes(&shown.iter().collect::<Vec<_>>());
         status
     }
 }
@@ -221,12 +239,20 @@ impl Inner {
         self.platform.clock.now()
     }
 
+    /// Those that users see.
+    fn shown(&self) -> Vec<Manifest> {
+        let mut manifests = self.storage.manifests();
+        manifests.append(&mut self.storage.imported());
+        manifests.retain(|manifest| manifest.kind != ManifestKind::Checkpoint);
+        manifests
+    }
+
     /// The generation of a snapshot that users see.
     fn generation(&self, id: &str) -> Result<u64> {
-        let generation = id.parse().ok().filter(|generation: &u64| {
-            let is_it = |m: &Manifest| m.generation == *generation && m.kind == ManifestKind::Snapshot;
-            self.storage.manifests().iter().any(is_it)
-        });
+        let generation = id
+            .parse()
+            .ok()
+            .filter(|generation: &u64| self.shown().iter().any(|manifest| manifest.generation == *generation));
         generation.ok_or_else(|| {
             Error::new(ErrorCode::SnapshotNotFound, format!("there is no snapshot {id}"))
                 .hint("snapshots.list() tells which there are")
@@ -275,6 +301,7 @@ impl Inner {
     /// Freezes, stages, checks and publishes; returns how many commits are in it, too. A damaged chunk that would have
     /// been reused is stored again by a second try.
     async fn take(&self, _pass: &Pass, tag: Tag, verify: VerifyMode) -> Result<(Manifest, u64)> {
+        self.platform.parts.load(Part::Operations).await?;
         match self.try_to_take(tag.clone(), verify).await {
             Err(error) if error.is(ErrorCode::SnapshotCorrupt) => self.try_to_take(tag, verify).await,
             taken => taken,
@@ -287,7 +314,7 @@ impl Inner {
         let staged = self.storage.stage(&frozen.pin, &frozen.touched, frozen.at, compress, read_back).await?;
         drop(frozen.pin);
         if verify == VerifyMode::Full {
-            let errors = quick_check(self.storage.assemble(&staged).await?);
+            let errors = quick_check(&self.platform, self.storage.assemble(&staged).await?).await;
             if let Some(first) = errors.into_iter().next() {
                 return Err(Error::new(ErrorCode::SnapshotCorrupt, first));
             }
@@ -296,6 +323,7 @@ impl Inner {
     }
 
     async fn prune(&self, _pass: &Pass) -> Result<()> {
+        self.platform.parts.load(Part::Operations).await?;
         let plan = self.of_stock(|stock| stock.prune(&self.options, self.now()));
         self.carry_out(plan).await
     }
@@ -318,6 +346,9 @@ impl Inner {
     /// Frees space for the log, in the order of what is missed least.
     async fn relieve(&self) {
         let _pass = self.gate.enter().await;
+        if self.platform.parts.load(Part::Operations).await.is_err() {
+            return;
+        }
         let plan = self.of_stock(|stock| stock.relieve());
         // The flush that asked for it tries again, and asks again.
         let _ = self.carry_out(plan).await;
@@ -408,10 +439,14 @@ impl Inner {
 }
 
 /// Runs `quick_check` over an image in a scratch database; what it finds, nothing when all is well.
-pub fn quick_check(image: Image) -> Vec<String> {
+async fn quick_check(platform: &Platform, image: Image) -> Vec<String> {
     if image.is_empty() {
         return Vec::new();
     }
-    let checked = Connection::open(&PageFile::new(image)).and_then(|scratch| scratch.quick_check());
-    checked.unwrap_or_else(|error| vec![error.into_parts().message])
+    let checked = async {
+        let scratch = Connection::open(&PageFile::new(image))?;
+        fts5::load_if_used(platform, &scratch).await?;
+        scratch.quick_check()
+    };
+    checked.await.unwrap_or_else(|error| vec![error.into_parts().message])
 }

@@ -160,6 +160,12 @@ impl Supplied {
         self.0.iter().find(|migration| version::same(&migration.version, version))
     }
 
+    /// Whether the SQL of one of them has this word, in any case; `word` is in lower case.
+    pub fn mention(&self, word: &str) -> bool {
+        let has_it = |body: &Body| matches!(body, Body::Sql(sql) if sql.to_ascii_lowercase().contains(word));
+        self.0.iter().any(|migration| has_it(&migration.up) || migration.down.as_ref().is_some_and(has_it))
+    }
+
     /// The last one.
     pub fn newest(&self) -> Option<&Migration> {
         self.0.last()

@@ -6,6 +6,7 @@
 mod clock;
 mod http;
 mod locks;
+mod parts;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod sim;
 mod store;
@@ -15,6 +16,7 @@ use std::{future::Future, pin::Pin, rc::Rc};
 pub use clock::{Clock, Entropy, Spawner};
 pub use http::{Http, HttpFailure, HttpRequest, HttpResponse, Method};
 pub use locks::{Acquire, Held, Locks};
+pub use parts::{Part, Parts, Whole};
 pub use store::*;
 
 use crate::error::Result;
@@ -31,6 +33,8 @@ pub struct Platform {
     pub entropy: Rc<dyn Entropy>,
     /// The background.
     pub spawner: Rc<dyn Spawner>,
+    /// The loader of rarely used code.
+    pub parts: Rc<dyn Parts>,
 }
 
 /// What the platform says of the origin's storage.

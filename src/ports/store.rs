@@ -113,6 +113,8 @@ pub enum ManifestKind {
     Checkpoint,
     /// A snapshot.
     Snapshot,
+    /// Contents that were brought along: shown as a snapshot, but no place of this log. Its lsn means nothing.
+    Imported,
 }
 
 /// One chunk as a manifest names it.

@@ -60,7 +60,7 @@ impl Stock<'_> {
         let (mut delete, mut demote) = (Vec::new(), Vec::new());
         for manifest in self.manifests.iter().filter(|manifest| manifest.generation < newest_good.generation) {
             match (stays.contains(&manifest.generation), needed.contains(&manifest.generation), manifest.kind) {
-                (true, ..) | (_, true, ManifestKind::Checkpoint) => {}
+                (true, ..) | (_, true, ManifestKind::Checkpoint) | (.., ManifestKind::Imported) => {}
                 (_, true, ManifestKind::Snapshot) => demote.push(manifest.generation),
                 _ => delete.push(manifest.generation),
             }

@@ -52,6 +52,11 @@ impl Connection {
         Ok(connection)
     }
 
+    /// Where SQLite keeps it, for code that is given it as a number.
+    pub fn address(&self) -> usize {
+        self.db as usize
+    }
+
     /// Runs one statement to its end; returns how many rows it changed itself, triggers not counted.
     pub fn run(&self, sql: &str, params: &[Value]) -> Result<u64> {
         let mut statement = self.statement(sql)?;

@@ -25,11 +25,17 @@ impl Connection {
     /// Replaces this database's contents by another one's, as one commit (SQLite's backup API). Statements are compiled
     /// anew by themselves; the page size becomes the other one's.
     ///
-    /// Fails with `sqlite_busy` while a transaction is open here, with `database_too_large` beyond the limit; then nothing
+    /// Fails with `invalid_argument` when their text encodings differ, with `sqlite_busy` while a transaction is open here, with `database_too_large` beyond the limit; then nothing
     /// has changed.
     pub fn restore_from(&self, source: &Connection) -> Result<()> {
         if self.in_transaction() {
             return Err(Error::new(crate::ErrorCode::SqliteBusy, "a transaction is open in the database to replace"));
+        }
+        let encoding = |connection: &Connection| connection.value("PRAGMA encoding", &[]);
+        if encoding(self)? != encoding(source)? {
+            return Err(Error::invalid("the two databases have different text encodings").hint(
+                "databases of tidelock are in UTF-8, unless PRAGMA encoding said otherwise before the first table",
+            ));
         }
         let name = c"main".as_ptr();
         // SAFETY: both connections are open; the name is NUL-terminated.

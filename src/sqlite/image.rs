@@ -1,5 +1,7 @@
 //! A whole database file in memory, cut into chunks.
 
+use crate::error::{Error, ErrorCode, Result};
+
 /// Bytes of a chunk: a multiple of every page size that SQLite knows, so that a page never straddles two.
 pub const CHUNK_SIZE: usize = 64 * 1024;
 
@@ -19,6 +21,27 @@ impl Image {
             page_size: page_size_of(bytes).unwrap_or(0),
             chunks: bytes.chunks(CHUNK_SIZE).map(|chunk| chunk.to_vec().into_boxed_slice()).collect(),
         }
+    }
+
+    /// A file of `length` bytes whose chunks `read` fills, each with the place that it begins at. Fails with
+    /// `out_of_memory`, and as `read` does.
+    pub fn read(length: u64, mut read: impl FnMut(u64, &mut [u8]) -> Result<()>) -> Result<Self> {
+        let no_memory =
+            || Error::new(ErrorCode::OutOfMemory, "no memory for the database file").detail("bytes", length);
+        let mut chunks: Vec<Box<[u8]>> = Vec::new();
+        let mut at = 0;
+        while at < length {
+            let size = (length - at).min(CHUNK_SIZE as u64) as usize;
+            let mut chunk = Vec::new();
+            chunk.try_reserve_exact(size).map_err(|_| no_memory())?;
+            chunk.resize(size, 0);
+            read(at, &mut chunk)?;
+            chunks.try_reserve(1).map_err(|_| no_memory())?;
+            chunks.push(chunk.into_boxed_slice());
+            at += size as u64;
+        }
+        let page_size = chunks.first().and_then(|first| page_size_of(first)).unwrap_or(0);
+        Ok(Self { page_size, chunks })
     }
 
     /// The file in one piece: what a user may save as `.sqlite`.

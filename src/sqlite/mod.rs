@@ -3,7 +3,8 @@
 //! From below: `pages` holds the bytes of a file, `vfs` shows them to SQLite, `page_file` shows them to the store, as an
 //! `image`, a batch or a pin. A `connection` sets its `pragmas`, asks its `authority`, and compiles statements
 //! (`prepared`, kept in a `cache`). On top of that: `statement` for the engine's own code, `execute` with the flat `codec`
-//! and `bind` for JavaScript, `script` for texts of several statements, and `copy`, `plan` and `deadline`.
+//! and `bind` for JavaScript, `script` for texts of several statements, and `copy`, `plan` and `deadline`. Files from outside come in by `foreign`, and go
+//! out as text by `dump`.
 
 mod authority;
 mod bind;
@@ -12,9 +13,12 @@ mod codec;
 mod connection;
 mod copy;
 mod deadline;
+mod dump;
 mod execute;
 mod failure;
+mod foreign;
 mod image;
+mod modules;
 mod page_file;
 mod pages;
 mod plan;
@@ -23,6 +27,7 @@ mod prepared;
 mod script;
 mod shapes;
 mod statement;
+mod system;
 mod text;
 mod vfs;
 
@@ -33,10 +38,12 @@ pub use authority::{Authority, Facts};
 pub use codec::{FlatParams, FlatRows, Integers, tag};
 pub use connection::Connection;
 pub use copy::FkViolation;
+pub use dump::Sink;
 pub use execute::{Op, Outcome};
+pub use foreign::Foreign;
 pub use image::{CHUNK_SIZE, Image};
 pub use page_file::{Batch, PageFile, Pin};
 pub use plan::PlanRow;
 pub use script::ScriptOutline;
 pub use statement::{Statement, Step};
-pub use text::first_statement;
+pub use text::{first_statement, quote};

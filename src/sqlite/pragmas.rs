@@ -28,27 +28,41 @@ const NEW: &str = "PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;";
 /// Sets everything. Fails with `database_corrupt` when the file is not a database.
 pub(super) fn apply(connection: &Connection, file: &PageFile) -> Result<()> {
     let db = connection.raw();
-    // SAFETY: `db` is open; both calls only set flags. DEFENSIVE takes an int and a pointer for the answer, here none.
-    unsafe {
-        ffi::sqlite3_extended_result_codes(db, 1);
-        ffi::sqlite3_db_config(db, ffi::SQLITE_DBCONFIG_DEFENSIVE, 1 as c_int, std::ptr::null_mut::<c_int>());
-    }
+    // SAFETY: `db` is open; the call only sets a flag.
+    unsafe { ffi::sqlite3_extended_result_codes(db, 1) };
+    connection.set_defensive(true);
     connection.exec(FIRST)?;
     connection.exec(&format!("PRAGMA cache_size = -{CACHE_KIB}"))?;
     if file.bytes() == 0 {
         connection.exec(NEW)?;
     }
-    // The first that reads the file.
     let mode = connection.value("PRAGMA journal_mode = MEMORY", &[])?;
     if mode.as_ref().and_then(Value::as_text) != Some("memory") {
         return Err(Error::internal("SQLite refused the journal in memory"));
     }
+    // Reads the schema, which not every file has.
     connection.value("SELECT count(*) FROM sqlite_schema", &[])?;
-    let limit = file.max_bytes();
-    if limit != u64::MAX {
-        let page_size = connection.value("PRAGMA page_size", &[])?.and_then(|size| size.as_integer()).unwrap_or(4096);
-        let pages = (limit / page_size.unsigned_abs().max(512)).clamp(1, u64::from(u32::MAX - 1));
-        connection.exec(&format!("PRAGMA max_page_count = {pages}"))?;
+    connection.limit_size(file.max_bytes())
+}
+
+impl Connection {
+    /// Whether the schema and the tables behind virtual ones are guarded against writing by hand; they are at first.
+    pub(super) fn set_defensive(&self, yes: bool) {
+        let nobody = std::ptr::null_mut::<c_int>();
+        // SAFETY: the connection is open. DEFENSIVE takes an int and a pointer for the answer, here none.
+        unsafe { ffi::sqlite3_db_config(self.raw(), ffi::SQLITE_DBCONFIG_DEFENSIVE, c_int::from(yes), nobody) };
     }
-    Ok(())
+
+    /// Makes statements that would grow the file beyond so many bytes fail; `u64::MAX`: none does. SQLite counts in pages, so
+    /// it is to be told again when their size has changed.
+    pub fn limit_size(&self, bytes: u64) -> Result<()> {
+        if bytes == u64::MAX {
+            return Ok(());
+        }
+        // The pragma alone tells what the page size was when the file was last read.
+        self.value("SELECT count(*) FROM sqlite_schema", &[])?;
+        let page_size = self.value("PRAGMA page_size", &[])?.and_then(|size| size.as_integer()).unwrap_or(4096);
+        let pages = (bytes / page_size.unsigned_abs().max(512)).clamp(1, u64::from(u32::MAX - 1));
+        self.exec(&format!("PRAGMA max_page_count = {pages}"))
+    }
 }

@@ -2,10 +2,12 @@
 
 use std::{ops::Range, rc::Rc};
 
+use rusqlite::ffi;
+
 use super::{
     Authority, Connection, Statement,
     prepared::Prepared,
-    text::{first_word, is_vacuum, line_of, skip_blank, statements},
+    text::{first_word, is_vacuum, line_of, skip_blank, statement_length, statements},
 };
 use crate::error::{Detail, Error, Result};
 
@@ -24,7 +26,7 @@ impl Connection {
         let mut rest = skip_blank(script);
         while !rest.is_empty() {
             let start = script.len() - rest.len();
-            let (raw, length) = self.compile(rest, authority, 0).map_err(|error| place(error, script, start))?;
+            let (raw, length) = self.compile_first(rest, authority).map_err(|error| place(error, script, start))?;
             let Some(raw) = raw else { return Ok(()) };
             let facts = self.watcher().take_facts();
             let prepared = Rc::new(Prepared::new(raw, &rest[..length], authority, facts));
@@ -34,6 +36,19 @@ impl Connection {
             rest = skip_blank(&rest[length..]);
         }
         Ok(())
+    }
+
+    /// Compiles the first statement of a script. Only that goes to SQLite, which copies all that it is given: a long script
+    /// would be copied again for each of its statements.
+    fn compile_first(&self, script: &str, authority: Authority) -> Result<(Option<*mut ffi::sqlite3_stmt>, usize)> {
+        let first = &script[..statement_length(script)];
+        match self.compile(first, authority, 0) {
+            // SQLite knows better where it ends.
+            Err(error) if first.len() < script.len() && error.message == "incomplete input" => {
+                self.compile(script, authority, 0)
+            }
+            compiled => compiled,
+        }
     }
 
     /// Runs all statements of a script with [`Authority::Engine`], one after the other, without a transaction of its own.

@@ -145,6 +145,12 @@ impl<'c> Statement<'c> {
         }
     }
 
+    /// The type of one column of the present row, as SQLite numbers them.
+    pub(super) fn kind(&self, index: usize) -> c_int {
+        // SAFETY: the statement is alive.
+        unsafe { ffi::sqlite3_column_type(self.prepared.raw, index as c_int) }
+    }
+
     /// Whether one column of the present row is NULL.
     pub fn column_is_null(&self, index: usize) -> bool {
         // SAFETY: the statement is alive.

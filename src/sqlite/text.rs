@@ -15,6 +15,20 @@ pub(super) fn skip_blank(sql: &str) -> &str {
     }
 }
 
+/// An SQL identifier in double quotes.
+pub fn quote(name: &str) -> String {
+    let mut out = String::with_capacity(name.len() + 2);
+    out.push('"');
+    for char in name.chars() {
+        if char == '"' {
+            out.push('"');
+        }
+        out.push(char);
+    }
+    out.push('"');
+    out
+}
+
 /// The line of a byte in a text, from 1.
 pub(super) fn line_of(text: &str, offset: usize) -> usize {
     1 + text.as_bytes()[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count()
@@ -49,7 +63,7 @@ pub fn first_statement(sql: &str) -> &str {
 }
 
 /// The length of the first statement, which begins at the text's first byte.
-fn statement_length(sql: &str) -> usize {
+pub(super) fn statement_length(sql: &str) -> usize {
     let bytes = sql.as_bytes();
     let mut at = 0;
     // Words so far, as far as they tell a trigger: CREATE [TEMP|TEMPORARY] TRIGGER.

@@ -1,23 +1,25 @@
 //! The file system that SQLite sees: one database file, handed over by a [`PageFile`], and nothing else.
 //!
-//! Journals and temporary files are memory that goes with their handle. Clock, randomness and sleep are those of SQLite's
-//! default file system, so that the same code runs natively and in wasm.
+//! Journals and temporary files are memory that goes with their handle. Clock, randomness and sleep are the [`System`]'s.
 
 use std::{
     cell::Cell,
     ffi::{CStr, c_int, c_void},
     sync::OnceLock,
-    time::Duration,
 };
 
 use rsqlite_vfs::{
     AccessMode, DeviceCharacteristics, FileKind, LockLevel, MemChunksFile, OpenOptions, OpenRequest, OpenedFile,
-    OsCallback, SQLiteIoMethods, SQLiteVfs, SQLiteVfsFile, SyncOptions, VfsError, VfsErrorCode, VfsFile, VfsResult,
-    VfsStore, ffi as vfs_ffi,
+    SQLiteIoMethods, SQLiteVfs, SQLiteVfsFile, SyncOptions, VfsError, VfsErrorCode, VfsFile, VfsResult, VfsStore,
+    ffi as vfs_ffi,
 };
 use rusqlite::ffi;
 
-use super::{PageFile, pages::Refused};
+use super::{
+    PageFile,
+    pages::Refused,
+    system::{self, System},
+};
 use crate::error::{Error, ErrorCode, Result};
 
 const VFS_NAME: &CStr = c"tidelock";
@@ -38,7 +40,9 @@ pub(super) fn open(file: &PageFile) -> Result<*mut ffi::sqlite3> {
     let registered = REGISTERED.get_or_init(|| {
         // SAFETY: the name is ours alone, the once-cell serializes registration, and the callbacks below agree on file
         // and data types. Registered for the life of the process.
-        unsafe { rsqlite_vfs::register_vfs::<Io, Vfs>("tidelock", System, false) }.map(|vfs| vfs.into_raw()).is_ok()
+        unsafe { rsqlite_vfs::register_vfs::<Io, Vfs>("tidelock", System, system::ONLY_VFS) }
+            .map(|vfs| vfs.into_raw())
+            .is_ok()
     });
     if !registered {
         return Err(Error::internal("SQLite refused tidelock's file system"));
@@ -198,57 +202,5 @@ impl SQLiteVfs<Io> for Vfs {
 
     fn os(data: &System) -> &System {
         data
-    }
-}
-
-/// Clock, randomness and sleep, as SQLite's default file system has them.
-struct System;
-
-impl System {
-    fn default_vfs() -> Option<*mut ffi::sqlite3_vfs> {
-        // SAFETY: null asks for the default file system, which is registered for the life of the process.
-        let vfs = unsafe { ffi::sqlite3_vfs_find(std::ptr::null()) };
-        (!vfs.is_null()).then_some(vfs)
-    }
-}
-
-impl OsCallback for System {
-    fn sleep(&self, duration: Duration) {
-        if let Some(vfs) = Self::default_vfs() {
-            // SAFETY: the pointer comes from SQLite's list of file systems and the arguments are as xSleep wants them.
-            unsafe {
-                if let Some(sleep) = (*vfs).xSleep {
-                    sleep(vfs, c_int::try_from(duration.as_micros()).unwrap_or(c_int::MAX));
-                }
-            }
-        }
-    }
-
-    fn random(&self, buffer: &mut [u8]) -> usize {
-        let Some(vfs) = Self::default_vfs() else { return 0 };
-        // SAFETY: the pointer comes from SQLite's list of file systems; xRandomness fills at most the given length.
-        let count = unsafe {
-            (*vfs).xRandomness.map_or(0, |fill| fill(vfs, buffer.len() as c_int, buffer.as_mut_ptr().cast()))
-        };
-        usize::try_from(count).unwrap_or(0)
-    }
-
-    fn epoch_timestamp_in_ms(&self) -> VfsResult<i64> {
-        /// Milliseconds from the start of the Julian calendar to 1970.
-        const JULIAN_TO_UNIX: i64 = 210_866_760_000_000;
-        let mut julian = 0;
-        if let Some(vfs) = Self::default_vfs() {
-            // SAFETY: the pointer comes from SQLite's list of file systems; a version of 2 or more has this callback.
-            let code = unsafe {
-                match (*vfs).xCurrentTimeInt64 {
-                    Some(now) if (*vfs).iVersion >= 2 => now(vfs, &mut julian),
-                    _ => ffi::SQLITE_ERROR,
-                }
-            };
-            if code == ffi::SQLITE_OK {
-                return Ok(julian - JULIAN_TO_UNIX);
-            }
-        }
-        Err(VfsError::new(VfsErrorCode::Error, "there is no clock".into()))
     }
 }

@@ -61,6 +61,7 @@ pub fn of_manifest(manifest: &Manifest) -> u64 {
     layout.u32(match manifest.kind {
         ManifestKind::Checkpoint => 0,
         ManifestKind::Snapshot => 1,
+        ManifestKind::Imported => 2,
     });
     layout.text(&manifest.reason);
     layout.optional(manifest.label.as_deref());

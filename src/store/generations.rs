@@ -3,6 +3,7 @@
 use super::{
     FORMAT, Position, Storage, checksum, chunk,
     failure::check_fence,
+    imported::part,
     log::chunk_length,
     recovery::{self, Check},
 };
@@ -106,6 +107,19 @@ impl Storage {
         inner.stale.borrow_mut().add(touched);
         self.reload_manifests().await?;
         let base = inner.base.borrow().clone().filter(|base| !inner.damaged.borrow().contains(&base.generation));
+        self.stage_onto(base, source, at, compress, read_back).await
+    }
+
+    /// Stores the chunks of `source` that differ from `base`, by what is known of it.
+    pub(super) async fn stage_onto(
+        &self,
+        base: Option<Manifest>,
+        source: &dyn ChunkSource,
+        at: Position,
+        compress: bool,
+        read_back: bool,
+    ) -> Result<Staged> {
+        let inner = &*self.0;
         let mut known: Set<ChunkId> = base.iter().flat_map(|base| base.chunks.iter()).map(|c| c.id.clone()).collect();
         let db_bytes = source.bytes();
         let mut staged = Staged {
@@ -196,8 +210,12 @@ impl Storage {
         if staged.verified && inner.store.manifest(manifest.generation).await?.as_ref() != Some(&manifest) {
             return Err(unverified());
         }
-        inner.manifests.borrow_mut().push(manifest.clone());
         inner.manifests_in_doubt.set(false);
+        if manifest.kind == ManifestKind::Imported {
+            inner.imported.borrow_mut().push(manifest.clone());
+            return Ok(manifest);
+        }
+        inner.manifests.borrow_mut().push(manifest.clone());
         *inner.base.borrow_mut() = Some(manifest.clone());
         inner.stale.borrow_mut().clear();
         Ok(manifest)
@@ -231,7 +249,7 @@ impl Storage {
         manifest
     }
 
-    /// All manifests, oldest first, as far as they could be read.
+    /// All manifests that are places of the log, oldest first, as far as they could be read.
     pub fn manifests(&self) -> Vec<Manifest> {
         self.0.manifests.borrow().clone()
     }
@@ -279,7 +297,8 @@ impl Storage {
 
     /// A damaged generation isn't built upon and isn't counted among the good ones.
     pub(super) fn note_damage(&self, generation: u64, damaged: bool) {
-        if damaged {
+        let place = || self.0.imported.borrow().iter().all(|manifest| manifest.generation != generation);
+        if damaged && place() {
             self.0.damaged.borrow_mut().insert(generation);
         }
     }
@@ -298,6 +317,7 @@ impl Storage {
             self.fenced(writes, Vec::new()).await?;
             let mut manifests = inner.manifests.borrow_mut();
             manifests.retain(|manifest| !delete.contains(&manifest.generation));
+            inner.imported.borrow_mut().retain(|manifest| !delete.contains(&manifest.generation));
             for manifest in manifests.iter_mut() {
                 if let Some(demoted) = demoted.iter().find(|demoted| demoted.generation == manifest.generation) {
                     *manifest = demoted.clone();
@@ -320,7 +340,8 @@ impl Storage {
         if !self.read_manifests().await?.is_empty() {
             return Ok(0);
         }
-        let manifests = self.manifests();
+        let mut manifests = self.manifests();
+        manifests.append(&mut self.imported());
         let named: Set<&ChunkId> = manifests.iter().flat_map(|m| m.chunks.iter()).map(|chunk| &chunk.id).collect();
         let orphans: Vec<ChunkId> =
             self.0.store.chunk_ids().await?.into_iter().filter(|id| !named.contains(id)).collect();
@@ -344,7 +365,9 @@ impl Storage {
     async fn read_manifests(&self) -> Result<Vec<u64>> {
         let inner = &*self.0;
         let (manifests, unreadable) = inner.store.manifests().await?;
+        let (manifests, imported) = part(manifests);
         *inner.manifests.borrow_mut() = manifests;
+        *inner.imported.borrow_mut() = imported;
         inner.damaged.borrow_mut().extend(unreadable.iter().copied());
         inner.manifests_in_doubt.set(false);
         Ok(unreadable)

@@ -21,6 +21,7 @@ pub mod failure;
 pub mod faulty;
 mod generations;
 mod history;
+mod imported;
 mod log;
 mod memory;
 mod recovery;

@@ -3,6 +3,7 @@
 use super::{
     FORMAT, checksum, chunk,
     failure::corrupt,
+    imported::part,
     log::{Position, Replay, chunk_length},
 };
 use crate::{
@@ -33,8 +34,10 @@ pub(super) struct Recovered {
     pub newest: Option<(u64, u32)>,
     pub image: Image,
     pub end: Position,
-    /// All readable manifests, oldest first.
+    /// All readable manifests that are places of the log, oldest first.
     pub manifests: Vec<Manifest>,
+    /// The others.
+    pub imported: Vec<Manifest>,
     /// The generations that can't be used.
     pub damaged: Set<u64>,
     /// The manifest under the image; `None`: the log alone.
@@ -100,6 +103,7 @@ pub(super) async fn read_sound(store: &dyn Store, head: Option<Head>, from: Opti
     }
     let newest = store.newest_log().await?;
     let (manifests, unreadable) = store.manifests().await?;
+    let (manifests, imported) = part(manifests);
     let mut damaged: Set<u64> = unreadable.into_iter().collect();
     let mut apply_through = u64::MAX;
     let mut base = None;
@@ -162,6 +166,7 @@ pub(super) async fn read_sound(store: &dyn Store, head: Option<Head>, from: Opti
         image,
         end,
         manifests,
+        imported,
         damaged,
         base,
         stale,

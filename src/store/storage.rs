@@ -68,7 +68,10 @@ pub(super) struct Inner {
     doubt: Cell<Option<(u64, Position)>>,
     pub truncated: Cell<Truncation>,
     pub generation: Cell<u64>,
+    /// Those that are places of the log.
     pub manifests: RefCell<Vec<Manifest>>,
+    /// Those that were imported.
+    pub imported: RefCell<Vec<Manifest>>,
     /// The store may have other manifests than `manifests`: after a write that failed without saying what of it was stored.
     pub manifests_in_doubt: Cell<bool>,
     pub damaged: RefCell<Set<u64>>,
@@ -120,6 +123,7 @@ impl Storage {
             truncated: Cell::new(head.truncated),
             generation: Cell::new(head.generation),
             manifests: RefCell::new(found.manifests),
+            imported: RefCell::new(found.imported),
             // A robbed holder may have deleted some between the reading and the claim.
             manifests_in_doubt: Cell::new(true),
             damaged: RefCell::new(found.damaged),
@@ -205,8 +209,8 @@ impl Storage {
 
     /// How much is stored, without asking the store.
     pub fn usage(&self) -> Usage {
-        let manifests = self.0.manifests.borrow();
-        let chunk_bytes = stored_bytes(&manifests.iter().collect::<Vec<_>>());
+        let (manifests, imported) = (self.0.manifests.borrow(), self.0.imported.borrow());
+        let chunk_bytes = stored_bytes(&manifests.iter().chain(imported.iter()).collect::<Vec<_>>());
         let log_bytes = self.0.end.get().logged - self.0.truncated.get().logged;
         Usage { bytes: log_bytes + chunk_bytes, log_bytes, chunk_bytes }
     }
@@ -237,7 +241,7 @@ pub fn stored_bytes(manifests: &[&Manifest]) -> u64 {
 }
 
 pub(super) fn next_head(found: &Recovered, epoch: u64, lsn: u64, holder: Holder, platform: &Platform) -> Head {
-    let newest = found.manifests.last().map_or(0, |manifest| manifest.generation);
+    let newest = found.manifests.iter().chain(&found.imported).map(|manifest| manifest.generation).max().unwrap_or(0);
     let newest = newest.max(found.damaged.last().copied().unwrap_or(0));
     let mut head = found.head.clone().unwrap_or_else(|| new_head(platform));
     head.epoch = epoch;

@@ -4,21 +4,8 @@
 //! from; Rust only decodes.
 
 use super::json::{self, JsonKind};
+pub use crate::sqlite::quote;
 use crate::value::Value;
-
-/// An SQL identifier in double quotes.
-pub fn quote(name: &str) -> String {
-    let mut out = String::with_capacity(name.len() + 2);
-    out.push('"');
-    for char in name.chars() {
-        if char == '"' {
-            out.push('"');
-        }
-        out.push(char);
-    }
-    out.push('"');
-    out
-}
 
 /// An SQL string literal.
 pub fn literal(text: &str) -> String {

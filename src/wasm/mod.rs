@@ -6,6 +6,7 @@
 mod callbacks;
 mod cancels;
 mod convert;
+mod files;
 mod operations;
 mod plain;
 mod promise;
@@ -15,7 +16,6 @@ mod sync;
 use std::{cell::RefCell, rc::Rc};
 
 use futures_util::future::{Either, select};
-use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
@@ -64,21 +64,6 @@ impl Core {
     /// Gives up the turn, or the place in line.
     pub fn leave(&self, ticket: u32) {
         self.database.turn().leave(ticket);
-    }
-
-    /// The committed contents as the bytes of a `.sqlite` file.
-    #[wasm_bindgen(js_name = exportBytes)]
-    pub fn export_bytes(&self) -> Result<Uint8Array, JsValue> {
-        let contents = self.database.export().thrown()?;
-        let bytes = Uint8Array::new_with_length(contents.bytes() as u32);
-        let mut at = 0;
-        for index in 0..contents.chunk_count() {
-            let chunk = contents.chunk_bytes(index);
-            let end = at + chunk.len() as u32;
-            bytes.subarray(at, end).copy_from(chunk);
-            at = end;
-        }
-        Ok(bytes)
     }
 }
 

@@ -48,6 +48,13 @@ impl Core {
         done(async move { database.start().await })
     }
 
+    /// Loads FTS5, for a statement that failed because it is missing; after that it can be run again.
+    #[wasm_bindgen(js_name = loadFts5)]
+    pub fn load_fts5(&self) -> Promise {
+        let database = self.database.clone();
+        done(async move { database.load_fts5().await })
+    }
+
     /// Resolves when everything committed so far is stored.
     pub fn flush(&self) -> Promise {
         let database = self.database.clone();

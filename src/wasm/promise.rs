@@ -19,6 +19,11 @@ pub(super) fn answer<T: Serialize>(future: impl Future<Output = Result<T>> + 'st
     promise_of(Box::pin(async move { future.await.map(|answer| to_js(&answer)).thrown() }))
 }
 
+/// The promise of a value of JavaScript's.
+pub(super) fn value(future: impl Future<Output = Result<JsValue>> + 'static) -> Promise {
+    promise_of(Box::pin(async move { future.await.thrown() }))
+}
+
 /// The promise of nothing but success.
 pub(super) fn done(future: impl Future<Output = Result<()>> + 'static) -> Promise {
     promise_of(Box::pin(async move { future.await.map(|()| JsValue::UNDEFINED).thrown() }))

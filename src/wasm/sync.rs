@@ -5,16 +5,32 @@ use wasm_bindgen::prelude::*;
 
 use super::{
     Core,
-    convert::{from_js, to_js},
-    promise::answer,
+    convert::{Thrown, from_js, to_js},
+    promise::{answer, done},
 };
 use crate::{
     engine::sync::OnProgress,
-    sync::report::{PullOptions, PullProgress},
+    sync::{
+        config::Config,
+        report::{PullOptions, PullProgress},
+    },
 };
 
 #[wasm_bindgen]
 impl Core {
+    /// Checks the `remote` of a database that is to be opened: `invalid_argument`.
+    #[wasm_bindgen(js_name = checkRemote)]
+    pub fn check_remote(remote: &JsValue) -> Result<(), JsValue> {
+        Config::new(from_js(remote)?, false).thrown().map(drop)
+    }
+
+    /// Says where the remote is: `CoreRemoteOptions`. Comes before `start`; when it rejects, the database is closed.
+    pub fn connect(&self, remote: &JsValue) -> Result<Promise, JsValue> {
+        let remote = from_js(remote)?;
+        let database = self.database.clone();
+        Ok(done(async move { database.connect(remote).await }))
+    }
+
     /// Brings the remote's rows here: `{ mode?, tables?, full?, allowEmpty?, discardUnpushed? }` → `PullReport`. `progress` is
     /// called with each page read; `cancel` is an id of `newCancel`, or 0.
     #[wasm_bindgen(js_name = syncPull)]

@@ -226,7 +226,6 @@ test('what this build does not have yet says so', async () => {
       functions: { functions: { scalar: {} } },
       audit: { audit: ['t'] },
       expires: { expires: { t: 'at' } },
-      seed: { seed: 'x.sqlite' },
       deferred: { durability: 'deferred' },
       snapshot: { durability: 'snapshot' },
       takeover: { lock: { onBusy: 'takeover' } },
@@ -237,7 +236,6 @@ test('what this build does not have yet says so', async () => {
     out.file = (await window.failure(() => window.open({ name, storage: 'file' }))).code
     const db = await window.open({ name, storage: 'memory' })
     for (const [label, call] of Object.entries({
-      import: () => db.import(new Uint8Array(0)),
       rekey: () => db.rekey({ passphrase: 'x' }),
       maintain: () => db.maintain(),
       push: () => db.sync.push(),

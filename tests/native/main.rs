@@ -1,12 +1,16 @@
 //! The native tests of the whole crate: real SQLite over the real page-tracking file system, simulated platform.
 #![cfg(not(target_arch = "wasm32"))]
 
+mod dump;
 mod engine;
+mod files;
 mod golden;
+mod import;
 mod layers;
 mod migrate_apply;
 mod migrate_run;
 mod simulation;
+mod snapshot_files;
 mod store;
 mod sync_capture;
 mod sync_engine;

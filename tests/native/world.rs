@@ -74,6 +74,13 @@ impl Tab {
     }
 }
 
+impl Tab {
+    /// The first half of opening: what is stored was read, nothing runs yet.
+    pub async fn acquire(&self, changes: &str) -> Result<Database> {
+        Database::acquire(options(changes), self.ports.clone(), Rc::new(TestCallbacks(self.clone()))).await
+    }
+}
+
 /// The options as TypeScript passes them, with these changes (JSON).
 pub fn options(changes: &str) -> OpenOptions {
     let mut options: serde_json::Map<String, serde_json::Value> = serde_json::from_str(
@@ -86,7 +93,8 @@ pub fn options(changes: &str) -> OpenOptions {
     .unwrap();
     let changes: serde_json::Map<String, serde_json::Value> = serde_json::from_str(changes).unwrap();
     options.extend(changes);
-    serde_json::from_value(serde_json::Value::Object(options)).unwrap()
+    let remote = options.remove("remote").map(|remote| serde_json::from_value(remote).unwrap());
+    OpenOptions { remote, ..serde_json::from_value(serde_json::Value::Object(options)).unwrap() }
 }
 
 struct TestCallbacks(Tab);

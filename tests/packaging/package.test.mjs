@@ -33,7 +33,7 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
     'package.json',
     'dist/index.js',
     'dist/index.d.ts',
-    'dist/tidelock_bg.wasm',
+    ...['bg', 'create', 'operations', 'sync', 'fts5'].map((part) => `dist/tidelock_${part}.wasm`),
     'generated/instance.d.ts',
   ]) {
     assert.ok(files.includes(needed), `${needed} is missing`)

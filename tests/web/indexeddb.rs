@@ -7,7 +7,7 @@ use tidelock::{
     ErrorCode, Timestamp,
     browser::{BrowserClock, BrowserEntropy, BrowserSpawner, IndexedDb},
     engine::flush::Flusher,
-    ports::{Durability, Holder, Platform, Store},
+    ports::{Durability, Holder, Platform, Store, Whole},
     sqlite::{Batch, Connection, PageFile},
     store::{
         Opened, Storage, Tag,
@@ -19,7 +19,12 @@ use wasm_bindgen_futures::JsFuture;
 use wasm_bindgen_test::{console_log, wasm_bindgen_test};
 
 fn platform() -> Platform {
-    Platform { clock: Rc::new(BrowserClock), entropy: Rc::new(BrowserEntropy), spawner: Rc::new(BrowserSpawner) }
+    Platform {
+        clock: Rc::new(BrowserClock),
+        entropy: Rc::new(BrowserEntropy),
+        spawner: Rc::new(BrowserSpawner),
+        parts: Rc::new(Whole),
+    }
 }
 
 /// Runs an async JavaScript function body with the argument `name`, the database's name in IndexedDB.
@@ -36,7 +41,7 @@ async fn delete(name: &str) {
 }
 
 async fn store(name: &str) -> Rc<dyn Store> {
-    Rc::new(IndexedDb::open(name).await.expect("opens"))
+    Rc::new(IndexedDb::open(name, &Whole).await.expect("opens"))
 }
 
 async fn open(name: &str) -> Opened {
@@ -185,7 +190,7 @@ async fn a_deleted_database_is_never_made_anew_in_passing() {
 async fn a_newer_schema_is_left_alone() {
     delete("newer").await;
     js("newer", "(await done(indexedDB.open(name, 7))).close()").await;
-    let error = IndexedDb::open("newer").await.err().expect("refuses");
+    let error = IndexedDb::open("newer", &Whole).await.err().expect("refuses");
     assert_eq!(error.code, ErrorCode::SnapshotIncompatible);
     delete("newer").await;
 }

@@ -74,13 +74,13 @@ impl Database {
 
     /// One entry a synced table; none without a remote.
     pub async fn sync_status(&self) -> Result<Vec<TableStatus>> {
-        let Some(sync) = &self.inner.sync else { return Ok(Vec::new()) };
+        let Some(sync) = self.inner.sync.get() else { return Ok(Vec::new()) };
         let _turn = self.inner.acquire().await?;
         sync.status(&*self.inner.connection()?)
     }
 
     fn synced(&self) -> Result<&Sync> {
-        self.inner.sync.as_ref().ok_or_else(|| {
+        self.inner.sync.get().ok_or_else(|| {
             Error::invalid("this database has no remote").hint("pass remote: { url, key, tables } to open")
         })
     }

@@ -1,0 +1,78 @@
+import { invalid, TidelockError, unavailable } from './errors.js'
+
+/** The bytes of a file that a user hands in: a view over them where they are bytes already. */
+export async function fileBytes(what: string, file: unknown): Promise<Uint8Array<ArrayBuffer>> {
+  if (isBlob(file)) return new Uint8Array(await file.arrayBuffer())
+  return viewOf(what, file)
+}
+
+/** Whether something is a Blob or a File, of this window or another. */
+export function isBlob(value: unknown): value is Blob {
+  return typeof Blob === 'function' && value instanceof Blob
+}
+
+/** A view over an ArrayBuffer or a typed array; anything else is `invalid_argument`. */
+export function viewOf(what: string, bytes: unknown): Uint8Array<ArrayBuffer> {
+  if (bytes instanceof ArrayBuffer) return new Uint8Array(bytes)
+  if (ArrayBuffer.isView(bytes)) return new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength)
+  throw invalid(`${what} must be an ArrayBuffer, a typed array or a Blob`, { details: { argument: what } })
+}
+
+/** Several pieces as one. Rejects with `out_of_memory`. */
+export function joined(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = allocate(pieces.reduce((total, piece) => total + piece.length, 0))
+  let at = 0
+  for (const piece of pieces) {
+    whole.set(piece, at)
+    at += piece.length
+  }
+  return whole
+}
+
+function allocate(bytes: number): Uint8Array<ArrayBuffer> {
+  try {
+    return new Uint8Array(bytes)
+  } catch (cause) {
+    throw new TidelockError('out_of_memory', 'There is not enough memory for the file', { details: { bytes }, cause })
+  }
+}
+
+/** The bytes compressed with gzip, off the thread. */
+export async function gzip(data: Blob): Promise<Blob> {
+  if (typeof CompressionStream !== 'function') throw unavailable('CompressionStream', 'Export without compress')
+  return new Response(data.stream().pipeThrough(new CompressionStream('gzip'))).blob()
+}
+
+/** Whether these are the first bytes of a gzip file. */
+export function isGzip(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x1f && bytes[1] === 0x8b
+}
+
+/**
+ * What a gzip file holds, `most` bytes at most: a small file can hold a very large one.
+ * Rejects with `snapshot_corrupt` and `database_too_large`.
+ */
+export async function gunzip(bytes: Uint8Array<ArrayBuffer>, most: number): Promise<Uint8Array<ArrayBuffer>> {
+  if (typeof DecompressionStream !== 'function') throw unavailable('DecompressionStream', 'Decompress the file before')
+  const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip')).getReader()
+  const pieces: Uint8Array[] = []
+  let total = 0
+  for (;;) {
+    let step: { readonly done: boolean; readonly value?: Uint8Array | undefined }
+    try {
+      step = await reader.read()
+    } catch (cause) {
+      throw new TidelockError('snapshot_corrupt', 'The compressed file is damaged', { cause })
+    }
+    if (step.done || step.value === undefined) return joined(pieces)
+    pieces.push(step.value)
+    total += step.value.length
+    if (total > most) {
+      reader.cancel().catch(() => {})
+      throw new TidelockError('database_too_large', 'The compressed file holds more than this database may have', {
+        hint: 'Open it with a larger maxBytes',
+        details: { limit: most },
+      })
+    }
+  }
+}

@@ -1,0 +1,68 @@
+import { Bridge } from './bridge.js'
+import { checkObject, checkString } from './check.js'
+import { checkOptions } from './check-options.js'
+import { TidelockError, unavailable } from './errors.js'
+import { createDatabaseInstance, loadModule } from './instance.js'
+import { surroundings } from './open.js'
+import type { OpenOptions, WasmSource } from './options.js'
+import { storedNames } from './stored.js'
+
+/** What {@link recover} found and did. */
+export interface RecoveryReport {
+  /** The snapshot, or internal checkpoint, that the recovered state was built upon; null: the log alone. */
+  readonly snapshotId: string | null
+  /** When the last commit was made that the recovered state has. */
+  readonly recoveredTo: string | null
+  /** How many stored batches of commits could not be applied any more. */
+  readonly lostBatches: number
+  /** The range of the log that was set aside; it stays for seven days. Null when nothing was lost. */
+  readonly keptAside: { readonly from: number; readonly to: number } | null
+  /** The size of the recovered database. */
+  readonly bytes: number
+  /** Snapshots that are damaged, and what SQLite's `quick_check` says of the recovered state, one sentence each. */
+  readonly problems: readonly string[]
+  /** Whether anything was written; false when the database was sound. */
+  readonly changed: boolean
+}
+
+/**
+ * Sets a database that no longer opens (`database_corrupt`) to its last good state, or to exactly the snapshot `from`. The
+ * damaged part is kept aside. A sound database is left alone.
+ *
+ * Rejects with `invalid_argument` when there is no such database, `database_in_use`, `snapshot_not_found`, `snapshot_corrupt`,
+ * `database_corrupt` when nothing usable is left, and `storage_*`.
+ *
+ * @example
+ * ```ts
+ * const db = await open(options).catch(async (error) => {
+ *   if (!isTidelockError(error, 'database_corrupt')) throw error
+ *   report(await recover(options.name))
+ *   return open(options)
+ * })
+ * ```
+ */
+export async function recover(
+  name: string,
+  options?: {
+    /** The id of a snapshot. */
+    readonly from?: string | undefined
+    readonly encryption?: OpenOptions['encryption']
+    /** Where the wasm module comes from, as for `open`. */
+    readonly wasm?: WasmSource | undefined
+  },
+): Promise<RecoveryReport> {
+  const given = checkObject('The options of recover', options, ['from', 'encryption', 'wasm'])
+  const from = given.from === undefined ? undefined : checkString('from', given.from)
+  if (given.encryption !== undefined) throw unavailable("The option 'encryption'")
+  const opening = { name, ...(options?.wasm === undefined ? {} : { wasm: options.wasm }) }
+  const checked = checkOptions(opening, surroundings())
+  if (!(await storedNames()).includes(name)) {
+    throw new TidelockError('invalid_argument', `There is no database '${name}'`, {
+      hint: 'databases() lists those there are',
+    })
+  }
+  const module = await loadModule(options?.wasm)
+  const bridge = new Bridge(checked, opening)
+  const { Core } = await createDatabaseInstance(module, (trap) => bridge.trapped(trap))
+  return bridge.recover((core, host) => Core.recover(core, from, host))
+}

@@ -1,0 +1,42 @@
+import type { CoreSnapshotFile } from './core.js'
+import { fileBytes, gunzip, gzip, isGzip } from './file-bytes.js'
+import { decryptFile, encryptFile, type FileEncryption, isEncrypted } from './file-encryption.js'
+
+const types = { sqlite: 'application/vnd.sqlite3', sql: 'application/sql' }
+/** SQL text is longer than the database that it makes. */
+const textRatio = 8
+
+/** A snapshot as the file that a user keeps: compressed first, since what is encrypted can't be compressed any more. */
+export async function toFile(
+  snapshot: CoreSnapshotFile['snapshot'],
+  pieces: CoreSnapshotFile['pieces'],
+  format: 'sqlite' | 'sql',
+  compress: boolean,
+  encryption: FileEncryption | undefined,
+): Promise<Blob> {
+  let data = new Blob([...pieces])
+  let name = `backup-${snapshot.createdAt}-${snapshot.id}.${format}`
+  let type = types[format]
+  if (compress) {
+    data = await gzip(data)
+    name += '.gz'
+    type = 'application/gzip'
+  }
+  if (encryption !== undefined) {
+    data = await encryptFile(data, encryption)
+    name += '.enc'
+    type = 'application/octet-stream'
+  }
+  return typeof File === 'function' ? new File([data], name, { type }) : new Blob([data], { type })
+}
+
+/** The `.sqlite` file or SQL text in a file that a user brings, whatever its name. */
+export async function fromFile(
+  file: unknown,
+  encryption: FileEncryption | undefined,
+  maxBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  let bytes = await fileBytes('The file', file)
+  if (isEncrypted(bytes)) bytes = await decryptFile(bytes, encryption)
+  return isGzip(bytes) ? gunzip(bytes, maxBytes * textRatio) : bytes
+}

@@ -1,0 +1,166 @@
+// Files that users keep and bring along: names, compression, encryption, seeds.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { gzipSync } from 'node:zlib'
+import { Bridge } from '../src/bridge.ts'
+import { checkOptions } from '../src/check-options.ts'
+import { checkFileEncryption } from '../src/file-encryption.ts'
+import { loadSeed } from '../src/seed.ts'
+import { fromFile, toFile } from '../src/snapshot-file.ts'
+import { FakeCore } from './fake-core.mjs'
+
+const snapshot = { id: '7', createdAt: '2026-11-20T10:00:00.000Z' }
+const text = new TextEncoder().encode('SQLite format 3\0'.repeat(100))
+const pieces = [text.slice(0, 100), text.slice(100)]
+const secret = { passphrase: 'correct horse' }
+const megabyte = 2 ** 20
+
+test('a file is named by time, id, format, compression and encryption', async () => {
+  const names = []
+  for (const [format, zip, encryption] of [
+    ['sqlite', false, undefined],
+    ['sql', false, undefined],
+    ['sqlite', true, undefined],
+    ['sqlite', true, secret],
+    ['sql', false, secret],
+  ])
+    names.push((await toFile(snapshot, pieces, format, zip, encryption)).name)
+  const stem = 'backup-2026-11-20T10:00:00.000Z-7'
+  assert.deepEqual(
+    names,
+    ['.sqlite', '.sql', '.sqlite.gz', '.sqlite.gz.enc', '.sql.enc'].map((end) => stem + end),
+  )
+})
+
+test('what a file holds comes back, told by its contents alone', async () => {
+  const key = await crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt'])
+  for (const zip of [false, true]) {
+    for (const encryption of [undefined, secret, { key }]) {
+      const file = await toFile(snapshot, pieces, 'sqlite', zip, encryption)
+      const bytes = new Uint8Array(await file.arrayBuffer())
+      for (const given of [file, bytes, bytes.buffer, new DataView(bytes.buffer)])
+        assert.deepEqual(await fromFile(given, encryption, megabyte), text)
+      if (encryption) assert.ok(!Buffer.from(bytes).includes('SQLite'))
+    }
+  }
+})
+
+test('a wrong or missing passphrase, and a file that was changed, fail to decrypt', async () => {
+  const file = new Uint8Array(await (await toFile(snapshot, pieces, 'sqlite', true, secret)).arrayBuffer())
+  const failed = { code: 'decryption_failed' }
+  await assert.rejects(fromFile(file, undefined, megabyte), failed)
+  await assert.rejects(fromFile(file, { passphrase: 'wrong' }, megabyte), failed)
+  const key = await crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt'])
+  await assert.rejects(fromFile(file, { key }, megabyte), failed)
+  await assert.rejects(fromFile(file.slice(0, 30), secret, megabyte), failed)
+  await assert.rejects(fromFile(file.slice(0, -1), secret, megabyte), failed)
+  // A byte of the salt, of the nonce, of what is reserved, of the ciphertext and of the tag.
+  for (const at of [10, 20, 35, 60, file.length - 1]) {
+    const changed = file.slice()
+    changed[at] ^= 1
+    await assert.rejects(fromFile(changed, secret, megabyte), failed, `byte ${at}`)
+  }
+  for (const [at, value] of [
+    [8, 2],
+    [15, 0xff],
+  ]) {
+    const newer = file.slice()
+    newer[at] = value
+    await assert.rejects(fromFile(newer, secret, megabyte), { code: 'snapshot_incompatible' })
+  }
+})
+
+test('two files of the same snapshot have no ciphertext in common', async () => {
+  const one = await (await toFile(snapshot, pieces, 'sqlite', false, secret)).arrayBuffer()
+  const two = await (await toFile(snapshot, pieces, 'sqlite', false, secret)).arrayBuffer()
+  assert.notDeepEqual(one.slice(16, 44), two.slice(16, 44))
+  assert.notDeepEqual(one.slice(44), two.slice(44))
+})
+
+test('a small file that holds a very large one is stopped, and a damaged one is told', async () => {
+  const bomb = gzipSync(Buffer.alloc(64 * megabyte))
+  await assert.rejects(fromFile(new Uint8Array(bomb), undefined, megabyte), { code: 'database_too_large' })
+  const damaged = new Uint8Array(gzipSync(text)).slice(0, -9)
+  await assert.rejects(fromFile(damaged, undefined, megabyte), { code: 'snapshot_corrupt' })
+  await assert.rejects(fromFile('backup.sqlite', undefined, megabyte), { code: 'invalid_argument' })
+})
+
+test('encrypt needs a passphrase or a key for AES-GCM, and only one of them', async () => {
+  const hmac = await crypto.subtle.generateKey({ name: 'HMAC', hash: 'SHA-256' }, false, ['sign'])
+  for (const wrong of [{}, { passphrase: '' }, { passphrase: 5 }, { key: 'x' }, { key: hmac }, 'secret', { pass: 'x' }])
+    assert.throws(() => checkFileEncryption('encrypt', wrong), { code: 'invalid_argument' })
+})
+
+test('a seed is bytes, a Blob, a function that gives them, or a URL', async () => {
+  for (const seed of [
+    text,
+    text.buffer,
+    new Blob([text]),
+    async () => text,
+    async () => text.buffer,
+    () => new Blob([text]),
+  ])
+    assert.deepEqual(await loadSeed(seed), text)
+  const cause = new Error('no')
+  const failing = () => Promise.reject(cause)
+  await assert.rejects(loadSeed(failing), (error) => error.code === 'invalid_argument' && error.cause === cause)
+  await assert.rejects(
+    loadSeed(async () => 'text'),
+    { code: 'invalid_argument' },
+  )
+  const { fetch } = globalThis
+  try {
+    globalThis.fetch = async (url) => new Response(text, { status: String(url).endsWith('there') ? 200 : 404 })
+    assert.deepEqual(await loadSeed('/there'), text)
+    assert.deepEqual(await loadSeed(new URL('http://x/there')), text)
+    await assert.rejects(loadSeed('/gone'), (error) => error.code === 'sync_network' && error.details.status === 404)
+    globalThis.fetch = failing
+    await assert.rejects(loadSeed('/there'), { code: 'sync_network' })
+  } finally {
+    globalThis.fetch = fetch
+  }
+})
+
+/** Opens with a seed over a fake core. */
+function seeding(seed, { wants = true, plant = async () => {} } = {}) {
+  const core = new FakeCore()
+  const seen = []
+  core.wantsSeed = () => wants
+  core.seed = async (bytes) => {
+    seen.push(bytes)
+    await plant()
+  }
+  const { start } = core
+  core.start = async () => {
+    seen.push('start')
+    await start?.call(core)
+  }
+  const { close } = core
+  core.close = async () => {
+    seen.push('close')
+    await close.call(core)
+  }
+  const options = { name: 'shop', storage: 'memory', seed }
+  const bridge = new Bridge(checkOptions(options, { title: '', url: '', files: false }), options)
+  return { opened: bridge.open(async () => core, core.memory), seen }
+}
+
+test('a seed comes before the start, and only where there is no data', async () => {
+  const first = seeding(text)
+  await first.opened
+  assert.deepEqual(first.seen, [text, 'start'])
+  let asked = 0
+  const later = seeding(async () => ++asked, { wants: false })
+  await later.opened
+  assert.deepEqual([later.seen, asked], [['start'], 0])
+})
+
+test('a seed that fails closes the database again', async () => {
+  const refused = { code: 'database_corrupt', message: 'no' }
+  const one = seeding(text, { plant: () => Promise.reject(refused) })
+  await assert.rejects(one.opened, { code: 'database_corrupt' })
+  assert.deepEqual(one.seen, [text, 'close'])
+  const other = seeding(() => Promise.reject(new Error('x')))
+  await assert.rejects(other.opened, { code: 'invalid_argument' })
+  assert.deepEqual(other.seen, ['close'])
+})

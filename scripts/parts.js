@@ -1,0 +1,33 @@
+// Adds the parts of the wasm to one instance. Bundled into pkg-js/generated/instance.js; it knows nothing about tidelock.
+
+/**
+ * `raw()` gives the instance's own exports, `compile(name)` a part's module. `load(name)` resolves when the part's functions can be
+ * called: each part is instantiated once, and tried again after a failure.
+ */
+export function createParts(raw, compile) {
+  const loading = new Map()
+  const load = (name) => {
+    const known = loading.get(name)
+    if (known !== undefined) return known
+    const part = compile(name).then(async (module) => {
+      await WebAssembly.instantiate(module, { core: raw() })
+    })
+    loading.set(name, part)
+    part.catch(() => loading.delete(name))
+    return part
+  }
+  return {
+    load,
+    /** Makes a class's methods load their part before they are called; all of them give promises. */
+    before(Class, part, methods) {
+      for (const method of methods) {
+        const owner = method in Class.prototype ? Class.prototype : Class
+        const call = owner[method]
+        owner[method] = async function (...args) {
+          await load(part)
+          return call.apply(this, args)
+        }
+      }
+    },
+  }
+}

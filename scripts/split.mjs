@@ -1,0 +1,121 @@
+// node scripts/split.mjs LINKED.wasm MODULE.wat OUT_DIR
+//
+// Cuts a module into a core and parts that are loaded when they are first needed. What is in a part follows from its entries in
+// scripts/parts.json (exports of the module, or functions that are called through `parts::...`): everything that only they reach.
+//
+// LINKED is the module as it was linked with --emit-relocs, MODULE the same after wasm-bindgen and wasm-opt, with its function
+// names. Writes OUT_DIR/core.wat and OUT_DIR/<part>.wat. A part imports memory, tables, globals and functions from the core, and puts its
+// own functions into the core's table when it is instantiated. An entry's place in the core is taken by a call through that table.
+
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { readLinked } from './split/linked.mjs'
+import { reach } from './split/reach.mjs'
+import { parseModule } from './split/text.mjs'
+
+const [linkedPath, modulePath, outDir] = process.argv.slice(2)
+const module = parseModule(readFileSync(modulePath, 'utf8'))
+const parts = JSON.parse(readFileSync(new URL('parts.json', import.meta.url), 'utf8'))
+const { entries, home } = reach(module, readLinked(linkedPath), parts)
+
+const functions = [...module.functions]
+
+// The table: where each function of a part is put. Entries without a place get one at its end.
+const slots = module.elements.flatMap(({ offset, names }) => names.map((name, index) => [offset + index, name]))
+const table = module.others.find((field) => field.startsWith(' (table $0 '))
+let tableSize = Number(table.match(/\d+/g)[1])
+const slotOf = new Map()
+for (const [slot, name] of slots) if (!slotOf.has(name)) slotOf.set(name, slot)
+for (const name of entries.keys()) {
+  if (slotOf.has(name)) continue
+  slots.push([tableSize, name])
+  slotOf.set(name, tableSize++)
+}
+
+// What the parts need of the core, under names that are short.
+const shared = new Map()
+const share = (kind, name) => {
+  if (!shared.has(name)) shared.set(name, { kind, as: `$${shared.size.toString(36)}` })
+  return shared.get(name).as
+}
+const list = (kind, types) => (types.length > 0 ? ` (${kind} ${types.join(' ')})` : '')
+const shape = ({ parameters, results }) => list('param', parameters) + list('result', results)
+
+for (const part of Object.keys(parts)) {
+  const own = functions.filter(([name]) => home.get(name) === part)
+  const ownNames = new Set(own.map(([name]) => name))
+  const text = own.map(([, { field }]) => field).join('\n')
+  const imports = [` (import "core" "memory" (memory 0))`]
+  for (const field of module.others) {
+    const [, kind, name, type] = field.match(/^ \((table|global) (\$\S+) (.*)$/s) ?? []
+    if (kind === 'table')
+      imports.push(` (import "core" "${share(kind, name)}" (table ${name} 0 ${type.match(/\w+(?=\)$)/)[0]}))`)
+    if (kind === 'global' && text.includes(` ${name}`)) {
+      imports.push(` (import "core" "${share(kind, name)}" (global ${name} ${type.match(/^(\(mut \w+\)|\w+)/)[0]}))`)
+    }
+  }
+  const callees = new Set(own.flatMap(([, { callees }]) => [...callees]))
+  for (const callee of callees) {
+    if (ownNames.has(callee)) continue
+    imports.push(` (import "core" "${share('func', callee)}" (func ${callee}${shape(signatureOf(callee))}))`)
+  }
+  const filled = slots.filter(([, name]) => ownNames.has(name)).sort(([a], [b]) => a - b)
+  const fields = [...module.types, ...imports, ...runs(filled).map(elements), text]
+  write(part, fields)
+  console.log(`split: ${part} has ${own.length} functions of ${functions.length}, ${filled.length} in the table`)
+}
+
+// The core: thunks where parts are entered, and nothing in the table where their functions come to be.
+const kept = functions.filter(([name]) => home.get(name) === 'core').map(([, { field }]) => field)
+for (const [name, { otherwise, exported }] of entries) {
+  const { parameters, results } = module.functions.get(name)
+  const gets = parameters.map((_, index) => `(local.get ${index})`).join(' ')
+  const signature = shape({ parameters, results })
+  kept.push(` (func ${name}${signature} (call_indirect $0${signature} ${gets} (i32.const ${slotOf.get(name)})))`)
+  if (exported !== undefined) kept.push(` (export "${exported}" (func ${name}))`)
+  if (otherwise !== undefined) kept.push(` (func ${placeholder(name)}${signature} (i32.const ${otherwise}))`)
+}
+kept.push(' (func $nowhere (unreachable))')
+const inCore = (name) => {
+  if (home.get(name) === 'core' || !module.functions.has(name)) return name
+  return entries.get(name)?.otherwise === undefined ? '$nowhere' : placeholder(name)
+}
+const places = slots.map(([slot, name]) => [slot, inCore(name)]).sort(([a], [b]) => a - b)
+write('core', [
+  ...module.types,
+  ...module.imports.map(({ field }) => field),
+  ...module.others.map((field) => (field === table ? ` (table $0 ${tableSize} ${tableSize} funcref)` : field)),
+  ...runs(places).map(elements),
+  ...module.exports.map(({ field }) => field),
+  ...[...shared].map(([name, { kind, as }]) => ` (export "${as}" (${kind} ${name}))`),
+  ...kept,
+])
+
+function signatureOf(name) {
+  const own = module.functions.get(name)
+  if (own) return own
+  return module.imports.find((each) => each.name === name)
+}
+
+function placeholder(name) {
+  return `$otherwise-${name.slice(1)}`
+}
+
+/** Consecutive places together: each segment has a header of its own. */
+function runs(places) {
+  const found = []
+  for (const [slot, name] of places) {
+    const last = found.at(-1)
+    if (last && last.offset + last.names.length === slot) last.names.push(name)
+    else found.push({ offset: slot, names: [name] })
+  }
+  return found
+}
+
+function elements({ offset, names }) {
+  return ` (elem (table $0) (i32.const ${offset}) func ${names.join(' ')})`
+}
+
+function write(name, fields) {
+  writeFileSync(join(outDir, `${name}.wat`), `(module\n${fields.join('\n')}\n)\n`)
+}

@@ -1,0 +1,90 @@
+// Which functions only the parts' entries reach.
+
+import { execFileSync } from 'node:child_process'
+
+/**
+ * `parts` names the entries of each part: `exports` of the module, `functions` of the linked module by a piece of their symbol's
+ * name. Gives `entries`, functions by name with what they give while their part isn't there, and `home`: the core or the part
+ * where a function belongs. What two parts need is the core's; what nobody reaches has no home (functions in the table that
+ * only an export kept alive which scripts/split/trim.mjs left out).
+ *
+ * Both graphs count, the linked module's and the final one's: what wasm-opt inlined or merged is reached by either.
+ */
+export function reach(module, linked, parts) {
+  // wasm-bindgen puts shims around the functions at the boundary, and names them so.
+  const plain = (name) => name.replace(/^\$"?|"$/g, '').replace(/( externref| multivalue)+ shim.*$/, '')
+  const byPlainName = grouped(module.functions.keys(), plain)
+
+  const demangled = demangle([...byPlainName.keys()])
+  const entries = new Map()
+  const enter = (name, part, more) => {
+    if (!module.functions.has(name))
+      throw new Error(`scripts/parts.json: ${part} is entered by ${name}, which is not there`)
+    entries.set(name, { part, ...more })
+  }
+  for (const [part, { exports = [], functions = [] }] of Object.entries(parts)) {
+    for (const each of exports) {
+      const found = module.exports.find(({ name }) => name === each)
+      if (!found) throw new Error(`scripts/parts.json: ${part} names the export ${each}, which is not there`)
+      enter(found.target, part)
+    }
+    for (const { path, ...more } of functions) {
+      const found = [...byPlainName].filter(([name]) => demangled.get(name) === path)
+      if (found.length !== 1)
+        throw new Error(`scripts/parts.json: ${found.length} functions are called ${path}, not one`)
+      enter(found[0][1][0], part, more)
+    }
+  }
+  const cut = new Set([...entries.keys()].map(plain))
+
+  const targets = (node) => {
+    const final = (byPlainName.get(node) ?? []).flatMap((name) => [...module.functions.get(name).callees])
+    return [...(linked.edges.get(node) ?? []), ...final.map(plain)]
+  }
+  const from = (roots) => {
+    const seen = new Set(roots)
+    const left = [...seen]
+    for (let node = left.pop(); node !== undefined; node = left.pop()) {
+      for (const target of targets(node)) {
+        if (cut.has(target) || seen.has(target)) continue
+        seen.add(target)
+        left.push(target)
+      }
+    }
+    return seen
+  }
+
+  const known = new Set([...linked.edges].flatMap(([node, reached]) => [node, ...reached]))
+  const inTable = module.elements.flatMap(({ names }) => names.map(plain))
+  const core = from([
+    ...linked.anywhere,
+    ...module.exports.map(({ target }) => plain(target)).filter((name) => !cut.has(name)),
+    ...inTable.filter((name) => !known.has(name)),
+  ])
+  const reached = Object.fromEntries(
+    Object.keys(parts).map((part) => [
+      part,
+      from([...entries].filter(([, entry]) => entry.part === part).map(([name]) => plain(name))),
+    ]),
+  )
+  const home = new Map()
+  for (const name of module.functions.keys()) {
+    const owners = Object.keys(parts).filter((part) => reached[part].has(plain(name)))
+    if (core.has(plain(name)) || owners.length > 1) home.set(name, 'core')
+    else if (owners.length === 1) home.set(name, owners[0])
+  }
+  return { entries, home }
+}
+
+/** Rust's paths of symbols, by symbol. */
+function demangle(symbols) {
+  const output = execFileSync('llvm-cxxfilt-19', { input: symbols.join('\n'), maxBuffer: 1e9, encoding: 'utf8' })
+  return new Map(output.split('\n').map((path, index) => [symbols[index], path]))
+}
+
+/** Map.groupBy, which Node 20 lacks. */
+function grouped(items, key) {
+  const groups = new Map()
+  for (const item of items) groups.set(key(item), [...(groups.get(key(item)) ?? []), item])
+  return groups
+}

@@ -1,0 +1,36 @@
+//! SQLite's full-text search is a part of its own: loaded for databases that use it, and for statements that ask for it.
+
+use super::Database;
+use crate::{
+    error::Result,
+    ports::{Part, Platform},
+    sqlite::Connection,
+};
+
+/// Loads FTS5 for a connection whose schema has tables of it. Fails with `wasm_load_failed`.
+pub(super) async fn load_if_used(platform: &Platform, connection: &Connection) -> Result<()> {
+    // What can't be read is damaged, which is somebody else's to find.
+    if connection.uses_fts5().unwrap_or(false) { load(platform, connection).await } else { Ok(()) }
+}
+
+/// Loads FTS5 where SQL text names it. Fails with `wasm_load_failed`.
+pub(super) async fn load_if_named(platform: &Platform, sql: &str) -> Result<()> {
+    if sql.to_ascii_lowercase().contains("fts5") { platform.parts.load(Part::Fts5).await } else { Ok(()) }
+}
+
+/// Loads FTS5 and gives it to the connection. Fails with `wasm_load_failed`.
+pub(super) async fn load(platform: &Platform, connection: &Connection) -> Result<()> {
+    platform.parts.load(Part::Fts5).await?;
+    if !connection.has_fts5()? {
+        platform.parts.add_fts5(connection.address());
+    }
+    Ok(())
+}
+
+impl Database {
+    /// Loads FTS5, for a statement that failed because it is missing. Fails with `wasm_load_failed`.
+    pub async fn load_fts5(&self) -> Result<()> {
+        let connection = self.inner.connection()?;
+        load(&self.inner.ports.platform, &connection).await
+    }
+}

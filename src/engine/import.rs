@@ -1,0 +1,154 @@
+//! Contents that come as a file: `import`, and the seed of a database that has no data yet.
+
+use serde::Deserialize;
+
+use super::{
+    Database,
+    database::Inner,
+    fts5,
+    migrations::{Host, has_data},
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    sqlite::{Connection, Image, PageFile, Sink},
+    sync::{capture, outbox, state},
+};
+
+/// The options of [`Database::import`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ImportOptions {
+    /// The version at which a file without a tracking table stands; by default what `open` was given.
+    pub baseline: Option<String>,
+    /// Local changes that were not pushed may go.
+    pub force: bool,
+}
+
+impl Database {
+    /// Replaces the contents by those of a `.sqlite` file, as one commit, and runs the migrations that it lacks. The file is
+    /// checked in a scratch database before; what was there becomes a safety snapshot. The file's own unpushed changes
+    /// and its user don't come along.
+    ///
+    /// Fails with `database_corrupt`, `invalid_argument` (a schema that can't be used here; an unknown baseline),
+    /// `snapshot_incompatible` (newer than the supplied migrations), `database_too_large`, `out_of_memory`,
+    /// `unpushed_changes` unless `force`, and as a migration does: nothing has changed then, or everything is again what it
+    /// was.
+    pub async fn import(&self, image: Image, options: ImportOptions) -> Result<()> {
+        let inner = &*self.inner;
+        inner.connection()?;
+        let scratch = inner.open_file(image, options.baseline.as_deref()).await?;
+        let turn = inner.acquire().await?;
+        let connection = inner.connection()?;
+        inner.flusher.admit_write()?;
+        let (pending, _) = outbox::counts(&connection, None)?;
+        if pending > 0 && !options.force {
+            return Err(Error::new(ErrorCode::UnpushedChanges, format!("{pending} local changes were not pushed yet"))
+                .hint("push them first, or import with { force: true }: they then are only in the safety snapshot")
+                .detail("pending", pending));
+        }
+        let before = inner.snapshots.safety().await?;
+        inner.replace_contents(&connection, &scratch).await?;
+        drop(scratch);
+        let mut result = inner.catch_up(&connection, turn.ticket()).await;
+        if let Err(error) = result {
+            let back = inner.go_back(&connection, &before.id).await;
+            result = Err(if back.is_ok() { error } else { error.detail("snapshotId", before.id) });
+        }
+        drop(turn);
+        let stored = inner.flusher.flush().await;
+        result.and(stored)
+    }
+
+    /// The contents as SQL text, piece by piece into `sink`, as SQLite's shell dumps a database. Waits for the turn.
+    ///
+    /// Fails with `closed`, and as reading does.
+    pub async fn export_sql(&self, sink: &mut Sink<'_>) -> Result<()> {
+        let _turn = self.inner.acquire().await?;
+        self.inner.connection()?.dump(sink)
+    }
+
+    /// Whether a seed would be used: there is no data yet.
+    pub fn wants_seed(&self) -> Result<bool> {
+        has_data(&*self.inner.connection()?).map(|data| !data)
+    }
+
+    /// Gives a database that has no data its first, from a `.sqlite` file that is checked as for [`import`](Self::import).
+    /// To be called before [`start`](Self::start), which runs the migrations that the file lacks. `false`, and nothing is
+    /// changed, when there is data.
+    pub async fn seed(&self, image: Image) -> Result<bool> {
+        let inner = &*self.inner;
+        let _turn = inner.acquire().await?;
+        let connection = inner.connection()?;
+        if has_data(&connection)? {
+            return Ok(false);
+        }
+        let scratch = inner.open_file(image, None).await?;
+        inner.replace_contents(&connection, &scratch).await?;
+        Ok(true)
+    }
+}
+
+impl Inner {
+    /// A file's contents in a scratch database, checked and made ready to be this database's.
+    async fn open_file(&self, image: Image, baseline: Option<&str>) -> Result<Connection> {
+        check_size(&image, self.options.max_bytes)?;
+        let foreign = Connection::open_foreign(image)?;
+        fts5::load_if_used(&self.ports.platform, foreign.scratch()).await?;
+        let (scratch, _) = foreign.check()?;
+        self.load_sync_if_used(&scratch).await?;
+        self.migrations.adopt(&scratch, baseline.or(self.options.baseline.as_deref()))?;
+        self.migrations.check(&scratch).map_err(incompatible)?;
+        // All of it as it will be done to the database itself, where nothing may fail any more.
+        let adopted = outbox::forget_origin(&scratch).and_then(|()| {
+            if let Some(sync) = self.sync.get() {
+                state::register(&scratch, &sync.config().options.tables)?;
+            }
+            capture::resume(&scratch)
+        });
+        adopted.map_err(|error| {
+            Error::invalid(format!("the file has tables of tidelock that this version can't use: {}", error.message))
+                .hint("drop the tables whose names begin with tidelock_ from the file")
+                .cause(error)
+        })?;
+        Ok(scratch)
+    }
+
+    /// One commit that makes the contents those of another database.
+    async fn replace_contents(&self, connection: &Connection, source: &Connection) -> Result<()> {
+        connection.restore_from(source)?;
+        connection.limit_size(self.options.max_bytes)?;
+        fts5::load_if_used(&self.ports.platform, connection).await?;
+        self.start_capture(connection).await?;
+        Host::committed(self);
+        Ok(())
+    }
+
+    /// Undoes an import whose migrations failed.
+    async fn go_back(&self, connection: &Connection, snapshot: &str) -> Result<()> {
+        let image = self.snapshots.load(snapshot).await?;
+        let before = Connection::open(&PageFile::new(image))?;
+        self.replace_contents(connection, &before).await?;
+        self.migrations.refresh(connection).map(drop)
+    }
+}
+
+/// `database_too_large` when a file has more bytes than the database may have.
+pub(super) fn check_size(image: &Image, limit: u64) -> Result<()> {
+    let bytes = image.len();
+    if bytes <= limit {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::DatabaseTooLarge, format!("the file has {bytes} bytes"))
+        .hint("open the database with a larger maxBytes")
+        .detail("bytes", bytes)
+        .detail("maxBytes", limit))
+}
+
+fn incompatible(error: Error) -> Error {
+    if !error.is(ErrorCode::SchemaTooNew) {
+        return error;
+    }
+    Error::new(ErrorCode::SnapshotIncompatible, "the file is newer than this app's migrations")
+        .hint("reload the page to get the newer version of the app")
+        .cause(error)
+}

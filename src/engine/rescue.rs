@@ -1,0 +1,33 @@
+//! The way on for a database that no longer opens.
+
+use super::{
+    open::{holder, open_store, release, take_lock},
+    options::OpenOptions,
+};
+use crate::{
+    error::Result,
+    lock,
+    ports::Ports,
+    store::{Report, Storage},
+};
+
+/// Sets a stored database to its last good state, or to exactly the snapshot `from`, and closes it again; see
+/// [`Storage::recover`]. Of the options it takes what says which database it is, and who asks.
+///
+/// Fails with `database_in_use` when somebody has it open, with `invalid_argument` for a name that can't be, and as
+/// [`Storage::recover`] does.
+pub async fn recover(options: OpenOptions, ports: Ports, from: Option<String>) -> Result<Report> {
+    lock::check_name(&options.name)?;
+    let held = take_lock(&options, &ports).await?;
+    let report = recover_held(&options, &ports, from.as_deref()).await;
+    release(held).await;
+    report
+}
+
+async fn recover_held(options: &OpenOptions, ports: &Ports, from: Option<&str>) -> Result<Report> {
+    let store = open_store(options, ports).await?;
+    let holder = holder(options, ports).await;
+    let report = Storage::recover(store.clone(), &ports.platform, holder, from).await;
+    store.close();
+    report
+}

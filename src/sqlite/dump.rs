@@ -1,0 +1,273 @@
+//! A database as SQL text, as the `.dump` of SQLite's own shell writes it, and back.
+//!
+//! Tables with their rows first, then indexes, views and triggers, so that no trigger fires on the way back. Everything
+//! is in it that is in the file: also `sqlite_sequence`, `sqlite_stat1` and the tables of tidelock. A virtual table comes as
+//! a line of the schema that SQLite doesn't run, because running it would make the tables behind it, which come as they
+//! are. That needs `PRAGMA writable_schema`, so a text with virtual tables is for SQLite's shell and for
+//! [`Connection::open_sql`], not for `exec`.
+
+use rusqlite::ffi;
+
+use super::{
+    Connection, Foreign, Image, PageFile, Statement, Step,
+    text::{first_statement, quote, statements},
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    value::Value,
+};
+
+/// Bytes that are gathered before they are handed on.
+const SLICE: usize = 1 << 20;
+
+/// Takes a piece of the text; pieces are cut anywhere.
+pub type Sink<'s> = dyn FnMut(&[u8]) -> Result<()> + 's;
+
+impl Connection {
+    /// Writes the whole database as SQL text (UTF-8), piece by piece. The caller sees to it that nothing writes meanwhile.
+    ///
+    /// Fails as reading does, and as the sink does.
+    pub fn dump(&self, sink: &mut Sink<'_>) -> Result<()> {
+        let real = self.statement("SELECT quote(?1)")?;
+        let mut dump = Dump { connection: self, real, out: Vec::new(), sink };
+        dump.out.try_reserve_exact(SLICE).map_err(|_| no_memory())?;
+        dump.database()?;
+        dump.flush()
+    }
+
+    /// Runs an SQL text from outside in a database of its own, no larger than `max_bytes`; [`Foreign::check`] must follow.
+    ///
+    /// Fails with SQLite's error and the line of the statement, with `invalid_argument` when the text leaves a transaction
+    /// open or has no statement, and as a foreign file does.
+    pub fn open_sql(script: &str, max_bytes: u64) -> Result<Foreign> {
+        Self::open_foreign(run_apart(script, max_bytes)?)
+    }
+}
+
+/// What an SQL text makes of an empty database.
+pub(super) fn run_apart(script: &str, max_bytes: u64) -> Result<Image> {
+    if first_statement(script).is_empty() {
+        return Err(Error::invalid("there is no SQL statement in this text"));
+    }
+    let file = PageFile::default();
+    file.set_max_bytes(max_bytes);
+    let connection = Connection::open(&file)?;
+    // The schema's lines for virtual tables are written by hand. What harm that does, the check finds.
+    connection.set_defensive(false);
+    connection.exec(script)?;
+    if connection.in_transaction() {
+        return Err(Error::invalid("the SQL text leaves a transaction open").hint("it may have been cut off"));
+    }
+    drop(connection);
+    Ok(file.image())
+}
+
+struct Dump<'c, 's> {
+    connection: &'c Connection,
+    /// SQLite writes a double so that exactly that one is read again.
+    real: Statement<'c>,
+    out: Vec<u8>,
+    sink: &'s mut Sink<'s>,
+}
+
+impl Dump<'_, '_> {
+    fn database(&mut self) -> Result<()> {
+        self.put("PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n")?;
+        for pragma in ["user_version", "application_id"] {
+            let value = self.connection.value(&format!("PRAGMA main.{pragma}"), &[])?;
+            if let Some(value) = value.as_ref().and_then(Value::as_integer).filter(|value| *value != 0) {
+                self.put(&format!("PRAGMA {pragma}={value};\n"))?;
+            }
+        }
+        let sql = "SELECT name, sql FROM main.sqlite_schema WHERE type = 'table' AND sql IS NOT NULL
+                   ORDER BY name = 'sqlite_sequence', rowid";
+        let tables = self.connection.rows(sql, &[])?;
+        let text = |row: &Vec<Value>, at: usize| row[at].as_text().unwrap_or_default().to_owned();
+        let counts = tables.iter().any(|row| text(row, 1).to_ascii_uppercase().contains("AUTOINCREMENT"));
+        let mut by_hand = false;
+        for row in &tables {
+            let (name, sql) = (text(row, 0), text(row, 1));
+            match name.as_str() {
+                // Inserting rows has filled it. Without a table that counts, it isn't there to be filled.
+                "sqlite_sequence" if counts => self.put("DELETE FROM sqlite_sequence;\n")?,
+                "sqlite_stat1" => self.put("ANALYZE sqlite_schema;\n")?,
+                _ if name.starts_with("sqlite_") => continue,
+                _ if sql.to_ascii_uppercase().starts_with("CREATE VIRTUAL TABLE") => {
+                    if !std::mem::replace(&mut by_hand, true) {
+                        self.put("PRAGMA writable_schema=ON;\n")?;
+                    }
+                    self.virtual_table(&name, &sql)?;
+                    continue;
+                }
+                _ => self.statement(&sql)?,
+            }
+            self.rows(&name)?;
+        }
+        let sql = "SELECT sql FROM main.sqlite_schema WHERE type IN ('index', 'view', 'trigger') AND sql IS NOT NULL
+                   ORDER BY CASE type WHEN 'index' THEN 0 WHEN 'view' THEN 1 ELSE 2 END, rowid";
+        for row in self.connection.rows(sql, &[])? {
+            self.statement(&text(&row, 0))?;
+        }
+        if by_hand {
+            self.put("PRAGMA writable_schema=OFF;\n")?;
+        }
+        // In tidelock they are always on; in SQLite's shell nothing follows.
+        self.put("COMMIT;\nPRAGMA foreign_keys=ON;\n")
+    }
+
+    fn virtual_table(&mut self, name: &str, sql: &str) -> Result<()> {
+        self.put("INSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql) VALUES('table',")?;
+        self.text(name.as_bytes())?;
+        self.put(",")?;
+        self.text(name.as_bytes())?;
+        self.put(",0,")?;
+        self.text(sql.as_bytes())?;
+        self.put(");\n")
+    }
+
+    /// A statement of the schema with its end, which may stand behind a comment.
+    fn statement(&mut self, sql: &str) -> Result<()> {
+        let ends = |end: &&str| statements(&format!("{sql}{end}\nSELECT 1")).count() == 2;
+        let end = [";", "\n;", "*/;"].into_iter().find(ends).unwrap_or(";");
+        self.put(sql)?;
+        self.put(end)?;
+        self.put("\n")
+    }
+
+    /// All rows of a table, as INSERT statements.
+    fn rows(&mut self, name: &str) -> Result<()> {
+        let columns = self.connection.rows(
+            "SELECT name, hidden FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 1 ORDER BY cid",
+            &[Value::from(name)],
+        )?;
+        let computed = columns.iter().any(|column| column[1] != Value::Integer(0));
+        let stored = columns.iter().filter(|column| column[1] == Value::Integer(0));
+        let mut names: Vec<String> = stored.filter_map(|column| column[0].as_text().map(str::to_owned)).collect();
+        let rowid = self.rowid_to_keep(name, &columns)?;
+        let listed = computed || rowid.is_some();
+        names.splice(0..0, rowid.map(str::to_owned));
+
+        let table = quote(name);
+        let list: Vec<_> = names.iter().map(|name| quote(name)).collect();
+        // Not by an index that happens to have all columns: the order of the rows stays.
+        let sql = format!("SELECT {} FROM main.{table} NOT INDEXED", list.join(","));
+        let mut begin = format!("INSERT INTO {}", plain_or_quoted(name));
+        if listed {
+            let list: Vec<_> = names.iter().map(|name| plain_or_quoted(name)).collect();
+            begin += &format!("({})", list.join(","));
+        }
+        begin += " VALUES(";
+        let mut rows = self.connection.statement(&sql)?;
+        while rows.step()? == Step::Row {
+            self.put(&begin)?;
+            for column in 0..names.len() {
+                if column > 0 {
+                    self.put(",")?;
+                }
+                self.value(&rows, column)?;
+            }
+            self.put(");\n")?;
+        }
+        Ok(())
+    }
+
+    /// The name of the rowid, where inserting the rows in their order would not give the same ones again, and no column
+    /// holds them: other tables, such as full-text indexes, may refer to them.
+    fn rowid_to_keep(&self, name: &str, columns: &[Vec<Value>]) -> Result<Option<&'static str>> {
+        let without = "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1";
+        if self.connection.value(without, &[Value::from(name)])? != Some(Value::Integer(0)) {
+            return Ok(None);
+        }
+        let taken =
+            |alias: &&str| !columns.iter().any(|c| c[0].as_text().is_some_and(|c| c.eq_ignore_ascii_case(alias)));
+        let Some(rowid) = ["rowid", "_rowid_", "oid"].into_iter().find(taken) else { return Ok(None) };
+        let table = quote(name);
+        let key = "SELECT name FROM pragma_table_xinfo(?1, 'main') WHERE pk > 0 AND type = 'INTEGER' COLLATE NOCASE";
+        let key = self.connection.rows(key, &[Value::from(name)])?;
+        let test = match key.first().and_then(|row| row[0].as_text()) {
+            Some(key) => format!("SELECT 1 FROM main.{table} WHERE {rowid} IS NOT {} LIMIT 1", quote(key)),
+            None => format!(
+                "SELECT 1 FROM (SELECT count(*) AS rows, min({rowid}) AS first, max({rowid}) AS last FROM main.{table}) \
+                 WHERE first <> 1 OR last <> rows"
+            ),
+        };
+        Ok(self.connection.value(&test, &[])?.map(|_| rowid))
+    }
+
+    fn value(&mut self, row: &Statement<'_>, column: usize) -> Result<()> {
+        match row.kind(column) {
+            ffi::SQLITE_INTEGER => self.put(&row.column_i64(column).to_string()),
+            // SQLite writes it without its sign.
+            ffi::SQLITE_FLOAT if row.column_f64(column).to_bits() == (-0.0_f64).to_bits() => self.put("-0.0"),
+            ffi::SQLITE_FLOAT => {
+                self.real.bind(1, &Value::Real(row.column_f64(column)))?;
+                self.real.step()?;
+                let literal = self.real.column_text(0).unwrap_or("NULL").to_owned();
+                self.real.reset();
+                self.put(&literal)
+            }
+            ffi::SQLITE_TEXT => self.text(row.column_bytes(column)),
+            ffi::SQLITE_BLOB => self.blob(row.column_bytes(column)),
+            _ => self.put("NULL"),
+        }
+    }
+
+    /// A text in quotes; one that no literal can hold (with NUL, or that is not UTF-8) by its bytes.
+    fn text(&mut self, text: &[u8]) -> Result<()> {
+        if text.contains(&0) || std::str::from_utf8(text).is_err() {
+            self.put("CAST(")?;
+            self.blob(text)?;
+            return self.put(" AS TEXT)");
+        }
+        self.put("'")?;
+        for (index, piece) in text.split(|byte| *byte == b'\'').enumerate() {
+            if index > 0 {
+                self.put("''")?;
+            }
+            self.write(piece)?;
+        }
+        self.put("'")
+    }
+
+    fn blob(&mut self, bytes: &[u8]) -> Result<()> {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        self.put("X'")?;
+        for byte in bytes {
+            self.write(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])?;
+        }
+        self.put("'")
+    }
+
+    fn put(&mut self, text: &str) -> Result<()> {
+        self.write(text.as_bytes())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.out.len() + bytes.len() > self.out.capacity() {
+            self.flush()?;
+        }
+        if bytes.len() > self.out.capacity() {
+            return (self.sink)(bytes);
+        }
+        self.out.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        (self.sink)(&self.out)?;
+        self.out.clear();
+        Ok(())
+    }
+}
+
+/// A name as SQLite's shell writes it: in quotes only where it needs them.
+fn plain_or_quoted(name: &str) -> String {
+    let plain = |(at, byte): (usize, u8)| byte == b'_' || byte.is_ascii_alphabetic() || at > 0 && byte.is_ascii_digit();
+    // SAFETY: the name is given with its length.
+    let keyword = || unsafe { ffi::sqlite3_keyword_check(name.as_ptr().cast(), name.len() as i32) != 0 };
+    if !name.is_empty() && name.bytes().enumerate().all(plain) && !keyword() { name.to_owned() } else { quote(name) }
+}
+
+fn no_memory() -> Error {
+    Error::new(ErrorCode::OutOfMemory, "no memory for the SQL text")
+}

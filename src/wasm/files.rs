@@ -1,0 +1,137 @@
+//! Whole databases as files: bytes in and out, in pieces, so that wasm memory never holds a file twice.
+
+use js_sys::{Array, Promise, Uint8Array};
+use wasm_bindgen::prelude::*;
+
+use super::{
+    Core,
+    convert::{Thrown, from_js, to_js},
+    promise::{answer, done, value},
+};
+use crate::{
+    browser::{self, Host},
+    engine::{self, ImportOptions},
+    error::{Error, ErrorCode, Result},
+    sqlite::Image,
+};
+
+#[wasm_bindgen]
+extern "C" {
+    /// The glue's own binding lets the exception through, which ends the instance.
+    #[wasm_bindgen(js_name = Uint8Array)]
+    type Bytes;
+
+    #[wasm_bindgen(constructor, catch, js_class = "Uint8Array")]
+    fn new(length: f64) -> Result<Bytes, JsValue>;
+}
+
+/// A fresh array of JavaScript's. `out_of_memory`.
+fn array(length: usize) -> Result<Uint8Array> {
+    let made = Bytes::new(length as f64).map_err(|_| {
+        Error::new(ErrorCode::OutOfMemory, "no memory for the file in JavaScript").detail("bytes", length)
+    })?;
+    Ok(made.unchecked_into())
+}
+
+/// A copy on JavaScript's side. `out_of_memory`.
+fn copied(bytes: &[u8]) -> Result<Uint8Array> {
+    let array = array(bytes.len())?;
+    array.copy_from(bytes);
+    Ok(array)
+}
+
+/// A file that JavaScript holds.
+fn image_of(bytes: &Uint8Array) -> Result<Image> {
+    Image::read(u64::from(bytes.length()), |at, chunk| {
+        bytes.subarray(at as u32, at as u32 + chunk.len() as u32).copy_to(chunk);
+        Ok(())
+    })
+}
+
+#[wasm_bindgen]
+impl Core {
+    /// The committed contents as the bytes of a `.sqlite` file.
+    #[wasm_bindgen(js_name = exportBytes)]
+    pub fn export_bytes(&self) -> Result<Uint8Array, JsValue> {
+        let export = || {
+            let contents = self.database.export()?;
+            let bytes = array(contents.bytes() as usize)?;
+            let mut at = 0;
+            for index in 0..contents.chunk_count() {
+                let chunk = contents.chunk_bytes(index);
+                let end = at + chunk.len() as u32;
+                bytes.subarray(at, end).copy_from(chunk);
+                at = end;
+            }
+            Ok(bytes)
+        };
+        export().thrown()
+    }
+
+    /// The contents as SQL text: pieces of UTF-8, to be joined.
+    #[wasm_bindgen(js_name = exportSql)]
+    pub fn export_sql(&self) -> Promise {
+        let database = self.database.clone();
+        value(async move {
+            let pieces = Array::new();
+            let mut sink = |piece: &[u8]| {
+                pieces.push(&copied(piece)?.into());
+                Ok(())
+            };
+            database.export_sql(&mut sink).await?;
+            Ok(pieces.into())
+        })
+    }
+
+    /// A snapshot as a file: `{ snapshot, pieces }`, the pieces of a `.sqlite` file or of SQL text, to be joined.
+    #[wasm_bindgen(js_name = snapshotsExport)]
+    pub fn snapshots_export(&self, id: String, sql: bool) -> Promise {
+        let database = self.database.clone();
+        value(async move {
+            let pieces = Array::new();
+            let mut sink = |piece: &[u8]| {
+                pieces.push(&copied(piece)?.into());
+                Ok(())
+            };
+            let snapshot = database.snapshot_export(&id, sql, &mut sink).await?;
+            Ok(browser::object(&[("snapshot", to_js(&snapshot)), ("pieces", pieces.into())]).into())
+        })
+    }
+
+    /// Keeps a file as a snapshot → `SnapshotInfo`.
+    #[wasm_bindgen(js_name = snapshotsImport)]
+    pub fn snapshots_import(&self, bytes: Uint8Array, label: Option<String>) -> Result<Promise, JsValue> {
+        let image = image_of(&bytes).thrown()?;
+        let database = self.database.clone();
+        Ok(answer(async move { database.snapshot_import(image, label).await }))
+    }
+
+    /// Sets a database that no longer opens to its last good state, or to the snapshot `from` → what was found and done.
+    /// `options` as for `open`. This instance opens nothing.
+    pub fn recover(options: &JsValue, from: Option<String>, host: Host) -> Result<Promise, JsValue> {
+        let options = from_js(options)?;
+        Ok(answer(engine::recover(options, browser::ports(&host), from)))
+    }
+
+    /// Replaces the contents by those of a `.sqlite` file: `{ baseline?, force? }`.
+    #[wasm_bindgen(js_name = importBytes)]
+    pub fn import_bytes(&self, bytes: Uint8Array, options: &JsValue) -> Result<Promise, JsValue> {
+        let options: ImportOptions = from_js(options)?;
+        let image = image_of(&bytes).thrown()?;
+        let database = self.database.clone();
+        Ok(done(async move { database.import(image, options).await }))
+    }
+
+    /// Whether there is no data yet, so that a seed would be used. Between `open` and `start`.
+    #[wasm_bindgen(js_name = wantsSeed)]
+    pub fn wants_seed(&self) -> Result<bool, JsValue> {
+        self.database.wants_seed().thrown()
+    }
+
+    /// Gives a database without data its first. Between `open` and `start`.
+    pub fn seed(&self, bytes: Uint8Array) -> Result<Promise, JsValue> {
+        let image = image_of(&bytes).thrown()?;
+        let database = self.database.clone();
+        Ok(done(async move { database.seed(image).await.map(drop) }))
+    }
+}

@@ -1,0 +1,325 @@
+//! Contents that come as files: what is taken, what is refused, and that a refusal changes nothing.
+
+use tidelock::{
+    ErrorCode,
+    engine::{Call, Database, ImportOptions},
+    snapshot::Reason,
+    sqlite::{FlatRows, Op},
+};
+
+use crate::{
+    files::{image, made_by, rows_of},
+    world::World,
+};
+
+async fn run(database: &Database, sql: &str) {
+    let turn = database.turn().acquire().await.unwrap();
+    database.script(turn.ticket(), sql, 0.0).unwrap();
+    drop(turn);
+    database.flush().await.unwrap();
+}
+
+/// One text: the first column of the first row.
+async fn text(database: &Database, sql: &str) -> String {
+    let turn = database.turn().acquire().await.unwrap();
+    let mut rows = FlatRows::default();
+    let call = Call { op: Op::Query, sql, params: None, names: "", timeout_ms: 0.0 };
+    database.execute(turn.ticket(), &call, &mut rows).unwrap();
+    String::from_utf8(rows.text).unwrap()
+}
+
+const ALL: &str = "SELECT coalesce(group_concat(a, ' '), '') FROM t";
+
+#[test]
+fn an_import_replaces_everything_and_what_was_there_is_a_snapshot() {
+    let file = made_by("CREATE TABLE t(a TEXT); INSERT INTO t VALUES ('new'), ('too');");
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let database = tab.open("{}").await.unwrap();
+        run(&database, "CREATE TABLE t(a TEXT); CREATE TABLE other(b); INSERT INTO t VALUES ('old')").await;
+        let id = database.watch("SELECT a FROM t").unwrap();
+        tab.heard.borrow_mut().clear();
+        database.import(image(&file), ImportOptions::default()).await.unwrap();
+        assert_eq!(text(&database, ALL).await, "new too");
+        assert_eq!(text(&database, "SELECT group_concat(name) FROM sqlite_schema").await, "t");
+        tab.ports.platform.clock.sleep(1).await;
+        assert!(tab.heard.borrow().iter().any(|event| event.contains(&format!(r#""ids":[{id}]"#))));
+        run(&database, "INSERT INTO t VALUES ('after')").await;
+        let before = database.snapshots().list().into_iter().find(|one| one.reason == "safety").unwrap();
+        database.close().await.unwrap();
+
+        let database = tab.open("{}").await.unwrap();
+        assert_eq!(text(&database, ALL).await, "new too after");
+        database.restore(&before.id, false).await.unwrap();
+        assert_eq!(text(&database, ALL).await, "old");
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn files_of_every_page_size_encoding_and_journal_mode_are_taken() {
+    for (pragma, page_size) in [
+        ("PRAGMA page_size = 512", "512"),
+        ("PRAGMA page_size = 65536", "65536"),
+        ("PRAGMA encoding = 'UTF-16le'", "4096"),
+        ("PRAGMA encoding = 'UTF-16be'", "4096"),
+        ("PRAGMA journal_mode = WAL", "4096"),
+        ("PRAGMA auto_vacuum = FULL", "4096"),
+    ] {
+        let file = made_by(&format!(
+            "{pragma}; CREATE TABLE t(a TEXT); INSERT INTO t VALUES ('für'), ('💡');
+             CREATE VIRTUAL TABLE f USING fts5(a); INSERT INTO f VALUES ('find me');"
+        ));
+        let mut world = World::new();
+        world.run(|tab| async move {
+            let database = tab.open(r#"{ "maxBytes": 8388608 }"#).await.unwrap();
+            run(&database, "CREATE TABLE was(a)").await;
+            database.import(image(&file), ImportOptions::default()).await.expect(pragma);
+            assert_eq!(text(&database, "SELECT CAST(page_size AS TEXT) FROM pragma_page_size").await, page_size);
+            // The limit counts in pages of the new size.
+            run(&database, "CREATE TABLE big(b); INSERT INTO big VALUES (zeroblob(5000000)); DROP TABLE big").await;
+            run(&database, "INSERT INTO t VALUES ('after'); INSERT INTO f VALUES ('find it')").await;
+            database.close().await.unwrap();
+            let database = tab.open("{}").await.unwrap();
+            assert_eq!(text(&database, ALL).await, "für 💡 after", "{pragma}");
+            assert_eq!(text(&database, "SELECT group_concat(a) FROM f WHERE f MATCH 'find'").await, "find me,find it");
+            let exported = database.export().unwrap();
+            let bytes: Vec<u8> = (0..exported.chunk_count()).flat_map(|index| exported.chunk(index)).collect();
+            assert_eq!(rows_of(&bytes, "PRAGMA integrity_check"), ["ok"], "{pragma}");
+            database.close().await.unwrap();
+        });
+    }
+}
+
+/// A file with one thing wrong, and the code that it is refused with.
+fn hostile_files() -> Vec<(&'static str, Vec<u8>, ErrorCode)> {
+    use ErrorCode::{DatabaseCorrupt, DatabaseTooLarge, InvalidArgument, SnapshotIncompatible};
+    let sound = made_by(
+        "CREATE TABLE t(a TEXT, b); CREATE INDEX i ON t(b);
+         WITH n(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM n WHERE x < 500) INSERT INTO t SELECT 'text ' || x, x FROM n;",
+    );
+    let changed = |at: usize, bytes: &[u8]| {
+        let mut file = sound.clone();
+        file[at..at + bytes.len()].copy_from_slice(bytes);
+        file
+    };
+    let written = |script: &str| {
+        made_by(&format!(
+            "CREATE TABLE t(a TEXT); PRAGMA writable_schema = ON; {script}; PRAGMA writable_schema = OFF;"
+        ))
+    };
+    vec![
+        ("nothing", Vec::new(), DatabaseCorrupt),
+        ("text", b"id,name\n1,tea\n".repeat(50), DatabaseCorrupt),
+        ("half a header", sound[..50].to_vec(), DatabaseCorrupt),
+        ("cut off", sound[..sound.len() - 4096].to_vec(), DatabaseCorrupt),
+        ("cut within a page", sound[..sound.len() - 100].to_vec(), DatabaseCorrupt),
+        ("a page overwritten", changed(2 * 4096, &[0xff; 4096]), DatabaseCorrupt),
+        ("the schema overwritten", changed(3800, &[0xff; 290]), DatabaseCorrupt),
+        ("a page size that is none", changed(16, &[0x12, 0x34]), DatabaseCorrupt),
+        ("a newer format", changed(18, &[3, 3]), SnapshotIncompatible),
+        ("a newer schema format", changed(44, &[0, 0, 0, 9]), DatabaseCorrupt),
+        ("two tables on one page", written(
+            "CREATE TABLE u(a); UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 't')
+             WHERE name = 'u'"), DatabaseCorrupt),
+        ("a table on the schema's page", written("UPDATE sqlite_schema SET rootpage = 1 WHERE name = 't'"), DatabaseCorrupt),
+        ("a table beyond the end", written("UPDATE sqlite_schema SET rootpage = 99 WHERE name = 't'"), DatabaseCorrupt),
+        ("a schema that is no SQL", written("UPDATE sqlite_schema SET sql = 'CREATE TABLE t(' WHERE name = 't'"), DatabaseCorrupt),
+        ("an index of another table's rows", made_by(
+            "CREATE TABLE t(a TEXT); CREATE INDEX i ON t(a); INSERT INTO t VALUES ('x'), ('y'), ('z');
+             PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = 5 - rootpage WHERE name IN ('t', 'i');
+             PRAGMA writable_schema = OFF;"), DatabaseCorrupt),
+        ("a view that calls what isn't there", made_by(
+            "CREATE TABLE t(a TEXT); CREATE VIEW v AS SELECT writefile('x', a) FROM t;"), InvalidArgument),
+        ("a view that calls what views may not", made_by(
+            "CREATE TABLE t(a TEXT); CREATE VIEW v AS SELECT load_extension('x');"), InvalidArgument),
+        ("a trigger that calls what isn't there", made_by(
+            "CREATE TABLE t(a TEXT);
+             CREATE TRIGGER g AFTER UPDATE OF a ON t BEGIN SELECT edit(NEW.a); END;"), InvalidArgument),
+        ("a trigger on a view", made_by(
+            "CREATE TABLE t(a TEXT); CREATE VIEW v AS SELECT a FROM t;
+             CREATE TRIGGER g INSTEAD OF INSERT ON v BEGIN SELECT readfile(NEW.a); END;"), InvalidArgument),
+        ("a check by a function", written(
+            "UPDATE sqlite_schema SET sql = 'CREATE TABLE t(a TEXT CHECK (strange(a)))' WHERE name = 't'"), InvalidArgument),
+        ("a default by a function", written(
+            "UPDATE sqlite_schema SET sql = 'CREATE TABLE t(a TEXT DEFAULT (strange()), b AS (odd(a)))' WHERE name = 't'"),
+            InvalidArgument),
+        ("a module that isn't there", written(
+            "INSERT INTO sqlite_schema VALUES ('table', 'm', 'm', 0, 'CREATE VIRTUAL TABLE m USING geo(x)')"), InvalidArgument),
+        ("a collation that isn't there", written(
+            "UPDATE sqlite_schema SET sql = 'CREATE TABLE t(a TEXT COLLATE german)' WHERE name = 't'; CREATE INDEX i ON t(a)"), InvalidArgument),
+        ("tables of tidelock of another shape", made_by("CREATE TABLE t(a TEXT); CREATE TABLE tidelock_tables(x);"), InvalidArgument),
+        ("more than maxBytes", made_by("CREATE TABLE t(a); INSERT INTO t VALUES (zeroblob(3000000));"), DatabaseTooLarge),
+    ]
+}
+
+#[test]
+fn hostile_files_are_refused_and_nothing_changes() {
+    for (what, file, code) in hostile_files() {
+        let mut world = World::new();
+        world.run(|tab| async move {
+            let database = tab.open(r#"{ "maxBytes": 2097152 }"#).await.unwrap();
+            run(&database, "CREATE TABLE t(a TEXT); INSERT INTO t VALUES ('mine')").await;
+            let before = database.export().unwrap();
+            let error = database.import(image(&file), ImportOptions::default()).await.expect_err(what);
+            assert_eq!(error.code, code, "{what}: {error:?}");
+            let after = database.export().unwrap();
+            assert_eq!(before.chunk(0), after.chunk(0), "{what}");
+            assert!(database.snapshots().list().is_empty(), "{what}");
+            run(&database, "INSERT INTO t VALUES ('still')").await;
+            assert_eq!(text(&database, ALL).await, "mine still", "{what}");
+            database.close().await.unwrap();
+
+            let seeded = tab.open(r#"{ "name": "seeded", "maxBytes": 2097152 }"#).await.unwrap();
+            assert_eq!(seeded.seed(image(&file)).await.expect_err(what).code, code, "{what}");
+            assert!(seeded.wants_seed().unwrap(), "{what}");
+            seeded.close().await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn what_only_looks_odd_is_taken() {
+    for script in [
+        "CREATE VIEW v AS SELECT * FROM dropped",
+        "CREATE TABLE u(a); CREATE TRIGGER g AFTER INSERT ON u BEGIN INSERT INTO dropped VALUES (1); END",
+        "CREATE TABLE w(k TEXT PRIMARY KEY, g AS (upper(k)) STORED, h AS (lower(k))) WITHOUT ROWID; INSERT INTO w VALUES ('x')",
+        "CREATE VIRTUAL TABLE f USING fts5(a, content=''); INSERT INTO f(rowid, a) VALUES (1, 'x')",
+        "PRAGMA foreign_keys = OFF; CREATE TABLE child(p REFERENCES parent(id)); INSERT INTO child VALUES (7)",
+        "CREATE TABLE \"a \"\" b\"(\"c \"\" d\"); CREATE TABLE s(a) STRICT_ISNT",
+        "CREATE TABLE r(i INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO r VALUES (5); ANALYZE",
+    ] {
+        let script = script.replace("; CREATE TABLE s(a) STRICT_ISNT", "; CREATE TABLE s(a INT) STRICT");
+        let file = made_by(&format!("CREATE TABLE t(a TEXT); INSERT INTO t VALUES ('x'); {script};"));
+        let mut world = World::new();
+        world.run(|tab| async move {
+            let database = tab.open("{}").await.unwrap();
+            database.import(image(&file), ImportOptions::default()).await.expect(&script);
+            assert_eq!(text(&database, ALL).await, "x");
+            database.close().await.unwrap();
+        });
+    }
+}
+
+fn migrations(list: &[(&str, &str)]) -> String {
+    let list: Vec<_> = list
+        .iter()
+        .map(|(version, up)| format!(r#"{{ "version": "{version}", "name": "n", "up": "{up}", "transaction": true }}"#))
+        .collect();
+    format!(r#""migrations": [{}]"#, list.join(","))
+}
+
+const ONE: (&str, &str) = ("1", "CREATE TABLE t(a TEXT)");
+const TWO: (&str, &str) = ("2", "ALTER TABLE t ADD COLUMN b DEFAULT 'two'");
+
+#[test]
+fn an_imported_file_gets_the_migrations_that_it_lacks() {
+    let plain = made_by("CREATE TABLE t(a TEXT); INSERT INTO t VALUES ('x');");
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let database = tab.open(&format!("{{ {} }}", migrations(&[ONE, TWO]))).await.unwrap();
+        run(&database, "INSERT INTO t(a) VALUES ('old')").await;
+        // Without a history all of them are pending, and the first one fails: everything is what it was.
+        let error = database.import(image(&plain), ImportOptions::default()).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::MigrationFailed, "{error:?}");
+        assert_eq!(text(&database, "SELECT a || b FROM t").await, "oldtwo");
+        assert_eq!(text(&database, "SELECT group_concat(version) FROM schema_migrations").await, "1,2");
+        run(&database, "INSERT INTO t(a) VALUES ('on')").await;
+        let unknown = ImportOptions { baseline: Some("7".into()), force: false };
+        assert_eq!(database.import(image(&plain), unknown).await.unwrap_err().code, ErrorCode::InvalidArgument);
+        let at_one = ImportOptions { baseline: Some("1".into()), force: false };
+        database.import(image(&plain), at_one).await.unwrap();
+        assert_eq!(text(&database, "SELECT a || b FROM t").await, "xtwo");
+        let status = database.migrations_status().await.unwrap();
+        assert_eq!(serde_json::to_value(&status).unwrap()[1]["state"], "applied");
+        database.close().await.unwrap();
+
+        let newer = made_by(
+            "CREATE TABLE t(a TEXT); CREATE TABLE schema_migrations(version TEXT PRIMARY KEY, name TEXT, checksum TEXT,
+             applied_at TEXT, execution_ms INTEGER); INSERT INTO schema_migrations VALUES ('9', 'n', 'c', '', 0);",
+        );
+        let database = tab.open(&format!("{{ {} }}", migrations(&[ONE, TWO]))).await.unwrap();
+        let error = database.import(image(&newer), ImportOptions::default()).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::SnapshotIncompatible);
+        assert_eq!(text(&database, "SELECT a || b FROM t").await, "xtwo");
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn unpushed_changes_stop_an_import_and_those_of_the_file_stay_behind() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let remote = r#"{ "remote": { "url": "http://127.0.0.1:1", "key": "anon", "tables": [{ "table": "t" }] } }"#;
+        let database = tab.open(remote).await.unwrap();
+        run(&database, "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (1, 'local')").await;
+        let exported = database.export().unwrap();
+        let file: Vec<u8> = (0..exported.chunk_count()).flat_map(|index| exported.chunk(index)).collect();
+        let error = database.import(image(&file), ImportOptions::default()).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::UnpushedChanges);
+        let force = ImportOptions { force: true, ..ImportOptions::default() };
+        database.import(image(&file), force.clone()).await.unwrap();
+        assert!(database.sync_pending().await.unwrap().is_empty());
+        assert!(database.sync_rejected().await.unwrap().is_empty());
+        // Changes are captured as before, also in a file that knew nothing of sync.
+        run(&database, "UPDATE t SET a = 'again'").await;
+        assert_eq!(database.sync_pending().await.unwrap().len(), 1);
+        let plain = made_by("CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT);");
+        database.import(image(&plain), force).await.unwrap();
+        run(&database, "INSERT INTO t VALUES (2, 'b')").await;
+        assert_eq!(database.sync_pending().await.unwrap().len(), 1);
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_seed_is_used_only_where_there_is_no_data() {
+    let file = made_by("CREATE TABLE t(a TEXT); INSERT INTO t VALUES ('seed');");
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let options = tidelock_options(&migrations(&[ONE, TWO]));
+        let open = async || {
+            let database = tab.acquire(&options).await.unwrap();
+            let used = database.seed(image(&file)).await.unwrap();
+            database.start().await.unwrap();
+            (database, used)
+        };
+        let (database, used) = open().await;
+        assert!(used);
+        assert_eq!(text(&database, "SELECT a || b FROM t").await, "seedtwo");
+        run(&database, "UPDATE t SET a = 'mine'").await;
+        // What was there was nothing, so that only the migration took a safety snapshot.
+        assert_eq!(database.snapshots().list().len(), 1);
+        database.close().await.unwrap();
+        let (database, used) = open().await;
+        assert!(!used && !database.wants_seed().unwrap());
+        assert_eq!(text(&database, "SELECT a || b FROM t").await, "minetwo");
+        database.close().await.unwrap();
+    });
+}
+
+fn tidelock_options(changes: &str) -> String {
+    format!(r#"{{ "baseline": "1", {changes} }}"#)
+}
+
+#[test]
+fn a_tab_that_dies_while_it_seeds_leaves_nothing_or_all_of_it() {
+    let file = made_by("CREATE TABLE t(a TEXT); INSERT INTO t VALUES ('seed');");
+    let mut world = World::new();
+    let second = file.clone();
+    world.run(|tab| async move {
+        let database = tab.acquire("{}").await.unwrap();
+        database.seed(image(&file)).await.unwrap();
+        std::mem::forget(database);
+    });
+    world.kill();
+    world.run(|tab| async move {
+        let database = tab.acquire("{}").await.unwrap();
+        database.seed(image(&second)).await.unwrap();
+        database.start().await.unwrap();
+        assert_eq!(text(&database, ALL).await, "seed");
+        let taken = database.snapshots().create(None, Reason::Manual).await.unwrap();
+        assert!(database.snapshots().verify(&taken.id).await.unwrap().ok);
+        database.close().await.unwrap();
+    });
+}
