@@ -121,6 +121,11 @@ impl Storage {
     ) -> Result<Staged> {
         let inner = &*self.0;
         let mut known: Set<ChunkId> = base.iter().flat_map(|base| base.chunks.iter()).map(|c| c.id.clone()).collect();
+        let older: Set<ChunkId> = {
+            let (manifests, imported) = (inner.manifests.borrow(), inner.imported.borrow());
+            let all = manifests.iter().chain(imported.iter()).flat_map(|manifest| manifest.chunks.iter());
+            all.map(|chunk| chunk.id.clone()).collect()
+        };
         let db_bytes = source.bytes();
         let mut staged = Staged {
             at,
@@ -146,9 +151,17 @@ impl Storage {
                 continue;
             }
             let plain = source.chunk(index as u32);
-            let id = chunk::id(&plain);
+            let (id, check) = (chunk::id(&plain), checksum::of_bytes(&plain));
+            if !known.contains(&id)
+                && older.contains(&id)
+                && let Some(stored) = self.sound_chunk(&id, plain.len(), check).await?
+            {
+                known.insert(id.clone());
+                staged.chunks.push(ChunkRef { id, check, stored });
+                continue;
+            }
             let bytes = chunk::encode(&plain, compress);
-            let reference = ChunkRef { id, check: checksum::of_bytes(&plain), stored: bytes.len() as u32 };
+            let reference = ChunkRef { id, check, stored: bytes.len() as u32 };
             if known.insert(reference.id.clone()) {
                 staged.stored_bytes += bytes.len() as u64;
                 written.push((reference.id.clone(), checksum::of_bytes(&bytes)));
@@ -161,6 +174,15 @@ impl Storage {
         }
         self.put_chunks(writes, written, read_back).await?;
         Ok(staged)
+    }
+
+    /// How many bytes a chunk takes up that another generation may have stored, if it is sound: such a one is never written
+    /// over, since what replaces it may turn out worse.
+    async fn sound_chunk(&self, id: &ChunkId, length: usize, check: u64) -> Result<Option<u32>> {
+        let stored = self.0.store.chunks(std::slice::from_ref(id)).await?.pop().flatten();
+        let sound =
+            |stored: &Vec<u8>| chunk::decode(stored, length).is_some_and(|plain| checksum::of_bytes(&plain) == check);
+        Ok(stored.filter(sound).map(|stored| stored.len() as u32))
     }
 
     /// Stores chunks; `written` names them with xxh3 of their stored bytes, for reading them back.

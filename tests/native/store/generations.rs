@@ -3,6 +3,7 @@
 use tidelock::{
     ErrorCode,
     snapshot::Reason,
+    sqlite::{Connection, PageFile},
     store::{
         Tag,
         faulty::{Crash, Faults},
@@ -234,6 +235,28 @@ fn nothing_good_is_deleted_and_nobody_waits_for_ever_when_the_disk_fills_up_duri
         machine.kill(Crash::Process);
         assert_eq!(machine.open().unwrap().number("SELECT count(*) FROM t"), 6000);
     }
+}
+
+#[test]
+fn nothing_good_is_written_over_by_a_chunk_of_the_same_contents() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    machine.commit(&page, ROWS).unwrap();
+    let first = snapshot(&mut machine, &page).unwrap();
+    machine.commit(&page, "UPDATE t SET v = randomblob(1000) WHERE id = 1000").unwrap();
+    snapshot(&mut machine, &page).unwrap();
+    // The first contents again, while whatever is written reads back wrong.
+    let (snapshots, id) = (page.snapshots.clone(), first.id.clone());
+    let image = machine.sim.run(async move { snapshots.load(&id).await }).unwrap();
+    let scratch = Connection::open(&PageFile::new(image)).unwrap();
+    page.connection.restore_from(&scratch).unwrap();
+    page.flusher.committed();
+    machine.faults(Faults { rot: 1000, ..Faults::default() });
+    let _ = snapshot(&mut machine, &page);
+    machine.faults(Faults::default());
+    let snapshots = page.snapshots.clone();
+    let found = machine.sim.run(async move { snapshots.verify(&first.id).await }).unwrap();
+    assert_eq!(found.errors, Vec::<String>::new());
 }
 
 // 8. Snapshots cost what changed.
