@@ -48,6 +48,8 @@ pub struct Model {
     line: Vec<Entry>,
     /// The index of the last entry that is surely stored.
     sure: usize,
+    /// What recoveries had to leave out. It was, and may be read again once a snapshot stored its damaged chunks anew.
+    left_out: Vec<Entry>,
     numbers: u64,
     /// Which page has the database; all others were robbed.
     holder: u64,
@@ -128,7 +130,15 @@ impl Met {
 impl Model {
     pub fn new(now: Timestamp) -> Self {
         let nothing = Entry { number: 0, state: NOTHING, made: now, acknowledged: Some(now) };
-        Self { line: vec![nothing], sure: 0, numbers: 0, holder: 0, snapshots: HashMap::new(), met: Met::default() }
+        Self {
+            line: vec![nothing],
+            sure: 0,
+            left_out: Vec::new(),
+            numbers: 0,
+            holder: 0,
+            snapshots: HashMap::new(),
+            met: Met::default(),
+        }
     }
 
     /// Whether a page has the database.
@@ -166,7 +176,9 @@ impl Model {
     /// As [`Model::opened`], after damage that could not be made good: any older state will do.
     pub fn recovered(&mut self, page: u64, state: State, now: Timestamp) {
         self.met.recoveries += 1;
+        let line = self.line.clone();
         self.found(0, page, state, now);
+        self.left_out.extend_from_slice(&line[self.line.len()..]);
     }
 
     fn found(&mut self, from: usize, page: u64, state: State, now: Timestamp) {
@@ -207,8 +219,9 @@ impl Model {
         let least = self.line.iter().rposition(|entry| entry.acknowledged.is_some_and(|time| time <= at)).unwrap_or(0);
         let most = self.line.iter().rposition(|entry| entry.made <= at).unwrap_or(0);
         let possible = &self.line[least..=most.max(least)];
+        let left_out = self.left_out.iter().filter(|entry| entry.made <= at);
         assert!(
-            possible.iter().any(|entry| entry.state == state),
+            possible.iter().chain(left_out).any(|entry| entry.state == state),
             "at {at} it was {state:?}; possible are {possible:?}"
         );
     }
