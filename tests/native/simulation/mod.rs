@@ -162,8 +162,7 @@ fn run(seed: u64, mutation: Option<Mutation>) -> Met {
             shared.model().met.damages += u64::from(harmed);
         }
     }
-    let met = shared.model().met;
-    met
+    shared.model.borrow().met
 }
 
 fn store_of(faulty: &FaultyStore, platform: &Platform, mutation: Option<Mutation>) -> Rc<dyn Store> {
