@@ -1,13 +1,15 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { type Calls, copyParams } from './calls.js'
 import { checkBoolean, checkCall, checkFunction, checkOneOf, checkQuery, checkString } from './check.js'
+import { checkEncryption } from './check-encryption.js'
 import { type CoreOptions, op, type PlanRow } from './core.js'
 import { type TidelockError, unavailable } from './errors.js'
-import type { DatabaseEventMap } from './events.js'
+import type { DatabaseEventMap, LockEvent } from './events.js'
 import { fileBytes, isBlob, joined, viewOf } from './file-bytes.js'
 import { goneHealth, type Health } from './health.js'
 import { type LiveOptions, LiveQueries, LiveQuery } from './live.js'
 import { Migrations } from './migrations.js'
+import type { Encryption } from './options.js'
 import { Snapshots } from './snapshots.js'
 import { queryTag, type SqlFragment, type SqlQueryTag } from './sql.js'
 import { Sync } from './sync.js'
@@ -272,14 +274,30 @@ export class Database extends EventTarget implements AsyncDisposable {
     throw unavailable('db.maintain')
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
+  /**
+   * Asks the browser never to evict the data of this site (`navigator.storage.persist()`); whether it promised. Browsers decide by
+   * themselves, or ask the user: best called after a click. {@link Database.health} shows the answer as `storage.persisted`.
+   */
   async persist(): Promise<boolean> {
-    throw unavailable('db.persist')
+    return this.#calls.read<boolean>(undefined, (core) => core.persist())
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async rekey(_encryption: object): Promise<void> {
-    throw unavailable('db.rekey')
+  /**
+   * Changes what the database is encrypted with. A new passphrase or key for an encrypted one is quick: its data stays as it is, under
+   * the same inner key. A plain one is encrypted, and with `null` an encrypted one made plain: then everything is stored again,
+   * snapshots and log too. Other calls wait meanwhile. A page that dies in it leaves the database with the old or the new secret.
+   *
+   * Rejects with `invalid_argument` (a key that can't be used), and as a flush does; then the old secret stays.
+   *
+   * @example
+   * ```ts
+   * await db.rekey({ passphrase: await askForNewPassphrase() })
+   * ```
+   */
+  async rekey(encryption: Encryption | null, options?: CallOptions): Promise<void> {
+    checkCall('rekey', options)
+    const checked = encryption === null ? null : checkEncryption(encryption)
+    await this.#calls.read(options, (core) => core.rekey(checked))
   }
 
   /** How everything is. Never rejects, not even after the end. */
@@ -331,8 +349,15 @@ export class Database extends EventTarget implements AsyncDisposable {
 
   /** @internal Tells the listeners. */
   emit(type: keyof DatabaseEventMap, detail: unknown): void {
-    if (type === 'close') this.sayClose(detail)
-    else this.dispatchEvent(new CustomEvent(type, { detail }))
+    if (type !== 'close') {
+      this.dispatchEvent(new CustomEvent(type, { detail }))
+      // Live queries hear of a lost lock by running into it.
+      if (type === 'lock' && (detail as LockEvent).state === 'lost') this.#live.changed()
+      return
+    }
+    this.#calls.ended()
+    this.#live.close()
+    this.sayClose(detail)
   }
 
   /** @internal Live queries whose tables changed. */

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `options`, `event` | what comes in at open, and what goes out unasked |
 //! | `open` | the two ends of a database's life |
+//! | `lock` | the lock from taking it to losing it |
 //! | `database` | the handle, and what its parts share |
 //! | `turn`, `gate` | whose turn it is on the connection; one snapshot at a time |
 //! | `statements` | running what users write |
 //! | `flush` | committed pages into the log |
 //! | `snapshots`, `restore` | snapshots, and going back to one |
+//! | `rekey` | changing what the storage is encrypted with |
 //! | `import` | contents that come as a file: `import`, `seed` |
 //! | `snapshot_files` | snapshots as files to keep |
 //! | `rescue` | a database that no longer opens |
@@ -22,9 +24,11 @@ mod fts5;
 mod gate;
 mod hosts;
 mod import;
+mod lock;
 pub mod migrations;
 mod open;
 mod options;
+mod rekey;
 mod report;
 mod rescue;
 mod restore;

@@ -176,7 +176,7 @@ impl Storage {
             return Ok(());
         }
         let (ids, checks): (Vec<ChunkId>, Vec<u64>) = written.into_iter().unzip();
-        let stored = self.0.store.chunks(&ids).await?;
+        let stored = self.0.store().chunks(&ids).await?;
         let same = |(stored, check): (&Option<Vec<u8>>, &u64)| {
             stored.as_deref().is_some_and(|stored| checksum::of_bytes(stored) == *check)
         };
@@ -185,7 +185,7 @@ impl Storage {
 
     /// Reads staged chunks back as an image, every one hashed: for a `quick_check` before the manifest is written.
     pub async fn assemble(&self, staged: &Staged) -> Result<Image> {
-        let image = recovery::load(&*self.0.store, &self.manifest_of(staged, Tag::checkpoint()), Check::Full).await;
+        let image = recovery::load(&*self.0.store(), &self.manifest_of(staged, Tag::checkpoint()), Check::Full).await;
         if image.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)) {
             // A reused chunk may be the damaged one: the next attempt stores all of them.
             *self.0.base.borrow_mut() = None;
@@ -210,7 +210,7 @@ impl Storage {
             *inner.base.borrow_mut() = None;
         }
         put?;
-        if staged.verified && inner.store.manifest(manifest.generation).await?.as_ref() != Some(&manifest) {
+        if staged.verified && inner.store().manifest(manifest.generation).await?.as_ref() != Some(&manifest) {
             return Err(unverified());
         }
         inner.manifests_in_doubt.set(false);
@@ -247,6 +247,7 @@ impl Storage {
             compression: if staged.compress { "lz4" } else { "none" }.to_owned(),
             verified: staged.verified,
             checksum: 0,
+            sealed: None,
         };
         manifest.checksum = checksum::of_manifest(&manifest);
         manifest
@@ -265,7 +266,7 @@ impl Storage {
     /// Reads one generation, every chunk hashed. `snapshot_not_found`, `snapshot_corrupt`, and what the store fails with.
     pub async fn load(&self, generation: u64) -> Result<Image> {
         let manifest = self.stored_manifest(generation).await?;
-        let image = recovery::load(&*self.0.store, &manifest, Check::Full).await;
+        let image = recovery::load(&*self.0.store(), &manifest, Check::Full).await;
         self.note_damage(generation, image.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)));
         image
     }
@@ -281,13 +282,13 @@ impl Storage {
             manifest => manifest?,
         };
         let mut damage = Vec::new();
-        let image = recovery::read(&*self.0.store, &manifest, Check::Full, &mut damage).await?;
+        let image = recovery::read(&*self.0.store(), &manifest, Check::Full, &mut damage).await?;
         self.note_damage(generation, !damage.is_empty());
         Ok((image, damage))
     }
 
     async fn stored_manifest(&self, generation: u64) -> Result<Manifest> {
-        if let Some(manifest) = self.0.store.manifest(generation).await? {
+        if let Some(manifest) = self.0.store().manifest(generation).await? {
             return Ok(manifest);
         }
         let is_it = |manifest: &Manifest| manifest.generation == generation;
@@ -337,13 +338,13 @@ impl Storage {
 
     /// Deletes the chunks that no manifest names; returns how many. Does nothing while a manifest can't be read.
     pub async fn sweep(&self) -> Result<usize> {
-        let (manifests, unreadable) = self.0.store.manifests().await?;
+        let (manifests, unreadable) = self.0.store().manifests().await?;
         if !unreadable.is_empty() {
             return Ok(0);
         }
         let named: Set<&ChunkId> = manifests.iter().flat_map(|m| m.chunks.iter()).map(|chunk| &chunk.id).collect();
         let orphans: Vec<ChunkId> =
-            self.0.store.chunk_ids().await?.into_iter().filter(|id| !named.contains(id)).collect();
+            self.0.store().chunk_ids().await?.into_iter().filter(|id| !named.contains(id)).collect();
         for slice in orphans.chunks(256) {
             self.fenced(slice.iter().cloned().map(Write::DeleteChunk).collect(), Vec::new()).await?;
         }
@@ -354,8 +355,8 @@ impl Storage {
     async fn reload_manifests(&self) -> Result<()> {
         let inner = &*self.0;
         if inner.manifests_in_doubt.get() {
-            check_fence(inner.store.head().await?.as_ref(), &inner.fence)?;
-            let (manifests, unreadable) = inner.store.manifests().await?;
+            check_fence(inner.store().head().await?.as_ref(), &inner.fence)?;
+            let (manifests, unreadable) = inner.store().manifests().await?;
             let (manifests, imported) = part(manifests);
             *inner.manifests.borrow_mut() = manifests;
             *inner.imported.borrow_mut() = imported;
@@ -367,7 +368,7 @@ impl Storage {
 
     async fn fenced(&self, writes: Vec<Write>, require: Vec<ChunkId>) -> Result<()> {
         let fence = Some(self.0.fence.clone());
-        self.0.store.write(Transaction { fence, require, writes, durability: Durability::Strict }).await
+        self.0.store().write(Transaction { fence, require, writes, durability: Durability::Strict }).await
     }
 }
 

@@ -19,19 +19,24 @@ pub mod conformance;
 pub mod failure;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod faulty;
+pub mod folder;
 mod generations;
 mod history;
 mod imported;
+mod layout;
 mod log;
 mod memory;
 mod recovery;
+mod rekey;
 mod rescue;
+pub mod sealed;
 mod storage;
 
 pub use generations::{ChunkSource, Staged, Tag};
 pub use log::{PART_BYTES, Position, Replay, batch_records, epoch_record};
 pub use memory::{Contents, MemoryStore};
 pub use recovery::Warning;
+pub use rekey::Rekeyed;
 pub use rescue::{Aside, RECOVERY, Report};
 pub use storage::{Opened, Storage, Usage, stored_bytes};
 

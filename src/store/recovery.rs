@@ -2,7 +2,7 @@
 
 use super::{
     FORMAT, checksum, chunk,
-    failure::corrupt,
+    failure::{corrupt, refused},
     imported::part,
     log::{Position, Replay, chunk_length},
 };
@@ -10,7 +10,7 @@ use crate::{
     collections::{Bits, Set},
     error::{Error, ErrorCode, Result},
     memory::room_for,
-    ports::{ChunkId, Head, LogKind, Manifest, Store},
+    ports::{ChunkId, ENCRYPTION, Head, LogKind, Manifest, Store},
     sqlite::{CHUNK_SIZE, Image},
     time::Timestamp,
 };
@@ -144,7 +144,7 @@ pub(super) async fn read_sound(store: &dyn Store, head: Option<Head>, from: Opti
         apply_through = position.lsn;
     }
     let replay = Replay::new(image, position, apply_through);
-    let (replay, broken) = replay_all(store, head.as_ref().map_or(0, |head| head.lsn), replay).await?;
+    let (replay, broken) = replay_all(store, head.as_ref(), replay).await?;
     let end = replay.end();
     let (image, stale, skipped) = replay.finish();
     let needs_barrier = loses || from.is_some();
@@ -165,9 +165,12 @@ pub(super) async fn read_sound(store: &dyn Store, head: Option<Head>, from: Opti
     })
 }
 
-fn check_format(head: &Head) -> Result<()> {
-    if head.format <= FORMAT && head.features.is_empty() {
-        return Ok(());
+/// Fails with `snapshot_incompatible` for a newer format, and with `decryption_failed` for an encrypted database, whose
+/// head never comes here as it is stored when its key is at hand.
+pub(super) fn check_format(head: &Head) -> Result<()> {
+    let encrypted = head.features.iter().any(|feature| feature == ENCRYPTION);
+    if head.format <= FORMAT && head.features.len() == usize::from(encrypted) {
+        return if encrypted { Err(refused("the database is encrypted, and no key was given")) } else { Ok(()) };
     }
     Err(Error::new(ErrorCode::SnapshotIncompatible, "the database was stored by a newer version of tidelock")
         .hint("load the newest version of the app; nothing was changed")
@@ -193,8 +196,9 @@ pub(super) fn at(manifest: &Manifest) -> Position {
 }
 
 /// Applies the log up to its end, or to where it breaks, which is then looked at to its end. It breaks also when it
-/// doesn't reach `head_lsn`.
-async fn replay_all(store: &dyn Store, head_lsn: u64, mut replay: Replay) -> Result<(Replay, Option<Broken>)> {
+/// doesn't reach the head's epoch record, or goes on in a newer epoch than the head's: one of the two was put back.
+async fn replay_all(store: &dyn Store, head: Option<&Head>, mut replay: Replay) -> Result<(Replay, Option<Broken>)> {
+    let (head_lsn, head_epoch) = head.map_or((0, u64::MAX), |head| (head.lsn, head.epoch));
     let mut key = (replay.end().lsn, u32::MAX);
     let mut breaks = false;
     let (mut seen, mut epochs) = (Broken { lsn: head_lsn, ..Broken::default() }, 0);
@@ -209,7 +213,8 @@ async fn replay_all(store: &dyn Store, head_lsn: u64, mut replay: Replay) -> Res
             if !breaks {
                 let epoch = entry.record.as_ref().is_some_and(|record| record.kind == LogKind::Epoch);
                 replay.room_for(&entry)?;
-                breaks = !replay.take(entry);
+                let newer = entry.record.as_ref().is_some_and(|record| record.epoch > head_epoch);
+                breaks = newer || !replay.take(entry);
                 epochs += u64::from(breaks && epoch);
             } else if let Some(record) = entry.record.filter(|record| checksum::of_record(record) == record.checksum) {
                 seen.time = seen.time.max(record.time);

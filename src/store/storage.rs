@@ -59,7 +59,8 @@ pub struct Usage {
 pub struct Storage(pub(super) Rc<Inner>);
 
 pub(super) struct Inner {
-    pub store: Rc<dyn Store>,
+    /// Another one from the moment on when the key changes.
+    pub store: RefCell<Rc<dyn Store>>,
     pub platform: Platform,
     pub fence: Fence,
     pub end: Cell<Position>,
@@ -79,6 +80,12 @@ pub(super) struct Inner {
     pub base: RefCell<Option<Manifest>>,
     /// Chunks that differ from the base, besides those that the page file has touched.
     pub stale: RefCell<Bits>,
+}
+
+impl Inner {
+    pub fn store(&self) -> Rc<dyn Store> {
+        self.store.borrow().clone()
+    }
 }
 
 impl Storage {
@@ -115,7 +122,7 @@ impl Storage {
         end: Position,
     ) -> Result<Opened> {
         let storage = Self(Rc::new(Inner {
-            store,
+            store: RefCell::new(store),
             platform: platform.clone(),
             fence: Fence { database_id: head.database_id, epoch: head.epoch },
             end: Cell::new(end),
@@ -168,7 +175,7 @@ impl Storage {
         let (records, end) = batch_records(self.0.end.get(), self.epoch(), batch, now, PART_BYTES);
         let first = records[0].checksum;
         let writes = records.into_iter().map(Write::AddLog).collect();
-        let written = self.0.store.write(Transaction { fence: None, require: Vec::new(), writes, durability });
+        let written = self.0.store().write(Transaction { fence: None, require: Vec::new(), writes, durability });
         // In doubt until it is answered, also if nobody waits for the answer.
         self.0.doubt.set(Some((first, end)));
         let inner = self.0.clone();
@@ -185,10 +192,10 @@ impl Storage {
     /// Fails with `lock_lost` when the database is somebody else's by now, or gone.
     pub async fn revive(&self) -> Result<()> {
         let inner = &*self.0;
-        inner.store.reopen().await?;
-        check_fence(inner.store.head().await?.as_ref(), &inner.fence)?;
+        inner.store().reopen().await?;
+        check_fence(inner.store().head().await?.as_ref(), &inner.fence)?;
         if let Some((first, end)) = inner.doubt.get() {
-            let next = inner.store.log((inner.end.get().lsn, u32::MAX), 1).await?.into_iter().next();
+            let next = inner.store().log((inner.end.get().lsn, u32::MAX), 1).await?.into_iter().next();
             match next {
                 None => {}
                 Some(entry) if entry.record.as_ref().is_some_and(|record| record.checksum == first) => {
@@ -225,7 +232,7 @@ impl Storage {
 
     /// Lets go of the store.
     pub fn close(&self) {
-        self.0.store.close();
+        self.0.store().close();
     }
 }
 
@@ -267,5 +274,6 @@ pub(super) fn new_head(platform: &Platform) -> Head {
         lsn: 0,
         epochs: Vec::new(),
         truncated: Truncation::default(),
+        encryption: None,
     }
 }

@@ -6,6 +6,7 @@ use wasm_bindgen::prelude::*;
 use super::{
     Core,
     convert::{Thrown, from_js, to_js},
+    encryption,
     promise::{answer, done, value},
 };
 use crate::{
@@ -109,7 +110,9 @@ impl Core {
     /// `options` as for `open`. This instance opens nothing.
     pub fn recover(options: &JsValue, from: Option<String>, host: Host) -> Result<Promise, JsValue> {
         let options = from_js(options)?;
-        Ok(answer(engine::recover(options, browser::ports(&host), from)))
+        Ok(answer(async move {
+            engine::recover(options, encryption::sealed(browser::ports(&host), &host).await?, from).await
+        }))
     }
 
     /// Replaces the contents by those of a `.sqlite` file: `{ baseline?, force? }`. `cancel` is an id of `newCancel`, or 0; it
