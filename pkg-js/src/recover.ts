@@ -63,6 +63,6 @@ export async function recover(
   }
   const module = await loadModule(options?.wasm)
   const bridge = new Bridge(checked, opening)
-  const { Core } = await createDatabaseInstance(module, (trap) => bridge.trapped(trap))
-  return bridge.recover((core, host) => Core.recover(core, from, host))
+  const instance = await createDatabaseInstance(module, options?.wasm, (trap) => bridge.trapped(trap))
+  return bridge.recover(instance, from)
 }

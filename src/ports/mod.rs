@@ -4,6 +4,7 @@
 //! Everything is single-threaded: futures are local, handles are `Rc`.
 
 mod clock;
+mod files;
 mod http;
 mod lifecycle;
 mod locks;
@@ -15,10 +16,11 @@ mod store;
 use std::{future::Future, pin::Pin, rc::Rc};
 
 pub use clock::{Clock, Entropy, Spawner};
+pub use files::{Files, Process, Processes};
 pub use http::{Http, HttpFailure, HttpRequest, HttpResponse, Method};
 pub use lifecycle::{Lifecycle, Moment};
-pub use locks::{Acquire, Held, Locks};
-pub use parts::{Part, Parts, Whole};
+pub use locks::{Acquire, Channel, Held, Locks};
+pub use parts::{Part, Parts, Whole, entered};
 pub use store::*;
 
 use crate::error::Result;
@@ -59,6 +61,9 @@ pub trait Stores {
 
     /// What the platform says of the space.
     fn estimate(&self) -> LocalFuture<'static, Estimate>;
+
+    /// Asks the platform never to evict what is stored; whether it promised.
+    fn persist(&self) -> LocalFuture<'static, bool>;
 }
 
 /// Everything from outside that a database needs.

@@ -77,6 +77,12 @@ impl Sim {
         self.clock.now.set(self.clock.now.get().plus_ms(ms));
     }
 
+    /// How many timers are set.
+    pub fn timers(&mut self) -> usize {
+        self.pool.run_until_stalled();
+        self.clock.timers.borrow().waiting.len()
+    }
+
     /// Drops everything that runs in the background, as the death of a page does. Timers never fire again.
     pub fn kill(&mut self) {
         self.pool = LocalPool::new();

@@ -226,8 +226,6 @@ test('what this build does not have yet says so', async () => {
       functions: { functions: { scalar: {} } },
       audit: { audit: ['t'] },
       expires: { expires: { t: 'at' } },
-      takeover: { lock: { onBusy: 'takeover' } },
-      steal: { lock: { onBusy: 'steal' } },
       cron: { snapshots: { cron: '0 * * * *' } },
     }))
       out[label] = (await window.failure(() => window.open({ name, ...options }))).code

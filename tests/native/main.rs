@@ -3,10 +3,12 @@
 
 mod dump;
 mod engine;
+mod file_lock;
 mod files;
 mod import;
 mod layers;
 mod lifecycle;
+mod lock;
 mod migrate_apply;
 mod migrate_run;
 mod snapshot_files;
