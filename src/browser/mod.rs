@@ -96,6 +96,7 @@ pub fn folder_ports(host: &Host, files: NodeFiles) -> Ports {
         locks: Rc::new(FileLocks::new(files.clone(), files.clone(), platform.clone())),
         http: Rc::new(Fetch { host: host.clone() }),
         stores: Rc::new(Folder { files }),
+        lifecycle: Rc::new(PageLifecycle),
         platform,
     }
 }
