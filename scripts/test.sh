@@ -39,13 +39,16 @@ step() {
 node_tests() { node --test --test-reporter=spec --test-concurrency=1 "$@"; }
 
 test_rust() {
-  step 'rust: format' cargo fmt --check
+  step 'rust: format' cargo fmt --all --check
   step 'rust: lints, native' cargo clippy --locked --all-targets -- -D warnings
   step 'rust: lints, wasm' cargo clippy --locked --target wasm32-unknown-unknown --lib --test web -- -D warnings
 }
 
 # The same random cases each time: what fails here fails again. Leave the variable out, or CASES=2000, to look for others.
-test_native() { PROPTEST_RNG_SEED=20261120 step 'native tests' cargo test --locked; }
+test_native() {
+  PROPTEST_RNG_SEED=20261120 step 'native tests' cargo test --locked
+  step 'simulation, 10000 seeds' scripts/simulate.sh --seeds 10000
+}
 
 # On a page as users have it: without cross-origin isolation.
 test_web() {

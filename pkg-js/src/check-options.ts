@@ -7,6 +7,7 @@ import {
   checkSignal,
   checkString,
 } from './check.js'
+import { checkEncryption } from './check-encryption.js'
 import { checkMigrations } from './check-migrations.js'
 import { checkRemote } from './check-remote.js'
 import type { CoreOptions, CoreSnapshotOptions } from './core.js'
@@ -17,7 +18,7 @@ import { checkSeed } from './seed.js'
 const gib = 1024 ** 3
 
 /** Options of the contract that wait for a later build. Given at all, they are refused: none is ever ignored. */
-const waiting = ['worker', 'encryption', 'functions', 'audit', 'expires', 'auditTable'] as const
+const waiting = ['worker', 'functions', 'audit', 'expires', 'auditTable'] as const
 
 const known: readonly (keyof OpenOptions)[] = [
   'name',
@@ -33,6 +34,7 @@ const known: readonly (keyof OpenOptions)[] = [
   'thread',
   'wasm',
   'snapshots',
+  'encryption',
   'seed',
   'remote',
   'mode',
@@ -63,6 +65,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
   if (given.signal !== undefined) checkSignal('signal', given.signal)
   if (given.onWarning !== undefined) checkFunction('onWarning', given.onWarning)
   if (given.wasm !== undefined) checkWasm(given.wasm)
+  if (given.encryption !== undefined) checkEncryption(given.encryption)
   if (given.seed !== undefined) checkSeed(given.seed)
 
   const snapshots = checkSnapshots(given.snapshots)

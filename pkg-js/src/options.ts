@@ -167,6 +167,15 @@ export interface RemoteOptions {
   readonly realtime?: boolean | undefined
 }
 
+/**
+ * What a database is encrypted with: a passphrase, or a key. The key may be non-extractable, as a page keeps it in IndexedDB: AES-GCM
+ * with the usages `encrypt` and `decrypt` (or `wrapKey` and `unwrapKey`), or AES-KW with `wrapKey` and `unwrapKey`. It encrypts the
+ * database's own random key only.
+ */
+export type Encryption =
+  | { readonly passphrase: string; readonly key?: undefined }
+  | { readonly key: CryptoKey; readonly passphrase?: undefined }
+
 /** Where the wasm module comes from. */
 export type WasmSource = URL | Response | BufferSource | WebAssembly.Module
 
@@ -234,8 +243,12 @@ export interface OpenOptions {
    * along.
    */
   readonly seed?: string | URL | BufferSource | Blob | (() => Promise<BufferSource>) | undefined
-  /** Not available in this build. */
-  readonly encryption?: { readonly passphrase: string } | { readonly key: CryptoKey } | undefined
+  /**
+   * Encrypts everything at rest: a new database from its beginning on. One that is there must have been encrypted with the same
+   * passphrase or key, else `decryption_failed` (and without this option, too); one that is plain is `invalid_argument`, see
+   * {@link Database.rekey}. With `storage: 'memory'` there is nothing at rest.
+   */
+  readonly encryption?: Encryption | undefined
   /** The endpoint to sync with. */
   readonly remote?: RemoteOptions | undefined
   /**

@@ -68,6 +68,16 @@ test('undefined is the same as not given', () => {
 })
 
 const wrong = {
+  encryption: [
+    'words',
+    {},
+    { passphrase: '' },
+    { passphrase: 5 },
+    { key: 'words' },
+    { key: new Uint8Array(32) },
+    { passphrase: 'x', key: {} },
+    { salt: 'x' },
+  ],
   name: ['', undefined, 5, 'a'.repeat(129), 'a\nb', 'a\u0085b'],
   migrations: ['x', {}],
   migrate: ['yes', 1],
@@ -144,11 +154,15 @@ test('options of the wrong kind are refused', () => {
     assert.throws(() => checkOptions(options, page), { code: 'invalid_argument' })
 })
 
+test('a passphrase and a key are what encrypts, and not part of what is passed as plain data', async () => {
+  const key = await crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt'])
+  for (const encryption of [{ passphrase: 'words' }, { key }]) assert.deepEqual(check({ encryption }), check({}))
+})
+
 const waiting = {
   tabs: ['shared'],
   thread: ['worker'],
   worker: [() => {}],
-  encryption: [{ passphrase: 'x' }],
   functions: [{}],
   audit: [['a']],
   expires: [{ a: 'b' }],

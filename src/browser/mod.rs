@@ -3,6 +3,7 @@
 mod abort;
 mod channel;
 mod clock;
+mod crypto;
 mod entropy;
 mod fetch;
 mod host;
@@ -18,6 +19,7 @@ mod quota;
 
 pub use abort::aborted;
 pub use clock::{BrowserClock, BrowserSpawner};
+pub use crypto::{WebCrypto, user_key};
 pub use entropy::BrowserEntropy;
 pub use fetch::Fetch;
 pub use host::Host;

@@ -14,6 +14,7 @@ use super::turn::closed;
 use crate::{
     collections::Bits,
     error::{Error, Result},
+    memory::room_for,
     ports::{Durability, LocalFuture, Platform},
     sqlite::{Batch, PageFile, Pin},
     store::{Position, SMALL_PART_BYTES, Storage},
@@ -320,7 +321,8 @@ impl Flusher {
         }
     }
 
-    fn hurry(&self) {
+    /// Ends the present wait, before a flush or the next try.
+    pub fn hurry(&self) {
         let mut state = self.0.state.borrow_mut();
         match state.hurry.take() {
             Some(hurry) => _ = hurry.send(()),
@@ -380,10 +382,12 @@ impl Inner {
             _ => Durability::Relaxed,
         };
         let commits = self.file.commits();
-        let batch = self.file.take_ready();
+        // For the batch, and the records that it is cut into.
+        let room = room_for(2 * self.file.ready_bytes());
+        let batch = if room.is_ok() { self.file.take_ready() } else { None };
         let stored = match &batch {
             Some(batch) => self.storage.append_in_parts(batch, durability, part_bytes),
-            None => Box::pin(ready(Ok(()))),
+            None => Box::pin(ready(room)),
         };
         Issued { commits, batch, stored }
     }

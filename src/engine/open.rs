@@ -256,8 +256,8 @@ impl Inner {
 
     /// Lets go of everything: timers, connection, storage, lock.
     pub(super) async fn let_go(&self) {
-        self.watching_page.take();
         self.channel.take();
+        self.watching_page.take();
         self.turn.close(closed());
         self.snapshots.stop().await;
         self.flusher.stop();

@@ -150,6 +150,12 @@ impl Snapshots {
         }));
     }
 
+    /// Stops what runs by itself.
+    pub fn halt(&self) {
+        self.0.stopped.set(true);
+        self.0.running.take();
+    }
+
     /// Takes one because the page was hidden, if there is something new and the last such one is long ago.
     pub fn page_hidden(&self) {
         let inner = self.0.clone();
@@ -167,16 +173,15 @@ impl Snapshots {
         }));
     }
 
-    /// Stops what runs by itself.
-    pub fn halt(&self) {
-        self.0.stopped.set(true);
-        self.0.running.take();
-    }
-
     /// Stops what runs by itself, and waits for what is under way.
     pub async fn stop(&self) {
         self.halt();
         drop(self.0.gate.enter().await);
+    }
+
+    /// Waits for what is under way, and holds up what comes next until the answer is dropped.
+    pub async fn pause(&self) -> Pass {
+        self.0.gate.enter().await
     }
 
     /// Takes one now. Fails as a flush or the storage does, and with `snapshot_corrupt` when it can't be read back.
@@ -199,6 +204,7 @@ impl Snapshots {
 
     /// Reads one again: every chunk hashed, `quick_check` in a scratch database. `snapshot_not_found`.
     pub async fn verify(&self, id: &str) -> Result<Verification> {
+        let _pass = self.0.gate.enter().await;
         let generation = self.0.generation(id)?;
         let (image, mut errors) = match self.0.storage.verify(generation).await {
             Err(error) if error.is(ErrorCode::StorageUnavailable) => {
@@ -215,6 +221,8 @@ impl Snapshots {
 
     /// The contents of one, every chunk hashed. `snapshot_not_found`, `snapshot_corrupt`.
     pub async fn load(&self, id: &str) -> Result<Image> {
+        // What is read must not be pruned meanwhile: that would look like damage.
+        let _pass = self.0.gate.enter().await;
         let generation = self.0.generation(id)?;
         match self.0.storage.load(generation).await {
             Err(error) if error.is(ErrorCode::StorageUnavailable) => {
@@ -392,13 +400,14 @@ impl Inner {
         entered(self.carry_out(plan))
     }
 
-    /// Deletes what is missed least; whether there was something to delete. The flush that asked for it tries again, and asks
-    /// again.
+    /// Deletes what is missed least; `false` when nothing is left that could go.
     #[inline(never)]
     fn free_space(&self) -> LocalFuture<'_, Result<bool>> {
         let plan = self.of_stock(|stock| stock.relieve());
-        let some = plan != Plan::default();
-        entered(async move { self.carry_out(plan).await.map(|()| some) })
+        entered(async move {
+            let frees = plan != Plan::default();
+            self.carry_out(plan).await.map(|()| frees)
+        })
     }
 
     #[inline(never)]
@@ -429,6 +438,7 @@ impl Inner {
     /// Frees space for the log, in the order of what is missed least; whether there was something to free.
     async fn relieve(&self) -> bool {
         let _pass = self.gate.enter().await;
+        // What could not be loaded, or not be deleted, frees nothing.
         self.platform.parts.load(Part::Operations).await.is_ok() && self.free_space().await.unwrap_or(false)
     }
 

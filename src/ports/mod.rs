@@ -4,6 +4,7 @@
 //! Everything is single-threaded: futures are local, handles are `Rc`.
 
 mod clock;
+mod crypto;
 mod files;
 mod http;
 mod lifecycle;
@@ -16,6 +17,7 @@ mod store;
 use std::{future::Future, pin::Pin, rc::Rc};
 
 pub use clock::{Clock, Entropy, Spawner};
+pub use crypto::{Cipher, Crypto, DataKey, NONCE_BYTES, Piece};
 pub use files::{Files, Process, Processes};
 pub use http::{Http, HttpFailure, HttpRequest, HttpResponse, Method};
 pub use lifecycle::{Lifecycle, Moment};

@@ -72,15 +72,15 @@ impl Sim {
         self.run(async move { clock.sleep(ms).await });
     }
 
-    /// Lets `ms` milliseconds pass in which nothing runs, as a task does that never yields.
-    pub fn skip(&self, ms: i64) {
-        self.clock.now.set(self.clock.now.get().plus_ms(ms));
-    }
-
     /// How many timers are set.
     pub fn timers(&mut self) -> usize {
         self.pool.run_until_stalled();
         self.clock.timers.borrow().waiting.len()
+    }
+
+    /// Lets `ms` milliseconds pass in which nothing runs, as a task does that never yields.
+    pub fn skip(&self, ms: i64) {
+        self.clock.now.set(self.clock.now.get().plus_ms(ms));
     }
 
     /// Drops everything that runs in the background, as the death of a page does. Timers never fire again.

@@ -2,14 +2,15 @@
 
 use super::{
     FORMAT, checksum, chunk,
-    failure::corrupt,
+    failure::{corrupt, refused},
     imported::part,
     log::{Position, Replay, chunk_length},
 };
 use crate::{
     collections::{Bits, Set},
     error::{Error, ErrorCode, Result},
-    ports::{ChunkId, Head, LogKind, Manifest, Store},
+    memory::room_for,
+    ports::{ChunkId, ENCRYPTION, Head, LogKind, Manifest, Store},
     sqlite::{CHUNK_SIZE, Image},
     time::Timestamp,
 };
@@ -72,7 +73,9 @@ pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
     let head = store.head().await?;
     let headless = head.is_none();
     let found = read_sound(store, head, None).await?;
-    if headless && (found.newest.is_some() || !found.manifests.is_empty() || !found.damaged.is_empty()) {
+    let data = found.newest.is_some() || !found.manifests.is_empty() || !found.damaged.is_empty();
+    // Somebody may have made the database between the reads: then the claim will find that out.
+    if headless && data && store.head().await?.is_none() {
         return Err(corrupt("the head record of the database is missing")
             .hint("nothing was changed; recover(name) opens the last good state"));
     }
@@ -143,7 +146,19 @@ pub(super) async fn read_sound(store: &dyn Store, head: Option<Head>, from: Opti
         apply_through = position.lsn;
     }
     let replay = Replay::new(image, position, apply_through);
-    let (replay, broken) = replay_all(store, head.as_ref().map_or(0, |head| head.lsn), replay).await?;
+    // What the log must reach: its holder's epoch record, what was cut off its front, and every manifest.
+    let mut least = Broken::default();
+    let head_epoch = head.as_ref().map_or(u64::MAX, |head| head.epoch);
+    if let Some(head) = &head {
+        least.lsn = head.lsn.max(head.truncated.lsn);
+        least.logged = head.truncated.logged;
+    }
+    for manifest in manifests.iter().filter(|manifest| checksum::of_manifest(manifest) == manifest.checksum) {
+        least.lsn = least.lsn.max(manifest.lsn);
+        least.logged = least.logged.max(manifest.logged);
+        least.time = least.time.max(manifest.time);
+    }
+    let (replay, broken) = replay_all(store, least, head_epoch, replay).await?;
     let end = replay.end();
     let (image, stale, skipped) = replay.finish();
     let needs_barrier = loses || from.is_some();
@@ -164,9 +179,12 @@ pub(super) async fn read_sound(store: &dyn Store, head: Option<Head>, from: Opti
     })
 }
 
-fn check_format(head: &Head) -> Result<()> {
-    if head.format <= FORMAT && head.features.is_empty() {
-        return Ok(());
+/// Fails with `snapshot_incompatible` for a newer format, and with `decryption_failed` for an encrypted database, whose
+/// head never comes here as it is stored when its key is at hand.
+pub(super) fn check_format(head: &Head) -> Result<()> {
+    let encrypted = head.features.iter().any(|feature| feature == ENCRYPTION);
+    if head.format <= FORMAT && head.features.len() == usize::from(encrypted) {
+        return if encrypted { Err(refused("the database is encrypted, and no key was given")) } else { Ok(()) };
     }
     Err(Error::new(ErrorCode::SnapshotIncompatible, "the database was stored by a newer version of tidelock")
         .hint("load the newest version of the app; nothing was changed")
@@ -192,11 +210,16 @@ pub(super) fn at(manifest: &Manifest) -> Position {
 }
 
 /// Applies the log up to its end, or to where it breaks, which is then looked at to its end. It breaks also when it
-/// doesn't reach `head_lsn`.
-async fn replay_all(store: &dyn Store, head_lsn: u64, mut replay: Replay) -> Result<(Replay, Option<Broken>)> {
+/// doesn't reach `least`, or goes on in a newer epoch than the head's: one of the two was put back.
+async fn replay_all(
+    store: &dyn Store,
+    least: Broken,
+    head_epoch: u64,
+    mut replay: Replay,
+) -> Result<(Replay, Option<Broken>)> {
     let mut key = (replay.end().lsn, u32::MAX);
     let mut breaks = false;
-    let (mut seen, mut epochs) = (Broken { lsn: head_lsn, ..Broken::default() }, 0);
+    let (mut seen, mut epochs) = (least, 0);
     loop {
         let entries = store.log(key, LOG_SLICE).await?;
         if entries.is_empty() {
@@ -207,7 +230,9 @@ async fn replay_all(store: &dyn Store, head_lsn: u64, mut replay: Replay) -> Res
             seen.lsn = seen.lsn.max(entry.lsn);
             if !breaks {
                 let epoch = entry.record.as_ref().is_some_and(|record| record.kind == LogKind::Epoch);
-                breaks = !replay.take(entry);
+                let newer = entry.record.as_ref().is_some_and(|record| record.epoch > head_epoch);
+                replay.room_for(&entry)?;
+                breaks = newer || !replay.take(entry);
                 epochs += u64::from(breaks && epoch);
             } else if let Some(record) = entry.record.filter(|record| checksum::of_record(record) == record.checksum) {
                 seen.time = seen.time.max(record.time);
@@ -217,7 +242,7 @@ async fn replay_all(store: &dyn Store, head_lsn: u64, mut replay: Replay) -> Res
         }
     }
     let end = replay.end();
-    if !breaks && replay.is_whole() && end.lsn >= head_lsn {
+    if !breaks && replay.is_whole() && end.lsn >= least.lsn {
         return Ok((replay, None));
     }
     seen.lost = (seen.lsn - end.lsn).saturating_sub(epochs).max(1);
@@ -262,6 +287,7 @@ pub(super) async fn read(
         damage.push(format!("the manifest of snapshot {} is damaged", manifest.generation));
         return Ok(image);
     }
+    room_for(manifest.db_bytes + (CHUNK_SLICE * CHUNK_SIZE) as u64)?;
     for (slice, refs) in manifest.chunks.chunks(CHUNK_SLICE).enumerate() {
         let ids: Vec<ChunkId> = refs.iter().map(|chunk| chunk.id.clone()).collect();
         for (offset, (stored, expected)) in store.chunks(&ids).await?.into_iter().zip(refs).enumerate() {

@@ -59,7 +59,8 @@ pub struct Usage {
 pub struct Storage(pub(super) Rc<Inner>);
 
 pub(super) struct Inner {
-    pub store: Rc<dyn Store>,
+    /// Another one from the moment on when the key changes.
+    pub store: RefCell<Rc<dyn Store>>,
     pub platform: Platform,
     pub fence: Fence,
     pub end: Cell<Position>,
@@ -72,13 +73,19 @@ pub(super) struct Inner {
     pub manifests: RefCell<Vec<Manifest>>,
     /// Those that were imported.
     pub imported: RefCell<Vec<Manifest>>,
-    /// A write of manifests failed without saying what of it was stored.
+    /// The store may have other manifests than `manifests`: after a write that failed without saying what of it was stored.
     pub manifests_in_doubt: Cell<bool>,
     pub damaged: RefCell<Set<u64>>,
     /// The manifest whose unchanged chunks the next one reuses.
     pub base: RefCell<Option<Manifest>>,
     /// Chunks that differ from the base, besides those that the page file has touched.
     pub stale: RefCell<Bits>,
+}
+
+impl Inner {
+    pub fn store(&self) -> Rc<dyn Store> {
+        self.store.borrow().clone()
+    }
 }
 
 impl Storage {
@@ -115,7 +122,7 @@ impl Storage {
         end: Position,
     ) -> Result<Opened> {
         let storage = Self(Rc::new(Inner {
-            store,
+            store: RefCell::new(store),
             platform: platform.clone(),
             fence: Fence { database_id: head.database_id, epoch: head.epoch },
             end: Cell::new(end),
@@ -124,7 +131,8 @@ impl Storage {
             generation: Cell::new(head.generation),
             manifests: RefCell::new(found.manifests),
             imported: RefCell::new(found.imported),
-            manifests_in_doubt: Cell::new(false),
+            // A robbed holder may have deleted some between the reading and the claim.
+            manifests_in_doubt: Cell::new(true),
             damaged: RefCell::new(found.damaged),
             base: RefCell::new(found.base),
             stale: RefCell::new(found.stale),
@@ -135,7 +143,7 @@ impl Storage {
         }
         let created = found.head.is_none();
         let mut warnings = found.warnings;
-        warnings.extend(storage.0.store.lost().filter(|_| created).map(|why| Warning {
+        warnings.extend(storage.0.store().lost().filter(|_| created).map(|why| Warning {
             code: "storage_lost",
             message: format!("the browser found its storage damaged and deleted it with this database: {why}"),
         }));
@@ -184,7 +192,7 @@ impl Storage {
         let (records, end) = batch_records(self.0.end.get(), self.epoch(), batch, now, part_bytes);
         let first = records[0].checksum;
         let writes = records.into_iter().map(Write::AddLog).collect();
-        let written = self.0.store.write(Transaction { fence: None, require: Vec::new(), writes, durability });
+        let written = self.0.store().write(Transaction { fence: None, require: Vec::new(), writes, durability });
         // In doubt until it is answered, also if nobody waits for the answer.
         self.0.doubt.set(Some((first, end)));
         let inner = self.0.clone();
@@ -198,7 +206,7 @@ impl Storage {
 
     /// Connects again, for whatever comes next. Fails as the store does.
     pub async fn reconnect(&self) -> Result<()> {
-        self.0.store.reopen().await
+        self.0.store().reopen().await
     }
 
     /// Connects again and finds out whether a batch in doubt was stored.
@@ -206,10 +214,10 @@ impl Storage {
     /// Fails with `lock_lost` when the database is somebody else's by now, or gone.
     pub async fn revive(&self) -> Result<()> {
         let inner = &*self.0;
-        inner.store.reopen().await?;
-        check_fence(inner.store.head().await?.as_ref(), &inner.fence)?;
+        inner.store().reopen().await?;
+        check_fence(inner.store().head().await?.as_ref(), &inner.fence)?;
         if let Some((first, end)) = inner.doubt.get() {
-            let next = inner.store.log((inner.end.get().lsn, u32::MAX), 1).await?.into_iter().next();
+            let next = inner.store().log((inner.end.get().lsn, u32::MAX), 1).await?.into_iter().next();
             match next {
                 None => {}
                 Some(entry) if entry.record.as_ref().is_some_and(|record| record.checksum == first) => {
@@ -246,7 +254,7 @@ impl Storage {
 
     /// Lets go of the store.
     pub fn close(&self) {
-        self.0.store.close();
+        self.0.store().close();
     }
 }
 
@@ -288,5 +296,6 @@ pub(super) fn new_head(platform: &Platform) -> Head {
         lsn: 0,
         epochs: Vec::new(),
         truncated: Truncation::default(),
+        encryption: None,
     }
 }

@@ -222,7 +222,6 @@ test('what this build does not have yet says so', async () => {
     for (const [label, options] of Object.entries({
       shared: { tabs: 'shared' },
       worker: { thread: 'worker' },
-      encryption: { encryption: { passphrase: 'x' } },
       functions: { functions: { scalar: {} } },
       audit: { audit: ['t'] },
       expires: { expires: { t: 'at' } },
@@ -232,7 +231,6 @@ test('what this build does not have yet says so', async () => {
     out.file = (await window.failure(() => window.open({ name, storage: 'file' }))).code
     const db = await window.open({ name, storage: 'memory' })
     for (const [label, call] of Object.entries({
-      rekey: () => db.rekey({ passphrase: 'x' }),
       maintain: () => db.maintain(),
       push: () => db.sync.push(),
       drift: () => db.migrations.drift(),
