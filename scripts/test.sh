@@ -39,7 +39,7 @@ step() {
 node_tests() { node --test --test-reporter=spec --test-concurrency=1 "$@"; }
 
 test_rust() {
-  step 'rust: format' cargo fmt --check
+  step 'rust: format' cargo fmt --all --check
   step 'rust: lints, native' cargo clippy --locked --all-targets -- -D warnings
   step 'rust: lints, wasm' cargo clippy --locked --target wasm32-unknown-unknown --lib --test web -- -D warnings
 }

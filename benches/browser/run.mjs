@@ -60,7 +60,7 @@ try {
   page.on('pageerror', (error) => console.error(`page: ${error}`))
   await page.goto(`http://127.0.0.1:${server.address().port}/`)
   await page.waitForFunction(() => window.bench, null, { timeout: 30_000 })
-  const { engines, steps, durable } = await page.evaluate(() => ({ ...window.bench }))
+  const { engines, steps, durable, encryption } = await page.evaluate(() => ({ ...window.bench }))
 
   const memory = await inTurns(engines, (name) => page.evaluate((name) => window.bench.round(name), name))
   const report = { chromium: browser.browser()?.version(), cpus: cpus().length, rounds, memory: {}, durable: {} }
@@ -90,7 +90,20 @@ try {
   for (const name of durable) {
     const ms = median(stored[name])
     report.durable[name] = ms
-    console.log(line([name, ms.toFixed(0)]))
+    console.log(line([name, ms.toFixed(1)]))
+  }
+  const shared = report.durable['100 at once'] / report.durable['100 one by one']
+  console.log(line(['at once / one by one', shared.toFixed(2), `0.1 ${shared <= 0.1 ? 'met' : 'MISSED'}`]))
+  if (options.check && shared > 0.1) failed = true
+
+  const sealed = await inTurns(encryption, (name) => page.evaluate((name) => window.bench.encryptionRound(name), name))
+  console.log(`\nencryption, ms, median of ${rounds}`)
+  console.log(line(['', ...encryption]))
+  report.encryption = {}
+  for (const step of Object.keys(sealed[encryption[0]][0])) {
+    const ms = Object.fromEntries(encryption.map((name) => [name, median(sealed[name].map((round) => round[step]))]))
+    report.encryption[step] = ms
+    console.log(line([step, ...encryption.map((name) => ms[name].toFixed(2))]))
   }
 
   await mkdir(dirname(options.json), { recursive: true })

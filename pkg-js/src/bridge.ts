@@ -115,7 +115,7 @@ export class Bridge {
   }
 
   #host(instance: Instance): Host {
-    const { remote, signal } = this.#options
+    const { remote, signal, encryption } = this.#options
     return {
       // Later: listeners may call the database, which must not enter the wasm instance while it is telling this.
       emit: (event) => queueMicrotask(() => this.#handle(event)),
@@ -127,6 +127,7 @@ export class Bridge {
       migrate: (version, direction, ticket) => this.#migrate(version, direction, ticket),
       fetch: (input, init) => (remote?.fetch ?? fetch)(input, init),
       accessToken: async () => (await remote?.accessToken?.()) ?? null,
+      ...(encryption === undefined ? {} : { encryption }),
       ...(signal === undefined ? {} : { signal }),
     }
   }

@@ -7,6 +7,7 @@ import {
   checkSignal,
   checkString,
 } from './check.js'
+import { checkEncryption } from './check-encryption.js'
 import { checkMigrations } from './check-migrations.js'
 import { checkRemote } from './check-remote.js'
 import type { CoreOptions, CoreSnapshotOptions } from './core.js'
@@ -17,7 +18,7 @@ import { checkSeed } from './seed.js'
 const gib = 1024 ** 3
 
 /** Options of the contract that wait for a later build. Given at all, they are refused: none is ever ignored. */
-const waiting = ['worker', 'encryption', 'functions', 'audit', 'expires', 'auditTable'] as const
+const waiting = ['worker', 'functions', 'audit', 'expires', 'auditTable'] as const
 
 const known: readonly (keyof OpenOptions)[] = [
   'name',
@@ -33,6 +34,7 @@ const known: readonly (keyof OpenOptions)[] = [
   'thread',
   'wasm',
   'snapshots',
+  'encryption',
   'seed',
   'remote',
   'mode',
@@ -63,6 +65,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
   if (given.signal !== undefined) checkSignal('signal', given.signal)
   if (given.onWarning !== undefined) checkFunction('onWarning', given.onWarning)
   if (given.wasm !== undefined) checkWasm(given.wasm)
+  if (given.encryption !== undefined) checkEncryption(given.encryption)
   if (given.seed !== undefined) checkSeed(given.seed)
 
   const snapshots = checkSnapshots(given.snapshots)
@@ -73,9 +76,11 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
     'snapshot',
   ])
   if (durability === 'snapshot' && !snapshots.enabled) {
-    throw invalid("durability 'snapshot' needs snapshots", { details: { option: 'durability' } })
+    throw invalid("durability 'snapshot' needs snapshots", {
+      details: { option: 'durability' },
+      hint: 'Nothing else would store anything',
+    })
   }
-  if (durability === 'deferred' || durability === 'snapshot') throw unavailable(`durability '${durability}'`)
   const storage = checkOneOf('storage', given.storage ?? (around.files ? 'file' : 'indexeddb'), [
     'indexeddb',
     'memory',
@@ -149,8 +154,6 @@ function checkSnapshots(snapshots: unknown): CoreSnapshotOptions {
   const later = ['cron']
   const given = checkObject('snapshots', snapshots === false ? undefined : snapshots, [...keys, ...later])
   for (const option of later) if (given[option] !== undefined) throw unavailable(`The option 'snapshots.${option}'`)
-  if (given.onHidden !== undefined && checkBoolean('snapshots.onHidden', given.onHidden))
-    throw unavailable("The option 'snapshots.onHidden'")
   if (given.targets !== undefined) {
     if (!Array.isArray(given.targets))
       throw invalid('snapshots.targets must be an array', { details: { option: 'snapshots.targets' } })
@@ -162,6 +165,7 @@ function checkSnapshots(snapshots: unknown): CoreSnapshotOptions {
     keep: checkInteger('snapshots.keep', given.keep ?? 3, 1),
     retries: checkInteger('snapshots.retries', given.retries ?? 3, 0),
     backoffMs: checkInteger('snapshots.backoffMs', given.backoffMs ?? 1000, 0),
+    onHidden: checkBoolean('snapshots.onHidden', given.onHidden ?? true),
     compress: checkBoolean('snapshots.compress', given.compress ?? true),
     verify: checkOneOf('snapshots.verify', given.verify ?? 'quick', ['quick', 'full', 'none']),
     logRetentionMs: checkInteger('snapshots.logRetentionMs', given.logRetentionMs ?? 7 * 86_400_000, 0),

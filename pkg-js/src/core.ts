@@ -3,6 +3,8 @@ import type { Part } from '../generated/instance.js'
 // What the wasm module offers: the hand-written types of its class `Core` and of the functions that it calls back.
 // One wasm instance = one `Core` = one database. Nothing here is public.
 
+import type { Encryption } from './options.js'
+
 /** The plain object that a failing call into wasm throws. */
 export interface CoreError {
   readonly code: string
@@ -103,12 +105,14 @@ export interface Core {
   /** Asks the call with that id to give up. */
   cancel(id: number): void
   dropCancel(id: number): void
+  /** Encrypts with another passphrase or key from now on; null makes it plain. */
+  rekey(encryption: Encryption | null): Promise<void>
   exportBytes(): Uint8Array<ArrayBuffer>
   persist(): Promise<boolean>
   exportSql(): Promise<Uint8Array<ArrayBuffer>[]>
-  importBytes(bytes: Uint8Array, options: unknown): Promise<void>
+  importBytes(bytes: Uint8Array, options: unknown, cancel: number): Promise<void>
   snapshotsExport(id: string, sql: boolean): Promise<CoreSnapshotFile>
-  snapshotsImport(bytes: Uint8Array, label: string | undefined): Promise<unknown>
+  snapshotsImport(bytes: Uint8Array, label: string | undefined, cancel: number): Promise<unknown>
   health(): Promise<unknown>
   flush(): Promise<void>
   close(): Promise<void>
@@ -176,7 +180,7 @@ export interface CoreOptions {
   readonly storage: 'indexeddb' | 'memory' | 'file'
   /** The folder of `storage: 'file'`. */
   readonly path?: string
-  readonly durability: 'strict' | 'relaxed'
+  readonly durability: 'strict' | 'relaxed' | 'deferred' | 'snapshot'
   readonly integers: 'auto' | 'bigint' | 'number'
   readonly maxBytes: number
   readonly onBusy: 'fail' | 'wait' | 'takeover' | 'steal'
@@ -199,6 +203,7 @@ export interface CoreSnapshotOptions {
   readonly keep: number
   readonly retries: number
   readonly backoffMs: number
+  readonly onHidden: boolean
   readonly compress: boolean
   readonly verify: 'quick' | 'full' | 'none'
   readonly logRetentionMs: number
@@ -240,6 +245,8 @@ export interface Host {
   addFts5(connection: number): void
   fetch(input: string, init: RequestInit): Promise<Response>
   accessToken(): Promise<string | null>
+  /** What the database is encrypted with. */
+  readonly encryption?: Encryption
   /** Aborted when the user gives up opening. */
   readonly signal?: AbortSignal
 }

@@ -1,6 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { type Calls, copyParams } from './calls.js'
 import { checkBoolean, checkCall, checkFunction, checkOneOf, checkQuery, checkString } from './check.js'
+import { checkEncryption } from './check-encryption.js'
 import { type CoreOptions, op, type PlanRow } from './core.js'
 import { type TidelockError, unavailable } from './errors.js'
 import type { DatabaseEventMap, LockEvent } from './events.js'
@@ -8,6 +9,7 @@ import { fileBytes, isBlob, joined, viewOf } from './file-bytes.js'
 import { goneHealth, type Health } from './health.js'
 import { type LiveOptions, LiveQueries, LiveQuery } from './live.js'
 import { Migrations } from './migrations.js'
+import type { Encryption } from './options.js'
 import { Snapshots } from './snapshots.js'
 import { queryTag, type SqlFragment, type SqlQueryTag } from './sql.js'
 import { Sync } from './sync.js'
@@ -264,7 +266,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     this.#calls.check()
     // Without a wait where there is none: the caller may use its bytes again.
     const file = isBlob(bytes) ? await fileBytes('The file', bytes) : viewOf('The file', bytes)
-    await this.#calls.cancellable(options, (core) => core.importBytes(file, wanted))
+    await this.#calls.cancellable(options, (core, cancel) => core.importBytes(file, wanted, cancel))
   }
 
   /** Not available in this build: rejects with `unsupported_environment`. */
@@ -280,9 +282,22 @@ export class Database extends EventTarget implements AsyncDisposable {
     return this.#calls.read<boolean>(undefined, (core) => core.persist())
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async rekey(_encryption: object): Promise<void> {
-    throw unavailable('db.rekey')
+  /**
+   * Changes what the database is encrypted with. A new passphrase or key for an encrypted one is quick: its data stays as it is, under
+   * the same inner key. A plain one is encrypted, and with `null` an encrypted one made plain: then everything is stored again,
+   * snapshots and log too. Other calls wait meanwhile. A page that dies in it leaves the database with the old or the new secret.
+   *
+   * Rejects with `invalid_argument` (a key that can't be used), and as a flush does; then the old secret stays.
+   *
+   * @example
+   * ```ts
+   * await db.rekey({ passphrase: await askForNewPassphrase() })
+   * ```
+   */
+  async rekey(encryption: Encryption | null, options?: CallOptions): Promise<void> {
+    checkCall('rekey', options)
+    const checked = encryption === null ? null : checkEncryption(encryption)
+    await this.#calls.read(options, (core) => core.rekey(checked))
   }
 
   /** How everything is. Never rejects, not even after the end. */

@@ -34,6 +34,7 @@ export type {
   Conflict,
   ConflictPolicy,
   Durability,
+  Encryption,
   LockOptions,
   OpenOptions,
   RemoteOptions,

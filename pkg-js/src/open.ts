@@ -12,7 +12,7 @@ import type { OpenOptions } from './options.js'
  *
  * Rejects with `invalid_argument` (an option), `unsupported_environment` (what the browser or this build lacks),
  * `storage_unavailable`, `wasm_load_failed`, `database_in_use` (`details.holder` says who), `lock_timeout`, `database_corrupt`,
- * and with the codes of migrations. Whatever it rejects with, the lock is free again.
+ * `decryption_failed` (a wrong or missing passphrase or key), and with the codes of migrations. Whatever it rejects with, the lock is free again.
  *
  * @example
  * ```ts

@@ -67,7 +67,10 @@ export interface SnapshotOptions {
    * @default 'quick'
    */
   readonly verify?: 'quick' | 'full' | 'none' | undefined
-  /** A snapshot when the page is hidden. This build takes none; asking for it with `true` is refused. */
+  /**
+   * One is taken when the page is hidden, if something changed, at most once in 5 minutes. It replaces the one before of its kind.
+   * @default true
+   */
   readonly onHidden?: boolean | undefined
   /**
    * How long the page log stays, from which `restore({ at })` brings back any moment: as far back as the oldest kept
@@ -164,6 +167,15 @@ export interface RemoteOptions {
   readonly realtime?: boolean | undefined
 }
 
+/**
+ * What a database is encrypted with: a passphrase, or a key. The key may be non-extractable, as a page keeps it in IndexedDB: AES-GCM
+ * with the usages `encrypt` and `decrypt` (or `wrapKey` and `unwrapKey`), or AES-KW with `wrapKey` and `unwrapKey`. It encrypts the
+ * database's own random key only.
+ */
+export type Encryption =
+  | { readonly passphrase: string; readonly key?: undefined }
+  | { readonly key: CryptoKey; readonly passphrase?: undefined }
+
 /** Where the wasm module comes from. */
 export type WasmSource = URL | Response | BufferSource | WebAssembly.Module
 
@@ -186,8 +198,10 @@ export interface OpenOptions {
   /** For data that comes without a tracking table: the version it stands at. */
   readonly baseline?: string | undefined
   /**
-   * `strict`: a write's promise resolves when a power cut loses nothing of it; `relaxed`: when the death of the tab or browser
-   * loses nothing. `deferred` and `snapshot` are not available in this build.
+   * When a write's promise resolves. `strict`: a power cut loses nothing of it. `relaxed`: the death of the tab or browser loses
+   * nothing of it. `deferred`: it is done in memory, and stored within 50 ms; an ordinary close or navigation stores what is
+   * small. `snapshot`: it is done in memory, and only snapshots, {@link Database.flush} and {@link Database.close} store it;
+   * needs `snapshots`. What is stored is a consistent database in each of them: whole commits, in order.
    * @default 'relaxed'
    */
   readonly durability?: Durability | undefined
@@ -229,8 +243,12 @@ export interface OpenOptions {
    * along.
    */
   readonly seed?: string | URL | BufferSource | Blob | (() => Promise<BufferSource>) | undefined
-  /** Not available in this build. */
-  readonly encryption?: { readonly passphrase: string } | { readonly key: CryptoKey } | undefined
+  /**
+   * Encrypts everything at rest: a new database from its beginning on. One that is there must have been encrypted with the same
+   * passphrase or key, else `decryption_failed` (and without this option, too); one that is plain is `invalid_argument`, see
+   * {@link Database.rekey}. With `storage: 'memory'` there is nothing at rest.
+   */
+  readonly encryption?: Encryption | undefined
   /** The endpoint to sync with. */
   readonly remote?: RemoteOptions | undefined
   /**

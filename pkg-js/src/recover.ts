@@ -1,10 +1,10 @@
 import { Bridge } from './bridge.js'
 import { checkObject, checkString } from './check.js'
 import { checkOptions } from './check-options.js'
-import { TidelockError, unavailable } from './errors.js'
+import { TidelockError } from './errors.js'
 import { createDatabaseInstance, loadModule } from './instance.js'
 import { surroundings } from './open.js'
-import type { OpenOptions, WasmSource } from './options.js'
+import type { Encryption, OpenOptions, WasmSource } from './options.js'
 import { storedNames } from './stored.js'
 
 /** What {@link recover} found and did. */
@@ -30,7 +30,8 @@ export interface RecoveryReport {
  * damaged part is kept aside. A sound database is left alone.
  *
  * Rejects with `invalid_argument` when there is no such database, `database_in_use`, `snapshot_not_found`, `snapshot_corrupt`,
- * `database_corrupt` when nothing usable is left, and `storage_*`.
+ * `database_corrupt` when nothing usable is left, `decryption_failed`, and `storage_*`. What encrypted a database is in its head record:
+ * without that, nothing of it can be read any more.
  *
  * @example
  * ```ts
@@ -46,23 +47,24 @@ export async function recover(
   options?: {
     /** The id of a snapshot. */
     readonly from?: string | undefined
-    readonly encryption?: OpenOptions['encryption']
+    /** The passphrase or key of an encrypted database. */
+    readonly encryption?: Encryption | undefined
     /** Where the wasm module comes from, as for `open`. */
     readonly wasm?: WasmSource | undefined
   },
 ): Promise<RecoveryReport> {
   const given = checkObject('The options of recover', options, ['from', 'encryption', 'wasm'])
   const from = given.from === undefined ? undefined : checkString('from', given.from)
-  if (given.encryption !== undefined) throw unavailable("The option 'encryption'")
-  const opening = { name, ...(options?.wasm === undefined ? {} : { wasm: options.wasm }) }
+  const { wasm, encryption } = options ?? {}
+  const opening: OpenOptions = { name, wasm, encryption }
   const checked = checkOptions(opening, surroundings())
   if (!(await storedNames()).includes(name)) {
     throw new TidelockError('invalid_argument', `There is no database '${name}'`, {
       hint: 'databases() lists those there are',
     })
   }
-  const module = await loadModule(options?.wasm)
+  const module = await loadModule(wasm)
   const bridge = new Bridge(checked, opening)
-  const instance = await createDatabaseInstance(module, options?.wasm, (trap) => bridge.trapped(trap))
+  const instance = await createDatabaseInstance(module, wasm, (trap) => bridge.trapped(trap))
   return bridge.recover(instance, from)
 }

@@ -281,7 +281,6 @@ test('what the build lacks says so', async () => {
   const lacking = { code: 'unsupported_environment' }
   await assert.rejects(db.begin(), lacking)
   await assert.rejects(db.maintain(), lacking)
-  await assert.rejects(db.rekey({}), lacking)
   await assert.rejects(db.migrations.run({ atomic: 'all' }), lacking)
   await assert.rejects(db.sync.push(), lacking)
   assert.throws(() => db.iterate('x'), lacking)
@@ -290,6 +289,20 @@ test('what the build lacks says so', async () => {
   }, lacking)
   for (const call of ['redo', 'reset', 'forget', 'drift', 'generate', 'lint', 'sync', 'drop'])
     await assert.rejects(db.migrations[call](), lacking)
+})
+
+test('rekey takes a passphrase, a key or null', async () => {
+  const { db, core } = fakeDatabase()
+  const given = []
+  core.rekey = async (encryption) => {
+    given.push(encryption)
+  }
+  await db.rekey({ passphrase: 'words' })
+  await db.rekey(null)
+  assert.deepEqual(given, [{ passphrase: 'words' }, null])
+  for (const wrong of [undefined, {}, { passphrase: '' }, 'words'])
+    await assert.rejects(db.rekey(wrong), { code: 'invalid_argument' })
+  assert.equal(given.length, 2)
 })
 
 test('a moment goes to the core in milliseconds; what is none, or names no zone, is refused', async () => {

@@ -29,6 +29,7 @@ test('the defaults are those of the contract', () => {
       keep: 3,
       retries: 3,
       backoffMs: 1000,
+      onHidden: true,
       compress: true,
       verify: 'quick',
       logRetentionMs: 604_800_000,
@@ -67,6 +68,16 @@ test('undefined is the same as not given', () => {
 })
 
 const wrong = {
+  encryption: [
+    'words',
+    {},
+    { passphrase: '' },
+    { passphrase: 5 },
+    { key: 'words' },
+    { key: new Uint8Array(32) },
+    { passphrase: 'x', key: {} },
+    { salt: 'x' },
+  ],
   name: ['', undefined, 5, 'a'.repeat(129), 'a\nb', 'a\u0085b'],
   migrations: ['x', {}],
   migrate: ['yes', 1],
@@ -143,17 +154,20 @@ test('options of the wrong kind are refused', () => {
     assert.throws(() => checkOptions(options, page), { code: 'invalid_argument' })
 })
 
+test('a passphrase and a key are what encrypts, and not part of what is passed as plain data', async () => {
+  const key = await crypto.subtle.generateKey({ name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt'])
+  for (const encryption of [{ passphrase: 'words' }, { key }]) assert.deepEqual(check({ encryption }), check({}))
+})
+
 const waiting = {
-  durability: ['deferred', 'snapshot'],
   tabs: ['shared'],
   thread: ['worker'],
   worker: [() => {}],
-  encryption: [{ passphrase: 'x' }],
   functions: [{}],
   audit: [['a']],
   expires: [{ a: 'b' }],
   auditTable: ['log'],
-  snapshots: [{ cron: '0 * * * *' }, { onHidden: true }, { targets: [{ kind: 'x' }] }],
+  snapshots: [{ cron: '0 * * * *' }, { targets: [{ kind: 'x' }] }],
   remote: [
     { ...remote, realtime: true },
     { ...remote, tables: [{ table: 'a', conflict: () => null }] },
@@ -175,6 +189,13 @@ for (const [option, values] of Object.entries(waiting)) {
 test('cloud mode needs a remote, and waits for a later build', () => {
   assert.throws(() => check({ mode: 'cloud' }), { code: 'invalid_argument' })
   assert.throws(() => check({ mode: 'cloud', remote }), { code: 'unsupported_environment' })
+})
+
+test('each durability goes over, and so do hidden pages', () => {
+  for (const durability of ['strict', 'relaxed', 'deferred', 'snapshot'])
+    assert.equal(check({ durability }).durability, durability)
+  assert.equal(check({}).snapshots.onHidden, true)
+  assert.equal(check({ snapshots: { onHidden: false } }).snapshots.onHidden, false)
 })
 
 test('how long snapshots and log stay goes to the core, left out where it has no default', () => {

@@ -14,6 +14,10 @@ extern "C" {
     #[wasm_bindgen(method, getter)]
     pub fn signal(this: &Host) -> Option<AbortSignal>;
 
+    /// What the database is encrypted with, if anything: `{ passphrase }` or `{ key }`.
+    #[wasm_bindgen(method, getter)]
+    pub fn encryption(this: &Host) -> JsValue;
+
     /// Delivers an event `{ type, detail }`.
     #[wasm_bindgen(method)]
     pub fn emit(this: &Host, event: &JsValue);

@@ -8,7 +8,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use super::{object, property};
 use crate::{
-    ports::{ChunkRef, Head, Holder, LogKind, LogRecord, Manifest, ManifestKind, Truncation},
+    ports::{ChunkRef, Encryption, Head, Holder, LogKind, LogRecord, Manifest, ManifestKind, Truncation},
     time::Timestamp,
 };
 
@@ -115,7 +115,29 @@ pub fn head(head: &Head) -> Object {
         ("lsn", number(head.lsn)),
         ("epochs", epochs.into()),
         ("truncated", truncation(head.truncated)),
+        ("encryption", head.encryption.as_deref().map_or(JsValue::NULL, encryption)),
     ])
+}
+
+fn encryption(encryption: &Encryption) -> JsValue {
+    object(&[
+        ("method", (&encryption.method).into()),
+        ("iterations", encryption.iterations.into()),
+        ("salt", (&encryption.salt).into()),
+        ("wrapped", (&encryption.wrapped).into()),
+        ("mac", (&encryption.mac).into()),
+    ])
+    .into()
+}
+
+fn read_encryption(record: &JsValue) -> Option<Encryption> {
+    Some(Encryption {
+        method: get_text(record, "method")?,
+        iterations: get_u32(record, "iterations")?,
+        salt: get_text(record, "salt")?,
+        wrapped: get_text(record, "wrapped")?,
+        mac: get_text(record, "mac")?,
+    })
 }
 
 fn truncation(truncated: Truncation) -> JsValue {
@@ -125,6 +147,13 @@ fn truncation(truncated: Truncation) -> JsValue {
 /// Notes in a stored head where the log begins.
 pub fn set_truncated(head: &JsValue, truncated: Truncation) {
     let _ = Reflect::set(head, &"truncated".into(), &truncation(truncated));
+}
+
+/// Makes a stored head another one.
+pub fn set_head(stored: &JsValue, new: &Head) {
+    if let Some(stored) = stored.dyn_ref() {
+        Object::assign(stored, &head(new));
+    }
 }
 
 /// Notes in a stored head that this generation was used.
@@ -155,6 +184,10 @@ pub fn read_head(record: &JsValue) -> Option<Head> {
         lsn: get(record, "lsn")?,
         epochs: epochs.iter().map(|lsn| Some(lsn.as_f64()? as u64)).collect::<Option<_>>()?,
         truncated: Truncation { lsn: get(&truncated, "lsn")?, logged: get(&truncated, "logged")? },
+        encryption: match property(record, "encryption") {
+            Some(encryption) => Some(Box::new(read_encryption(&encryption)?)),
+            None => None,
+        },
     })
 }
 
@@ -198,6 +231,9 @@ pub fn read_log_record(record: &JsValue) -> Option<LogRecord> {
 
 /// A record of `snapshots`.
 pub fn manifest(manifest: &Manifest) -> Object {
+    if let Some(sealed) = &manifest.sealed {
+        return object(&[("generation", number(manifest.generation)), ("sealed", buffer(sealed))]);
+    }
     let ids: Array = manifest.chunks.iter().map(|chunk| JsValue::from_str(&chunk.id)).collect();
     let checks: Vec<u64> = manifest.chunks.iter().map(|chunk| chunk.check).collect();
     let stored: Vec<u32> = manifest.chunks.iter().map(|chunk| chunk.stored).collect();
@@ -230,6 +266,10 @@ pub fn manifest(manifest: &Manifest) -> Object {
 
 /// Reads [`manifest`].
 pub fn read_manifest(record: &JsValue) -> Option<Manifest> {
+    if let Some(sealed) = property(record, "sealed") {
+        let (generation, sealed) = (get(record, "generation")?, Some(bytes(&sealed)?.into()));
+        return Some(Manifest { generation, sealed, ..Manifest::default() });
+    }
     let ids: Array = get_cast(record, "chunks")?;
     let checks = get_cast::<BigUint64Array>(record, "checks")?.to_vec();
     let stored = get_cast::<Uint32Array>(record, "stored")?.to_vec();
@@ -259,5 +299,6 @@ pub fn read_manifest(record: &JsValue) -> Option<Manifest> {
         compression: get_text(record, "compression")?,
         verified: get_flag(record, "verified")?,
         checksum: get_bigint(record, "checksum")?,
+        sealed: None,
     })
 }

@@ -26,9 +26,10 @@ pub const HEAD: &str = "head";
 /// The object store that a write goes to.
 pub fn store_of(write: &Write) -> &'static str {
     match write {
-        Write::AddLog(_) | Write::TruncateLog(_) => LOG,
+        Write::AddLog(_) | Write::PutLog(_) | Write::TruncateLog(_) => LOG,
         Write::PutChunk(..) | Write::DeleteChunk(_) => CHUNKS,
         Write::PutManifest(_) | Write::DeleteManifest(_) => SNAPSHOTS,
+        Write::PutHead(_) => META,
     }
 }
 
@@ -63,6 +64,13 @@ pub fn issue(begun: &Begun, writes: &[Write], head: Option<&StoredHead>) -> Resu
             }
             Write::DeleteManifest(generation) => {
                 begun.delete(SNAPSHOTS, &JsValue::from_f64(*generation as f64))?;
+            }
+            Write::PutLog(record) => {
+                begun.put(LOG, &records::log_key(record.lsn, record.part), &records::log_record(record))?;
+            }
+            Write::PutHead(head_record) => {
+                records::set_head(&fenced_head(head)?.value, head_record);
+                changed = true;
             }
         }
     }

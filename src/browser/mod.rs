@@ -3,6 +3,7 @@
 mod abort;
 mod channel;
 mod clock;
+mod crypto;
 mod entropy;
 mod fetch;
 mod host;
@@ -10,6 +11,7 @@ mod idb_raw;
 mod idb_records;
 mod idb_write;
 mod indexeddb;
+mod lifecycle;
 mod locks;
 mod node;
 mod parts;
@@ -17,10 +19,12 @@ mod quota;
 
 pub use abort::aborted;
 pub use clock::{BrowserClock, BrowserSpawner};
+pub use crypto::{WebCrypto, user_key};
 pub use entropy::BrowserEntropy;
 pub use fetch::Fetch;
 pub use host::Host;
 pub use indexeddb::{IndexedDb, IndexedDbs};
+pub use lifecycle::PageLifecycle;
 pub use locks::WebLocks;
 pub use node::NodeFiles;
 pub use parts::HostParts;
@@ -82,6 +86,7 @@ pub fn ports(host: &Host) -> Ports {
         locks: Rc::new(WebLocks { host: host.clone() }),
         http: Rc::new(Fetch { host: host.clone() }),
         stores: Rc::new(IndexedDbs { parts }),
+        lifecycle: Rc::new(PageLifecycle),
     }
 }
 
@@ -93,6 +98,7 @@ pub fn folder_ports(host: &Host, files: NodeFiles) -> Ports {
         locks: Rc::new(FileLocks::new(files.clone(), files.clone(), platform.clone())),
         http: Rc::new(Fetch { host: host.clone() }),
         stores: Rc::new(Folder { files }),
+        lifecycle: Rc::new(PageLifecycle),
         platform,
     }
 }

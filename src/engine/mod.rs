@@ -10,6 +10,7 @@
 //! | `statements` | running what users write |
 //! | `flush` | committed pages into the log |
 //! | `snapshots`, `restore` | snapshots, and going back to one |
+//! | `rekey` | changing what the storage is encrypted with |
 //! | `import` | contents that come as a file: `import`, `seed` |
 //! | `snapshot_files` | snapshots as files to keep |
 //! | `rescue` | a database that no longer opens |
@@ -23,10 +24,12 @@ mod fts5;
 mod gate;
 mod hosts;
 mod import;
+mod lifecycle;
 mod lock;
 pub mod migrations;
 mod open;
 mod options;
+mod rekey;
 mod report;
 mod rescue;
 mod restore;
@@ -38,7 +41,7 @@ pub mod turn;
 
 pub use database::{Callbacks, Database};
 pub use event::Event;
-pub use import::ImportOptions;
+pub use import::{ImportOptions, PreparedImport};
 pub use options::*;
 pub use rescue::recover;
 pub use statements::Call;

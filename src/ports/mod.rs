@@ -4,8 +4,10 @@
 //! Everything is single-threaded: futures are local, handles are `Rc`.
 
 mod clock;
+mod crypto;
 mod files;
 mod http;
+mod lifecycle;
 mod locks;
 mod parts;
 #[cfg(not(target_arch = "wasm32"))]
@@ -15,8 +17,10 @@ mod store;
 use std::{future::Future, pin::Pin, rc::Rc};
 
 pub use clock::{Clock, Entropy, Spawner};
+pub use crypto::{Cipher, Crypto, DataKey, NONCE_BYTES, Piece};
 pub use files::{Files, Process, Processes};
 pub use http::{Http, HttpFailure, HttpRequest, HttpResponse, Method};
+pub use lifecycle::{Lifecycle, Moment};
 pub use locks::{Acquire, Channel, Held, Locks};
 pub use parts::{Part, Parts, Whole, entered};
 pub use store::*;
@@ -75,4 +79,6 @@ pub struct Ports {
     pub http: Rc<dyn Http>,
     /// The storage.
     pub stores: Rc<dyn Stores>,
+    /// The page's life.
+    pub lifecycle: Rc<dyn Lifecycle>,
 }

@@ -13,6 +13,8 @@ pub enum Part {
     Create,
     /// Taking, reading and deleting snapshots, and what else is called by hand.
     Operations,
+    /// Encrypting what is stored.
+    Encryption,
     /// Everything about the remote, and capturing local changes.
     Sync,
     /// SQLite's full-text search.
@@ -25,6 +27,7 @@ impl Part {
         match self {
             Self::Create => "create",
             Self::Operations => "operations",
+            Self::Encryption => "encryption",
             Self::Sync => "sync",
             Self::Fts5 => "fts5",
         }

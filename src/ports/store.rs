@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use super::LocalFuture;
+use super::{DataKey, LocalFuture};
 use crate::{error::Result, time::Timestamp};
 
 /// Who holds the database: shown to a tab that finds it in use.
@@ -41,7 +41,27 @@ pub struct Head {
     pub epochs: Vec<u64>,
     /// Where the log begins.
     pub truncated: Truncation,
+    /// How the data key is kept, where everything else is encrypted.
+    pub encryption: Option<Box<Encryption>>,
 }
+
+/// The part of the head of an encrypted database (feature [`ENCRYPTION`]). Bytes are lowercase hex digits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encryption {
+    /// What wraps the data key: `pbkdf2-sha256` (a passphrase) or `key` (a key of the user's own).
+    pub method: String,
+    /// The rounds of PBKDF2; 0 for a key.
+    pub iterations: u32,
+    /// The salt of PBKDF2; empty for a key.
+    pub salt: String,
+    /// A nonce, and the data key under it.
+    pub wrapped: String,
+    /// HMAC-SHA256 over the head, so that only whoever has the key can change it.
+    pub mac: String,
+}
+
+/// The name of encryption in [`Head::features`].
+pub const ENCRYPTION: &str = "encryption";
 
 /// Where the log begins: what was cut off its front.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,9 +127,10 @@ pub struct LogEntry {
 pub type ChunkId = String;
 
 /// Whether a user sees the manifest as a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ManifestKind {
     /// The log's own compaction: never listed, never counted.
+    #[default]
     Checkpoint,
     /// A snapshot.
     Snapshot,
@@ -130,7 +151,7 @@ pub struct ChunkRef {
 }
 
 /// One record of `snapshots`: what the database was at one lsn.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
     /// Its key; only grows.
     pub generation: u64,
@@ -174,6 +195,8 @@ pub struct Manifest {
     pub verified: bool,
     /// xxh3 over everything above.
     pub checksum: u64,
+    /// In an encrypted database: all of it. Then nothing but the generation is in the fields above.
+    pub sealed: Option<Rc<[u8]>>,
 }
 
 /// How hard a transaction is pushed to the disk.
@@ -209,6 +232,10 @@ pub enum Write {
     PutManifest(Box<Manifest>),
     /// Deletes a manifest.
     DeleteManifest(u64),
+    /// Replaces a record of the log: the same one in another form, when the key changes.
+    PutLog(LogRecord),
+    /// Replaces the head: when the key changes.
+    PutHead(Box<Head>),
 }
 
 /// One atomic readwrite transaction.
@@ -275,6 +302,24 @@ pub trait Store {
     /// Connects again, where a connection can break; never makes the database anew (`lock_lost` when it is gone).
     fn reopen(&self) -> LocalFuture<'_, Result<()>>;
 
+    /// What the platform says of a database that was here and that it has lost, as a whole, before this one was made.
+    fn lost(&self) -> Option<String> {
+        None
+    }
+
     /// Lets go of the connection. Later calls fail with `closed`.
     fn close(&self);
+
+    /// What a store that encrypts stands on; `None` for all others.
+    fn beneath(&self) -> Option<Beneath> {
+        None
+    }
+}
+
+/// What a store that encrypts stands on: what changing its key needs.
+pub struct Beneath {
+    /// The store of what is encrypted.
+    pub store: Rc<dyn Store>,
+    /// The key that it is encrypted with.
+    pub data_key: DataKey,
 }

@@ -1,9 +1,10 @@
 //! The checksums of format version 1: xxh3 (64 bits) over a fixed little-endian layout.
 //!
-//! They tell damage from data, not malice: whoever can write to the storage can also write checksums.
+//! They tell damage from data, not malice: whoever can write to the storage can also write checksums. (Encryption notices those: [`super::sealed`].)
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::layout::Writer;
 use crate::ports::{LogKind, LogRecord, Manifest, ManifestKind};
 
 /// The quick check over a chunk's stored bytes.
@@ -13,7 +14,7 @@ pub fn of_bytes(bytes: &[u8]) -> u64 {
 
 /// The checksum that a log record must carry; it covers `prev`, which makes the log a chain.
 pub fn of_record(record: &LogRecord) -> u64 {
-    let mut layout = Layout(Vec::with_capacity(96 + 4 * record.pages.len()));
+    let mut layout = Writer::with_capacity(96 + 4 * record.pages.len());
     layout.u64(record.prev);
     layout.u64(record.lsn);
     layout.u32(record.part);
@@ -23,7 +24,7 @@ pub fn of_record(record: &LogRecord) -> u64 {
         LogKind::Commit => 1,
     });
     layout.u64(record.epoch);
-    layout.u64(record.time.0 as u64);
+    layout.time(record.time);
     layout.u32(record.page_size);
     layout.u32(record.db_pages);
     layout.u64(record.logged);
@@ -33,20 +34,20 @@ pub fn of_record(record: &LogRecord) -> u64 {
     }
     // The pages' bytes enter by their own hash: the largest part is never copied.
     layout.u64(xxh3_64(&record.bytes));
-    layout.hash()
+    xxh3_64(&layout.0)
 }
 
 /// The checksum that a manifest must carry.
 pub fn of_manifest(manifest: &Manifest) -> u64 {
-    let mut layout = Layout(Vec::with_capacity(256 + 80 * manifest.chunks.len()));
+    let mut layout = Writer::with_capacity(256 + 80 * manifest.chunks.len());
     layout.u64(manifest.generation);
     layout.u32(manifest.format);
     layout.u64(manifest.lsn);
     layout.u64(manifest.chain);
-    layout.u64(manifest.time.0 as u64);
+    layout.time(manifest.time);
     layout.u64(manifest.logged);
     layout.u32(manifest.barrier.into());
-    layout.u64(manifest.created_at.0 as u64);
+    layout.time(manifest.created_at);
     layout.u32(manifest.page_size);
     layout.u64(manifest.db_bytes);
     layout.u32(manifest.chunk_size);
@@ -68,32 +69,5 @@ pub fn of_manifest(manifest: &Manifest) -> u64 {
     layout.optional(manifest.schema_version.as_deref());
     layout.text(&manifest.compression);
     layout.u32(manifest.verified.into());
-    layout.hash()
-}
-
-/// Bytes in a fixed order; texts carry their length, so that no two records share a layout.
-struct Layout(Vec<u8>);
-
-impl Layout {
-    fn u32(&mut self, value: u32) {
-        self.0.extend_from_slice(&value.to_le_bytes());
-    }
-
-    fn u64(&mut self, value: u64) {
-        self.0.extend_from_slice(&value.to_le_bytes());
-    }
-
-    fn text(&mut self, text: &str) {
-        self.u64(text.len() as u64);
-        self.0.extend_from_slice(text.as_bytes());
-    }
-
-    fn optional(&mut self, text: Option<&str>) {
-        self.u32(text.is_some().into());
-        self.text(text.unwrap_or_default());
-    }
-
-    fn hash(&self) -> u64 {
-        xxh3_64(&self.0)
-    }
+    xxh3_64(&layout.0)
 }

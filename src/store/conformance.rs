@@ -62,6 +62,7 @@ fn first_claim(title: &str) -> (Claim, Position) {
         lsn: 1,
         epochs: vec![1],
         truncated: Truncation::default(),
+        encryption: None,
     };
     (Claim { found: None, newest: None, head, record }, end)
 }
@@ -122,6 +123,7 @@ fn manifest(generation: u64, chunks: Vec<ChunkRef>) -> Manifest {
         compression: "lz4".to_owned(),
         verified: true,
         checksum: 0,
+        sealed: None,
     };
     manifest.checksum = checksum::of_manifest(&manifest);
     manifest

@@ -28,3 +28,8 @@ pub fn missing_chunk(id: &str) -> Error {
 pub fn corrupt(message: &str) -> Error {
     Error::new(ErrorCode::DatabaseCorrupt, message)
 }
+
+/// `decryption_failed`.
+pub fn refused(message: &str) -> Error {
+    Error::new(ErrorCode::DecryptionFailed, message).hint("nothing was changed; open it with the right `encryption`")
+}

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     collections::{Bits, Set},
     error::{Error, ErrorCode, Result},
+    memory::room_for,
     ports::{ChunkId, ChunkRef, Durability, Manifest, ManifestKind, Transaction, Truncation, Write},
     sqlite::{CHUNK_SIZE, Image, Pin},
 };
@@ -120,6 +121,7 @@ impl Storage {
         read_back: bool,
     ) -> Result<Staged> {
         let inner = &*self.0;
+        room_for(2 * SLICE_BYTES as u64)?;
         let mut known: Set<ChunkId> = base.iter().flat_map(|base| base.chunks.iter()).map(|c| c.id.clone()).collect();
         let older: Set<ChunkId> = {
             let (manifests, imported) = (inner.manifests.borrow(), inner.imported.borrow());
@@ -169,6 +171,7 @@ impl Storage {
             }
             staged.chunks.push(reference);
             if writes.len() * CHUNK_SIZE >= SLICE_BYTES {
+                room_for(2 * SLICE_BYTES as u64)?;
                 self.put_chunks(std::mem::take(&mut writes), std::mem::take(&mut written), read_back).await?;
             }
         }
@@ -179,7 +182,7 @@ impl Storage {
     /// How many bytes a chunk takes up that another generation may have stored, if it is sound: such a one is never written
     /// over, since what replaces it may turn out worse.
     async fn sound_chunk(&self, id: &ChunkId, length: usize, check: u64) -> Result<Option<u32>> {
-        let stored = self.0.store.chunks(std::slice::from_ref(id)).await?.pop().flatten();
+        let stored = self.0.store().chunks(std::slice::from_ref(id)).await?.pop().flatten();
         let sound =
             |stored: &Vec<u8>| chunk::decode(stored, length).is_some_and(|plain| checksum::of_bytes(&plain) == check);
         Ok(stored.filter(sound).map(|stored| stored.len() as u32))
@@ -195,7 +198,7 @@ impl Storage {
             return Ok(());
         }
         let (ids, checks): (Vec<ChunkId>, Vec<u64>) = written.into_iter().unzip();
-        let stored = self.0.store.chunks(&ids).await?;
+        let stored = self.0.store().chunks(&ids).await?;
         let same = |(stored, check): (&Option<Vec<u8>>, &u64)| {
             stored.as_deref().is_some_and(|stored| checksum::of_bytes(stored) == *check)
         };
@@ -204,7 +207,7 @@ impl Storage {
 
     /// Reads staged chunks back as an image, every one hashed: for a `quick_check` before the manifest is written.
     pub async fn assemble(&self, staged: &Staged) -> Result<Image> {
-        let image = recovery::load(&*self.0.store, &self.manifest_of(staged, Tag::checkpoint()), Check::Full).await;
+        let image = recovery::load(&*self.0.store(), &self.manifest_of(staged, Tag::checkpoint()), Check::Full).await;
         if image.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)) {
             // A reused chunk may be the damaged one: the next attempt stores all of them.
             *self.0.base.borrow_mut() = None;
@@ -229,7 +232,7 @@ impl Storage {
             *inner.base.borrow_mut() = None;
         }
         put?;
-        if staged.verified && inner.store.manifest(manifest.generation).await?.as_ref() != Some(&manifest) {
+        if staged.verified && inner.store().manifest(manifest.generation).await?.as_ref() != Some(&manifest) {
             return Err(unverified());
         }
         inner.manifests_in_doubt.set(false);
@@ -266,6 +269,7 @@ impl Storage {
             compression: if staged.compress { "lz4" } else { "none" }.to_owned(),
             verified: staged.verified,
             checksum: 0,
+            sealed: None,
         };
         manifest.checksum = checksum::of_manifest(&manifest);
         manifest
@@ -284,7 +288,7 @@ impl Storage {
     /// Reads one generation, every chunk hashed. `snapshot_not_found`, `snapshot_corrupt`, and what the store fails with.
     pub async fn load(&self, generation: u64) -> Result<Image> {
         let manifest = self.stored_manifest(generation).await?;
-        let image = recovery::load(&*self.0.store, &manifest, Check::Full).await;
+        let image = recovery::load(&*self.0.store(), &manifest, Check::Full).await;
         self.note_damage(generation, image.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)));
         image
     }
@@ -300,13 +304,13 @@ impl Storage {
             manifest => manifest?,
         };
         let mut damage = Vec::new();
-        let image = recovery::read(&*self.0.store, &manifest, Check::Full, &mut damage).await?;
+        let image = recovery::read(&*self.0.store(), &manifest, Check::Full, &mut damage).await?;
         self.note_damage(generation, !damage.is_empty());
         Ok((image, damage))
     }
 
     async fn stored_manifest(&self, generation: u64) -> Result<Manifest> {
-        if let Some(manifest) = self.0.store.manifest(generation).await? {
+        if let Some(manifest) = self.0.store().manifest(generation).await? {
             return Ok(manifest);
         }
         let unreadable = self.read_manifests().await?;
@@ -366,7 +370,7 @@ impl Storage {
         manifests.append(&mut self.imported());
         let named: Set<&ChunkId> = manifests.iter().flat_map(|m| m.chunks.iter()).map(|chunk| &chunk.id).collect();
         let orphans: Vec<ChunkId> =
-            self.0.store.chunk_ids().await?.into_iter().filter(|id| !named.contains(id)).collect();
+            self.0.store().chunk_ids().await?.into_iter().filter(|id| !named.contains(id)).collect();
         for slice in orphans.chunks(256) {
             self.fenced(slice.iter().cloned().map(Write::DeleteChunk).collect(), Vec::new()).await?;
         }
@@ -377,7 +381,7 @@ impl Storage {
     async fn reload_manifests(&self) -> Result<()> {
         let inner = &*self.0;
         if inner.manifests_in_doubt.get() {
-            check_fence(inner.store.head().await?.as_ref(), &inner.fence)?;
+            check_fence(inner.store().head().await?.as_ref(), &inner.fence)?;
             self.read_manifests().await?;
         }
         Ok(())
@@ -386,7 +390,7 @@ impl Storage {
     /// Reads all manifests anew; gives the generations of those that can't be read.
     async fn read_manifests(&self) -> Result<Vec<u64>> {
         let inner = &*self.0;
-        let (manifests, unreadable) = inner.store.manifests().await?;
+        let (manifests, unreadable) = inner.store().manifests().await?;
         let (manifests, imported) = part(manifests);
         *inner.manifests.borrow_mut() = manifests;
         *inner.imported.borrow_mut() = imported;
@@ -397,7 +401,7 @@ impl Storage {
 
     async fn fenced(&self, writes: Vec<Write>, require: Vec<ChunkId>) -> Result<()> {
         let fence = Some(self.0.fence.clone());
-        self.0.store.write(Transaction { fence, require, writes, durability: Durability::Strict }).await
+        self.0.store().write(Transaction { fence, require, writes, durability: Durability::Strict }).await
     }
 }
 

@@ -30,7 +30,7 @@ impl Storage {
         // Replay from before a barrier never crosses it.
         let mut barrier = u64::MAX;
         for manifest in manifests.iter().rev().filter(|manifest| self.reaches(manifest) && moment(manifest) <= at) {
-            match recovery::load(&*self.0.store, manifest, Check::Quick).await {
+            match recovery::load(&*self.0.store(), manifest, Check::Quick).await {
                 Ok(image) => return self.replay_until(image, recovery::at(manifest), at, barrier).await,
                 Err(error) if error.is(ErrorCode::SnapshotCorrupt) => {
                     self.note_damage(manifest.generation, true);
@@ -57,7 +57,7 @@ impl Storage {
         let mut replay = Replay::new(image, from, u64::MAX);
         let mut key = (from.lsn, u32::MAX);
         loop {
-            let entries = self.0.store.log(key, LOG_SLICE).await?;
+            let entries = self.0.store().log(key, LOG_SLICE).await?;
             let end = entries.is_empty();
             for entry in entries {
                 key = (entry.lsn, entry.part);
@@ -66,6 +66,7 @@ impl Storage {
                 if record.filter(|record| record.time > at).as_ref().is_some_and(sound) {
                     return Ok(replay.finish().0);
                 }
+                replay.room_for(&entry)?;
                 let crosses = entry.lsn > barrier && record.is_none_or(|record| record.kind == LogKind::Commit);
                 if crosses || !replay.take(entry) {
                     let good = replay.end().time;
@@ -97,7 +98,7 @@ impl Storage {
     async fn first_commit(&self) -> Result<Option<Timestamp>> {
         let mut key = (0, u32::MAX);
         loop {
-            let entries = self.0.store.log(key, 1).await?;
+            let entries = self.0.store().log(key, 1).await?;
             let Some(last) = entries.last() else { return Ok(None) };
             key = (last.lsn, last.part);
             let commit = entries.into_iter().filter_map(|entry| entry.record).find(|r| r.kind == LogKind::Commit);

@@ -75,6 +75,10 @@ impl Contents {
             Write::DeleteManifest(generation) => {
                 self.snapshots.remove(&generation);
             }
+            Write::PutLog(record) => {
+                self.log.insert((record.lsn, record.part), Some(record));
+            }
+            Write::PutHead(head) => self.head = Some(*head),
         }
     }
 

@@ -23,16 +23,20 @@ pub mod folder;
 mod generations;
 mod history;
 mod imported;
+mod layout;
 mod log;
 mod memory;
 mod recovery;
+mod rekey;
 mod rescue;
+pub mod sealed;
 mod storage;
 
 pub use generations::{ChunkSource, Staged, Tag};
-pub use log::{PART_BYTES, Position, Replay, batch_records, epoch_record};
+pub use log::{PART_BYTES, Position, Replay, SMALL_PART_BYTES, batch_records, epoch_record};
 pub use memory::{Contents, MemoryStore};
 pub use recovery::Warning;
+pub use rekey::Rekeyed;
 pub use rescue::{Aside, RECOVERY, Report};
 pub use storage::{Opened, Storage, Usage, stored_bytes};
 

@@ -2,14 +2,15 @@
 
 use super::{
     FORMAT, checksum, chunk,
-    failure::corrupt,
+    failure::{corrupt, refused},
     imported::part,
     log::{Position, Replay, chunk_length},
 };
 use crate::{
     collections::{Bits, Set},
     error::{Error, ErrorCode, Result},
-    ports::{ChunkId, Head, LogKind, Manifest, Store},
+    memory::room_for,
+    ports::{ChunkId, ENCRYPTION, Head, LogKind, Manifest, Store},
     sqlite::{CHUNK_SIZE, Image},
     time::Timestamp,
 };
@@ -147,6 +148,7 @@ pub(super) async fn read_sound(store: &dyn Store, head: Option<Head>, from: Opti
     let replay = Replay::new(image, position, apply_through);
     // What the log must reach: its holder's epoch record, what was cut off its front, and every manifest.
     let mut least = Broken::default();
+    let head_epoch = head.as_ref().map_or(u64::MAX, |head| head.epoch);
     if let Some(head) = &head {
         least.lsn = head.lsn.max(head.truncated.lsn);
         least.logged = head.truncated.logged;
@@ -156,7 +158,7 @@ pub(super) async fn read_sound(store: &dyn Store, head: Option<Head>, from: Opti
         least.logged = least.logged.max(manifest.logged);
         least.time = least.time.max(manifest.time);
     }
-    let (replay, broken) = replay_all(store, least, replay).await?;
+    let (replay, broken) = replay_all(store, least, head_epoch, replay).await?;
     let end = replay.end();
     let (image, stale, skipped) = replay.finish();
     let needs_barrier = loses || from.is_some();
@@ -177,9 +179,12 @@ pub(super) async fn read_sound(store: &dyn Store, head: Option<Head>, from: Opti
     })
 }
 
-fn check_format(head: &Head) -> Result<()> {
-    if head.format <= FORMAT && head.features.is_empty() {
-        return Ok(());
+/// Fails with `snapshot_incompatible` for a newer format, and with `decryption_failed` for an encrypted database, whose
+/// head never comes here as it is stored when its key is at hand.
+pub(super) fn check_format(head: &Head) -> Result<()> {
+    let encrypted = head.features.iter().any(|feature| feature == ENCRYPTION);
+    if head.format <= FORMAT && head.features.len() == usize::from(encrypted) {
+        return if encrypted { Err(refused("the database is encrypted, and no key was given")) } else { Ok(()) };
     }
     Err(Error::new(ErrorCode::SnapshotIncompatible, "the database was stored by a newer version of tidelock")
         .hint("load the newest version of the app; nothing was changed")
@@ -205,8 +210,13 @@ pub(super) fn at(manifest: &Manifest) -> Position {
 }
 
 /// Applies the log up to its end, or to where it breaks, which is then looked at to its end. It breaks also when it
-/// doesn't reach `least`.
-async fn replay_all(store: &dyn Store, least: Broken, mut replay: Replay) -> Result<(Replay, Option<Broken>)> {
+/// doesn't reach `least`, or goes on in a newer epoch than the head's: one of the two was put back.
+async fn replay_all(
+    store: &dyn Store,
+    least: Broken,
+    head_epoch: u64,
+    mut replay: Replay,
+) -> Result<(Replay, Option<Broken>)> {
     let mut key = (replay.end().lsn, u32::MAX);
     let mut breaks = false;
     let (mut seen, mut epochs) = (least, 0);
@@ -220,7 +230,9 @@ async fn replay_all(store: &dyn Store, least: Broken, mut replay: Replay) -> Res
             seen.lsn = seen.lsn.max(entry.lsn);
             if !breaks {
                 let epoch = entry.record.as_ref().is_some_and(|record| record.kind == LogKind::Epoch);
-                breaks = !replay.take(entry);
+                let newer = entry.record.as_ref().is_some_and(|record| record.epoch > head_epoch);
+                replay.room_for(&entry)?;
+                breaks = newer || !replay.take(entry);
                 epochs += u64::from(breaks && epoch);
             } else if let Some(record) = entry.record.filter(|record| checksum::of_record(record) == record.checksum) {
                 seen.time = seen.time.max(record.time);
@@ -275,6 +287,7 @@ pub(super) async fn read(
         damage.push(format!("the manifest of snapshot {} is damaged", manifest.generation));
         return Ok(image);
     }
+    room_for(manifest.db_bytes + (CHUNK_SLICE * CHUNK_SIZE) as u64)?;
     for (slice, refs) in manifest.chunks.chunks(CHUNK_SLICE).enumerate() {
         let ids: Vec<ChunkId> = refs.iter().map(|chunk| chunk.id.clone()).collect();
         for (offset, (stored, expected)) in store.chunks(&ids).await?.into_iter().zip(refs).enumerate() {

@@ -59,7 +59,8 @@ pub struct Usage {
 pub struct Storage(pub(super) Rc<Inner>);
 
 pub(super) struct Inner {
-    pub store: Rc<dyn Store>,
+    /// Another one from the moment on when the key changes.
+    pub store: RefCell<Rc<dyn Store>>,
     pub platform: Platform,
     pub fence: Fence,
     pub end: Cell<Position>,
@@ -79,6 +80,12 @@ pub(super) struct Inner {
     pub base: RefCell<Option<Manifest>>,
     /// Chunks that differ from the base, besides those that the page file has touched.
     pub stale: RefCell<Bits>,
+}
+
+impl Inner {
+    pub fn store(&self) -> Rc<dyn Store> {
+        self.store.borrow().clone()
+    }
 }
 
 impl Storage {
@@ -115,7 +122,7 @@ impl Storage {
         end: Position,
     ) -> Result<Opened> {
         let storage = Self(Rc::new(Inner {
-            store,
+            store: RefCell::new(store),
             platform: platform.clone(),
             fence: Fence { database_id: head.database_id, epoch: head.epoch },
             end: Cell::new(end),
@@ -135,7 +142,12 @@ impl Storage {
             storage.publish(staged, Tag { barrier: true, ..Tag::checkpoint() }).await?;
         }
         let created = found.head.is_none();
-        Ok(Opened { storage, image: found.image, warnings: found.warnings, created })
+        let mut warnings = found.warnings;
+        warnings.extend(storage.0.store().lost().filter(|_| created).map(|why| Warning {
+            code: "storage_lost",
+            message: format!("the browser found its storage damaged and deleted it with this database: {why}"),
+        }));
+        Ok(Opened { storage, image: found.image, warnings, created })
     }
 
     /// The epoch of this holder.
@@ -154,22 +166,33 @@ impl Storage {
     }
 
     /// Appends a batch to the log, in one transaction whose requests are issued when this is called. One at a time.
+    /// Fails as [`append_in_parts`](Self::append_in_parts) does.
+    pub fn append(&self, batch: &Batch, durability: Durability) -> LocalFuture<'static, Result<()>> {
+        self.append_in_parts(batch, durability, PART_BYTES)
+    }
+
+    /// [`append`](Self::append) with records of at most that many bytes of pages.
     ///
     /// After a failure the batch may or may not be stored: the next call finds out, on a new connection, before it
     /// appends. Fails with `lock_lost` (for good) and what the store fails with.
-    pub fn append(&self, batch: &Batch, durability: Durability) -> LocalFuture<'static, Result<()>> {
+    pub fn append_in_parts(
+        &self,
+        batch: &Batch,
+        durability: Durability,
+        part_bytes: usize,
+    ) -> LocalFuture<'static, Result<()>> {
         if self.0.doubt.get().is_some() {
             let (storage, batch) = (self.clone(), batch.clone());
             return Box::pin(async move {
                 storage.revive().await?;
-                storage.append(&batch, durability).await
+                storage.append_in_parts(&batch, durability, part_bytes).await
             });
         }
         let now = self.0.platform.clock.now();
-        let (records, end) = batch_records(self.0.end.get(), self.epoch(), batch, now, PART_BYTES);
+        let (records, end) = batch_records(self.0.end.get(), self.epoch(), batch, now, part_bytes);
         let first = records[0].checksum;
         let writes = records.into_iter().map(Write::AddLog).collect();
-        let written = self.0.store.write(Transaction { fence: None, require: Vec::new(), writes, durability });
+        let written = self.0.store().write(Transaction { fence: None, require: Vec::new(), writes, durability });
         // In doubt until it is answered, also if nobody waits for the answer.
         self.0.doubt.set(Some((first, end)));
         let inner = self.0.clone();
@@ -181,15 +204,20 @@ impl Storage {
         })
     }
 
+    /// Connects again, for whatever comes next. Fails as the store does.
+    pub async fn reconnect(&self) -> Result<()> {
+        self.0.store().reopen().await
+    }
+
     /// Connects again and finds out whether a batch in doubt was stored.
     ///
     /// Fails with `lock_lost` when the database is somebody else's by now, or gone.
     pub async fn revive(&self) -> Result<()> {
         let inner = &*self.0;
-        inner.store.reopen().await?;
-        check_fence(inner.store.head().await?.as_ref(), &inner.fence)?;
+        inner.store().reopen().await?;
+        check_fence(inner.store().head().await?.as_ref(), &inner.fence)?;
         if let Some((first, end)) = inner.doubt.get() {
-            let next = inner.store.log((inner.end.get().lsn, u32::MAX), 1).await?.into_iter().next();
+            let next = inner.store().log((inner.end.get().lsn, u32::MAX), 1).await?.into_iter().next();
             match next {
                 None => {}
                 Some(entry) if entry.record.as_ref().is_some_and(|record| record.checksum == first) => {
@@ -226,7 +254,7 @@ impl Storage {
 
     /// Lets go of the store.
     pub fn close(&self) {
-        self.0.store.close();
+        self.0.store().close();
     }
 }
 
@@ -268,5 +296,6 @@ pub(super) fn new_head(platform: &Platform) -> Head {
         lsn: 0,
         epochs: Vec::new(),
         truncated: Truncation::default(),
+        encryption: None,
     }
 }

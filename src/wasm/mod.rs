@@ -6,6 +6,7 @@
 mod callbacks;
 mod cancels;
 mod convert;
+mod encryption;
 mod files;
 mod operations;
 mod plain;
@@ -75,8 +76,12 @@ impl Core {
         Box::pin(async move {
             let options = from_js(&options)?;
             let callbacks = Rc::new(HostCallbacks { host: host.clone() });
-            let opening = Box::pin(Database::acquire(options, ports, callbacks));
-            let database = match select(opening, Box::pin(browser::aborted(host.signal()))).await {
+            let signal = host.signal();
+            let opening = Box::pin(async move {
+                let ports = encryption::sealed(ports, &host).await?;
+                Database::acquire(options, ports, callbacks).await
+            });
+            let database = match select(opening, Box::pin(browser::aborted(signal))).await {
                 Either::Left((opened, _)) => opened.thrown()?,
                 Either::Right((reason, _)) => return Err(reason),
             };

@@ -222,19 +222,15 @@ test('what this build does not have yet says so', async () => {
     for (const [label, options] of Object.entries({
       shared: { tabs: 'shared' },
       worker: { thread: 'worker' },
-      encryption: { encryption: { passphrase: 'x' } },
       functions: { functions: { scalar: {} } },
       audit: { audit: ['t'] },
       expires: { expires: { t: 'at' } },
-      deferred: { durability: 'deferred' },
-      snapshot: { durability: 'snapshot' },
       cron: { snapshots: { cron: '0 * * * *' } },
     }))
       out[label] = (await window.failure(() => window.open({ name, ...options }))).code
     out.file = (await window.failure(() => window.open({ name, storage: 'file' }))).code
     const db = await window.open({ name, storage: 'memory' })
     for (const [label, call] of Object.entries({
-      rekey: () => db.rekey({ passphrase: 'x' }),
       maintain: () => db.maintain(),
       push: () => db.sync.push(),
       drift: () => db.migrations.drift(),

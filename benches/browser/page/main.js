@@ -1,6 +1,7 @@
 // The page's side: run.mjs calls these one by one, so that it decides on the order.
 
 import { durable } from './durable.js'
+import { encryption } from './encryption.js'
 import { engines } from './engines.js'
 import { makeRows, schema, steps } from './workload.js'
 
@@ -10,6 +11,7 @@ window.bench = {
   engines: Object.keys(engines),
   steps: steps.map(({ name, goal }) => ({ name, goal })),
   durable: Object.keys(durable),
+  encryption: Object.keys(encryption),
 
   /** All steps of one engine on a fresh database: `{ [step]: { ms, digest } }`. */
   async round(name) {
@@ -30,6 +32,12 @@ window.bench = {
   async durableRound(name) {
     globalThis.gc?.()
     return durable[name]()
+  },
+
+  /** Milliseconds by step. */
+  async encryptionRound(name) {
+    globalThis.gc?.()
+    return encryption[name]()
   },
 }
 

@@ -1,7 +1,7 @@
 //! The records as bytes: little-endian numbers, texts and lists with their length before them.
 
 use crate::{
-    ports::{ChunkRef, Head, Holder, LogKind, LogRecord, Manifest, ManifestKind, Truncation},
+    ports::{ChunkRef, Encryption, Head, Holder, LogKind, LogRecord, Manifest, ManifestKind, Truncation},
     time::Timestamp,
 };
 
@@ -52,6 +52,13 @@ impl Out {
         self.list(head.epochs.iter(), |out, lsn| out.u64(*lsn));
         self.u64(head.truncated.lsn);
         self.u64(head.truncated.logged);
+        self.list(head.encryption.iter(), |out, encryption| {
+            out.text(&encryption.method);
+            out.u32(encryption.iterations);
+            out.text(&encryption.salt);
+            out.text(&encryption.wrapped);
+            out.text(&encryption.mac);
+        });
     }
 
     pub fn log_record(&mut self, record: &LogRecord) {
@@ -103,6 +110,7 @@ impl Out {
         self.text(&manifest.compression);
         self.u32(manifest.verified.into());
         self.u64(manifest.checksum);
+        self.list(manifest.sealed.iter(), |out, sealed| out.bytes(sealed));
     }
 }
 
@@ -160,6 +168,17 @@ impl<'a> In<'a> {
             lsn: self.u64()?,
             epochs: self.list(Self::u64)?,
             truncated: Truncation { lsn: self.u64()?, logged: self.u64()? },
+            encryption: self.list(Self::encryption)?.pop().map(Box::new),
+        })
+    }
+
+    fn encryption(&mut self) -> Option<Encryption> {
+        Some(Encryption {
+            method: self.text()?,
+            iterations: self.u32()?,
+            salt: self.text()?,
+            wrapped: self.text()?,
+            mac: self.text()?,
         })
     }
 
@@ -217,6 +236,7 @@ impl<'a> In<'a> {
             compression: self.text()?,
             verified: self.u32()? == 1,
             checksum: self.u64()?,
+            sealed: self.list(|bytes| bytes.bytes().map(Into::into))?.pop(),
         })
     }
 }

@@ -178,6 +178,12 @@ impl Inner {
             sync |= !matches!(write, Write::AddLog(_));
             match write {
                 Write::AddLog(record) => entries.push(log_entry(record)),
+                Write::PutHead(changed) => head = Some(changed.as_ref().clone()),
+                Write::PutLog(_) => {
+                    let message = "what a folder's journal holds can't be encrypted with another key in place";
+                    return Err(Error::new(ErrorCode::UnsupportedEnvironment, message)
+                        .hint("export the database, and import it into a new one that is opened with the key"));
+                }
                 Write::TruncateLog(to) => {
                     if let Some(head) = &mut head {
                         head.truncated = *to;

@@ -59,6 +59,7 @@ fn read_head(head: &Value) -> Head {
         lsn: number(&head["lsn"]),
         epochs: list(&head["epochs"]).iter().map(number).collect(),
         truncated: Truncation { lsn: number(&truncated["lsn"]), logged: number(&truncated["logged"]) },
+        encryption: None,
     }
 }
 
@@ -142,6 +143,7 @@ fn read_manifest(manifest: &Value) -> Manifest {
         compression: text(&manifest["compression"]),
         verified: manifest["verified"].as_bool().expect("a flag"),
         checksum: long(&manifest["checksum"]),
+        sealed: None,
     }
 }
 

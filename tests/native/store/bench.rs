@@ -9,6 +9,7 @@ use tidelock::{
     store::{
         Contents, Opened, Storage,
         faulty::{Crash, Faults, FaultyStore},
+        sealed::{SealedStore, Secret, SoftCipher, SoftCrypto, Vault},
     },
 };
 
@@ -17,13 +18,20 @@ use super::page::Page;
 pub struct Machine {
     pub sim: Sim,
     pub store: FaultyStore,
+    /// What its databases are encrypted with.
+    pub secret: Option<Secret>,
 }
 
 impl Machine {
     pub fn new() -> Self {
         let sim = Sim::new(7);
         let store = FaultyStore::new(&sim.platform());
-        Self { sim, store }
+        Self { sim, store, secret: None }
+    }
+
+    /// One whose databases are encrypted.
+    pub fn encrypted() -> Self {
+        Self { secret: Some(key(1)), ..Self::new() }
     }
 
     pub fn platform(&self) -> Platform {
@@ -34,16 +42,30 @@ impl Machine {
         Rc::new(self.store.clone())
     }
 
+    /// The store as a database gets it.
+    pub async fn connect(store: FaultyStore, platform: Platform, secret: Option<Secret>) -> Result<Rc<dyn Store>> {
+        let store: Rc<dyn Store> = Rc::new(store);
+        let Some(secret) = secret else { return Ok(store) };
+        let sealed = SealedStore::open(store, &vault(&platform, secret)).await?;
+        Ok(Rc::new(sealed))
+    }
+
     /// Opens a page. An earlier one isn't closed: it is robbed, as by a stolen lock.
     pub fn open(&mut self) -> Result<Page> {
-        let (store, platform) = (self.store(), self.platform());
-        self.sim.run(async move { Page::open(store, &platform).await })
+        let (store, platform, secret) = (self.store.clone(), self.platform(), self.secret.clone());
+        self.sim.run(async move {
+            let store = Self::connect(store, platform.clone(), secret).await?;
+            Page::open(store, &platform).await
+        })
     }
 
     /// Opens the storage only.
     pub fn recover(&mut self) -> Result<Opened> {
-        let (store, platform) = (self.store(), self.platform());
-        self.sim.run(async move { Storage::open(store, &platform, Holder::default()).await })
+        let (store, platform, secret) = (self.store.clone(), self.platform(), self.secret.clone());
+        self.sim.run(async move {
+            let store = Self::connect(store, platform.clone(), secret).await?;
+            Storage::open(store, &platform, Holder::default()).await
+        })
     }
 
     /// The error of an opening that must fail, and that it wrote nothing.
@@ -105,6 +127,15 @@ impl Machine {
             }
         });
     }
+}
+
+/// A user's own key, told from others by a byte.
+pub fn key(byte: u8) -> Secret {
+    Secret::Key(Rc::new(SoftCipher::new(&[byte; 32])))
+}
+
+pub fn vault(platform: &Platform, secret: Secret) -> Vault {
+    Vault { secret, crypto: Rc::new(SoftCrypto), entropy: platform.entropy.clone() }
 }
 
 /// Two thousand rows of a kilobyte that doesn't compress.

@@ -322,6 +322,7 @@ impl Model {
             lsn: 0,
             epochs: vec![],
             truncated: Truncation::default(),
+            encryption: None,
         });
         head.epoch = epoch;
         head.lsn = record.lsn;
@@ -371,6 +372,7 @@ fn a_manifest(generation: u64, chunks: Vec<ChunkRef>) -> Manifest {
         compression: "lz4".into(),
         verified: true,
         checksum: 0,
+        sealed: None,
     };
     manifest.checksum = checksum::of_manifest(&manifest);
     manifest

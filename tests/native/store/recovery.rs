@@ -55,7 +55,7 @@ fn compaction_keeps_opening_quick_and_is_no_snapshot() {
 #[test]
 fn a_newer_format_is_left_alone() {
     let changes: [fn(&mut tidelock::ports::Head); 2] =
-        [|head| head.format = 2, |head| head.features.push("encryption".to_owned())];
+        [|head| head.format = 2, |head| head.features.push("columns".to_owned())];
     for change in changes {
         let mut machine = Machine::new();
         drop(with_table(&mut machine));

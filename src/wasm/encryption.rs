@@ -1,0 +1,52 @@
+//! Encrypted databases. All of it is a part that only they load.
+
+use std::rc::Rc;
+
+use js_sys::{Promise, Reflect};
+use wasm_bindgen::prelude::*;
+
+use super::{Core, promise::done};
+use crate::{
+    browser::{BrowserEntropy, Host, WebCrypto, user_key},
+    error::Result,
+    ports::{Part, Ports},
+    store::sealed::{SealedStores, Secret, Vault},
+};
+
+/// The same ports, for a database that is encrypted if the host says so. Fails with `invalid_argument` for a key
+/// that can't encrypt keys, and `wasm_load_failed`.
+pub(super) async fn sealed(mut ports: Ports, host: &Host) -> Result<Ports> {
+    let encryption = host.encryption();
+    if !encryption.is_undefined() {
+        ports.platform.parts.load(Part::Encryption).await?;
+        seal(&mut ports, &encryption)?;
+    }
+    Ok(ports)
+}
+
+/// An entry of the part: nothing else that opening reaches leads there.
+#[inline(never)]
+fn seal(ports: &mut Ports, encryption: &JsValue) -> Result<()> {
+    ports.stores = Rc::new(SealedStores { stores: ports.stores.clone(), vault: vault(encryption)? });
+    Ok(())
+}
+
+/// What `{ passphrase }` or `{ key }` stands for. TypeScript has checked that it is one of them.
+fn vault(encryption: &JsValue) -> Result<Vault> {
+    let part = |name: &str| Reflect::get(encryption, &name.into()).unwrap_or_default();
+    let secret = match part("passphrase").as_string() {
+        Some(words) => Secret::Passphrase(words),
+        None => Secret::Key(user_key(&part("key"))?),
+    };
+    Ok(Vault { secret, crypto: Rc::new(WebCrypto), entropy: Rc::new(BrowserEntropy) })
+}
+
+#[wasm_bindgen]
+impl Core {
+    /// Encrypts with another secret from now on, `{ passphrase }` or `{ key }`; null makes the database plain.
+    pub fn rekey(&self, encryption: &JsValue) -> Promise {
+        let database = self.database.clone();
+        let vault = (!encryption.is_null()).then(|| vault(encryption)).transpose();
+        done(async move { database.rekey(vault?).await })
+    }
+}

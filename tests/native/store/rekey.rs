@@ -1,0 +1,174 @@
+//! Changing the key: from plain to encrypted, to another secret, and back; and what a page leaves that dies meanwhile.
+
+use tidelock::{
+    ErrorCode,
+    store::{
+        Rekeyed,
+        faulty::{Crash, Faults},
+        sealed::Secret,
+    },
+};
+
+use super::{
+    bench::{Machine, ROWS, insert, key, snapshot, vault},
+    page::Page,
+    sealed::{MARKER, contains, everything, marked},
+};
+
+/// Plain to encrypted, to another secret, and back.
+fn changes() -> [(Option<Secret>, Option<Secret>); 3] {
+    [(None, Some(key(1))), (Some(key(1)), Some(Secret::Passphrase("words".into()))), (Some(key(1)), None)]
+}
+
+fn machine(secret: Option<Secret>) -> (Machine, Page) {
+    let mut machine = Machine { secret, ..Machine::new() };
+    let page = marked(&mut machine);
+    machine.commit(&page, ROWS).unwrap();
+    snapshot(&mut machine, &page).unwrap();
+    insert(&mut machine, &page, 7);
+    (machine, page)
+}
+
+fn rekey(machine: &mut Machine, page: &Page, to: Option<Secret>) -> Rekeyed {
+    let (storage, platform) = (page.storage.clone(), machine.platform());
+    machine.sim.run(async move {
+        let vault = to.map(|secret| vault(&platform, secret));
+        storage.rekey(vault.as_ref()).await
+    })
+}
+
+fn whole(machine: &mut Machine, page: &Page) {
+    page.assert_whole();
+    assert_eq!(page.warnings, []);
+    assert_eq!(page.number("SELECT count(*) FROM t"), 2003);
+    let snapshots = page.snapshots.clone();
+    assert_eq!(snapshots.list().len(), 2);
+    assert_eq!(snapshots.list()[1].label.as_deref(), Some(MARKER));
+    let checked = machine.sim.run(async move {
+        let mut checked = Vec::new();
+        for info in snapshots.list() {
+            checked.push(snapshots.verify(&info.id).await.unwrap());
+        }
+        checked
+    });
+    assert!(checked.iter().all(|verification| verification.ok), "{checked:?}");
+}
+
+#[test]
+fn everything_goes_along_and_the_old_secret_no_longer_opens() {
+    for (from, to) in changes() {
+        let (mut machine, page) = machine(from.clone());
+        let keys = machine.contents().log.len();
+        assert_eq!(rekey(&mut machine, &page, to.clone()), Rekeyed::Done);
+        assert_eq!(machine.contents().log.len(), keys, "the log is as long as it was: every moment stays");
+        assert_eq!(contains(&everything(&machine.contents()), MARKER), to.is_none());
+        whole(&mut machine, &page);
+        // The page goes on, and a later one finds what it did.
+        insert(&mut machine, &page, 8);
+        machine.commit(&page, "DELETE FROM t WHERE v = 8").unwrap();
+        machine.kill(Crash::Process);
+        machine.secret = from;
+        let refused = machine.refused().code;
+        let expected = if to.is_some() { ErrorCode::DecryptionFailed } else { ErrorCode::InvalidArgument };
+        assert_eq!(refused, expected);
+        machine.secret = to.clone();
+        let page = machine.open().unwrap();
+        whole(&mut machine, &page);
+        let contents = machine.contents();
+        assert_eq!(contents.head.as_ref().unwrap().features.is_empty(), to.is_none());
+        assert_eq!(contains(&everything(&contents), MARKER), to.is_none());
+    }
+}
+
+#[test]
+fn a_page_may_die_anywhere_and_the_old_or_the_new_secret_opens() {
+    for (from, to) in changes() {
+        let (mut before, mut after) = (0, 0);
+        for transactions in 0.. {
+            let (mut machine, page) = machine(from.clone());
+            machine.faults(Faults { stall_after: Some(transactions), delay_ms: 2, ..Faults::default() });
+            let (storage, platform, to) = (page.storage.clone(), machine.platform(), to.clone());
+            let secret = to.clone();
+            let done = machine.sim.run(async move {
+                let clock = platform.clock.clone();
+                let vault = secret.map(|secret| vault(&platform, secret));
+                let rekey = Box::pin(storage.rekey(vault.as_ref()));
+                let done = futures_util::future::select(rekey, clock.sleep(10_000)).await;
+                matches!(done, futures_util::future::Either::Left((Rekeyed::Done, _)))
+            });
+            machine.kill(Crash::Process);
+            let changed = {
+                machine.secret = to.clone();
+                let new = machine.recover().is_ok();
+                machine.kill(Crash::Process);
+                machine.secret = from.clone();
+                let old = machine.recover().is_ok();
+                machine.kill(Crash::Process);
+                assert!(new != old, "exactly one of them opens");
+                new
+            };
+            machine.secret = if changed { to.clone() } else { from.clone() };
+            let page = machine.open().unwrap();
+            // The sweep.
+            machine.sim.advance(10);
+            whole(&mut machine, &page);
+            let plain = machine.secret.is_none();
+            assert_eq!(contains(&everything(&machine.contents()), MARKER), plain, "after {transactions}");
+            if changed {
+                after += 1
+            } else {
+                before += 1
+            }
+            if done {
+                break;
+            }
+        }
+        // A new secret for the same data is one transaction, which a crash does or doesn't do.
+        let one = from.is_some() && to.is_some();
+        assert!((before > 0 || one) && after > 0, "{before} before, {after} after");
+    }
+}
+
+#[test]
+fn a_lost_answer_is_asked_for_again_and_nothing_is_written_while_it_is_unknown() {
+    let small = || {
+        let mut machine = Machine::new();
+        let page = super::bench::with_table(&mut machine);
+        (machine, page)
+    };
+    // Without snapshots there is only the transaction that decides.
+    let (mut machine, page) = small();
+    machine.faults(Faults { doubt: 1000, ..Faults::default() });
+    assert_eq!(rekey(&mut machine, &page, Some(key(1))), Rekeyed::Done);
+    machine.faults(Faults::default());
+    insert(&mut machine, &page, 1);
+    assert!(contains(&everything(&machine.contents()), "encryption"));
+
+    let (mut machine, page) = small();
+    machine.faults(Faults { refuse: 1000, ..Faults::default() });
+    assert!(matches!(rekey(&mut machine, &page, Some(key(1))), Rekeyed::Unchanged(_)));
+    machine.faults(Faults::default());
+    insert(&mut machine, &page, 1);
+    machine.kill(Crash::Process);
+    machine.open().unwrap();
+
+    let (mut machine, page) = small();
+    machine.faults(Faults { delay_ms: 1000, ..Faults::default() });
+    let (store, platform) = (machine.store.clone(), machine.platform());
+    let clock = platform.clock.clone();
+    platform.spawner.spawn(Box::pin(async move {
+        clock.sleep(1).await;
+        store.set(Faults { refuse_reads: 1000, doubt: 1000, ..Faults::default() });
+    }));
+    assert!(matches!(rekey(&mut machine, &page, Some(key(1))), Rekeyed::Unknown(_)));
+}
+
+#[test]
+fn a_robbed_holder_changes_no_key() {
+    let (mut machine, page) = machine(None);
+    let holder = machine.open().unwrap();
+    let Rekeyed::Unchanged(error) = rekey(&mut machine, &page, Some(key(1))) else { panic!("it may not") };
+    assert_eq!(error.code, ErrorCode::LockLost);
+    insert(&mut machine, &holder, 1);
+    assert!(machine.contents().head.unwrap().features.is_empty());
+}

@@ -1,0 +1,272 @@
+//! Encryption at rest: who may open, what can be read without the key, and what is noticed when records are exchanged.
+
+use tidelock::{
+    ErrorCode, Result,
+    ports::{Head, Manifest},
+    snapshot::Reason,
+    store::{Contents, chunk, faulty::Crash, sealed::Secret},
+};
+
+use super::{
+    bench::{Machine, ROWS, insert, key, snapshot, sum, with_table},
+    page::Page,
+};
+
+pub const MARKER: &str = "a-secret-that-must-not-be-found";
+
+/// A database with a marker in its schema, rows, label; a snapshot, and log before and after it.
+pub fn marked(machine: &mut Machine) -> Page {
+    let page = with_table(machine);
+    machine.commit(&page, &format!("CREATE TABLE \"{MARKER}\"(v); INSERT INTO t(v) VALUES ('{MARKER}')")).unwrap();
+    let snapshots = page.snapshots.clone();
+    let label = Some(MARKER.to_owned());
+    machine.sim.run(async move { snapshots.create(label, Reason::Manual).await }).unwrap();
+    machine.commit(&page, &format!("INSERT INTO t(v) VALUES ('{MARKER}!')")).unwrap();
+    page
+}
+
+/// All bytes that are stored, as far as they carry content.
+pub fn everything(contents: &Contents) -> Vec<u8> {
+    let mut all = Vec::new();
+    all.extend(format!("{:?}", contents.head).into_bytes());
+    for record in contents.log.values().flatten() {
+        all.extend(&record.bytes);
+        all.extend(record.pages.iter().flat_map(|page| page.to_le_bytes()));
+    }
+    for manifest in contents.snapshots.values().flatten() {
+        let clear = Manifest { sealed: None, ..manifest.clone() };
+        all.extend(format!("{clear:?}").into_bytes());
+        all.extend(manifest.sealed.iter().flat_map(|bytes| bytes.iter()));
+    }
+    for (id, bytes) in contents.chunks.iter() {
+        all.extend(id.as_bytes());
+        all.extend(bytes);
+    }
+    all
+}
+
+pub fn contains(haystack: &[u8], needle: &str) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle.as_bytes())
+}
+
+#[test]
+fn nothing_readable_is_stored() {
+    for (encrypted, expected) in [(false, true), (true, false)] {
+        let mut machine = if encrypted { Machine::encrypted() } else { Machine::new() };
+        let page = marked(&mut machine);
+        machine.commit(&page, ROWS).unwrap();
+        let manifest = page.storage.manifests().pop().unwrap();
+        let contents = machine.contents();
+        let all = everything(&contents);
+        assert_eq!(contains(&all, MARKER), expected);
+        assert_eq!(contains(&all, "CREATE TABLE"), expected);
+        // Nor what the plain bytes could be guessed from: their SHA-256 and checksums.
+        assert_eq!(contents.chunks.contains_key(&manifest.chunks[0].id), expected);
+        assert_eq!(contains(&all, &manifest.sha256), expected);
+        assert_eq!(contents.log.values().flatten().any(|record| record.checksum != 0), expected);
+        let head: Head = contents.head.unwrap();
+        assert_eq!(head.features, if encrypted { vec!["encryption".to_owned()] } else { vec![] });
+    }
+}
+
+#[test]
+fn it_opens_with_its_own_secret_only_and_a_refused_opening_changes_nothing() {
+    let passphrase = |words: &str| Some(Secret::Passphrase(words.to_owned()));
+    for (made_with, wrong) in [(passphrase("right"), passphrase("wrong")), (Some(key(1)), Some(key(2)))] {
+        let mut machine = Machine { secret: made_with.clone(), ..Machine::new() };
+        let page = with_table(&mut machine);
+        insert(&mut machine, &page, 5);
+        machine.kill(Crash::Process);
+        let other = match made_with {
+            Some(Secret::Key(_)) => passphrase("right"),
+            _ => Some(key(1)),
+        };
+        for secret in [None, wrong, other] {
+            machine.secret = secret;
+            assert_eq!(machine.refused().code, ErrorCode::DecryptionFailed);
+        }
+        machine.secret = made_with;
+        assert_eq!(sum(&machine.open().unwrap()), 5);
+    }
+}
+
+#[test]
+fn a_plain_database_is_not_encrypted_in_passing() {
+    let mut machine = Machine::new();
+    with_table(&mut machine);
+    machine.secret = Some(key(1));
+    let error = machine.refused();
+    assert_eq!(error.code, ErrorCode::InvalidArgument);
+    assert!(error.hint.clone().unwrap().contains("rekey"), "{error}");
+}
+
+#[test]
+fn snapshots_and_what_is_swept_are_the_same_as_without_encryption() {
+    let mut machine = Machine::encrypted();
+    let page = with_table(&mut machine);
+    machine.commit(&page, ROWS).unwrap();
+    let first = snapshot(&mut machine, &page).unwrap();
+    insert(&mut machine, &page, 1);
+    let second = snapshot(&mut machine, &page).unwrap();
+    assert!(second.stored_bytes < 300_000, "shared chunks are not stored again");
+    // What users see is taken of the plain contents.
+    let ids: Vec<_> = page.flusher.file().image().chunks.iter().map(|plain| chunk::id(plain)).collect();
+    assert_eq!(page.storage.manifests()[1].chunks.iter().map(|chunk| chunk.id.clone()).collect::<Vec<_>>(), ids);
+
+    let before = machine.contents().chunks.len();
+    let snapshots = page.snapshots.clone();
+    let (ok, image) = machine.sim.run(async move {
+        let ok = snapshots.verify(&first.id).await.unwrap().ok;
+        let image = snapshots.load(&first.id).await.unwrap();
+        snapshots.delete(&first.id).await.unwrap();
+        (ok, image)
+    });
+    assert!(ok && image.len() > 2_000_000);
+    assert_eq!(page.snapshots.list().len(), 1);
+    // What a page left behind that died before its manifest.
+    machine.damage(|contents| contents.chunks.insert("f".repeat(64), vec![1]));
+    machine.kill(Crash::Process);
+    machine.open().unwrap();
+    machine.sim.advance(10);
+    let contents = machine.contents();
+    assert!(contents.chunks.len() <= before && !contents.chunks.contains_key(&"f".repeat(64)));
+}
+
+/// What an opening finds after the records were exchanged: an error, or warnings and the sum of all values.
+fn found(machine: &mut Machine) -> Result<(Vec<&'static str>, i64)> {
+    machine.sim.kill();
+    let page = machine.open()?;
+    Ok((page.warnings.iter().map(|warning| warning.code).collect(), sum(&page)))
+}
+
+/// Two snapshots (15 and 115 in all), and two batches after them.
+fn history() -> Machine {
+    let mut machine = Machine::encrypted();
+    let page = with_table(&mut machine);
+    for value in [5, 10] {
+        insert(&mut machine, &page, value);
+    }
+    snapshot(&mut machine, &page).unwrap();
+    insert(&mut machine, &page, 100);
+    snapshot(&mut machine, &page).unwrap();
+    for value in [1000, 10_000] {
+        insert(&mut machine, &page, value);
+    }
+    machine
+}
+
+const ALL: i64 = 11_115;
+
+#[test]
+fn a_batch_in_the_place_of_another_is_noticed() {
+    let newest = history().contents().log.keys().next_back().unwrap().0;
+    for (from, to) in [(newest - 1, newest), (newest, newest - 1), (newest - 2, newest)] {
+        let mut machine = history();
+        machine.damage(|contents| {
+            let mut record = contents.log[&(from, 0)].clone().unwrap();
+            record.lsn = to;
+            contents.log.insert((to, 0), Some(record));
+        });
+        assert_eq!(found(&mut machine).unwrap_err().code, ErrorCode::DatabaseCorrupt, "{from} in the place of {to}");
+    }
+}
+
+#[test]
+fn an_older_manifest_or_chunk_in_the_place_of_a_newer_is_noticed() {
+    let mut machine = history();
+    machine.damage(|contents| {
+        let older = contents.snapshots[&1].clone().unwrap();
+        contents.snapshots.insert(2, Some(Manifest { generation: 2, ..older }));
+    });
+    assert_eq!(found(&mut machine).unwrap(), (vec!["snapshot_corrupt"], ALL), "the one before and the log tell");
+
+    let mut machine = history();
+    machine.damage(|contents| {
+        let ids: Vec<_> = contents.chunks.keys().cloned().collect();
+        let all: Vec<_> = contents.chunks.values().cloned().collect();
+        assert_eq!(ids.len(), 2);
+        contents.chunks.insert(ids[0].clone(), all[1].clone());
+        contents.chunks.insert(ids[1].clone(), all[0].clone());
+    });
+    assert_eq!(found(&mut machine).unwrap(), (vec!["snapshot_corrupt", "snapshot_corrupt"], ALL), "the log tells");
+}
+
+#[test]
+fn records_of_another_database_are_noticed_also_under_the_same_secret() {
+    let mut machine = history();
+    let other = history().contents();
+    // The simulated chance is the same for both: as if somebody had copied the whole database. Its id is what differs.
+    let mut copy = Machine { secret: Some(key(1)), ..Machine::new() };
+    copy.sim.run({
+        let entropy = copy.platform().entropy;
+        async move { entropy.fill(&mut [0; 8]) }
+    });
+    let page = with_table(&mut copy);
+    insert(&mut copy, &page, 1);
+    machine.damage(|contents| {
+        let newest = *contents.log.keys().next_back().unwrap();
+        let mut record = copy.contents().log[&(3, 0)].clone().unwrap();
+        record.lsn = newest.0;
+        contents.log.insert(newest, Some(record));
+    });
+    assert_ne!(other.head.unwrap().database_id, copy.contents().head.unwrap().database_id);
+    assert_eq!(found(&mut machine).unwrap_err().code, ErrorCode::DatabaseCorrupt);
+}
+
+#[test]
+fn a_head_that_was_changed_or_put_back_is_noticed() {
+    type Change = fn(&mut Head);
+    let changes: [(&str, Change); 4] = [
+        ("an epoch", |head| head.epoch += 1),
+        ("where the log ends at least", |head| head.lsn -= 1),
+        ("the holder", |head| head.holder.title = "Somebody".to_owned()),
+        ("its MAC", |head| head.encryption.as_mut().unwrap().mac = "00".repeat(32)),
+    ];
+    for (name, change) in changes {
+        let mut machine = history();
+        machine.damage(|contents| change(contents.head.as_mut().unwrap()));
+        assert_eq!(machine.refused().code, ErrorCode::DatabaseCorrupt, "{name}");
+    }
+    let mut machine = history();
+    let older = machine.contents();
+    machine.open().unwrap();
+    machine.damage(|contents| contents.head = older.head);
+    assert_eq!(machine.refused().code, ErrorCode::DatabaseCorrupt, "the log has a newer epoch than the head");
+    let mut machine = history();
+    let older = machine.contents();
+    let page = machine.open().unwrap();
+    insert(&mut machine, &page, 1);
+    machine.damage(|contents| contents.log = older.log);
+    assert_eq!(machine.refused().code, ErrorCode::DatabaseCorrupt, "the log ends before the head's epoch");
+}
+
+#[test]
+fn records_in_the_clear_are_not_taken_for_sealed_ones() {
+    let plain = {
+        let mut machine = Machine::new();
+        let page = with_table(&mut machine);
+        insert(&mut machine, &page, 1);
+        snapshot(&mut machine, &page).unwrap();
+        machine.contents()
+    };
+    let mut machine = history();
+    machine.damage(|contents| {
+        let manifest = plain.snapshots[&1].clone().unwrap();
+        contents.snapshots.insert(2, Some(Manifest { generation: 2, ..manifest }));
+    });
+    assert_eq!(found(&mut machine).unwrap(), (vec!["snapshot_corrupt"], ALL));
+    let mut machine = history();
+    machine.damage(|contents| {
+        let newest = *contents.log.keys().next_back().unwrap();
+        contents.log.insert(newest, plain.log[&(3, 0)].clone());
+    });
+    assert_eq!(found(&mut machine).unwrap_err().code, ErrorCode::DatabaseCorrupt);
+    // A head without its encryption is that of a plain database: such a one isn't opened with a key.
+    let mut machine = history();
+    machine.damage(|contents| {
+        let head = contents.head.as_mut().unwrap();
+        head.features.clear();
+        head.encryption = None;
+    });
+    assert_eq!(machine.refused().code, ErrorCode::InvalidArgument);
+}
