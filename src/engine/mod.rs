@@ -24,6 +24,7 @@ mod fts5;
 mod gate;
 mod hosts;
 mod import;
+mod lifecycle;
 mod lock;
 pub mod migrations;
 mod open;

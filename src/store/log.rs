@@ -13,6 +13,9 @@ use crate::{
 /// The most bytes of pages that one record carries.
 pub const PART_BYTES: usize = 8 * 1024 * 1024;
 
+/// The same for a batch that must survive the end of its page: browsers lose large values there.
+pub const SMALL_PART_BYTES: usize = 64 * 1024;
+
 /// A place in the log: after one of its batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {

@@ -7,6 +7,7 @@ mod file_lock;
 mod files;
 mod import;
 mod layers;
+mod lifecycle;
 mod lock;
 mod memory;
 mod migrate_apply;

@@ -8,6 +8,7 @@ mod fencing;
 mod folder;
 mod generations;
 mod history;
+mod pace;
 mod page;
 mod policy;
 mod recovery;
