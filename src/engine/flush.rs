@@ -321,7 +321,7 @@ impl Flusher {
         }
     }
 
-    /// Ends the present wait before the next try.
+    /// Ends the present wait, before a flush or the next try.
     pub fn hurry(&self) {
         let mut state = self.0.state.borrow_mut();
         match state.hurry.take() {

@@ -204,6 +204,7 @@ impl Snapshots {
 
     /// Reads one again: every chunk hashed, `quick_check` in a scratch database. `snapshot_not_found`.
     pub async fn verify(&self, id: &str) -> Result<Verification> {
+        let _pass = self.0.gate.enter().await;
         let generation = self.0.generation(id)?;
         let (image, mut errors) = match self.0.storage.verify(generation).await {
             Err(error) if error.is(ErrorCode::StorageUnavailable) => {
@@ -220,6 +221,8 @@ impl Snapshots {
 
     /// The contents of one, every chunk hashed. `snapshot_not_found`, `snapshot_corrupt`.
     pub async fn load(&self, id: &str) -> Result<Image> {
+        // What is read must not be pruned meanwhile: that would look like damage.
+        let _pass = self.0.gate.enter().await;
         let generation = self.0.generation(id)?;
         match self.0.storage.load(generation).await {
             Err(error) if error.is(ErrorCode::StorageUnavailable) => {

@@ -73,7 +73,7 @@ pub(super) struct Inner {
     pub manifests: RefCell<Vec<Manifest>>,
     /// Those that were imported.
     pub imported: RefCell<Vec<Manifest>>,
-    /// A write of manifests failed without saying what of it was stored.
+    /// The store may have other manifests than `manifests`: after a write that failed without saying what of it was stored.
     pub manifests_in_doubt: Cell<bool>,
     pub damaged: RefCell<Set<u64>>,
     /// The manifest whose unchanged chunks the next one reuses.
@@ -131,7 +131,8 @@ impl Storage {
             generation: Cell::new(head.generation),
             manifests: RefCell::new(found.manifests),
             imported: RefCell::new(found.imported),
-            manifests_in_doubt: Cell::new(false),
+            // A robbed holder may have deleted some between the reading and the claim.
+            manifests_in_doubt: Cell::new(true),
             damaged: RefCell::new(found.damaged),
             base: RefCell::new(found.base),
             stale: RefCell::new(found.stale),

@@ -36,7 +36,7 @@ async fn js(name: &str, body: &str) -> JsValue {
     JsFuture::from(promise).await.unwrap_or_else(|error| panic!("{error:?}"))
 }
 
-async fn delete(name: &str) {
+pub async fn delete(name: &str) {
     js(name, "await done(indexedDB.deleteDatabase(name))").await;
 }
 

@@ -2,6 +2,7 @@
 //! cross-origin isolation, as users have it. Everything that can be tested natively is in `tests/native`.
 #![cfg(target_arch = "wasm32")]
 
+mod encryption;
 mod indexeddb;
 
 use wasm_bindgen_test::wasm_bindgen_test;

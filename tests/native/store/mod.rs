@@ -1,6 +1,6 @@
-//! The storage format: conformance of the native stores, the rules by name, snapshots by the clock, and the simulation.
+//! The storage format: conformance of the native stores, the rules by name, and snapshots by the clock.
 
-mod bench;
+pub mod bench;
 mod chain;
 mod commits;
 mod conformance;
@@ -9,10 +9,9 @@ mod folder;
 mod generations;
 mod history;
 mod pace;
-mod page;
+pub mod page;
 mod policy;
 mod recovery;
 mod rekey;
 mod rescue;
 mod sealed;
-mod simulation;
