@@ -36,6 +36,8 @@ const methods = names
   .map((part) => [part, (parts[part].exports ?? []).map((name) => name.replace(/^core_/, ''))])
   .filter(([, list]) => list.length > 0)
 
+const needs = Object.fromEntries(names.filter((part) => parts[part].needs).map((part) => [part, parts[part].needs]))
+
 const entry = `
 import { createGuard, InstanceDeadError } from './guard.js'
 import { createParts } from './parts.js'
@@ -43,7 +45,7 @@ export { InstanceDeadError }
 export function createInstance(onTrap, compilePart) {
   const guard = createGuard(onTrap)
   ${code}
-  const parts = createParts(guard.raw, compilePart)
+  const parts = createParts(guard.raw, compilePart, ${JSON.stringify(needs)})
   ${methods.map(([part, list]) => `parts.before(glue.Core, '${part}', ${JSON.stringify(list)})`).join('\n  ')}
   const addFts5 = (connection) => guard.guarded().sqlite3Fts5Init(connection)
   return { init: glue.default, Core: glue.Core, dead: guard.dead, loadPart: parts.load, addFts5 }

@@ -9,6 +9,9 @@ find dist -name '*.d.ts' -delete
 # import.meta.url and the literal wasm URL stay as they are: that is what the user's bundler looks for.
 ../node_modules/.bin/esbuild src/index.ts --bundle --format=esm --platform=neutral --target=es2022 --charset=utf8 \
   --outfile=dist/index.js --log-level=warning
+# Loaded by Node alone, and by name.
+../node_modules/.bin/esbuild src/node-files.ts --bundle --format=esm --platform=node --target=node20 --charset=utf8 \
+  --outfile=dist/node-files.js --log-level=warning
 for file in ../README.md ../LICENSE*; do
   [ ! -f "$file" ] || cp "$file" .
 done

@@ -1,16 +1,19 @@
 // Adds the parts of the wasm to one instance. Bundled into pkg-js/generated/instance.js; it knows nothing about tidelock.
 
 /**
- * `raw()` gives the instance's own exports, `compile(name)` a part's module. `load(name)` resolves when the part's functions can be
+ * `raw()` gives the instance's own exports, `compile(name)` a part's module; `needs` has the parts that must be there before
+ * another one. `load(name)` resolves when the part's functions can be
  * called: each part is instantiated once, and tried again after a failure.
  */
-export function createParts(raw, compile) {
+export function createParts(raw, compile, needs) {
   const loading = new Map()
+  const instances = {}
   const load = (name) => {
     const known = loading.get(name)
     if (known !== undefined) return known
-    const part = compile(name).then(async (module) => {
-      await WebAssembly.instantiate(module, { core: raw() })
+    const part = Promise.all([compile(name), ...(needs[name] ?? []).map(load)]).then(async ([module]) => {
+      const { exports } = await WebAssembly.instantiate(module, { ...instances, core: raw() })
+      instances[name] = exports
     })
     loading.set(name, part)
     part.catch(() => loading.delete(name))

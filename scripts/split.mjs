@@ -5,7 +5,7 @@
 //
 // LINKED is the module as it was linked with --emit-relocs, MODULE the same after wasm-bindgen and wasm-opt, with its function
 // names. Writes OUT_DIR/core.wat and OUT_DIR/<part>.wat. A part imports memory, tables, globals and functions from the core, and puts its
-// own functions into the core's table when it is instantiated. An entry's place in the core is taken by a call through that table.
+// own functions into the core's table when it is instantiated. It may also need another part, from which it imports what both use. An entry's place in the core is taken by a call through that table.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -32,16 +32,23 @@ for (const name of entries.keys()) {
   slotOf.set(name, tableSize++)
 }
 
-// What the parts need of the core, under names that are short.
+// What the parts need of the core and of each other, under names that are short.
 const shared = new Map()
 const share = (kind, name) => {
-  if (!shared.has(name)) shared.set(name, { kind, as: `$${shared.size.toString(36)}` })
-  return shared.get(name).as
+  const owner = kind === 'func' && module.functions.has(name) ? home.get(name) : 'core'
+  if (!shared.has(name)) shared.set(name, { kind, owner, as: `$${shared.size.toString(36)}` })
+  return `"${owner}" "${shared.get(name).as}"`
 }
+const exportsOf = (owner) =>
+  [...shared]
+    .filter(([, each]) => each.owner === owner)
+    .map(([name, { kind, as }]) => ` (export "${as}" (${kind} ${name}))`)
 const list = (kind, types) => (types.length > 0 ? ` (${kind} ${types.join(' ')})` : '')
 const shape = ({ parameters, results }) => list('param', parameters) + list('result', results)
 
-for (const part of Object.keys(parts)) {
+// Those that others need come last, when it is known what they are to export.
+const needed = (part) => Object.values(parts).some(({ needs = [] }) => needs.includes(part))
+for (const part of Object.keys(parts).sort((a, b) => needed(a) - needed(b))) {
   const own = functions.filter(([name]) => home.get(name) === part)
   const ownNames = new Set(own.map(([name]) => name))
   const text = own.map(([, { field }]) => field).join('\n')
@@ -49,18 +56,18 @@ for (const part of Object.keys(parts)) {
   for (const field of module.others) {
     const [, kind, name, type] = field.match(/^ \((table|global) (\$\S+) (.*)$/s) ?? []
     if (kind === 'table')
-      imports.push(` (import "core" "${share(kind, name)}" (table ${name} 0 ${type.match(/\w+(?=\)$)/)[0]}))`)
+      imports.push(` (import ${share(kind, name)} (table ${name} 0 ${type.match(/\w+(?=\)$)/)[0]}))`)
     if (kind === 'global' && text.includes(` ${name}`)) {
-      imports.push(` (import "core" "${share(kind, name)}" (global ${name} ${type.match(/^(\(mut \w+\)|\w+)/)[0]}))`)
+      imports.push(` (import ${share(kind, name)} (global ${name} ${type.match(/^(\(mut \w+\)|\w+)/)[0]}))`)
     }
   }
   const callees = new Set(own.flatMap(([, { callees }]) => [...callees]))
   for (const callee of callees) {
     if (ownNames.has(callee)) continue
-    imports.push(` (import "core" "${share('func', callee)}" (func ${callee}${shape(signatureOf(callee))}))`)
+    imports.push(` (import ${share('func', callee)} (func ${callee}${shape(signatureOf(callee))}))`)
   }
   const filled = slots.filter(([, name]) => ownNames.has(name)).sort(([a], [b]) => a - b)
-  const fields = [...module.types, ...imports, ...runs(filled).map(elements), text]
+  const fields = [...module.types, ...imports, ...runs(filled).map(elements), ...exportsOf(part), text]
   write(part, fields)
   console.log(`split: ${part} has ${own.length} functions of ${functions.length}, ${filled.length} in the table`)
 }
@@ -87,7 +94,7 @@ write('core', [
   ...module.others.map((field) => (field === table ? ` (table $0 ${tableSize} ${tableSize} funcref)` : field)),
   ...runs(places).map(elements),
   ...module.exports.map(({ field }) => field),
-  ...[...shared].map(([name, { kind, as }]) => ` (export "${as}" (${kind} ${name}))`),
+  ...exportsOf('core'),
   ...kept,
 ])
 

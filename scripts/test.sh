@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
 
-all=(rust native web build typescript packaging remote e2e demo)
+all=(rust native web build typescript packaging node remote e2e demo)
 parts=("${@:-${all[@]}}")
 logs=.cache/test
 passed=0
@@ -71,6 +71,7 @@ test_typescript() {
 }
 
 test_packaging() { need_chromium; test_build; step 'packaging' node_tests tests/packaging/; }
+test_node() { test_build; step 'node: databases in folders' node_tests tests/node/; }
 test_remote() { need_npm tests/remote; step 'remote' node_tests tests/remote/; }
 test_e2e() { need_chromium; need_npm tests/remote; test_build; step 'e2e: the package in Chromium' node_tests tests/e2e/; }
 test_demo() { need_chromium; need_npm tests/remote; test_build; step 'demo' node www/demo.mjs --check; }

@@ -190,6 +190,14 @@ impl<K: Ord, V> Map<K, V> {
     }
 }
 
+impl<K: Ord, V> FromIterator<(K, V)> for Map<K, V> {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        let mut map = Self::default();
+        entries.into_iter().for_each(|(key, value)| _ = map.insert(key, value));
+        map
+    }
+}
+
 impl<'m, K, V> IntoIterator for &'m Map<K, V> {
     type Item = &'m (K, V);
     type IntoIter = std::slice::Iter<'m, (K, V)>;

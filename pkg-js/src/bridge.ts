@@ -4,6 +4,7 @@ import { Database } from './database.js'
 import { isTidelockError, TidelockError, toTidelockError, trapped } from './errors.js'
 import { callUser, type DatabaseEventMap, type Warning } from './events.js'
 import type { Instance } from './instance.js'
+import type { FolderFiles } from './node-files.js'
 import type { OpenOptions } from './options.js'
 import type { RecoveryReport } from './recover.js'
 import { loadSeed } from './seed.js'
@@ -31,13 +32,20 @@ export class Bridge {
     this.#warn = options.onWarning ?? (({ code, message }) => console.warn(`tidelock: ${message} (${code})`))
   }
 
-  /** Opens the instance, which gives back what it took when it fails. Rejects with a {@link TidelockError}. */
-  async open(instance: Instance): Promise<Database> {
+  /**
+   * Opens the instance, over the folder if one is given; what it took it gives back when it fails. Rejects with a
+   * {@link TidelockError}.
+   */
+  async open(instance: Instance, folder?: FolderFiles): Promise<Database> {
     try {
       const { remote, ...options } = this.#checked
+      const { Core } = instance
       // Before anything is taken or made.
-      if (remote !== undefined) await this.#unlessTrapped(instance.Core.checkRemote(remote))
-      const core = await this.#unlessTrapped(instance.Core.open(options, this.#host(instance)))
+      if (remote !== undefined) await this.#unlessTrapped(Core.checkRemote(remote))
+      if (folder !== undefined) this.#release = () => folder.abandon()
+      const host = this.#host(instance)
+      const opening = folder === undefined ? Core.open(options, host) : Core.openFolder(options, host, folder)
+      const core = await this.#unlessTrapped(opening)
       const calls = this.#connect(core, instance.memory)
       if (remote !== undefined) await calls.guard(calls.sync(() => core.connect(remote)))
       await this.#plantSeed(core, calls)
@@ -53,8 +61,8 @@ export class Bridge {
   /** Has the instance mend a stored database. Rejects with a {@link TidelockError}. */
   async recover(instance: Instance, from: string | undefined): Promise<RecoveryReport> {
     try {
-      const recovered = instance.Core.recover(this.#checked, from, this.#host(instance))
-      return (await this.#unlessTrapped(recovered)) as RecoveryReport
+      const recovering = instance.Core.recover(this.#checked, from, this.#host(instance))
+      return (await this.#unlessTrapped(recovering)) as RecoveryReport
     } catch (error) {
       throw this.#trap ?? toTidelockError(error)
     }

@@ -342,6 +342,14 @@ export class Calls {
     }
   }
 
+  /** The database was closed from inside, as when another tab takes over: from now on calls reject with `closed`. */
+  ended(): void {
+    // Whoever closes by a call waits for the end of that call.
+    if (this.#closing) return
+    this.#closing = true
+    this.#end(this.#closedError())
+  }
+
   /** The instance is unusable: every call that waits rejects with `internal`, and later ones with `closed`. */
   die(thrown: unknown): TidelockError {
     if (this.#dead === undefined) {

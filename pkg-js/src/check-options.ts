@@ -18,7 +18,7 @@ import { checkSeed } from './seed.js'
 const gib = 1024 ** 3
 
 /** Options of the contract that wait for a later build. Given at all, they are refused: none is ever ignored. */
-const waiting = ['path', 'worker', 'functions', 'audit', 'expires', 'auditTable'] as const
+const waiting = ['worker', 'functions', 'audit', 'expires', 'auditTable'] as const
 
 const known: readonly (keyof OpenOptions)[] = [
   'name',
@@ -28,6 +28,7 @@ const known: readonly (keyof OpenOptions)[] = [
   'baseline',
   'durability',
   'storage',
+  'path',
   'lock',
   'tabs',
   'thread',
@@ -83,8 +84,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
     'memory',
     'file',
   ])
-  if (storage === 'file')
-    throw unavailable("storage 'file'", "It is the default in Node; storage: 'memory' works there")
+  const path = checkPath(given.path, storage)
   if (checkOneOf('tabs', given.tabs ?? 'exclusive', ['exclusive', 'shared']) === 'shared')
     throw unavailable("tabs 'shared'")
   if (checkOneOf('thread', given.thread ?? 'current', ['current', 'worker']) === 'worker')
@@ -99,6 +99,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
   return {
     name: checkName(given.name),
     storage,
+    ...(storage === 'file' ? { path: path ?? defaultPath(given.name as string) } : {}),
     durability,
     integers: checkOneOf('integers', given.integers ?? 'auto', ['auto', 'bigint', 'number']),
     maxBytes: checkInteger('maxBytes', given.maxBytes ?? gib, 64 * 1024),
@@ -127,10 +128,21 @@ export function checkName(name: unknown): string {
   return text
 }
 
-function checkLock(lock: unknown): { onBusy: 'fail' | 'wait'; timeoutMs: number } {
+function checkPath(path: unknown, storage: string): string | undefined {
+  if (path === undefined) return undefined
+  if (storage !== 'file') throw invalid("path needs storage 'file'", { details: { option: 'path' } })
+  return checkString('path', path)
+}
+
+/** The folder of a database, beside the program's others. What a file's name can't have is escaped as in URLs. */
+function defaultPath(name: string): string {
+  const file = name.replace(/[%/\\:*?"<>|]/g, (char) => `%${char.charCodeAt(0).toString(16).padStart(2, '0')}`)
+  return `./${file}.tidelock/`
+}
+
+function checkLock(lock: unknown): { onBusy: CoreOptions['onBusy']; timeoutMs: number } {
   const given = checkObject('lock', lock, ['onBusy', 'timeoutMs'])
   const onBusy = checkOneOf('lock.onBusy', given.onBusy ?? 'fail', ['fail', 'wait', 'takeover', 'steal'])
-  if (onBusy === 'takeover' || onBusy === 'steal') throw unavailable(`lock.onBusy '${onBusy}'`)
   return { onBusy, timeoutMs: checkInteger('lock.timeoutMs', given.timeoutMs ?? 10_000, 0) }
 }
 

@@ -108,6 +108,7 @@ export interface Core {
   /** Encrypts with another passphrase or key from now on; null makes it plain. */
   rekey(encryption: Encryption | null): Promise<void>
   exportBytes(): Uint8Array<ArrayBuffer>
+  persist(): Promise<boolean>
   exportSql(): Promise<Uint8Array<ArrayBuffer>[]>
   importBytes(bytes: Uint8Array, options: unknown): Promise<void>
   snapshotsExport(id: string, sql: boolean): Promise<CoreSnapshotFile>
@@ -123,8 +124,36 @@ export interface CoreClass {
   /** Checks the remote of a database that is to be opened. Throws `invalid_argument`. */
   checkRemote(remote: CoreRemoteOptions): Promise<void>
   open(options: Omit<CoreOptions, 'remote'>, host: Host): Promise<Core>
+  /** The same over the files of a folder. */
+  openFolder(options: Omit<CoreOptions, 'remote'>, host: Host, files: NodeFiles): Promise<Core>
   /** Opens nothing: sets a stored database to its last good state, or to a snapshot. */
   recover(options: CoreOptions, from: string | undefined, host: Host): Promise<unknown>
+}
+
+/** What {@link CoreClass.openFolder} needs of Node: files below one folder, by relative names, and processes. What fails throws. */
+export interface NodeFiles {
+  /** The names in a folder; none where there is no such folder. */
+  list(folder: string): string[]
+  makeFolder(folder: string): void
+  /** Bytes of a file; undefined where there is none. */
+  size(name: string): number | undefined
+  /** Bytes from `at` on, `length` of them or fewer at the end of the file; undefined where there is none. */
+  read(name: string, at: number, length: number): Uint8Array | undefined
+  /** Writes all the bytes, which lie in the wasm memory; makes the file if there is none. */
+  write(name: string, at: number, bytes: Uint8Array): void
+  truncate(name: string, bytes: number): void
+  sync(name: string): void
+  syncFolder(folder: string): void
+  rename(from: string, to: string): void
+  /** Gives a file a second name; false when that one is taken. */
+  link(from: string, to: string): boolean
+  remove(name: string): void
+  /** Lets go of what is kept open between calls. */
+  close(): void
+  readonly pid: number
+  readonly host: string
+  /** When a process of this machine began, '' when that isn't known; undefined when there is none of that number. */
+  began(pid: number): string | undefined
 }
 
 /** A snapshot as a file. */
@@ -148,11 +177,13 @@ export interface CoreMigration {
 /** The options of {@link CoreClass.open}: plain data, complete with all defaults. */
 export interface CoreOptions {
   readonly name: string
-  readonly storage: 'indexeddb' | 'memory'
+  readonly storage: 'indexeddb' | 'memory' | 'file'
+  /** The folder of `storage: 'file'`. */
+  readonly path?: string
   readonly durability: 'strict' | 'relaxed'
   readonly integers: 'auto' | 'bigint' | 'number'
   readonly maxBytes: number
-  readonly onBusy: 'fail' | 'wait'
+  readonly onBusy: 'fail' | 'wait' | 'takeover' | 'steal'
   readonly lockTimeoutMs: number
   readonly holder: { readonly title: string; readonly url: string }
   readonly migrate: boolean

@@ -4,7 +4,7 @@ import { checkBoolean, checkCall, checkFunction, checkOneOf, checkQuery, checkSt
 import { checkEncryption } from './check-encryption.js'
 import { type CoreOptions, op, type PlanRow } from './core.js'
 import { type TidelockError, unavailable } from './errors.js'
-import type { DatabaseEventMap } from './events.js'
+import type { DatabaseEventMap, LockEvent } from './events.js'
 import { fileBytes, isBlob, joined, viewOf } from './file-bytes.js'
 import { goneHealth, type Health } from './health.js'
 import { type LiveOptions, LiveQueries, LiveQuery } from './live.js'
@@ -274,9 +274,12 @@ export class Database extends EventTarget implements AsyncDisposable {
     throw unavailable('db.maintain')
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
+  /**
+   * Asks the browser never to evict the data of this site (`navigator.storage.persist()`); whether it promised. Browsers decide by
+   * themselves, or ask the user: best called after a click. {@link Database.health} shows the answer as `storage.persisted`.
+   */
   async persist(): Promise<boolean> {
-    throw unavailable('db.persist')
+    return this.#calls.read<boolean>(undefined, (core) => core.persist())
   }
 
   /**
@@ -346,8 +349,15 @@ export class Database extends EventTarget implements AsyncDisposable {
 
   /** @internal Tells the listeners. */
   emit(type: keyof DatabaseEventMap, detail: unknown): void {
-    if (type === 'close') this.sayClose(detail)
-    else this.dispatchEvent(new CustomEvent(type, { detail }))
+    if (type !== 'close') {
+      this.dispatchEvent(new CustomEvent(type, { detail }))
+      // Live queries hear of a lost lock by running into it.
+      if (type === 'lock' && (detail as LockEvent).state === 'lost') this.#live.changed()
+      return
+    }
+    this.#calls.ended()
+    this.#live.close()
+    this.sayClose(detail)
   }
 
   /** @internal Live queries whose tables changed. */

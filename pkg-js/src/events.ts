@@ -4,9 +4,12 @@ export interface Warning {
   readonly message: string
 }
 
-/** The detail of a `lock` event: the lock of the database was taken, given back or lost to another tab. */
+/**
+ * The detail of a `lock` event. `released`: another tab asked for the database, and this one closed. `lost`: another tab took it away;
+ * every call rejects with `lock_lost`, and {@link Database.close} is all that is left to do.
+ */
 export interface LockEvent {
-  readonly state: 'waiting' | 'held' | 'released' | 'lost'
+  readonly state: 'released' | 'lost'
   readonly [fact: string]: unknown
 }
 
@@ -21,7 +24,7 @@ export type FactsEvent = Readonly<Record<string, unknown>>
 
 /** The detail of the `close` event: after it every call rejects. */
 export interface CloseEvent {
-  /** `internal` when the engine of this database stopped working. */
+  /** `closed` by a call; `released` when another tab took over; `internal` when the engine of this database stopped working. */
   readonly reason?: string
   readonly [fact: string]: unknown
 }

@@ -31,9 +31,10 @@ export class LiveQueries {
     this.#open.delete(query)
   }
 
-  /** A commit changed what these read. */
-  changed(ids: readonly number[]): void {
-    for (const id of ids) this.#queries.get(id)?.changed()
+  /** A commit changed what these read; without ids: all are to run again. */
+  changed(ids?: readonly number[]): void {
+    if (ids === undefined) for (const query of [...this.#open]) query.changed()
+    else for (const id of ids) this.#queries.get(id)?.changed()
   }
 
   close(): void {

@@ -1,8 +1,10 @@
 import { Bridge } from './bridge.js'
 import { checkOptions, type Surroundings } from './check-options.js'
+import type { CoreOptions } from './core.js'
 import type { Database } from './database.js'
 import { TidelockError } from './errors.js'
 import { createDatabaseInstance, loadModule } from './instance.js'
+import type { FolderFiles } from './node-files.js'
 import type { OpenOptions } from './options.js'
 
 /**
@@ -29,7 +31,7 @@ export async function open(options: OpenOptions): Promise<Database> {
     const module = await loadModule(wasm)
     signal?.throwIfAborted()
     const instance = await createDatabaseInstance(module, wasm, (trap) => bridge.trapped(trap))
-    return bridge.open(instance)
+    return bridge.open(instance, checked.path === undefined ? undefined : await openFolder(checked.path))
   })()
   return signal === undefined ? opening : unlessAborted(opening, signal)
 }
@@ -60,22 +62,44 @@ function unlessAborted(opening: Promise<Database>, signal: AbortSignal): Promise
 
 /** What the page says about itself. */
 export function surroundings(): Surroundings {
-  const { process } = globalThis as { process?: { versions?: { node?: string } } }
   return {
-    title: typeof document === 'undefined' ? '' : document.title,
+    title: typeof document === 'undefined' ? programName() : document.title,
     // Without what stands behind '#': that is where sign-in flows leave their tokens.
     url: typeof location === 'undefined' ? '' : location.href.replace(/#.*$/s, ''),
-    files: typeof indexedDB === 'undefined' && process?.versions?.node !== undefined,
+    files: typeof indexedDB === 'undefined' && isNode(),
   }
 }
 
+/** What a program in Node was started from: it stands for a page's title. */
+function programName(): string {
+  const { process } = globalThis as { process?: { argv?: readonly string[] } }
+  return process?.argv?.[1] ?? ''
+}
+
+function isNode(): boolean {
+  return (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node !== undefined
+}
+
+/** The files of a folder. Only Node loads this module; its name is kept from bundlers, which would look for Node in the browser. */
+async function openFolder(path: string): Promise<FolderFiles> {
+  const name = './node-files.js'
+  const module = (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as typeof import('./node-files.js')
+  return new module.FolderFiles(path)
+}
+
 /** The storage that was asked for, or an error: there is no silent second choice. */
-export function requireStorage(storage: 'indexeddb' | 'memory'): void {
+export function requireStorage(storage: CoreOptions['storage']): void {
   if (typeof WebAssembly !== 'object') throw new TidelockError('unsupported_environment', 'WebAssembly is missing here')
   if (storage === 'memory') return
+  if (storage === 'file') {
+    if (isNode()) return
+    throw new TidelockError('storage_unavailable', "storage 'file' is for Node: there are no files here", {
+      hint: "Leave storage out, for 'indexeddb'",
+    })
+  }
   if (typeof indexedDB === 'undefined' || indexedDB === null) {
     throw new TidelockError('storage_unavailable', 'IndexedDB is missing here', {
-      hint: "Outside of browsers use storage: 'memory', which keeps nothing",
+      hint: "In Node use storage: 'file', the default there; storage: 'memory' works everywhere, and keeps nothing",
     })
   }
   if (typeof navigator === 'undefined' || navigator.locks === undefined) {

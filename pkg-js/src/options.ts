@@ -11,8 +11,14 @@ export type StorageKind = 'indexeddb' | 'memory' | 'file'
 /** What to do when another tab has the database. */
 export interface LockOptions {
   /**
-   * `fail`: reject with `database_in_use`. `wait`: until `timeoutMs` has passed, then `lock_timeout`.
-   * `takeover` and `steal` are not available in this build.
+   * `fail`: reject with `database_in_use`.
+   * `wait`: until it is free; `lock_timeout` after `timeoutMs`.
+   * `takeover`: ask the holder, who finishes its transaction, stores everything, closes and fires `lock` with the state
+   * `released`; `lock_timeout` when it hasn't within `timeoutMs`, as when it is frozen.
+   * `steal`: take it. The holder can't store anything from then on, fires `lock` with the state `lost`, and all its calls reject
+   * with `lock_lost`. What it had not stored yet is lost.
+   *
+   * `takeover` and `steal` are for browsers: with `storage: 'file'` they are `unsupported_environment`.
    * @default 'fail'
    */
   readonly onBusy?: 'fail' | 'wait' | 'takeover' | 'steal' | undefined
@@ -195,11 +201,16 @@ export interface OpenOptions {
    */
   readonly durability?: Durability | undefined
   /**
-   * Never falls back: where it is missing, `open` rejects with `storage_unavailable`. `file` is not available in this build.
+   * Never falls back: where it is missing, `open` rejects with `storage_unavailable`. `file` is a folder, in Node.
    * @default 'indexeddb' ('file' in Node)
    */
   readonly storage?: StorageKind | undefined
-  /** Not available in this build. */
+  /**
+   * The folder of `storage: 'file'`, in Node. It holds a lock file with the number of the process: one process at a time has the
+   * database, and that of a process which has died is replaced. Of a process on another machine that can't be known: its lock
+   * is respected, and to be removed by hand.
+   * @default `./<name>.tidelock/`
+   */
   readonly path?: string | undefined
   readonly lock?: LockOptions | undefined
   /**

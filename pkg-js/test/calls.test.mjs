@@ -281,7 +281,6 @@ test('what the build lacks says so', async () => {
   const lacking = { code: 'unsupported_environment' }
   await assert.rejects(db.begin(), lacking)
   await assert.rejects(db.maintain(), lacking)
-  await assert.rejects(db.persist(), lacking)
   await assert.rejects(db.migrations.run({ atomic: 'all' }), lacking)
   await assert.rejects(db.sync.push(), lacking)
   assert.throws(() => db.iterate('x'), lacking)

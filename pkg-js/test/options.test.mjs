@@ -160,8 +160,6 @@ test('a passphrase and a key are what encrypts, and not part of what is passed a
 
 const waiting = {
   durability: ['deferred', 'snapshot'],
-  storage: ['file'],
-  path: ['./x'],
   tabs: ['shared'],
   thread: ['worker'],
   worker: [() => {}],
@@ -169,7 +167,6 @@ const waiting = {
   audit: [['a']],
   expires: [{ a: 'b' }],
   auditTable: ['log'],
-  lock: [{ onBusy: 'takeover' }, { onBusy: 'steal' }],
   snapshots: [{ cron: '0 * * * *' }, { onHidden: true }, { targets: [{ kind: 'x' }] }],
   remote: [
     { ...remote, realtime: true },
@@ -205,9 +202,21 @@ test("durability 'snapshot' without snapshots makes no sense at all", () => {
   assert.equal(check({ snapshots: false }).snapshots.enabled, false)
 })
 
-test('files are the default in Node, and wait', () => {
-  assert.throws(() => check({}, { ...page, files: true }), { code: 'unsupported_environment' })
-  assert.equal(check({ storage: 'memory' }, { ...page, files: true }).storage, 'memory')
+test('files are the default in Node, in a folder of the name', () => {
+  const node = { ...page, files: true }
+  const folder = (options) => {
+    const { storage, path } = check(options, node)
+    return [storage, path]
+  }
+  assert.deepEqual(folder({ name: 'shop' }), ['file', './shop.tidelock/'])
+  assert.deepEqual(folder({ name: 'Läden 🌊' }), ['file', './Läden 🌊.tidelock/'])
+  assert.deepEqual(folder({ name: '../a\\b:c' }), ['file', './..%2fa%5cb%3ac.tidelock/'])
+  assert.deepEqual(folder({ path: '/data/shop' }), ['file', '/data/shop'])
+  assert.deepEqual(folder({ storage: 'memory' }), ['memory', undefined])
+  assert.equal(check({}).path, undefined)
+  for (const bad of [{ path: '/data', storage: 'memory' }, { path: '' }, { path: 5 }])
+    assert.throws(() => check(bad, node), { code: 'invalid_argument', details: { option: 'path' } })
+  assert.throws(() => check({ path: '/data' }), { code: 'invalid_argument' })
 })
 
 test('migrations go over as data, functions stay here', () => {

@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process'
 /**
  * `parts` names the entries of each part: `exports` of the module, `functions` of the linked module by a piece of their symbol's
  * name. Gives `entries`, functions by name with what they give while their part isn't there, and `home`: the core or the part
- * where a function belongs. What two parts need is the core's; what nobody reaches has no home (functions in the table that
+ * where a function belongs. What two parts need is that one's which the other `needs`, else the core's; what nobody reaches has no home (functions in the table that
  * only an export kept alive which scripts/split/trim.mjs left out).
  *
  * Both graphs count, the linked module's and the final one's: what wasm-opt inlined or merged is reached by either.
@@ -70,8 +70,9 @@ export function reach(module, linked, parts) {
   const home = new Map()
   for (const name of module.functions.keys()) {
     const owners = Object.keys(parts).filter((part) => reached[part].has(plain(name)))
-    if (core.has(plain(name)) || owners.length > 1) home.set(name, 'core')
-    else if (owners.length === 1) home.set(name, owners[0])
+    const common = owners.find((one) => owners.every((other) => other === one || parts[other].needs?.includes(one)))
+    if (core.has(plain(name)) || (owners.length > 1 && !common)) home.set(name, 'core')
+    else if (common) home.set(name, common)
   }
   return { entries, home }
 }

@@ -19,7 +19,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     ports::{
         ChunkId, Claim, Durability, Estimate, Head, LocalFuture, LogEntry, Manifest, Part, Parts, Store, Stores,
-        Transaction,
+        Transaction, entered,
     },
     store::failure::{corrupt, lock_lost},
 };
@@ -53,7 +53,7 @@ impl IndexedDb {
         let mut database = inner.connect().await?;
         if database.is_none() {
             parts.load(Part::Create).await?;
-            in_time(Box::pin(make(&inner.name))).await?;
+            in_time(make(&inner.name)).await?;
             database = inner.connect().await?;
         }
         let gone = || Error::new(ErrorCode::StorageBlocked, "the database was deleted while it was opened");
@@ -63,7 +63,9 @@ impl IndexedDb {
 }
 
 /// rexie deletes object stores that it isn't told of, so this is the one place that tells it.
-async fn make(name: &str) -> Result<()> {
+/// The entry of the part `create`: never inlined, so that the part can be cut off here.
+#[inline(never)]
+fn make(name: &str) -> LocalFuture<'_, Result<()>> {
     let stores = [META, LOG, SNAPSHOTS, CHUNKS];
     let builder = stores.into_iter().fold(Rexie::builder(name).version(VERSION), |builder, store| {
         builder.add_object_store(ObjectStore::new(store))
@@ -72,7 +74,7 @@ async fn make(name: &str) -> Result<()> {
         let cause = error.source().map(ToString::to_string).unwrap_or_default();
         Error::new(ErrorCode::StorageUnavailable, "the browser's storage can't be made").cause(cause)
     };
-    builder.build().await.map(|rexie| rexie.close()).map_err(refused)
+    entered(async move { builder.build().await.map(|rexie| rexie.close()).map_err(refused) })
 }
 
 async fn in_time<T>(connecting: LocalFuture<'_, Result<T>>) -> Result<T> {
@@ -340,5 +342,9 @@ impl Stores for IndexedDbs {
 
     fn estimate(&self) -> LocalFuture<'static, Estimate> {
         Box::pin(super::estimate())
+    }
+
+    fn persist(&self) -> LocalFuture<'static, bool> {
+        Box::pin(super::persist())
     }
 }

@@ -1,7 +1,5 @@
 //! Web Locks, bound by hand: web-sys hides them behind `web_sys_unstable_apis`.
 
-use std::pin::Pin;
-
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 use js_sys::{Array, Function, Object, Promise};
@@ -9,10 +7,10 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::AbortController;
 
-use super::{Host, global, object, property, thrown_text};
+use super::{Host, channel::open_channel, global, object, property, thrown_text};
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{Acquire, Held, LocalFuture, Locks},
+    ports::{Acquire, Channel, Held, LocalFuture, Locks},
 };
 
 #[wasm_bindgen]
@@ -46,13 +44,24 @@ impl Locks for WebLocks {
 
     fn holder(&self, name: &str) -> LocalFuture<'static, Option<String>> {
         let name = name.to_owned();
-        Box::pin(async move {
-            let locks = JsFuture::from(manager()?.query().ok()?).await.ok()?;
-            let held: Array = property(&locks, "held")?.unchecked_into();
-            let lock = held.iter().find(|lock| property(lock, "name").is_some_and(|known| known == name.as_str()))?;
-            property(&lock, "clientId")?.as_string()
-        })
+        Box::pin(async move { property(&find("held", &name).await?, "clientId")?.as_string() })
     }
+
+    fn is_awaited(&self, name: &str) -> LocalFuture<'static, bool> {
+        let name = name.to_owned();
+        Box::pin(async move { find("pending", &name).await.is_some() })
+    }
+
+    fn channel(&self, name: &str, heard: Box<dyn Fn(&str)>) -> Result<Box<dyn Channel>> {
+        open_channel(name, heard)
+    }
+}
+
+/// The first lock of that name among those that are `held` or `pending`.
+async fn find(among: &str, name: &str) -> Option<JsValue> {
+    let locks = JsFuture::from(manager()?.query().ok()?).await.ok()?;
+    let locks: Array = property(&locks, among)?.unchecked_into();
+    locks.iter().find(|lock| property(lock, "name").is_some_and(|known| known == name))
 }
 
 fn manager() -> Option<LockManager> {
@@ -75,15 +84,16 @@ async fn request_lock(manager: &LockManager, name: &str, how: Acquire, host: &Ho
     let options = match how {
         Acquire::IfAvailable => object(&[("ifAvailable", JsValue::TRUE)]),
         Acquire::Wait => object(&[("signal", withdraw.0.signal().into())]),
+        Acquire::Steal => object(&[("steal", JsValue::TRUE)]),
     };
     let request = manager.request(name, &options, callback.unchecked_ref()).map_err(|error| {
         Error::new(ErrorCode::UnsupportedEnvironment, "the lock can't be asked for").cause(thrown_text(&error))
     })?;
-    let ended = Box::pin(JsFuture::from(request));
+    let ended = Box::pin(JsFuture::from(request.clone()));
     match select(on_granted, ended).await {
-        Either::Left((Ok(true), ended)) => {
+        Either::Left((Ok(true), _)) => {
             host.locked(&release);
-            Ok(Some(Box::new(WebLock { release, ended })))
+            Ok(Some(Box::new(WebLock { release, request })))
         }
         Either::Right((Err(error), _)) => {
             Err(Error::new(ErrorCode::UnsupportedEnvironment, "the browser refused the lock")
@@ -104,15 +114,21 @@ impl Drop for Withdraw {
 
 struct WebLock {
     release: Function,
-    /// Settles at the release, or rejects when the lock is stolen: the fence notices that.
-    ended: Pin<Box<JsFuture>>,
+    /// Resolves at the release, and rejects when the lock is stolen.
+    request: Promise,
 }
 
 impl Held for WebLock {
-    fn release(mut self: Box<Self>) -> LocalFuture<'static, ()> {
+    fn ended(&self) -> LocalFuture<'static, bool> {
+        let request = self.request.clone();
+        Box::pin(async move { JsFuture::from(request).await.is_err() })
+    }
+
+    fn release(self: Box<Self>) -> LocalFuture<'static, ()> {
         let _ = self.release.call0(&JsValue::NULL);
+        let ended = self.ended();
         Box::pin(async move {
-            let _ = self.ended.as_mut().await;
+            ended.await;
         })
     }
 }

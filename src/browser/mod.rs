@@ -1,6 +1,7 @@
 //! The browser's capabilities, one thin file each. No policy: that lives above, where `cargo test` runs it.
 
 mod abort;
+mod channel;
 mod clock;
 mod crypto;
 mod entropy;
@@ -11,6 +12,7 @@ mod idb_records;
 mod idb_write;
 mod indexeddb;
 mod locks;
+mod node;
 mod parts;
 mod quota;
 
@@ -22,15 +24,20 @@ pub use fetch::Fetch;
 pub use host::Host;
 pub use indexeddb::{IndexedDb, IndexedDbs};
 pub use locks::WebLocks;
+pub use node::NodeFiles;
 pub use parts::HostParts;
-pub use quota::estimate;
+pub use quota::{estimate, persist};
 
 use std::rc::Rc;
 
 use js_sys::{Object, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 
-use crate::ports::{Parts, Platform, Ports};
+use crate::{
+    lock::FileLocks,
+    ports::{Parts, Platform, Ports},
+    store::folder::Folder,
+};
 
 /// A property of the global scope (window or worker), if it is there.
 fn global(name: &str) -> Option<JsValue> {
@@ -64,18 +71,30 @@ pub(crate) fn thrown_text(thrown: &JsValue) -> String {
     }
 }
 
+fn platform(parts: Rc<dyn Parts>) -> Platform {
+    let (clock, entropy, spawner) = (Rc::new(BrowserClock), Rc::new(BrowserEntropy), Rc::new(BrowserSpawner));
+    Platform { clock, entropy, spawner, parts }
+}
+
 /// Everything from outside, over this browser.
 pub fn ports(host: &Host) -> Ports {
     let parts: Rc<dyn Parts> = Rc::new(HostParts { host: host.clone() });
     Ports {
-        platform: Platform {
-            clock: Rc::new(BrowserClock),
-            entropy: Rc::new(BrowserEntropy),
-            spawner: Rc::new(BrowserSpawner),
-            parts: parts.clone(),
-        },
+        platform: platform(parts.clone()),
         locks: Rc::new(WebLocks { host: host.clone() }),
         http: Rc::new(Fetch { host: host.clone() }),
         stores: Rc::new(IndexedDbs { parts }),
+    }
+}
+
+/// Everything from outside, over a folder in Node.
+pub fn folder_ports(host: &Host, files: NodeFiles) -> Ports {
+    let files = Rc::new(files);
+    let platform = platform(Rc::new(HostParts { host: host.clone() }));
+    Ports {
+        locks: Rc::new(FileLocks::new(files.clone(), files.clone(), platform.clone())),
+        http: Rc::new(Fetch { host: host.clone() }),
+        stores: Rc::new(Folder { files }),
+        platform,
     }
 }

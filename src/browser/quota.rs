@@ -1,4 +1,4 @@
-//! How much the origin stores and may store: `navigator.storage`.
+//! How much the origin stores and may store, and whether that may be evicted: `navigator.storage`.
 
 use js_sys::{Function, Promise, Reflect};
 use wasm_bindgen::prelude::*;
@@ -9,9 +9,7 @@ use crate::ports::Estimate;
 
 /// What the browser says of the origin's storage; zeros and `false` where it says nothing.
 pub async fn estimate() -> Estimate {
-    let Some(storage) = global("navigator").and_then(|navigator| property(&navigator, "storage")) else {
-        return Estimate::default();
-    };
+    let Some(storage) = storage() else { return Estimate::default() };
     let sizes = ask(&storage, "estimate").await;
     let bytes = |name| sizes.as_ref().and_then(|sizes| property(sizes, name)?.as_f64()).unwrap_or(0.0) as u64;
     Estimate {
@@ -19,6 +17,18 @@ pub async fn estimate() -> Estimate {
         quota: bytes("quota"),
         persisted: ask(&storage, "persisted").await.is_some_and(|persisted| persisted.is_truthy()),
     }
+}
+
+/// Asks the browser not to evict what is stored; whether it promised. It may ask the user.
+pub async fn persist() -> bool {
+    match storage() {
+        Some(storage) => ask(&storage, "persist").await.is_some_and(|persisted| persisted.is_truthy()),
+        None => false,
+    }
+}
+
+fn storage() -> Option<JsValue> {
+    property(&global("navigator")?, "storage")
 }
 
 /// Calls a method without arguments and waits for its promise; `None` when it is missing or fails.

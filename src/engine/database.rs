@@ -8,18 +8,19 @@ use std::{
 use super::{
     Event,
     flush::Flusher,
+    gate::Gate,
     migrations::Migrations,
-    options::OpenOptions,
+    options::{OpenOptions, StorageKind},
     snapshots::Snapshots,
     sync::Sync,
     turn::{Guard, Ticket, Turn, closed},
 };
 use crate::{
     collections::Set,
-    error::Result,
+    error::{Error, Result},
     health::QueryStats,
     live,
-    ports::{Held, LocalFuture, Ports},
+    ports::{Channel, Held, LocalFuture, Ports},
     sqlite::{Connection, PageFile, Pin},
     store::Storage,
     time::Timestamp,
@@ -66,8 +67,16 @@ pub(super) struct Inner {
     pub capturing: Cell<bool>,
     /// The capture triggers are away, because a schema change is under way.
     pub suspended: Cell<bool>,
-    /// Whether `close` was called.
+    /// Whether `close` was called, or another tab took over.
     pub closing: Cell<bool>,
+    /// Whoever closes is in here: `close` resolves when all is closed, also when somebody else does it.
+    pub ending: Gate,
+    /// Where other tabs ask for the lock.
+    pub channel: RefCell<Option<Box<dyn Channel>>>,
+    /// Another tab has asked for the lock, and is about to get it.
+    pub handing_over: Cell<bool>,
+    /// Set for good when another tab has taken the lock away.
+    pub lost: RefCell<Option<Error>>,
 }
 
 /// The open transaction, if any.
@@ -123,8 +132,11 @@ impl Clone for Events {
 }
 
 impl Inner {
-    /// The connection; `closed` when there is none any more.
+    /// The connection; `closed` when there is none any more, `lock_lost` when the database is another tab's.
     pub fn connection(&self) -> Result<Rc<Connection>> {
+        if let Some(lost) = &*self.lost.borrow() {
+            return Err(lost.clone());
+        }
         self.connection.borrow().clone().ok_or_else(closed)
     }
 
@@ -181,6 +193,14 @@ impl Database {
     pub async fn flush(&self) -> Result<()> {
         self.inner.connection()?;
         self.inner.flusher.flush().await
+    }
+
+    /// Asks the platform never to evict what is stored; whether it promised. What lives in memory only never is.
+    ///
+    /// Fails with `closed` and `lock_lost`.
+    pub async fn persist(&self) -> Result<bool> {
+        self.inner.connection()?;
+        Ok(self.inner.options.storage != StorageKind::Memory && self.inner.ports.stores.persist().await)
     }
 
     /// The committed contents, frozen: the bytes of a `.sqlite` file.

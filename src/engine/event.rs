@@ -56,5 +56,8 @@ pub enum Event {
         error: Option<Error>,
     },
     /// The database was closed.
-    Close {},
+    Close {
+        /// `closed`: by a call; `released`: another tab asked for it.
+        reason: &'static str,
+    },
 }

@@ -53,6 +53,7 @@ struct Inner {
     state: RefCell<State>,
     stopped: Cell<bool>,
     on_stored: RefCell<Option<Rc<dyn Fn()>>>,
+    on_lost: RefCell<Option<Rc<dyn Fn()>>>,
     relief: RefCell<Option<Relief>>,
 }
 
@@ -94,6 +95,7 @@ impl Flusher {
             state: RefCell::default(),
             stopped: Cell::new(false),
             on_stored: RefCell::default(),
+            on_lost: RefCell::default(),
             relief: RefCell::default(),
         }))
     }
@@ -101,6 +103,19 @@ impl Flusher {
     /// Calls `hook` after each stored batch.
     pub fn on_stored(&self, hook: Rc<dyn Fn()>) {
         *self.0.on_stored.borrow_mut() = Some(hook);
+    }
+
+    /// Calls `hook` when a flush finds out that another holder has the database.
+    pub fn on_lost(&self, hook: Rc<dyn Fn()>) {
+        *self.0.on_lost.borrow_mut() = Some(hook);
+    }
+
+    /// The lock is lost: no flush begins any more. One that is under way ends as it ends: what it stored was stored before
+    /// the other holder read the log, and so is acknowledged; all others who wait hear the error.
+    pub fn lose(&self, error: Error) {
+        self.0.state.borrow_mut().lost.get_or_insert(error);
+        self.hurry();
+        self.0.fail_waiting_if_idle();
     }
 
     /// Calls `relief` when the storage is full, before the next try.
@@ -211,11 +226,7 @@ impl Flusher {
     pub fn stop(&self) {
         self.0.stopped.set(true);
         self.hurry();
-        let mut state = self.0.state.borrow_mut();
-        if !state.running {
-            state.waiting.clear();
-            state.freezing.clear();
-        }
+        self.0.fail_waiting_if_idle();
     }
 
     fn hurry(&self) {
@@ -255,9 +266,34 @@ impl Inner {
         }
     }
 
+    fn fail_waiting_if_idle(&self) {
+        if !self.state.borrow().running {
+            self.fail_waiting();
+        }
+    }
+
+    /// Nothing more will be stored: whoever waits hears why.
+    fn fail_waiting(&self) {
+        let (error, waiting, freezing) = {
+            let mut state = self.state.borrow_mut();
+            let error = self.alive(&state).err().unwrap_or_else(closed);
+            (error, std::mem::take(&mut state.waiting), std::mem::take(&mut state.freezing))
+        };
+        for (_, sender) in waiting {
+            let _ = sender.send(Err(error.clone().detail("applied", false)));
+        }
+        for sender in freezing {
+            let _ = sender.send(Err(error.clone()));
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.alive(&self.state.borrow()).is_err()
+    }
+
     /// Flushes until nothing is left.
     async fn run(&self) {
-        while !self.stopped.get() {
+        while !self.is_over() {
             // All of one moment: the batch, the frozen contents, and how many commits these are.
             let commits = self.file.commits();
             let batch = self.file.take_ready();
@@ -296,11 +332,8 @@ impl Inner {
                 }
             }
         }
-        let mut state = self.state.borrow_mut();
-        state.running = false;
-        // Whoever still waits hears `closed`.
-        state.waiting.clear();
-        state.freezing.clear();
+        self.state.borrow_mut().running = false;
+        self.fail_waiting();
     }
 
     fn append(&self, batch: &Batch) -> LocalFuture<'static, Result<()>> {
@@ -338,21 +371,21 @@ impl Inner {
 
     /// Tells whoever waits, and waits itself before the next try; `false` when there is none.
     async fn failed(&self, error: Error) -> bool {
-        let lost = error.is(ErrorCode::LockLost) || error.is(ErrorCode::Closed);
+        if error.is(ErrorCode::LockLost) || error.is(ErrorCode::Closed) {
+            self.state.borrow_mut().lost.get_or_insert(error);
+            if let Some(hook) = self.on_lost.borrow().clone() {
+                hook();
+            }
+            return false;
+        }
         let (waiting, failures) = {
             let mut state = self.state.borrow_mut();
             state.failures += 1;
             state.last_error = Some(error.clone());
-            if lost {
-                state.lost = Some(error.clone());
-            }
             (std::mem::take(&mut state.waiting), state.failures)
         };
         for (_, sender) in waiting {
             let _ = sender.send(Err(error.clone().detail("applied", true)));
-        }
-        if lost {
-            return false;
         }
         let (hurry, hurried) = oneshot::channel::<()>();
         self.state.borrow_mut().hurry = Some(hurry);

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `options`, `event` | what comes in at open, and what goes out unasked |
 //! | `open` | the two ends of a database's life |
+//! | `lock` | the lock from taking it to losing it |
 //! | `database` | the handle, and what its parts share |
 //! | `turn`, `gate` | whose turn it is on the connection; one snapshot at a time |
 //! | `statements` | running what users write |
@@ -23,6 +24,7 @@ mod fts5;
 mod gate;
 mod hosts;
 mod import;
+mod lock;
 pub mod migrations;
 mod open;
 mod options;

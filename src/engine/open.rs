@@ -10,16 +10,21 @@ use super::{
     database::{Events, Inner, Transaction},
     flush::Flusher,
     fts5,
+    gate::Gate,
+    lock,
     migrations::Migrations,
     options::{OpenOptions, StorageKind},
     snapshots::Snapshots,
     sync::Sync,
+    turn::closed,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     health::QueryStats,
-    live, lock, migrate,
-    ports::{Held, Holder, Part, Ports, Store},
+    live,
+    lock::check_name,
+    migrate,
+    ports::{Part, Ports, Store},
     sqlite::{Connection, PageFile},
     store::{MemoryStore, Opened, Storage},
     sync::{
@@ -46,20 +51,20 @@ impl Database {
     /// Fails with `invalid_argument`, `migration_invalid`, `database_in_use`, `lock_timeout`, `unsupported_environment`,
     /// `storage_*`, `database_corrupt` and `snapshot_incompatible`.
     pub async fn acquire(options: OpenOptions, ports: Ports, callbacks: Rc<dyn Callbacks>) -> Result<Database> {
-        lock::check_name(&options.name)?;
+        check_name(&options.name)?;
         options.snapshots.check()?;
         let supplied = options.migrations.clone().map(migrate::Supplied::new).transpose()?;
         let clock = ports.platform.clock.clone();
         let migrations = Migrations::new(supplied, &options.migrations_table, options.out_of_order, clock)?;
 
-        let held = take_lock(&options, &ports).await?;
-        match recover(options, ports, callbacks, migrations).await {
+        let held = lock::take(&options, &ports).await?;
+        match lock::while_held(held.as_deref(), recover(options, ports, callbacks, migrations)).await {
             Ok(database) => {
-                database.inner.held.replace(held);
+                database.guard_lock(held);
                 Ok(database)
             }
             Err(error) => {
-                release(held).await;
+                lock::release(held).await;
                 Err(error)
             }
         }
@@ -90,8 +95,9 @@ impl Database {
         // Also after a failure: the migrations before the one that failed stay.
         let stored = inner.flusher.flush().await;
         let result = result.and(stored);
-        if result.is_err() {
-            inner.give_up().await;
+        match result {
+            Ok(()) => self.listen_for_takeovers(),
+            Err(_) => inner.give_up().await,
         }
         result
     }
@@ -114,56 +120,31 @@ impl Database {
         inner.migrations.open(inner, inner.options.migrate, baseline).await.map(drop)
     }
 
-    /// Waits for the turn, stores what is left, and lets go of everything. Idempotent.
+    /// Waits for the turn, stores what is left, and lets go of everything. Idempotent; resolves when all is closed.
     ///
-    /// Fails when the last commits could not be stored; the database is closed all the same.
+    /// Fails when the last commits could not be stored; the database is closed all the same. Of a lost lock the last
+    /// commits' own callers were told: that is no failure of closing.
     pub async fn close(&self) -> Result<()> {
         let inner = &*self.inner;
-        if inner.closing.replace(true) {
+        let first = !inner.closing.replace(true);
+        let _ending = inner.ending.enter().await;
+        if !first {
             return Ok(());
         }
         let turn = inner.acquire().await;
-        inner.turn.close();
+        inner.turn.close(closed());
         let stored = inner.flusher.flush().await;
         inner.let_go().await;
         drop(turn);
-        inner.events.emit(Event::Close {});
-        stored
+        inner.events.emit(Event::Close { reason: "closed" });
+        if inner.lost.borrow().is_some() { Ok(()) } else { stored }
     }
-}
-
-/// Takes the database's lock; none is needed for what lives in memory only.
-pub(super) async fn take_lock(options: &OpenOptions, ports: &Ports) -> Result<Option<Box<dyn Held>>> {
-    if options.storage == StorageKind::Memory {
-        return Ok(None);
-    }
-    let read_holder = async || {
-        let store = ports.stores.open(&options.name).await.ok()?;
-        let holder = Storage::holder(&*store).await;
-        store.close();
-        holder.ok().flatten()
-    };
-    let (locks, clock) = (&*ports.locks, &*ports.platform.clock);
-    lock::acquire(locks, clock, &options.name, options.on_busy, options.lock_timeout_ms, read_holder).await.map(Some)
 }
 
 pub(super) async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<Rc<dyn Store>> {
     match options.storage {
-        StorageKind::Indexeddb => ports.stores.open(&options.name).await,
+        StorageKind::Indexeddb | StorageKind::File => ports.stores.open(&options.name).await,
         StorageKind::Memory => Ok(Rc::new(MemoryStore::default())),
-    }
-}
-
-/// What others hear of this opening: the id is the tab's own, by which they know that it is not from before.
-pub(super) async fn holder(options: &OpenOptions, ports: &Ports) -> Holder {
-    let id = ports.locks.holder(&lock::lock_name(&options.name)).await.unwrap_or_default();
-    let since = ports.platform.clock.now();
-    Holder { id, title: options.holder.title.clone(), url: options.holder.url.clone(), since }
-}
-
-pub(super) async fn release(held: Option<Box<dyn Held>>) {
-    if let Some(held) = held {
-        held.release().await;
     }
 }
 
@@ -175,7 +156,7 @@ async fn recover(
     migrations: Migrations,
 ) -> Result<Database> {
     let store = open_store(&options, &ports).await?;
-    let holder = holder(&options, &ports).await;
+    let holder = lock::holder(&options, &ports).await;
     let opened = Storage::open(store.clone(), &ports.platform, holder).await;
     let database = opened.and_then(|opened| assemble(options, ports, callbacks, opened, migrations));
     database.inspect_err(|_| store.close())
@@ -198,8 +179,8 @@ fn assemble(
     let connection = Rc::new(Connection::open(&file)?);
     let platform = &ports.platform;
     let flusher = match options.storage {
-        StorageKind::Indexeddb => Flusher::new(file.clone(), storage.clone(), platform, options.durability.into()),
         StorageKind::Memory => Flusher::unlogged(file.clone(), storage.clone(), platform),
+        _ => Flusher::new(file.clone(), storage.clone(), platform, options.durability.into()),
     };
     let events = Events::new(&callbacks, &ports);
     for warning in warnings {
@@ -230,6 +211,10 @@ fn assemble(
         capturing: Cell::new(false),
         suspended: Cell::new(false),
         closing: Cell::new(false),
+        ending: Gate::default(),
+        channel: RefCell::default(),
+        handing_over: Cell::new(false),
+        lost: RefCell::default(),
         options,
         ports,
         callbacks,
@@ -250,7 +235,9 @@ impl Inner {
 
     /// Loads the code that captures local changes, where any are to be captured. `wasm_load_failed`.
     pub(super) async fn load_sync_if_used(&self, connection: &Connection) -> Result<()> {
-        if self.sync.get().is_some() || !state::captured(connection)?.is_empty() {
+        // What can't be read will be found by who reads it.
+        let none = state::captured(connection).is_ok_and(|tables| tables.is_empty());
+        if self.sync.get().is_some() || !none {
             self.ports.platform.parts.load(Part::Sync).await?;
         }
         Ok(())
@@ -264,13 +251,14 @@ impl Inner {
 
     /// Lets go of everything: timers, connection, storage, lock.
     pub(super) async fn let_go(&self) {
-        self.turn.close();
+        self.channel.take();
+        self.turn.close(closed());
         self.snapshots.stop().await;
         self.flusher.stop();
         self.connection.take();
         self.storage.close();
         // Last: whoever takes it finds everything stored.
         let held = self.held.take();
-        release(held).await;
+        lock::release(held).await;
     }
 }

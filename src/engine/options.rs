@@ -16,6 +16,8 @@ use crate::{
 pub enum StorageKind {
     /// IndexedDB.
     Indexeddb,
+    /// A folder.
+    File,
     /// Nowhere: gone with the page.
     Memory,
 }

@@ -31,7 +31,7 @@ impl Database {
                 inner.closing.set(true);
                 inner.let_go().await;
                 drop(turn);
-                inner.events.emit(Event::Close {});
+                inner.events.emit(Event::Close { reason: "closed" });
                 Err(error.hint("open the database again, with the old or the new secret: one of them fits"))
             }
         }

@@ -6,7 +6,6 @@ use super::{
     options::{DurabilityMode, Mode, StorageKind},
 };
 use crate::{
-    error::ErrorCode,
     health::{Facts, Health, LockHealth, LockState, SnapshotHealth, StorageHealth, SyncHealth, assess},
     sync::{outbox, state},
     time::Timestamp,
@@ -19,7 +18,11 @@ impl Database {
         let estimate = inner.ports.stores.estimate().await;
         let memory = inner.options.storage == StorageKind::Memory;
         let storage = StorageHealth {
-            kind: if memory { "memory" } else { "indexeddb" },
+            kind: match inner.options.storage {
+                StorageKind::Indexeddb => "indexeddb",
+                StorageKind::File => "file",
+                StorageKind::Memory => "memory",
+            },
             durability: match inner.options.durability {
                 DurabilityMode::Strict => "strict",
                 DurabilityMode::Relaxed => "relaxed",
@@ -80,10 +83,9 @@ impl Inner {
     }
 
     fn lock_health(&self) -> LockHealth {
-        let lost = self.flusher.last_error().is_some_and(|error| error.is(ErrorCode::LockLost));
         let state = match (self.options.storage, self.connection.borrow().is_some()) {
             (StorageKind::Memory, _) => LockState::None,
-            _ if lost => LockState::Lost,
+            _ if self.lost.borrow().is_some() => LockState::Lost,
             (_, true) => LockState::Held,
             (_, false) => LockState::Released,
         };

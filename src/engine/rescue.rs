@@ -1,7 +1,8 @@
 //! The way on for a database that no longer opens.
 
 use super::{
-    open::{holder, open_store, release, take_lock},
+    lock::{holder, release, take, while_held},
+    open::open_store,
     options::OpenOptions,
 };
 use crate::{
@@ -18,8 +19,8 @@ use crate::{
 /// [`Storage::recover`] does.
 pub async fn recover(options: OpenOptions, ports: Ports, from: Option<String>) -> Result<Report> {
     lock::check_name(&options.name)?;
-    let held = take_lock(&options, &ports).await?;
-    let report = recover_held(&options, &ports, from.as_deref()).await;
+    let held = take(&options, &ports).await?;
+    let report = while_held(held.as_deref(), recover_held(&options, &ports, from.as_deref())).await;
     release(held).await;
     report
 }

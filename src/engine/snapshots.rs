@@ -5,6 +5,8 @@ use std::{
     rc::{Rc, Weak},
 };
 
+use futures_channel::oneshot;
+use futures_util::future::{Either, select};
 use serde::Serialize;
 
 use super::{
@@ -14,7 +16,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{Manifest, ManifestKind, Part, Platform},
+    ports::{LocalFuture, Manifest, ManifestKind, Part, Platform, entered},
     snapshot::{
         Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Stock, Verification, VerifyMode, backoff_ms,
         first_due,
@@ -66,6 +68,8 @@ struct Inner {
     compacting: Cell<bool>,
     no_compaction_before: Cell<Timestamp>,
     stopped: Cell<bool>,
+    /// Dropped when what runs by itself is to stop: a timer that nobody needs would keep a program in Node from ending.
+    running: RefCell<Option<oneshot::Sender<()>>>,
 }
 
 impl Snapshots {
@@ -102,6 +106,7 @@ impl Snapshots {
             compacting: Cell::new(false),
             no_compaction_before: Cell::new(Timestamp(i64::MIN)),
             stopped: Cell::new(false),
+            running: RefCell::default(),
         }))
     }
 
@@ -123,23 +128,31 @@ impl Snapshots {
                 }
             })
         }));
+        let (running, halted) = oneshot::channel();
+        self.0.running.replace(Some(running));
         self.0.platform.spawner.spawn(Box::pin(async move {
             if let Some(inner) = inner.upgrade() {
                 let pass = inner.gate.enter().await;
                 // Loaded now, when nobody waits for it: later there may be no network. What can't be swept stays for the next opening.
                 if inner.platform.parts.load(Part::Operations).await.is_ok() {
-                    let _ = inner.storage.sweep().await;
+                    let _ = inner.sweep().await;
                 }
                 drop(pass);
                 Inner::compact_if_wanted(&inner);
             }
-            Inner::keep_time(inner).await;
+            Inner::keep_time(inner, halted).await;
         }));
+    }
+
+    /// Stops what runs by itself.
+    pub fn halt(&self) {
+        self.0.stopped.set(true);
+        self.0.running.take();
     }
 
     /// Stops what runs by itself, and waits for what is under way.
     pub async fn stop(&self) {
-        self.0.stopped.set(true);
+        self.halt();
         drop(self.0.gate.enter().await);
     }
 
@@ -310,24 +323,47 @@ impl Inner {
         }
     }
 
-    async fn try_to_take(&self, tag: Tag, verify: VerifyMode) -> Result<(Manifest, u64)> {
-        let frozen = self.flusher.freeze().await?;
-        let (compress, read_back) = (self.options.compress, verify != VerifyMode::None);
-        let staged = self.storage.stage(&frozen.pin, &frozen.touched, frozen.at, compress, read_back).await?;
-        drop(frozen.pin);
-        if verify == VerifyMode::Full {
-            let errors = quick_check(&self.platform, self.storage.assemble(&staged).await?).await;
-            if let Some(first) = errors.into_iter().next() {
-                return Err(Error::new(ErrorCode::SnapshotCorrupt, first));
+    // The entries of the part `operations`: behind `Parts::load`, and never inlined, so that the part can be cut off there.
+
+    #[inline(never)]
+    fn try_to_take(&self, tag: Tag, verify: VerifyMode) -> LocalFuture<'_, Result<(Manifest, u64)>> {
+        entered(async move {
+            let frozen = self.flusher.freeze().await?;
+            let (compress, read_back) = (self.options.compress, verify != VerifyMode::None);
+            let staged = self.storage.stage(&frozen.pin, &frozen.touched, frozen.at, compress, read_back).await?;
+            drop(frozen.pin);
+            if verify == VerifyMode::Full {
+                let errors = quick_check(&self.platform, self.storage.assemble(&staged).await?).await;
+                if let Some(first) = errors.into_iter().next() {
+                    return Err(Error::new(ErrorCode::SnapshotCorrupt, first));
+                }
             }
-        }
-        Ok((self.storage.publish(staged, tag).await?, frozen.commits))
+            Ok((self.storage.publish(staged, tag).await?, frozen.commits))
+        })
+    }
+
+    /// Deletes what the options let go of.
+    #[inline(never)]
+    fn let_go(&self) -> LocalFuture<'_, Result<()>> {
+        let plan = self.of_stock(|stock| stock.prune(&self.options, self.now()));
+        entered(self.carry_out(plan))
+    }
+
+    /// Deletes what is missed least. The flush that asked for it tries again, and asks again.
+    #[inline(never)]
+    fn free_space(&self) -> LocalFuture<'_, Result<()>> {
+        let plan = self.of_stock(|stock| stock.relieve());
+        entered(self.carry_out(plan))
+    }
+
+    #[inline(never)]
+    fn sweep(&self) -> LocalFuture<'_, Result<usize>> {
+        entered(self.storage.sweep())
     }
 
     async fn prune(&self, _pass: &Pass) -> Result<()> {
         self.platform.parts.load(Part::Operations).await?;
-        let plan = self.of_stock(|stock| stock.prune(&self.options, self.now()));
-        self.carry_out(plan).await
+        self.let_go().await
     }
 
     /// Asks the rules about what is stored.
@@ -348,12 +384,9 @@ impl Inner {
     /// Frees space for the log, in the order of what is missed least.
     async fn relieve(&self) {
         let _pass = self.gate.enter().await;
-        if self.platform.parts.load(Part::Operations).await.is_err() {
-            return;
+        if self.platform.parts.load(Part::Operations).await.is_ok() {
+            let _ = self.free_space().await;
         }
-        let plan = self.of_stock(|stock| stock.relieve());
-        // The flush that asked for it tries again, and asks again.
-        let _ = self.carry_out(plan).await;
     }
 
     fn wants_checkpoint(&self) -> bool {
@@ -384,8 +417,8 @@ impl Inner {
         }));
     }
 
-    /// Takes scheduled snapshots for as long as the database is open.
-    async fn keep_time(this: Weak<Self>) {
+    /// Takes scheduled snapshots until it is halted.
+    async fn keep_time(this: Weak<Self>, mut halted: oneshot::Receiver<()>) {
         loop {
             let sleep = {
                 let Some(inner) = this.upgrade() else { return };
@@ -395,8 +428,10 @@ impl Inner {
                 (wait > 0).then(|| inner.platform.clock.sleep(wait.min(LONGEST_SLEEP_MS) as u64))
             };
             if let Some(sleep) = sleep {
-                sleep.await;
-                continue;
+                match select(sleep, &mut halted).await {
+                    Either::Left(_) => continue,
+                    Either::Right(_) => return,
+                }
             }
             let Some(inner) = this.upgrade() else { return };
             inner.scheduled().await;

@@ -21,7 +21,8 @@ struct State {
     last_ticket: Ticket,
     holder: Option<Ticket>,
     line: VecDeque<(Ticket, Option<Waker>)>,
-    closed: bool,
+    /// Why nobody gets in any more.
+    closed: Option<Error>,
 }
 
 /// The line of a database.
@@ -41,7 +42,7 @@ impl Turn {
     /// Takes the turn if it is free and nobody waits.
     pub fn enter(&self) -> Option<Ticket> {
         let mut state = self.state.borrow_mut();
-        if state.closed || state.holder.is_some() || !state.line.is_empty() {
+        if state.closed.is_some() || state.holder.is_some() || !state.line.is_empty() {
             return None;
         }
         let ticket = state.issue();
@@ -60,7 +61,7 @@ impl Turn {
         ticket
     }
 
-    /// Resolves when the ticket has the turn; fails with `closed` when the database is closed before.
+    /// Resolves when the ticket has the turn; fails with what the line was closed with when that happens before.
     pub fn wait(self: &Rc<Self>, ticket: Ticket) -> Wait {
         Wait { turn: self.clone(), ticket }
     }
@@ -99,10 +100,11 @@ impl Turn {
         Ok(guard)
     }
 
-    /// Lets nobody in any more: whoever waits, now or later, gets `closed`. The present holder keeps its turn.
-    pub fn close(&self) {
+    /// Lets nobody in any more: whoever waits, now or later, gets the first `reason` that was given. The present holder
+    /// keeps its turn.
+    pub fn close(&self, reason: Error) {
         let mut state = self.state.borrow_mut();
-        state.closed = true;
+        state.closed.get_or_insert(reason);
         let line = std::mem::take(&mut state.line);
         drop(state);
         line.into_iter().filter_map(|(_, waker)| waker).for_each(Waker::wake);
@@ -142,13 +144,15 @@ impl Future for Wait {
         if state.holder == Some(self.ticket) {
             return Poll::Ready(Ok(()));
         }
-        let is_open = !state.closed;
+        if let Some(reason) = &state.closed {
+            return Poll::Ready(Err(reason.clone()));
+        }
         match state.line.iter_mut().find(|(ticket, _)| *ticket == self.ticket) {
-            Some((_, waker)) if is_open => {
+            Some((_, waker)) => {
                 *waker = Some(context.waker().clone());
                 Poll::Pending
             }
-            _ => Poll::Ready(Err(closed())),
+            None => Poll::Ready(Err(closed())),
         }
     }
 }
@@ -206,7 +210,8 @@ mod tests {
         let turn = Rc::new(Turn::default());
         let holder = turn.enter().unwrap();
         let waiting = turn.queue();
-        turn.close();
+        turn.close(closed());
+        turn.close(Error::internal("too late"));
         assert!(turn.check(holder).is_ok(), "the holder may finish");
         for ticket in [waiting, turn.queue()] {
             let wait = turn.wait(ticket);

@@ -120,9 +120,8 @@ fn alerts(facts: &Facts, now: Timestamp) -> Vec<Alert> {
         alerts.push(Alert {
             code: AlertCode::StorageNotPersisted,
             severity: Severity::Info,
-            message:
-                "The browser may delete the data when space gets short: ask it not to with navigator.storage.persist()."
-                    .to_owned(),
+            message: "The browser may delete the data when space gets short: ask it not to with db.persist()."
+                .to_owned(),
         });
     }
     alerts

@@ -148,7 +148,7 @@ pub struct MigrationsHealth {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StorageHealth {
-    /// `indexeddb` or `memory`.
+    /// `indexeddb`, `file` or `memory`.
     pub kind: &'static str,
     /// `strict` or `relaxed`.
     pub durability: &'static str,

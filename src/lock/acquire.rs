@@ -3,7 +3,7 @@
 use futures_util::future::{Either, select};
 use serde::Deserialize;
 
-use super::lock_name;
+use super::{lock_name, takeover};
 use crate::{
     error::{Detail, Error, ErrorCode, Result},
     ports::{Acquire, Clock, Held, Holder, LocalFuture, Locks},
@@ -18,6 +18,10 @@ pub enum OnBusy {
     Fail,
     /// Wait in line, up to a time: `lock_timeout`.
     Wait,
+    /// Ask the holder to finish and to let go, and wait in line meanwhile, up to a time: `lock_timeout`.
+    Takeover,
+    /// Take it away. Whoever had it can't write any more: the fence of the storage sees to that.
+    Steal,
 }
 
 /// How often, and after how many milliseconds each time, it is read who has the lock.
@@ -30,7 +34,7 @@ const HOLDER_PAUSE_MS: u64 = 25;
 /// future leaves the line.
 ///
 /// `database_in_use` when it is taken and `on_busy` is [`OnBusy::Fail`]; `lock_timeout` when it was not free within
-/// `timeout_ms`; `unsupported_environment` where the platform has no locks.
+/// `timeout_ms`; `unsupported_environment` where the platform has no locks, or lacks what `on_busy` needs.
 pub async fn acquire(
     locks: &dyn Locks,
     clock: &dyn Clock,
@@ -44,20 +48,30 @@ pub async fn acquire(
     if let Some(held) = locks.acquire(&lock, Acquire::IfAvailable).await? {
         return Ok(held);
     }
-    if on_busy == OnBusy::Fail {
-        return Err(in_use(find_holder(locks, clock, &lock, read_holder).await.as_ref()));
-    }
-    let waiting: LocalFuture<'_, _> = locks.acquire(&lock, Acquire::Wait);
-    match select(waiting, clock.sleep(timeout_ms)).await {
-        Either::Left((taken, _)) => {
-            taken?.ok_or_else(|| Error::internal("the platform refused a lock for which it was asked to wait"))
+    let given = |taken: Option<Box<dyn Held>>| {
+        taken.ok_or_else(|| Error::internal("the platform refused a lock for which it was asked to wait"))
+    };
+    let mut hint = "Close the other tab or process, or wait longer with lock.timeoutMs.";
+    let mut in_time: LocalFuture<'_, ()> = clock.sleep(timeout_ms);
+    match on_busy {
+        OnBusy::Fail => return Err(in_use(find_holder(locks, clock, &lock, read_holder).await.as_ref())),
+        OnBusy::Steal => return locks.acquire(&lock, Acquire::Steal).await.and_then(given),
+        OnBusy::Wait => {}
+        OnBusy::Takeover => {
+            hint = "The other tab is busy or frozen: wait longer with lock.timeoutMs, or open with lock: { onBusy: 'steal' }.";
+            let asking = takeover::ask(locks.channel(&lock, Box::new(|_| {}))?, clock);
+            let sleep = in_time;
+            in_time = Box::pin(async move { drop(select(asking, sleep).await) });
         }
+    }
+    // The place in line comes before the first question: the holder looks whether anybody waits.
+    let waiting: LocalFuture<'_, _> = locks.acquire(&lock, Acquire::Wait);
+    match select(waiting, in_time).await {
+        Either::Left((taken, _)) => taken.and_then(given),
         Either::Right(((), waiting)) => {
             drop(waiting);
-            let message = format!("Another tab kept the database for {timeout_ms} ms");
-            let error = Error::new(ErrorCode::LockTimeout, message)
-                .hint("Close the other tab, or wait longer with lock.timeoutMs.")
-                .detail("timeoutMs", timeout_ms);
+            let message = format!("The database was still in use after {timeout_ms} ms");
+            let error = Error::new(ErrorCode::LockTimeout, message).hint(hint).detail("timeoutMs", timeout_ms);
             Err(with_holder(error, find_holder(locks, clock, &lock, read_holder).await.as_ref()))
         }
     }
@@ -86,7 +100,7 @@ async fn find_holder(
 /// The error for a database that another tab has. An unknown holder leaves `details.holder` out.
 pub fn in_use(holder: Option<&Holder>) -> Error {
     let error = Error::new(ErrorCode::DatabaseInUse, "Database already in use")
-        .hint("Close the other tab, or open with lock: { onBusy: 'wait' }.");
+        .hint("Close the other tab or process, or open with lock: { onBusy: 'wait' }.");
     with_holder(error, holder)
 }
 
@@ -115,7 +129,8 @@ mod tests {
     use super::{OnBusy, acquire};
     use crate::{
         error::{Error, ErrorCode, Result},
-        ports::{Acquire, Held, Holder, LocalFuture, Locks, sim::Sim},
+        lock::TAKEOVER,
+        ports::{Acquire, Channel, Held, Holder, LocalFuture, Locks, sim::Sim},
         time::Timestamp,
     };
 
@@ -125,11 +140,17 @@ mod tests {
         names: RefCell<Vec<String>>,
         taken: Cell<bool>,
         line: RefCell<VecDeque<oneshot::Sender<Box<dyn Held>>>>,
+        /// How often the holder was asked to let go.
+        asked: Cell<u32>,
         unsupported: bool,
     }
 
     struct Ticket(Rc<Fake>);
     impl Held for Ticket {
+        fn ended(&self) -> LocalFuture<'static, bool> {
+            Box::pin(std::future::pending())
+        }
+
         fn release(self: Box<Self>) -> LocalFuture<'static, ()> {
             drop(self);
             Box::pin(std::future::ready(()))
@@ -165,6 +186,10 @@ mod tests {
                 if how == Acquire::IfAvailable && fake.taken.get() {
                     return Ok(None);
                 }
+                if how == Acquire::Steal {
+                    fake.taken.set(true);
+                    return Ok(Some(Box::new(Ticket(fake)) as Box<dyn Held>));
+                }
                 let (send, receive) = oneshot::channel();
                 fake.line.borrow_mut().push_back(send);
                 fake.serve();
@@ -175,6 +200,23 @@ mod tests {
         fn holder(&self, _: &str) -> LocalFuture<'static, Option<String>> {
             let taken = self.0.taken.get();
             Box::pin(std::future::ready(taken.then(|| TAB.to_owned())))
+        }
+
+        fn is_awaited(&self, _: &str) -> LocalFuture<'static, bool> {
+            Box::pin(std::future::ready(!self.0.line.borrow().is_empty()))
+        }
+
+        fn channel(&self, name: &str, _: Box<dyn Fn(&str)>) -> Result<Box<dyn Channel>> {
+            self.0.names.borrow_mut().push(name.to_owned());
+            Ok(Box::new(Asking(self.0.clone())))
+        }
+    }
+
+    struct Asking(Rc<Fake>);
+    impl Channel for Asking {
+        fn send(&self, message: &str) {
+            assert_eq!(message, TAKEOVER);
+            self.0.asked.set(self.0.asked.get() + 1);
         }
     }
 
@@ -212,9 +254,10 @@ mod tests {
 
     #[test]
     fn a_free_lock_is_taken_at_once() {
-        for on_busy in [OnBusy::Fail, OnBusy::Wait] {
-            let (result, at, _) = attempt(None, on_busy, 100);
+        for on_busy in [OnBusy::Fail, OnBusy::Wait, OnBusy::Takeover, OnBusy::Steal] {
+            let (result, at, fake) = attempt(None, on_busy, 100);
             assert_eq!((result, at), (Ok(()), 0.0));
+            assert_eq!(fake.asked.get(), 0);
         }
     }
 
@@ -258,6 +301,22 @@ mod tests {
         assert_eq!((error.code, at), (ErrorCode::LockTimeout, 100.0));
         assert!(error.code.is_retryable() && error.details.contains_key("holder"));
         assert_eq!(fake.names.borrow().len(), 2);
+    }
+
+    #[test]
+    fn a_takeover_asks_again_until_it_has_the_lock_or_the_time_is_over() {
+        let (result, at, fake) = attempt(Some(700), OnBusy::Takeover, 1000);
+        assert_eq!((result, at, fake.asked.get()), (Ok(()), 700.0, 3));
+        let (result, at, fake) = attempt(Some(5000), OnBusy::Takeover, 1000);
+        let error = result.unwrap_err();
+        assert_eq!((error.code, at, fake.asked.get()), (ErrorCode::LockTimeout, 1000.0, 4));
+        assert!(error.details.contains_key("holder"));
+    }
+
+    #[test]
+    fn stealing_waits_for_nobody() {
+        let (result, at, fake) = attempt(Some(5000), OnBusy::Steal, 100);
+        assert_eq!((result, at, fake.asked.get()), (Ok(()), 0.0, 0));
     }
 
     #[test]

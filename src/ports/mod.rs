@@ -5,6 +5,7 @@
 
 mod clock;
 mod crypto;
+mod files;
 mod http;
 mod locks;
 mod parts;
@@ -16,9 +17,10 @@ use std::{future::Future, pin::Pin, rc::Rc};
 
 pub use clock::{Clock, Entropy, Spawner};
 pub use crypto::{Cipher, Crypto, DataKey, NONCE_BYTES, Piece};
+pub use files::{Files, Process, Processes};
 pub use http::{Http, HttpFailure, HttpRequest, HttpResponse, Method};
-pub use locks::{Acquire, Held, Locks};
-pub use parts::{Part, Parts, Whole};
+pub use locks::{Acquire, Channel, Held, Locks};
+pub use parts::{Part, Parts, Whole, entered};
 pub use store::*;
 
 use crate::error::Result;
@@ -59,6 +61,9 @@ pub trait Stores {
 
     /// What the platform says of the space.
     fn estimate(&self) -> LocalFuture<'static, Estimate>;
+
+    /// Asks the platform never to evict what is stored; whether it promised.
+    fn persist(&self) -> LocalFuture<'static, bool>;
 }
 
 /// Everything from outside that a database needs.

@@ -1,5 +1,7 @@
 //! What of the code itself is loaded only when it is needed.
 
+use std::future::Future;
+
 use super::LocalFuture;
 use crate::error::Result;
 
@@ -40,6 +42,12 @@ pub trait Parts {
 
     /// Gives FTS5, once loaded, to a connection (an address of SQLite) that was opened before. Those opened later have it.
     fn add_fts5(&self, connection: usize);
+}
+
+/// What an entry of a part gives. An entry is a function that is never inlined; and the optimizer must not know what it gives
+/// either, or it would have the caller run the future's code directly, which isn't there yet.
+pub fn entered<'a, T>(future: impl Future<Output = T> + 'a) -> LocalFuture<'a, T> {
+    std::hint::black_box(Box::pin(future))
 }
 
 /// Code that is all there from the start.

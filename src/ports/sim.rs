@@ -72,6 +72,12 @@ impl Sim {
         self.run(async move { clock.sleep(ms).await });
     }
 
+    /// How many timers are set.
+    pub fn timers(&mut self) -> usize {
+        self.pool.run_until_stalled();
+        self.clock.timers.borrow().waiting.len()
+    }
+
     /// Drops everything that runs in the background, as the death of a page does. Timers never fire again.
     pub fn kill(&mut self) {
         self.pool = LocalPool::new();

@@ -19,6 +19,7 @@ pub mod conformance;
 pub mod failure;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod faulty;
+pub mod folder;
 mod generations;
 mod history;
 mod imported;

@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 
 use super::{Core, promise::done};
 use crate::{
-    browser::{self, BrowserEntropy, Host, WebCrypto, user_key},
+    browser::{BrowserEntropy, Host, WebCrypto, user_key},
     error::Result,
     ports::{Part, Ports},
     store::sealed::{SealedStores, Secret, Vault},
@@ -15,8 +15,7 @@ use crate::{
 
 /// Everything from outside, for a database that is encrypted if the host says so. Fails with `invalid_argument` for a key
 /// that can't encrypt keys, and `wasm_load_failed`.
-pub(super) async fn ports(host: &Host) -> Result<Ports> {
-    let mut ports = browser::ports(host);
+pub(super) async fn sealed(mut ports: Ports, host: &Host) -> Result<Ports> {
     let encryption = host.encryption();
     if !encryption.is_undefined() {
         ports.platform.parts.load(Part::Encryption).await?;

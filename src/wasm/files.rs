@@ -111,7 +111,9 @@ impl Core {
     /// `options` as for `open`. This instance opens nothing.
     pub fn recover(options: &JsValue, from: Option<String>, host: Host) -> Result<Promise, JsValue> {
         let options = from_js(options)?;
-        Ok(answer(async move { engine::recover(options, encryption::ports(&host).await?, from).await }))
+        Ok(answer(async move {
+            engine::recover(options, encryption::sealed(browser::ports(&host), &host).await?, from).await
+        }))
     }
 
     /// Replaces the contents by those of a `.sqlite` file: `{ baseline?, force? }`.

@@ -67,6 +67,12 @@ impl Core {
         done(async move { database.close().await })
     }
 
+    /// Asks the browser never to evict what is stored; whether it promised.
+    pub fn persist(&self) -> Promise {
+        let database = self.database.clone();
+        answer(async move { database.persist().await })
+    }
+
     /// The health report.
     pub fn health(&self) -> Promise {
         let database = self.database.clone();

@@ -227,8 +227,6 @@ test('what this build does not have yet says so', async () => {
       expires: { expires: { t: 'at' } },
       deferred: { durability: 'deferred' },
       snapshot: { durability: 'snapshot' },
-      takeover: { lock: { onBusy: 'takeover' } },
-      steal: { lock: { onBusy: 'steal' } },
       cron: { snapshots: { cron: '0 * * * *' } },
     }))
       out[label] = (await window.failure(() => window.open({ name, ...options }))).code

@@ -9,7 +9,7 @@ use tidelock::{
 use crate::world::World;
 
 /// Runs a statement without parameters; its outcome and the first column, integers only.
-fn execute(database: &Database, ticket: Ticket, op: Op, sql: &str) -> Result<(Outcome, Vec<i64>)> {
+pub fn execute(database: &Database, ticket: Ticket, op: Op, sql: &str) -> Result<(Outcome, Vec<i64>)> {
     let mut rows = FlatRows::default();
     let call = Call { op, sql, params: None, names: "", timeout_ms: 0.0 };
     let outcome = database.execute(ticket, &call, &mut rows)?;
@@ -21,7 +21,7 @@ fn execute(database: &Database, ticket: Ticket, op: Op, sql: &str) -> Result<(Ou
     Ok((outcome, numbers.collect()))
 }
 
-async fn run(database: &Database, sql: &str) -> Result<()> {
+pub async fn run(database: &Database, sql: &str) -> Result<()> {
     let turn = database.turn().acquire().await?;
     execute(database, turn.ticket(), Op::Run, sql)?;
     drop(turn);
@@ -31,7 +31,7 @@ async fn run(database: &Database, sql: &str) -> Result<()> {
     }
 }
 
-async fn numbers(database: &Database, sql: &str) -> Vec<i64> {
+pub async fn numbers(database: &Database, sql: &str) -> Vec<i64> {
     let turn = database.turn().acquire().await.unwrap();
     execute(database, turn.ticket(), Op::Query, sql).unwrap().1
 }

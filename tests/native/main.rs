@@ -3,9 +3,11 @@
 
 mod dump;
 mod engine;
+mod file_lock;
 mod files;
 mod import;
 mod layers;
+mod lock;
 mod migrate_apply;
 mod migrate_run;
 mod snapshot_files;

@@ -1,7 +1,7 @@
 //! A simulated browser: locks, storage and time that several openings share, as tabs of one origin do.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{HashMap, VecDeque},
     future::{Future, ready},
     rc::Rc,
@@ -12,8 +12,8 @@ use tidelock::{
     Error, Result,
     engine::{Callbacks, Database, Event, OpenOptions, turn::Ticket},
     ports::{
-        Acquire, Estimate, Held, Http, HttpFailure, HttpRequest, HttpResponse, LocalFuture, Locks, Ports, Store,
-        Stores, sim::Sim,
+        Acquire, Channel, Estimate, Held, Http, HttpFailure, HttpRequest, HttpResponse, LocalFuture, Locks, Ports,
+        Store, Stores, sim::Sim,
     },
     store::MemoryStore,
 };
@@ -52,7 +52,8 @@ impl World {
     /// The tab dies with all that it runs; its locks are free.
     pub fn kill(&mut self) {
         self.sim.kill();
-        self.locks.0.borrow_mut().clear();
+        self.locks.taken.borrow_mut().clear();
+        self.locks.channels.borrow_mut().clear();
     }
 }
 
@@ -116,18 +117,66 @@ impl Callbacks for TestCallbacks {
     }
 }
 
-/// By name: who waits. A name that is there is taken.
+/// The locks that are taken, by name, and who listens for questions.
 #[derive(Default)]
-struct TestLocks(RefCell<HashMap<String, VecDeque<oneshot::Sender<TestLock>>>>);
+struct TestLocks {
+    taken: RefCell<HashMap<String, Taken>>,
+    grants: Cell<u64>,
+    channels: RefCell<Vec<Listener>>,
+}
+
+type Listener = (u64, String, Rc<dyn Fn(&str)>);
+
+#[derive(Default)]
+struct Taken {
+    grant: u64,
+    ended: Vec<oneshot::Sender<bool>>,
+    line: VecDeque<oneshot::Sender<TestLock>>,
+}
 
 struct LocksHandle(Rc<TestLocks>);
 
 struct TestLock {
     locks: Rc<TestLocks>,
     name: String,
+    grant: u64,
+}
+
+impl TestLocks {
+    fn grant(self: &Rc<Self>, name: &str) -> TestLock {
+        self.grants.set(self.grants.get() + 1);
+        TestLock { locks: self.clone(), name: name.to_owned(), grant: self.grants.get() }
+    }
+
+    /// Hands the lock on; says how it ended to whoever had it.
+    fn hand_on(self: &Rc<Self>, name: &str, mut to: Option<oneshot::Sender<TestLock>>, stolen: bool) {
+        let ended = self.taken.borrow_mut().get_mut(name).map(|taken| std::mem::take(&mut taken.ended));
+        for sender in ended.unwrap_or_default() {
+            let _ = sender.send(stolen);
+        }
+        while let Some(next) = to.take().or_else(|| self.taken.borrow_mut().get_mut(name)?.line.pop_front()) {
+            let lock = self.grant(name);
+            self.taken.borrow_mut().entry(name.to_owned()).or_default().grant = lock.grant;
+            match next.send(lock) {
+                Ok(()) => return,
+                // Whoever waited is gone: this must not free the name on behalf of the next one.
+                Err(unwanted) => std::mem::forget(unwanted),
+            }
+        }
+        self.taken.borrow_mut().remove(name);
+    }
 }
 
 impl Held for TestLock {
+    fn ended(&self) -> LocalFuture<'static, bool> {
+        let (sender, receiver) = oneshot::channel();
+        match self.locks.taken.borrow_mut().get_mut(&self.name) {
+            Some(taken) if taken.grant == self.grant => taken.ended.push(sender),
+            _ => _ = sender.send(true),
+        }
+        Box::pin(async move { receiver.await.unwrap_or(false) })
+    }
+
     fn release(self: Box<Self>) -> LocalFuture<'static, ()> {
         drop(self);
         Box::pin(ready(()))
@@ -136,53 +185,72 @@ impl Held for TestLock {
 
 impl Drop for TestLock {
     fn drop(&mut self) {
-        loop {
-            let next = self.locks.0.borrow_mut().get_mut(&self.name).and_then(VecDeque::pop_front);
-            let Some(next) = next else { break };
-            let lock = TestLock { locks: self.locks.clone(), name: self.name.clone() };
-            match next.send(lock) {
-                Ok(()) => return,
-                // Whoever waited is gone: this must not free the name on behalf of the next one.
-                Err(unwanted) => std::mem::forget(unwanted),
-            }
+        let ours = self.locks.taken.borrow().get(&self.name).is_some_and(|taken| taken.grant == self.grant);
+        if ours {
+            self.locks.hand_on(&self.name, None, false);
         }
-        self.locks.0.borrow_mut().remove(&self.name);
     }
 }
 
 impl Locks for LocksHandle {
     fn holder(&self, name: &str) -> LocalFuture<'static, Option<String>> {
-        let taken = self.0.0.borrow().contains_key(name);
+        let taken = self.0.taken.borrow().contains_key(name);
         Box::pin(ready(taken.then(|| "tab".to_owned())))
+    }
+
+    fn is_awaited(&self, name: &str) -> LocalFuture<'static, bool> {
+        let awaited = |taken: &Taken| taken.line.iter().any(|waiting| !waiting.is_canceled());
+        Box::pin(ready(self.0.taken.borrow().get(name).is_some_and(awaited)))
+    }
+
+    fn channel(&self, name: &str, heard: Box<dyn Fn(&str)>) -> Result<Box<dyn Channel>> {
+        self.0.grants.set(self.0.grants.get() + 1);
+        let id = self.0.grants.get();
+        self.0.channels.borrow_mut().push((id, name.to_owned(), heard.into()));
+        Ok(Box::new(TestChannel { locks: self.0.clone(), id, name: name.to_owned() }))
     }
 
     fn acquire(&self, name: &str, how: Acquire) -> LocalFuture<'static, Result<Option<Box<dyn Held>>>> {
         let (locks, name) = (self.0.clone(), name.to_owned());
         Box::pin(async move {
-            let waiting = {
-                let mut taken = locks.0.borrow_mut();
-                match taken.get_mut(&name) {
-                    None => {
-                        taken.insert(name.clone(), VecDeque::new());
-                        drop(taken);
-                        return Ok(Some(Box::new(TestLock { locks, name }) as Box<dyn Held>));
-                    }
-                    Some(_) if how == Acquire::IfAvailable => return Ok(None),
-                    Some(line) => {
-                        let (sender, receiver) = oneshot::channel();
-                        line.push_back(sender);
-                        receiver
-                    }
+            let (sender, receiver) = oneshot::channel();
+            let is_taken = locks.taken.borrow().contains_key(&name);
+            match how {
+                Acquire::IfAvailable if is_taken => return Ok(None),
+                Acquire::Wait if is_taken => {
+                    locks.taken.borrow_mut().entry(name).or_default().line.push_back(sender);
                 }
-            };
-            Ok(waiting.await.ok().map(|lock| Box::new(lock) as Box<dyn Held>))
+                _ => locks.hand_on(&name, Some(sender), true),
+            }
+            Ok(receiver.await.ok().map(|lock| Box::new(lock) as Box<dyn Held>))
         })
+    }
+}
+
+struct TestChannel {
+    locks: Rc<TestLocks>,
+    id: u64,
+    name: String,
+}
+
+impl Channel for TestChannel {
+    fn send(&self, message: &str) {
+        let channels = self.locks.channels.borrow().clone();
+        let others = channels.into_iter().filter(|(id, name, _)| *id != self.id && *name == self.name);
+        others.for_each(|(_, _, heard)| heard(message));
+    }
+}
+
+impl Drop for TestChannel {
+    fn drop(&mut self) {
+        self.locks.channels.borrow_mut().retain(|(id, ..)| *id != self.id);
     }
 }
 
 #[derive(Default)]
 pub struct TestStores {
     pub by_name: RefCell<HashMap<String, MemoryStore>>,
+    pub persisted: Cell<bool>,
 }
 
 struct StoresHandle(Rc<TestStores>);
@@ -194,7 +262,12 @@ impl Stores for StoresHandle {
     }
 
     fn estimate(&self) -> LocalFuture<'static, Estimate> {
-        Box::pin(ready(Estimate { usage: 10, quota: 1000, persisted: false }))
+        Box::pin(ready(Estimate { usage: 10, quota: 1000, persisted: self.0.persisted.get() }))
+    }
+
+    fn persist(&self) -> LocalFuture<'static, bool> {
+        self.0.persisted.set(true);
+        Box::pin(ready(true))
     }
 }
 

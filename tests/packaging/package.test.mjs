@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -33,7 +33,8 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
     'package.json',
     'dist/index.js',
     'dist/index.d.ts',
-    ...['bg', 'create', 'operations', 'sync', 'fts5'].map((part) => `dist/tidelock_${part}.wasm`),
+    'dist/node-files.js',
+    ...['bg', 'create', 'operations', 'files', 'sync', 'folder', 'fts5'].map((part) => `dist/tidelock_${part}.wasm`),
     'generated/instance.d.ts',
   ]) {
     assert.ok(files.includes(needed), `${needed} is missing`)
@@ -48,7 +49,7 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
   assert.equal(Object.keys(manifest.exports['.'])[0], 'types')
 })
 
-test('importing the package touches no browser global, and Node is told what is missing', async () => {
+test('importing the package touches no browser global; in Node it keeps its data in a folder', async () => {
   await writeFile(
     join(app, 'node.mjs'),
     `
@@ -59,15 +60,24 @@ test('importing the package touches no browser global, and Node is told what is 
     for (const name of ['window', 'document', 'navigator', 'indexedDB', 'localStorage', 'Worker', 'BroadcastChannel', 'fetch']) {
       delete globalThis[name]
     }
-    const error = await open({ name: 'node' }).then(() => null, (error) => error)
-    console.log(JSON.stringify({ code: error?.code, hint: error?.hint, name: error?.name }))
+    const db = await open({ name: 'node' })
+    await db.exec('CREATE TABLE IF NOT EXISTS visits (n); INSERT INTO visits VALUES (1)')
+    console.log(JSON.stringify(await db.query('SELECT count(*) AS visits FROM visits')))
+    await db.close()
+    const error = await open({ name: 'node', storage: 'indexeddb' }).then(() => null, (error) => error)
+    console.log(JSON.stringify({ code: error?.code, hint: typeof error?.hint, name: error?.name }))
   `,
   )
-  const { stdout, stderr } = await run(process.execPath, ['node.mjs'], { cwd: app })
-  const error = JSON.parse(stdout)
-  assert.equal(error.code, 'unsupported_environment', stdout + stderr)
-  assert.equal(error.name, 'TidelockError')
-  assert.ok(error.hint, 'the error says what to do')
+  for (const visits of [1, 2]) {
+    const { stdout, stderr } = await run(process.execPath, ['node.mjs'], { cwd: app })
+    const [rows, error] = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    assert.deepEqual(rows, [{ visits }], stderr)
+    assert.deepEqual(error, { code: 'storage_unavailable', hint: 'string', name: 'TidelockError' })
+  }
+  assert.ok((await readdir(join(app, 'node.tidelock'))).includes('journal.1'))
 })
 
 test('the types compile in a strict TypeScript program', async () => {

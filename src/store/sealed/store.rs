@@ -409,4 +409,8 @@ impl Stores for SealedStores {
     fn estimate(&self) -> LocalFuture<'static, Estimate> {
         self.stores.estimate()
     }
+
+    fn persist(&self) -> LocalFuture<'static, bool> {
+        self.stores.persist()
+    }
 }

@@ -5,6 +5,7 @@ mod chain;
 mod commits;
 mod conformance;
 mod fencing;
+mod folder;
 mod generations;
 mod history;
 mod page;

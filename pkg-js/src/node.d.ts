@@ -1,0 +1,34 @@
+// The little of Node that this package calls, so that its types need no others.
+
+declare module 'node:fs' {
+  export function readdirSync(path: string): string[]
+  export function mkdirSync(path: string, options: { recursive: true }): void
+  export function statSync(path: string, options: { throwIfNoEntry: false }): { readonly size: number } | undefined
+  export function openSync(path: string, flags: string | number): number
+  export function closeSync(file: number): void
+  export function fstatSync(file: number): { readonly size: number }
+  export function readSync(file: number, into: Uint8Array, offset: number, length: number, position: number): number
+  export function writeSync(file: number, from: Uint8Array, offset: number, length: number, position: number): number
+  export function ftruncateSync(file: number, length: number): void
+  export function fsyncSync(file: number): void
+  export function renameSync(from: string, to: string): void
+  export function linkSync(from: string, to: string): void
+  export function rmSync(path: string, options: { force: true }): void
+  export function readFileSync(path: string, encoding: 'utf8'): string
+  export const constants: { readonly O_RDWR: number; readonly O_CREAT: number }
+}
+
+declare module 'node:os' {
+  export function hostname(): string
+}
+
+declare module 'node:path' {
+  export function join(...parts: string[]): string
+  export function resolve(...parts: string[]): string
+}
+
+declare module 'node:process' {
+  export const pid: number
+  export const platform: string
+  export function kill(pid: number, signal: 0): void
+}

@@ -1,0 +1,60 @@
+//! Messages between the tabs: `BroadcastChannel`, bound by hand for the few calls that are needed.
+
+use js_sys::Function;
+use wasm_bindgen::prelude::*;
+
+use super::{global, property, thrown_text};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    ports::Channel,
+};
+
+#[wasm_bindgen]
+extern "C" {
+    type BroadcastChannel;
+
+    #[wasm_bindgen(constructor, catch)]
+    fn new(name: &str) -> Result<BroadcastChannel, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = postMessage)]
+    fn post_message(this: &BroadcastChannel, message: &str) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method)]
+    fn close(this: &BroadcastChannel);
+
+    #[wasm_bindgen(method, setter)]
+    fn set_onmessage(this: &BroadcastChannel, handler: &Function);
+}
+
+struct Open {
+    channel: BroadcastChannel,
+    _listener: Closure<dyn Fn(JsValue)>,
+}
+
+/// Opens a channel between the tabs of this origin.
+pub fn open_channel(name: &str, heard: Box<dyn Fn(&str)>) -> Result<Box<dyn Channel>> {
+    let missing = || Error::new(ErrorCode::UnsupportedEnvironment, "BroadcastChannel is missing");
+    global("BroadcastChannel").ok_or_else(missing)?;
+    let channel = BroadcastChannel::new(name).map_err(|error| missing().cause(thrown_text(&error)))?;
+    let listener = Closure::<dyn Fn(JsValue)>::new(move |event: JsValue| {
+        // Whatever else is said there isn't ours.
+        if let Some(message) = property(&event, "data").and_then(|data| data.as_string()) {
+            heard(&message);
+        }
+    });
+    channel.set_onmessage(listener.as_ref().unchecked_ref());
+    Ok(Box::new(Open { channel, _listener: listener }))
+}
+
+impl Channel for Open {
+    fn send(&self, message: &str) {
+        // It fails on a closed channel only.
+        let _ = self.channel.post_message(message);
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.channel.close();
+    }
+}

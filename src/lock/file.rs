@@ -1,0 +1,222 @@
+//! A lock as a file, for databases in folders: who has it, by number and beginning of the process, so that a dead owner's lock is
+//! known from a living one's.
+//!
+//! Lock files are numbered, and the highest number counts. Whoever wants the lock looks at that one; is it empty (given back), or is
+//! its owner dead, he makes the next one, complete with his name in it, by linking a finished file: one wins. Then he looks again:
+//! the highest is still his own, or he was slow, and somebody else has it. Only the owner of a higher one removes the lower ones,
+//! and the highest is never removed, so no number is ever given twice.
+
+use std::rc::Rc;
+
+use crate::{
+    error::{Error, ErrorCode, Result},
+    ports::{Acquire, Channel, Files, Held, LocalFuture, Locks, Platform, Process, Processes},
+};
+
+/// Milliseconds between two looks at a lock that is taken.
+const POLL_MS: u64 = 50;
+
+/// The lock of the one database in a folder. Web Locks die with their tab; this one is found dead.
+pub struct FileLocks {
+    files: Rc<dyn Files>,
+    processes: Rc<dyn Processes>,
+    platform: Platform,
+}
+
+/// What a lock file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Owner {
+    id: String,
+    process: Process,
+    since: String,
+}
+
+impl Owner {
+    fn to_text(&self) -> String {
+        let Owner { id, process: Process { pid, host, began }, since } = self;
+        format!("tidelock\nid {id}\npid {pid}\nbegan {began}\nhost {host}\nsince {since}\n")
+    }
+
+    /// `None` for a lock that was given back, or that a power cut left without contents.
+    fn parse(text: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?;
+        let field =
+            |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(str::to_owned);
+        let process = Process { pid: field("pid")?.parse().ok()?, host: field("host")?, began: field("began")? };
+        Some(Self { id: field("id")?, process, since: field("since")? })
+    }
+}
+
+fn file_name(number: u64) -> String {
+    format!("lock.{number}")
+}
+
+fn number_of(name: &str) -> Option<u64> {
+    name.strip_prefix("lock.")?.parse().ok()
+}
+
+/// The highest lock file, and who has it.
+type Newest = (u64, Option<Owner>);
+
+impl FileLocks {
+    /// The lock of the folder of these files.
+    pub fn new(files: Rc<dyn Files>, processes: Rc<dyn Processes>, platform: Platform) -> Self {
+        Self { files, processes, platform }
+    }
+
+    fn newest(files: &dyn Files) -> Result<Option<Newest>> {
+        let Some(number) = files.list("")?.iter().filter_map(|name| number_of(name)).max() else { return Ok(None) };
+        let text = files.read(&file_name(number), 0, 4096)?;
+        Ok(Some((number, text.and_then(|text| Owner::parse(&text)))))
+    }
+
+    /// Takes the lock if it is free.
+    fn try_take(files: &Rc<dyn Files>, processes: &dyn Processes, platform: &Platform) -> Result<Option<FileLock>> {
+        files.make_folder("")?;
+        let newest = Self::newest(&**files)?;
+        let me = processes.me();
+        if let Some((_, Some(owner))) = &newest
+            && is_alive(&owner.process, &me, processes)
+        {
+            return Ok(None);
+        }
+        let number = newest.map_or(0, |(number, _)| number) + 1;
+        let mut random = [0; 8];
+        platform.entropy.fill(&mut random);
+        let id = format!("{}-{:016x}", me.pid, u64::from_le_bytes(random));
+        let owner = Owner { id: id.clone(), process: me, since: platform.clock.now().to_string() };
+        // Another name than that of any lock: it ends with no number.
+        let unfinished = format!("lock.{id}.tmp");
+        files.write(&unfinished, 0, owner.to_text().as_bytes())?;
+        let linked = files.link(&unfinished, &file_name(number));
+        let _ = files.remove(&unfinished);
+        if !linked? {
+            return Ok(None);
+        }
+        let mine = FileLock { files: files.clone(), name: file_name(number), id };
+        let names = files.list("")?;
+        let numbers = names.iter().filter_map(|name| number_of(name));
+        if numbers.clone().any(|other| other > number) {
+            let _ = files.remove(&mine.name);
+            return Ok(None);
+        }
+        for lower in numbers.filter(|other| *other < number) {
+            let _ = files.remove(&file_name(lower));
+        }
+        Ok(Some(mine))
+    }
+}
+
+/// Whether the process lives, as far as can be told: of another host nothing can, and its lock is respected.
+fn is_alive(process: &Process, me: &Process, processes: &dyn Processes) -> bool {
+    if process.host != me.host {
+        return true;
+    }
+    match processes.began(process.pid) {
+        None => false,
+        Some(began) => began.is_empty() || process.began.is_empty() || began == process.began,
+    }
+}
+
+struct FileLock {
+    files: Rc<dyn Files>,
+    name: String,
+    id: String,
+}
+
+impl Held for FileLock {
+    fn ended(&self) -> LocalFuture<'static, bool> {
+        // Nobody takes it away while this process lives.
+        Box::pin(std::future::pending())
+    }
+
+    fn release(self: Box<Self>) -> LocalFuture<'static, ()> {
+        drop(self);
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        let text = self.files.read(&self.name, 0, 4096);
+        if text.is_ok_and(|text| text.and_then(|text| Owner::parse(&text)).is_some_and(|owner| owner.id == self.id)) {
+            let _ = self.files.truncate(&self.name, 0);
+        }
+    }
+}
+
+impl Locks for FileLocks {
+    fn acquire(&self, _name: &str, how: Acquire) -> LocalFuture<'static, Result<Option<Box<dyn Held>>>> {
+        let (files, processes, platform) = (self.files.clone(), self.processes.clone(), self.platform.clone());
+        Box::pin(async move {
+            if how == Acquire::Steal {
+                return Err(unsupported());
+            }
+            loop {
+                let taken = Self::try_take(&files, &*processes, &platform)?;
+                if taken.is_some() || how == Acquire::IfAvailable {
+                    return Ok(taken.map(|lock| Box::new(lock) as Box<dyn Held>));
+                }
+                platform.clock.sleep(POLL_MS).await;
+            }
+        })
+    }
+
+    fn holder(&self, _name: &str) -> LocalFuture<'static, Option<String>> {
+        let newest = Self::newest(&*self.files).ok().flatten();
+        Box::pin(std::future::ready(newest.and_then(|(_, owner)| owner).map(|owner| owner.id)))
+    }
+
+    fn is_awaited(&self, _name: &str) -> LocalFuture<'static, bool> {
+        Box::pin(std::future::ready(false))
+    }
+
+    fn channel(&self, _name: &str, _heard: Box<dyn Fn(&str)>) -> Result<Box<dyn Channel>> {
+        Err(unsupported())
+    }
+}
+
+/// The error of taking over or stealing where that can't be done.
+pub fn unsupported() -> Error {
+    Error::new(ErrorCode::UnsupportedEnvironment, "a database in files can't be taken over or stolen")
+        .hint("end the process that has it, or wait for it with lock: { onBusy: 'wait' }")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_file_says_whose_it_is() {
+        let process = Process { pid: 7, host: "a host".into(), began: "boot 12".into() };
+        let owner = Owner { id: "7-ab".into(), process, since: "2026-01-01T00:00:00.000Z".into() };
+        assert_eq!(Owner::parse(owner.to_text().as_bytes()), Some(owner));
+        for nobody in
+            [&b""[..], b"\0\0\0\0", b"tidelock\n", b"\xff", b"tidelock\nid x\npid y\nbegan \nhost h\nsince s\n"]
+        {
+            assert_eq!(Owner::parse(nobody), None);
+        }
+    }
+
+    #[test]
+    fn only_a_process_of_this_host_can_be_known_to_be_dead() {
+        struct Others(Option<&'static str>);
+        impl Processes for Others {
+            fn me(&self) -> Process {
+                Process { pid: 1, host: "here".into(), began: "1".into() }
+            }
+            fn began(&self, _: u32) -> Option<String> {
+                self.0.map(str::to_owned)
+            }
+        }
+        let alive = |host: &str, began: &str, now: Option<&'static str>| {
+            let others = Others(now);
+            is_alive(&Process { pid: 7, host: host.into(), began: began.into() }, &others.me(), &others)
+        };
+        assert!(alive("here", "5", Some("5")));
+        assert!(!alive("here", "5", None), "it ended");
+        assert!(!alive("here", "5", Some("9")), "its number was given again");
+        assert!(alive("here", "", Some("9")) && alive("here", "5", Some("")), "when it began isn't known");
+        assert!(alive("elsewhere", "5", None));
+    }
+}

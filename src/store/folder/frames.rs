@@ -1,0 +1,206 @@
+//! The frames of one segment of the journal.
+//!
+//! A frame is a header of 36 bytes and a body: magic, kind, whether a transaction ends with it, the body's length, how much of the
+//! segment was on the disk for certain when it was written, the checksum of the frame before, its own checksum. That one covers
+//! the segment's number and the frame's place, too: bytes of another place or an earlier try are never taken for a frame.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::{error::Result, ports::Files};
+
+const MAGIC: u32 = u32::from_le_bytes(*b"tdlk");
+const HEADER: usize = 36;
+/// How much is read at a time.
+const WINDOW: usize = 1024 * 1024;
+/// No body is larger: a header that says so is none. (The largest is a part of a batch: 8 MiB of pages and their numbers.)
+const MOST_BYTES: u32 = 1 << 30;
+
+/// What a frame says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// The first frame of a segment: everything but the log's batches.
+    Start,
+    /// A record of the log.
+    Log,
+    /// The head.
+    Head,
+    /// A manifest.
+    PutManifest,
+    /// The generation of a manifest that is gone.
+    DeleteManifest,
+    /// A chunk's id: its file is there.
+    PutChunk,
+    /// The id of a chunk that is gone.
+    DeleteChunk,
+    /// The segment ends: the next one goes on.
+    Seal,
+}
+
+const KINDS: [Kind; 8] = [
+    Kind::Start,
+    Kind::Log,
+    Kind::Head,
+    Kind::PutManifest,
+    Kind::DeleteManifest,
+    Kind::PutChunk,
+    Kind::DeleteChunk,
+    Kind::Seal,
+];
+
+/// One frame as it was read.
+pub struct Frame {
+    pub kind: Kind,
+    /// The transaction ends with it.
+    pub last: bool,
+    pub body: Vec<u8>,
+}
+
+/// The file of a segment.
+pub fn segment_name(number: u64) -> String {
+    format!("journal.{number}")
+}
+
+/// The segment that a file is.
+pub fn segment_number(name: &str) -> Option<u64> {
+    name.strip_prefix("journal.")?.parse().ok()
+}
+
+/// A place in a segment, between two frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub segment: u64,
+    pub at: u64,
+    /// The checksum of the frame before; 0 at the beginning.
+    pub chain: u64,
+}
+
+impl Place {
+    /// Where a segment begins.
+    pub fn start(segment: u64) -> Self {
+        Self { segment, at: 0, chain: 0 }
+    }
+
+    /// Adds a frame that begins here to `out`; the place after it. `synced` bytes of the segment are on the disk for certain.
+    pub fn put(self, out: &mut Vec<u8>, kind: Kind, last: bool, synced: u64, body: &[u8]) -> Self {
+        let mut header = [0; HEADER];
+        header[..4].copy_from_slice(&MAGIC.to_le_bytes());
+        header[4] = kind as u8;
+        header[5] = last.into();
+        header[8..12].copy_from_slice(&(body.len() as u32).to_le_bytes());
+        header[12..20].copy_from_slice(&synced.to_le_bytes());
+        header[20..28].copy_from_slice(&self.chain.to_le_bytes());
+        let chain = checksum(self.segment, self.at, &header, body);
+        header[28..].copy_from_slice(&chain.to_le_bytes());
+        out.extend_from_slice(&header);
+        out.extend_from_slice(body);
+        Self { at: self.at + (HEADER + body.len()) as u64, chain, ..self }
+    }
+}
+
+fn checksum(segment: u64, at: u64, header: &[u8], body: &[u8]) -> u64 {
+    let mut layout = Vec::with_capacity(64);
+    layout.extend_from_slice(&segment.to_le_bytes());
+    layout.extend_from_slice(&at.to_le_bytes());
+    layout.extend_from_slice(&header[..28]);
+    layout.extend_from_slice(&xxh3_64(body).to_le_bytes());
+    xxh3_64(&layout)
+}
+
+/// Reads the frames of a segment in order.
+pub struct Frames<'a> {
+    files: &'a dyn Files,
+    name: String,
+    place: Place,
+    window: Vec<u8>,
+    window_at: u64,
+}
+
+impl<'a> Frames<'a> {
+    /// The frames from `place` on.
+    pub fn from(files: &'a dyn Files, place: Place) -> Self {
+        Self { files, name: segment_name(place.segment), place, window: Vec::new(), window_at: 0 }
+    }
+
+    /// The place after the last frame that was read.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The next frame; `None` at the end of what is whole.
+    ///
+    /// What follows a break is never read: the last writes of a killed process, or those that a power cut left as holes. Unless a
+    /// later frame says that the broken place was on the disk for certain: then that was damaged since, and reading goes on behind
+    /// it. What was lost there is missed by those who need it: the log is a chain, and a manifest names its chunks.
+    pub fn next(&mut self) -> Result<Option<Frame>> {
+        if let Some((frame, place, _)) = self.frame_at(self.place.at, Some(self.place.chain))? {
+            self.place = place;
+            return Ok(Some(frame));
+        }
+        let broken = self.place.at;
+        let mut at = broken + 1;
+        while let Some(found) = self.find_magic(at)? {
+            if let Some((frame, place, synced)) = self.frame_at(found, None)?
+                && synced > broken
+            {
+                self.place = place;
+                return Ok(Some(frame));
+            }
+            at = found + 1;
+        }
+        Ok(None)
+    }
+
+    /// The frame that begins at `at`, the place after it, and how much was on the disk before it.
+    fn frame_at(&mut self, at: u64, chain: Option<u64>) -> Result<Option<(Frame, Place, u64)>> {
+        let Some(header) = self.bytes(at, HEADER)? else { return Ok(None) };
+        let header: [u8; HEADER] = header.try_into().unwrap_or([0; HEADER]);
+        let u32_at = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let u64_at = |at: usize| u64::from(u32_at(at)) | u64::from(u32_at(at + 4)) << 32;
+        let length = u32_at(8);
+        let kind = KINDS.get(usize::from(header[4]));
+        let (Some(kind), true) = (kind, u32_at(0) == MAGIC && length <= MOST_BYTES) else { return Ok(None) };
+        if chain.is_some_and(|chain| chain != u64_at(20)) {
+            return Ok(None);
+        }
+        let segment = self.place.segment;
+        let Some(body) = self.bytes(at + HEADER as u64, length as usize)? else { return Ok(None) };
+        let own = u64_at(28);
+        if checksum(segment, at, &header, body) != own {
+            return Ok(None);
+        }
+        let frame = Frame { kind: *kind, last: header[5] == 1, body: body.to_vec() };
+        let place = Place { segment, at: at + HEADER as u64 + u64::from(length), chain: own };
+        Ok(Some((frame, place, u64_at(12))))
+    }
+
+    fn find_magic(&mut self, from: u64) -> Result<Option<u64>> {
+        let mut at = from;
+        loop {
+            let Some(bytes) = self.bytes_up_to(at, WINDOW)? else { return Ok(None) };
+            let found = bytes.windows(4).position(|four| four == MAGIC.to_le_bytes());
+            match found {
+                Some(offset) => return Ok(Some(at + offset as u64)),
+                None if bytes.len() < 4 => return Ok(None),
+                None => at += bytes.len() as u64 - 3,
+            }
+        }
+    }
+
+    /// Exactly these bytes, if the file has them.
+    fn bytes(&mut self, at: u64, length: usize) -> Result<Option<&[u8]>> {
+        Ok(self.bytes_up_to(at, length)?.filter(|bytes| bytes.len() >= length).map(|bytes| &bytes[..length]))
+    }
+
+    /// At least one byte from `at` on, up to `length` or somewhat more; `None` at the end of the file.
+    fn bytes_up_to(&mut self, at: u64, length: usize) -> Result<Option<&[u8]>> {
+        let has =
+            |window: &[u8], window_at: u64| at >= window_at && at + length as u64 <= window_at + window.len() as u64;
+        if !has(&self.window, self.window_at) {
+            self.window = self.files.read(&self.name, at, length.max(WINDOW))?.unwrap_or_default();
+            self.window_at = at;
+        }
+        let offset = (at - self.window_at) as usize;
+        Ok(self.window.get(offset..).filter(|bytes| !bytes.is_empty()))
+    }
+}

@@ -1,0 +1,292 @@
+//! The journal of a folder: segments of frames, the newest of which is appended to.
+
+use std::rc::Rc;
+
+use super::{
+    codec::In,
+    frames::{Frame, Frames, Kind, Place, segment_name, segment_number},
+    state::{Key, State},
+};
+use crate::{
+    collections::Map,
+    error::Result,
+    ports::{Files, LogEntry, LogRecord},
+    store::failure::corrupt,
+};
+
+/// A segment isn't sealed before it has so many times the bytes of its first frame, which repeats all that is not in the log.
+const START_SHARE: u64 = 4;
+/// Frames are written in pieces of about this size.
+const PIECE_BYTES: usize = 8 * 1024 * 1024;
+
+/// What the name of a file ends with while it is written.
+pub const UNFINISHED: &str = ".tmp";
+
+/// Writes a file of which only all or nothing is ever seen under its name, also after a power cut. The name itself is on the disk
+/// once the folder is synced.
+pub fn write_whole(files: &dyn Files, name: &str, bytes: &[u8]) -> Result<()> {
+    let unfinished = format!("{name}{UNFINISHED}");
+    // What an earlier try left may be longer.
+    files.remove(&unfinished)?;
+    files.write(&unfinished, 0, bytes)?;
+    files.sync(&unfinished)?;
+    files.rename(&unfinished, name)
+}
+
+/// What one transaction adds to the journal.
+pub type Entry = (Kind, Vec<u8>);
+
+/// The journal as far as it was read.
+pub struct Journal {
+    files: Rc<dyn Files>,
+    /// A segment is sealed at this size.
+    segment_bytes: u64,
+    /// Where the next frame goes: after the last whole transaction.
+    place: Place,
+    /// So much of the segment is on the disk for certain.
+    synced: u64,
+    /// Bytes of the segment's first frame.
+    start_bytes: u64,
+    /// Bytes of the segment's file when it was read or written last.
+    seen: u64,
+    /// The segment's name may not be on the disk yet.
+    unnamed: bool,
+    pub state: State,
+}
+
+impl Journal {
+    /// Reads the newest segment; `None` where there is no journal.
+    ///
+    /// Fails with `database_corrupt` when its first frame is damaged, and as the files do.
+    pub fn load(files: Rc<dyn Files>, segment_bytes: u64) -> Result<Option<Self>> {
+        let Some(segment) = files.list("")?.iter().filter_map(|name| segment_number(name)).max() else {
+            return Ok(None);
+        };
+        let mut journal = Self::empty(files, segment_bytes, segment);
+        journal.read()?;
+        if journal.start_bytes == 0 {
+            return Err(corrupt("the journal of the database is damaged where it begins")
+                .hint("restore the folder from a backup")
+                .detail("file", segment_name(segment)));
+        }
+        Ok(Some(journal))
+    }
+
+    /// Begins a journal that says nothing yet.
+    pub fn create(files: Rc<dyn Files>, segment_bytes: u64) -> Result<Self> {
+        let mut journal = Self::empty(files, segment_bytes, 0);
+        journal.begin_segment()?;
+        Ok(journal)
+    }
+
+    fn empty(files: Rc<dyn Files>, segment_bytes: u64, segment: u64) -> Self {
+        Self {
+            files,
+            segment_bytes,
+            place: Place::start(segment),
+            synced: 0,
+            start_bytes: 0,
+            seen: 0,
+            unnamed: false,
+            state: State::default(),
+        }
+    }
+
+    /// Whether somebody else has written to it, or removed it.
+    pub fn has_changed(&self) -> Result<bool> {
+        Ok(self.files.size(&segment_name(self.place.segment))? != Some(self.seen))
+    }
+
+    /// Takes in the whole transactions of the segment.
+    fn read(&mut self) -> Result<()> {
+        let files = self.files.clone();
+        self.seen = files.size(&segment_name(self.place.segment))?.unwrap_or(0);
+        let mut frames = Frames::from(&*files, self.place);
+        let mut transaction = Vec::new();
+        while let Some(frame) = frames.next()? {
+            let is_first = self.start_bytes == 0;
+            if is_first != (frame.kind == Kind::Start) {
+                return Ok(());
+            }
+            let last = frame.last;
+            transaction.push(frame);
+            if !last {
+                continue;
+            }
+            for frame in transaction.drain(..) {
+                // One that can't be read as what it says is as good as damaged: whoever needs it will miss it.
+                if !self.state.apply(&frame) && is_first {
+                    return Ok(());
+                }
+            }
+            self.place = frames.place();
+            if is_first {
+                self.start_bytes = self.place.at;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends one transaction: all of it counts, or nothing. `sync`: it survives a power cut.
+    pub fn append(&mut self, entries: Vec<Entry>, sync: bool) -> Result<()> {
+        let name = segment_name(self.place.segment);
+        let end = match self.write_frames(&name, &entries, sync) {
+            Ok(end) => end,
+            Err(error) => {
+                // Nothing of it must come to count later. Should this fail, too: without its last frame it doesn't, and whether
+                // that was written, whoever reads the file next finds out.
+                let _ = self.files.truncate(&name, self.place.at);
+                return Err(error);
+            }
+        };
+        (self.place, self.seen) = (end, end.at);
+        if sync {
+            self.synced = end.at;
+        }
+        for (kind, body) in entries {
+            self.state.apply(&Frame { kind, last: true, body });
+        }
+        Ok(())
+    }
+
+    /// One transaction that has all records of the log in another form: a segment that needs none of those before it.
+    pub fn rewrite(&mut self, entries: Vec<Entry>) -> Result<()> {
+        let mut state = State { epochs: Map::default(), sealed: Vec::new(), ..self.state.clone() };
+        let (log, rest): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|(kind, _)| *kind == Kind::Log);
+        for (kind, body) in rest.iter().chain(&log) {
+            state.apply(&Frame { kind: *kind, last: true, body: body.clone() });
+        }
+        let start = Place::start(self.place.segment + 1);
+        let (name, mut bytes) = (segment_name(start.segment), Vec::new());
+        let mut place = start.put(&mut bytes, Kind::Start, true, 0, &state.encode());
+        let start_bytes = place.at;
+        for (index, (kind, body)) in log.iter().enumerate() {
+            place = place.put(&mut bytes, *kind, index + 1 == log.len(), 0, body);
+        }
+        write_whole(&*self.files, &name, &bytes)?;
+        (self.state, self.place, self.start_bytes) = (state, place, start_bytes);
+        (self.synced, self.seen) = (place.at, place.at);
+        self.unnamed = true;
+        // Before anything of what it replaces goes.
+        self.sync_name()
+    }
+
+    fn write_frames(&mut self, name: &str, entries: &[Entry], sync: bool) -> Result<Place> {
+        if self.seen > self.place.at {
+            // What a killed process left half written: later frames must not join with it.
+            self.files.truncate(name, self.place.at)?;
+            self.seen = self.place.at;
+        }
+        let (mut place, mut piece, mut piece_at) = (self.place, Vec::new(), self.place.at);
+        for (index, (kind, body)) in entries.iter().enumerate() {
+            place = place.put(&mut piece, *kind, index + 1 == entries.len(), self.synced, body);
+            if piece.len() >= PIECE_BYTES || index + 1 == entries.len() {
+                self.files.write(name, piece_at, &piece)?;
+                piece.clear();
+                piece_at = place.at;
+            }
+        }
+        if sync {
+            self.files.sync(name)?;
+            self.sync_name()?;
+        }
+        Ok(place)
+    }
+
+    /// Seals the segment and begins the next one, if it has become long.
+    pub fn roll(&mut self) -> Result<()> {
+        if self.place.at < self.segment_bytes.max(self.start_bytes * START_SHARE) {
+            return Ok(());
+        }
+        let old = self.place;
+        let Some(newest) = self.state.newest else { return Ok(()) };
+        // Nobody looks for the end of a sealed segment: all of it must be there.
+        self.files.sync(&segment_name(old.segment))?;
+        self.synced = old.at;
+        self.state.sealed.push((old.segment, newest));
+        if let Err(error) = self.begin_segment() {
+            self.state.sealed.pop();
+            return Err(error);
+        }
+        // Whoever has this folder open, too, sees that the file has grown, and looks for the next one.
+        let mut seal = Vec::new();
+        old.put(&mut seal, Kind::Seal, true, old.at, &[]);
+        self.files.write(&segment_name(old.segment), old.at, &seal)
+    }
+
+    /// Writes the next segment's first frame. The file gets its name when that is on the disk: a segment is never half begun.
+    fn begin_segment(&mut self) -> Result<()> {
+        let start = Place::start(self.place.segment + 1);
+        let (name, mut bytes) = (segment_name(start.segment), Vec::new());
+        let place = start.put(&mut bytes, Kind::Start, true, 0, &self.state.encode());
+        write_whole(&*self.files, &name, &bytes)?;
+        self.place = place;
+        (self.synced, self.start_bytes, self.seen) = (place.at, place.at, place.at);
+        self.unnamed = true;
+        // Where this fails, the next transaction that is to survive a power cut tries again.
+        let _ = self.sync_name();
+        Ok(())
+    }
+
+    fn sync_name(&mut self) -> Result<()> {
+        if self.unnamed {
+            self.files.sync_folder("")?;
+            self.unnamed = false;
+        }
+        Ok(())
+    }
+
+    /// Whether a file of the folder is a segment that nothing needs any more.
+    pub fn is_obsolete(&self, name: &str) -> bool {
+        segment_number(name).is_some_and(|number| {
+            number < self.place.segment && !self.state.sealed.iter().any(|(sealed, _)| *sealed == number)
+        })
+    }
+
+    /// The segments that the log reaches into, oldest first.
+    pub fn segments(&self) -> Vec<u64> {
+        let sealed = self.state.sealed.iter().map(|(segment, _)| *segment);
+        sealed.chain([self.place.segment]).collect()
+    }
+
+    /// What the log holds after `after`, about `max_bytes` of it and at least one entry.
+    pub fn log(&self, after: Key, max_bytes: usize) -> Result<Vec<LogEntry>> {
+        let truncated = self.state.head.as_ref().map_or(0, |head| head.truncated.lsn);
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        let mut add = |record: LogRecord| {
+            bytes += record.bytes.len().max(1);
+            entries.push(LogEntry { lsn: record.lsn, part: record.part, record: Some(record) });
+            bytes < max_bytes
+        };
+        // Spared by truncation; what follows them is in the segments.
+        for (key, record) in self.state.epochs.from(&after) {
+            if *key > after && key.0 <= truncated && !add(record.clone()) {
+                return Ok(entries);
+            }
+        }
+        for segment in self.segments() {
+            let newest = self.state.sealed.iter().find(|(sealed, _)| *sealed == segment);
+            if newest.is_some_and(|(_, newest)| *newest <= after) {
+                continue;
+            }
+            let mut frames = Frames::from(&*self.files, Place::start(segment));
+            while let Some(frame) = frames.next()? {
+                let here = segment != self.place.segment || frames.place().at <= self.place.at;
+                if frame.kind != Kind::Log || !here {
+                    continue;
+                }
+                // The key comes first: most of a long log is passed over.
+                let mut start = In(&frame.body);
+                let (Some(lsn), Some(part)) = (start.u64(), start.u32()) else { continue };
+                if (lsn, part) <= after || lsn <= truncated {
+                    continue;
+                }
+                let Some(record) = In(&frame.body).log_record() else { continue };
+                if !add(record) {
+                    return Ok(entries);
+                }
+            }
+        }
+        Ok(entries)
+    }
+}

@@ -1,0 +1,386 @@
+// Two tabs that want the same database: one asks for it, or takes it away. Nothing acknowledged is lost, nothing of a robbed tab is
+// stored.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { freshName, suite } from './harness.mjs'
+
+const context = suite()
+
+/** Opens in a page as `window.db`, with the lock events in `window.locks` and the end in `window.ends`. */
+async function openIn(page, name, lock) {
+  await page.evaluate(
+    async ([given, how]) => {
+      window.locks = []
+      window.ends = []
+      window.db = await window.open({ name: given, lock: how })
+      window.db.addEventListener('lock', (event) => window.locks.push(event.detail.state))
+      window.db.addEventListener('close', (event) => window.ends.push(event.detail.reason))
+    },
+    [name, lock],
+  )
+}
+
+test('takeover: the holder finishes its transaction, stores, closes and says so', async () => {
+  const name = freshName()
+  const [first, second] = await Promise.all([context.page(), context.page()])
+  await openIn(first, name)
+  await first.evaluate(async () => {
+    await window.db.exec('CREATE TABLE t (n)')
+    window.live = []
+    window.db.live('SELECT count(*) AS n FROM t').subscribe((rows) => window.live.push(rows[0].n))
+    window.working = window.db.transaction(async (tx) => {
+      await tx.run('INSERT INTO t VALUES (1)')
+      await new Promise((resolve) => setTimeout(resolve, 800))
+      await tx.run('INSERT INTO t VALUES (2)')
+    })
+  })
+  await openIn(second, name, { onBusy: 'takeover' })
+  assert.deepEqual(await second.evaluate(() => window.db.query('SELECT n FROM t')), [{ n: 1 }, { n: 2 }])
+  const told = await first.evaluate(async () => {
+    await window.working
+    await window.until(() => window.locks.length > 0)
+    return {
+      locks: window.locks,
+      ends: window.ends,
+      closed: window.db.closed,
+      read: (await window.failure(() => window.db.query('SELECT 1'))).code,
+      write: (await window.failure(() => window.db.run('INSERT INTO t VALUES (3)'))).code,
+      health: await window.db.health(),
+      again: (await window.failure(() => window.db.close())).code,
+    }
+  })
+  assert.deepEqual([told.locks, told.ends, told.closed], [['released'], ['released'], true])
+  assert.deepEqual([told.read, told.write, told.again], ['closed', 'closed', undefined])
+  assert.equal(told.health.status, 'failed')
+  assert.equal(told.health.lock.state, 'released')
+  await second.evaluate(() => window.db.close())
+  await Promise.all([first.close(), second.close()])
+})
+
+test('takeover: who is not answered in time gets lock_timeout, and the holder keeps the database', async () => {
+  const name = freshName()
+  const [first, second] = await Promise.all([context.page(), context.page()])
+  await openIn(first, name)
+  await first.evaluate(async () => {
+    await window.db.exec('CREATE TABLE t (n)')
+    window.working = window.db.transaction(async (tx) => {
+      await tx.run('INSERT INTO t VALUES (1)')
+      await new Promise((resolve) => {
+        window.finish = resolve
+      })
+    })
+  })
+  const failed = await second.evaluate(
+    (given) => window.failure(() => window.open({ name: given, lock: { onBusy: 'takeover', timeoutMs: 700 } })),
+    name,
+  )
+  assert.equal(failed.code, 'lock_timeout')
+  assert.equal(failed.retryable, true)
+  assert.equal(failed.details.holder.title, 'A page under test')
+  const after = await first.evaluate(async () => {
+    window.finish()
+    await window.working
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    await window.db.run('INSERT INTO t VALUES (2)')
+    return { locks: window.locks, rows: await window.db.query('SELECT n FROM t') }
+  })
+  assert.deepEqual(after, { locks: [], rows: [{ n: 1 }, { n: 2 }] })
+  await first.evaluate(() => window.db.close())
+  await Promise.all([first.close(), second.close()])
+})
+
+test('takeover of a free database, and two tabs of one page', async () => {
+  const page = await context.page()
+  const result = await page.evaluate(async (name) => {
+    const lock = { onBusy: 'takeover' }
+    const one = await window.open({ name, lock })
+    await one.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
+    const two = await window.open({ name, lock })
+    const rows = await two.query('SELECT n FROM t')
+    await two.close()
+    return { rows, one: one.closed }
+  }, freshName())
+  assert.deepEqual(result, { rows: [{ n: 1 }], one: true })
+  await page.close()
+})
+
+test('steal: the robbed tab is told, and all its calls fail with lock_lost', async () => {
+  const name = freshName()
+  const [first, second] = await Promise.all([context.page(), context.page()])
+  await openIn(first, name)
+  await first.evaluate(async () => {
+    await window.db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
+    window.liveErrors = []
+    window.db.live('SELECT n FROM t').subscribe(
+      () => {},
+      (error) => window.liveErrors.push(error.code),
+    )
+    window.inTransaction = window.failure(() =>
+      window.db.transaction(async (tx) => {
+        await tx.run('INSERT INTO t VALUES (2)')
+        await window.until(() => window.locks.length > 0)
+        await tx.run('INSERT INTO t VALUES (3)')
+      }),
+    )
+  })
+  await openIn(second, name, { onBusy: 'steal' })
+  await second.evaluate(() => window.db.run('INSERT INTO t VALUES (4)'))
+  const told = await first.evaluate(async () => {
+    const { db } = window
+    await window.until(() => window.locks.length > 0)
+    const inTransaction = (await window.inTransaction).code
+    const calls = {
+      run: () => db.run('INSERT INTO t VALUES (5)'),
+      query: () => db.query('SELECT 1'),
+      get: () => db.get('SELECT 1'),
+      exec: () => db.exec('SELECT 1'),
+      transaction: () => db.transaction((tx) => tx.run('INSERT INTO t VALUES (6)')),
+      export: () => db.export(),
+      flush: () => db.flush(),
+      persist: () => db.persist(),
+      snapshot: () => db.snapshots.create(),
+      migrations: () => db.migrations.status(),
+      explain: () => db.explain('SELECT 1'),
+    }
+    const codes = {}
+    for (const [label, call] of Object.entries(calls)) codes[label] = (await window.failure(call)).code
+    const health = await db.health()
+    const close = (await window.failure(() => db.close())).code
+    await window.until(() => window.liveErrors.length > 0)
+    return { inTransaction, codes, locks: window.locks, health, close, live: window.liveErrors }
+  })
+  assert.equal(told.inTransaction, 'lock_lost')
+  for (const [label, code] of Object.entries(told.codes)) assert.equal(code, 'lock_lost', label)
+  assert.deepEqual([told.locks, told.close, told.live], [['lost'], undefined, ['lock_lost']])
+  assert.deepEqual([told.health.status, told.health.lock.state], ['failed', 'lost'])
+  const rows = await second.evaluate(async () => {
+    const found = await window.db.query('SELECT n FROM t')
+    await window.db.close()
+    return found
+  })
+  assert.deepEqual(rows, [{ n: 1 }, { n: 4 }])
+  await Promise.all([first.close(), second.close()])
+})
+
+test('two tabs steal from each other again and again while both write: whole commits, and none that was acknowledged is lost', async () => {
+  const name = freshName()
+  const pages = await Promise.all([context.page(), context.page()])
+  await openIn(pages[0], name)
+  await pages[0].evaluate(() => window.db.exec('CREATE TABLE t (who TEXT, n INTEGER, half INTEGER)'))
+  await pages[0].evaluate(() => window.db.close())
+  // Each commit is two rows, one a statement.
+  const results = await Promise.all(
+    pages.map((page, index) =>
+      page.evaluate(
+        async ([given, who]) => {
+          const acknowledged = []
+          const refused = []
+          const failures = new Set()
+          let n = 0
+          for (let round = 0; round < 12; round++) {
+            const db = await window.open({ name: given, lock: { onBusy: 'steal' } }).catch((error) => error)
+            if (db instanceof Error) {
+              failures.add(`open ${db.code}`)
+              // Who robs at once whoever opens keeps both from ever opening.
+              await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 300))
+              continue
+            }
+            for (const until = Date.now() + 100 + Math.random() * 300; Date.now() < until; ) {
+              n++
+              try {
+                const mine = n
+                await db.transaction(async (tx) => {
+                  await tx.run('INSERT INTO t VALUES (?, ?, 1)', [who, mine])
+                  if (mine % 3 === 0) await new Promise((resolve) => setTimeout(resolve))
+                  await tx.run('INSERT INTO t VALUES (?, ?, 2)', [who, mine])
+                })
+                acknowledged.push(mine)
+              } catch (error) {
+                refused.push(n)
+                failures.add(error.code)
+                if (error.code === 'lock_lost') break
+              }
+            }
+            await db.close()
+          }
+          return { acknowledged, refused, failures: [...failures] }
+        },
+        [name, String(index)],
+      ),
+    ),
+  )
+  const stored = await pages[0].evaluate(async (given) => {
+    const db = await window.open({ name: given, lock: { onBusy: 'steal' } })
+    const rows = await db.query('SELECT who, n, group_concat(half) AS halves FROM t GROUP BY who, n')
+    const [check] = await db.query('PRAGMA integrity_check')
+    const { lock } = await db.health()
+    await db.close()
+    return { rows, check, epoch: lock.epoch }
+  }, name)
+  assert.equal(stored.check.integrity_check, 'ok')
+  assert.ok(
+    stored.rows.every(({ halves }) => halves === '1,2'),
+    'whole commits only',
+  )
+  const robberies = results.filter(({ failures }) => failures.includes('lock_lost')).length
+  assert.ok(robberies > 0, `robbed while writing: ${JSON.stringify(results.map(({ failures }) => failures))}`)
+  for (const [index, { acknowledged, refused, failures }] of results.entries()) {
+    const there = new Set(stored.rows.filter(({ who }) => who === String(index)).map(({ n }) => n))
+    assert.deepEqual(
+      failures.filter((code) => code !== 'lock_lost' && code !== 'open lock_lost'),
+      [],
+    )
+    assert.deepEqual(
+      acknowledged.filter((n) => !there.has(n)),
+      [],
+      'what was acknowledged is there',
+    )
+    assert.deepEqual(
+      refused.filter((n) => there.has(n)),
+      [],
+      'what was refused is not',
+    )
+    assert.ok(acknowledged.length > 20, `${acknowledged.length} commits`)
+  }
+  await Promise.all(pages.map((page) => page.close()))
+})
+
+test('a tab that was frozen while it was robbed stores nothing when it comes back, not even a flush that was under way', async () => {
+  const name = freshName()
+  const [first, second] = await Promise.all([context.page(), context.page()])
+  await openIn(first, name)
+  await first.evaluate(() => window.db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (0)'))
+  const devtools = await context.browser.context.newCDPSession(first)
+  // Writes all the time, so that some flush is under way when it freezes.
+  await first.evaluate(() => {
+    window.acknowledged = []
+    window.failures = []
+    window.writing = (async () => {
+      for (let n = 1; window.failures.length === 0; n++) {
+        await window.db.run('INSERT INTO t VALUES (?)', [n]).then(
+          () => window.acknowledged.push(n),
+          (error) => window.failures.push([n, error.code]),
+        )
+      }
+    })()
+  })
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  // A page that Playwright drives is never hidden, and so can't be frozen by its lifecycle: a debugger's pause stops all of its
+  // JavaScript in the same way, with the lock in its hands.
+  await devtools.send('Debugger.enable')
+  const frozen = new Promise((resolve) => devtools.once('Debugger.paused', resolve))
+  await devtools.send('Debugger.pause')
+  await frozen
+  const takeover = await second.evaluate(
+    (given) => window.failure(() => window.open({ name: given, lock: { onBusy: 'takeover', timeoutMs: 800 } })),
+    name,
+  )
+  await openIn(second, name, { onBusy: 'steal' })
+  const inherited = await second.evaluate(async () => {
+    const rows = await window.db.query('SELECT n FROM t ORDER BY n')
+    await window.db.run('INSERT INTO t VALUES (-1)')
+    return rows.map(({ n }) => n)
+  })
+  await devtools.send('Debugger.resume')
+  await devtools.send('Debugger.disable')
+  const thawed = await first.evaluate(async () => {
+    await window.writing
+    await window.until(() => window.locks.length > 0)
+    return {
+      acknowledged: window.acknowledged,
+      failures: window.failures,
+      locks: window.locks,
+      later: (await window.failure(() => window.db.run('INSERT INTO t VALUES (-2)'))).code,
+    }
+  })
+  const stored = await second.evaluate(async () => {
+    const rows = await window.db.query('SELECT n FROM t ORDER BY n')
+    await window.db.close()
+    return rows.map(({ n }) => n)
+  })
+  assert.equal(takeover.code ?? 'answered', 'lock_timeout')
+  assert.deepEqual(stored, [-1, ...inherited], 'nothing came after the robbery')
+  assert.deepEqual(thawed.locks, ['lost'])
+  assert.equal(thawed.later, 'lock_lost')
+  assert.equal(thawed.failures[0][1], 'lock_lost')
+  assert.ok(thawed.acknowledged.length > 0)
+  assert.deepEqual(
+    thawed.acknowledged.filter((n) => !stored.includes(n)),
+    [],
+    'what was acknowledged is there',
+  )
+  assert.ok(!stored.includes(thawed.failures[0][0]), 'what was refused is not')
+  await Promise.all([first.close(), second.close()])
+})
+
+test('a robbed page that comes back from the back/forward cache, or is loaded anew, writes nothing of its old self', async () => {
+  const name = freshName()
+  const [first, second] = await Promise.all([context.page(), context.page()])
+  await openIn(first, name)
+  await first.evaluate(() => window.db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (0)'))
+  await first.goto('about:blank')
+  await openIn(second, name, { onBusy: 'steal' })
+  await second.evaluate(() => window.db.run('INSERT INTO t VALUES (1)'))
+  await first.goBack()
+  await first.waitForFunction(() => window.ready === true)
+  const back = await first.evaluate(async (given) => {
+    if (window.db === undefined) return (await window.failure(() => window.open({ name: given }))).code
+    return (await window.failure(() => window.db.run('INSERT INTO t VALUES (2)'))).code
+  }, name)
+  assert.ok(['lock_lost', 'database_in_use'].includes(back), back)
+  const rows = await second.evaluate(async () => {
+    const found = await window.db.query('SELECT n FROM t')
+    await window.db.close()
+    return found
+  })
+  assert.deepEqual(rows, [{ n: 0 }, { n: 1 }])
+  await Promise.all([first.close(), second.close()])
+})
+
+test('persist() asks the browser, and health shows its answer', async () => {
+  const page = await context.page()
+  const result = await page.evaluate(async (name) => {
+    const db = await window.open({ name })
+    const asked = []
+    const persist = navigator.storage.persist.bind(navigator.storage)
+    let granted = false
+    navigator.storage.persist = () => {
+      asked.push('persist')
+      return persist()
+    }
+    const answer = await db.persist()
+    const real = await db.health()
+    // What this browser says depends on its mood; what is shown must be what it says.
+    navigator.storage.persist = async () => {
+      granted = true
+      return true
+    }
+    const persisted = navigator.storage.persisted.bind(navigator.storage)
+    navigator.storage.persisted = async () => granted || persisted()
+    const granting = await db.persist()
+    const health = await db.health()
+    await db.close()
+    const memory = await window.open({ name, storage: 'memory' })
+    const inMemory = await memory.persist()
+    await memory.close()
+    const alerts = ({ alerts }) =>
+      alerts.some((alert) => alert.code === 'storage_not_persisted' && alert.severity === 'info')
+    return {
+      asked,
+      answer: answer === real.storage.persisted && answer !== alerts(real),
+      granting,
+      shown: health.storage.persisted,
+      alert: alerts(health),
+      inMemory,
+    }
+  }, freshName())
+  assert.deepEqual(result, {
+    asked: ['persist'],
+    answer: true,
+    granting: true,
+    shown: true,
+    alert: false,
+    inMemory: false,
+  })
+  await page.close()
+})

@@ -1,0 +1,206 @@
+//! The lock of a folder, and databases in folders as the engine has them.
+
+use std::{cell::RefCell, path::PathBuf, rc::Rc};
+
+use tidelock::{
+    ErrorCode,
+    engine::Database,
+    health::LockState,
+    lock::FileLocks,
+    ports::{Acquire, Locks, Process, Processes},
+    store::folder::{Disk, Folder, OwnProcess},
+};
+
+use crate::{
+    engine::{numbers, run},
+    world::{Tab, World},
+};
+
+/// Processes that live and die as the test says.
+#[derive(Clone, Default)]
+struct Others(Rc<RefCell<Vec<(u32, String)>>>, u32);
+
+impl Others {
+    fn with(&self, pid: u32, began: &str) -> Self {
+        self.0.borrow_mut().push((pid, began.to_owned()));
+        Self(self.0.clone(), pid)
+    }
+
+    fn end(&self) {
+        self.0.borrow_mut().retain(|(pid, _)| *pid != self.1);
+    }
+}
+
+impl Processes for Others {
+    fn me(&self) -> Process {
+        Process { pid: self.1, host: "here".into(), began: self.began(self.1).unwrap() }
+    }
+
+    fn began(&self, pid: u32) -> Option<String> {
+        self.0.borrow().iter().find(|(known, _)| *known == pid).map(|(_, began)| began.clone())
+    }
+}
+
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("tidelock-{}-lock-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        Self(folder)
+    }
+
+    fn files(&self) -> Rc<Disk> {
+        Rc::new(Disk::new(&self.0))
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(&self.0)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// A tab whose ports are this folder's, as the process of `processes`.
+    fn tab(&self, world: &World, processes: impl Processes + 'static) -> Tab {
+        let mut tab = world.tab();
+        tab.ports.locks = Rc::new(FileLocks::new(self.files(), Rc::new(processes), world.sim.platform()));
+        tab.ports.stores = Rc::new(Folder { files: self.files() });
+        tab
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+const FILE: &str = r#"{ "storage": "file" }"#;
+const WAIT: &str = r#"{ "storage": "file", "onBusy": "wait", "lockTimeoutMs": 1000 }"#;
+
+async fn opened(tab: &Tab) -> Database {
+    tab.open(FILE).await.unwrap()
+}
+
+#[test]
+fn a_database_in_a_folder_is_there_after_closing_and_after_dying() {
+    let (mut world, scratch) = (World::new(), Scratch::new("folder"));
+    let processes = Others::default();
+    let first = processes.with(1, "a");
+    let tab = scratch.tab(&world, first.clone());
+    world.sim.run(async move {
+        let database = opened(&tab).await;
+        run(&database, "CREATE TABLE t(a INTEGER PRIMARY KEY)").await.unwrap();
+        database.snapshots().create(None, tidelock::snapshot::Reason::Manual).await.unwrap();
+        database.close().await.unwrap();
+        let database = opened(&tab).await;
+        run(&database, "INSERT INTO t VALUES (1)").await.unwrap();
+        let health = database.health().await;
+        assert_eq!((health.storage.kind, health.storage.persisted), ("file", true));
+        assert_eq!((health.lock.state, health.lock.epoch), (LockState::Held, Some(2)));
+        assert_eq!(database.persist().await, Ok(true));
+        std::mem::forget(database);
+    });
+    world.kill();
+    first.end();
+    let tab = scratch.tab(&world, processes.with(2, "b"));
+    world.sim.run(async move {
+        let database = opened(&tab).await;
+        assert_eq!(numbers(&database, "SELECT a FROM t").await, [1]);
+        assert_eq!(database.snapshots().list().len(), 1);
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn who_has_the_folder_is_told_and_waited_for() {
+    let (mut world, scratch) = (World::new(), Scratch::new("busy"));
+    let processes = Others::default();
+    let (one, two) = (scratch.tab(&world, processes.with(1, "a")), scratch.tab(&world, processes.with(2, "b")));
+    world.sim.run(async move {
+        let clock = one.ports.platform.clock.clone();
+        let first = opened(&one).await;
+        let refused = two.open(FILE).await.err().unwrap();
+        assert_eq!(refused.code, ErrorCode::DatabaseInUse);
+        assert!(serde_json::to_string(&refused).unwrap().contains(r#""holder":{"id":"1-"#));
+        assert_eq!(one.open(FILE).await.err().unwrap().code, ErrorCode::DatabaseInUse, "the same process");
+        assert_eq!(two.open(WAIT).await.err().unwrap().code, ErrorCode::LockTimeout);
+        for how in ["takeover", "steal"] {
+            let options = format!(r#"{{ "storage": "file", "onBusy": "{how}" }}"#);
+            assert_eq!(two.open(&options).await.err().unwrap().code, ErrorCode::UnsupportedEnvironment);
+        }
+        run(&first, "CREATE TABLE t(a)").await.unwrap();
+        let closing = async {
+            clock.sleep(500).await;
+            first.close().await.unwrap();
+        };
+        let (second, ()) = futures_util::future::join(two.open(WAIT), closing).await;
+        let second = second.unwrap();
+        assert_eq!(numbers(&second, "SELECT count(*) FROM t").await, [0]);
+        second.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_dead_owners_lock_is_replaced_and_a_living_ones_never() {
+    let (mut world, scratch) = (World::new(), Scratch::new("dead"));
+    let processes = Others::default();
+    let (one, two) = (processes.with(1, "a"), processes.with(2, "b"));
+    let lock = |who: &Others| FileLocks::new(scratch.files(), Rc::new(who.clone()), world.sim.platform());
+    let (first, second) = (lock(&one), lock(&two));
+    let folder = scratch.0.clone();
+    world.sim.run(async move {
+        let held = first.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap();
+        assert!(second.acquire("shop", Acquire::IfAvailable).await.unwrap().is_none());
+        // kill -9; and its number is another process's by now.
+        std::mem::forget(held);
+        one.end();
+        let _ = processes.with(1, "later");
+        let held = second.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap();
+        assert!(second.holder("shop").await.unwrap().starts_with("2-"));
+        assert!(first.acquire("shop", Acquire::IfAvailable).await.unwrap().is_none());
+        held.release().await;
+        assert_eq!(second.holder("shop").await, None);
+        // What a power cut left of a lock file is nobody's.
+        std::fs::write(folder.join("lock.7"), [0; 100]).unwrap();
+        let held = second.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap();
+        drop(held);
+    });
+    assert_eq!(scratch.names(), ["lock.8"]);
+}
+
+#[test]
+fn of_many_who_want_a_dead_owners_lock_one_gets_it() {
+    let (mut world, scratch) = (World::new(), Scratch::new("race"));
+    let processes = Others::default();
+    let dead = processes.with(999, "x");
+    let platform = world.sim.platform();
+    let lock = |who: Others| FileLocks::new(scratch.files(), Rc::new(who), platform.clone());
+    let (first, all) = (lock(dead.clone()), (1..=8).map(|pid| lock(processes.with(pid, "y"))).collect::<Vec<_>>());
+    world.sim.run(async move {
+        for _ in 0..5 {
+            std::mem::forget(first.acquire("shop", Acquire::IfAvailable).await.unwrap().unwrap());
+            dead.end();
+            let takes = all.iter().map(|lock| lock.acquire("shop", Acquire::IfAvailable));
+            let taken: Vec<_> =
+                futures_util::future::join_all(takes).await.into_iter().filter_map(|taken| taken.unwrap()).collect();
+            assert_eq!(taken.len(), 1);
+            drop(taken);
+            let _ = dead.with(999, "x");
+        }
+    });
+}
+
+#[test]
+fn this_process_knows_itself() {
+    let me = OwnProcess.me();
+    assert_eq!(me.pid, std::process::id());
+    assert_eq!(OwnProcess.began(me.pid).as_deref(), Some(me.began.as_str()));
+    assert!(!me.host.is_empty() && !me.began.is_empty());
+    let mut child = std::process::Command::new("true").spawn().unwrap();
+    child.wait().unwrap();
+    assert_eq!(OwnProcess.began(child.id()), None);
+}

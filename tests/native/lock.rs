@@ -1,0 +1,219 @@
+//! The lock between tabs: handing over, being robbed, and that nothing of a robbed tab is ever stored.
+
+use std::rc::Rc;
+
+use tidelock::{
+    ErrorCode,
+    engine::Database,
+    health::{LockState, Status},
+    sqlite::Op,
+};
+
+use crate::{
+    engine::{execute, numbers, run},
+    world::{Tab, World},
+};
+
+const TAKEOVER: &str = r#"{ "onBusy": "takeover", "lockTimeoutMs": 1000 }"#;
+const STEAL: &str = r#"{ "onBusy": "steal" }"#;
+
+async fn made(tab: &Tab) -> Database {
+    let database = tab.open("{}").await.unwrap();
+    run(&database, "CREATE TABLE t(a INTEGER PRIMARY KEY)").await.unwrap();
+    database
+}
+
+fn heard(tab: &Tab, what: &str) -> usize {
+    tab.heard.borrow().iter().filter(|event| event.as_str() == what).count()
+}
+
+#[test]
+fn whoever_is_asked_finishes_its_transaction_and_lets_go() {
+    let mut world = World::new();
+    let (first, second) = (world.tab(), world.tab());
+    let (one, two) = (first.clone(), second.clone());
+    world.sim.run(async move {
+        let clock = one.ports.platform.clock.clone();
+        let holder = made(&one).await;
+        let turn = holder.turn().acquire().await.unwrap();
+        let depth = holder.begin(turn.ticket(), false).unwrap();
+        execute(&holder, turn.ticket(), Op::Run, "INSERT INTO t VALUES (1)").unwrap();
+        let taking = two.open(TAKEOVER);
+        let finishing = async {
+            clock.sleep(500).await;
+            execute(&holder, turn.ticket(), Op::Run, "INSERT INTO t VALUES (2)").unwrap();
+            holder.commit(turn.ticket(), depth).unwrap();
+            drop(turn);
+        };
+        let (taken, ()) = futures_util::future::join(taking, finishing).await;
+        let taken = taken.unwrap();
+        assert_eq!(clock.now().since(tidelock::ports::sim::START), 500, "as soon as the transaction was over");
+        assert_eq!(numbers(&taken, "SELECT a FROM t").await, [1, 2]);
+        let health = holder.health().await;
+        assert_eq!((health.status, health.lock.state), (Status::Failed, LockState::Released));
+        assert_eq!(run(&holder, "INSERT INTO t VALUES (3)").await.unwrap_err().code, ErrorCode::Closed);
+        assert_eq!(holder.close().await, Ok(()));
+        taken.close().await.unwrap();
+    });
+    assert_eq!(heard(&first, r#"{"type":"lock","detail":{"state":"released"}}"#), 1);
+    assert_eq!(heard(&first, r#"{"type":"close","detail":{"reason":"released"}}"#), 1);
+    assert_eq!(heard(&second, r#"{"type":"lock","detail":{"state":"released"}}"#), 0);
+}
+
+#[test]
+fn a_takeover_that_came_to_nothing_leaves_the_database_where_it_is() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let holder = made(&tab).await;
+        let turn = holder.turn().acquire().await.unwrap();
+        assert_eq!(tab.open(TAKEOVER).await.err().unwrap().code, ErrorCode::LockTimeout);
+        drop(turn);
+        clock.sleep(1000).await;
+        run(&holder, "INSERT INTO t VALUES (1)").await.unwrap();
+        assert_eq!(holder.health().await.lock.state, LockState::Held);
+        // Nor does it matter to whoever asks next.
+        let taken = tab.open(TAKEOVER).await.unwrap();
+        assert_eq!(numbers(&taken, "SELECT a FROM t").await, [1]);
+        taken.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_robbed_tab_is_told_and_stores_nothing_more() {
+    let mut world = World::new();
+    let (first, second) = (world.tab(), world.tab());
+    let (one, two) = (first.clone(), second.clone());
+    world.sim.run(async move {
+        let robbed = made(&one).await;
+        let turn = robbed.turn().acquire().await.unwrap();
+        let depth = robbed.begin(turn.ticket(), false).unwrap();
+        execute(&robbed, turn.ticket(), Op::Run, "INSERT INTO t VALUES (1)").unwrap();
+        let thief = two.open(STEAL).await.unwrap();
+        two.ports.platform.clock.sleep(1).await;
+        let lost = ErrorCode::LockLost;
+        assert_eq!(execute(&robbed, turn.ticket(), Op::Run, "INSERT INTO t VALUES (2)").err().unwrap().code, lost);
+        assert_eq!(robbed.commit(turn.ticket(), depth).unwrap_err().code, lost);
+        drop(turn);
+        assert_eq!(run(&robbed, "INSERT INTO t VALUES (3)").await.unwrap_err().code, lost);
+        assert_eq!(robbed.turn().acquire().await.err().unwrap().code, lost);
+        assert_eq!(robbed.flush().await.unwrap_err().code, lost);
+        assert_eq!(robbed.persist().await.unwrap_err().code, lost);
+        let snapshot = robbed.snapshots().create(None, tidelock::snapshot::Reason::Manual).await;
+        assert_eq!(snapshot.unwrap_err().code, lost);
+        let health = robbed.health().await;
+        assert_eq!((health.status, health.lock.state), (Status::Failed, LockState::Lost));
+        run(&thief, "INSERT INTO t VALUES (4)").await.unwrap();
+        assert_eq!(robbed.close().await, Ok(()));
+        assert_eq!(thief.health().await.lock.state, LockState::Held, "closing the robbed one frees nothing");
+        assert_eq!(two.open("{}").await.err().unwrap().code, ErrorCode::DatabaseInUse);
+        thief.close().await.unwrap();
+        let after = one.open("{}").await.unwrap();
+        assert_eq!(numbers(&after, "SELECT a FROM t").await, [4]);
+        after.close().await.unwrap();
+    });
+    assert_eq!(heard(&first, r#"{"type":"lock","detail":{"state":"lost"}}"#), 1);
+    assert_eq!(heard(&second, r#"{"type":"lock","detail":{"state":"lost"}}"#), 0);
+}
+
+#[test]
+fn who_has_not_heard_yet_that_it_was_robbed_stores_nothing_either() {
+    let mut world = World::new();
+    let (first, second) = (world.tab(), world.tab());
+    let (one, two) = (first.clone(), second.clone());
+    world.sim.run(async move {
+        let robbed = made(&one).await;
+        let thief = two.open(STEAL).await.unwrap();
+        // As in a tab that was frozen: its own writing comes before the news.
+        let turn = robbed.turn().enter().unwrap();
+        execute(&robbed, turn, Op::Run, "INSERT INTO t VALUES (1)").unwrap();
+        robbed.turn().leave(turn);
+        let error = robbed.stored().unwrap().await.unwrap_err();
+        assert_eq!((error.code, error.details.get("applied")), (ErrorCode::LockLost, Some(&false.into())));
+        assert_eq!(run(&robbed, "SELECT 1").await.unwrap_err().code, ErrorCode::LockLost);
+        assert_eq!(numbers(&thief, "SELECT count(*) FROM t").await, [0]);
+        thief.close().await.unwrap();
+    });
+    assert_eq!(heard(&first, r#"{"type":"lock","detail":{"state":"lost"}}"#), 1);
+}
+
+#[test]
+fn who_is_robbed_while_it_opens_does_not_open() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        made(&tab).await.close().await.unwrap();
+        let robbing = async {
+            // The first one waits in a migration when the second one comes.
+            tab.ports.platform.clock.sleep(10).await;
+            let thief = tab.open(STEAL).await.unwrap();
+            run(&thief, "INSERT INTO t VALUES (1)").await.unwrap();
+            thief
+        };
+        let clock = tab.ports.platform.clock.clone();
+        *tab.code.borrow_mut() = Some(Box::new(move |_, _, _| {
+            let sleep = clock.sleep(1000);
+            Box::pin(async move {
+                sleep.await;
+                Ok(())
+            })
+        }));
+        let slow = r#"{ "migrations": [{ "version": "1", "name": "slow", "transaction": true, "upIsFunction": true, "downIsFunction": false }] }"#;
+        let (opened, thief) = futures_util::future::join(tab.open(slow), robbing).await;
+        assert_eq!(opened.err().unwrap().code, ErrorCode::LockLost);
+        assert_eq!(numbers(&thief, "SELECT a FROM t").await, [1]);
+        assert_eq!(numbers(&thief, "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_migrations'").await, [0]);
+        thief.close().await.unwrap();
+    });
+}
+
+#[test]
+fn two_closings_end_together() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let database = Rc::new(made(&tab).await);
+        let turn = database.turn().acquire().await.unwrap();
+        let free = async {
+            tab.ports.platform.clock.sleep(50).await;
+            drop(turn);
+        };
+        let closed_then_open = async {
+            database.close().await.unwrap();
+            tab.open("{}").await.map(|_| ()).unwrap();
+        };
+        let second = async {
+            database.close().await.unwrap();
+            assert_eq!(tab.ports.platform.clock.now().since(tidelock::ports::sim::START), 50);
+        };
+        futures_util::future::join3(free, closed_then_open, second).await;
+    });
+}
+
+#[test]
+fn persisting_is_asked_of_the_platform_and_shown_in_health() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let database = tab.open("{}").await.unwrap();
+        let alerts = |health: &tidelock::health::Health| health.alerts.len();
+        let before = database.health().await;
+        assert_eq!((before.storage.persisted, alerts(&before)), (false, 1));
+        assert_eq!(database.persist().await, Ok(true));
+        let after = database.health().await;
+        assert_eq!((after.storage.persisted, alerts(&after)), (true, 0));
+        database.close().await.unwrap();
+        assert_eq!(database.persist().await.unwrap_err().code, ErrorCode::Closed);
+        let memory = tab.open(r#"{ "storage": "memory" }"#).await.unwrap();
+        assert_eq!(memory.persist().await, Ok(false));
+    });
+}
+
+#[test]
+fn a_closed_database_leaves_no_timer_behind() {
+    let mut world = World::new();
+    let tab = world.tab();
+    world.sim.run(async move {
+        let database = tab.open(r#"{ "snapshots": { "enabled": true } }"#).await.unwrap();
+        run(&database, "CREATE TABLE t(a)").await.unwrap();
+        database.close().await.unwrap();
+    });
+    assert_eq!(world.sim.timers(), 0, "it would keep a program in Node from ending");
+}

@@ -1,0 +1,598 @@
+//! The store over files: on a real folder, and on a simulated disk that stops at any operation.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    path::PathBuf,
+    rc::Rc,
+};
+
+use tidelock::{
+    Error, ErrorCode, Result,
+    ports::{
+        ChunkRef, Claim, Durability, Fence, Files, Head, Holder, Manifest, ManifestKind, Store, Transaction,
+        Truncation, Write, sim::Sim,
+    },
+    snapshot::Reason,
+    sqlite::Batch,
+    store::{
+        Contents, Position, Rekeyed, batch_records, checksum, chunk,
+        conformance::{CASES, Handles},
+        epoch_record,
+        folder::{Disk, FolderStore},
+        sealed::SealedStore,
+    },
+};
+
+use super::{
+    bench::{key, vault},
+    page::Page,
+};
+
+/// A folder of its own, gone with the test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("tidelock-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        Self(folder)
+    }
+
+    fn store(&self) -> Rc<dyn Store> {
+        Rc::new(FolderStore::new(Rc::new(Disk::new(&self.0))))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_folder_conforms() {
+    for (number, (name, case)) in CASES.iter().enumerate() {
+        println!("{name}");
+        let scratch = Scratch::new(&format!("conformance-{number}"));
+        Sim::new(1).run(case(Handles { a: scratch.store(), b: scratch.store() }));
+    }
+}
+
+#[test]
+fn an_encrypted_folder_conforms() {
+    for (number, (name, case)) in CASES.iter().enumerate() {
+        println!("{name}");
+        let scratch = Scratch::new(&format!("sealed-{number}"));
+        let (mut sim, store) = (Sim::new(1), scratch.store());
+        let vault = vault(&sim.platform(), key(1));
+        sim.run(async move {
+            let store = SealedStore::open(store, &vault).await.unwrap();
+            case(Handles { a: Rc::new(store.clone()), b: Rc::new(store) }).await;
+        });
+    }
+}
+
+#[test]
+fn a_folder_whose_key_changes_has_nothing_of_the_old_form() {
+    const MARKER: &str = "marker-in-a-folder";
+    let scratch = Scratch::new("rekey");
+    let (mut sim, store) = (Sim::new(1), scratch.store());
+    let platform = sim.platform();
+    let (open, first) = (platform.clone(), store.clone());
+    let page = sim.run(async move { Page::open(first, &open).await.unwrap() });
+    let vault = vault(&platform, key(1));
+    let (on, secret) = (page.clone(), vault.clone());
+    sim.run(async move {
+        on.commit(&format!("CREATE TABLE t(v); INSERT INTO t VALUES ('{MARKER}')")).await.unwrap();
+        on.snapshots.create(Some(MARKER.into()), Reason::Manual).await.unwrap();
+        on.commit(&format!("INSERT INTO t VALUES ('{MARKER}')")).await.unwrap();
+        assert_eq!(on.storage.rekey(Some(&secret)).await, Rekeyed::Done);
+        on.commit(&format!("INSERT INTO t VALUES ('{MARKER}')")).await.unwrap();
+    });
+    store.close();
+    let mut folders = vec![scratch.0.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = std::fs::read(&path).unwrap();
+            assert!(!bytes.windows(MARKER.len()).any(|window| window == MARKER.as_bytes()), "{path:?}");
+        }
+    }
+    let (sealed, lower) = (vault, scratch.store());
+    let again = sim.run(async move {
+        let store = SealedStore::open(lower, &sealed).await.unwrap();
+        Page::open(Rc::new(store), &platform).await.unwrap()
+    });
+    assert_eq!((again.number("SELECT count(*) FROM t"), again.snapshots.list().len()), (3, 1));
+}
+
+#[test]
+fn the_simulated_disk_conforms() {
+    for (name, case) in CASES {
+        println!("{name}");
+        let disk = SimDisk::default();
+        Sim::new(1).run(case(Handles { a: disk.store(), b: disk.store() }));
+    }
+}
+
+/// A disk that remembers what is on it for certain, and stops when it is told to.
+#[derive(Clone, Default)]
+struct SimDisk(Rc<DiskState>);
+
+#[derive(Default)]
+struct DiskState {
+    files: RefCell<Vec<File>>,
+    /// The names that this machine sees, and those that survive a power cut, with the indexes of their files.
+    names: RefCell<BTreeMap<String, usize>>,
+    synced_names: RefCell<BTreeMap<String, usize>>,
+    /// Operations so far, and the one before which everything stops.
+    operations: Cell<u64>,
+    stop_at: Cell<u64>,
+    /// How much of a write that is cut gets through, of 1000.
+    torn: Cell<u64>,
+    /// Fails instead of stopping: only that operation.
+    fail_once: Cell<bool>,
+}
+
+#[derive(Clone, Default)]
+struct File {
+    bytes: Vec<u8>,
+    /// What survives a power cut.
+    synced: Vec<u8>,
+}
+
+impl SimDisk {
+    fn store(&self) -> Rc<dyn Store> {
+        // So that segments are sealed within a short workload, too.
+        Rc::new(FolderStore::with_segments(Rc::new(self.clone()), 4000))
+    }
+
+    /// Counts an operation that changes something; whether it goes through.
+    fn step(&self) -> Result<()> {
+        let operation = self.0.operations.get();
+        self.0.operations.set(operation + 1);
+        let stopped = self.0.stop_at.get();
+        if stopped == 0 || operation < stopped || self.0.fail_once.get() && operation > stopped {
+            return Ok(());
+        }
+        Err(Error::new(ErrorCode::StorageQuotaExceeded, "the simulated disk has stopped"))
+    }
+
+    /// After a power cut there is what was synced, and of the rest whatever `chance` lets through: nothing, all, or holes.
+    fn cut_power(&self, chance: &mut dyn FnMut(u64) -> u64) {
+        for file in self.0.files.borrow_mut().iter_mut() {
+            let synced = file.synced.len();
+            match chance(3) {
+                0 => file.bytes = file.synced.clone(),
+                1 => {
+                    let length = synced + chance((file.bytes.len().saturating_sub(synced) + 1) as u64) as usize;
+                    file.bytes.truncate(length);
+                    for (at, byte) in file.bytes.iter_mut().enumerate().skip(synced) {
+                        *byte *= (at / 64 % 2) as u8;
+                    }
+                }
+                _ => {}
+            }
+            file.synced = file.bytes.clone();
+        }
+        // Names: each by itself.
+        let (mut now, mut then) = (self.0.names.borrow_mut(), self.0.synced_names.borrow_mut());
+        let all: Vec<String> = now.keys().chain(then.keys()).cloned().collect();
+        for name in all {
+            let file = [now.get(&name).copied(), then.get(&name).copied()][chance(2) as usize];
+            for names in [&mut now, &mut then] {
+                match file {
+                    Some(file) => _ = names.insert(name.clone(), file),
+                    None => _ = names.remove(&name),
+                }
+            }
+        }
+    }
+
+    /// The machine goes on.
+    fn restart(&self) {
+        self.0.stop_at.set(0);
+    }
+}
+
+impl SimDisk {
+    fn with<T>(&self, name: &str, work: impl FnOnce(&mut File) -> T) -> Option<T> {
+        let index = *self.0.names.borrow().get(name)?;
+        Some(work(&mut self.0.files.borrow_mut()[index]))
+    }
+}
+
+impl Files for SimDisk {
+    fn list(&self, folder: &str) -> Result<Vec<String>> {
+        let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        let names = self.0.names.borrow();
+        let inside = names.keys().filter_map(|name| name.strip_prefix(&prefix)).filter(|name| !name.contains('/'));
+        Ok(inside.map(str::to_owned).collect())
+    }
+
+    fn make_folder(&self, _folder: &str) -> Result<()> {
+        self.step()
+    }
+
+    fn size(&self, name: &str) -> Result<Option<u64>> {
+        Ok(self.with(name, |file| file.bytes.len() as u64))
+    }
+
+    fn read(&self, name: &str, at: u64, length: usize) -> Result<Option<Vec<u8>>> {
+        Ok(self.with(name, |file| file.bytes.iter().skip(at as usize).take(length).copied().collect()))
+    }
+
+    fn write(&self, name: &str, at: u64, bytes: &[u8]) -> Result<()> {
+        let result = self.step();
+        let through = match result {
+            Ok(()) => bytes.len(),
+            Err(_) => bytes.len() * self.0.torn.get() as usize / 1000,
+        };
+        if !self.0.names.borrow().contains_key(name) {
+            self.0.names.borrow_mut().insert(name.to_owned(), self.0.files.borrow().len());
+            self.0.files.borrow_mut().push(File::default());
+        }
+        let end = at as usize + through;
+        self.with(name, |file| {
+            file.bytes.resize(file.bytes.len().max(end), 0);
+            file.bytes[at as usize..end].copy_from_slice(&bytes[..through]);
+        });
+        result
+    }
+
+    fn truncate(&self, name: &str, bytes: u64) -> Result<()> {
+        self.step()?;
+        self.with(name, |file| file.bytes.resize(bytes as usize, 0)).expect("is there");
+        Ok(())
+    }
+
+    fn sync(&self, name: &str) -> Result<()> {
+        self.step()?;
+        self.with(name, |file| file.synced.clone_from(&file.bytes)).expect("is there");
+        Ok(())
+    }
+
+    fn sync_folder(&self, folder: &str) -> Result<()> {
+        self.step()?;
+        let inside = |name: &str| name.rsplit_once('/').map_or("", |(of, _)| of) == folder;
+        let mut synced = self.0.synced_names.borrow_mut();
+        synced.retain(|name, _| !inside(name));
+        synced
+            .extend(self.0.names.borrow().iter().filter(|(name, _)| inside(name)).map(|(n, file)| (n.clone(), *file)));
+        Ok(())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<()> {
+        self.step()?;
+        let mut names = self.0.names.borrow_mut();
+        let file = names.remove(from).expect("is there");
+        names.insert(to.to_owned(), file);
+        Ok(())
+    }
+
+    fn link(&self, from: &str, to: &str) -> Result<bool> {
+        self.step()?;
+        let mut names = self.0.names.borrow_mut();
+        let file = names[from];
+        Ok(names.insert(to.to_owned(), file).is_none())
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        self.step()?;
+        self.0.names.borrow_mut().remove(name);
+        Ok(())
+    }
+
+    fn close(&self) {}
+}
+
+/// A small generator (splitmix64).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % limit
+    }
+}
+
+/// What a store should hold, and what was asked of it: the memory store's own rules.
+#[derive(Clone, Default)]
+struct Model {
+    contents: Contents,
+    end: Position,
+}
+
+/// One step of a workload: a claim or a transaction.
+#[derive(Clone)]
+enum Step {
+    Claim(Box<Claim>),
+    Write(Transaction),
+}
+
+impl Model {
+    fn fence(&self) -> Option<Fence> {
+        let head = self.contents.head.as_ref()?;
+        Some(Fence { database_id: head.database_id.clone(), epoch: head.epoch })
+    }
+
+    /// The next step, and the end of the log after it.
+    fn step(&self, chance: &mut Chance) -> (Step, Position) {
+        let Some(head) = self.contents.head.clone() else { return self.claim(None) };
+        let relaxed = if chance.below(3) == 0 { Durability::Strict } else { Durability::Relaxed };
+        let fenced = |writes, require| Transaction { fence: self.fence(), require, writes, durability: relaxed };
+        match chance.below(10) {
+            0 => self.claim(Some(head)),
+            1 => {
+                let lsn = head.truncated.lsn + chance.below(self.end.lsn - head.truncated.lsn + 1);
+                let to = Truncation { lsn, logged: self.end.logged };
+                (Step::Write(fenced(vec![Write::TruncateLog(to)], vec![])), self.end)
+            }
+            2 | 3 => {
+                let chunks: Vec<(ChunkRef, Vec<u8>)> = (0..1 + chance.below(3)).map(|_| a_chunk(chance)).collect();
+                let references: Vec<ChunkRef> = chunks.iter().map(|(reference, _)| reference.clone()).collect();
+                let manifest = a_manifest(head.generation + 1, references);
+                let mut writes: Vec<Write> =
+                    chunks.into_iter().map(|(reference, stored)| Write::PutChunk(reference.id, stored)).collect();
+                writes.push(Write::PutManifest(Box::new(manifest)));
+                (Step::Write(fenced(writes, vec![])), self.end)
+            }
+            4 => {
+                let generations: Vec<u64> = self.contents.snapshots.keys().copied().collect();
+                let ids: Vec<String> = self.contents.chunks.keys().cloned().collect();
+                let mut writes = Vec::new();
+                if !generations.is_empty() {
+                    writes.push(Write::DeleteManifest(generations[chance.below(generations.len() as u64) as usize]));
+                }
+                writes.extend(ids.into_iter().filter(|_| chance.below(3) == 0).map(Write::DeleteChunk));
+                (Step::Write(fenced(writes, vec![])), self.end)
+            }
+            _ => {
+                let pages = 1 + chance.below(4) as u32;
+                let first = chance.below(50) as u32;
+                let pages: Vec<u32> = (first..first + pages).collect();
+                let bytes: Vec<u8> = pages.iter().flat_map(|_| [chance.below(256) as u8; 512]).collect();
+                let batch = Batch { page_size: 512, db_pages: 100, pages, bytes };
+                let (records, end) = batch_records(self.end, head.epoch, &batch, self.end.time.plus_ms(1), 1024);
+                let writes = records.into_iter().map(Write::AddLog).collect();
+                (Step::Write(Transaction { fence: None, require: vec![], writes, durability: relaxed }), end)
+            }
+        }
+    }
+
+    fn claim(&self, found: Option<Head>) -> (Step, Position) {
+        let epoch = found.as_ref().map_or(0, |head| head.epoch) + 1;
+        let (record, end) = epoch_record(self.end, epoch, self.end.time.plus_ms(1));
+        let mut head = found.clone().unwrap_or_else(|| Head {
+            format: 1,
+            features: vec![],
+            database_id: "ab".repeat(16),
+            epoch: 0,
+            holder: Holder::default(),
+            generation: 0,
+            lsn: 0,
+            epochs: vec![],
+            truncated: Truncation::default(),
+            encryption: None,
+        });
+        head.epoch = epoch;
+        head.lsn = record.lsn;
+        head.epochs.push(record.lsn);
+        // What the store says is the newest key: the memory store's own answer forgets what was truncated.
+        (Step::Claim(Box::new(Claim { found, newest: None, head, record })), end)
+    }
+
+    fn apply(&mut self, step: &Step, end: Position) {
+        match step {
+            Step::Claim(claim) => {
+                let newest = self.contents.log.keys().next_back().copied();
+                assert!(self.contents.claim(Claim { newest, ..(**claim).clone() }));
+            }
+            Step::Write(transaction) => self.contents.write(transaction).expect("a sound step"),
+        }
+        self.end = end;
+    }
+}
+
+fn a_chunk(chance: &mut Chance) -> (ChunkRef, Vec<u8>) {
+    let plain = vec![chance.below(40) as u8; 700];
+    let stored = chunk::encode(&plain, chance.below(2) == 0);
+    (ChunkRef { id: chunk::id(&plain), check: checksum::of_bytes(&plain), stored: stored.len() as u32 }, stored)
+}
+
+fn a_manifest(generation: u64, chunks: Vec<ChunkRef>) -> Manifest {
+    let mut manifest = Manifest {
+        generation,
+        format: 1,
+        lsn: 2,
+        chain: 3,
+        time: tidelock::Timestamp(4),
+        logged: 5,
+        barrier: false,
+        created_at: tidelock::Timestamp(6),
+        page_size: 4096,
+        db_bytes: 8192,
+        chunk_size: 65536,
+        sha256: chunk::digest(&chunks),
+        chunks: chunks.into(),
+        stored_bytes: 7,
+        kind: ManifestKind::Snapshot,
+        reason: "manual".into(),
+        label: Some("☂".into()),
+        schema_version: None,
+        compression: "lz4".into(),
+        verified: true,
+        checksum: 0,
+        sealed: None,
+    };
+    manifest.checksum = checksum::of_manifest(&manifest);
+    manifest
+}
+
+/// Everything that a store holds, as the memory store has it.
+async fn everything(store: &dyn Store) -> Contents {
+    let mut contents = Contents { head: store.head().await.unwrap(), ..Contents::default() };
+    let mut key = (0, u32::MAX);
+    loop {
+        let entries = store.log(key, 3000).await.unwrap();
+        let Some(last) = entries.last() else { break };
+        key = (last.lsn, last.part);
+        for entry in entries {
+            contents.log.insert((entry.lsn, entry.part), entry.record);
+        }
+    }
+    let (manifests, unreadable) = store.manifests().await.unwrap();
+    assert_eq!(unreadable, Vec::<u64>::new());
+    contents.snapshots = manifests.into_iter().map(|manifest| (manifest.generation, Some(manifest))).collect();
+    let ids = store.chunk_ids().await.unwrap();
+    let bytes = store.chunks(&ids).await.unwrap();
+    contents.chunks = ids.into_iter().zip(bytes).map(|(id, bytes)| (id, bytes.expect("is there"))).collect();
+    contents
+}
+
+/// Whether two stores hold the same; of chunks, in whatever form they were stored.
+fn same(a: &Contents, b: &Contents) -> bool {
+    let plain = |contents: &Contents| -> Vec<(String, Option<Vec<u8>>)> {
+        contents.chunks.iter().map(|(id, stored)| (id.clone(), chunk::decode(stored, 700))).collect()
+    };
+    a.head == b.head && a.log == b.log && a.snapshots == b.snapshots && plain(a) == plain(b)
+}
+
+async fn perform(store: &dyn Store, step: &Step) -> Result<()> {
+    match step {
+        Step::Claim(claim) => {
+            let claim = Claim { newest: store.newest_log().await?, ..(**claim).clone() };
+            assert!(store.claim(claim).await?, "what was found is still there");
+            Ok(())
+        }
+        Step::Write(transaction) => store.write(transaction.clone()).await,
+    }
+}
+
+fn is_strict(step: &Step) -> bool {
+    match step {
+        Step::Claim(_) => true,
+        Step::Write(transaction) => {
+            transaction.durability == Durability::Strict
+                || transaction.writes.iter().any(|write| !matches!(write, Write::AddLog(_)))
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    /// `kill -9`: what was written stays.
+    Killed,
+    /// What wasn't synced may be gone, in any order.
+    PowerCut,
+    /// One operation fails, and the program goes on.
+    Failure,
+}
+
+/// Runs a workload that is stopped before its operation `stop_at`; `false` when it has fewer. `sealed`: the most segments so far.
+fn run(seed: u64, stop_at: u64, end: End, sealed: &Rc<Cell<u64>>) -> bool {
+    let disk = SimDisk::default();
+    let mut chance = Chance(seed);
+    let mut sim = Sim::new(seed);
+    disk.0.torn.set(chance.below(1001));
+    disk.0.stop_at.set(stop_at);
+    disk.0.fail_once.set(end == End::Failure);
+    let (stopping, sealed) = (disk.clone(), sealed.clone());
+    let place = format!("seed {seed}, operation {stop_at}");
+    sim.run(async move {
+        let disk = stopping;
+        let store = disk.store();
+        let mut model = Model::default();
+        // The states that may be found: the last one that surely is stored, and those after it.
+        let mut possible = vec![model.clone()];
+        for _ in 0..25 {
+            let (step, log_end) = model.step(&mut chance);
+            let mut next = model.clone();
+            next.apply(&step, log_end);
+            match perform(&*store, &step).await {
+                Ok(()) => {
+                    if end != End::PowerCut || is_strict(&step) {
+                        possible.clear();
+                    }
+                    possible.push(next.clone());
+                    model = next;
+                }
+                Err(error) => {
+                    assert_eq!(error.code, ErrorCode::StorageQuotaExceeded, "{place}");
+                    if end == End::Failure {
+                        // All or nothing, and the same for whoever asks this store and whoever opens anew.
+                        let (here, anew) = (everything(&*store).await, everything(&*disk.store()).await);
+                        let done = same(&here, &next.contents);
+                        assert!(done || same(&here, &model.contents), "{place}: half of a transaction");
+                        assert!(same(&here, &anew), "{place}: two truths");
+                        if done {
+                            model = next;
+                        }
+                        continue;
+                    }
+                    possible.push(next);
+                    break;
+                }
+            }
+        }
+        let was_stopped = disk.0.operations.get() > stop_at;
+        disk.restart();
+        if end == End::PowerCut {
+            disk.cut_power(&mut |limit| chance.below(limit));
+        }
+        if end == End::Failure {
+            possible = vec![model];
+        }
+        let store = disk.store();
+        let found = everything(&*store).await;
+        let known = possible.iter().rposition(|model| same(&found, &model.contents));
+        let known = known.unwrap_or_else(|| panic!("{place}: no state that ever was, of {}", possible.len()));
+        // And it goes on from there.
+        let mut model = possible.swap_remove(known);
+        for _ in 0..8 {
+            let (step, log_end) = model.step(&mut chance);
+            perform(&*store, &step).await.unwrap_or_else(|error| panic!("{place}: {error}"));
+            model.apply(&step, log_end);
+        }
+        assert!(same(&everything(&*disk.store()).await, &model.contents), "{place}: what came after");
+        let segments =
+            disk.list("").unwrap().iter().filter_map(|name| name.strip_prefix("journal.")?.parse().ok()).max();
+        sealed.set(sealed.get().max(segments.unwrap_or(0)));
+        was_stopped
+    })
+}
+
+fn at_every_operation(end: End) {
+    let (mut runs, sealed) = (0, Rc::default());
+    for seed in 1..=12 {
+        let mut stop_at = 1;
+        while run(seed, stop_at, end, &sealed) {
+            stop_at += 1;
+            runs += 1;
+        }
+    }
+    assert!(runs > 500 && sealed.get() > 2, "{runs} runs, {} segments", sealed.get());
+}
+
+#[test]
+fn a_killed_process_leaves_whole_transactions_and_all_that_were_acknowledged() {
+    at_every_operation(End::Killed);
+}
+
+#[test]
+fn a_power_cut_leaves_whole_transactions_and_all_strict_ones() {
+    at_every_operation(End::PowerCut);
+}
+
+#[test]
+fn a_failed_operation_fails_its_transaction_and_nothing_else() {
+    at_every_operation(End::Failure);
+}

@@ -1,0 +1,209 @@
+// Databases in folders, in Node: there after closing, after kill -9, and one process at a time.
+import assert from 'node:assert/strict'
+import { fork } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { isTidelockError, open } from '../../pkg-js/dist/index.js'
+
+const base = mkdtempSync(path.join(tmpdir(), 'tidelock-node-'))
+after(() => rmSync(base, { recursive: true, force: true }))
+
+let folders = 0
+const folder = () => path.join(base, `db ${++folders}`)
+const quiet = { onWarning: () => {} }
+
+async function failure(promise) {
+  return promise.then(
+    () => assert.fail('this must fail'),
+    (error) => {
+      assert.ok(isTidelockError(error), String(error?.stack))
+      return error
+    },
+  )
+}
+
+/** Starts `writer.mjs`; resolves once it has the database. */
+async function startWriter(options) {
+  const writer = fork(fileURLToPath(new URL('writer.mjs', import.meta.url)), [JSON.stringify(options)], {
+    silent: true,
+  })
+  const acknowledged = []
+  let rest = ''
+  let complaints = ''
+  writer.stderr.on('data', (text) => {
+    complaints += text
+  })
+  const ended = new Promise((resolve) => writer.on('close', (code, signal) => resolve({ code, signal, complaints })))
+  await new Promise((resolve, reject) => {
+    ended.then(({ complaints }) => reject(new Error(`the writer ended: ${complaints}`)))
+    writer.stdout.on('data', (text) => {
+      const lines = (rest + text).split('\n')
+      rest = lines.pop()
+      for (const line of lines) line === 'open' ? resolve() : acknowledged.push(Number(line))
+    })
+  })
+  return { writer, acknowledged, ended }
+}
+
+test('files are the default; what was written is there after closing', async () => {
+  const where = folder()
+  const cwd = process.cwd()
+  const before = mkdtempSync(path.join(base, 'cwd-'))
+  process.chdir(before)
+  try {
+    const db = await open({ name: 'shop', ...quiet })
+    await db.exec('CREATE TABLE t (n)')
+    await db.close()
+    assert.ok(existsSync(path.join(before, 'shop.tidelock/journal.1')))
+  } finally {
+    process.chdir(cwd)
+  }
+  for (const durability of ['strict', 'relaxed']) {
+    const db = await open({ name: 'shop', path: where, durability, ...quiet })
+    await db.exec('CREATE TABLE IF NOT EXISTS t (n)')
+    await db.run('INSERT INTO t VALUES (1)')
+    await Promise.all(Array.from({ length: 100 }, () => db.run('INSERT INTO t VALUES (2)')))
+    const { storage, lock, status, alerts } = await db.health()
+    assert.deepEqual([storage.kind, storage.durability, storage.persisted], ['file', durability, true])
+    assert.deepEqual([lock.state, status, alerts], ['held', 'ok', []])
+    assert.equal(await db.persist(), true)
+    await db.snapshots.create({ label: durability })
+    await db.close()
+  }
+  const db = await open({ name: 'shop', path: where, ...quiet })
+  assert.deepEqual(await db.query('SELECT n, count(*) AS c FROM t GROUP BY n'), [
+    { n: 1, c: 2 },
+    { n: 2, c: 200 },
+  ])
+  const snapshots = await db.snapshots.list()
+  assert.deepEqual(
+    snapshots.map(({ label }) => label),
+    ['relaxed', 'strict'],
+  )
+  await db.snapshots.restore(snapshots[1].id)
+  assert.equal((await db.get('SELECT count(*) AS c FROM t')).c, 101)
+  assert.deepEqual(await db.snapshots.verify(snapshots[0].id), { ok: true, errors: [] })
+  await db.close()
+})
+
+test('one process at a time: the second is told who has it, waits, and gets in', async () => {
+  const where = folder()
+  const { writer, ended } = await startWriter({ name: 'shop', path: where, rows: 3 })
+  const refused = await failure(open({ name: 'shop', path: where, ...quiet }))
+  assert.equal(refused.code, 'database_in_use')
+  assert.equal(refused.message, 'Database already in use')
+  assert.match(refused.details.holder.id, new RegExp(`^${writer.pid}-`))
+  assert.match(refused.details.holder.title, /writer\.mjs$/)
+  const lock = readdirSync(where).filter((name) => name.startsWith('lock.'))
+  assert.match(readFileSync(path.join(where, lock[0]), 'utf8'), new RegExp(`^pid ${writer.pid}$`, 'm'))
+  for (const onBusy of ['takeover', 'steal']) {
+    const error = await failure(open({ name: 'shop', path: where, lock: { onBusy }, ...quiet }))
+    assert.equal(error.code, 'unsupported_environment')
+  }
+  const late = await failure(open({ name: 'shop', path: where, lock: { onBusy: 'wait', timeoutMs: 200 }, ...quiet }))
+  assert.equal(late.code, 'lock_timeout')
+  setTimeout(() => writer.send('close'), 300)
+  const db = await open({ name: 'shop', path: where, lock: { onBusy: 'wait' }, ...quiet })
+  assert.equal((await db.get('SELECT count(*) AS c FROM t')).c, 6)
+  assert.equal(
+    (await failure(open({ name: 'shop', path: where, ...quiet }))).code,
+    'database_in_use',
+    'the same process',
+  )
+  await db.close()
+  assert.deepEqual(await ended, { code: 0, signal: null, complaints: '' })
+})
+
+test('kill -9 again and again: the lock of the dead is replaced, whole commits, and none that was acknowledged is lost', async () => {
+  const where = folder()
+  let total = 0
+  let before = 0
+  for (let round = 0; round < 12; round++) {
+    const durability = round % 3 === 0 ? 'strict' : 'relaxed'
+    const { writer, acknowledged, ended } = await startWriter({ name: 'shop', path: where, durability })
+    // At any moment, but not before it has got going.
+    const wanted = 5 + Math.random() * 60
+    while (acknowledged.length < wanted) await new Promise((resolve) => setTimeout(resolve, 5))
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 20))
+    writer.kill('SIGKILL')
+    assert.equal((await ended).signal, 'SIGKILL')
+    const db = await open({ name: 'shop', path: where, ...quiet })
+    const halves = await db.query('SELECT n, group_concat(half) AS halves FROM t GROUP BY n')
+    assert.ok(
+      halves.every((row) => row.halves === '1,2'),
+      'whole commits',
+    )
+    const last = acknowledged.at(-1) ?? before
+    const stored = (await db.get('SELECT coalesce(max(n), 0) AS n FROM t')).n
+    assert.ok(stored >= last, `round ${round}: ${last} was acknowledged, ${stored} is there`)
+    assert.ok(stored <= last + 1, 'nothing came after the one under way')
+    assert.deepEqual(await db.query('PRAGMA integrity_check'), [{ integrity_check: 'ok' }])
+    total += acknowledged.length
+    before = stored
+    await db.close()
+  }
+  assert.ok(total > 200, `${total} commits`)
+  assert.equal(readdirSync(where).filter((name) => name.endsWith('.tmp')).length, 0)
+})
+
+test('a damaged chunk and a torn journal are found; a journal that begins with nonsense is refused', async () => {
+  const where = folder()
+  const db = await open({ name: 'shop', path: where, ...quiet })
+  await db.exec('CREATE TABLE t (n)')
+  await db.snapshots.create()
+  await db.run('INSERT INTO t VALUES (1)')
+  await db.snapshots.create()
+  await db.run('INSERT INTO t VALUES (2)')
+  await db.close()
+
+  // As a process that was killed while it wrote.
+  const journal = path.join(where, 'journal.1')
+  writeFileSync(journal, Buffer.concat([readFileSync(journal), Buffer.from('tdlk half a frame')]))
+  const torn = await open({ name: 'shop', path: where, ...quiet })
+  assert.deepEqual(await torn.query('SELECT n FROM t'), [{ n: 1 }, { n: 2 }])
+  await torn.close()
+
+  const chunks = path.join(where, 'chunks')
+  const warnings = []
+  for (const name of readdirSync(chunks)) writeFileSync(path.join(chunks, name), 'rot')
+  const rotten = await open({ name: 'shop', path: where, onWarning: ({ code }) => warnings.push(code) })
+  assert.deepEqual(await rotten.query('SELECT n FROM t'), [{ n: 1 }, { n: 2 }], 'the log has it all')
+  await new Promise((resolve) => setTimeout(resolve, 10))
+  assert.ok(warnings.includes('snapshot_corrupt'), String(warnings))
+  await rotten.close()
+
+  const bytes = readFileSync(journal)
+  bytes[60] ^= 1
+  writeFileSync(journal, bytes)
+  assert.equal((await failure(open({ name: 'shop', path: where, ...quiet }))).code, 'database_corrupt')
+  assert.deepEqual(readFileSync(journal), bytes, 'nothing was written')
+})
+
+test('what fails to open gives the lock back; a folder that cannot be is storage_unavailable', async () => {
+  const where = folder()
+  const broken = [{ version: '1', name: 'broken', up: 'SELECT nonsense' }]
+  assert.equal(
+    (await failure(open({ name: 'shop', path: where, migrations: broken, ...quiet }))).code,
+    'migration_failed',
+  )
+  const db = await open({ name: 'shop', path: where, ...quiet })
+  await db.close()
+  const file = path.join(base, 'a file')
+  writeFileSync(file, '')
+  const refused = await failure(open({ name: 'shop', path: path.join(file, 'below'), ...quiet }))
+  assert.equal(refused.code, 'storage_unavailable')
+  assert.match(String(refused.cause), /ENOTDIR|EEXIST/)
+})
+
+test('a program that forgets to close can end, and leaves a lock that is replaced', async () => {
+  const where = folder()
+  const { writer, ended } = await startWriter({ name: 'shop', path: where, rows: 1, snapshots: false })
+  writer.kill('SIGTERM')
+  await ended
+  const db = await open({ name: 'shop', path: where, ...quiet })
+  await db.close()
+  assert.equal(readdirSync(where).filter((name) => name.startsWith('lock.')).length, 1)
+})
