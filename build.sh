@@ -9,6 +9,7 @@ usage: ./build.sh [verb]
   build        the wasm and the npm package in pkg-js (the default)
   demo [args]  builds, then starts the demo with its embedded remote; --check drives it headless and exits 0 or 1
   test [part]  everything: formatting, lints, native, browser, packaging and end-to-end tests; or the named parts
+  simulate     random workloads over a store that misbehaves: --seeds N (10000 by default), or --seed S for that one
   bench        the in-browser benchmark against other SQLite builds
   clean        removes what was built (the wasm-bindgen tool in ~/.cache/tidelock stays)
   help         this text
@@ -29,6 +30,7 @@ case $verb in
     exec node www/demo.mjs "$@"
     ;;
   test) exec scripts/test.sh "$@" ;;
+  simulate) exec scripts/simulate.sh "$@" ;;
   bench)
     scripts/wasm.sh
     scripts/package.sh

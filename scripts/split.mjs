@@ -35,7 +35,8 @@ for (const name of entries.keys()) {
 // What the parts need of the core and of each other, under names that are short.
 const shared = new Map()
 const share = (kind, name) => {
-  const owner = kind === 'func' && module.functions.has(name) ? home.get(name) : 'core'
+  // An entry of another part is called as from anywhere: through its place in the core, once that part is there.
+  const owner = kind === 'func' && module.functions.has(name) && !entries.has(name) ? home.get(name) : 'core'
   if (!shared.has(name)) shared.set(name, { kind, owner, as: `$${shared.size.toString(36)}` })
   return `"${owner}" "${shared.get(name).as}"`
 }

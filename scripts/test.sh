@@ -45,7 +45,10 @@ test_rust() {
 }
 
 # The same random cases each time: what fails here fails again. Leave the variable out, or CASES=2000, to look for others.
-test_native() { PROPTEST_RNG_SEED=20261120 step 'native tests' cargo test --locked; }
+test_native() {
+  PROPTEST_RNG_SEED=20261120 step 'native tests' cargo test --locked
+  step 'simulation, 10000 seeds' scripts/simulate.sh --seeds 10000
+}
 
 # On a page as users have it: without cross-origin isolation.
 test_web() {

@@ -8,7 +8,7 @@
 //!
 //! | layer | modules | what |
 //! |---|---|---|
-//! | L0 | [`error`], [`value`], [`time`], [`collections`] | the vocabulary |
+//! | L0 | [`error`], [`value`], [`time`], [`collections`], [`memory`] | the vocabulary |
 //! | L1 | [`sqlite`] | connection, statements, row codec, page-tracking VFS; the only `unsafe` |
 //! | L2 | [`ports`] | what the concepts need from outside, as small traits |
 //! | L2 | [`store`], [`migrate`], [`snapshot`], [`lock`], [`sync`], [`live`], [`health`] | one folder a concept |
@@ -18,6 +18,7 @@
 
 pub mod collections;
 pub mod error;
+pub mod memory;
 pub mod time;
 pub mod value;
 

@@ -90,8 +90,11 @@ try {
   for (const name of durable) {
     const ms = median(stored[name])
     report.durable[name] = ms
-    console.log(line([name, ms.toFixed(0)]))
+    console.log(line([name, ms.toFixed(1)]))
   }
+  const shared = report.durable['100 at once'] / report.durable['100 one by one']
+  console.log(line(['at once / one by one', shared.toFixed(2), `0.1 ${shared <= 0.1 ? 'met' : 'MISSED'}`]))
+  if (options.check && shared > 0.1) failed = true
 
   const sealed = await inTurns(encryption, (name) => page.evaluate((name) => window.bench.encryptionRound(name), name))
   console.log(`\nencryption, ms, median of ${rounds}`)

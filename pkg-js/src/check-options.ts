@@ -76,9 +76,11 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
     'snapshot',
   ])
   if (durability === 'snapshot' && !snapshots.enabled) {
-    throw invalid("durability 'snapshot' needs snapshots", { details: { option: 'durability' } })
+    throw invalid("durability 'snapshot' needs snapshots", {
+      details: { option: 'durability' },
+      hint: 'Nothing else would store anything',
+    })
   }
-  if (durability === 'deferred' || durability === 'snapshot') throw unavailable(`durability '${durability}'`)
   const storage = checkOneOf('storage', given.storage ?? (around.files ? 'file' : 'indexeddb'), [
     'indexeddb',
     'memory',
@@ -152,8 +154,6 @@ function checkSnapshots(snapshots: unknown): CoreSnapshotOptions {
   const later = ['cron']
   const given = checkObject('snapshots', snapshots === false ? undefined : snapshots, [...keys, ...later])
   for (const option of later) if (given[option] !== undefined) throw unavailable(`The option 'snapshots.${option}'`)
-  if (given.onHidden !== undefined && checkBoolean('snapshots.onHidden', given.onHidden))
-    throw unavailable("The option 'snapshots.onHidden'")
   if (given.targets !== undefined) {
     if (!Array.isArray(given.targets))
       throw invalid('snapshots.targets must be an array', { details: { option: 'snapshots.targets' } })
@@ -165,6 +165,7 @@ function checkSnapshots(snapshots: unknown): CoreSnapshotOptions {
     keep: checkInteger('snapshots.keep', given.keep ?? 3, 1),
     retries: checkInteger('snapshots.retries', given.retries ?? 3, 0),
     backoffMs: checkInteger('snapshots.backoffMs', given.backoffMs ?? 1000, 0),
+    onHidden: checkBoolean('snapshots.onHidden', given.onHidden ?? true),
     compress: checkBoolean('snapshots.compress', given.compress ?? true),
     verify: checkOneOf('snapshots.verify', given.verify ?? 'quick', ['quick', 'full', 'none']),
     logRetentionMs: checkInteger('snapshots.logRetentionMs', given.logRetentionMs ?? 7 * 86_400_000, 0),

@@ -110,9 +110,9 @@ export interface Core {
   exportBytes(): Uint8Array<ArrayBuffer>
   persist(): Promise<boolean>
   exportSql(): Promise<Uint8Array<ArrayBuffer>[]>
-  importBytes(bytes: Uint8Array, options: unknown): Promise<void>
+  importBytes(bytes: Uint8Array, options: unknown, cancel: number): Promise<void>
   snapshotsExport(id: string, sql: boolean): Promise<CoreSnapshotFile>
-  snapshotsImport(bytes: Uint8Array, label: string | undefined): Promise<unknown>
+  snapshotsImport(bytes: Uint8Array, label: string | undefined, cancel: number): Promise<unknown>
   health(): Promise<unknown>
   flush(): Promise<void>
   close(): Promise<void>
@@ -180,7 +180,7 @@ export interface CoreOptions {
   readonly storage: 'indexeddb' | 'memory' | 'file'
   /** The folder of `storage: 'file'`. */
   readonly path?: string
-  readonly durability: 'strict' | 'relaxed'
+  readonly durability: 'strict' | 'relaxed' | 'deferred' | 'snapshot'
   readonly integers: 'auto' | 'bigint' | 'number'
   readonly maxBytes: number
   readonly onBusy: 'fail' | 'wait' | 'takeover' | 'steal'
@@ -203,6 +203,7 @@ export interface CoreSnapshotOptions {
   readonly keep: number
   readonly retries: number
   readonly backoffMs: number
+  readonly onHidden: boolean
   readonly compress: boolean
   readonly verify: 'quick' | 'full' | 'none'
   readonly logRetentionMs: number

@@ -266,7 +266,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     this.#calls.check()
     // Without a wait where there is none: the caller may use its bytes again.
     const file = isBlob(bytes) ? await fileBytes('The file', bytes) : viewOf('The file', bytes)
-    await this.#calls.cancellable(options, (core) => core.importBytes(file, wanted))
+    await this.#calls.cancellable(options, (core, cancel) => core.importBytes(file, wanted, cancel))
   }
 
   /** Not available in this build: rejects with `unsupported_environment`. */

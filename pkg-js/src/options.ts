@@ -67,7 +67,10 @@ export interface SnapshotOptions {
    * @default 'quick'
    */
   readonly verify?: 'quick' | 'full' | 'none' | undefined
-  /** A snapshot when the page is hidden. This build takes none; asking for it with `true` is refused. */
+  /**
+   * One is taken when the page is hidden, if something changed, at most once in 5 minutes. It replaces the one before of its kind.
+   * @default true
+   */
   readonly onHidden?: boolean | undefined
   /**
    * How long the page log stays, from which `restore({ at })` brings back any moment: as far back as the oldest kept
@@ -195,8 +198,10 @@ export interface OpenOptions {
   /** For data that comes without a tracking table: the version it stands at. */
   readonly baseline?: string | undefined
   /**
-   * `strict`: a write's promise resolves when a power cut loses nothing of it; `relaxed`: when the death of the tab or browser
-   * loses nothing. `deferred` and `snapshot` are not available in this build.
+   * When a write's promise resolves. `strict`: a power cut loses nothing of it. `relaxed`: the death of the tab or browser loses
+   * nothing of it. `deferred`: it is done in memory, and stored within 50 ms; an ordinary close or navigation stores what is
+   * small. `snapshot`: it is done in memory, and only snapshots, {@link Database.flush} and {@link Database.close} store it;
+   * needs `snapshots`. What is stored is a consistent database in each of them: whole commits, in order.
    * @default 'relaxed'
    */
   readonly durability?: Durability | undefined

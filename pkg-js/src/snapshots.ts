@@ -159,6 +159,6 @@ export class Snapshots {
     const wanted = label === undefined ? undefined : checkString('label', label)
     this.#calls.check()
     const bytes = await fromFile(file, encryption, this.#maxBytes)
-    return this.#calls.cancellable(options, (core) => core.snapshotsImport(bytes, wanted))
+    return this.#calls.cancellable(options, (core, cancel) => core.snapshotsImport(bytes, wanted, cancel))
   }
 }

@@ -305,6 +305,23 @@ test('rekey takes a passphrase, a key or null', async () => {
   assert.equal(given.length, 2)
 })
 
+test('a moment goes to the core in milliseconds; what is none, or names no zone, is refused', async () => {
+  const { db, core } = fakeDatabase()
+  const asked = []
+  core.snapshotsRestoreAt = async (at, options) => asked.push([at, options.force])
+  await db.snapshots.restore({ at: '2026-11-20T12:00:00.5+02:00' })
+  await db.snapshots.restore({ at: new Date(5) }, { force: true })
+  assert.deepEqual(asked, [
+    [Date.UTC(2026, 10, 20, 10, 0, 0, 500), false],
+    [5, true],
+  ])
+  for (const at of [undefined, 5, '', '2026-11-20', '2026-11-20T12:00:00', 'soon', new Date(Number.NaN)])
+    await assert.rejects(db.snapshots.restore({ at }), { code: 'invalid_argument' })
+  for (const wrong of [null, 5, '', {}, { at: new Date(), id: '1' }])
+    await assert.rejects(db.snapshots.restore(wrong), { code: 'invalid_argument' })
+  assert.equal(asked.length, 2)
+})
+
 test('a sync without a remote says what is missing; the outbox can be read', async () => {
   const { db, core } = fakeDatabase()
   core.syncPending = async () => []

@@ -142,7 +142,13 @@ function seeding(seed, { wants = true, plant = async () => {} } = {}) {
   }
   const options = { name: 'shop', storage: 'memory', seed }
   const bridge = new Bridge(checkOptions(options, { title: '', url: '', files: false }), options)
-  return { opened: bridge.open(async () => core, core.memory), seen }
+  const instance = {
+    Core: { open: async () => core },
+    memory: core.memory,
+    loadPart: async () => {},
+    addFts5: () => {},
+  }
+  return { opened: bridge.open(instance), seen }
 }
 
 test('a seed comes before the start, and only where there is no data', async () => {

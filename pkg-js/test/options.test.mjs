@@ -29,6 +29,7 @@ test('the defaults are those of the contract', () => {
       keep: 3,
       retries: 3,
       backoffMs: 1000,
+      onHidden: true,
       compress: true,
       verify: 'quick',
       logRetentionMs: 604_800_000,
@@ -159,7 +160,6 @@ test('a passphrase and a key are what encrypts, and not part of what is passed a
 })
 
 const waiting = {
-  durability: ['deferred', 'snapshot'],
   tabs: ['shared'],
   thread: ['worker'],
   worker: [() => {}],
@@ -167,7 +167,7 @@ const waiting = {
   audit: [['a']],
   expires: [{ a: 'b' }],
   auditTable: ['log'],
-  snapshots: [{ cron: '0 * * * *' }, { onHidden: true }, { targets: [{ kind: 'x' }] }],
+  snapshots: [{ cron: '0 * * * *' }, { targets: [{ kind: 'x' }] }],
   remote: [
     { ...remote, realtime: true },
     { ...remote, tables: [{ table: 'a', conflict: () => null }] },
@@ -189,6 +189,13 @@ for (const [option, values] of Object.entries(waiting)) {
 test('cloud mode needs a remote, and waits for a later build', () => {
   assert.throws(() => check({ mode: 'cloud' }), { code: 'invalid_argument' })
   assert.throws(() => check({ mode: 'cloud', remote }), { code: 'unsupported_environment' })
+})
+
+test('each durability goes over, and so do hidden pages', () => {
+  for (const durability of ['strict', 'relaxed', 'deferred', 'snapshot'])
+    assert.equal(check({ durability }).durability, durability)
+  assert.equal(check({}).snapshots.onHidden, true)
+  assert.equal(check({ snapshots: { onHidden: false } }).snapshots.onHidden, false)
 })
 
 test('how long snapshots and log stay goes to the core, left out where it has no default', () => {

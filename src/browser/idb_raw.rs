@@ -1,6 +1,8 @@
 //! IndexedDB as far as the store needs it, bound by hand for what rexie doesn't offer: durability, explicit commit, the
 //! names of errors, requests issued before the first await, and an `open` that never makes a database anew.
 
+use std::{cell::RefCell, rc::Rc};
+
 use futures_channel::oneshot;
 use js_sys::{Array, Function, Object};
 use wasm_bindgen::prelude::*;
@@ -17,6 +19,9 @@ extern "C" {
 
     #[wasm_bindgen(method, catch)]
     fn open(this: &Factory, name: &str) -> Result<Request, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = deleteDatabase)]
+    fn delete_database(this: &Factory, name: &str) -> Result<Request, JsValue>;
 
     /// An `IDBDatabase`.
     #[derive(Clone)]
@@ -135,6 +140,17 @@ fn factory() -> Result<Factory> {
     })
 }
 
+/// Makes an empty database of that name and deletes it, which costs some milliseconds and has Chromium begin a new log file.
+///
+/// Without that, a browser that was killed in the middle of a write to its log goes on behind the torn record at its next
+/// start, can't read that file any more at the one after it, and then deletes all databases of the site.
+pub async fn renew(name: &str) -> Result<()> {
+    let factory = factory()?;
+    let made: Database = Answer::to(factory.open(name)).value().await?.unchecked_into();
+    made.disconnect();
+    Answer::to(factory.delete_database(name)).value().await.map(drop)
+}
+
 /// A request's answer, once it has come. A request that was refused on the spot is one that failed.
 pub struct Answer(Result<(Request, oneshot::Receiver<()>)>);
 
@@ -172,11 +188,17 @@ impl Answer {
 }
 
 impl Database {
-    /// Connects to a database that exists; `None`, and nothing is made, when it doesn't.
-    pub async fn connect(name: &str) -> Result<Option<Database>> {
+    /// Connects to a database that exists; `None`, and nothing is made, when it doesn't. And, of one that doesn't exist any
+    /// more because the browser found its storage damaged, what the browser says (Chromium only).
+    pub async fn connect(name: &str) -> Result<(Option<Database>, Option<String>)> {
         let request = factory()?.open(name).map_err(|error| failure(&error))?;
         let open = request.clone();
-        let refuse = Closure::<dyn FnMut()>::new(move || {
+        let lost = Rc::new(RefCell::new(None));
+        let heard = lost.clone();
+        let refuse = Closure::<dyn FnMut(JsValue)>::new(move |event: JsValue| {
+            if property(&event, "dataLoss").is_some_and(|loss| loss == "total") {
+                *heard.borrow_mut() = property(&event, "dataLossMessage").and_then(|message| message.as_string());
+            }
             if let Some(upgrade) = open.upgrade() {
                 let _ = upgrade.abort_now();
             }
@@ -189,9 +211,11 @@ impl Database {
                 let closing = database.clone();
                 let close = Closure::once_into_js(move || closing.close());
                 database.set_onversionchange(close.unchecked_ref());
-                Ok(Some(database))
+                Ok((Some(database), None))
             }
-            Err(error) if error.cause.as_ref().is_some_and(|cause| cause.starts_with("AbortError")) => Ok(None),
+            Err(error) if error.cause.as_ref().is_some_and(|cause| cause.starts_with("AbortError")) => {
+                Ok((None, lost.take()))
+            }
             Err(error) => Err(error),
         }
     }

@@ -9,6 +9,7 @@ use futures_util::future::{Either, select};
 use gloo_timers::future::TimeoutFuture;
 use rexie::{ObjectStore, Rexie};
 use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::spawn_local;
 
 use super::{
     idb_raw::{self, Answer, Begun, Database},
@@ -40,6 +41,8 @@ struct Inner {
     /// The name in IndexedDB.
     name: String,
     connection: RefCell<Option<Database>>,
+    /// What the browser says of a database that it has lost.
+    lost: RefCell<Option<String>>,
 }
 
 impl IndexedDb {
@@ -49,7 +52,8 @@ impl IndexedDb {
     /// the way for 10 s, `snapshot_incompatible` when a newer version made the object stores.
     pub async fn open(name: &str, parts: &dyn Parts) -> Result<Self> {
         idb_raw::available()?;
-        let inner = Inner { name: format!("tidelock/{name}"), connection: RefCell::new(None) };
+        let inner =
+            Inner { name: format!("tidelock/{name}"), connection: RefCell::default(), lost: RefCell::default() };
         let mut database = inner.connect().await?;
         if database.is_none() {
             parts.load(Part::Create).await?;
@@ -58,6 +62,9 @@ impl IndexedDb {
         }
         let gone = || Error::new(ErrorCode::StorageBlocked, "the database was deleted while it was opened");
         *inner.connection.borrow_mut() = Some(database.ok_or_else(gone)?);
+        // Nobody waits for it. Not under `tidelock/`, where the databases are.
+        let scratch = format!("tidelock.renew/{name}");
+        spawn_local(async move { drop(idb_raw::renew(&scratch).await) });
         Ok(Self(Rc::new(inner)))
     }
 }
@@ -97,7 +104,10 @@ fn disconnected() -> Error {
 impl Inner {
     /// Connects to the object stores if there are any.
     async fn connect(&self) -> Result<Option<Database>> {
-        let database = in_time(Box::pin(Database::connect(&self.name))).await?;
+        let (database, lost) = in_time(Box::pin(Database::connect(&self.name))).await?;
+        if lost.is_some() {
+            *self.lost.borrow_mut() = lost;
+        }
         if let Some(database) = &database
             && database.version() > f64::from(VERSION)
         {
@@ -320,6 +330,10 @@ impl Store for IndexedDb {
             *self.0.connection.borrow_mut() = Some(database);
             Ok(())
         })
+    }
+
+    fn lost(&self) -> Option<String> {
+        self.0.lost.borrow().clone()
     }
 
     fn close(&self) {

@@ -11,6 +11,7 @@ mod idb_raw;
 mod idb_records;
 mod idb_write;
 mod indexeddb;
+mod lifecycle;
 mod locks;
 mod node;
 mod parts;
@@ -23,6 +24,7 @@ pub use entropy::BrowserEntropy;
 pub use fetch::Fetch;
 pub use host::Host;
 pub use indexeddb::{IndexedDb, IndexedDbs};
+pub use lifecycle::PageLifecycle;
 pub use locks::WebLocks;
 pub use node::NodeFiles;
 pub use parts::HostParts;
@@ -84,6 +86,7 @@ pub fn ports(host: &Host) -> Ports {
         locks: Rc::new(WebLocks { host: host.clone() }),
         http: Rc::new(Fetch { host: host.clone() }),
         stores: Rc::new(IndexedDbs { parts }),
+        lifecycle: Rc::new(PageLifecycle),
     }
 }
 
@@ -95,6 +98,7 @@ pub fn folder_ports(host: &Host, files: NodeFiles) -> Ports {
         locks: Rc::new(FileLocks::new(files.clone(), files.clone(), platform.clone())),
         http: Rc::new(Fetch { host: host.clone() }),
         stores: Rc::new(Folder { files }),
+        lifecycle: Rc::new(PageLifecycle),
         platform,
     }
 }

@@ -1,6 +1,7 @@
 //! The handle of an open database, and what its parts share.
 
 use std::{
+    any::Any,
     cell::{Cell, OnceCell, RefCell},
     rc::Rc,
 };
@@ -67,6 +68,10 @@ pub(super) struct Inner {
     pub capturing: Cell<bool>,
     /// The capture triggers are away, because a schema change is under way.
     pub suspended: Cell<bool>,
+    /// Tells of the page's life, from the start on.
+    pub watching_page: RefCell<Option<Box<dyn Any>>>,
+    /// The page goes away, or is frozen.
+    pub leaving: Cell<bool>,
     /// Whether `close` was called, or another tab took over.
     pub closing: Cell<bool>,
     /// Whoever closes is in here: `close` resolves when all is closed, also when somebody else does it.

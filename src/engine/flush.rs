@@ -1,32 +1,49 @@
 //! Group commit: takes committed pages to the log, as few transactions as the storage's pace allows.
 
+mod run;
+
 use std::{
     cell::{Cell, RefCell},
     future::ready,
-    pin::pin,
     rc::Rc,
 };
 
 use futures_channel::oneshot;
-use futures_util::future::{Either, select};
 
 use super::turn::closed;
 use crate::{
     collections::Bits,
-    error::{Error, ErrorCode, Result},
+    error::{Error, Result},
+    memory::room_for,
     ports::{Durability, LocalFuture, Platform},
     sqlite::{Batch, PageFile, Pin},
-    store::{Position, Storage},
+    store::{Position, SMALL_PART_BYTES, Storage},
 };
 
 /// After that many failed tries in a row, new writes are refused.
 const TOLERATED_FAILURES: u32 = 3;
-/// Milliseconds before the first retry; doubles up to the longest.
-const FIRST_BACKOFF_MS: u64 = 100;
-const LONGEST_BACKOFF_MS: u64 = 5_000;
 
-/// Frees space when the storage is full.
-pub type Relief = Rc<dyn Fn() -> LocalFuture<'static, ()>>;
+/// Milliseconds after which writes at [`Pace::Soon`] wait for the storage after all.
+const LATE_MS: f64 = 40.0;
+
+/// Frees space when the storage is full; whether it freed any.
+pub type Relief = Rc<dyn Fn() -> LocalFuture<'static, bool>>;
+
+/// Hears of the first failed flush, and with `None` of the first that succeeds after it.
+pub type TroubleHook = Rc<dyn Fn(Option<&Error>)>;
+
+/// When commits go to the log, and which writes wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// At once, and whoever wrote waits until they are as durable as that.
+    AtOnce(Durability),
+    /// Within some milliseconds; nobody waits.
+    Soon,
+    /// When a flush or a snapshot asks for it; nobody waits.
+    WhenAsked,
+    /// Never: there is no log, memory is all there is.
+    Never,
+}
 
 /// A database's contents at one place of its log.
 pub struct Frozen {
@@ -48,20 +65,37 @@ struct Inner {
     file: PageFile,
     storage: Storage,
     platform: Platform,
-    /// `None`: there is no log, memory is all there is.
-    durability: Option<Durability>,
+    pace: Pace,
     state: RefCell<State>,
     stopped: Cell<bool>,
+    /// Whether [`Pace::Soon`] means at once.
+    prompt: Cell<bool>,
     on_stored: RefCell<Option<Rc<dyn Fn()>>>,
+    on_trouble: RefCell<Option<TroubleHook>>,
     on_lost: RefCell<Option<Rc<dyn Fn()>>>,
     relief: RefCell<Option<Relief>>,
+}
+
+/// A batch on its way to the storage.
+struct Issued {
+    /// How many commits are stored once it is.
+    commits: u64,
+    /// `None`: there was nothing to store.
+    batch: Option<Batch>,
+    stored: LocalFuture<'static, Result<()>>,
 }
 
 #[derive(Default)]
 struct State {
     running: bool,
+    /// A batch is on its way; the next one needs to know what became of it.
+    appending: bool,
+    /// A batch that was issued while its page went away, for the loop to hear about.
+    issued: Option<Issued>,
     /// How many commits are stored.
     stored: u64,
+    /// When the first commit was made that isn't on its way ([`Pace::Soon`] only), by the monotonic clock.
+    gathering_since: Option<f64>,
     /// Whoever waits until that many commits are stored.
     waiting: Vec<(u64, oneshot::Sender<Result<()>>)>,
     freezing: Vec<oneshot::Sender<Result<Frozen>>>,
@@ -69,32 +103,37 @@ struct State {
     last_error: Option<Error>,
     /// Set for good: this instance can't write any more.
     lost: Option<Error>,
-    /// Room is being made, which waits for snapshots: one that waited for a flush meanwhile would wait for ever.
-    relieving: bool,
-    /// Ends the present backoff.
+    /// Why room is being made, which waits for snapshots: one that waited for a flush meanwhile would wait for ever.
+    relieving: Option<Error>,
+    /// Ends the present pause.
     hurry: Option<oneshot::Sender<()>>,
+    /// The next pause is skipped: somebody was in a hurry while there was none.
+    hurried: bool,
 }
 
 impl Flusher {
-    /// Logs the file's commits.
+    /// Logs each commit at once; writes wait until theirs is that durable.
     pub fn new(file: PageFile, storage: Storage, platform: &Platform, durability: Durability) -> Self {
-        Self::build(file, storage, platform, Some(durability))
+        Self::with_pace(file, storage, platform, Pace::AtOnce(durability))
     }
 
     /// For `storage: 'memory'`: commits are done when they are made; `storage` keeps snapshots only.
     pub fn unlogged(file: PageFile, storage: Storage, platform: &Platform) -> Self {
-        Self::build(file, storage, platform, None)
+        Self::with_pace(file, storage, platform, Pace::Never)
     }
 
-    fn build(file: PageFile, storage: Storage, platform: &Platform, durability: Option<Durability>) -> Self {
+    /// Logs commits at that pace.
+    pub fn with_pace(file: PageFile, storage: Storage, platform: &Platform, pace: Pace) -> Self {
         Self(Rc::new(Inner {
             file,
             storage,
             platform: platform.clone(),
-            durability,
+            pace,
             state: RefCell::default(),
             stopped: Cell::new(false),
+            prompt: Cell::new(false),
             on_stored: RefCell::default(),
+            on_trouble: RefCell::default(),
             on_lost: RefCell::default(),
             relief: RefCell::default(),
         }))
@@ -105,20 +144,18 @@ impl Flusher {
         *self.0.on_stored.borrow_mut() = Some(hook);
     }
 
-    /// Calls `hook` when a flush finds out that another holder has the database.
+    /// Calls `hook` when flushes begin to fail, and when they succeed again.
+    pub fn on_trouble(&self, hook: TroubleHook) {
+        *self.0.on_trouble.borrow_mut() = Some(hook);
+    }
+
+    /// Calls `hook` when a write finds out that another holder has the database.
     pub fn on_lost(&self, hook: Rc<dyn Fn()>) {
         *self.0.on_lost.borrow_mut() = Some(hook);
     }
 
-    /// The lock is lost: no flush begins any more. One that is under way ends as it ends: what it stored was stored before
-    /// the other holder read the log, and so is acknowledged; all others who wait hear the error.
-    pub fn lose(&self, error: Error) {
-        self.0.state.borrow_mut().lost.get_or_insert(error);
-        self.hurry();
-        self.0.fail_waiting_if_idle();
-    }
-
-    /// Calls `relief` when the storage is full, before the next try.
+    /// Calls `relief` when the storage is full: while it frees something, the flush is tried again before anybody hears
+    /// that it failed.
     pub fn on_full(&self, relief: Relief) {
         *self.0.relief.borrow_mut() = Some(relief);
     }
@@ -130,21 +167,76 @@ impl Flusher {
 
     /// Whether commits are logged; not with `storage: 'memory'`.
     pub fn is_logged(&self) -> bool {
-        self.0.durability.is_some()
+        self.0.pace != Pace::Never
     }
 
-    /// To be called after each commit. Starts a flush unless one is under way; the commits of one turn of the event
-    /// loop, and those that arrive while a flush is in flight, go together.
-    pub fn committed(&self) {
-        if self.is_logged() && self.0.file.has_ready() {
-            self.start();
+    /// Whether [`Pace::Soon`] means at once from now on: where timers are slow, or nobody tells when the end comes.
+    pub fn set_prompt(&self, prompt: bool) {
+        self.0.prompt.set(prompt);
+        if prompt {
+            self.hurry();
         }
     }
 
-    /// Resolves when all commits so far are as durable as the mode promises; `None` when they are already.
+    /// To be called after each commit. Starts a flush unless one is under way or the pace says otherwise; the commits of
+    /// one turn of the event loop, and those that arrive while a flush is in flight, go together.
+    pub fn committed(&self) {
+        if !matches!(self.0.pace, Pace::AtOnce(_) | Pace::Soon) || !self.0.file.has_ready() {
+            return;
+        }
+        if self.0.pace == Pace::Soon {
+            let mut state = self.0.state.borrow_mut();
+            state.gathering_since.get_or_insert_with(|| self.0.platform.clock.monotonic_ms());
+        }
+        self.start();
+    }
+
+    /// What a write waits for: resolves when all commits so far are as durable as the mode promises; `None` when they are
+    /// already.
     ///
     /// Fails with `details.applied: true` when the flush failed: the commit stands in memory, and is tried again.
     pub fn stored(&self) -> Option<LocalFuture<'static, Result<()>>> {
+        match self.0.pace {
+            Pace::AtOnce(_) => self.in_log(),
+            Pace::Soon if self.0.is_late() => self.in_log().map(|stored| {
+                // Only to let the storage catch up: a loop of writes would never leave it a moment.
+                Box::pin(async move { stored.await.or(Ok(())) }) as LocalFuture<'static, Result<()>>
+            }),
+            _ => None,
+        }
+    }
+
+    /// Stores everything so far, at once also after failures. Fails as [`stored`](Self::stored) does.
+    pub async fn flush(&self) -> Result<()> {
+        let stored = self.in_log();
+        self.hurry();
+        match stored {
+            Some(stored) => stored.await,
+            None => Ok(()),
+        }
+    }
+
+    /// Issues what is committed before it returns, in a form that survives the end of its page. Where a batch is on its
+    /// way already, the rest follows it if the page lives on.
+    pub fn flush_now(&self) {
+        let inner = &*self.0;
+        if !matches!(inner.pace, Pace::AtOnce(_) | Pace::Soon) || !inner.file.has_ready() {
+            return;
+        }
+        {
+            let mut state = inner.state.borrow_mut();
+            // After a failure, what was stored must be found out first.
+            let possible = !state.appending && state.issued.is_none() && state.failures == 0;
+            if possible && inner.alive(&state).is_ok() {
+                state.issued = Some(inner.issue(&mut state, SMALL_PART_BYTES));
+            }
+        }
+        self.start();
+        self.hurry();
+    }
+
+    /// Resolves when all commits so far are in the log; `None` when they are.
+    fn in_log(&self) -> Option<LocalFuture<'static, Result<()>>> {
         let commits = self.0.file.commits();
         let mut state = self.0.state.borrow_mut();
         if !self.is_logged() || commits <= state.stored {
@@ -158,16 +250,6 @@ impl Flusher {
         drop(state);
         self.start();
         Some(Box::pin(answer(receiver)))
-    }
-
-    /// Stores everything so far, at once also after failures.
-    pub async fn flush(&self) -> Result<()> {
-        let stored = self.stored();
-        self.hurry();
-        match stored {
-            Some(stored) => stored.await,
-            None => Ok(()),
-        }
     }
 
     /// Fails when a write must not even begin: after the loss of the lock (`lock_lost`), and with the last error and
@@ -210,7 +292,7 @@ impl Flusher {
         let receiver = {
             let mut state = self.0.state.borrow_mut();
             self.0.alive(&state)?;
-            if let (true, Some(error)) = (state.relieving, &state.last_error) {
+            if let Some(error) = &state.relieving {
                 return Err(error.clone());
             }
             let (sender, receiver) = oneshot::channel();
@@ -222,16 +304,29 @@ impl Flusher {
         answer(receiver).await
     }
 
+    /// The lock is lost: no flush begins any more. One that is under way ends as it ends: what it stored was stored before
+    /// the other holder read the log, and so is acknowledged; all others who wait hear the error. Idempotent.
+    pub fn lose(&self, error: Error) {
+        self.0.lose(error);
+        self.hurry();
+    }
+
     /// Nothing is tried again from now on; whoever waits gets `closed`.
     pub fn stop(&self) {
         self.0.stopped.set(true);
         self.hurry();
-        self.0.fail_waiting_if_idle();
+        let running = self.0.state.borrow().running;
+        if !running {
+            self.0.end();
+        }
     }
 
-    fn hurry(&self) {
-        if let Some(hurry) = self.0.state.borrow_mut().hurry.take() {
-            let _ = hurry.send(());
+    /// Ends the present wait, before a flush or the next try.
+    pub fn hurry(&self) {
+        let mut state = self.0.state.borrow_mut();
+        match state.hurry.take() {
+            Some(hurry) => _ = hurry.send(()),
+            None => state.hurried = state.running,
         }
     }
 
@@ -257,6 +352,46 @@ impl Inner {
         }
     }
 
+    /// Whether commits have waited longer than [`Pace::Soon`] promises, though nothing failed.
+    fn is_late(&self) -> bool {
+        let state = self.state.borrow();
+        let late = |since| self.platform.clock.monotonic_ms() - since > LATE_MS;
+        state.failures == 0 && state.gathering_since.is_some_and(late)
+    }
+
+    fn is_alive(&self) -> bool {
+        self.alive(&self.state.borrow()).is_ok()
+    }
+
+    /// Whoever still waits hears why nothing comes any more.
+    fn end(&self) {
+        let mut state = self.state.borrow_mut();
+        let error = state.lost.clone().unwrap_or_else(closed);
+        state.running = false;
+        let (waiting, freezing) = (std::mem::take(&mut state.waiting), std::mem::take(&mut state.freezing));
+        drop(state);
+        run::refuse(waiting.into_iter().map(|(_, sender)| sender), &error.clone().detail("applied", false));
+        run::refuse(freezing, &error);
+    }
+
+    /// Sends off what is committed, all of this moment.
+    fn issue(&self, state: &mut State, part_bytes: usize) -> Issued {
+        state.gathering_since = None;
+        let durability = match self.pace {
+            Pace::AtOnce(durability) => durability,
+            _ => Durability::Relaxed,
+        };
+        let commits = self.file.commits();
+        // For the batch, and the records that it is cut into.
+        let room = room_for(2 * self.file.ready_bytes());
+        let batch = if room.is_ok() { self.file.take_ready() } else { None };
+        let stored = match &batch {
+            Some(batch) => self.storage.append_in_parts(batch, durability, part_bytes),
+            None => Box::pin(ready(room)),
+        };
+        Issued { commits, batch, stored }
+    }
+
     fn freeze(&self) -> Frozen {
         Frozen {
             pin: self.file.pin(),
@@ -264,152 +399,6 @@ impl Inner {
             at: self.storage.position(),
             commits: self.file.commits(),
         }
-    }
-
-    fn fail_waiting_if_idle(&self) {
-        if !self.state.borrow().running {
-            self.fail_waiting();
-        }
-    }
-
-    /// Nothing more will be stored: whoever waits hears why.
-    fn fail_waiting(&self) {
-        let (error, waiting, freezing) = {
-            let mut state = self.state.borrow_mut();
-            let error = self.alive(&state).err().unwrap_or_else(closed);
-            (error, std::mem::take(&mut state.waiting), std::mem::take(&mut state.freezing))
-        };
-        for (_, sender) in waiting {
-            let _ = sender.send(Err(error.clone().detail("applied", false)));
-        }
-        for sender in freezing {
-            let _ = sender.send(Err(error.clone()));
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.alive(&self.state.borrow()).is_err()
-    }
-
-    /// Flushes until nothing is left.
-    async fn run(&self) {
-        while !self.is_over() {
-            // All of one moment: the batch, the frozen contents, and how many commits these are.
-            let commits = self.file.commits();
-            let batch = self.file.take_ready();
-            let freezing = std::mem::take(&mut self.state.borrow_mut().freezing);
-            let frozen = (!freezing.is_empty()).then(|| self.freeze());
-            let flushed = match &batch {
-                Some(batch) => self.append(batch).await,
-                None => Ok(()),
-            };
-            match flushed {
-                Ok(()) => {
-                    self.succeeded(commits);
-                    self.hand_over(frozen, freezing);
-                    if let (Some(hook), true) = (self.on_stored.borrow().clone(), batch.is_some()) {
-                        hook();
-                    }
-                    let mut state = self.state.borrow_mut();
-                    if !self.file.has_ready() && state.freezing.is_empty() {
-                        state.running = false;
-                        return;
-                    }
-                }
-                Err(error) => {
-                    if let Some(batch) = &batch {
-                        self.file.give_back(batch);
-                    }
-                    if let Some(frozen) = frozen {
-                        self.file.touch(&frozen.touched);
-                    }
-                    for sender in freezing {
-                        let _ = sender.send(Err(error.clone()));
-                    }
-                    if !self.failed(error).await {
-                        break;
-                    }
-                }
-            }
-        }
-        self.state.borrow_mut().running = false;
-        self.fail_waiting();
-    }
-
-    fn append(&self, batch: &Batch) -> LocalFuture<'static, Result<()>> {
-        self.storage.append(batch, self.durability.unwrap_or(Durability::Relaxed))
-    }
-
-    fn hand_over(&self, frozen: Option<Frozen>, freezing: Vec<oneshot::Sender<Result<Frozen>>>) {
-        let Some(mut frozen) = frozen else { return };
-        frozen.at = self.storage.position();
-        let mut freezing = freezing.into_iter();
-        let refused = match freezing.next().map(|sender| sender.send(Ok(frozen))) {
-            Some(Err(Ok(frozen))) => Some(frozen),
-            _ => None,
-        };
-        if let Some(frozen) = refused {
-            self.file.touch(&frozen.touched);
-        }
-        // One place, one taker: the others freeze the next.
-        self.state.borrow_mut().freezing.extend(freezing);
-    }
-
-    fn succeeded(&self, commits: u64) {
-        let mut state = self.state.borrow_mut();
-        state.stored = commits;
-        state.failures = 0;
-        state.last_error = None;
-        let waiting = std::mem::take(&mut state.waiting);
-        let (done, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(target, _)| *target <= commits);
-        state.waiting = waiting;
-        drop(state);
-        for (_, sender) in done {
-            let _ = sender.send(Ok(()));
-        }
-    }
-
-    /// Tells whoever waits, and waits itself before the next try; `false` when there is none.
-    async fn failed(&self, error: Error) -> bool {
-        if error.is(ErrorCode::LockLost) || error.is(ErrorCode::Closed) {
-            self.state.borrow_mut().lost.get_or_insert(error);
-            if let Some(hook) = self.on_lost.borrow().clone() {
-                hook();
-            }
-            return false;
-        }
-        let (waiting, failures) = {
-            let mut state = self.state.borrow_mut();
-            state.failures += 1;
-            state.last_error = Some(error.clone());
-            (std::mem::take(&mut state.waiting), state.failures)
-        };
-        for (_, sender) in waiting {
-            let _ = sender.send(Err(error.clone().detail("applied", true)));
-        }
-        let (hurry, hurried) = oneshot::channel::<()>();
-        self.state.borrow_mut().hurry = Some(hurry);
-        let relief = self.relief.borrow().clone();
-        if let (Some(relief), true) = (relief, error.is(ErrorCode::StorageQuotaExceeded)) {
-            let freezing = {
-                let mut state = self.state.borrow_mut();
-                state.relieving = true;
-                std::mem::take(&mut state.freezing)
-            };
-            for sender in freezing {
-                let _ = sender.send(Err(error.clone()));
-            }
-            relief().await;
-            self.state.borrow_mut().relieving = false;
-        }
-        let backoff = (FIRST_BACKOFF_MS << (failures - 1).min(10)).min(LONGEST_BACKOFF_MS);
-        let sleep = self.platform.clock.sleep(backoff);
-        if let Either::Right((Err(_), sleep)) = select(sleep, pin!(hurried)).await {
-            // Nobody can hurry any more: the time itself decides.
-            sleep.await;
-        }
-        self.state.borrow_mut().hurry = None;
-        true
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
     database::Inner,
     fts5,
     migrations::{Host, has_data},
+    turn::Guard,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -24,16 +25,28 @@ pub struct ImportOptions {
     pub force: bool,
 }
 
+/// A checked file, the turn on the connection, and the snapshot of what was there.
+pub struct PreparedImport {
+    scratch: Connection,
+    turn: Guard,
+    before: String,
+}
+
 impl Database {
-    /// Replaces the contents by those of a `.sqlite` file, as one commit, and runs the migrations that it lacks. The file is
-    /// checked in a scratch database before; what was there becomes a safety snapshot. The file's own unpushed changes
-    /// and its user don't come along.
+    /// Replaces the contents by those of a `.sqlite` file: [`prepare_import`](Self::prepare_import), then
+    /// [`finish_import`](Self::finish_import).
+    pub async fn import(&self, image: Image, options: ImportOptions) -> Result<()> {
+        let prepared = self.prepare_import(image, options).await?;
+        self.finish_import(prepared).await
+    }
+
+    /// Checks a `.sqlite` file in a scratch database, waits for the turn, and takes a safety snapshot of what is there. The
+    /// file's own unpushed changes and its user don't come along. Nothing has changed yet: the future may be dropped.
     ///
     /// Fails with `database_corrupt`, `invalid_argument` (a schema that can't be used here; an unknown baseline),
     /// `snapshot_incompatible` (newer than the supplied migrations), `database_too_large`, `out_of_memory`,
-    /// `unpushed_changes` unless `force`, and as a migration does: nothing has changed then, or everything is again what it
-    /// was.
-    pub async fn import(&self, image: Image, options: ImportOptions) -> Result<()> {
+    /// `unpushed_changes` unless `force`, and as a snapshot does.
+    pub async fn prepare_import(&self, image: Image, options: ImportOptions) -> Result<PreparedImport> {
         let inner = &*self.inner;
         inner.connection()?;
         let scratch = inner.open_file(image, options.baseline.as_deref()).await?;
@@ -46,13 +59,24 @@ impl Database {
                 .hint("push them first, or import with { force: true }: they then are only in the safety snapshot")
                 .detail("pending", pending));
         }
-        let before = inner.snapshots.safety().await?;
+        let before = inner.snapshots.safety().await?.id;
+        Ok(PreparedImport { scratch, turn, before })
+    }
+
+    /// Makes the contents those of the file, as one commit, and runs the migrations that it lacks. When one of them fails,
+    /// everything becomes again what it was.
+    ///
+    /// Fails with `out_of_memory`, as a migration does, and as storing does.
+    pub async fn finish_import(&self, prepared: PreparedImport) -> Result<()> {
+        let inner = &*self.inner;
+        let PreparedImport { scratch, turn, before } = prepared;
+        let connection = inner.connection()?;
         inner.replace_contents(&connection, &scratch).await?;
         drop(scratch);
         let mut result = inner.catch_up(&connection, turn.ticket()).await;
         if let Err(error) = result {
-            let back = inner.go_back(&connection, &before.id).await;
-            result = Err(if back.is_ok() { error } else { error.detail("snapshotId", before.id) });
+            let back = inner.go_back(&connection, &before).await;
+            result = Err(if back.is_ok() { error } else { error.detail("snapshotId", before) });
         }
         drop(turn);
         let stored = inner.flusher.flush().await;
@@ -95,22 +119,28 @@ impl Inner {
         let foreign = Connection::open_foreign(image)?;
         fts5::load_if_used(&self.ports.platform, foreign.scratch()).await?;
         let (scratch, _) = foreign.check()?;
-        self.load_sync_if_used(&scratch).await?;
         self.migrations.adopt(&scratch, baseline.or(self.options.baseline.as_deref()))?;
         self.migrations.check(&scratch).map_err(incompatible)?;
         // All of it as it will be done to the database itself, where nothing may fail any more.
-        let adopted = outbox::forget_origin(&scratch).and_then(|()| {
-            if let Some(sync) = self.sync.get() {
-                state::register(&scratch, &sync.config().options.tables)?;
+        let loaded = self.load_sync_if_used(&scratch).await;
+        loaded.and_then(|()| self.adopt(&scratch)).map_err(|error| {
+            if !error.is(ErrorCode::SqliteError) {
+                return error;
             }
-            capture::resume(&scratch)
-        });
-        adopted.map_err(|error| {
             Error::invalid(format!("the file has tables of tidelock that this version can't use: {}", error.message))
                 .hint("drop the tables whose names begin with tidelock_ from the file")
                 .cause(error)
         })?;
         Ok(scratch)
+    }
+
+    /// Makes what sync keeps in a file this database's.
+    fn adopt(&self, scratch: &Connection) -> Result<()> {
+        outbox::forget_origin(scratch)?;
+        if let Some(sync) = self.sync.get() {
+            state::register(scratch, &sync.config().options.tables)?;
+        }
+        if state::captured(scratch)?.is_empty() { Ok(()) } else { capture::resume(scratch) }
     }
 
     /// One commit that makes the contents those of another database.

@@ -24,6 +24,7 @@ mod fts5;
 mod gate;
 mod hosts;
 mod import;
+mod lifecycle;
 mod lock;
 pub mod migrations;
 mod open;
@@ -40,7 +41,7 @@ pub mod turn;
 
 pub use database::{Callbacks, Database};
 pub use event::Event;
-pub use import::ImportOptions;
+pub use import::{ImportOptions, PreparedImport};
 pub use options::*;
 pub use rescue::recover;
 pub use statements::Call;

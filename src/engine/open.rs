@@ -8,7 +8,7 @@ use std::{
 use super::{
     Callbacks, Database, Event,
     database::{Events, Inner, Transaction},
-    flush::Flusher,
+    flush::{Flusher, Pace},
     fts5,
     gate::Gate,
     lock,
@@ -52,7 +52,7 @@ impl Database {
     /// `storage_*`, `database_corrupt` and `snapshot_incompatible`.
     pub async fn acquire(options: OpenOptions, ports: Ports, callbacks: Rc<dyn Callbacks>) -> Result<Database> {
         check_name(&options.name)?;
-        options.snapshots.check()?;
+        options.check()?;
         let supplied = options.migrations.clone().map(migrate::Supplied::new).transpose()?;
         let clock = ports.platform.clock.clone();
         let migrations = Migrations::new(supplied, &options.migrations_table, options.out_of_order, clock)?;
@@ -116,6 +116,7 @@ impl Database {
             inner.start_capture(&connection).await?;
         }
         inner.snapshots.start();
+        self.inner.watch_page();
         let baseline = inner.options.baseline.as_deref();
         inner.migrations.open(inner, inner.options.migrate, baseline).await.map(drop)
     }
@@ -178,11 +179,13 @@ fn assemble(
     file.set_max_bytes(options.max_bytes);
     let connection = Rc::new(Connection::open(&file)?);
     let platform = &ports.platform;
-    let flusher = match options.storage {
-        StorageKind::Memory => Flusher::unlogged(file.clone(), storage.clone(), platform),
-        _ => Flusher::new(file.clone(), storage.clone(), platform, options.durability.into()),
-    };
+    let pace = if options.storage == StorageKind::Memory { Pace::Never } else { options.durability.pace() };
+    let flusher = Flusher::with_pace(file.clone(), storage.clone(), platform, pace);
     let events = Events::new(&callbacks, &ports);
+    {
+        let events = events.clone();
+        flusher.on_trouble(Rc::new(move |error| events.emit(Event::Health { error: error.cloned() })));
+    }
     for warning in warnings {
         events.emit(Event::Warning { code: warning.code.to_string(), message: warning.message });
     }
@@ -210,6 +213,8 @@ fn assemble(
         events,
         capturing: Cell::new(false),
         suspended: Cell::new(false),
+        watching_page: RefCell::default(),
+        leaving: Cell::new(false),
         closing: Cell::new(false),
         ending: Gate::default(),
         channel: RefCell::default(),
@@ -252,6 +257,7 @@ impl Inner {
     /// Lets go of everything: timers, connection, storage, lock.
     pub(super) async fn let_go(&self) {
         self.channel.take();
+        self.watching_page.take();
         self.turn.close(closed());
         self.snapshots.stop().await;
         self.flusher.stop();

@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 
+use super::flush::Pace;
 use crate::{
+    error::{Error, Result},
     lock::OnBusy,
     migrate::{OutOfOrder, Source},
     ports::Durability,
@@ -30,13 +32,30 @@ pub enum DurabilityMode {
     Strict,
     /// Its pages survive the death of the browser.
     Relaxed,
+    /// It is done in memory; its pages follow within 50 ms.
+    Deferred,
+    /// It is done in memory; its pages are stored with the next snapshot, flush or close.
+    Snapshot,
 }
 
-impl From<DurabilityMode> for Durability {
-    fn from(mode: DurabilityMode) -> Self {
-        match mode {
-            DurabilityMode::Strict => Durability::Strict,
-            DurabilityMode::Relaxed => Durability::Relaxed,
+impl DurabilityMode {
+    /// The mode's name, as users write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::Relaxed => "relaxed",
+            Self::Deferred => "deferred",
+            Self::Snapshot => "snapshot",
+        }
+    }
+
+    /// When commits go to the log.
+    pub const fn pace(self) -> Pace {
+        match self {
+            Self::Strict => Pace::AtOnce(Durability::Strict),
+            Self::Relaxed => Pace::AtOnce(Durability::Relaxed),
+            Self::Deferred => Pace::Soon,
+            Self::Snapshot => Pace::WhenAsked,
         }
     }
 }
@@ -111,4 +130,17 @@ pub struct OpenOptions {
     /// The remote, if any. TypeScript hands it in by itself: see [`Database::connect`](super::Database::connect).
     #[serde(skip)]
     pub remote: Option<RemoteOptions>,
+}
+
+impl OpenOptions {
+    /// Refuses what can't be meant: `invalid_argument`.
+    pub fn check(&self) -> Result<()> {
+        self.snapshots.check()?;
+        if self.durability == DurabilityMode::Snapshot && !self.snapshots.enabled {
+            return Err(
+                Error::invalid("durability 'snapshot' needs snapshots").hint("nothing else would store anything")
+            );
+        }
+        Ok(())
+    }
 }

@@ -3,7 +3,7 @@
 use super::{
     Database,
     database::Inner,
-    options::{DurabilityMode, Mode, StorageKind},
+    options::{Mode, StorageKind},
 };
 use crate::{
     health::{Facts, Health, LockHealth, LockState, SnapshotHealth, StorageHealth, SyncHealth, assess},
@@ -23,10 +23,7 @@ impl Database {
                 StorageKind::File => "file",
                 StorageKind::Memory => "memory",
             },
-            durability: match inner.options.durability {
-                DurabilityMode::Strict => "strict",
-                DurabilityMode::Relaxed => "relaxed",
-            },
+            durability: inner.options.durability.as_str(),
             bytes: inner.file.bytes(),
             log_bytes: if memory { 0 } else { inner.storage.usage().log_bytes },
             usage: estimate.usage,

@@ -3,6 +3,7 @@
 use super::{Database, fts5, import::check_size};
 use crate::{
     error::{Error, ErrorCode, Result},
+    memory::no_memory,
     snapshot::SnapshotInfo,
     sqlite::{Connection, Image, PageFile, Sink},
 };
@@ -61,8 +62,7 @@ impl Database {
 fn text_of(image: Image) -> Result<String> {
     let no_text = || Error::new(ErrorCode::DatabaseCorrupt, "it is neither a SQLite database nor a text");
     let mut bytes = Vec::new();
-    let no_memory = |_| Error::new(ErrorCode::OutOfMemory, "no memory for the SQL text");
-    bytes.try_reserve_exact(image.len() as usize).map_err(no_memory)?;
+    bytes.try_reserve_exact(image.len() as usize).map_err(|_| no_memory("for the SQL text"))?;
     for chunk in image.chunks {
         bytes.extend_from_slice(&chunk);
     }

@@ -19,7 +19,7 @@ use crate::{
     ports::{LocalFuture, Manifest, ManifestKind, Part, Platform, entered},
     snapshot::{
         Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Stock, Verification, VerifyMode, backoff_ms,
-        first_due,
+        first_due, hidden_due,
     },
     sqlite::{Connection, Image, PageFile, Pin},
     store::{Storage, Tag, stored_bytes},
@@ -67,6 +67,8 @@ struct Inner {
     commits: Cell<Option<u64>>,
     compacting: Cell<bool>,
     no_compaction_before: Cell<Timestamp>,
+    /// When one was last taken, or tried, because the page was hidden.
+    last_hidden: Cell<Option<Timestamp>>,
     stopped: Cell<bool>,
     /// Dropped when what runs by itself is to stop: a timer that nobody needs would keep a program in Node from ending.
     running: RefCell<Option<oneshot::Sender<()>>>,
@@ -87,6 +89,8 @@ impl Snapshots {
         let newest = manifests.iter().rfind(|manifest| manifest.kind == ManifestKind::Snapshot);
         let unchanged = newest.is_some_and(|newest| newest.logged == storage.position().logged);
         let newest_at = newest.map(|newest| newest.created_at);
+        let last_hidden = manifests.iter().rfind(|manifest| manifest.reason == Reason::Hidden.as_str());
+        let last_hidden = last_hidden.map(|manifest| manifest.created_at);
         let due = first_due(newest_at, platform.clock.now(), options.interval_ms);
         let status = SnapshotStatus {
             last_success: newest_at,
@@ -105,6 +109,7 @@ impl Snapshots {
             commits: Cell::new(unchanged.then(|| flusher.file().commits())),
             compacting: Cell::new(false),
             no_compaction_before: Cell::new(Timestamp(i64::MIN)),
+            last_hidden: Cell::new(last_hidden),
             stopped: Cell::new(false),
             running: RefCell::default(),
         }))
@@ -123,8 +128,9 @@ impl Snapshots {
         self.0.flusher.on_full(Rc::new(move || {
             let inner = full.upgrade();
             Box::pin(async move {
-                if let Some(inner) = inner {
-                    inner.relieve().await;
+                match inner {
+                    Some(inner) => inner.relieve().await,
+                    None => false,
                 }
             })
         }));
@@ -148,6 +154,23 @@ impl Snapshots {
     pub fn halt(&self) {
         self.0.stopped.set(true);
         self.0.running.take();
+    }
+
+    /// Takes one because the page was hidden, if there is something new and the last such one is long ago.
+    pub fn page_hidden(&self) {
+        let inner = self.0.clone();
+        let wanted = inner.options.enabled && inner.options.on_hidden && !inner.stopped.get() && !inner.is_unchanged();
+        if !wanted || !hidden_due(inner.last_hidden.get(), inner.now()) {
+            return;
+        }
+        inner.last_hidden.set(Some(inner.now()));
+        self.0.platform.spawner.spawn(Box::pin(async move {
+            let pass = inner.gate.enter().await;
+            if !inner.stopped.get() && !inner.is_unchanged() {
+                // How it went, the status and an event tell.
+                let _ = inner.create(&pass, None, Reason::Hidden).await;
+            }
+        }));
     }
 
     /// Stops what runs by itself, and waits for what is under way.
@@ -181,7 +204,15 @@ impl Snapshots {
 
     /// Reads one again: every chunk hashed, `quick_check` in a scratch database. `snapshot_not_found`.
     pub async fn verify(&self, id: &str) -> Result<Verification> {
-        let (image, mut errors) = self.0.storage.verify(self.0.generation(id)?).await?;
+        let _pass = self.0.gate.enter().await;
+        let generation = self.0.generation(id)?;
+        let (image, mut errors) = match self.0.storage.verify(generation).await {
+            Err(error) if error.is(ErrorCode::StorageUnavailable) => {
+                self.0.storage.reconnect().await?;
+                self.0.storage.verify(generation).await?
+            }
+            read => read?,
+        };
         if errors.is_empty() {
             errors = quick_check(&self.0.platform, image).await;
         }
@@ -190,7 +221,16 @@ impl Snapshots {
 
     /// The contents of one, every chunk hashed. `snapshot_not_found`, `snapshot_corrupt`.
     pub async fn load(&self, id: &str) -> Result<Image> {
-        self.0.storage.load(self.0.generation(id)?).await
+        // What is read must not be pruned meanwhile: that would look like damage.
+        let _pass = self.0.gate.enter().await;
+        let generation = self.0.generation(id)?;
+        match self.0.storage.load(generation).await {
+            Err(error) if error.is(ErrorCode::StorageUnavailable) => {
+                self.0.storage.reconnect().await?;
+                self.0.storage.load(generation).await
+            }
+            read => read,
+        }
     }
 
     /// The contents after the newest stored commit not later than `at`. `snapshot_not_found` (details `oldest`) for a moment
@@ -314,12 +354,23 @@ impl Inner {
     }
 
     /// Freezes, stages, checks and publishes; returns how many commits are in it, too. A damaged chunk that would have
-    /// been reused is stored again by a second try.
+    /// been reused is stored again by a second try, and a connection that broke unnoticed is made again for it.
     async fn take(&self, _pass: &Pass, tag: Tag, verify: VerifyMode) -> Result<(Manifest, u64)> {
         self.platform.parts.load(Part::Operations).await?;
-        match self.try_to_take(tag.clone(), verify).await {
-            Err(error) if error.is(ErrorCode::SnapshotCorrupt) => self.try_to_take(tag, verify).await,
-            taken => taken,
+        let mut again = true;
+        loop {
+            match self.try_to_take(tag.clone(), verify).await {
+                Err(error) if again && error.is(ErrorCode::SnapshotCorrupt) => {}
+                Err(error) if again && error.is(ErrorCode::StorageUnavailable) => self.storage.reconnect().await?,
+                Err(error) => {
+                    if error.is(ErrorCode::LockLost) {
+                        self.flusher.lose(error.clone());
+                    }
+                    return Err(error);
+                }
+                taken => return taken,
+            }
+            again = false;
         }
     }
 
@@ -349,11 +400,14 @@ impl Inner {
         entered(self.carry_out(plan))
     }
 
-    /// Deletes what is missed least. The flush that asked for it tries again, and asks again.
+    /// Deletes what is missed least; `false` when nothing is left that could go.
     #[inline(never)]
-    fn free_space(&self) -> LocalFuture<'_, Result<()>> {
+    fn free_space(&self) -> LocalFuture<'_, Result<bool>> {
         let plan = self.of_stock(|stock| stock.relieve());
-        entered(self.carry_out(plan))
+        entered(async move {
+            let frees = plan != Plan::default();
+            self.carry_out(plan).await.map(|()| frees)
+        })
     }
 
     #[inline(never)]
@@ -381,12 +435,11 @@ impl Inner {
         Ok(())
     }
 
-    /// Frees space for the log, in the order of what is missed least.
-    async fn relieve(&self) {
+    /// Frees space for the log, in the order of what is missed least; whether there was something to free.
+    async fn relieve(&self) -> bool {
         let _pass = self.gate.enter().await;
-        if self.platform.parts.load(Part::Operations).await.is_ok() {
-            let _ = self.free_space().await;
-        }
+        // What could not be loaded, or not be deleted, frees nothing.
+        self.platform.parts.load(Part::Operations).await.is_ok() && self.free_space().await.unwrap_or(false)
     }
 
     fn wants_checkpoint(&self) -> bool {

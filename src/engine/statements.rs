@@ -51,6 +51,7 @@ impl Database {
         let clock = &*inner.ports.platform.clock;
         let started = clock.monotonic_ms();
         let result = inner.limited(&connection, call.timeout_ms, || inner.execute(&connection, call, out));
+        inner.make_room(&connection, result.as_ref().err());
         let took = clock.monotonic_ms() - started;
         inner.stats.borrow_mut().record(call.sql, took, clock.now(), result.is_err());
         result
@@ -124,8 +125,11 @@ impl Database {
     /// of a script without transactions of its own.
     pub fn script(&self, ticket: Ticket, sql: &str, timeout_ms: f64) -> Result<bool> {
         let connection = self.inner.ready(ticket)?;
-        self.inner.flusher.admit_write()?;
-        self.inner.limited(&connection, timeout_ms, || self.inner.script(&connection, sql))
+        let admitted = self.inner.flusher.admit_write();
+        let run = |()| self.inner.limited(&connection, timeout_ms, || self.inner.script(&connection, sql));
+        let result = admitted.and_then(run);
+        self.inner.make_room(&connection, result.as_ref().err());
+        result
     }
 
     /// The plan of a statement.
@@ -146,6 +150,15 @@ impl Database {
 }
 
 impl Inner {
+    /// After an error for lack of memory: SQLite gives back its copies of pages, so that the next call, and commits that found
+    /// no room to be written to the log, have some.
+    fn make_room(&self, connection: &Connection, error: Option<&Error>) {
+        if error.is_some_and(|error| error.is(ErrorCode::OutOfMemory)) {
+            connection.release_memory();
+            self.flusher.hurry();
+        }
+    }
+
     fn script(&self, connection: &Connection, sql: &str) -> Result<bool> {
         let outline = ScriptOutline::of(sql);
         if connection.in_transaction() {

@@ -150,7 +150,7 @@ pub struct MigrationsHealth {
 pub struct StorageHealth {
     /// `indexeddb`, `file` or `memory`.
     pub kind: &'static str,
-    /// `strict` or `relaxed`.
+    /// `strict`, `relaxed`, `deferred` or `snapshot`.
     pub durability: &'static str,
     /// Bytes of the database.
     pub bytes: u64,

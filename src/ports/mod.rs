@@ -7,6 +7,7 @@ mod clock;
 mod crypto;
 mod files;
 mod http;
+mod lifecycle;
 mod locks;
 mod parts;
 #[cfg(not(target_arch = "wasm32"))]
@@ -19,6 +20,7 @@ pub use clock::{Clock, Entropy, Spawner};
 pub use crypto::{Cipher, Crypto, DataKey, NONCE_BYTES, Piece};
 pub use files::{Files, Process, Processes};
 pub use http::{Http, HttpFailure, HttpRequest, HttpResponse, Method};
+pub use lifecycle::{Lifecycle, Moment};
 pub use locks::{Acquire, Channel, Held, Locks};
 pub use parts::{Part, Parts, Whole, entered};
 pub use store::*;
@@ -77,4 +79,6 @@ pub struct Ports {
     pub http: Rc<dyn Http>,
     /// The storage.
     pub stores: Rc<dyn Stores>,
+    /// The page's life.
+    pub lifecycle: Rc<dyn Lifecycle>,
 }

@@ -78,6 +78,11 @@ impl Sim {
         self.clock.timers.borrow().waiting.len()
     }
 
+    /// Lets `ms` milliseconds pass in which nothing runs, as a task does that never yields.
+    pub fn skip(&self, ms: i64) {
+        self.clock.now.set(self.clock.now.get().plus_ms(ms));
+    }
+
     /// Drops everything that runs in the background, as the death of a page does. Timers never fire again.
     pub fn kill(&mut self) {
         self.pool = LocalPool::new();

@@ -303,6 +303,11 @@ pub trait Store {
     /// Connects again, where a connection can break; never makes the database anew (`lock_lost` when it is gone).
     fn reopen(&self) -> LocalFuture<'_, Result<()>>;
 
+    /// What the platform says of a database that was here and that it has lost, as a whole, before this one was made.
+    fn lost(&self) -> Option<String> {
+        None
+    }
+
     /// Lets go of the connection. Later calls fail with `closed`.
     fn close(&self);
 

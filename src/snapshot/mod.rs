@@ -8,4 +8,4 @@ mod schedule;
 pub use info::{SnapshotInfo, SnapshotStatus, Verification};
 pub use options::{Reason, SnapshotOptions, VerifyMode};
 pub use retention::{Plan, Stock};
-pub use schedule::{backoff_ms, first_due};
+pub use schedule::{backoff_ms, first_due, hidden_due};

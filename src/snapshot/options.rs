@@ -62,6 +62,8 @@ pub struct SnapshotOptions {
     pub compress: bool,
     /// How they are checked.
     pub verify: VerifyMode,
+    /// One is taken when the page is hidden.
+    pub on_hidden: bool,
     /// How long the page log stays, in milliseconds, where snapshots allow to use it.
     pub log_retention_ms: u64,
     /// How many bytes of it; by default the larger of 64 MiB and twice the database.
@@ -79,6 +81,7 @@ impl Default for SnapshotOptions {
             backoff_ms: 1000,
             compress: true,
             verify: VerifyMode::Quick,
+            on_hidden: true,
             log_retention_ms: 7 * 86_400_000,
             log_max_bytes: None,
         }

@@ -5,10 +5,19 @@ use crate::time::Timestamp;
 /// The longest wait between two tries of one snapshot.
 const MAX_BACKOFF_MS: u64 = 600_000;
 
+/// The least time between two snapshots of a hidden page.
+const HIDDEN_MS: i64 = 5 * 60_000;
+
 /// When the first scheduled snapshot after opening is due: an interval after the newest one, which may be at once.
 pub fn first_due(newest: Option<Timestamp>, opened: Timestamp, interval_ms: u64) -> Timestamp {
     let interval = i64::try_from(interval_ms).unwrap_or(i64::MAX);
     newest.map_or(opened.plus_ms(interval), |newest| newest.plus_ms(interval).clamp(opened, opened.plus_ms(interval)))
+}
+
+/// Whether one may be taken because the page was hidden, after the last such one.
+pub fn hidden_due(last: Option<Timestamp>, now: Timestamp) -> bool {
+    // A clock that was set back says nothing.
+    last.is_none_or(|last| now.since(last).abs() >= HIDDEN_MS)
 }
 
 /// How long to wait after failed try number `failures` (from 1): `base_ms` doubled each time, a quarter more or less by
@@ -20,7 +29,7 @@ pub fn backoff_ms(failures: u32, base_ms: u64, chance: u8) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{backoff_ms, first_due};
+    use super::{HIDDEN_MS, backoff_ms, first_due, hidden_due};
     use crate::time::Timestamp;
 
     #[test]
@@ -29,6 +38,13 @@ mod tests {
         assert_eq!(first_due(Some(Timestamp(10)), Timestamp(1000), 50), Timestamp(1000));
         assert_eq!(first_due(Some(Timestamp(980)), Timestamp(1000), 50), Timestamp(1030));
         assert_eq!(first_due(Some(Timestamp(9000)), Timestamp(1000), 50), Timestamp(1050), "a clock that was set back");
+    }
+
+    #[test]
+    fn a_hidden_page_is_not_snapshotted_again_for_a_while() {
+        assert!(hidden_due(None, Timestamp(0)));
+        assert!(!hidden_due(Some(Timestamp(1)), Timestamp(HIDDEN_MS)));
+        assert!(hidden_due(Some(Timestamp(1)), Timestamp(HIDDEN_MS + 1)));
     }
 
     #[test]

@@ -120,6 +120,12 @@ impl Connection {
         result
     }
 
+    /// Gives back the memory of cached pages that no statement needs at present.
+    pub fn release_memory(&self) {
+        // SAFETY: the connection is open as long as `self` lives.
+        unsafe { ffi::sqlite3_db_release_memory(self.db) };
+    }
+
     /// Whether a transaction is open.
     pub fn in_transaction(&self) -> bool {
         // SAFETY: the connection is open as long as `self` lives.

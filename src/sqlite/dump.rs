@@ -13,7 +13,8 @@ use super::{
     text::{first_statement, quote, statements},
 };
 use crate::{
-    error::{Error, ErrorCode, Result},
+    error::{Error, Result},
+    memory::no_memory,
     value::Value,
 };
 
@@ -30,7 +31,7 @@ impl Connection {
     pub fn dump(&self, sink: &mut Sink<'_>) -> Result<()> {
         let real = self.statement("SELECT quote(?1)")?;
         let mut dump = Dump { connection: self, real, out: Vec::new(), sink };
-        dump.out.try_reserve_exact(SLICE).map_err(|_| no_memory())?;
+        dump.out.try_reserve_exact(SLICE).map_err(|_| no_memory("for the SQL text"))?;
         dump.database()?;
         dump.flush()
     }
@@ -266,8 +267,4 @@ fn plain_or_quoted(name: &str) -> String {
     // SAFETY: the name is given with its length.
     let keyword = || unsafe { ffi::sqlite3_keyword_check(name.as_ptr().cast(), name.len() as i32) != 0 };
     if !name.is_empty() && name.bytes().enumerate().all(plain) && !keyword() { name.to_owned() } else { quote(name) }
-}
-
-fn no_memory() -> Error {
-    Error::new(ErrorCode::OutOfMemory, "no memory for the SQL text")
 }

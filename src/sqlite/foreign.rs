@@ -6,6 +6,7 @@
 use super::{Connection, Image, PageFile, dump::run_apart, image::page_size_of, text::quote};
 use crate::{
     error::{Error, ErrorCode, Result},
+    memory::no_memory,
     value::Value,
 };
 
@@ -63,8 +64,7 @@ impl Connection {
     fn in_utf8(self) -> Result<(Connection, PageFile)> {
         let mut text = Vec::new();
         self.dump(&mut |piece| {
-            let no_memory = |_| Error::new(ErrorCode::OutOfMemory, "no memory to bring the file to UTF-8");
-            text.try_reserve(piece.len()).map_err(no_memory)?;
+            text.try_reserve(piece.len()).map_err(|_| no_memory("to bring the file to UTF-8"))?;
             text.extend_from_slice(piece);
             Ok(())
         })?;

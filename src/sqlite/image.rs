@@ -1,6 +1,6 @@
 //! A whole database file in memory, cut into chunks.
 
-use crate::error::{Error, ErrorCode, Result};
+use crate::{error::Result, memory::no_memory};
 
 /// Bytes of a chunk: a multiple of every page size that SQLite knows, so that a page never straddles two.
 pub const CHUNK_SIZE: usize = 64 * 1024;
@@ -26,8 +26,7 @@ impl Image {
     /// A file of `length` bytes whose chunks `read` fills, each with the place that it begins at. Fails with
     /// `out_of_memory`, and as `read` does.
     pub fn read(length: u64, mut read: impl FnMut(u64, &mut [u8]) -> Result<()>) -> Result<Self> {
-        let no_memory =
-            || Error::new(ErrorCode::OutOfMemory, "no memory for the database file").detail("bytes", length);
+        let no_memory = || no_memory("for the database file").detail("bytes", length);
         let mut chunks: Vec<Box<[u8]>> = Vec::new();
         let mut at = 0;
         while at < length {

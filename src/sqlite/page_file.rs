@@ -79,6 +79,12 @@ impl PageFile {
         Some(Batch { page_size: file.page_size, db_pages: file.page_count(), pages, bytes })
     }
 
+    /// How many bytes [`take_ready`](Self::take_ready) would take.
+    pub fn ready_bytes(&self) -> u64 {
+        let file = self.0.borrow();
+        file.ready.len() as u64 * u64::from(file.page_size)
+    }
+
     /// Whether there are committed pages to take.
     pub fn has_ready(&self) -> bool {
         !self.0.borrow().ready.is_empty()

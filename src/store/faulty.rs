@@ -58,9 +58,19 @@ struct State {
     transactions: u64,
     next_id: u64,
     in_flight: Vec<(u64, Transaction)>,
-    /// What a power cut can't undo, and the transactions after it.
-    safe: Contents,
+    /// What a power cut can't undo, and the transactions after it; nothing is kept where none will come.
+    safe: Option<Contents>,
     relaxed: Vec<Transaction>,
+}
+
+impl State {
+    /// What was relaxed can't be lost any more.
+    fn harden(&mut self) {
+        let relaxed = std::mem::take(&mut self.relaxed);
+        if let Some(safe) = &mut self.safe {
+            relaxed.iter().for_each(|transaction| safe.write(transaction).expect("it was possible before"));
+        }
+    }
 }
 
 impl FaultyStore {
@@ -68,6 +78,13 @@ impl FaultyStore {
     pub fn new(platform: &Platform) -> Self {
         let (clock, entropy) = (platform.clock.clone(), platform.entropy.clone());
         Self(Rc::new(Inner { disk: MemoryStore::new(), clock, entropy, state: RefCell::default() }))
+    }
+
+    /// An empty, well-behaved store whose power may be cut. It keeps everything twice.
+    pub fn new_powerless(platform: &Platform) -> Self {
+        let store = Self::new(platform);
+        store.0.state.borrow_mut().safe = Some(Contents::default());
+        store
     }
 
     /// From now on, that may happen.
@@ -85,7 +102,21 @@ impl FaultyStore {
         self.0.state.borrow().transactions
     }
 
+    /// Changes what is stored behind everybody's back, for good.
+    pub fn damage<T>(&self, change: impl FnOnce(&mut Contents) -> T) -> T {
+        let changed = change(&mut self.0.disk.contents().borrow_mut());
+        let mut state = self.0.state.borrow_mut();
+        state.relaxed.clear();
+        if let Some(safe) = &mut state.safe {
+            *safe = self.0.disk.contents().borrow().clone();
+        }
+        changed
+    }
+
     /// Ends the page: each transaction in flight is done or lost, in order. The store behaves well afterwards.
+    ///
+    /// # Panics
+    /// At a power cut without [`FaultyStore::new_powerless`].
     pub fn crash(&self, crash: Crash) {
         let in_flight = std::mem::take(&mut self.0.state.borrow_mut().in_flight);
         for (_, transaction) in in_flight {
@@ -97,13 +128,15 @@ impl FaultyStore {
         let mut state = self.0.state.borrow_mut();
         if crash == Crash::Power {
             let kept = self.below(state.relaxed.len() as u64 + 1) as usize;
-            let mut contents = std::mem::take(&mut state.safe);
-            for transaction in state.relaxed.drain(..).take(kept) {
-                contents.write(&transaction).expect("it was possible before");
+            let relaxed = std::mem::take(&mut state.relaxed);
+            let safe = state.safe.as_mut().expect("made for power cuts");
+            for transaction in relaxed.iter().take(kept) {
+                safe.write(transaction).expect("it was possible before");
             }
-            *self.0.disk.contents().borrow_mut() = contents;
+            *self.0.disk.contents().borrow_mut() = safe.clone();
         }
-        *state = State { safe: self.0.disk.contents().borrow().clone(), ..State::default() };
+        let safe = state.safe.is_some().then(|| self.0.disk.contents().borrow().clone());
+        *state = State { safe, ..State::default() };
     }
 
     fn below(&self, limit: u64) -> u64 {
@@ -125,11 +158,12 @@ impl FaultyStore {
             return Err(Error::new(ErrorCode::StorageQuotaExceeded, "the simulated disk is full"));
         }
         self.0.disk.contents().borrow_mut().write(&transaction)?;
-        if transaction.durability == Durability::Strict {
-            state.safe = self.0.disk.contents().borrow().clone();
-            state.relaxed.clear();
-        } else {
+        if state.safe.is_some() {
+            let strict = transaction.durability == Durability::Strict;
             state.relaxed.push(transaction);
+            if strict {
+                state.harden();
+            }
         }
         Ok(())
     }
@@ -167,8 +201,12 @@ impl FaultyStore {
         }
     }
 
+    /// Reads may take a moment too, in which others write.
     async fn readable(&self) -> Result<()> {
-        let refuse = self.0.state.borrow().faults.refuse_reads;
+        let Faults { refuse_reads: refuse, delay_ms, .. } = self.0.state.borrow().faults;
+        if delay_ms > 0 && self.chance(200) {
+            self.0.clock.sleep(self.below(delay_ms + 1)).await;
+        }
         if self.chance(refuse) { Err(unavailable()) } else { Ok(()) }
     }
 }
@@ -195,15 +233,19 @@ impl Store for FaultyStore {
     fn claim(&self, claim: Claim) -> LocalFuture<'_, Result<bool>> {
         Box::pin(async move {
             self.pass().await;
-            let refuse = self.0.state.borrow().faults.refuse;
-            if self.chance(refuse) {
+            let faults = self.0.state.borrow().faults;
+            if self.chance(faults.refuse) {
                 return Err(unavailable());
             }
-            let claimed = self.0.disk.contents().borrow_mut().claim(claim);
-            let mut state = self.0.state.borrow_mut();
-            state.safe = self.0.disk.contents().borrow().clone();
-            state.relaxed.clear();
-            Ok(claimed)
+            let claimed = self.0.disk.contents().borrow_mut().claim(claim.clone());
+            if claimed {
+                let mut state = self.0.state.borrow_mut();
+                state.harden();
+                if let Some(safe) = &mut state.safe {
+                    safe.claim(claim);
+                }
+            }
+            if self.chance(faults.doubt) { Err(unavailable()) } else { Ok(claimed) }
         })
     }
 

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     collections::{Bits, Set},
     error::{Error, ErrorCode, Result},
+    memory::room_for,
     ports::{ChunkId, ChunkRef, Durability, Manifest, ManifestKind, Transaction, Truncation, Write},
     sqlite::{CHUNK_SIZE, Image, Pin},
 };
@@ -120,7 +121,13 @@ impl Storage {
         read_back: bool,
     ) -> Result<Staged> {
         let inner = &*self.0;
+        room_for(2 * SLICE_BYTES as u64)?;
         let mut known: Set<ChunkId> = base.iter().flat_map(|base| base.chunks.iter()).map(|c| c.id.clone()).collect();
+        let older: Set<ChunkId> = {
+            let (manifests, imported) = (inner.manifests.borrow(), inner.imported.borrow());
+            let all = manifests.iter().chain(imported.iter()).flat_map(|manifest| manifest.chunks.iter());
+            all.map(|chunk| chunk.id.clone()).collect()
+        };
         let db_bytes = source.bytes();
         let mut staged = Staged {
             at,
@@ -146,9 +153,17 @@ impl Storage {
                 continue;
             }
             let plain = source.chunk(index as u32);
-            let id = chunk::id(&plain);
+            let (id, check) = (chunk::id(&plain), checksum::of_bytes(&plain));
+            if !known.contains(&id)
+                && older.contains(&id)
+                && let Some(stored) = self.sound_chunk(&id, plain.len(), check).await?
+            {
+                known.insert(id.clone());
+                staged.chunks.push(ChunkRef { id, check, stored });
+                continue;
+            }
             let bytes = chunk::encode(&plain, compress);
-            let reference = ChunkRef { id, check: checksum::of_bytes(&plain), stored: bytes.len() as u32 };
+            let reference = ChunkRef { id, check, stored: bytes.len() as u32 };
             if known.insert(reference.id.clone()) {
                 staged.stored_bytes += bytes.len() as u64;
                 written.push((reference.id.clone(), checksum::of_bytes(&bytes)));
@@ -156,11 +171,21 @@ impl Storage {
             }
             staged.chunks.push(reference);
             if writes.len() * CHUNK_SIZE >= SLICE_BYTES {
+                room_for(2 * SLICE_BYTES as u64)?;
                 self.put_chunks(std::mem::take(&mut writes), std::mem::take(&mut written), read_back).await?;
             }
         }
         self.put_chunks(writes, written, read_back).await?;
         Ok(staged)
+    }
+
+    /// How many bytes a chunk takes up that another generation may have stored, if it is sound: such a one is never written
+    /// over, since what replaces it may turn out worse.
+    async fn sound_chunk(&self, id: &ChunkId, length: usize, check: u64) -> Result<Option<u32>> {
+        let stored = self.0.store().chunks(std::slice::from_ref(id)).await?.pop().flatten();
+        let sound =
+            |stored: &Vec<u8>| chunk::decode(stored, length).is_some_and(|plain| checksum::of_bytes(&plain) == check);
+        Ok(stored.filter(sound).map(|stored| stored.len() as u32))
     }
 
     /// Stores chunks; `written` names them with xxh3 of their stored bytes, for reading them back.
@@ -288,9 +313,12 @@ impl Storage {
         if let Some(manifest) = self.0.store().manifest(generation).await? {
             return Ok(manifest);
         }
-        let is_it = |manifest: &Manifest| manifest.generation == generation;
-        let known = self.0.manifests.borrow().iter().any(is_it) || self.0.imported.borrow().iter().any(is_it);
-        Err(if known { recovery::unreadable_manifest(generation) } else { recovery::no_snapshot(generation) })
+        let unreadable = self.read_manifests().await?;
+        Err(if unreadable.contains(&generation) {
+            recovery::unreadable_manifest(generation)
+        } else {
+            recovery::no_snapshot(generation)
+        })
     }
 
     /// A damaged generation isn't built upon and isn't counted among the good ones.
@@ -335,10 +363,11 @@ impl Storage {
 
     /// Deletes the chunks that no manifest names; returns how many. Does nothing while a manifest can't be read.
     pub async fn sweep(&self) -> Result<usize> {
-        let (manifests, unreadable) = self.0.store().manifests().await?;
-        if !unreadable.is_empty() {
+        if !self.read_manifests().await?.is_empty() {
             return Ok(0);
         }
+        let mut manifests = self.manifests();
+        manifests.append(&mut self.imported());
         let named: Set<&ChunkId> = manifests.iter().flat_map(|m| m.chunks.iter()).map(|chunk| &chunk.id).collect();
         let orphans: Vec<ChunkId> =
             self.0.store().chunk_ids().await?.into_iter().filter(|id| !named.contains(id)).collect();
@@ -348,19 +377,26 @@ impl Storage {
         Ok(orphans.len())
     }
 
-    /// After a write of manifests that failed half known: what is stored counts.
+    /// Where there is a doubt, what is stored counts.
     async fn reload_manifests(&self) -> Result<()> {
         let inner = &*self.0;
         if inner.manifests_in_doubt.get() {
             check_fence(inner.store().head().await?.as_ref(), &inner.fence)?;
-            let (manifests, unreadable) = inner.store().manifests().await?;
-            let (manifests, imported) = part(manifests);
-            *inner.manifests.borrow_mut() = manifests;
-            *inner.imported.borrow_mut() = imported;
-            inner.damaged.borrow_mut().extend(unreadable);
-            inner.manifests_in_doubt.set(false);
+            self.read_manifests().await?;
         }
         Ok(())
+    }
+
+    /// Reads all manifests anew; gives the generations of those that can't be read.
+    async fn read_manifests(&self) -> Result<Vec<u64>> {
+        let inner = &*self.0;
+        let (manifests, unreadable) = inner.store().manifests().await?;
+        let (manifests, imported) = part(manifests);
+        *inner.manifests.borrow_mut() = manifests;
+        *inner.imported.borrow_mut() = imported;
+        inner.damaged.borrow_mut().extend(unreadable.iter().copied());
+        inner.manifests_in_doubt.set(false);
+        Ok(unreadable)
     }
 
     async fn fenced(&self, writes: Vec<Write>, require: Vec<ChunkId>) -> Result<()> {

@@ -66,6 +66,7 @@ impl Storage {
                 if record.filter(|record| record.time > at).as_ref().is_some_and(sound) {
                     return Ok(replay.finish().0);
                 }
+                replay.room_for(&entry)?;
                 let crosses = entry.lsn > barrier && record.is_none_or(|record| record.kind == LogKind::Commit);
                 if crosses || !replay.take(entry) {
                     let good = replay.end().time;

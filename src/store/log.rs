@@ -3,6 +3,8 @@
 use super::checksum;
 use crate::{
     collections::Bits,
+    error::Result,
+    memory::room_for,
     ports::{LogEntry, LogKind, LogRecord},
     sqlite::{Batch, CHUNK_SIZE, Image},
     time::Timestamp,
@@ -10,6 +12,9 @@ use crate::{
 
 /// The most bytes of pages that one record carries.
 pub const PART_BYTES: usize = 8 * 1024 * 1024;
+
+/// The same for a batch that must survive the end of its page: browsers lose large values there.
+pub const SMALL_PART_BYTES: usize = 64 * 1024;
 
 /// A place in the log: after one of its batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,6 +130,15 @@ impl Replay {
     /// The image, the chunks that replay changed, and how many batches of pages were not applied.
     pub fn finish(self) -> (Image, Bits, u64) {
         (self.image, self.touched, self.skipped)
+    }
+
+    /// Fails with `out_of_memory` when the next entry would make the image larger than memory allows.
+    pub fn room_for(&self, entry: &LogEntry) -> Result<()> {
+        let Some(record) = &entry.record else { return Ok(()) };
+        let size = u64::from(record.db_pages) * u64::from(record.page_size);
+        let more = size.saturating_sub(self.image.len());
+        // What a damaged record says counts for nothing.
+        if more == 0 || checksum::of_record(record) != record.checksum { Ok(()) } else { room_for(more) }
     }
 
     /// Takes the next entry; `false` when the chain breaks there, and nothing of its batch is applied.

@@ -33,7 +33,7 @@ pub mod sealed;
 mod storage;
 
 pub use generations::{ChunkSource, Staged, Tag};
-pub use log::{PART_BYTES, Position, Replay, batch_records, epoch_record};
+pub use log::{PART_BYTES, Position, Replay, SMALL_PART_BYTES, batch_records, epoch_record};
 pub use memory::{Contents, MemoryStore};
 pub use recovery::Warning;
 pub use rekey::Rekeyed;

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     collections::{Bits, Set},
     error::{Error, ErrorCode, Result},
+    memory::room_for,
     ports::{ChunkId, ENCRYPTION, Head, LogKind, Manifest, Store},
     sqlite::{CHUNK_SIZE, Image},
     time::Timestamp,
@@ -72,7 +73,9 @@ pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
     let head = store.head().await?;
     let headless = head.is_none();
     let found = read_sound(store, head, None).await?;
-    if headless && (found.newest.is_some() || !found.manifests.is_empty() || !found.damaged.is_empty()) {
+    let data = found.newest.is_some() || !found.manifests.is_empty() || !found.damaged.is_empty();
+    // Somebody may have made the database between the reads: then the claim will find that out.
+    if headless && data && store.head().await?.is_none() {
         return Err(corrupt("the head record of the database is missing")
             .hint("nothing was changed; recover(name) opens the last good state"));
     }
@@ -143,7 +146,19 @@ pub(super) async fn read_sound(store: &dyn Store, head: Option<Head>, from: Opti
         apply_through = position.lsn;
     }
     let replay = Replay::new(image, position, apply_through);
-    let (replay, broken) = replay_all(store, head.as_ref(), replay).await?;
+    // What the log must reach: its holder's epoch record, what was cut off its front, and every manifest.
+    let mut least = Broken::default();
+    let head_epoch = head.as_ref().map_or(u64::MAX, |head| head.epoch);
+    if let Some(head) = &head {
+        least.lsn = head.lsn.max(head.truncated.lsn);
+        least.logged = head.truncated.logged;
+    }
+    for manifest in manifests.iter().filter(|manifest| checksum::of_manifest(manifest) == manifest.checksum) {
+        least.lsn = least.lsn.max(manifest.lsn);
+        least.logged = least.logged.max(manifest.logged);
+        least.time = least.time.max(manifest.time);
+    }
+    let (replay, broken) = replay_all(store, least, head_epoch, replay).await?;
     let end = replay.end();
     let (image, stale, skipped) = replay.finish();
     let needs_barrier = loses || from.is_some();
@@ -195,12 +210,16 @@ pub(super) fn at(manifest: &Manifest) -> Position {
 }
 
 /// Applies the log up to its end, or to where it breaks, which is then looked at to its end. It breaks also when it
-/// doesn't reach the head's epoch record, or goes on in a newer epoch than the head's: one of the two was put back.
-async fn replay_all(store: &dyn Store, head: Option<&Head>, mut replay: Replay) -> Result<(Replay, Option<Broken>)> {
-    let (head_lsn, head_epoch) = head.map_or((0, u64::MAX), |head| (head.lsn, head.epoch));
+/// doesn't reach `least`, or goes on in a newer epoch than the head's: one of the two was put back.
+async fn replay_all(
+    store: &dyn Store,
+    least: Broken,
+    head_epoch: u64,
+    mut replay: Replay,
+) -> Result<(Replay, Option<Broken>)> {
     let mut key = (replay.end().lsn, u32::MAX);
     let mut breaks = false;
-    let (mut seen, mut epochs) = (Broken { lsn: head_lsn, ..Broken::default() }, 0);
+    let (mut seen, mut epochs) = (least, 0);
     loop {
         let entries = store.log(key, LOG_SLICE).await?;
         if entries.is_empty() {
@@ -212,6 +231,7 @@ async fn replay_all(store: &dyn Store, head: Option<&Head>, mut replay: Replay) 
             if !breaks {
                 let epoch = entry.record.as_ref().is_some_and(|record| record.kind == LogKind::Epoch);
                 let newer = entry.record.as_ref().is_some_and(|record| record.epoch > head_epoch);
+                replay.room_for(&entry)?;
                 breaks = newer || !replay.take(entry);
                 epochs += u64::from(breaks && epoch);
             } else if let Some(record) = entry.record.filter(|record| checksum::of_record(record) == record.checksum) {
@@ -222,7 +242,7 @@ async fn replay_all(store: &dyn Store, head: Option<&Head>, mut replay: Replay) 
         }
     }
     let end = replay.end();
-    if !breaks && replay.is_whole() && end.lsn >= head_lsn {
+    if !breaks && replay.is_whole() && end.lsn >= least.lsn {
         return Ok((replay, None));
     }
     seen.lost = (seen.lsn - end.lsn).saturating_sub(epochs).max(1);
@@ -267,6 +287,7 @@ pub(super) async fn read(
         damage.push(format!("the manifest of snapshot {} is damaged", manifest.generation));
         return Ok(image);
     }
+    room_for(manifest.db_bytes + (CHUNK_SLICE * CHUNK_SIZE) as u64)?;
     for (slice, refs) in manifest.chunks.chunks(CHUNK_SLICE).enumerate() {
         let ids: Vec<ChunkId> = refs.iter().map(|chunk| chunk.id.clone()).collect();
         for (offset, (stored, expected)) in store.chunks(&ids).await?.into_iter().zip(refs).enumerate() {

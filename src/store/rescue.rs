@@ -91,14 +91,14 @@ impl Storage {
             if stored.is_none() {
                 found.head = Some(head_from_log(&*store, platform).await?);
             }
-            let claim = claim(&found, stored, holder.clone(), platform);
+            let claim = claim(&found, stored, report.lost_batches > 0, holder.clone(), platform);
             let (head, end) = (claim.head.clone(), end_of(&claim));
             if store.claim(claim).await? {
                 found.needs_barrier = false;
                 let opened = Storage::opened(store, platform, found, head, end).await?;
                 let storage = opened.storage;
                 let staged = storage.stage(&opened.image, &Bits::new(), end, true, true).await?;
-                let tag = Tag { barrier: true, reason: RECOVERY, ..Tag::checkpoint() };
+                let tag = Tag { reason: RECOVERY, ..Tag::checkpoint() };
                 storage.publish(staged, tag).await?;
                 report.changed = true;
                 return Ok(report);
@@ -143,12 +143,13 @@ fn check(found: &Recovered) -> Result<Vec<String>> {
     })
 }
 
-/// The fence behind everything that is stored, damaged or not.
-fn claim(found: &Recovered, stored: Option<Head>, holder: Holder, platform: &Platform) -> Claim {
+/// The fence behind everything that is stored, damaged or not. What is `lost` cuts the chain for good: should the
+/// checkpoint behind the fence be damaged one day, nobody takes an older state and what follows the cut for one history.
+fn claim(found: &Recovered, stored: Option<Head>, lost: bool, holder: Holder, platform: &Platform) -> Claim {
     let broken = found.broken.unwrap_or_default();
     let last = Position {
         lsn: found.end.lsn.max(broken.lsn),
-        chain: found.end.chain,
+        chain: if lost { !found.end.chain } else { found.end.chain },
         time: found.end.time.max(broken.time),
         logged: found.end.logged.max(broken.logged),
     };

@@ -73,7 +73,7 @@ pub(super) struct Inner {
     pub manifests: RefCell<Vec<Manifest>>,
     /// Those that were imported.
     pub imported: RefCell<Vec<Manifest>>,
-    /// A write of manifests failed without saying what of it was stored.
+    /// The store may have other manifests than `manifests`: after a write that failed without saying what of it was stored.
     pub manifests_in_doubt: Cell<bool>,
     pub damaged: RefCell<Set<u64>>,
     /// The manifest whose unchanged chunks the next one reuses.
@@ -131,7 +131,8 @@ impl Storage {
             generation: Cell::new(head.generation),
             manifests: RefCell::new(found.manifests),
             imported: RefCell::new(found.imported),
-            manifests_in_doubt: Cell::new(false),
+            // A robbed holder may have deleted some between the reading and the claim.
+            manifests_in_doubt: Cell::new(true),
             damaged: RefCell::new(found.damaged),
             base: RefCell::new(found.base),
             stale: RefCell::new(found.stale),
@@ -141,7 +142,12 @@ impl Storage {
             storage.publish(staged, Tag { barrier: true, ..Tag::checkpoint() }).await?;
         }
         let created = found.head.is_none();
-        Ok(Opened { storage, image: found.image, warnings: found.warnings, created })
+        let mut warnings = found.warnings;
+        warnings.extend(storage.0.store().lost().filter(|_| created).map(|why| Warning {
+            code: "storage_lost",
+            message: format!("the browser found its storage damaged and deleted it with this database: {why}"),
+        }));
+        Ok(Opened { storage, image: found.image, warnings, created })
     }
 
     /// The epoch of this holder.
@@ -160,19 +166,30 @@ impl Storage {
     }
 
     /// Appends a batch to the log, in one transaction whose requests are issued when this is called. One at a time.
+    /// Fails as [`append_in_parts`](Self::append_in_parts) does.
+    pub fn append(&self, batch: &Batch, durability: Durability) -> LocalFuture<'static, Result<()>> {
+        self.append_in_parts(batch, durability, PART_BYTES)
+    }
+
+    /// [`append`](Self::append) with records of at most that many bytes of pages.
     ///
     /// After a failure the batch may or may not be stored: the next call finds out, on a new connection, before it
     /// appends. Fails with `lock_lost` (for good) and what the store fails with.
-    pub fn append(&self, batch: &Batch, durability: Durability) -> LocalFuture<'static, Result<()>> {
+    pub fn append_in_parts(
+        &self,
+        batch: &Batch,
+        durability: Durability,
+        part_bytes: usize,
+    ) -> LocalFuture<'static, Result<()>> {
         if self.0.doubt.get().is_some() {
             let (storage, batch) = (self.clone(), batch.clone());
             return Box::pin(async move {
                 storage.revive().await?;
-                storage.append(&batch, durability).await
+                storage.append_in_parts(&batch, durability, part_bytes).await
             });
         }
         let now = self.0.platform.clock.now();
-        let (records, end) = batch_records(self.0.end.get(), self.epoch(), batch, now, PART_BYTES);
+        let (records, end) = batch_records(self.0.end.get(), self.epoch(), batch, now, part_bytes);
         let first = records[0].checksum;
         let writes = records.into_iter().map(Write::AddLog).collect();
         let written = self.0.store().write(Transaction { fence: None, require: Vec::new(), writes, durability });
@@ -185,6 +202,11 @@ impl Storage {
             inner.end.set(end);
             Ok(())
         })
+    }
+
+    /// Connects again, for whatever comes next. Fails as the store does.
+    pub async fn reconnect(&self) -> Result<()> {
+        self.0.store().reopen().await
     }
 
     /// Connects again and finds out whether a batch in doubt was stored.

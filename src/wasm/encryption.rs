@@ -13,7 +13,7 @@ use crate::{
     store::sealed::{SealedStores, Secret, Vault},
 };
 
-/// Everything from outside, for a database that is encrypted if the host says so. Fails with `invalid_argument` for a key
+/// The same ports, for a database that is encrypted if the host says so. Fails with `invalid_argument` for a key
 /// that can't encrypt keys, and `wasm_load_failed`.
 pub(super) async fn sealed(mut ports: Ports, host: &Host) -> Result<Ports> {
     let encryption = host.encryption();

@@ -12,7 +12,8 @@ use super::{
 use crate::{
     browser::{self, Host},
     engine::{self, ImportOptions},
-    error::{Error, ErrorCode, Result},
+    error::Result,
+    memory::no_memory,
     sqlite::Image,
 };
 
@@ -28,10 +29,8 @@ extern "C" {
 
 /// A fresh array of JavaScript's. `out_of_memory`.
 fn array(length: usize) -> Result<Uint8Array> {
-    let made = Bytes::new(length as f64).map_err(|_| {
-        Error::new(ErrorCode::OutOfMemory, "no memory for the file in JavaScript").detail("bytes", length)
-    })?;
-    Ok(made.unchecked_into())
+    let made = Bytes::new(length as f64).map_err(|_| no_memory("for the file in JavaScript").detail("bytes", length));
+    made.map(JsCast::unchecked_into)
 }
 
 /// A copy on JavaScript's side. `out_of_memory`.
@@ -99,12 +98,12 @@ impl Core {
         })
     }
 
-    /// Keeps a file as a snapshot → `SnapshotInfo`.
+    /// Keeps a file as a snapshot → `SnapshotInfo`. `cancel` is an id of `newCancel`, or 0.
     #[wasm_bindgen(js_name = snapshotsImport)]
-    pub fn snapshots_import(&self, bytes: Uint8Array, label: Option<String>) -> Result<Promise, JsValue> {
+    pub fn snapshots_import(&self, bytes: Uint8Array, label: Option<String>, cancel: u32) -> Result<Promise, JsValue> {
         let image = image_of(&bytes).thrown()?;
-        let database = self.database.clone();
-        Ok(answer(async move { database.snapshot_import(image, label).await }))
+        let (database, cancels) = (self.database.clone(), self.cancels.clone());
+        Ok(answer(async move { cancels.watch(cancel, database.snapshot_import(image, label)).await }))
     }
 
     /// Sets a database that no longer opens to its last good state, or to the snapshot `from` → what was found and done.
@@ -116,13 +115,17 @@ impl Core {
         }))
     }
 
-    /// Replaces the contents by those of a `.sqlite` file: `{ baseline?, force? }`.
+    /// Replaces the contents by those of a `.sqlite` file: `{ baseline?, force? }`. `cancel` is an id of `newCancel`, or 0; it
+    /// counts until the commit.
     #[wasm_bindgen(js_name = importBytes)]
-    pub fn import_bytes(&self, bytes: Uint8Array, options: &JsValue) -> Result<Promise, JsValue> {
+    pub fn import_bytes(&self, bytes: Uint8Array, options: &JsValue, cancel: u32) -> Result<Promise, JsValue> {
         let options: ImportOptions = from_js(options)?;
         let image = image_of(&bytes).thrown()?;
-        let database = self.database.clone();
-        Ok(done(async move { database.import(image, options).await }))
+        let (database, cancels) = (self.database.clone(), self.cancels.clone());
+        Ok(done(async move {
+            let prepared = cancels.watch(cancel, database.prepare_import(image, options)).await?;
+            database.finish_import(prepared).await
+        }))
     }
 
     /// Whether there is no data yet, so that a seed would be used. Between `open` and `start`.

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     engine::Call,
     error::{Error, Result},
+    memory::no_memory,
     sqlite::{FlatParams, FlatRows, Op},
 };
 
@@ -44,19 +45,28 @@ struct Header {
     last_insert_rowid: i64,
 }
 
+/// A parameter area larger than this is given back before the next one.
+const KEEP_BYTES: usize = 16 << 20;
+
 /// Set in [`Header::flags`] when the statement wrote something.
 const WROTE: u32 = 1;
 
 #[wasm_bindgen]
 impl Core {
     /// The address of a parameter area of at least `bytes` bytes, a multiple of 8.
-    pub fn reserve(&self, bytes: usize) -> usize {
+    pub fn reserve(&self, bytes: usize) -> Result<usize, JsValue> {
         let buffers = &mut *self.buffers.borrow_mut();
-        if buffers.params.len() < bytes + 8 {
-            buffers.params = vec![0; (bytes + 8).next_power_of_two()];
+        let needed = bytes.saturating_add(8);
+        let had = buffers.params.len();
+        if had < needed || had > KEEP_BYTES && needed <= KEEP_BYTES {
+            // Given back first: both together may be too much.
+            buffers.params = Vec::new();
+            let length = if needed <= KEEP_BYTES { needed.next_power_of_two() } else { needed };
+            buffers.params.try_reserve_exact(length).map_err(|_| no_memory("for the parameters")).thrown()?;
+            buffers.params.resize(length, 0);
             buffers.offset = buffers.params.as_ptr().align_offset(8);
         }
-        buffers.params.as_ptr().addr() + buffers.offset
+        Ok(buffers.params.as_ptr().addr() + buffers.offset)
     }
 
     /// The address of the result header.

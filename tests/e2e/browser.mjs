@@ -21,14 +21,15 @@ export function chromiumPath() {
 /** A browser with a persistent profile: an incognito one keeps IndexedDB in memory, and would prove nothing. */
 export class Browser {
   /** The folder of the profile; it outlives the browser until `dispose`. */
-  profile = mkdtempSync(path.join(tmpdir(), 'tidelock-chromium-'))
+  profile
   #context
   #starting
   #options
 
-  /** The options are Playwright's, for instance `viewport` and `colorScheme`. */
-  constructor(options = {}) {
-    this.#options = options
+  /** The options are Playwright's, for instance `viewport` and `colorScheme`; `args` are added to those that all have. */
+  constructor({ args = [], ...options } = {}, profile = mkdtempSync(path.join(tmpdir(), 'tidelock-chromium-'))) {
+    this.#options = { ...options, args: [...FLAGS, ...args] }
+    this.profile = profile
   }
 
   /** Starts it; again, on the same profile, after `close` or `kill`. */
@@ -36,7 +37,6 @@ export class Browser {
     this.#starting = chromium.launchPersistentContext(this.profile, {
       executablePath: chromiumPath(),
       headless: true,
-      args: FLAGS,
       handleSIGINT: false, // who started it ends it
       handleSIGTERM: false,
       handleSIGHUP: false,

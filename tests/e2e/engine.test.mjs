@@ -225,8 +225,6 @@ test('what this build does not have yet says so', async () => {
       functions: { functions: { scalar: {} } },
       audit: { audit: ['t'] },
       expires: { expires: { t: 'at' } },
-      deferred: { durability: 'deferred' },
-      snapshot: { durability: 'snapshot' },
       cron: { snapshots: { cron: '0 * * * *' } },
     }))
       out[label] = (await window.failure(() => window.open({ name, ...options }))).code

@@ -41,6 +41,7 @@ test('an exported file is imported elsewhere: data, live queries, a snapshot of 
     await window.until(() => seen.length === 1)
     await db.import(file)
     await window.until(() => seen.at(-1) === 'imported')
+    const ran = [...seen]
     const tables = await db.query("SELECT name FROM sqlite_schema WHERE type = 'table'")
     const [safety] = await db.snapshots.list()
     await db.run("INSERT INTO t VALUES ('after')")
@@ -50,7 +51,7 @@ test('an exported file is imported elsewhere: data, live queries, a snapshot of 
     await again.snapshots.restore(safety.id)
     const back = await again.query('SELECT s FROM t')
     await again.close()
-    return { seen, tables, reason: safety.reason, rows, back }
+    return { seen: ran, tables, reason: safety.reason, rows, back }
   })
   assert.deepEqual(result, {
     seen: ['mine', 'imported'],
@@ -337,4 +338,35 @@ test('a snapshot is a file to keep, by name, compressed, encrypted, as SQL; and 
   ])
   assert.deepEqual(result.wrong, ['decryption_failed', 'decryption_failed', 'snapshot_corrupt', 'snapshot_corrupt'])
   assert.deepEqual([result.unknown, result.none, result.kept], ['snapshot_not_found', 0, 7])
+})
+
+test('an import that is given up before its commit changes nothing', async () => {
+  const result = await inPage(async (name) => {
+    const file = await window.made("CREATE TABLE t (s TEXT); INSERT INTO t VALUES ('imported')")
+    const db = await window.open({ name })
+    await db.exec("CREATE TABLE t (s TEXT); INSERT INTO t VALUES ('mine')")
+    const controller = new AbortController()
+    let importing
+    await db.transaction(async (tx) => {
+      // It waits for the turn.
+      importing = db.import(file, { signal: controller.signal }).catch((reason) => reason)
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      controller.abort('no more')
+      await importing
+      await tx.run("INSERT INTO t VALUES ('meanwhile')")
+    })
+    const reason = await importing
+    const late = await window.failure(() => db.import(file, { timeoutMs: 0 }))
+    const rows = await db.query('SELECT s FROM t')
+    await db.import(file, { timeoutMs: 60_000 })
+    const after = await db.query('SELECT s FROM t')
+    await db.close()
+    return { reason, late: late.code, rows, after }
+  })
+  assert.deepEqual(result, {
+    reason: 'no more',
+    late: 'invalid_argument',
+    rows: [{ s: 'mine' }, { s: 'meanwhile' }],
+    after: [{ s: 'imported' }],
+  })
 })

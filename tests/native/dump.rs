@@ -192,10 +192,8 @@ fn texts_that_are_no_sound_database_are_refused() {
         ),
         ("CREATE TABLE a(x); INSERT INTO a VALUES (zeroblob(2000000))", ErrorCode::DatabaseTooLarge),
     ] {
-        let error = Connection::open_sql(script, 1_000_000)
-            .and_then(Foreign::check)
-            .err()
-            .unwrap_or_else(|| panic!("{script}"));
+        let opened = Connection::open_sql(script, 1_000_000).and_then(Foreign::check);
+        let error = opened.err().unwrap_or_else(|| panic!("{script}"));
         assert_eq!(error.code, code, "{script}: {error:?}");
     }
     let error = Connection::open_sql("CREATE TABLE a(x);\n\nINSERT INTO b VALUES (1);", u64::MAX).err().unwrap();

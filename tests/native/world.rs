@@ -1,10 +1,11 @@
 //! A simulated browser: locks, storage and time that several openings share, as tabs of one origin do.
 
 use std::{
+    any::Any,
     cell::{Cell, RefCell},
     collections::{HashMap, VecDeque},
     future::{Future, ready},
-    rc::Rc,
+    rc::{Rc, Weak},
 };
 
 use futures_channel::oneshot;
@@ -12,8 +13,8 @@ use tidelock::{
     Error, Result,
     engine::{Callbacks, Database, Event, OpenOptions, turn::Ticket},
     ports::{
-        Acquire, Channel, Estimate, Held, Http, HttpFailure, HttpRequest, HttpResponse, LocalFuture, Locks, Ports,
-        Store, Stores, sim::Sim,
+        Acquire, Channel, Estimate, Held, Http, HttpFailure, HttpRequest, HttpResponse, Lifecycle, LocalFuture, Locks,
+        Moment, Ports, Store, Stores, sim::Sim,
     },
     store::MemoryStore,
 };
@@ -23,11 +24,12 @@ pub struct World {
     pub sim: Sim,
     locks: Rc<TestLocks>,
     pub stores: Rc<TestStores>,
+    pub page: Rc<TestPage>,
 }
 
 impl World {
     pub fn new() -> Self {
-        Self { sim: Sim::new(7), locks: Rc::default(), stores: Rc::default() }
+        Self { sim: Sim::new(7), locks: Rc::default(), stores: Rc::default(), page: Rc::default() }
     }
 
     pub fn ports(&self) -> Ports {
@@ -36,6 +38,7 @@ impl World {
             locks: Rc::new(LocksHandle(self.locks.clone())),
             http: Rc::new(NoHttp),
             stores: Rc::new(StoresHandle(self.stores.clone())),
+            lifecycle: Rc::new(PageHandle(self.page.clone())),
         }
     }
 
@@ -268,6 +271,37 @@ impl Stores for StoresHandle {
     fn persist(&self) -> LocalFuture<'static, bool> {
         self.0.persisted.set(true);
         Box::pin(ready(true))
+    }
+}
+
+type Heard = Weak<dyn Fn(Moment)>;
+
+/// The life of all tabs' pages: a scenario has one that matters.
+#[derive(Default)]
+pub struct TestPage {
+    hidden: Cell<bool>,
+    heard: RefCell<Vec<Heard>>,
+}
+
+impl TestPage {
+    /// It happens to the page.
+    pub fn happens(&self, moment: Moment) {
+        self.hidden.set(moment != Moment::Shown);
+        let heard: Vec<_> = self.heard.borrow().iter().filter_map(Weak::upgrade).collect();
+        heard.iter().for_each(|heard| heard(moment));
+    }
+}
+
+struct PageHandle(Rc<TestPage>);
+
+impl Lifecycle for PageHandle {
+    fn visible(&self) -> bool {
+        !self.0.hidden.get()
+    }
+
+    fn watch(&self, heard: Rc<dyn Fn(Moment)>) -> Box<dyn Any> {
+        self.0.heard.borrow_mut().push(Rc::downgrade(&heard));
+        Box::new(heard)
     }
 }
 

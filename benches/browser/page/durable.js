@@ -1,19 +1,31 @@
 // 500 awaited one-row updates, each stored before the next begins: tidelock against the floor, one IndexedDB transaction with one
-// record of the size of two pages.
+// record of the size of two pages. And 100 of them one after the other, and 100 at once, which share their transactions.
 
 import { open } from 'tidelock'
 
 const updates = 500
+const writers = 100
 
 /** By name: a function that runs one round and returns its milliseconds. */
 export const durable = {
-  'tidelock relaxed': () => viaTidelock('relaxed'),
+  'tidelock relaxed': () => viaTidelock('relaxed', updates, oneByOne),
   'floor relaxed': () => viaIndexedDB('relaxed'),
-  'tidelock strict': () => viaTidelock('strict'),
+  'tidelock strict': () => viaTidelock('strict', updates, oneByOne),
   'floor strict': () => viaIndexedDB('strict'),
+  'tidelock deferred': () => viaTidelock('deferred', updates, oneByOne),
+  '100 one by one': () => viaTidelock('relaxed', writers, oneByOne),
+  '100 at once': () => viaTidelock('relaxed', writers, atOnce),
 }
 
-async function viaTidelock(durability) {
+async function oneByOne(count, update) {
+  for (let i = 0; i < count; i++) await update(i)
+}
+
+function atOnce(count, update) {
+  return Promise.all(Array.from({ length: count }, (_, i) => update(i)))
+}
+
+async function viaTidelock(durability, count, run) {
   const name = `bench-${crypto.randomUUID()}`
   const db = await open({ name, durability, snapshots: false })
   await db.exec('CREATE TABLE counters (id INTEGER PRIMARY KEY, n INTEGER NOT NULL)')
@@ -22,10 +34,10 @@ async function viaTidelock(durability) {
     Array.from({ length: 1000 }, (_, id) => [id]),
   )
   const start = performance.now()
-  for (let i = 0; i < updates; i++) await db.run('UPDATE counters SET n = n + 1 WHERE id = ?', [i])
+  await run(count, (i) => db.run('UPDATE counters SET n = n + 1 WHERE id = ?', [i]))
   const ms = performance.now() - start
   const row = await db.get('SELECT sum(n) AS n FROM counters')
-  if (row.n !== updates) throw new Error(`${row.n} updates instead of ${updates}`)
+  if (row.n !== count) throw new Error(`${row.n} updates instead of ${count}`)
   await db.close()
   await request(indexedDB.deleteDatabase(`tidelock/${name}`))
   return ms

@@ -1,4 +1,5 @@
 import { type Core, tag } from '../core.js'
+import { TidelockError } from '../errors.js'
 import type { Row, SqlResultValue } from '../values.js'
 import type { Views } from './memory.js'
 
@@ -171,6 +172,20 @@ export class Results {
       }
       if (at === end) return text
     }
-    return this.#decoder.decode(bytes.subarray(start, start + length))
+    let text = ''
+    let cause: unknown
+    try {
+      text = this.#decoder.decode(bytes.subarray(start, start + length))
+    } catch (error) {
+      cause = error
+    }
+    // For a text that is longer than a string may be, some browsers throw one error or another; Chromium gives an empty one.
+    if (text === '') {
+      throw new TidelockError('out_of_memory', 'The texts of this result are longer than a string can be', {
+        hint: 'Read fewer rows at once',
+        cause,
+      })
+    }
+    return text
   }
 }

@@ -105,10 +105,14 @@ impl FlatRows {
             self.text.extend_from_slice(bytes);
             return Ok(utf16_length(bytes));
         }
-        let mended = String::from_utf8_lossy(bytes);
-        self.text.try_reserve(mended.len()).map_err(|_| no_memory())?;
-        self.text.extend_from_slice(mended.as_bytes());
-        Ok(utf16_length(mended.as_bytes()))
+        let start = self.text.len();
+        for chunk in bytes.utf8_chunks() {
+            let replaced = if chunk.invalid().is_empty() { "" } else { "\u{fffd}" };
+            self.text.try_reserve(chunk.valid().len() + replaced.len()).map_err(|_| no_memory())?;
+            self.text.extend_from_slice(chunk.valid().as_bytes());
+            self.text.extend_from_slice(replaced.as_bytes());
+        }
+        Ok(utf16_length(&self.text[start..]))
     }
 }
 

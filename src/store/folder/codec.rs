@@ -1,7 +1,5 @@
 //! The records as bytes: little-endian numbers, texts and lists with their length before them.
 
-use std::rc::Rc;
-
 use crate::{
     ports::{ChunkRef, Encryption, Head, Holder, LogKind, LogRecord, Manifest, ManifestKind, Truncation},
     time::Timestamp,
@@ -238,7 +236,7 @@ impl<'a> In<'a> {
             compression: self.text()?,
             verified: self.u32()? == 1,
             checksum: self.u64()?,
-            sealed: self.list(|bytes| bytes.bytes().map(Rc::from))?.pop(),
+            sealed: self.list(|bytes| bytes.bytes().map(Into::into))?.pop(),
         })
     }
 }

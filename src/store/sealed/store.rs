@@ -374,6 +374,10 @@ impl Store for SealedStore {
         self.0.store.reopen()
     }
 
+    fn lost(&self) -> Option<String> {
+        self.0.store.lost()
+    }
+
     fn close(&self) {
         self.0.store.close();
     }

@@ -98,7 +98,7 @@ impl Machine {
 
     /// Changes what is stored behind everybody's back.
     pub fn damage<T>(&self, change: impl FnOnce(&mut Contents) -> T) -> T {
-        change(&mut self.store.disk().contents().borrow_mut())
+        self.store.damage(change)
     }
 
     /// Flips a byte in every chunk.

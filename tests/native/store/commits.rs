@@ -3,7 +3,7 @@
 use tidelock::{
     ErrorCode,
     ports::Durability,
-    store::faulty::{Crash, Faults},
+    store::faulty::{Crash, Faults, FaultyStore},
 };
 
 use super::{
@@ -60,6 +60,7 @@ fn whole_commits_all_parts_of_a_batch_or_none() {
 fn acknowledged_means_that_the_transaction_is_complete() {
     for (durability, crash) in [(Durability::Relaxed, Crash::Process), (Durability::Strict, Crash::Power)] {
         let mut machine = Machine::new();
+        machine.store = FaultyStore::new_powerless(&machine.platform());
         drop(with_table(&mut machine));
         let (store, platform) = (machine.store(), machine.platform());
         let options = super::page::by_call_only();

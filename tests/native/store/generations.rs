@@ -3,6 +3,7 @@
 use tidelock::{
     ErrorCode,
     snapshot::Reason,
+    sqlite::{Connection, PageFile},
     store::{
         Tag,
         faulty::{Crash, Faults},
@@ -166,17 +167,43 @@ fn nothing_good_is_deleted_when_the_disk_is_full_but_the_last_good_one() {
     let size = machine.contents().log.values().flatten().map(|record| record.bytes.len()).sum::<usize>()
         + machine.contents().chunks.values().map(Vec::len).sum::<usize>();
     machine.faults(Faults { capacity: Some(size), ..Faults::default() });
-    let error = machine.commit(&page, ROWS).unwrap_err();
+    machine.commit(&page, ROWS).expect("room is made before anybody hears of it");
+    assert!(!machine.contents().snapshots.contains_key(&1));
+    // What no room can be made for fails, and takes nothing good with it.
+    let error = machine.commit(&page, "INSERT INTO t(v) VALUES (randomblob(50000000))").unwrap_err();
     assert_eq!(error.code, ErrorCode::StorageQuotaExceeded);
     assert_eq!(error.details.get("applied"), Some(&true.into()));
-    machine.sim.advance(2_000);
-    assert!(!page.flusher.failing(), "room was made: {:?}", page.flusher.last_error());
+    machine.sim.advance(20_000);
+    assert!(page.flusher.failures() >= 3);
     assert!(machine.contents().snapshots.contains_key(&3));
-    assert!(!machine.contents().snapshots.contains_key(&1));
+    machine.commit(&page, "DELETE FROM t WHERE length(v) > 1000000").expect_err("new writes wait until one was stored");
+    machine.faults(Faults::default());
+    machine.sim.advance(20_000);
+    assert!(!page.flusher.failing());
     machine.kill(Crash::Process);
     let page = machine.open().unwrap();
-    assert_eq!(page.number("SELECT count(*) FROM t"), 4000);
+    assert_eq!(page.number("SELECT count(*) FROM t"), 4001);
     page.assert_whole();
+}
+
+#[test]
+fn nothing_good_is_deleted_and_what_stood_for_a_cut_log_is_missed_when_it_is_damaged() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    for value in 1..=2 {
+        insert(&mut machine, &page, value);
+        snapshot(&mut machine, &page).unwrap();
+    }
+    // As relief does on a full disk: the log before the newest verified snapshot goes.
+    let newest = page.storage.manifests()[1].clone();
+    let to = tidelock::ports::Truncation { lsn: newest.lsn, logged: newest.logged };
+    let storage = page.storage.clone();
+    machine.sim.run(async move { storage.remove(&[], &[], Some(to)).await }).unwrap();
+    machine.kill(Crash::Process);
+    machine.damage_generation(2);
+    let error = machine.refused();
+    assert_eq!(error.code, ErrorCode::DatabaseCorrupt, "never an older state in silence");
+    assert_eq!(error.details.get("snapshotId"), Some(&"1".into()));
 }
 
 #[test]
@@ -214,6 +241,28 @@ fn nothing_good_is_deleted_and_nobody_waits_for_ever_when_the_disk_fills_up_duri
         machine.kill(Crash::Process);
         assert_eq!(machine.open().unwrap().number("SELECT count(*) FROM t"), 6000);
     }
+}
+
+#[test]
+fn nothing_good_is_written_over_by_a_chunk_of_the_same_contents() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    machine.commit(&page, ROWS).unwrap();
+    let first = snapshot(&mut machine, &page).unwrap();
+    machine.commit(&page, "UPDATE t SET v = randomblob(1000) WHERE id = 1000").unwrap();
+    snapshot(&mut machine, &page).unwrap();
+    // The first contents again, while whatever is written reads back wrong.
+    let (snapshots, id) = (page.snapshots.clone(), first.id.clone());
+    let image = machine.sim.run(async move { snapshots.load(&id).await }).unwrap();
+    let scratch = Connection::open(&PageFile::new(image)).unwrap();
+    page.connection.restore_from(&scratch).unwrap();
+    page.flusher.committed();
+    machine.faults(Faults { rot: 1000, ..Faults::default() });
+    let _ = snapshot(&mut machine, &page);
+    machine.faults(Faults::default());
+    let snapshots = page.snapshots.clone();
+    let found = machine.sim.run(async move { snapshots.verify(&first.id).await }).unwrap();
+    assert_eq!(found.errors, Vec::<String>::new());
 }
 
 // 8. Snapshots cost what changed.
@@ -274,4 +323,28 @@ fn snapshots_a_later_commit_never_leaks_into_one_that_is_being_taken() {
     assert!(found.is_some_and(|commits| commits <= 2), "the state of one moment, near its beginning: {found:?}");
     machine.kill(Crash::Process);
     assert_eq!(machine.open().unwrap().number("SELECT count(*) FROM t WHERE typeof(v) = 'integer'"), 2000);
+}
+
+#[test]
+fn snapshots_cost_what_changed_kilobytes_of_a_hundred_megabytes() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    let fill = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 25000)
+        INSERT INTO t(v) SELECT randomblob(1000) FROM n;";
+    for _ in 0..4 {
+        machine.commit(&page, fill).unwrap();
+    }
+    snapshot(&mut machine, &page).unwrap();
+    assert!(page.flusher.file().bytes() > 100_000_000);
+    let before = machine.contents();
+    machine.commit(&page, "UPDATE t SET v = randomblob(1000) WHERE id = 50000").unwrap();
+    let info = snapshot(&mut machine, &page).unwrap();
+    let after = machine.contents();
+    let chunks = || after.chunks.iter().filter(|(id, _)| !before.chunks.contains_key(*id));
+    let chunk_bytes: usize = chunks().map(|(_, bytes)| bytes.len()).sum();
+    assert_eq!(info.stored_bytes, chunk_bytes as u64);
+    // An id of 64 characters, a check of 8 bytes, a length of 4 for each chunk.
+    let manifest = 76 * after.snapshots[&info.id.parse().unwrap()].as_ref().unwrap().chunks.len();
+    println!("{} chunks of {chunk_bytes} bytes, a manifest of about {manifest} bytes", chunks().count());
+    assert!(chunks().count() <= 2 && chunk_bytes + manifest < 300_000);
 }

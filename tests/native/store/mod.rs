@@ -1,6 +1,6 @@
-//! The storage format: conformance of the native stores, the rules by name, snapshots by the clock, and the simulation.
+//! The storage format: conformance of the native stores, the rules by name, and snapshots by the clock.
 
-mod bench;
+pub mod bench;
 mod chain;
 mod commits;
 mod conformance;
@@ -8,10 +8,10 @@ mod fencing;
 mod folder;
 mod generations;
 mod history;
-mod page;
+mod pace;
+pub mod page;
 mod policy;
 mod recovery;
 mod rekey;
 mod rescue;
 mod sealed;
-mod simulation;

@@ -5,7 +5,7 @@ use std::{cell::RefCell, rc::Rc};
 use tidelock::{
     Result, Value,
     engine::{
-        flush::Flusher,
+        flush::{Flusher, Pace},
         snapshots::{SnapshotEvent, Snapshots},
     },
     ports::{Durability, Holder, Platform, Store},
@@ -38,10 +38,19 @@ impl Page {
         durability: Durability,
         options: SnapshotOptions,
     ) -> Result<Page> {
+        Self::open_at(store, platform, Pace::AtOnce(durability), options).await
+    }
+
+    pub async fn open_at(
+        store: Rc<dyn Store>,
+        platform: &Platform,
+        pace: Pace,
+        options: SnapshotOptions,
+    ) -> Result<Page> {
         let opened = Storage::open(store, platform, Holder::default()).await?;
         let file = PageFile::new(opened.image);
         let connection = Rc::new(Connection::open(&file)?);
-        let flusher = Flusher::new(file, opened.storage.clone(), platform, durability);
+        let flusher = Flusher::with_pace(file, opened.storage.clone(), platform, pace);
         let events: Rc<RefCell<Vec<SnapshotEvent>>> = Rc::default();
         let (heard, version) = (events.clone(), Rc::new(|| Some("0001".to_owned())));
         let emit = Rc::new(move |event| heard.borrow_mut().push(event));

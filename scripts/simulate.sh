@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# scripts/simulate.sh [--seeds N] [--seed S]: random workloads over a store that misbehaves, N seeds (10000), or the one seed S.
+# The same seed gives the same run. Exits 1 and names the seed when one breaks a promise.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source scripts/tools.sh
+
+export TIDELOCK_SEEDS=10000
+while [ $# -gt 0 ]; do
+  case $1 in
+    --seeds) TIDELOCK_SEEDS=${2:?--seeds wants a number} ;;
+    --seed) export TIDELOCK_SEED=${2:?--seed wants a number} ;;
+    *) die "simulate has no option '$1'" ;;
+  esac
+  shift 2
+done
+need_rust
+exec cargo test --locked --quiet --test native -- simulation::whatever --nocapture

@@ -1,0 +1,67 @@
+//! The page's life: `visibilitychange`, `pagehide`, `pageshow`, and Chromium's `freeze` and `resume`.
+
+use std::{any::Any, rc::Rc};
+
+use js_sys::Function;
+use wasm_bindgen::prelude::*;
+
+use super::{global, property};
+use crate::ports::{Lifecycle, Moment};
+
+#[wasm_bindgen]
+extern "C" {
+    #[derive(Clone)]
+    type EventTarget;
+
+    #[wasm_bindgen(method, js_name = addEventListener)]
+    fn add(this: &EventTarget, kind: &str, listener: &Function);
+
+    #[wasm_bindgen(method, js_name = removeEventListener)]
+    fn remove(this: &EventTarget, kind: &str, listener: &Function);
+}
+
+/// What a window tells, and what its document does.
+const OF_WINDOW: [&str; 2] = ["pagehide", "pageshow"];
+const OF_DOCUMENT: [&str; 3] = ["visibilitychange", "freeze", "resume"];
+
+/// The page of this window. In a worker, or in Node, there is none: never visible, never heard of.
+pub struct PageLifecycle;
+
+impl Lifecycle for PageLifecycle {
+    fn visible(&self) -> bool {
+        let hidden = |document| property(&document, "visibilityState").is_some_and(|state| state == "hidden");
+        global("document").is_some_and(|document| !hidden(document))
+    }
+
+    fn watch(&self, heard: Rc<dyn Fn(Moment)>) -> Box<dyn Any> {
+        let Some(document) = global("document") else { return Box::new(()) };
+        let listener = Closure::<dyn Fn(JsValue)>::new(move |event: JsValue| {
+            let kind = property(&event, "type").and_then(|kind| kind.as_string()).unwrap_or_default();
+            heard(match kind.as_str() {
+                "pagehide" | "freeze" => Moment::Leaving,
+                _ if PageLifecycle.visible() => Moment::Shown,
+                _ => Moment::Hidden,
+            });
+        });
+        let watch = Watch { window: js_sys::global().unchecked_into(), document: document.unchecked_into(), listener };
+        let function = watch.listener.as_ref().unchecked_ref();
+        OF_WINDOW.iter().for_each(|kind| watch.window.add(kind, function));
+        OF_DOCUMENT.iter().for_each(|kind| watch.document.add(kind, function));
+        Box::new(watch)
+    }
+}
+
+/// Listens until it is dropped.
+struct Watch {
+    window: EventTarget,
+    document: EventTarget,
+    listener: Closure<dyn Fn(JsValue)>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let function = self.listener.as_ref().unchecked_ref();
+        OF_WINDOW.iter().for_each(|kind| self.window.remove(kind, function));
+        OF_DOCUMENT.iter().for_each(|kind| self.document.remove(kind, function));
+    }
+}

@@ -1,0 +1,226 @@
+//! The loop of a flusher: batch after batch, what failed again after a while.
+
+use futures_channel::oneshot;
+use futures_util::future::{Either, select};
+
+use super::{Frozen, Inner, Issued, Pace};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    store::PART_BYTES,
+};
+
+/// How long [`Pace::Soon`] gathers commits: of the 50 ms that are promised, the storage may take the rest.
+const SOON_MS: u64 = 20;
+/// Milliseconds before the first retry; doubles up to the longest.
+const FIRST_BACKOFF_MS: u64 = 100;
+const LONGEST_BACKOFF_MS: u64 = 3_000;
+
+type Freezing = Vec<oneshot::Sender<Result<Frozen>>>;
+
+impl Inner {
+    /// Flushes until nothing is left to do.
+    pub(super) async fn run(&self) {
+        while self.is_alive() {
+            self.gather().await;
+            let issued = self.state.borrow_mut().issued.take();
+            let mut freezing = Freezing::new();
+            let mut frozen = None;
+            let Issued { commits, batch, stored } = match issued {
+                Some(issued) => issued,
+                None => {
+                    // All of one moment: the batch, the frozen contents, and how many commits these are.
+                    let mut state = self.state.borrow_mut();
+                    let issued = self.issue(&mut state, PART_BYTES);
+                    freezing = std::mem::take(&mut state.freezing);
+                    drop(state);
+                    frozen = (!freezing.is_empty()).then(|| self.freeze());
+                    issued
+                }
+            };
+            {
+                let mut state = self.state.borrow_mut();
+                state.appending = true;
+                state.hurried = false;
+            }
+            let flushed = stored.await;
+            self.state.borrow_mut().appending = false;
+            match flushed {
+                Ok(()) => {
+                    self.succeeded(commits);
+                    self.hand_over(frozen, freezing);
+                    if let (Some(hook), true) = (self.on_stored.borrow().clone(), batch.is_some()) {
+                        hook();
+                    }
+                    if self.is_done() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    if let Some(batch) = &batch {
+                        self.file.give_back(batch);
+                    }
+                    if let Some(frozen) = frozen {
+                        self.file.touch(&frozen.touched);
+                    }
+                    refuse(freezing, &error);
+                    if !self.relieved(&error).await && !self.failed(error).await {
+                        break;
+                    }
+                }
+            }
+        }
+        self.end();
+    }
+
+    /// Whether nothing is left to do; then the loop counts as ended.
+    fn is_done(&self) -> bool {
+        let mut state = self.state.borrow_mut();
+        let left = match self.pace {
+            Pace::WhenAsked => !state.waiting.is_empty(),
+            _ => self.file.has_ready(),
+        };
+        let done = !left && state.issued.is_none() && state.freezing.is_empty();
+        if done {
+            state.running = false;
+        }
+        done
+    }
+
+    /// Lets commits come together where the pace has time for it and nobody waits.
+    async fn gather(&self) {
+        let waits = {
+            let state = self.state.borrow();
+            self.pace == Pace::Soon
+                && !self.prompt.get()
+                && state.issued.is_none()
+                && state.waiting.is_empty()
+                && state.freezing.is_empty()
+        };
+        if waits {
+            self.pause(SOON_MS).await;
+        }
+    }
+
+    /// Waits that long, or until somebody is in a hurry.
+    async fn pause(&self, ms: u64) {
+        let (hurry, hurried) = oneshot::channel::<()>();
+        {
+            let mut state = self.state.borrow_mut();
+            if std::mem::take(&mut state.hurried) {
+                return;
+            }
+            state.hurry = Some(hurry);
+        }
+        let sleep = self.platform.clock.sleep(ms);
+        if let Either::Right((Err(_), sleep)) = select(sleep, hurried).await {
+            // Nobody can hurry any more: the time itself decides.
+            sleep.await;
+        }
+        self.state.borrow_mut().hurry = None;
+    }
+
+    fn hand_over(&self, frozen: Option<Frozen>, freezing: Freezing) {
+        let Some(mut frozen) = frozen else { return };
+        frozen.at = self.storage.position();
+        let mut freezing = freezing.into_iter();
+        let refused = match freezing.next().map(|sender| sender.send(Ok(frozen))) {
+            Some(Err(Ok(frozen))) => Some(frozen),
+            _ => None,
+        };
+        if let Some(frozen) = refused {
+            self.file.touch(&frozen.touched);
+        }
+        // One place, one taker: the others freeze the next.
+        self.state.borrow_mut().freezing.extend(freezing);
+    }
+
+    fn succeeded(&self, commits: u64) {
+        let mut state = self.state.borrow_mut();
+        state.stored = commits;
+        state.failures = 0;
+        let recovered = state.last_error.take().is_some();
+        let waiting = std::mem::take(&mut state.waiting);
+        let (done, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(target, _)| *target <= commits);
+        state.waiting = waiting;
+        drop(state);
+        for (_, sender) in done {
+            let _ = sender.send(Ok(()));
+        }
+        if recovered {
+            self.tell(None);
+        }
+    }
+
+    /// Makes room on a full storage; `false` when that was not the trouble, or nothing is left that could go.
+    async fn relieved(&self, error: &Error) -> bool {
+        let Some(relief) = self.relief.borrow().clone().filter(|_| error.is(ErrorCode::StorageQuotaExceeded)) else {
+            return false;
+        };
+        let freezing = {
+            let mut state = self.state.borrow_mut();
+            state.relieving = Some(error.clone());
+            std::mem::take(&mut state.freezing)
+        };
+        refuse(freezing, error);
+        let freed = relief().await;
+        self.state.borrow_mut().relieving = None;
+        freed
+    }
+
+    /// Tells whoever waits, and waits itself before the next try; `false` when there is none.
+    async fn failed(&self, error: Error) -> bool {
+        if error.is(ErrorCode::LockLost) || error.is(ErrorCode::Closed) {
+            self.lose(error);
+            return false;
+        }
+        let (waiting, failures) = {
+            let mut state = self.state.borrow_mut();
+            state.failures += 1;
+            state.last_error = Some(error.clone());
+            (std::mem::take(&mut state.waiting), state.failures)
+        };
+        refuse(waiting.into_iter().map(|(_, sender)| sender), &error.clone().detail("applied", true));
+        if failures == 1 {
+            self.tell(Some(&error));
+        }
+        self.pause((FIRST_BACKOFF_MS << (failures - 1).min(10)).min(LONGEST_BACKOFF_MS)).await;
+        true
+    }
+
+    /// Nothing is stored from now on.
+    pub(super) fn lose(&self, error: Error) {
+        let running = {
+            let mut state = self.state.borrow_mut();
+            if state.lost.is_some() {
+                return;
+            }
+            state.lost = Some(error.clone());
+            state.running
+        };
+        if !running {
+            self.end();
+        }
+        if self.stopped.get() {
+            return;
+        }
+        self.tell(Some(&error));
+        let hook = self.on_lost.borrow().clone();
+        if let Some(hook) = hook {
+            hook();
+        }
+    }
+
+    fn tell(&self, error: Option<&Error>) {
+        let hook = self.on_trouble.borrow().clone();
+        if let Some(hook) = hook {
+            hook(error);
+        }
+    }
+}
+
+/// Tells all of them that it failed.
+pub(super) fn refuse<T>(waiting: impl IntoIterator<Item = oneshot::Sender<Result<T>>>, error: &Error) {
+    for sender in waiting {
+        let _ = sender.send(Err(error.clone()));
+    }
+}

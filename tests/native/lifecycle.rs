@@ -1,0 +1,151 @@
+//! What an opened database does when its page is hidden, goes away, or comes back.
+
+use tidelock::{
+    ErrorCode,
+    engine::{Call, Database},
+    ports::Moment,
+    sqlite::{FlatRows, Op},
+};
+
+use crate::world::{Tab, World};
+
+/// Runs a statement and doesn't wait for the storage.
+fn run(database: &Database, sql: &str) {
+    let ticket = database.turn().enter().expect("nobody else is there");
+    let call = Call { op: Op::Run, sql, params: None, names: "", timeout_ms: 0.0 };
+    database.execute(ticket, &call, &mut FlatRows::default()).expect("runs");
+    database.turn().leave(ticket);
+}
+
+fn rows(database: &Database) -> f64 {
+    let ticket = database.turn().enter().expect("nobody else is there");
+    let mut rows = FlatRows::default();
+    let call = Call { op: Op::Get, sql: "SELECT count(*) FROM t", params: None, names: "", timeout_ms: 0.0 };
+    database.execute(ticket, &call, &mut rows).expect("runs");
+    database.turn().leave(ticket);
+    f64::from_bits(rows.slots[0])
+}
+
+async fn opened(tab: &Tab, options: &str) -> Database {
+    let database = tab.open(options).await.expect("opens");
+    run(&database, "CREATE TABLE IF NOT EXISTS t(a)");
+    database.flush().await.expect("stores");
+    database
+}
+
+fn found(world: &mut World) -> f64 {
+    world.kill();
+    world.run(|tab| async move { rows(&tab.open("{}").await.expect("opens")) })
+}
+
+#[test]
+fn deferred_writes_of_a_page_that_goes_away_are_on_their_way_before_its_event_ends() {
+    let mut world = World::new();
+    let page = world.page.clone();
+    world.run(|tab| async move {
+        let database = opened(&tab, r#"{ "durability": "deferred" }"#).await;
+        run(&database, "INSERT INTO t VALUES (1)");
+        assert!(database.stored().is_none());
+        page.happens(Moment::Leaving);
+        std::mem::forget(database);
+    });
+    assert_eq!(found(&mut world), 1.0);
+}
+
+#[test]
+fn deferred_writes_of_a_hidden_page_do_not_wait_for_a_timer() {
+    let mut world = World::new();
+    let page = world.page.clone();
+    world.run(|tab| async move {
+        let database = opened(&tab, r#"{ "durability": "deferred" }"#).await;
+        page.happens(Moment::Hidden);
+        run(&database, "INSERT INTO t VALUES (1)");
+        tab.ports.platform.clock.sleep(0).await;
+        std::mem::forget(database);
+    });
+    assert_eq!(found(&mut world), 1.0);
+
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let database = opened(&tab, r#"{ "durability": "deferred" }"#).await;
+        run(&database, "INSERT INTO t VALUES (1)");
+        tab.ports.platform.clock.sleep(0).await;
+        std::mem::forget(database);
+    });
+    assert_eq!(found(&mut world), 0.0, "a visible one gathers them");
+}
+
+#[test]
+fn closing_stores_everything_in_each_mode() {
+    for durability in ["strict", "relaxed", "deferred", "snapshot"] {
+        let mut world = World::new();
+        let options = format!(r#"{{ "durability": "{durability}", "snapshots": {{ "enabled": true }} }}"#);
+        world.run(|tab| async move {
+            let database = opened(&tab, &options).await;
+            run(&database, "INSERT INTO t VALUES (1)");
+            assert_eq!(database.health().await.storage.durability, durability);
+            database.close().await.expect("stores");
+        });
+        assert_eq!(found(&mut world), 1.0, "{durability}");
+    }
+}
+
+#[test]
+fn snapshot_durability_needs_snapshots() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let error = tab.open(r#"{ "durability": "snapshot" }"#).await.err().expect("refuses");
+        assert_eq!(error.code, ErrorCode::InvalidArgument);
+    });
+}
+
+#[test]
+fn a_hidden_page_is_snapshotted_at_most_once_in_five_minutes() {
+    let mut world = World::new();
+    let page = world.page.clone();
+    world.run(|tab| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let database = opened(&tab, r#"{ "durability": "snapshot", "snapshots": { "enabled": true } }"#).await;
+        let ids = || database.snapshots().list().into_iter().map(|info| (info.id, info.reason)).collect::<Vec<_>>();
+        let hide = async || {
+            page.happens(Moment::Hidden);
+            clock.sleep(100).await;
+            page.happens(Moment::Shown);
+        };
+        run(&database, "INSERT INTO t VALUES (1)");
+        hide().await;
+        assert_eq!(ids(), [("1".to_owned(), "hidden".to_owned())]);
+        run(&database, "INSERT INTO t VALUES (2)");
+        hide().await;
+        assert_eq!(ids().len(), 1, "too soon");
+        clock.sleep(5 * 60_000).await;
+        page.happens(Moment::Leaving);
+        hide().await;
+        assert_eq!(ids()[0].0, "1", "a page that goes away has no time for one");
+        hide().await;
+        assert_eq!(ids()[0], ("2".to_owned(), "hidden".to_owned()));
+        clock.sleep(5 * 60_000).await;
+        hide().await;
+        assert_eq!(ids()[0].0, "2", "nothing changed");
+        std::mem::forget(database);
+    });
+    assert_eq!(found(&mut world), 2.0, "what a snapshot holds is stored");
+}
+
+#[test]
+fn a_hidden_page_is_not_snapshotted_when_the_options_say_so() {
+    for options in
+        [r#"{ "snapshots": { "enabled": true, "onHidden": false } }"#, r#"{ "snapshots": { "enabled": false } }"#]
+    {
+        let mut world = World::new();
+        let page = world.page.clone();
+        world.run(|tab| async move {
+            let database = opened(&tab, options).await;
+            run(&database, "INSERT INTO t VALUES (1)");
+            page.happens(Moment::Hidden);
+            tab.ports.platform.clock.sleep(1000).await;
+            assert!(database.snapshots().list().is_empty());
+            database.close().await.expect("closes");
+        });
+    }
+}

@@ -1,0 +1,71 @@
+//! What a disk may do between two lives of a page: flip, lose or garble records.
+
+use tidelock::store::Contents;
+
+use super::work::Chance;
+
+/// Damages something; `false` when there was nothing to damage.
+///
+/// The newest record of the log is never just gone: that is the one loss that no log can tell.
+pub fn damage(contents: &mut Contents, chance: &Chance) -> bool {
+    match chance.below(8) {
+        0 => contents.head.take().is_some(),
+        1 | 2 => flip_chunks_of_newest(contents),
+        3 => {
+            let ids: Vec<_> = contents.chunks.keys().cloned().collect();
+            let Some(id) = pick(&ids, chance) else { return false };
+            contents.chunks.remove(id);
+            true
+        }
+        4 => {
+            let generations: Vec<u64> = contents.snapshots.keys().copied().collect();
+            let Some(generation) = pick(&generations, chance) else { return false };
+            contents.snapshots.insert(*generation, None);
+            true
+        }
+        _ => garble_log(contents, chance),
+    }
+}
+
+fn pick<'a, T>(of: &'a [T], chance: &Chance) -> Option<&'a T> {
+    if of.is_empty() { None } else { of.get(chance.below(of.len() as u64) as usize) }
+}
+
+/// A byte of each chunk that only the newest manifest names.
+fn flip_chunks_of_newest(contents: &mut Contents) -> bool {
+    let mut manifests: Vec<_> = contents.snapshots.values().flatten().collect();
+    let Some(newest) = manifests.pop() else { return false };
+    let shared = |id: &String| manifests.iter().any(|manifest| manifest.chunks.iter().any(|chunk| chunk.id == *id));
+    let own: Vec<_> = newest.chunks.iter().map(|chunk| chunk.id.clone()).filter(|id| !shared(id)).collect();
+    for id in &own {
+        if let Some(byte) = contents.chunks.get_mut(id).and_then(|chunk| chunk.last_mut()) {
+            *byte ^= 1;
+        }
+    }
+    !own.is_empty()
+}
+
+fn garble_log(contents: &mut Contents, chance: &Chance) -> bool {
+    let keys: Vec<_> = contents.log.keys().copied().collect();
+    let Some(key) = pick(&keys, chance) else { return false };
+    let last = keys.last() == Some(key);
+    match chance.below(4) {
+        0 if !last => drop(contents.log.remove(key)),
+        1 if !last => {
+            // One record twice: the one after it is lost.
+            let copy = contents.log[key].clone();
+            let next = keys[keys.iter().position(|other| other == key).unwrap_or(0) + 1];
+            contents.log.insert(next, copy);
+        }
+        2 => drop(contents.log.insert(*key, None)),
+        _ => match contents.log.get_mut(key) {
+            Some(Some(record)) if !record.bytes.is_empty() => {
+                let at = chance.below(record.bytes.len() as u64) as usize;
+                record.bytes[at] ^= 1 << chance.below(8);
+            }
+            Some(Some(record)) => record.epoch ^= 1,
+            _ => return false,
+        },
+    }
+    true
+}

@@ -1,0 +1,113 @@
+//! One life of a page: opens, compares with the model, works until something ends it or it has done enough.
+
+use std::rc::Rc;
+
+use tidelock::{
+    Error, ErrorCode,
+    ports::{Holder, ManifestKind, Platform, Store},
+    store::Storage,
+};
+
+use super::{
+    Plan, Shared,
+    model::{NOTHING, state_of},
+    mutant::Mutation,
+    work::{Chance, TABLES, Worker},
+};
+use crate::store::page::Page;
+
+/// Openings that fail for want of space or of peace are tried that often.
+const ATTEMPTS: u32 = 50;
+
+pub async fn live(store: Rc<dyn Store>, platform: Platform, shared: Rc<Shared>, plan: Rc<Plan>, number: u64) {
+    let chance = Chance(platform.clone());
+    let Some(page) = open(store, &platform, &shared, &plan, number).await else { return };
+    let worker = Worker {
+        page,
+        number,
+        chance: chance.clone(),
+        options: plan.options.clone(),
+        shared: shared.clone(),
+        pad: plan.pad,
+    };
+    if state_of(&worker.page.connection) == NOTHING {
+        let script = format!("PRAGMA page_size = {}; VACUUM; BEGIN; {TABLES} COMMIT", plan.page_size);
+        worker.page.connection.exec(&script).expect("makes the tables");
+        worker.committed().await;
+    }
+    if shared.mutation == Some(Mutation::SpillPages) {
+        worker.page.connection.exec("PRAGMA cache_spill = ON; PRAGMA cache_size = 1").expect("sets");
+    }
+    for _ in 0..chance.below(30) {
+        worker.step().await;
+        if shared.mutation == Some(Mutation::ForgetTouched) && chance.one_in(8) {
+            worker.page.flusher.file().take_touched();
+        }
+    }
+    // What else the page would do goes on in the background until it dies.
+    platform.clock.sleep(chance.below(200)).await;
+}
+
+/// Opens, and recovers what damage made impossible to open. `None`: not this time.
+async fn open(
+    store: Rc<dyn Store>,
+    platform: &Platform,
+    shared: &Rc<Shared>,
+    plan: &Plan,
+    number: u64,
+) -> Option<Page> {
+    for _ in 0..ATTEMPTS {
+        match Page::open_with(store.clone(), platform, plan.durability, plan.options.clone()).await {
+            Ok(page) => {
+                found(&page, platform, shared, number);
+                return Some(page);
+            }
+            Err(error) if error.is(ErrorCode::DatabaseCorrupt) => {
+                assert!(shared.damaged.get(), "nothing was damaged, but {error} {:?}", error.details);
+                shared.model().met.refused += 1;
+                // Also one that fails, or is cut off, may have been stored.
+                shared.recovering.set(true);
+                match Storage::recover(store.clone(), platform, Holder::default(), None).await {
+                    // Unless another page that opens it at the same time was quicker.
+                    Ok(report) => assert!(report.changed || shared.model().met.robberies > 0, "nothing was changed"),
+                    Err(error) if error.is(ErrorCode::DatabaseCorrupt) => return None,
+                    Err(error) => passing(&error, shared),
+                }
+            }
+            Err(error) => passing(&error, shared),
+        }
+        platform.clock.sleep(5).await;
+    }
+    None
+}
+
+/// What goes by.
+fn passing(error: &Error, shared: &Shared) {
+    let passes = match error.code {
+        ErrorCode::StorageUnavailable => true,
+        ErrorCode::StorageQuotaExceeded => shared.crowded,
+        // What a recovery writes may rot as anything else.
+        ErrorCode::SnapshotCorrupt => shared.damaged.get(),
+        // Whoever has the database, or takes it at the same time, may write on and on.
+        ErrorCode::LockLost => shared.model().met.robberies > 0,
+        _ => false,
+    };
+    assert!(passes, "opening failed: {error} {:?}", error.details);
+}
+
+fn found(page: &Page, platform: &Platform, shared: &Shared, number: u64) {
+    let damaged = shared.damaged.get();
+    assert!(damaged || page.warnings.is_empty(), "nothing was damaged, but {:?}", page.warnings);
+    page.assert_whole();
+    let (state, now) = (state_of(&page.connection), platform.clock.now());
+    let mut model = shared.model();
+    if shared.recovering.take() {
+        model.recovered(number, state, now);
+    } else {
+        model.opened(number, state, now);
+    }
+    model.met.passed_over += u64::from(!page.warnings.is_empty());
+    let checkpoints = page.storage.manifests();
+    model.met.checkpoints += checkpoints.iter().filter(|m| m.kind == ManifestKind::Checkpoint).count() as u64;
+    model.met.truncations += u64::from(page.storage.truncated().lsn > 0);
+}

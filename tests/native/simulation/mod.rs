@@ -1,0 +1,223 @@
+//! Random workloads against a misbehaving store, from a seed: real SQLite, real page file, real flusher and storage.
+//!
+//! A page opens the database, writes, snapshots, restores, and dies somewhere, or is robbed by the next page, which opens
+//! what is there. The model knows every state. What is found must be one of them (whole commits only), none older than the
+//! last acknowledged one; snapshots and moments must be what they were; damage is either made good or refused.
+//!
+//! `TIDELOCK_SEEDS=n` runs n seeds, `TIDELOCK_SEED=n` that one only.
+
+mod damage;
+mod life;
+mod model;
+mod mutant;
+mod mutations;
+mod work;
+
+use std::{
+    cell::{Cell, RefCell, RefMut},
+    rc::Rc,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use tidelock::{
+    ports::{Durability, Platform, Store, sim::Sim},
+    snapshot::{SnapshotOptions, VerifyMode},
+    store::faulty::{Crash, Faults, FaultyStore},
+};
+
+use self::{
+    model::{Met, Model},
+    mutant::Mutation,
+    work::Chance,
+};
+
+const DEFAULT_SEEDS: u64 = 300;
+/// After that many seeds, every kind of event must have happened.
+const TELLING_SEEDS: u64 = 300;
+
+/// What all pages of one seed share.
+pub struct Shared {
+    model: RefCell<Model>,
+    /// The disk lost or garbled something: what would be a defect may be its work.
+    damaged: Cell<bool>,
+    /// A recovery was begun: until the next opening, older states will do.
+    recovering: Cell<bool>,
+    /// The disk is full at times, so that snapshots and log have to give way.
+    crowded: bool,
+    commits: Cell<i64>,
+    mutation: Option<Mutation>,
+}
+
+impl Shared {
+    fn model(&self) -> RefMut<'_, Model> {
+        self.model.borrow_mut()
+    }
+
+    /// A number for the next commit.
+    fn next_commit(&self) -> i64 {
+        self.commits.set(self.commits.get() + 1);
+        self.commits.get()
+    }
+}
+
+/// What one seed is about.
+struct Plan {
+    powerless: bool,
+    damaging: bool,
+    durability: Durability,
+    options: SnapshotOptions,
+    pad: u64,
+    page_size: u64,
+}
+
+impl Plan {
+    fn new(chance: &Chance) -> Self {
+        // A power cut may take what only a process death spares: then everything is strict.
+        let powerless = chance.one_in(3);
+        // Some write so much, and snapshot so rarely, that the log is compacted.
+        let large = chance.one_in(40);
+        Self {
+            powerless,
+            damaging: chance.one_in(3),
+            durability: if powerless { Durability::Strict } else { Durability::Relaxed },
+            options: SnapshotOptions {
+                interval_ms: if large { 100_000 } else { 60 + chance.below(400) },
+                keep: 1 + chance.below(3) as usize,
+                backoff_ms: 5,
+                log_max_bytes: chance.one_in(3).then(|| chance.below(200_000)),
+                verify: match chance.below(8) {
+                    0 => VerifyMode::Full,
+                    1 => VerifyMode::None,
+                    _ => VerifyMode::Quick,
+                },
+                compress: !chance.one_in(4),
+                ..SnapshotOptions::default()
+            },
+            pad: if large { 400_000 } else { 3_000 },
+            page_size: 512 << chance.below(4),
+        }
+    }
+
+    fn faults(&self, chance: &Chance, crowded: bool, last: bool) -> Faults {
+        let rough = chance.one_in(3) && !last;
+        Faults {
+            delay_ms: if chance.one_in(3) { 0 } else { chance.below(8) },
+            refuse: if rough { chance.below(300) } else { 0 },
+            doubt: if rough { chance.below(300) } else { 0 },
+            refuse_reads: if rough { chance.below(100) } else { 0 },
+            // Without any verification, rot is damage.
+            rot: if self.options.verify != VerifyMode::None && chance.one_in(3) { chance.below(300) } else { 0 },
+            capacity: (crowded && !last && chance.one_in(2)).then(|| 40_000 + chance.below(200_000) as usize),
+            stall_after: (!last && chance.one_in(4)).then(|| chance.below(60)),
+        }
+    }
+}
+
+/// Runs one seed; panics where a promise is broken.
+fn run(seed: u64, mutation: Option<Mutation>) -> Met {
+    let mut sim = Sim::new(seed);
+    let platform = sim.platform();
+    let chance = Chance(platform.clone());
+    let plan = Rc::new(Plan::new(&chance));
+    let faulty = if plan.powerless { FaultyStore::new_powerless(&platform) } else { FaultyStore::new(&platform) };
+    let shared = Rc::new(Shared {
+        model: RefCell::new(Model::new(platform.clock.now())),
+        damaged: Cell::new(false),
+        recovering: Cell::new(false),
+        crowded: chance.one_in(5),
+        commits: Cell::new(0),
+        mutation,
+    });
+    let lives = 2 + chance.below(3);
+    for number in 1..=lives {
+        let last = number == lives;
+        faulty.set(plan.faults(&chance, shared.crowded, last));
+        let store = store_of(&faulty, &sim.platform(), mutation);
+        let alive = Rc::new(Cell::new(true));
+        let live = life::live(store, sim.platform(), shared.clone(), plan.clone(), number);
+        let (ended, stop) = (alive.clone(), sim.platform().clock);
+        sim.platform().spawner.spawn(Box::pin(async move {
+            live.await;
+            ended.set(false);
+        }));
+        let death = if last { 20_000 } else { 1 + chance.below(400) };
+        sim.run(async move {
+            for _ in 0..death {
+                if !alive.get() {
+                    break;
+                }
+                stop.sleep(1).await;
+            }
+        });
+        // Some are robbed instead, and go on as if nothing had happened.
+        if !last && chance.one_in(3) {
+            shared.model().met.robberies += 1;
+            continue;
+        }
+        sim.kill();
+        faulty.crash(if plan.powerless && chance.one_in(2) { Crash::Power } else { Crash::Process });
+        if plan.damaging && !last && chance.one_in(2) {
+            let harmed = faulty.damage(|contents| damage::damage(contents, &chance));
+            shared.damaged.set(shared.damaged.get() || harmed);
+            shared.model().met.damages += u64::from(harmed);
+        }
+    }
+    shared.model.borrow().met
+}
+
+fn store_of(faulty: &FaultyStore, platform: &Platform, mutation: Option<Mutation>) -> Rc<dyn Store> {
+    match mutation {
+        Some(mutation) => Rc::new(mutant::Mutant::new(faulty.clone(), platform.clone(), mutation)),
+        None => Rc::new(faulty.clone()),
+    }
+}
+
+/// Runs seeds on all processors; the sum of what they met, or the first seed that fails.
+fn run_all(seeds: std::ops::Range<u64>, mutation: Option<Mutation>) -> Result<Met, u64> {
+    let next = AtomicU64::new(seeds.start);
+    let failed = AtomicU64::new(u64::MAX);
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let work = || {
+        let mut met = Met::default();
+        while failed.load(Ordering::Relaxed) == u64::MAX {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                break;
+            }
+            match std::panic::catch_unwind(|| run(seed, mutation)) {
+                Ok(one) => met.add(&one),
+                Err(_) => _ = failed.fetch_min(seed, Ordering::Relaxed),
+            }
+        }
+        met
+    };
+    let mut all = Met::default();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().for_each(|thread| all.add(&thread.join().expect("panics are caught")));
+    });
+    match failed.into_inner() {
+        u64::MAX => Ok(all),
+        seed => Err(seed),
+    }
+}
+
+#[test]
+fn whatever_happens_acknowledged_commits_are_found_whole() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    if let Some(seed) = number("TIDELOCK_SEED") {
+        println!("{:?}", run(seed, None));
+        return;
+    }
+    let seeds = number("TIDELOCK_SEEDS").unwrap_or(DEFAULT_SEEDS);
+    let started = std::time::Instant::now();
+    let all = match run_all(0..seeds, None) {
+        Ok(met) => met,
+        Err(seed) => panic!("seed {seed} fails: TIDELOCK_SEED={seed} runs it alone"),
+    };
+    println!("{seeds} seeds in {:.1} s", started.elapsed().as_secs_f64());
+    for (what, times) in all.each() {
+        println!("{times:>9} {what}");
+        assert!(seeds < TELLING_SEEDS || times >= 5, "too little happened: {what} {times} times");
+    }
+}

@@ -1,0 +1,228 @@
+//! What must be found: the states of the database in order, as the pages that made them know it.
+
+use std::collections::HashMap;
+
+use tidelock::{Timestamp, Value, sqlite::Connection};
+
+/// Everything that a database holds, as one number; and the number of the commit that says so itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    pub commit: i64,
+    pub contents: i64,
+}
+
+/// Before the tables are made.
+pub const NOTHING: State = State { commit: -1, contents: 0 };
+
+/// The state of a connection's database.
+pub fn state_of(connection: &Connection) -> State {
+    let number = |sql: &str| match connection.value(sql, &[]) {
+        Ok(Some(Value::Integer(number))) => number,
+        other => panic!("{sql}: {other:?}"),
+    };
+    let schema =
+        match connection.value("SELECT group_concat(sql) FROM (SELECT sql FROM sqlite_schema ORDER BY name)", &[]) {
+            Ok(Some(Value::Text(schema))) => schema,
+            Ok(Some(Value::Null)) => return NOTHING,
+            other => panic!("{other:?}"),
+        };
+    let schema = schema.bytes().fold(7_i64, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+    let rows = number("SELECT coalesce(sum(id * 1009 + value * 31 + length(pad) * 7), 0) + count(*) FROM t");
+    State { commit: number("SELECT n FROM last"), contents: schema.wrapping_add(rows) }
+}
+
+/// One commit, or what stands for one.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    number: u64,
+    state: State,
+    /// When it was made in memory: it can't be stored before that.
+    made: Timestamp,
+    /// When it was surely stored.
+    acknowledged: Option<Timestamp>,
+}
+
+/// The history of one database over all the pages that had it.
+#[derive(Debug)]
+pub struct Model {
+    line: Vec<Entry>,
+    /// The index of the last entry that is surely stored.
+    sure: usize,
+    /// What recoveries had to leave out. It was, and may be read again once a snapshot stored its damaged chunks anew.
+    left_out: Vec<Entry>,
+    numbers: u64,
+    /// Which page has the database; all others were robbed.
+    holder: u64,
+    /// Snapshots by what tells them apart: the states that each may have.
+    snapshots: HashMap<(String, Timestamp, String), Vec<State>>,
+    pub met: Met,
+}
+
+/// What all the seeds together met: a simulation that never snapshots or never fails proves nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Met {
+    pub commits: u64,
+    pub acknowledged: u64,
+    pub lost: u64,
+    pub flush_failures: u64,
+    pub robberies: u64,
+    pub robbed_writes: u64,
+    pub snapshots: u64,
+    pub snapshot_failures: u64,
+    pub restores: u64,
+    pub moments: u64,
+    pub unreachable: u64,
+    pub checkpoints: u64,
+    pub truncations: u64,
+    pub damages: u64,
+    pub passed_over: u64,
+    pub refused: u64,
+    pub recoveries: u64,
+}
+
+impl Met {
+    pub fn each(&self) -> [(&'static str, u64); 17] {
+        [
+            ("commits", self.commits),
+            ("acknowledged", self.acknowledged),
+            ("lost", self.lost),
+            ("flush failures", self.flush_failures),
+            ("robberies", self.robberies),
+            ("writes of robbed pages", self.robbed_writes),
+            ("snapshots", self.snapshots),
+            ("snapshot failures", self.snapshot_failures),
+            ("restores", self.restores),
+            ("moments", self.moments),
+            ("moments out of reach", self.unreachable),
+            ("checkpoints", self.checkpoints),
+            ("truncations", self.truncations),
+            ("damages", self.damages),
+            ("damages passed over", self.passed_over),
+            ("damages that refuse opening", self.refused),
+            ("recoveries", self.recoveries),
+        ]
+    }
+
+    pub fn add(&mut self, other: &Met) {
+        let Met { commits, acknowledged, lost, flush_failures, robberies, robbed_writes, snapshots, .. } = other;
+        let Met { snapshot_failures, restores, moments, unreachable, checkpoints, truncations, .. } = other;
+        let Met { damages, passed_over, refused, recoveries, .. } = other;
+        self.commits += commits;
+        self.acknowledged += acknowledged;
+        self.lost += lost;
+        self.flush_failures += flush_failures;
+        self.robberies += robberies;
+        self.robbed_writes += robbed_writes;
+        self.snapshots += snapshots;
+        self.snapshot_failures += snapshot_failures;
+        self.restores += restores;
+        self.moments += moments;
+        self.unreachable += unreachable;
+        self.checkpoints += checkpoints;
+        self.truncations += truncations;
+        self.damages += damages;
+        self.passed_over += passed_over;
+        self.refused += refused;
+        self.recoveries += recoveries;
+    }
+}
+
+impl Model {
+    pub fn new(now: Timestamp) -> Self {
+        let nothing = Entry { number: 0, state: NOTHING, made: now, acknowledged: Some(now) };
+        Self {
+            line: vec![nothing],
+            sure: 0,
+            left_out: Vec::new(),
+            numbers: 0,
+            holder: 0,
+            snapshots: HashMap::new(),
+            met: Met::default(),
+        }
+    }
+
+    /// Whether a page has the database.
+    pub fn holds(&self, page: u64) -> bool {
+        self.holder == page
+    }
+
+    /// A page has made a commit in memory; its number, for the acknowledgement.
+    pub fn committed(&mut self, page: u64, state: State, now: Timestamp) -> u64 {
+        self.met.commits += 1;
+        self.numbers += 1;
+        if self.holds(page) {
+            self.line.push(Entry { number: self.numbers, state, made: now, acknowledged: None });
+        } else {
+            self.met.robbed_writes += 1;
+        }
+        self.numbers
+    }
+
+    /// The promise of a commit has resolved.
+    pub fn acknowledged(&mut self, page: u64, number: u64, now: Timestamp) {
+        self.met.acknowledged += 1;
+        let found = self.line.iter().position(|entry| entry.number == number);
+        // What a page stored before it was robbed may be answered after it.
+        let Some(index) = found else { panic!("page {page} was told that commit {number} is stored; it is not") };
+        self.line[index].acknowledged.get_or_insert(now);
+        self.sure = self.sure.max(index);
+    }
+
+    /// A page has opened the database and found this: a whole state, none older than the last that is surely stored.
+    pub fn opened(&mut self, page: u64, state: State, now: Timestamp) {
+        self.found(self.sure, page, state, now);
+    }
+
+    /// As [`Model::opened`], after damage that could not be made good: any older state will do.
+    pub fn recovered(&mut self, page: u64, state: State, now: Timestamp) {
+        self.met.recoveries += 1;
+        let line = self.line.clone();
+        self.found(0, page, state, now);
+        self.left_out.extend_from_slice(&line[self.line.len()..]);
+    }
+
+    fn found(&mut self, from: usize, page: u64, state: State, now: Timestamp) {
+        let Some(index) = self.line[from..].iter().rposition(|entry| entry.state == state) else {
+            let possible: Vec<State> = self.line[from..].iter().map(|entry| entry.state).collect();
+            panic!("page {page} found {state:?}; possible are {possible:?}");
+        };
+        let index = from + index;
+        self.met.lost += u64::from(index + 1 < self.line.len());
+        self.line.truncate(index + 1);
+        self.line[index].acknowledged.get_or_insert(now);
+        self.sure = index;
+        self.holder = page;
+    }
+
+    /// The states that something taken from now on may have: mark the beginning.
+    pub fn begin(&self) -> usize {
+        self.line.len() - 1
+    }
+
+    /// A snapshot was taken between a mark and now.
+    pub fn snapshot(&mut self, id: &(String, Timestamp, String), since: usize) {
+        self.met.snapshots += 1;
+        let states = self.line[since.min(self.line.len() - 1)..].iter().map(|entry| entry.state).collect();
+        self.snapshots.insert(id.clone(), states);
+    }
+
+    /// A snapshot was read back.
+    pub fn read_back(&self, id: &(String, Timestamp, String), state: State) {
+        if let Some(possible) = self.snapshots.get(id) {
+            assert!(possible.contains(&state), "snapshot {} has {state:?}; possible are {possible:?}", id.0);
+        }
+    }
+
+    /// The state of a moment was read.
+    pub fn moment(&mut self, at: Timestamp, state: State) {
+        self.met.moments += 1;
+        let least = self.line.iter().rposition(|entry| entry.acknowledged.is_some_and(|time| time <= at)).unwrap_or(0);
+        let most = self.line.iter().rposition(|entry| entry.made <= at).unwrap_or(0);
+        let possible = &self.line[least..=most.max(least)];
+        let left_out = self.left_out.iter().filter(|entry| entry.made <= at);
+        assert!(
+            possible.iter().chain(left_out).any(|entry| entry.state == state),
+            "at {at} it was {state:?}; possible are {possible:?}"
+        );
+    }
+}

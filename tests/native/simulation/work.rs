@@ -1,0 +1,261 @@
+//! What a page does with its database, at random: statements, open transactions, snapshots, restores.
+
+use std::rc::Rc;
+
+use tidelock::{
+    ErrorCode, Timestamp,
+    ports::Platform,
+    snapshot::{Reason, SnapshotInfo, SnapshotOptions},
+    sqlite::{Connection, Image, PageFile},
+};
+
+use super::{
+    Shared,
+    model::{NOTHING, state_of},
+};
+use crate::store::page::Page;
+
+pub const TABLES: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, value INTEGER, pad BLOB);
+    CREATE TABLE last(n INTEGER); INSERT INTO last VALUES (0);";
+
+/// Chance, from the seed.
+#[derive(Clone)]
+pub struct Chance(pub Platform);
+
+impl Chance {
+    pub fn below(&self, limit: u64) -> u64 {
+        let mut bytes = [0; 8];
+        self.0.entropy.fill(&mut bytes);
+        u64::from_le_bytes(bytes) % limit
+    }
+
+    pub fn one_in(&self, times: u64) -> bool {
+        self.below(times) == 0
+    }
+}
+
+/// One page at work.
+pub struct Worker {
+    pub page: Page,
+    pub number: u64,
+    pub chance: Chance,
+    pub options: SnapshotOptions,
+    pub shared: Rc<Shared>,
+    /// Bytes of the largest row.
+    pub pad: u64,
+}
+
+/// What tells snapshots apart, also when a number was given again because its first owner never came to be.
+fn key(info: &SnapshotInfo) -> (String, Timestamp, String) {
+    (info.id.clone(), info.created_at, info.sha256.clone())
+}
+
+impl Worker {
+    fn now(&self) -> Timestamp {
+        self.chance.0.clock.now()
+    }
+
+    async fn sleep(&self, ms: u64) {
+        self.chance.0.clock.sleep(self.chance.below(ms)).await;
+    }
+
+    /// One thing.
+    pub async fn step(&self) {
+        match self.chance.below(32) {
+            0..=1 => self.snapshot().await,
+            2 => self.sleep(100).await,
+            3 => drop(self.page.flusher.flush().await),
+            4 => {
+                self.page.connection.exec("VACUUM").expect("vacuums");
+                self.page.flusher.committed();
+            }
+            5 => self.restore().await,
+            6 => self.restore_at().await,
+            7 => self.remove().await,
+            8 => self.transaction().await,
+            _ => self.write().await,
+        }
+    }
+
+    fn statement(&self) -> String {
+        let chance = &self.chance;
+        let row = chance.below(60);
+        match chance.below(16) {
+            0..=5 => {
+                let (value, pad) = (chance.below(1_000_000), chance.below(self.pad));
+                format!("INSERT OR REPLACE INTO t(id, value, pad) VALUES ({row}, {value}, zeroblob({pad}));")
+            }
+            6..=8 => format!("UPDATE t SET value = value + {} WHERE id >= {row};", chance.below(1000)),
+            9 => format!("UPDATE t SET pad = randomblob({}) WHERE id = {row};", chance.below(self.pad)),
+            10 => format!("DELETE FROM t WHERE id BETWEEN {row} AND {};", row + chance.below(20)),
+            11 => format!("SAVEPOINT s; DELETE FROM t WHERE id < {row}; ROLLBACK TO s; RELEASE s;"),
+            12 => "CREATE INDEX IF NOT EXISTS by_value ON t(value);".to_owned(),
+            13 => "DROP INDEX IF EXISTS by_value;".to_owned(),
+            14 => format!("CREATE TABLE IF NOT EXISTS extra_{0}(a, b DEFAULT {0});", row % 4),
+            _ => format!("DROP TABLE IF EXISTS extra_{};", row % 4),
+        }
+    }
+
+    /// A commit; some wait until it is stored, some don't.
+    pub async fn write(&self) {
+        if self.page.flusher.admit_write().is_err() {
+            return self.sleep(50).await;
+        }
+        let work: String = (0..=self.chance.below(3)).map(|_| self.statement()).collect();
+        let script = format!("{work} UPDATE last SET n = {};", self.shared.next_commit());
+        self.page.connection.atomically(|connection| connection.exec(&script)).expect("commits");
+        self.committed().await;
+    }
+
+    /// A transaction that stays open while others flush and snapshot around it; nothing of it may be stored meanwhile.
+    async fn transaction(&self) {
+        if self.page.flusher.admit_write().is_err() {
+            return;
+        }
+        let connection = &self.page.connection;
+        let script =
+            format!("BEGIN IMMEDIATE; {} UPDATE last SET n = {};", self.statement(), self.shared.next_commit());
+        connection.exec(&script).expect("runs");
+        if self.chance.one_in(2) {
+            // Something committed may still be on its way.
+            drop(self.page.flusher.flush().await);
+        }
+        self.sleep(30).await;
+        let more = self.statement();
+        if self.chance.one_in(3) {
+            return connection.exec("ROLLBACK").expect("rolls back");
+        }
+        connection.exec(&format!("{more} COMMIT")).expect("commits");
+        self.committed().await;
+    }
+
+    /// After a commit in memory.
+    pub async fn committed(&self) {
+        let now = self.now();
+        let number = self.shared.model().committed(self.number, state_of(&self.page.connection), now);
+        self.page.flusher.committed();
+        let stored = self.page.flusher.stored();
+        let (shared, page, clock) = (self.shared.clone(), self.number, self.chance.0.clock.clone());
+        let acknowledged = async move {
+            let Some(stored) = stored else { return };
+            match stored.await {
+                Ok(()) => shared.model().acknowledged(page, number, clock.now()),
+                Err(_) => shared.model().met.flush_failures += 1,
+            }
+        };
+        if self.chance.one_in(3) {
+            self.chance.0.spawner.spawn(Box::pin(acknowledged));
+        } else {
+            acknowledged.await;
+        }
+    }
+
+    async fn snapshot(&self) {
+        let since = self.shared.model().begin();
+        let label = self.chance.one_in(6).then(|| "label".to_owned());
+        let reason = if self.chance.one_in(6) { Reason::Hidden } else { Reason::Manual };
+        match self.page.snapshots.create(label, reason).await {
+            Ok(info) => {
+                let mut model = self.shared.model();
+                if model.holds(self.number) {
+                    model.snapshot(&key(&info), since);
+                }
+            }
+            Err(_) => self.shared.model().met.snapshot_failures += 1,
+        }
+    }
+
+    /// Deletes a snapshot, or what the options let go of.
+    async fn remove(&self) {
+        let list = self.page.snapshots.list();
+        if list.is_empty() || self.chance.one_in(2) {
+            drop(self.page.snapshots.prune().await);
+        } else {
+            let info = &list[self.chance.below(list.len() as u64) as usize];
+            drop(self.page.snapshots.delete(&info.id).await);
+        }
+    }
+
+    /// Reads a snapshot, compares it with the model, and mostly goes back to it.
+    async fn restore(&self) {
+        let list = self.page.snapshots.list();
+        if list.is_empty() {
+            return;
+        }
+        let info = &list[self.chance.below(list.len() as u64) as usize];
+        match self.page.snapshots.load(&info.id).await {
+            Ok(image) => {
+                let scratch = open_sound(image);
+                if self.shared.model().holds(self.number) {
+                    self.shared.model().read_back(&key(info), state_of(&scratch));
+                }
+                self.replace(&scratch).await;
+            }
+            Err(error) if error.is(ErrorCode::SnapshotCorrupt) => self.must_be_damaged(&error.message),
+            Err(_) => {}
+        }
+    }
+
+    /// Reads a moment, compares it with the model, and sometimes goes back to it.
+    async fn restore_at(&self) {
+        let now = self.now();
+        let at = now.plus_ms(-(self.chance.below(1 + now.since(tidelock::ports::sim::START) as u64) as i64));
+        let found = self.page.snapshots.load_at(at).await;
+        if !self.shared.model().holds(self.number) {
+            return;
+        }
+        match found {
+            Ok(image) => {
+                let scratch = open_sound(image);
+                self.shared.model().moment(at, state_of(&scratch));
+                if self.chance.one_in(2) {
+                    self.replace(&scratch).await;
+                }
+            }
+            Err(error) if error.is(ErrorCode::SnapshotCorrupt) => self.must_be_damaged(&error.message),
+            Err(error) if error.is(ErrorCode::SnapshotNotFound) => {
+                self.shared.model().met.unreachable += 1;
+                self.must_be_unreachable(at);
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn must_be_damaged(&self, what: &str) {
+        let robbed = !self.shared.model().holds(self.number);
+        assert!(robbed || self.shared.damaged.get(), "nothing was damaged, but {what}");
+    }
+
+    /// Moments after the oldest kept snapshot can be reached, as long as the log needn't give way.
+    fn must_be_unreachable(&self, at: Timestamp) {
+        if self.shared.damaged.get() || self.shared.crowded || self.options.log_max_bytes.is_some() {
+            return;
+        }
+        let counted =
+            |info: &SnapshotInfo| info.label.is_none() && matches!(info.reason.as_str(), "manual" | "scheduled");
+        let oldest = self.page.snapshots.list().into_iter().rfind(counted);
+        if let Some(oldest) = oldest {
+            assert!(at < oldest.created_at, "{at} can't be reached, though snapshot {} is older", oldest.id);
+        }
+    }
+
+    /// Goes back, as the engine does: what is there becomes a snapshot, and the contents change in one commit.
+    async fn replace(&self, scratch: &Connection) {
+        if state_of(scratch) == NOTHING || self.page.snapshots.safety().await.is_err() {
+            return;
+        }
+        if self.page.flusher.admit_write().is_err() {
+            return;
+        }
+        self.page.connection.restore_from(scratch).expect("restores");
+        self.shared.model().met.restores += 1;
+        self.committed().await;
+    }
+}
+
+/// What was read back is a database, and sound.
+fn open_sound(image: Image) -> Connection {
+    let scratch = Connection::open(&PageFile::new(image)).expect("a database");
+    assert_eq!(scratch.quick_check(), Ok(Vec::new()));
+    scratch
+}
