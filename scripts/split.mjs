@@ -38,6 +38,8 @@ const share = (kind, name, part) => {
   let owner = kind === 'func' && module.functions.has(name) ? home.get(name) : 'core'
   // What another part begins with is reached through the core, as from there: that part may not be loaded yet.
   if (entries.has(name) && !parts[part].needs?.includes(owner)) owner = 'core'
+  if (owner !== 'core' && !parts[part].needs?.includes(owner))
+    throw new Error(`scripts/parts.json: ${part} calls ${name} of ${owner}, which it doesn't need`)
   const key = `${owner} ${name}`
   if (!shared.has(key)) shared.set(key, { kind, name, owner, as: `$${shared.size.toString(36)}` })
   return `"${owner}" "${shared.get(key).as}"`
