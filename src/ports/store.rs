@@ -232,7 +232,8 @@ pub enum Write {
     PutManifest(Box<Manifest>),
     /// Deletes a manifest.
     DeleteManifest(u64),
-    /// Replaces a record of the log: the same one in another form, when the key changes.
+    /// Replaces a record of the log: the same one in another form, when the key changes. A transaction that has one of these has
+    /// all records that the log has, in order.
     PutLog(LogRecord),
     /// Replaces the head: when the key changes.
     PutHead(Box<Head>),

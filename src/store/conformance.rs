@@ -8,8 +8,8 @@ use super::{Position, batch_records, checksum, chunk, epoch_record};
 use crate::{
     error::{ErrorCode, Result},
     ports::{
-        ChunkRef, Claim, Durability, Fence, Head, Holder, LocalFuture, Manifest, ManifestKind, Store, Transaction,
-        Truncation, Write,
+        ChunkRef, Claim, Durability, Fence, Head, Holder, LocalFuture, LogRecord, Manifest, ManifestKind, Store,
+        Transaction, Truncation, Write,
     },
     sqlite::Batch,
     time::Timestamp,
@@ -38,6 +38,7 @@ pub const CASES: &[(&str, Case)] = &[
     ("the log is read in slices and in order", |h| Box::pin(log_in_slices(h))),
     ("truncation spares epoch records", |h| Box::pin(truncation(h))),
     ("deletion deletes", |h| Box::pin(deletion(h))),
+    ("head and log can be stored in another form", |h| Box::pin(another_form(h))),
     ("a reopened store goes on", |h| Box::pin(reopened(h))),
 ];
 
@@ -301,6 +302,39 @@ async fn deletion(h: Handles) {
     let left: Vec<u64> = h.b.manifests().await.expect("reads").0.iter().map(|m| m.generation).collect();
     assert_eq!(left, [2]);
     assert_eq!(h.b.head().await.expect("reads").expect("is there").generation, 2, "numbers are never used again");
+}
+
+async fn another_form(h: Handles) {
+    let (head, mut end) = made(&*h.a).await;
+    for pages in [2, 5] {
+        let (transaction, next) = append(end, pages, 1024);
+        h.a.write(transaction).await.expect("appends");
+        end = next;
+    }
+    let mut records: Vec<LogRecord> = read_log(&*h.a).await;
+    assert_eq!(records.len(), 5);
+    records.iter_mut().for_each(|record| record.bytes.reverse());
+    let mut other = head.clone();
+    other.holder.title = "another one".to_owned();
+    let mut writes = vec![Write::PutHead(Box::new(other.clone()))];
+    writes.extend(records.iter().cloned().map(Write::PutLog));
+    let stranger = Head { epoch: head.epoch + 1, ..head.clone() };
+    assert_eq!(failed(h.a.write(fenced(&stranger, writes.clone())).await), ErrorCode::LockLost);
+    assert_eq!(h.a.head().await, Ok(Some(head.clone())));
+    h.a.write(fenced(&head, writes)).await.expect("stores");
+    assert_eq!(h.b.head().await, Ok(Some(other)));
+    assert_eq!(read_log(&*h.b).await, records);
+    assert_eq!(h.b.newest_log().await, Ok(Some((end.lsn, 2))));
+    let (transaction, end) = append(end, 1, 1024);
+    h.a.write(transaction.clone()).await.expect("appends");
+    assert_eq!(failed(h.a.write(transaction).await), ErrorCode::LockLost, "the key is taken");
+    assert_eq!(h.b.newest_log().await, Ok(Some((end.lsn, 0))));
+    assert_eq!(read_log(&*h.b).await.len(), 6);
+}
+
+async fn read_log(store: &dyn Store) -> Vec<LogRecord> {
+    let entries = store.log((0, u32::MAX), usize::MAX).await.expect("reads");
+    entries.into_iter().map(|entry| entry.record.expect("readable")).collect()
 }
 
 async fn reopened(h: Handles) {

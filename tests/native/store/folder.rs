@@ -13,13 +13,20 @@ use tidelock::{
         ChunkRef, Claim, Durability, Fence, Files, Head, Holder, LogRecord, Manifest, ManifestKind, Store, Transaction,
         Truncation, Write, sim::Sim,
     },
+    snapshot::Reason,
     sqlite::Batch,
     store::{
-        Contents, Position, batch_records, checksum, chunk,
+        Contents, Position, Rekeyed, batch_records, checksum, chunk,
         conformance::{CASES, Handles},
         epoch_record,
         folder::{Disk, FolderStore},
+        sealed::SealedStore,
     },
+};
+
+use super::{
+    bench::{key, vault},
+    page::Page,
 };
 
 /// A folder of its own, gone with the test.
@@ -50,6 +57,58 @@ fn a_folder_conforms() {
         let scratch = Scratch::new(&format!("conformance-{number}"));
         Sim::new(1).run(case(Handles { a: scratch.store(), b: scratch.store() }));
     }
+}
+
+#[test]
+fn an_encrypted_folder_conforms() {
+    for (number, (name, case)) in CASES.iter().enumerate() {
+        println!("{name}");
+        let scratch = Scratch::new(&format!("sealed-{number}"));
+        let (mut sim, store) = (Sim::new(1), scratch.store());
+        let vault = vault(&sim.platform(), key(1));
+        sim.run(async move {
+            let store = SealedStore::open(store, &vault).await.unwrap();
+            case(Handles { a: Rc::new(store.clone()), b: Rc::new(store) }).await;
+        });
+    }
+}
+
+#[test]
+fn a_folder_whose_key_changes_has_nothing_of_the_old_form() {
+    const MARKER: &str = "marker-in-a-folder";
+    let scratch = Scratch::new("rekey");
+    let (mut sim, store) = (Sim::new(1), scratch.store());
+    let platform = sim.platform();
+    let (open, first) = (platform.clone(), store.clone());
+    let page = sim.run(async move { Page::open(first, &open).await.unwrap() });
+    let vault = vault(&platform, key(1));
+    let (on, secret) = (page.clone(), vault.clone());
+    sim.run(async move {
+        on.commit(&format!("CREATE TABLE t(v); INSERT INTO t VALUES ('{MARKER}')")).await.unwrap();
+        on.snapshots.create(Some(MARKER.into()), Reason::Manual).await.unwrap();
+        on.commit(&format!("INSERT INTO t VALUES ('{MARKER}')")).await.unwrap();
+        assert_eq!(on.storage.rekey(Some(&secret)).await, Rekeyed::Done);
+        on.commit(&format!("INSERT INTO t VALUES ('{MARKER}')")).await.unwrap();
+    });
+    store.close();
+    let mut folders = vec![scratch.0.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = std::fs::read(&path).unwrap();
+            assert!(!bytes.windows(MARKER.len()).any(|window| window == MARKER.as_bytes()), "{path:?}");
+        }
+    }
+    let (sealed, lower) = (vault, scratch.store());
+    let again = sim.run(async move {
+        let store = SealedStore::open(lower, &sealed).await.unwrap();
+        Page::open(Rc::new(store), &platform).await.unwrap()
+    });
+    assert_eq!((again.number("SELECT count(*) FROM t"), again.snapshots.list().len()), (3, 1));
 }
 
 #[test]
