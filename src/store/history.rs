@@ -2,6 +2,7 @@
 
 use super::{
     Storage, checksum,
+    failure::check_fence,
     log::{Position, Replay},
     recovery::{self, Check},
 };
@@ -21,15 +22,15 @@ impl Storage {
     ///
     /// Fails with `snapshot_not_found` for a moment before `not_before` or before what the log reaches (details `oldest`:
     /// the first moment that can be reached, where there is one), with `snapshot_corrupt` when the log is damaged on the
-    /// way, and with what the store fails with.
+    /// way, `lock_lost`, and with what the store fails with.
     pub async fn load_at(&self, at: Timestamp, not_before: Timestamp) -> Result<Image> {
         if at < not_before {
             return Err(self.unreachable(at, not_before).await?);
         }
         // A cut that failed may have been made all the same.
-        if let Some(head) = self.0.store().head().await? {
-            self.0.truncated.set(head.truncated);
-        }
+        let head = self.0.store().head().await?;
+        check_fence(head.as_ref(), &self.0.fence)?;
+        self.0.truncated.set(head.map_or(self.truncated(), |head| head.truncated));
         let manifests = self.manifests();
         // Replay from before a barrier never crosses it.
         let mut barrier = u64::MAX;
