@@ -34,16 +34,20 @@ for (const name of entries.keys()) {
 
 // What the parts need of the core and of each other, under names that are short.
 const shared = new Map()
-const share = (kind, name) => {
-  // An entry of another part is called as from anywhere: through its place in the core, once that part is there.
-  const owner = kind === 'func' && module.functions.has(name) && !entries.has(name) ? home.get(name) : 'core'
-  if (!shared.has(name)) shared.set(name, { kind, owner, as: `$${shared.size.toString(36)}` })
-  return `"${owner}" "${shared.get(name).as}"`
+const share = (kind, name, part) => {
+  let owner = kind === 'func' && module.functions.has(name) ? home.get(name) : 'core'
+  // What another part begins with is reached through the core, as from there: that part may not be loaded yet.
+  if (entries.has(name) && !parts[part].needs?.includes(owner)) owner = 'core'
+  if (owner !== 'core' && !parts[part].needs?.includes(owner))
+    throw new Error(`scripts/parts.json: ${part} calls ${name} of ${owner}, which it doesn't need`)
+  const key = `${owner} ${name}`
+  if (!shared.has(key)) shared.set(key, { kind, name, owner, as: `$${shared.size.toString(36)}` })
+  return `"${owner}" "${shared.get(key).as}"`
 }
 const exportsOf = (owner) =>
-  [...shared]
-    .filter(([, each]) => each.owner === owner)
-    .map(([name, { kind, as }]) => ` (export "${as}" (${kind} ${name}))`)
+  [...shared.values()]
+    .filter((each) => each.owner === owner)
+    .map(({ kind, name, as }) => ` (export "${as}" (${kind} ${name}))`)
 const list = (kind, types) => (types.length > 0 ? ` (${kind} ${types.join(' ')})` : '')
 const shape = ({ parameters, results }) => list('param', parameters) + list('result', results)
 
@@ -57,15 +61,15 @@ for (const part of Object.keys(parts).sort((a, b) => needed(a) - needed(b))) {
   for (const field of module.others) {
     const [, kind, name, type] = field.match(/^ \((table|global) (\$\S+) (.*)$/s) ?? []
     if (kind === 'table')
-      imports.push(` (import ${share(kind, name)} (table ${name} 0 ${type.match(/\w+(?=\)$)/)[0]}))`)
+      imports.push(` (import ${share(kind, name, part)} (table ${name} 0 ${type.match(/\w+(?=\)$)/)[0]}))`)
     if (kind === 'global' && text.includes(` ${name}`)) {
-      imports.push(` (import ${share(kind, name)} (global ${name} ${type.match(/^(\(mut \w+\)|\w+)/)[0]}))`)
+      imports.push(` (import ${share(kind, name, part)} (global ${name} ${type.match(/^(\(mut \w+\)|\w+)/)[0]}))`)
     }
   }
   const callees = new Set(own.flatMap(([, { callees }]) => [...callees]))
   for (const callee of callees) {
     if (ownNames.has(callee)) continue
-    imports.push(` (import ${share('func', callee)} (func ${callee}${shape(signatureOf(callee))}))`)
+    imports.push(` (import ${share('func', callee, part)} (func ${callee}${shape(signatureOf(callee))}))`)
   }
   const filled = slots.filter(([, name]) => ownNames.has(name)).sort(([a], [b]) => a - b)
   const fields = [...module.types, ...imports, ...runs(filled).map(elements), ...exportsOf(part), text]

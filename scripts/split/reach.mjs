@@ -67,12 +67,24 @@ export function reach(module, linked, parts) {
       from([...entries].filter(([, entry]) => entry.part === part).map(([name]) => plain(name))),
     ]),
   )
+  // What parts share that don't need one another is the core's, with all that it reaches.
+  const needs = (one, other) => one === other || parts[one].needs?.includes(other)
+  const owned = (node) => Object.keys(parts).filter((part) => reached[part].has(node))
+  const homeless = [...byPlainName.keys()].filter((node) => {
+    const owners = owned(node)
+    return owners.length > 1 && !owners.some((one) => owners.every((other) => needs(other, one)))
+  })
+  const inCore = from([...core, ...homeless])
+
   const home = new Map()
   for (const name of module.functions.keys()) {
-    const owners = Object.keys(parts).filter((part) => reached[part].has(plain(name)))
-    const common = owners.find((one) => owners.every((other) => other === one || parts[other].needs?.includes(one)))
-    if (core.has(plain(name)) || (owners.length > 1 && !common)) home.set(name, 'core')
-    else if (common) home.set(name, common)
+    const owners = owned(plain(name))
+    if (inCore.has(plain(name))) home.set(name, 'core')
+    else if (owners.length > 0)
+      home.set(
+        name,
+        owners.find((one) => owners.every((other) => needs(other, one))),
+      )
   }
   return { entries, home }
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     error::Result,
     migrate::{Direction, Planned, Report, StatusRow},
-    ports::LocalFuture,
+    ports::{LocalFuture, Part},
     sqlite::{Connection, Statement},
     sync::capture,
 };
@@ -23,6 +23,10 @@ impl migrations::Host for Inner {
 
     fn turn(&self) -> LocalFuture<'_, Result<Guard>> {
         Box::pin(self.acquire())
+    }
+
+    fn load(&self) -> LocalFuture<'_, Result<()>> {
+        self.ports.platform.parts.load(Part::Operations)
     }
 
     fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>> {

@@ -1,6 +1,6 @@
 //! The driver of migrations: reads what is applied, plans, and runs one after the other under one turn.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, future::ready, rc::Rc};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::{
         Applied, Attempt, Body, Direction, History, Migration, OutOfOrder, Planned, Ran, Report, State, StatusRow,
         Supplied, Target, plan, status,
     },
-    ports::{Clock, LocalFuture},
+    ports::{Clock, LocalFuture, entered},
     sqlite::{Connection, Statement},
     value::Value,
 };
@@ -24,6 +24,11 @@ pub trait Host {
 
     /// Waits for the turn on it.
     fn turn(&self) -> LocalFuture<'_, Result<Guard>>;
+
+    /// Loads the code that runs migrations. `wasm_load_failed`.
+    fn load(&self) -> LocalFuture<'_, Result<()>> {
+        Box::pin(ready(Ok(())))
+    }
 
     /// Takes a safety snapshot of what is committed. The turn is held meanwhile: it must not be asked for.
     fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>>;
@@ -271,30 +276,47 @@ impl Migrations {
             Direction::Up => plan::to_apply(supplied, &applied, &target, self.out_of_order)?,
             Direction::Down => plan::to_revert(supplied, &applied, &target)?,
         };
-        let mut report = Report { planned: Planned::all(&plan, direction), ..Report::default() };
+        let report = Report { planned: Planned::all(&plan, direction), ..Report::default() };
         if options.dry_run || plan.is_empty() {
             return Ok(report);
         }
+        host.load().await?;
         if has_data(&connection)? {
             host.safety_snapshot().await?;
         }
-        for (done, migration) in plan.iter().enumerate() {
-            let Migration { version, name, .. } = migration;
-            host.progress(&Progress { version, name, direction, done, total: plan.len() });
-            let result = self.run_one(host, &connection, ticket, migration, direction).await;
-            if result.is_ok() || !migration.transaction {
-                // Outside a transaction even undoing it is a commit.
-                host.committed();
+        self.run_plan(host, &connection, ticket, &plan, direction, report).await
+    }
+
+    /// Most openings have nothing to run: an entry of the part `operations`, never inlined, so that the part can be cut off here.
+    #[inline(never)]
+    fn run_plan<'a>(
+        &'a self,
+        host: &'a dyn Host,
+        connection: &'a Connection,
+        ticket: Ticket,
+        plan: &'a [&'a Migration],
+        direction: Direction,
+        mut report: Report,
+    ) -> LocalFuture<'a, Result<Report>> {
+        entered(async move {
+            for (done, migration) in plan.iter().enumerate() {
+                let Migration { version, name, .. } = migration;
+                host.progress(&Progress { version, name, direction, done, total: plan.len() });
+                let result = self.run_one(host, connection, ticket, migration, direction).await;
+                if result.is_ok() || !migration.transaction {
+                    // Outside a transaction even undoing it is a commit.
+                    host.committed();
+                }
+                self.refresh(connection)?;
+                self.failure.replace(result.as_ref().err().cloned());
+                let ran = Ran { version: version.clone(), name: name.clone(), execution_ms: result? };
+                match direction {
+                    Direction::Up => report.applied.push(ran),
+                    Direction::Down => report.reverted.push(ran),
+                }
             }
-            self.refresh(&connection)?;
-            self.failure.replace(result.as_ref().err().cloned());
-            let ran = Ran { version: version.clone(), name: name.clone(), execution_ms: result? };
-            match direction {
-                Direction::Up => report.applied.push(ran),
-                Direction::Down => report.reverted.push(ran),
-            }
-        }
-        Ok(report)
+            Ok(report)
+        })
     }
 
     /// Runs one and says how long it took.

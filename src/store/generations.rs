@@ -11,7 +11,9 @@ use crate::{
     collections::{Bits, Set},
     error::{Error, ErrorCode, Result},
     memory::room_for,
-    ports::{ChunkId, ChunkRef, Durability, Manifest, ManifestKind, Transaction, Truncation, Write},
+    ports::{
+        ChunkId, ChunkRef, Durability, LocalFuture, Manifest, ManifestKind, Transaction, Truncation, Write, entered,
+    },
     sqlite::{CHUNK_SIZE, Image, Pin},
 };
 
@@ -91,6 +93,16 @@ pub struct Staged {
 }
 
 impl Storage {
+    /// A checkpoint that no replay from an older manifest crosses, of what opening read. An entry of the part `operations`: never
+    /// inlined, so that the part can be cut off here.
+    #[inline(never)]
+    pub(super) fn put_barrier<'a>(&'a self, image: &'a Image, at: Position) -> LocalFuture<'a, Result<()>> {
+        entered(async move {
+            let staged = self.stage(image, &Bits::new(), at, true, true).await?;
+            self.publish(staged, Tag { barrier: true, ..Tag::checkpoint() }).await.map(drop)
+        })
+    }
+
     /// Stores the chunks of `source` that changed since the newest manifest (`touched`, and what is known from before)
     /// and, with `read_back`, compares what is stored then. Nothing names them yet: [`Storage::publish`] does.
     ///

@@ -26,6 +26,10 @@ impl Storage {
         if at < not_before {
             return Err(self.unreachable(at, not_before).await?);
         }
+        // A cut that failed may have been made all the same.
+        if let Some(head) = self.0.store().head().await? {
+            self.0.truncated.set(head.truncated);
+        }
         let manifests = self.manifests();
         // Replay from before a barrier never crosses it.
         let mut barrier = u64::MAX;
@@ -56,13 +60,15 @@ impl Storage {
     async fn replay_until(&self, image: Image, from: Position, at: Timestamp, barrier: u64) -> Result<Image> {
         let mut replay = Replay::new(image, from, u64::MAX);
         let mut key = (from.lsn, u32::MAX);
+        let least = self.position().lsn;
         loop {
             let entries = self.0.store().log(key, LOG_SLICE).await?;
             let end = entries.is_empty();
             for entry in entries {
                 key = (entry.lsn, entry.part);
                 let record = entry.record.as_ref();
-                let sound = |record: &&LogRecord| checksum::of_record(record) == record.checksum;
+                let next = replay.end().lsn + 1;
+                let sound = |r: &&LogRecord| r.lsn == next && checksum::of_record(r) == r.checksum;
                 if record.filter(|record| record.time > at).as_ref().is_some_and(sound) {
                     return Ok(replay.finish().0);
                 }
@@ -74,8 +80,10 @@ impl Storage {
                     return if at == good { Ok(replay.finish().0) } else { Err(damaged(at, good)) };
                 }
             }
-            if end {
+            if end && replay.is_whole() && replay.end().lsn >= least {
                 return Ok(replay.finish().0);
+            } else if end {
+                return Err(damaged(at, replay.end().time));
             }
         }
     }

@@ -74,8 +74,12 @@ pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
     let headless = head.is_none();
     let found = read_sound(store, head, None).await?;
     let data = found.newest.is_some() || !found.manifests.is_empty() || !found.damaged.is_empty();
-    // Somebody may have made the database between the reads: then the claim will find that out.
-    if headless && data && store.head().await?.is_none() {
+    let missing = headless && data;
+    // A holder that is being robbed may have written between the reads: then the claim will find that out.
+    if (missing || found.broken.is_some()) && store.head().await? != found.head {
+        return Ok(found);
+    }
+    if missing {
         return Err(corrupt("the head record of the database is missing")
             .hint("nothing was changed; recover(name) opens the last good state"));
     }

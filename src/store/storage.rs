@@ -8,14 +8,14 @@ use std::{
 use super::{
     FORMAT, PART_BYTES, Position, Warning, batch_records, chunk, epoch_record,
     failure::{check_fence, lock_lost},
-    generations::Tag,
     recovery::{self, Recovered},
 };
 use crate::{
     collections::{Bits, Set},
     error::Result,
     ports::{
-        Claim, Durability, Fence, Head, Holder, LocalFuture, Manifest, Platform, Store, Transaction, Truncation, Write,
+        Claim, Durability, Fence, Head, Holder, LocalFuture, Manifest, Part, Platform, Store, Transaction, Truncation,
+        Write,
     },
     sqlite::{Batch, Image},
 };
@@ -138,8 +138,8 @@ impl Storage {
             stale: RefCell::new(found.stale),
         }));
         if found.needs_barrier {
-            let staged = storage.stage(&found.image, &Bits::new(), end, true, true).await?;
-            storage.publish(staged, Tag { barrier: true, ..Tag::checkpoint() }).await?;
+            platform.parts.load(Part::Operations).await?;
+            storage.put_barrier(&found.image, end).await?;
         }
         let created = found.head.is_none();
         let mut warnings = found.warnings;

@@ -370,3 +370,26 @@ test('an import that is given up before its commit changes nothing', async () =>
     after: [{ s: 'imported' }],
   })
 })
+
+test('unpushed changes stop an import unless forced; those of the file stay behind, and changes are captured on', async () => {
+  const result = await inPage(async (name) => {
+    const remote = { url: 'http://127.0.0.1:9', key: 'anon', tables: ['t'] }
+    const db = await window.open({ name, remote })
+    await db.exec("CREATE TABLE t (id INTEGER PRIMARY KEY, s TEXT); INSERT INTO t VALUES (1, 'local')")
+    const file = await db.export()
+    const refused = (await window.failure(() => db.import(file))).code
+    await db.import(file, { force: true })
+    const none = (await db.sync.pending()).length
+    await db.run("UPDATE t SET s = 'again'")
+    const captured = (await db.sync.pending()).map(({ op }) => op)
+    await db.close()
+    // Without a remote, too: the file knows which tables are captured.
+    const plain = await window.open({ name: `${name}-plain`, seed: file })
+    const seeded = (await plain.sync.pending()).length
+    await plain.run("INSERT INTO t VALUES (2, 'b')")
+    const later = (await plain.sync.pending()).map(({ op }) => op)
+    await plain.close()
+    return { refused, none, captured, seeded, later }
+  })
+  assert.deepEqual(result, { refused: 'unpushed_changes', none: 0, captured: ['update'], seeded: 0, later: ['insert'] })
+})

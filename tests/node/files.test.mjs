@@ -182,6 +182,42 @@ test('a damaged chunk and a torn journal are found; a journal that begins with n
   assert.deepEqual(readFileSync(journal), bytes, 'nothing was written')
 })
 
+test('a folder is encrypted, gets another secret, and is made plain again; nothing of the old form is left in it', async () => {
+  const where = folder()
+  const everything = () =>
+    Buffer.concat(
+      ['.', 'chunks'].flatMap((sub) =>
+        readdirSync(path.join(where, sub), { withFileTypes: true })
+          .filter((entry) => entry.isFile())
+          .map((entry) => readFileSync(path.join(where, sub, entry.name))),
+      ),
+    )
+  const marker = 'a sentence that stands in the clear'
+  const db = await open({ name: 'shop', path: where, snapshots: { compress: false }, ...quiet })
+  await db.exec('CREATE TABLE t (n INTEGER PRIMARY KEY, text TEXT)')
+  await db.run('INSERT INTO t VALUES (1, ?)', [marker])
+  await db.snapshots.create()
+  await db.run('INSERT INTO t VALUES (2, ?)', [marker])
+  assert.ok(everything().includes(marker))
+  await db.rekey({ passphrase: 'one' })
+  assert.ok(!everything().includes(marker))
+  await db.run('INSERT INTO t VALUES (3, ?)', [marker])
+  await db.rekey({ passphrase: 'two' })
+  await db.close()
+  assert.ok(!everything().includes(marker))
+  for (const encryption of [undefined, { passphrase: 'one' }])
+    assert.equal((await failure(open({ name: 'shop', path: where, encryption, ...quiet }))).code, 'decryption_failed')
+  const again = await open({ name: 'shop', path: where, encryption: { passphrase: 'two' }, ...quiet })
+  assert.deepEqual(await again.query('SELECT n FROM t'), [{ n: 1 }, { n: 2 }, { n: 3 }])
+  await again.rekey(null)
+  await again.close()
+  const plain = await open({ name: 'shop', path: where, ...quiet })
+  assert.deepEqual(await plain.query('SELECT n, text FROM t WHERE n = 2'), [{ n: 2, text: marker }])
+  const [snapshot] = await plain.snapshots.list()
+  assert.deepEqual(await plain.snapshots.verify(snapshot.id), { ok: true, errors: [] })
+  await plain.close()
+})
+
 test('what fails to open gives the lock back; a folder that cannot be is storage_unavailable', async () => {
   const where = folder()
   const broken = [{ version: '1', name: 'broken', up: 'SELECT nonsense' }]

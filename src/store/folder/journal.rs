@@ -3,14 +3,14 @@
 use std::rc::Rc;
 
 use super::{
-    codec::In,
+    codec::{In, Out},
     frames::{Frame, Frames, Kind, Place, segment_name, segment_number},
     state::{Key, State},
 };
 use crate::{
     collections::Map,
     error::Result,
-    ports::{Files, LogEntry, LogRecord},
+    ports::{Files, LogEntry, LogKind, LogRecord},
     store::failure::corrupt,
 };
 
@@ -22,10 +22,14 @@ const PIECE_BYTES: usize = 8 * 1024 * 1024;
 /// What the name of a file ends with while it is written.
 pub const UNFINISHED: &str = ".tmp";
 
+fn unfinished(name: &str) -> String {
+    format!("{name}{UNFINISHED}")
+}
+
 /// Writes a file of which only all or nothing is ever seen under its name, also after a power cut. The name itself is on the disk
 /// once the folder is synced.
 pub fn write_whole(files: &dyn Files, name: &str, bytes: &[u8]) -> Result<()> {
-    let unfinished = format!("{name}{UNFINISHED}");
+    let unfinished = unfinished(name);
     // What an earlier try left may be longer.
     files.remove(&unfinished)?;
     files.write(&unfinished, 0, bytes)?;
@@ -149,28 +153,6 @@ impl Journal {
         Ok(())
     }
 
-    /// One transaction that has all records of the log in another form: a segment that needs none of those before it.
-    pub fn rewrite(&mut self, entries: Vec<Entry>) -> Result<()> {
-        let mut state = State { epochs: Map::default(), sealed: Vec::new(), ..self.state.clone() };
-        let (log, rest): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|(kind, _)| *kind == Kind::Log);
-        for (kind, body) in rest.iter().chain(&log) {
-            state.apply(&Frame { kind: *kind, last: true, body: body.clone() });
-        }
-        let start = Place::start(self.place.segment + 1);
-        let (name, mut bytes) = (segment_name(start.segment), Vec::new());
-        let mut place = start.put(&mut bytes, Kind::Start, true, 0, &state.encode());
-        let start_bytes = place.at;
-        for (index, (kind, body)) in log.iter().enumerate() {
-            place = place.put(&mut bytes, *kind, index + 1 == log.len(), 0, body);
-        }
-        write_whole(&*self.files, &name, &bytes)?;
-        (self.state, self.place, self.start_bytes) = (state, place, start_bytes);
-        (self.synced, self.seen) = (place.at, place.at);
-        self.unnamed = true;
-        // Before anything of what it replaces goes.
-        self.sync_name()
-    }
-
     fn write_frames(&mut self, name: &str, entries: &[Entry], sync: bool) -> Result<Place> {
         if self.seen > self.place.at {
             // What a killed process left half written: later frames must not join with it.
@@ -212,6 +194,47 @@ impl Journal {
         let mut seal = Vec::new();
         old.put(&mut seal, Kind::Seal, true, old.at, &[]);
         self.files.write(&segment_name(old.segment), old.at, &seal)
+    }
+
+    /// The same as [`Journal::append`], and replaces records of the log: the whole log is written again, into one new segment that
+    /// counts from the moment it gets its name. Nothing of the old records is left: they may be what a new key is to protect.
+    pub fn rewrite(&mut self, entries: Vec<Entry>, replaced: &Map<Key, LogRecord>) -> Result<()> {
+        let start = Place::start(self.place.segment + 1);
+        let mut state = self.state.clone();
+        for (kind, body) in entries {
+            state.apply(&Frame { kind, last: true, body });
+        }
+        state.sealed.clear();
+        for (key, record) in replaced.iter().filter(|(_, record)| record.kind == LogKind::Epoch) {
+            if state.epochs.contains_key(key) {
+                state.epochs.insert(*key, record.clone());
+            }
+        }
+        let (name, unfinished) = (segment_name(start.segment), unfinished(&segment_name(start.segment)));
+        self.files.remove(&unfinished)?;
+        let mut piece = Vec::new();
+        let place = start.put(&mut piece, Kind::Start, true, 0, &state.encode());
+        self.files.write(&unfinished, 0, &piece)?;
+        let (mut end, mut key) = (place, (0, u32::MAX));
+        loop {
+            let entries = self.log(key, PIECE_BYTES)?;
+            let Some(last) = entries.last() else { break };
+            (key, piece) = ((last.lsn, last.part), Vec::new());
+            let at = end.at;
+            for entry in &entries {
+                let Some(record) = replaced.get(&(entry.lsn, entry.part)).or(entry.record.as_ref()) else { continue };
+                let mut out = Out::default();
+                out.log_record(record);
+                end = end.put(&mut piece, Kind::Log, true, 0, &out.0);
+            }
+            self.files.write(&unfinished, at, &piece)?;
+        }
+        self.files.sync(&unfinished)?;
+        self.files.rename(&unfinished, &name)?;
+        (self.state, self.place) = (state, end);
+        (self.synced, self.start_bytes, self.seen) = (end.at, place.at, end.at);
+        self.unnamed = true;
+        self.sync_name()
     }
 
     /// Writes the next segment's first frame. The file gets its name when that is on the disk: a segment is never half begun.

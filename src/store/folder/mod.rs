@@ -16,10 +16,10 @@
 //! 3. Then, where it must survive a power cut, the segment is synced. Everything but batches of the log always must.
 //! 4. Only then are files removed that it made useless. Those that a crash leaves are removed by the next claim.
 //!
+//! Changing the key writes the log anew, as one new segment; it counts once it has its name, and the old ones are removed.
+//!
 //! A long segment is sealed: the next one begins with all that is not in the log, gets its name when it is on the disk, and from then
 //! on is the one that counts. Opening reads the newest segment only; the older ones hold what is left of the log, and go with it.
-//!
-//! A transaction that stores the log in another form is a segment of its own, in the place of all others.
 //!
 //! The folder's lock keeps others out. Should it fail, the fence holds here as elsewhere: each call first looks whether somebody else
 //! has written, and a robbed holder's keys are taken.
@@ -42,6 +42,7 @@ pub use disk::{Disk, OwnProcess};
 
 use super::failure::{check_fence, lock_lost, missing_chunk};
 use crate::{
+    collections::Map,
     error::{Error, ErrorCode, Result},
     ports::{
         ChunkId, Claim, Durability, Estimate, Files, Head, LocalFuture, LogEntry, LogRecord, Manifest, Store, Stores,
@@ -51,7 +52,7 @@ use crate::{
 use codec::Out;
 use frames::Kind;
 use journal::{Entry, Journal, UNFINISHED, write_whole};
-use state::{State, key_of};
+use state::{Key, State, key_of};
 
 const CHUNKS: &str = "chunks";
 
@@ -148,15 +149,16 @@ impl Inner {
             // A folder that is gone is never made anew in passing.
             let Some(journal) = slot else { return Err(lock_lost()) };
             check(&journal.state, transaction)?;
-            let (entries, sync) = self.prepare(&journal.state, transaction)?;
-            if entries.is_empty() {
+            let Prepared { entries, replaced, sync } = self.prepare(&journal.state, transaction)?;
+            // One that changes nothing may still promise that all before it survives a power cut.
+            if entries.is_empty() && replaced.is_empty() && !sync {
                 return Ok(());
             }
             let segments = journal.segments();
-            if transaction.writes.iter().any(|write| matches!(write, Write::PutLog(_))) {
-                journal.rewrite(entries)?;
+            if replaced.is_empty() {
+                journal.append(entries, sync)?
             } else {
-                journal.append(entries, sync)?;
+                journal.rewrite(entries, &replaced)?
             }
             for write in &transaction.writes {
                 if let Write::DeleteChunk(id) = write
@@ -175,11 +177,11 @@ impl Inner {
         })
     }
 
-    /// Writes the transaction's chunks; what it adds to the journal, and whether that must survive a power cut.
-    fn prepare(&self, state: &State, transaction: &Transaction) -> Result<(Vec<Entry>, bool)> {
+    /// Writes the transaction's chunks; what is left to do in the journal.
+    fn prepare(&self, state: &State, transaction: &Transaction) -> Result<Prepared> {
         let mut sync = transaction.durability == Durability::Strict;
         let (mut entries, mut head) = (Vec::with_capacity(transaction.writes.len() + 1), state.head.clone());
-        let mut wrote_chunks = false;
+        let (mut replaced, mut wrote_chunks) = (Map::default(), false);
         for write in &transaction.writes {
             sync |= !matches!(write, Write::AddLog(_));
             match write {
@@ -206,7 +208,7 @@ impl Inner {
                 Write::DeleteManifest(generation) => {
                     entries.push((Kind::DeleteManifest, generation.to_le_bytes().to_vec()));
                 }
-                Write::PutLog(record) => entries.push(log_entry(record)),
+                Write::PutLog(record) => _ = replaced.insert(key_of(record), record.clone()),
                 Write::PutHead(new) => head = Some((**new).clone()),
             }
         }
@@ -214,7 +216,7 @@ impl Inner {
             self.files.sync_folder(CHUNKS)?;
         }
         entries.extend(head.filter(|head| Some(head) != state.head.as_ref()).map(|head| head_entry(&head)));
-        Ok((entries, sync))
+        Ok(Prepared { entries, replaced, sync })
     }
 
     fn chunks(&self, ids: &[ChunkId]) -> Result<Vec<Option<Vec<u8>>>> {
@@ -230,6 +232,15 @@ impl Inner {
         let known = known.into_iter().chain(std::iter::repeat(false));
         ids.iter().zip(known).map(read).collect()
     }
+}
+
+/// What a transaction does to the journal.
+struct Prepared {
+    entries: Vec<Entry>,
+    /// Records of the log that take the place of those of the same keys.
+    replaced: Map<Key, LogRecord>,
+    /// It must survive a power cut.
+    sync: bool,
 }
 
 /// The transaction's own conditions: `lock_lost`, `snapshot_corrupt`.

@@ -10,7 +10,7 @@ use std::{
 use tidelock::{
     Error, ErrorCode, Result,
     ports::{
-        ChunkRef, Claim, Durability, Fence, Files, Head, Holder, Manifest, ManifestKind, Store, Transaction,
+        ChunkRef, Claim, Durability, Fence, Files, Head, Holder, LogRecord, Manifest, ManifestKind, Store, Transaction,
         Truncation, Write, sim::Sim,
     },
     snapshot::Reason,
@@ -329,8 +329,19 @@ impl Model {
         let Some(head) = self.contents.head.clone() else { return self.claim(None) };
         let relaxed = if chance.below(3) == 0 { Durability::Strict } else { Durability::Relaxed };
         let fenced = |writes, require| Transaction { fence: self.fence(), require, writes, durability: relaxed };
-        match chance.below(10) {
+        match chance.below(11) {
             0 => self.claim(Some(head)),
+            10 => {
+                // As a change of the key: every record in another form, under another head.
+                let again =
+                    |record: &LogRecord| Write::PutLog(LogRecord { checksum: record.checksum ^ 1, ..record.clone() });
+                let mut writes: Vec<Write> = self.contents.log.values().flatten().map(again).collect();
+                writes.push(Write::PutHead(Box::new(Head {
+                    features: vec![format!("key {}", chance.below(9))],
+                    ..head
+                })));
+                (Step::Write(fenced(writes, vec![])), self.end)
+            }
             1 => {
                 let lsn = head.truncated.lsn + chance.below(self.end.lsn - head.truncated.lsn + 1);
                 let to = Truncation { lsn, logged: self.end.logged };

@@ -6,7 +6,7 @@ use tidelock::{
     ports::Durability,
     snapshot::{Reason, SnapshotOptions},
     sqlite::{Connection, Image, PageFile},
-    store::faulty::Crash,
+    store::faulty::{Crash, Faults},
 };
 
 use super::{
@@ -167,6 +167,26 @@ fn a_damaged_snapshot_on_the_way_is_stepped_over_a_damaged_log_is_told() {
     assert_eq!(error.details.get("lastGoodAt"), Some(&times[3].to_string().into()));
     assert_eq!(sum_of(load_at(&mut machine, &page, times[7]).unwrap()), 255, "from the second snapshot");
     assert_eq!(sum(&page), 255);
+}
+
+#[test]
+fn a_cut_of_the_log_that_nobody_heard_of_is_never_a_shorter_history() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    let mut times = commits(&mut machine, &page, 0..1);
+    take(&mut machine, &page, None, Reason::Manual);
+    times.extend(commits(&mut machine, &page, 1..4));
+    take(&mut machine, &page, None, Reason::Manual);
+    times.extend(commits(&mut machine, &page, 4..5));
+    let newest = page.storage.manifests()[1].clone();
+    let to = tidelock::ports::Truncation { lsn: newest.lsn, logged: newest.logged };
+    machine.faults(Faults { doubt: 1000, ..Faults::default() });
+    let storage = page.storage.clone();
+    assert!(machine.sim.run(async move { storage.remove(&[], &[], Some(to)).await }).is_err());
+    machine.faults(Faults::default());
+    assert_eq!(machine.contents().head.unwrap().truncated, to, "it was made all the same");
+    assert_eq!(oldest(&load_at(&mut machine, &page, times[2]).unwrap_err()), times[3]);
+    assert_eq!(sum_of(load_at(&mut machine, &page, times[3]).unwrap()), 15);
 }
 
 #[test]
