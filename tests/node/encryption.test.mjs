@@ -1,0 +1,51 @@
+// Encrypted folders in Node: WebCrypto is there as well, and rekey leaves no file with anything of the old form.
+import assert from 'node:assert/strict'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, test } from 'node:test'
+import { open } from '../../pkg-js/dist/index.js'
+
+const base = mkdtempSync(path.join(tmpdir(), 'tidelock-node-'))
+after(() => rmSync(base, { recursive: true, force: true }))
+
+const marker = 'marker-of-a-secret-4711'
+
+function isReadable(folder) {
+  return readdirSync(folder, { withFileTypes: true, recursive: true }).some(
+    (entry) => entry.isFile() && readFileSync(path.join(entry.parentPath ?? entry.path, entry.name)).includes(marker),
+  )
+}
+
+const code = (promise) =>
+  promise.then(
+    () => 'opened',
+    (error) => error.code,
+  )
+
+test('a folder goes from plain to encrypted and back, with snapshots and log', async () => {
+  const options = { name: 'shop', path: path.join(base, 'shop') }
+  const encryption = { passphrase: 'words' }
+  let db = await open(options)
+  await db.exec('CREATE TABLE t (s TEXT)')
+  await db.run('INSERT INTO t VALUES (?)', [marker])
+  await db.snapshots.create({ label: marker })
+  await db.run('INSERT INTO t VALUES (?)', [marker])
+  assert.equal(isReadable(options.path), true)
+  await db.rekey(encryption)
+  await db.run('INSERT INTO t VALUES (?)', [marker])
+  await db.close()
+  assert.equal(isReadable(options.path), false)
+  assert.equal(await code(open(options)), 'decryption_failed')
+  assert.equal(await code(open({ ...options, encryption: { passphrase: 'other' } })), 'decryption_failed')
+  db = await open({ ...options, encryption })
+  assert.deepEqual(await db.get('SELECT count(*) AS n FROM t'), { n: 3 })
+  const [snapshot] = await db.snapshots.list()
+  assert.deepEqual(await db.snapshots.verify(snapshot.id), { ok: true, errors: [] })
+  assert.equal(snapshot.label, marker)
+  await db.rekey(null)
+  await db.close()
+  db = await open(options)
+  assert.deepEqual(await db.get('SELECT count(*) AS n FROM t'), { n: 3 })
+  await db.close()
+})
