@@ -175,7 +175,8 @@ test('a newer format is refused, and damage of this one can be recovered from', 
     return results
   }, names)
   const [newer, headless, damaged] = results
-  for (const part of ['refused', 'report', 'opened']) assert.equal(newer[part].code, 'snapshot_incompatible', JSON.stringify(newer))
+  for (const part of ['refused', 'report', 'opened'])
+    assert.equal(newer[part].code, 'snapshot_incompatible', JSON.stringify(newer))
   assert.equal(headless.refused.code, 'database_corrupt')
   assert.deepEqual(
     [headless.report.resolved.lostBatches, headless.report.resolved.keptAside, headless.report.resolved.changed],
