@@ -125,7 +125,9 @@ impl Stock<'_> {
         let retention = i64::try_from(options.log_retention_ms).unwrap_or(i64::MAX);
         let starts = std::iter::once((self.truncated, None))
             .chain(self.usable().filter(there).map(|manifest| (place(manifest), Some(manifest.created_at))));
-        let mut starts = starts.filter(|(to, _)| to.lsn >= oldest.lsn && self.logged - to.logged <= limit).peekable();
+        // A robbed holder may know of manifests beyond its own end of the log; what it plans then is refused anyway.
+        let near = |to: &Truncation| self.logged.saturating_sub(to.logged) <= limit;
+        let mut starts = starts.filter(|(to, _)| to.lsn >= oldest.lsn && near(to)).peekable();
         let mut start = place(fallback);
         // The newest one before the retained time is where its first moments are reached from.
         while let Some((to, _)) = starts.next() {
