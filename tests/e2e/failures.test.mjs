@@ -360,7 +360,7 @@ test('a real quota: room is made, then writes fail and are kept, and go on when 
     }, 30_000)
     let applied = 0
     const refused = await window.until(async () => {
-      const failed = await window.failure(() => window.db.run("INSERT INTO t VALUES (1000, 'no')"))
+      const failed = await window.failure(() => window.db.run("INSERT INTO t VALUES (-1, 'no')"))
       if (failed.details?.applied === false) return failed
       applied++
     }, 30_000)
@@ -382,7 +382,7 @@ test('a real quota: room is made, then writes fail and are kept, and go on when 
   await setQuota(2 ** 32)
   await page.evaluate(() =>
     window.until(
-      async () => (await window.failure(() => window.db.run("INSERT INTO t VALUES (2000, 'yes')"))).resolved,
+      async () => (await window.failure(() => window.db.run("INSERT INTO t VALUES (-2, 'yes')"))).resolved,
       20_000,
     ),
   )
@@ -390,8 +390,8 @@ test('a real quota: room is made, then writes fail and are kept, and go on when 
   await context.browser.start()
   const found = await stored(name)
   assert.ok(found.includes(seen.full.last), 'the write that was told as applied')
-  assert.equal(found.filter((n) => n === 1000).length, seen.applied, 'what was refused did not run')
-  assert.ok(found.includes(2000))
+  assert.equal(found.filter((n) => n === -1).length, seen.applied, 'what was refused did not run')
+  assert.ok(found.includes(-2))
 })
 
 /** A file system of that many bytes in memory → its folder, or undefined where it can't be mounted. */
