@@ -60,7 +60,7 @@ try {
   page.on('pageerror', (error) => console.error(`page: ${error}`))
   await page.goto(`http://127.0.0.1:${server.address().port}/`)
   await page.waitForFunction(() => window.bench, null, { timeout: 30_000 })
-  const { engines, steps, durable, encryption } = await page.evaluate(() => ({ ...window.bench }))
+  const { engines, steps, durable, encryption, large } = await page.evaluate(() => ({ ...window.bench }))
 
   const memory = await inTurns(engines, (name) => page.evaluate((name) => window.bench.round(name), name))
   const report = { chromium: browser.browser()?.version(), cpus: cpus().length, rounds, memory: {}, durable: {} }
@@ -92,6 +92,16 @@ try {
     report.durable[name] = ms
     console.log(line([name, ms.toFixed(1)]))
   }
+  const stores = ['official sahpool', 'wa-sqlite AHP', 'wa-sqlite IDB']
+  const fastest = Math.min(...stores.map((name) => report.durable[name]))
+  const goals = [
+    ['relaxed / fastest', report.durable['tidelock relaxed'] / fastest, 0.6],
+    ['relaxed / floor', report.durable['tidelock relaxed'] / report.durable['floor relaxed'], 1.5],
+  ]
+  for (const [name, ratio, goal] of goals) {
+    console.log(line([name, ratio.toFixed(2), `${goal} ${ratio <= goal ? 'met' : 'MISSED'}`]))
+    if (options.check && ratio > goal) failed = true
+  }
   const shared = report.durable['100 at once'] / report.durable['100 one by one']
   console.log(line(['at once / one by one', shared.toFixed(2), `0.1 ${shared <= 0.1 ? 'met' : 'MISSED'}`]))
   if (options.check && shared > 0.1) failed = true
@@ -106,6 +116,30 @@ try {
     console.log(line([step, ...encryption.map((name) => ms[name].toFixed(2))]))
   }
 
+  await page.evaluate(() => window.bench.makeLarge())
+  const few = Math.min(rounds, 3)
+  const big = await inTurns(large, (name) => page.evaluate((name) => window.bench.largeRound(name), name), few)
+  const of = (name, figure) => median(big[name].map((round) => round[figure]))
+  report.large = {
+    openAndScan: of('open and scan', 'ms'),
+    rawRead: of('raw read', 'ms'),
+    memory: of('open and scan', 'memory'),
+    snapshotMs: of('snapshot of one row', 'ms'),
+    snapshotBlockedMs: of('snapshot of one row', 'longest'),
+    snapshotStoredBytes: of('snapshot of one row', 'storedBytes'),
+  }
+  console.log(`\n100 MB, median of ${few}`)
+  const figures = [
+    ['open + scan / raw', report.large.openAndScan / report.large.rawRead, 1.5],
+    ['memory / database', report.large.memory, 1.3],
+    ['snapshot: blocked ms', report.large.snapshotBlockedMs, 20],
+    ['snapshot: stored KB', report.large.snapshotStoredBytes / 1000, 300],
+  ]
+  for (const [name, figure, goal] of figures) {
+    console.log(line([name, figure.toFixed(2), `${goal} ${figure <= goal ? 'met' : 'MISSED'}`]))
+    if (options.check && figure > goal) failed = true
+  }
+
   await mkdir(dirname(options.json), { recursive: true })
   await writeFile(options.json, `${JSON.stringify(report, null, 2)}\n`)
   console.log(`\nwritten to ${options.json}`)
@@ -117,7 +151,7 @@ try {
 process.exitCode = failed ? 1 : 0
 
 /** One round to warm up, then the measured ones; in each round every name has its turn, a different one first. */
-async function inTurns(names, run) {
+async function inTurns(names, run, rounds = Number(options.rounds)) {
   const measured = Object.fromEntries(names.map((name) => [name, []]))
   for (let round = -1; round < rounds; round++) {
     for (let i = 0; i < names.length; i++) {
@@ -136,5 +170,5 @@ function median(numbers) {
 }
 
 function line([head, ...cells]) {
-  return `${head.padEnd(18)}${cells.map((cell) => cell.padStart(12)).join('')}`
+  return `${head.padEnd(22)}${cells.map((cell) => cell.padStart(12)).join('')}`
 }

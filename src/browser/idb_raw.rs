@@ -67,9 +67,6 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn get(this: &ObjectStore, key: &JsValue) -> Result<Request, JsValue>;
 
-    #[wasm_bindgen(method, catch, js_name = getKey)]
-    fn get_key(this: &ObjectStore, key: &JsValue) -> Result<Request, JsValue>;
-
     #[wasm_bindgen(method, catch, js_name = getAll)]
     fn get_all(this: &ObjectStore, range: &JsValue, count: u32) -> Result<Request, JsValue>;
 
@@ -270,11 +267,6 @@ impl Begun {
     /// Asks for a value.
     pub fn get(&self, store: &str, key: &JsValue) -> Answer {
         Answer::to(self.store(store).and_then(|store| store.get(key)))
-    }
-
-    /// Asks whether a key is there: the key, or undefined.
-    pub fn get_key(&self, store: &str, key: &JsValue) -> Answer {
-        Answer::to(self.store(store).and_then(|store| store.get_key(key)))
     }
 
     /// Asks for the values behind `after` (of all keys if that is undefined), at most `count` of them if that isn't 0.

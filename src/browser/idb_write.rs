@@ -7,6 +7,7 @@ use super::{
     idb_records as records,
 };
 use crate::{
+    collections::Set,
     error::{Error, Result},
     ports::{ChunkId, Fence, Head, Truncation, Write},
     store::failure::{check_fence, lock_lost, missing_chunk},
@@ -102,7 +103,7 @@ fn truncate(begun: &Begun, to: Truncation, epochs: &[u64]) -> Result<()> {
 pub async fn finish(
     begun: Begun,
     asked: Option<(Fence, Answer)>,
-    required: Vec<(ChunkId, Answer)>,
+    required: Option<(Vec<ChunkId>, Answer)>,
     writes: Vec<Write>,
 ) -> Result<()> {
     if let Err(error) = check_and_issue(&begun, asked, required, &writes).await {
@@ -117,7 +118,7 @@ pub async fn finish(
 async fn check_and_issue(
     begun: &Begun,
     asked: Option<(Fence, Answer)>,
-    required: Vec<(ChunkId, Answer)>,
+    required: Option<(Vec<ChunkId>, Answer)>,
     writes: &[Write],
 ) -> Result<()> {
     let mut stored = None;
@@ -127,9 +128,10 @@ async fn check_and_issue(
         check_fence(head.as_ref(), &fence)?;
         stored = Some(StoredHead { value, head });
     }
-    for (id, answer) in required {
-        if answer.value().await?.is_undefined() {
-            return Err(missing_chunk(&id));
+    if let Some((ids, answer)) = required {
+        let there: Set<String> = answer.list().await?.iter().filter_map(JsValue::as_string).collect();
+        if let Some(missing) = ids.iter().find(|id| !there.contains(*id)) {
+            return Err(missing_chunk(missing));
         }
     }
     issue(begun, writes, stored.as_ref())

@@ -428,11 +428,7 @@ impl Inner {
     }
 
     async fn carry_out(&self, plan: Plan) -> Result<()> {
-        self.storage.remove(&plan.delete, &plan.demote, plan.truncate).await?;
-        if !plan.delete.is_empty() {
-            self.storage.sweep().await?;
-        }
-        Ok(())
+        self.storage.remove(&plan.delete, &plan.demote, plan.truncate).await
     }
 
     /// Frees space for the log, in the order of what is missed least; whether there was something to free.

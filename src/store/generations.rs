@@ -341,21 +341,28 @@ impl Storage {
         }
     }
 
-    /// Deletes generations, turns others into checkpoints (they are still needed, but no longer shown), and then, in a
-    /// later transaction, cuts the log.
+    /// Deletes generations, turns others into checkpoints (they are still needed, but no longer shown), and then, in
+    /// later transactions, cuts the log and deletes the chunks that only the deleted ones named.
     pub async fn remove(&self, delete: &[u64], demote: &[u64], truncate: Option<Truncation>) -> Result<()> {
         let inner = &*self.0;
         self.reload_manifests().await?;
         let demoted: Vec<Manifest> =
             inner.manifests.borrow().iter().filter(|m| demote.contains(&m.generation)).map(as_checkpoint).collect();
+        let mut orphans = Vec::new();
         let mut writes: Vec<Write> = delete.iter().map(|generation| Write::DeleteManifest(*generation)).collect();
         writes.extend(demoted.iter().map(|manifest| Write::PutManifest(Box::new(manifest.clone()))));
         if !writes.is_empty() {
             inner.manifests_in_doubt.set(true);
             self.fenced(writes, Vec::new()).await?;
             let mut manifests = inner.manifests.borrow_mut();
-            manifests.retain(|manifest| !delete.contains(&manifest.generation));
-            inner.imported.borrow_mut().retain(|manifest| !delete.contains(&manifest.generation));
+            let (mut deleted, kept) = manifests.drain(..).partition(|manifest| delete.contains(&manifest.generation));
+            *manifests = kept;
+            let mut imported = inner.imported.borrow_mut();
+            let (more, kept): (Vec<_>, Vec<_>) =
+                imported.drain(..).partition(|manifest| delete.contains(&manifest.generation));
+            *imported = kept;
+            deleted.extend(more);
+            orphans = only_in(&deleted, manifests.iter().chain(imported.iter()));
             for manifest in manifests.iter_mut() {
                 if let Some(demoted) = demoted.iter().find(|demoted| demoted.generation == manifest.generation) {
                     *manifest = demoted.clone();
@@ -370,6 +377,17 @@ impl Storage {
             self.fenced(vec![Write::TruncateLog(to)], Vec::new()).await?;
             inner.truncated.set(to);
         }
+        // One that can't be read may name them: then it is for a sweep to find out.
+        if !inner.damaged.borrow().is_empty() {
+            return Ok(());
+        }
+        self.delete_chunks(&orphans).await
+    }
+
+    async fn delete_chunks(&self, ids: &[ChunkId]) -> Result<()> {
+        for slice in ids.chunks(256) {
+            self.fenced(slice.iter().cloned().map(Write::DeleteChunk).collect(), Vec::new()).await?;
+        }
         Ok(())
     }
 
@@ -383,9 +401,7 @@ impl Storage {
         let named: Set<&ChunkId> = manifests.iter().flat_map(|m| m.chunks.iter()).map(|chunk| &chunk.id).collect();
         let orphans: Vec<ChunkId> =
             self.0.store().chunk_ids().await?.into_iter().filter(|id| !named.contains(id)).collect();
-        for slice in orphans.chunks(256) {
-            self.fenced(slice.iter().cloned().map(Write::DeleteChunk).collect(), Vec::new()).await?;
-        }
+        self.delete_chunks(&orphans).await?;
         Ok(orphans.len())
     }
 
@@ -415,6 +431,14 @@ impl Storage {
         let fence = Some(self.0.fence.clone());
         self.0.store().write(Transaction { fence, require, writes, durability: Durability::Strict }).await
     }
+}
+
+/// The chunks that the deleted manifests name, and none of the others.
+fn only_in<'a>(deleted: &[Manifest], kept: impl Iterator<Item = &'a Manifest>) -> Vec<ChunkId> {
+    let named: Set<&ChunkId> = kept.flat_map(|manifest| manifest.chunks.iter()).map(|chunk| &chunk.id).collect();
+    let gone = deleted.iter().flat_map(|manifest| manifest.chunks.iter()).map(|chunk| &chunk.id);
+    let orphans: Set<&ChunkId> = gone.filter(|id| !named.contains(id)).collect();
+    orphans.into_iter().cloned().collect()
 }
 
 fn as_checkpoint(manifest: &Manifest) -> Manifest {

@@ -1,5 +1,5 @@
-// 500 awaited one-row updates, each stored before the next begins: tidelock against the floor, one IndexedDB transaction with one
-// record of the size of two pages. And 100 of them one after the other, and 100 at once, which share their transactions.
+// 500 awaited one-row updates, each stored before the next begins: tidelock against the peers that store, and against the floor, one
+// IndexedDB transaction with one record of the size of two pages. And 100 of them one after the other, and 100 at once, which share their transactions.
 
 import { open } from 'tidelock'
 
@@ -13,6 +13,9 @@ export const durable = {
   'tidelock strict': () => viaTidelock('strict', updates, oneByOne),
   'floor strict': () => viaIndexedDB('strict'),
   'tidelock deferred': () => viaTidelock('deferred', updates, oneByOne),
+  'official sahpool': () => viaPeer('official sahpool'),
+  'wa-sqlite AHP': () => viaPeer('wa-sqlite AHP'),
+  'wa-sqlite IDB': () => viaPeer('wa-sqlite IDB'),
   '100 one by one': () => viaTidelock('relaxed', writers, oneByOne),
   '100 at once': () => viaTidelock('relaxed', writers, atOnce),
 }
@@ -41,6 +44,22 @@ async function viaTidelock(durability, count, run) {
   await db.close()
   await request(indexedDB.deleteDatabase(`tidelock/${name}`))
   return ms
+}
+
+/** A peer in a worker of its own, which goes with its round. */
+async function viaPeer(name) {
+  const worker = new Worker(new URL('./durable-worker.js', import.meta.url), { type: 'module' })
+  try {
+    const { ms, error } = await new Promise((resolve, reject) => {
+      worker.onmessage = ({ data }) => resolve(data)
+      worker.onerror = ({ message }) => reject(new Error(message))
+      worker.postMessage({ name, updates })
+    })
+    if (error) throw new Error(error)
+    return ms
+  } finally {
+    worker.terminate()
+  }
 }
 
 async function viaIndexedDB(durability) {

@@ -3,6 +3,7 @@
 import { durable } from './durable.js'
 import { encryption } from './encryption.js'
 import { engines } from './engines.js'
+import { large, makeLarge } from './large.js'
 import { makeRows, schema, steps } from './workload.js'
 
 const rows = makeRows()
@@ -12,6 +13,7 @@ window.bench = {
   steps: steps.map(({ name, goal }) => ({ name, goal })),
   durable: Object.keys(durable),
   encryption: Object.keys(encryption),
+  large: Object.keys(large),
 
   /** All steps of one engine on a fresh database: `{ [step]: { ms, digest } }`. */
   async round(name) {
@@ -32,6 +34,14 @@ window.bench = {
   async durableRound(name) {
     globalThis.gc?.()
     return durable[name]()
+  },
+
+  makeLarge,
+
+  /** Figures by name. */
+  async largeRound(name) {
+    globalThis.gc?.()
+    return large[name]()
   },
 
   /** Milliseconds by step. */
