@@ -134,12 +134,11 @@ impl Storage {
     ) -> Result<Staged> {
         let inner = &*self.0;
         room_for(2 * SLICE_BYTES as u64)?;
-        let mut known: Set<ChunkId> = base.iter().flat_map(|base| base.chunks.iter()).map(|c| c.id.clone()).collect();
-        let older: Set<ChunkId> = {
-            let (manifests, imported) = (inner.manifests.borrow(), inner.imported.borrow());
-            let all = manifests.iter().chain(imported.iter()).flat_map(|manifest| manifest.chunks.iter());
-            all.map(|chunk| chunk.id.clone()).collect()
-        };
+        let (manifests, imported) = (self.manifests(), self.imported());
+        let in_base: Set<&ChunkId> = base.iter().flat_map(|base| base.chunks.iter()).map(|chunk| &chunk.id).collect();
+        let all = manifests.iter().chain(&imported).flat_map(|manifest| manifest.chunks.iter());
+        let older: Set<&ChunkId> = all.map(|chunk| &chunk.id).collect();
+        let mut known = Set::default();
         let db_bytes = source.bytes();
         let mut staged = Staged {
             at,
@@ -167,6 +166,7 @@ impl Storage {
             let plain = source.chunk(index as u32);
             let (id, check) = (chunk::id(&plain), checksum::of_bytes(&plain));
             if !known.contains(&id)
+                && !in_base.contains(&id)
                 && older.contains(&id)
                 && let Some(stored) = self.sound_chunk(&id, plain.len(), check).await?
             {
@@ -176,7 +176,7 @@ impl Storage {
             }
             let bytes = chunk::encode(&plain, compress);
             let reference = ChunkRef { id, check, stored: bytes.len() as u32 };
-            if known.insert(reference.id.clone()) {
+            if !in_base.contains(&reference.id) && known.insert(reference.id.clone()) {
                 staged.stored_bytes += bytes.len() as u64;
                 written.push((reference.id.clone(), checksum::of_bytes(&bytes)));
                 writes.push(Write::PutChunk(reference.id.clone(), bytes));
@@ -236,8 +236,7 @@ impl Storage {
         let manifest = self.manifest_of(&staged, tag);
         // A number is never used twice, also when its transaction failed.
         inner.generation.set(manifest.generation);
-        let required: Set<&ChunkId> = staged.chunks.iter().map(|chunk| &chunk.id).collect();
-        let required = required.into_iter().cloned().collect();
+        let required = staged.chunks.iter().map(|chunk| chunk.id.clone()).collect();
         inner.manifests_in_doubt.set(true);
         let put = self.fenced(vec![Write::PutManifest(Box::new(manifest.clone()))], required).await;
         if put.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)) {

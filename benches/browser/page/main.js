@@ -3,7 +3,7 @@
 import { durable } from './durable.js'
 import { encryption } from './encryption.js'
 import { engines } from './engines.js'
-import { large, makeLarge } from './large.js'
+import { large, makeLarge, snapshot } from './large.js'
 import { makeRows, schema, steps } from './workload.js'
 
 const rows = makeRows()
@@ -37,6 +37,7 @@ window.bench = {
   },
 
   makeLarge,
+  snapshot,
 
   /** Figures by name. */
   async largeRound(name) {
