@@ -55,6 +55,8 @@ export class Database extends EventTarget implements AsyncDisposable {
   declare readonly [Symbol.asyncDispose]: () => Promise<void>
   readonly #options: Options
   readonly #calls: Calls
+  /** The events that somebody listened to, ever: one is made for these only, since every commit has one. */
+  readonly #heard = new Set<string>()
   readonly #live = new LiveQueries()
   #closing: Promise<void> | undefined
   #saidClose = false
@@ -336,6 +338,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     listener: ((event: DatabaseEventMap[K]) => void) | { handleEvent(event: DatabaseEventMap[K]): void } | null,
     options?: AddEventListenerOptions | boolean,
   ): void {
+    this.#heard.add(type)
     super.addEventListener(type, listener as EventListenerOrEventListenerObject | null, options)
   }
 
@@ -350,7 +353,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** @internal Tells the listeners. */
   emit(type: keyof DatabaseEventMap, detail: unknown): void {
     if (type !== 'close') {
-      this.dispatchEvent(new CustomEvent(type, { detail }))
+      if (this.#heard.has(type)) this.dispatchEvent(new CustomEvent(type, { detail }))
       // Live queries hear of a lost lock by running into it.
       if (type === 'lock' && (detail as LockEvent).state === 'lost') this.#live.changed()
       return
