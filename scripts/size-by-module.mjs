@@ -2,9 +2,9 @@
 //
 // Where the wasm's bytes come from: the code of each crate and tidelock module before wasm-opt, with the generic functions that it
 // instantiates; with a PATTERN (a regular expression, like 'btree' or 'slice::sort'), the functions whose names match.
-// For names with their type parameters build with RUSTFLAGS=-Csymbol-mangling-version=v0.
 
 import { readFileSync } from 'node:fs'
+import { demangle, importedFunctions, Reader, sectionsOf } from './wasm-bytes.mjs'
 
 const bytes = readFileSync(new URL('../.cache/glue/tidelock_bg.wasm', import.meta.url))
 const pattern = process.argv[2] && new RegExp(process.argv[2])
@@ -27,48 +27,21 @@ function ownerOf(name) {
 }
 
 function functions() {
-  const sizes = []
   const names = new Map()
-  let at = 8
-  const number = () => {
-    let value = 0
-    for (let shift = 0; ; shift += 7) {
-      const byte = bytes[at++]
-      value |= (byte & 127) << shift
-      if (byte < 128) return value >>> 0
+  let bodies = []
+  for (const { id, name, body, end } of sectionsOf(bytes)) {
+    const reader = new Reader(bytes, body)
+    if (id === 10) bodies = reader.list(() => reader.range())
+    // Its subsection 1 has the functions' names.
+    while (name === 'name' && reader.at < end) {
+      const kind = reader.byte()
+      const part = reader.range()
+      if (kind !== 1) continue
+      reader.at = part.start
+      reader.list(() => names.set(reader.number(), reader.text()))
     }
   }
-  const text = () => {
-    const length = number()
-    at += length
-    return bytes.toString('utf8', at - length, at)
-  }
-  const list = (read) => {
-    for (let left = number(); left > 0; left--) read()
-  }
-  while (at < bytes.length) {
-    const id = bytes[at++]
-    const end = number() + at
-    // 10: code, 0: custom, of which the "name" section's subsection 1 has the functions' names.
-    if (id === 10) {
-      list(() => {
-        const size = number()
-        sizes.push(size)
-        at += size
-      })
-    } else if (id === 0 && text() === 'name') {
-      while (at < end) {
-        const kind = bytes[at++]
-        const next = number() + at
-        if (kind === 1) list(() => names.set(number(), text()))
-        at = next
-      }
-    }
-    at = end
-  }
-  const imported = WebAssembly.Module.imports(new WebAssembly.Module(bytes)).filter(
-    ({ kind }) => kind === 'function',
-  ).length
-  const bare = (name) => name.replace(/\[[0-9a-f]{8,16}\]/g, '').replace(/::h[0-9a-f]{16}$/, '')
-  return sizes.map((size, i) => ({ size, name: bare(names.get(imported + i) ?? '?') }))
+  const imported = importedFunctions(bytes)
+  const paths = demangle(bodies.map((_, index) => names.get(imported + index) ?? '?'))
+  return bodies.map(({ start, end }, index) => ({ size: end - start, name: paths[index] }))
 }

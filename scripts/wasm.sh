@@ -36,7 +36,7 @@ small() {
 }
 
 # wasm-opt takes 20 s: not again for the same input.
-stamp=$(cat "$built" scripts/wasm.sh scripts/parts.json scripts/split.mjs scripts/split/* scripts/order.mjs package-lock.json | sha256sum | cut -c 1-32)
+stamp=$(cat "$built" scripts/wasm.sh scripts/parts.json scripts/split.mjs scripts/split/* scripts/order.mjs scripts/wasm-bytes.mjs package-lock.json | sha256sum | cut -c 1-32)
 if [ ! -f pkg-js/dist/tidelock_bg.wasm ] || [ "$stamp" != "$(cat $glue/stamp 2>/dev/null)" ]; then
   say 'wasm: wasm-bindgen, parts, wasm-opt'
   rm -rf "$glue"/parts pkg-js/dist/*.wasm

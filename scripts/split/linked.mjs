@@ -2,6 +2,7 @@
 // through data (vtables, tables of callbacks). Formats: the WebAssembly specification, and "Linking" of WebAssembly's tool conventions.
 
 import { readFileSync } from 'node:fs'
+import { importedFunctions, Reader, sectionsOf } from '../wasm-bytes.mjs'
 
 const section = { import: 2, code: 10, data: 11 }
 const symbolKind = { function: 0, data: 1, section: 3 }
@@ -20,81 +21,34 @@ const withAddend = new Set([3, 4, 5, 8, 9, 11, 14, 15, 16, 17, 21, 22, 23])
  */
 export function readLinked(path) {
   const bytes = readFileSync(path)
-  let at = 8
-  const number = () => {
-    let result = 0
-    for (let shift = 0; ; shift += 7) {
-      const byte = bytes[at++]
-      result += (byte & 127) * 2 ** shift
-      if (byte < 128) return result
-    }
-  }
-  const text = () => {
-    const length = number()
-    at += length
-    return bytes.toString('utf8', at - length, at)
-  }
-
-  const sections = []
-  while (at < bytes.length) {
-    const id = bytes[at++]
-    const end = number() + at
-    const start = at
-    const name = id === 0 ? text() : ''
-    sections.push({ id, name, start, body: at, end })
-    at = end
-  }
+  const sections = sectionsOf(bytes)
   const find = (id, name = '') => {
     const found = sections.find((each) => each.id === id && each.name === name)
     if (!found) throw new Error(`${path} has no section ${name || id}: link it with --emit-relocs`)
     return found
   }
-  const into = (id, name) => {
-    at = find(id, name).body
-  }
+  const into = (id, name) => new Reader(bytes, find(id, name).body)
 
-  const imported = WebAssembly.Module.imports(new WebAssembly.Module(bytes)).filter(({ kind }) => kind === 'function')
-  const ranges = (id, header) => {
-    const list = []
-    into(id)
-    for (let left = number(); left > 0; left--) {
-      header()
-      const length = number()
-      list.push({ start: at, end: at + length })
-      at += length
-    }
-    return list
-  }
-  const bodies = ranges(section.code, () => {})
-  const segments = ranges(section.data, () => {
-    if (number() !== 0) throw new Error('a data segment that is not active')
-    at++ // i32.const
-    number()
-    at++ // end
+  const imported = importedFunctions(bytes)
+  const code = into(section.code)
+  const bodies = code.list(() => code.range())
+  const data = into(section.data)
+  const segments = data.list(() => {
+    if (data.number() !== 0) throw new Error('a data segment that is not active')
+    data.byte() // i32.const
+    data.number()
+    data.byte() // end
+    return data.range()
   })
 
   // The symbols: what a relocation's index means.
-  const symbols = []
-  const { end: linkingEnd } = find(0, 'linking')
-  into(0, 'linking')
-  number() // the version
-  while (at < linkingEnd) {
-    const id = bytes[at++]
-    const end = number() + at
-    for (let left = id === 8 ? number() : 0; left > 0; left--) symbols.push(readSymbol())
-    at = end
-  }
-  function readSymbol() {
-    const kind = bytes[at++]
-    const flags = number()
-    const defined = (flags & undefinedSymbol) === 0
-    if (kind === symbolKind.section) return { kind, index: number() }
-    if (kind === symbolKind.data) {
-      const name = text()
-      return defined ? { kind, name, segment: number(), offset: number(), size: number() } : { kind, name }
-    }
-    const index = number()
-    return { kind, index, name: defined || (flags & explicitName) !== 0 ? text() : undefined }
+  let symbols = []
+  const linking = into(0, 'linking')
+  linking.number() // the version
+  while (linking.at < find(0, 'linking').end) {
+    const id = linking.byte()
+    const part = linking.range()
+    if (id === 8) symbols = readSymbols(new Reader(bytes, part.start))
   }
   const names = new Map()
   for (const { kind, index, name } of symbols) {
@@ -114,31 +68,47 @@ export function readLinked(path) {
   }
   const anywhere = new Set()
   const eachRelocation = (name, base, visit) => {
-    into(0, name)
-    number() // the section they are for
-    for (let left = number(); left > 0; left--) {
-      const type = bytes[at++]
-      const place = base + number()
-      const target = node(number())
-      if (withAddend.has(type)) number()
+    const reader = into(0, name)
+    reader.number() // the section they are for
+    reader.list(() => {
+      const type = reader.byte()
+      const place = base + reader.number()
+      const target = node(reader.number())
+      if (withAddend.has(type)) reader.number()
       if (target !== undefined && !irrelevant.has(type)) visit(place, target)
-    }
+    })
   }
   eachRelocation('reloc.CODE', find(section.code).start, (place, target) => {
-    connect(names.get(within(bodies, place) + imported.length), target)
+    connect(names.get(within(bodies, place) + imported), target)
   })
-  const data = segments.map(({ start }, segment) =>
+  const owned = segments.map(({ start }, segment) =>
     symbols
       .map((symbol, index) => ({ ...symbol, index }))
       .filter((symbol) => symbol.kind === symbolKind.data && symbol.segment === segment)
       .map(({ offset, size, index }) => ({ start: start + offset, end: start + offset + size, node: `data ${index}` })),
   )
   eachRelocation('reloc.DATA', find(section.data).start, (place, target) => {
-    const owners = data[within(segments, place)].filter(({ start, end }) => place >= start && place < end)
+    const owners = owned[within(segments, place)].filter(({ start, end }) => place >= start && place < end)
     for (const owner of owners) connect(owner.node, target)
     if (owners.length === 0) anywhere.add(target)
   })
   return { edges, anywhere }
+}
+
+function readSymbols(reader) {
+  return reader.list(() => {
+    const kind = reader.byte()
+    const flags = reader.number()
+    const defined = (flags & undefinedSymbol) === 0
+    if (kind === symbolKind.section) return { kind, index: reader.number() }
+    if (kind === symbolKind.data) {
+      const name = reader.text()
+      if (!defined) return { kind, name }
+      return { kind, name, segment: reader.number(), offset: reader.number(), size: reader.number() }
+    }
+    const index = reader.number()
+    return { kind, index, name: defined || (flags & explicitName) !== 0 ? reader.text() : undefined }
+  })
 }
 
 /** The index of the range that holds a place; the ranges are sorted and don't overlap. */

@@ -1,6 +1,6 @@
 // Which functions only the parts' entries reach.
 
-import { execFileSync } from 'node:child_process'
+import { demangle } from '../wasm-bytes.mjs'
 
 /**
  * `parts` names the entries of each part: `exports` of the module, `functions` of the linked module by a piece of their symbol's
@@ -15,7 +15,8 @@ export function reach(module, linked, parts) {
   const plain = (name) => name.replace(/^\$"?|"$/g, '').replace(/( externref| multivalue)+ shim.*$/, '')
   const byPlainName = grouped(module.functions.keys(), plain)
 
-  const demangled = demangle([...byPlainName.keys()])
+  const symbols = [...byPlainName.keys()]
+  const demangled = new Map(demangle(symbols).map((path, index) => [symbols[index], path]))
   const entries = new Map()
   const enter = (name, part, more) => {
     if (!module.functions.has(name))
@@ -87,12 +88,6 @@ export function reach(module, linked, parts) {
       )
   }
   return { entries, home }
-}
-
-/** Rust's paths of symbols, by symbol. */
-function demangle(symbols) {
-  const output = execFileSync('llvm-cxxfilt-19', { input: symbols.join('\n'), maxBuffer: 1e9, encoding: 'utf8' })
-  return new Map(output.split('\n').map((path, index) => [symbols[index], path]))
 }
 
 /** Map.groupBy, which Node 20 lacks. */

@@ -1,0 +1,77 @@
+// Reading and writing a module's binary form, and the names in it: what the scripts around the build share.
+
+import { execFileSync } from 'node:child_process'
+
+/** Reads a module from a place on, at first behind its header. */
+export class Reader {
+  constructor(bytes, at = 8) {
+    this.bytes = bytes
+    this.at = at
+  }
+
+  byte() {
+    return this.bytes[this.at++]
+  }
+
+  /** A LEB128 number without a sign; of one with a sign it skips the bytes. */
+  number() {
+    let result = 0
+    for (let shift = 0; ; shift += 7) {
+      const byte = this.byte()
+      result += (byte & 127) * 2 ** shift
+      if (byte < 128) return result
+    }
+  }
+
+  text() {
+    const length = this.number()
+    this.at += length
+    return this.bytes.toString('utf8', this.at - length, this.at)
+  }
+
+  /** Calls `read` as often as the count says that stands here; gives what it gave. */
+  list(read) {
+    return Array.from({ length: this.number() }, read)
+  }
+
+  /** The range of as many bytes as the number says that stands here; the reader is behind it then. */
+  range() {
+    const length = this.number()
+    this.at += length
+    return { start: this.at - length, end: this.at }
+  }
+}
+
+/** The sections in order: `id`, `name` (of custom ones), from where to where they are with their header, and where their content begins. */
+export function sectionsOf(bytes) {
+  const reader = new Reader(bytes)
+  const sections = []
+  while (reader.at < bytes.length) {
+    const header = reader.at
+    const id = reader.byte()
+    const { start, end } = reader.range()
+    reader.at = start
+    const name = id === 0 ? reader.text() : ''
+    sections.push({ id, name, header, start, body: reader.at, end })
+    reader.at = end
+  }
+  return sections
+}
+
+/** A number as LEB128. */
+export function encode(value) {
+  const bytes = []
+  for (; value > 127; value >>>= 7) bytes.push((value & 127) | 128)
+  return [...bytes, value]
+}
+
+/** How many functions a module imports: those come first when functions are counted. */
+export function importedFunctions(bytes) {
+  return WebAssembly.Module.imports(new WebAssembly.Module(bytes)).filter(({ kind }) => kind === 'function').length
+}
+
+/** Rust's paths of symbols, in their order; what isn't Rust's stays. */
+export function demangle(symbols) {
+  const output = execFileSync('llvm-cxxfilt-19', { input: symbols.join('\n'), maxBuffer: 1e9, encoding: 'utf8' })
+  return output.split('\n')
+}
