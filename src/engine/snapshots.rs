@@ -261,11 +261,10 @@ impl Snapshots {
         let generation = [self.0.generation(id)?];
         let needed = self.0.of_stock(|stock| stock.still_needed());
         if needed.contains(&generation[0]) {
-            self.0.storage.remove(&[], &generation, None).await?;
+            self.0.storage.remove(&[], &generation, None).await
         } else {
-            self.0.storage.remove(&generation, &[], None).await?;
+            self.0.storage.remove(&generation, &[], None).await
         }
-        self.0.storage.sweep().await.map(drop)
     }
 
     /// Deletes what the options let go of.
@@ -400,13 +399,14 @@ impl Inner {
         entered(self.carry_out(plan))
     }
 
-    /// Deletes what is missed least; `false` when nothing is left that could go.
+    /// Deletes what is missed least, and what snapshots that failed left behind; `false` when nothing is left that could go.
     #[inline(never)]
     fn free_space(&self) -> LocalFuture<'_, Result<bool>> {
         let plan = self.of_stock(|stock| stock.relieve());
         entered(async move {
             let frees = plan != Plan::default();
-            self.carry_out(plan).await.map(|()| frees)
+            self.carry_out(plan).await?;
+            self.storage.sweep().await.map(|swept| frees || swept > 0)
         })
     }
 

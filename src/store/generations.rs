@@ -376,11 +376,14 @@ impl Storage {
             self.fenced(vec![Write::TruncateLog(to)], Vec::new()).await?;
             inner.truncated.set(to);
         }
-        // One that can't be read may name them: then it is for a sweep to find out.
-        if !inner.damaged.borrow().is_empty() {
-            return Ok(());
-        }
-        self.delete_chunks(&orphans).await
+        // One that can't be read may name them.
+        if self.has_unreadable() { Ok(()) } else { self.delete_chunks(&orphans).await }
+    }
+
+    /// Whether there is a manifest that can't be read as one. Damaged ones of which only chunks are bad can.
+    fn has_unreadable(&self) -> bool {
+        let (damaged, manifests) = (self.0.damaged.borrow(), self.0.manifests.borrow());
+        damaged.iter().any(|generation| manifests.iter().all(|manifest| manifest.generation != *generation))
     }
 
     async fn delete_chunks(&self, ids: &[ChunkId]) -> Result<()> {

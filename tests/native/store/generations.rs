@@ -1,5 +1,7 @@
 //! Rules 6 to 8 of the storage format: manifest last, nothing good deleted too early, cost what changed.
 
+use std::collections::HashSet;
+
 use tidelock::{
     ErrorCode,
     snapshot::Reason,
@@ -297,6 +299,49 @@ fn snapshots_cost_what_changed_also_across_an_opening() {
     let snapshots = page.snapshots.clone();
     let image = machine.sim.run(async move { snapshots.load("2").await }).unwrap();
     assert!(image == page.flusher.file().image(), "what the log changed is in it");
+}
+
+/// The stored chunks that no manifest names.
+fn orphans(machine: &Machine) -> usize {
+    let contents = machine.contents();
+    let named: HashSet<_> =
+        contents.snapshots.values().flatten().flat_map(|m| m.chunks.iter()).map(|c| &c.id).collect();
+    contents.chunks.keys().filter(|id| !named.contains(id)).count()
+}
+
+#[test]
+fn snapshots_leave_no_chunk_of_their_own_behind_also_beside_a_damaged_one() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    for value in 1..=3 {
+        insert(&mut machine, &page, value);
+        snapshot(&mut machine, &page).unwrap();
+    }
+    machine.kill(Crash::Process);
+    machine.damage_generation(3);
+    let page = machine.open().unwrap();
+    let storage = page.storage.clone();
+    machine.sim.run(async move { storage.remove(&[1], &[], None).await }).unwrap();
+    assert!(!machine.contents().snapshots.contains_key(&1));
+    assert_eq!(orphans(&machine), 0);
+}
+
+#[test]
+fn a_full_disk_gives_back_what_a_snapshot_that_failed_left_behind() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    for value in 1..=3 {
+        insert(&mut machine, &page, value);
+        snapshot(&mut machine, &page).unwrap();
+    }
+    machine.damage(|contents| contents.chunks.insert("f".repeat(64), vec![0; 65_536]));
+    assert_eq!(orphans(&machine), 1);
+    let contents = machine.contents();
+    let log: usize = contents.log.values().flatten().map(|record| record.bytes.len()).sum();
+    let size = log + contents.chunks.values().map(Vec::len).sum::<usize>();
+    machine.faults(Faults { capacity: Some(size), ..Faults::default() });
+    machine.commit(&page, "UPDATE t SET v = -1 WHERE id = 1").unwrap();
+    assert_eq!(orphans(&machine), 0);
 }
 
 #[test]
