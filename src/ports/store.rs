@@ -73,16 +73,17 @@ pub struct Truncation {
 }
 
 /// What a record of the log says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogKind {
     /// A holder took the lock: takes an lsn, changes no page.
+    #[default]
     Epoch,
     /// Pages of one or more whole commits.
     Commit,
 }
 
 /// One record `log[[lsn, part]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogRecord {
     /// The log sequence number: consecutive, from 1.
     pub lsn: u64,

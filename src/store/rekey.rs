@@ -16,7 +16,6 @@ use crate::{
     collections::Set,
     error::{Error, ErrorCode, Result},
     ports::{ChunkId, DataKey, Durability, Encryption, Head, LogEntry, LogKind, LogRecord, Store, Transaction, Write},
-    time::Timestamp,
 };
 
 /// How many chunks are in memory at a time.
@@ -192,16 +191,7 @@ fn readable(entry: LogEntry) -> LogRecord {
     entry.record.unwrap_or(LogRecord {
         lsn: entry.lsn,
         part: entry.part,
-        parts: 0,
         kind: LogKind::Commit,
-        epoch: 0,
-        time: Timestamp(0),
-        page_size: 0,
-        db_pages: 0,
-        logged: 0,
-        pages: Vec::new(),
-        bytes: Vec::new(),
-        checksum: 0,
-        prev: 0,
+        ..LogRecord::default()
     })
 }

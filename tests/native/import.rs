@@ -1,32 +1,11 @@
 //! Contents that come as files: what is taken, what is refused, and that a refusal changes nothing.
 
-use tidelock::{
-    ErrorCode,
-    engine::{Call, Database, ImportOptions},
-    snapshot::Reason,
-    sqlite::{FlatRows, Op},
-};
+use tidelock::{ErrorCode, engine::ImportOptions, snapshot::Reason};
 
 use crate::{
     files::{image, made_by, rows_of},
-    world::World,
+    world::{World, run, text},
 };
-
-async fn run(database: &Database, sql: &str) {
-    let turn = database.turn().acquire().await.unwrap();
-    database.script(turn.ticket(), sql, 0.0).unwrap();
-    drop(turn);
-    database.flush().await.unwrap();
-}
-
-/// One text: the first column of the first row.
-async fn text(database: &Database, sql: &str) -> String {
-    let turn = database.turn().acquire().await.unwrap();
-    let mut rows = FlatRows::default();
-    let call = Call { op: Op::Query, sql, params: None, names: "", timeout_ms: 0.0 };
-    database.execute(turn.ticket(), &call, &mut rows).unwrap();
-    String::from_utf8(rows.text).unwrap()
-}
 
 const ALL: &str = "SELECT coalesce(group_concat(a, ' '), '') FROM t";
 

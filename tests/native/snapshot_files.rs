@@ -2,30 +2,15 @@
 
 use tidelock::{
     ErrorCode, Result,
-    engine::{Call, Database},
+    engine::Database,
     snapshot::{Reason, SnapshotInfo},
-    sqlite::{FlatRows, Image, Op},
+    sqlite::Image,
 };
 
 use crate::{
     files::{image, made_by, rows_of},
-    world::World,
+    world::{World, run, text},
 };
-
-async fn run(database: &Database, sql: &str) {
-    let turn = database.turn().acquire().await.unwrap();
-    database.script(turn.ticket(), sql, 0.0).unwrap();
-    drop(turn);
-    database.flush().await.unwrap();
-}
-
-async fn text(database: &Database, sql: &str) -> String {
-    let turn = database.turn().acquire().await.unwrap();
-    let mut rows = FlatRows::default();
-    let call = Call { op: Op::Query, sql, params: None, names: "", timeout_ms: 0.0 };
-    database.execute(turn.ticket(), &call, &mut rows).unwrap();
-    String::from_utf8(rows.text).unwrap()
-}
 
 async fn exported(database: &Database, id: &str, sql: bool) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();

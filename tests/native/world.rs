@@ -11,11 +11,12 @@ use std::{
 use futures_channel::oneshot;
 use tidelock::{
     Error, Result,
-    engine::{Callbacks, Database, Event, OpenOptions, turn::Ticket},
+    engine::{Call, Callbacks, Database, Event, OpenOptions, turn::Ticket},
     ports::{
         Acquire, Channel, Estimate, Held, Http, HttpFailure, HttpRequest, HttpResponse, Lifecycle, LocalFuture, Locks,
         Moment, Ports, Store, Stores, sim::Sim,
     },
+    sqlite::{FlatRows, Op},
     store::MemoryStore,
 };
 
@@ -311,4 +312,21 @@ impl Http for NoHttp {
     fn send(&self, _: HttpRequest) -> LocalFuture<'static, Result<HttpResponse, HttpFailure>> {
         Box::pin(ready(Err(HttpFailure::Network("there is no network here".into()))))
     }
+}
+
+/// Runs a script, and stores what it did.
+pub async fn run(database: &Database, sql: &str) {
+    let turn = database.turn().acquire().await.unwrap();
+    database.script(turn.ticket(), sql, 0.0).unwrap();
+    drop(turn);
+    database.flush().await.unwrap();
+}
+
+/// One text: the first column of the first row.
+pub async fn text(database: &Database, sql: &str) -> String {
+    let turn = database.turn().acquire().await.unwrap();
+    let mut rows = FlatRows::default();
+    let call = Call { op: Op::Query, sql, params: None, names: "", timeout_ms: 0.0 };
+    database.execute(turn.ticket(), &call, &mut rows).unwrap();
+    String::from_utf8(rows.text).unwrap()
 }

@@ -21,7 +21,6 @@ use crate::{
         Beneath, ChunkId, Cipher, Claim, DataKey, ENCRYPTION, Encryption, Entropy, Estimate, Head, LocalFuture,
         LogEntry, LogKind, LogRecord, Manifest, NONCE_BYTES, Piece, Store, Stores, Transaction, Write,
     },
-    time::Timestamp,
 };
 
 /// Records of the log up to this size are encrypted on the spot, so that they can leave with a page that is being hidden: its
@@ -229,21 +228,7 @@ impl SealedStore {
 
 /// What of a record is stored in the clear: its place and its kind.
 fn envelope(record: &LogRecord) -> LogRecord {
-    LogRecord {
-        lsn: record.lsn,
-        part: record.part,
-        parts: 0,
-        kind: record.kind,
-        epoch: 0,
-        time: Timestamp(0),
-        page_size: 0,
-        db_pages: 0,
-        logged: 0,
-        pages: Vec::new(),
-        bytes: Vec::new(),
-        checksum: 0,
-        prev: 0,
-    }
+    LogRecord { lsn: record.lsn, part: record.part, kind: record.kind, ..LogRecord::default() }
 }
 
 /// Puts back, encrypted, what [`SealedStore::take`] took out.

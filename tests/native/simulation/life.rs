@@ -29,6 +29,7 @@ pub async fn live(store: Rc<dyn Store>, platform: Platform, shared: Rc<Shared>, 
         options: plan.options.clone(),
         shared: shared.clone(),
         pad: plan.pad,
+        contested: plan.contested,
     };
     if state_of(&worker.page.connection) == NOTHING {
         let script = format!("PRAGMA page_size = {}; VACUUM; BEGIN; {TABLES} COMMIT", plan.page_size);
@@ -38,7 +39,8 @@ pub async fn live(store: Rc<dyn Store>, platform: Platform, shared: Rc<Shared>, 
     if shared.mutation == Some(Mutation::SpillPages) {
         worker.page.connection.exec("PRAGMA cache_spill = ON; PRAGMA cache_size = 1").expect("sets");
     }
-    for _ in 0..chance.below(30) {
+    let steps = if plan.contested { 200 } else { chance.below(30) };
+    for _ in 0..steps {
         worker.step().await;
         if shared.mutation == Some(Mutation::ForgetTouched) && chance.one_in(8) {
             worker.page.flusher.file().take_touched();

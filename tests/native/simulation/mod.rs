@@ -68,10 +68,13 @@ struct Plan {
     options: SnapshotOptions,
     pad: u64,
     page_size: u64,
+    /// Every page is robbed, and all go on taking and removing snapshots: only the fence keeps them apart.
+    contested: bool,
 }
 
 impl Plan {
-    fn new(chance: &Chance) -> Self {
+    fn new(seed: u64, chance: &Chance) -> Self {
+        let contested = seed % 8 == 7;
         // A power cut may take what only a process death spares: then everything is strict.
         let powerless = chance.one_in(3);
         // Some write so much, and snapshot so rarely, that the log is compacted.
@@ -84,7 +87,7 @@ impl Plan {
                 interval_ms: if large { 100_000 } else { 60 + chance.below(400) },
                 keep: 1 + chance.below(3) as usize,
                 backoff_ms: 5,
-                log_max_bytes: chance.one_in(3).then(|| chance.below(200_000)),
+                log_max_bytes: (contested || chance.one_in(3)).then(|| chance.below(200_000)),
                 verify: match chance.below(8) {
                     0 => VerifyMode::Full,
                     1 => VerifyMode::None,
@@ -95,6 +98,7 @@ impl Plan {
             },
             pad: if large { 400_000 } else { 3_000 },
             page_size: 512 << chance.below(4),
+            contested,
         }
     }
 
@@ -118,7 +122,7 @@ fn run(seed: u64, mutation: Option<Mutation>) -> Met {
     let mut sim = Sim::new(seed);
     let platform = sim.platform();
     let chance = Chance(platform.clone());
-    let plan = Rc::new(Plan::new(&chance));
+    let plan = Rc::new(Plan::new(seed, &chance));
     let faulty = if plan.powerless { FaultyStore::new_powerless(&platform) } else { FaultyStore::new(&platform) };
     let shared = Rc::new(Shared {
         model: RefCell::new(Model::new(platform.clock.now())),
@@ -150,7 +154,7 @@ fn run(seed: u64, mutation: Option<Mutation>) -> Met {
             }
         });
         // Some are robbed instead, and go on as if nothing had happened.
-        if !last && chance.one_in(3) {
+        if !last && (plan.contested || chance.one_in(3)) {
             shared.model().met.robberies += 1;
             continue;
         }

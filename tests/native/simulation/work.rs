@@ -43,6 +43,8 @@ pub struct Worker {
     pub shared: Rc<Shared>,
     /// Bytes of the largest row.
     pub pad: u64,
+    /// Others are at it too: see `Plan`.
+    pub contested: bool,
 }
 
 /// What tells snapshots apart, also when a number was given again because its first owner never came to be.
@@ -61,6 +63,12 @@ impl Worker {
 
     /// One thing.
     pub async fn step(&self) {
+        // A robbed page whose every write is met by a taken key learns of it at the first one. Without any, only the
+        // fence tells it.
+        if self.contested && !self.shared.model().holds(self.number) {
+            self.sleep(20).await;
+            return if self.chance.one_in(2) { self.remove().await } else { self.snapshot().await };
+        }
         match self.chance.below(32) {
             0..=1 => self.snapshot().await,
             2 => self.sleep(100).await,
@@ -73,6 +81,8 @@ impl Worker {
             6 => self.restore_at().await,
             7 => self.remove().await,
             8 => self.transaction().await,
+            9..=12 if self.contested => self.snapshot().await,
+            13..=14 if self.contested => self.remove().await,
             _ => self.write().await,
         }
     }
