@@ -1,10 +1,9 @@
-import { Views } from './codec/memory.js'
-import { Packer } from './codec/pack.js'
-import { Results } from './codec/rows.js'
-import { type Core, type Op, op } from './core.js'
+import type { Shape } from './codec/rows.js'
+import { notNow, Statements } from './codec/statements.js'
+import type { Core, Op } from './core.js'
 import { invalid, isTrap, TidelockError, toTidelockError, trapped } from './errors.js'
 import { SqlFragment } from './sql.js'
-import type { CallOptions, RunResult, SqlParams } from './values.js'
+import type { CallOptions, RowMode } from './values.js'
 import { onStop, Waiting } from './waiting.js'
 
 /** What the calls of one database need to know and whom they tell. */
@@ -28,8 +27,7 @@ export interface Turn {
  * A call that finds the turn free executes before it returns its promise, so concurrent calls run in their order.
  */
 export class Calls {
-  readonly #packer: Packer
-  readonly #results: Results
+  readonly #statements: Statements
   readonly #options: CallsOptions
   #core: Core | undefined
   #closing = false
@@ -37,15 +35,11 @@ export class Calls {
   #dead: TidelockError | undefined
   readonly #waiting = new Waiting()
   #late: (() => void)[] = []
-  /** Whether the last {@link Calls.execute} wrote, outside of a transaction. */
-  #wrote = false
 
   constructor(core: Core, memory: WebAssembly.Memory, options: CallsOptions) {
-    const views = new Views(memory)
     this.#core = core
     this.#options = options
-    this.#packer = new Packer(views, (bytes) => core.reserve(bytes))
-    this.#results = new Results(views, core)
+    this.#statements = new Statements(core, memory, options.integers)
   }
 
   /** The wasm object. Throws `closed` when it is gone. */
@@ -84,13 +78,58 @@ export class Calls {
   }
 
   /** One statement on a turn of its own: the whole path. */
-  async statement(
+  statement(
     kind: Op,
     sql: string | SqlFragment,
     params: unknown,
     options?: CallOptions,
-    arrays = false,
+    mode: RowMode = 'object',
   ): Promise<unknown> {
+    // Most calls find the turn free and run what ran before: they need no more than one promise.
+    if (options === undefined && typeof sql === 'string') {
+      try {
+        this.check()
+        const result = this.#statements.now(0, kind, sql, params, mode)
+        if (result !== notNow) {
+          const stored = this.#statements.wrote ? this.stored() : undefined
+          return stored === undefined ? Promise.resolve(result) : stored.then(() => result)
+        }
+      } catch (error) {
+        return Promise.reject(this.failure(error))
+      }
+    }
+    return this.#statement(kind, sql, params, options, mode)
+  }
+
+  async #statement(
+    kind: Op,
+    sql: string | SqlFragment,
+    params: unknown,
+    options: CallOptions | undefined,
+    mode: RowMode,
+  ): Promise<unknown> {
+    return this.#alone(options, params, (ticket, params, timeoutMs) =>
+      this.execute(ticket, kind, sql, params, timeoutMs, mode),
+    )
+  }
+
+  /** The rows of a query in a buffer of their own, and their shape. */
+  copied(
+    sql: string | SqlFragment,
+    params: unknown,
+    options: CallOptions | undefined,
+  ): Promise<readonly [ArrayBuffer, Shape]> {
+    return this.#alone(options, params, (ticket, params, timeoutMs) => {
+      const [text, bound] = textOf(sql, params)
+      return this.sync(() => this.#statements.copy(ticket, text, bound, timeoutMs))
+    })
+  }
+
+  async #alone<T>(
+    options: CallOptions | undefined,
+    params: unknown,
+    run: (ticket: number, params: unknown, timeoutMs: number) => T,
+  ): Promise<T> {
     this.check()
     options?.signal?.throwIfAborted()
     let ticket = this.core.enter()
@@ -100,16 +139,16 @@ export class Calls {
       params = copyParams(params)
       ;({ ticket, timeoutMs } = await this.#waitForTurn(options))
     }
-    let result: unknown
+    let result: T
     let wrote: boolean
     try {
       try {
-        result = this.execute(ticket, kind, sql, params, timeoutMs, arrays)
+        result = run(ticket, params, timeoutMs)
       } catch (error) {
         await this.loadWhatLacks(error)
-        result = this.execute(ticket, kind, sql, params, timeoutMs, arrays)
+        result = run(ticket, params, timeoutMs)
       }
-      wrote = this.#wrote
+      wrote = this.#statements.wrote
     } finally {
       this.leave(ticket)
     }
@@ -124,59 +163,15 @@ export class Calls {
     sql: string | SqlFragment,
     params: unknown,
     timeoutMs: number,
-    arrays = false,
+    mode: RowMode = 'object',
   ): unknown {
-    if (typeof sql !== 'string') {
-      if (!(sql instanceof SqlFragment)) throw invalid('The SQL must be a string or an sql`...` fragment')
-      if (params !== undefined) throw invalid('An sql`...` fragment brings its own parameters')
-      params = sql.params
-      sql = sql.sql
-    }
+    const [text, bound] = textOf(sql, params)
     try {
-      if (kind === op.runMany) return this.#runMany(ticket, sql, params, timeoutMs)
-      const { bytes, names } = this.#packer.one(params as SqlParams | undefined)
-      this.core.execute(ticket, kind, sql, bytes, names, timeoutMs)
-      this.#wrote = this.#results.wrote()
-      if (kind === op.run) return this.#runResult()
-      const rows = arrays ? this.#results.arrays() : this.#results.objects()
-      return kind === op.get ? rows[0] : rows
+      // Its core is gone with the database.
+      void this.core
+      return this.#statements.run(ticket, kind, text, bound, timeoutMs, mode)
     } catch (error) {
       throw this.failure(error)
-    }
-  }
-
-  #runResult(): RunResult {
-    const rowid = this.#results.lastInsertRowid()
-    const small = Number(rowid)
-    // Nothing may be rounded, and the row is written: so with `integers: 'number'` too, one beyond 2^53-1 comes as a bigint.
-    const exact = this.#options.integers !== 'bigint' && Number.isSafeInteger(small)
-    return { changes: this.#results.changes(), lastInsertRowid: exact ? small : rowid }
-  }
-
-  #runMany(ticket: number, sql: string, params: unknown, timeoutMs: number): { changes: number } {
-    if (!Array.isArray(params)) throw invalid('The rows of runMany must be an array of parameters')
-    const core = this.core
-    const rows: readonly SqlParams[] = params
-    let packed = this.#packer.many(rows, 0)
-    if (packed.next === rows.length) {
-      core.execute(ticket, op.runMany, sql, packed.bytes, packed.names, timeoutMs)
-      this.#wrote = this.#results.wrote()
-      return { changes: this.#results.changes() }
-    }
-    const depth = core.begin(ticket, false)
-    try {
-      let changes = 0
-      for (;;) {
-        core.execute(ticket, op.runMany, sql, packed.bytes, packed.names, timeoutMs)
-        changes += this.#results.changes()
-        if (packed.next === rows.length) break
-        packed = this.#packer.many(rows, packed.next)
-      }
-      this.#wrote = core.commit(ticket, depth)
-      return { changes }
-    } catch (error) {
-      this.rollback(ticket, depth)
-      throw error
     }
   }
 
@@ -380,6 +375,14 @@ export class Calls {
       cause: this.#dead,
     })
   }
+}
+
+/** The text of a statement, and its parameters. */
+function textOf(sql: string | SqlFragment, params: unknown): readonly [string, unknown] {
+  if (typeof sql === 'string') return [sql, params]
+  if (!(sql instanceof SqlFragment)) throw invalid('The SQL must be a string or an sql`...` fragment')
+  if (params !== undefined) throw invalid('An sql`...` fragment brings its own parameters')
+  return [sql.sql, sql.params]
 }
 
 /** Copies parameters one level deep, and rows of them; what isn't one is left for the packer to refuse. */

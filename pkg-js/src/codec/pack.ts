@@ -19,17 +19,27 @@ export interface Packed {
   readonly bytes: number
   /** The names of the columns joined by NUL, or '' for parameters by position. */
   readonly names: string
+  /** The keys that gave the names. */
+  readonly keys: readonly string[]
   /** The first row that did not fit, or the number of rows. */
   readonly next: number
 }
 
-const nothing: Packed = { bytes: 0, names: '', next: 1 }
+const byPosition: readonly string[] = []
+const nothing: Packed = { bytes: 0, names: '', keys: byPosition, next: 1 }
+
+/** The area is at least that large, and no larger than this between two calls: the wasm module gives back what is. */
+const smallestArea = (1 << 16) - 8
+const largestArea = 1 << 24
 
 /** Packs the parameters of statements into the wasm memory of one instance. Values are checked here, and only here. */
 export class Packer {
   readonly #views: Views
   readonly #reserve: (bytes: number) => number
   readonly #encoder = new TextEncoder()
+  /** The area as it was given last, and how much of it may be used without asking. */
+  #address = 0
+  #room = 0
   // Scratch for one area: slots and tags by cell. Parts wait here until their sizes are known.
   #slots = new Float64Array(64)
   #longs = new BigInt64Array(this.#slots.buffer)
@@ -48,31 +58,51 @@ export class Packer {
   one(params: SqlParams | undefined): Packed {
     if (params === undefined) return nothing
     if (Array.isArray(params)) {
-      const columns = params.length
-      if (columns === 0) return nothing
-      this.#start(columns)
-      for (let column = 0; column < columns; column++) {
-        const value = params[column] as SqlValue
-        if (!this.#put(column, value)) throw badValue(value, column + 1, undefined)
-      }
-      return { bytes: this.#write(1, columns), names: '', next: 1 }
+      const bytes = this.#positional(params)
+      return bytes === 0 ? nothing : { bytes, names: '', keys: byPosition, next: 1 }
     }
     const named = namedParams(params, undefined)
     const keys = Object.keys(named)
     if (keys.length === 0) return nothing
     const names = parameterNames(keys)
+    return { bytes: this.#named(named, keys), names, keys, next: 1 }
+  }
+
+  /** The same for parameters with these very keys (none: by position), in bytes; -1 when they have others. */
+  same(params: SqlParams | undefined, keys: readonly string[]): number {
+    if (params === undefined) return keys.length === 0 ? 0 : -1
+    if (Array.isArray(params)) return keys.length === 0 ? this.#positional(params) : -1
+    const named = namedParams(params, undefined)
+    const found = Object.keys(named)
+    if (found.length !== keys.length) return -1
+    for (let at = 0; at < found.length; at++) if (found[at] !== keys[at]) return -1
+    return keys.length === 0 ? 0 : this.#named(named, keys)
+  }
+
+  #positional(params: readonly SqlValue[]): number {
+    const columns = params.length
+    if (columns === 0) return 0
+    this.#start(columns)
+    for (let column = 0; column < columns; column++) {
+      const value = params[column] as SqlValue
+      if (!this.#put(column, value)) throw badValue(value, column + 1, undefined)
+    }
+    return this.#write(1, columns)
+  }
+
+  #named(params: Readonly<Record<string, SqlValue>>, keys: readonly string[]): number {
     this.#start(keys.length)
     for (let column = 0; column < keys.length; column++) {
-      const value = named[keys[column] as string] as SqlValue
+      const value = params[keys[column] as string] as SqlValue
       if (!this.#put(column, value)) throw badValue(value, keys[column] as string, undefined)
     }
-    return { bytes: this.#write(1, keys.length), names, next: 1 }
+    return this.#write(1, keys.length)
   }
 
   /** Packs as many rows as one area takes, from the row `from` on. All rows need the same parameters as the first. */
   many(rows: readonly SqlParams[], from: number): Packed {
     // No rows: nothing runs, but a wrong statement is found out.
-    if (rows.length === 0) return { bytes: this.#write(0, 0), names: '', next: 0 }
+    if (rows.length === 0) return { bytes: this.#write(0, 0), names: '', keys: byPosition, next: 0 }
     const first = rows[0] as SqlParams
     return Array.isArray(first) ? this.#arrays(rows, from, first.length) : this.#objects(rows, from)
   }
@@ -91,7 +121,7 @@ export class Packer {
         if (!this.#put(cell, value)) throw badValue(value, column + 1, row)
       }
     }
-    return { bytes: this.#write(row - from, columns), names: '', next: row }
+    return { bytes: this.#write(row - from, columns), names: '', keys: byPosition, next: row }
   }
 
   #objects(rows: readonly SqlParams[], from: number): Packed {
@@ -111,7 +141,7 @@ export class Packer {
         if (!this.#put(cell, value)) throw badValue(value, keys[column] as string, row)
       }
     }
-    return { bytes: this.#write(row - from, columns), names, next: row }
+    return { bytes: this.#write(row - from, columns), names, keys, next: row }
   }
 
   #limit(rows: number, from: number, columns: number): number {
@@ -207,13 +237,12 @@ export class Packer {
     const text = this.#texts.length === 1 ? (this.#texts[0] as string) : this.#texts.join('')
     const tagsAt = headerBytes + cells * 8
     const textAt = tagsAt + cells
-    const address = this.#reserve(textAt + utf8Bound(text) + this.#blobBytes)
-    const { bytes, words, doubles } = this.#views.refresh()
+    const address = this.#area(textAt + utf8Bound(text) + this.#blobBytes)
+    const { bytes, words, doubles, longs } = this.#views.now()
     if (cells <= 16) {
       for (let cell = 0; cell < cells; cell++) {
         // Bit patterns must survive: a bigint read as a double could be a NaN that loses its payload.
-        if (this.#tags[cell] === tag.bigint)
-          this.#views.longs[(address + headerBytes) / 8 + cell] = this.#longs[cell] as bigint
+        if (this.#tags[cell] === tag.bigint) longs[(address + headerBytes) / 8 + cell] = this.#longs[cell] as bigint
         else doubles[(address + headerBytes) / 8 + cell] = this.#slots[cell] as number
         bytes[address + tagsAt + cell] = this.#tags[cell] as number
       }
@@ -235,6 +264,16 @@ export class Packer {
     this.#texts.length = 0
     this.#blobs.length = 0
     return end - address
+  }
+
+  /** The address of an area of at least so many bytes. */
+  #area(bytes: number): number {
+    if (bytes > this.#room) {
+      const room = Math.max(bytes, smallestArea)
+      this.#address = this.#reserve(room)
+      this.#room = room <= largestArea ? room : 0
+    }
+    return this.#address
   }
 }
 
