@@ -2,11 +2,12 @@ import { runBatch } from './batch.js'
 import { Views } from './codec/memory.js'
 import { Packer } from './codec/pack.js'
 import { Results } from './codec/rows.js'
+import { runResult } from './codec/run-result.js'
 import { type CallsOptions, Connection, copyParams, type Soon, type Turn } from './connection.js'
 import { type Core, type Op, op, type PlanRow } from './core.js'
 import { invalid, TidelockError } from './errors.js'
-import { SqlFragment } from './sql.js'
-import type { CallOptions, RunResult, SqlParams, Statement } from './values.js'
+import { fragmentParts, type SqlFragment } from './sql.js'
+import type { CallOptions, SqlParams, Statement } from './values.js'
 
 /**
  * The common path of every call into one wasm instance: take the turn, execute, decode, wait until it is stored.
@@ -68,31 +69,18 @@ export class Calls extends Connection {
     timeoutMs: number,
     arrays = false,
   ): unknown {
-    if (typeof sql !== 'string') {
-      if (!(sql instanceof SqlFragment)) throw invalid('The SQL must be a string or an sql`...` fragment')
-      if (params !== undefined) throw invalid('An sql`...` fragment brings its own parameters')
-      params = sql.params
-      sql = sql.sql
-    }
+    if (typeof sql !== 'string') [sql, params] = fragmentParts(sql, params)
     try {
       if (kind === op.runMany) return this.#runMany(ticket, sql, params, timeoutMs)
       const { bytes, names } = this.#packer.one(params as SqlParams | undefined)
       this.core.execute(ticket, kind, sql, bytes, names, timeoutMs)
       this.wrote = this.#results.wrote()
-      if (kind === op.run) return this.#runResult()
+      if (kind === op.run) return runResult(this.#results, this.options.integers)
       const rows = arrays ? this.#results.arrays() : this.#results.objects()
       return kind === op.get ? rows[0] : rows
     } catch (error) {
       throw this.failure(error)
     }
-  }
-
-  #runResult(): RunResult {
-    const rowid = this.#results.lastInsertRowid()
-    const small = Number(rowid)
-    // Nothing may be rounded, and the row is written: so with `integers: 'number'` too, one beyond 2^53-1 comes as a bigint.
-    const exact = this.options.integers !== 'bigint' && Number.isSafeInteger(small)
-    return { changes: this.#results.changes(), lastInsertRowid: exact ? small : rowid }
   }
 
   #runMany(ticket: number, sql: string, params: unknown, timeoutMs: number): { changes: number } {
@@ -201,7 +189,7 @@ export class Calls extends Connection {
   }
 
   batch(ticket: number, statements: readonly Statement[], timeoutMs: number): readonly [unknown[][], boolean] {
-    return runBatch(this, ticket, statements, timeoutMs)
+    return runBatch(this, ticket, statements, timeoutMs) as [unknown[][], boolean]
   }
 
   script(ticket: number, script: string, timeoutMs: number): Soon<boolean> {

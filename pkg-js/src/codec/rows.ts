@@ -27,13 +27,13 @@ interface Shape {
 /** Reads the result of the last {@link Core.execute} out of wasm memory. Each method must be called before the next call into wasm. */
 export class Results {
   readonly #views: Views
-  readonly #core: Core
+  readonly #core: Pick<Core, 'columns'>
   readonly #header: number
   readonly #shapes = new Map<number, Shape>()
   // A byte order mark at the start of a value is data.
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
-  constructor(views: Views, core: Core) {
+  constructor(views: Views, core: Pick<Core, 'columns' | 'header'>) {
     this.#views = views
     this.#core = core
     this.#header = core.header()
