@@ -16,8 +16,14 @@ export function areasOf(buffer: ArrayBuffer): Areas {
   }
 }
 
+/** Something whose areas may change with each call. */
+export interface Source {
+  /** Call it after every call, before the areas are used. */
+  refresh(): Areas
+}
+
 /** The areas of a wasm memory, made anew only when it has grown (which detaches the old ones). */
-export class Views {
+export class Views implements Source {
   readonly #memory: WebAssembly.Memory
   #areas: Areas
 
@@ -26,8 +32,7 @@ export class Views {
     this.#areas = areasOf(memory.buffer as ArrayBuffer)
   }
 
-  /** Call it after every call into wasm. */
-  now(): Areas {
+  refresh(): Areas {
     // A detached array is empty: asking it is many times cheaper than asking the memory for its buffer.
     if (this.#areas.bytes.length === 0) this.#areas = areasOf(this.#memory.buffer as ArrayBuffer)
     return this.#areas

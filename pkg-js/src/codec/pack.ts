@@ -1,7 +1,7 @@
 import { tag } from '../core.js'
 import { invalid } from '../errors.js'
 import type { SqlParams, SqlValue } from '../values.js'
-import type { Views } from './memory.js'
+import type { Source } from './memory.js'
 
 // The parameter area: u32 rows, columns, text bytes, blob bytes; f64 slots; u8 tags; all texts joined; all blobs joined.
 const headerBytes = 16
@@ -28,18 +28,11 @@ export interface Packed {
 const byPosition: readonly string[] = []
 const nothing: Packed = { bytes: 0, names: '', keys: byPosition, next: 1 }
 
-/** The area is at least that large, and no larger than this between two calls: the wasm module gives back what is. */
-const smallestArea = (1 << 16) - 8
-const largestArea = 1 << 24
-
 /** Packs the parameters of statements into the wasm memory of one instance. Values are checked here, and only here. */
 export class Packer {
-  readonly #views: Views
+  readonly #source: Source
   readonly #reserve: (bytes: number) => number
   readonly #encoder = new TextEncoder()
-  /** The area as it was given last, and how much of it may be used without asking. */
-  #address = 0
-  #room = 0
   // Scratch for one area: slots and tags by cell. Parts wait here until their sizes are known.
   #slots = new Float64Array(64)
   #longs = new BigInt64Array(this.#slots.buffer)
@@ -49,8 +42,8 @@ export class Packer {
   #blobs: Uint8Array[] = []
   #blobBytes = 0
 
-  constructor(views: Views, reserve: (bytes: number) => number) {
-    this.#views = views
+  constructor(source: Source, reserve: (bytes: number) => number) {
+    this.#source = source
     this.#reserve = reserve
   }
 
@@ -237,8 +230,8 @@ export class Packer {
     const text = this.#texts.length === 1 ? (this.#texts[0] as string) : this.#texts.join('')
     const tagsAt = headerBytes + cells * 8
     const textAt = tagsAt + cells
-    const address = this.#area(textAt + utf8Bound(text) + this.#blobBytes)
-    const { bytes, words, doubles, longs } = this.#views.now()
+    const address = this.#reserve(textAt + utf8Bound(text) + this.#blobBytes)
+    const { bytes, words, doubles, longs } = this.#source.refresh()
     if (cells <= 16) {
       for (let cell = 0; cell < cells; cell++) {
         // Bit patterns must survive: a bigint read as a double could be a NaN that loses its payload.
@@ -264,16 +257,6 @@ export class Packer {
     this.#texts.length = 0
     this.#blobs.length = 0
     return end - address
-  }
-
-  /** The address of an area of at least so many bytes. */
-  #area(bytes: number): number {
-    if (bytes > this.#room) {
-      const room = Math.max(bytes, smallestArea)
-      this.#address = this.#reserve(room)
-      this.#room = room <= largestArea ? room : 0
-    }
-    return this.#address
   }
 }
 

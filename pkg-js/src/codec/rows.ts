@@ -1,6 +1,6 @@
-import { tag } from '../core.js'
+import { type Core, tag } from '../core.js'
 import type { Columns, Row, RowMode, SqlResultValue } from '../values.js'
-import type { Areas } from './memory.js'
+import type { Areas, Source } from './memory.js'
 import { decodeText } from './text.js'
 
 // Word indexes in the header of a result; addresses are in bytes.
@@ -39,64 +39,88 @@ export function shapeOf(names: readonly string[]): Shape {
   return { names, template }
 }
 
-/** Whether the statement wrote, so that its promise has to wait until that is stored. */
-export function wrote(areas: Areas, header: number): boolean {
-  return ((areas.words[header / 4 + flagsAt] as number) & wroteFlag) !== 0
-}
+/** Reads the result of the last {@link Core.execute}. Each method must be called before the next call into wasm. */
+export class Results {
+  readonly #source: Source
+  readonly #core: Pick<Core, 'columns'>
+  readonly #header: number
+  readonly #shapes = new Map<number, Shape>()
 
-export function changes(areas: Areas, header: number): number {
-  return areas.doubles[(header + changesAt) / 8] as number
-}
-
-export function lastInsertRowid(areas: Areas, header: number): bigint {
-  return areas.longs[(header + rowidAt) / 8] as bigint
-}
-
-/** The number by which the statement can be run again; 0: it has none. */
-export function statementId(areas: Areas, header: number): number {
-  return areas.words[header / 4 + statementAt] as number
-}
-
-/** The number of its list of column names; meaningless without rows. */
-export function shapeId(areas: Areas, header: number): number {
-  return areas.words[header / 4 + shapeAt] as number
-}
-
-/** How many rows there are. */
-export function rowCount(areas: Areas, header: number): number {
-  return areas.words[header / 4 + rowsAt] as number
-}
-
-/**
- * A result in a buffer of its own, with its header at 0: the same to read as in wasm memory, where the next call overwrites it. To be
- * decoded later, or by another thread.
- */
-export function copyResult(areas: Areas, header: number): ArrayBuffer {
-  const { bytes, words } = areas
-  const at = header / 4
-  const cells = (words[at + rowsAt] as number) * (words[at + columnsAt] as number)
-  // Slots first: they must lie at a multiple of 8.
-  const parts = [
-    [slotsAt, cells * 8],
-    [tagsAt, cells],
-    [textAt, words[at + textBytesAt] as number],
-    [wideAt, words[at + wideBytesAt] as number],
-    [blobAt, words[at + blobBytesAt] as number],
-  ] as const
-  const total = parts.reduce((sum, [, length]) => sum + length, headerBytes)
-  const buffer = new ArrayBuffer(Math.ceil(total / 8) * 8)
-  const copy = new Uint8Array(buffer)
-  copy.set(bytes.subarray(header, header + headerBytes))
-  const copiedWords = new Uint32Array(buffer, 0, headerBytes / 4)
-  let end = headerBytes
-  for (const [index, length] of parts) {
-    const start = words[at + index] as number
-    copy.set(bytes.subarray(start, start + length), end)
-    copiedWords[index] = end
-    end += length
+  constructor(source: Source, core: Pick<Core, 'columns' | 'header'>) {
+    this.#source = source
+    this.#core = core
+    this.#header = core.header()
   }
-  return buffer
+
+  /** Whether the statement wrote, so that its promise has to wait until that is stored. */
+  wrote(): boolean {
+    return (this.#word(flagsAt) & wroteFlag) !== 0
+  }
+
+  changes(): number {
+    return this.#source.refresh().doubles[(this.#header + changesAt) / 8] as number
+  }
+
+  lastInsertRowid(): bigint {
+    return this.#source.refresh().longs[(this.#header + rowidAt) / 8] as bigint
+  }
+
+  /** The number by which the statement can be run again; 0: it has none. */
+  statement(): number {
+    return this.#word(statementAt)
+  }
+
+  /** The number of its list of column names; of no meaning without rows. */
+  shapeId(): number {
+    return this.#word(shapeAt)
+  }
+
+  /** The first row as an object. */
+  first(): Row | undefined {
+    return this.#word(rowsAt) === 0 ? undefined : this.cursor().objects(1)[0]
+  }
+
+  /** All rows. */
+  rows(mode: RowMode): unknown[] | Columns {
+    return this.#word(rowsAt) === 0 && mode !== 'columns' ? [] : this.cursor().all(mode)
+  }
+
+  /** To go through the rows. */
+  cursor(): Rows {
+    const shape = this.shape()
+    return new Rows(this.#source.refresh(), this.#header, shape)
+  }
+
+  /** Its columns. May call into wasm. */
+  shape(): Shape {
+    const id = this.shapeId()
+    let shape = this.#shapes.get(id)
+    if (shape === undefined) {
+      shape = shapeOf(this.#core.columns(id))
+      this.#shapes.set(id, shape)
+    }
+    return shape
+  }
+
+  #word(index: number): number {
+    return this.#source.refresh().words[this.#header / 4 + index] as number
+  }
 }
+
+/** Where the words are that {@link copyResult} needs, and how long a header is. */
+export const layout = {
+  rowsAt,
+  columnsAt,
+  tagsAt,
+  slotsAt,
+  textAt,
+  textBytesAt,
+  wideAt,
+  wideBytesAt,
+  blobAt,
+  blobBytesAt,
+  headerBytes,
+} as const
 
 /** Goes through the rows of a result, slice by slice or all at once. In wasm memory it lasts until the next call into wasm. */
 export class Rows {
