@@ -9,6 +9,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { divideData } from './split/data.mjs'
 import { readLinked } from './split/linked.mjs'
 import { reach } from './split/reach.mjs'
 import { parseModule } from './split/text.mjs'
@@ -16,7 +17,10 @@ import { parseModule } from './split/text.mjs'
 const [linkedPath, modulePath, outDir] = process.argv.slice(2)
 const module = parseModule(readFileSync(modulePath, 'utf8'))
 const parts = JSON.parse(readFileSync(new URL('parts.json', import.meta.url), 'utf8'))
-const { entries, home } = reach(module, readLinked(linkedPath), parts)
+const linked = readLinked(linkedPath)
+const { entries, home } = reach(module, linked, parts)
+const isData = (field) => field.startsWith(' (data ')
+const data = divideData(module.others.filter(isData), linked.data, home)
 
 const functions = [...module.functions]
 
@@ -72,9 +76,18 @@ for (const part of Object.keys(parts).sort((a, b) => needed(a) - needed(b))) {
     imports.push(` (import ${share('func', callee, part)} (func ${callee}${shape(signatureOf(callee))}))`)
   }
   const filled = slots.filter(([, name]) => ownNames.has(name)).sort(([a], [b]) => a - b)
-  const fields = [...module.types, ...imports, ...runs(filled).map(elements), ...exportsOf(part), text]
+  const fields = [
+    ...module.types,
+    ...imports,
+    ...runs(filled).map(elements),
+    ...exportsOf(part),
+    ...(data[part] ?? []),
+    text,
+  ]
   write(part, fields)
-  console.log(`split: ${part} has ${own.length} functions of ${functions.length}, ${filled.length} in the table`)
+  console.log(
+    `split: ${part} has ${own.length} functions of ${functions.length}, ${filled.length} in the table, ${data[part]?.length ?? 0} pieces of data`,
+  )
 }
 
 // The core: thunks where parts are entered, and nothing in the table where their functions come to be.
@@ -96,7 +109,10 @@ const places = slots.map(([slot, name]) => [slot, inCore(name)]).sort(([a], [b])
 write('core', [
   ...module.types,
   ...module.imports.map(({ field }) => field),
-  ...module.others.map((field) => (field === table ? ` (table $0 ${tableSize} ${tableSize} funcref)` : field)),
+  ...module.others
+    .filter((field) => !isData(field))
+    .map((field) => (field === table ? ` (table $0 ${tableSize} ${tableSize} funcref)` : field)),
+  ...data.core,
   ...runs(places).map(elements),
   ...module.exports.map(({ field }) => field),
   ...exportsOf('core'),
