@@ -54,4 +54,4 @@ if [ ! -f pkg-js/dist/tidelock_bg.wasm ] || [ "$stamp" != "$(cat $glue/stamp 2>/
   echo "$stamp" > "$glue/stamp"
 fi
 
-node scripts/instance.mjs "$glue/tidelock.js" pkg-js/generated
+node scripts/instance.mjs "$glue/tidelock.js" "$glue/parts/names.json" pkg-js/generated
