@@ -50,38 +50,50 @@ try {
 }
 process.exitCode = failed ? 1 : 0
 
-/** A suite whose rounds run in a page: each engine in a page of its own, in turns. */
+/** A suite whose rounds run in pages: each engine in a page of its own, in a profile of its own when the suite asks for it, in turns. */
 async function inBrowser(name, suite) {
   const ids = [...new Set(suite.contests.flatMap(({ ours, peers }) => [ours, ...peers]))]
-  const browser = await startBrowser()
-  report.chromium = browser.version
+  const started = []
+  const start = async () => {
+    const browser = await startBrowser()
+    started.push(browser)
+    report.chromium = browser.version
+    return browser
+  }
   const notRun = {}
-  let broken = false
+  const measured = Object.fromEntries(ids.map((id) => [id, []]))
   try {
     const pages = {}
-    for (const id of ids) pages[id] = await browser.page(`${server.url}/${engines[id].isolated ? 'isolated/' : ''}`)
-    const measured = Object.fromEntries(ids.map((id) => [id, []]))
+    const shared = suite.fresh ? undefined : await start()
+    for (const id of ids) {
+      const browser = shared ?? (await start())
+      pages[id] = await browser.page(`${server.url}/${engines[id].isolated ? 'isolated/' : ''}`)
+    }
+    const attempt = async (id, part) => {
+      if (notRun[id]) return undefined
+      try {
+        return await pages[id].evaluate((given) => window.bench.round(...given), [name, id, scale, part])
+      } catch (error) {
+        notRun[id] = error.message.replace(/^page.evaluate: /, '').split('\n')[0]
+        delete measured[id]
+        return undefined
+      }
+    }
+    if (suite.prepare) for (const id of ids) await attempt(id, 'prepare')
     for (let round = -1; round < rounds; round++) {
       for (let i = 0; i < ids.length; i++) {
         const id = ids[(i + round + 1) % ids.length]
-        if (notRun[id]) continue
-        try {
-          const result = await pages[id].evaluate(
-            ([name, id, scale]) => window.bench.round(name, id, scale),
-            [name, id, scale],
-          )
-          if (round >= 0) measured[id].push(result)
-        } catch (error) {
-          notRun[id] = String(error.message).split('\n').slice(0, 3).join(' ')
-          if (!/is not available in this build/.test(error.message)) broken = true
-          delete measured[id]
-        }
+        const result = await attempt(id)
+        if (result && round >= 0) measured[id].push(result)
       }
     }
-    const figures = summarize(measured)
-    const { title, steps, contests } = suite
-    return { title, steps, contests, notRun, broken, ...figures }
   } finally {
-    await browser.close()
+    for (const browser of started) await browser.close()
   }
+  const { title, steps, contests } = suite
+  // An option that this build lacks is a fact to be told; anything else that fails is an error.
+  const broken = Object.values(notRun).some((why) => !/is not available in this build/.test(why))
+  const figures = summarize(measured)
+  suite.derive?.(figures.results)
+  return { title, steps, contests, notRun, broken, ...figures }
 }
