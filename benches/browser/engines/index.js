@@ -47,6 +47,9 @@ export const engines = {
     lacks: { fts: 'no FTS5: it has an index of its own', cases: [200] },
   },
 
+  // For its size: the one above has PowerSync's extension in it.
+  'wa-sqlite-plain': { label: 'wa-sqlite 1.0.0' },
+
   // Stored.
   'tidelock-relaxed': durable('tidelock', 'tidelock', 'page', { durability: 'relaxed' }),
   'tidelock-strict': durable('tidelock, strict', 'tidelock', 'page', { durability: 'strict' }),

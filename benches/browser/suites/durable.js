@@ -42,6 +42,17 @@ export const durable = {
     if (!lacks.scan) await makeLarge(await open('large'), Math.round(largeRows * scale))
   },
 
+  /** Opens that and reads it: for the memory that takes. */
+  async read({ open }) {
+    const large = await open('large')
+    try {
+      const [{ n }] = await large.all(scan)
+      if (!(n > 0)) throw new Error('nothing to read')
+    } finally {
+      await large.close()
+    }
+  },
+
   async round({ scale, open, step, note, lacks }) {
     const portion = lacks.portion ?? 1
     const count = (n) => Math.max(2, Math.round(n * scale * portion))
