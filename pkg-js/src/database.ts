@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { type Calls, copyParams } from './calls.js'
 import { checkBoolean, checkCall, checkFunction, checkOneOf, checkQuery, checkString } from './check.js'
 import { checkEncryption } from './check-encryption.js'
+import { type Connection, copyParams, soon } from './connection.js'
 import { type CoreOptions, op, type PlanRow } from './core.js'
 import { type TidelockError, unavailable } from './errors.js'
 import type { DatabaseEventMap, LockEvent } from './events.js'
@@ -13,7 +13,7 @@ import type { Encryption } from './options.js'
 import { Snapshots } from './snapshots.js'
 import { queryTag, type SqlFragment, type SqlQueryTag } from './sql.js'
 import { Sync } from './sync.js'
-import { beginTransaction, IdleWatch, runBatch, runScript, type Tx } from './transaction.js'
+import { beginTransaction, IdleWatch, type Tx } from './transaction.js'
 import type {
   ArrayQueryOptions,
   CallOptions,
@@ -54,7 +54,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** `await using db = await open(...)`: the same as {@link Database.close}. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>
   readonly #options: Options
-  readonly #calls: Calls
+  readonly #calls: Connection
   /** The events that somebody listened to, ever: one is made for these only, since every commit has one. */
   readonly #heard = new Set<string>()
   readonly #live = new LiveQueries()
@@ -76,7 +76,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   }
 
   /** @internal */
-  constructor(options: Options, calls: Calls) {
+  constructor(options: Options, calls: Connection) {
     super()
     this.#options = options
     this.#calls = calls
@@ -166,18 +166,16 @@ export class Database extends EventTarget implements AsyncDisposable {
   async batch<T = Row>(statements: readonly Statement[], options?: CallOptions): Promise<T[][]> {
     checkCall('batch', options)
     return this.#calls.withTurn(options, ({ ticket, timeoutMs }) =>
-      runBatch(this.#calls, ticket, statements, timeoutMs),
+      this.#calls.batch(ticket, statements, timeoutMs),
     ) as Promise<T[][]>
   }
 
   /** Runs a script of several statements in one transaction, unless it has its own BEGIN and COMMIT. */
   async exec(script: string, options?: CallOptions): Promise<void> {
     checkCall('exec', options)
-    return this.#calls.withTurn(options, ({ ticket, timeoutMs }) => {
-      const run = () => [undefined, runScript(this.#calls, ticket, script, timeoutMs)] as const
-      // Before it runs: one with its own COMMIT could not be run again.
-      return /fts5/i.test(script) ? this.#calls.loadFts5().then(run) : run()
-    })
+    return this.#calls.withTurn(options, ({ ticket, timeoutMs }) =>
+      soon(this.#calls.script(ticket, script, timeoutMs), (wrote) => [undefined, wrote] as const),
+    )
   }
 
   /**
@@ -200,7 +198,8 @@ export class Database extends EventTarget implements AsyncDisposable {
       const idle = new IdleWatch(this.#calls)
       try {
         const left = { signal, timeoutMs: timeoutMs === 0 ? undefined : timeoutMs }
-        return await beginTransaction(this.#calls, ticket, immediate, idle).run(work, left)
+        const beginning = beginTransaction(this.#calls, ticket, immediate, idle)
+        return await (beginning instanceof Promise ? await beginning : beginning).run(work, left)
       } finally {
         idle.stop()
       }
@@ -228,10 +227,9 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** How SQLite would run a statement. Parameters change nothing about it, and are accepted for convenience. */
   async explain(sql: string, _params?: SqlParams, options?: CallOptions): Promise<PlanRow[]> {
     checkCall('explain', options)
-    return this.#calls.withTurn(options, ({ ticket }) => [
-      this.#calls.sync(() => this.#calls.core.explain(ticket, sql)),
-      false,
-    ])
+    return this.#calls.withTurn(options, ({ ticket }) =>
+      soon(this.#calls.explain(ticket, sql), (plan) => [plan, false] as const),
+    )
   }
 
   /**
@@ -338,6 +336,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     listener: ((event: DatabaseEventMap[K]) => void) | { handleEvent(event: DatabaseEventMap[K]): void } | null,
     options?: AddEventListenerOptions | boolean,
   ): void {
+    if (!this.#heard.has(type)) this.#calls.heard(type)
     this.#heard.add(type)
     super.addEventListener(type, listener as EventListenerOrEventListenerObject | null, options)
   }
@@ -368,7 +367,12 @@ export class Database extends EventTarget implements AsyncDisposable {
     this.#live.changed(ids)
   }
 
-  /** @internal The instance has trapped. */
+  /** @internal The engine was begun anew. */
+  renewed(): void {
+    this.#live.renew()
+  }
+
+  /** @internal The engine is gone for good. */
   died(error: TidelockError): void {
     this.#death = error
     this.#live.close()

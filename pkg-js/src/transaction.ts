@@ -1,7 +1,7 @@
-import { type Calls, copyParams } from './calls.js'
 import { checkCall, checkFunction, checkQuery } from './check.js'
+import { type Connection, copyParams, type Soon, soon } from './connection.js'
 import { type Op, op } from './core.js'
-import { invalid, TidelockError } from './errors.js'
+import { TidelockError } from './errors.js'
 import { queryTag, type SqlFragment, type SqlQueryTag } from './sql.js'
 import type {
   ArrayQueryOptions,
@@ -25,7 +25,7 @@ const idleMs = 5000
 export class Tx {
   /** Runs a query given as a template, see {@link Database.sql}. */
   readonly sql: SqlQueryTag
-  readonly #calls: Calls
+  readonly #calls: Connection
   readonly #ticket: number
   readonly #idle: IdleWatch
   /** The steps that wait, while one is under way: a nested transaction takes long. */
@@ -35,7 +35,7 @@ export class Tx {
   #ended = false
 
   /** @internal */
-  constructor(calls: Calls, ticket: number, idle: IdleWatch) {
+  constructor(calls: Connection, ticket: number, idle: IdleWatch) {
     this.#calls = calls
     this.#ticket = ticket
     this.#idle = idle
@@ -75,16 +75,14 @@ export class Tx {
   /** Runs several statements, all or none, see {@link Database.batch}. */
   async batch<T = Row>(statements: readonly Statement[], options?: CallOptions): Promise<T[][]> {
     checkCall('batch', options)
-    return this.#step(
-      options,
-      () => runBatch(this.#calls, this.#ticket, statements, options?.timeoutMs ?? 0)[0],
-    ) as Promise<T[][]>
+    const run = () => this.#calls.batch(this.#ticket, statements, options?.timeoutMs ?? 0)
+    return this.#step(options, () => soon(run(), ([rows]) => rows)) as Promise<T[][]>
   }
 
   /** Runs a script inside this transaction: it can't have a BEGIN or COMMIT of its own. */
   async exec(script: string, options?: CallOptions): Promise<void> {
     checkCall('exec', options)
-    await this.#step(options, () => runScript(this.#calls, this.#ticket, script, options?.timeoutMs ?? 0))
+    await this.#step(options, () => this.#calls.script(this.#ticket, script, options?.timeoutMs ?? 0))
   }
 
   /** A nested transaction (a savepoint): commits into this one when its function returns, rolls back when it throws. */
@@ -92,7 +90,10 @@ export class Tx {
     checkFunction('The work of a transaction', work)
     checkCall('transaction', options)
     return this.#step(options, async () => {
-      const begun = beginTransaction(this.#calls, this.#ticket, false, this.#idle)
+      const beginning = beginTransaction(this.#calls, this.#ticket, false, this.#idle)
+      const begun = beginning instanceof Promise ? await beginning : beginning
+      // The one around it was rolled back meanwhile, and this one with it.
+      if (this.#ended) throw new TidelockError('transaction_closed', 'The transaction around this one has ended')
       this.#inner = begun.tx
       try {
         return (await begun.run(work, options))[0]
@@ -117,7 +118,7 @@ export class Tx {
   }
 
   /** One step after the other: at once, or when those before it are done. */
-  async #step<T>(options: CallOptions | undefined, work: () => T | Promise<T>): Promise<T> {
+  async #step<T>(options: CallOptions | undefined, work: () => Soon<T>): Promise<T> {
     this.#calls.startLate()
     options?.signal?.throwIfAborted()
     if (this.#busy) await this.#place(options)
@@ -125,7 +126,7 @@ export class Tx {
     try {
       if (this.#ended) throw new TidelockError('transaction_closed', 'This transaction has ended')
       this.#idle.used()
-      let result: T | Promise<T>
+      let result: Soon<T>
       try {
         result = work()
       } catch (error) {
@@ -184,7 +185,7 @@ export class IdleWatch {
   #lastUsed = performance.now()
   #timer: ReturnType<typeof setTimeout>
 
-  constructor(calls: Calls) {
+  constructor(calls: Connection) {
     const look = () => {
       const left = idleMs - (performance.now() - this.#lastUsed)
       if (left > 0) this.#timer = setTimeout(look, left)
@@ -206,10 +207,13 @@ export class IdleWatch {
   }
 }
 
-/** A transaction that has begun on a ticket that holds the turn; `run` takes it to its end. */
-export function beginTransaction(calls: Calls, ticket: number, immediate: boolean, idle: IdleWatch) {
-  const depth = calls.begin(ticket, immediate)
-  const tx = new Tx(calls, ticket, idle)
+/** Begins a transaction on a ticket that holds the turn. */
+export function beginTransaction(calls: Connection, ticket: number, immediate: boolean, idle: IdleWatch) {
+  return soon(calls.begin(ticket, immediate), (depth) => begun(calls, ticket, depth, new Tx(calls, ticket, idle)))
+}
+
+/** A transaction that has begun; `run` takes it to its end. */
+function begun(calls: Connection, ticket: number, depth: number, tx: Tx) {
   return {
     tx,
     /** What the work returned, and whether the database was written. Rolls back when it throws, aborts or takes too long. */
@@ -222,7 +226,8 @@ export function beginTransaction(calls: Calls, ticket: number, immediate: boolea
         const value = await calls.orStopped(finish(work, tx), options)
         committing = tx.end()
         if (!committing) throw new TidelockError('transaction_closed', 'The transaction around this one has ended')
-        return [value, calls.commit(ticket, depth)]
+        const wrote = calls.commit(ticket, depth)
+        return [value, wrote instanceof Promise ? await wrote : wrote]
       } catch (error) {
         if (committing || tx.end()) calls.rollback(ticket, depth)
         throw error
@@ -235,46 +240,4 @@ async function finish<T>(work: (tx: Tx) => T | PromiseLike<T>, tx: Tx): Promise<
   const value = await work(tx)
   await tx.settled()
   return value
-}
-
-/** Runs several statements in one transaction or savepoint, without giving up the turn. */
-export function runBatch(
-  calls: Calls,
-  ticket: number,
-  statements: readonly Statement[],
-  timeoutMs: number,
-): readonly [unknown[][], boolean] {
-  if (!Array.isArray(statements)) throw invalid('The statements of a batch must be an array of { sql, params }')
-  const depth = calls.begin(ticket, false)
-  try {
-    const results = statements.map((statement: Statement | null, index) => {
-      if (typeof statement?.sql !== 'string')
-        throw invalid(`Statement ${index + 1} of the batch must be { sql, params }`)
-      try {
-        return calls.execute(ticket, op.query, statement.sql, statement.params, timeoutMs) as unknown[]
-      } catch (error) {
-        throw atStatement(error, index)
-      }
-    })
-    return [results, calls.commit(ticket, depth)]
-  } catch (error) {
-    calls.rollback(ticket, depth)
-    throw error
-  }
-}
-
-function atStatement(error: unknown, index: number): unknown {
-  if (!(error instanceof TidelockError)) return error
-  const { code, message, hint, details, cause } = error
-  return new TidelockError(code, `Statement ${index + 1} of the batch: ${message}`, {
-    hint,
-    cause,
-    details: { ...details, statement: index + 1 },
-  })
-}
-
-/** Runs a script; whether it wrote. */
-export function runScript(calls: Calls, ticket: number, script: string, timeoutMs: number): boolean {
-  if (typeof script !== 'string') throw invalid('A script must be a string')
-  return calls.sync(() => calls.core.script(ticket, script, timeoutMs))
 }
