@@ -1,8 +1,7 @@
 // Two tabs that want the same database: one asks for it, or takes it away. Nothing acknowledged is lost, nothing of a robbed tab is
 // stored.
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { freshName, suite } from './harness.mjs'
+import { freshName, suite, test } from './harness.mjs'
 
 const context = suite()
 

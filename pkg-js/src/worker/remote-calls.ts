@@ -28,6 +28,8 @@ export type Begin = (
  */
 export class RemoteCalls extends Connection {
   readonly #begin: Begin
+  /** Whether what was in the worker is stored somewhere else. */
+  readonly #lasting: boolean
   readonly #onRenewed: () => void
   readonly #heard = new Set<string>()
   #session!: Session
@@ -37,12 +39,13 @@ export class RemoteCalls extends Connection {
   #isOpen = false
   #unwatchPage = () => {}
 
-  constructor(options: CallsOptions, begin: Begin, onRenewed: () => void) {
+  constructor(options: CallsOptions, begin: Begin, lasting: boolean, onRenewed: () => void) {
     super(
       remoteCore((method, args) => this.#core(method, args)),
       options,
     )
     this.#begin = begin
+    this.#lasting = lasting
     this.#onRenewed = onRenewed
   }
 
@@ -75,7 +78,9 @@ export class RemoteCalls extends Connection {
     if (number !== this.#number || this.coreIfOpen === undefined) return
     const old = this.#session
     const error = new TidelockError('worker_crashed', 'The worker of this database died', {
-      hint: 'The database opens itself again. What was acknowledged is there; look whether this call was applied before repeating it',
+      hint: this.#lasting
+        ? 'The database opens itself again. What was acknowledged is there; look whether this call was applied before repeating it'
+        : 'What a database in memory held is gone with it: open it anew',
       details: { applied: null },
       cause,
     })
@@ -87,7 +92,7 @@ export class RemoteCalls extends Connection {
       old.end(error)
       return
     }
-    if (this.#deaths.length > maxDeaths) {
+    if (!this.#lasting || this.#deaths.length > maxDeaths) {
       this.die(error)
       return
     }

@@ -1,7 +1,7 @@
 import { Bridge } from '../bridge.js'
 import type { CallsOptions } from '../connection.js'
 import { TidelockError } from '../errors.js'
-import { createDatabaseInstance } from '../instance.js'
+import type { createDatabaseInstance } from '../instance.js'
 import type { CallOptions } from '../values.js'
 import { timedOut } from '../waiting.js'
 import { Channel, type Handlers, type Message, Moved } from './channel.js'
@@ -14,6 +14,7 @@ import { toThrown } from './thrown.js'
 /** Serves one database to the page that made this worker. */
 export class Server {
   readonly channel: Channel<PageMethods, WorkerMethods>
+  readonly #createInstance: typeof createDatabaseInstance
   readonly #user: RemoteUser
   #calls: ServedCalls | undefined
   #open = false
@@ -22,7 +23,11 @@ export class Server {
   /** The turns that were given to the page, and how each is given back. */
   readonly #turns = new Map<number, () => void>()
 
-  constructor(post: (message: Message, transfer: readonly ArrayBuffer[]) => void) {
+  constructor(
+    post: (message: Message, transfer: readonly ArrayBuffer[]) => void,
+    createInstance: typeof createDatabaseInstance,
+  ) {
+    this.#createInstance = createInstance
     this.channel = new Channel<PageMethods, WorkerMethods>(post, this.#handlers())
     this.#user = new RemoteUser(this.channel)
     this.#opened = new Promise((resolve) => {
@@ -76,7 +81,7 @@ export class Server {
   async #openIt({ checked, module, encryption, has, heard }: Opening, signal: AbortSignal | undefined): Promise<void> {
     this.#user.begin(has, heard)
     const bridge = new Bridge(checked, { encryption, signal }, this.#user)
-    const instance = await createDatabaseInstance(
+    const instance = await this.#createInstance(
       module,
       (part) => this.channel.ask('part', [part]),
       (trap) => bridge.trapped(trap),
