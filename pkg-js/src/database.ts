@@ -2,7 +2,7 @@
 import { checkBoolean, checkCall, checkFunction, checkOneOf, checkQuery, checkString } from './check.js'
 import { checkEncryption } from './check-encryption.js'
 import { type Connection, copyParams, soon } from './connection.js'
-import { type CoreOptions, op, type PlanRow } from './core.js'
+import { type CoreOptions, type Op, op, type PlanRow } from './core.js'
 import { type TidelockError, unavailable } from './errors.js'
 import type { DatabaseEventMap, LockEvent } from './events.js'
 import { fileBytes, isBlob, joined, viewOf } from './file-bytes.js'
@@ -17,6 +17,8 @@ import { beginTransaction, IdleWatch, type Tx } from './transaction.js'
 import type {
   ArrayQueryOptions,
   CallOptions,
+  Columns,
+  ColumnsQueryOptions,
   QueryOptions,
   Row,
   RunResult,
@@ -123,16 +125,21 @@ export class Database extends EventTarget implements AsyncDisposable {
     params: SqlParams | undefined,
     options: ArrayQueryOptions,
   ): Promise<T[]>
-  query<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<T[]>
-  async query<T>(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<T[]> {
-    const arrays = checkQuery('query', options)
-    return this.#calls.statement(op.query, sql, params, options, arrays) as Promise<T[]>
+  query(sql: string | SqlFragment, params: SqlParams | undefined, options: ColumnsQueryOptions): Promise<Columns>
+  query<T = Row>(
+    sql: string | SqlFragment,
+    params?: SqlParams,
+    options?: QueryOptions & { readonly rowMode?: 'object' | 'array' | undefined },
+  ): Promise<T[]>
+  query(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<unknown> {
+    // Not async, as the calls below, for speed: see Calls.statement.
+    if (options === undefined) return this.#calls.statement(op.query, sql, params)
+    return later(() => this.#calls.statement(op.query, sql, params, options, checkQuery('query', options)))
   }
 
   /** The first row of a query, or undefined. */
-  async get<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<T | undefined> {
-    checkCall('get', options)
-    return this.#calls.statement(op.get, sql, params, options) as Promise<T | undefined>
+  get<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<T | undefined> {
+    return this.#statement('get', op.get, sql, params, options) as Promise<T | undefined>
   }
 
   /** The rows of one moment, slice by slice. Not available in this build: throws `unsupported_environment`. */
@@ -144,9 +151,8 @@ export class Database extends EventTarget implements AsyncDisposable {
    * Runs a statement. Resolves when what it wrote is stored as `durability` promises. When storing fails, it rejects with
    * `details.applied` true: the write is visible and will be stored when possible, so don't repeat it.
    */
-  async run(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<RunResult> {
-    checkCall('run', options)
-    return this.#calls.statement(op.run, sql, params, options) as Promise<RunResult>
+  run(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<RunResult> {
+    return this.#statement('run', op.run, sql, params, options) as Promise<RunResult>
   }
 
   /**
@@ -157,9 +163,8 @@ export class Database extends EventTarget implements AsyncDisposable {
    * await db.runMany('INSERT INTO points(x, y) VALUES (?, ?)', [[1, 2], [3, 4]])
    * ```
    */
-  async runMany(sql: string, rows: readonly SqlParams[], options?: CallOptions): Promise<{ readonly changes: number }> {
-    checkCall('runMany', options)
-    return this.#calls.statement(op.runMany, sql, rows, options) as Promise<{ changes: number }>
+  runMany(sql: string, rows: readonly SqlParams[], options?: CallOptions): Promise<{ readonly changes: number }> {
+    return this.#statement('runMany', op.runMany, sql, rows, options) as Promise<{ changes: number }>
   }
 
   /** Runs several statements in one transaction, and gives the rows of each. `details.statement` of an error counts from 1. */
@@ -219,9 +224,9 @@ export class Database extends EventTarget implements AsyncDisposable {
   ): LiveQuery<T>
   live<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: LiveOptions): LiveQuery<T>
   live<T>(sql: string | SqlFragment, params?: SqlParams, options?: LiveOptions): LiveQuery<T> {
-    const arrays = checkQuery('live', options)
+    const mode = checkQuery('live', options, [], ['object', 'array'])
     this.#calls.check()
-    return new LiveQuery<T>(this.#calls, this.#live, sql, copyParams(params) as SqlParams | undefined, arrays, options)
+    return new LiveQuery<T>(this.#calls, this.#live, sql, copyParams(params) as SqlParams | undefined, mode, options)
   }
 
   /** How SQLite would run a statement. Parameters change nothing about it, and are accepted for convenience. */
@@ -379,9 +384,28 @@ export class Database extends EventTarget implements AsyncDisposable {
     this.sayClose({ reason: error.code, message: error.message })
   }
 
+  #statement(
+    call: string,
+    kind: Op,
+    sql: string | SqlFragment,
+    params: unknown,
+    options: CallOptions | undefined,
+  ): Promise<unknown> {
+    if (options === undefined) return this.#calls.statement(kind, sql, params)
+    return later(() => {
+      checkCall(call, options)
+      return this.#calls.statement(kind, sql, params, options)
+    })
+  }
+
   private sayClose(detail: unknown): void {
     if (this.#saidClose) return
     this.#saidClose = true
     this.dispatchEvent(new CustomEvent('close', { detail }))
   }
+}
+
+/** What the work throws at once becomes a rejection. */
+async function later<T>(work: () => Promise<T>): Promise<T> {
+  return work()
 }

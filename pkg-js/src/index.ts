@@ -62,8 +62,11 @@ export {
 export type {
   ArrayQueryOptions,
   CallOptions,
+  Columns,
+  ColumnsQueryOptions,
   QueryOptions,
   Row,
+  RowMode,
   RunResult,
   SqlParams,
   SqlResultValue,

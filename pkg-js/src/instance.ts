@@ -40,7 +40,7 @@ export async function createDatabaseInstance(
 ): Promise<Instance> {
   try {
     const { init, Core, loadPart, addFts5 } = createInstance(onTrap, partModule)
-    const { memory } = await init({ module_or_path: module })
+    const { memory } = await init(module)
     return { Core: Core as unknown as CoreClass, memory, loadPart, addFts5 }
   } catch (error) {
     throw error instanceof RangeError ? toTidelockError(error) : loadFailed(error, 'started')

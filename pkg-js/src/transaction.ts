@@ -6,8 +6,11 @@ import { queryTag, type SqlFragment, type SqlQueryTag } from './sql.js'
 import type {
   ArrayQueryOptions,
   CallOptions,
+  Columns,
+  ColumnsQueryOptions,
   QueryOptions,
   Row,
+  RowMode,
   RunResult,
   SqlParams,
   SqlResultValue,
@@ -48,10 +51,15 @@ export class Tx {
     params: SqlParams | undefined,
     options: ArrayQueryOptions,
   ): Promise<T[]>
-  query<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<T[]>
-  async query<T>(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<T[]> {
-    const arrays = checkQuery('query', options)
-    return this.#statement(op.query, sql, params, options, arrays) as Promise<T[]>
+  query(sql: string | SqlFragment, params: SqlParams | undefined, options: ColumnsQueryOptions): Promise<Columns>
+  query<T = Row>(
+    sql: string | SqlFragment,
+    params?: SqlParams,
+    options?: QueryOptions & { readonly rowMode?: 'object' | 'array' | undefined },
+  ): Promise<T[]>
+  async query(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<unknown> {
+    const mode = checkQuery('query', options)
+    return this.#statement(op.query, sql, params, options, mode)
   }
 
   /** The first row of a query, or undefined, see {@link Database.get}. */
@@ -109,11 +117,11 @@ export class Tx {
     sql: string | SqlFragment,
     params: unknown,
     options: CallOptions | undefined,
-    arrays = false,
+    mode: RowMode = 'object',
   ): Promise<unknown> {
     if (this.#busy) params = copyParams(params)
     return this.#step(options, () =>
-      this.#calls.execute(this.#ticket, kind, sql, params, options?.timeoutMs ?? 0, arrays),
+      this.#calls.execute(this.#ticket, kind, sql, params, options?.timeoutMs ?? 0, mode),
     )
   }
 

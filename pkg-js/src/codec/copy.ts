@@ -1,44 +1,53 @@
-import { Views } from './memory.js'
+import { type Areas, areasOf, type Source } from './memory.js'
+import { layout } from './rows.js'
 
-// Areas on their way to another thread: parameters before they are in wasm memory, results after they have left it. A buffer of their
-// own is all the memory that packing and decoding see.
+// Areas on their way to another thread, or to be decoded later: parameters before they are in wasm memory, results after they have left
+// it. A buffer of their own is all the memory that packing and decoding see.
 
-/** Word indexes in the result header, as rows.ts has them. */
-const [rowsAt, columnsAt, tagsAt, slotsAt, textAt, textBytesAt, blobAt, blobBytesAt] = [0, 1, 3, 4, 5, 6, 7, 8]
-const headerBytes = 64
+const { headerBytes } = layout
 
 /** Copies a result out of wasm memory: its header, then what that points to, at offsets from the beginning. */
-export function copyResult(views: Views, header: number): ArrayBuffer {
-  const { bytes, words } = views.refresh()
-  const at = header / 4
-  const word = (index: number) => words[at + index] as number
-  const cells = word(rowsAt) * word(columnsAt)
-  const slots = headerBytes
-  const tags = slots + cells * 8
-  const text = tags + cells
-  const blob = text + word(textBytesAt)
+export function copyResult(source: Source, header: number): ArrayBuffer {
+  const { bytes, words } = source.refresh()
+  const word = (index: number) => words[header / 4 + index] as number
+  const cells = word(layout.rowsAt) * word(layout.columnsAt)
+  const parts: readonly (readonly [index: number, length: number])[] = [
+    // First, as they must lie at a multiple of 8.
+    [layout.slotsAt, cells * 8],
+    [layout.tagsAt, cells],
+    [layout.textAt, word(layout.textBytesAt)],
+    [layout.wideAt, word(layout.wideBytesAt)],
+    [layout.blobAt, word(layout.blobBytesAt)],
+  ]
+  const length = parts.reduce<number>((sum, [, length]) => sum + length, headerBytes)
   // Whole words of 8 bytes, over which there can be views of all kinds.
-  const copy = new Uint8Array(Math.ceil((blob + word(blobBytesAt)) / 8) * 8)
-  const put = (from: number, length: number, to: number) => copy.set(bytes.subarray(from, from + length), to)
-  put(header, headerBytes, 0)
-  if (cells > 0) {
-    put(word(slotsAt), cells * 8, slots)
-    put(word(tagsAt), cells, tags)
+  const copy = new Uint8Array(Math.ceil(length / 8) * 8)
+  copy.set(bytes.subarray(header, header + headerBytes))
+  const own = new Uint32Array(copy.buffer, 0, headerBytes / 4)
+  let end = headerBytes
+  for (const [index, length] of parts) {
+    if (length > 0) copy.set(bytes.subarray(word(index), word(index) + length), end)
+    own[index] = end
+    end += length
   }
-  if (word(textBytesAt) > 0) put(word(textAt), word(textBytesAt), text)
-  if (word(blobBytesAt) > 0) put(word(blobAt), word(blobBytesAt), blob)
-  const own = new Uint32Array(copy.buffer)
-  own[tagsAt] = tags
-  own[slotsAt] = slots
-  own[textAt] = text
-  own[blobAt] = blob
   return copy.buffer
 }
 
 /** A memory that is one buffer after the other. */
-export class Detached {
-  buffer: ArrayBuffer = new ArrayBuffer(headerBytes)
-  readonly views = new Views(this as unknown as WebAssembly.Memory)
+export class Detached implements Source {
+  #areas: Areas = areasOf(new ArrayBuffer(headerBytes))
+
+  get buffer(): ArrayBuffer {
+    return this.#areas.bytes.buffer
+  }
+
+  set buffer(buffer: ArrayBuffer) {
+    this.#areas = areasOf(buffer)
+  }
+
+  refresh(): Areas {
+    return this.#areas
+  }
 
   /** Room for that many bytes, from 0 on; a small one is used again. */
   reserve(bytes: number): number {

@@ -1,11 +1,11 @@
 import { Detached, reused } from '../codec/copy.js'
 import { Packer } from '../codec/pack.js'
-import { Results } from '../codec/rows.js'
+import { Results, type Rows } from '../codec/rows.js'
 import { runResult } from '../codec/run-result.js'
 import { type Op, op } from '../core.js'
 import { invalid } from '../errors.js'
 import { fragmentParts, type SqlFragment } from '../sql.js'
-import type { SqlParams } from '../values.js'
+import type { RowMode, SqlParams } from '../values.js'
 import type { Area, Result } from './protocol.js'
 
 /** A statement on its way to another thread. */
@@ -20,11 +20,11 @@ export interface PackedStatement {
 export class FlatCodec {
   readonly #integers: 'auto' | 'bigint' | 'number'
   readonly #out = new Detached()
-  readonly #packer = new Packer(this.#out.views, (bytes) => this.#out.reserve(bytes))
+  readonly #packer = new Packer(this.#out, (bytes) => this.#out.reserve(bytes))
   readonly #in = new Detached()
   /** The column names of the shapes that have come. */
   readonly #names = new Map<number, readonly string[]>()
-  readonly #results = new Results(this.#in.views, {
+  readonly #results = new Results(this.#in, {
     header: () => 0,
     columns: (shape) => [...(this.#names.get(shape) ?? [])],
   })
@@ -54,13 +54,23 @@ export class FlatCodec {
   }
 
   /** Of each shape the first result that comes brings the names: all are to be decoded, in their order. */
-  decode(kind: Op, { buffer, shape, columns, changes }: Result, arrays: boolean): unknown {
-    this.#in.buffer = buffer
-    if (columns !== undefined) this.#names.set(shape, columns)
+  decode(kind: Op, result: Result, mode: RowMode): unknown {
+    this.#take(result)
+    const { changes } = result
     if (kind === op.runMany) return { changes: changes ?? this.#results.changes() }
     if (kind === op.run) return runResult(this.#results, this.#integers)
-    const rows = arrays ? this.#results.arrays() : this.#results.objects()
-    return kind === op.get ? rows[0] : rows
+    return kind === op.get ? this.#results.first() : this.#results.rows(mode)
+  }
+
+  /** To go through the rows of a result, which has a buffer to itself. As {@link decode}, in the order in which results come. */
+  cursor(result: Result): Rows {
+    this.#take(result)
+    return this.#results.cursor()
+  }
+
+  #take({ buffer, shape, columns }: Result): void {
+    this.#in.buffer = buffer
+    if (columns !== undefined) this.#names.set(shape, columns)
   }
 }
 

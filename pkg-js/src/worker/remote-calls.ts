@@ -1,9 +1,10 @@
 import { eachStatement } from '../batch.js'
+import type { Rows } from '../codec/rows.js'
 import { type CallsOptions, Connection, type Turn } from '../connection.js'
 import { type Core, type Op, op, type PlanRow } from '../core.js'
 import { invalid, isTidelockError, TidelockError } from '../errors.js'
 import type { SqlFragment } from '../sql.js'
-import type { CallOptions, Statement } from '../values.js'
+import type { CallOptions, RowMode, Statement } from '../values.js'
 import { type AskOptions, GivenUp } from './channel.js'
 import { FlatCodec } from './flat-codec.js'
 import { watchPage } from './page-life.js'
@@ -117,7 +118,7 @@ export class RemoteCalls extends Connection {
     sql: string | SqlFragment,
     params: unknown,
     options?: CallOptions,
-    arrays = false,
+    mode: RowMode = 'object',
   ): Promise<unknown> {
     this.check()
     options?.signal?.throwIfAborted()
@@ -127,7 +128,16 @@ export class RemoteCalls extends Connection {
       transfer,
       signal: options?.signal,
     })
-    return codec.decode(kind, result, arrays)
+    return codec.decode(kind, result, mode)
+  }
+
+  async cursor(sql: string | SqlFragment, params: unknown, options: CallOptions | undefined): Promise<Rows> {
+    this.check()
+    options?.signal?.throwIfAborted()
+    const codec = this.#codec
+    const { text, areas, transfer } = codec.pack(op.query, sql, params)
+    const asked = { transfer, signal: options?.signal }
+    return codec.cursor(await this.#ask('statement', [op.query, text, areas, limitOf(options)], asked))
   }
 
   async withTurn<T>(
@@ -165,12 +175,12 @@ export class RemoteCalls extends Connection {
     sql: string | SqlFragment,
     params: unknown,
     timeoutMs: number,
-    arrays = false,
+    mode: RowMode = 'object',
   ): Promise<unknown> {
     const codec = this.#codec
     const { text, areas, transfer } = codec.pack(kind, sql, params)
     const result = await this.#ask('execute', [this.#theirs(ticket), kind, text, areas, timeoutMs], { transfer })
-    return codec.decode(kind, result, arrays)
+    return codec.decode(kind, result, mode)
   }
 
   async begin(ticket: number, immediate: boolean): Promise<number> {
@@ -202,7 +212,7 @@ export class RemoteCalls extends Connection {
       return { sql: one.text, params: one.areas }
     })
     const [results, wrote] = await this.#ask('batch', [this.#theirs(ticket), packed, timeoutMs], { transfer })
-    return [results.map((result) => codec.decode(op.query, result, false) as unknown[]), wrote]
+    return [results.map((result) => codec.decode(op.query, result, 'object') as unknown[]), wrote]
   }
 
   async script(ticket: number, script: string, timeoutMs: number): Promise<boolean> {

@@ -1,17 +1,16 @@
 import { Calls } from '../calls.js'
 import { copyResult } from '../codec/copy.js'
 import { Views } from '../codec/memory.js'
+import { Results } from '../codec/rows.js'
 import type { CallsOptions } from '../connection.js'
 import { type Core, type Op, op } from '../core.js'
 import type { CallOptions } from '../values.js'
 import type { Area, Result } from './protocol.js'
 
-/** Word indexes in the result header. */
-const [shapeAt, flagsAt, changesAt] = [2, 9, 48]
-
 /** Calls for another thread: parameters come packed, and results leave as they are, to be decoded there. */
 export class ServedCalls extends Calls {
   readonly #views: Views
+  readonly #results: Results
   readonly #header: number
   /** The shapes whose column names the other thread has. */
   readonly #known = new Set<number>()
@@ -19,6 +18,7 @@ export class ServedCalls extends Calls {
   constructor(core: Core, memory: WebAssembly.Memory, options: CallsOptions) {
     super(core, memory, options)
     this.#views = new Views(memory)
+    this.#results = new Results(this.#views, core)
     this.#header = core.header()
   }
 
@@ -35,7 +35,7 @@ export class ServedCalls extends Calls {
         let changes = 0
         for (const area of areas) {
           this.#execute(ticket, op.runMany, sql, area, timeoutMs)
-          changes += this.#views.refresh().doubles[(this.#header + changesAt) / 8] as number
+          changes += this.#results.changes()
         }
         const result = { ...this.#result(), changes }
         this.wrote = this.core.commit(ticket, depth)
@@ -54,11 +54,11 @@ export class ServedCalls extends Calls {
       this.#views.refresh().bytes.set(new Uint8Array(area.buffer, 0, area.bytes), address)
     }
     core.execute(ticket, kind, sql, area?.bytes ?? 0, area?.names ?? '', timeoutMs)
-    this.wrote = ((this.#views.refresh().words[this.#header / 4 + flagsAt] as number) & 1) !== 0
+    this.wrote = this.#results.wrote()
   }
 
   #result(): Result {
-    const shape = this.#views.refresh().words[this.#header / 4 + shapeAt] as number
+    const shape = this.#results.shapeId()
     const known = this.#known.has(shape)
     const columns = known ? undefined : this.core.columns(shape)
     this.#known.add(shape)
