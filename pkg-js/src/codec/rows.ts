@@ -153,6 +153,11 @@ export class Rows {
     this.#blob = words[at + blobAt] as number
   }
 
+  /** How many columns they have. */
+  get width(): number {
+    return this.#columns
+  }
+
   /** All that are left. */
   all(mode: RowMode): unknown[] | Columns {
     if (mode === 'object') return this.objects(this.left)

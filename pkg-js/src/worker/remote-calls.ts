@@ -165,7 +165,8 @@ export class RemoteCalls extends Connection {
     } finally {
       this.leave(ticket)
     }
-    if (step[1]) await this.#ask('stored', [])
+    // It has committed: whether that outlives the worker nobody knows.
+    if (step[1]) await this.#ask('stored', [this.#theirs(ticket, null)])
     return step[0]
   }
 
@@ -212,7 +213,10 @@ export class RemoteCalls extends Connection {
       return { sql: one.text, params: one.areas }
     })
     const [results, wrote] = await this.#ask('batch', [this.#theirs(ticket), packed, timeoutMs], { transfer })
-    return [results.map((result) => codec.decode(op.query, result, 'object') as unknown[]), wrote]
+    return [
+      (await Promise.all(results.map((result) => codec.decode(op.query, result, 'object')))) as unknown[][],
+      wrote,
+    ]
   }
 
   async script(ticket: number, script: string, timeoutMs: number): Promise<boolean> {
@@ -270,10 +274,10 @@ export class RemoteCalls extends Connection {
     return Math.floor(ticket / ticketsPerSession) === this.#number
   }
 
-  #theirs(ticket: number): number {
+  #theirs(ticket: number, applied: false | null = false): number {
     if (!this.#isCurrent(ticket)) {
       throw new TidelockError('worker_crashed', 'The worker in which this transaction began has died', {
-        details: { applied: false },
+        details: { applied },
       })
     }
     return ticket % ticketsPerSession
@@ -295,14 +299,19 @@ export class RemoteCalls extends Connection {
     return isTidelockError(error) ? this.options.refine(error) : this.failure(error)
   }
 
+  /** Only pages may ask the browser for it; the engine knows whether the database is still to be asked for. */
+  async #persist(): Promise<boolean> {
+    const promised = await this.#ask('core', ['persist'])
+    return promised === true || (this.#lasting && ((await navigator.storage?.persist?.()) ?? false))
+  }
+
   /** A call of the engine by name. */
   #core(method: string, args: readonly unknown[]): unknown {
     switch (method) {
       case 'close':
         return this.#ask('close', [])
-      // Only pages may ask the browser for it.
       case 'persist':
-        return navigator.storage?.persist?.() ?? Promise.resolve(false)
+        return this.#persist()
       case 'cancel':
       case 'dropCancel':
         return this.#session.channel.tell('core', [method, ...args])
