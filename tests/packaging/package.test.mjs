@@ -122,7 +122,14 @@ test('vite dev: the app runs although the optimizer moves the module', async () 
 test('webpack: the app runs without configuration', async () => {
   const webpack = createRequire(new URL('./webpack/package.json', import.meta.url))('webpack')
   const output = join(app, 'webpack')
-  const compiler = webpack({ mode: 'production', context: app, entry: './main.js', output: { path: output } })
+  const performance = { hints: false } // about the size of the wasm
+  const compiler = webpack({
+    mode: 'production',
+    context: app,
+    entry: './main.js',
+    output: { path: output },
+    performance,
+  })
   const stats = await promisify(compiler.run.bind(compiler))()
   await promisify(compiler.close.bind(compiler))()
   const { errors, warnings } = stats.toJson({ all: false, errors: true, warnings: true })

@@ -136,6 +136,10 @@ export class Rows {
   #wide: number
   readonly #wideEnd: number
   #blob: number
+  /** All texts, once they are decoded together, and how far in them the rows have come. */
+  #joined: [string, string] | undefined
+  #at = 0
+  #wideAt = 0
 
   constructor(areas: Areas, header: number, shape: Shape) {
     const { words } = areas
@@ -158,6 +162,11 @@ export class Rows {
     return this.#columns
   }
 
+  /** Decodes all texts at once: cheaper than slice by slice, for rows that are all wanted soon. */
+  decodeTexts(): void {
+    this.#joined = this.#texts(this.left)
+  }
+
   /** All that are left. */
   all(mode: RowMode): unknown[] | Columns {
     if (mode === 'object') return this.objects(this.left)
@@ -169,14 +178,14 @@ export class Rows {
     const { bytes, doubles, longs } = this.#areas
     const { names, template } = this.#shape
     const columns = this.#columns
-    const [text, wide] = this.#texts(count)
+    const [text, wide] = this.#joined ?? this.#texts(count)
     const tags = this.#tag
     const slots = this.#slot
     let blob = this.#blob
     const rows: Row[] = new Array(count)
     let cell = 0
-    let at = 0
-    let wideAt = 0
+    let at = this.#at
+    let wideAt = this.#wideAt
     for (let row = 0; row < count; row++) {
       const object: Row = { ...template }
       for (let column = 0; column < columns; column++, cell++) {
@@ -215,6 +224,10 @@ export class Rows {
       rows[row] = object
     }
     this.#advance(count, cell, blob)
+    if (this.#joined !== undefined) {
+      this.#at = at
+      this.#wideAt = wideAt
+    }
     return rows
   }
 
@@ -258,13 +271,13 @@ export class Rows {
   #each(count: number, take: (row: number, column: number, value: SqlResultValue) => void): void {
     const { bytes, doubles, longs } = this.#areas
     const columns = this.#columns
-    const [text, wide] = this.#texts(count)
+    const [text, wide] = this.#joined ?? this.#texts(count)
     const tags = this.#tag
     const slots = this.#slot
     let blob = this.#blob
     let cell = 0
-    let at = 0
-    let wideAt = 0
+    let at = this.#at
+    let wideAt = this.#wideAt
     for (let row = 0; row < count; row++) {
       for (let column = 0; column < columns; column++, cell++) {
         const slot = doubles[slots + cell] as number
@@ -294,6 +307,10 @@ export class Rows {
       }
     }
     this.#advance(count, cell, blob)
+    if (this.#joined !== undefined) {
+      this.#at = at
+      this.#wideAt = wideAt
+    }
   }
 
   #advance(rows: number, cells: number, blob: number): void {
