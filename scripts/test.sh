@@ -50,11 +50,13 @@ test_native() {
   step 'simulation, 10000 seeds' scripts/simulate.sh --seeds 10000
 }
 
-# On a page as users have it: without cross-origin isolation.
+# On a page as users have it, without cross-origin isolation, and in a worker of such a page.
 test_web() {
   need_chromium
-  WASM_BINDGEN_USE_BROWSER=1 WASM_BINDGEN_TEST_NO_ORIGIN_ISOLATION=1 WASM_BINDGEN_TEST_TIMEOUT=120 \
-    step 'web: the crate in Chromium' cargo test --locked --target wasm32-unknown-unknown --test web
+  export WASM_BINDGEN_TEST_NO_ORIGIN_ISOLATION=1 WASM_BINDGEN_TEST_TIMEOUT=120
+  local tests=(cargo test --locked --target wasm32-unknown-unknown --test web)
+  WASM_BINDGEN_USE_BROWSER=1 step 'web: the crate on a page in Chromium' "${tests[@]}"
+  WASM_BINDGEN_USE_DEDICATED_WORKER=1 step 'web: the crate in a worker in Chromium' "${tests[@]}"
 }
 
 built=
