@@ -9,24 +9,33 @@ export function runBatch(
   ticket: number,
   statements: readonly Statement[],
   timeoutMs: number,
-): readonly [unknown[][], boolean] {
-  if (!Array.isArray(statements)) throw invalid('The statements of a batch must be an array of { sql, params }')
+): readonly [unknown[], boolean] {
+  const run = ({ sql, params }: Statement) => calls.execute(ticket, op.query, sql, params, timeoutMs)
+  checkStatements(statements)
   const depth = calls.begin(ticket, false)
   try {
-    const results = statements.map((statement: Statement | null, index) => {
-      if (typeof statement?.sql !== 'string')
-        throw invalid(`Statement ${index + 1} of the batch must be { sql, params }`)
-      try {
-        return calls.execute(ticket, op.query, statement.sql, statement.params, timeoutMs) as unknown[]
-      } catch (error) {
-        throw atStatement(error, index)
-      }
-    })
-    return [results, calls.commit(ticket, depth)]
+    return [eachStatement(statements, run), calls.commit(ticket, depth)]
   } catch (error) {
     calls.rollback(ticket, depth)
     throw error
   }
+}
+
+/** Does something with each statement of a batch; an error says which one it was. */
+export function eachStatement<T>(statements: readonly Statement[], work: (statement: Statement) => T): T[] {
+  checkStatements(statements)
+  return statements.map((statement: Statement | null, index) => {
+    if (typeof statement?.sql !== 'string') throw invalid(`Statement ${index + 1} of the batch must be { sql, params }`)
+    try {
+      return work(statement)
+    } catch (error) {
+      throw atStatement(error, index)
+    }
+  })
+}
+
+function checkStatements(statements: unknown): void {
+  if (!Array.isArray(statements)) throw invalid('The statements of a batch must be an array of { sql, params }')
 }
 
 function atStatement(error: unknown, index: number): unknown {

@@ -1,38 +1,67 @@
 import { runBatch } from './batch.js'
-import { Views } from './codec/memory.js'
-import { Packer } from './codec/pack.js'
-import { Results } from './codec/rows.js'
+import type { Rows } from './codec/rows.js'
+import { notNow, Statements } from './codec/statements.js'
 import { type CallsOptions, Connection, copyParams, type Soon, type Turn } from './connection.js'
-import { type Core, type Op, op, type PlanRow } from './core.js'
+import type { Core, Op, PlanRow } from './core.js'
 import { invalid, TidelockError } from './errors.js'
-import { SqlFragment } from './sql.js'
-import type { CallOptions, RunResult, SqlParams, Statement } from './values.js'
+import { fragmentParts, type SqlFragment } from './sql.js'
+import type { CallOptions, RowMode, Statement } from './values.js'
 
 /**
  * The common path of every call into one wasm instance: take the turn, execute, decode, wait until it is stored.
  * A call that finds the turn free executes before it returns its promise, so concurrent calls run in their order.
  */
 export class Calls extends Connection {
-  readonly #packer: Packer
-  readonly #results: Results
+  readonly #statements: Statements
   /** Whether the last {@link Calls.execute} wrote, outside of a transaction. */
   protected wrote = false
 
   constructor(core: Core, memory: WebAssembly.Memory, options: CallsOptions) {
     super(core, options)
-    const views = new Views(memory)
-    this.#packer = new Packer(views, (bytes) => core.reserve(bytes))
-    this.#results = new Results(views, core)
+    this.#statements = new Statements(core, memory, options.integers)
   }
 
   /** One statement on a turn of its own: the whole path. */
-  async statement(
+  statement(
     kind: Op,
     sql: string | SqlFragment,
     params: unknown,
     options?: CallOptions,
-    arrays = false,
+    mode: RowMode = 'object',
   ): Promise<unknown> {
+    // Most calls find the turn free and run what ran before: they need no more than one promise.
+    if (options === undefined && typeof sql === 'string') {
+      try {
+        this.check()
+        const result = this.#statements.now(0, kind, sql, params, mode)
+        if (result !== notNow) {
+          const stored = this.#statements.wrote ? this.stored() : undefined
+          return stored === undefined ? Promise.resolve(result) : stored.then(() => result)
+        }
+      } catch (error) {
+        return Promise.reject(this.failure(error))
+      }
+    }
+    return this.#alone(params, options, (ticket, params, timeoutMs) =>
+      this.execute(ticket, kind, sql, params, timeoutMs, mode),
+    )
+  }
+
+  cursor(sql: string | SqlFragment, params: unknown, options: CallOptions | undefined): Promise<Rows> {
+    return this.#alone(params, options, (ticket, params, timeoutMs) => {
+      const [text, bound] = typeof sql === 'string' ? [sql, params] : fragmentParts(sql, params)
+      const rows = this.sync(() => this.#statements.cursor(ticket, text, bound, timeoutMs))
+      this.wrote = this.#statements.wrote
+      return rows
+    })
+  }
+
+  /** Runs one statement as soon as the turn is free, a second time if it lacked something, and waits until it is stored. */
+  async #alone<T>(
+    params: unknown,
+    options: CallOptions | undefined,
+    run: (ticket: number, params: unknown, timeoutMs: number) => T,
+  ): Promise<T> {
     this.check()
     options?.signal?.throwIfAborted()
     let ticket = this.core.enter()
@@ -42,14 +71,14 @@ export class Calls extends Connection {
       params = copyParams(params)
       ;({ ticket, timeoutMs } = await this.#waitForTurn(options))
     }
-    let result: unknown
+    let result: T
     let wrote: boolean
     try {
       try {
-        result = this.execute(ticket, kind, sql, params, timeoutMs, arrays)
+        result = run(ticket, params, timeoutMs)
       } catch (error) {
         await this.loadWhatLacks(error)
-        result = this.execute(ticket, kind, sql, params, timeoutMs, arrays)
+        result = run(ticket, params, timeoutMs)
       }
       wrote = this.wrote
     } finally {
@@ -66,59 +95,16 @@ export class Calls extends Connection {
     sql: string | SqlFragment,
     params: unknown,
     timeoutMs: number,
-    arrays = false,
+    mode: RowMode = 'object',
   ): unknown {
-    if (typeof sql !== 'string') {
-      if (!(sql instanceof SqlFragment)) throw invalid('The SQL must be a string or an sql`...` fragment')
-      if (params !== undefined) throw invalid('An sql`...` fragment brings its own parameters')
-      params = sql.params
-      sql = sql.sql
-    }
+    if (typeof sql !== 'string') [sql, params] = fragmentParts(sql, params)
+    if (this.coreIfOpen === undefined) throw this.closedError()
     try {
-      if (kind === op.runMany) return this.#runMany(ticket, sql, params, timeoutMs)
-      const { bytes, names } = this.#packer.one(params as SqlParams | undefined)
-      this.core.execute(ticket, kind, sql, bytes, names, timeoutMs)
-      this.wrote = this.#results.wrote()
-      if (kind === op.run) return this.#runResult()
-      const rows = arrays ? this.#results.arrays() : this.#results.objects()
-      return kind === op.get ? rows[0] : rows
+      const result = this.#statements.run(ticket, kind, sql, params, timeoutMs, mode)
+      this.wrote = this.#statements.wrote
+      return result
     } catch (error) {
       throw this.failure(error)
-    }
-  }
-
-  #runResult(): RunResult {
-    const rowid = this.#results.lastInsertRowid()
-    const small = Number(rowid)
-    // Nothing may be rounded, and the row is written: so with `integers: 'number'` too, one beyond 2^53-1 comes as a bigint.
-    const exact = this.options.integers !== 'bigint' && Number.isSafeInteger(small)
-    return { changes: this.#results.changes(), lastInsertRowid: exact ? small : rowid }
-  }
-
-  #runMany(ticket: number, sql: string, params: unknown, timeoutMs: number): { changes: number } {
-    if (!Array.isArray(params)) throw invalid('The rows of runMany must be an array of parameters')
-    const core = this.core
-    const rows: readonly SqlParams[] = params
-    let packed = this.#packer.many(rows, 0)
-    if (packed.next === rows.length) {
-      core.execute(ticket, op.runMany, sql, packed.bytes, packed.names, timeoutMs)
-      this.wrote = this.#results.wrote()
-      return { changes: this.#results.changes() }
-    }
-    const depth = core.begin(ticket, false)
-    try {
-      let changes = 0
-      for (;;) {
-        core.execute(ticket, op.runMany, sql, packed.bytes, packed.names, timeoutMs)
-        changes += this.#results.changes()
-        if (packed.next === rows.length) break
-        packed = this.#packer.many(rows, packed.next)
-      }
-      this.wrote = core.commit(ticket, depth)
-      return { changes }
-    } catch (error) {
-      this.rollback(ticket, depth)
-      throw error
     }
   }
 
@@ -201,7 +187,7 @@ export class Calls extends Connection {
   }
 
   batch(ticket: number, statements: readonly Statement[], timeoutMs: number): readonly [unknown[][], boolean] {
-    return runBatch(this, ticket, statements, timeoutMs)
+    return runBatch(this, ticket, statements, timeoutMs) as [unknown[][], boolean]
   }
 
   script(ticket: number, script: string, timeoutMs: number): Soon<boolean> {

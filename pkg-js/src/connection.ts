@@ -1,7 +1,8 @@
+import type { Rows } from './codec/rows.js'
 import type { Core, Op, PlanRow } from './core.js'
 import { isTidelockError, isTrap, TidelockError, toTidelockError, trapped } from './errors.js'
 import type { SqlFragment } from './sql.js'
-import type { CallOptions, Statement } from './values.js'
+import type { CallOptions, RowMode, Statement } from './values.js'
 import { onStop, Waiting } from './waiting.js'
 
 /** What the calls of one database need to know and whom they tell. */
@@ -53,8 +54,10 @@ export abstract class Connection {
     sql: string | SqlFragment,
     params: unknown,
     options?: CallOptions,
-    arrays?: boolean,
+    mode?: RowMode,
   ): Promise<unknown>
+  /** A query on a turn of its own; its rows in a buffer of their own, to be decoded when they are wanted. */
+  abstract cursor(sql: string | SqlFragment, params: unknown, options: CallOptions | undefined): Promise<Rows>
   /** Several steps on one turn. The work says whether it wrote something that is to be waited for. */
   abstract withTurn<T>(options: CallOptions | undefined, work: (turn: Turn) => Soon<readonly [T, boolean]>): Promise<T>
 
@@ -67,7 +70,7 @@ export abstract class Connection {
     sql: string | SqlFragment,
     params: unknown,
     timeoutMs: number,
-    arrays?: boolean,
+    mode?: RowMode,
   ): unknown
   /** BEGIN, or a savepoint inside a transaction; gives the depth. */
   abstract begin(ticket: number, immediate: boolean): Soon<number>

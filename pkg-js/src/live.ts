@@ -4,7 +4,7 @@ import { op } from './core.js'
 import { isTidelockError, type TidelockError } from './errors.js'
 import { callUser } from './events.js'
 import { SqlFragment } from './sql.js'
-import type { QueryOptions, SqlParams } from './values.js'
+import type { QueryOptions, RowMode, SqlParams } from './values.js'
 
 /** Options of a live query. */
 export interface LiveOptions extends QueryOptions {
@@ -70,7 +70,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   readonly #queries: LiveQueries
   readonly #sql: string | SqlFragment
   readonly #params: SqlParams | undefined
-  readonly #arrays: boolean
+  readonly #mode: RowMode
   readonly #timeoutMs: number | undefined
   readonly #signal: AbortSignal | undefined
   readonly #onAbort = () => this.close()
@@ -92,14 +92,14 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     queries: LiveQueries,
     sql: string | SqlFragment,
     params: SqlParams | undefined,
-    arrays: boolean,
+    mode: RowMode,
     options: LiveOptions | undefined,
   ) {
     this.#calls = calls
     this.#queries = queries
     this.#sql = sql
     this.#params = params
-    this.#arrays = arrays
+    this.#mode = mode
     this.#timeoutMs = options?.timeoutMs
     this.#signal = options?.signal
     queries.add(this as LiveQuery<unknown>)
@@ -220,7 +220,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
         this.#sql,
         this.#params,
         { timeoutMs: this.#timeoutMs },
-        this.#arrays,
+        this.#mode,
       )
       this.#rows = rows as T[]
       this.#error = undefined

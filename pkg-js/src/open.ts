@@ -3,10 +3,11 @@ import { checkOptions, type Surroundings } from './check-options.js'
 import type { CoreOptions } from './core.js'
 import type { Database } from './database.js'
 import { TidelockError } from './errors.js'
-import { createDatabaseInstance, loadModule } from './instance.js'
+import { createDatabaseInstance, loadModule, loadPart } from './instance.js'
 import type { FolderFiles } from './node-files.js'
 import type { OpenOptions } from './options.js'
 import { LocalUser } from './user.js'
+import { openInWorker } from './worker/open-in-worker.js'
 
 /**
  * Opens a database: takes its lock, loads and mends its data, runs its migrations.
@@ -28,11 +29,19 @@ export async function open(options: OpenOptions): Promise<Database> {
   signal?.throwIfAborted()
   requireStorage(checked.storage)
   const user = new LocalUser(options)
+  if (options.thread === 'worker') {
+    const opening = openInWorker(checked, options, user)
+    return signal === undefined ? opening : unlessAborted(opening, signal)
+  }
   const bridge = new Bridge(checked, options, user)
   const opening = (async () => {
     const module = await loadModule(wasm)
     signal?.throwIfAborted()
-    const instance = await createDatabaseInstance(module, wasm, (trap) => bridge.trapped(trap))
+    const instance = await createDatabaseInstance(
+      module,
+      (part) => loadPart(part, module, wasm),
+      (trap) => bridge.trapped(trap),
+    )
     const folder = checked.path === undefined ? undefined : await openFolder(checked.path)
     return openHere(bridge, checked, user, instance, folder)
   })()

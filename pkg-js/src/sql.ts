@@ -75,6 +75,13 @@ export const sql: SqlTag = /* @__PURE__ */ Object.assign(
   { identifier, raw },
 )
 
+/** The text and the parameters of what was passed instead of a text. */
+export function fragmentParts(sql: unknown, params: unknown): [string, unknown] {
+  if (!(sql instanceof SqlFragment)) throw invalid('The SQL must be a string or an sql`...` fragment')
+  if (params !== undefined) throw invalid('An sql`...` fragment brings its own parameters')
+  return [sql.sql, sql.params]
+}
+
 /** The rows of a template query: a promise, and inside another template a fragment that isn't run by itself. */
 export class SqlQuery<T> extends SqlFragment implements Promise<T[]> {
   readonly #run: (fragment: SqlFragment) => Promise<T[]>

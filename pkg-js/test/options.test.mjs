@@ -161,8 +161,6 @@ test('a passphrase and a key are what encrypts, and not part of what is passed a
 
 const waiting = {
   tabs: ['shared'],
-  thread: ['worker'],
-  worker: [() => {}],
   functions: [{}],
   audit: [['a']],
   expires: [{ a: 'b' }],

@@ -9,6 +9,7 @@ mod convert;
 mod encryption;
 mod files;
 mod operations;
+mod options;
 mod plain;
 mod promise;
 mod statements;
@@ -27,7 +28,7 @@ use crate::{
 };
 use callbacks::HostCallbacks;
 use cancels::Cancels;
-use convert::{Thrown, from_js};
+use convert::Thrown;
 use statements::Buffers;
 
 /// One database, as TypeScript holds it.
@@ -74,7 +75,7 @@ impl Core {
     /// Boxed: both openings share one body of code.
     fn open_over(ports: Ports, options: JsValue, host: Host) -> LocalFuture<'static, Result<Core, JsValue>> {
         Box::pin(async move {
-            let options = from_js(&options)?;
+            let options = options::read(&options).thrown()?;
             let callbacks = Rc::new(HostCallbacks { host: host.clone() });
             let signal = host.signal();
             let opening = Box::pin(async move {

@@ -155,6 +155,8 @@ async function start(module) {
       backoffMs: 1000,
       compress: true,
       verify: 'quick',
+      onHidden: true,
+      logRetentionMs: 604_800_000,
     },
     mode: 'local',
   }

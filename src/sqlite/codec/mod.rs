@@ -24,6 +24,8 @@ pub mod tag {
     pub const NULL: u8 = 5;
     /// An integer; the slot is its 64 bits.
     pub const BIGINT: u8 = 6;
+    /// In a result: a text that isn't ASCII, in an area of its own; the slot is as for [`TEXT`], which is ASCII there.
+    pub const WIDE: u8 = 7;
 }
 
 /// How integers are given to JavaScript.

@@ -3,6 +3,9 @@
 use super::tag;
 use crate::error::{Error, Result};
 
+/// The bits that ASCII leaves alone.
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
 /// Rows of parameters in one buffer, little-endian:
 /// `u32 rows, u32 columns, u32 textBytes, u32 blobBytes, f64 slots[rows*columns], u8 tags[rows*columns]`, then the UTF-8
 /// bytes of all texts joined, then the bytes of all blobs joined.
@@ -119,6 +122,14 @@ impl<'a> ParamReader<'a> {
             let rest = all.as_bytes().get(self.text..).unwrap_or_default();
             let mut length = 0;
             while seen < units && length < rest.len() {
+                if let Some(word) = rest[length..].first_chunk::<8>()
+                    && units - seen >= 8
+                    && u64::from_le_bytes(*word) & HIGH == 0
+                {
+                    length += 8;
+                    seen += 8;
+                    continue;
+                }
                 let (bytes, more) = match rest[length] {
                     0..0x80 => (1, 1),
                     0x80..0xe0 => (2, 1),
