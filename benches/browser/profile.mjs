@@ -55,7 +55,12 @@ try {
     profile.samples.forEach((id, i) => {
       const { functionName, url } = nodes.get(id).callFrame
       if (functionName === '(idle)' || functionName === '(program)') return
-      const where = url.startsWith('wasm:') ? '' : ` (${url.split('/').at(-1) || 'native'})`
+      const file =
+        url
+          .split('/')
+          .at(-1)
+          ?.replace(/-[\w-]{8}(\.\w+)$/, '$1') || 'native'
+      const where = file.endsWith('_bg.wasm') ? '' : ` (${file})`
       const name = demangle(functionName || '(anonymous)') + where
       const ms = profile.timeDeltas[i] / 1000
       self.set(name, (self.get(name) ?? 0) + ms)

@@ -107,5 +107,10 @@ test('names as Rust writes them', () => {
     demangle('_ZN60_$LT$alloc..string..String$u20$as$u20$core..fmt..Display$GT$3fmt17h0123456789abcdefE'),
     '<alloc::string::String as core::fmt::Display>::fmt',
   )
+  assert.equal(
+    demangle('_RNvMs0_NtCsdTQvUip2Qci_8dlmalloc8dlmallocINtB5_8DlmallocNtNtB7_3sys6SystemE4freeCs1LBOKKKN46v_3std'),
+    'dlmalloc::dlmalloc::Dlmalloc::sys::System::free',
+  )
+  assert.equal(demangle('_RNvCs15kBYyAo9fc_7mycrate7example'), 'mycrate::example')
   assert.equal(demangle('sqlite3VdbeExec'), 'sqlite3VdbeExec')
 })
