@@ -258,7 +258,7 @@ export abstract class Connection {
   protected closedError(): TidelockError {
     if (this.#dead === undefined)
       return new TidelockError('closed', 'The database is closed', { hint: 'Open it again' })
-    return new TidelockError('closed', 'The database was closed by an internal error', {
+    return new TidelockError('closed', `The database was closed by an error: ${this.#dead.message}`, {
       hint: 'Open it again',
       cause: this.#dead,
     })
