@@ -16,9 +16,12 @@ const args = [
   '--js-flags=--expose-gc',
 ]
 
-/** Starts one → `{ page(url), version, profile, context, close() }`; pages say on stderr what went wrong in them. */
-export async function startBrowser() {
-  const profile = await mkdtemp(join(tmpdir(), 'tidelock-bench-'))
+/**
+ * Starts one, with a new profile or an earlier one's → `{ page(url), version, profile, context, stop(), close() }`; stop() leaves the
+ * profile for another. Pages say on stderr what went wrong in them.
+ */
+export async function startBrowser(earlier) {
+  const profile = earlier ?? (await mkdtemp(join(tmpdir(), 'tidelock-bench-')))
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args,
@@ -34,6 +37,7 @@ export async function startBrowser() {
       await page.waitForFunction(() => window.bench, null, { timeout: 30_000 })
       return page
     },
+    stop: () => context.close(),
     async close() {
       await context.close()
       await rm(profile, { recursive: true, force: true })

@@ -25,9 +25,8 @@ const isolation = {
   'cross-origin-resource-policy': 'same-origin',
 }
 
-/** The built page's folder. */
-export async function buildPage() {
-  const outDir = path.join(root, '.cache/bench/page')
+/** Builds the page into a folder, which it gives back. */
+export async function buildPage(outDir) {
   await build({
     root: path.join(root, 'www/bench'),
     logLevel: 'error',
@@ -36,8 +35,8 @@ export async function buildPage() {
   return outDir
 }
 
-/** Serves a folder → `{ url, port, close() }`. */
-export async function serve(folder, port = 0) {
+/** Serves a folder → `{ url, close() }`. `onServe(name)` hears of each file. */
+export async function serve(folder, { port = 0, onServe } = {}) {
   const server = http.createServer(async (request, response) => {
     let name = path.posix.normalize(decodeURIComponent(new URL(request.url, 'http://server').pathname))
     const isolated = name.startsWith('/isolated/')
@@ -46,6 +45,7 @@ export async function serve(folder, port = 0) {
     const file = path.join(folder, name)
     const info = await stat(file).catch(() => undefined)
     if (!info?.isFile()) return void response.writeHead(404, { 'content-type': 'text/plain' }).end(`Not found: ${name}`)
+    onServe?.(name)
     response.writeHead(200, {
       'content-type': types[path.extname(name)] ?? 'application/octet-stream',
       'content-length': info.size,

@@ -1,19 +1,23 @@
 /// <reference lib="esnext.disposable" preserve="true" />
+
+import { BegunTransactions } from './begun.js'
 import { checkBoolean, checkCall, checkFunction, checkOneOf, checkQuery, checkString } from './check.js'
 import { checkEncryption } from './check-encryption.js'
-import { type Connection, copyParams, soon } from './connection.js'
+import { type Connection, copyParams, rejecting, soon } from './connection.js'
 import { type CoreOptions, type Op, op, type PlanRow } from './core.js'
-import { type TidelockError, unavailable } from './errors.js'
+import { isTidelockError, type TidelockError, unavailable } from './errors.js'
 import type { DatabaseEventMap, LockEvent } from './events.js'
 import { fileBytes, isBlob, joined, viewOf } from './file-bytes.js'
-import { goneHealth, type Health } from './health.js'
+import { type Alert, goneHealth, type Health } from './health.js'
+import { Iteration } from './iteration.js'
 import { type LiveOptions, LiveQueries, LiveQuery } from './live.js'
 import { Migrations } from './migrations.js'
 import type { Encryption } from './options.js'
 import { Snapshots } from './snapshots.js'
 import { queryTag, type SqlFragment, type SqlQueryTag } from './sql.js'
+import { beginTransaction, IdleWatch } from './steps.js'
 import { Sync } from './sync.js'
-import { beginTransaction, IdleWatch, type Tx } from './transaction.js'
+import { type BegunTx, Tx } from './transaction.js'
 import type {
   ArrayQueryOptions,
   CallOptions,
@@ -60,6 +64,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** The events that somebody listened to, ever: one is made for these only, since every commit has one. */
   readonly #heard = new Set<string>()
   readonly #live = new LiveQueries()
+  readonly #begun: BegunTransactions
   #closing: Promise<void> | undefined
   #saidClose = false
   #death: TidelockError | undefined
@@ -82,6 +87,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     super()
     this.#options = options
     this.#calls = calls
+    this.#begun = new BegunTransactions(calls)
     this.migrations = new Migrations(calls)
     this.snapshots = new Snapshots(calls, options.maxBytes)
     this.sync = new Sync(calls, options.remote !== undefined)
@@ -134,7 +140,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   query(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<unknown> {
     // Not async, as the calls below, for speed: see Calls.statement.
     if (options === undefined) return this.#calls.statement(op.query, sql, params)
-    return later(() => this.#calls.statement(op.query, sql, params, options, checkQuery('query', options)))
+    return rejecting(() => this.#calls.statement(op.query, sql, params, options, checkQuery('query', options)))
   }
 
   /** The first row of a query, or undefined. */
@@ -142,9 +148,25 @@ export class Database extends EventTarget implements AsyncDisposable {
     return this.#statement('get', op.get, sql, params, options) as Promise<T | undefined>
   }
 
-  /** The rows of one moment, slice by slice. Not available in this build: throws `unsupported_environment`. */
-  iterate<T = Row>(_sql: string | SqlFragment, _params?: SqlParams): AsyncIterable<T> {
-    throw unavailable('db.iterate')
+  /**
+   * The rows of a query one by one, for results of which not all rows are wanted as objects at once. They are those of one moment, when
+   * the loop begins: then the query runs to its end, and its rows wait in a compact form, from which objects are made slice by slice. So
+   * the loop may take its time, write, and call anything else; leaving it lets go of the rest. A `signal` ends it, also between rows;
+   * `timeoutMs` is for the query. What the query rejects with, the loop throws.
+   *
+   * @example
+   * ```ts
+   * for await (const order of db.iterate<Order>('SELECT * FROM orders WHERE invoiced = 0')) {
+   *   await db.run('UPDATE orders SET invoiced = 1 WHERE id = ?', [order.id])
+   * }
+   * ```
+   */
+  iterate<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): AsyncIterable<T> {
+    const { signal } = checkCall('iterate', options)
+    const bound = copyParams(params)
+    return {
+      [Symbol.asyncIterator]: () => new Iteration<T>(() => this.#calls.cursor(sql, bound, options), signal),
+    }
   }
 
   /**
@@ -197,23 +219,43 @@ export class Database extends EventTarget implements AsyncDisposable {
    */
   async transaction<T>(work: (tx: Tx) => T | PromiseLike<T>, options?: TransactionOptions): Promise<T> {
     checkFunction('The work of a transaction', work)
-    const { mode, signal } = checkCall('transaction', options, ['mode'])
-    const immediate = mode !== undefined && checkOneOf('mode', mode, ['deferred', 'immediate']) === 'immediate'
+    const immediate = checkTransaction('transaction', options)
     return this.#calls.withTurn(options, async ({ ticket, timeoutMs }) => {
       const idle = new IdleWatch(this.#calls)
       try {
-        const left = { signal, timeoutMs: timeoutMs === 0 ? undefined : timeoutMs }
+        const left = { signal: options?.signal, timeoutMs: timeoutMs === 0 ? undefined : timeoutMs }
         const beginning = beginTransaction(this.#calls, ticket, immediate, idle)
-        return await (beginning instanceof Promise ? await beginning : beginning).run(work, left)
+        return await (beginning instanceof Promise ? await beginning : beginning).run(
+          (steps) => work(new Tx(this.#calls, ticket, steps)),
+          left,
+        )
       } finally {
         idle.stop()
       }
     })
   }
 
-  /** A transaction that the caller ends. Not available in this build: rejects with `unsupported_environment`. */
-  async begin(): Promise<Tx> {
-    throw unavailable('db.begin')
+  /**
+   * Begins a transaction that the caller ends, by `tx.commit()` or `tx.rollback()`: for drivers, and where a function doesn't fit;
+   * {@link Database.transaction} can't be forgotten to end. All other calls wait for its end, as for that; idle for 5 s, it warns
+   * (`transaction_idle`). `options` are for the wait until it has begun.
+   *
+   * {@link Database.close} rolls back one that is open, and so does the garbage collector when its object is lost, some time later.
+   *
+   * @example
+   * ```ts
+   * const tx = await db.begin()
+   * try {
+   *   await tx.run('DELETE FROM drafts')
+   *   await tx.commit()
+   * } catch (error) {
+   *   await tx.rollback()
+   *   throw error
+   * }
+   * ```
+   */
+  async begin(options?: TransactionOptions): Promise<BegunTx> {
+    return this.#begun.begin(checkTransaction('begin', options), options)
   }
 
   /** A query that runs again when what it reads has changed, see {@link LiveQuery}. */
@@ -309,9 +351,12 @@ export class Database extends EventTarget implements AsyncDisposable {
   async health(): Promise<Health> {
     try {
       return await this.#calls.read<Health>(undefined, (core) => core.health())
-    } catch {
-      const died = this.#death
-      return goneHealth(this.#options, died && { code: died.code, severity: 'warning', message: died.message })
+    } catch (error) {
+      // The report is in a part of the wasm, which may not have come.
+      const unread = isTidelockError(error, 'wasm_load_failed') && !this.closed
+      const why = unread ? error : this.#death
+      const alert: Alert | undefined = why && { code: why.code, severity: 'warning', message: why.message }
+      return goneHealth(this.#options, alert, unread ? 'degraded' : 'failed')
     }
   }
 
@@ -328,6 +373,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    this.#begun.close()
     try {
       await this.#calls.close()
     } finally {
@@ -392,7 +438,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     options: CallOptions | undefined,
   ): Promise<unknown> {
     if (options === undefined) return this.#calls.statement(kind, sql, params)
-    return later(() => {
+    return rejecting(() => {
       checkCall(call, options)
       return this.#calls.statement(kind, sql, params, options)
     })
@@ -405,7 +451,8 @@ export class Database extends EventTarget implements AsyncDisposable {
   }
 }
 
-/** What the work throws at once becomes a rejection. */
-async function later<T>(work: () => Promise<T>): Promise<T> {
-  return work()
+/** Checks the options of a transaction; whether it is an immediate one. */
+function checkTransaction(call: string, options: TransactionOptions | undefined): boolean {
+  const { mode } = checkCall(call, options, ['mode'])
+  return mode !== undefined && checkOneOf('mode', mode, ['deferred', 'immediate']) === 'immediate'
 }

@@ -50,7 +50,7 @@ export type { SnapshotExportOptions, SnapshotInfo, SnapshotStatus, Snapshots } f
 export { type SqlFragment, type SqlHelpers, type SqlQuery, type SqlQueryTag, type SqlTag, sql } from './sql.js'
 export { type DatabaseInfo, databases, deleteDatabase } from './stored.js'
 export type { OutboxEntry, PullOptions, PullProgress, PullReport, Sync, SyncStatus, TablePullReport } from './sync.js'
-export type { Tx } from './transaction.js'
+export type { BegunTx, Tx } from './transaction.js'
 export {
   directoryTarget,
   doctor,

@@ -1,8 +1,8 @@
 import { checkCall, checkFunction, checkQuery } from './check.js'
-import { type Connection, copyParams, type Soon, soon } from './connection.js'
+import { type Connection, copyParams, notNow, rejecting, soon } from './connection.js'
 import { type Op, op } from './core.js'
-import { TidelockError } from './errors.js'
 import { queryTag, type SqlFragment, type SqlQueryTag } from './sql.js'
+import { hasEnded, type Steps } from './steps.js'
 import type {
   ArrayQueryOptions,
   CallOptions,
@@ -17,8 +17,6 @@ import type {
   Statement,
 } from './values.js'
 
-const idleMs = 5000
-
 /**
  * A transaction that is open: what the function given to {@link Database.transaction} works with.
  *
@@ -30,18 +28,13 @@ export class Tx {
   readonly sql: SqlQueryTag
   readonly #calls: Connection
   readonly #ticket: number
-  readonly #idle: IdleWatch
-  /** The steps that wait, while one is under way: a nested transaction takes long. */
-  readonly #line: (() => void)[] = []
-  #busy = false
-  #inner: Tx | undefined
-  #ended = false
+  readonly #steps: Steps
 
   /** @internal */
-  constructor(calls: Connection, ticket: number, idle: IdleWatch) {
+  constructor(calls: Connection, ticket: number, steps: Steps) {
     this.#calls = calls
     this.#ticket = ticket
-    this.#idle = idle
+    this.#steps = steps
     this.sql = queryTag(calls, <T>(fragment: SqlFragment) => this.query<T>(fragment))
   }
 
@@ -57,21 +50,19 @@ export class Tx {
     params?: SqlParams,
     options?: QueryOptions & { readonly rowMode?: 'object' | 'array' | undefined },
   ): Promise<T[]>
-  async query(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<unknown> {
-    const mode = checkQuery('query', options)
-    return this.#statement(op.query, sql, params, options, mode)
+  query(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<unknown> {
+    if (options === undefined) return this.#statement(op.query, sql, params, undefined)
+    return rejecting(() => this.#statement(op.query, sql, params, options, checkQuery('query', options)))
   }
 
   /** The first row of a query, or undefined, see {@link Database.get}. */
-  async get<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<T | undefined> {
-    checkCall('get', options)
-    return this.#statement(op.get, sql, params, options) as Promise<T | undefined>
+  get<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<T | undefined> {
+    return this.#checked('get', op.get, sql, params, options) as Promise<T | undefined>
   }
 
   /** Runs a statement, see {@link Database.run}. */
-  async run(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<RunResult> {
-    checkCall('run', options)
-    return this.#statement(op.run, sql, params, options) as Promise<RunResult>
+  run(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<RunResult> {
+    return this.#checked('run', op.run, sql, params, options) as Promise<RunResult>
   }
 
   /** Runs one statement for many rows, all or none, see {@link Database.runMany}. */
@@ -84,31 +75,34 @@ export class Tx {
   async batch<T = Row>(statements: readonly Statement[], options?: CallOptions): Promise<T[][]> {
     checkCall('batch', options)
     const run = () => this.#calls.batch(this.#ticket, statements, options?.timeoutMs ?? 0)
-    return this.#step(options, () => soon(run(), ([rows]) => rows)) as Promise<T[][]>
+    return this.#steps.step(options, () => soon(run(), ([rows]) => rows)) as Promise<T[][]>
   }
 
   /** Runs a script inside this transaction: it can't have a BEGIN or COMMIT of its own. */
   async exec(script: string, options?: CallOptions): Promise<void> {
     checkCall('exec', options)
-    await this.#step(options, () => this.#calls.script(this.#ticket, script, options?.timeoutMs ?? 0))
+    await this.#steps.step(options, () => this.#calls.script(this.#ticket, script, options?.timeoutMs ?? 0))
   }
 
   /** A nested transaction (a savepoint): commits into this one when its function returns, rolls back when it throws. */
   async transaction<T>(work: (tx: Tx) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
     checkFunction('The work of a transaction', work)
     checkCall('transaction', options)
-    return this.#step(options, async () => {
-      const beginning = beginTransaction(this.#calls, this.#ticket, false, this.#idle)
-      const begun = beginning instanceof Promise ? await beginning : beginning
-      // The one around it was rolled back meanwhile, and this one with it.
-      if (this.#ended) throw new TidelockError('transaction_closed', 'The transaction around this one has ended')
-      this.#inner = begun.tx
-      try {
-        return (await begun.run(work, options))[0]
-      } finally {
-        this.#inner = undefined
-        this.#idle.used()
-      }
+    const inside = (steps: Steps) => work(new Tx(this.#calls, this.#ticket, steps))
+    return this.#steps.step(options, () => this.#steps.nested(this.#ticket, inside, options))
+  }
+
+  #checked(
+    call: string,
+    kind: Op,
+    sql: string | SqlFragment,
+    params: unknown,
+    options: CallOptions | undefined,
+  ): Promise<unknown> {
+    if (options === undefined) return this.#statement(kind, sql, params, undefined)
+    return rejecting(() => {
+      checkCall(call, options)
+      return this.#statement(kind, sql, params, options)
     })
   }
 
@@ -119,133 +113,68 @@ export class Tx {
     options: CallOptions | undefined,
     mode: RowMode = 'object',
   ): Promise<unknown> {
-    if (this.#busy) params = copyParams(params)
-    return this.#step(options, () =>
+    const steps = this.#steps
+    // As in Calls.statement: what ran before needs no more than one promise.
+    if (options === undefined && typeof sql === 'string' && !steps.busy) {
+      try {
+        steps.begin()
+        const result = this.#calls.now(this.#ticket, kind, sql, params, mode)
+        if (result !== notNow) return Promise.resolve(result)
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    }
+    if (steps.busy) params = copyParams(params)
+    return steps.step(options, () =>
       this.#calls.execute(this.#ticket, kind, sql, params, options?.timeoutMs ?? 0, mode),
     )
   }
+}
 
-  /** One step after the other: at once, or when those before it are done. */
-  async #step<T>(options: CallOptions | undefined, work: () => Soon<T>): Promise<T> {
-    this.#calls.startLate()
-    options?.signal?.throwIfAborted()
-    if (this.#busy) await this.#place(options)
-    this.#busy = true
-    try {
-      if (this.#ended) throw new TidelockError('transaction_closed', 'This transaction has ended')
-      this.#idle.used()
-      let result: Soon<T>
-      try {
-        result = work()
-      } catch (error) {
-        await this.#calls.loadWhatLacks(error)
-        result = work()
-      }
-      return result instanceof Promise ? await result : result
-    } finally {
-      this.#next()
-    }
+/** How a transaction that was begun by a call is told to end. */
+export interface Ending {
+  /** Each resolves when all is done: after a commit, when that is stored as `durability` promises. */
+  commit(): Promise<void>
+  rollback(): Promise<void>
+}
+
+/** A transaction that its user ends: what {@link Database.begin} gives. */
+export class BegunTx extends Tx {
+  readonly #own: Steps
+  #ending: Ending | undefined
+  #failed = false
+
+  /** @internal */
+  constructor(calls: Connection, ticket: number, steps: Steps, ending: Ending) {
+    super(calls, ticket, steps)
+    this.#own = steps
+    this.#ending = ending
   }
 
-  /** Resolves when the steps before it are done. */
-  async #place(options: CallOptions | undefined): Promise<void> {
-    let wake = () => {}
-    const woken = new Promise<void>((resolve) => {
-      wake = resolve
-    })
-    this.#line.push(wake)
+  /**
+   * Commits, after the calls made before it. Resolves when what was written is stored as `durability` promises. When it fails, all is
+   * rolled back. Rejects with `transaction_closed` when the transaction has ended.
+   */
+  async commit(): Promise<void> {
+    const ending = this.#end()
     try {
-      await this.#calls.orStopped(woken, options)
+      await ending.commit()
     } catch (error) {
-      const at = this.#line.indexOf(wake)
-      if (at >= 0) this.#line.splice(at, 1)
-      else this.#next()
+      this.#failed = true
       throw error
     }
   }
 
-  #next(): void {
-    const wake = this.#line.shift()
-    if (wake === undefined) this.#busy = false
-    else wake()
+  /** Rolls back, after the calls made before it. After a commit that failed there is nothing left to do. */
+  async rollback(): Promise<void> {
+    if (!this.#failed) await this.#end().rollback()
   }
 
-  /** @internal Resolves when no step is under way. */
-  async settled(): Promise<void> {
-    while (this.#busy) {
-      await this.#place(undefined)
-      this.#next()
-    }
+  #end(): Ending {
+    const ending = this.#ending
+    if (ending === undefined) throw hasEnded()
+    this.#ending = undefined
+    this.#own.seal()
+    return ending
   }
-
-  /** @internal Ends it and what is nested in it; false when the one around it has ended it already. */
-  end(): boolean {
-    if (this.#ended) return false
-    this.#ended = true
-    this.#inner?.end()
-    for (const wake of this.#line.splice(0)) wake()
-    return true
-  }
-}
-
-/** Warns once when a transaction does nothing for long while all others wait for it. */
-export class IdleWatch {
-  #lastUsed = performance.now()
-  #timer: ReturnType<typeof setTimeout>
-
-  constructor(calls: Connection) {
-    const look = () => {
-      const left = idleMs - (performance.now() - this.#lastUsed)
-      if (left > 0) this.#timer = setTimeout(look, left)
-      else
-        calls.warn(
-          'transaction_idle',
-          `A transaction has done nothing for ${idleMs / 1000} s; all other calls wait for its end`,
-        )
-    }
-    this.#timer = setTimeout(look, idleMs)
-  }
-
-  used(): void {
-    this.#lastUsed = performance.now()
-  }
-
-  stop(): void {
-    clearTimeout(this.#timer)
-  }
-}
-
-/** Begins a transaction on a ticket that holds the turn. */
-export function beginTransaction(calls: Connection, ticket: number, immediate: boolean, idle: IdleWatch) {
-  return soon(calls.begin(ticket, immediate), (depth) => begun(calls, ticket, depth, new Tx(calls, ticket, idle)))
-}
-
-/** A transaction that has begun; `run` takes it to its end. */
-function begun(calls: Connection, ticket: number, depth: number, tx: Tx) {
-  return {
-    tx,
-    /** What the work returned, and whether the database was written. Rolls back when it throws, aborts or takes too long. */
-    async run<T>(
-      work: (tx: Tx) => T | PromiseLike<T>,
-      options: CallOptions | undefined,
-    ): Promise<readonly [T, boolean]> {
-      let committing = false
-      try {
-        const value = await calls.orStopped(finish(work, tx), options)
-        committing = tx.end()
-        if (!committing) throw new TidelockError('transaction_closed', 'The transaction around this one has ended')
-        const wrote = calls.commit(ticket, depth)
-        return [value, wrote instanceof Promise ? await wrote : wrote]
-      } catch (error) {
-        if (committing || tx.end()) calls.rollback(ticket, depth)
-        throw error
-      }
-    },
-  }
-}
-
-async function finish<T>(work: (tx: Tx) => T | PromiseLike<T>, tx: Tx): Promise<T> {
-  const value = await work(tx)
-  await tx.settled()
-  return value
 }

@@ -5,7 +5,8 @@ import { isTidelockError, TidelockError } from './errors.js'
 import { callUser, type DatabaseEventMap, type Warning } from './events.js'
 import type { OpenOptions } from './options.js'
 import { loadSeed } from './seed.js'
-import { IdleWatch, Tx } from './transaction.js'
+import { IdleWatch, Steps } from './steps.js'
+import { Tx } from './transaction.js'
 
 /** What an engine asks of the thread that called `open`, and tells it. */
 export interface User {
@@ -96,15 +97,15 @@ export class LocalUser implements User {
     if (typeof work !== 'function' || connection === undefined)
       throw new TidelockError('internal', `Migration ${version} has no function for ${direction}`)
     const idle = new IdleWatch(connection)
-    const tx = new Tx(connection, ticket, idle)
+    const steps = new Steps(connection, idle)
     try {
-      await work(tx)
-      await tx.settled()
+      await work(new Tx(connection, ticket, steps))
+      await steps.settled()
     } catch (error) {
       this.#thrown = { version, error }
       throw error
     } finally {
-      tx.end()
+      steps.end()
       idle.stop()
     }
   }

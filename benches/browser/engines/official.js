@@ -14,7 +14,7 @@ export function load() {
 export async function open({ name, durable }) {
   const sqlite3 = await load()
   if (!durable) return adapter(new sqlite3.oo1.DB(':memory:', 'c'), () => {})
-  const pool = await sqlite3.installOpfsSAHPoolVfs({ name: 'bench-sahpool' })
+  const pool = await sqlite3.installOpfsSAHPoolVfs({ name: `pool-${name}` })
   return adapter(new pool.OpfsSAHPoolDb(`/${name}.db`), () => pool.pauseVfs())
 }
 

@@ -43,27 +43,53 @@ export function summarize(rounds) {
   return { results, differ }
 }
 
-/** One row of a contest → `{ ours, fastest, theirs, ratio }`: the medians of both, and which peer it was; undefined if either is missing. */
-export function compare(suite, contest, step) {
+/**
+ * One row of a contest → `{ ours, fastest, theirs, ratio, least }`: the medians of ours and of the fastest peer (or of the peer `to`),
+ * their ratio, and that of the minima; undefined if either is missing.
+ */
+export function compare(suite, contest, step, to) {
   const byEngine = suite.results[step] ?? {}
-  const ours = byEngine[contest.ours]?.median
-  const peers = contest.peers.filter((peer) => byEngine[peer])
+  const ours = byEngine[contest.ours]
+  const peers = contest.peers.filter((peer) => byEngine[peer] && (to ?? peer) === peer)
   if (ours === undefined || peers.length === 0) return undefined
-  const fastest = peers.reduce((best, peer) => (byEngine[peer].median < byEngine[best].median ? peer : best))
+  const best = (figure) => peers.reduce((best, peer) => (byEngine[peer][figure] < byEngine[best][figure] ? peer : best))
+  const fastest = best('median')
   const theirs = byEngine[fastest].median
-  return { ours, fastest, theirs, ratio: ours / theirs }
+  return {
+    ours: ours.median,
+    fastest,
+    theirs,
+    ratio: ours.median / theirs,
+    least: ours.min / byEngine[best('min')].min,
+  }
 }
 
-/** All ratios of a report, by `suite/contest/step`: what the baseline keeps. */
+/** A suite's ratio between two of its own steps, or a figure by itself; undefined if it is missing. */
+export function ownRatio(suite, { of, to }) {
+  const figure = (step) => Object.values(suite.results[step] ?? {})[0]?.median
+  return to === undefined ? figure(of) : figure(of) / figure(to) || undefined
+}
+
+/** All ratios to the fastest peer that a baseline keeps, `{ 'suite/contest/step': { ratio, least } }`. */
 export function allRatios(report) {
   const ratios = {}
   for (const [name, suite] of Object.entries(report.suites)) {
     for (const contest of suite.contests) {
-      for (const step of contest.steps ?? Object.keys(suite.steps)) {
+      for (const step of suite.kept ?? Object.keys(suite.steps)) {
         const row = compare(suite, contest, step)
-        if (row) ratios[`${name}/${contest.name}/${step}`] = row.ratio
+        if (row) ratios[`${name}/${contest.name}/${step}`] = { ratio: row.ratio, least: row.least }
       }
     }
   }
   return ratios
+}
+
+/**
+ * What got worse than a baseline says (`{ 'suite/contest/step': ratio }`) by more than `tolerance`: `{ name, was, is }[]`. Medians and
+ * minima must agree, so that one slow moment of the machine is no alarm.
+ */
+export function worse(report, baseline, tolerance = 0.15) {
+  return Object.entries(allRatios(report))
+    .map(([name, { ratio, least }]) => ({ name, was: baseline[name], is: ratio, least }))
+    .filter(({ was, is, least }) => was !== undefined && Math.min(is, least) > was * (1 + tolerance))
 }

@@ -4,7 +4,8 @@
 export async function digest(rows) {
   const text = JSON.stringify(rows, (_, value) => {
     if (typeof value === 'bigint') return Number(value)
-    if (typeof value === 'number' && !Number.isInteger(value)) return Number(value.toPrecision(10))
+    // A little beside the value, since a decimal that ends right after 10 digits could be rounded either way.
+    if (typeof value === 'number' && !Number.isInteger(value)) return Number((value * (1 + 1.7e-12)).toPrecision(10))
     return value
   })
   const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)))

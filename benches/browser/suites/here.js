@@ -12,6 +12,7 @@ export async function roundHere(suite, engine, scale, part = 'round', openRemote
     scale,
     engine,
     lacks,
+    measured,
     /** A database: new when it is in memory, else the stored one of that name. */
     open: (name = 'bench') => (place === 'remote' ? openRemote(engine, name) : openHere(engine, name)),
     /** Times `work`; `check` makes, off the clock, what must be the same for every engine. */
@@ -21,7 +22,7 @@ export async function roundHere(suite, engine, scale, part = 'round', openRemote
       const result = await work()
       const value = performance.now() - start
       measured[name] = { value, ...(check && { digest: await digest(await check(result)) }) }
-      return result
+      return value
     },
     /** A figure that was measured otherwise. */
     note(name, value) {

@@ -9,7 +9,10 @@ export async function round(suite, engine, scale, part) {
   if (engines[engine].place !== 'worker') return roundHere(suite, engine, scale, part, openRemote)
   const worker = startWorker()
   try {
-    return await worker.call({ type: 'round', suite, engine, scale, part })
+    const measured = await worker.call({ type: 'round', suite, engine, scale, part })
+    // What a worker that ends at once would lose, though close() has resolved: wa-sqlite's IDBBatchAtomic stores large commits later.
+    if (part === 'prepare') await new Promise((resolve) => setTimeout(resolve, 1000))
+    return measured
   } finally {
     worker.end()
   }

@@ -61,8 +61,8 @@ export interface WorkerMethods {
   ): readonly [readonly Result[], boolean]
   script(ticket: number, script: string, timeoutMs: number): boolean
   explain(ticket: number, sql: string): PlanRow[]
-  /** Resolves when what was committed up to now is stored as the durability promises. */
-  stored(): void
+  /** Resolves when what was committed on that ticket is stored as the durability promises; once. */
+  stored(ticket: number): void
   watch(sql: string): number
   unwatch(id: number): void
   /** Calls a method of the engine by its name. */
