@@ -45,6 +45,8 @@ export class Results {
   readonly #core: Pick<Core, 'columns'>
   readonly #header: number
   readonly #shapes = new Map<number, Shape>()
+  /** Used again for every result that is read at once. */
+  #reader: Rows | undefined
 
   constructor(source: Source, core: Pick<Core, 'columns' | 'header'>) {
     this.#source = source
@@ -77,18 +79,25 @@ export class Results {
 
   /** The first row as an object. */
   first(): Row | undefined {
-    return this.#word(rowsAt) === 0 ? undefined : this.cursor().objects(1)[0]
+    return this.#word(rowsAt) === 0 ? undefined : this.#read().objects(1)[0]
   }
 
   /** All rows. */
   rows(mode: RowMode): unknown[] | Columns {
-    return this.#word(rowsAt) === 0 && mode !== 'columns' ? [] : this.cursor().all(mode)
+    return this.#word(rowsAt) === 0 && mode !== 'columns' ? [] : this.#read().all(mode)
   }
 
-  /** To go through the rows. */
+  /** To go through the rows, in areas that the next result leaves alone. */
   cursor(): Rows {
     const shape = this.shape()
     return new Rows(this.#source.refresh(), this.#header, shape)
+  }
+
+  #read(): Rows {
+    const shape = this.shape()
+    const areas = this.#source.refresh()
+    this.#reader ??= new Rows(areas, this.#header, shape)
+    return this.#reader.reset(areas, this.#header, shape)
   }
 
   /** Its columns. May call into wasm. */
@@ -124,24 +133,31 @@ export const layout = {
 
 /** Goes through the rows of a result, slice by slice or all at once. In wasm memory it lasts until the next call into wasm. */
 export class Rows {
-  readonly #areas: Areas
-  readonly #shape: Shape
-  readonly #columns: number
+  #areas: Areas
+  #shape: Shape
+  #columns = 0
   /** The rows that are left. */
-  left: number
-  #tag: number
-  #slot: number
-  #text: number
-  readonly #textEnd: number
-  #wide: number
-  readonly #wideEnd: number
-  #blob: number
+  left = 0
+  #tag = 0
+  #slot = 0
+  #text = 0
+  #textEnd = 0
+  #wide = 0
+  #wideEnd = 0
+  #blob = 0
   /** All texts, once they are decoded together, and how far in them the rows have come. */
   #joined: [string, string] | undefined
   #at = 0
   #wideAt = 0
 
   constructor(areas: Areas, header: number, shape: Shape) {
+    this.#areas = areas
+    this.#shape = shape
+    this.reset(areas, header, shape)
+  }
+
+  /** Begins at the first row of another result. */
+  reset(areas: Areas, header: number, shape: Shape): this {
     const { words } = areas
     const at = header / 4
     this.#areas = areas
@@ -155,6 +171,10 @@ export class Rows {
     this.#wide = words[at + wideAt] as number
     this.#wideEnd = this.#wide + (words[at + wideBytesAt] as number)
     this.#blob = words[at + blobAt] as number
+    this.#joined = undefined
+    this.#at = 0
+    this.#wideAt = 0
+    return this
   }
 
   /** How many columns they have. */

@@ -1,6 +1,6 @@
 import { eachStatement } from '../batch.js'
 import type { Rows } from '../codec/rows.js'
-import { type CallsOptions, Connection, type Turn } from '../connection.js'
+import { type CallsOptions, Connection, notNow, type Turn } from '../connection.js'
 import { type Core, type Op, op, type PlanRow } from '../core.js'
 import { invalid, isTidelockError, TidelockError } from '../errors.js'
 import type { SqlFragment } from '../sql.js'
@@ -168,6 +168,10 @@ export class RemoteCalls extends Connection {
     // It has committed: whether that outlives the worker nobody knows.
     if (step[1]) await this.#ask('stored', [this.#theirs(ticket, null)])
     return step[0]
+  }
+
+  now(): unknown {
+    return notNow
   }
 
   async execute(

@@ -35,7 +35,7 @@ export class ServedCalls extends Calls {
       try {
         let changes = 0
         for (const area of areas) {
-          this.#execute(ticket, op.runMany, sql, area, timeoutMs)
+          this.#execute(ticket, area === areas.at(-1) ? op.runMany : op.runPart, sql, area, timeoutMs)
           changes += this.#results.changes()
         }
         const result = { ...this.#result(), changes }

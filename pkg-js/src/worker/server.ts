@@ -80,7 +80,10 @@ export class Server {
           const answer = calls.sync(() => core[method]?.(...args))
           return answer instanceof Promise ? calls.guard(answer).then(withBytes) : withBytes(answer)
         }),
-      heard: (_, type) => this.#user.heard(type),
+      heard: (_, type) => {
+        this.#user.heard(type)
+        this.#calls?.heard(type)
+      },
       page: (_, moment) => void dispatchEvent(new Event(moment)),
       close: () => this.#whenOpen((calls) => calls.close()),
     }
@@ -102,6 +105,7 @@ export class Server {
     }
     await bridge.open(instance, options, (core, given) => {
       this.#calls = new ServedCalls(core, instance.memory, given)
+      if (this.#user.hears('change')) this.#calls.heard('change')
       return this.#calls
     })
     this.#open = true
