@@ -34,7 +34,7 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
     'dist/index.js',
     'dist/index.d.ts',
     'dist/node-files.js',
-    ...['bg', 'create', 'memory', 'operations', 'files', 'encryption', 'sync', 'folder', 'fts5'].map(
+    ...['bg', 'create', 'memory', 'operations', 'files', 'encryption', 'sync', 'folder', 'fts5', 'json'].map(
       (part) => `dist/tidelock_${part}.wasm`,
     ),
     'generated/instance.d.ts',
