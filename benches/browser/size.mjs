@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import { brotliCompress, constants, gzip } from 'node:zlib'
 import { build } from 'vite'
 import { serve } from './server.mjs'
+import { enginesOf } from './suites/turns.js'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 
@@ -35,13 +36,12 @@ export const size = {
   ],
 }
 
-/** The sizes of some engines (all by default) → `results[step][engine]` in KB, the files by engine, and what wasn't run. */
-export async function measureSizes(browser, cache, ids) {
-  const all = [...new Set(size.contests.flatMap(({ ours, peers }) => [ours, ...peers]))]
+/** The sizes of the engines that `wanted(id)` → `results[step][engine]` in KB, the files by engine, and what wasn't run. */
+export async function measureSizes(browser, cache, wanted) {
   const results = Object.fromEntries(Object.keys(size.steps).map((step) => [step, {}]))
   const files = {}
   const notRun = {}
-  for (const id of ids ?? all) {
+  for (const id of enginesOf(size).filter(wanted)) {
     const folder = join(cache, 'size', id)
     await buildEntry(id, folder)
     const served = []

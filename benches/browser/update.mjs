@@ -7,7 +7,7 @@ import { engines } from './engines/index.js'
 import { chart } from './report/chart.js'
 import { judge } from './report/goals.js'
 import { allRatios, compare } from './report/ratios.js'
-import { asMarkdown } from './report/text.js'
+import { asMarkdown, markdown, tables } from './report/text.js'
 
 /** `root` is the repository's folder. */
 export async function update(root, report) {
@@ -41,9 +41,14 @@ async function fill(file, texts) {
   await writeFile(file, filled)
 }
 
-/** The table of a suite's first contest. */
+/** The table of a suite's first contest, of the steps that matter most. */
 function first(suite) {
-  return asMarkdown({ ...suite, contests: suite.contests.slice(0, 1), notRun: {}, ratios: undefined })
+  const names = suite.kept ?? Object.keys(suite.steps)
+  const steps = Object.fromEntries(names.map((name) => [name, suite.steps[name]]))
+  return tables({ ...suite, steps })
+    .slice(0, 1)
+    .map(markdown)
+    .join()
 }
 
 function goals(report) {

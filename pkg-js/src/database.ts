@@ -3,7 +3,7 @@
 import { BegunTransactions } from './begun.js'
 import { checkBoolean, checkCall, checkFunction, checkOneOf, checkQuery, checkString } from './check.js'
 import { checkEncryption } from './check-encryption.js'
-import { type Connection, copyParams, soon } from './connection.js'
+import { type Connection, copyParams, rejecting, soon } from './connection.js'
 import { type CoreOptions, type Op, op, type PlanRow } from './core.js'
 import { isTidelockError, type TidelockError, unavailable } from './errors.js'
 import type { DatabaseEventMap, LockEvent } from './events.js'
@@ -140,7 +140,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   query(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<unknown> {
     // Not async, as the calls below, for speed: see Calls.statement.
     if (options === undefined) return this.#calls.statement(op.query, sql, params)
-    return later(() => this.#calls.statement(op.query, sql, params, options, checkQuery('query', options)))
+    return rejecting(() => this.#calls.statement(op.query, sql, params, options, checkQuery('query', options)))
   }
 
   /** The first row of a query, or undefined. */
@@ -438,7 +438,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     options: CallOptions | undefined,
   ): Promise<unknown> {
     if (options === undefined) return this.#calls.statement(kind, sql, params)
-    return later(() => {
+    return rejecting(() => {
       checkCall(call, options)
       return this.#calls.statement(kind, sql, params, options)
     })
@@ -449,11 +449,6 @@ export class Database extends EventTarget implements AsyncDisposable {
     this.#saidClose = true
     this.dispatchEvent(new CustomEvent('close', { detail }))
   }
-}
-
-/** What the work throws at once becomes a rejection. */
-async function later<T>(work: () => Promise<T>): Promise<T> {
-  return work()
 }
 
 /** Checks the options of a transaction; whether it is an immediate one. */

@@ -93,7 +93,7 @@ impl Places {
 }
 
 /// SAFETY: the value must outlive the binding.
-#[inline]
+#[inline(always)]
 unsafe fn bind(prepared: &Prepared, index: c_int, value: Param<'_>) -> Result<()> {
     let raw = prepared.raw;
     // SAFETY: the statement is alive; without a destructor SQLite uses the bytes where they are, and the caller promises
