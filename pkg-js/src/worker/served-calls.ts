@@ -79,8 +79,7 @@ export class ServedCalls extends Calls {
       try {
         result = this.execute(ticket, kind, sql, areas, timeoutMs)
       } catch (error) {
-        await this.loadWhatLacks(error)
-        result = this.execute(ticket, kind, sql, areas, timeoutMs)
+        result = await this.again(error, () => this.execute(ticket, kind, sql, areas, timeoutMs))
       }
       return [result, this.wrote] as const
     })
