@@ -21,11 +21,9 @@ export class BegunTransactions {
   /** Begins one when its turn comes. */
   begin(immediate: boolean, options: CallOptions | undefined): Promise<BegunTx> {
     // Nothing that lives as long as the transaction may refer to the object that the user has: should that be lost, it is to be noticed.
-    let give: ((tx: BegunTx) => void) | undefined
-    let refuse: (error: unknown) => void = () => {}
-    const given = new Promise<BegunTx>((resolve, reject) => {
-      give = resolve
-      refuse = reject
+    let asked: { give(tx: BegunTx): void; refuse(error: unknown): void } | undefined
+    const given = new Promise<BegunTx>((give, refuse) => {
+      asked = { give, refuse }
     })
     const { ending, ended, rollback } = endOf(() => whole)
     const whole = this.#calls.withTurn(options, async ({ ticket }) => {
@@ -39,8 +37,8 @@ export class BegunTransactions {
           this.#rollbacks.add(rollback)
           const tx = new BegunTx(this.#calls, ticket, steps, ending)
           forgotten.register(tx, rollback)
-          give?.(tx)
-          give = undefined
+          asked?.give(tx)
+          asked = undefined
           return ended
         }, undefined)
       } finally {
@@ -48,7 +46,7 @@ export class BegunTransactions {
         this.#rollbacks.delete(rollback)
       }
     })
-    whole.catch(refuse)
+    whole.catch((error: unknown) => asked?.refuse(error))
     return given
   }
 

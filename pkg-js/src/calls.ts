@@ -1,7 +1,7 @@
 import { runBatch } from './batch.js'
 import type { Rows } from './codec/rows.js'
-import { notNow, Statements } from './codec/statements.js'
-import { type CallsOptions, Connection, copyParams, type Soon, type Turn } from './connection.js'
+import { Statements } from './codec/statements.js'
+import { type CallsOptions, Connection, copyParams, notNow, type Soon, type Turn } from './connection.js'
 import type { Core, Op, PlanRow } from './core.js'
 import { invalid, TidelockError } from './errors.js'
 import { fragmentParts, type SqlFragment } from './sql.js'
@@ -47,6 +47,15 @@ export class Calls extends Connection {
     )
   }
 
+  now(ticket: number, kind: Op, sql: string, params: unknown, mode: RowMode): unknown {
+    if (this.coreIfOpen === undefined) throw this.closedError()
+    try {
+      return this.#statements.now(ticket, kind, sql, params, mode)
+    } catch (error) {
+      throw this.failure(error)
+    }
+  }
+
   cursor(sql: string | SqlFragment, params: unknown, options: CallOptions | undefined): Promise<Rows> {
     return this.#alone(params, options, (ticket, params, timeoutMs) => {
       const [text, bound] = typeof sql === 'string' ? [sql, params] : fragmentParts(sql, params)
@@ -84,7 +93,9 @@ export class Calls extends Connection {
     } finally {
       this.leave(ticket)
     }
-    if (wrote) await this.stored()
+    // No wait where there is nothing to wait for: calls settle in their order.
+    const stored = wrote ? this.stored() : undefined
+    if (stored !== undefined) await stored
     return result
   }
 
@@ -209,8 +220,9 @@ export class Calls extends Connection {
     if (!this.closed) this.sync(() => this.core.unwatch(id))
   }
 
-  /** All events are told in this thread. */
-  heard(): void {}
+  heard(type: string): void {
+    if (type === 'change' && !this.closed) this.sync(() => this.core.tellChanges())
+  }
 
   /** Resolves when what was committed up to now is stored as the durability promises. */
   stored(): Promise<void> | undefined {

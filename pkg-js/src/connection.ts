@@ -24,6 +24,9 @@ export interface Turn {
 /** At once where the engine is in this thread, so that it costs no promise; later from another one. */
 export type Soon<T> = T | Promise<T>
 
+/** What {@link Connection.now} gives when the statement has to go the long way. */
+export const notNow = Symbol('not now')
+
 /** Goes on with a value as soon as it is there. */
 export function soon<T, U>(value: Soon<T>, next: (value: T) => U): Soon<U> {
   return value instanceof Promise ? value.then(next) : next(value)
@@ -62,6 +65,9 @@ export abstract class Connection {
   abstract withTurn<T>(options: CallOptions | undefined, work: (turn: Turn) => Soon<readonly [T, boolean]>): Promise<T>
 
   // On a ticket that holds the turn.
+
+  /** The result of a statement that ran before, at once; `notNow` when it has to be executed the long way. */
+  abstract now(ticket: number, kind: Op, sql: string, params: unknown, mode: RowMode): unknown
 
   /** Executes one statement, and decodes its result. */
   abstract execute(
@@ -252,7 +258,7 @@ export abstract class Connection {
   protected closedError(): TidelockError {
     if (this.#dead === undefined)
       return new TidelockError('closed', 'The database is closed', { hint: 'Open it again' })
-    return new TidelockError('closed', 'The database was closed by an internal error', {
+    return new TidelockError('closed', `The database was closed by an error: ${this.#dead.message}`, {
       hint: 'Open it again',
       cause: this.#dead,
     })
@@ -275,4 +281,9 @@ function isContainer(value: unknown): boolean {
 /** Options for a call into wasm together with the id by which it can be cancelled, if it can. */
 export function withCancel(options: object, cancel: number): object {
   return cancel === 0 ? options : { ...options, cancel }
+}
+
+/** What the work throws at once becomes a rejection. */
+export async function rejecting<T>(work: () => Promise<T>): Promise<T> {
+  return work()
 }

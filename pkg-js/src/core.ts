@@ -15,7 +15,14 @@ export interface CoreError {
 }
 
 /** What {@link Core.execute} is to do with a statement. */
-export const op = { query: 0, get: 1, run: 2, runMany: 3 } as const
+export const op = {
+  query: 0,
+  get: 1,
+  run: 2,
+  runMany: 3,
+  /** Some of the rows of a `runMany`, which follows with the last ones, or a rollback. */
+  runPart: 4,
+} as const
 
 /** One of the values of {@link op}. */
 export type Op = (typeof op)[keyof typeof op]
@@ -109,6 +116,8 @@ export interface Core {
 
   watch(sql: string): number
   unwatch(id: number): void
+  /** From now on every commit is told by a `change` event. */
+  tellChanges(): void
 
   // What waits, or may come to wait. Options and results are plain objects, as the contract has them.
 

@@ -3,12 +3,12 @@
 import { BegunTransactions } from './begun.js'
 import { checkBoolean, checkCall, checkFunction, checkOneOf, checkQuery, checkString } from './check.js'
 import { checkEncryption } from './check-encryption.js'
-import { type Connection, copyParams, soon } from './connection.js'
+import { type Connection, copyParams, rejecting, soon } from './connection.js'
 import { type CoreOptions, type Op, op, type PlanRow } from './core.js'
-import { type TidelockError, unavailable } from './errors.js'
+import { isTidelockError, type TidelockError, unavailable } from './errors.js'
 import type { DatabaseEventMap, LockEvent } from './events.js'
 import { fileBytes, isBlob, joined, viewOf } from './file-bytes.js'
-import { goneHealth, type Health } from './health.js'
+import { type Alert, goneHealth, type Health } from './health.js'
 import { Iteration } from './iteration.js'
 import { type LiveOptions, LiveQueries, LiveQuery } from './live.js'
 import { Migrations } from './migrations.js'
@@ -140,7 +140,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   query(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<unknown> {
     // Not async, as the calls below, for speed: see Calls.statement.
     if (options === undefined) return this.#calls.statement(op.query, sql, params)
-    return later(() => this.#calls.statement(op.query, sql, params, options, checkQuery('query', options)))
+    return rejecting(() => this.#calls.statement(op.query, sql, params, options, checkQuery('query', options)))
   }
 
   /** The first row of a query, or undefined. */
@@ -351,9 +351,12 @@ export class Database extends EventTarget implements AsyncDisposable {
   async health(): Promise<Health> {
     try {
       return await this.#calls.read<Health>(undefined, (core) => core.health())
-    } catch {
-      const died = this.#death
-      return goneHealth(this.#options, died && { code: died.code, severity: 'warning', message: died.message })
+    } catch (error) {
+      // The report is in a part of the wasm, which may not have come.
+      const unread = isTidelockError(error, 'wasm_load_failed') && !this.closed
+      const why = unread ? error : this.#death
+      const alert: Alert | undefined = why && { code: why.code, severity: 'warning', message: why.message }
+      return goneHealth(this.#options, alert, unread ? 'degraded' : 'failed')
     }
   }
 
@@ -435,7 +438,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     options: CallOptions | undefined,
   ): Promise<unknown> {
     if (options === undefined) return this.#calls.statement(kind, sql, params)
-    return later(() => {
+    return rejecting(() => {
       checkCall(call, options)
       return this.#calls.statement(kind, sql, params, options)
     })
@@ -446,11 +449,6 @@ export class Database extends EventTarget implements AsyncDisposable {
     this.#saidClose = true
     this.dispatchEvent(new CustomEvent('close', { detail }))
   }
-}
-
-/** What the work throws at once becomes a rejection. */
-async function later<T>(work: () => Promise<T>): Promise<T> {
-  return work()
 }
 
 /** Checks the options of a transaction; whether it is an immediate one. */

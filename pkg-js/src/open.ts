@@ -29,10 +29,7 @@ export async function open(options: OpenOptions): Promise<Database> {
   signal?.throwIfAborted()
   requireStorage(checked.storage)
   const user = new LocalUser(options)
-  if (options.thread === 'worker') {
-    const opening = openInWorker(checked, options, user)
-    return signal === undefined ? opening : unlessAborted(opening, signal)
-  }
+  if (options.thread === 'worker') return openInWorker(checked, options, user)
   const bridge = new Bridge(checked, options, user)
   const opening = (async () => {
     const module = await loadModule(wasm)

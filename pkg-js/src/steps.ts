@@ -21,6 +21,13 @@ export class Steps {
     this.#idle = idle
   }
 
+  /** A step that is over before anything else can happen. Throws `transaction_closed` after the end. */
+  begin(): void {
+    this.#calls.startLate()
+    if (this.#sealed || this.#ended) throw hasEnded()
+    this.#idle.used()
+  }
+
   /** One step after the other: at once, or when those before it are done. */
   async step<T>(options: CallOptions | undefined, work: () => Soon<T>): Promise<T> {
     this.#calls.startLate()
@@ -107,12 +114,12 @@ export class Steps {
 
 /** Warns once when a transaction does nothing for long while all others wait for it. */
 export class IdleWatch {
-  #lastUsed = performance.now()
+  #lastUsed = Date.now()
   #timer: ReturnType<typeof setTimeout>
 
   constructor(calls: Connection) {
     const look = () => {
-      const left = idleMs - (performance.now() - this.#lastUsed)
+      const left = idleMs - (Date.now() - this.#lastUsed)
       if (left > 0) this.#timer = setTimeout(look, left)
       else
         calls.warn(
@@ -124,7 +131,7 @@ export class IdleWatch {
   }
 
   used(): void {
-    this.#lastUsed = performance.now()
+    this.#lastUsed = Date.now()
   }
 
   stop(): void {

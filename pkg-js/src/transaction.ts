@@ -1,5 +1,5 @@
 import { checkCall, checkFunction, checkQuery } from './check.js'
-import { type Connection, copyParams, soon } from './connection.js'
+import { type Connection, copyParams, notNow, rejecting, soon } from './connection.js'
 import { type Op, op } from './core.js'
 import { queryTag, type SqlFragment, type SqlQueryTag } from './sql.js'
 import { hasEnded, type Steps } from './steps.js'
@@ -50,21 +50,19 @@ export class Tx {
     params?: SqlParams,
     options?: QueryOptions & { readonly rowMode?: 'object' | 'array' | undefined },
   ): Promise<T[]>
-  async query(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<unknown> {
-    const mode = checkQuery('query', options)
-    return this.#statement(op.query, sql, params, options, mode)
+  query(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<unknown> {
+    if (options === undefined) return this.#statement(op.query, sql, params, undefined)
+    return rejecting(() => this.#statement(op.query, sql, params, options, checkQuery('query', options)))
   }
 
   /** The first row of a query, or undefined, see {@link Database.get}. */
-  async get<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<T | undefined> {
-    checkCall('get', options)
-    return this.#statement(op.get, sql, params, options) as Promise<T | undefined>
+  get<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<T | undefined> {
+    return this.#checked('get', op.get, sql, params, options) as Promise<T | undefined>
   }
 
   /** Runs a statement, see {@link Database.run}. */
-  async run(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<RunResult> {
-    checkCall('run', options)
-    return this.#statement(op.run, sql, params, options) as Promise<RunResult>
+  run(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<RunResult> {
+    return this.#checked('run', op.run, sql, params, options) as Promise<RunResult>
   }
 
   /** Runs one statement for many rows, all or none, see {@link Database.runMany}. */
@@ -94,6 +92,20 @@ export class Tx {
     return this.#steps.step(options, () => this.#steps.nested(this.#ticket, inside, options))
   }
 
+  #checked(
+    call: string,
+    kind: Op,
+    sql: string | SqlFragment,
+    params: unknown,
+    options: CallOptions | undefined,
+  ): Promise<unknown> {
+    if (options === undefined) return this.#statement(kind, sql, params, undefined)
+    return rejecting(() => {
+      checkCall(call, options)
+      return this.#statement(kind, sql, params, options)
+    })
+  }
+
   #statement(
     kind: Op,
     sql: string | SqlFragment,
@@ -101,8 +113,19 @@ export class Tx {
     options: CallOptions | undefined,
     mode: RowMode = 'object',
   ): Promise<unknown> {
-    if (this.#steps.busy) params = copyParams(params)
-    return this.#steps.step(options, () =>
+    const steps = this.#steps
+    // As in Calls.statement: what ran before needs no more than one promise.
+    if (options === undefined && typeof sql === 'string' && !steps.busy) {
+      try {
+        steps.begin()
+        const result = this.#calls.now(this.#ticket, kind, sql, params, mode)
+        if (result !== notNow) return Promise.resolve(result)
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    }
+    if (steps.busy) params = copyParams(params)
+    return steps.step(options, () =>
       this.#calls.execute(this.#ticket, kind, sql, params, options?.timeoutMs ?? 0, mode),
     )
   }
@@ -133,8 +156,9 @@ export class BegunTx extends Tx {
    * rolled back. Rejects with `transaction_closed` when the transaction has ended.
    */
   async commit(): Promise<void> {
+    const ending = this.#end()
     try {
-      await this.#end().commit()
+      await ending.commit()
     } catch (error) {
       this.#failed = true
       throw error

@@ -12,6 +12,8 @@ export class FakeCore {
   log = []
   /** What was executed: { op, sql, rows, names, timeoutMs }. */
   executed = []
+  /** Whether every commit is to be told. */
+  tellsChanges = false
   memory = { buffer: new ArrayBuffer(4096) }
   /** (statement) → { columns, rows, changes, rowid, wrote }, or throws. */
   answer = () => ({})
@@ -116,8 +118,8 @@ export class FakeCore {
 
   /** As the real one does, it hears of other names only when a statement comes as text. */
   #remember(sql, names) {
-    for (const [id, one] of this.known) if (one.sql === sql) this.known.delete(id)
-    const id = 128 * ++this.#ids + 5
+    const found = [...this.known].find(([, one]) => one.sql === sql)
+    const id = found?.[0] ?? 128 * ++this.#ids + 5
     this.known.set(id, { sql, names })
     return id
   }
@@ -304,6 +306,10 @@ export class FakeCore {
   watch(sql) {
     this.watched.set(++this.#watches, sql)
     return this.#watches
+  }
+
+  tellChanges() {
+    this.tellsChanges = true
   }
 
   unwatch(id) {

@@ -88,6 +88,7 @@ const wrong = {
   lock: [{ onBusy: 'kill' }, { timeoutMs: -1 }, { timeoutMs: 'x' }, { wait: true }, 'wait'],
   tabs: ['all'],
   thread: ['main'],
+  worker: ['./worker.js', {}, true],
   wasm: ['./x.wasm', 5],
   snapshots: [
     true,

@@ -4,7 +4,7 @@ use super::Database;
 use crate::{
     error::Result,
     ports::{Part, Platform},
-    sqlite::Connection,
+    sqlite::{Connection, mentions},
 };
 
 /// Loads FTS5 for a connection whose schema has tables of it. Fails with `wasm_load_failed`.
@@ -15,7 +15,7 @@ pub(super) async fn load_if_used(platform: &Platform, connection: &Connection) -
 
 /// Loads FTS5 where SQL text names it. Fails with `wasm_load_failed`.
 pub(super) async fn load_if_named(platform: &Platform, sql: &str) -> Result<()> {
-    if sql.to_ascii_lowercase().contains("fts5") { platform.parts.load(Part::Fts5).await } else { Ok(()) }
+    if mentions(sql, "fts5") { platform.parts.load(Part::Fts5).await } else { Ok(()) }
 }
 
 /// Loads FTS5 and gives it to the connection. Fails with `wasm_load_failed`.

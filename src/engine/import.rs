@@ -140,7 +140,7 @@ impl Inner {
         if let Some(sync) = self.sync.get() {
             state::register(scratch, &sync.config().options.tables)?;
         }
-        if state::captured(scratch)?.is_empty() { Ok(()) } else { capture::resume(scratch) }
+        if state::captures(scratch)? { capture::resume(scratch) } else { Ok(()) }
     }
 
     /// One commit that makes the contents those of another database.
@@ -158,7 +158,7 @@ impl Inner {
         let image = self.snapshots.load(snapshot).await?;
         let before = Connection::open(&PageFile::new(image))?;
         self.replace_contents(connection, &before).await?;
-        self.migrations.refresh(connection).map(drop)
+        self.migrations.refresh(connection)
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
     migrate,
     ports::{Part, Ports, Store},
     sqlite::{Connection, PageFile},
-    store::{MemoryStore, Opened, Storage},
+    store::{self, Opened, Storage},
     sync::{
         capture,
         config::{Config, RemoteOptions},
@@ -145,7 +145,10 @@ impl Database {
 pub(super) async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<Rc<dyn Store>> {
     match options.storage {
         StorageKind::Indexeddb | StorageKind::File => ports.stores.open(&options.name).await,
-        StorageKind::Memory => Ok(Rc::new(MemoryStore::default())),
+        StorageKind::Memory => {
+            ports.platform.parts.load(Part::Memory).await?;
+            Ok(store::in_memory())
+        }
     }
 }
 
@@ -211,6 +214,7 @@ fn assemble(
         stats: RefCell::new(QueryStats::default()),
         transaction: Transaction::default(),
         events,
+        telling_changes: Cell::new(true),
         capturing: Cell::new(false),
         suspended: Cell::new(false),
         watching_page: RefCell::default(),
@@ -234,15 +238,14 @@ impl Inner {
         if let Some(sync) = self.sync.get() {
             state::register(connection, &sync.config().options.tables)?;
         }
-        self.capturing.set(!state::captured(connection)?.is_empty());
+        self.capturing.set(state::captures(connection)?);
         if self.capturing.get() { capture::resume(connection) } else { Ok(()) }
     }
 
     /// Loads the code that captures local changes, where any are to be captured. `wasm_load_failed`.
     pub(super) async fn load_sync_if_used(&self, connection: &Connection) -> Result<()> {
         // What can't be read will be found by who reads it.
-        let none = state::captured(connection).is_ok_and(|tables| tables.is_empty());
-        if self.sync.get().is_some() || !none {
+        if self.sync.get().is_some() || state::captures(connection).unwrap_or(true) {
             self.ports.platform.parts.load(Part::Sync).await?;
         }
         Ok(())

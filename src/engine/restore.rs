@@ -70,7 +70,7 @@ impl Inner {
         if self.options.migrations.is_some() && self.options.migrate {
             return self.migrations.run_pending(self, ticket).await.map(drop);
         }
-        self.migrations.refresh(connection).map(drop)
+        self.migrations.refresh(connection)
     }
 }
 

@@ -49,7 +49,7 @@ impl Database {
     pub fn execute(&self, ticket: Ticket, call: &Call<'_>, out: &mut FlatRows) -> Result<Outcome> {
         let inner = &*self.inner;
         let connection = inner.ready(ticket)?;
-        inner.measured(&connection, call.sql, || {
+        inner.measured(&connection, call.op, call.sql, || {
             inner.limited(&connection, call.timeout_ms, || {
                 let statement = connection.statement_for(call.sql, Authority::User)?;
                 connection.place(&statement, call.params, Some(call.names))?;
@@ -71,7 +71,7 @@ impl Database {
         let inner = &*self.inner;
         let connection = inner.ready(ticket)?;
         let Some(statement) = connection.statement_known(id, Authority::User) else { return Ok(None) };
-        inner.measured(&connection, statement.sql(), || {
+        inner.measured(&connection, op, statement.sql(), || {
             connection.place(&statement, params, None)?;
             inner.execute(&connection, op, &statement, params, out).map(Some)
         })
@@ -121,6 +121,7 @@ impl Database {
         let inner = &*self.inner;
         inner.turn.check(ticket)?;
         let connection = inner.connection()?;
+        inner.transaction.parts_ms.take();
         if depth == 0 || inner.transaction.depth.get() < depth {
             return Ok(());
         }
@@ -208,20 +209,25 @@ impl Inner {
         Ok(connection)
     }
 
-    /// Runs what the statistics are to hear of.
-    fn measured<T>(&self, connection: &Connection, sql: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    /// Runs what the statistics are to hear of: parts count with the last one.
+    fn measured<T>(&self, connection: &Connection, op: Op, sql: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let clock = &*self.ports.platform.clock;
-        // A call of the exact clock costs as much as a fifth of a small statement; the wall clock is rough, but cheap.
-        let exact = self.stats.borrow().wants_exact().then(|| clock.monotonic_ms());
+        let before = self.transaction.parts_ms.take();
+        let part = op == Op::RunPart;
+        // The exact clock costs as much as a tenth of a small statement; the wall clock is rough, but cheap.
+        let exact = (part || before > 0.0 || self.stats.borrow().wants_exact()).then(|| clock.monotonic_ms());
         let started = clock.now();
         let result = work();
         self.make_room(connection, result.as_ref().err());
         let ended = clock.now();
         let took = match exact {
-            Some(exact) => Took::Exactly(clock.monotonic_ms() - exact),
+            Some(exact) => Took::Exactly(before + clock.monotonic_ms() - exact),
             None => Took::Roughly((ended.0 - started.0) as f64),
         };
-        self.stats.borrow_mut().record(sql, took, ended, result.is_err());
+        match took {
+            Took::Exactly(ms) if part && result.is_ok() => self.transaction.parts_ms.set(ms),
+            took => self.stats.borrow_mut().record(sql, took, ended, result.is_err()),
+        }
         result
     }
 

@@ -13,6 +13,8 @@ pub enum Part {
     Create,
     /// Taking, reading and deleting snapshots, and what else is called by hand.
     Operations,
+    /// Keeping what is stored in memory.
+    Memory,
     /// Encrypting what is stored.
     Encryption,
     /// Everything about the remote, and capturing local changes.
@@ -27,6 +29,7 @@ impl Part {
         match self {
             Self::Create => "create",
             Self::Operations => "operations",
+            Self::Memory => "memory",
             Self::Encryption => "encryption",
             Self::Sync => "sync",
             Self::Fts5 => "fts5",

@@ -21,6 +21,8 @@ pub enum Op {
     Run,
     /// As [`Op::Run`], once for each row of parameters. The caller opens the transaction.
     RunMany,
+    /// The same for some of the rows; a [`Op::RunMany`] with the last ones follows, or a rollback.
+    RunPart,
 }
 
 /// What a statement did.
@@ -93,7 +95,7 @@ impl Connection {
         out.clear();
         let prepared = &*statement.prepared;
         let (rows, _) = shape_of(params);
-        if op != Op::RunMany && rows != 1 {
+        if !matches!(op, Op::RunMany | Op::RunPart) && rows != 1 {
             return Err(Error::internal("malformed parameter buffer: one row is needed"));
         }
         let writes = prepared.writes();
@@ -101,7 +103,7 @@ impl Connection {
         if rows > 0 {
             let places = &*prepared.places.borrow();
             let result = match op {
-                Op::Run | Op::RunMany => self.run_for_changes(prepared, params, places),
+                Op::Run | Op::RunMany | Op::RunPart => self.run_for_changes(prepared, params, places),
                 Op::Query | Op::Get => {
                     let mut run = |_: &Self| self.run_for_rows(op, prepared, params, places, integers, out);
                     // A row that can't be encoded must undo what the statement wrote before it gave that row.

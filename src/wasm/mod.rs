@@ -60,6 +60,12 @@ impl Core {
         self.database.turn().enter().unwrap_or(0)
     }
 
+    /// Every commit is to be told as an event from now on.
+    #[wasm_bindgen(js_name = tellChanges)]
+    pub fn tell_changes(&self) {
+        self.database.tell_changes(true);
+    }
+
     /// Takes the turn or a place in line.
     pub fn queue(&self) -> u32 {
         self.database.turn().queue()
@@ -86,6 +92,8 @@ impl Core {
                 Either::Left((opened, _)) => opened.thrown()?,
                 Either::Right((reason, _)) => return Err(reason),
             };
+            // Until somebody listens.
+            database.tell_changes(false);
             Ok(Core { database, buffers: RefCell::default(), cancels: Rc::default() })
         })
     }

@@ -229,6 +229,7 @@ fn op_of(op: u32) -> Result<Op> {
         1 => Ok(Op::Get),
         2 => Ok(Op::Run),
         3 => Ok(Op::RunMany),
+        4 => Ok(Op::RunPart),
         _ => Err(Error::internal("no such kind of statement")),
     }
 }

@@ -1,7 +1,6 @@
 // The wasm comes in parts: a page loads what it uses, when it first uses it, and a part that doesn't come breaks nothing else.
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { freshName, suite } from './harness.mjs'
+import { freshName, suite, test } from './harness.mjs'
 
 const context = suite()
 
@@ -170,4 +169,27 @@ test('where the core was given by hand, its parts are found', async () => {
       .fill(['manual', [{ body: 'tide' }]])
       .flat(),
   )
+})
+
+test('health is told, too, when the part that would tell it is not served', async () => {
+  const { page } = await watchedPage()
+  await page.route(/tidelock_operations\.wasm$/, (route) => route.fulfill({ status: 404, body: 'gone' }))
+  const [missing, name] = await page.evaluate(async (name) => {
+    window.db = await open({ name })
+    await db.exec('CREATE TABLE t(x)')
+    return [await db.health(), name]
+  }, freshName())
+  assert.deepEqual([missing.status, missing.name, missing.lock.state], ['degraded', name, 'held'])
+  assert.deepEqual(
+    missing.alerts.map(({ code, severity }) => [code, severity]),
+    [['wasm_load_failed', 'warning']],
+  )
+  await page.unroute(/tidelock_operations\.wasm$/)
+  const [health, closed] = await page.evaluate(async () => {
+    const health = await db.health()
+    await db.close()
+    return [health, await db.health()]
+  })
+  assert.deepEqual([health.status, health.lock.state], ['ok', 'held'])
+  assert.equal(closed.status, 'failed')
 })

@@ -1,7 +1,6 @@
 // Values, parameters and rows: what goes in comes out.
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { suite } from './harness.mjs'
+import { suite, test } from './harness.mjs'
 import { inPage } from './in-page.mjs'
 
 const context = suite()

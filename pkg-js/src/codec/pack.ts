@@ -6,9 +6,10 @@ import type { Source } from './memory.js'
 // The parameter area: u32 rows, columns, text bytes, blob bytes; f64 slots; u8 tags; all texts joined; all blobs joined.
 const headerBytes = 16
 
-// One area holds at most so much, so that wasm memory, which never shrinks, stays small; more rows go in further areas.
-const maxCells = 1 << 20
-const maxUnits = 1 << 24
+// One area holds about so much, so that it fits the processor's cache, and wasm memory, which never shrinks, stays small; more rows go in
+// further areas.
+const maxCells = 1 << 14
+const maxUnits = 1 << 18
 const maxBlobBytes = 1 << 24
 
 const minInteger = -(2n ** 63n)

@@ -31,11 +31,8 @@ export interface Shape {
 
 /** The shape of rows with these columns. */
 export function shapeOf(names: readonly string[]): Shape {
-  const template: Row = {}
-  // Defined, not assigned: a column may be called __proto__. A copy by spread keeps it an ordinary property.
-  for (const name of names) {
-    Object.defineProperty(template, name, { value: null, writable: true, enumerable: true, configurable: true })
-  }
+  // Parsed, because such an object has exactly the room for its properties, also for one called __proto__; a copy by spread has it too.
+  const template: Row = JSON.parse(`{${names.map((name) => `${JSON.stringify(name)}:null`).join()}}`)
   return { names, template }
 }
 
@@ -45,6 +42,8 @@ export class Results {
   readonly #core: Pick<Core, 'columns'>
   readonly #header: number
   readonly #shapes = new Map<number, Shape>()
+  /** Used again for every result that is read at once. */
+  #reader: Rows | undefined
 
   constructor(source: Source, core: Pick<Core, 'columns' | 'header'>) {
     this.#source = source
@@ -77,18 +76,25 @@ export class Results {
 
   /** The first row as an object. */
   first(): Row | undefined {
-    return this.#word(rowsAt) === 0 ? undefined : this.cursor().objects(1)[0]
+    return this.#word(rowsAt) === 0 ? undefined : this.#read().objects(1)[0]
   }
 
   /** All rows. */
   rows(mode: RowMode): unknown[] | Columns {
-    return this.#word(rowsAt) === 0 && mode !== 'columns' ? [] : this.cursor().all(mode)
+    return this.#word(rowsAt) === 0 && mode !== 'columns' ? [] : this.#read().all(mode)
   }
 
-  /** To go through the rows. */
+  /** To go through the rows, in areas that the next result leaves alone. */
   cursor(): Rows {
     const shape = this.shape()
     return new Rows(this.#source.refresh(), this.#header, shape)
+  }
+
+  #read(): Rows {
+    const shape = this.shape()
+    const areas = this.#source.refresh()
+    this.#reader ??= new Rows(areas, this.#header, shape)
+    return this.#reader.reset(areas, this.#header, shape)
   }
 
   /** Its columns. May call into wasm. */
@@ -124,20 +130,31 @@ export const layout = {
 
 /** Goes through the rows of a result, slice by slice or all at once. In wasm memory it lasts until the next call into wasm. */
 export class Rows {
-  readonly #areas: Areas
-  readonly #shape: Shape
-  readonly #columns: number
+  #areas: Areas
+  #shape: Shape
+  #columns = 0
   /** The rows that are left. */
-  left: number
-  #tag: number
-  #slot: number
-  #text: number
-  readonly #textEnd: number
-  #wide: number
-  readonly #wideEnd: number
-  #blob: number
+  left = 0
+  #tag = 0
+  #slot = 0
+  #text = 0
+  #textEnd = 0
+  #wide = 0
+  #wideEnd = 0
+  #blob = 0
+  /** All texts, once they are decoded together, and how far in them the rows have come. */
+  #joined: [string, string] | undefined
+  #at = 0
+  #wideAt = 0
 
   constructor(areas: Areas, header: number, shape: Shape) {
+    this.#areas = areas
+    this.#shape = shape
+    this.reset(areas, header, shape)
+  }
+
+  /** Begins at the first row of another result. */
+  reset(areas: Areas, header: number, shape: Shape): this {
     const { words } = areas
     const at = header / 4
     this.#areas = areas
@@ -151,6 +168,20 @@ export class Rows {
     this.#wide = words[at + wideAt] as number
     this.#wideEnd = this.#wide + (words[at + wideBytesAt] as number)
     this.#blob = words[at + blobAt] as number
+    this.#joined = undefined
+    this.#at = 0
+    this.#wideAt = 0
+    return this
+  }
+
+  /** How many columns they have. */
+  get width(): number {
+    return this.#columns
+  }
+
+  /** Decodes all texts at once: cheaper than slice by slice, for rows that are all wanted soon. */
+  decodeTexts(): void {
+    this.#joined = this.#texts(this.left)
   }
 
   /** All that are left. */
@@ -164,14 +195,14 @@ export class Rows {
     const { bytes, doubles, longs } = this.#areas
     const { names, template } = this.#shape
     const columns = this.#columns
-    const [text, wide] = this.#texts(count)
+    const [text, wide] = this.#joined ?? this.#texts(count)
     const tags = this.#tag
     const slots = this.#slot
     let blob = this.#blob
     const rows: Row[] = new Array(count)
     let cell = 0
-    let at = 0
-    let wideAt = 0
+    let at = this.#at
+    let wideAt = this.#wideAt
     for (let row = 0; row < count; row++) {
       const object: Row = { ...template }
       for (let column = 0; column < columns; column++, cell++) {
@@ -210,6 +241,10 @@ export class Rows {
       rows[row] = object
     }
     this.#advance(count, cell, blob)
+    if (this.#joined !== undefined) {
+      this.#at = at
+      this.#wideAt = wideAt
+    }
     return rows
   }
 
@@ -253,13 +288,13 @@ export class Rows {
   #each(count: number, take: (row: number, column: number, value: SqlResultValue) => void): void {
     const { bytes, doubles, longs } = this.#areas
     const columns = this.#columns
-    const [text, wide] = this.#texts(count)
+    const [text, wide] = this.#joined ?? this.#texts(count)
     const tags = this.#tag
     const slots = this.#slot
     let blob = this.#blob
     let cell = 0
-    let at = 0
-    let wideAt = 0
+    let at = this.#at
+    let wideAt = this.#wideAt
     for (let row = 0; row < count; row++) {
       for (let column = 0; column < columns; column++, cell++) {
         const slot = doubles[slots + cell] as number
@@ -289,6 +324,10 @@ export class Rows {
       }
     }
     this.#advance(count, cell, blob)
+    if (this.#joined !== undefined) {
+      this.#at = at
+      this.#wideAt = wideAt
+    }
   }
 
   #advance(rows: number, cells: number, blob: number): void {

@@ -1,3 +1,4 @@
+import { notNow } from '../connection.js'
 import { type Core, type Op, op, told } from '../core.js'
 import { invalid } from '../errors.js'
 import type { RowMode, SqlParams } from '../values.js'
@@ -6,9 +7,6 @@ import { areasOf, Views } from './memory.js'
 import { Packer } from './pack.js'
 import { Results, Rows } from './rows.js'
 import { runResult } from './run-result.js'
-
-/** What {@link Statements.now} gives when the statement has to go the long way. */
-export const notNow = Symbol('not now')
 
 /** As many as the wasm module keeps compiled; the remainder of a number is the place where its statement is kept. */
 const places = 128
@@ -108,6 +106,7 @@ export class Statements {
     return kind === op.get ? this.#results.first() : this.#results.rows(mode)
   }
 
+  /** As many areas as the rows need, one after the other: so that each is still in the processor's cache when it is read. */
   #runMany(ticket: number, sql: string, params: unknown, timeoutMs: number): { changes: number } {
     if (!Array.isArray(params)) throw invalid('The rows of runMany must be an array of parameters')
     const core = this.#core
@@ -119,14 +118,16 @@ export class Statements {
       this.wrote = this.#results.wrote()
       return { changes: this.#results.changes() }
     }
+    const end = timeoutMs === 0 ? 0 : performance.now() + timeoutMs
     const depth = core.begin(ticket, false)
     try {
       let changes = 0
-      for (;;) {
-        core.execute(ticket, op.runMany, sql, packed.bytes, packed.names, timeoutMs)
+      for (let last = false; !last; ) {
+        last = packed.next === rows.length
+        const left = end === 0 ? 0 : Math.max(1, Math.ceil(end - performance.now()))
+        core.execute(ticket, last ? op.runMany : op.runPart, sql, packed.bytes, packed.names, left)
         changes += this.#results.changes()
-        if (packed.next === rows.length) break
-        packed = this.#packer.many(rows, packed.next)
+        if (!last) packed = this.#packer.many(rows, packed.next)
       }
       this.wrote = core.commit(ticket, depth)
       return { changes }

@@ -7,6 +7,7 @@ import { invalid } from '../errors.js'
 import { fragmentParts, type SqlFragment } from '../sql.js'
 import type { RowMode, SqlParams } from '../values.js'
 import type { Area, Result } from './protocol.js'
+import { allRows } from './slices.js'
 
 /** A statement on its way to another thread. */
 export interface PackedStatement {
@@ -53,13 +54,16 @@ export class FlatCodec {
     return { text: sql, areas, transfer: areas.map((area) => area.buffer).filter(worthMoving) }
   }
 
-  /** Of each shape the first result that comes brings the names: all are to be decoded, in their order. */
+  /** Of each shape the first result that comes brings the names: all are to be decoded, in their order. Of many rows it gives a promise. */
   decode(kind: Op, result: Result, mode: RowMode): unknown {
     this.#take(result)
     const { changes } = result
     if (kind === op.runMany) return { changes: changes ?? this.#results.changes() }
     if (kind === op.run) return runResult(this.#results, this.#integers)
-    return kind === op.get ? this.#results.first() : this.#results.rows(mode)
+    if (kind === op.get) return this.#results.first()
+    return mode === 'columns' || !worthMoving(result.buffer)
+      ? this.#results.rows(mode)
+      : allRows(this.#results.cursor(), mode)
   }
 
   /** To go through the rows of a result, which has a buffer to itself. As {@link decode}, in the order in which results come. */

@@ -1,3 +1,4 @@
+import { createDatabaseInstance } from '../instance.js'
 import type { Message } from './channel.js'
 import { Server } from './server.js'
 
@@ -7,7 +8,7 @@ const scope = self as unknown as {
   postMessage(message: Message, transfer: readonly ArrayBuffer[]): void
   onmessage: ((event: MessageEvent<Message>) => void) | null
 }
-const server = new Server((message, transfer) => scope.postMessage(message, transfer))
+const server = new Server((message, transfer) => scope.postMessage(message, transfer), createDatabaseInstance)
 scope.onmessage = (event) => server.channel.receive(event.data)
 
 const { locks } = navigator

@@ -4,7 +4,7 @@ import { TidelockError } from '../errors.js'
 import { loadModule, loadPart } from '../instance.js'
 import type { OpenOptions } from '../options.js'
 import type { LocalUser } from '../user.js'
-import { type Handlers, Moved } from './channel.js'
+import { GivenUp, type Handlers, Moved } from './channel.js'
 import type { PageMethods } from './protocol.js'
 import { type Begin, RemoteCalls } from './remote-calls.js'
 import { Session, workerFailed } from './session.js'
@@ -27,11 +27,14 @@ export async function openInWorker(checked: CoreOptions, options: OpenOptions, u
     const failed = new Promise<never>((_, reject) => {
       fail = reject
     })
+    const again = number > 1
+    // Whoever gives up opening needs no more of the worker; what opened all the same later isn't theirs to end.
+    if (!again) options.signal?.addEventListener('abort', () => fail(new GivenUp(options.signal?.reason)))
     const session = new Session(startWorker(options.worker), handlers(connection, number), {
       failed: fail,
       crashed: (cause) => connection.crashed(number, cause),
     })
-    return { session, opened: Promise.race([failed, opening(session, number > 1, heard)]) }
+    return { session, opened: Promise.race([failed, opening(session, again, heard)]) }
   }
   const handlers = (connection: RemoteCalls, number: number): Omit<Handlers<PageMethods>, 'hello'> => ({
     event: (_, event) => user.handle(event),
@@ -48,22 +51,20 @@ export async function openInWorker(checked: CoreOptions, options: OpenOptions, u
   })
   const opening = async (session: Session, again: boolean, heard: readonly string[]) => {
     const module = await loadModule(options.wasm)
-    await session.channel.ask(
-      'open',
-      [
-        {
-          // The lock comes free with the worker that died: nobody is robbed for it.
-          checked: again ? { ...checked, onBusy: 'wait' } : checked,
-          module,
-          encryption: options.encryption,
-          has: { seed: user.seed !== undefined && !again, fetch: user.fetch !== undefined },
-          heard,
-        },
-      ],
-      again ? {} : { signal: options.signal },
-    )
+    await session.channel.ask('open', [
+      {
+        // The lock comes free with the worker that died: nobody is robbed for it.
+        checked: again ? { ...checked, onBusy: 'wait' } : checked,
+        module,
+        encryption: options.encryption,
+        has: { seed: user.seed !== undefined && !again, fetch: user.fetch !== undefined },
+        heard,
+      },
+    ])
   }
-  const connection = new RemoteCalls(user.callsOptions(checked), begin, () => user.renewed())
+  const connection = new RemoteCalls(user.callsOptions(checked), begin, checked.storage !== 'memory', () =>
+    user.renewed(),
+  )
   user.connect(connection)
   await connection.open()
   return user.opened(checked, connection)

@@ -1,6 +1,6 @@
 import { eachStatement } from '../batch.js'
 import type { Rows } from '../codec/rows.js'
-import { type CallsOptions, Connection, type Turn } from '../connection.js'
+import { type CallsOptions, Connection, notNow, type Turn } from '../connection.js'
 import { type Core, type Op, op, type PlanRow } from '../core.js'
 import { invalid, isTidelockError, TidelockError } from '../errors.js'
 import type { SqlFragment } from '../sql.js'
@@ -8,7 +8,7 @@ import type { CallOptions, RowMode, Statement } from '../values.js'
 import { type AskOptions, GivenUp } from './channel.js'
 import { FlatCodec } from './flat-codec.js'
 import { watchPage } from './page-life.js'
-import { clock, type Limit, left, type WorkerMethods } from './protocol.js'
+import { type Limit, left, type WorkerMethods } from './protocol.js'
 import type { Session } from './session.js'
 
 /** Tickets of different sessions must not be taken for each other: the session's number is above those of its engine. */
@@ -29,6 +29,8 @@ export type Begin = (
  */
 export class RemoteCalls extends Connection {
   readonly #begin: Begin
+  /** Whether what was in the worker is stored somewhere else. */
+  readonly #lasting: boolean
   readonly #onRenewed: () => void
   readonly #heard = new Set<string>()
   #session!: Session
@@ -38,12 +40,13 @@ export class RemoteCalls extends Connection {
   #isOpen = false
   #unwatchPage = () => {}
 
-  constructor(options: CallsOptions, begin: Begin, onRenewed: () => void) {
+  constructor(options: CallsOptions, begin: Begin, lasting: boolean, onRenewed: () => void) {
     super(
       remoteCore((method, args) => this.#core(method, args)),
       options,
     )
     this.#begin = begin
+    this.#lasting = lasting
     this.#onRenewed = onRenewed
   }
 
@@ -76,11 +79,13 @@ export class RemoteCalls extends Connection {
     if (number !== this.#number || this.coreIfOpen === undefined) return
     const old = this.#session
     const error = new TidelockError('worker_crashed', 'The worker of this database died', {
-      hint: 'The database opens itself again. What was acknowledged is there; look whether this call was applied before repeating it',
+      hint: this.#lasting
+        ? 'The database opens itself again. What was acknowledged is there; look whether this call was applied before repeating it'
+        : 'What a database in memory held is gone with it: open it anew',
       details: { applied: null },
       cause,
     })
-    const now = clock()
+    const now = Date.now()
     this.#deaths.push(now)
     while ((this.#deaths[0] as number) < now - deathsWithinMs) this.#deaths.shift()
     // While it opens for the first time, or closes, there is nobody to open it again for.
@@ -88,7 +93,7 @@ export class RemoteCalls extends Connection {
       old.end(error)
       return
     }
-    if (this.#deaths.length > maxDeaths) {
+    if (!this.#lasting || this.#deaths.length > maxDeaths) {
       this.die(error)
       return
     }
@@ -160,8 +165,13 @@ export class RemoteCalls extends Connection {
     } finally {
       this.leave(ticket)
     }
-    if (step[1]) await this.#ask('stored', [])
+    // It has committed: whether that outlives the worker nobody knows.
+    if (step[1]) await this.#ask('stored', [this.#theirs(ticket, null)])
     return step[0]
+  }
+
+  now(): unknown {
+    return notNow
   }
 
   async execute(
@@ -207,7 +217,10 @@ export class RemoteCalls extends Connection {
       return { sql: one.text, params: one.areas }
     })
     const [results, wrote] = await this.#ask('batch', [this.#theirs(ticket), packed, timeoutMs], { transfer })
-    return [results.map((result) => codec.decode(op.query, result, 'object') as unknown[]), wrote]
+    return [
+      (await Promise.all(results.map((result) => codec.decode(op.query, result, 'object')))) as unknown[][],
+      wrote,
+    ]
   }
 
   async script(ticket: number, script: string, timeoutMs: number): Promise<boolean> {
@@ -265,10 +278,10 @@ export class RemoteCalls extends Connection {
     return Math.floor(ticket / ticketsPerSession) === this.#number
   }
 
-  #theirs(ticket: number): number {
+  #theirs(ticket: number, applied: false | null = false): number {
     if (!this.#isCurrent(ticket)) {
       throw new TidelockError('worker_crashed', 'The worker in which this transaction began has died', {
-        details: { applied: false },
+        details: { applied },
       })
     }
     return ticket % ticketsPerSession
@@ -290,14 +303,19 @@ export class RemoteCalls extends Connection {
     return isTidelockError(error) ? this.options.refine(error) : this.failure(error)
   }
 
+  /** Only pages may ask the browser for it; the engine knows whether the database is still to be asked for. */
+  async #persist(): Promise<boolean> {
+    const promised = await this.#ask('core', ['persist'])
+    return promised === true || (this.#lasting && ((await navigator.storage?.persist?.()) ?? false))
+  }
+
   /** A call of the engine by name. */
   #core(method: string, args: readonly unknown[]): unknown {
     switch (method) {
       case 'close':
         return this.#ask('close', [])
-      // Only pages may ask the browser for it.
       case 'persist':
-        return navigator.storage?.persist?.() ?? Promise.resolve(false)
+        return this.#persist()
       case 'cancel':
       case 'dropCancel':
         return this.#session.channel.tell('core', [method, ...args])
@@ -326,5 +344,5 @@ function copied(bytes: Uint8Array, transfer: ArrayBuffer[]): Uint8Array {
 }
 
 function limitOf(options: CallOptions | undefined): Limit | undefined {
-  return options?.timeoutMs === undefined ? undefined : { timeoutMs: options.timeoutMs, since: clock() }
+  return options?.timeoutMs === undefined ? undefined : { timeoutMs: options.timeoutMs, since: Date.now() }
 }

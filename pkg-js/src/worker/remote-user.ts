@@ -25,9 +25,12 @@ export class RemoteUser implements User {
     this.#heard.add(type)
   }
 
+  hears(type: string): boolean {
+    return this.#heard.has(type)
+  }
+
   handle(event: CoreEvent): void {
-    // Every commit has one of these: it is sent only where somebody wants it.
-    if (event.type !== 'change' || this.#heard.has('change')) this.#channel.tell('event', [event])
+    this.#channel.tell('event', [event])
   }
 
   migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void> {

@@ -5,6 +5,7 @@ import { Results } from '../codec/rows.js'
 import type { CallsOptions } from '../connection.js'
 import { type Core, type Op, op } from '../core.js'
 import type { CallOptions } from '../values.js'
+import { breath } from './breath.js'
 import type { Area, Result } from './protocol.js'
 
 /** Calls for another thread: parameters come packed, and results leave as they are, to be decoded there. */
@@ -34,7 +35,7 @@ export class ServedCalls extends Calls {
       try {
         let changes = 0
         for (const area of areas) {
-          this.#execute(ticket, op.runMany, sql, area, timeoutMs)
+          this.#execute(ticket, area === areas.at(-1) ? op.runMany : op.runPart, sql, area, timeoutMs)
           changes += this.#results.changes()
         }
         const result = { ...this.#result(), changes }
@@ -72,7 +73,7 @@ export class ServedCalls extends Calls {
    */
   stoppable(kind: Op, sql: string, areas: readonly Area[], options: CallOptions, signal: AbortSignal): Promise<Result> {
     return this.withTurn({ ...options, signal }, async ({ ticket, timeoutMs }) => {
-      await new Promise((resolve) => setTimeout(resolve))
+      await breath()
       signal.throwIfAborted()
       let result: Result
       try {

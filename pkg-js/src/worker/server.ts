@@ -1,7 +1,7 @@
 import { Bridge } from '../bridge.js'
-import type { CallsOptions } from '../connection.js'
+import { type CallsOptions, soon } from '../connection.js'
 import { TidelockError } from '../errors.js'
-import { createDatabaseInstance } from '../instance.js'
+import type { createDatabaseInstance } from '../instance.js'
 import type { CallOptions } from '../values.js'
 import { timedOut } from '../waiting.js'
 import { Channel, type Handlers, type Message, Moved } from './channel.js'
@@ -14,6 +14,7 @@ import { toThrown } from './thrown.js'
 /** Serves one database to the page that made this worker. */
 export class Server {
   readonly channel: Channel<PageMethods, WorkerMethods>
+  readonly #createInstance: typeof createDatabaseInstance
   readonly #user: RemoteUser
   #calls: ServedCalls | undefined
   #open = false
@@ -21,8 +22,14 @@ export class Server {
   readonly #opened: Promise<void>
   /** The turns that were given to the page, and how each is given back. */
   readonly #turns = new Map<number, () => void>()
+  /** What these tickets committed, on its way into storage, until the page asks for it. */
+  readonly #stored = new Map<number, Promise<void>>()
 
-  constructor(post: (message: Message, transfer: readonly ArrayBuffer[]) => void) {
+  constructor(
+    post: (message: Message, transfer: readonly ArrayBuffer[]) => void,
+    createInstance: typeof createDatabaseInstance,
+  ) {
+    this.#createInstance = createInstance
     this.channel = new Channel<PageMethods, WorkerMethods>(post, this.#handlers())
     this.#user = new RemoteUser(this.channel)
     this.#opened = new Promise((resolve) => {
@@ -49,16 +56,22 @@ export class Server {
       },
       execute: (_, ...given) => this.#again((calls) => moved(calls.execute(...given))),
       begin: (_, ticket, immediate) => onTicket().begin(ticket, immediate),
-      commit: (_, ticket, depth) => onTicket().commit(ticket, depth),
+      commit: (_, ticket, depth) => this.#storing(ticket, onTicket().commit(ticket, depth)),
       rollback: (_, ticket, depth) => onTicket().rollback(ticket, depth),
       batch: (_, ticket, statements, timeoutMs) =>
         this.#again((calls) => {
           const [results, wrote] = calls.batch(ticket, statements as never, timeoutMs) as unknown as [Result[], boolean]
+          this.#storing(ticket, wrote)
           return new Moved([results, wrote] as const, results.map(({ buffer }) => buffer).filter(worthMoving))
         }),
-      script: (_, ticket, script, timeoutMs) => this.#again((calls) => calls.script(ticket, script, timeoutMs)),
+      script: (_, ticket, script, timeoutMs) =>
+        this.#again((calls) => soon(calls.script(ticket, script, timeoutMs), (wrote) => this.#storing(ticket, wrote))),
       explain: (_, ticket, sql) => this.#again((calls) => calls.explain(ticket, sql)),
-      stored: () => onTicket().stored(),
+      stored: (_, ticket) => {
+        const stored = this.#stored.get(ticket)
+        this.#stored.delete(ticket)
+        return stored
+      },
       watch: (_, sql) => this.#whenOpen((calls) => calls.watch(sql)),
       unwatch: (_, id) => this.#calls?.unwatch(id),
       core: (_, method, ...args) =>
@@ -67,7 +80,10 @@ export class Server {
           const answer = calls.sync(() => core[method]?.(...args))
           return answer instanceof Promise ? calls.guard(answer).then(withBytes) : withBytes(answer)
         }),
-      heard: (_, type) => this.#user.heard(type),
+      heard: (_, type) => {
+        this.#user.heard(type)
+        this.#calls?.heard(type)
+      },
       page: (_, moment) => void dispatchEvent(new Event(moment)),
       close: () => this.#whenOpen((calls) => calls.close()),
     }
@@ -76,7 +92,7 @@ export class Server {
   async #openIt({ checked, module, encryption, has, heard }: Opening, signal: AbortSignal | undefined): Promise<void> {
     this.#user.begin(has, heard)
     const bridge = new Bridge(checked, { encryption, signal }, this.#user)
-    const instance = await createDatabaseInstance(
+    const instance = await this.#createInstance(
       module,
       (part) => this.channel.ask('part', [part]),
       (trap) => bridge.trapped(trap),
@@ -89,6 +105,7 @@ export class Server {
     }
     await bridge.open(instance, options, (core, given) => {
       this.#calls = new ServedCalls(core, instance.memory, given)
+      if (this.#user.hears('change')) this.#calls.heard('change')
       return this.#calls
     })
     this.#open = true
@@ -114,6 +131,16 @@ export class Server {
     } catch (error) {
       return calls.loadWhatLacks(error).then(() => work(calls)) as Promise<Awaited<T>>
     }
+  }
+
+  /** What a commit wrote is waited for from the commit on: whether a later flush succeeds is none of its business. */
+  #storing(ticket: number, wrote: boolean): boolean {
+    const stored = wrote ? this.#served().stored() : undefined
+    if (stored !== undefined) {
+      stored.catch(() => {})
+      this.#stored.set(ticket, stored)
+    }
+    return wrote
   }
 
   /** Takes the turn and keeps it until the page gives it back. */

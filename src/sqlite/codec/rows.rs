@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use rusqlite::ffi;
 
-use super::{Integers, MAX_SAFE_INTEGER, tag, utf16_length};
+use super::{HIGH, Integers, MAX_SAFE_INTEGER, tag, utf16_length};
 use crate::error::{Error, ErrorCode, Result};
 
 /// Areas larger than this are given back before the next result, instead of being used again.
@@ -127,29 +127,32 @@ impl FlatRows {
 /// the copying, and looking at them is free on the way.
 #[inline]
 fn append_ascii(area: &mut Vec<u8>, bytes: &[u8]) -> bool {
-    const HIGH: u64 = 0x8080_8080_8080_8080;
     debug_assert!(area.capacity() - area.len() >= bytes.len());
     let (from, count) = (bytes.as_ptr(), bytes.len());
     let mut seen = 0;
     // SAFETY: the area has room for so many bytes behind its end; they count as its own only after all are written.
     unsafe {
         let to = area.as_mut_ptr().add(area.len());
-        let mut word_at = |at: usize| {
+        // Loops and no closures: compiled for size, those would be calls.
+        let mut at = 0;
+        while at + 8 < count {
             let word = from.add(at).cast::<u64>().read_unaligned();
             to.add(at).cast::<u64>().write_unaligned(word);
             seen |= word;
-        };
+            at += 8;
+        }
         if count >= 8 {
-            for at in (0..count - 8).step_by(8) {
-                word_at(at);
-            }
             // The last word may overlap the one before it.
-            word_at(count - 8);
+            at = count - 8;
+            let word = from.add(at).cast::<u64>().read_unaligned();
+            to.add(at).cast::<u64>().write_unaligned(word);
+            seen |= word;
         } else {
-            for at in 0..count {
+            while at < count {
                 let byte = *from.add(at);
                 *to.add(at) = byte;
                 seen |= u64::from(byte);
+                at += 1;
             }
         }
         if seen & HIGH == 0 {
