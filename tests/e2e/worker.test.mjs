@@ -35,6 +35,32 @@ test('calls that nobody awaits run in the order in which they were made, whateve
   await page.close()
 })
 
+test('reads settle in the order in which they were made, large ones and small ones', async () => {
+  const page = await context.page()
+  const order = await page.evaluate(async (name) => {
+    const db = await window.open({ name, storage: 'memory' })
+    const large =
+      'WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 40000) SELECT i, hex(i) AS h FROM n'
+    const settled = []
+    await Promise.all(
+      [large, 'SELECT 1', large, 'SELECT 2', 'SELECT 3'].map(async (sql, n) => {
+        const rows = await db.query(sql)
+        settled.push([n, rows.length])
+      }),
+    )
+    await db.close()
+    return settled
+  }, freshName())
+  assert.deepEqual(order, [
+    [0, 40_000],
+    [1, 1],
+    [2, 40_000],
+    [3, 1],
+    [4, 1],
+  ])
+  await page.close()
+})
+
 test('bytes that go in stay the caller’s, and bytes that come out are the caller’s', async () => {
   const page = await context.page()
   const seen = await page.evaluate(async (name) => {

@@ -30,6 +30,9 @@ export class FlatCodec {
     columns: (shape) => [...(this.#names.get(shape) ?? [])],
   })
 
+  /** Settles when the results are done that are being decoded in slices. */
+  #slicing: Promise<void> | undefined
+
   constructor(integers: 'auto' | 'bigint' | 'number') {
     this.#integers = integers
   }
@@ -56,6 +59,20 @@ export class FlatCodec {
 
   /** Of each shape the first result that comes brings the names: all are to be decoded, in their order. Of many rows it gives a promise. */
   decode(kind: Op, result: Result, mode: RowMode): unknown {
+    const decoded = this.#decode(kind, result, mode)
+    const before = this.#slicing
+    if (before === undefined && !(decoded instanceof Promise)) return decoded
+    // Calls settle in their order: those behind a large result wait for it.
+    const settled = Promise.all([decoded, before]).then(([value]) => value)
+    const done = () => {
+      if (this.#slicing === slicing) this.#slicing = undefined
+    }
+    const slicing: Promise<void> = settled.then(done, done)
+    this.#slicing = slicing
+    return settled
+  }
+
+  #decode(kind: Op, result: Result, mode: RowMode): unknown {
     this.#take(result)
     const { changes } = result
     if (kind === op.runMany) return { changes: changes ?? this.#results.changes() }
