@@ -8,8 +8,8 @@ use std::{
 use super::{
     Callbacks, Database, Event,
     database::{Events, Inner, Transaction},
+    extensions,
     flush::{Flusher, Pace},
-    fts5,
     gate::Gate,
     lock,
     migrations::Migrations,
@@ -108,11 +108,9 @@ impl Database {
             let _turn = inner.acquire().await?;
             let connection = inner.connection()?;
             let platform = &inner.ports.platform;
-            if inner.migrations.mention("fts5") {
-                fts5::load(platform, &connection).await?;
-            } else {
-                fts5::load_if_used(platform, &connection).await?;
-            }
+            let named = |word| inner.migrations.mention(word);
+            extensions::load(platform, &connection, named("fts5"), named("json") || named("->")).await?;
+            extensions::load_if_used(platform, &connection).await?;
             inner.start_capture(&connection).await?;
         }
         inner.snapshots.start();

@@ -21,6 +21,8 @@ pub enum Part {
     Sync,
     /// SQLite's full-text search.
     Fts5,
+    /// SQLite's JSON functions.
+    Json,
 }
 
 impl Part {
@@ -33,6 +35,7 @@ impl Part {
             Self::Encryption => "encryption",
             Self::Sync => "sync",
             Self::Fts5 => "fts5",
+            Self::Json => "json",
         }
     }
 }
