@@ -328,5 +328,6 @@ pub async fn text(database: &Database, sql: &str) -> String {
     let mut rows = FlatRows::default();
     let call = Call { op: Op::Query, sql, params: None, names: "", timeout_ms: 0.0 };
     database.execute(turn.ticket(), &call, &mut rows).unwrap();
-    String::from_utf8(rows.text).unwrap()
+    // Text in ASCII is in one area, any other in the other.
+    String::from_utf8([rows.text, rows.wide].concat()).unwrap()
 }
