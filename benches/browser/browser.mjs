@@ -32,9 +32,10 @@ export async function startBrowser(earlier) {
     version: context.browser()?.version(),
     async page(url) {
       const page = await context.newPage()
+      page.setDefaultNavigationTimeout(120_000)
       page.on('pageerror', (error) => console.error(`page: ${error}`))
       await page.goto(url)
-      await page.waitForFunction(() => window.bench, null, { timeout: 30_000 })
+      await page.waitForFunction(() => window.bench, null, { timeout: 120_000 })
       return page
     },
     stop: () => context.close(),

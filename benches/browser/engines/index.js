@@ -63,7 +63,7 @@ export const engines = {
   'sqlocal-opfs': { ...durable('SQLocal', 'sqlocal', 'own', {}), isolated: true },
   'pglite-idb': {
     ...durable('PGlite idb://', 'pglite', 'page', {}),
-    lacks: { portion: 0.1, scan: 'it stores 100 MB for minutes' },
+    lacks: { portion: 0.1, scan: 'PostgreSQL’s SQL for bytes is another' },
   },
   'turso-opfs': { ...durable('Turso', 'turso', 'page', {}), isolated: true },
 }

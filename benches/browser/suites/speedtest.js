@@ -8,7 +8,7 @@ const size = 20 // speedtest1's own is 100
 export const speedtest = {
   title: `SQL after SQLite’s speedtest1, size ${size}`,
   steps: {
-    geomean: 'geometric mean of all cases',
+    geomean: 'speedtest, geometric mean',
     ...Object.fromEntries(cases(0).map(({ number, title }) => [number, `${number} ${title}`])),
   },
   kept: ['geomean'],
