@@ -107,7 +107,9 @@ function broken() {
 }
 
 async function gotWorse() {
-  const { ratios } = JSON.parse(await readFile(join(root, 'benches/baseline.json'), 'utf8'))
+  const text = await readFile(join(root, 'benches/baseline.json'), 'utf8').catch(() => undefined)
+  if (!text) throw new Error('there is no benches/baseline.json yet: --update writes it')
+  const { ratios } = JSON.parse(text)
   const found = worse(report, ratios)
   for (const { name, was, is } of found) {
     console.log(`WORSE: ${name}: ${is.toFixed(3)} to the fastest peer, ${was.toFixed(3)} in benches/baseline.json`)

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { checkOptions } from '../src/check-options.ts'
-import { op } from '../src/core.ts'
 import { LocalUser } from '../src/user.ts'
 import { Channel, GivenUp } from '../src/worker/channel.ts'
 import { RemoteCalls } from '../src/worker/remote-calls.ts'
@@ -133,34 +132,35 @@ test('rows that fill several areas are one transaction', async () => {
   const { db, workers } = await remoteDatabase()
   const [{ core }] = workers
   core.answer = ({ rows }) => ({ changes: rows.length })
-  const { changes } = await db.runMany(
-    'x',
-    Array.from({ length: 40_000 }, (_, n) => [n]),
+  const rows = Array.from({ length: 50_000 }, (_, n) => [n])
+  assert.deepEqual(await db.runMany('x', rows), { changes: rows.length })
+  assert.ok(core.executed.length > 1)
+  assert.deepEqual(
+    core.executed.flatMap((statement) => statement.rows),
+    rows.map(([n]) => [{ integer: BigInt(n) }]),
   )
-  assert.equal(changes, 40_000)
-  const parts = core.executed.map((one) => one.op)
-  assert.deepEqual(parts, [...new Array(parts.length - 1).fill(op.runPart), op.runMany])
-  assert.deepEqual(core.log, ['begin 1', ...parts.map(() => 'x'), 'commit 1'])
-  assert.ok(parts.length > 1)
+  assert.deepEqual(
+    core.log.filter((step) => step !== 'x'),
+    ['begin 1', 'commit 1'],
+  )
 })
 
-test('a change is told only to those that listen, and parameters may be changed after the call', async () => {
+test('events come over, those of each commit once somebody listens; parameters may be changed after the call', async () => {
   const { db, workers } = await remoteDatabase()
   const [{ core, host }] = workers
+  let telling = 0
+  core.tellChanges = () => telling++
   const heard = []
-  await db.run('x')
-  assert.equal(core.tellsChanges, false, 'the engine makes none')
   db.addEventListener('change', ({ detail }) => heard.push(detail.tables))
   const params = [1]
   const running = db.run('x', params)
   params[0] = 2
   await running
-  host.emit({ type: 'change', detail: { tables: ['u'] } })
-  await settle()
-  await settle()
-  assert.deepEqual(heard, [['u']])
-  assert.equal(core.tellsChanges, true)
-  assert.deepEqual(core.executed[1].rows, [[{ integer: 1n }]])
+  assert.equal(telling, 1)
+  host.emit({ type: 'change', detail: { tables: ['t'] } })
+  for (let turn = 0; turn < 3; turn++) await settle()
+  assert.deepEqual(heard, [['t']])
+  assert.deepEqual(core.executed[0].rows, [[{ integer: 1n }]])
 })
 
 test('while one opens in the place of another, calls wait for it in their order; its migrations come first', async () => {
