@@ -7,12 +7,14 @@
  */
 export function createParts(core, js, compile, needs) {
   const loading = new Map()
+  // What a part takes from the table is named by its place there.
+  const table = new Proxy({}, { get: (_, place) => core().$table.get(Number.parseInt(place, 36)) })
   const instances = {}
   const load = (name) => {
     const known = loading.get(name)
     if (known !== undefined) return known
     const part = Promise.all([compile(name), ...(needs[name] ?? []).map(load)]).then(async ([module]) => {
-      const { exports } = await WebAssembly.instantiate(module, { ...instances, core: core(), js: js() })
+      const { exports } = await WebAssembly.instantiate(module, { ...instances, core: core(), js: js(), table })
       instances[name] = exports
     })
     loading.set(name, part)

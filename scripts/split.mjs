@@ -45,13 +45,25 @@ for (const name of entries.keys()) {
 const shared = new Map()
 const share = (kind, name, part) => {
   if (kind === 'func' && fromGlue.has(name)) return fromGlue.get(name)
+  // Functions are found in the table: a place there is smaller than an export. Not entries, whose places are filled later.
+  if (kind === 'func' && !entries.has(name)) {
+    const owner = home.get(name)
+    if (![part, 'core', ...(parts[part].needs ?? [])].includes(owner))
+      throw new Error(`scripts/parts.json: ${part} calls ${name} of ${owner}, which it doesn't need`)
+    if (!slotOf.has(name)) {
+      slots.push([tableSize, name])
+      slotOf.set(name, tableSize++)
+    }
+    return `"table" "${slotOf.get(name).toString(36)}"`
+  }
   let owner = kind === 'func' && module.functions.has(name) ? home.get(name) : 'core'
   // What another part begins with is reached through the core, as from there: that part may not be loaded yet.
   if (entries.has(name) && !parts[part].needs?.includes(owner)) owner = 'core'
   if (owner !== 'core' && !parts[part].needs?.includes(owner))
     throw new Error(`scripts/parts.json: ${part} calls ${name} of ${owner}, which it doesn't need`)
   const key = `${owner} ${name}`
-  if (!shared.has(key)) shared.set(key, { kind, name, owner, as: `$${shared.size.toString(36)}` })
+  const as = name === '$0' ? '$table' : `$${shared.size.toString(36)}`
+  if (!shared.has(key)) shared.set(key, { kind, name, owner, as })
   return `"${owner}" "${shared.get(key).as}"`
 }
 const exportsOf = (owner) =>

@@ -1,15 +1,11 @@
 //! The statements compiled last, kept for the next time.
 
-use std::{
-    collections::HashMap,
-    ffi::c_uint,
-    hash::{BuildHasherDefault, Hasher},
-    rc::Rc,
-};
+use std::{ffi::c_uint, rc::Rc};
 
 use rusqlite::ffi;
 
 use super::{Authority, prepared::Prepared};
+use crate::collections::Map;
 
 /// Statements kept compiled.
 const CAPACITY: usize = 128;
@@ -22,7 +18,7 @@ pub(super) const PERSISTENT: c_uint = ffi::SQLITE_PREPARE_PERSISTENT as c_uint;
 pub(super) struct Cache {
     slots: Vec<Rc<Prepared>>,
     /// The slots by text and authority.
-    by_text: HashMap<u64, usize, BuildHasherDefault<Identity>>,
+    by_text: Map<u64, usize>,
     clock: u64,
     /// How many statements were ever kept.
     kept: u32,
@@ -87,27 +83,11 @@ impl Cache {
     }
 
     pub fn clear(&mut self) {
-        self.by_text.clear();
+        self.by_text = Map::default();
         self.slots.clear();
     }
 }
 
 fn key(sql: &str, authority: Authority) -> u64 {
-    xxhash_rust::xxh3::xxh3_64_with_seed(sql.as_bytes(), authority as u64)
-}
-
-/// The keys are hashes already.
-#[derive(Default)]
-pub(super) struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _bytes: &[u8]) {}
-
-    fn write_u64(&mut self, key: u64) {
-        self.0 = key;
-    }
+    xxhash_rust::xxh3::xxh3_64(sql.as_bytes()) ^ authority as u64
 }
