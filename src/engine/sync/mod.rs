@@ -2,9 +2,13 @@
 
 mod host;
 mod pull;
+mod push;
+mod questions;
+mod refused;
 
 use std::{
     cell::{Cell, RefCell},
+    future::Future,
     rc::Rc,
 };
 
@@ -18,7 +22,7 @@ use crate::{
     sqlite::Connection,
     sync::{
         config::Config,
-        report::{PullOptions, PullProgress, PullReport},
+        report::{Cells, Conflicting, PullOptions, PullProgress, PullReport, PushReport},
         status::{self, TableStatus},
     },
 };
@@ -46,6 +50,9 @@ pub trait Host {
     /// The user's access token, asked for anew; `None`: nobody is signed in.
     fn access_token(&self) -> LocalFuture<'_, Result<Option<String>>>;
 
+    /// Asks the user's function what becomes of a row that changed on both sides: its columns, or `None` to delete it.
+    fn resolve(&self, conflict: Conflicting) -> LocalFuture<'_, Result<Option<Cells>>>;
+
     /// Tells what sync is doing.
     fn emit(&self, event: SyncEvent);
 }
@@ -59,6 +66,8 @@ pub enum Phase {
     Idle,
     /// Reading the remote.
     Pulling,
+    /// Writing to the remote.
+    Pushing,
 }
 
 impl Phase {
@@ -67,6 +76,7 @@ impl Phase {
         match self {
             Self::Idle => "idle",
             Self::Pulling => "pulling",
+            Self::Pushing => "pushing",
         }
     }
 }
@@ -100,7 +110,7 @@ pub struct Sync {
     last_error: RefCell<Option<Error>>,
 }
 
-/// Says `idle` when the pull ends, however it ends.
+/// Says `idle` when a pull or push ends, however it ends.
 struct Busy<'a> {
     sync: &'a Sync,
     host: &'a dyn Host,
@@ -149,12 +159,16 @@ impl Sync {
     /// One entry a synced table.
     pub fn status(&self, connection: &Connection) -> Result<Vec<TableStatus>> {
         let reading = self.reading.borrow();
+        let phase = self.phase.get().as_str();
         let now = self.platform.clock.now();
         self.config
             .options
             .tables
             .iter()
-            .map(|table| status::of_table(connection, &table.table, *reading == table.table, now))
+            .map(|table| {
+                let phase = if *reading == table.table { phase } else { Phase::Idle.as_str() };
+                status::of_table(connection, &table.table, phase, now)
+            })
             .collect()
     }
 
@@ -170,10 +184,26 @@ impl Sync {
         progress: Option<OnProgress>,
     ) -> Result<PullReport> {
         let _flight = self.flight.acquire().await?;
+        let work = self.pull_alone(host, options, progress.as_deref());
+        self.busy(host, Phase::Pulling, work).await
+    }
+
+    /// Sends the local changes. Calls wait for each other. Dropping the future aborts it: what the remote has acknowledged
+    /// stays settled, and what was on its way is sent again the next time, without effect if it had arrived.
+    ///
+    /// Fails with `sync_*`; a change that is refused for good fails nothing, it moves to the rejected ones.
+    pub async fn push(&self, host: &dyn Host, progress: Option<OnProgress>) -> Result<PushReport> {
+        let _flight = self.flight.acquire().await?;
+        let work = self.push_alone(host, progress.as_deref());
+        self.busy(host, Phase::Pushing, work).await
+    }
+
+    /// Says what is being done, while it is, and remembers why it failed.
+    async fn busy<T>(&self, host: &dyn Host, phase: Phase, work: impl Future<Output = Result<T>>) -> Result<T> {
         let mut busy = Busy { sync: self, host, error: None };
-        self.phase.set(Phase::Pulling);
-        host.emit(SyncEvent { phase: Phase::Pulling, error: None });
-        let result = self.pull_alone(host, options, progress.as_deref()).await;
+        self.phase.set(phase);
+        host.emit(SyncEvent { phase, error: None });
+        let result = Box::pin(work).await;
         busy.error = result.as_ref().err().cloned();
         self.last_error.borrow_mut().clone_from(&busy.error);
         if let Some(error) = &busy.error {
