@@ -5,8 +5,9 @@ import { isTidelockError, TidelockError, toTidelockError, trapped } from './erro
 import { callUser, type DatabaseEventMap, type Warning } from './events.js'
 import type { Instance } from './instance.js'
 import type { FolderFiles } from './node-files.js'
-import type { OpenOptions } from './options.js'
+import type { Conflict, OpenOptions } from './options.js'
 import type { RecoveryReport } from './recover.js'
+import { resolveConflict } from './resolve-conflict.js'
 import { loadSeed } from './seed.js'
 import { IdleWatch, Tx } from './transaction.js'
 
@@ -127,6 +128,7 @@ export class Bridge {
       migrate: (version, direction, ticket) => this.#migrate(version, direction, ticket),
       fetch: (input, init) => (remote?.fetch ?? fetch)(input, init),
       accessToken: async () => (await remote?.accessToken?.()) ?? null,
+      resolveConflict: (conflict) => resolveConflict(remote, conflict as Conflict),
       ...(encryption === undefined ? {} : { encryption }),
       ...(signal === undefined ? {} : { signal }),
     }

@@ -116,8 +116,13 @@ export interface TableSync {
   readonly overlapMs?: number | undefined
   /** A column that marks deleted rows, or `'compare'` to find deletions by comparing keys. */
   readonly deleted?: string | undefined
-  /** @default 'keep-local' */
-  readonly conflict?: ConflictPolicy | ((conflict: Conflict) => unknown) | undefined
+  /**
+   * `keep-local` sends the columns changed here and takes the others from the remote. `remote-wins` takes the remote's row.
+   * `last-write-wins` (needs `cursor`) compares when each side wrote. A function gives the row, or null to delete it; columns
+   * that it leaves out keep the remote's value. Where both sides changed different columns, all but the function merge them.
+   * @default 'keep-local'
+   */
+  readonly conflict?: ConflictPolicy | ConflictFunction | undefined
   /** @default 'both' */
   readonly direction?: 'both' | 'pull' | 'push' | undefined
 }
@@ -126,10 +131,22 @@ export interface TableSync {
 export interface Conflict {
   readonly table: string
   readonly key: Readonly<Record<string, SqlValue>>
+  /** The row before the local change; null: there was none. */
   readonly base: Readonly<Record<string, SqlValue>> | null
+  /** The local row; null: it was deleted. */
   readonly local: Readonly<Record<string, SqlValue>> | null
+  /** The remote's row; null: it was deleted. */
   readonly remote: Readonly<Record<string, SqlValue>> | null
 }
+
+/**
+ * Decides what becomes of a row that changed on both sides: the row as it is to be, or null to delete it. What it decides is
+ * applied only if the row is still the same; otherwise it is asked again.
+ */
+export type ConflictFunction = (conflict: Conflict) => ConflictRow | null | Promise<ConflictRow | null>
+
+/** What a {@link ConflictFunction} gives: values by column. */
+export type ConflictRow = Readonly<Record<string, SqlValue | boolean | Date | ArrayBuffer | undefined>>
 
 /** The Supabase or PostgREST endpoint to sync with. */
 export interface RemoteOptions {

@@ -282,7 +282,7 @@ test('what the build lacks says so', async () => {
   await assert.rejects(db.begin(), lacking)
   await assert.rejects(db.maintain(), lacking)
   await assert.rejects(db.migrations.run({ atomic: 'all' }), lacking)
-  await assert.rejects(db.sync.push(), lacking)
+  assert.throws(() => db.sync.start(), lacking)
   assert.throws(() => db.iterate('x'), lacking)
   assert.throws(() => {
     db.actor = 'me'

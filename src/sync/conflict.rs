@@ -95,7 +95,8 @@ pub fn resolve(facts: &Facts<'_>, policy: Conflict, later: impl FnOnce() -> bool
             if columns.clone().all(|at| !changed(at) || same(at)) {
                 return settled(Some(remote));
             }
-            let merged = || columns.clone().map(|at| if changed(at) { &local[at] } else { &remote[at] }).cloned().collect();
+            let merged =
+                || columns.clone().map(|at| if changed(at) { &local[at] } else { &remote[at] }).cloned().collect();
             let met = |at: &usize| Some(*at) != facts.cursor && changed(*at) && moved(*at) && !same(*at);
             let overlap = columns.clone().any(|at| met(&at));
             match policy {
@@ -182,10 +183,18 @@ mod tests {
 
     /// A row of (name, price, updated_at), written `a b c`; `-` is none.
     fn row(text: &str) -> Option<Vec<Value>> {
-        (text != "-").then(|| text.split(' ').map(|word| if word == "0" { Value::Null } else { Value::from(word) }).collect())
+        (text != "-")
+            .then(|| text.split(' ').map(|word| if word == "0" { Value::Null } else { Value::from(word) }).collect())
     }
 
-    fn decide(base: &str, local: &str, remote: &str, sent: Option<(ChangeOp, &str)>, policy: Conflict, later: bool) -> String {
+    fn decide(
+        base: &str,
+        local: &str,
+        remote: &str,
+        sent: Option<(ChangeOp, &str)>,
+        policy: Conflict,
+        later: bool,
+    ) -> String {
         let known = |text: &str| row(text).map(|row| row.into_iter().map(Some).collect::<Vec<_>>());
         let (base, local, remote) = (known(base), row(local), row(remote));
         let sent = sent.map(|(op, row)| Sent { op, row: known(row).unwrap_or_default() });
@@ -213,15 +222,31 @@ mod tests {
     #[test]
     fn each_policy_decides_as_it_says() {
         use Conflict::{Function, KeepLocal, LastWriteWins, RemoteWins};
-        let all = [(KeepLocal, false), (RemoteWins, false), (LastWriteWins, true), (LastWriteWins, false), (Function, false)];
+        let all =
+            [(KeepLocal, false), (RemoteWins, false), (LastWriteWins, true), (LastWriteWins, false), (Function, false)];
         for (base, local, remote, expected) in [
             ("a 1 t1", "b 1 t1", "a 1 t1", ["unchanged"; 5]),
             // The same column on both sides.
-            ("a 1 t1", "b 1 t1", "c 2 t2", ["conflict b 2 t2", "conflict c 2 t2", "conflict b 2 t2", "conflict c 2 t2", "ask"]),
+            (
+                "a 1 t1",
+                "b 1 t1",
+                "c 2 t2",
+                ["conflict b 2 t2", "conflict c 2 t2", "conflict b 2 t2", "conflict c 2 t2", "ask"],
+            ),
             // Different columns: nobody loses.
-            ("a 1 t1", "b 1 t1", "a 2 t2", ["conflict b 2 t2", "conflict b 2 t2", "conflict b 2 t2", "conflict b 2 t2", "ask"]),
+            (
+                "a 1 t1",
+                "b 1 t1",
+                "a 2 t2",
+                ["conflict b 2 t2", "conflict b 2 t2", "conflict b 2 t2", "conflict b 2 t2", "ask"],
+            ),
             // Both wrote the cursor: that alone is no reason.
-            ("a 1 t1", "b 1 t9", "a 2 t2", ["conflict b 2 t9", "conflict b 2 t9", "conflict b 2 t9", "conflict b 2 t9", "ask"]),
+            (
+                "a 1 t1",
+                "b 1 t9",
+                "a 2 t2",
+                ["conflict b 2 t9", "conflict b 2 t9", "conflict b 2 t9", "conflict b 2 t9", "ask"],
+            ),
             // The same change on both sides.
             ("a 1 t1", "b 1 t1", "b 2 t2", ["b 2 t2"; 5]),
             // Deleted on one side.
@@ -259,7 +284,11 @@ mod tests {
             ("a 1 t1", "b 1 t1", "a 1 t1", (Update, "b 1 t1"), "unchanged"),
             ("a 1 t1", "c 1 t1", "x 1 t2", (Update, "b 1 t1"), "conflict x 1 t2"),
         ] {
-            assert_eq!(decide(base, local, remote, Some(sent), Conflict::RemoteWins, false), expected, "{base}/{local}/{remote}");
+            assert_eq!(
+                decide(base, local, remote, Some(sent), Conflict::RemoteWins, false),
+                expected,
+                "{base}/{local}/{remote}"
+            );
         }
     }
 

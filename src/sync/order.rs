@@ -6,12 +6,7 @@ use super::{
     plan::Plan,
     schema::key_condition,
 };
-use crate::{
-    collections::Set,
-    error::Result,
-    sqlite::Connection,
-    value::Value,
-};
+use crate::{collections::Set, error::Result, sqlite::Connection, value::Value};
 
 /// A foreign key between two tables of the push.
 struct Reference {
@@ -40,14 +35,17 @@ impl Order {
     /// Reads what refers to what. `plans`: parents first.
     pub fn new(plans: &[&Plan]) -> Self {
         let reference = |plan: &Plan, key: &super::schema::ForeignKey| {
-            let at = |plan: &Plan, name: &String| plan.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
+            let at = |plan: &Plan, name: &String| {
+                plan.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name))
+            };
             let parent = plans.iter().position(|plan| plan.table.name.eq_ignore_ascii_case(&key.parent))?;
             let from = key.from.iter().map(|name| at(plan, name)).collect::<Option<Vec<_>>>()?;
             let to = key.to.iter().map(|name| at(plans[parent], name)).collect::<Option<Vec<_>>>()?;
             let own_key = key_sql(plans[parent].key_columns().iter().map(|column| quote(column)));
             let find = format!("SELECT {own_key} FROM main.{} WHERE {}", quote(&key.parent), key_condition(&key.to, 1));
             let may_be_null = |at: &usize| {
-                !plan.key.contains(at) && plan.table.column(&plan.columns[*at].name).is_some_and(|column| !column.not_null)
+                !plan.key.contains(at)
+                    && plan.table.column(&plan.columns[*at].name).is_some_and(|column| !column.not_null)
             };
             let nullable = from.iter().any(may_be_null);
             Some(Reference { from, nullable, parent, to, find })
@@ -112,7 +110,10 @@ impl Order {
             let refers = self.references.iter().flatten().filter(|reference| reference.parent == job.table);
             for reference in refers {
                 let values = reference.to.iter().map(|at| base.get(*at).cloned().flatten());
-                if values.collect::<Option<Vec<_>>>().is_some_and(|values| self.needed.contains(&(job.table, shown(&values)))) {
+                if values
+                    .collect::<Option<Vec<_>>>()
+                    .is_some_and(|values| self.needed.contains(&(job.table, shown(&values))))
+                {
                     return Ok(true);
                 }
             }

@@ -58,14 +58,13 @@ pub fn same_meaning(kind: Kind, a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Text(a), Value::Text(b)) => {
             let moments = || Some(moment(a)? == moment(b)?);
-            let numbers = || (is_number(a) && is_number(b)).then(|| super::types::decimal(a) == super::types::decimal(b));
+            let numbers =
+                || (is_number(a) && is_number(b)).then(|| super::types::decimal(a) == super::types::decimal(b));
             match kind {
                 Kind::Json | Kind::Array => json::equal(a, b),
                 Kind::Numeric => numbers().unwrap_or(false),
                 Kind::Timestamptz => moments().unwrap_or(false),
-                Kind::Text | Kind::Any => {
-                    moments().unwrap_or(false) || a.starts_with(['{', '[']) && json::equal(a, b)
-                }
+                Kind::Text | Kind::Any => moments().unwrap_or(false) || a.starts_with(['{', '[']) && json::equal(a, b),
                 _ => false,
             }
         }

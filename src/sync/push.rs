@@ -228,7 +228,9 @@ impl Push {
         let table = task.table;
         match judge(self.targets[table].plan.name(), answer, now) {
             Verdict::Body => {
-                let Ok(response) = answer else { return Err(Error::internal("a failed request was taken for an answer")) };
+                let Ok(response) = answer else {
+                    return Err(Error::internal("a failed request was taken for an answer"));
+                };
                 self.requester.accepted();
                 if let Some(date) = response.header("date").and_then(http_date) {
                     // The header has whole seconds: half of one on average.
@@ -270,6 +272,7 @@ impl Push {
                     self.epoch += 1;
                     self.queue.push_front(task);
                 } else {
+                    self.requester.go_back();
                     self.hold(&task, error, out);
                 }
             }
@@ -376,7 +379,8 @@ impl Push {
             Act::Insert | Act::Update(_) => {
                 let rows = target.plan.read(&response.body)?;
                 let (found, left) = self.assign(task, &rows);
-                let outcomes = found.into_iter().map(|(job, at)| (job, Outcome::Written(rows.row(at).to_vec()))).collect();
+                let outcomes =
+                    found.into_iter().map(|(job, at)| (job, Outcome::Written(rows.row(at).to_vec()))).collect();
                 self.plan_reads_now(task.table, left);
                 Ok(outcomes)
             }
@@ -407,7 +411,8 @@ impl Push {
             match (work, same) {
                 (Work::Update | Work::Delete, true) if then_write => ready.push(job),
                 (Work::Update | Work::Delete, true) => {
-                    let text = format!("the remote lets table {} be read, but doesn't change this row", self.name(task.table));
+                    let text =
+                        format!("the remote lets table {} be read, but doesn't change this row", self.name(task.table));
                     let error = Error::new(ErrorCode::SyncRejected, text)
                         .hint("row security allows to see the row, and neither to change nor to delete it")
                         .detail("table", self.name(task.table));
@@ -587,7 +592,8 @@ impl Push {
 
     /// Rows that were just read and are as their base says.
     fn write_ready(&mut self, table: usize, jobs: Vec<usize>) {
-        let (updates, deletes): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| self.jobs[*job].work == Work::Update);
+        let (updates, deletes): (Vec<_>, Vec<_>) =
+            jobs.into_iter().partition(|job| self.jobs[*job].work == Work::Update);
         let mut tasks: Vec<Task> =
             updates.into_iter().map(|job| self.task(table, Act::Update(self.jobs[job].guard()), vec![job])).collect();
         // Any of the rows' cursors: one that was changed since has a newer one.
@@ -608,7 +614,9 @@ impl Push {
             let key = &self.jobs[job].key;
             let length = filter_length(key) + self.jobs[job].cursor.as_ref().map_or(0, |cursor| cursor.len() + 16);
             let fits = chunk.0.first().is_none_or(|first| {
-                same_prefix(&[&self.jobs[*first].key, key]) && chunk.0.len() < BULK_KEYS && chunk.1 + length <= LONGEST_FILTER
+                same_prefix(&[&self.jobs[*first].key, key])
+                    && chunk.0.len() < BULK_KEYS
+                    && chunk.1 + length <= LONGEST_FILTER
             });
             if !fits {
                 tasks.push(self.task(table, act(&chunk.0), std::mem::take(&mut chunk.0)));

@@ -11,6 +11,7 @@ use crate::ports::{HttpRequest, Method};
 pub struct Requester {
     root: String,
     other_root: Option<String>,
+    first_root: Option<String>,
     headers: Vec<(String, String)>,
     key: String,
     token: Option<String>,
@@ -40,6 +41,7 @@ impl Requester {
         Self {
             root: root.unwrap_or_else(|| config.root.clone()),
             other_root,
+            first_root: None,
             headers,
             key: options.key.clone(),
             token,
@@ -69,6 +71,7 @@ impl Requester {
     /// A request was answered properly: the root is right, and a token refused from now on may be refreshed.
     pub fn accepted(&mut self) {
         self.other_root = None;
+        self.first_root = None;
         self.refreshed = false;
     }
 
@@ -113,10 +116,17 @@ impl Requester {
     pub fn try_other_root(&mut self) -> bool {
         match self.other_root.take() {
             Some(root) => {
-                self.root = root;
+                self.first_root = Some(std::mem::replace(&mut self.root, root));
                 true
             }
             None => false,
+        }
+    }
+
+    /// Neither root had what was asked for: whatever is asked for next may be at either.
+    pub fn go_back(&mut self) {
+        if let Some(first) = self.first_root.take() {
+            self.other_root = Some(std::mem::replace(&mut self.root, first));
         }
     }
 }

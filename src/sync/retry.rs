@@ -1,7 +1,8 @@
 //! What becomes of a change that a person decides about: it waits again, or it is given up.
 
 use super::{
-    apply::Writer,
+    apply::{Care, Writer},
+    capture,
     encode::{decode_key, decode_row},
     job::Remote,
     outbox::ChangeOp,
@@ -51,7 +52,7 @@ pub fn find(connection: &Connection, id: i64) -> Result<Found> {
     })
 }
 
-/// Lets a refused change wait again; inside a transaction in which changes are captured.
+/// Lets a refused change wait again; inside a transaction.
 pub fn retry(connection: &Connection, plan: &Plan, change: &Found) -> Result<()> {
     let unpushed = Unpushed::new(plan);
     match change.reason.as_deref() {
@@ -91,18 +92,36 @@ fn again(connection: &Connection, plan: &Plan, unpushed: &Unpushed, change: &Fou
     let entry = unpushed.read_entry(&change.row, true);
     let then = change.local.as_deref().map(decode_row).unwrap_or_default();
     let now = unpushed.local(connection, &change.key)?;
-    if change.op == ChangeOp::Delete || then.is_empty() {
-        return unpushed.write_local(connection, &change.key, now.as_deref(), None);
-    }
-    let mut row = now.clone().unwrap_or_else(|| unpushed.row_of(&change.key));
-    for (at, column) in plan.columns.iter().enumerate() {
-        let Some((_, value)) = then.iter().find(|(name, _)| *name == column.name) else { continue };
-        let before = entry.base.as_ref().and_then(|base| base[at].as_ref());
-        if now.is_none() || before != Some(value) {
-            row[at] = value.clone();
+    let was = |at: usize| then.iter().find(|(name, _)| *name == plan.columns[at].name).map(|(_, value)| value);
+    // Rows follow the remote after a restore: one that differs from the image's is the remote's.
+    let followed = match &now {
+        Some(now) => {
+            change.op == ChangeOp::Delete || (0..now.len()).any(|at| was(at).is_some_and(|was| *was != now[at]))
         }
-    }
-    unpushed.write_local(connection, &change.key, now.as_deref(), Some(&row))
+        None => false,
+    };
+    let row = (change.op != ChangeOp::Delete && !then.is_empty()).then(|| {
+        let mut row = now.clone().unwrap_or_else(|| unpushed.row_of(&change.key));
+        for at in 0..row.len() {
+            let before = entry.base.as_ref().and_then(|base| base[at].as_ref());
+            if let Some(value) = was(at).filter(|value| now.is_none() || before != Some(*value)) {
+                row[at] = value.clone();
+            }
+        }
+        row
+    });
+    let waiting = unpushed.entry(connection, &change.key)?.filter(|waiting| !waiting.rejected);
+    let remote = match (&waiting, change.op) {
+        (Some(waiting), _) => base(waiting, now.as_deref()),
+        (None, ChangeOp::Insert) => None,
+        (None, _) if followed => now.clone(),
+        (None, _) => base(&entry, now.as_deref()),
+    };
+    capture::silently(connection, |connection| {
+        unpushed.write_local(connection, &change.key, now.as_deref(), row.as_deref())?;
+        let id = waiting.map(|waiting| waiting.id);
+        unpushed.leave(connection, id, &change.key, row.as_deref(), remote.as_deref())
+    })
 }
 
 /// Gives up a change; inside a transaction in which capture is silent. `remote`: the remote's row; `None`: it can't be read,
@@ -110,7 +129,10 @@ fn again(connection: &Connection, plan: &Plan, unpushed: &Unpushed, change: &Fou
 pub fn discard(connection: &Connection, writer: &Writer, change: &Found, remote: Option<&Remote>) -> Result<()> {
     let unpushed = &writer.unpushed;
     let entry = unpushed.read_entry(&change.row, true);
-    connection.run("DELETE FROM tidelock_outbox WHERE tbl = ?1 AND key = ?2", &[change.row[6].clone(), change.row[7].clone()])?;
+    connection.run(
+        "DELETE FROM tidelock_outbox WHERE tbl = ?1 AND key = ?2",
+        &[change.row[6].clone(), change.row[7].clone()],
+    )?;
     let local = unpushed.local(connection, &change.key)?;
     let row = match remote {
         Some(Remote::Row(row, _)) => Some(row.clone()),
@@ -122,11 +144,13 @@ pub fn discard(connection: &Connection, writer: &Writer, change: &Found, remote:
     };
     change.key.iter().zip(writer.key_places()).for_each(|(value, at)| row[*at] = value.clone());
     let rows = Rows { width: row.len(), values: row, deleted: vec![false], ..Rows::default() };
-    let held = writer.write(connection, &rows, super::apply::Care::Guarded, &mut TableReport::default())?;
+    let held = writer.write(connection, &rows, Care::Guarded, &mut TableReport::default())?;
     match held.into_iter().next() {
         None => Ok(()),
-        Some(held) => Err(Error::new(ErrorCode::SqliteConstraint, format!("the remote's row doesn't fit: {}", held.error))
-            .hint("pull the tables that it refers to, or mend what is in its way")),
+        Some(held) => {
+            Err(Error::new(ErrorCode::SqliteConstraint, format!("the remote's row doesn't fit: {}", held.error))
+                .hint("pull the tables that it refers to, or mend what is in its way"))
+        }
     }
 }
 

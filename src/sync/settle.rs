@@ -84,7 +84,9 @@ impl PushTarget {
             Outcome::Taken => self.written(connection, job, &entry, job.row.clone()),
             Outcome::Deleted => self.deleted(connection, job, &entry),
             Outcome::Met(remote) => self.met(connection, job, &entry, remote, patience),
-            Outcome::Refused { error, later } => self.refused(connection, job, &entry, error, later && patience.may_heal),
+            Outcome::Refused { error, later } => {
+                self.refused(connection, job, &entry, error, later && patience.may_heal)
+            }
             Outcome::Held(error) => Ok(Left::Held(error)),
         }
     }
@@ -95,7 +97,9 @@ impl PushTarget {
         let unpushed = &self.writer.unpushed;
         let local = unpushed.local(connection, &job.key)?;
         let op = job.op().unwrap_or(ChangeOp::Update);
-        let sent = |at: usize| if op == ChangeOp::Update || job.columns.contains(&at) { job.row[at].clone() } else { Value::Null };
+        let sent = |at: usize| {
+            if op == ChangeOp::Update || job.columns.contains(&at) { job.row[at].clone() } else { Value::Null }
+        };
         let sent = Sent { op, row: (0..job.row.len()).map(|at| Some(sent(at))).collect() };
         let row = local.as_ref().map(|local| after_own_write(&sent, local, &remote));
         match unpushed.write_local(connection, &job.key, local.as_deref(), row.as_deref()) {
@@ -132,7 +136,14 @@ impl PushTarget {
         Ok(Left::Done)
     }
 
-    fn met(&mut self, connection: &Connection, job: &Job, entry: &Entry, remote: Remote, patience: Patience) -> Result<Left> {
+    fn met(
+        &mut self,
+        connection: &Connection,
+        job: &Job,
+        entry: &Entry,
+        remote: Remote,
+        patience: Patience,
+    ) -> Result<Left> {
         let unpushed = &self.writer.unpushed;
         let mut counted = TableReport::default();
         match remote {
@@ -182,7 +193,14 @@ impl PushTarget {
         }
     }
 
-    fn refused(&mut self, connection: &Connection, job: &Job, entry: &Entry, error: Error, later: bool) -> Result<Left> {
+    fn refused(
+        &mut self,
+        connection: &Connection,
+        job: &Job,
+        entry: &Entry,
+        error: Error,
+        later: bool,
+    ) -> Result<Left> {
         unmark(connection, entry.id)?;
         let local = self.writer.unpushed.local(connection, &job.key)?;
         let edited = job.op() != Some(entry.op) || job.work != Work::Delete && local.as_deref() != Some(&job.row[..]);

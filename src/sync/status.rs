@@ -37,7 +37,10 @@ pub fn of_table(connection: &Connection, table: &str, phase: &'static str, now: 
         None => None,
     };
     let stored = if state::exists(connection)? {
-        connection.rows("SELECT pulled_at, last_error, pushed_at FROM tidelock_tables WHERE tbl = ?1", &[Value::from(table)])?
+        connection.rows(
+            "SELECT pulled_at, last_error, pushed_at FROM tidelock_tables WHERE tbl = ?1",
+            &[Value::from(table)],
+        )?
     } else {
         Vec::new()
     };

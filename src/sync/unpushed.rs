@@ -119,7 +119,9 @@ impl Unpushed {
         let set: Vec<String> = quoted.iter().enumerate().map(|(at, name)| format!("{name} = ?{}", at + 1)).collect();
         let own: Vec<String> = plan.key.iter().map(|at| format!("{} = ?{}", quoted[*at], at + 1)).collect();
         let width = columns.len();
-        let row = |from: usize| row_sql(columns.iter().enumerate().map(|(at, name)| (name.as_str(), format!("?{}", at + from))));
+        let row = |from: usize| {
+            row_sql(columns.iter().enumerate().map(|(at, name)| (name.as_str(), format!("?{}", at + from))))
+        };
         // NULL instead of a row whose key is NULL: there is none.
         let maybe = |from: usize| format!("CASE WHEN ?{} IS NOT NULL THEN {} END", from + plan.key[0], row(from));
         let key_from = |from: usize| key_sql((0..plan.key.len()).map(|at| format!("?{}", at + from)));

@@ -29,7 +29,13 @@ pub struct Wanted<'a> {
 
 /// The next changes of a table, oldest first. Those whose key has a refused change wait behind it. An entry that turns out to
 /// change nothing is dropped.
-pub fn load(connection: &Connection, plan: &Plan, table: usize, unpushed: &Unpushed, wanted: Wanted<'_>) -> Result<Vec<Job>> {
+pub fn load(
+    connection: &Connection,
+    plan: &Plan,
+    table: usize,
+    unpushed: &Unpushed,
+    wanted: Wanted<'_>,
+) -> Result<Vec<Job>> {
     let filter = match wanted.work {
         Work::Insert => "op = 'insert'",
         Work::Update => "op = 'update'",

@@ -129,13 +129,7 @@ pub fn filter_length(key: &[Value]) -> usize {
     key.iter().map(|value| 12 + percent(&filter_text(value)).len()).sum()
 }
 
-fn target(
-    requester: &Requester,
-    plan: &Plan,
-    keys: &[&[Value]],
-    guard: &Guard,
-    select: Option<&[String]>,
-) -> String {
+fn target(requester: &Requester, plan: &Plan, keys: &[&[Value]], guard: &Guard, select: Option<&[String]>) -> String {
     let mut url = format!("{}/{}?", requester.root(), percent(&plan.selection.table));
     push_keys(&mut url, plan, keys);
     if let (Guard::Cursor(values), Some(cursor)) = (guard, plan.selection.cursor.as_deref()) {
@@ -221,7 +215,9 @@ mod tests {
 
     fn plan(options: &str) -> Plan {
         let connection = Connection::open(&PageFile::default()).unwrap();
-        connection.exec("CREATE TABLE t(id INTEGER PRIMARY KEY, n NUMERIC TEXT, u TEXT, \"a,b\" TEXT, j JSON TEXT)").unwrap();
+        connection
+            .exec("CREATE TABLE t(id INTEGER PRIMARY KEY, n NUMERIC TEXT, u TEXT, \"a,b\" TEXT, j JSON TEXT)")
+            .unwrap();
         let options: TableSync = serde_json::from_str(options).unwrap();
         Plan::new(&options, Table::read(&connection, "t").unwrap().unwrap(), &[]).unwrap()
     }
@@ -235,7 +231,8 @@ mod tests {
 
     #[test]
     fn requests_name_their_keys_and_guard_them() {
-        let (requester, plan) = (requester("public"), plan(r#"{"table":"t","columns":["n","u"],"cursor":"u","deleted":"gone"}"#));
+        let (requester, plan) =
+            (requester("public"), plan(r#"{"table":"t","columns":["n","u"],"cursor":"u","deleted":"gone"}"#));
         let row = [Value::Integer(i64::MAX), Value::from("1.50"), Value::from("2026-01-01T00:00:00+00:00")];
         let key = [Value::Integer(7)];
         let cursor = |values: &[&str]| Guard::Cursor(values.iter().map(|value| (*value).to_owned()).collect());
@@ -263,7 +260,11 @@ mod tests {
     #[test]
     fn composite_keys_are_named_in_full() {
         let (requester, plan) = (requester("public"), plan(r#"{"table":"t","columns":["n"],"primaryKey":["id","u"]}"#));
-        let keys = [[Value::Integer(1), Value::from("a,b")], [Value::Integer(1), Value::from("\"")], [Value::Integer(2), Value::from("x")]];
+        let keys = [
+            [Value::Integer(1), Value::from("a,b")],
+            [Value::Integer(1), Value::from("\"")],
+            [Value::Integer(2), Value::from("x")],
+        ];
         let keys: Vec<&[Value]> = keys.iter().map(|key| &key[..]).collect();
         assert!(same_prefix(&keys[..2]) && !same_prefix(&keys));
         assert_eq!(
@@ -279,9 +280,13 @@ mod tests {
     #[test]
     fn writes_go_to_their_schema() {
         let (requester, plan) = (requester("other"), plan(r#"{"table":"t"}"#));
-        let profile = |request: HttpRequest| request.headers.into_iter().find(|(name, _)| name.ends_with("profile")).unwrap();
+        let profile =
+            |request: HttpRequest| request.headers.into_iter().find(|(name, _)| name.ends_with("profile")).unwrap();
         let key: &[Value] = &[Value::Integer(1)];
-        assert_eq!(profile(delete(&requester, &plan, &[key], &Guard::None, false)), ("content-profile".into(), "other".into()));
+        assert_eq!(
+            profile(delete(&requester, &plan, &[key], &Guard::None, false)),
+            ("content-profile".into(), "other".into())
+        );
         assert_eq!(profile(read(&requester, &plan, &[key])), ("accept-profile".into(), "other".into()));
     }
 }

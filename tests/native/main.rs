@@ -26,4 +26,5 @@ mod sync_property;
 mod sync_pull;
 mod sync_push;
 mod sync_replace;
+mod sync_simulation;
 mod world;

@@ -39,6 +39,23 @@ pub struct TestHost {
 /// What decides conflicts, in the place of a user's function.
 pub type Decide = Rc<dyn Fn(Conflicting) -> Option<Cells>>;
 
+impl TestHost {
+    pub fn new(schema: &str) -> Self {
+        let connection = Rc::new(Connection::open(&PageFile::default()).unwrap());
+        connection.exec(schema).unwrap();
+        Self {
+            connection,
+            turn: Rc::default(),
+            token: RefCell::default(),
+            tokens_asked: Cell::default(),
+            snapshots: Cell::default(),
+            committed: RefCell::default(),
+            events: RefCell::default(),
+            decide: RefCell::default(),
+        }
+    }
+}
+
 impl Host for TestHost {
     fn turn(&self) -> LocalFuture<'_, Result<Guard>> {
         Box::pin(self.turn.acquire())
@@ -105,18 +122,7 @@ impl World {
     }
 
     pub fn on(sim: Sim, server: Server, schema: &str, remote: &str) -> Self {
-        let connection = Rc::new(Connection::open(&PageFile::default()).unwrap());
-        connection.exec(schema).unwrap();
-        let host = TestHost {
-            connection,
-            turn: Rc::default(),
-            token: RefCell::default(),
-            tokens_asked: Cell::default(),
-            snapshots: Cell::default(),
-            committed: RefCell::default(),
-            events: RefCell::default(),
-            decide: RefCell::default(),
-        };
+        let host = TestHost::new(schema);
         let mut world = Self {
             sync: Rc::new(Sync::new(config(remote), Rc::new(server.clone()), &sim.platform())),
             sim,
@@ -219,7 +225,7 @@ impl World {
     }
 }
 
-fn config(remote: &str) -> Config {
+pub fn config(remote: &str) -> Config {
     Config::new(serde_json::from_str(remote).unwrap(), false).unwrap()
 }
 

@@ -39,6 +39,8 @@ pub enum Fault {
 pub(crate) struct State {
     pub(crate) tables: BTreeMap<String, Vec<Row>>,
     pub(crate) rules: BTreeMap<String, Rules>,
+    /// What writes changed: `insert id`, `delete id`, `id column value`.
+    pub(crate) history: Vec<String>,
     /// The last stamp that was given, in microseconds.
     pub(crate) stamped: i64,
     under_way: usize,
@@ -119,6 +121,11 @@ impl Server {
     /// Whether the page can read the `Date` header.
     pub fn shows_date(&self, shows: bool) {
         self.state.borrow_mut().date = shows;
+    }
+
+    /// Everything that writes have changed: `insert id`, `delete id`, `id column value`.
+    pub fn history(&self) -> Vec<String> {
+        self.state.borrow().history.clone()
     }
 
     /// How many requests were ever under way at once.

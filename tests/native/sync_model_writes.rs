@@ -72,11 +72,12 @@ impl Server {
             return error(404, "", "{}");
         }
         // A statement that fails leaves nothing.
-        let before = state.tables.clone();
+        let before = (state.tables.clone(), state.history.len());
         match run(&mut state, request, table, query, now) {
             Ok(response) => response,
             Err(refused) => {
-                state.tables = before;
+                state.tables = before.0;
+                state.history.truncate(before.1);
                 refused
             }
         }
@@ -111,9 +112,8 @@ fn run(
 ) -> Result<HttpResponse, HttpResponse> {
     let rules = state.rules.get(table).cloned().unwrap_or_default();
     let key = if rules.key.is_empty() { vec!["id".to_owned()] } else { rules.key.clone() };
-    let header = |name: &str| {
-        request.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str())
-    };
+    let header =
+        |name: &str| request.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str());
     assert_eq!(header("content-type"), "application/json");
     let (mut select, mut columns, mut conditions) = (Vec::new(), None, Vec::new());
     for pair in query.split('&') {
@@ -157,12 +157,15 @@ fn run(
                     row.insert(column.clone(), stamp.clone());
                 }
                 state.tables.get_mut(table).unwrap().push(row.clone());
+                state.history.push(format!("insert {}", row[&key[0]]));
                 touched.push(row);
             }
         }
         Method::Patch | Method::Delete => {
             assert!(
-                key.iter().all(|column| conditions.iter().any(|one| matches!(one, Condition::Compare(name, ..) if name == column))),
+                key.iter().all(|column| conditions
+                    .iter()
+                    .any(|one| matches!(one, Condition::Compare(name, ..) if name == column))),
                 "a write without its key"
             );
             let may = |row: &Row| {
@@ -172,6 +175,7 @@ fn run(
             if request.method == Method::Delete {
                 let (gone, kept) = state.tables.remove(table).unwrap().into_iter().partition(|row| may(row));
                 touched = gone;
+                state.history.extend(touched.iter().map(|row| format!("delete {}", row[&key[0]])));
                 state.tables.insert(table.to_owned(), kept);
             } else {
                 let sent: BTreeMap<String, Box<RawValue>> = serde_json::from_str(body).unwrap();
@@ -183,10 +187,14 @@ fn run(
                 {
                     return Err(error(400, "22P02", "invalid input syntax for type boolean"));
                 }
-                for row in state.tables.get_mut(table).unwrap().iter_mut().filter(|row| may(row)) {
+                let State { tables, history, .. } = state;
+                for row in tables.get_mut(table).unwrap().iter_mut().filter(|row| may(row)) {
                     for (column, value) in &sent {
                         let value = if value.get() == "\"now\"" { &stamp } else { value.get() };
-                        row.insert(column.clone(), value.to_owned());
+                        let id = row[&key[0]].clone();
+                        if row.insert(column.clone(), value.to_owned()).as_deref() != Some(value) {
+                            history.push(format!("{id} {column} {value}"));
+                        }
                     }
                     if let Some(column) = &rules.stamp {
                         row.insert(column.clone(), stamp.clone());
@@ -199,7 +207,10 @@ fn run(
     }
     check(state, table, &rules, &touched, request.method)?;
     if header("prefer").contains("return=minimal") {
-        return Ok(HttpResponse { status: if request.method == Method::Post { 201 } else { 204 }, ..HttpResponse::default() });
+        return Ok(HttpResponse {
+            status: if request.method == Method::Post { 201 } else { 204 },
+            ..HttpResponse::default()
+        });
     }
     let rows: Vec<String> = touched.iter().map(|row| show(row, &select)).collect();
     let status = if request.method == Method::Post && !touched.is_empty() { 201 } else { 200 };
@@ -228,7 +239,9 @@ fn check(state: &State, table: &str, rules: &Rules, touched: &[Row], method: Met
             }
         }
         for column in &rules.unique {
-            if row[column] != "null" && state.tables[table].iter().filter(|known| known[column] == row[column]).count() > 1 {
+            if row[column] != "null"
+                && state.tables[table].iter().filter(|known| known[column] == row[column]).count() > 1
+            {
                 return Err(error(409, "23505", "duplicate key value violates unique constraint"));
             }
         }

@@ -59,14 +59,28 @@ impl Host for Inner {
 }
 
 impl Database {
-    /// Brings the remote's rows here; see [`Sync::pull`]. Fails with `invalid_argument` without a remote.
+    /// Brings the remote's rows here; see [`Sync::pull`]. A call with the options of one that is under way joins it. Fails with
+    /// `invalid_argument` without a remote.
     pub async fn sync_pull(&self, options: PullOptions, progress: Option<OnProgress>) -> Result<PullReport> {
-        self.synced()?.pull(&*self.inner, options, progress).await
+        let sync = self.synced()?;
+        let inner = self.inner.clone();
+        let joined = sync.pulls.join(options.clone(), true, progress, |progress| {
+            Box::pin(async move { Database { inner: inner.clone() }.synced()?.pull(&*inner, options, progress).await })
+        });
+        joined.await
     }
 
-    /// Sends the local changes; see [`Sync::push`]. Fails with `invalid_argument` without a remote.
+    /// Sends the local changes; see [`Sync::push`]. A call while one is under way joins it, and what was changed since is sent
+    /// too. Fails with `invalid_argument` without a remote.
     pub async fn sync_push(&self, progress: Option<OnProgress>) -> Result<PushReport> {
-        self.synced()?.push(&*self.inner, progress).await
+        let sync = self.synced()?;
+        let inner = self.inner.clone();
+        let may_join = sync.accepting.get();
+        sync.more.set(may_join);
+        let joined = sync.pushes.join((), may_join, progress, |progress| {
+            Box::pin(async move { Database { inner: inner.clone() }.synced()?.push(&*inner, progress).await })
+        });
+        joined.await
     }
 
     /// Queues the rows of a table that the remote doesn't know; how many. See [`Sync::enqueue`].

@@ -1,6 +1,7 @@
 //! Performs what the sync machine says, with the network, the clock and the database around it.
 
 mod host;
+mod joint;
 mod pull;
 mod push;
 mod questions;
@@ -13,6 +14,8 @@ use std::{
 };
 
 use serde::Serialize;
+
+use joint::Joint;
 
 use super::turn::{Guard, Turn};
 use crate::{
@@ -105,6 +108,12 @@ pub struct Sync {
     root: RefCell<Option<String>>,
     /// The tables whose full list of columns was tried since opening: a column that the remote lacked may be there by now.
     tried: RefCell<Set<String>>,
+    pulls: Joint<PullOptions, PullReport>,
+    pushes: Joint<(), PushReport>,
+    /// A push is under way that still takes up what is changed.
+    accepting: Cell<bool>,
+    /// Somebody has joined it.
+    more: Cell<bool>,
     phase: Cell<Phase>,
     reading: RefCell<String>,
     last_error: RefCell<Option<Error>>,
@@ -135,6 +144,10 @@ impl Sync {
             flight: Rc::default(),
             root: RefCell::default(),
             tried: RefCell::default(),
+            pulls: Joint::default(),
+            pushes: Joint::default(),
+            accepting: Cell::default(),
+            more: Cell::default(),
             phase: Cell::default(),
             reading: RefCell::default(),
             last_error: RefCell::default(),

@@ -97,8 +97,7 @@ impl Sync {
             replace::check_unpushed(connection, &targets)?;
         }
         let replacing = options.mode == PullMode::Replace;
-        let reading =
-            Reading { full: options.full || replacing, count, compare: !replacing, keys_only: false };
+        let reading = Reading { full: options.full || replacing, count, compare: !replacing, keys_only: false };
         let count = sources.len();
         Ok(Run {
             pull: Pull::new(&self.config, self.root.borrow().clone(), sources, reading, token),
@@ -356,4 +355,3 @@ fn merge_page(connection: &Connection, target: &mut Target, page: &Page) -> Resu
 fn note_success(connection: &Connection, targets: &[Target], now: Timestamp) -> Result<()> {
     targets.iter().try_for_each(|target| state::save_outcome(connection, target.plan.name(), Some(now), None))
 }
-

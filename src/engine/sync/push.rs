@@ -21,8 +21,8 @@ use crate::{
         schema::{Table, parents_first},
         settle::{Left, Patience, PushTarget, TablePushed},
         state,
-        unsent::{self, Wanted},
         unpushed::reject,
+        unsent::{self, Wanted},
     },
 };
 
@@ -43,8 +43,11 @@ struct Run {
     later: Vec<(Job, Error)>,
     held: Vec<Vec<i64>>,
     errors: Vec<Option<Error>>,
-    /// Changes that got somewhere.
+    /// Changes that got somewhere, and were done with.
+    done: Vec<i64>,
     moved: u64,
+    /// Some change is to be sent once more, on another base.
+    again: bool,
     told: Vec<PullProgress>,
 }
 
@@ -64,7 +67,10 @@ impl Sync {
         };
         let nothing = run.told.iter().all(|table| table.total == Some(0));
         if !nothing {
-            self.rounds(host, &mut run, progress).await?;
+            {
+                let _accepting = Accepting::begin(self);
+                self.rounds(host, &mut run, progress).await?;
+            }
             *self.root.borrow_mut() = Some(run.push.root().to_owned());
         }
         self.end_push(host, &run).await?;
@@ -112,7 +118,9 @@ impl Sync {
             later: Vec::new(),
             held: vec![Vec::new(); count],
             errors: vec![None; count],
+            done: Vec::new(),
             moved: 0,
+            again: false,
             told,
         })
     }
@@ -138,8 +146,20 @@ impl Sync {
                 self.send_all(host, run, Work::Delete, &[table], progress).await?;
             }
             let later = std::mem::take(&mut run.later);
+            let again = std::mem::take(&mut run.again);
+            if later.is_empty() && !again {
+                if !self.more.take() {
+                    return Ok(());
+                }
+                // Whoever joined meanwhile wants what was changed since, too.
+                let done = std::mem::take(&mut run.done);
+                run.skip.retain(|id| !done.contains(id));
+                let _turn = host.turn().await?;
+                run.newest = unsent::newest(&*host.connection()?)?;
+                continue;
+            }
             if later.is_empty() {
-                return Ok(());
+                continue;
             }
             if run.moved > before {
                 for (job, _) in &later {
@@ -224,9 +244,9 @@ impl Sync {
                         self.platform.clock.sleep(ms).await;
                         Ok(Event::Waited(id))
                     })),
-                    Instruction::RefreshToken => under_way.push(Box::pin(async move {
-                        Ok(Event::Token(self.fresh_token(host).await?))
-                    })),
+                    Instruction::RefreshToken => {
+                        under_way.push(Box::pin(async move { Ok(Event::Token(self.fresh_token(host).await?)) }))
+                    }
                     Instruction::Settle(outcomes) => self.settle(host, run, outcomes, progress).await?,
                 }
             }
@@ -259,7 +279,8 @@ impl Sync {
                     Ok(())
                 })
             })?;
-            let touched = |target: &mut PushTarget| std::mem::take(&mut target.touched).then(|| target.plan.table.name.clone());
+            let touched =
+                |target: &mut PushTarget| std::mem::take(&mut target.touched).then(|| target.plan.table.name.clone());
             let names: Vec<String> = run.targets.iter_mut().filter_map(touched).collect();
             host.committed(&names.iter().map(String::as_str).collect::<Vec<_>>());
         }
@@ -334,6 +355,23 @@ impl Sync {
     }
 }
 
+/// While it lives, further calls join the push that is under way.
+struct Accepting<'a>(&'a Sync);
+
+impl<'a> Accepting<'a> {
+    fn begin(sync: &'a Sync) -> Self {
+        sync.more.set(false);
+        sync.accepting.set(true);
+        Self(sync)
+    }
+}
+
+impl Drop for Accepting<'_> {
+    fn drop(&mut self) {
+        self.0.accepting.set(false);
+    }
+}
+
 /// The local table of an option. Fails with `sync_schema_mismatch` when there is none.
 pub(super) fn local_table(connection: &Connection, config: &TableSync) -> Result<Table> {
     Table::read(connection, &config.table)?.ok_or_else(|| {
@@ -359,7 +397,8 @@ fn load(connection: &Connection, run: &mut Run, work: Work, tables: &[usize]) ->
                 continue;
             }
             if let Some(column) = crate::sync::write::unsendable(&run.targets[table].plan, &job.row, &job.columns) {
-                let text = format!("{}.{column} is not the JSON that its type promises", run.targets[table].plan.name());
+                let text =
+                    format!("{}.{column} is not the JSON that its type promises", run.targets[table].plan.name());
                 reject(connection, job.id, "refused", &text)?;
                 run.targets[table].report.rejected += 1;
                 run.order.hold_back(connection, &job)?;
@@ -390,10 +429,14 @@ fn settle_one(connection: &Connection, run: &mut Run, at: usize, outcome: Outcom
     run.tries.insert(job.id, tried);
     let patience = Patience { may_heal: true, exhausted: tried >= TRIES };
     match target.settle(connection, &job, outcome, patience)? {
-        Left::Done => run.moved += 1,
+        Left::Done => {
+            run.moved += 1;
+            run.done.push(job.id);
+        }
         Left::Again => {
             run.moved += 1;
             if tried < TRIES {
+                run.again = true;
                 run.skip.retain(|id| *id != job.id);
             } else {
                 run.order.hold_back(connection, &job)?;

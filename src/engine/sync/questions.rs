@@ -29,7 +29,10 @@ impl Sync {
         for question in writer.unpushed.take_questions() {
             for _ in 0..TRIES {
                 let Some((entry, local)) = self.look(host, writer, &question).await? else { break };
-                let base = entry.base.as_ref().map(|base| base.iter().map(|value| value.clone().unwrap_or_default()).collect());
+                let base = entry
+                    .base
+                    .as_ref()
+                    .map(|base| base.iter().map(|value| value.clone().unwrap_or_default()).collect());
                 let base: Option<Vec<Value>> = base;
                 let case = Conflicting {
                     table: plan.name().to_owned(),
