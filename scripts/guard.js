@@ -9,9 +9,8 @@ export class InstanceDeadError extends Error {
   }
 }
 
-// Exports that the glue calls by itself, from timers, promise reactions and finalizers, where nobody could catch an error.
-export const unattended =
-  /^wasm_bindgen_|12wasm_bindgen7convert8closures|^__wbindgen_destroy_closure$|^__wbindgen_free$|^__wbg_.*_free$/
+// Exports with such names are called by the glue itself, from timers, promise reactions and finalizers, where nobody could catch an error.
+const unattended = /^_/
 
 // What an unattended call returns from a dead instance: reads as 0 where the glue wants a number, as "no error" where it wants a tuple.
 const nothing = Object.freeze([])
@@ -27,7 +26,7 @@ export function createGuard(onTrap) {
   const harmless = new WeakSet()
   let isDead = false
   let cause
-  let [raw, guarded] = []
+  let [raw, guarded, given] = []
   let depth = 0 // of calls into the instance: an import may call back
 
   const failed = (error) => {
@@ -70,6 +69,11 @@ export function createGuard(onTrap) {
       }
       return guarded
     },
+    /** Keeps what the glue gives to the instance. */
+    imports(imports) {
+      given = imports
+      return imports
+    },
     thrown(error) {
       harmless.add(error)
       return error
@@ -77,6 +81,8 @@ export function createGuard(onTrap) {
     dead: () => isDead,
     /** The exports as they were given. */
     raw: () => raw,
+    /** What the glue gave. */
+    given: () => given,
     /** The exports behind the guard. */
     guarded: () => guarded,
   }

@@ -1,18 +1,18 @@
 // Adds the parts of the wasm to one instance. Bundled into pkg-js/generated/instance.js; it knows nothing about tidelock.
 
 /**
- * `raw()` gives the instance's own exports, `compile(name)` a part's module; `needs` has the parts that must be there before
+ * `core()` gives the instance's own exports, `js()` what the glue gives to it, `compile(name)` a part's module; `needs` has the parts that must be there before
  * another one. `load(name)` resolves when the part's functions can be
  * called: each part is instantiated once, and tried again after a failure.
  */
-export function createParts(raw, compile, needs) {
+export function createParts(core, js, compile, needs) {
   const loading = new Map()
   const instances = {}
   const load = (name) => {
     const known = loading.get(name)
     if (known !== undefined) return known
     const part = Promise.all([compile(name), ...(needs[name] ?? []).map(load)]).then(async ([module]) => {
-      const { exports } = await WebAssembly.instantiate(module, { ...instances, core: raw() })
+      const { exports } = await WebAssembly.instantiate(module, { ...instances, core: core(), js: js() })
       instances[name] = exports
     })
     loading.set(name, part)

@@ -9,16 +9,23 @@
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { divideData } from './split/data.mjs'
 import { readLinked } from './split/linked.mjs'
+import { shortNames } from './split/names.mjs'
 import { reach } from './split/reach.mjs'
 import { parseModule } from './split/text.mjs'
 
 const [linkedPath, modulePath, outDir] = process.argv.slice(2)
 const module = parseModule(readFileSync(modulePath, 'utf8'))
 const parts = JSON.parse(readFileSync(new URL('parts.json', import.meta.url), 'utf8'))
-const { entries, home } = reach(module, readLinked(linkedPath), parts)
+const linked = readLinked(linkedPath)
+const { entries, home } = reach(module, linked, parts)
+const isData = (field) => field.startsWith(' (data ')
+const data = divideData(module.others.filter(isData), linked.data, home)
 
 const functions = [...module.functions]
+const names = shortNames(module)
+const fromGlue = new Map(module.imports.map((each) => [each.name, `"js" "${names.imports[each.import]}"`]))
 
 // The table: where each function of a part is put. Entries without a place get one at its end.
 const slots = module.elements.flatMap(({ offset, names }) => names.map((name, index) => [offset + index, name]))
@@ -35,6 +42,7 @@ for (const name of entries.keys()) {
 // What the parts need of the core and of each other, under names that are short.
 const shared = new Map()
 const share = (kind, name, part) => {
+  if (kind === 'func' && fromGlue.has(name)) return fromGlue.get(name)
   let owner = kind === 'func' && module.functions.has(name) ? home.get(name) : 'core'
   // What another part begins with is reached through the core, as from there: that part may not be loaded yet.
   if (entries.has(name) && !parts[part].needs?.includes(owner)) owner = 'core'
@@ -72,9 +80,18 @@ for (const part of Object.keys(parts).sort((a, b) => needed(a) - needed(b))) {
     imports.push(` (import ${share('func', callee, part)} (func ${callee}${shape(signatureOf(callee))}))`)
   }
   const filled = slots.filter(([, name]) => ownNames.has(name)).sort(([a], [b]) => a - b)
-  const fields = [...module.types, ...imports, ...runs(filled).map(elements), ...exportsOf(part), text]
+  const fields = [
+    ...module.types,
+    ...imports,
+    ...runs(filled).map(elements),
+    ...exportsOf(part),
+    ...(data[part] ?? []),
+    text,
+  ]
   write(part, fields)
-  console.log(`split: ${part} has ${own.length} functions of ${functions.length}, ${filled.length} in the table`)
+  console.log(
+    `split: ${part} has ${own.length} functions of ${functions.length}, ${filled.length} in the table, ${data[part]?.length ?? 0} pieces of data`,
+  )
 }
 
 // The core: thunks where parts are entered, and nothing in the table where their functions come to be.
@@ -95,13 +112,18 @@ const inCore = (name) => {
 const places = slots.map(([slot, name]) => [slot, inCore(name)]).sort(([a], [b]) => a - b)
 write('core', [
   ...module.types,
-  ...module.imports.map(({ field }) => field),
-  ...module.others.map((field) => (field === table ? ` (table $0 ${tableSize} ${tableSize} funcref)` : field)),
+  ...module.imports.map(({ field, name }) => field.replace(/"[^"]*" "[^"]*"/, fromGlue.get(name))),
+  ...module.others
+    .filter((field) => !isData(field))
+    .map((field) => (field === table ? ` (table $0 ${tableSize} ${tableSize} funcref)` : field)),
+  ...data.core,
   ...runs(places).map(elements),
-  ...module.exports.map(({ field }) => field),
+  ...module.exports.map(({ field, name }) => field.replace(/"[^"]*"/, `"${names.exports[name] ?? name}"`)),
   ...exportsOf('core'),
   ...kept,
 ])
+
+writeFileSync(join(outDir, 'names.json'), JSON.stringify(names))
 
 function signatureOf(name) {
   const own = module.functions.get(name)

@@ -50,11 +50,13 @@ test_native() {
   step 'simulation, 10000 seeds' scripts/simulate.sh --seeds 10000
 }
 
-# On a page as users have it: without cross-origin isolation.
+# On a page as users have it, without cross-origin isolation, and in a worker of such a page.
 test_web() {
   need_chromium
-  WASM_BINDGEN_USE_BROWSER=1 WASM_BINDGEN_TEST_NO_ORIGIN_ISOLATION=1 WASM_BINDGEN_TEST_TIMEOUT=120 \
-    step 'web: the crate in Chromium' cargo test --locked --target wasm32-unknown-unknown --test web
+  export WASM_BINDGEN_TEST_NO_ORIGIN_ISOLATION=1 WASM_BINDGEN_TEST_TIMEOUT=120
+  local tests=(cargo test --locked --target wasm32-unknown-unknown --test web)
+  WASM_BINDGEN_USE_BROWSER=1 step 'web: the crate on a page in Chromium' "${tests[@]}"
+  WASM_BINDGEN_USE_DEDICATED_WORKER=1 step 'web: the crate in a worker in Chromium' "${tests[@]}"
 }
 
 built=
@@ -73,7 +75,7 @@ test_typescript() {
   step 'typescript: the demo' node_modules/.bin/tsc -p www
 }
 
-test_packaging() { need_chromium; test_build; step 'packaging' node_tests tests/packaging/; }
+test_packaging() { need_chromium; need_npm tests/packaging/webpack; test_build; step 'packaging' node_tests tests/packaging/; }
 test_node() { test_build; step 'node: databases in folders' node_tests tests/node/; }
 test_remote() { need_npm tests/remote; step 'remote' node_tests tests/remote/; }
 test_e2e() { need_chromium; need_npm tests/remote; test_build; step 'e2e: the package in Chromium' node_tests tests/e2e/; }

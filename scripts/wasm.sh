@@ -21,10 +21,12 @@ features=(--enable-bulk-memory --enable-bulk-memory-opt --enable-nontrapping-flo
 # that users see is formatted with {:?}, so that goes, too. These are unstable options of the stable compiler: of exactly the
 # version that is installed, and they change no code that compiles without them. The relocations tell what reaches what, for
 # scripts/split.mjs.
+#
+# As a cdylib alone: while the crate is a Rust library, too, cargo leaves the profile's link-time optimization out without a word.
 say 'wasm: cargo build'
 RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zfmt-debug=none
   -Clink-arg=--emit-relocs --cfg=sha2_backend_soft="compact"' \
-  cargo build --release --lib --target wasm32-unknown-unknown --locked --target-dir "$target" \
+  cargo rustc --release --lib --crate-type cdylib --target wasm32-unknown-unknown --locked --target-dir "$target" \
   -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size
 
 # small IN OUT.wasm: by wasm-opt, and its functions in an order that gzip likes. Not --converge: what it saves raw, gzip loses.
@@ -54,4 +56,4 @@ if [ ! -f pkg-js/dist/tidelock_bg.wasm ] || [ "$stamp" != "$(cat $glue/stamp 2>/
   echo "$stamp" > "$glue/stamp"
 fi
 
-node scripts/instance.mjs "$glue/tidelock.js" pkg-js/generated
+node scripts/instance.mjs "$glue/tidelock.js" "$glue/parts/names.json" pkg-js/generated

@@ -1,61 +1,86 @@
 import { Calls } from './calls.js'
-import type { Core, CoreEvent, CoreOptions, Host } from './core.js'
-import { Database } from './database.js'
-import { isTidelockError, TidelockError, toTidelockError, trapped } from './errors.js'
-import { callUser, type DatabaseEventMap, type Warning } from './events.js'
+import type { CallsOptions } from './connection.js'
+import type { Core, CoreOptions, Host } from './core.js'
+import type { Database } from './database.js'
+import { type TidelockError, toTidelockError, trapped } from './errors.js'
+import { callUser } from './events.js'
 import type { Instance } from './instance.js'
 import type { FolderFiles } from './node-files.js'
 import type { Conflict, OpenOptions } from './options.js'
 import type { RecoveryReport } from './recover.js'
-import { resolveConflict } from './resolve-conflict.js'
-import { loadSeed } from './seed.js'
-import { IdleWatch, Tx } from './transaction.js'
+import type { LocalUser, User } from './user.js'
+
+/** What {@link Bridge} hands on as it is. */
+export type Opening = Pick<OpenOptions, 'signal' | 'encryption'>
+
+/** Opens an instance for a user in this very thread. Rejects with a {@link TidelockError}. */
+export async function openHere(
+  bridge: Bridge,
+  checked: CoreOptions,
+  user: LocalUser,
+  instance: Instance,
+  folder?: FolderFiles,
+): Promise<Database> {
+  const connect = (core: Core, options: CallsOptions) => {
+    const calls = new Calls(core, instance.memory, options)
+    user.connect(calls)
+    return calls
+  }
+  const calls = await bridge.open(instance, user.callsOptions(checked), connect, folder)
+  return user.opened(checked, calls)
+}
 
 /**
- * Joins one wasm instance with the database object over it: what the instance calls back, from the moment of its opening on,
- * while that object doesn't exist yet, until its end.
+ * Joins one wasm instance with its user: the opening, what the instance calls back from then on, and its end, also by a trap, after which
+ * it can't give back its lock by itself.
  */
 export class Bridge {
   readonly #checked: CoreOptions
-  readonly #options: OpenOptions
-  readonly #warn: (warning: Warning) => void
+  readonly #opening: Opening
+  readonly #user: User
   #calls: Calls | undefined
-  #database: Database | undefined
   #release: (() => void) | undefined
   #trap: TidelockError | undefined
   #rejectOpening: ((error: TidelockError) => void) | undefined
-  /** What a migration that is a function threw; wasm carries on only its text. */
-  #thrown: { readonly version: string; readonly error: unknown } | undefined
 
-  constructor(checked: CoreOptions, options: OpenOptions) {
+  constructor(checked: CoreOptions, opening: Opening, user: User) {
     this.#checked = checked
-    this.#options = options
-    this.#warn = options.onWarning ?? (({ code, message }) => console.warn(`tidelock: ${message} (${code})`))
+    this.#opening = opening
+    this.#user = user
   }
 
   /**
-   * Opens the instance, over the folder if one is given; what it took it gives back when it fails. Rejects with a
-   * {@link TidelockError}.
+   * Opens the instance, over the folder if one is given; what it took it gives back when it fails. `connect` makes the calls, which
+   * migrations that are functions need before the end of the opening. Rejects with a {@link TidelockError}.
    */
-  async open(instance: Instance, folder?: FolderFiles): Promise<Database> {
+  async open<T extends Calls>(
+    instance: Instance,
+    options: CallsOptions,
+    connect: (core: Core, options: CallsOptions) => T,
+    folder?: FolderFiles,
+  ): Promise<T> {
     try {
-      const { remote, ...options } = this.#checked
+      const { remote, ...checked } = this.#checked
       const { Core } = instance
       // Before anything is taken or made.
       if (remote !== undefined) await this.#unlessTrapped(Core.checkRemote(remote))
       if (folder !== undefined) this.#release = () => folder.abandon()
       const host = this.#host(instance)
-      const opening = folder === undefined ? Core.open(options, host) : Core.openFolder(options, host, folder)
+      const opening = folder === undefined ? Core.open(checked, host) : Core.openFolder(checked, host, folder)
       const core = await this.#unlessTrapped(opening)
-      const calls = this.#connect(core, instance.memory)
+      const onDead = (error: TidelockError) => {
+        this.#letGo()
+        options.onDead(error)
+      }
+      const calls = connect(core, { ...options, onDead })
+      this.#calls = calls
       if (remote !== undefined) await calls.guard(calls.sync(() => core.connect(remote)))
       await this.#plantSeed(core, calls)
       // In a second step, so that migrations that are functions find the calls that they need.
       await calls.guard(calls.sync(() => core.start()))
-      this.#database = new Database(this.#checked, calls)
-      return this.#database
+      return calls
     } catch (error) {
-      throw this.#refine(this.#trap ?? toTidelockError(error))
+      throw options.refine(this.#trap ?? toTidelockError(error))
     }
   }
 
@@ -80,12 +105,10 @@ export class Bridge {
 
   /** Gives a database without data its first. When that fails, nothing stays open. */
   async #plantSeed(core: Core, calls: Calls): Promise<void> {
-    const { seed, signal } = this.#options
-    if (seed === undefined) return
+    if (this.#user.seed === undefined) return
     try {
       if (!calls.sync(() => core.wantsSeed())) return
-      const bytes = await loadSeed(seed, signal)
-      signal?.throwIfAborted()
+      const bytes = await this.#user.seed()
       await calls.guard(calls.sync(() => core.seed(bytes)))
     } catch (error) {
       // What went wrong first counts.
@@ -102,77 +125,24 @@ export class Bridge {
     this.#letGo()
   }
 
-  #connect(core: Core, memory: WebAssembly.Memory): Calls {
-    this.#calls = new Calls(core, memory, {
-      integers: this.#checked.integers,
-      warn: (warning) => this.#emit('warning', warning),
-      refine: (error) => this.#refine(error),
-      onDead: (error) => {
-        this.#letGo()
-        this.#database?.died(error)
-      },
-    })
-    return this.#calls
-  }
-
   #host(instance: Instance): Host {
-    const { remote, signal, encryption } = this.#options
+    const { signal, encryption } = this.#opening
+    const user = this.#user
     return {
       // Later: listeners may call the database, which must not enter the wasm instance while it is telling this.
-      emit: (event) => queueMicrotask(() => this.#handle(event)),
+      emit: (event) => queueMicrotask(() => user.handle(event)),
       locked: (release) => {
         this.#release = release
       },
       loadPart: (part) => instance.loadPart(part),
       addFts5: (connection) => instance.addFts5(connection),
-      migrate: (version, direction, ticket) => this.#migrate(version, direction, ticket),
-      fetch: (input, init) => (remote?.fetch ?? fetch)(input, init),
-      accessToken: async () => (await remote?.accessToken?.()) ?? null,
-      resolveConflict: (conflict) => resolveConflict(remote, conflict as Conflict),
+      migrate: (version, direction, ticket) => user.migrate(version, direction, ticket),
+      fetch: (input, init) => (user.fetch === undefined ? fetch(input, init) : user.fetch(input, init)),
+      accessToken: () => user.accessToken(),
+      resolveConflict: (conflict) => user.resolveConflict(conflict as Conflict),
       ...(encryption === undefined ? {} : { encryption }),
       ...(signal === undefined ? {} : { signal }),
     }
-  }
-
-  #handle({ type, detail }: CoreEvent): void {
-    if (type === 'live') this.#database?.changed((detail as { ids: readonly number[] }).ids)
-    else this.#emit(type, detail)
-  }
-
-  #emit(type: keyof DatabaseEventMap, detail: unknown): void {
-    if (type === 'warning') callUser(this.#warn, detail as Warning)
-    this.#database?.emit(type, detail)
-  }
-
-  async #migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void> {
-    const migration = this.#options.migrations?.find((one) => one.version === version)
-    const work = migration?.[direction]
-    const calls = this.#calls
-    if (typeof work !== 'function' || calls === undefined)
-      throw new TidelockError('internal', `Migration ${version} has no function for ${direction}`)
-    const idle = new IdleWatch(calls)
-    const tx = new Tx(calls, ticket, idle)
-    try {
-      await work(tx)
-      await tx.settled()
-    } catch (error) {
-      this.#thrown = { version, error }
-      throw error
-    } finally {
-      tx.end()
-      idle.stop()
-    }
-  }
-
-  /** Gives the error of a failed migration what its function threw, as the cause. */
-  #refine(error: TidelockError): TidelockError {
-    const thrown = this.#thrown
-    if (thrown === undefined || !isTidelockError(error, 'migration_failed')) return error
-    const version = error.details.version ?? thrown.version
-    if (version !== thrown.version) return error
-    this.#thrown = undefined
-    const details = { ...error.details, version }
-    return new TidelockError(error.code, error.message, { hint: error.hint, details, cause: thrown.error })
   }
 
   #letGo(): void {

@@ -1,96 +1,76 @@
-import { Views } from './codec/memory.js'
-import { Packer } from './codec/pack.js'
-import { Results } from './codec/rows.js'
-import { type Core, type Op, op } from './core.js'
-import { invalid, isTrap, TidelockError, toTidelockError, trapped } from './errors.js'
-import { SqlFragment } from './sql.js'
-import type { CallOptions, RunResult, SqlParams } from './values.js'
-import { onStop, Waiting } from './waiting.js'
-
-/** What the calls of one database need to know and whom they tell. */
-export interface CallsOptions {
-  readonly integers: 'auto' | 'bigint' | 'number'
-  readonly warn: (warning: { code: string; message: string }) => void
-  /** Adds to an error what only the caller knows. */
-  readonly refine: (error: TidelockError) => TidelockError
-  /** The instance can't be used any more: let go of the lock and tell the user. Called once. */
-  readonly onDead: (error: TidelockError) => void
-}
-
-/** A place at the head of the line, and what is left of the time that the call may take (0: no limit). */
-export interface Turn {
-  readonly ticket: number
-  readonly timeoutMs: number
-}
+import { runBatch } from './batch.js'
+import type { Rows } from './codec/rows.js'
+import { Statements } from './codec/statements.js'
+import { type CallsOptions, Connection, copyParams, notNow, type Soon, type Turn } from './connection.js'
+import type { Core, Op, PlanRow } from './core.js'
+import { invalid, TidelockError } from './errors.js'
+import { fragmentParts, type SqlFragment } from './sql.js'
+import type { CallOptions, RowMode, Statement } from './values.js'
 
 /**
  * The common path of every call into one wasm instance: take the turn, execute, decode, wait until it is stored.
  * A call that finds the turn free executes before it returns its promise, so concurrent calls run in their order.
  */
-export class Calls {
-  readonly #packer: Packer
-  readonly #results: Results
-  readonly #options: CallsOptions
-  #core: Core | undefined
-  #closing = false
-  /** What killed the instance. */
-  #dead: TidelockError | undefined
-  readonly #waiting = new Waiting()
-  #late: (() => void)[] = []
+export class Calls extends Connection {
+  readonly #statements: Statements
   /** Whether the last {@link Calls.execute} wrote, outside of a transaction. */
-  #wrote = false
+  protected wrote = false
 
   constructor(core: Core, memory: WebAssembly.Memory, options: CallsOptions) {
-    const views = new Views(memory)
-    this.#core = core
-    this.#options = options
-    this.#packer = new Packer(views, (bytes) => core.reserve(bytes))
-    this.#results = new Results(views, core)
-  }
-
-  /** The wasm object. Throws `closed` when it is gone. */
-  get core(): Core {
-    if (this.#core === undefined) throw this.#closedError()
-    return this.#core
-  }
-
-  /** Whether no new call may begin. */
-  get closed(): boolean {
-    return this.#closing || this.#core === undefined
-  }
-
-  warn(code: string, message: string): void {
-    this.#options.warn({ code, message })
-  }
-
-  /** Throws `closed` when no new call may begin; else starts those that were to start before it. */
-  check(): void {
-    if (this.closed) throw this.#closedError()
-    this.startLate()
-  }
-
-  /** Runs something before the next call begins, at the latest in a microtask. */
-  later(start: () => void): void {
-    this.#late.push(start)
-    if (this.#late.length === 1) queueMicrotask(() => this.startLate())
-  }
-
-  /** Starts what {@link Calls.later} was given. */
-  startLate(): void {
-    if (this.#late.length === 0) return
-    const starts = this.#late
-    this.#late = []
-    for (const start of starts) start()
+    super(core, options)
+    this.#statements = new Statements(core, memory, options.integers)
   }
 
   /** One statement on a turn of its own: the whole path. */
-  async statement(
+  statement(
     kind: Op,
     sql: string | SqlFragment,
     params: unknown,
     options?: CallOptions,
-    arrays = false,
+    mode: RowMode = 'object',
   ): Promise<unknown> {
+    // Most calls find the turn free and run what ran before: they need no more than one promise.
+    if (options === undefined && typeof sql === 'string') {
+      try {
+        this.check()
+        const result = this.#statements.now(0, kind, sql, params, mode)
+        if (result !== notNow) {
+          const stored = this.#statements.wrote ? this.stored() : undefined
+          return stored === undefined ? Promise.resolve(result) : stored.then(() => result)
+        }
+      } catch (error) {
+        return Promise.reject(this.failure(error))
+      }
+    }
+    return this.#alone(params, options, (ticket, params, timeoutMs) =>
+      this.execute(ticket, kind, sql, params, timeoutMs, mode),
+    )
+  }
+
+  now(ticket: number, kind: Op, sql: string, params: unknown, mode: RowMode): unknown {
+    if (this.coreIfOpen === undefined) throw this.closedError()
+    try {
+      return this.#statements.now(ticket, kind, sql, params, mode)
+    } catch (error) {
+      throw this.failure(error)
+    }
+  }
+
+  cursor(sql: string | SqlFragment, params: unknown, options: CallOptions | undefined): Promise<Rows> {
+    return this.#alone(params, options, (ticket, params, timeoutMs) => {
+      const [text, bound] = typeof sql === 'string' ? [sql, params] : fragmentParts(sql, params)
+      const rows = this.sync(() => this.#statements.cursor(ticket, text, bound, timeoutMs))
+      this.wrote = this.#statements.wrote
+      return rows
+    })
+  }
+
+  /** Runs one statement as soon as the turn is free, a second time if it lacked something, and waits until it is stored. */
+  async #alone<T>(
+    params: unknown,
+    options: CallOptions | undefined,
+    run: (ticket: number, params: unknown, timeoutMs: number) => T,
+  ): Promise<T> {
     this.check()
     options?.signal?.throwIfAborted()
     let ticket = this.core.enter()
@@ -100,16 +80,16 @@ export class Calls {
       params = copyParams(params)
       ;({ ticket, timeoutMs } = await this.#waitForTurn(options))
     }
-    let result: unknown
+    let result: T
     let wrote: boolean
     try {
       try {
-        result = this.execute(ticket, kind, sql, params, timeoutMs, arrays)
+        result = run(ticket, params, timeoutMs)
       } catch (error) {
         await this.loadWhatLacks(error)
-        result = this.execute(ticket, kind, sql, params, timeoutMs, arrays)
+        result = run(ticket, params, timeoutMs)
       }
-      wrote = this.#wrote
+      wrote = this.wrote
     } finally {
       this.leave(ticket)
     }
@@ -124,74 +104,28 @@ export class Calls {
     sql: string | SqlFragment,
     params: unknown,
     timeoutMs: number,
-    arrays = false,
+    mode: RowMode = 'object',
   ): unknown {
-    if (typeof sql !== 'string') {
-      if (!(sql instanceof SqlFragment)) throw invalid('The SQL must be a string or an sql`...` fragment')
-      if (params !== undefined) throw invalid('An sql`...` fragment brings its own parameters')
-      params = sql.params
-      sql = sql.sql
-    }
+    if (typeof sql !== 'string') [sql, params] = fragmentParts(sql, params)
+    if (this.coreIfOpen === undefined) throw this.closedError()
     try {
-      if (kind === op.runMany) return this.#runMany(ticket, sql, params, timeoutMs)
-      const { bytes, names } = this.#packer.one(params as SqlParams | undefined)
-      this.core.execute(ticket, kind, sql, bytes, names, timeoutMs)
-      this.#wrote = this.#results.wrote()
-      if (kind === op.run) return this.#runResult()
-      const rows = arrays ? this.#results.arrays() : this.#results.objects()
-      return kind === op.get ? rows[0] : rows
+      const result = this.#statements.run(ticket, kind, sql, params, timeoutMs, mode)
+      this.wrote = this.#statements.wrote
+      return result
     } catch (error) {
       throw this.failure(error)
     }
   }
 
-  #runResult(): RunResult {
-    const rowid = this.#results.lastInsertRowid()
-    const small = Number(rowid)
-    // Nothing may be rounded, and the row is written: so with `integers: 'number'` too, one beyond 2^53-1 comes as a bigint.
-    const exact = this.#options.integers !== 'bigint' && Number.isSafeInteger(small)
-    return { changes: this.#results.changes(), lastInsertRowid: exact ? small : rowid }
-  }
-
-  #runMany(ticket: number, sql: string, params: unknown, timeoutMs: number): { changes: number } {
-    if (!Array.isArray(params)) throw invalid('The rows of runMany must be an array of parameters')
-    const core = this.core
-    const rows: readonly SqlParams[] = params
-    let packed = this.#packer.many(rows, 0)
-    if (packed.next === rows.length) {
-      core.execute(ticket, op.runMany, sql, packed.bytes, packed.names, timeoutMs)
-      this.#wrote = this.#results.wrote()
-      return { changes: this.#results.changes() }
-    }
-    const depth = core.begin(ticket, false)
-    try {
-      let changes = 0
-      for (;;) {
-        core.execute(ticket, op.runMany, sql, packed.bytes, packed.names, timeoutMs)
-        changes += this.#results.changes()
-        if (packed.next === rows.length) break
-        packed = this.#packer.many(rows, packed.next)
-      }
-      this.#wrote = core.commit(ticket, depth)
-      return { changes }
-    } catch (error) {
-      this.rollback(ticket, depth)
-      throw error
-    }
-  }
-
   /** Several steps on one turn. The work says whether it wrote something that is to be waited for. */
-  async withTurn<T>(
-    options: CallOptions | undefined,
-    work: (turn: Turn) => readonly [T, boolean] | Promise<readonly [T, boolean]>,
-  ): Promise<T> {
+  async withTurn<T>(options: CallOptions | undefined, work: (turn: Turn) => Soon<readonly [T, boolean]>): Promise<T> {
     this.check()
     options?.signal?.throwIfAborted()
     const ticket = this.core.enter()
     const turn = ticket === 0 ? await this.#waitForTurn(options) : { ticket, timeoutMs: options?.timeoutMs ?? 0 }
     let step: readonly [T, boolean]
     try {
-      let working: readonly [T, boolean] | Promise<readonly [T, boolean]>
+      let working: Soon<readonly [T, boolean]>
       try {
         working = work(turn)
       } catch (error) {
@@ -224,7 +158,7 @@ export class Calls {
     const ticket = this.core.queue()
     const started = performance.now()
     try {
-      await this.#fromCore(this.core.turn(ticket), options)
+      await this.fromCore(this.core.turn(ticket), options)
     } catch (error) {
       this.leave(ticket)
       throw error
@@ -238,7 +172,7 @@ export class Calls {
 
   leave(ticket: number): void {
     try {
-      this.#core?.leave(ticket)
+      this.coreIfOpen?.leave(ticket)
     } catch (error) {
       this.failure(error)
     }
@@ -255,10 +189,37 @@ export class Calls {
   /** Rolls back after something else has failed, whose error counts. */
   rollback(ticket: number, depth: number): void {
     try {
-      this.#core?.rollback(ticket, depth)
+      this.coreIfOpen?.rollback(ticket, depth)
     } catch (error) {
       this.failure(error)
     }
+  }
+
+  batch(ticket: number, statements: readonly Statement[], timeoutMs: number): readonly [unknown[][], boolean] {
+    return runBatch(this, ticket, statements, timeoutMs) as [unknown[][], boolean]
+  }
+
+  script(ticket: number, script: string, timeoutMs: number): Soon<boolean> {
+    if (typeof script !== 'string') throw invalid('A script must be a string')
+    const run = () => this.sync(() => this.core.script(ticket, script, timeoutMs))
+    // Before it runs: one with its own COMMIT could not be run again.
+    return /fts5/i.test(script) ? this.loadFts5().then(run) : run()
+  }
+
+  explain(ticket: number, sql: string): PlanRow[] {
+    return this.sync(() => this.core.explain(ticket, sql))
+  }
+
+  watch(sql: string): number {
+    return this.sync(() => this.core.watch(sql))
+  }
+
+  unwatch(id: number): void {
+    if (!this.closed) this.sync(() => this.core.unwatch(id))
+  }
+
+  heard(type: string): void {
+    if (type === 'change' && !this.closed) this.sync(() => this.core.tellChanges())
   }
 
   /** Resolves when what was committed up to now is stored as the durability promises. */
@@ -266,136 +227,4 @@ export class Calls {
     const stored = this.sync(() => this.core.stored())
     return stored === undefined ? undefined : this.guard(stored)
   }
-
-  /** A synchronous call into wasm: turns what it throws into a {@link TidelockError}. */
-  sync<T>(work: () => T): T {
-    try {
-      return work()
-    } catch (error) {
-      throw this.failure(error)
-    }
-  }
-
-  /** A promise of the wasm instance: its errors become {@link TidelockError}s, and it rejects when the instance dies. */
-  guard<T>(promise: Promise<T>): Promise<T> {
-    return this.#fromCore(promise, undefined)
-  }
-
-  #fromCore<T>(promise: Promise<T>, options: CallOptions | undefined): Promise<T> {
-    return this.#waiting.until(promise, options, (error) => this.failure(error))
-  }
-
-  /** Settles as the user's promise does, unless the signal aborts, the time runs out or the instance dies before. */
-  orStopped<T>(promise: Promise<T>, options: CallOptions | undefined): Promise<T> {
-    return this.#waiting.until(promise, options, (error) => error)
-  }
-
-  /** A call into wasm that only reads: an abort or a timeout gives up waiting for it. */
-  async read<T>(options: CallOptions | undefined, work: (core: Core) => unknown): Promise<T> {
-    this.check()
-    options?.signal?.throwIfAborted()
-    return (await this.#fromCore(Promise.resolve(this.sync(() => work(this.core))), options)) as T
-  }
-
-  /**
-   * A call into wasm that can be told to give up. An abort is a request: when the call went through all the same, its
-   * result counts, so that a rejection means that it didn't happen.
-   */
-  async cancellable<T>(
-    options: CallOptions | undefined,
-    work: (core: Core, cancel: number) => Promise<unknown>,
-  ): Promise<T> {
-    this.check()
-    options?.signal?.throwIfAborted()
-    if (options?.signal === undefined && options?.timeoutMs === undefined) {
-      return (await this.guard(this.sync(() => work(this.core, 0)))) as T
-    }
-    const core = this.core
-    const cancel = core.newCancel()
-    let stopped: { reason: unknown } | undefined
-    const unwatch = onStop(options, (reason) => {
-      stopped ??= { reason }
-      // In a microtask, for a signal that aborts right after the call: the wasm module looks at new calls in one too.
-      queueMicrotask(() => {
-        if (this.#core !== undefined) this.sync(() => core.cancel(cancel))
-      })
-    })
-    try {
-      return (await this.guard(this.sync(() => work(core, cancel)))) as T
-    } catch (error) {
-      throw stopped !== undefined && this.#dead === undefined ? stopped.reason : error
-    } finally {
-      unwatch()
-      if (this.#core !== undefined) this.sync(() => core.dropCancel(cancel))
-    }
-  }
-
-  /** Waits for its turn, stores what is left and lets go of the instance. Calls that come after it are refused. */
-  async close(): Promise<void> {
-    this.startLate()
-    this.#closing = true
-    if (this.#core === undefined) return
-    try {
-      await this.guard(this.sync(() => this.core.close()))
-    } finally {
-      this.#end(this.#closedError())
-    }
-  }
-
-  /** The database was closed from inside, as when another tab takes over: from now on calls reject with `closed`. */
-  ended(): void {
-    // Whoever closes by a call waits for the end of that call.
-    if (this.#closing) return
-    this.#closing = true
-    this.#end(this.#closedError())
-  }
-
-  /** The instance is unusable: every call that waits rejects with `internal`, and later ones with `closed`. */
-  die(thrown: unknown): TidelockError {
-    if (this.#dead === undefined) {
-      this.#dead = trapped(thrown)
-      this.#end(this.#dead)
-      this.#options.onDead(this.#dead)
-    }
-    return this.#dead
-  }
-
-  /** The error to throw for something that a call into wasm threw; a trap ends the instance. */
-  failure(thrown: unknown): TidelockError {
-    if (isTrap(thrown)) return this.die(thrown)
-    if (this.#dead !== undefined && !(thrown instanceof TidelockError)) return this.#dead
-    return thrown instanceof TidelockError ? thrown : this.#options.refine(toTidelockError(thrown))
-  }
-
-  #end(error: TidelockError): void {
-    this.#core = undefined
-    this.#waiting.end(error)
-  }
-
-  #closedError(): TidelockError {
-    if (this.#dead === undefined)
-      return new TidelockError('closed', 'The database is closed', { hint: 'Open it again' })
-    return new TidelockError('closed', 'The database was closed by an internal error', {
-      hint: 'Open it again',
-      cause: this.#dead,
-    })
-  }
-}
-
-/** Copies parameters one level deep, and rows of them; what isn't one is left for the packer to refuse. */
-export function copyParams(params: unknown): unknown {
-  if (Array.isArray(params)) return params.map((one) => (isContainer(one) ? copyParams(one) : one))
-  return isContainer(params) ? { ...(params as object) } : params
-}
-
-function isContainer(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  return (
-    Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype || Object.getPrototypeOf(value) === null
-  )
-}
-
-/** Options for a call into wasm together with the id by which it can be cancelled, if it can. */
-export function withCancel(options: object, cancel: number): object {
-  return cancel === 0 ? options : { ...options, cancel }
 }

@@ -18,7 +18,7 @@ import { checkSeed } from './seed.js'
 const gib = 1024 ** 3
 
 /** Options of the contract that wait for a later build. Given at all, they are refused: none is ever ignored. */
-const waiting = ['worker', 'functions', 'audit', 'expires', 'auditTable'] as const
+const waiting = ['functions', 'audit', 'expires', 'auditTable'] as const
 
 const known: readonly (keyof OpenOptions)[] = [
   'name',
@@ -32,6 +32,7 @@ const known: readonly (keyof OpenOptions)[] = [
   'lock',
   'tabs',
   'thread',
+  'worker',
   'wasm',
   'snapshots',
   'encryption',
@@ -89,8 +90,9 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
   const path = checkPath(given.path, storage)
   if (checkOneOf('tabs', given.tabs ?? 'exclusive', ['exclusive', 'shared']) === 'shared')
     throw unavailable("tabs 'shared'")
-  if (checkOneOf('thread', given.thread ?? 'current', ['current', 'worker']) === 'worker')
-    throw unavailable("thread 'worker'")
+  checkOneOf('thread', given.thread ?? 'current', ['current', 'worker'])
+  if (given.worker !== undefined && typeof given.worker !== 'function' && !(given.worker instanceof URL))
+    throw invalid('worker must be a URL or a function that makes a Worker', { details: { option: 'worker' } })
   const mode = checkOneOf('mode', given.mode ?? 'local', ['local', 'cloud'])
   if (mode === 'cloud') {
     if (given.remote === undefined) throw invalid("mode 'cloud' needs remote", { details: { option: 'mode' } })

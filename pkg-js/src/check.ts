@@ -1,5 +1,5 @@
 import { invalid } from './errors.js'
-import type { CallOptions } from './values.js'
+import type { CallOptions, RowMode } from './values.js'
 
 // Small checks of what a user passed. Each names the option that is wrong.
 
@@ -100,11 +100,15 @@ export function checkCall(
   return checked
 }
 
-/** Checks the options of a query; whether its rows are to be arrays. */
-export function checkQuery(call: string, options: unknown, keys: readonly string[] = []): boolean {
-  if (options === undefined) return false
+/** Checks the options of a query; gives how its rows are to come. */
+export function checkQuery(
+  call: string,
+  options: unknown,
+  keys: readonly string[] = [],
+  modes: readonly RowMode[] = ['object', 'array', 'columns'],
+): RowMode {
   const { rowMode } = checkCall(call, options, ['rowMode', ...keys])
-  return rowMode !== undefined && checkOneOf('rowMode', rowMode, ['object', 'array']) === 'array'
+  return rowMode === undefined ? 'object' : checkOneOf('rowMode', rowMode, modes)
 }
 
 function wrong(what: string, want: string): Error {

@@ -15,13 +15,41 @@ export interface CoreError {
 }
 
 /** What {@link Core.execute} is to do with a statement. */
-export const op = { query: 0, get: 1, run: 2, runMany: 3 } as const
+export const op = {
+  query: 0,
+  get: 1,
+  run: 2,
+  runMany: 3,
+  /** Some of the rows of a `runMany`, which follows with the last ones, or a rollback. */
+  runPart: 4,
+} as const
 
 /** One of the values of {@link op}. */
 export type Op = (typeof op)[keyof typeof op]
 
 /** The kinds of a value in a parameter area and in a result. */
-export const tag = { integer: 1, real: 2, text: 3, blob: 4, null: 5, bigint: 6 } as const
+export const tag = {
+  integer: 1,
+  real: 2,
+  /** In a result: a text in ASCII. */
+  text: 3,
+  blob: 4,
+  null: 5,
+  bigint: 6,
+  /** In a result: any other text. */
+  wide: 7,
+} as const
+
+/** What {@link Core.again} tells. */
+export const told = {
+  done: 0,
+  /** See {@link Core.failure}. */
+  failed: 1,
+  /** Somebody else has the turn. */
+  busy: 2,
+  /** There is no such statement any more. */
+  unknown: 3,
+} as const
 
 /** One step of a query plan. */
 export interface PlanRow {
@@ -58,6 +86,13 @@ export interface Core {
   reserve(bytes: number): number
   /** Runs one statement over the `bytes` of parameters written to the reserved area; `timeoutMs` 0 is none. */
   execute(ticket: number, op: Op, sql: string, bytes: number, names: string, timeoutMs: number): void
+  /**
+   * Runs a statement again by the number that is in the header of its result, with parameters of the same names; gives one of
+   * {@link told}. Ticket 0 takes the turn, if it is free, and gives it back.
+   */
+  again(ticket: number, op: Op, statement: number, bytes: number): number
+  /** Why the last {@link Core.again} failed: what {@link Core.execute} would have thrown. */
+  failure(): unknown
   /** The address of the header of the last result; the same for the instance's life. */
   header(): number
   /** The column names of a shape. */
@@ -81,6 +116,8 @@ export interface Core {
 
   watch(sql: string): number
   unwatch(id: number): void
+  /** From now on every commit is told by a `change` event. */
+  tellChanges(): void
 
   // What waits, or may come to wait. Options and results are plain objects, as the contract has them.
 

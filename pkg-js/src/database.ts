@@ -1,22 +1,28 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { type Calls, copyParams } from './calls.js'
+
+import { BegunTransactions } from './begun.js'
 import { checkBoolean, checkCall, checkFunction, checkOneOf, checkQuery, checkString } from './check.js'
 import { checkEncryption } from './check-encryption.js'
-import { type CoreOptions, op, type PlanRow } from './core.js'
+import { type Connection, copyParams, rejecting, soon } from './connection.js'
+import { type CoreOptions, type Op, op, type PlanRow } from './core.js'
 import { type TidelockError, unavailable } from './errors.js'
 import type { DatabaseEventMap, LockEvent } from './events.js'
 import { fileBytes, isBlob, joined, viewOf } from './file-bytes.js'
 import { goneHealth, type Health } from './health.js'
+import { Iteration } from './iteration.js'
 import { type LiveOptions, LiveQueries, LiveQuery } from './live.js'
 import { Migrations } from './migrations.js'
 import type { Encryption } from './options.js'
 import { Snapshots } from './snapshots.js'
 import { queryTag, type SqlFragment, type SqlQueryTag } from './sql.js'
+import { beginTransaction, IdleWatch } from './steps.js'
 import { Sync } from './sync.js'
-import { beginTransaction, IdleWatch, runBatch, runScript, type Tx } from './transaction.js'
+import { type BegunTx, Tx } from './transaction.js'
 import type {
   ArrayQueryOptions,
   CallOptions,
+  Columns,
+  ColumnsQueryOptions,
   QueryOptions,
   Row,
   RunResult,
@@ -54,10 +60,11 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** `await using db = await open(...)`: the same as {@link Database.close}. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>
   readonly #options: Options
-  readonly #calls: Calls
+  readonly #calls: Connection
   /** The events that somebody listened to, ever: one is made for these only, since every commit has one. */
   readonly #heard = new Set<string>()
   readonly #live = new LiveQueries()
+  readonly #begun: BegunTransactions
   #closing: Promise<void> | undefined
   #saidClose = false
   #death: TidelockError | undefined
@@ -76,10 +83,11 @@ export class Database extends EventTarget implements AsyncDisposable {
   }
 
   /** @internal */
-  constructor(options: Options, calls: Calls) {
+  constructor(options: Options, calls: Connection) {
     super()
     this.#options = options
     this.#calls = calls
+    this.#begun = new BegunTransactions(calls)
     this.migrations = new Migrations(calls)
     this.snapshots = new Snapshots(calls, options.maxBytes)
     this.sync = new Sync(calls, options.remote !== undefined)
@@ -123,30 +131,50 @@ export class Database extends EventTarget implements AsyncDisposable {
     params: SqlParams | undefined,
     options: ArrayQueryOptions,
   ): Promise<T[]>
-  query<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<T[]>
-  async query<T>(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<T[]> {
-    const arrays = checkQuery('query', options)
-    return this.#calls.statement(op.query, sql, params, options, arrays) as Promise<T[]>
+  query(sql: string | SqlFragment, params: SqlParams | undefined, options: ColumnsQueryOptions): Promise<Columns>
+  query<T = Row>(
+    sql: string | SqlFragment,
+    params?: SqlParams,
+    options?: QueryOptions & { readonly rowMode?: 'object' | 'array' | undefined },
+  ): Promise<T[]>
+  query(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<unknown> {
+    // Not async, as the calls below, for speed: see Calls.statement.
+    if (options === undefined) return this.#calls.statement(op.query, sql, params)
+    return rejecting(() => this.#calls.statement(op.query, sql, params, options, checkQuery('query', options)))
   }
 
   /** The first row of a query, or undefined. */
-  async get<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<T | undefined> {
-    checkCall('get', options)
-    return this.#calls.statement(op.get, sql, params, options) as Promise<T | undefined>
+  get<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<T | undefined> {
+    return this.#statement('get', op.get, sql, params, options) as Promise<T | undefined>
   }
 
-  /** The rows of one moment, slice by slice. Not available in this build: throws `unsupported_environment`. */
-  iterate<T = Row>(_sql: string | SqlFragment, _params?: SqlParams): AsyncIterable<T> {
-    throw unavailable('db.iterate')
+  /**
+   * The rows of a query one by one, for results of which not all rows are wanted as objects at once. They are those of one moment, when
+   * the loop begins: then the query runs to its end, and its rows wait in a compact form, from which objects are made slice by slice. So
+   * the loop may take its time, write, and call anything else; leaving it lets go of the rest. A `signal` ends it, also between rows;
+   * `timeoutMs` is for the query. What the query rejects with, the loop throws.
+   *
+   * @example
+   * ```ts
+   * for await (const order of db.iterate<Order>('SELECT * FROM orders WHERE invoiced = 0')) {
+   *   await db.run('UPDATE orders SET invoiced = 1 WHERE id = ?', [order.id])
+   * }
+   * ```
+   */
+  iterate<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): AsyncIterable<T> {
+    const { signal } = checkCall('iterate', options)
+    const bound = copyParams(params)
+    return {
+      [Symbol.asyncIterator]: () => new Iteration<T>(() => this.#calls.cursor(sql, bound, options), signal),
+    }
   }
 
   /**
    * Runs a statement. Resolves when what it wrote is stored as `durability` promises. When storing fails, it rejects with
    * `details.applied` true: the write is visible and will be stored when possible, so don't repeat it.
    */
-  async run(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<RunResult> {
-    checkCall('run', options)
-    return this.#calls.statement(op.run, sql, params, options) as Promise<RunResult>
+  run(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<RunResult> {
+    return this.#statement('run', op.run, sql, params, options) as Promise<RunResult>
   }
 
   /**
@@ -157,27 +185,24 @@ export class Database extends EventTarget implements AsyncDisposable {
    * await db.runMany('INSERT INTO points(x, y) VALUES (?, ?)', [[1, 2], [3, 4]])
    * ```
    */
-  async runMany(sql: string, rows: readonly SqlParams[], options?: CallOptions): Promise<{ readonly changes: number }> {
-    checkCall('runMany', options)
-    return this.#calls.statement(op.runMany, sql, rows, options) as Promise<{ changes: number }>
+  runMany(sql: string, rows: readonly SqlParams[], options?: CallOptions): Promise<{ readonly changes: number }> {
+    return this.#statement('runMany', op.runMany, sql, rows, options) as Promise<{ changes: number }>
   }
 
   /** Runs several statements in one transaction, and gives the rows of each. `details.statement` of an error counts from 1. */
   async batch<T = Row>(statements: readonly Statement[], options?: CallOptions): Promise<T[][]> {
     checkCall('batch', options)
     return this.#calls.withTurn(options, ({ ticket, timeoutMs }) =>
-      runBatch(this.#calls, ticket, statements, timeoutMs),
+      this.#calls.batch(ticket, statements, timeoutMs),
     ) as Promise<T[][]>
   }
 
   /** Runs a script of several statements in one transaction, unless it has its own BEGIN and COMMIT. */
   async exec(script: string, options?: CallOptions): Promise<void> {
     checkCall('exec', options)
-    return this.#calls.withTurn(options, ({ ticket, timeoutMs }) => {
-      const run = () => [undefined, runScript(this.#calls, ticket, script, timeoutMs)] as const
-      // Before it runs: one with its own COMMIT could not be run again.
-      return /fts5/i.test(script) ? this.#calls.loadFts5().then(run) : run()
-    })
+    return this.#calls.withTurn(options, ({ ticket, timeoutMs }) =>
+      soon(this.#calls.script(ticket, script, timeoutMs), (wrote) => [undefined, wrote] as const),
+    )
   }
 
   /**
@@ -194,22 +219,43 @@ export class Database extends EventTarget implements AsyncDisposable {
    */
   async transaction<T>(work: (tx: Tx) => T | PromiseLike<T>, options?: TransactionOptions): Promise<T> {
     checkFunction('The work of a transaction', work)
-    const { mode, signal } = checkCall('transaction', options, ['mode'])
-    const immediate = mode !== undefined && checkOneOf('mode', mode, ['deferred', 'immediate']) === 'immediate'
+    const immediate = checkTransaction('transaction', options)
     return this.#calls.withTurn(options, async ({ ticket, timeoutMs }) => {
       const idle = new IdleWatch(this.#calls)
       try {
-        const left = { signal, timeoutMs: timeoutMs === 0 ? undefined : timeoutMs }
-        return await beginTransaction(this.#calls, ticket, immediate, idle).run(work, left)
+        const left = { signal: options?.signal, timeoutMs: timeoutMs === 0 ? undefined : timeoutMs }
+        const beginning = beginTransaction(this.#calls, ticket, immediate, idle)
+        return await (beginning instanceof Promise ? await beginning : beginning).run(
+          (steps) => work(new Tx(this.#calls, ticket, steps)),
+          left,
+        )
       } finally {
         idle.stop()
       }
     })
   }
 
-  /** A transaction that the caller ends. Not available in this build: rejects with `unsupported_environment`. */
-  async begin(): Promise<Tx> {
-    throw unavailable('db.begin')
+  /**
+   * Begins a transaction that the caller ends, by `tx.commit()` or `tx.rollback()`: for drivers, and where a function doesn't fit;
+   * {@link Database.transaction} can't be forgotten to end. All other calls wait for its end, as for that; idle for 5 s, it warns
+   * (`transaction_idle`). `options` are for the wait until it has begun.
+   *
+   * {@link Database.close} rolls back one that is open, and so does the garbage collector when its object is lost, some time later.
+   *
+   * @example
+   * ```ts
+   * const tx = await db.begin()
+   * try {
+   *   await tx.run('DELETE FROM drafts')
+   *   await tx.commit()
+   * } catch (error) {
+   *   await tx.rollback()
+   *   throw error
+   * }
+   * ```
+   */
+  async begin(options?: TransactionOptions): Promise<BegunTx> {
+    return this.#begun.begin(checkTransaction('begin', options), options)
   }
 
   /** A query that runs again when what it reads has changed, see {@link LiveQuery}. */
@@ -220,18 +266,17 @@ export class Database extends EventTarget implements AsyncDisposable {
   ): LiveQuery<T>
   live<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: LiveOptions): LiveQuery<T>
   live<T>(sql: string | SqlFragment, params?: SqlParams, options?: LiveOptions): LiveQuery<T> {
-    const arrays = checkQuery('live', options)
+    const mode = checkQuery('live', options, [], ['object', 'array'])
     this.#calls.check()
-    return new LiveQuery<T>(this.#calls, this.#live, sql, copyParams(params) as SqlParams | undefined, arrays, options)
+    return new LiveQuery<T>(this.#calls, this.#live, sql, copyParams(params) as SqlParams | undefined, mode, options)
   }
 
   /** How SQLite would run a statement. Parameters change nothing about it, and are accepted for convenience. */
   async explain(sql: string, _params?: SqlParams, options?: CallOptions): Promise<PlanRow[]> {
     checkCall('explain', options)
-    return this.#calls.withTurn(options, ({ ticket }) => [
-      this.#calls.sync(() => this.#calls.core.explain(ticket, sql)),
-      false,
-    ])
+    return this.#calls.withTurn(options, ({ ticket }) =>
+      soon(this.#calls.explain(ticket, sql), (plan) => [plan, false] as const),
+    )
   }
 
   /**
@@ -325,6 +370,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    this.#begun.close()
     try {
       await this.#calls.close()
     } finally {
@@ -338,6 +384,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     listener: ((event: DatabaseEventMap[K]) => void) | { handleEvent(event: DatabaseEventMap[K]): void } | null,
     options?: AddEventListenerOptions | boolean,
   ): void {
+    if (!this.#heard.has(type)) this.#calls.heard(type)
     this.#heard.add(type)
     super.addEventListener(type, listener as EventListenerOrEventListenerObject | null, options)
   }
@@ -368,11 +415,30 @@ export class Database extends EventTarget implements AsyncDisposable {
     this.#live.changed(ids)
   }
 
-  /** @internal The instance has trapped. */
+  /** @internal The engine was begun anew. */
+  renewed(): void {
+    this.#live.renew()
+  }
+
+  /** @internal The engine is gone for good. */
   died(error: TidelockError): void {
     this.#death = error
     this.#live.close()
     this.sayClose({ reason: error.code, message: error.message })
+  }
+
+  #statement(
+    call: string,
+    kind: Op,
+    sql: string | SqlFragment,
+    params: unknown,
+    options: CallOptions | undefined,
+  ): Promise<unknown> {
+    if (options === undefined) return this.#calls.statement(kind, sql, params)
+    return rejecting(() => {
+      checkCall(call, options)
+      return this.#calls.statement(kind, sql, params, options)
+    })
   }
 
   private sayClose(detail: unknown): void {
@@ -380,4 +446,10 @@ export class Database extends EventTarget implements AsyncDisposable {
     this.#saidClose = true
     this.dispatchEvent(new CustomEvent('close', { detail }))
   }
+}
+
+/** Checks the options of a transaction; whether it is an immediate one. */
+function checkTransaction(call: string, options: TransactionOptions | undefined): boolean {
+  const { mode } = checkCall(call, options, ['mode'])
+  return mode !== undefined && checkOneOf('mode', mode, ['deferred', 'immediate']) === 'immediate'
 }

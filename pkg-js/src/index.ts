@@ -65,7 +65,7 @@ export type {
   TablePullReport,
   TablePushReport,
 } from './sync.js'
-export type { Tx } from './transaction.js'
+export type { BegunTx, Tx } from './transaction.js'
 export {
   directoryTarget,
   doctor,
@@ -77,8 +77,11 @@ export {
 export type {
   ArrayQueryOptions,
   CallOptions,
+  Columns,
+  ColumnsQueryOptions,
   QueryOptions,
   Row,
+  RowMode,
   RunResult,
   SqlParams,
   SqlResultValue,

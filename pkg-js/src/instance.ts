@@ -30,25 +30,28 @@ export function loadModule(source: WasmSource | undefined): Promise<WebAssembly.
 }
 
 /**
- * An instance of its own over a compiled module, which came from `source`. When it traps, `onTrap` is told once.
+ * An instance of its own over a compiled module; `partModule` gives the modules of its parts. When it traps, `onTrap` is told once.
  * Rejects with `wasm_load_failed` and `out_of_memory`.
  */
 export async function createDatabaseInstance(
   module: WebAssembly.Module,
-  source: WasmSource | undefined,
+  partModule: (part: Part) => Promise<WebAssembly.Module>,
   onTrap: (trap: unknown) => void,
 ): Promise<Instance> {
   try {
-    const { init, Core, loadPart, addFts5 } = createInstance(onTrap, (part) => compilePart(part, module, source))
-    const { memory } = await init({ module_or_path: module })
+    const { init, Core, loadPart, addFts5 } = createInstance(onTrap, partModule)
+    const { memory } = await init(module)
     return { Core: Core as unknown as CoreClass, memory, loadPart, addFts5 }
   } catch (error) {
     throw error instanceof RangeError ? toTidelockError(error) : loadFailed(error, 'started')
   }
 }
 
-/** The module of a part: from where bundlers put it, or from beside the core where that was given by hand. */
-async function compilePart(
+/**
+ * The module of a part of a core, which came from `source`: from where bundlers put it, or from beside the core where that was given by
+ * hand. Rejects with `wasm_load_failed`.
+ */
+export async function loadPart(
   part: Part,
   core: WebAssembly.Module,
   source: WasmSource | undefined,

@@ -1,10 +1,10 @@
-import type { Calls } from './calls.js'
 import { checkFunction } from './check.js'
+import { type Connection, type Soon, soon } from './connection.js'
 import { op } from './core.js'
 import { isTidelockError, type TidelockError } from './errors.js'
 import { callUser } from './events.js'
 import { SqlFragment } from './sql.js'
-import type { QueryOptions, SqlParams } from './values.js'
+import type { QueryOptions, RowMode, SqlParams } from './values.js'
 
 /** Options of a live query. */
 export interface LiveOptions extends QueryOptions {
@@ -37,6 +37,12 @@ export class LiveQueries {
     else for (const id of ids) this.#queries.get(id)?.changed()
   }
 
+  /** The engine was begun anew and knows none of them: all are registered and run again. */
+  renew(): void {
+    this.#queries.clear()
+    for (const query of [...this.#open]) query.renew()
+  }
+
   close(): void {
     for (const query of [...this.#open]) query.close()
   }
@@ -60,11 +66,11 @@ interface Subscriber<T> {
  * ```
  */
 export class LiveQuery<T> implements AsyncIterable<T[]> {
-  readonly #calls: Calls
+  readonly #calls: Connection
   readonly #queries: LiveQueries
   readonly #sql: string | SqlFragment
   readonly #params: SqlParams | undefined
-  readonly #arrays: boolean
+  readonly #mode: RowMode
   readonly #timeoutMs: number | undefined
   readonly #signal: AbortSignal | undefined
   readonly #onAbort = () => this.close()
@@ -82,18 +88,18 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
 
   /** @internal */
   constructor(
-    calls: Calls,
+    calls: Connection,
     queries: LiveQueries,
     sql: string | SqlFragment,
     params: SqlParams | undefined,
-    arrays: boolean,
+    mode: RowMode,
     options: LiveOptions | undefined,
   ) {
     this.#calls = calls
     this.#queries = queries
     this.#sql = sql
     this.#params = params
-    this.#arrays = arrays
+    this.#mode = mode
     this.#timeoutMs = options?.timeoutMs
     this.#signal = options?.signal
     queries.add(this as LiveQuery<unknown>)
@@ -152,10 +158,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     this.#signal?.removeEventListener('abort', this.#onAbort)
     this.#subscribers.clear()
     this.#queries.remove(this.#watch, this as LiveQuery<unknown>)
-    if (this.#watch !== undefined && !this.#calls.closed) {
-      const watch = this.#watch
-      this.#calls.sync(() => this.#calls.core.unwatch(watch))
-    }
+    if (this.#watch !== undefined) this.#calls.unwatch(this.#watch)
     this.#wakeAll()
   }
 
@@ -196,20 +199,34 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     })
   }
 
+  /** @internal Registers it anew, and runs it again. */
+  renew(): void {
+    this.#watch = undefined
+    this.changed()
+  }
+
+  /** The worker died in the middle of it: its successor runs it. */
+  #runAnew(): Promise<void> {
+    this.#watch = undefined
+    return this.#run()
+  }
+
   async #run(): Promise<void> {
     try {
-      this.#watchTables()
+      const watching = this.#watchTables()
+      if (watching !== undefined) await watching
       const rows = await this.#calls.statement(
         op.query,
         this.#sql,
         this.#params,
         { timeoutMs: this.#timeoutMs },
-        this.#arrays,
+        this.#mode,
       )
       this.#rows = rows as T[]
       this.#error = undefined
     } catch (error) {
       if (isTidelockError(error, 'closed')) return this.close()
+      if (isTidelockError(error, 'worker_crashed') && !this.#calls.closed) return this.#runAnew()
       this.#error = error as TidelockError
     }
     if (this.#closed) return
@@ -218,11 +235,15 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     this.#wakeAll()
   }
 
-  #watchTables(): void {
+  #watchTables(): Soon<void> | undefined {
     if (this.#watch !== undefined) return
     const sql = this.#sql instanceof SqlFragment ? this.#sql.sql : this.#sql
-    this.#watch = this.#calls.sync(() => this.#calls.core.watch(sql))
-    this.#queries.watch(this.#watch, this as LiveQuery<unknown>)
+    return soon(this.#calls.watch(sql), (id) => {
+      // Closed while another thread registered it.
+      if (this.#closed) return this.#calls.unwatch(id)
+      this.#watch = id
+      this.#queries.watch(id, this as LiveQuery<unknown>)
+    })
   }
 
   #tell(subscriber: Subscriber<T>): void {

@@ -1,5 +1,5 @@
-import { type Calls, withCancel } from './calls.js'
 import { checkBoolean, checkCall, checkInteger, checkOneOf, checkString } from './check.js'
+import { type Connection, withCancel } from './connection.js'
 import { unavailable } from './errors.js'
 import type { Tx } from './transaction.js'
 import type { CallOptions } from './values.js'
@@ -68,10 +68,10 @@ export interface MigrationRunOptions extends CallOptions {
 
 /** The schema's history: `db.migrations`. */
 export class Migrations {
-  readonly #calls: Calls
+  readonly #calls: Connection
 
   /** @internal */
-  constructor(calls: Calls) {
+  constructor(calls: Connection) {
     this.#calls = calls
   }
 

@@ -1,11 +1,13 @@
-import { Bridge } from './bridge.js'
+import { Bridge, openHere } from './bridge.js'
 import { checkOptions, type Surroundings } from './check-options.js'
 import type { CoreOptions } from './core.js'
 import type { Database } from './database.js'
 import { TidelockError } from './errors.js'
-import { createDatabaseInstance, loadModule } from './instance.js'
+import { createDatabaseInstance, loadModule, loadPart } from './instance.js'
 import type { FolderFiles } from './node-files.js'
 import type { OpenOptions } from './options.js'
+import { LocalUser } from './user.js'
+import { openInWorker } from './worker/open-in-worker.js'
 
 /**
  * Opens a database: takes its lock, loads and mends its data, runs its migrations.
@@ -26,12 +28,19 @@ export async function open(options: OpenOptions): Promise<Database> {
   const { signal, wasm } = options
   signal?.throwIfAborted()
   requireStorage(checked.storage)
-  const bridge = new Bridge(checked, options)
+  const user = new LocalUser(options)
+  if (options.thread === 'worker') return openInWorker(checked, options, user)
+  const bridge = new Bridge(checked, options, user)
   const opening = (async () => {
     const module = await loadModule(wasm)
     signal?.throwIfAborted()
-    const instance = await createDatabaseInstance(module, wasm, (trap) => bridge.trapped(trap))
-    return bridge.open(instance, checked.path === undefined ? undefined : await openFolder(checked.path))
+    const instance = await createDatabaseInstance(
+      module,
+      (part) => loadPart(part, module, wasm),
+      (trap) => bridge.trapped(trap),
+    )
+    const folder = checked.path === undefined ? undefined : await openFolder(checked.path)
+    return openHere(bridge, checked, user, instance, folder)
   })()
   return signal === undefined ? opening : unlessAborted(opening, signal)
 }

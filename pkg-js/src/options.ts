@@ -241,14 +241,21 @@ export interface OpenOptions {
    */
   readonly tabs?: 'exclusive' | 'shared' | undefined
   /**
-   * `worker` is not available in this build.
+   * Where SQLite runs. `worker`: in a module worker of its own, so that the page goes on meanwhile; the database is the same, and functions of
+   * these options run in the page. A call that executes already is ended by its `timeoutMs`, not by its `signal`. `durability: 'deferred'`
+   * stores at once there. When the worker dies, waiting calls reject with `worker_crashed` and the database opens itself again, with
+   * a warning; with `storage: 'memory'` it is closed. Where there are no workers, as in Node: `unsupported_environment`.
    * @default 'current'
    */
   readonly thread?: 'current' | 'worker' | undefined
-  /** Not available in this build. */
+  /**
+   * Where `thread: 'worker'` gets its worker: the place of the package's `dist/worker.js`, or a function that makes a worker of it, a new one
+   * each time. When it can't be loaded, `open` rejects with `wasm_load_failed`.
+   * @default found by the bundler
+   */
   readonly worker?: URL | (() => Worker) | undefined
   /**
-   * Where the wasm module comes from.
+   * Where the wasm module comes from: the place of the package's `tidelock_bg.wasm`, with its parts beside it, or the module itself.
    * @default found by the bundler
    */
   readonly wasm?: WasmSource | undefined

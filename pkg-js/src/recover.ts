@@ -2,10 +2,11 @@ import { Bridge } from './bridge.js'
 import { checkObject, checkString } from './check.js'
 import { checkOptions } from './check-options.js'
 import { TidelockError } from './errors.js'
-import { createDatabaseInstance, loadModule } from './instance.js'
+import { createDatabaseInstance, loadModule, loadPart } from './instance.js'
 import { surroundings } from './open.js'
 import type { Encryption, OpenOptions, WasmSource } from './options.js'
 import { storedNames } from './stored.js'
+import { LocalUser } from './user.js'
 
 /** What {@link recover} found and did. */
 export interface RecoveryReport {
@@ -64,7 +65,11 @@ export async function recover(
     })
   }
   const module = await loadModule(wasm)
-  const bridge = new Bridge(checked, opening)
-  const instance = await createDatabaseInstance(module, wasm, (trap) => bridge.trapped(trap))
+  const bridge = new Bridge(checked, opening, new LocalUser(opening))
+  const instance = await createDatabaseInstance(
+    module,
+    (part) => loadPart(part, module, wasm),
+    (trap) => bridge.trapped(trap),
+  )
   return bridge.recover(instance, from)
 }

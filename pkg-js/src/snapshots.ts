@@ -1,5 +1,5 @@
-import { type Calls, withCancel } from './calls.js'
 import { checkBoolean, checkCall, checkMoment, checkObject, checkOneOf, checkString } from './check.js'
+import { type Connection, withCancel } from './connection.js'
 import type { CoreSnapshotFile } from './core.js'
 import { invalid } from './errors.js'
 import { checkFileEncryption, type FileEncryption } from './file-encryption.js'
@@ -48,12 +48,12 @@ export interface SnapshotExportOptions {
 
 /** The snapshots of a database: `db.snapshots`. */
 export class Snapshots {
-  readonly #calls: Calls
+  readonly #calls: Connection
 
   readonly #maxBytes: number
 
   /** @internal */
-  constructor(calls: Calls, maxBytes: number) {
+  constructor(calls: Connection, maxBytes: number) {
     this.#calls = calls
     this.#maxBytes = maxBytes
   }

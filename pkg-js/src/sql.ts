@@ -1,4 +1,4 @@
-import type { Calls } from './calls.js'
+import type { Connection } from './connection.js'
 import { invalid } from './errors.js'
 import type { SqlValue } from './values.js'
 
@@ -75,6 +75,13 @@ export const sql: SqlTag = /* @__PURE__ */ Object.assign(
   { identifier, raw },
 )
 
+/** The text and the parameters of what was passed instead of a text. */
+export function fragmentParts(sql: unknown, params: unknown): [string, unknown] {
+  if (!(sql instanceof SqlFragment)) throw invalid('The SQL must be a string or an sql`...` fragment')
+  if (params !== undefined) throw invalid('An sql`...` fragment brings its own parameters')
+  return [sql.sql, sql.params]
+}
+
 /** The rows of a template query: a promise, and inside another template a fragment that isn't run by itself. */
 export class SqlQuery<T> extends SqlFragment implements Promise<T[]> {
   readonly #run: (fragment: SqlFragment) => Promise<T[]>
@@ -83,7 +90,7 @@ export class SqlQuery<T> extends SqlFragment implements Promise<T[]> {
   #settled = false
 
   /** @internal */
-  constructor(fragment: SqlFragment, calls: Calls, run: (fragment: SqlFragment) => Promise<T[]>) {
+  constructor(fragment: SqlFragment, calls: Connection, run: (fragment: SqlFragment) => Promise<T[]>) {
     super(fragment.sql, fragment.params)
     this.#run = run
     // Not at once: only when the template around it, if there is one, has been read is it clear that this one stands alone.
@@ -125,7 +132,7 @@ export class SqlQuery<T> extends SqlFragment implements Promise<T[]> {
 }
 
 /** The tag of one database or transaction. */
-export function queryTag(calls: Calls, run: <T>(fragment: SqlFragment) => Promise<T[]>): SqlQueryTag {
+export function queryTag(calls: Connection, run: <T>(fragment: SqlFragment) => Promise<T[]>): SqlQueryTag {
   const tag = <T>(strings: TemplateStringsArray, ...values: readonly (SqlValue | SqlFragment)[]) =>
     new SqlQuery<T>(join(strings, values), calls, run)
   return Object.assign(tag, { identifier, raw })

@@ -1,5 +1,5 @@
-import type { Calls } from './calls.js'
 import { checkBoolean, checkCall, checkFunction, checkInteger, checkOneOf, checkString, checkStrings } from './check.js'
+import type { Connection } from './connection.js'
 import { invalid, unavailable } from './errors.js'
 import { callUser } from './events.js'
 import type { Conflict } from './options.js'
@@ -117,13 +117,13 @@ export interface SyncStatus {
 
 /** The sync with the remote: `db.sync`. Local changes are noted from the start, with or without a remote. */
 export class Sync {
-  readonly #calls: Calls
+  readonly #calls: Connection
   readonly #remote: boolean
   #ready: Promise<void> | undefined
   #becomeReady: (() => void) | undefined
 
   /** @internal */
-  constructor(calls: Calls, remote: boolean) {
+  constructor(calls: Connection, remote: boolean) {
     this.#calls = calls
     this.#remote = remote
   }

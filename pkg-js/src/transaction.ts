@@ -1,20 +1,21 @@
-import { type Calls, copyParams } from './calls.js'
 import { checkCall, checkFunction, checkQuery } from './check.js'
+import { type Connection, copyParams, notNow, rejecting, soon } from './connection.js'
 import { type Op, op } from './core.js'
-import { invalid, TidelockError } from './errors.js'
 import { queryTag, type SqlFragment, type SqlQueryTag } from './sql.js'
+import { hasEnded, type Steps } from './steps.js'
 import type {
   ArrayQueryOptions,
   CallOptions,
+  Columns,
+  ColumnsQueryOptions,
   QueryOptions,
   Row,
+  RowMode,
   RunResult,
   SqlParams,
   SqlResultValue,
   Statement,
 } from './values.js'
-
-const idleMs = 5000
 
 /**
  * A transaction that is open: what the function given to {@link Database.transaction} works with.
@@ -25,20 +26,15 @@ const idleMs = 5000
 export class Tx {
   /** Runs a query given as a template, see {@link Database.sql}. */
   readonly sql: SqlQueryTag
-  readonly #calls: Calls
+  readonly #calls: Connection
   readonly #ticket: number
-  readonly #idle: IdleWatch
-  /** The steps that wait, while one is under way: a nested transaction takes long. */
-  readonly #line: (() => void)[] = []
-  #busy = false
-  #inner: Tx | undefined
-  #ended = false
+  readonly #steps: Steps
 
   /** @internal */
-  constructor(calls: Calls, ticket: number, idle: IdleWatch) {
+  constructor(calls: Connection, ticket: number, steps: Steps) {
     this.#calls = calls
     this.#ticket = ticket
-    this.#idle = idle
+    this.#steps = steps
     this.sql = queryTag(calls, <T>(fragment: SqlFragment) => this.query<T>(fragment))
   }
 
@@ -48,22 +44,25 @@ export class Tx {
     params: SqlParams | undefined,
     options: ArrayQueryOptions,
   ): Promise<T[]>
-  query<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<T[]>
-  async query<T>(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<T[]> {
-    const arrays = checkQuery('query', options)
-    return this.#statement(op.query, sql, params, options, arrays) as Promise<T[]>
+  query(sql: string | SqlFragment, params: SqlParams | undefined, options: ColumnsQueryOptions): Promise<Columns>
+  query<T = Row>(
+    sql: string | SqlFragment,
+    params?: SqlParams,
+    options?: QueryOptions & { readonly rowMode?: 'object' | 'array' | undefined },
+  ): Promise<T[]>
+  query(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<unknown> {
+    if (options === undefined) return this.#statement(op.query, sql, params, undefined)
+    return rejecting(() => this.#statement(op.query, sql, params, options, checkQuery('query', options)))
   }
 
   /** The first row of a query, or undefined, see {@link Database.get}. */
-  async get<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<T | undefined> {
-    checkCall('get', options)
-    return this.#statement(op.get, sql, params, options) as Promise<T | undefined>
+  get<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<T | undefined> {
+    return this.#checked('get', op.get, sql, params, options) as Promise<T | undefined>
   }
 
   /** Runs a statement, see {@link Database.run}. */
-  async run(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<RunResult> {
-    checkCall('run', options)
-    return this.#statement(op.run, sql, params, options) as Promise<RunResult>
+  run(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<RunResult> {
+    return this.#checked('run', op.run, sql, params, options) as Promise<RunResult>
   }
 
   /** Runs one statement for many rows, all or none, see {@link Database.runMany}. */
@@ -75,31 +74,35 @@ export class Tx {
   /** Runs several statements, all or none, see {@link Database.batch}. */
   async batch<T = Row>(statements: readonly Statement[], options?: CallOptions): Promise<T[][]> {
     checkCall('batch', options)
-    return this.#step(
-      options,
-      () => runBatch(this.#calls, this.#ticket, statements, options?.timeoutMs ?? 0)[0],
-    ) as Promise<T[][]>
+    const run = () => this.#calls.batch(this.#ticket, statements, options?.timeoutMs ?? 0)
+    return this.#steps.step(options, () => soon(run(), ([rows]) => rows)) as Promise<T[][]>
   }
 
   /** Runs a script inside this transaction: it can't have a BEGIN or COMMIT of its own. */
   async exec(script: string, options?: CallOptions): Promise<void> {
     checkCall('exec', options)
-    await this.#step(options, () => runScript(this.#calls, this.#ticket, script, options?.timeoutMs ?? 0))
+    await this.#steps.step(options, () => this.#calls.script(this.#ticket, script, options?.timeoutMs ?? 0))
   }
 
   /** A nested transaction (a savepoint): commits into this one when its function returns, rolls back when it throws. */
   async transaction<T>(work: (tx: Tx) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
     checkFunction('The work of a transaction', work)
     checkCall('transaction', options)
-    return this.#step(options, async () => {
-      const begun = beginTransaction(this.#calls, this.#ticket, false, this.#idle)
-      this.#inner = begun.tx
-      try {
-        return (await begun.run(work, options))[0]
-      } finally {
-        this.#inner = undefined
-        this.#idle.used()
-      }
+    const inside = (steps: Steps) => work(new Tx(this.#calls, this.#ticket, steps))
+    return this.#steps.step(options, () => this.#steps.nested(this.#ticket, inside, options))
+  }
+
+  #checked(
+    call: string,
+    kind: Op,
+    sql: string | SqlFragment,
+    params: unknown,
+    options: CallOptions | undefined,
+  ): Promise<unknown> {
+    if (options === undefined) return this.#statement(kind, sql, params, undefined)
+    return rejecting(() => {
+      checkCall(call, options)
+      return this.#statement(kind, sql, params, options)
     })
   }
 
@@ -108,173 +111,70 @@ export class Tx {
     sql: string | SqlFragment,
     params: unknown,
     options: CallOptions | undefined,
-    arrays = false,
+    mode: RowMode = 'object',
   ): Promise<unknown> {
-    if (this.#busy) params = copyParams(params)
-    return this.#step(options, () =>
-      this.#calls.execute(this.#ticket, kind, sql, params, options?.timeoutMs ?? 0, arrays),
+    const steps = this.#steps
+    // As in Calls.statement: what ran before needs no more than one promise.
+    if (options === undefined && typeof sql === 'string' && !steps.busy) {
+      try {
+        steps.begin()
+        const result = this.#calls.now(this.#ticket, kind, sql, params, mode)
+        if (result !== notNow) return Promise.resolve(result)
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    }
+    if (steps.busy) params = copyParams(params)
+    return steps.step(options, () =>
+      this.#calls.execute(this.#ticket, kind, sql, params, options?.timeoutMs ?? 0, mode),
     )
   }
+}
 
-  /** One step after the other: at once, or when those before it are done. */
-  async #step<T>(options: CallOptions | undefined, work: () => T | Promise<T>): Promise<T> {
-    this.#calls.startLate()
-    options?.signal?.throwIfAborted()
-    if (this.#busy) await this.#place(options)
-    this.#busy = true
-    try {
-      if (this.#ended) throw new TidelockError('transaction_closed', 'This transaction has ended')
-      this.#idle.used()
-      let result: T | Promise<T>
-      try {
-        result = work()
-      } catch (error) {
-        await this.#calls.loadWhatLacks(error)
-        result = work()
-      }
-      return result instanceof Promise ? await result : result
-    } finally {
-      this.#next()
-    }
+/** How a transaction that was begun by a call is told to end. */
+export interface Ending {
+  /** Each resolves when all is done: after a commit, when that is stored as `durability` promises. */
+  commit(): Promise<void>
+  rollback(): Promise<void>
+}
+
+/** A transaction that its user ends: what {@link Database.begin} gives. */
+export class BegunTx extends Tx {
+  readonly #own: Steps
+  #ending: Ending | undefined
+  #failed = false
+
+  /** @internal */
+  constructor(calls: Connection, ticket: number, steps: Steps, ending: Ending) {
+    super(calls, ticket, steps)
+    this.#own = steps
+    this.#ending = ending
   }
 
-  /** Resolves when the steps before it are done. */
-  async #place(options: CallOptions | undefined): Promise<void> {
-    let wake = () => {}
-    const woken = new Promise<void>((resolve) => {
-      wake = resolve
-    })
-    this.#line.push(wake)
+  /**
+   * Commits, after the calls made before it. Resolves when what was written is stored as `durability` promises. When it fails, all is
+   * rolled back. Rejects with `transaction_closed` when the transaction has ended.
+   */
+  async commit(): Promise<void> {
+    const ending = this.#end()
     try {
-      await this.#calls.orStopped(woken, options)
+      await ending.commit()
     } catch (error) {
-      const at = this.#line.indexOf(wake)
-      if (at >= 0) this.#line.splice(at, 1)
-      else this.#next()
+      this.#failed = true
       throw error
     }
   }
 
-  #next(): void {
-    const wake = this.#line.shift()
-    if (wake === undefined) this.#busy = false
-    else wake()
+  /** Rolls back, after the calls made before it. After a commit that failed there is nothing left to do. */
+  async rollback(): Promise<void> {
+    if (!this.#failed) await this.#end().rollback()
   }
 
-  /** @internal Resolves when no step is under way. */
-  async settled(): Promise<void> {
-    while (this.#busy) {
-      await this.#place(undefined)
-      this.#next()
-    }
+  #end(): Ending {
+    const ending = this.#ending
+    if (ending === undefined) throw hasEnded()
+    this.#ending = undefined
+    this.#own.seal()
+    return ending
   }
-
-  /** @internal Ends it and what is nested in it; false when the one around it has ended it already. */
-  end(): boolean {
-    if (this.#ended) return false
-    this.#ended = true
-    this.#inner?.end()
-    for (const wake of this.#line.splice(0)) wake()
-    return true
-  }
-}
-
-/** Warns once when a transaction does nothing for long while all others wait for it. */
-export class IdleWatch {
-  #lastUsed = performance.now()
-  #timer: ReturnType<typeof setTimeout>
-
-  constructor(calls: Calls) {
-    const look = () => {
-      const left = idleMs - (performance.now() - this.#lastUsed)
-      if (left > 0) this.#timer = setTimeout(look, left)
-      else
-        calls.warn(
-          'transaction_idle',
-          `A transaction has done nothing for ${idleMs / 1000} s; all other calls wait for its end`,
-        )
-    }
-    this.#timer = setTimeout(look, idleMs)
-  }
-
-  used(): void {
-    this.#lastUsed = performance.now()
-  }
-
-  stop(): void {
-    clearTimeout(this.#timer)
-  }
-}
-
-/** A transaction that has begun on a ticket that holds the turn; `run` takes it to its end. */
-export function beginTransaction(calls: Calls, ticket: number, immediate: boolean, idle: IdleWatch) {
-  const depth = calls.begin(ticket, immediate)
-  const tx = new Tx(calls, ticket, idle)
-  return {
-    tx,
-    /** What the work returned, and whether the database was written. Rolls back when it throws, aborts or takes too long. */
-    async run<T>(
-      work: (tx: Tx) => T | PromiseLike<T>,
-      options: CallOptions | undefined,
-    ): Promise<readonly [T, boolean]> {
-      let committing = false
-      try {
-        const value = await calls.orStopped(finish(work, tx), options)
-        committing = tx.end()
-        if (!committing) throw new TidelockError('transaction_closed', 'The transaction around this one has ended')
-        return [value, calls.commit(ticket, depth)]
-      } catch (error) {
-        if (committing || tx.end()) calls.rollback(ticket, depth)
-        throw error
-      }
-    },
-  }
-}
-
-async function finish<T>(work: (tx: Tx) => T | PromiseLike<T>, tx: Tx): Promise<T> {
-  const value = await work(tx)
-  await tx.settled()
-  return value
-}
-
-/** Runs several statements in one transaction or savepoint, without giving up the turn. */
-export function runBatch(
-  calls: Calls,
-  ticket: number,
-  statements: readonly Statement[],
-  timeoutMs: number,
-): readonly [unknown[][], boolean] {
-  if (!Array.isArray(statements)) throw invalid('The statements of a batch must be an array of { sql, params }')
-  const depth = calls.begin(ticket, false)
-  try {
-    const results = statements.map((statement: Statement | null, index) => {
-      if (typeof statement?.sql !== 'string')
-        throw invalid(`Statement ${index + 1} of the batch must be { sql, params }`)
-      try {
-        return calls.execute(ticket, op.query, statement.sql, statement.params, timeoutMs) as unknown[]
-      } catch (error) {
-        throw atStatement(error, index)
-      }
-    })
-    return [results, calls.commit(ticket, depth)]
-  } catch (error) {
-    calls.rollback(ticket, depth)
-    throw error
-  }
-}
-
-function atStatement(error: unknown, index: number): unknown {
-  if (!(error instanceof TidelockError)) return error
-  const { code, message, hint, details, cause } = error
-  return new TidelockError(code, `Statement ${index + 1} of the batch: ${message}`, {
-    hint,
-    cause,
-    details: { ...details, statement: index + 1 },
-  })
-}
-
-/** Runs a script; whether it wrote. */
-export function runScript(calls: Calls, ticket: number, script: string, timeoutMs: number): boolean {
-  if (typeof script !== 'string') throw invalid('A script must be a string')
-  return calls.sync(() => calls.core.script(ticket, script, timeoutMs))
 }

@@ -48,6 +48,7 @@ export function onStop(options: CallOptions | undefined, stop: (reason: unknown)
   }
 }
 
-function timedOut(timeoutMs: number): TidelockError {
+/** `timeout`, of a call that took longer than that. */
+export function timedOut(timeoutMs: number): TidelockError {
   return new TidelockError('timeout', `The call took longer than ${timeoutMs} ms`, { details: { timeoutMs } })
 }

@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Bridge } from '../src/bridge.ts'
+import { Bridge, openHere } from '../src/bridge.ts'
 import { checkOptions } from '../src/check-options.ts'
+import { LocalUser } from '../src/user.ts'
 import { FakeCore, settle } from './fake-core.mjs'
 
 /** Opens over a fake core; `during(host, core)` is what happens inside. */
 function opening(options, during = async () => {}) {
   const all = { name: 'shop', storage: 'memory', onWarning: (warning) => parts.warnings.push(warning), ...options }
   const core = new FakeCore()
-  const bridge = new Bridge(checkOptions(all, { title: '', url: '', files: false }), all)
+  const checked = checkOptions(all, { title: '', url: '', files: false })
+  const user = new LocalUser(all)
+  const bridge = new Bridge(checked, all, user)
   const parts = { core, bridge, warnings: [], released: 0 }
   const open = async (coreOptions, host) => {
     parts.host = host
@@ -24,7 +27,7 @@ function opening(options, during = async () => {}) {
     loadPart: async (part) => void loaded.push(part),
     addFts5() {},
   }
-  parts.opened = bridge.open(instance)
+  parts.opened = openHere(bridge, checked, user, instance)
   return parts
 }
 

@@ -279,11 +279,9 @@ test('a trap also ends a transaction whose function hangs, and those in line', a
 test('what the build lacks says so', async () => {
   const { db } = fakeDatabase()
   const lacking = { code: 'unsupported_environment' }
-  await assert.rejects(db.begin(), lacking)
   await assert.rejects(db.maintain(), lacking)
   await assert.rejects(db.migrations.run({ atomic: 'all' }), lacking)
   assert.throws(() => db.sync.start(), lacking)
-  assert.throws(() => db.iterate('x'), lacking)
   assert.throws(() => {
     db.actor = 'me'
   }, lacking)
@@ -357,4 +355,65 @@ test('an aborted pull tells the core and rejects with the reason, unless it went
     return { mode: 'merge', tables: [], ms: 1 }
   }
   assert.equal((await db.sync.pull({ signal: second.signal })).mode, 'merge')
+})
+
+test('a statement that ran before runs again by its number, without its text', async () => {
+  const { db, core } = fakeDatabase()
+  core.answer = ({ rows }) => ({ columns: ['a'], rows: [[rows[0]?.[0] ?? null]] })
+  for (const value of ['x', 'y', 'z']) assert.deepEqual(await db.get('q', [value]), { a: value })
+  assert.equal(core.runsAgain, 2)
+  assert.deepEqual(await db.query('q', { b: 'named' }), [{ a: 'named' }])
+  assert.equal(core.runsAgain, 2, 'other names have to be told')
+  assert.deepEqual(await db.query('q', { b: 'again' }), [{ a: 'again' }])
+  assert.deepEqual(core.executed.at(-1).names, ['b'])
+  assert.equal(core.runsAgain, 3)
+  core.known.clear()
+  assert.deepEqual(await db.query('q', { b: 'forgotten' }), [{ a: 'forgotten' }])
+  await db.transaction(async (tx) => {
+    assert.deepEqual(await tx.get('q', { b: 'inside' }), { a: 'inside' })
+  })
+  assert.equal(core.runsAgain, 4)
+  assert.equal(core.waiting, 0)
+})
+
+test('what runs again waits for its turn, and its error gives the turn back', async () => {
+  const { db, core } = fakeDatabase()
+  await db.run('w')
+  core.log.length = 0
+  const gate = deferred()
+  const transaction = db.transaction(async (tx) => {
+    await gate.promise
+    await tx.run('inside')
+  })
+  const params = [1]
+  const waiting = db.run('w', params)
+  params[0] = 2
+  await settle()
+  assert.deepEqual(core.log, ['begin 1'])
+  gate.resolve()
+  await Promise.all([transaction, waiting])
+  assert.deepEqual(core.log, ['begin 1', 'inside', 'commit 1', 'w'])
+  assert.deepEqual(core.executed.at(-1).rows, [[{ integer: 1n }]], 'as they were at the call')
+  core.answer = () => {
+    throw { code: 'sqlite_constraint', message: 'UNIQUE constraint failed' }
+  }
+  await assert.rejects(db.run('w'), (error) => isTidelockError(error, 'sqlite_constraint'))
+  await assert.rejects(db.run('w', [Number.NaN]), { code: 'invalid_argument' })
+  assert.equal(core.waiting, 0)
+})
+
+test('more statements than are kept: those that were replaced are told as text', async () => {
+  const { db, core } = fakeDatabase()
+  core.answer = () => ({ columns: ['a'], rows: [[1]] })
+  // The fake core gives all of them the same place.
+  for (const sql of ['a', 'b', 'a', 'b', 'b']) assert.deepEqual(await db.get(sql), { a: 1 })
+  assert.equal(core.runsAgain, 1)
+})
+
+test('commits are told only where somebody listens', () => {
+  const { db, core } = fakeDatabase()
+  db.addEventListener('close', () => {})
+  assert.equal(core.tellsChanges, false)
+  db.addEventListener('change', () => {})
+  assert.equal(core.tellsChanges, true)
 })

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { op } from '../src/core.ts'
 import { isTidelockError } from '../src/errors.ts'
 import { fakeDatabase } from './fake-core.mjs'
 
@@ -194,13 +195,25 @@ test('changes and lastInsertRowid, exact beyond 2^53', async () => {
   assert.deepEqual(await big.db.run('x'), { changes: 1, lastInsertRowid: 5n })
 })
 
-test('many rows go in one call, very many in several of one transaction', async () => {
+test('some rows go in one call, many in several of one transaction', async () => {
   const { db, core } = fakeDatabase()
   core.answer = ({ rows }) => ({ changes: rows.length, wrote: true })
   const rows = Array.from({ length: 50_000 }, (_, n) => [n, `row ${n}`, n / 2, null])
   assert.deepEqual(await db.runMany('insert', rows), { changes: 50_000 })
+  const parts = core.executed.length
+  assert.ok(parts > 1)
+  assert.deepEqual(core.log, ['begin 1', ...new Array(parts).fill('insert'), 'commit 1'])
+  assert.deepEqual(
+    core.executed.map(({ op }) => op),
+    [...new Array(parts - 1).fill(op.runPart), op.runMany],
+  )
+  const arrived = core.executed.flatMap(({ rows }) => rows)
+  assert.equal(arrived.length, 50_000)
+  assert.deepEqual(arrived[49_999], [{ integer: 49_999n }, 'row 49999', { real: 24_999.5 }, null])
+
+  core.log.length = core.executed.length = 0
+  assert.deepEqual(await db.runMany('insert', rows.slice(0, 1000)), { changes: 1000 })
   assert.deepEqual(core.log, ['insert'])
-  assert.deepEqual(core.executed[0].rows[49_999], [{ integer: 49_999n }, 'row 49999', { real: 24_999.5 }, null])
 
   core.log.length = core.executed.length = 0
   const blob = new Uint8Array(9 << 20)
@@ -209,6 +222,13 @@ test('many rows go in one call, very many in several of one transaction', async 
   assert.deepEqual(
     core.executed.map(({ rows }) => rows.length),
     [2, 1],
+  )
+  const text = 'x'.repeat(1 << 19)
+  core.executed.length = 0
+  assert.deepEqual(await db.runMany('insert', [[text], [text], ['end']]), { changes: 3 })
+  assert.deepEqual(
+    core.executed.map(({ rows }) => rows[0][0].length),
+    [1 << 19, 1 << 19, 3],
   )
 })
 
@@ -227,4 +247,59 @@ test('no rows change nothing, but a wrong statement is found', async () => {
   assert.deepEqual(await db.runMany('insert', []), { changes: 0 })
   assert.equal(core.executed.length, 0)
   await assert.rejects(db.runMany('wrong', []), { code: 'sqlite_error', details: { offset: 0 } })
+})
+
+const mixed = {
+  columns: ['n', 'd', 'big', 't', 'b', 'mix'],
+  rows: [
+    [1, 1.5, max, 'é😀', new Uint8Array([1]), 1],
+    [-2, 2, min, 'plain', new Uint8Array([2, 3]), 'one'],
+    [3, 0.25, max, null, new Uint8Array(0), max],
+  ],
+}
+
+test('rows come column by column: numbers in typed arrays, anything else in plain ones', async () => {
+  const { db, core } = fakeDatabase()
+  core.answer = () => mixed
+  const expected = {
+    columns: mixed.columns,
+    rows: 3,
+    values: [
+      new Float64Array([1, -2, 3]),
+      new Float64Array([1.5, 2, 0.25]),
+      new BigInt64Array([max, min, max]),
+      ['é😀', 'plain', null],
+      [new Uint8Array([1]), new Uint8Array([2, 3]), new Uint8Array(0)],
+      [1, 'one', max],
+    ],
+  }
+  const columns = { rowMode: 'columns' }
+  assert.deepEqual(await db.query('q', [], columns), expected)
+  assert.deepEqual(await db.query('q', [], { ...columns, timeoutMs: 1000 }), expected)
+  await db.transaction(async (tx) => assert.deepEqual(await tx.query('q', undefined, columns), expected))
+  core.answer = () => ({ columns: ['a', 'b'], rows: [] })
+  assert.deepEqual(await db.query('none', [], columns), { columns: ['a', 'b'], rows: 0, values: [[], []] })
+  core.answer = () => ({ columns: ['a', 'a'], rows: [[1, null]] })
+  assert.deepEqual(await db.query('twice', [], columns), {
+    columns: ['a', 'a'],
+    rows: 1,
+    values: [new Float64Array([1]), [null]],
+  })
+  await assert.rejects(db.query('q', [], { rowMode: 'column' }), { code: 'invalid_argument' })
+  assert.throws(() => db.live('q', [], columns), { code: 'invalid_argument' })
+})
+
+test('short and long texts in and out of ASCII keep their places', async () => {
+  const { db, core } = fakeDatabase()
+  for (const length of [0, 1, 5, 30, 95, 96, 97, 200, 5000]) {
+    const pieces = ['a', 'é', '\ufeff', '€', '😀', '\0', 'z']
+    const text = Array.from({ length }, (_, n) => pieces[n % pieces.length]).join('')
+    const rows = [
+      [text, 'x'.repeat(length), 'ß'],
+      ['', text, 'y'],
+    ]
+    core.answer = () => ({ columns: ['a', 'b', 'c'], rows })
+    assert.deepEqual(await db.query('q', [], { rowMode: 'array' }), rows)
+    assert.deepEqual(await db.get(`get ${length}`), { a: text, b: 'x'.repeat(length), c: 'ß' })
+  }
 })

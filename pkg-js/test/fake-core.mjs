@@ -1,7 +1,7 @@
 // A model of the wasm class `Core` in plain JavaScript: the turn, the parameter area and the result header as the boundary defines
 // them. What a statement does is told by the test. It is strict: what the real one would refuse, it refuses.
 import { Calls } from '../src/calls.ts'
-import { tag } from '../src/core.ts'
+import { tag, told } from '../src/core.ts'
 import { Database } from '../src/database.ts'
 
 const headerAt = 64
@@ -12,6 +12,8 @@ export class FakeCore {
   log = []
   /** What was executed: { op, sql, rows, names, timeoutMs }. */
   executed = []
+  /** Whether every commit is to be told. */
+  tellsChanges = false
   memory = { buffer: new ArrayBuffer(4096) }
   /** (statement) → { columns, rows, changes, rowid, wrote }, or throws. */
   answer = () => ({})
@@ -26,6 +28,12 @@ export class FakeCore {
   #shapes = []
   #depth = 0
   #watches = 0
+  #failure
+  /** Statements that can be run again, by their number; a test forgets them by emptying it. */
+  known = new Map()
+  /** How often one was run again. */
+  runsAgain = 0
+  #ids = 0
 
   /** What an opening with a remote does before it starts. */
   async connect(remote) {
@@ -105,7 +113,38 @@ export class FakeCore {
     if (op === 3 && statement.rows.length === 0) return this.#encode({})
     this.executed.push(statement)
     this.log.push(sql)
-    this.#encode(this.answer(statement) ?? {})
+    this.#encode(this.answer(statement) ?? {}, this.#remember(sql, names))
+  }
+
+  /** As the real one does, it hears of other names only when a statement comes as text. */
+  #remember(sql, names) {
+    const found = [...this.known].find(([, one]) => one.sql === sql)
+    const id = found?.[0] ?? 128 * ++this.#ids + 5
+    this.known.set(id, { sql, names })
+    return id
+  }
+
+  again(ticket, op, id, bytes) {
+    const own = ticket || this.enter()
+    if (own === 0) return told.busy
+    const known = this.known.get(id)
+    try {
+      if (known === undefined) return told.unknown
+      this.runsAgain++
+      this.execute(own, op, known.sql, bytes, known.names, 0)
+      return told.done
+    } catch (error) {
+      this.#failure = error
+      return told.failed
+    } finally {
+      if (ticket === 0) this.leave(own)
+    }
+  }
+
+  failure() {
+    const failure = this.#failure
+    this.#failure = undefined
+    return failure
   }
 
   #unpack(bytes) {
@@ -157,19 +196,21 @@ export class FakeCore {
     return out
   }
 
-  #encode({ columns = [], rows = [], changes = 0, rowid = 0n, wrote = false }) {
+  #encode({ columns = [], rows = [], changes = 0, rowid = 0n, wrote = false }, id = 0) {
     const texts = []
+    const wides = []
     const blobs = []
     const cells = rows.length * columns.length
     for (const value of rows.flat()) {
-      if (typeof value === 'string') texts.push(new TextEncoder().encode(value))
+      if (typeof value === 'string') (isAscii(value) ? texts : wides).push(new TextEncoder().encode(value))
       else if (value instanceof Uint8Array) blobs.push(value)
     }
     const size = (parts) => parts.reduce((sum, part) => sum + part.byteLength, 0)
     const slotsAt = areaAt
     const tagsAt = slotsAt + cells * 8
     const textAt = tagsAt + cells
-    const blobAt = textAt + size(texts)
+    const wideAt = textAt + size(texts)
+    const blobAt = wideAt + size(wides)
     this.#grow(blobAt + size(blobs))
     const view = new DataView(this.memory.buffer)
     const all = new Uint8Array(this.memory.buffer)
@@ -181,7 +222,7 @@ export class FakeCore {
       }
       if (value === null) put(tag.null, 0)
       else if (typeof value === 'number') put(Number.isInteger(value) ? tag.integer : tag.real, value)
-      else if (typeof value === 'string') put(tag.text, value.length)
+      else if (typeof value === 'string') put(isAscii(value) ? tag.text : tag.wide, value.length)
       else if (value instanceof Uint8Array) put(tag.blob, value.length)
       else {
         put(tag.bigint, 0)
@@ -189,7 +230,7 @@ export class FakeCore {
       }
     })
     let end = textAt
-    for (const part of [...texts, ...blobs]) {
+    for (const part of [...texts, ...wides, ...blobs]) {
       all.set(part, end)
       end += part.length
     }
@@ -203,13 +244,16 @@ export class FakeCore {
       slotsAt,
       textAt,
       size(texts),
+      wideAt,
+      size(wides),
       blobAt,
       size(blobs),
       wrote && this.#depth === 0 ? 1 : 0,
+      id,
     ]
     for (const [index, word] of header.entries()) view.setUint32(headerAt + index * 4, word, true)
-    view.setFloat64(headerAt + 48, changes, true)
-    view.setBigInt64(headerAt + 56, BigInt(rowid), true)
+    view.setFloat64(headerAt + 56, changes, true)
+    view.setBigInt64(headerAt + 64, BigInt(rowid), true)
   }
 
   header() {
@@ -264,6 +308,10 @@ export class FakeCore {
     return this.#watches
   }
 
+  tellChanges() {
+    this.tellsChanges = true
+  }
+
   unwatch(id) {
     this.watched.delete(id)
   }
@@ -284,6 +332,8 @@ export class FakeCore {
     this.log.push('close')
   }
 }
+
+const isAscii = (text) => /^[\0-\x7f]*$/.test(text)
 
 function moved(buffer, size) {
   const bigger = new ArrayBuffer(size)

@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import { Bridge } from '../src/bridge.ts'
+import { Bridge, openHere } from '../src/bridge.ts'
 import { checkOptions } from '../src/check-options.ts'
 import { checkFileEncryption } from '../src/file-encryption.ts'
 import { loadSeed } from '../src/seed.ts'
 import { fromFile, toFile } from '../src/snapshot-file.ts'
+import { LocalUser } from '../src/user.ts'
 import { FakeCore } from './fake-core.mjs'
 
 const snapshot = { id: '7', createdAt: '2026-11-20T10:00:00.000Z' }
@@ -141,14 +142,16 @@ function seeding(seed, { wants = true, plant = async () => {} } = {}) {
     await close.call(core)
   }
   const options = { name: 'shop', storage: 'memory', seed }
-  const bridge = new Bridge(checkOptions(options, { title: '', url: '', files: false }), options)
+  const checked = checkOptions(options, { title: '', url: '', files: false })
+  const user = new LocalUser(options)
+  const bridge = new Bridge(checked, options, user)
   const instance = {
     Core: { open: async () => core },
     memory: core.memory,
     loadPart: async () => {},
     addFts5: () => {},
   }
-  return { opened: bridge.open(instance), seen }
+  return { opened: openHere(bridge, checked, user, instance), seen }
 }
 
 test('a seed comes before the start, and only where there is no data', async () => {

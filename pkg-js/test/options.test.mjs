@@ -88,6 +88,7 @@ const wrong = {
   lock: [{ onBusy: 'kill' }, { timeoutMs: -1 }, { timeoutMs: 'x' }, { wait: true }, 'wait'],
   tabs: ['all'],
   thread: ['main'],
+  worker: ['./worker.js', {}, true],
   wasm: ['./x.wasm', 5],
   snapshots: [
     true,
@@ -161,8 +162,6 @@ test('a passphrase and a key are what encrypts, and not part of what is passed a
 
 const waiting = {
   tabs: ['shared'],
-  thread: ['worker'],
-  worker: [() => {}],
   functions: [{}],
   audit: [['a']],
   expires: [{ a: 'b' }],

@@ -18,6 +18,7 @@ const withAddend = new Set([3, 4, 5, 8, 9, 11, 14, 15, 16, 17, 21, 22, 23])
 /**
  * The graph of a linked module: `edges` from a node to a set of nodes. A function is its symbol's name; data has a node of its own.
  * Two functions of one name are one node, which can only make more be reached. `anywhere`: what data of no symbol refers to.
+ * `data`: where in memory each node of data lies.
  */
 export function readLinked(path) {
   const bytes = readFileSync(path)
@@ -36,9 +37,9 @@ export function readLinked(path) {
   const segments = data.list(() => {
     if (data.number() !== 0) throw new Error('a data segment that is not active')
     data.byte() // i32.const
-    data.number()
+    const address = data.number()
     data.byte() // end
-    return data.range()
+    return { address, ...data.range() }
   })
 
   // The symbols: what a relocation's index means.
@@ -92,7 +93,11 @@ export function readLinked(path) {
     for (const owner of owners) connect(owner.node, target)
     if (owners.length === 0) anywhere.add(target)
   })
-  return { edges, anywhere }
+  const inMemory = owned.flatMap((list, segment) => {
+    const by = segments[segment].address - segments[segment].start
+    return list.map(({ start, end, node }) => ({ node, start: start + by, end: end + by }))
+  })
+  return { edges, anywhere, data: inMemory }
 }
 
 function readSymbols(reader) {

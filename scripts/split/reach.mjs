@@ -5,7 +5,7 @@ import { demangle } from '../wasm-bytes.mjs'
 /**
  * `parts` names the entries of each part: `exports` of the module, `functions` of the linked module by a piece of their symbol's
  * name. Gives `entries`, functions by name with what they give while their part isn't there, and `home`: the core or the part
- * where a function belongs. What two parts need is that one's which the other `needs`, else the core's; what nobody reaches has no home (functions in the table that
+ * where a function, or a node of data, belongs. What two parts need is that one's which the other `needs`, else the core's; what nobody reaches has no home (functions in the table that
  * only an export kept alive which scripts/split/trim.mjs left out).
  *
  * Both graphs count, the linked module's and the final one's: what wasm-opt inlined or merged is reached by either.
@@ -71,22 +71,23 @@ export function reach(module, linked, parts) {
   // What parts share that don't need one another is the core's, with all that it reaches.
   const needs = (one, other) => one === other || parts[one].needs?.includes(other)
   const owned = (node) => Object.keys(parts).filter((part) => reached[part].has(node))
-  const homeless = [...byPlainName.keys()].filter((node) => {
+  const ownerOf = (node) => {
     const owners = owned(node)
-    return owners.length > 1 && !owners.some((one) => owners.every((other) => needs(other, one)))
-  })
+    return owners.find((one) => owners.every((other) => needs(other, one)))
+  }
+  const data = linked.data.map(({ node }) => node)
+  const homeless = [...byPlainName.keys(), ...data].filter(
+    (node) => owned(node).length > 1 && ownerOf(node) === undefined,
+  )
   const inCore = from([...core, ...homeless])
 
   const home = new Map()
-  for (const name of module.functions.keys()) {
-    const owners = owned(plain(name))
-    if (inCore.has(plain(name))) home.set(name, 'core')
-    else if (owners.length > 0)
-      home.set(
-        name,
-        owners.find((one) => owners.every((other) => needs(other, one))),
-      )
+  const settle = (name, node) => {
+    const owner = inCore.has(node) ? 'core' : ownerOf(node)
+    if (owner !== undefined) home.set(name, owner)
   }
+  for (const name of module.functions.keys()) settle(name, plain(name))
+  for (const node of data) settle(node, node)
   return { entries, home }
 }
 

@@ -7,7 +7,7 @@ const signature = new RegExp(
   String.raw`^ \(func (${identifier})(?: \(type ${identifier}\))?((?: \((?:param|result) [^()]*\))*)`,
 )
 const importedFunction = new RegExp(
-  String.raw`^ \(import "[^"]*" "[^"]*" \(func (${identifier})(?: \(type ${identifier}\))?(.*)\)\)$`,
+  String.raw`^ \(import "[^"]*" "([^"]*)" \(func (${identifier})(?: \(type ${identifier}\))?(.*)\)\)$`,
 )
 const exported = new RegExp(String.raw`^ \(export "([^"]*)" \((\w+) (${identifier})\)\)`)
 
@@ -30,8 +30,9 @@ export function parseModule(text) {
 }
 
 function parseImport(field) {
-  const [, name, header = ''] = field.match(importedFunction) ?? []
-  return { field, name, ...parseShape(header) }
+  const [, called, name, header = ''] = field.match(importedFunction) ?? []
+  if (name === undefined) throw new Error(`an import that is no function: ${field}`)
+  return { field, import: called, name, ...parseShape(header) }
 }
 
 function parseFunction(field) {

@@ -24,7 +24,8 @@ extern "C" {
 const OF_WINDOW: [&str; 2] = ["pagehide", "pageshow"];
 const OF_DOCUMENT: [&str; 3] = ["visibilitychange", "freeze", "resume"];
 
-/// The page of this window. In a worker, or in Node, there is none: never visible, never heard of.
+/// The page of this window. In a worker or in Node there is none: never visible. A worker of the package hears of its page by the same
+/// events on its global scope, `visibilitychange` when the page is hidden, `pageshow` when it is shown.
 pub struct PageLifecycle;
 
 impl Lifecycle for PageLifecycle {
@@ -34,16 +35,23 @@ impl Lifecycle for PageLifecycle {
     }
 
     fn watch(&self, heard: Rc<dyn Fn(Moment)>) -> Box<dyn Any> {
-        let Some(document) = global("document") else { return Box::new(()) };
+        if global("addEventListener").is_none() {
+            return Box::new(());
+        }
+        let document = global("document");
+        let in_worker = document.is_none();
         let listener = Closure::<dyn Fn(JsValue)>::new(move |event: JsValue| {
             let kind = property(&event, "type").and_then(|kind| kind.as_string()).unwrap_or_default();
             heard(match kind.as_str() {
                 "pagehide" | "freeze" => Moment::Leaving,
+                "pageshow" if in_worker => Moment::Shown,
                 _ if PageLifecycle.visible() => Moment::Shown,
                 _ => Moment::Hidden,
             });
         });
-        let watch = Watch { window: js_sys::global().unchecked_into(), document: document.unchecked_into(), listener };
+        let window: EventTarget = js_sys::global().unchecked_into();
+        let document = document.map_or_else(|| window.clone(), JsValue::unchecked_into);
+        let watch = Watch { window, document, listener };
         let function = watch.listener.as_ref().unchecked_ref();
         OF_WINDOW.iter().for_each(|kind| watch.window.add(kind, function));
         OF_DOCUMENT.iter().for_each(|kind| watch.document.add(kind, function));

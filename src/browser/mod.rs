@@ -47,7 +47,7 @@ fn global(name: &str) -> Option<JsValue> {
 }
 
 /// A property that is neither missing, nor undefined, nor null.
-fn property(object: &JsValue, name: &str) -> Option<JsValue> {
+pub(crate) fn property(object: &JsValue, name: &str) -> Option<JsValue> {
     let value = Reflect::get(object, &JsValue::from_str(name)).ok()?;
     (!value.is_undefined() && !value.is_null()).then_some(value)
 }

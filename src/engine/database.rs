@@ -68,6 +68,8 @@ pub(super) struct Inner {
     pub stats: RefCell<QueryStats>,
     pub transaction: Transaction,
     pub events: Events,
+    /// Whether every commit is told as an event.
+    pub telling_changes: Cell<bool>,
     /// Whether local changes of any table are captured: then schema changes must mind the triggers.
     pub capturing: Cell<bool>,
     /// The capture triggers are away, because a schema change is under way.
@@ -93,6 +95,8 @@ pub(super) struct Inner {
 pub(super) struct Transaction {
     /// 0: none; 1: a transaction; more: savepoints in it.
     pub depth: Cell<u32>,
+    /// How long the parts took of a statement whose last part is to come, in milliseconds.
+    pub parts_ms: Cell<f64>,
     /// Something was written since it began.
     pub wrote: Cell<bool>,
     /// What was written since it began.
@@ -167,6 +171,9 @@ impl Inner {
         if !ids.is_empty() {
             self.events.emit(Event::Live { ids });
         }
+        if !self.telling_changes.get() {
+            return;
+        }
         let all = changed.everything;
         self.events.emit(Event::Change { tables: changed.tables.into_iter().collect(), all });
     }
@@ -186,6 +193,11 @@ impl Database {
     /// The line of those who want the connection.
     pub fn turn(&self) -> &Rc<Turn> {
         &self.inner.turn
+    }
+
+    /// Whether there is to be an [`Event::Change`] for every commit, which is the default. It can cost more than a small commit itself.
+    pub fn tell_changes(&self, tell: bool) {
+        self.inner.telling_changes.set(tell);
     }
 
     /// The snapshots.

@@ -23,7 +23,8 @@ impl Inner {
         match moment {
             Moment::Shown => {
                 self.leaving.set(false);
-                self.flusher.set_prompt(false);
+                // A worker stays prompt: it hears of its end too late.
+                self.flusher.set_prompt(!self.ports.lifecycle.visible());
             }
             Moment::Hidden => {
                 self.flusher.flush_now();

@@ -211,6 +211,7 @@ fn assemble(
         stats: RefCell::new(QueryStats::default()),
         transaction: Transaction::default(),
         events,
+        telling_changes: Cell::new(true),
         capturing: Cell::new(false),
         suspended: Cell::new(false),
         watching_page: RefCell::default(),

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
+    health::Took,
     sqlite::{
         Authority, Connection, Facts, FlatParams, FlatRows, Integers, Op, Outcome, PlanRow, ScriptOutline, Statement,
     },
@@ -48,13 +49,32 @@ impl Database {
     pub fn execute(&self, ticket: Ticket, call: &Call<'_>, out: &mut FlatRows) -> Result<Outcome> {
         let inner = &*self.inner;
         let connection = inner.ready(ticket)?;
-        let clock = &*inner.ports.platform.clock;
-        let started = clock.monotonic_ms();
-        let result = inner.limited(&connection, call.timeout_ms, || inner.execute(&connection, call, out));
-        inner.make_room(&connection, result.as_ref().err());
-        let took = clock.monotonic_ms() - started;
-        inner.stats.borrow_mut().record(call.sql, took, clock.now(), result.is_err());
-        result
+        inner.measured(&connection, call.op, call.sql, || {
+            inner.limited(&connection, call.timeout_ms, || {
+                let statement = connection.statement_for(call.sql, Authority::User)?;
+                connection.place(&statement, call.params, Some(call.names))?;
+                inner.execute(&connection, call.op, &statement, call.params, out)
+            })
+        })
+    }
+
+    /// The same for a statement by the number that its last [`Outcome`] has, with parameters of the same names as then;
+    /// none when it isn't kept any more.
+    pub fn execute_known(
+        &self,
+        ticket: Ticket,
+        op: Op,
+        id: u32,
+        params: Option<&FlatParams<'_>>,
+        out: &mut FlatRows,
+    ) -> Result<Option<Outcome>> {
+        let inner = &*self.inner;
+        let connection = inner.ready(ticket)?;
+        let Some(statement) = connection.statement_known(id, Authority::User) else { return Ok(None) };
+        inner.measured(&connection, op, statement.sql(), || {
+            connection.place(&statement, params, None)?;
+            inner.execute(&connection, op, &statement, params, out).map(Some)
+        })
     }
 
     /// The column names of a result's shape.
@@ -101,6 +121,7 @@ impl Database {
         let inner = &*self.inner;
         inner.turn.check(ticket)?;
         let connection = inner.connection()?;
+        inner.transaction.parts_ms.take();
         if depth == 0 || inner.transaction.depth.get() < depth {
             return Ok(());
         }
@@ -188,24 +209,51 @@ impl Inner {
         Ok(connection)
     }
 
-    fn execute(&self, connection: &Connection, call: &Call<'_>, out: &mut FlatRows) -> Result<Outcome> {
+    /// Runs what the statistics are to hear of: parts count with the last one.
+    fn measured<T>(&self, connection: &Connection, op: Op, sql: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let clock = &*self.ports.platform.clock;
+        let before = self.transaction.parts_ms.take();
+        let part = op == Op::RunPart;
+        // The exact clock costs as much as a tenth of a small statement; the wall clock is rough, but cheap.
+        let exact = (part || before > 0.0 || self.stats.borrow().wants_exact()).then(|| clock.monotonic_ms());
+        let started = clock.now();
+        let result = work();
+        self.make_room(connection, result.as_ref().err());
+        let ended = clock.now();
+        let took = match exact {
+            Some(exact) => Took::Exactly(before + clock.monotonic_ms() - exact),
+            None => Took::Roughly((ended.0 - started.0) as f64),
+        };
+        match took {
+            Took::Exactly(ms) if part && result.is_ok() => self.transaction.parts_ms.set(ms),
+            took => self.stats.borrow_mut().record(sql, took, ended, result.is_err()),
+        }
+        result
+    }
+
+    fn execute(
+        &self,
+        connection: &Connection,
+        op: Op,
+        statement: &Statement<'_>,
+        params: Option<&FlatParams<'_>>,
+        out: &mut FlatRows,
+    ) -> Result<Outcome> {
         if let Err(refusal) = self.flusher.admit_write()
-            && !connection.statement_for(call.sql, Authority::User)?.is_readonly()
+            && !statement.is_readonly()
         {
             return Err(refusal);
         }
-        let mut run = |connection: &Connection| {
-            let integers = self.options.integers.into();
-            connection.execute(call.op, call.sql, Authority::User, call.params, call.names, integers, out)
-        };
-        let outcome = if self.capturing.get() && connection.statement_for(call.sql, Authority::User)?.facts().schema {
+        let integers = self.options.integers.into();
+        let mut run = |connection: &Connection| connection.execute_statement(op, statement, params, integers, out);
+        let outcome = if self.capturing.get() && statement.facts().schema {
             connection.atomically(|connection| {
                 capture::suspend(connection)?;
                 let outcome = run(connection)?;
                 capture::resume(connection)?;
                 Ok(outcome)
             })?
-        } else if call.op == Op::RunMany {
+        } else if op == Op::RunMany {
             connection.atomically(run)?
         } else {
             run(connection)?

@@ -11,7 +11,7 @@ mod queries;
 mod report;
 
 pub use assess::{Facts, assess};
-pub use queries::QueryStats;
+pub use queries::{QueryStats, Took};
 pub use report::{
     Alert, AlertCode, Health, LockHealth, LockState, MigrationsHealth, QueriesHealth, Severity, SlowQuery,
     SnapshotHealth, Status, StorageHealth, SyncHealth,

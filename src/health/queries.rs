@@ -3,8 +3,11 @@
 use super::report::{QueriesHealth, SlowQuery};
 use crate::time::Timestamp;
 
-/// How many of the latest statements the percentiles are over.
+/// How many of the latest exact times the percentiles are over.
 const SAMPLES: usize = 512;
+
+/// So many statements at the beginning are all timed exactly, later ones one in eight.
+const ALL_EXACT: u64 = 64;
 
 /// How many slow statements are kept.
 const SLOWEST: usize = 5;
@@ -15,24 +18,43 @@ const SLOW_MS: f64 = 16.0;
 /// Characters of a statement's text that are kept.
 const SHOWN: usize = 300;
 
+/// How long a statement took, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub enum Took {
+    /// By a clock with fractions that only grows.
+    Exactly(f64),
+    /// By the wall clock: to a millisecond. Enough to notice what is slow.
+    Roughly(f64),
+}
+
 /// Counts statements and remembers how long the latest took.
 #[derive(Clone, Debug, Default)]
 pub struct QueryStats {
     count: u64,
     errors: u64,
-    /// The latest times in milliseconds; the next one goes to `count % SAMPLES`.
+    /// The latest exact times in milliseconds; the next one goes to `timed % SAMPLES`.
     samples: Vec<f32>,
+    timed: u64,
     /// Slowest first, each text once.
     slow: Vec<SlowQuery>,
 }
 
 impl QueryStats {
-    /// A statement ended at `at` after `ms` milliseconds.
-    pub fn record(&mut self, sql: &str, ms: f64, at: Timestamp, failed: bool) {
-        let slot = (self.count % SAMPLES as u64) as usize;
-        match self.samples.get_mut(slot) {
-            Some(sample) => *sample = ms as f32,
-            None => self.samples.push(ms as f32),
+    /// Whether the next statement is to be timed exactly. In no rhythm, which could be that of the statements.
+    pub fn wants_exact(&self) -> bool {
+        self.count < ALL_EXACT || self.count.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61 == 0
+    }
+
+    /// A statement ended at `at`. What took so long counts as slow however it was timed; percentiles take exact times only.
+    pub fn record(&mut self, sql: &str, took: Took, at: Timestamp, failed: bool) {
+        let (Took::Exactly(ms) | Took::Roughly(ms)) = took;
+        if let Took::Exactly(ms) = took {
+            let slot = (self.timed % SAMPLES as u64) as usize;
+            match self.samples.get_mut(slot) {
+                Some(sample) => *sample = ms as f32,
+                None => self.samples.push(ms as f32),
+            }
+            self.timed += 1;
         }
         self.count += 1;
         self.errors += u64::from(failed);
@@ -80,12 +102,12 @@ fn rounded(ms: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{QueryStats, SAMPLES, SHOWN, SLOWEST};
+    use super::{ALL_EXACT, QueryStats, SAMPLES, SHOWN, SLOWEST, Took};
     use crate::time::Timestamp;
 
     fn stats(times: impl IntoIterator<Item = f64>) -> QueryStats {
         let mut stats = QueryStats::default();
-        times.into_iter().for_each(|ms| stats.record("SELECT ?", ms, Timestamp(0), false));
+        times.into_iter().for_each(|ms| stats.record("SELECT ?", Took::Exactly(ms), Timestamp(0), false));
         stats
     }
 
@@ -111,10 +133,10 @@ mod tests {
     fn keeps_the_slowest_each_text_once() {
         let mut stats = QueryStats::default();
         for (n, ms) in [20.0, 15.9, 90.0, 30.0, 50.0, 40.0, 60.0, 17.0].into_iter().enumerate() {
-            stats.record(&format!("SELECT {n}"), ms, Timestamp(n as i64), n == 2);
+            stats.record(&format!("SELECT {n}"), Took::Exactly(ms), Timestamp(n as i64), n == 2);
         }
-        stats.record("SELECT 2", 95.0, Timestamp(99), false);
-        stats.record("SELECT 2", 91.0, Timestamp(100), false);
+        stats.record("SELECT 2", Took::Roughly(95.0), Timestamp(99), false);
+        stats.record("SELECT 2", Took::Exactly(91.0), Timestamp(100), false);
         let report = stats.report();
         let shown: Vec<_> = report.slow.iter().map(|slow| (slow.sql.as_str(), slow.ms)).collect();
         let expected =
@@ -126,7 +148,22 @@ mod tests {
     #[test]
     fn a_long_text_is_cut_between_characters() {
         let mut stats = QueryStats::default();
-        stats.record(&"ß".repeat(10_000), 20.0, Timestamp(0), false);
+        stats.record(&"ß".repeat(10_000), Took::Exactly(20.0), Timestamp(0), false);
         assert_eq!(stats.report().slow[0].sql, "ß".repeat(SHOWN));
+    }
+
+    #[test]
+    fn one_in_eight_is_timed_exactly_and_rough_times_count_as_slow_only() {
+        let (mut stats, mut exact) = (QueryStats::default(), 0);
+        for _ in 0..ALL_EXACT + 8000 {
+            let wanted = stats.wants_exact();
+            exact += u64::from(wanted);
+            stats.record("SELECT ?", if wanted { Took::Exactly(0.5) } else { Took::Roughly(3.0) }, Timestamp(0), false);
+        }
+        assert!((990..=1010).contains(&(exact - ALL_EXACT)), "{exact}");
+        stats.record("SELECT slow()", Took::Roughly(17.0), Timestamp(1), false);
+        let report = stats.report();
+        assert_eq!((report.count, report.p50_ms, report.p95_ms), (ALL_EXACT + 8001, 0.5, 0.5));
+        assert_eq!(report.slow.iter().map(|slow| (&*slow.sql, slow.ms)).collect::<Vec<_>>(), [("SELECT slow()", 17.0)]);
     }
 }

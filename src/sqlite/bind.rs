@@ -11,11 +11,14 @@ use super::{
 use crate::error::{Error, ErrorCode, Result};
 
 /// Where the columns of a parameter buffer go.
+#[derive(Default)]
 pub(super) enum Places {
     /// Column 0 is parameter 1, and so on.
+    #[default]
     Positional,
-    /// Pairs of column and parameter, ascending by column. A name may stand in a statement with several prefixes.
-    Named(Vec<(usize, c_int)>),
+    /// So many columns; pairs of column and parameter, ascending by column. A name may stand in a statement with several
+    /// prefixes.
+    Named(usize, Vec<(usize, c_int)>),
 }
 
 impl Places {
@@ -50,7 +53,16 @@ impl Places {
                 .detail("parameter", name));
         }
         pairs.sort_unstable();
-        Ok(Self::Named(pairs))
+        Ok(Self::Named(columns, pairs))
+    }
+
+    /// Whether other values of so many columns can go to the same places. Fails as [`find`](Self::find) does.
+    pub fn check(&self, prepared: &Prepared, columns: usize) -> Result<()> {
+        match self {
+            Self::Positional => check_count(columns, prepared.parameter_count()),
+            Self::Named(known, _) if *known == columns => Ok(()),
+            Self::Named(..) => Err(Error::internal("malformed parameter buffer: other names than before")),
+        }
     }
 
     /// Binds the next row of values. The statement must be reset.
@@ -65,7 +77,7 @@ impl Places {
                     unsafe { bind(prepared, index, values.next()?)? };
                 }
             }
-            Self::Named(pairs) => {
+            Self::Named(_, pairs) => {
                 let mut pairs = pairs.iter().peekable();
                 for column in 0..columns {
                     let value = values.next()?;
@@ -81,7 +93,7 @@ impl Places {
 }
 
 /// SAFETY: the value must outlive the binding.
-#[inline]
+#[inline(always)]
 unsafe fn bind(prepared: &Prepared, index: c_int, value: Param<'_>) -> Result<()> {
     let raw = prepared.raw;
     // SAFETY: the statement is alive; without a destructor SQLite uses the bytes where they are, and the caller promises

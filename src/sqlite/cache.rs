@@ -17,18 +17,41 @@ const CAPACITY: usize = 128;
 /// How SQLite is to compile a statement that is kept.
 pub(super) const PERSISTENT: c_uint = ffi::SQLITE_PREPARE_PERSISTENT as c_uint;
 
-/// The statements compiled last, by their text and authority.
+/// The statements compiled last, by their text and authority, and by the number that each got when it was kept.
 #[derive(Default)]
 pub(super) struct Cache {
-    statements: HashMap<u64, Rc<Prepared>, BuildHasherDefault<Identity>>,
+    slots: Vec<Rc<Prepared>>,
+    /// The slots by text and authority.
+    by_text: HashMap<u64, usize, BuildHasherDefault<Identity>>,
     clock: u64,
+    /// How many statements were ever kept.
+    kept: u32,
 }
 
 impl Cache {
     /// A statement that nobody uses at present, for the caller alone until it releases it.
     pub fn take(&mut self, sql: &str, authority: Authority) -> Option<Rc<Prepared>> {
-        let found = self.statements.get(&key(sql, authority))?;
-        if found.in_use.get() || found.authority != authority || *found.sql != *sql {
+        let slot = *self.by_text.get(&key(sql, authority))?;
+        let found = &self.slots[slot];
+        if found.authority != authority || *found.sql != *sql {
+            return None;
+        }
+        self.lend(slot)
+    }
+
+    /// The same by the number that it got: none when it isn't kept any more, or is in use.
+    pub fn take_known(&mut self, id: u32, authority: Authority) -> Option<Rc<Prepared>> {
+        let slot = id as usize % CAPACITY;
+        let found = self.slots.get(slot)?;
+        if found.id.get() != id || found.authority != authority {
+            return None;
+        }
+        self.lend(slot)
+    }
+
+    fn lend(&mut self, slot: usize) -> Option<Rc<Prepared>> {
+        let found = &self.slots[slot];
+        if found.in_use.get() {
             return None;
         }
         self.clock += 1;
@@ -39,18 +62,33 @@ impl Cache {
 
     /// Keeps a statement that is in use, for when it is released.
     pub fn keep(&mut self, statement: &Rc<Prepared>) {
-        if self.statements.len() >= CAPACITY {
-            let free = self.statements.iter().filter(|(_, known)| !known.in_use.get());
-            let Some(oldest) = free.min_by_key(|(_, known)| known.taken.get()).map(|(key, _)| *key) else { return };
-            self.statements.remove(&oldest);
-        }
+        let key = key(&statement.sql, statement.authority);
+        let slot = match self.by_text.get(&key) {
+            Some(slot) => *slot,
+            None if self.slots.len() < CAPACITY => self.slots.len(),
+            None => {
+                let free = self.slots.iter().enumerate().filter(|(_, known)| !known.in_use.get());
+                let Some((oldest, _)) = free.min_by_key(|(_, known)| known.taken.get()) else { return };
+                self.by_text.retain(|_, slot| *slot != oldest);
+                oldest
+            }
+        };
         self.clock += 1;
         statement.taken.set(self.clock);
-        self.statements.insert(key(&statement.sql, statement.authority), statement.clone());
+        self.kept = self.kept.saturating_add(1);
+        // A number is never given twice: when there are no more, statements are found by their text alone.
+        let id = self.kept.checked_mul(CAPACITY as u32).and_then(|id| id.checked_add(slot as u32));
+        statement.id.set(id.unwrap_or(0));
+        self.by_text.insert(key, slot);
+        match self.slots.get_mut(slot) {
+            Some(place) => *place = statement.clone(),
+            None => self.slots.push(statement.clone()),
+        }
     }
 
     pub fn clear(&mut self) {
-        self.statements.clear();
+        self.by_text.clear();
+        self.slots.clear();
     }
 }
 

@@ -99,6 +99,12 @@ impl Connection {
         self.prepare(sql, authority).map(|prepared| Statement::new(self, prepared))
     }
 
+    /// The cached statement with that [number](super::Outcome::statement); none when it isn't kept any more, or is in use.
+    pub fn statement_known(&self, id: u32, authority: Authority) -> Option<Statement<'_>> {
+        let prepared = self.cache.borrow_mut().take_known(id, authority)?;
+        Some(Statement::new(self, prepared))
+    }
+
     /// Runs `work` in a transaction (BEGIN IMMEDIATE), or in a savepoint when one is open; an error of `work` undoes it.
     pub fn atomically<T>(&self, work: impl FnOnce(&Self) -> Result<T>) -> Result<T> {
         let (begin, commit, rollback) = if self.in_transaction() {

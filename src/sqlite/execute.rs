@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::{
-    Authority, Connection, Facts, Step,
+    Authority, Connection, Facts, Statement, Step,
     bind::{Places, without_values},
     codec::{FlatParams, FlatRows, Integers},
     prepared::Prepared,
@@ -21,6 +21,8 @@ pub enum Op {
     Run,
     /// As [`Op::Run`], once for each row of parameters. The caller opens the transaction.
     RunMany,
+    /// The same for some of the rows; a [`Op::RunMany`] with the last ones follows, or a rollback.
+    RunPart,
 }
 
 /// What a statement did.
@@ -34,6 +36,8 @@ pub struct Outcome {
     pub wrote: bool,
     /// What it reads and writes.
     pub facts: Rc<Facts>,
+    /// The statement's number, by which [`Connection::statement_known`] finds it again; 0 when it isn't kept.
+    pub statement: u32,
 }
 
 impl Connection {
@@ -57,19 +61,51 @@ impl Connection {
     ) -> Result<Outcome> {
         out.clear();
         let statement = self.statement_for(sql, authority)?;
+        self.place(&statement, params, Some(names))?;
+        self.execute_statement(op, &statement, params, integers, out)
+    }
+
+    /// Looks where the parameters go: by their `names`, or as the last time when it is known that these were the same.
+    /// Fails with `invalid_argument`.
+    pub fn place(&self, statement: &Statement<'_>, params: Option<&FlatParams<'_>>, names: Option<&str>) -> Result<()> {
         let prepared = &*statement.prepared;
-        let (rows, columns) = params.map_or((1, 0), |params| (params.rows(), params.columns()));
-        if op != Op::RunMany && rows != 1 {
+        let (rows, columns) = shape_of(params);
+        if rows == 0 {
+            return Ok(());
+        }
+        match names {
+            Some(names) => {
+                let places = Places::find(prepared, columns, names)?;
+                prepared.places.replace(places);
+                Ok(())
+            }
+            None => prepared.places.borrow().check(prepared, columns),
+        }
+    }
+
+    /// Runs a statement whose parameters have their places: see [`execute`](Connection::execute).
+    pub fn execute_statement(
+        &self,
+        op: Op,
+        statement: &Statement<'_>,
+        params: Option<&FlatParams<'_>>,
+        integers: Integers,
+        out: &mut FlatRows,
+    ) -> Result<Outcome> {
+        out.clear();
+        let prepared = &*statement.prepared;
+        let (rows, _) = shape_of(params);
+        if !matches!(op, Op::RunMany | Op::RunPart) && rows != 1 {
             return Err(Error::internal("malformed parameter buffer: one row is needed"));
         }
         let writes = prepared.writes();
         let mut changes = 0;
         if rows > 0 {
-            let places = Places::find(prepared, columns, names)?;
+            let places = &*prepared.places.borrow();
             let result = match op {
-                Op::Run | Op::RunMany => self.run_for_changes(prepared, params, &places),
+                Op::Run | Op::RunMany | Op::RunPart => self.run_for_changes(prepared, params, places),
                 Op::Query | Op::Get => {
-                    let mut run = |_: &Self| self.run_for_rows(op, prepared, params, &places, integers, out);
+                    let mut run = |_: &Self| self.run_for_rows(op, prepared, params, places, integers, out);
                     // A row that can't be encoded must undo what the statement wrote before it gave that row.
                     let guarded = writes && prepared.column_count() > 0 && !prepared.facts().pragma;
                     if guarded { self.atomically(run) } else { run(self) }
@@ -77,7 +113,13 @@ impl Connection {
             };
             changes = result.map_err(|error| without_values(error, params))?;
         }
-        Ok(Outcome { changes, last_insert_rowid: self.last_insert_rowid(), wrote: writes, facts: prepared.facts() })
+        Ok(Outcome {
+            changes,
+            last_insert_rowid: self.last_insert_rowid(),
+            wrote: writes,
+            facts: prepared.facts(),
+            statement: prepared.id.get(),
+        })
     }
 
     fn run_for_rows(
@@ -131,4 +173,9 @@ impl Connection {
         }
         Ok(changes)
     }
+}
+
+/// Rows and columns of parameters; without any the statement runs once.
+fn shape_of(params: Option<&FlatParams<'_>>) -> (usize, usize) {
+    params.map_or((1, 0), |params| (params.rows(), params.columns()))
 }

@@ -8,7 +8,10 @@ use std::{
 
 use rusqlite::ffi;
 
-use super::authority::{Authority, Facts};
+use super::{
+    authority::{Authority, Facts},
+    bind::Places,
+};
 
 /// A compiled statement with what is known of it.
 pub(super) struct Prepared {
@@ -20,6 +23,10 @@ pub(super) struct Prepared {
     recompiled: Cell<c_int>,
     /// The number of its column list; none until it is first asked for, and after the columns changed.
     pub shape: Cell<Option<u32>>,
+    /// Where the columns of the last parameters went.
+    pub places: RefCell<Places>,
+    /// Its number in the cache; 0 until it is kept.
+    pub id: Cell<u32>,
     /// Whether somebody has it. Only the cache and [`release`](Self::release) set this.
     pub in_use: Cell<bool>,
     /// When it was last taken, for the cache.
@@ -36,6 +43,8 @@ impl Prepared {
             facts: RefCell::new(facts),
             recompiled: Cell::new(0),
             shape: Cell::new(None),
+            places: RefCell::default(),
+            id: Cell::new(0),
             in_use: Cell::new(true),
             taken: Cell::new(0),
         }

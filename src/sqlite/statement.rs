@@ -122,6 +122,11 @@ impl<'c> Statement<'c> {
         self.prepared.parameter_name(index)
     }
 
+    /// Its text.
+    pub fn sql(&self) -> &str {
+        &self.prepared.sql
+    }
+
     /// What it reads and writes, as SQLite told when it compiled it.
     pub fn facts(&self) -> Rc<Facts> {
         self.prepared.facts()

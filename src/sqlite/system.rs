@@ -11,6 +11,8 @@ mod here {
 
     use rusqlite::ffi;
     pub use sqlite_wasm_rs::WasmOsCallback as System;
+    // SQLite's mathematical functions, for the linker.
+    use tidelock_math as _;
 
     /// Whether there is no other file system: ours is then SQLite's default, which it asks for randomness and time.
     pub const ONLY_VFS: bool = true;

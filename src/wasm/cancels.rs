@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
     future::Future,
     pin::pin,
 };
@@ -12,13 +11,16 @@ use futures_util::future::{Either, select};
 use wasm_bindgen::prelude::*;
 
 use super::Core;
-use crate::error::{Error, ErrorCode, Result};
+use crate::{
+    collections::Map,
+    error::{Error, ErrorCode, Result},
+};
 
 /// The ids that were given and not dropped.
 #[derive(Default)]
 pub(super) struct Cancels {
     last: Cell<u32>,
-    waiting: RefCell<HashMap<u32, oneshot::Sender<()>>>,
+    waiting: RefCell<Map<u32, oneshot::Sender<()>>>,
 }
 
 impl Cancels {

@@ -5,13 +5,13 @@ use wasm_bindgen::prelude::*;
 
 use super::{
     Core,
-    convert::{Thrown, from_js, to_js},
-    encryption,
+    convert::{Thrown, to_js},
+    encryption, options,
     promise::{answer, done, value},
 };
 use crate::{
     browser::{self, Host},
-    engine::{self, ImportOptions},
+    engine,
     error::Result,
     memory::no_memory,
     sqlite::Image,
@@ -109,7 +109,7 @@ impl Core {
     /// Sets a database that no longer opens to its last good state, or to the snapshot `from` → what was found and done.
     /// `options` as for `open`. This instance opens nothing.
     pub fn recover(options: &JsValue, from: Option<String>, host: Host) -> Result<Promise, JsValue> {
-        let options = from_js(options)?;
+        let options = options::read(options).thrown()?;
         Ok(answer(async move {
             engine::recover(options, encryption::sealed(browser::ports(&host), &host).await?, from).await
         }))
@@ -119,7 +119,7 @@ impl Core {
     /// counts until the commit.
     #[wasm_bindgen(js_name = importBytes)]
     pub fn import_bytes(&self, bytes: Uint8Array, options: &JsValue, cancel: u32) -> Result<Promise, JsValue> {
-        let options: ImportOptions = from_js(options)?;
+        let options = options::import(options);
         let image = image_of(&bytes).thrown()?;
         let (database, cancels) = (self.database.clone(), self.cancels.clone());
         Ok(done(async move {

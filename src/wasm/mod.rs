@@ -9,6 +9,7 @@ mod convert;
 mod encryption;
 mod files;
 mod operations;
+mod options;
 mod plain;
 mod promise;
 mod statements;
@@ -27,7 +28,7 @@ use crate::{
 };
 use callbacks::HostCallbacks;
 use cancels::Cancels;
-use convert::{Thrown, from_js};
+use convert::Thrown;
 use statements::Buffers;
 
 /// One database, as TypeScript holds it.
@@ -59,6 +60,12 @@ impl Core {
         self.database.turn().enter().unwrap_or(0)
     }
 
+    /// Every commit is to be told as an event from now on.
+    #[wasm_bindgen(js_name = tellChanges)]
+    pub fn tell_changes(&self) {
+        self.database.tell_changes(true);
+    }
+
     /// Takes the turn or a place in line.
     pub fn queue(&self) -> u32 {
         self.database.turn().queue()
@@ -74,7 +81,7 @@ impl Core {
     /// Boxed: both openings share one body of code.
     fn open_over(ports: Ports, options: JsValue, host: Host) -> LocalFuture<'static, Result<Core, JsValue>> {
         Box::pin(async move {
-            let options = from_js(&options)?;
+            let options = options::read(&options).thrown()?;
             let callbacks = Rc::new(HostCallbacks { host: host.clone() });
             let signal = host.signal();
             let opening = Box::pin(async move {
@@ -85,6 +92,8 @@ impl Core {
                 Either::Left((opened, _)) => opened.thrown()?,
                 Either::Right((reason, _)) => return Err(reason),
             };
+            // Until somebody listens.
+            database.tell_changes(false);
             Ok(Core { database, buffers: RefCell::default(), cancels: Rc::default() })
         })
     }

@@ -1,34 +1,14 @@
 //! What waits: plain objects in, promises of plain objects out.
 
 use js_sys::Promise;
-use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
 use super::{
     Core,
-    convert::from_js,
+    options::{self, Fields},
     promise::{answer, done},
 };
-use crate::{engine::migrations::RunOptions, snapshot::Reason, time::Timestamp};
-
-/// The part of every cancellable call's options.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Cancel {
-    cancel: u32,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct CreateOptions {
-    label: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RestoreOptions {
-    force: bool,
-}
+use crate::{snapshot::Reason, time::Timestamp};
 
 #[wasm_bindgen]
 impl Core {
@@ -88,13 +68,13 @@ impl Core {
 
     /// Applies pending migrations: `{ to?, steps?, dryRun? }`.
     #[wasm_bindgen(js_name = migrationsRun)]
-    pub fn migrations_run(&self, options: &JsValue) -> Result<Promise, JsValue> {
+    pub fn migrations_run(&self, options: &JsValue) -> Promise {
         self.migrate(options, false)
     }
 
     /// Reverts applied migrations: `{ to?, steps?, dryRun? }`.
     #[wasm_bindgen(js_name = migrationsRevert)]
-    pub fn migrations_revert(&self, options: &JsValue) -> Result<Promise, JsValue> {
+    pub fn migrations_revert(&self, options: &JsValue) -> Promise {
         self.migrate(options, true)
     }
 
@@ -107,10 +87,10 @@ impl Core {
 
     /// Takes a snapshot: `{ label? }`.
     #[wasm_bindgen(js_name = snapshotsCreate)]
-    pub fn snapshots_create(&self, options: &JsValue) -> Result<Promise, JsValue> {
-        let (CreateOptions { label }, Cancel { cancel }) = (from_js(options)?, from_js(options)?);
+    pub fn snapshots_create(&self, options: &JsValue) -> Promise {
+        let (label, cancel) = (Fields(options).any_text("label"), Fields(options).cancel());
         let (snapshots, cancels) = (self.database.snapshots().clone(), self.cancels.clone());
-        Ok(answer(async move { cancels.watch(cancel, snapshots.create(label, Reason::Manual)).await }))
+        answer(async move { cancels.watch(cancel, snapshots.create(label, Reason::Manual)).await })
     }
 
     /// All snapshots, newest first.
@@ -129,18 +109,16 @@ impl Core {
 
     /// Goes back to one: `{ force? }`.
     #[wasm_bindgen(js_name = snapshotsRestore)]
-    pub fn snapshots_restore(&self, id: String, options: &JsValue) -> Result<Promise, JsValue> {
-        let RestoreOptions { force } = from_js(options)?;
-        let database = self.database.clone();
-        Ok(done(async move { database.restore(&id, force).await }))
+    pub fn snapshots_restore(&self, id: String, options: &JsValue) -> Promise {
+        let (database, force) = (self.database.clone(), Fields(options).is("force"));
+        done(async move { database.restore(&id, force).await })
     }
 
     /// Goes back to a moment, in milliseconds since 1970: `{ force? }`.
     #[wasm_bindgen(js_name = snapshotsRestoreAt)]
-    pub fn snapshots_restore_at(&self, at: f64, options: &JsValue) -> Result<Promise, JsValue> {
-        let RestoreOptions { force } = from_js(options)?;
-        let database = self.database.clone();
-        Ok(done(async move { database.restore_at(Timestamp(at as i64), force).await }))
+    pub fn snapshots_restore_at(&self, at: f64, options: &JsValue) -> Promise {
+        let (database, force) = (self.database.clone(), Fields(options).is("force"));
+        done(async move { database.restore_at(Timestamp(at as i64), force).await })
     }
 
     /// Deletes one.
@@ -166,12 +144,12 @@ impl Core {
 }
 
 impl Core {
-    fn migrate(&self, options: &JsValue, revert: bool) -> Result<Promise, JsValue> {
-        let (run, Cancel { cancel }) = (from_js::<RunOptions>(options)?, from_js(options)?);
+    fn migrate(&self, options: &JsValue, revert: bool) -> Promise {
+        let (run, cancel) = (options::run(options), Fields(options).cancel());
         let (database, cancels) = (self.database.clone(), self.cancels.clone());
         let running = async move {
             if revert { database.migrations_revert(run).await } else { database.migrations_run(run).await }
         };
-        Ok(answer(async move { cancels.watch(cancel, running).await }))
+        answer(async move { cancels.watch(cancel, running).await })
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     engine::Call,
     error::{Error, Result},
     memory::no_memory,
-    sqlite::{FlatParams, FlatRows, Op},
+    sqlite::{FlatParams, FlatRows, Op, Outcome},
 };
 
 /// The areas that both sides read and write. Their addresses go to JavaScript, which makes views over them.
@@ -24,9 +24,11 @@ pub(super) struct Buffers {
     rows: FlatRows,
     /// Where everything of the last result is; boxed, so that its address never changes.
     header: Box<Header>,
+    /// Why the last [`Core::again`] failed.
+    failure: Option<Error>,
 }
 
-/// Described field by field in `core.ts`; 64 bytes.
+/// Read by `pkg-js/src/codec/rows.ts`; 72 bytes.
 #[repr(C)]
 #[derive(Default)]
 struct Header {
@@ -37,10 +39,14 @@ struct Header {
     slots: u32,
     text: u32,
     text_bytes: u32,
+    wide: u32,
+    wide_bytes: u32,
     blobs: u32,
     blob_bytes: u32,
     flags: u32,
-    reserved: [u32; 2],
+    /// The statement's number for [`Core::again`]; 0: it has none.
+    statement: u32,
+    reserved: u32,
     changes: f64,
     last_insert_rowid: i64,
 }
@@ -50,6 +56,15 @@ const KEEP_BYTES: usize = 16 << 20;
 
 /// Set in [`Header::flags`] when the statement wrote something.
 const WROTE: u32 = 1;
+
+/// What [`Core::again`] tells: it is done.
+const DONE: u32 = 0;
+/// It failed, see [`Core::failure`].
+const FAILED: u32 = 1;
+/// Somebody else has the turn.
+const BUSY: u32 = 2;
+/// There is no such statement any more.
+const UNKNOWN: u32 = 3;
 
 #[wasm_bindgen]
 impl Core {
@@ -89,30 +104,44 @@ impl Core {
         names: &str,
         timeout_ms: f64,
     ) -> Result<(), JsValue> {
-        let Buffers { params, offset, rows, header } = &mut *self.buffers.borrow_mut();
-        let params = match bytes {
-            0 => None,
-            _ => Some(FlatParams::parse(&params[*offset..*offset + bytes]).thrown()?),
-        };
+        let Buffers { params, offset, rows, header, .. } = &mut *self.buffers.borrow_mut();
+        let params = params_of(&params[*offset..], bytes).thrown()?;
         let op = op_of(op).thrown()?;
         let call = Call { op, sql, params: params.as_ref(), names, timeout_ms };
         let outcome = self.database.execute(ticket, &call, rows).thrown()?;
-        **header = Header {
-            rows: rows.rows as u32,
-            columns: rows.columns as u32,
-            shape: rows.shape,
-            tags: rows.tags.as_ptr().addr() as u32,
-            slots: rows.slots.as_ptr().addr() as u32,
-            text: rows.text.as_ptr().addr() as u32,
-            text_bytes: rows.text.len() as u32,
-            blobs: rows.blobs.as_ptr().addr() as u32,
-            blob_bytes: rows.blobs.len() as u32,
-            flags: if outcome.wrote { WROTE } else { 0 },
-            reserved: [0; 2],
-            changes: outcome.changes as f64,
-            last_insert_rowid: outcome.last_insert_rowid,
-        };
+        header.fill(rows, &outcome);
         Ok(())
+    }
+
+    /// Runs a statement again by the number that its last result's header has, with parameters of the same names: the whole
+    /// of a small call. Ticket 0 takes the turn, if it is free, and gives it back. Tells [`DONE`], or why not.
+    pub fn again(&self, ticket: u32, op: u32, statement: u32, bytes: usize) -> u32 {
+        let turn = self.database.turn();
+        let own = if ticket != 0 {
+            ticket
+        } else if let Some(own) = turn.enter() {
+            own
+        } else {
+            return BUSY;
+        };
+        let buffers = &mut *self.buffers.borrow_mut();
+        let told = match self.run_again(own, op, statement, bytes, buffers) {
+            Ok(true) => DONE,
+            Ok(false) => UNKNOWN,
+            Err(error) => {
+                buffers.failure = Some(error);
+                FAILED
+            }
+        };
+        if ticket == 0 {
+            turn.leave(own);
+        }
+        told
+    }
+
+    /// The error of an [`again`](Self::again) that failed, as `execute` throws it.
+    pub fn failure(&self) -> JsValue {
+        self.buffers.borrow_mut().failure.take().map_or(JsValue::UNDEFINED, |error| to_js(&error))
     }
 
     /// Begins a transaction or a savepoint → its depth.
@@ -151,12 +180,56 @@ impl Core {
     }
 }
 
+impl Core {
+    fn run_again(&self, ticket: u32, op: u32, statement: u32, bytes: usize, buffers: &mut Buffers) -> Result<bool> {
+        let Buffers { params, offset, rows, header, .. } = buffers;
+        let params = params_of(&params[*offset..], bytes)?;
+        let outcome = self.database.execute_known(ticket, op_of(op)?, statement, params.as_ref(), rows)?;
+        if let Some(outcome) = &outcome {
+            header.fill(rows, outcome);
+        }
+        Ok(outcome.is_some())
+    }
+}
+
+impl Header {
+    fn fill(&mut self, rows: &FlatRows, outcome: &Outcome) {
+        *self = Self {
+            rows: rows.rows as u32,
+            columns: rows.columns as u32,
+            shape: rows.shape,
+            tags: rows.tags.as_ptr().addr() as u32,
+            slots: rows.slots.as_ptr().addr() as u32,
+            text: rows.text.as_ptr().addr() as u32,
+            text_bytes: rows.text.len() as u32,
+            wide: rows.wide.as_ptr().addr() as u32,
+            wide_bytes: rows.wide.len() as u32,
+            blobs: rows.blobs.as_ptr().addr() as u32,
+            blob_bytes: rows.blobs.len() as u32,
+            flags: if outcome.wrote { WROTE } else { 0 },
+            statement: outcome.statement,
+            reserved: 0,
+            changes: outcome.changes as f64,
+            last_insert_rowid: outcome.last_insert_rowid,
+        };
+    }
+}
+
+/// The parameters in the first bytes of their area; none: the statement has none.
+fn params_of(area: &[u8], bytes: usize) -> Result<Option<FlatParams<'_>>> {
+    match bytes {
+        0 => Ok(None),
+        _ => FlatParams::parse(&area[..bytes]).map(Some),
+    }
+}
+
 fn op_of(op: u32) -> Result<Op> {
     match op {
         0 => Ok(Op::Query),
         1 => Ok(Op::Get),
         2 => Ok(Op::Run),
         3 => Ok(Op::RunMany),
+        4 => Ok(Op::RunPart),
         _ => Err(Error::internal("no such kind of statement")),
     }
 }

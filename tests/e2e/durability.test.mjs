@@ -1,7 +1,6 @@
 // The promise of each durability: when a write's promise resolves, and when its pages are stored.
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { freshName, suite } from './harness.mjs'
+import { freshName, suite, test } from './harness.mjs'
 import { reopened } from './killing.mjs'
 
 const context = suite()
@@ -15,7 +14,8 @@ test('a reload keeps what was written, in each durability', async () => {
         const db = await window.open({ name: given, durability: mode })
         await db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, s TEXT)')
         for (let i = 0; i < 20; i++) await db.run('INSERT INTO t (s) VALUES (?)', [`row ${i}`])
-        if (mode === 'snapshot') await db.flush()
+        // A worker stores what is deferred at once, but dies with its page.
+        if (mode === 'snapshot' || (mode === 'deferred' && window.thread === 'worker')) await db.flush()
       },
       [name, durability],
     )
@@ -94,14 +94,17 @@ test('flush resolves when everything is stored', async () => {
   assert.deepEqual(await reopened(context, name, (db) => db.get('SELECT count(*) AS n FROM t')), { n: 50 })
 })
 
-/** Counts the transactions that write the log from now on, in a page. */
-const countLogTransactions = () => {
-  const { transaction } = IDBDatabase.prototype
-  window.logged = 0
-  IDBDatabase.prototype.transaction = function (stores, mode, ...rest) {
-    if (mode === 'readwrite' && [...stores].includes('log')) window.logged++
-    return transaction.call(this, stores, mode, ...rest)
-  }
+/** Counts the transactions that write the log of databases opened from now on, in a page: `await logged()`. */
+const countLogTransactions = async () => {
+  await window.rigEngine(() => {
+    const { transaction } = IDBDatabase.prototype
+    globalThis.counted = 0
+    IDBDatabase.prototype.transaction = function (stores, mode, ...rest) {
+      if (mode === 'readwrite' && [...stores].includes('log')) globalThis.counted++
+      return transaction.call(this, stores, mode, ...rest)
+    }
+  })
+  window.logged = () => window.inEngine(() => globalThis.counted)
 }
 
 test('concurrent writers share transactions, and each hears of its own', async () => {
@@ -111,9 +114,9 @@ test('concurrent writers share transactions, and each hears of its own', async (
     const db = await window.open({ name: given })
     await db.exec('CREATE TABLE t (n)')
     const during = async (work) => {
-      const before = window.logged
+      const before = await window.logged()
       await work()
-      return window.logged - before
+      return (await window.logged()) - before
     }
     const rows = Array.from({ length: 100 }, (_, i) => i)
     const sequential = await during(async () => {
@@ -137,7 +140,7 @@ test('concurrent writers share transactions, and each hears of its own', async (
   await page.close()
 })
 
-test("'deferred' gathers writes in few transactions, which follow without a call; one that is rolled back never does", async () => {
+test("'deferred' gathers writes in few transactions, which follow without a call; one that is rolled back never does", async (_, thread) => {
   const name = freshName()
   const page = await context.page()
   await page.evaluate(countLogTransactions)
@@ -145,23 +148,25 @@ test("'deferred' gathers writes in few transactions, which follow without a call
     const db = await window.open({ name: given, durability: 'deferred' })
     await db.exec('CREATE TABLE t (n)')
     await db.flush()
-    const before = window.logged
+    const before = await window.logged()
     for (let n = 0; n < 100; n++) await db.run('INSERT INTO t VALUES (?)', [n])
-    const atOnce = window.logged - before
-    await window.until(() => window.logged > before)
+    const atOnce = (await window.logged()) - before
+    await window.until(async () => (await window.logged()) > before)
     await new Promise((resolve) => setTimeout(resolve, 300))
-    const later = window.logged - before
+    const later = (await window.logged()) - before
     await db
       .transaction(async (tx) => {
         await tx.run('INSERT INTO t VALUES (1000)')
         await new Promise((resolve) => setTimeout(resolve, 300))
-        window.during = window.logged - before
+        window.during = (await window.logged()) - before
         throw new Error('back')
       })
       .catch(() => {})
     return { atOnce, later, during: window.during }
   }, name)
-  assert.ok(counts.atOnce <= 2 && counts.later <= 4, JSON.stringify(counts))
+  // A worker doesn't gather: it stores at once, as much as has come until the one before is stored.
+  assert.ok(thread === 'worker' || (counts.atOnce <= 2 && counts.later <= 4), JSON.stringify(counts))
+  assert.ok(counts.later >= 1 && counts.later <= 100, JSON.stringify(counts))
   assert.equal(counts.during, counts.later, 'an open transaction is nothing to store')
   await context.browser.kill()
   await context.browser.start()
@@ -177,10 +182,10 @@ test("'snapshot' stores nothing but by snapshots, flush and close", async () => 
     await db.exec('CREATE TABLE t (n)')
     await db.run('INSERT INTO t VALUES (1)')
     await db.snapshots.create()
-    const before = window.logged
+    const before = await window.logged()
     for (let n = 0; n < 50; n++) await db.run('INSERT INTO t VALUES (2)')
     await new Promise((resolve) => setTimeout(resolve, 500))
-    return { logged: window.logged - before, rows: await db.get('SELECT count(*) AS n FROM t') }
+    return { logged: (await window.logged()) - before, rows: await db.get('SELECT count(*) AS n FROM t') }
   }, name)
   assert.deepEqual(seen, { logged: 0, rows: { n: 51 } })
   await context.browser.kill()
@@ -197,7 +202,10 @@ test("'snapshot' stores nothing but by snapshots, flush and close", async () => 
   assert.deepEqual(await reopened(context, name, (db) => db.get('SELECT count(*) AS n FROM t')), { n: 2 })
 })
 
-test("'deferred' writes of a page that navigates away in the same task are stored", async () => {
+test("'deferred' writes of a page that navigates away in the same task are stored", {
+  only: 'current',
+  because: 'a worker hears of the end of its page too late: it stores at once instead',
+}, async () => {
   const name = freshName()
   for (let round = 1; round <= 5; round++) {
     const page = await context.page()
@@ -232,10 +240,10 @@ test('a hidden page stores at once, and takes a snapshot, at most one in five mi
     db.addEventListener('snapshot', ({ detail }) => fired.push(detail.snapshot?.reason))
     await db.exec('CREATE TABLE t (n)')
     await db.flush()
-    const before = window.logged
+    const before = await window.logged()
     await db.run('INSERT INTO t VALUES (1)')
     turn('hidden')
-    const atOnce = window.logged - before
+    const atOnce = (await window.logged()) - before
     const list = await window.until(async () => {
       const snapshots = await db.snapshots.list()
       return snapshots.length > 0 && snapshots

@@ -1,7 +1,6 @@
 // Encryption at rest: what can be read without the key, who may open, what is noticed, and changing the key.
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { freshName, suite } from './harness.mjs'
+import { freshName, suite, test } from './harness.mjs'
 
 const context = suite()
 const MARKER = 'marker-of-a-secret-4711'

@@ -4,9 +4,8 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { test } from 'node:test'
 import { Browser } from './browser.mjs'
-import { freshName, suite } from './harness.mjs'
+import { freshName, suite, test } from './harness.mjs'
 
 const context = suite()
 
@@ -113,7 +112,7 @@ for (const [what, { code, shatter }] of Object.entries(breakages)) {
         await db.exec('CREATE TABLE t (n INTEGER)')
         const heard = []
         db.addEventListener('health', ({ detail }) => heard.push(detail.error?.code ?? null))
-        const mend = new Function(`return (${source})()`)()
+        const mend = await window.rigEngine(source)
         const first = await window.failure(() => db.run('INSERT INTO t VALUES (1)'))
         const visible = await db.query('SELECT n FROM t')
         const early = await db.health()
@@ -126,7 +125,7 @@ for (const [what, { code, shatter }] of Object.entries(breakages)) {
         const script = await window.failure(() => db.exec('INSERT INTO t VALUES (3)'))
         const inside = await window.failure(() => db.transaction((tx) => tx.run('INSERT INTO t VALUES (4)')))
         const flushed = await window.failure(() => db.flush())
-        mend()
+        await mend()
         await window.until(async () => (await window.failure(() => db.run('INSERT INTO t VALUES (5)'))).resolved)
         const after = await db.health()
         const rows = (await db.query('SELECT n FROM t ORDER BY n')).map((row) => row.n)
@@ -164,14 +163,14 @@ test("in 'deferred' a failure shows in health, and refuses writes after three tr
       const db = await window.open({ name: given, durability: 'deferred' })
       await db.exec('CREATE TABLE t (n INTEGER)')
       await db.flush()
-      const mend = new Function(`return (${source})()`)()
+      const mend = await window.rigEngine(source)
       await db.run('INSERT INTO t VALUES (1)') // done in memory
       const degraded = await window.until(async () => (await db.health()).storage.lastError)
       const refused = await window.until(async () => {
         const failed = await window.failure(() => db.run('INSERT INTO t VALUES (2)'))
         return failed.details?.applied === false && failed
       })
-      mend()
+      await mend()
       await db.flush().catch(() => {})
       await window.until(async () => (await window.failure(() => db.run('INSERT INTO t VALUES (3)'))).resolved)
       const rows = (await db.query('SELECT n FROM t ORDER BY n')).map((row) => row.n)

@@ -4,8 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { test } from 'node:test'
-import { freshName, suite } from './harness.mjs'
+import { freshName, suite, test } from './harness.mjs'
 
 const context = suite()
 

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { after, before } from 'node:test'
+import { after, before, test as nodeTest } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Browser } from './browser.mjs'
 import { serve } from './serve.mjs'
@@ -23,6 +23,47 @@ function unpack(folder) {
   return module
 }
 
+/** Where the engine runs in the present test. */
+let thread = 'current'
+
+/**
+ * A test of what a database does, wherever its engine runs: there are two of it, one for each thread. `only` names the one thread of a test
+ * that is about this thread, `because` says why. The work gets the thread after the context of the test runner.
+ */
+export function test(name, ...given) {
+  const work = given.pop()
+  const [{ only, because, ...options } = {}] = given
+  if (only !== undefined && !because) throw new Error(`'${name}' runs in one thread only: say because of what`)
+  for (const where of only === undefined ? ['current', 'worker'] : [only]) {
+    nodeTest(where === 'worker' ? `${name} (worker)` : name, options, (t) => {
+      thread = where
+      return work(t, where)
+    })
+  }
+}
+
+/** The first thing in a worker under test: what its page wants to run in there. The messages of the package are left alone. */
+const rig = `
+  const undo = new Map()
+  const run = async ({ id, source, args }) => {
+    const result = await new Function('return (' + source + ')')()(...args)
+    if (typeof result !== 'function') return result
+    undo.set(id, result)
+  }
+  addEventListener('message', (event) => {
+    if (event.data?.rig === undefined) return
+    event.stopImmediatePropagation()
+    event.data.before.forEach(run)
+    event.data.rig.onmessage = async ({ data: { work, mend, reply } }) => {
+      try {
+        reply.postMessage({ value: await (work ? run(work) : undo.get(mend)?.()) })
+      } catch (error) {
+        reply.postMessage({ error: String(error?.stack ?? error) })
+      }
+    }
+  })
+`
+
 /** A blank page, plain modules and no bundler; `ready` when the package's exports are in `tidelock`. */
 function blankPage(module) {
   return `<!doctype html>
@@ -31,6 +72,49 @@ function blankPage(module) {
   <title>A page under test</title>
   <script type="module">
     import * as tidelock from '/tidelock/${path.posix.normalize(module)}'
+    const { thread } = window
+    // The workers of this page that live, the oldest first; with each the port to its rig.
+    window.workers = []
+    const Plain = window.Worker
+    window.Worker = class extends Plain {
+      constructor(url, options) {
+        super(String(url).endsWith('/dist/worker.js') ? '/rigged-worker.js' : url, options)
+        const { port1, port2 } = new MessageChannel()
+        this.rig = port1
+        this.postMessage({ rig: port2, before }, [port2])
+        window.workers.push(this)
+      }
+      terminate() {
+        super.terminate()
+        window.workers = window.workers.filter((one) => one !== this)
+      }
+    }
+    const ask = (worker, message) => {
+      const { port1, port2 } = new MessageChannel()
+      worker.rig.postMessage({ ...message, reply: port2 }, [port2])
+      return new Promise((resolve, reject) => {
+        port1.onmessage = ({ data }) => (data.error === undefined ? resolve(data.value) : reject(new Error(data.error)))
+      })
+    }
+    // Runs a function where the engine runs: here, or in the newest worker. A promise of its result.
+    window.inEngine = async (work, ...args) =>
+      thread === 'current'
+        ? work(...args)
+        : ask(window.workers.at(-1), { work: { source: work.toString(), args } })
+    // Changes something where engines run, now and from now on, by a function or its source. Gives the function that calls what that returned.
+    const before = []
+    let changes = 0
+    window.rigEngine = async (work, ...args) => {
+      if (thread === 'current') return new Function(\`return (\${work})\`)()(...args) ?? (() => {})
+      const id = ++changes
+      const change = { id, source: work.toString(), args }
+      before.push(change)
+      await Promise.all(window.workers.map((worker) => ask(worker, { work: change })))
+      return () => {
+        before.splice(before.indexOf(change), 1)
+        return Promise.all(window.workers.map((worker) => ask(worker, { mend: id })))
+      }
+    }
     window.tidelock = tidelock
     window.warnings = []
     // Databases that the browser made anew: [name, why it says that it lost what was there].
@@ -44,7 +128,7 @@ function blankPage(module) {
       return request
     }
     // The options that every test wants: warnings gathered.
-    window.open = (options) => tidelock.open({ onWarning: (warning) => window.warnings.push(warning), ...options })
+    window.open = (options) => tidelock.open({ thread, onWarning: (warning) => window.warnings.push(warning), ...options })
     // How a promise, or a function, failed; or { resolved } if it didn't.
     window.failure = async (work) => {
       try {
@@ -96,6 +180,9 @@ export function suite({ remote: remoteOptions } = {}) {
     },
     /** Loads (or reloads) the blank page in a tab. */
     async load(page) {
+      await page.addInitScript((where) => {
+        window.thread = where
+      }, thread)
       await page.goto(`${context.url}/`)
       await page.waitForFunction(() => window.ready === true, undefined, { timeout: 15_000 })
     },
@@ -109,7 +196,11 @@ export function suite({ remote: remoteOptions } = {}) {
     const module = unpack(folder)
     const server = await serve({
       folders: { '/tidelock/': path.join(folder, 'package') },
-      files: { '/index.html': blankPage(module) },
+      files: {
+        '/index.html': blankPage(module),
+        '/rig.js': rig,
+        '/rigged-worker.js': "import '/rig.js'\nimport '/tidelock/dist/worker.js'\n",
+      },
     })
     cleanups.push(() => server.close())
     context.url = server.url

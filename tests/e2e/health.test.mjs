@@ -1,7 +1,6 @@
 // What a database says about itself, and the options that come from an environment.
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { freshName, suite } from './harness.mjs'
+import { freshName, suite, test } from './harness.mjs'
 
 const context = suite()
 

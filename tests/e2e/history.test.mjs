@@ -1,9 +1,8 @@
 // Going back to any moment of the page log, in a real browser; recovery from damage; databases stored by earlier builds.
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
-import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { freshName, suite } from './harness.mjs'
+import { freshName, suite, test } from './harness.mjs'
 
 const context = suite()
 const fixtures = fileURLToPath(new URL('../fixtures/format-1/', import.meta.url))

@@ -2,8 +2,7 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { test } from 'node:test'
-import { freshName, suite } from './harness.mjs'
+import { freshName, suite, test } from './harness.mjs'
 import { killDuring, reopened } from './killing.mjs'
 
 const context = suite()

@@ -1,7 +1,6 @@
 // Too much: more than maxBytes, more than the wasm memory, more than JavaScript holds. Each is told, and the database goes on.
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { freshName, suite } from './harness.mjs'
+import { freshName, suite, test } from './harness.mjs'
 
 const context = suite()
 

@@ -1,7 +1,6 @@
 // One tab at a time: who gets in, what the others are told, and that no failure keeps the lock.
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { freshName, suite } from './harness.mjs'
+import { freshName, suite, test } from './harness.mjs'
 
 const context = suite()
 
@@ -101,7 +100,7 @@ test('waiting ends by timeoutMs and by signal, and leaves no place in the line',
       took,
       aborted,
       already,
-      pending: (await navigator.locks.query()).pending.length,
+      pending: (await navigator.locks.query()).pending.filter((lock) => lock.name.endsWith(given)).length,
     }
   }, name)
   assert.deepEqual(
@@ -215,12 +214,17 @@ test('without Web Locks it says what is missing', async () => {
 test('without IndexedDB it says so, and does not fall back', async () => {
   const page = await context.page()
   const failed = await page.evaluate(async (name) => {
-    const open = IDBFactory.prototype.open
-    IDBFactory.prototype.open = () => {
-      throw new DOMException('refused', 'SecurityError')
-    }
+    const mend = await window.rigEngine(() => {
+      const open = IDBFactory.prototype.open
+      IDBFactory.prototype.open = () => {
+        throw new DOMException('refused', 'SecurityError')
+      }
+      return () => {
+        IDBFactory.prototype.open = open
+      }
+    })
     const result = await window.failure(() => window.open({ name }))
-    IDBFactory.prototype.open = open
+    await mend()
     const again = await window.failure(() => window.open({ name }))
     await again.resolved?.close()
     return { ...result, again: again.resolved ? true : again }

@@ -1,8 +1,7 @@
 // The schema's history: order, checksums, failures that leave nothing, and the way back.
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { test } from 'node:test'
-import { freshName, suite } from './harness.mjs'
+import { freshName, suite, test } from './harness.mjs'
 
 const context = suite()
 const sha256 = (text) => createHash('sha256').update(text).digest('hex')

@@ -1,7 +1,6 @@
 // The wasm comes in parts: a page loads what it uses, when it first uses it, and a part that doesn't come breaks nothing else.
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { freshName, suite } from './harness.mjs'
+import { freshName, suite, test } from './harness.mjs'
 
 const context = suite()
 

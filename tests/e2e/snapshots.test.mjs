@@ -1,7 +1,6 @@
 // Points in time: made, listed, checked, restored, kept; and what happens when the newest one is damaged.
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { freshName, suite } from './harness.mjs'
+import { freshName, suite, test } from './harness.mjs'
 
 const context = suite()
 

@@ -1,7 +1,6 @@
 // Databases from outside: listed, deleted, mended, without opening them.
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { freshName, suite } from './harness.mjs'
+import { freshName, suite, test } from './harness.mjs'
 
 const context = suite()
 

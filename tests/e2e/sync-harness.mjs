@@ -1,8 +1,8 @@
 // What the sync specs share: a real remote, and a database in a page that knows it.
 import { beforeEach } from 'node:test'
-import { freshName, suite } from './harness.mjs'
+import { freshName, suite, test } from './harness.mjs'
 
-export { freshName }
+export { freshName, test }
 
 /** The suite of the spec that imports this, with the shop's tables on its remote. */
 export const context = suite({ remote: { seed: 'shop', schemas: ['public', 'other'] } })

@@ -1,7 +1,15 @@
 // What was changed here: captured, kept by a merge, guarded by a replace.
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { context, freshName, remoteOptions, remoteTable, tableName, total, withDatabase } from './sync-harness.mjs'
+import {
+  context,
+  freshName,
+  remoteOptions,
+  remoteTable,
+  tableName,
+  test,
+  total,
+  withDatabase,
+} from './sync-harness.mjs'
 
 test('a merge keeps local edits, local rows and local deletions, and takes the rest', async () => {
   const table = tableName()

@@ -1,7 +1,6 @@
 // Pulling from a real PostgREST: everything, exactly, and once.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { test } from 'node:test'
 import {
   alice,
   context,
@@ -9,6 +8,7 @@ import {
   remoteOptions,
   remoteTable,
   tableName,
+  test,
   total,
   withDatabase,
 } from './sync-harness.mjs'

@@ -1,6 +1,5 @@
 // Deletions, guards, keys, and everything that can go wrong on the way.
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import {
   alice,
   bob,
@@ -9,6 +8,7 @@ import {
   remoteOptions,
   remoteTable,
   tableName,
+  test,
   total,
   withDatabase,
 } from './sync-harness.mjs'

@@ -1,8 +1,7 @@
 // Two tabs that want the same database: one asks for it, or takes it away. Nothing acknowledged is lost, nothing of a robbed tab is
 // stored.
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { freshName, suite } from './harness.mjs'
+import { freshName, suite, test } from './harness.mjs'
 
 const context = suite()
 
@@ -147,7 +146,7 @@ test('steal: the robbed tab is told, and all its calls fail with lock_lost', asy
     const health = await db.health()
     const close = (await window.failure(() => db.close())).code
     await window.until(() => window.liveErrors.length > 0)
-    return { inTransaction, codes, locks: window.locks, health, close, live: window.liveErrors }
+    return { inTransaction, codes, locks: window.locks, health, close, live: [...new Set(window.liveErrors)] }
   })
   assert.equal(told.inTransaction, 'lock_lost')
   for (const [label, code] of Object.entries(told.codes)) assert.equal(code, 'lock_lost', label)
@@ -245,7 +244,10 @@ test('two tabs steal from each other again and again while both write: whole com
   await Promise.all(pages.map((page) => page.close()))
 })
 
-test('a tab that was frozen while it was robbed stores nothing when it comes back, not even a flush that was under way', async () => {
+test('a tab that was frozen while it was robbed stores nothing when it comes back, not even a flush that was under way', {
+  only: 'current',
+  because: 'what stands for the freezing, a pause of the debugger, stops the page but not its workers',
+}, async () => {
   const name = freshName()
   const [first, second] = await Promise.all([context.page(), context.page()])
   await openIn(first, name)

@@ -1,7 +1,6 @@
 // Transactions, batches and scripts: whole or not at all, one after the other.
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { suite } from './harness.mjs'
+import { suite, test } from './harness.mjs'
 import { inPage } from './in-page.mjs'
 
 const context = suite()

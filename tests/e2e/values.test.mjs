@@ -1,7 +1,6 @@
 // Values, parameters and rows: what goes in comes out.
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { suite } from './harness.mjs'
+import { suite, test } from './harness.mjs'
 import { inPage } from './in-page.mjs'
 
 const context = suite()
@@ -237,4 +236,31 @@ test('large results are whole and in order', async () => {
     }
   })
   assert.deepEqual(result, { inserted: 20_000, length: 20_000, wrong: -1, text: 3_000_000 })
+})
+
+test("SQL's mathematical functions compute as C's do", async () => {
+  const rows = await inPage(context, (db) =>
+    db.query(
+      `SELECT sin(1) AS sin, cos(1) AS cos, tan(1) AS tan, asin(0.5) AS asin, acos(0.5) AS acos, atan(0.5) AS atan,
+         atan2(1, -2) AS atan2, sinh(1) AS sinh, cosh(1) AS cosh, tanh(1) AS tanh, asinh(2) AS asinh, acosh(2) AS acosh,
+         atanh(0.5) AS atanh, exp(1) AS exp, ln(10) AS ln, log10(1000) AS log10, log2(8) AS log2, sqrt(2) AS sqrt`,
+    ),
+  )
+  for (const [name, value] of Object.entries(rows[0])) {
+    const args = { atan2: [1, -2], exp: [1], ln: [10], log10: [1000], log2: [8], sqrt: [2], asinh: [2], acosh: [2] }[
+      name
+    ]
+    const expected = Math[name === 'ln' ? 'log' : name](...(args ?? [/^a/.test(name) ? 0.5 : 1]))
+    assert.ok(Math.abs(value - expected) <= 1e-15 * Math.abs(expected), `${name}: ${value} for ${expected}`)
+  }
+  // Where JavaScript's own functions and operators would say something else, or could.
+  const edges = await inPage(context, (db) =>
+    db.query(
+      `SELECT pow(2, 10), power(-8, 3), pow(2, 0.5), pow(1, 9e999), pow(-1, -9e999), pow(-8, 1.0/3),
+         mod(7, 3), mod(-7, 3), mod(5.5, -2), mod(1, 0), mod(5, 9e999), acos(2), ln(-1)`,
+      [],
+      { rowMode: 'array' },
+    ),
+  )
+  assert.deepEqual(edges, [[1024, -512, Math.SQRT2, 1, 1, null, 1, -1, 1.5, null, 5, null, null]])
 })

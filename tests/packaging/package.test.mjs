@@ -1,9 +1,10 @@
-// The package as its users get it: packed, installed from the tarball into a Vite app that has no configuration, and run in Chromium
-// from `vite build` and from `vite dev`.
+// The package as its users get it: packed, installed from the tarball into an app without any configuration, and run in Chromium from
+// `vite build`, from `vite dev` and from webpack, on the page's thread and in a worker.
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -11,6 +12,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { chromium } from 'playwright-core'
 import * as vite from 'vite'
+import { serve } from '../e2e/serve.mjs'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -34,6 +36,7 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
     'dist/index.js',
     'dist/index.d.ts',
     'dist/node-files.js',
+    'dist/worker.js',
     ...['bg', 'create', 'operations', 'files', 'encryption', 'sync', 'folder', 'fts5'].map(
       (part) => `dist/tidelock_${part}.wasm`,
     ),
@@ -116,7 +119,31 @@ test('vite dev: the app runs although the optimizer moves the module', async () 
   }
 })
 
-/** Opens the app twice in one browser profile: the second visit finds the data of the first. */
+test('webpack: the app runs without configuration', async () => {
+  const webpack = createRequire(new URL('./webpack/package.json', import.meta.url))('webpack')
+  const output = join(app, 'webpack')
+  const performance = { hints: false } // about the size of the wasm
+  const compiler = webpack({
+    mode: 'production',
+    context: app,
+    entry: './main.js',
+    output: { path: output },
+    performance,
+  })
+  const stats = await promisify(compiler.run.bind(compiler))()
+  await promisify(compiler.close.bind(compiler))()
+  const { errors, warnings } = stats.toJson({ all: false, errors: true, warnings: true })
+  assert.deepEqual({ errors, warnings }, { errors: [], warnings: [] })
+  const page = '<!doctype html><html lang="en"><meta charset="utf-8"><script src="main.js"></script></html>'
+  const server = await serve({ folders: { '/': output }, files: { '/index.html': page } })
+  try {
+    await visit(`${server.url}/`)
+  } finally {
+    await server.close()
+  }
+})
+
+/** Opens the app on both threads by turns in one browser profile: each visit finds the data of those before. */
 async function visit(url) {
   const profile = await mkdtemp(join(tmpdir(), 'tidelock-profile-'))
   const browser = await chromium.launchPersistentContext(profile, {
@@ -133,13 +160,17 @@ async function visit(url) {
     const page = await browser.newPage()
     const complaints = []
     page.on('pageerror', (error) => complaints.push(String(error)))
-    for (const visits of [1, 2]) {
-      await page.goto(url)
+    for (const visits of [1, 2, 3, 4]) {
+      await page.goto(`${url}?thread=${visits % 2 === 0 ? 'worker' : 'current'}`)
       await page
         .waitForFunction(() => window.outcome, null, { timeout: 30_000 })
         .catch((error) => assert.fail(`${error}\n${complaints.join('\n')}`))
       const outcome = await page.evaluate(() => window.outcome)
-      assert.deepEqual(outcome, { result: { rows: [{ visits, page: 'start' }], isolated: false } })
+      assert.deepEqual(
+        outcome,
+        { result: { rows: [{ visits, page: 'start' }], isolated: false } },
+        complaints.join('\n'),
+      )
     }
     assert.deepEqual(complaints, [])
   } finally {

@@ -229,6 +229,7 @@ async fn what_the_browser_cannot_read_any_more_is_damage_and_no_outage() {
         storage.publish(staged, Tag::checkpoint()).await.unwrap();
     }
     storage.close();
+    js("unreadable", "const { get, getAll } = IDBObjectStore.prototype; globalThis.sound = { get, getAll }").await;
     // As when a browser has lost the file of a large value.
     let id = &storage.manifests()[1].chunks[0].id;
     js(
@@ -250,7 +251,6 @@ async fn what_the_browser_cannot_read_any_more_is_damage_and_no_outage() {
         IDBObjectStore.prototype.get = function (key) { return this.name === 'log' && key[0] === 4 ? lost() : get.call(this, key) }").await;
     let error = Storage::open(store("unreadable").await, &platform(), Holder::default()).await.err().expect("refuses");
     assert_eq!(error.code, ErrorCode::DatabaseCorrupt);
-    js("unreadable", "const frame = document.body.appendChild(document.createElement('iframe')); const real = frame.contentWindow.IDBObjectStore.prototype;
-        IDBObjectStore.prototype.get = real.get; IDBObjectStore.prototype.getAll = real.getAll").await;
+    js("unreadable", "Object.assign(IDBObjectStore.prototype, sound)").await;
     delete("unreadable").await;
 }

@@ -1,14 +1,15 @@
 import { tag } from '../core.js'
 import { invalid } from '../errors.js'
 import type { SqlParams, SqlValue } from '../values.js'
-import type { Views } from './memory.js'
+import type { Source } from './memory.js'
 
 // The parameter area: u32 rows, columns, text bytes, blob bytes; f64 slots; u8 tags; all texts joined; all blobs joined.
 const headerBytes = 16
 
-// One area holds at most so much, so that wasm memory, which never shrinks, stays small; more rows go in further areas.
-const maxCells = 1 << 20
-const maxUnits = 1 << 24
+// One area holds about so much, so that it fits the processor's cache, and wasm memory, which never shrinks, stays small; more rows go in
+// further areas.
+const maxCells = 1 << 14
+const maxUnits = 1 << 18
 const maxBlobBytes = 1 << 24
 
 const minInteger = -(2n ** 63n)
@@ -19,15 +20,18 @@ export interface Packed {
   readonly bytes: number
   /** The names of the columns joined by NUL, or '' for parameters by position. */
   readonly names: string
+  /** The keys that gave the names. */
+  readonly keys: readonly string[]
   /** The first row that did not fit, or the number of rows. */
   readonly next: number
 }
 
-const nothing: Packed = { bytes: 0, names: '', next: 1 }
+const byPosition: readonly string[] = []
+const nothing: Packed = { bytes: 0, names: '', keys: byPosition, next: 1 }
 
 /** Packs the parameters of statements into the wasm memory of one instance. Values are checked here, and only here. */
 export class Packer {
-  readonly #views: Views
+  readonly #source: Source
   readonly #reserve: (bytes: number) => number
   readonly #encoder = new TextEncoder()
   // Scratch for one area: slots and tags by cell. Parts wait here until their sizes are known.
@@ -39,8 +43,8 @@ export class Packer {
   #blobs: Uint8Array[] = []
   #blobBytes = 0
 
-  constructor(views: Views, reserve: (bytes: number) => number) {
-    this.#views = views
+  constructor(source: Source, reserve: (bytes: number) => number) {
+    this.#source = source
     this.#reserve = reserve
   }
 
@@ -48,31 +52,51 @@ export class Packer {
   one(params: SqlParams | undefined): Packed {
     if (params === undefined) return nothing
     if (Array.isArray(params)) {
-      const columns = params.length
-      if (columns === 0) return nothing
-      this.#start(columns)
-      for (let column = 0; column < columns; column++) {
-        const value = params[column] as SqlValue
-        if (!this.#put(column, value)) throw badValue(value, column + 1, undefined)
-      }
-      return { bytes: this.#write(1, columns), names: '', next: 1 }
+      const bytes = this.#positional(params)
+      return bytes === 0 ? nothing : { bytes, names: '', keys: byPosition, next: 1 }
     }
     const named = namedParams(params, undefined)
     const keys = Object.keys(named)
     if (keys.length === 0) return nothing
     const names = parameterNames(keys)
+    return { bytes: this.#named(named, keys), names, keys, next: 1 }
+  }
+
+  /** The same for parameters with these very keys (none: by position), in bytes; -1 when they have others. */
+  same(params: SqlParams | undefined, keys: readonly string[]): number {
+    if (params === undefined) return keys.length === 0 ? 0 : -1
+    if (Array.isArray(params)) return keys.length === 0 ? this.#positional(params) : -1
+    const named = namedParams(params, undefined)
+    const found = Object.keys(named)
+    if (found.length !== keys.length) return -1
+    for (let at = 0; at < found.length; at++) if (found[at] !== keys[at]) return -1
+    return keys.length === 0 ? 0 : this.#named(named, keys)
+  }
+
+  #positional(params: readonly SqlValue[]): number {
+    const columns = params.length
+    if (columns === 0) return 0
+    this.#start(columns)
+    for (let column = 0; column < columns; column++) {
+      const value = params[column] as SqlValue
+      if (!this.#put(column, value)) throw badValue(value, column + 1, undefined)
+    }
+    return this.#write(1, columns)
+  }
+
+  #named(params: Readonly<Record<string, SqlValue>>, keys: readonly string[]): number {
     this.#start(keys.length)
     for (let column = 0; column < keys.length; column++) {
-      const value = named[keys[column] as string] as SqlValue
+      const value = params[keys[column] as string] as SqlValue
       if (!this.#put(column, value)) throw badValue(value, keys[column] as string, undefined)
     }
-    return { bytes: this.#write(1, keys.length), names, next: 1 }
+    return this.#write(1, keys.length)
   }
 
   /** Packs as many rows as one area takes, from the row `from` on. All rows need the same parameters as the first. */
   many(rows: readonly SqlParams[], from: number): Packed {
     // No rows: nothing runs, but a wrong statement is found out.
-    if (rows.length === 0) return { bytes: this.#write(0, 0), names: '', next: 0 }
+    if (rows.length === 0) return { bytes: this.#write(0, 0), names: '', keys: byPosition, next: 0 }
     const first = rows[0] as SqlParams
     return Array.isArray(first) ? this.#arrays(rows, from, first.length) : this.#objects(rows, from)
   }
@@ -91,7 +115,7 @@ export class Packer {
         if (!this.#put(cell, value)) throw badValue(value, column + 1, row)
       }
     }
-    return { bytes: this.#write(row - from, columns), names: '', next: row }
+    return { bytes: this.#write(row - from, columns), names: '', keys: byPosition, next: row }
   }
 
   #objects(rows: readonly SqlParams[], from: number): Packed {
@@ -111,7 +135,7 @@ export class Packer {
         if (!this.#put(cell, value)) throw badValue(value, keys[column] as string, row)
       }
     }
-    return { bytes: this.#write(row - from, columns), names, next: row }
+    return { bytes: this.#write(row - from, columns), names, keys, next: row }
   }
 
   #limit(rows: number, from: number, columns: number): number {
@@ -208,12 +232,11 @@ export class Packer {
     const tagsAt = headerBytes + cells * 8
     const textAt = tagsAt + cells
     const address = this.#reserve(textAt + utf8Bound(text) + this.#blobBytes)
-    const { bytes, words, doubles } = this.#views.refresh()
+    const { bytes, words, doubles, longs } = this.#source.refresh()
     if (cells <= 16) {
       for (let cell = 0; cell < cells; cell++) {
         // Bit patterns must survive: a bigint read as a double could be a NaN that loses its payload.
-        if (this.#tags[cell] === tag.bigint)
-          this.#views.longs[(address + headerBytes) / 8 + cell] = this.#longs[cell] as bigint
+        if (this.#tags[cell] === tag.bigint) longs[(address + headerBytes) / 8 + cell] = this.#longs[cell] as bigint
         else doubles[(address + headerBytes) / 8 + cell] = this.#slots[cell] as number
         bytes[address + tagsAt + cell] = this.#tags[cell] as number
       }

@@ -1,9 +1,9 @@
 import { type Core, tag } from '../core.js'
-import { TidelockError } from '../errors.js'
-import type { Row, SqlResultValue } from '../values.js'
-import type { Views } from './memory.js'
+import type { Columns, Row, RowMode, SqlResultValue } from '../values.js'
+import type { Areas, Source } from './memory.js'
+import { decodeText } from './text.js'
 
-// Word indexes in the result header.
+// Word indexes in the header of a result; addresses are in bytes.
 const rowsAt = 0
 const columnsAt = 1
 const shapeAt = 2
@@ -11,62 +11,201 @@ const tagsAt = 3
 const slotsAt = 4
 const textAt = 5
 const textBytesAt = 6
-const blobAt = 7
-const flagsAt = 9
-const changesAt = 48
-const rowidAt = 56
+const wideAt = 7
+const wideBytesAt = 8
+const blobAt = 9
+const blobBytesAt = 10
+const flagsAt = 11
+const statementAt = 12
+const changesAt = 56
+const rowidAt = 64
+const headerBytes = 72
 
 const wroteFlag = 1
 
 /** A list of column names, and an object of their shape to copy for each row. */
-interface Shape {
+export interface Shape {
   readonly names: readonly string[]
   readonly template: Row
 }
 
-/** Reads the result of the last {@link Core.execute} out of wasm memory. Each method must be called before the next call into wasm. */
+/** The shape of rows with these columns. */
+export function shapeOf(names: readonly string[]): Shape {
+  const template: Row = {}
+  // Defined, not assigned: a column may be called __proto__. A copy by spread keeps it an ordinary property.
+  for (const name of names) {
+    Object.defineProperty(template, name, { value: null, writable: true, enumerable: true, configurable: true })
+  }
+  return { names, template }
+}
+
+/** Reads the result of the last {@link Core.execute}. Each method must be called before the next call into wasm. */
 export class Results {
-  readonly #views: Views
-  readonly #core: Core
+  readonly #source: Source
+  readonly #core: Pick<Core, 'columns'>
   readonly #header: number
   readonly #shapes = new Map<number, Shape>()
-  // A byte order mark at the start of a value is data.
-  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+  /** Used again for every result that is read at once. */
+  #reader: Rows | undefined
 
-  constructor(views: Views, core: Core) {
-    this.#views = views
+  constructor(source: Source, core: Pick<Core, 'columns' | 'header'>) {
+    this.#source = source
     this.#core = core
     this.#header = core.header()
   }
 
   /** Whether the statement wrote, so that its promise has to wait until that is stored. */
   wrote(): boolean {
-    return ((this.#views.refresh().words[this.#header / 4 + flagsAt] as number) & wroteFlag) !== 0
+    return (this.#word(flagsAt) & wroteFlag) !== 0
   }
 
   changes(): number {
-    return this.#views.refresh().doubles[(this.#header + changesAt) / 8] as number
+    return this.#source.refresh().doubles[(this.#header + changesAt) / 8] as number
   }
 
   lastInsertRowid(): bigint {
-    return this.#views.refresh().longs[(this.#header + rowidAt) / 8] as bigint
+    return this.#source.refresh().longs[(this.#header + rowidAt) / 8] as bigint
   }
 
-  /** The rows as plain objects of one fixed shape. */
-  objects(): Row[] {
-    const header = this.#header / 4
-    const count = this.#views.refresh().words[header + rowsAt] as number
-    if (count === 0) return []
-    const { names, template } = this.#shape(this.#views.words[header + shapeAt] as number)
-    const { bytes, words, doubles, longs } = this.#views.refresh()
-    const columns = words[header + columnsAt] as number
-    const tags = words[header + tagsAt] as number
-    const slots = (words[header + slotsAt] as number) / 8
-    const text = this.#text(bytes, words[header + textAt] as number, words[header + textBytesAt] as number)
-    let blob = words[header + blobAt] as number
+  /** The number by which the statement can be run again; 0: it has none. */
+  statement(): number {
+    return this.#word(statementAt)
+  }
+
+  /** The number of its list of column names; of no meaning without rows. */
+  shapeId(): number {
+    return this.#word(shapeAt)
+  }
+
+  /** The first row as an object. */
+  first(): Row | undefined {
+    return this.#word(rowsAt) === 0 ? undefined : this.#read().objects(1)[0]
+  }
+
+  /** All rows. */
+  rows(mode: RowMode): unknown[] | Columns {
+    return this.#word(rowsAt) === 0 && mode !== 'columns' ? [] : this.#read().all(mode)
+  }
+
+  /** To go through the rows, in areas that the next result leaves alone. */
+  cursor(): Rows {
+    const shape = this.shape()
+    return new Rows(this.#source.refresh(), this.#header, shape)
+  }
+
+  #read(): Rows {
+    const shape = this.shape()
+    const areas = this.#source.refresh()
+    this.#reader ??= new Rows(areas, this.#header, shape)
+    return this.#reader.reset(areas, this.#header, shape)
+  }
+
+  /** Its columns. May call into wasm. */
+  shape(): Shape {
+    const id = this.shapeId()
+    let shape = this.#shapes.get(id)
+    if (shape === undefined) {
+      shape = shapeOf(this.#core.columns(id))
+      this.#shapes.set(id, shape)
+    }
+    return shape
+  }
+
+  #word(index: number): number {
+    return this.#source.refresh().words[this.#header / 4 + index] as number
+  }
+}
+
+/** Where the words are that {@link copyResult} needs, and how long a header is. */
+export const layout = {
+  rowsAt,
+  columnsAt,
+  tagsAt,
+  slotsAt,
+  textAt,
+  textBytesAt,
+  wideAt,
+  wideBytesAt,
+  blobAt,
+  blobBytesAt,
+  headerBytes,
+} as const
+
+/** Goes through the rows of a result, slice by slice or all at once. In wasm memory it lasts until the next call into wasm. */
+export class Rows {
+  #areas: Areas
+  #shape: Shape
+  #columns = 0
+  /** The rows that are left. */
+  left = 0
+  #tag = 0
+  #slot = 0
+  #text = 0
+  #textEnd = 0
+  #wide = 0
+  #wideEnd = 0
+  #blob = 0
+  /** All texts, once they are decoded together, and how far in them the rows have come. */
+  #joined: [string, string] | undefined
+  #at = 0
+  #wideAt = 0
+
+  constructor(areas: Areas, header: number, shape: Shape) {
+    this.#areas = areas
+    this.#shape = shape
+    this.reset(areas, header, shape)
+  }
+
+  /** Begins at the first row of another result. */
+  reset(areas: Areas, header: number, shape: Shape): this {
+    const { words } = areas
+    const at = header / 4
+    this.#areas = areas
+    this.#shape = shape
+    this.left = words[at + rowsAt] as number
+    this.#columns = words[at + columnsAt] as number
+    this.#tag = words[at + tagsAt] as number
+    this.#slot = (words[at + slotsAt] as number) / 8
+    this.#text = words[at + textAt] as number
+    this.#textEnd = this.#text + (words[at + textBytesAt] as number)
+    this.#wide = words[at + wideAt] as number
+    this.#wideEnd = this.#wide + (words[at + wideBytesAt] as number)
+    this.#blob = words[at + blobAt] as number
+    this.#joined = undefined
+    this.#at = 0
+    this.#wideAt = 0
+    return this
+  }
+
+  /** How many columns they have. */
+  get width(): number {
+    return this.#columns
+  }
+
+  /** Decodes all texts at once: cheaper than slice by slice, for rows that are all wanted soon. */
+  decodeTexts(): void {
+    this.#joined = this.#texts(this.left)
+  }
+
+  /** All that are left. */
+  all(mode: RowMode): unknown[] | Columns {
+    if (mode === 'object') return this.objects(this.left)
+    return mode === 'array' ? this.arrays(this.left) : this.columns()
+  }
+
+  /** The next rows as plain objects of one fixed shape. */
+  objects(count: number): Row[] {
+    const { bytes, doubles, longs } = this.#areas
+    const { names, template } = this.#shape
+    const columns = this.#columns
+    const [text, wide] = this.#joined ?? this.#texts(count)
+    const tags = this.#tag
+    const slots = this.#slot
+    let blob = this.#blob
     const rows: Row[] = new Array(count)
     let cell = 0
-    let at = 0
+    let at = this.#at
+    let wideAt = this.#wideAt
     for (let row = 0; row < count; row++) {
       const object: Row = { ...template }
       for (let column = 0; column < columns; column++, cell++) {
@@ -80,6 +219,12 @@ export class Results {
             const end = at + (doubles[slots + cell] as number)
             value = text.substring(at, end)
             at = end
+            break
+          }
+          case tag.wide: {
+            const end = wideAt + (doubles[slots + cell] as number)
+            value = wide.substring(wideAt, end)
+            wideAt = end
             break
           }
           case tag.blob: {
@@ -98,94 +243,147 @@ export class Results {
       }
       rows[row] = object
     }
+    this.#advance(count, cell, blob)
+    if (this.#joined !== undefined) {
+      this.#at = at
+      this.#wideAt = wideAt
+    }
     return rows
   }
 
-  /** The rows as arrays, in the order of the columns. */
-  arrays(): SqlResultValue[][] {
-    const header = this.#header / 4
-    const { bytes, words, doubles, longs } = this.#views.refresh()
-    const count = words[header + rowsAt] as number
-    const columns = words[header + columnsAt] as number
-    const tags = words[header + tagsAt] as number
-    const slots = (words[header + slotsAt] as number) / 8
-    const text = this.#text(bytes, words[header + textAt] as number, words[header + textBytesAt] as number)
-    let blob = words[header + blobAt] as number
+  /** The next rows as arrays, in the order of the columns. */
+  arrays(count: number): SqlResultValue[][] {
     const rows: SqlResultValue[][] = new Array(count)
+    for (let row = 0; row < count; row++) rows[row] = new Array(this.#columns)
+    this.#each(count, (row, column, value) => {
+      ;(rows[row] as SqlResultValue[])[column] = value
+    })
+    return rows
+  }
+
+  /** All that are left, column by column. */
+  columns(): Columns {
+    const { bytes, doubles, longs } = this.#areas
+    const rows = this.left
+    const columns = this.#columns
+    const values = this.#shape.names.map((_, column) => {
+      const first = bytes[this.#tag + column]
+      const kind = first === tag.bigint ? first : tag.real
+      for (let row = 0; row < rows; row++) {
+        const found = bytes[this.#tag + row * columns + column]
+        if ((found === tag.integer ? tag.real : found) !== kind) return new Array<SqlResultValue>(rows)
+      }
+      if (rows === 0) return []
+      const numbers = kind === tag.bigint ? new BigInt64Array(rows) : new Float64Array(rows)
+      const from = kind === tag.bigint ? longs : doubles
+      for (let row = 0; row < rows; row++) numbers[row] = from[this.#slot + row * columns + column] as never
+      return numbers
+    })
+    if (values.some(Array.isArray)) {
+      this.#each(rows, (row, column, value) => {
+        const list = values[column]
+        if (Array.isArray(list)) list[row] = value
+      })
+    }
+    return { columns: [...this.#shape.names], rows, values }
+  }
+
+  #each(count: number, take: (row: number, column: number, value: SqlResultValue) => void): void {
+    const { bytes, doubles, longs } = this.#areas
+    const columns = this.#columns
+    const [text, wide] = this.#joined ?? this.#texts(count)
+    const tags = this.#tag
+    const slots = this.#slot
+    let blob = this.#blob
     let cell = 0
-    let at = 0
+    let at = this.#at
+    let wideAt = this.#wideAt
     for (let row = 0; row < count; row++) {
-      const values: SqlResultValue[] = new Array(columns)
       for (let column = 0; column < columns; column++, cell++) {
         const slot = doubles[slots + cell] as number
         switch (bytes[tags + cell]) {
           case tag.integer:
           case tag.real:
-            values[column] = slot
+            take(row, column, slot)
             break
           case tag.text:
-            values[column] = text.substring(at, at + slot)
+            take(row, column, text.substring(at, at + slot))
             at += slot
             break
+          case tag.wide:
+            take(row, column, wide.substring(wideAt, wideAt + slot))
+            wideAt += slot
+            break
           case tag.blob:
-            values[column] = bytes.slice(blob, blob + slot)
+            take(row, column, bytes.slice(blob, blob + slot))
             blob += slot
             break
           case tag.bigint:
-            values[column] = longs[slots + cell] as bigint
+            take(row, column, longs[slots + cell] as bigint)
             break
           default:
-            values[column] = null
+            take(row, column, null)
         }
       }
-      rows[row] = values
     }
-    return rows
+    this.#advance(count, cell, blob)
+    if (this.#joined !== undefined) {
+      this.#at = at
+      this.#wideAt = wideAt
+    }
   }
 
-  #shape(id: number): Shape {
-    let shape = this.#shapes.get(id)
-    if (shape === undefined) {
-      const names = this.#core.columns(id)
-      const template: Row = {}
-      // Defined, not assigned: a column may be called __proto__. A copy by spread keeps it an ordinary property.
-      for (const name of names) {
-        Object.defineProperty(template, name, { value: null, writable: true, enumerable: true, configurable: true })
-      }
-      shape = { names, template }
-      this.#shapes.set(id, shape)
-    }
-    return shape
+  #advance(rows: number, cells: number, blob: number): void {
+    this.left -= rows
+    this.#tag += cells
+    this.#slot += cells
+    this.#blob = blob
   }
 
-  #text(bytes: Uint8Array<ArrayBuffer>, start: number, length: number): string {
-    if (length === 0) return ''
-    if (length <= 24) {
-      // For a few ASCII bytes the call into the decoder costs more than the bytes do.
-      let text = ''
-      let at = start
-      const end = start + length
-      for (; at < end; at++) {
-        const byte = bytes[at] as number
-        if (byte > 127) break
-        text += String.fromCharCode(byte)
-      }
-      if (at === end) return text
+  /** The texts of the next rows, joined: those in ASCII and the others. */
+  #texts(count: number): [string, string] {
+    const { bytes } = this.#areas
+    let textEnd = this.#textEnd
+    let wideEnd = this.#wideEnd
+    if (count < this.left) {
+      const [units, wideUnits] = this.#units(count)
+      textEnd = this.#text + units
+      wideEnd = endOf(bytes, this.#wide, wideUnits)
     }
-    let text = ''
-    let cause: unknown
-    try {
-      text = this.#decoder.decode(bytes.subarray(start, start + length))
-    } catch (error) {
-      cause = error
-    }
-    // For a text that is longer than a string may be, some browsers throw one error or another; Chromium gives an empty one.
-    if (text === '') {
-      throw new TidelockError('out_of_memory', 'The texts of this result are longer than a string can be', {
-        hint: 'Read fewer rows at once',
-        cause,
-      })
-    }
-    return text
+    const text = decodeText(bytes, this.#text, textEnd)
+    const wide = decodeText(bytes, this.#wide, wideEnd)
+    this.#text = textEnd
+    this.#wide = wideEnd
+    return [text, wide]
   }
+
+  /** How long the texts of the next rows are, in UTF-16 units. */
+  #units(count: number): [number, number] {
+    const { bytes, doubles } = this.#areas
+    let text = 0
+    let wide = 0
+    for (let cell = 0; cell < count * this.#columns; cell++) {
+      const kind = bytes[this.#tag + cell]
+      if (kind === tag.text) text += doubles[this.#slot + cell] as number
+      else if (kind === tag.wide) wide += doubles[this.#slot + cell] as number
+    }
+    return [text, wide]
+  }
+}
+
+/** Where so many UTF-16 units of UTF-8 end. */
+function endOf(bytes: Uint8Array, start: number, units: number): number {
+  let at = start
+  for (let left = units; left > 0; ) {
+    const byte = bytes[at] as number
+    if (byte < 0x80) at += 1
+    else if (byte < 0xe0) at += 2
+    else if (byte < 0xf0) at += 3
+    else {
+      at += 4
+      left--
+    }
+    left--
+  }
+  return at
 }

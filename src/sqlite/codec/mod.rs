@@ -24,6 +24,8 @@ pub mod tag {
     pub const NULL: u8 = 5;
     /// An integer; the slot is its 64 bits.
     pub const BIGINT: u8 = 6;
+    /// In a result: a text that isn't ASCII, in an area of its own; the slot is as for [`TEXT`], which is ASCII there.
+    pub const WIDE: u8 = 7;
 }
 
 /// How integers are given to JavaScript.
@@ -41,8 +43,23 @@ pub enum Integers {
 /// The largest integer up to which every one is exact as a double.
 pub(super) const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
+/// In each byte of eight, the bit that ASCII leaves alone.
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
 /// The length of a UTF-8 text in UTF-16 units.
 pub(super) fn utf16_length(text: &[u8]) -> usize {
+    const ONES: u64 = HIGH >> 7;
     // Every character has one byte that doesn't continue another one; those of four bytes need two units.
-    text.iter().map(|byte| usize::from((*byte as i8) >= -0x40) + usize::from(*byte >= 0xf0)).sum()
+    let (mut units, mut rest) = (text.len(), text);
+    while let Some((word, more)) = rest.split_first_chunk::<8>() {
+        let word = u64::from_le_bytes(*word);
+        let continuing = (word >> 7) & !(word >> 6) & ONES;
+        let of_four = (word >> 7) & (word >> 6) & (word >> 5) & (word >> 4) & ONES;
+        units = units + of_four.count_ones() as usize - continuing.count_ones() as usize;
+        rest = more;
+    }
+    for byte in rest {
+        units = units + usize::from(*byte >= 0xf0) - usize::from((*byte as i8) < -0x40);
+    }
+    units
 }

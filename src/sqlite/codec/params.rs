@@ -1,6 +1,6 @@
 //! Parameters as JavaScript lays them out in wasm memory.
 
-use super::tag;
+use super::{HIGH, tag};
 use crate::error::{Error, Result};
 
 /// Rows of parameters in one buffer, little-endian:
@@ -82,7 +82,7 @@ pub(in crate::sqlite) struct ParamReader<'a> {
 
 impl<'a> ParamReader<'a> {
     /// The next value. Fails with `internal` when its tag or its length is none.
-    #[inline]
+    #[inline(always)]
     pub(in crate::sqlite) fn next(&mut self) -> Result<Param<'a>> {
         let at = self.next;
         let (Some(tag), Some(slot)) = (self.params.tags.get(at), self.params.slots.get(8 * at..8 * at + 8)) else {
@@ -110,31 +110,40 @@ impl<'a> ParamReader<'a> {
     }
 
     /// Cuts the next text, of so many UTF-16 units.
+    #[inline(always)]
     fn cut_text(&mut self, units: usize) -> Result<&'a str> {
         let all = self.params.text;
-        let length = if self.params.ascii {
-            units
-        } else {
-            let mut seen = 0;
-            let rest = all.as_bytes().get(self.text..).unwrap_or_default();
-            let mut length = 0;
-            while seen < units && length < rest.len() {
-                let (bytes, more) = match rest[length] {
-                    0..0x80 => (1, 1),
-                    0x80..0xe0 => (2, 1),
-                    0xe0..0xf0 => (3, 1),
-                    _ => (4, 2),
-                };
-                length += bytes;
-                seen += more;
-            }
-            if seen == units { length } else { usize::MAX }
-        };
+        let length = if self.params.ascii { units } else { bytes_of(all.as_bytes(), self.text, units) };
         let end = self.text.saturating_add(length);
         let text = all.get(self.text..end).ok_or_else(|| malformed("a text's length doesn't fit"))?;
         self.text = end;
         Ok(text)
     }
+}
+
+/// How many bytes of UTF-8 so many UTF-16 units take from a place on; more than there are when there are not as many.
+fn bytes_of(text: &[u8], start: usize, units: usize) -> usize {
+    let rest = text.get(start..).unwrap_or_default();
+    let (mut seen, mut length) = (0, 0);
+    while seen < units && length < rest.len() {
+        if units - seen >= 8
+            && let Some(word) = rest[length..].first_chunk::<8>()
+            && u64::from_le_bytes(*word) & HIGH == 0
+        {
+            length += 8;
+            seen += 8;
+            continue;
+        }
+        let (bytes, more) = match rest[length] {
+            0..0x80 => (1, 1),
+            0x80..0xe0 => (2, 1),
+            0xe0..0xf0 => (3, 1),
+            _ => (4, 2),
+        };
+        length += bytes;
+        seen += more;
+    }
+    if seen == units { length } else { usize::MAX }
 }
 
 fn malformed(what: &str) -> Error {

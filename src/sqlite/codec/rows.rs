@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use rusqlite::ffi;
 
-use super::{Integers, MAX_SAFE_INTEGER, tag, utf16_length};
+use super::{HIGH, Integers, MAX_SAFE_INTEGER, tag, utf16_length};
 use crate::error::{Error, ErrorCode, Result};
 
 /// Areas larger than this are given back before the next result, instead of being used again.
@@ -24,8 +24,11 @@ pub struct FlatRows {
     pub tags: Vec<u8>,
     /// Each value's number, length, or 64 bits: the bits of a double unless the tag is [`tag::BIGINT`].
     pub slots: Vec<u64>,
-    /// The UTF-8 bytes of all texts joined. Always valid UTF-8: what isn't is replaced by U+FFFD.
+    /// The bytes of all ASCII texts joined. Apart from the others, because a string of JavaScript with one other character in it
+    /// takes two bytes for each, and much longer to decode.
     pub text: Vec<u8>,
+    /// The UTF-8 bytes of all other texts joined. Always valid UTF-8: what isn't is replaced by U+FFFD.
+    pub wide: Vec<u8>,
     /// The bytes of all blobs joined.
     pub blobs: Vec<u8>,
 }
@@ -45,6 +48,7 @@ impl FlatRows {
         empty(&mut self.tags);
         empty(&mut self.slots);
         empty(&mut self.text);
+        empty(&mut self.wide);
         empty(&mut self.blobs);
     }
 
@@ -73,8 +77,7 @@ impl FlatRows {
                     ffi::SQLITE_FLOAT => (tag::REAL, ffi::sqlite3_value_double(value).to_bits()),
                     ffi::SQLITE_TEXT => {
                         let start = ffi::sqlite3_value_text(value);
-                        let length = self.push_text(bytes(value, start)?)?;
-                        (tag::TEXT, length_slot(length))
+                        self.push_text(bytes(value, start)?)?
                     }
                     ffi::SQLITE_BLOB => {
                         let start = ffi::sqlite3_value_blob(value).cast();
@@ -93,27 +96,70 @@ impl FlatRows {
         Ok(())
     }
 
-    /// Adds a text; returns its length in UTF-16 units.
+    /// Adds a text; returns its tag and slot.
     #[inline]
-    fn push_text(&mut self, bytes: &[u8]) -> Result<usize> {
+    fn push_text(&mut self, bytes: &[u8]) -> Result<(u8, u64)> {
         self.text.try_reserve(bytes.len()).map_err(|_| no_memory())?;
-        if bytes.is_ascii() {
-            self.text.extend_from_slice(bytes);
-            return Ok(bytes.len());
+        if append_ascii(&mut self.text, bytes) {
+            return Ok((tag::TEXT, length_slot(bytes.len())));
         }
-        if std::str::from_utf8(bytes).is_ok() {
-            self.text.extend_from_slice(bytes);
-            return Ok(utf16_length(bytes));
-        }
-        let start = self.text.len();
-        for chunk in bytes.utf8_chunks() {
-            let replaced = if chunk.invalid().is_empty() { "" } else { "\u{fffd}" };
-            self.text.try_reserve(chunk.valid().len() + replaced.len()).map_err(|_| no_memory())?;
-            self.text.extend_from_slice(chunk.valid().as_bytes());
-            self.text.extend_from_slice(replaced.as_bytes());
-        }
-        Ok(utf16_length(&self.text[start..]))
+        self.push_wide(bytes)
     }
+
+    fn push_wide(&mut self, bytes: &[u8]) -> Result<(u8, u64)> {
+        let start = self.wide.len();
+        if std::str::from_utf8(bytes).is_ok() {
+            self.wide.try_reserve(bytes.len()).map_err(|_| no_memory())?;
+            self.wide.extend_from_slice(bytes);
+        } else {
+            for chunk in bytes.utf8_chunks() {
+                let replaced = if chunk.invalid().is_empty() { "" } else { "\u{fffd}" };
+                self.wide.try_reserve(chunk.valid().len() + replaced.len()).map_err(|_| no_memory())?;
+                self.wide.extend_from_slice(chunk.valid().as_bytes());
+                self.wide.extend_from_slice(replaced.as_bytes());
+            }
+        }
+        Ok((tag::WIDE, length_slot(utf16_length(&self.wide[start..]))))
+    }
+}
+
+/// Adds the bytes if they are all ASCII; there must be room for them. Most texts are short: a call to copy them takes longer than
+/// the copying, and looking at them is free on the way.
+#[inline]
+fn append_ascii(area: &mut Vec<u8>, bytes: &[u8]) -> bool {
+    debug_assert!(area.capacity() - area.len() >= bytes.len());
+    let (from, count) = (bytes.as_ptr(), bytes.len());
+    let mut seen = 0;
+    // SAFETY: the area has room for so many bytes behind its end; they count as its own only after all are written.
+    unsafe {
+        let to = area.as_mut_ptr().add(area.len());
+        // Loops and no closures: compiled for size, those would be calls.
+        let mut at = 0;
+        while at + 8 < count {
+            let word = from.add(at).cast::<u64>().read_unaligned();
+            to.add(at).cast::<u64>().write_unaligned(word);
+            seen |= word;
+            at += 8;
+        }
+        if count >= 8 {
+            // The last word may overlap the one before it.
+            at = count - 8;
+            let word = from.add(at).cast::<u64>().read_unaligned();
+            to.add(at).cast::<u64>().write_unaligned(word);
+            seen |= word;
+        } else {
+            while at < count {
+                let byte = *from.add(at);
+                *to.add(at) = byte;
+                seen |= u64::from(byte);
+                at += 1;
+            }
+        }
+        if seen & HIGH == 0 {
+            area.set_len(area.len() + count);
+        }
+    }
+    seen & HIGH == 0
 }
 
 /// What `sqlite3_value_text` or `_blob` just pointed to. Null stands for an empty blob, or for a text that there was no

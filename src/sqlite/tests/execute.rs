@@ -106,6 +106,37 @@ fn missing_and_superfluous_parameters_are_named() {
 }
 
 #[test]
+fn a_statement_is_found_by_its_number_while_it_is_kept() {
+    let (_file, db) = fresh();
+    let sql = "SELECT :a, :b";
+    let (outcome, _) = run_as(&db, Op::Query, sql, &[vec![1.into(), 2.into()]], "b\0a").unwrap();
+    let id = outcome.statement;
+    let again = |values: &[Value]| {
+        let mut out = FlatRows::default();
+        let buffer = encode(&[values.to_vec()]);
+        let params = FlatParams::parse(&buffer)?;
+        let statement = db.statement_known(id, Authority::User).ok_or_else(|| Error::internal("gone"))?;
+        assert!(db.statement_known(id, Authority::User).is_none(), "it is in use");
+        db.place(&statement, Some(&params), None)?;
+        let outcome = db.execute_statement(Op::Query, &statement, Some(&params), Integers::Auto, &mut out)?;
+        assert_eq!((statement.sql(), outcome.statement), (sql, id));
+        Ok::<_, Error>(decode(&out))
+    };
+    assert_eq!(again(&["x".into(), "y".into()]).unwrap(), [vec!["y".into(), "x".into()]], "the names of before");
+    assert!(again(&["x".into()]).unwrap_err().is(ErrorCode::Internal));
+    assert!(db.statement_known(id, Authority::Engine).is_none());
+    assert!(db.statement_known(0, Authority::User).is_none());
+    db.exec("CREATE TABLE t(a)").unwrap();
+    assert_eq!(again(&[1.into(), 2.into()]).unwrap(), [vec![Value::Integer(2), Value::Integer(1)]], "compiled anew");
+    let others: Vec<u32> =
+        (0..300).map(|n| run_as(&db, Op::Query, &format!("SELECT {n}"), &[], "").unwrap().0.statement).collect();
+    assert!(again(&[1.into(), 2.into()]).unwrap_err().message == "gone");
+    assert!(others.iter().all(|other| *other != id), "no number is given twice");
+    assert_eq!(others.iter().filter(|id| db.statement_known(**id, Authority::User).is_some()).count(), 128);
+    assert_eq!(run_as(&db, Op::Run, "CREATE TABLE u(a)", &[], "").unwrap().0.statement, 0, "not kept");
+}
+
+#[test]
 fn one_statement_is_one_statement() {
     let (_file, db) = fresh();
     assert_eq!(query(&db, " /* x */ SELECT 1 ; -- y\n ; ", &[]).unwrap(), vec![vec![Value::Integer(1)]]);

@@ -32,11 +32,12 @@ pub fn encode(rows: &[Vec<Value>]) -> Vec<u8> {
     [head, slots, tags, text, blobs].concat()
 }
 
-/// Reads rows as JavaScript does: the text decoded once and cut by UTF-16 lengths.
+/// Reads rows as JavaScript does: the texts decoded once and cut by UTF-16 lengths.
 pub fn decode(flat: &FlatRows) -> Vec<Vec<Value>> {
-    let units: Vec<u16> = std::str::from_utf8(&flat.text).unwrap().encode_utf16().collect();
-    assert_eq!(units.len(), utf16_length(&flat.text));
-    let (mut text, mut blob) = (0, 0);
+    let units: Vec<u16> = std::str::from_utf8(&flat.wide).unwrap().encode_utf16().collect();
+    assert_eq!(units.len(), utf16_length(&flat.wide));
+    assert!(flat.text.is_ascii());
+    let (mut text, mut wide, mut blob) = (0, 0, 0);
     let mut values = flat.tags.iter().zip(&flat.slots).map(|(tag, slot)| {
         let number = f64::from_bits(*slot);
         match *tag {
@@ -46,8 +47,15 @@ pub fn decode(flat: &FlatRows) -> Vec<Vec<Value>> {
             tag::NULL => Value::Null,
             tag::TEXT => {
                 let end = text + number as usize;
-                let cut = String::from_utf16(&units[text..end]).unwrap();
+                let cut = String::from_utf8(flat.text[text..end].to_vec()).unwrap();
                 text = end;
+                Value::Text(cut)
+            }
+            tag::WIDE => {
+                let end = wide + number as usize;
+                let cut = String::from_utf16(&units[wide..end]).unwrap();
+                assert!(!cut.is_ascii());
+                wide = end;
                 Value::Text(cut)
             }
             tag::BLOB => {
@@ -61,6 +69,6 @@ pub fn decode(flat: &FlatRows) -> Vec<Vec<Value>> {
     });
     let rows = (0..flat.rows).map(|_| values.by_ref().take(flat.columns).collect()).collect();
     assert_eq!(values.next(), None);
-    assert_eq!((text, blob), (units.len(), flat.blobs.len()));
+    assert_eq!((text, wide, blob), (flat.text.len(), units.len(), flat.blobs.len()));
     rows
 }

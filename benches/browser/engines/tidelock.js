@@ -1,0 +1,26 @@
+// tidelock, through what its README shows. In its worker when `thread` is 'worker'.
+
+import { open as openDatabase } from 'tidelock'
+
+/** An adapter over a new (or, when durable, the existing) database; `durability` as in tidelock's own options. */
+export async function open({ name, durable, thread = 'current', durability }) {
+  const options = durable
+    ? { name, thread, durability, snapshots: false }
+    : { name: `bench-${crypto.randomUUID()}`, thread, storage: 'memory' }
+  const db = await openDatabase(options)
+  return {
+    exec: (sql) => db.exec(sql),
+    insertMany: (sql, rows) => db.runMany(sql, rows),
+    all: (sql, params) => db.query(sql, params),
+    async points(sql, ids) {
+      const found = []
+      for (const id of ids) found.push(await db.get(sql, [id]))
+      return found
+    },
+    async updates(sql, ids) {
+      for (const id of ids) await db.run(sql, [id])
+    },
+    atOnce: (sql, ids) => Promise.all(ids.map((id) => db.run(sql, [id]))),
+    close: () => db.close(),
+  }
+}

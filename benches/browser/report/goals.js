@@ -1,0 +1,44 @@
+// What is to be reached: figures of a report that may be at most so much. Ratios are to the fastest peer of the same run.
+
+import { compare, ownRatio } from './ratios.js'
+
+const goals = [
+  row('rows as objects', 0.2, 'app', 'objects'),
+  row('inserts in one call', 0.35, 'app', 'inserts'),
+  row('point selects, as objects, caller on SQLite’s thread', 0.5, 'app', 'points'),
+  row('group-bys', 1, 'app', 'groups'),
+  row('a join', 1, 'app', 'join'),
+  row('FTS5', 1, 'app', 'fts'),
+  row('autocommit in memory', 0.7, 'app', 'autocommit'),
+  row('speedtest, geometric mean', 0.8, 'speedtest', 'geomean'),
+  row('durable updates, awaited', 0.5, 'durable', 'updates'),
+  row('durable updates, concurrent', 0.05, 'durable', 'concurrent'),
+  row('open + full scan of 100 MB', 1.5, 'durable', 'scan'),
+  row('download, gzip, everything included, to official’s', 1, 'size', 'settledGzip', 'official'),
+  {
+    text: 'page blocked while a worker reads 50,000 rows, ms',
+    max: 10,
+    suite: 'main-thread',
+    figure: (suite) => suite.results.readTotal?.['tidelock-worker']?.median,
+  },
+]
+
+/** A row of a suite's first contest. */
+function row(text, max, suite, step, to) {
+  return { text, max, suite, figure: (suite) => compare(suite, suite.contests[0], step, to)?.ratio }
+}
+
+/** `{ text, max, value, met }[]` of the suites that a report has; `value` is undefined where the figure couldn't be measured. */
+export function judge(report) {
+  const own = Object.entries(report.suites).flatMap(([suite, { ratios = {} }]) =>
+    Object.entries(ratios)
+      .filter(([, { goal }]) => goal !== undefined)
+      .map(([text, ratio]) => ({ text, max: ratio.goal, suite, figure: (suite) => ownRatio(suite, ratio) })),
+  )
+  return [...goals, ...own]
+    .filter(({ suite }) => report.suites[suite])
+    .map(({ text, max, suite, figure }) => {
+      const value = figure(report.suites[suite])
+      return { text, max, value, met: value !== undefined && value <= max }
+    })
+}

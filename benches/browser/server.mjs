@@ -1,0 +1,68 @@
+// Builds the benchmark's page for production and serves it on a loopback port: under / as most sites are served, and under /isolated/
+// with the COOP and COEP headers that some peers need.
+
+import { once } from 'node:events'
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import http from 'node:http'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'vite'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const types = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.mjs': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+  '.json': 'application/json',
+  '.wasm': 'application/wasm',
+}
+const isolation = {
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-embedder-policy': 'require-corp',
+  'cross-origin-resource-policy': 'same-origin',
+}
+
+/** Builds the page into a folder, which it gives back. */
+export async function buildPage(outDir) {
+  await build({
+    root: path.join(root, 'www/bench'),
+    logLevel: 'error',
+    build: { outDir, emptyOutDir: true },
+  })
+  return outDir
+}
+
+/** Serves a folder → `{ url, close() }`. `onServe(name)` hears of each file. */
+export async function serve(folder, { port = 0, onServe } = {}) {
+  const server = http.createServer(async (request, response) => {
+    let name = path.posix.normalize(decodeURIComponent(new URL(request.url, 'http://server').pathname))
+    const isolated = name.startsWith('/isolated/')
+    if (isolated) name = name.slice('/isolated'.length)
+    if (name.endsWith('/')) name += 'index.html'
+    const file = path.join(folder, name)
+    const info = await stat(file).catch(() => undefined)
+    if (!info?.isFile()) return void response.writeHead(404, { 'content-type': 'text/plain' }).end(`Not found: ${name}`)
+    onServe?.(name)
+    response.writeHead(200, {
+      'content-type': types[path.extname(name)] ?? 'application/octet-stream',
+      'content-length': info.size,
+      // What Vite names by its contents may be kept, and with it what the browser compiled.
+      'cache-control': name.startsWith('/assets/') ? 'max-age=31536000, immutable' : 'no-cache',
+      ...(isolated && isolation),
+    })
+    createReadStream(file).pipe(response)
+  })
+  server.listen(port, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    async close() {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}

@@ -1,0 +1,6 @@
+import initSqlJs from 'sql.js'
+import wasm from 'sql.js/dist/sql-wasm-browser.wasm?url'
+
+const { Database } = await initSqlJs({ locateFile: () => wasm })
+new Database().exec('SELECT 1')
+document.title = 'done'

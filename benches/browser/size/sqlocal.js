@@ -1,0 +1,5 @@
+import { SQLocal } from 'sqlocal'
+
+const { sql } = new SQLocal('size.sqlite3')
+await sql`SELECT 1`
+document.title = 'done'

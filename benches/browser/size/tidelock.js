@@ -1,0 +1,5 @@
+import { open } from 'tidelock'
+
+const db = await open({ name: 'size' })
+await db.query('SELECT 1')
+document.title = 'done'

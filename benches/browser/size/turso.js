@@ -1,0 +1,5 @@
+import { connect } from '@tursodatabase/database-wasm/vite'
+
+const db = await connect('size.db')
+await db.exec('SELECT 1')
+document.title = 'done'

@@ -1,0 +1,6 @@
+import * as SQLite from '@journeyapps/wa-sqlite'
+import factory from '@journeyapps/wa-sqlite/dist/wa-sqlite.mjs'
+
+const api = SQLite.Factory(await factory())
+await api.exec(await api.open_v2(':memory:'), 'SELECT 1')
+document.title = 'done'

@@ -1,0 +1,49 @@
+import type { Calls } from './calls.js'
+import { op } from './core.js'
+import { invalid, TidelockError } from './errors.js'
+import type { Statement } from './values.js'
+
+/** Runs several statements in one transaction or savepoint, without giving up the turn. */
+export function runBatch(
+  calls: Calls,
+  ticket: number,
+  statements: readonly Statement[],
+  timeoutMs: number,
+): readonly [unknown[], boolean] {
+  const run = ({ sql, params }: Statement) => calls.execute(ticket, op.query, sql, params, timeoutMs)
+  checkStatements(statements)
+  const depth = calls.begin(ticket, false)
+  try {
+    return [eachStatement(statements, run), calls.commit(ticket, depth)]
+  } catch (error) {
+    calls.rollback(ticket, depth)
+    throw error
+  }
+}
+
+/** Does something with each statement of a batch; an error says which one it was. */
+export function eachStatement<T>(statements: readonly Statement[], work: (statement: Statement) => T): T[] {
+  checkStatements(statements)
+  return statements.map((statement: Statement | null, index) => {
+    if (typeof statement?.sql !== 'string') throw invalid(`Statement ${index + 1} of the batch must be { sql, params }`)
+    try {
+      return work(statement)
+    } catch (error) {
+      throw atStatement(error, index)
+    }
+  })
+}
+
+function checkStatements(statements: unknown): void {
+  if (!Array.isArray(statements)) throw invalid('The statements of a batch must be an array of { sql, params }')
+}
+
+function atStatement(error: unknown, index: number): unknown {
+  if (!(error instanceof TidelockError)) return error
+  const { code, message, hint, details, cause } = error
+  return new TidelockError(code, `Statement ${index + 1} of the batch: ${message}`, {
+    hint,
+    cause,
+    details: { ...details, statement: index + 1 },
+  })
+}

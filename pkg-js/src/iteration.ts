@@ -1,0 +1,68 @@
+import type { Rows } from './codec/rows.js'
+
+/** Rows made into objects at a time: few enough not to be noticed in a page, and to die young. */
+const sliceRows = 256
+
+/**
+ * One loop over the rows of a query. They are those of one moment and wait in a buffer of their own, which holds nobody up: the loop may
+ * write, and take its time. Leaving the loop lets go of the buffer.
+ */
+export class Iteration<T> implements AsyncIterator<T, undefined, undefined> {
+  readonly #signal: AbortSignal | undefined
+  #begin: (() => Promise<Rows>) | undefined
+  #beginning: Promise<void> | undefined
+  #rows: Rows | undefined
+  #slice: T[] = []
+  #at = 0
+
+  constructor(begin: () => Promise<Rows>, signal: AbortSignal | undefined) {
+    this.#begin = begin
+    this.#signal = signal
+  }
+
+  next(): Promise<IteratorResult<T, undefined>> {
+    if (this.#begin !== undefined) this.#beginning = this.#run(this.#begin)
+    return this.#beginning === undefined ? this.#step() : this.#beginning.then(() => this.#step())
+  }
+
+  async return(): Promise<IteratorResult<T, undefined>> {
+    this.#end()
+    return { done: true, value: undefined }
+  }
+
+  async #run(begin: () => Promise<Rows>): Promise<void> {
+    this.#begin = undefined
+    try {
+      const rows = await begin()
+      // Unless the loop was left meanwhile.
+      if (this.#beginning !== undefined) this.#rows = rows
+    } finally {
+      this.#beginning = undefined
+    }
+  }
+
+  #step(): Promise<IteratorResult<T, undefined>> {
+    try {
+      if (this.#signal?.aborted && this.#rows !== undefined) throw this.#signal.reason
+      if (this.#at === this.#slice.length) {
+        const count = Math.min(sliceRows, this.#rows?.left ?? 0)
+        this.#slice = count === 0 ? [] : ((this.#rows as Rows).objects(count) as T[])
+        this.#at = 0
+      }
+    } catch (error) {
+      this.#end()
+      return Promise.reject(error)
+    }
+    if (this.#at < this.#slice.length) return Promise.resolve({ done: false, value: this.#slice[this.#at++] as T })
+    this.#end()
+    return Promise.resolve({ done: true, value: undefined })
+  }
+
+  #end(): void {
+    this.#begin = undefined
+    this.#beginning = undefined
+    this.#rows = undefined
+    this.#slice = []
+    this.#at = 0
+  }
+}

@@ -1,0 +1,130 @@
+import type { CallsOptions, Connection } from './connection.js'
+import type { CoreEvent, CoreOptions } from './core.js'
+import { Database } from './database.js'
+import { isTidelockError, TidelockError } from './errors.js'
+import { callUser, type DatabaseEventMap, type Warning } from './events.js'
+import type { Conflict, OpenOptions } from './options.js'
+import { resolveConflict } from './resolve-conflict.js'
+import { loadSeed } from './seed.js'
+import { IdleWatch, Steps } from './steps.js'
+import { Tx } from './transaction.js'
+
+/** What an engine asks of the thread that called `open`, and tells it. */
+export interface User {
+  /** Something happened. */
+  handle(event: CoreEvent): void
+  /** Runs a migration that is a function, with the turn of that ticket. */
+  migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void>
+  /** The user's own `fetch`, if there is one. */
+  fetch?(input: string, init: RequestInit): Promise<Response>
+  accessToken(): Promise<string | null>
+  /** What the user's function makes of a conflict: see {@link resolveConflict}. */
+  resolveConflict(conflict: Conflict): Promise<string | null>
+  /** The bytes of the seed, if one was given. */
+  seed?(): Promise<Uint8Array>
+}
+
+/**
+ * The user of one database in their own thread: options that are functions, and the database object, from the moment of the opening
+ * on, while that object doesn't exist yet, until its end.
+ */
+export class LocalUser implements User {
+  readonly #options: OpenOptions
+  readonly #warn: (warning: Warning) => void
+  #connection: Connection | undefined
+  #database: Database | undefined
+  /** What a migration that is a function threw; wasm carries on only its text. */
+  #thrown: { readonly version: string; readonly error: unknown } | undefined
+  readonly fetch?: (input: string, init: RequestInit) => Promise<Response>
+  readonly seed?: () => Promise<Uint8Array>
+
+  constructor(options: OpenOptions) {
+    this.#options = options
+    this.#warn = options.onWarning ?? (({ code, message }) => console.warn(`tidelock: ${message} (${code})`))
+    const { remote, seed, signal } = options
+    const own = remote?.fetch
+    if (own !== undefined) this.fetch = (input, init) => own(input, init)
+    if (seed !== undefined) {
+      this.seed = async () => {
+        const bytes = await loadSeed(seed, signal)
+        signal?.throwIfAborted()
+        return bytes
+      }
+    }
+  }
+
+  /** What the calls need of it. */
+  callsOptions(checked: CoreOptions): CallsOptions {
+    return {
+      integers: checked.integers,
+      warn: (warning) => this.emit('warning', warning),
+      refine: (error) => this.#refine(error),
+      onDead: (error) => this.#database?.died(error),
+    }
+  }
+
+  /** How migrations that are functions reach the engine. */
+  connect(connection: Connection): void {
+    this.#connection = connection
+  }
+
+  /** The opening is done: what the user gets. */
+  opened(checked: CoreOptions, connection: Connection): Database {
+    this.#database = new Database(checked, connection)
+    return this.#database
+  }
+
+  handle({ type, detail }: CoreEvent): void {
+    if (type === 'live') this.#database?.changed((detail as { ids: readonly number[] }).ids)
+    else this.emit(type, detail)
+  }
+
+  emit(type: keyof DatabaseEventMap, detail: unknown): void {
+    if (type === 'warning') callUser(this.#warn, detail as Warning)
+    this.#database?.emit(type, detail)
+  }
+
+  /** The engine was begun anew: it knows nothing of the live queries. */
+  renewed(): void {
+    this.#database?.renewed()
+  }
+
+  async accessToken(): Promise<string | null> {
+    return (await this.#options.remote?.accessToken?.()) ?? null
+  }
+
+  resolveConflict(conflict: Conflict): Promise<string | null> {
+    return resolveConflict(this.#options.remote, conflict)
+  }
+
+  async migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void> {
+    const migration = this.#options.migrations?.find((one) => one.version === version)
+    const work = migration?.[direction]
+    const connection = this.#connection
+    if (typeof work !== 'function' || connection === undefined)
+      throw new TidelockError('internal', `Migration ${version} has no function for ${direction}`)
+    const idle = new IdleWatch(connection)
+    const steps = new Steps(connection, idle)
+    try {
+      await work(new Tx(connection, ticket, steps))
+      await steps.settled()
+    } catch (error) {
+      this.#thrown = { version, error }
+      throw error
+    } finally {
+      steps.end()
+      idle.stop()
+    }
+  }
+
+  /** Gives the error of a failed migration what its function threw, as the cause. */
+  #refine(error: TidelockError): TidelockError {
+    const thrown = this.#thrown
+    if (thrown === undefined || !isTidelockError(error, 'migration_failed')) return error
+    const version = error.details.version ?? thrown.version
+    if (version !== thrown.version) return error
+    this.#thrown = undefined
+    const details = { ...error.details, version }
+    return new TidelockError(error.code, error.message, { hint: error.hint, details, cause: thrown.error })
+  }
+}

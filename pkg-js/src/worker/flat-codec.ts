@@ -1,0 +1,84 @@
+import { Detached, reused } from '../codec/copy.js'
+import { Packer } from '../codec/pack.js'
+import { Results, type Rows } from '../codec/rows.js'
+import { runResult } from '../codec/run-result.js'
+import { type Op, op } from '../core.js'
+import { invalid } from '../errors.js'
+import { fragmentParts, type SqlFragment } from '../sql.js'
+import type { RowMode, SqlParams } from '../values.js'
+import type { Area, Result } from './protocol.js'
+import { allRows } from './slices.js'
+
+/** A statement on its way to another thread. */
+export interface PackedStatement {
+  readonly text: string
+  readonly areas: readonly Area[]
+  /** The buffers that are large enough to be moved rather than copied. */
+  readonly transfer: readonly ArrayBuffer[]
+}
+
+/** Packs parameters and decodes results as for an engine in this thread, in buffers that go to another one and come from it. */
+export class FlatCodec {
+  readonly #integers: 'auto' | 'bigint' | 'number'
+  readonly #out = new Detached()
+  readonly #packer = new Packer(this.#out, (bytes) => this.#out.reserve(bytes))
+  readonly #in = new Detached()
+  /** The column names of the shapes that have come. */
+  readonly #names = new Map<number, readonly string[]>()
+  readonly #results = new Results(this.#in, {
+    header: () => 0,
+    columns: (shape) => [...(this.#names.get(shape) ?? [])],
+  })
+
+  constructor(integers: 'auto' | 'bigint' | 'number') {
+    this.#integers = integers
+  }
+
+  /** Fails with `invalid_argument` naming the parameter. */
+  pack(kind: Op, sql: string | SqlFragment, params: unknown): PackedStatement {
+    if (typeof sql !== 'string') [sql, params] = fragmentParts(sql, params)
+    const areas: Area[] = []
+    const add = (bytes: number, names: string) => areas.push({ buffer: this.#out.take(bytes), bytes, names })
+    if (kind === op.runMany) {
+      if (!Array.isArray(params)) throw invalid('The rows of runMany must be an array of parameters')
+      for (let from = 0; ; ) {
+        const { bytes, names, next } = this.#packer.many(params as readonly SqlParams[], from)
+        add(bytes, names)
+        if (next === params.length) break
+        from = next
+      }
+    } else {
+      const { bytes, names } = this.#packer.one(params as SqlParams | undefined)
+      if (bytes > 0) add(bytes, names)
+    }
+    return { text: sql, areas, transfer: areas.map((area) => area.buffer).filter(worthMoving) }
+  }
+
+  /** Of each shape the first result that comes brings the names: all are to be decoded, in their order. Of many rows it gives a promise. */
+  decode(kind: Op, result: Result, mode: RowMode): unknown {
+    this.#take(result)
+    const { changes } = result
+    if (kind === op.runMany) return { changes: changes ?? this.#results.changes() }
+    if (kind === op.run) return runResult(this.#results, this.#integers)
+    if (kind === op.get) return this.#results.first()
+    return mode === 'columns' || !worthMoving(result.buffer)
+      ? this.#results.rows(mode)
+      : allRows(this.#results.cursor(), mode)
+  }
+
+  /** To go through the rows of a result, which has a buffer to itself. As {@link decode}, in the order in which results come. */
+  cursor(result: Result): Rows {
+    this.#take(result)
+    return this.#results.cursor()
+  }
+
+  #take({ buffer, shape, columns }: Result): void {
+    this.#in.buffer = buffer
+    if (columns !== undefined) this.#names.set(shape, columns)
+  }
+}
+
+/** A small buffer is copied: that is quicker than to move it. */
+export function worthMoving(buffer: ArrayBuffer): boolean {
+  return buffer.byteLength > reused
+}

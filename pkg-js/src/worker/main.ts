@@ -1,0 +1,23 @@
+import { createDatabaseInstance } from '../instance.js'
+import type { Message } from './channel.js'
+import { Server } from './server.js'
+
+// The worker of one database: dist/worker.js.
+
+const scope = self as unknown as {
+  postMessage(message: Message, transfer: readonly ArrayBuffer[]): void
+  onmessage: ((event: MessageEvent<Message>) => void) | null
+}
+const server = new Server((message, transfer) => scope.postMessage(message, transfer), createDatabaseInstance)
+scope.onmessage = (event) => server.channel.receive(event.data)
+
+const { locks } = navigator
+if (locks === undefined) server.channel.tell('hello', [undefined])
+else {
+  const name = `tidelock-worker/${crypto.randomUUID()}`
+  // For as long as this worker lives: its end is how the page hears of its death.
+  locks.request(name, () => {
+    server.channel.tell('hello', [name])
+    return new Promise(() => {})
+  })
+}

@@ -1,0 +1,87 @@
+import type { CoreOptions } from '../core.js'
+import type { Database } from '../database.js'
+import { TidelockError } from '../errors.js'
+import { loadModule, loadPart } from '../instance.js'
+import type { OpenOptions } from '../options.js'
+import type { LocalUser } from '../user.js'
+import { GivenUp, type Handlers, Moved } from './channel.js'
+import type { PageMethods } from './protocol.js'
+import { type Begin, RemoteCalls } from './remote-calls.js'
+import { Session, workerFailed } from './session.js'
+import { fromThrown } from './thrown.js'
+
+/**
+ * Opens a database whose engine runs in a worker of its own. When that dies, another one takes its place, with the same options.
+ * Rejects as an opening in this thread does, with `wasm_load_failed` when the worker can't be loaded, and with
+ * `unsupported_environment` where there are none.
+ */
+export async function openInWorker(checked: CoreOptions, options: OpenOptions, user: LocalUser): Promise<Database> {
+  if (typeof Worker !== 'function') {
+    throw new TidelockError('unsupported_environment', 'There are no Workers here', {
+      hint: "Leave thread out, for 'current'",
+      details: { missing: 'Worker' },
+    })
+  }
+  const begin: Begin = (connection, number, heard) => {
+    let fail: (error: unknown) => void = () => {}
+    const failed = new Promise<never>((_, reject) => {
+      fail = reject
+    })
+    const again = number > 1
+    // Whoever gives up opening needs no more of the worker; what opened all the same later isn't theirs to end.
+    if (!again) options.signal?.addEventListener('abort', () => fail(new GivenUp(options.signal?.reason)))
+    const session = new Session(startWorker(options.worker), handlers(connection, number), {
+      failed: fail,
+      crashed: (cause) => connection.crashed(number, cause),
+    })
+    return { session, opened: Promise.race([failed, opening(session, again, heard)]) }
+  }
+  const handlers = (connection: RemoteCalls, number: number): Omit<Handlers<PageMethods>, 'hello'> => ({
+    event: (_, event) => user.handle(event),
+    dead: (_, error) => void connection.die(fromThrown(error)),
+    migrate: (_, version, direction, ticket) => user.migrate(version, direction, connection.ticketOf(number, ticket)),
+    fetch: async (signal, input, init) => {
+      const response = await (user.fetch ?? fetch)(input, { ...init, ...(signal === undefined ? {} : { signal }) })
+      const body = await response.arrayBuffer()
+      return new Moved({ status: response.status, headers: [...response.headers], body }, [body])
+    },
+    accessToken: () => user.accessToken(),
+    resolveConflict: (_, conflict) => user.resolveConflict(conflict),
+    seed: async () => (await user.seed?.()) ?? new Uint8Array(),
+    part: async (_, part) => loadPart(part, await loadModule(options.wasm), options.wasm),
+  })
+  const opening = async (session: Session, again: boolean, heard: readonly string[]) => {
+    const module = await loadModule(options.wasm)
+    await session.channel.ask('open', [
+      {
+        // The lock comes free with the worker that died: nobody is robbed for it.
+        checked: again ? { ...checked, onBusy: 'wait' } : checked,
+        module,
+        encryption: options.encryption,
+        has: { seed: user.seed !== undefined && !again, fetch: user.fetch !== undefined },
+        heard,
+      },
+    ])
+  }
+  const connection = new RemoteCalls(user.callsOptions(checked), begin, checked.storage !== 'memory', () =>
+    user.renewed(),
+  )
+  user.connect(connection)
+  await connection.open()
+  return user.opened(checked, connection)
+}
+
+/** Bundlers look for exactly this expression. */
+function startWorker(worker: OpenOptions['worker']): Worker {
+  try {
+    if (typeof worker === 'function') return worker()
+    if (worker !== undefined) return new Worker(worker, { type: 'module' })
+    // Vite's dependency optimizer moves this module to node_modules/.vite/deps and leaves the worker behind.
+    const here = import.meta.url
+    if (here.includes('/.vite/deps/'))
+      return new Worker(new URL('../../tidelock/dist/worker.js', here), { type: 'module' })
+    return new Worker(new URL('./worker.js', import.meta.url), { type: 'module' })
+  } catch (cause) {
+    throw workerFailed(cause instanceof Error ? cause.message : undefined, cause)
+  }
+}

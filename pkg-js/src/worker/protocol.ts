@@ -1,0 +1,107 @@
+import type { Part } from '../../generated/instance.js'
+import type { CoreEvent, CoreOptions, Op, PlanRow } from '../core.js'
+import type { Conflict, Encryption } from '../options.js'
+import type { Thrown } from './thrown.js'
+
+// What a page and the worker of its database ask of each other. Tickets are those of the engine: who holds the turn.
+
+/** The parameters of one or more executions, as `Core.execute` wants to find them in its area: the first `bytes` bytes. */
+export interface Area {
+  readonly buffer: ArrayBuffer
+  readonly bytes: number
+  readonly names: string
+}
+
+/** The result of a statement: its header and all that it points to, as offsets into the buffer. */
+export interface Result {
+  readonly buffer: ArrayBuffer
+  /** The number of its shape, the list of its column names. */
+  readonly shape: number
+  /** The names, the first time that this shape comes. */
+  readonly columns?: readonly string[]
+  /** The changes of several executions together, which their last header doesn't tell. */
+  readonly changes?: number
+}
+
+/** How long a call may take. */
+export interface Limit {
+  readonly timeoutMs: number
+  /** Since when, in milliseconds since 1970 on a clock that both sides have. */
+  readonly since: number
+}
+
+/** What a worker needs to open its database. */
+export interface Opening {
+  readonly checked: CoreOptions
+  /** Compiled by the page, which knows where it lies and shares it among its databases. */
+  readonly module: WebAssembly.Module
+  readonly encryption: Encryption | undefined
+  /** Whether there is a seed, or a fetch of the user's own, to ask the page for. */
+  readonly has: { readonly seed: boolean; readonly fetch: boolean }
+  /** The events that somebody listens to. */
+  readonly heard: readonly string[]
+}
+
+/** What a page asks of the worker. */
+export interface WorkerMethods {
+  open(opening: Opening): void
+  /** One statement on a turn of its own, until it is stored. */
+  statement(kind: Op, sql: string, areas: readonly Area[], limit: Limit | undefined): Result
+  /** A ticket that has the turn. */
+  turn(limit: Limit | undefined): number
+  leave(ticket: number): void
+  execute(ticket: number, kind: Op, sql: string, areas: readonly Area[], timeoutMs: number): Result
+  begin(ticket: number, immediate: boolean): number
+  commit(ticket: number, depth: number): boolean
+  rollback(ticket: number, depth: number): void
+  batch(
+    ticket: number,
+    statements: readonly { readonly sql: string; readonly params: readonly Area[] }[],
+    timeoutMs: number,
+  ): readonly [readonly Result[], boolean]
+  script(ticket: number, script: string, timeoutMs: number): boolean
+  explain(ticket: number, sql: string): PlanRow[]
+  /** Resolves when what was committed on that ticket is stored as the durability promises; once. */
+  stored(ticket: number): void
+  watch(sql: string): number
+  unwatch(id: number): void
+  /** Calls a method of the engine by its name. */
+  core(method: string, ...args: unknown[]): unknown
+  /** Somebody listens to that event from now on. */
+  heard(type: string): void
+  /** The page is hidden, shown, or goes away: the name of the event by which the engine hears of it. */
+  page(moment: 'visibilitychange' | 'pagehide' | 'pageshow'): void
+  close(): void
+}
+
+/** What a worker asks of its page, or tells it. */
+export interface PageMethods {
+  /** The worker runs. It holds a Web Lock of that name as long as it lives, where there are Web Locks. */
+  hello(lock: string | undefined): void
+  event(event: CoreEvent): void
+  /** The engine stopped working. */
+  dead(error: Thrown): void
+  migrate(version: string, direction: 'up' | 'down', ticket: number): void
+  fetch(input: string, init: Omit<RequestInit, 'signal'>): FetchAnswer
+  accessToken(): string | null
+  resolveConflict(conflict: Conflict): string | null
+  seed(): Uint8Array
+  part(part: Part): WebAssembly.Module
+}
+
+/** A Response as plain data. */
+export interface FetchAnswer {
+  readonly status: number
+  readonly headers: readonly (readonly [string, string])[]
+  readonly body: ArrayBuffer
+}
+
+/** Milliseconds since 1970 that never go back, alike in all threads of a page. */
+export function clock(): number {
+  return performance.timeOrigin + performance.now()
+}
+
+/** How much of the time is left, in whole milliseconds; 0 when none is. */
+export function left({ timeoutMs, since }: Limit): number {
+  return Math.max(0, Math.ceil(timeoutMs - (clock() - since)))
+}

@@ -1,0 +1,348 @@
+import { eachStatement } from '../batch.js'
+import type { Rows } from '../codec/rows.js'
+import { type CallsOptions, Connection, notNow, type Turn } from '../connection.js'
+import { type Core, type Op, op, type PlanRow } from '../core.js'
+import { invalid, isTidelockError, TidelockError } from '../errors.js'
+import type { SqlFragment } from '../sql.js'
+import type { CallOptions, RowMode, Statement } from '../values.js'
+import { type AskOptions, GivenUp } from './channel.js'
+import { FlatCodec } from './flat-codec.js'
+import { watchPage } from './page-life.js'
+import { clock, type Limit, left, type WorkerMethods } from './protocol.js'
+import type { Session } from './session.js'
+
+/** Tickets of different sessions must not be taken for each other: the session's number is above those of its engine. */
+const ticketsPerSession = 2 ** 32
+/** So many deaths within that time are one too many: what kills each worker anew must not go on for ever. */
+const [maxDeaths, deathsWithinMs] = [5, 60_000]
+
+/** Begins a session: a worker, which opens the database. `opened` rejects when it can't. */
+export type Begin = (
+  connection: RemoteCalls,
+  number: number,
+  heard: readonly string[],
+) => { readonly session: Session; readonly opened: Promise<void> }
+
+/**
+ * Calls into an engine in another thread. Parameters are packed and results decoded here, as for an engine in this thread. When the other
+ * thread dies, those that wait are told, and another one takes its place; calls made meanwhile wait for it.
+ */
+export class RemoteCalls extends Connection {
+  readonly #begin: Begin
+  /** Whether what was in the worker is stored somewhere else. */
+  readonly #lasting: boolean
+  readonly #onRenewed: () => void
+  readonly #heard = new Set<string>()
+  #session!: Session
+  #number = 0
+  #codec!: FlatCodec
+  readonly #deaths: number[] = []
+  #isOpen = false
+  #unwatchPage = () => {}
+
+  constructor(options: CallsOptions, begin: Begin, lasting: boolean, onRenewed: () => void) {
+    super(
+      remoteCore((method, args) => this.#core(method, args)),
+      options,
+    )
+    this.#begin = begin
+    this.#lasting = lasting
+    this.#onRenewed = onRenewed
+  }
+
+  /** Begins the first session; resolves when the database is open. What rejects has left nothing behind. */
+  async open(): Promise<void> {
+    try {
+      await this.#start()
+    } catch (error) {
+      const failure = this.#refined(error)
+      if (this.#session !== undefined) {
+        this.end(failure)
+        await this.#session.gone
+      }
+      throw error instanceof GivenUp ? error.reason : failure
+    }
+    this.#isOpen = true
+    this.#unwatchPage = watchPage((moment) => this.#session.channel.tell('page', [moment]))
+  }
+
+  #start(): Promise<void> {
+    const { session, opened } = this.#begin(this, ++this.#number, [...this.#heard])
+    this.#session = session
+    // The shapes of results have numbers of their own in each session.
+    this.#codec = new FlatCodec(this.options.integers)
+    return opened
+  }
+
+  /** The worker of that session is dead. */
+  crashed(number: number, cause: unknown): void {
+    if (number !== this.#number || this.coreIfOpen === undefined) return
+    const old = this.#session
+    const error = new TidelockError('worker_crashed', 'The worker of this database died', {
+      hint: this.#lasting
+        ? 'The database opens itself again. What was acknowledged is there; look whether this call was applied before repeating it'
+        : 'What a database in memory held is gone with it: open it anew',
+      details: { applied: null },
+      cause,
+    })
+    const now = clock()
+    this.#deaths.push(now)
+    while ((this.#deaths[0] as number) < now - deathsWithinMs) this.#deaths.shift()
+    // While it opens for the first time, or closes, there is nobody to open it again for.
+    if (this.closed || !this.#isOpen) {
+      old.end(error)
+      return
+    }
+    if (!this.#lasting || this.#deaths.length > maxDeaths) {
+      this.die(error)
+      return
+    }
+    this.#restart()
+    old.end(error)
+    this.interrupt(error)
+    this.warn('worker_crashed', 'The worker of this database died; the database opens itself again')
+    this.#onRenewed()
+  }
+
+  async #restart(): Promise<void> {
+    const number = this.#number + 1
+    try {
+      await this.#start()
+    } catch (error) {
+      if (number === this.#number) this.die(this.#refined(error))
+    }
+  }
+
+  async statement(
+    kind: Op,
+    sql: string | SqlFragment,
+    params: unknown,
+    options?: CallOptions,
+    mode: RowMode = 'object',
+  ): Promise<unknown> {
+    this.check()
+    options?.signal?.throwIfAborted()
+    const codec = this.#codec
+    const { text, areas, transfer } = codec.pack(kind, sql, params)
+    const result = await this.#ask('statement', [kind, text, areas, limitOf(options)], {
+      transfer,
+      signal: options?.signal,
+    })
+    return codec.decode(kind, result, mode)
+  }
+
+  async cursor(sql: string | SqlFragment, params: unknown, options: CallOptions | undefined): Promise<Rows> {
+    this.check()
+    options?.signal?.throwIfAborted()
+    const codec = this.#codec
+    const { text, areas, transfer } = codec.pack(op.query, sql, params)
+    const asked = { transfer, signal: options?.signal }
+    return codec.cursor(await this.#ask('statement', [op.query, text, areas, limitOf(options)], asked))
+  }
+
+  async withTurn<T>(
+    options: CallOptions | undefined,
+    work: (turn: Turn) => readonly [T, boolean] | Promise<readonly [T, boolean]>,
+  ): Promise<T> {
+    this.check()
+    options?.signal?.throwIfAborted()
+    const limit = limitOf(options)
+    const asked = this.#ask('turn', [limit], { signal: options?.signal })
+    let ticket: number
+    try {
+      ticket = this.#ours(await this.orStopped(asked, options))
+    } catch (error) {
+      // One that comes all the same is given back.
+      asked.then(
+        (late) => this.leave(this.#ours(late)),
+        () => {},
+      )
+      throw error
+    }
+    let step: readonly [T, boolean]
+    try {
+      step = await work({ ticket, timeoutMs: limit === undefined ? 0 : Math.max(1, left(limit)) })
+    } finally {
+      this.leave(ticket)
+    }
+    // It has committed: whether that outlives the worker nobody knows.
+    if (step[1]) await this.#ask('stored', [this.#theirs(ticket, null)])
+    return step[0]
+  }
+
+  now(): unknown {
+    return notNow
+  }
+
+  async execute(
+    ticket: number,
+    kind: Op,
+    sql: string | SqlFragment,
+    params: unknown,
+    timeoutMs: number,
+    mode: RowMode = 'object',
+  ): Promise<unknown> {
+    const codec = this.#codec
+    const { text, areas, transfer } = codec.pack(kind, sql, params)
+    const result = await this.#ask('execute', [this.#theirs(ticket), kind, text, areas, timeoutMs], { transfer })
+    return codec.decode(kind, result, mode)
+  }
+
+  async begin(ticket: number, immediate: boolean): Promise<number> {
+    return this.#ask('begin', [this.#theirs(ticket), immediate])
+  }
+
+  async commit(ticket: number, depth: number): Promise<boolean> {
+    return this.#ask('commit', [this.#theirs(ticket), depth])
+  }
+
+  rollback(ticket: number, depth: number): void {
+    if (this.#isCurrent(ticket)) this.#session.channel.tell('rollback', [this.#theirs(ticket), depth])
+  }
+
+  leave(ticket: number): void {
+    if (this.#isCurrent(ticket)) this.#session.channel.tell('leave', [this.#theirs(ticket)])
+  }
+
+  async batch(
+    ticket: number,
+    statements: readonly Statement[],
+    timeoutMs: number,
+  ): Promise<readonly [unknown[][], boolean]> {
+    const codec = this.#codec
+    const transfer: ArrayBuffer[] = []
+    const packed = eachStatement(statements, ({ sql, params }) => {
+      const one = codec.pack(op.query, sql, params)
+      transfer.push(...one.transfer)
+      return { sql: one.text, params: one.areas }
+    })
+    const [results, wrote] = await this.#ask('batch', [this.#theirs(ticket), packed, timeoutMs], { transfer })
+    return [
+      (await Promise.all(results.map((result) => codec.decode(op.query, result, 'object')))) as unknown[][],
+      wrote,
+    ]
+  }
+
+  async script(ticket: number, script: string, timeoutMs: number): Promise<boolean> {
+    if (typeof script !== 'string') throw invalid('A script must be a string')
+    return this.#ask('script', [this.#theirs(ticket), script, timeoutMs])
+  }
+
+  async explain(ticket: number, sql: string): Promise<PlanRow[]> {
+    return this.#ask('explain', [this.#theirs(ticket), sql])
+  }
+
+  /** The worker has seen to that. */
+  async loadWhatLacks(error: unknown): Promise<void> {
+    throw error
+  }
+
+  async watch(sql: string): Promise<number> {
+    return this.#ask('watch', [sql])
+  }
+
+  unwatch(id: number): void {
+    if (!this.closed) this.#session.channel.tell('unwatch', [id])
+  }
+
+  heard(type: string): void {
+    this.#heard.add(type)
+    this.#session.channel.tell('heard', [type])
+  }
+
+  /** Resolves when the worker is gone, and with it all that it held. */
+  override async close(): Promise<void> {
+    try {
+      await super.close()
+    } finally {
+      await this.#session.gone
+    }
+  }
+
+  protected override end(error: TidelockError): void {
+    super.end(error)
+    this.#unwatchPage()
+    this.#session.end(error)
+  }
+
+  /** A ticket of the session's engine, as it is known here. */
+  ticketOf(number: number, theirs: number): number {
+    return number * ticketsPerSession + theirs
+  }
+
+  #ours(theirs: number): number {
+    return this.ticketOf(this.#number, theirs)
+  }
+
+  #isCurrent(ticket: number): boolean {
+    return Math.floor(ticket / ticketsPerSession) === this.#number
+  }
+
+  #theirs(ticket: number, applied: false | null = false): number {
+    if (!this.#isCurrent(ticket)) {
+      throw new TidelockError('worker_crashed', 'The worker in which this transaction began has died', {
+        details: { applied },
+      })
+    }
+    return ticket % ticketsPerSession
+  }
+
+  async #ask<K extends keyof WorkerMethods>(
+    method: K,
+    args: Parameters<WorkerMethods[K]>,
+    options?: AskOptions,
+  ): Promise<Awaited<ReturnType<WorkerMethods[K]>>> {
+    try {
+      return await this.#session.channel.ask(method, args, options)
+    } catch (error) {
+      throw error instanceof GivenUp ? error.reason : this.#refined(error)
+    }
+  }
+
+  #refined(error: unknown): TidelockError {
+    return isTidelockError(error) ? this.options.refine(error) : this.failure(error)
+  }
+
+  /** Only pages may ask the browser for it; the engine knows whether the database is still to be asked for. */
+  async #persist(): Promise<boolean> {
+    const promised = await this.#ask('core', ['persist'])
+    return promised === true || (this.#lasting && ((await navigator.storage?.persist?.()) ?? false))
+  }
+
+  /** A call of the engine by name. */
+  #core(method: string, args: readonly unknown[]): unknown {
+    switch (method) {
+      case 'close':
+        return this.#ask('close', [])
+      case 'persist':
+        return this.#persist()
+      case 'cancel':
+      case 'dropCancel':
+        return this.#session.channel.tell('core', [method, ...args])
+      default: {
+        const transfer: ArrayBuffer[] = []
+        const given = args.map((one) => (one instanceof Uint8Array ? copied(one, transfer) : one))
+        return this.#ask('core', [method, ...given], { transfer })
+      }
+    }
+  }
+}
+
+/** The engine's methods by name, as promises. What is found out here and not there has a method of its own. */
+function remoteCore(call: (method: string, args: readonly unknown[]) => unknown): Core {
+  let cancels = 0
+  const get = (_: object, method: string) =>
+    method === 'newCancel' ? () => ++cancels : (...args: unknown[]) => call(method, args)
+  return new Proxy({}, { get }) as Core
+}
+
+/** Bytes to give away: the caller may go on with its own. */
+function copied(bytes: Uint8Array, transfer: ArrayBuffer[]): Uint8Array {
+  const copy = bytes.slice()
+  transfer.push(copy.buffer)
+  return copy
+}
+
+function limitOf(options: CallOptions | undefined): Limit | undefined {
+  return options?.timeoutMs === undefined ? undefined : { timeoutMs: options.timeoutMs, since: clock() }
+}

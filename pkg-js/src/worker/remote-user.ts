@@ -1,0 +1,54 @@
+import type { CoreEvent } from '../core.js'
+import type { Conflict } from '../options.js'
+import type { User } from '../user.js'
+import type { Channel } from './channel.js'
+import type { Opening, PageMethods, WorkerMethods } from './protocol.js'
+
+/** The user of a database in another thread: what the engine asks goes there. */
+export class RemoteUser implements User {
+  readonly #channel: Channel<PageMethods, WorkerMethods>
+  readonly #heard = new Set<string>()
+  fetch?: (input: string, init: RequestInit) => Promise<Response>
+  seed?: () => Promise<Uint8Array>
+
+  constructor(channel: Channel<PageMethods, WorkerMethods>) {
+    this.#channel = channel
+  }
+
+  /** Says what there is to ask for, and which events somebody listens to. */
+  begin(has: Opening['has'], heard: readonly string[]): void {
+    for (const type of heard) this.#heard.add(type)
+    if (has.seed) this.seed = () => this.#channel.ask('seed', [])
+    if (has.fetch) this.fetch = (input, init) => this.#fetch(input, init)
+  }
+
+  heard(type: string): void {
+    this.#heard.add(type)
+  }
+
+  hears(type: string): boolean {
+    return this.#heard.has(type)
+  }
+
+  handle(event: CoreEvent): void {
+    this.#channel.tell('event', [event])
+  }
+
+  migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void> {
+    return this.#channel.ask('migrate', [version, direction, ticket])
+  }
+
+  accessToken(): Promise<string | null> {
+    return this.#channel.ask('accessToken', [])
+  }
+
+  resolveConflict(conflict: Conflict): Promise<string | null> {
+    return this.#channel.ask('resolveConflict', [conflict])
+  }
+
+  /** As much of a Response as the engine reads, since not every one can be made anew (a status outside of 200 to 599). */
+  async #fetch(input: string, { signal, ...init }: RequestInit): Promise<Response> {
+    const { status, headers, body } = await this.#channel.ask('fetch', [input, init], { signal: signal ?? undefined })
+    return { status, headers, arrayBuffer: async () => body } as unknown as Response
+  }
+}

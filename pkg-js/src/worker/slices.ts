@@ -1,0 +1,35 @@
+import type { Rows } from '../codec/rows.js'
+
+/** A page notices nothing of what is over in that time. */
+const sliceMs = 2
+/** Values between two looks at the clock. */
+const sliceCells = 4096
+
+/** All rows of a result. Those of a large one are made in slices, between which the page gets to do something else. */
+export async function allRows(rows: Rows, mode: 'object' | 'array'): Promise<unknown[]> {
+  const count = Math.max(1, Math.floor(sliceCells / rows.width))
+  const all: unknown[] = new Array(rows.left)
+  let at = 0
+  let started = performance.now()
+  rows.decodeTexts()
+  for (;;) {
+    const some = Math.min(count, rows.left)
+    for (const row of mode === 'object' ? rows.objects(some) : rows.arrays(some)) all[at++] = row
+    if (rows.left === 0) return all
+    if (performance.now() - started < sliceMs) continue
+    await breath()
+    started = performance.now()
+  }
+}
+
+/** Lets tasks run that wait; not a timer, which browsers make wait longer and longer. */
+function breath(): Promise<void> {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel()
+    port1.onmessage = () => {
+      port1.close()
+      resolve()
+    }
+    port2.postMessage(undefined)
+  })
+}

@@ -1,0 +1,259 @@
+// The two sides of a worker, joined in one thread by a queue of copied messages, over the model of an engine.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { checkOptions } from '../src/check-options.ts'
+import { LocalUser } from '../src/user.ts'
+import { Channel, GivenUp } from '../src/worker/channel.ts'
+import { RemoteCalls } from '../src/worker/remote-calls.ts'
+import { Server } from '../src/worker/server.ts'
+import { fromThrown, toThrown } from '../src/worker/thrown.ts'
+import { FakeCore, settle } from './fake-core.mjs'
+
+/** Two channels that know each other: what is posted is copied, or moved, and comes later, in order. */
+function pair(left, right) {
+  const to = (other) => (message, transfer) => {
+    const copy = structuredClone(message, { transfer: [...transfer] })
+    setImmediate(() => other().receive(copy))
+  }
+  const ends = {}
+  ends.left = new Channel(
+    to(() => ends.right),
+    left,
+  )
+  ends.right = new Channel(
+    to(() => ends.left),
+    right,
+  )
+  return ends
+}
+
+/** A database over a model of an engine that is "elsewhere"; `workers` are its engines, the newest last. */
+async function remoteDatabase(options = {}) {
+  const all = {
+    name: 'shop',
+    storage: 'indexeddb',
+    onWarning: (warning) => parts.warnings.push(warning.code),
+    ...options,
+  }
+  const checked = checkOptions(all, { title: '', url: '', files: false })
+  const user = new LocalUser(all)
+  const parts = { warnings: [], workers: [], posted: [] }
+  const begin = (connection, number, heard) => {
+    const core = new FakeCore()
+    const worker = { core, events: undefined, dead: false }
+    const instance = {
+      Core: {
+        async open(_, host) {
+          worker.host = host
+          await parts.opening?.(number)
+          return core
+        },
+        checkRemote: async () => {},
+      },
+      memory: core.memory,
+    }
+    const server = new Server(
+      (message, transfer) => {
+        const copy = structuredClone(message, { transfer: [...transfer] })
+        setImmediate(() => worker.dead || channel.receive(copy))
+      },
+      async () => instance,
+    )
+    const channel = new Channel(
+      (message, transfer) => {
+        parts.posted.push(message)
+        const copy = structuredClone(message, { transfer: [...transfer] })
+        setImmediate(() => worker.dead || server.channel.receive(copy))
+      },
+      {
+        event: (_, event) => user.handle(event),
+        dead: (_, error) => void connection.die(fromThrown(error)),
+        migrate: (_, version, direction, ticket) =>
+          user.migrate(version, direction, connection.ticketOf(number, ticket)),
+      },
+    )
+    worker.die = () => {
+      worker.dead = true
+      connection.crashed(number, new Error('killed'))
+    }
+    const end = (error) => {
+      worker.dead = true
+      channel.end(error)
+    }
+    parts.workers.push(worker)
+    const has = { seed: false, fetch: false }
+    const opened = channel.ask('open', [{ checked, module: {}, encryption: undefined, has, heard }])
+    return { session: { channel, end, gone: Promise.resolve() }, opened }
+  }
+  parts.connection = new RemoteCalls(user.callsOptions(checked), begin, true, () => user.renewed())
+  user.connect(parts.connection)
+  await parts.connection.open()
+  parts.db = user.opened(checked, parts.connection)
+  return parts
+}
+
+test('values go in and come out as they do in one thread', async () => {
+  const { db, workers } = await remoteDatabase()
+  const [{ core }] = workers
+  const values = [null, 7, 1.5, 2n ** 60n, 'aé😀\0', '', new Uint8Array([1, 2]), 'x'.repeat(5000)]
+  core.answer = ({ rows }) => ({
+    columns: ['a', 'b', '__proto__'],
+    rows: [[rows.length, 'é', 2n ** 60n], values.slice(0, 3), [new Uint8Array([9]), '', 'y'.repeat(5000)]],
+  })
+  await db.run('x', values)
+  assert.deepEqual(core.executed[0].rows[0], [
+    null,
+    { integer: 7n },
+    { real: 1.5 },
+    { integer: 2n ** 60n },
+    'aé😀\0',
+    '',
+    new Uint8Array([1, 2]),
+    'x'.repeat(5000),
+  ])
+  for (let again = 0; again < 2; again++) {
+    const rows = await db.query('x', { a: 1 }, { rowMode: 'array' })
+    assert.deepEqual(rows, [
+      [1, 'é', 2n ** 60n],
+      [null, 7, 1.5],
+      [new Uint8Array([9]), '', 'y'.repeat(5000)],
+    ])
+    const { a } = await db.get('x')
+    assert.equal(a, 0)
+  }
+  await assert.rejects(db.run('x', [undefined]), { code: 'invalid_argument' })
+  await assert.rejects(db.batch([{ sql: 'x' }, { sql: 'x', params: [Number.NaN] }]), {
+    code: 'invalid_argument',
+    details: { parameter: 1, statement: 2 },
+  })
+})
+
+test('rows that fill several areas are one transaction', async () => {
+  const { db, workers } = await remoteDatabase()
+  const [{ core }] = workers
+  core.answer = ({ rows }) => ({ changes: rows.length })
+  const { changes } = await db.runMany(
+    'x',
+    Array.from({ length: 1_100_000 }, (_, n) => [n]),
+  )
+  assert.equal(changes, 1_100_000)
+  assert.deepEqual(core.log, ['begin 1', 'x', 'x', 'commit 1'])
+})
+
+test('a change is told only to those that listen, and parameters may be changed after the call', async () => {
+  const { db, workers } = await remoteDatabase()
+  const [{ core, host }] = workers
+  const heard = []
+  host.emit({ type: 'change', detail: { tables: ['t'] } })
+  await settle()
+  db.addEventListener('change', ({ detail }) => heard.push(detail.tables))
+  const params = [1]
+  const running = db.run('x', params)
+  params[0] = 2
+  await running
+  host.emit({ type: 'change', detail: { tables: ['u'] } })
+  await settle()
+  await settle()
+  assert.deepEqual(heard, [['u']])
+  assert.deepEqual(core.executed[0].rows, [[{ integer: 1n }]])
+})
+
+test('while one opens in the place of another, calls wait for it in their order; its migrations come first', async () => {
+  const parts = await remoteDatabase()
+  const { db, workers } = parts
+  let open
+  parts.opening = () => new Promise((resolve) => (open = resolve))
+  const lost = db.run('lost')
+  workers[0].die()
+  await assert.rejects(lost, { code: 'worker_crashed', details: { applied: null } })
+  const calls = [db.run('a'), db.transaction((tx) => tx.run('b')), db.exec('c')]
+  await settle()
+  assert.equal(workers.length, 2)
+  open()
+  await Promise.all(calls)
+  assert.deepEqual(workers[1].core.log, ['a', 'begin 1', 'b', 'commit 1', 'c'])
+  assert.deepEqual(parts.warnings, ['worker_crashed'])
+})
+
+test('a ticket of a dead engine is never used on the next one', async () => {
+  const parts = await remoteDatabase()
+  const { db, workers } = parts
+  let wake
+  const transaction = db.transaction(async (tx) => {
+    await new Promise((resolve) => (wake = resolve))
+    await tx.run('late')
+  })
+  while (wake === undefined) await settle()
+  workers[0].die()
+  await assert.rejects(transaction, { code: 'worker_crashed' })
+  wake()
+  const other = db.transaction((tx) => tx.run('mine'))
+  await other
+  assert.deepEqual(workers[1].core.log, ['begin 1', 'mine', 'commit 1'])
+})
+
+test('when no other one can open the database, it is closed, and says why', async () => {
+  const parts = await remoteDatabase()
+  const { db, workers } = parts
+  const closes = []
+  db.addEventListener('close', ({ detail }) => closes.push(detail.reason))
+  parts.opening = () => Promise.reject({ code: 'lock_timeout', message: 'still in use' })
+  workers[0].die()
+  await assert.rejects(db.query('x'), { code: 'lock_timeout' })
+  await assert.rejects(db.query('x'), (error) => error.code === 'closed' && error.cause.code === 'lock_timeout')
+  assert.deepEqual(closes, ['lock_timeout'])
+  await db.close()
+})
+
+test('a trap elsewhere ends the database as it does here', async () => {
+  const { db, workers } = await remoteDatabase()
+  workers[0].core.answer = () => {
+    throw new WebAssembly.RuntimeError('unreachable')
+  }
+  await assert.rejects(db.query('x'), { code: 'internal' })
+  await settle()
+  await assert.rejects(db.query('x'), { code: 'closed' })
+  assert.equal(workers.length, 1)
+})
+
+test('errors keep what they carry on their way, and causes of causes', () => {
+  const mine = new TypeError('mine')
+  const there = (error) => fromThrown(structuredClone(toThrown(error)))
+  const seen = there({ code: 'sqlite_error', message: 'm', hint: 'h', details: { offset: 3 }, cause: mine })
+  assert.deepEqual([seen.code, seen.message, seen.hint, seen.details], ['sqlite_error', 'm', 'h', { offset: 3 }])
+  assert.deepEqual([seen.cause.name, seen.cause.message], ['TypeError', 'mine'])
+  assert.equal(there('text'), 'text')
+  assert.equal(there({ code: 'sqlite_error', message: 'm', details: { f: () => 1 } }).details.f, '() => 1')
+})
+
+test('a channel calls functions of the caller, gives up, and rejects all when it ends', async () => {
+  let stop
+  const { left } = pair(
+    {},
+    {
+      steps: async (_, tell) => {
+        for (let n = 1; n <= 3; n++) tell(n)
+        return 'done'
+      },
+      forever: (signal) =>
+        new Promise((_, reject) => {
+          signal?.addEventListener('abort', () => {
+            stop = signal.reason
+            reject(stop)
+          })
+        }),
+    },
+  )
+  const told = []
+  assert.equal(await left.ask('steps', [(n) => told.push(n)]), 'done')
+  assert.deepEqual(told, [1, 2, 3])
+  const controller = new AbortController()
+  const given = left.ask('forever', [], { signal: controller.signal })
+  controller.abort('enough')
+  await assert.rejects(given, (error) => error instanceof GivenUp && error.reason === 'enough')
+  assert.equal(stop.name, 'AbortError')
+  const waiting = left.ask('forever', [])
+  left.end(new Error('over'))
+  await assert.rejects(waiting, /over/)
+  await assert.rejects(left.ask('steps', []), /over/)
+})

@@ -1,0 +1,422 @@
+// What is special about a worker: that it leaves the page alone, that it may die, and where it comes from.
+import assert from 'node:assert/strict'
+import { freshName, suite, test } from './harness.mjs'
+
+const context = suite()
+const inWorker = { only: 'worker', because: 'it is about the worker itself' }
+
+test('calls that nobody awaits run in the order in which they were made, whatever they are', async () => {
+  const page = await context.page()
+  const order = await page.evaluate(async (name) => {
+    const db = await window.open({ name })
+    await db.exec('CREATE TABLE t (n INTEGER PRIMARY KEY AUTOINCREMENT, who)')
+    const insert = 'INSERT INTO t (who) VALUES (?)'
+    await Promise.all([
+      db.run(insert, ['run']),
+      db.transaction(async (tx) => {
+        await tx.run(insert, ['transaction'])
+        await new Promise((resolve) => setTimeout(resolve, 20))
+        await tx.transaction((inner) => inner.run(insert, ['savepoint']))
+      }),
+      db.batch([
+        { sql: insert, params: ['batch 1'] },
+        { sql: insert, params: ['batch 2'] },
+      ]),
+      db.exec("INSERT INTO t (who) VALUES ('exec')"),
+      db.runMany(insert, [['many 1'], ['many 2']]),
+      db.sql`INSERT INTO t (who) VALUES (${'sql'})`,
+      db.run(insert, ['last'], { timeoutMs: 10_000, signal: new AbortController().signal }),
+    ])
+    const rows = await db.query('SELECT who FROM t ORDER BY n')
+    await db.close()
+    return rows.map((row) => row.who)
+  }, freshName())
+  assert.deepEqual(order, 'run,transaction,savepoint,batch 1,batch 2,exec,many 1,many 2,sql,last'.split(','))
+  await page.close()
+})
+
+test('bytes that go in stay the caller’s, and bytes that come out are the caller’s', async () => {
+  const page = await context.page()
+  const seen = await page.evaluate(async (name) => {
+    const db = await window.open({ name })
+    await db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, b BLOB)')
+    const whole = new Uint8Array(1_000_000).fill(7)
+    const part = whole.subarray(10, 20)
+    await db.run('INSERT INTO t VALUES (1, ?), (2, ?)', [whole, part])
+    await db.runMany('INSERT INTO t (b) VALUES (?)', [[whole.buffer], [part]])
+    const lengths = (await db.query('SELECT length(b) AS n FROM t ORDER BY id')).map((row) => row.n)
+    const [one, other] = await db.query('SELECT b FROM t WHERE id = 2 OR id = 4')
+    one.b[0] = 99
+    const file = await db.export()
+    file.slice(0, 16)
+    const source = new Uint8Array(file)
+    await db.import(source, { force: true })
+    const snapshot = await db.snapshots.create()
+    const blob = await db.snapshots.export(snapshot.id, { compress: true })
+    const imported = await db.snapshots.import(blob)
+    const after = await db.get('SELECT count(*) AS n FROM t')
+    await db.close()
+    return {
+      lengths,
+      one: one.b[0],
+      other: other.b[0],
+      mine: [whole.byteLength, part.byteLength, source.byteLength === file.byteLength],
+      imported: imported.label,
+      after,
+    }
+  }, freshName())
+  assert.deepEqual(seen, {
+    lengths: [1_000_000, 10, 1_000_000, 10],
+    one: 99,
+    other: 7,
+    mine: [1_000_000, 10, true],
+    imported: 'imported',
+    after: { n: 4 },
+  })
+  await page.close()
+})
+
+test('the page goes on while the engine works', inWorker, async () => {
+  const page = await context.page()
+  const ticks = await page.evaluate(async (name) => {
+    const db = await window.open({ name })
+    let ticks = 0
+    const timer = setInterval(() => ticks++, 5)
+    const slow = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n'
+    const { code } = await window.failure(() => db.query(slow, [], { timeoutMs: 1000 }))
+    clearInterval(timer)
+    await db.close()
+    return { ticks, code }
+  }, freshName())
+  assert.equal(ticks.code, 'timeout')
+  assert.ok(ticks.ticks > 20, `${ticks.ticks} ticks in a second`)
+  await page.close()
+})
+
+test('a call that is given up before the busy worker comes to it does not happen', inWorker, async () => {
+  const page = await context.page()
+  const seen = await page.evaluate(async (name) => {
+    const db = await window.open({ name })
+    await db.exec('CREATE TABLE t (n)')
+    const slow = 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n'
+    const busy = window.failure(() => db.query(slow, [], { timeoutMs: 300 }))
+    const controller = new AbortController()
+    const reason = new Error('changed my mind')
+    const { signal } = controller
+    const given = [
+      db.run('INSERT INTO t VALUES (1)', [], { signal }),
+      db.transaction((tx) => tx.run('INSERT INTO t VALUES (2)'), { signal }),
+      db.exec('INSERT INTO t VALUES (3)', { signal }),
+    ].map((call) => call.catch((error) => error === reason))
+    const late = window.failure(() => db.run('INSERT INTO t VALUES (4)', [], { timeoutMs: 100 }))
+    controller.abort(reason)
+    const after = await db.query('SELECT n FROM t')
+    const outcome = { given: await Promise.all(given), late: (await late).code, busy: (await busy).code, after }
+    await db.close()
+    return outcome
+  }, freshName())
+  assert.deepEqual(seen, { given: [true, true, true], late: 'timeout', busy: 'timeout', after: [] })
+  await page.close()
+})
+
+test(
+  'a worker that dies between writes is replaced: what was acknowledged is there, live queries follow',
+  inWorker,
+  async () => {
+    const page = await context.page()
+    const seen = await page.evaluate(async (name) => {
+      const events = []
+      const migrations = [{ version: '1', name: 'a', up: (tx) => tx.exec('CREATE TABLE t (n INTEGER PRIMARY KEY)') }]
+      const db = await window.open({ name, migrations, lock: { onBusy: 'steal' } })
+      for (const type of ['warning', 'close'])
+        db.addEventListener(type, ({ detail }) => events.push([type, detail.code]))
+      const live = db.live('SELECT count(*) AS n FROM t')
+      const counts = []
+      live.subscribe(
+        ([{ n }]) => counts.push(n),
+        (error) => counts.push(error.code),
+      )
+      const acknowledged = []
+      const failed = []
+      const write = async (n) => {
+        const outcome = await window.failure(() => db.run('INSERT OR IGNORE INTO t VALUES (?)', [n]))
+        if (outcome.code === undefined) acknowledged.push(n)
+        else failed.push(outcome)
+      }
+      const writes = []
+      for (let n = 1; n <= 300; n++) {
+        writes.push(write(n))
+        if (n % 10 === 0) await Promise.all(writes)
+        if (n === 95 || n === 205) window.workers[0].terminate()
+      }
+      await Promise.all(writes)
+      const rows = (await db.query('SELECT n FROM t')).map((row) => row.n)
+      await window.until(() => counts.at(-1) === rows.length)
+      const healthy = (await db.health()).status
+      const missing = acknowledged.filter((n) => !rows.includes(n))
+      const details = failed.map(({ code, details: { applied }, retryable }) => [code, applied, retryable])
+      await db.close()
+      return { missing, acknowledged: acknowledged.length, details, events, counts, healthy, warnings: window.warnings }
+    }, freshName())
+    assert.deepEqual(seen.missing, [])
+    assert.ok(seen.acknowledged >= 280, `${seen.acknowledged} of 300`)
+    assert.ok(seen.details.length > 0)
+    for (const detail of seen.details) assert.deepEqual(detail, ['worker_crashed', null, false])
+    assert.deepEqual(seen.events, [
+      ['warning', 'worker_crashed'],
+      ['warning', 'worker_crashed'],
+      ['close', undefined],
+    ])
+    assert.deepEqual(
+      seen.warnings.map((warning) => warning.code),
+      ['worker_crashed', 'worker_crashed'],
+    )
+    assert.ok(!seen.counts.includes('worker_crashed'))
+    assert.equal(seen.healthy, 'ok')
+    await page.close()
+  },
+)
+
+test('a worker that dies takes its open transaction along, and nothing of it stays', inWorker, async () => {
+  const page = await context.page()
+  const seen = await page.evaluate(async (name) => {
+    const db = await window.open({ name })
+    await db.exec('CREATE TABLE t (n)')
+    let kept
+    const transaction = window.failure(
+      db.transaction(async (tx) => {
+        kept = tx
+        await tx.run('INSERT INTO t VALUES (1)')
+        window.workers[0].terminate()
+        await new Promise(() => {}) // the user's own work never ends
+      }),
+    )
+    const waiting = window.failure(db.run('INSERT INTO t VALUES (2)'))
+    const outcome = {
+      transaction: (await transaction).code,
+      waiting: (await waiting).code,
+      used: (await window.failure(kept.run('INSERT INTO t VALUES (3)'))).code,
+    }
+    await db.transaction((tx) => tx.run('INSERT INTO t VALUES (4)'))
+    outcome.rows = await db.query('SELECT n FROM t')
+    await db.close()
+    return outcome
+  }, freshName())
+  assert.deepEqual(seen, {
+    transaction: 'worker_crashed',
+    waiting: 'worker_crashed',
+    used: 'transaction_closed',
+    rows: [{ n: 4 }],
+  })
+  await page.close()
+})
+
+test('a database whose worker died, and that another tab has by now, is closed', inWorker, async () => {
+  const name = freshName()
+  const [first, second] = await Promise.all([context.page(), context.page()])
+  await first.evaluate(async (given) => {
+    window.db = await window.open({ name: given, lock: { timeoutMs: 300 } })
+    window.closes = []
+    window.db.addEventListener('close', ({ detail }) => window.closes.push(detail.reason))
+    await window.db.exec('CREATE TABLE t (n)')
+  }, name)
+  await second.evaluate((given) => {
+    window.opening = window.open({ name: given, lock: { onBusy: 'wait', timeoutMs: 20_000 } })
+  }, name)
+  await second.evaluate(
+    (given) =>
+      window.until(async () =>
+        (await navigator.locks.query()).pending.some((lock) => lock.name === `tidelock/${given}`),
+      ),
+    name,
+  )
+  const seen = await first.evaluate(async () => {
+    window.workers[0].terminate()
+    const crashed = await window.failure(window.db.run('INSERT INTO t VALUES (1)'))
+    await window.until(() => window.db.closed)
+    const after = await window.failure(window.db.run('INSERT INTO t VALUES (2)'))
+    const { status } = await window.db.health()
+    await window.db.close()
+    return { crashed: crashed.code, after: after.code, cause: after.cause, closes: window.closes, status }
+  })
+  assert.equal(seen.crashed, 'worker_crashed')
+  assert.deepEqual([seen.after, seen.closes, seen.status], ['closed', ['lock_timeout'], 'failed'])
+  assert.match(seen.cause, /in use|lock/i)
+  assert.deepEqual(await second.evaluate(async () => (await window.opening).query('SELECT n FROM t')), [])
+  await Promise.all([first.close(), second.close()])
+})
+
+test('a database in memory ends with its worker', inWorker, async () => {
+  const page = await context.page()
+  const seen = await page.evaluate(async (name) => {
+    const db = await window.open({ name, storage: 'memory' })
+    await db.exec('CREATE TABLE t (n)')
+    window.workers[0].terminate()
+    const crashed = await window.failure(db.query('SELECT * FROM t'))
+    const after = await window.failure(db.query('SELECT * FROM t'))
+    return [crashed.code, after.code, db.closed, window.workers.length]
+  }, freshName())
+  assert.deepEqual(seen, ['worker_crashed', 'closed', true, 0])
+  await page.close()
+})
+
+test('a worker that dies again and again is given up at last', inWorker, async () => {
+  const page = await context.page()
+  const seen = await page.evaluate(async (name) => {
+    const db = await window.open({ name })
+    let deaths = 0
+    while (!db.closed && deaths < 50) {
+      await window.failure(db.query('SELECT 1'))
+      const [worker] = window.workers
+      worker?.terminate()
+      deaths++
+      await window.until(() => db.closed || (window.workers[0] !== undefined && window.workers[0] !== worker))
+    }
+    return { deaths, code: (await window.failure(db.query('SELECT 1'))).code, left: window.workers.length }
+  }, freshName())
+  assert.ok(seen.deaths < 10, `${seen.deaths} deaths`)
+  assert.deepEqual([seen.code, seen.left], ['closed', 0])
+  await page.close()
+})
+
+test('a worker that dies while it opens the database fails the opening, and leaves no lock', inWorker, async () => {
+  const page = await context.page()
+  const seen = await page.evaluate(async (name) => {
+    const up = async () => {
+      window.workers[0].terminate()
+      await new Promise(() => {})
+    }
+    const failed = await window.failure(() => window.open({ name, migrations: [{ version: '1', name: 'a', up }] }))
+    const { held, pending } = await navigator.locks.query()
+    const again = await window.open({ name })
+    const fine = await again.get('SELECT 1 AS n')
+    await again.close()
+    return [failed.code, held.length, pending.length, fine]
+  }, freshName())
+  assert.deepEqual(seen, ['worker_crashed', 0, 0, { n: 1 }])
+  await page.close()
+})
+
+test('close ends the worker and leaves no lock', inWorker, async () => {
+  const page = await context.page()
+  const left = await page.evaluate(async (name) => {
+    const db = await window.open({ name })
+    await db.exec('CREATE TABLE t (n)')
+    const before = (await navigator.locks.query()).held.map((lock) => lock.name)
+    await db.close()
+    const { held, pending } = await navigator.locks.query()
+    return { before: before.includes(`tidelock/${name}`), held, pending, workers: window.workers.length }
+  }, freshName())
+  assert.deepEqual(left, { before: true, held: [], pending: [], workers: 0 })
+  assert.equal(page.workers().length, 0)
+  await page.close()
+})
+
+test('the worker may be given by hand, as its place or as a function that makes it', inWorker, async () => {
+  const page = await context.page()
+  const seen = await page.evaluate(async (name) => {
+    const place = new URL('/tidelock/dist/worker.js', location.href)
+    const found = []
+    for (const worker of [place, () => new Worker(place, { type: 'module' })]) {
+      const db = await window.open({ name, worker })
+      await db.exec('CREATE TABLE IF NOT EXISTS t (n); INSERT INTO t VALUES (1)')
+      window.workers[0].terminate()
+      found.push(
+        await window.until(async () => (await window.failure(db.query('SELECT count(*) AS n FROM t'))).resolved),
+      )
+      await db.close()
+    }
+    return found
+  }, freshName())
+  assert.deepEqual(seen, [[{ n: 1 }], [{ n: 2 }]])
+  await page.close()
+})
+
+test('a worker that cannot be loaded is told, with what to do, and holds nothing', inWorker, async () => {
+  const page = await context.page()
+  const seen = await page.evaluate(async (name) => {
+    const refused = async (worker) => {
+      const { code, hint, retryable } = await window.failure(() => window.open({ name, worker }))
+      return [code, /worker/.test(hint), retryable]
+    }
+    const out = {
+      missing: await refused(new URL('/nowhere.js', location.href)),
+      broken: await refused(new URL('data:text/javascript,throw new Error("mine")')),
+      thrown: await refused(() => {
+        throw new Error('no')
+      }),
+      wrong: (await window.failure(() => window.open({ name, worker: '/worker.js' }))).code,
+    }
+    const { held, pending } = await navigator.locks.query()
+    out.locks = held.length + pending.length
+    const fine = await window.open({ name })
+    await fine.close()
+    // From here on this page allows no workers.
+    const policy = document.createElement('meta')
+    policy.httpEquiv = 'Content-Security-Policy'
+    policy.content = "worker-src 'none'"
+    document.head.append(policy)
+    out.policy = await refused(undefined)
+    return out
+  }, freshName())
+  const failed = ['wasm_load_failed', true, true]
+  assert.deepEqual(seen, {
+    missing: failed,
+    broken: failed,
+    thrown: failed,
+    wrong: 'invalid_argument',
+    locks: 0,
+    policy: failed,
+  })
+  await page.close()
+})
+
+test('functions of the user run in the page: migrations, the seed, warnings, decisions', inWorker, async () => {
+  const page = await context.page()
+  const seen = await page.evaluate(async (name) => {
+    const ran = []
+    const here = (what) => ran.push([what, typeof document])
+    const mine = new TypeError('mine')
+    const donor = await window.open({ name: `${name}-donor`, storage: 'memory' })
+    await donor.exec('CREATE TABLE seeded (n); INSERT INTO seeded VALUES (1)')
+    const seed = async () => {
+      here('seed')
+      return donor.export()
+    }
+    const up = async (tx) => {
+      here('migration')
+      await tx.exec('CREATE TABLE t (n)')
+      await tx.transaction((inner) => inner.run('INSERT INTO t VALUES (?)', [1n]))
+    }
+    const db = await window.open({ name, seed, migrations: [{ version: '1', name: 'a', up }] })
+    const rows = await db.query('SELECT t.n, seeded.n AS s FROM t, seeded')
+    const thrown = await db
+      .transaction(() => {
+        throw mine
+      })
+      .catch((error) => error === mine)
+    await db.close()
+    const broken = [
+      { version: '1', name: 'a', up },
+      {
+        version: '2',
+        name: 'b',
+        up: async () => {
+          throw mine
+        },
+      },
+    ]
+    const failed = await window.open({ name, migrations: broken }).catch((error) => error)
+    return { ran, rows, thrown, failed: [failed.code, failed.cause === mine, failed.details.version] }
+  }, freshName())
+  assert.deepEqual(seen, {
+    ran: [
+      ['seed', 'object'],
+      ['migration', 'object'],
+    ],
+    rows: [{ n: 1, s: 1 }],
+    thrown: true,
+    failed: ['migration_failed', true, '2'],
+  })
+  await page.close()
+})
