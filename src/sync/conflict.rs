@@ -88,7 +88,8 @@ pub fn resolve(facts: &Facts<'_>, policy: Conflict, later: impl FnOnce() -> bool
             _ => Resolution::Reject("it was changed remotely and deleted here"),
         },
         (Some(base), Some(local), Some(remote)) => {
-            let changed = |at: usize| base[at].as_ref().is_some_and(|base| *base != local[at]);
+            // A column that is younger than the change: whatever is in it was written here.
+            let changed = |at: usize| base[at].as_ref().map_or(!local[at].is_null(), |base| *base != local[at]);
             let moved = |at: usize| base[at].as_ref().is_some_and(|base| *base != remote[at]);
             let same = |at: usize| same_meaning(facts.kinds[at], &local[at], &remote[at]);
             let columns = 0..local.len();

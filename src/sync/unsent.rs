@@ -96,7 +96,8 @@ fn job(plan: &Plan, table: usize, entry: &Entry, key: Vec<Value>, local: Option<
             (Work::Insert, (0..row.len()).filter(|at| plan.key.contains(at) || !row[*at].is_null()).collect())
         }
         (ChangeOp::Update, Some(row)) => {
-            let changed = |at: &usize| known(*at).is_some_and(|base| *base != row[*at]);
+            // A column that is younger than the change: whatever is in it was written here.
+            let changed = |at: &usize| known(*at).map_or(!row[*at].is_null(), |base| *base != row[*at]);
             let columns: Vec<usize> = (0..row.len()).filter(changed).collect();
             if columns.is_empty() {
                 return None;

@@ -673,3 +673,27 @@ fn progress_and_status_tell_how_far_it_is() {
     let status = &world.sync.status(&world.host.connection).unwrap()[0];
     assert!(status.last_pushed_at.is_some() && status.pending == 0);
 }
+
+#[test]
+fn a_column_that_was_added_since_is_sent_too() {
+    let mut world = world(FULL, &[1, 2]);
+    world.exec("UPDATE items SET name = 'x'");
+    world
+        .host
+        .connection
+        .atomically(|connection| {
+            tidelock::sync::capture::suspend(connection)?;
+            connection.exec("ALTER TABLE items ADD COLUMN note TEXT")?;
+            tidelock::sync::capture::resume(connection)
+        })
+        .unwrap();
+    world.exec("UPDATE items SET note = 'mine' WHERE id = 1");
+    world.server.define("items", &["id", "name", "price", "updated_at", "note"], stamped());
+    for id in ["1", "2"] {
+        world.server.change("items", id, &[("note", "null")]);
+    }
+    world.push().unwrap();
+    assert_eq!(remote(&world, "items", &["id", "name", "note"]), ["1|x|mine", "2|x|null"]);
+    assert_eq!(world.rows("SELECT id, name, note FROM items"), ["1|x|mine", "2|x|∅"]);
+    assert_eq!(world.outbox(), Vec::<String>::new());
+}
