@@ -10,7 +10,9 @@ usage: ./build.sh [verb]
   demo [args]  builds, then starts the demo with its embedded remote; --check drives it headless and exits 0 or 1
   test [part]  everything: formatting, lints, native, browser, packaging and end-to-end tests; or the named parts
   simulate     random workloads over a store that misbehaves: --seeds N (10000 by default), or --seed S for that one
-  bench        the in-browser benchmark against other SQLite builds
+  bench [suites] the in-browser benchmark against its peers: --rounds N, --json FILE, --check against benches/baseline.json, --update
+                that and the tables in the docs; `bench page` serves it for a browser of yours
+  profile [s/s] Chrome's profiler over a step of it: `profile app/groups`
   clean        removes what was built (the wasm-bindgen tool in ~/.cache/tidelock stays)
   help         this text
 TEXT
@@ -35,6 +37,11 @@ case $verb in
     scripts/wasm.sh
     scripts/package.sh
     exec scripts/bench.sh "$@"
+    ;;
+  profile)
+    scripts/wasm.sh
+    scripts/package.sh
+    exec scripts/profile.sh "$@"
     ;;
   clean)
     cargo clean --quiet

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The in-browser benchmark over the built package; its peers have a lock file of their own.
+# The in-browser benchmark over the built package; its peers have a lock file of their own. `page` serves it instead of running it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
 need_npm
 need_npm benches/browser
+if [ "${1:-}" = page ]; then exec node benches/browser/page.mjs "${@:2}"; fi
 need_chromium
 exec node benches/browser/run.mjs "$@"

@@ -25,6 +25,8 @@ const data = divideData(module.others.filter(isData), linked.data, home)
 
 const functions = [...module.functions]
 const names = shortNames(module)
+/** What stands for functions of a part until that is there, exported so far only to be kept. */
+const standIns = new Set(JSON.stringify(parts).match(/(?<="lacking":")\w+/g))
 const fromGlue = new Map(module.imports.map((each) => [each.name, `"js" "${names.imports[each.import]}"`]))
 
 // The table: where each function of a part is put. Entries without a place get one at its end.
@@ -96,18 +98,20 @@ for (const part of Object.keys(parts).sort((a, b) => needed(a) - needed(b))) {
 
 // The core: thunks where parts are entered, and nothing in the table where their functions come to be.
 const kept = functions.filter(([name]) => home.get(name) === 'core').map(([, { field }]) => field)
-for (const [name, { otherwise, exported }] of entries) {
+for (const [name, { otherwise, lacking, exported }] of entries) {
   const { parameters, results } = module.functions.get(name)
   const gets = parameters.map((_, index) => `(local.get ${index})`).join(' ')
   const signature = shape({ parameters, results })
   kept.push(` (func ${name}${signature} (call_indirect $0${signature} ${gets} (i32.const ${slotOf.get(name)})))`)
   if (exported !== undefined) kept.push(` (export "${exported}" (func ${name}))`)
   if (otherwise !== undefined) kept.push(` (func ${placeholder(name)}${signature} (i32.const ${otherwise}))`)
+  if (lacking !== undefined) kept.push(` (func ${placeholder(name)}${signature} (call $${lacking} (local.get 0)))`)
 }
 kept.push(' (func $nowhere (unreachable))')
 const inCore = (name) => {
   if (home.get(name) === 'core' || !module.functions.has(name)) return name
-  return entries.get(name)?.otherwise === undefined ? '$nowhere' : placeholder(name)
+  const { otherwise, lacking } = entries.get(name) ?? {}
+  return otherwise === undefined && lacking === undefined ? '$nowhere' : placeholder(name)
 }
 const places = slots.map(([slot, name]) => [slot, inCore(name)]).sort(([a], [b]) => a - b)
 write('core', [
@@ -118,7 +122,9 @@ write('core', [
     .map((field) => (field === table ? ` (table $0 ${tableSize} ${tableSize} funcref)` : field)),
   ...data.core,
   ...runs(places).map(elements),
-  ...module.exports.map(({ field, name }) => field.replace(/"[^"]*"/, `"${names.exports[name] ?? name}"`)),
+  ...module.exports
+    .filter(({ name }) => !standIns.has(name))
+    .map(({ field, name }) => field.replace(/"[^"]*"/, `"${names.exports[name] ?? name}"`)),
   ...exportsOf('core'),
   ...kept,
 ])

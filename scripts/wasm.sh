@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # The crate → pkg-js/dist/tidelock_bg.wasm with its parts beside it, and pkg-js/generated/instance.js. The flags for SQLite's C are in .cargo/config.toml.
+# With --names the same code, its functions' names kept, in .cache/profile/dist instead, for scripts/profile.sh: package that after an
+# ordinary build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
@@ -14,6 +16,11 @@ need_npm
 target=target/wasm
 built=$target/wasm32-unknown-unknown/release/tidelock.wasm
 glue=.cache/glue
+dist=pkg-js/dist
+names=
+if [ "${1:-}" = --names ]; then
+  glue=.cache/profile/glue dist=.cache/profile/dist names=1
+fi
 features=(--enable-bulk-memory --enable-bulk-memory-opt --enable-nontrapping-float-to-int --enable-sign-ext
   --enable-mutable-globals --enable-reference-types --enable-multivalue)
 
@@ -31,6 +38,10 @@ RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zunstable-options -Cpanic=immediate-abort -Zlocati
 
 # small IN OUT.wasm: by wasm-opt, and its functions in an order that gzip likes. Not --converge: what it saves raw, gzip loses.
 small() {
+  if [ -n "$names" ]; then
+    node_modules/.bin/wasm-opt -Oz -g "${features[@]}" "$1" -o "$2"
+    return
+  fi
   node_modules/.bin/wasm-opt -Oz --strip-producers --strip-debug "${features[@]}" "$1" -o "$1.small"
   node scripts/order.mjs "$1.small" "$1.named"
   node_modules/.bin/wasm-opt --reorder-functions-by-name --strip-debug -ol 3 -s 2 --generate-stack-ir --optimize-stack-ir \
@@ -39,10 +50,10 @@ small() {
 
 # wasm-opt takes 20 s: not again for the same input.
 stamp=$(cat "$built" scripts/wasm.sh scripts/parts.json scripts/split.mjs scripts/split/* scripts/order.mjs scripts/wasm-bytes.mjs package-lock.json | sha256sum | cut -c 1-32)
-if [ ! -f pkg-js/dist/tidelock_bg.wasm ] || [ "$stamp" != "$(cat $glue/stamp 2>/dev/null)" ]; then
+if [ ! -f "$dist/tidelock_bg.wasm" ] || [ "$stamp" != "$(cat $glue/stamp 2>/dev/null)" ]; then
   say 'wasm: wasm-bindgen, parts, wasm-opt'
-  rm -rf "$glue"/parts pkg-js/dist/*.wasm
-  mkdir -p "$glue"/parts pkg-js/dist
+  rm -rf "$glue"/parts "$dist"/*.wasm
+  mkdir -p "$glue"/parts "$dist"
   wasm-bindgen --target web --omit-default-module-path --no-demangle --out-dir "$glue" --out-name tidelock "$built"
   node scripts/split/trim.mjs "$glue/tidelock_bg.wasm" "$glue/tidelock.js" "$glue/trimmed.wasm"
   node_modules/.bin/wasm-opt --remove-unused-module-elements -g "${features[@]}" "$glue/trimmed.wasm" -o "$glue/whole.wasm"
@@ -50,10 +61,10 @@ if [ ! -f pkg-js/dist/tidelock_bg.wasm ] || [ "$stamp" != "$(cat $glue/stamp 2>/
   node scripts/split.mjs "$built" "$glue/whole.wat" "$glue/parts"
   for part in "$glue"/parts/*.wat; do
     name=$(basename "$part" .wat)
-    small "$part" "pkg-js/dist/tidelock_${name/#core/bg}.wasm"
+    small "$part" "$dist/tidelock_${name/#core/bg}.wasm"
   done
-  node scripts/split/mark.mjs "$stamp" pkg-js/dist/*.wasm
+  node scripts/split/mark.mjs "$stamp" "$dist"/*.wasm
   echo "$stamp" > "$glue/stamp"
 fi
 
-node scripts/instance.mjs "$glue/tidelock.js" "$glue/parts/names.json" pkg-js/generated
+[ -n "$names" ] || node scripts/instance.mjs "$glue/tidelock.js" "$glue/parts/names.json" pkg-js/generated

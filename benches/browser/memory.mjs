@@ -4,6 +4,7 @@
 import { readFile } from 'node:fs/promises'
 import { engines } from './engines/index.js'
 import { median } from './report/ratios.js'
+import { enginesOf } from './suites/turns.js'
 
 const scale = 0.5 // of the 100 MB that `durable` makes
 
@@ -29,9 +30,9 @@ export const memory = {
 }
 
 /** → `results[step][engine]` in MB, and what wasn't run. `startBrowser(profile?)` as in browser.mjs. */
-export async function measureMemory(startBrowser, url, rounds, factor = 1) {
+export async function measureMemory(startBrowser, { url, rounds, scale: factor, wanted }) {
   if (process.platform !== 'linux') return { results: {}, notRun: { 'tidelock-relaxed': 'measured on Linux only' } }
-  const ids = [...new Set(memory.contests.flatMap(({ ours, peers }) => [ours, ...peers]))]
+  const ids = enginesOf(memory).filter(wanted)
   const results = { making: {}, reading: {} }
   const notRun = {}
   for (const id of ids) {

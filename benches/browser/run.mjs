@@ -1,4 +1,4 @@
-// node benches/browser/run.mjs [SUITE...] [--rounds N] [--json FILE] [--check] [--update]
+// node benches/browser/run.mjs [SUITE...] [--rounds N] [--json FILE] [--check] [--update] [--engines tidelock,official...] [--scale 0.1]
 //
 // tidelock and its peers in headless Chromium, in turns: medians, and ratios to the fastest peer of each row. Writes the raw figures as
 // JSON and a chart beside it. Exits 1 when results differ between engines or one fails; with --check also when a ratio is more than
@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { startBrowser } from './browser.mjs'
+import { engines } from './engines/index.js'
 import { runInBrowser } from './in-browser.mjs'
 import { measureMemory, memory } from './memory.mjs'
 import { chart } from './report/chart.js'
@@ -28,6 +29,7 @@ const { values: options, positionals } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     scale: { type: 'string', default: '1' },
+    engines: { type: 'string' },
     json: { type: 'string', default: join(cache, 'report.json') },
     check: { type: 'boolean', default: false },
     update: { type: 'boolean', default: false },
@@ -38,14 +40,26 @@ if (!(rounds >= 1)) throw new Error('--rounds wants a number of at least 1')
 const scale = Number(options.scale)
 if (!(scale > 0)) throw new Error('--scale wants a number above 0: 1 is the whole work')
 
+// By the name of the file of their adapter.
+const modules = options.engines?.split(',')
+const wanted = (id) => !modules || modules.includes(engines[id].module ?? id)
+const known = new Set(Object.values(engines).map(({ module }) => module))
+for (const name of modules ?? []) if (!known.has(name)) throw new Error(`no engine '${name}': there are ${[...known]}`)
+
 /** By name: a function of the served page's address that gives a suite's report. */
 const runs = {
-  ...Object.fromEntries(Object.keys(suites).map((name) => [name, (url) => runInBrowser(name, { url, rounds, scale })])),
-  memory: async (url) => ({ ...memory, differ: [], ...(await measureMemory(startBrowser, url, rounds, scale)) }),
+  ...Object.fromEntries(
+    Object.keys(suites).map((name) => [name, (url) => runInBrowser(name, { url, rounds, scale, wanted })]),
+  ),
+  memory: async (url) => ({
+    ...memory,
+    differ: [],
+    ...(await measureMemory(startBrowser, { url, rounds, scale, wanted })),
+  }),
   size: async () => {
     const browser = await startBrowser()
     try {
-      return { ...size, differ: [], ...(await measureSizes(browser, cache)) }
+      return { ...size, differ: [], ...(await measureSizes(browser, cache, wanted)) }
     } finally {
       await browser.close()
     }
@@ -93,7 +107,9 @@ function broken() {
 }
 
 async function gotWorse() {
-  const { ratios } = JSON.parse(await readFile(join(root, 'benches/baseline.json'), 'utf8'))
+  const text = await readFile(join(root, 'benches/baseline.json'), 'utf8').catch(() => undefined)
+  if (!text) throw new Error('there is no benches/baseline.json yet: --update writes it')
+  const { ratios } = JSON.parse(text)
   const found = worse(report, ratios)
   for (const { name, was, is } of found) {
     console.log(`WORSE: ${name}: ${is.toFixed(3)} to the fastest peer, ${was.toFixed(3)} in benches/baseline.json`)

@@ -1,9 +1,10 @@
 // Builds the benchmark's page for production and serves it on a loopback port: under / as most sites are served, and under /isolated/
 // with the COOP and COEP headers that some peers need.
 
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import http from 'node:http'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -25,14 +26,39 @@ const isolation = {
   'cross-origin-resource-policy': 'same-origin',
 }
 
-/** Builds the page into a folder, which it gives back. */
-export async function buildPage(outDir) {
+/**
+ * Builds the page into a folder, unless nothing has changed since, and gives the folder back; with another build of tidelock's package
+ * than pkg-js/dist, when given.
+ */
+export async function buildPage(outDir, dist = path.join(root, 'pkg-js/dist')) {
+  const stamp = path.join(outDir, 'stamp')
+  const inputs = await fingerprint([dist, path.join(root, 'benches/browser'), path.join(root, 'www/bench')])
+  if ((await readFile(stamp, 'utf8').catch(() => '')) === inputs) return outDir
   await build({
     root: path.join(root, 'www/bench'),
     logLevel: 'error',
+    resolve: { alias: { tidelock: path.join(dist, 'index.js') } },
     build: { outDir, emptyOutDir: true },
   })
+  await writeFile(stamp, inputs)
   return outDir
+}
+
+/** The names, sizes and times of all files of some folders, but of what npm installed. */
+async function fingerprint(folders) {
+  const hash = createHash('sha256')
+  for (const folder of folders) {
+    for (const entry of await readdir(folder, { withFileTypes: true })) {
+      const file = path.join(folder, entry.name)
+      if (entry.name === 'node_modules') continue
+      if (entry.isDirectory()) hash.update(await fingerprint([file]))
+      else {
+        const { size, mtimeMs } = await stat(file)
+        hash.update(`${file} ${size} ${mtimeMs}\n`)
+      }
+    }
+  }
+  return hash.digest('hex')
 }
 
 /** Serves a folder → `{ url, close() }`. `onServe(name)` hears of each file. */

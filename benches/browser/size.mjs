@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import { brotliCompress, constants, gzip } from 'node:zlib'
 import { build } from 'vite'
 import { serve } from './server.mjs'
+import { enginesOf } from './suites/turns.js'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 
@@ -35,33 +36,28 @@ export const size = {
   ],
 }
 
-/** The sizes of some engines (all by default) → `results[step][engine]` in KB, the files by engine, and what wasn't run. */
-export async function measureSizes(browser, cache, ids) {
-  const all = [...new Set(size.contests.flatMap(({ ours, peers }) => [ours, ...peers]))]
+/** The sizes of the engines that `wanted(id)` → `results[step][engine]` in KB, the files by engine, and what wasn't run. */
+export async function measureSizes(browser, cache, wanted) {
   const results = Object.fromEntries(Object.keys(size.steps).map((step) => [step, {}]))
   const files = {}
   const notRun = {}
-  for (const id of ids ?? all) {
+  for (const id of enginesOf(size).filter(wanted)) {
     const folder = join(cache, 'size', id)
     await buildEntry(id, folder)
-    const served = []
-    const server = await serve(folder, { onServe: (name) => served.push(name) })
+    const served = new Map() // when each file was asked for
+    const server = await serve(folder, { onServe: (name) => served.set(name, served.get(name) ?? Date.now()) })
     try {
       const page = await browser.context.newPage()
-      let failure
-      page.on('pageerror', (error) => {
-        failure = error
-      })
+      const failure = new Promise((_, reject) => page.once('pageerror', reject))
       await page.goto(`${server.url}/isolated/`)
-      for (let i = 0; i < 600 && !failure && (await page.title()) !== 'done'; i++) await page.waitForTimeout(100)
-      if (failure || (await page.title()) !== 'done') {
-        notRun[id] = String(failure ?? 'no answer within a minute').split('\n')[0]
-        continue
-      }
-      const first = new Set(served)
+      const done = page.waitForFunction(() => window.doneAt, null, { timeout: 60_000 })
+      const doneAt = await (await Promise.race([done, failure])).jsonValue()
       await page.waitForTimeout(3000)
       await page.close()
-      files[id] = await weigh([...new Set(served)], folder, first, cache)
+      files[id] = await weigh(served, folder, doneAt, cache)
+    } catch (error) {
+      notRun[id] = String(error).split('\n')[0]
+      continue
     } finally {
       await server.close()
     }
@@ -97,18 +93,19 @@ async function buildEntry(id, outDir) {
 }
 
 /** The files but the page itself: `{ name, first, raw, gzip, brotli }` in bytes. Compressing takes a while: what it gave is kept. */
-async function weigh(names, folder, first, cache) {
+async function weigh(served, folder, doneAt, cache) {
   const file = join(cache, 'compressed.json')
   const known = JSON.parse(await readFile(file, 'utf8').catch(() => '{}'))
   const weighed = []
-  for (const name of names.filter((one) => !one.endsWith('.html'))) {
+  for (const [name, at] of served) {
+    if (name.endsWith('.html')) continue
     const bytes = await readFile(join(folder, name))
     const key = createHash('sha256').update(bytes).digest('hex')
     known[key] ??= {
       gzip: (await promisify(gzip)(bytes, { level: 9 })).length,
       brotli: (await promisify(brotliCompress)(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } })).length,
     }
-    weighed.push({ name: name.replace(/^\/assets\//, ''), first: first.has(name), raw: bytes.length, ...known[key] })
+    weighed.push({ name: name.replace(/^\/assets\//, ''), first: at <= doneAt, raw: bytes.length, ...known[key] })
   }
   await mkdir(cache, { recursive: true })
   await writeFile(file, JSON.stringify(known))

@@ -7,7 +7,8 @@ import { engines } from './engines/index.js'
 import { chart } from './report/chart.js'
 import { judge } from './report/goals.js'
 import { allRatios, compare } from './report/ratios.js'
-import { asMarkdown } from './report/text.js'
+import { asMarkdown, markdown, tables } from './report/text.js'
+import { suites } from './suites/index.js'
 
 /** `root` is the repository's folder. */
 export async function update(root, report) {
@@ -22,8 +23,11 @@ export async function update(root, report) {
   )
 
   const texts = Object.fromEntries(Object.entries(report.suites).map(([name, suite]) => [name, asMarkdown(suite)]))
-  texts.goals = goals(report)
-  texts.behind = behind(report)
+  // Of everything, or of nothing: a part of them would pass for all.
+  if (Object.keys(suites).every((name) => report.suites[name]) && report.suites.size) {
+    texts.goals = goals(report)
+    texts.behind = behind(report)
+  }
   texts.run = `Chromium ${chromium}, ${cpus} cores, medians of ${report.rounds}; ${Object.entries(peers)
     .map(([name, version]) => `${name} ${version}`)
     .join(', ')}.`
@@ -41,9 +45,14 @@ async function fill(file, texts) {
   await writeFile(file, filled)
 }
 
-/** The table of a suite's first contest. */
+/** The table of a suite's first contest, of the steps that matter most. */
 function first(suite) {
-  return asMarkdown({ ...suite, contests: suite.contests.slice(0, 1), notRun: {}, ratios: undefined })
+  const names = suite.kept ?? Object.keys(suite.steps)
+  const steps = Object.fromEntries(names.map((name) => [name, suite.steps[name]]))
+  return tables({ ...suite, steps })
+    .slice(0, 1)
+    .map(markdown)
+    .join()
 }
 
 function goals(report) {
@@ -56,28 +65,24 @@ function goals(report) {
   return ['| work | is | goal | |', '|---|---|---|---|', ...rows].join('\n')
 }
 
-/** Where a peer is ahead: rows of the first contests, those of the speedtest counted. */
+/** Where a peer is ahead, in any contest: the cases of the speedtest in one line. */
 function behind(report) {
   const found = []
   for (const [name, suite] of Object.entries(report.suites)) {
-    const [contest] = suite.contests
-    if (!contest) continue
-    const rows = Object.keys(suite.steps)
-      .map((step) => ({ step, row: compare(suite, contest, step) }))
-      .filter(({ row }) => row)
-    const lost = rows.filter(({ row }) => row.ratio > 1)
-    if (name === 'speedtest') {
-      const cases = lost.filter(({ step }) => step !== 'geomean').map(({ step }) => step)
-      found.push(`- ${cases.length} of the ${rows.length - 1} cases of the speedtest: ${cases.join(', ') || 'none'}`)
-    } else {
-      found.push(
-        ...lost.map(
-          ({ step, row }) => `- ${suite.steps[step]}: ${engines[row.fastest].label}, ${round(row.ratio)} times as fast`,
-        ),
-      )
+    for (const contest of suite.contests) {
+      const lost = (steps) =>
+        steps
+          .map((step) => ({ step, row: compare(suite, contest, step) }))
+          .filter(({ row }) => row && row.ratio > 1)
+          .map(({ step, row }) => ({ step, text: `${engines[row.fastest].label} (${round(row.ratio)})` }))
+      const kept = suite.kept ?? Object.keys(suite.steps)
+      for (const { step, text } of lost(kept)) found.push(`- ${suite.steps[step]}, ${contest.name}: ${text}`)
+      if (name !== 'speedtest') continue
+      const cases = lost(Object.keys(suite.steps).filter((step) => !kept.includes(step)))
+      found.push(`- cases of the speedtest: ${cases.map(({ step, text }) => `${step} ${text}`).join(', ') || 'none'}`)
     }
   }
-  return found.length > 0 ? found.join('\n') : undefined
+  return ['The fastest peer of each such row, and tidelock’s figure to its:', '', ...found].join('\n')
 }
 
 function round(value) {

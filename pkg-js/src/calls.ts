@@ -86,14 +86,15 @@ export class Calls extends Connection {
       try {
         result = run(ticket, params, timeoutMs)
       } catch (error) {
-        await this.loadWhatLacks(error)
-        result = run(ticket, params, timeoutMs)
+        result = await this.again(error, () => run(ticket, params, timeoutMs))
       }
       wrote = this.wrote
     } finally {
       this.leave(ticket)
     }
-    if (wrote) await this.stored()
+    // No wait where there is nothing to wait for: calls settle in their order.
+    const stored = wrote ? this.stored() : undefined
+    if (stored !== undefined) await stored
     return result
   }
 
@@ -129,8 +130,7 @@ export class Calls extends Connection {
       try {
         working = work(turn)
       } catch (error) {
-        await this.loadWhatLacks(error)
-        working = work(turn)
+        working = this.again(error, () => work(turn))
       }
       step = working instanceof Promise ? await working : working
     } finally {
@@ -141,17 +141,18 @@ export class Calls extends Connection {
   }
 
   /**
-   * FTS5 is loaded when it is first asked for: `no such module` is how SQLite asks. What failed so has done nothing and can be
-   * run again; any other error is thrown again.
+   * FTS5 and the JSON functions are loaded when they are first asked for: so SQLite says what is missing. What failed so has done
+   * nothing and can be run again; any other error is thrown again.
    */
   async loadWhatLacks(error: unknown): Promise<void> {
-    if (!(error instanceof TidelockError && error.message.includes('no such module: fts5'))) throw error
-    await this.loadFts5()
+    const lacks = error instanceof TidelockError && error.message.match(/no such module: (fts5)|no such part: (json)/)
+    if (!lacks) throw error
+    await this.#load(lacks[1] !== undefined, lacks[2] !== undefined)
   }
 
-  /** Loads SQLite's full-text search, unless it is there. Rejects with `wasm_load_failed`. */
-  loadFts5(): Promise<void> {
-    return this.guard(this.sync(() => this.core.loadFts5()))
+  /** Loads SQLite's full-text search and JSON functions, unless they are there. Rejects with `wasm_load_failed`. */
+  #load(fts5: boolean, json: boolean): Promise<void> {
+    return this.guard(this.sync(() => this.core.loadExtensions(fts5, json)))
   }
 
   async #waitForTurn(options: CallOptions | undefined): Promise<Turn> {
@@ -202,8 +203,9 @@ export class Calls extends Connection {
   script(ticket: number, script: string, timeoutMs: number): Soon<boolean> {
     if (typeof script !== 'string') throw invalid('A script must be a string')
     const run = () => this.sync(() => this.core.script(ticket, script, timeoutMs))
-    // Before it runs: one with its own COMMIT could not be run again.
-    return /fts5/i.test(script) ? this.loadFts5().then(run) : run()
+    // Before it runs: one with its own COMMIT could not be run again, and what it does may set off triggers with JSON functions.
+    const [fts5, json] = [/fts5/i.test(script), /json|->|\bbegin\b/i.test(script)]
+    return fts5 || json ? this.#load(fts5, json).then(run) : run()
   }
 
   explain(ticket: number, sql: string): PlanRow[] {

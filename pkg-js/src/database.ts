@@ -5,10 +5,10 @@ import { checkBoolean, checkCall, checkFunction, checkOneOf, checkQuery, checkSt
 import { checkEncryption } from './check-encryption.js'
 import { type Connection, copyParams, rejecting, soon } from './connection.js'
 import { type CoreOptions, type Op, op, type PlanRow } from './core.js'
-import { type TidelockError, unavailable } from './errors.js'
+import { isTidelockError, type TidelockError, unavailable } from './errors.js'
 import type { DatabaseEventMap, LockEvent } from './events.js'
 import { fileBytes, isBlob, joined, viewOf } from './file-bytes.js'
-import { goneHealth, type Health } from './health.js'
+import { type Alert, goneHealth, type Health } from './health.js'
 import { Iteration } from './iteration.js'
 import { type LiveOptions, LiveQueries, LiveQuery } from './live.js'
 import { Migrations } from './migrations.js'
@@ -351,9 +351,12 @@ export class Database extends EventTarget implements AsyncDisposable {
   async health(): Promise<Health> {
     try {
       return await this.#calls.read<Health>(undefined, (core) => core.health())
-    } catch {
-      const died = this.#death
-      return goneHealth(this.#options, died && { code: died.code, severity: 'warning', message: died.message })
+    } catch (error) {
+      // The report is in a part of the wasm, which may not have come.
+      const unread = isTidelockError(error, 'wasm_load_failed') && !this.closed
+      const why = unread ? error : this.#death
+      const alert: Alert | undefined = why && { code: why.code, severity: 'warning', message: why.message }
+      return goneHealth(this.#options, alert, unread ? 'degraded' : 'failed')
     }
   }
 

@@ -56,13 +56,14 @@ export interface Health {
   readonly alerts: readonly Alert[]
 }
 
-/** The health of a database whose instance is gone: all that can still be told. */
+/** The health of a database whose instance is gone, or can't report it: all that can still be told. */
 export function goneHealth(
   known: { name: string; mode: 'local' | 'cloud'; storage: string; durability: string },
   why: Alert | undefined,
+  status: 'degraded' | 'failed',
 ): Health {
   return {
-    status: 'failed',
+    status,
     database: known.mode,
     name: known.name,
     timestamp: new Date().toISOString(),
@@ -75,7 +76,7 @@ export function goneHealth(
       count: 0,
       bytes: 0,
     },
-    lock: { state: 'released', since: null, epoch: null },
+    lock: { state: status === 'failed' ? 'released' : 'held', since: null, epoch: null },
     migrations: { current: null, pending: 0, modified: 0 },
     storage: {
       kind: known.storage,

@@ -42,8 +42,7 @@ export class Steps {
       try {
         result = work()
       } catch (error) {
-        await this.#calls.loadWhatLacks(error)
-        result = work()
+        result = this.#calls.again(error, work)
       }
       return result instanceof Promise ? await result : result
     } finally {

@@ -417,3 +417,12 @@ test('commits are told only where somebody listens', () => {
   db.addEventListener('change', () => {})
   assert.equal(core.tellsChanges, true)
 })
+
+test('calls settle in the order in which they were made, those that run again too', async () => {
+  const { db, core } = fakeDatabase()
+  core.answer = () => ({ changes: 1, wrote: true })
+  const done = []
+  await Promise.all(Array.from({ length: 5 }, (_, n) => db.run('w', [n]).then(() => done.push(n))))
+  assert.deepEqual(done, [0, 1, 2, 3, 4])
+  assert.equal(core.runsAgain, 4)
+})

@@ -18,7 +18,7 @@ const withAddend = new Set([3, 4, 5, 8, 9, 11, 14, 15, 16, 17, 21, 22, 23])
 /**
  * The graph of a linked module: `edges` from a node to a set of nodes. A function is its symbol's name; data has a node of its own.
  * Two functions of one name are one node, which can only make more be reached. `anywhere`: what data of no symbol refers to.
- * `data`: where in memory each node of data lies.
+ * `data`: where in memory each node of data lies, and the name of its symbol.
  */
 export function readLinked(path) {
   const bytes = readFileSync(path)
@@ -86,7 +86,12 @@ export function readLinked(path) {
     symbols
       .map((symbol, index) => ({ ...symbol, index }))
       .filter((symbol) => symbol.kind === symbolKind.data && symbol.segment === segment)
-      .map(({ offset, size, index }) => ({ start: start + offset, end: start + offset + size, node: `data ${index}` })),
+      .map(({ offset, size, index, name }) => ({
+        start: start + offset,
+        end: start + offset + size,
+        node: `data ${index}`,
+        name,
+      })),
   )
   eachRelocation('reloc.DATA', find(section.data).start, (place, target) => {
     const owners = owned[within(segments, place)].filter(({ start, end }) => place >= start && place < end)
@@ -95,7 +100,7 @@ export function readLinked(path) {
   })
   const inMemory = owned.flatMap((list, segment) => {
     const by = segments[segment].address - segments[segment].start
-    return list.map(({ start, end, node }) => ({ node, start: start + by, end: end + by }))
+    return list.map(({ start, end, ...more }) => ({ ...more, start: start + by, end: end + by }))
   })
   return { edges, anywhere, data: inMemory }
 }

@@ -4,7 +4,7 @@ import { demangle } from '../wasm-bytes.mjs'
 
 /**
  * `parts` names the entries of each part: `exports` of the module, `functions` of the linked module by a piece of their symbol's
- * name. Gives `entries`, functions by name with what they give while their part isn't there, and `home`: the core or the part
+ * name, the functions of a `table` of them. Gives `entries`, functions by name with what they give while their part isn't there, and `home`: the core or the part
  * where a function, or a node of data, belongs. What two parts need is that one's which the other `needs`, else the core's; what nobody reaches has no home (functions in the table that
  * only an export kept alive which scripts/split/trim.mjs left out).
  *
@@ -23,7 +23,7 @@ export function reach(module, linked, parts) {
       throw new Error(`scripts/parts.json: ${part} is entered by ${name}, which is not there`)
     entries.set(name, { part, ...more })
   }
-  for (const [part, { exports = [], functions = [] }] of Object.entries(parts)) {
+  for (const [part, { exports = [], functions = [], table }] of Object.entries(parts)) {
     for (const each of exports) {
       const found = module.exports.find(({ name }) => name === each)
       if (!found) throw new Error(`scripts/parts.json: ${part} names the export ${each}, which is not there`)
@@ -34,6 +34,13 @@ export function reach(module, linked, parts) {
       if (found.length !== 1)
         throw new Error(`scripts/parts.json: ${found.length} functions are called ${path}, not one`)
       enter(found[0][1][0], part, more)
+    }
+    if (table) {
+      const found = linked.data.filter(({ name }) => name === table.data)
+      if (found.length !== 1)
+        throw new Error(`scripts/parts.json: ${found.length} pieces of data are called ${table.data}, not one`)
+      for (const target of linked.edges.get(found[0].node))
+        if (byPlainName.has(target)) enter(byPlainName.get(target)[0], part, { lacking: table.lacking })
     }
   }
   const cut = new Set([...entries.keys()].map(plain))

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{
     Database,
     database::Inner,
-    fts5,
+    extensions,
     migrations::{Host, has_data},
     turn::Guard,
 };
@@ -117,7 +117,7 @@ impl Inner {
     async fn open_file(&self, image: Image, baseline: Option<&str>) -> Result<Connection> {
         check_size(&image, self.options.max_bytes)?;
         let foreign = Connection::open_foreign(image)?;
-        fts5::load_if_used(&self.ports.platform, foreign.scratch()).await?;
+        extensions::load_if_used(&self.ports.platform, foreign.scratch()).await?;
         let (scratch, _) = foreign.check()?;
         self.migrations.adopt(&scratch, baseline.or(self.options.baseline.as_deref()))?;
         self.migrations.check(&scratch).map_err(incompatible)?;
@@ -140,14 +140,14 @@ impl Inner {
         if let Some(sync) = self.sync.get() {
             state::register(scratch, &sync.config().options.tables)?;
         }
-        if state::captured(scratch)?.is_empty() { Ok(()) } else { capture::resume(scratch) }
+        if state::captures(scratch)? { capture::resume(scratch) } else { Ok(()) }
     }
 
     /// One commit that makes the contents those of another database.
     async fn replace_contents(&self, connection: &Connection, source: &Connection) -> Result<()> {
         connection.restore_from(source)?;
         connection.limit_size(self.options.max_bytes)?;
-        fts5::load_if_used(&self.ports.platform, connection).await?;
+        extensions::load_if_used(&self.ports.platform, connection).await?;
         self.start_capture(connection).await?;
         Host::committed(self);
         Ok(())
@@ -158,7 +158,7 @@ impl Inner {
         let image = self.snapshots.load(snapshot).await?;
         let before = Connection::open(&PageFile::new(image))?;
         self.replace_contents(connection, &before).await?;
-        self.migrations.refresh(connection).map(drop)
+        self.migrations.refresh(connection)
     }
 }
 

@@ -9,8 +9,8 @@ use crate::{
     error::{Error, Result},
     health::MigrationsHealth,
     migrate::{
-        Applied, Attempt, Body, Direction, History, Migration, OutOfOrder, Planned, Ran, Report, State, StatusRow,
-        Supplied, Target, plan, status,
+        Applied, Attempt, Body, Direction, History, Migration, OutOfOrder, Planned, Ran, Report, StatusRow, Supplied,
+        Target, plan, status,
     },
     ports::{Clock, LocalFuture, entered},
     sqlite::{Connection, Statement},
@@ -139,7 +139,9 @@ impl Migrations {
     /// One row a version.
     pub async fn status(&self, host: &dyn Host) -> Result<Vec<StatusRow>> {
         let _turn = host.turn().await?;
-        self.refresh(&*host.connection()?)
+        let connection = host.connection()?;
+        self.refresh(&connection)?;
+        Ok(status::status(self.supplied.as_ref(), &self.history.read(&connection)?))
     }
 
     /// Applies what is pending, in order, each with its tracking row in one transaction, after a snapshot when there is data.
@@ -237,16 +239,12 @@ impl Migrations {
     }
 
     /// Looks at the history again, for instance after a restore.
-    pub fn refresh(&self, connection: &Connection) -> Result<Vec<StatusRow>> {
+    pub fn refresh(&self, connection: &Connection) -> Result<()> {
         let applied = self.history.read(connection)?;
-        let rows = status::status(self.supplied.as_ref(), &applied);
-        let count = |states: &[State]| rows.iter().filter(|row| states.contains(&row.state)).count();
-        self.summary.replace(MigrationsHealth {
-            current: plan::newest(&applied).map(|row| row.version.clone()),
-            pending: count(&[State::Pending, State::OutOfOrder]),
-            modified: count(&[State::Modified]),
-        });
-        Ok(rows)
+        let (pending, modified) = status::counts(self.supplied.as_ref(), &applied);
+        let current = plan::newest(&applied).map(|row| row.version.clone());
+        self.summary.replace(MigrationsHealth { current, pending, modified });
+        Ok(())
     }
 
     fn supplied(&self) -> Result<&Supplied> {

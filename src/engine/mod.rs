@@ -19,8 +19,8 @@
 
 mod database;
 mod event;
+mod extensions;
 pub mod flush;
-mod fts5;
 mod gate;
 mod hosts;
 mod import;

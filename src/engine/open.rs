@@ -8,8 +8,8 @@ use std::{
 use super::{
     Callbacks, Database, Event,
     database::{Events, Inner, Transaction},
+    extensions,
     flush::{Flusher, Pace},
-    fts5,
     gate::Gate,
     lock,
     migrations::Migrations,
@@ -26,7 +26,7 @@ use crate::{
     migrate,
     ports::{Part, Ports, Store},
     sqlite::{Connection, PageFile},
-    store::{MemoryStore, Opened, Storage},
+    store::{self, Opened, Storage},
     sync::{
         capture,
         config::{Config, RemoteOptions},
@@ -108,11 +108,9 @@ impl Database {
             let _turn = inner.acquire().await?;
             let connection = inner.connection()?;
             let platform = &inner.ports.platform;
-            if inner.migrations.mention("fts5") {
-                fts5::load(platform, &connection).await?;
-            } else {
-                fts5::load_if_used(platform, &connection).await?;
-            }
+            let named = |word| inner.migrations.mention(word);
+            extensions::load(platform, &connection, named("fts5"), named("json") || named("->")).await?;
+            extensions::load_if_used(platform, &connection).await?;
             inner.start_capture(&connection).await?;
         }
         inner.snapshots.start();
@@ -145,7 +143,10 @@ impl Database {
 pub(super) async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<Rc<dyn Store>> {
     match options.storage {
         StorageKind::Indexeddb | StorageKind::File => ports.stores.open(&options.name).await,
-        StorageKind::Memory => Ok(Rc::new(MemoryStore::default())),
+        StorageKind::Memory => {
+            ports.platform.parts.load(Part::Memory).await?;
+            Ok(store::in_memory())
+        }
     }
 }
 
@@ -235,15 +236,14 @@ impl Inner {
         if let Some(sync) = self.sync.get() {
             state::register(connection, &sync.config().options.tables)?;
         }
-        self.capturing.set(!state::captured(connection)?.is_empty());
+        self.capturing.set(state::captures(connection)?);
         if self.capturing.get() { capture::resume(connection) } else { Ok(()) }
     }
 
     /// Loads the code that captures local changes, where any are to be captured. `wasm_load_failed`.
     pub(super) async fn load_sync_if_used(&self, connection: &Connection) -> Result<()> {
         // What can't be read will be found by who reads it.
-        let none = state::captured(connection).is_ok_and(|tables| tables.is_empty());
-        if self.sync.get().is_some() || !none {
+        if self.sync.get().is_some() || state::captures(connection).unwrap_or(true) {
             self.ports.platform.parts.load(Part::Sync).await?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Database, database::Inner, fts5, migrations::Host, turn::Ticket};
+use super::{Database, database::Inner, extensions, migrations::Host, turn::Ticket};
 use crate::{
     error::{Error, ErrorCode, Result},
     sqlite::{Connection, Image, PageFile},
@@ -44,7 +44,7 @@ impl Database {
                 .detail("pending", pending));
         }
         let scratch = Connection::open(&PageFile::new(image)).map_err(|error| wanted.corrupt(&error.message))?;
-        fts5::load_if_used(&inner.ports.platform, &scratch).await?;
+        extensions::load_if_used(&inner.ports.platform, &scratch).await?;
         if let Some(damage) = scratch.quick_check()?.into_iter().next() {
             return Err(wanted.corrupt(&damage));
         }
@@ -54,7 +54,7 @@ impl Database {
         inner.snapshots.safety().await?;
         connection.restore_from(&scratch)?;
         drop(scratch);
-        fts5::load_if_used(&inner.ports.platform, &connection).await?;
+        extensions::load_if_used(&inner.ports.platform, &connection).await?;
         inner.start_capture(&connection).await?;
         Host::committed(inner);
         let migrated = inner.catch_up(&connection, turn.ticket()).await;
@@ -70,7 +70,7 @@ impl Inner {
         if self.options.migrations.is_some() && self.options.migrate {
             return self.migrations.run_pending(self, ticket).await.map(drop);
         }
-        self.migrations.refresh(connection).map(drop)
+        self.migrations.refresh(connection)
     }
 }
 

@@ -10,8 +10,8 @@ use futures_util::future::{Either, select};
 use serde::Serialize;
 
 use super::{
+    extensions,
     flush::Flusher,
-    fts5,
     gate::{Gate, Pass},
 };
 use crate::{
@@ -531,7 +531,7 @@ async fn quick_check(platform: &Platform, image: Image) -> Vec<String> {
     }
     let checked = async {
         let scratch = Connection::open(&PageFile::new(image))?;
-        fts5::load_if_used(platform, &scratch).await?;
+        extensions::load_if_used(platform, &scratch).await?;
         scratch.quick_check()
     };
     checked.await.unwrap_or_else(|error| vec![error.into_parts().message])

@@ -10,7 +10,8 @@ use crate::{
     value::Value,
 };
 
-const COLUMNS: [&str; 5] = ["version", "name", "checksum", "applied_at", "execution_ms"];
+/// The columns in the order of their names.
+const COLUMNS: &str = "applied_at,checksum,execution_ms,name,version";
 
 /// One row of the tracking table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,15 +74,11 @@ impl History {
         let name = [Value::from(self.name.as_str())];
         let sql = "SELECT type FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE";
         let Some(kind) = connection.value(sql, &name)? else { return Ok(false) };
-        let mut columns = connection
-            .rows("SELECT lower(name) FROM pragma_table_info(?1, 'main')", &name)?
-            .into_iter()
-            .filter_map(|row| row.first().and_then(Value::as_text).map(str::to_owned))
-            .collect::<Vec<_>>();
-        columns.sort_unstable();
-        let mut expected = COLUMNS;
-        expected.sort_unstable();
-        if kind.as_text() == Some("table") && columns == expected {
+        let columns = connection.value(
+            "SELECT group_concat(name) FROM (SELECT lower(name) AS name FROM pragma_table_info(?1, 'main') ORDER BY 1)",
+            &name,
+        )?;
+        if kind.as_text() == Some("table") && columns.as_ref().and_then(Value::as_text) == Some(COLUMNS) {
             return Ok(true);
         }
         let message = format!("\"{}\" is in this database, but it is not a table of migrations", self.name);
@@ -128,7 +125,7 @@ impl History {
             }
         };
         let mut applied: Vec<_> = connection.rows(&sql, &[])?.into_iter().map(row).collect();
-        applied.sort_by(|a, b| version::compare(&a.version, &b.version));
+        applied.sort_unstable_by(|a, b| version::compare(&a.version, &b.version));
         Ok(applied)
     }
 

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::version;
-use crate::error::{Error, ErrorCode, Result};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    sqlite::mentions,
+};
 
 /// Which way a migration runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -140,7 +143,7 @@ impl Supplied {
     /// for two of the same version.
     pub fn new(sources: Vec<Source>) -> Result<Self> {
         let mut all = sources.into_iter().map(Migration::check).collect::<Result<Vec<_>>>()?;
-        all.sort_by(|a, b| version::compare(&a.version, &b.version));
+        all.sort_unstable_by(|a, b| version::compare(&a.version, &b.version));
         if let Some(pair) = all.windows(2).find(|pair| version::same(&pair[0].version, &pair[1].version)) {
             let message = format!("Migrations {} and {} have the same version", pair[0], pair[1]);
             return Err(Error::new(ErrorCode::MigrationInvalid, message)
@@ -160,9 +163,9 @@ impl Supplied {
         self.0.iter().find(|migration| version::same(&migration.version, version))
     }
 
-    /// Whether the SQL of one of them has this word, in any case; `word` is in lower case.
+    /// Whether the SQL of one of them has this word, in any case.
     pub fn mention(&self, word: &str) -> bool {
-        let has_it = |body: &Body| matches!(body, Body::Sql(sql) if sql.to_ascii_lowercase().contains(word));
+        let has_it = |body: &Body| matches!(body, Body::Sql(sql) if mentions(sql, word));
         self.0.iter().any(|migration| has_it(&migration.up) || migration.down.as_ref().is_some_and(has_it))
     }
 
@@ -174,7 +177,14 @@ impl Supplied {
 
 /// SHA-256 in hex of a text whose line ends are made `\n`, so that a checkout on Windows has the same one.
 fn sha256_of_lines(text: &str) -> String {
-    let hash = Sha256::digest(text.replace("\r\n", "\n").replace('\r', "\n"));
+    let (mut lines, mut last) = (Vec::with_capacity(text.len()), 0);
+    for byte in text.bytes() {
+        if (last, byte) != (b'\r', b'\n') {
+            lines.push(if byte == b'\r' { b'\n' } else { byte });
+        }
+        last = byte;
+    }
+    let hash = Sha256::digest(lines);
     let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
     hash.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
@@ -227,6 +237,9 @@ mod tests {
         let sums: Vec<_> = ["a\nb\n", "a\r\nb\r\n", "a\rb\r"].iter().map(|text| sha256_of_lines(text)).collect();
         assert_eq!(sums, [expected; 3]);
         assert_ne!(sha256_of_lines("a\nb"), expected);
+        for (text, same) in [("a\r\n\nb", "a\n\nb"), ("\r\r\n\r", "\n\n\n"), ("a\n\r\n\r", "a\n\n\n")] {
+            assert_eq!(sha256_of_lines(text), sha256_of_lines(same));
+        }
     }
 
     #[test]

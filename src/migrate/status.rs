@@ -62,8 +62,7 @@ pub fn status(supplied: Option<&Supplied>, applied: &[Applied]) -> Vec<StatusRow
     };
     let mut rows: Vec<_> =
         applied.iter().map(|found| row(supplied.and_then(|all| all.find(&found.version)), found)).collect();
-    let is_new = |migration: &&Migration| !applied.iter().any(|row| version::same(&row.version, &migration.version));
-    for migration in supplied.into_iter().flat_map(Supplied::iter).filter(is_new) {
+    for migration in supplied.into_iter().flat_map(Supplied::iter).filter(|known| !is_applied(known, applied)) {
         let is_older = |newest: &Applied| version::compare(&migration.version, &newest.version).is_lt();
         rows.push(StatusRow {
             version: migration.version.clone(),
@@ -75,13 +74,24 @@ pub fn status(supplied: Option<&Supplied>, applied: &[Applied]) -> Vec<StatusRow
             reversible: migration.down.is_some(),
         });
     }
-    rows.sort_by(|a, b| version::compare(&a.version, &b.version));
+    rows.sort_unstable_by(|a, b| version::compare(&a.version, &b.version));
     rows
+}
+
+/// How many of [`status`]'s rows are to be run, and how many are modified.
+pub fn counts(supplied: Option<&Supplied>, applied: &[Applied]) -> (usize, usize) {
+    let Some(supplied) = supplied else { return (0, 0) };
+    let modified = |row: &&Applied| supplied.find(&row.version).is_some_and(|known| known.checksum != row.checksum);
+    (supplied.iter().filter(|known| !is_applied(known, applied)).count(), applied.iter().filter(modified).count())
+}
+
+fn is_applied(migration: &Migration, applied: &[Applied]) -> bool {
+    applied.iter().any(|row| version::same(&row.version, &migration.version))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::migration::Source, Applied, State, Supplied, status};
+    use super::{super::migration::Source, Applied, State, Supplied, counts, status};
     use crate::time::Timestamp;
 
     fn supplied(versions: &[&str]) -> Supplied {
@@ -104,6 +114,7 @@ mod tests {
         let mut rows = applied(&["1", "3", "4"]);
         rows[1].checksum = "another".into();
         let shown = status(Some(&supplied(&["1", "2", "3", "10"])), &rows);
+        assert_eq!(counts(Some(&supplied(&["1", "2", "3", "10"])), &rows), (2, 1));
         let states: Vec<_> = shown.iter().map(|row| (row.version.as_str(), row.state, row.reversible)).collect();
         assert_eq!(
             states,

@@ -13,12 +13,16 @@ pub enum Part {
     Create,
     /// Taking, reading and deleting snapshots, and what else is called by hand.
     Operations,
+    /// Keeping what is stored in memory.
+    Memory,
     /// Encrypting what is stored.
     Encryption,
     /// Everything about the remote, and capturing local changes.
     Sync,
     /// SQLite's full-text search.
     Fts5,
+    /// SQLite's JSON functions.
+    Json,
 }
 
 impl Part {
@@ -27,9 +31,11 @@ impl Part {
         match self {
             Self::Create => "create",
             Self::Operations => "operations",
+            Self::Memory => "memory",
             Self::Encryption => "encryption",
             Self::Sync => "sync",
             Self::Fts5 => "fts5",
+            Self::Json => "json",
         }
     }
 }

@@ -155,6 +155,9 @@ pub(super) fn without_values(mut error: Error, params: Option<&FlatParams<'_>>) 
 
 /// Whether something that the message quotes, or says after a colon, is part of the text.
 fn quotes(message: &str, text: &str) -> bool {
-    let mut pieces = message.split(['"', '\'']).skip(1).chain(message.rsplit(": ").take(1));
-    pieces.any(|piece| !piece.is_empty() && text.contains(piece))
+    let colon = message.as_bytes().windows(2).rposition(|window| window == b": ");
+    let after_colon = colon.map_or(message, |at| &message[at + 2..]);
+    let mut pieces = message.split(['"', '\'']).skip(1).chain([after_colon]);
+    pieces
+        .any(|piece| !piece.is_empty() && text.as_bytes().windows(piece.len()).any(|window| window == piece.as_bytes()))
 }

@@ -46,4 +46,4 @@ pub use page_file::{Batch, PageFile, Pin};
 pub use plan::PlanRow;
 pub use script::ScriptOutline;
 pub use statement::{Statement, Step};
-pub use text::{first_statement, quote};
+pub use text::{first_statement, mentions, quote};

@@ -13,11 +13,13 @@ use crate::{
 /// Page cache in KiB. A miss copies a page out of the file, which is in memory too: a large cache gains nothing.
 const CACHE_KIB: u32 = 16 * 1024;
 
-/// What can be set before the file is read.
+/// What can be set before the file is read. Temporary "files" are memory, too (`vfs::File`), and they aren't opened before the cache
+/// is full; but only with `temp_store = FILE` does SQLite sort in one piece of memory instead of one allocation a row, which
+/// makes a GROUP BY a fifth faster.
 const FIRST: &str = "PRAGMA cache_spill = OFF;
 PRAGMA locking_mode = EXCLUSIVE;
 PRAGMA synchronous = OFF;
-PRAGMA temp_store = MEMORY;
+PRAGMA temp_store = FILE;
 PRAGMA foreign_keys = ON;
 PRAGMA recursive_triggers = ON;
 PRAGMA trusted_schema = OFF;";

@@ -34,7 +34,7 @@ mod storage;
 
 pub use generations::{ChunkSource, Staged, Tag};
 pub use log::{PART_BYTES, Position, Replay, SMALL_PART_BYTES, batch_records, epoch_record};
-pub use memory::{Contents, MemoryStore};
+pub use memory::{Contents, MemoryStore, in_memory};
 pub use recovery::Warning;
 pub use rekey::Rekeyed;
 pub use rescue::{Aside, RECOVERY, Report};

@@ -134,6 +134,12 @@ pub struct Registered {
     pub missing: Vec<String>,
 }
 
+/// Whether changes of any table are captured.
+pub fn captures(connection: &Connection) -> Result<bool> {
+    Ok(exists(connection)?
+        && connection.value("SELECT 1 FROM tidelock_tables WHERE capture = 1 LIMIT 1", &[])?.is_some())
+}
+
 /// The tables whose changes are captured.
 pub fn captured(connection: &Connection) -> Result<Vec<Registered>> {
     if !exists(connection)? {

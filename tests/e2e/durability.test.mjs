@@ -107,7 +107,7 @@ const countLogTransactions = async () => {
   window.logged = () => window.inEngine(() => globalThis.counted)
 }
 
-test('concurrent writers share transactions, and each hears of its own', async () => {
+test('concurrent writers share transactions, and each hears of its own', async (_, thread) => {
   const page = await context.page()
   await page.evaluate(countLogTransactions)
   const counts = await page.evaluate(async (given) => {
@@ -136,7 +136,9 @@ test('concurrent writers share transactions, and each hears of its own', async (
     return { sequential, concurrent, chained, n }
   }, freshName())
   assert.deepEqual([counts.sequential, counts.n], [100, 400])
-  assert.ok(counts.concurrent <= 2 && counts.chained <= 6, JSON.stringify(counts))
+  // To a worker they come one by one: as many share a transaction as come until the one before is stored.
+  const [concurrent, chained] = thread === 'worker' ? [25, 50] : [2, 6]
+  assert.ok(counts.concurrent <= concurrent && counts.chained <= chained, JSON.stringify(counts))
   await page.close()
 })
 

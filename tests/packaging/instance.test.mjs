@@ -103,8 +103,7 @@ test('the guard knows the names by which the built glue calls closures', async (
 })
 
 test('two instances of the built module: one is crashed, the other goes on with its database', async () => {
-  const wasm = await readFile(new URL('../../pkg-js/dist/tidelock_bg.wasm', import.meta.url))
-  const module = await WebAssembly.compile(wasm)
+  const module = await compiled('bg')
   const [one, other] = [await start(module), await start(module)]
   assert.notEqual(one.Core, other.Core)
   assert.notEqual(one.memory, other.memory)
@@ -131,9 +130,13 @@ test('two instances of the built module: one is crashed, the other goes on with 
   assert.equal(other.dead(), false)
 })
 
+async function compiled(part) {
+  return WebAssembly.compile(await readFile(new URL(`../../pkg-js/dist/tidelock_${part}.wasm`, import.meta.url)))
+}
+
 async function start(module) {
   const traps = []
-  const instance = createInstance((error) => traps.push(error))
+  const instance = createInstance((error) => traps.push(error), compiled)
   const { memory } = await instance.init(module)
   const options = {
     name: 'instance',
@@ -160,7 +163,11 @@ async function start(module) {
     },
     mode: 'local',
   }
-  const core = await instance.Core.open(options, { emit() {}, locked() {} })
+  const core = await instance.Core.open(options, {
+    emit() {},
+    locked() {},
+    loadPart: instance.loadPart,
+  })
   return { ...instance, core, memory, traps }
 }
 

@@ -37,7 +37,7 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
     'dist/index.d.ts',
     'dist/node-files.js',
     'dist/worker.js',
-    ...['bg', 'create', 'operations', 'files', 'encryption', 'sync', 'folder', 'fts5'].map(
+    ...['bg', 'create', 'memory', 'operations', 'files', 'encryption', 'sync', 'folder', 'fts5', 'json'].map(
       (part) => `dist/tidelock_${part}.wasm`,
     ),
     'generated/instance.d.ts',
@@ -50,7 +50,7 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
   assert.deepEqual(strangers, [])
   const manifest = JSON.parse(await readFile(join(app, 'node_modules/tidelock/package.json'), 'utf8'))
   assert.equal(manifest.dependencies, undefined)
-  assert.equal(manifest.sideEffects, false)
+  assert.deepEqual(manifest.sideEffects, ['./dist/worker.js'])
   assert.equal(Object.keys(manifest.exports['.'])[0], 'types')
 })
 
@@ -71,15 +71,18 @@ test('importing the package touches no browser global; in Node it keeps its data
     await db.close()
     const error = await open({ name: 'node', storage: 'indexeddb' }).then(() => null, (error) => error)
     console.log(JSON.stringify({ code: error?.code, hint: typeof error?.hint, name: error?.name }))
+    const noWorker = await open({ name: 'node', thread: 'worker' }).then(() => null, (error) => error)
+    console.log(JSON.stringify(noWorker?.code))
   `,
   )
   for (const visits of [1, 2]) {
     const { stdout, stderr } = await run(process.execPath, ['node.mjs'], { cwd: app })
-    const [rows, error] = stdout
+    const [rows, error, noWorker] = stdout
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line))
     assert.deepEqual(rows, [{ visits }], stderr)
+    assert.equal(noWorker, 'unsupported_environment')
     assert.deepEqual(error, { code: 'storage_unavailable', hint: 'string', name: 'TidelockError' })
   }
   assert.ok((await readdir(join(app, 'node.tidelock'))).includes('journal.1'))

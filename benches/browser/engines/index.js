@@ -48,7 +48,7 @@ export const engines = {
   },
 
   // For its size: the one above has PowerSync's extension in it.
-  'wa-sqlite-plain': { label: 'wa-sqlite 1.0.0' },
+  'wa-sqlite-plain': { label: 'wa-sqlite 1.0.0', module: 'wa-sqlite' },
 
   // Stored.
   'tidelock-relaxed': durable('tidelock', 'tidelock', 'page', { durability: 'relaxed' }),

@@ -4,7 +4,7 @@ import { engines } from '../engines/index.js'
 import { compare } from './ratios.js'
 
 const shown = { app: undefined, speedtest: ['geomean'], durable: undefined } // all steps of the first contest, or these
-const colours = ['#c2410c', '#a16207', '#4d7c0f', '#7c3aed', '#be185d', '#475569', '#0369a1']
+const colours = ['#dc2626', '#eab308', '#65a30d', '#7c3aed', '#db2777', '#64748b', '#0284c7']
 const width = 920
 const left = 260
 const right = 30

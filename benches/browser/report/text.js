@@ -57,13 +57,14 @@ export function asText(suite) {
 
 /** For Markdown. */
 export function asMarkdown(suite) {
-  return tables(suite)
-    .map(({ heading, rows: [head, ...rows] }) => {
-      const line = (cells) => `| ${cells.join(' | ')} |`
-      return [`${heading}:`, '', line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
-    })
-    .concat(remarks(suite).map((one) => `- ${one}`))
-    .join('\n\n')
+  const list = remarks(suite).map((one) => `- ${one}`)
+  return [...tables(suite).map(markdown), ...(list.length > 0 ? [list.join('\n')] : [])].join('\n\n')
+}
+
+/** One of the tables. */
+export function markdown({ heading, rows: [head, ...rows] }) {
+  const line = (cells) => `| ${cells.join(' | ')} |`
+  return [`${heading}:`, '', line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
 }
 
 /** The goals with what was reached. */

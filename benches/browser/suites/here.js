@@ -18,9 +18,11 @@ export async function roundHere(suite, engine, scale, part = 'round', openRemote
     /** Times `work`; `check` makes, off the clock, what must be the same for every engine. */
     async step(name, work, check) {
       await settled()
+      await globalThis.beforeStep?.(name)
       const start = performance.now()
       const result = await work()
       const value = performance.now() - start
+      await globalThis.afterStep?.(name)
       measured[name] = { value, ...(check && { digest: await digest(await check(result)) }) }
       return value
     },

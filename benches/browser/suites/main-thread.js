@@ -24,7 +24,7 @@ export const mainThread = {
       name: 'same thread',
       caller: 'on the engine’s thread, the page',
       ours: 'tidelock',
-      peers: ['official', 'sqljs', 'wa-sqlite', 'sqlocal', 'pglite', 'turso'],
+      peers: ['official', 'sqljs', 'wa-sqlite'],
     },
   ],
 

@@ -36,6 +36,7 @@ export const speedtest = {
   /** The mean of the cases that all engines ran. */
   derive(results) {
     const all = Object.values(results)
+    if (all.length === 0) return
     const engines = Object.keys(
       all.reduce((most, one) => (Object.keys(one).length > Object.keys(most).length ? one : most)),
     )

@@ -85,15 +85,7 @@ export class Channel<Theirs extends Methods<Theirs>, Ours extends Methods<Ours>>
     return new Promise((resolve, reject) => {
       if (this.#ended !== undefined) throw this.#ended.error
       const id = ++this.#last
-      const functions = args.flatMap((one, at) => (typeof one === 'function' ? [at] : []))
-      const message: Message = {
-        id,
-        method,
-        args: functions.length === 0 ? args : args.map((one) => (typeof one === 'function' ? undefined : one)),
-        ...(functions.length === 0 ? {} : { functions }),
-        ...(signal === undefined ? {} : { stoppable: true }),
-      }
-      this.#post(message, transfer)
+      this.#post(requestOf(id, method, args, signal !== undefined), transfer)
       if (signal === undefined) {
         this.#asked.set(id, { args, resolve: resolve as (value: unknown) => void, reject })
         return
@@ -188,9 +180,17 @@ export class Channel<Theirs extends Methods<Theirs>, Ours extends Methods<Ours>>
   #refuse(id: number, error: unknown, signal: AbortSignal | undefined): void {
     this.#stops.delete(id)
     if (this.#ended !== undefined) return
-    // Nobody waits: it is reported as an uncaught one.
-    if (id === 0) throw error
+    // Nobody waits: what was told only helps, as leaving a place that is gone.
+    if (id === 0) return
     if (signal?.aborted && error === signal.reason) this.#post({ answer: id, givenUp: true }, [])
     else this.#post({ answer: id, thrown: toThrown(error) }, [])
   }
+}
+
+function requestOf(id: number, method: string, args: readonly unknown[], stoppable: boolean): Message {
+  const more = stoppable ? ({ stoppable } as const) : undefined
+  if (!args.some((one) => typeof one === 'function')) return { id, method, args, ...more }
+  const functions = args.flatMap((one, at) => (typeof one === 'function' ? [at] : []))
+  const given = args.map((one) => (typeof one === 'function' ? undefined : one))
+  return { id, method, args: given, functions, ...more }
 }

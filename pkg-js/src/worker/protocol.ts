@@ -26,7 +26,7 @@ export interface Result {
 /** How long a call may take. */
 export interface Limit {
   readonly timeoutMs: number
-  /** Since when, in milliseconds since 1970 on a clock that both sides have. */
+  /** Since when, in milliseconds since 1970. */
   readonly since: number
 }
 
@@ -96,12 +96,8 @@ export interface FetchAnswer {
   readonly body: ArrayBuffer
 }
 
-/** Milliseconds since 1970 that never go back, alike in all threads of a page. */
-export function clock(): number {
-  return performance.timeOrigin + performance.now()
-}
-
-/** How much of the time is left, in whole milliseconds; 0 when none is. */
+/** How many milliseconds are left; 0 when none is. */
 export function left({ timeoutMs, since }: Limit): number {
-  return Math.max(0, Math.ceil(timeoutMs - (clock() - since)))
+  // By the wall clock, which may be set: what threads have besides drifts apart while a computer sleeps.
+  return Math.max(0, timeoutMs - Math.max(0, Date.now() - since))
 }

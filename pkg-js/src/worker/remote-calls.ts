@@ -8,7 +8,7 @@ import type { CallOptions, RowMode, Statement } from '../values.js'
 import { type AskOptions, GivenUp } from './channel.js'
 import { FlatCodec } from './flat-codec.js'
 import { watchPage } from './page-life.js'
-import { clock, type Limit, left, type WorkerMethods } from './protocol.js'
+import { type Limit, left, type WorkerMethods } from './protocol.js'
 import type { Session } from './session.js'
 
 /** Tickets of different sessions must not be taken for each other: the session's number is above those of its engine. */
@@ -85,7 +85,7 @@ export class RemoteCalls extends Connection {
       details: { applied: null },
       cause,
     })
-    const now = clock()
+    const now = Date.now()
     this.#deaths.push(now)
     while ((this.#deaths[0] as number) < now - deathsWithinMs) this.#deaths.shift()
     // While it opens for the first time, or closes, there is nobody to open it again for.
@@ -344,5 +344,5 @@ function copied(bytes: Uint8Array, transfer: ArrayBuffer[]): Uint8Array {
 }
 
 function limitOf(options: CallOptions | undefined): Limit | undefined {
-  return options?.timeoutMs === undefined ? undefined : { timeoutMs: options.timeoutMs, since: clock() }
+  return options?.timeoutMs === undefined ? undefined : { timeoutMs: options.timeoutMs, since: Date.now() }
 }

@@ -5,6 +5,7 @@ import { Results } from '../codec/rows.js'
 import type { CallsOptions } from '../connection.js'
 import { type Core, type Op, op } from '../core.js'
 import type { CallOptions } from '../values.js'
+import { breath } from './breath.js'
 import type { Area, Result } from './protocol.js'
 
 /** Calls for another thread: parameters come packed, and results leave as they are, to be decoded there. */
@@ -72,14 +73,13 @@ export class ServedCalls extends Calls {
    */
   stoppable(kind: Op, sql: string, areas: readonly Area[], options: CallOptions, signal: AbortSignal): Promise<Result> {
     return this.withTurn({ ...options, signal }, async ({ ticket, timeoutMs }) => {
-      await new Promise((resolve) => setTimeout(resolve))
+      await breath()
       signal.throwIfAborted()
       let result: Result
       try {
         result = this.execute(ticket, kind, sql, areas, timeoutMs)
       } catch (error) {
-        await this.loadWhatLacks(error)
-        result = this.execute(ticket, kind, sql, areas, timeoutMs)
+        result = await this.again(error, () => this.execute(ticket, kind, sql, areas, timeoutMs))
       }
       return [result, this.wrote] as const
     })

@@ -129,7 +129,7 @@ export class Server {
     try {
       return work(calls)
     } catch (error) {
-      return calls.loadWhatLacks(error).then(() => work(calls)) as Promise<Awaited<T>>
+      return calls.again(error, () => work(calls)) as Promise<Awaited<T>>
     }
   }
 

@@ -1,4 +1,5 @@
 import type { Rows } from '../codec/rows.js'
+import { breath } from './breath.js'
 
 /** A page notices nothing of what is over in that time. */
 const sliceMs = 2
@@ -20,16 +21,4 @@ export async function allRows(rows: Rows, mode: 'object' | 'array'): Promise<unk
     await breath()
     started = performance.now()
   }
-}
-
-/** Lets tasks run that wait; not a timer, which browsers make wait longer and longer. */
-function breath(): Promise<void> {
-  return new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel()
-    port1.onmessage = () => {
-      port1.close()
-      resolve()
-    }
-    port2.postMessage(undefined)
-  })
 }

@@ -64,15 +64,18 @@ impl FlatRows {
     ) -> Result<()> {
         self.tags.try_reserve(columns).map_err(|_| no_memory())?;
         self.slots.try_reserve(columns).map_err(|_| no_memory())?;
-        for index in 0..columns as c_int {
+        let tags = self.tags.spare_capacity_mut().as_mut_ptr();
+        let slots = self.slots.spare_capacity_mut().as_mut_ptr();
+        for index in 0..columns {
+            let column = index as c_int;
             // SAFETY: as the caller promises; a text or a blob is copied before the next call on the statement. Asking for
             // the value once and reading it is quicker than several column calls; that such a value is "unprotected"
             // means other threads, and there are none.
             let (tag, slot) = unsafe {
-                let value = ffi::sqlite3_column_value(raw, index);
+                let value = ffi::sqlite3_column_value(raw, column);
                 match ffi::sqlite3_value_type(value) {
                     ffi::SQLITE_INTEGER => {
-                        integer(ffi::sqlite3_value_int64(value), integers).ok_or_else(|| out_of_range(raw, index))?
+                        integer(ffi::sqlite3_value_int64(value), integers).ok_or_else(|| out_of_range(raw, column))?
                     }
                     ffi::SQLITE_FLOAT => (tag::REAL, ffi::sqlite3_value_double(value).to_bits()),
                     ffi::SQLITE_TEXT => {
@@ -89,17 +92,28 @@ impl FlatRows {
                     _ => (tag::NULL, 0),
                 }
             };
-            self.tags.push(tag);
-            self.slots.push(slot);
+            // SAFETY: there is room for so many columns, and neither area has grown since.
+            unsafe {
+                (*tags.add(index)).write(tag);
+                (*slots.add(index)).write(slot);
+            }
+        }
+        // SAFETY: these have just been written.
+        unsafe {
+            self.tags.set_len(self.tags.len() + columns);
+            self.slots.set_len(self.slots.len() + columns);
         }
         self.rows += 1;
         Ok(())
     }
 
     /// Adds a text; returns its tag and slot.
-    #[inline]
+    #[inline(always)]
     fn push_text(&mut self, bytes: &[u8]) -> Result<(u8, u64)> {
-        self.text.try_reserve(bytes.len()).map_err(|_| no_memory())?;
+        // Mostly there is room: not worth a call to find out.
+        if self.text.capacity() - self.text.len() < bytes.len() {
+            self.text.try_reserve(bytes.len()).map_err(|_| no_memory())?;
+        }
         if append_ascii(&mut self.text, bytes) {
             return Ok((tag::TEXT, length_slot(bytes.len())));
         }
@@ -125,7 +139,7 @@ impl FlatRows {
 
 /// Adds the bytes if they are all ASCII; there must be room for them. Most texts are short: a call to copy them takes longer than
 /// the copying, and looking at them is free on the way.
-#[inline]
+#[inline(always)]
 fn append_ascii(area: &mut Vec<u8>, bytes: &[u8]) -> bool {
     debug_assert!(area.capacity() - area.len() >= bytes.len());
     let (from, count) = (bytes.as_ptr(), bytes.len());
@@ -166,7 +180,7 @@ fn append_ascii(area: &mut Vec<u8>, bytes: &[u8]) -> bool {
 /// memory to convert to UTF-8.
 ///
 /// SAFETY: the pointer must have just come from that value.
-#[inline]
+#[inline(always)]
 unsafe fn bytes<'a>(value: *mut ffi::sqlite3_value, start: *const u8) -> Result<&'a [u8]> {
     // SAFETY: as above; SQLite tells the length of what it just gave.
     unsafe {
@@ -181,7 +195,7 @@ unsafe fn bytes<'a>(value: *mut ffi::sqlite3_value, start: *const u8) -> Result<
     }
 }
 
-#[inline]
+#[inline(always)]
 fn integer(value: i64, integers: Integers) -> Option<(u8, u64)> {
     let exact = value.unsigned_abs() <= MAX_SAFE_INTEGER;
     match integers {

@@ -32,7 +32,7 @@ fn settings_are_the_same_everywhere() {
         ("journal_mode", "memory".into()),
         ("locking_mode", "exclusive".into()),
         ("synchronous", Value::Integer(0)),
-        ("temp_store", Value::Integer(2)),
+        ("temp_store", Value::Integer(1)),
         ("cache_spill", Value::Integer(0)),
         ("foreign_keys", Value::Integer(1)),
         ("recursive_triggers", Value::Integer(1)),

@@ -22,6 +22,13 @@ export async function pages(): Promise<string[]> {
   }
 }
 
+export const inWorker = (): Promise<Database> =>
+  open({
+    name: 'packaging',
+    thread: 'worker',
+    worker: () => new Worker(new URL('tidelock/worker.js', import.meta.url), { type: 'module' }),
+  })
+
 // @ts-expect-error: a database needs a name
 open({})
 // @ts-expect-error: no such durability
