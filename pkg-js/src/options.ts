@@ -107,14 +107,20 @@ export interface TableSync {
   readonly types?: Readonly<Record<string, RemoteType>> | undefined
   /** PostgREST filters by column: `{ status: 'eq.open' }`. */
   readonly filter?: Readonly<Record<string, string>> | undefined
-  /** A column that grows with each change, as `updated_at`; without it each pull reads everything. */
+  /**
+   * A column that grows with each change, as `updated_at`. Without it each pull reads everything, and a push reads a row before it writes it
+   * and compares: what is written remotely between the two is overwritten.
+   */
   readonly cursor?: string | undefined
   /**
    * How far a pull reaches back behind its cursor, for rows that were committed late.
    * @default 60000
    */
   readonly overlapMs?: number | undefined
-  /** A column that marks deleted rows, or `'compare'` to find deletions by comparing keys. */
+  /**
+   * A column that marks deleted rows (a push sets it instead of deleting: to the server's time, or to true), or `'compare'` to find
+   * deletions by comparing keys.
+   */
   readonly deleted?: string | undefined
   /**
    * `keep-local` sends the columns changed here and takes the others from the remote. `remote-wins` takes the remote's row.

@@ -102,6 +102,8 @@ struct World {
     server: Server,
     clients: Vec<Client>,
     values: u32,
+    /// A fault on purpose: clients forget what they sent.
+    forgets: bool,
     /// Values written more than once: their way to the server can't be counted.
     repeated: BTreeSet<String>,
 }
@@ -124,7 +126,7 @@ impl World {
             Client { host, sync, remote, own: BTreeMap::new(), made: 0, shared: BTreeMap::new() }
         };
         let clients = policies.iter().map(client).collect();
-        let mut world = Self { sim, server, clients, values: 0, repeated: BTreeSet::new() };
+        let mut world = Self { sim, server, clients, values: 0, forgets: false, repeated: BTreeSet::new() };
         for client in 0..world.clients.len() {
             world.sync(&[(client, false, true)], None);
         }
@@ -213,6 +215,9 @@ impl World {
         });
         for client in &self.clients {
             assert!(!client.host.connection.in_transaction());
+            if self.forgets {
+                client.host.connection.exec("UPDATE tidelock_outbox SET sent_op = NULL, sent = NULL").unwrap();
+            }
         }
     }
 
@@ -325,4 +330,23 @@ proptest! {
         let actions: Vec<Action> = actions.iter().map(one_at_a_time).collect();
         simulate(&["keep-local", "remote-wins", "keep-local"], false, &actions);
     }
+}
+
+#[test]
+fn a_push_that_forgets_what_it_sent_is_found_out() {
+    use proptest::{strategy::ValueTree, test_runner::TestRunner};
+    let mut runner = TestRunner::deterministic();
+    let strategy = prop::collection::vec(action(), 30..60);
+    let found = (0..60).any(|_| {
+        let actions = strategy.new_tree(&mut runner).unwrap().current();
+        let run = || {
+            let mut world = World::new(&["keep-local", "remote-wins", "last-write-wins"], true);
+            world.forgets = true;
+            actions.iter().for_each(|action| world.act(action));
+            world.settle();
+            world.check();
+        };
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err()
+    });
+    assert!(found, "the simulation doesn't notice");
 }
