@@ -19,9 +19,12 @@ struct Flight<T> {
     listeners: Rc<RefCell<Vec<OnProgress>>>,
 }
 
+/// What was asked for, and the work for it, as long as somebody waits.
+type Present<K, T> = (K, Weak<RefCell<Flight<T>>>);
+
 /// What is under way, and what was asked for by it.
 pub(super) struct Joint<K, T> {
-    present: RefCell<Option<(K, Weak<RefCell<Flight<T>>>)>>,
+    present: RefCell<Option<Present<K, T>>>,
 }
 
 impl<K, T> Default for Joint<K, T> {
