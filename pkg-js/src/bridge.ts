@@ -6,7 +6,7 @@ import { type TidelockError, toTidelockError, trapped } from './errors.js'
 import { callUser } from './events.js'
 import type { Instance } from './instance.js'
 import type { FolderFiles } from './node-files.js'
-import type { OpenOptions } from './options.js'
+import type { Conflict, OpenOptions } from './options.js'
 import type { RecoveryReport } from './recover.js'
 import type { LocalUser, User } from './user.js'
 
@@ -139,6 +139,7 @@ export class Bridge {
       migrate: (version, direction, ticket) => user.migrate(version, direction, ticket),
       fetch: (input, init) => (user.fetch === undefined ? fetch(input, init) : user.fetch(input, init)),
       accessToken: () => user.accessToken(),
+      resolveConflict: (conflict) => user.resolveConflict(conflict as Conflict),
       ...(encryption === undefined ? {} : { encryption }),
       ...(signal === undefined ? {} : { signal }),
     }

@@ -90,8 +90,10 @@ function checkTable(table: unknown, index: number): object {
   }
   if (given.filter !== undefined) checked.filter = checkTexts(`${at}.filter`, given.filter)
   if (given.overlapMs !== undefined) checked.overlapMs = checkInteger(`${at}.overlapMs`, given.overlapMs, 0)
-  if (typeof given.conflict === 'function') throw unavailable(`A function as ${at}.conflict`)
-  if (given.conflict !== undefined) {
+  if (typeof given.conflict === 'function') {
+    // It stays here and is called back by the table's name.
+    checked.conflict = 'function'
+  } else if (given.conflict !== undefined) {
     checked.conflict = checkOneOf(`${at}.conflict`, given.conflict, ['keep-local', 'remote-wins', 'last-write-wins'])
   }
   if (given.direction !== undefined)

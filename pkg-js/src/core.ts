@@ -134,6 +134,11 @@ export interface Core {
   snapshotsPrune(): Promise<unknown>
   snapshotsStatus(): unknown
   syncPull(options: unknown, progress: ((step: unknown) => void) | undefined, cancel: number): Promise<unknown>
+  syncPush(progress: ((step: unknown) => void) | undefined, cancel: number): Promise<unknown>
+  syncRetry(id: string): Promise<unknown>
+  syncDiscard(id: string): Promise<unknown>
+  syncEnqueue(table: string): Promise<unknown>
+  syncConflicts(limit: number): Promise<unknown>
   syncPending(): unknown
   syncRejected(): unknown
   syncStatus(): unknown
@@ -282,6 +287,8 @@ export interface Host {
   addFts5(connection: number): void
   fetch(input: string, init: RequestInit): Promise<Response>
   accessToken(): Promise<string | null>
+  /** What the user's function makes of a conflict: the row as JSON text, blobs as `{"b":"hex"}`; null when it is to go. */
+  resolveConflict(conflict: unknown): Promise<string | null>
   /** What the database is encrypted with. */
   readonly encryption?: Encryption
   /** Aborted when the user gives up opening. */

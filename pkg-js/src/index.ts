@@ -32,7 +32,9 @@ export { migrationsFrom } from './migrations-from.js'
 export { open } from './open.js'
 export type {
   Conflict,
+  ConflictFunction,
   ConflictPolicy,
+  ConflictRow,
   Durability,
   Encryption,
   LockOptions,
@@ -49,7 +51,20 @@ export { type RecoveryReport, recover } from './recover.js'
 export type { SnapshotExportOptions, SnapshotInfo, SnapshotStatus, Snapshots } from './snapshots.js'
 export { type SqlFragment, type SqlHelpers, type SqlQuery, type SqlQueryTag, type SqlTag, sql } from './sql.js'
 export { type DatabaseInfo, databases, deleteDatabase } from './stored.js'
-export type { OutboxEntry, PullOptions, PullProgress, PullReport, Sync, SyncStatus, TablePullReport } from './sync.js'
+export type {
+  ConflictEntry,
+  OutboxEntry,
+  PullOptions,
+  PullProgress,
+  PullReport,
+  PushOptions,
+  PushReport,
+  RunReport,
+  Sync,
+  SyncStatus,
+  TablePullReport,
+  TablePushReport,
+} from './sync.js'
 export type { BegunTx, Tx } from './transaction.js'
 export {
   directoryTarget,

@@ -107,17 +107,28 @@ export interface TableSync {
   readonly types?: Readonly<Record<string, RemoteType>> | undefined
   /** PostgREST filters by column: `{ status: 'eq.open' }`. */
   readonly filter?: Readonly<Record<string, string>> | undefined
-  /** A column that grows with each change, as `updated_at`; without it each pull reads everything. */
+  /**
+   * A column that grows with each change, as `updated_at`. Without it each pull reads everything, and a push reads a row before it writes it
+   * and compares: what is written remotely between the two is overwritten.
+   */
   readonly cursor?: string | undefined
   /**
    * How far a pull reaches back behind its cursor, for rows that were committed late.
    * @default 60000
    */
   readonly overlapMs?: number | undefined
-  /** A column that marks deleted rows, or `'compare'` to find deletions by comparing keys. */
+  /**
+   * A column that marks deleted rows (a push sets it instead of deleting: to the server's time, or to true), or `'compare'` to find
+   * deletions by comparing keys.
+   */
   readonly deleted?: string | undefined
-  /** @default 'keep-local' */
-  readonly conflict?: ConflictPolicy | ((conflict: Conflict) => unknown) | undefined
+  /**
+   * `keep-local` sends the columns changed here and takes the others from the remote. `remote-wins` takes the remote's row.
+   * `last-write-wins` (needs `cursor`) compares when each side wrote. A function gives the row, or null to delete it; columns
+   * that it leaves out keep the remote's value. Where both sides changed different columns, all but the function merge them.
+   * @default 'keep-local'
+   */
+  readonly conflict?: ConflictPolicy | ConflictFunction | undefined
   /** @default 'both' */
   readonly direction?: 'both' | 'pull' | 'push' | undefined
 }
@@ -126,10 +137,22 @@ export interface TableSync {
 export interface Conflict {
   readonly table: string
   readonly key: Readonly<Record<string, SqlValue>>
+  /** The row before the local change; null: there was none. */
   readonly base: Readonly<Record<string, SqlValue>> | null
+  /** The local row; null: it was deleted. */
   readonly local: Readonly<Record<string, SqlValue>> | null
+  /** The remote's row; null: it was deleted. */
   readonly remote: Readonly<Record<string, SqlValue>> | null
 }
+
+/**
+ * Decides what becomes of a row that changed on both sides: the row as it is to be, or null to delete it. What it decides is
+ * applied only if the row is still the same; otherwise it is asked again.
+ */
+export type ConflictFunction = (conflict: Conflict) => ConflictRow | null | Promise<ConflictRow | null>
+
+/** What a {@link ConflictFunction} gives: values by column. */
+export type ConflictRow = Readonly<Record<string, SqlValue | boolean | Date | ArrayBuffer | undefined>>
 
 /** The Supabase or PostgREST endpoint to sync with. */
 export interface RemoteOptions {

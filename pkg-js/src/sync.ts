@@ -1,7 +1,8 @@
-import { checkBoolean, checkCall, checkFunction, checkOneOf, checkStrings } from './check.js'
+import { checkBoolean, checkCall, checkFunction, checkInteger, checkOneOf, checkString, checkStrings } from './check.js'
 import type { Connection } from './connection.js'
 import { invalid, unavailable } from './errors.js'
 import { callUser } from './events.js'
+import type { Conflict } from './options.js'
 import type { CallOptions } from './values.js'
 
 /** How far a pull has come with one table. */
@@ -53,6 +54,40 @@ export interface PullReport {
   readonly mode: 'merge' | 'replace'
   readonly tables: readonly TablePullReport[]
   readonly ms: number
+}
+
+/** Options of {@link Sync.push}. */
+export interface PushOptions extends CallOptions {
+  /** `rows` are the changes that are settled, `total` those that waited when the push began, `bytes` those sent. */
+  readonly onProgress?: ((progress: PullProgress) => void) | undefined
+}
+
+/** What a push did to one table. */
+export interface TablePushReport {
+  readonly table: string
+  readonly inserted: number
+  readonly updated: number
+  readonly deleted: number
+  readonly conflicts: number
+  readonly rejected: number
+}
+
+/** What a push did. */
+export interface PushReport {
+  readonly tables: readonly TablePushReport[]
+  readonly ms: number
+}
+
+/** What {@link Sync.run} did. */
+export interface RunReport {
+  readonly push: PushReport
+  readonly pull: PullReport
+}
+
+/** A conflict that was met, and the local row afterwards (null: it is gone). */
+export interface ConflictEntry extends Conflict {
+  readonly time: string
+  readonly result: Conflict['local']
 }
 
 /** A local change that the remote doesn't have yet, or has refused. */
@@ -152,14 +187,35 @@ export class Sync {
     await pulled
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async push(_options?: CallOptions): Promise<never> {
-    throw unavailable('sync.push')
+  /**
+   * Sends the local changes: one change a row, new rows and deletions in bulk, of other rows the columns that changed. A call
+   * while one is under way joins it. What the remote refuses for good fails nothing: it is in {@link Sync.rejected}, and holds
+   * back only its row and those that depend on it.
+   *
+   * Rejects with `sync_network`, `sync_unauthorized`, `sync_server`, `sync_protocol`, `sync_schema_mismatch`,
+   * `sync_user_mismatch`, and with `invalid_argument` without the option `remote`. Whatever happens, a change leaves the outbox only
+   * when the remote has it; one that was sent and not acknowledged is sent again, without being applied twice.
+   *
+   * @example
+   * ```ts
+   * await db.run('UPDATE orders SET status = ? WHERE id = ?', ['paid', 7])
+   * const report = await db.sync.push()
+   * ```
+   */
+  async push(options?: PushOptions): Promise<PushReport> {
+    const { onProgress } = checkCall('sync.push', options, ['onProgress'])
+    if (onProgress !== undefined) checkFunction('onProgress', onProgress)
+    this.#needRemote('sync.push')
+    const tell = options?.onProgress
+    const progress = tell === undefined ? undefined : (step: unknown) => callUser(tell, step as PullProgress)
+    return this.#calls.cancellable<PushReport>(options, (core, cancel) => core.syncPush(progress, cancel))
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async run(_options?: CallOptions): Promise<never> {
-    throw unavailable('sync.run')
+  /** Pushes, then pulls. Rejects as {@link Sync.push} and {@link Sync.pull} do. */
+  async run(options?: CallOptions): Promise<RunReport> {
+    checkCall('sync.run', options)
+    const push = await this.push(options)
+    return { push, pull: await this.pull(options) }
   }
 
   /** Not available in this build: throws `unsupported_environment`. */
@@ -172,30 +228,57 @@ export class Sync {
     throw unavailable('sync.stop')
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async retry(_id: string): Promise<void> {
-    throw unavailable('sync.retry')
+  /** Lets a refused change wait to be pushed again. Rejects with `invalid_argument` for an unknown id. */
+  async retry(id: string, options?: CallOptions): Promise<void> {
+    checkId('sync.retry', id)
+    checkCall('sync.retry', options)
+    this.#needRemote('sync.retry')
+    await this.#calls.read(options, (core) => core.syncRetry(id))
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async discard(_id: string): Promise<void> {
-    throw unavailable('sync.discard')
+  /**
+   * Gives up a local change: the row becomes the remote's again, or goes when the remote has none.
+   *
+   * Rejects with `invalid_argument` for an unknown id, with `sync_*` when the remote can't be read, and with `sqlite_constraint`
+   * when its row doesn't fit. Nothing has changed then.
+   */
+  async discard(id: string, options?: CallOptions): Promise<void> {
+    checkId('sync.discard', id)
+    checkCall('sync.discard', options)
+    this.#needRemote('sync.discard')
+    await this.#calls.read(options, (core) => core.syncDiscard(id))
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async conflicts(_options?: { readonly limit?: number | undefined }): Promise<never> {
-    throw unavailable('sync.conflicts')
+  /** The conflicts that were met, newest first; of the newest 1000. `limit`: at most so many, 100 by default. */
+  async conflicts(options?: CallOptions & { readonly limit?: number | undefined }): Promise<ConflictEntry[]> {
+    const { limit } = checkCall('sync.conflicts', options, ['limit'])
+    const most = checkInteger('limit', limit ?? 100, 0)
+    return this.#calls.read(options, (core) => core.syncConflicts(Math.min(most, 1000)))
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async enqueue(_table: string): Promise<void> {
-    throw unavailable('sync.enqueue')
+  /**
+   * Queues the rows of a table that the remote doesn't have: those that were there before the table was synced are not pushed by
+   * themselves. Asks the remote for its keys.
+   *
+   * Rejects with `invalid_argument` for a table that isn't pushed, and with `sync_*` when the remote can't be read.
+   */
+  async enqueue(table: string, options?: CallOptions): Promise<{ readonly queued: number }> {
+    checkString('table', table)
+    checkCall('sync.enqueue', options)
+    this.#needRemote('sync.enqueue')
+    return { queued: await this.#calls.read<number>(options, (core) => core.syncEnqueue(table)) }
   }
 
   #needRemote(call: string): void {
     if (!this.#remote) {
       throw invalid(`${call} needs a remote`, { hint: 'Pass the option remote: { url, key, tables } to open' })
     }
+  }
+}
+
+function checkId(call: string, id: unknown): void {
+  if (typeof id !== 'string' || !/^\d+$/.test(id)) {
+    throw invalid(`${call} needs the id of a change, as pending() and rejected() give it`)
   }
 }
 

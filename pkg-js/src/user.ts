@@ -3,7 +3,8 @@ import type { CoreEvent, CoreOptions } from './core.js'
 import { Database } from './database.js'
 import { isTidelockError, TidelockError } from './errors.js'
 import { callUser, type DatabaseEventMap, type Warning } from './events.js'
-import type { OpenOptions } from './options.js'
+import type { Conflict, OpenOptions } from './options.js'
+import { resolveConflict } from './resolve-conflict.js'
 import { loadSeed } from './seed.js'
 import { IdleWatch, Steps } from './steps.js'
 import { Tx } from './transaction.js'
@@ -17,6 +18,8 @@ export interface User {
   /** The user's own `fetch`, if there is one. */
   fetch?(input: string, init: RequestInit): Promise<Response>
   accessToken(): Promise<string | null>
+  /** What the user's function makes of a conflict: see {@link resolveConflict}. */
+  resolveConflict(conflict: Conflict): Promise<string | null>
   /** The bytes of the seed, if one was given. */
   seed?(): Promise<Uint8Array>
 }
@@ -88,6 +91,10 @@ export class LocalUser implements User {
 
   async accessToken(): Promise<string | null> {
     return (await this.#options.remote?.accessToken?.()) ?? null
+  }
+
+  resolveConflict(conflict: Conflict): Promise<string | null> {
+    return resolveConflict(this.#options.remote, conflict)
   }
 
   async migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void> {

@@ -167,10 +167,7 @@ const waiting = {
   expires: [{ a: 'b' }],
   auditTable: ['log'],
   snapshots: [{ cron: '0 * * * *' }, { targets: [{ kind: 'x' }] }],
-  remote: [
-    { ...remote, realtime: true },
-    { ...remote, tables: [{ table: 'a', conflict: () => null }] },
-  ],
+  remote: [{ ...remote, realtime: true }],
 }
 
 for (const [option, values] of Object.entries(waiting)) {
@@ -257,4 +254,9 @@ test('migrations go over as data, functions stay here', () => {
   ]) {
     assert.throws(() => check({ migrations: [bad] }), { code: 'migration_invalid' }, JSON.stringify(bad))
   }
+})
+
+test('a conflict function stays here and is called back', () => {
+  const [table] = check({ remote: { ...remote, tables: [{ table: 'a', conflict: () => null }] } }).remote.tables
+  assert.deepEqual(table, { table: 'a', conflict: 'function' })
 })

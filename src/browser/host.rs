@@ -45,4 +45,8 @@ extern "C" {
     /// The user's access token, or null.
     #[wasm_bindgen(method, catch, js_name = accessToken)]
     pub fn access_token(this: &Host) -> Result<Promise, JsValue>;
+
+    /// The row that the user's function makes of a conflict, as JSON text; null: it goes.
+    #[wasm_bindgen(method, catch, js_name = resolveConflict)]
+    pub fn resolve_conflict(this: &Host, conflict: &JsValue) -> Result<Promise, JsValue>;
 }

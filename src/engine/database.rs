@@ -24,6 +24,7 @@ use crate::{
     ports::{Channel, Held, LocalFuture, Ports},
     sqlite::{Connection, PageFile, Pin},
     store::Storage,
+    sync::report::{Cells, Conflicting},
     time::Timestamp,
 };
 
@@ -37,6 +38,9 @@ pub trait Callbacks {
 
     /// The user's access token for the remote, asked for anew.
     fn access_token(&self) -> LocalFuture<'static, Result<Option<String>>>;
+
+    /// What the user's function makes of a row that changed on both sides: its columns, or `None` to delete it.
+    fn resolve_conflict(&self, conflict: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>>;
 }
 
 /// An open database. Cheap to clone: a handle.

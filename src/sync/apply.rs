@@ -6,14 +6,13 @@ use std::fmt::Write;
 
 use super::{
     capture,
-    config::Conflict,
     encode::{key_sql, quote, row_sql},
     parents::Parents,
     plan::{Plan, Rows},
     report::TableReport,
     schema::key_condition,
     swap,
-    unpushed::{Decision, Unpushed},
+    unpushed::{Decision, Seen, Unpushed},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -35,10 +34,11 @@ pub struct Writer {
     unstage: String,
     note_key: String,
     know_key: String,
-    policy: Conflict,
+    unknow_key: String,
     /// Frees the unique values of a row; `None` where nothing is unique but the key.
     pub(super) park: Option<String>,
-    pub(super) unpushed: Unpushed,
+    /// Local changes that the rows meet.
+    pub unpushed: Unpushed,
     name: String,
 }
 
@@ -164,11 +164,16 @@ impl Writer {
                 "INSERT OR IGNORE INTO tidelock_known(tbl, key) VALUES (?1, {})",
                 key_sql(key_parameters())
             ),
-            policy: plan.options.conflict,
+            unknow_key: format!("DELETE FROM tidelock_known WHERE tbl = ?1 AND key = {}", key_sql(key_parameters())),
             name: plan.name().to_owned(),
             park: swap::park_sql(plan),
             key_at: plan.key.clone(),
         })
+    }
+
+    /// Where the key's values are in a row.
+    pub fn key_places(&self) -> &[usize] {
+        &self.key_at
     }
 
     /// The key's values of a row.
@@ -237,21 +242,15 @@ impl Writer {
             self.run_keyed(connection, &self.unstage, row)?;
         }
         if pass.unpushed {
-            match self.unpushed.meet(connection, row, deleted, self.policy)? {
+            let seen = if deleted { Seen::Deleted } else { Seen::Row };
+            let cursor = pass.rows.cursors.get(at).and_then(Option::as_deref);
+            match self.unpushed.meet(connection, row, seen, cursor)? {
                 Decision::Apply => {}
                 Decision::ApplyConflict => report.conflicts += 1,
                 Decision::Keep { conflict, rejected } => {
                     report.kept_local += 1;
                     report.conflicts += u64::from(conflict);
                     report.rejected += u64::from(rejected);
-                    return Ok(Outcome::Applied);
-                }
-                Decision::Settled { updated } => {
-                    if updated {
-                        report.updated += 1
-                    } else {
-                        report.unchanged += 1
-                    }
                     return Ok(Outcome::Applied);
                 }
                 Decision::Held(error) => return Ok(Outcome::Held(error)),
@@ -343,6 +342,13 @@ impl Writer {
             statement.finish()?;
         }
         Ok(())
+    }
+
+    /// Notes whether the remote has the row of a key.
+    pub fn know(&self, connection: &Connection, key: &[Value], has: bool) -> Result<()> {
+        let mut parameters = vec![Value::from(&*self.name)];
+        parameters.extend_from_slice(key);
+        connection.run(if has { &self.know_key } else { &self.unknow_key }, &parameters).map(drop)
     }
 
     fn has_staged(&self, connection: &Connection) -> Result<bool> {

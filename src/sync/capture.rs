@@ -7,7 +7,8 @@
 //!
 //! Changes coalesce at once: insert + update = insert; insert + delete = nothing; update + delete = delete; delete +
 //! insert = update; and an update that gives back what was there = nothing. Which columns an update changed isn't stored:
-//! it is what differs from `base`.
+//! it is what differs from `base`. A change that a push has sent, without knowing yet whether it arrived, never becomes
+//! nothing: the remote may have it.
 
 use super::{
     encode::{key_sql, literal, quote, row_sql},
@@ -32,6 +33,7 @@ pub fn resume(connection: &Connection) -> Result<()> {
     if captured.is_empty() {
         return Ok(());
     }
+    state::upgrade(connection)?;
     connection.exec(&format!("CREATE TEMP TABLE IF NOT EXISTS {SILENT}(yes)"))?;
     connection.exec(PRUNE)?;
     for registered in captured {
@@ -93,10 +95,14 @@ fn triggers(registered: &str, table: &str, key: &[String], columns: &[String]) -
         )
     };
     let (old, new) = (row("OLD"), row("NEW"));
-    let back = format!("CASE WHEN op <> 'delete' THEN op WHEN base = {new} THEN 'none' ELSE 'update' END");
+    let back = format!(
+        "CASE WHEN op <> 'delete' THEN op WHEN base = {new} AND sent_op IS NULL THEN 'none' \
+         WHEN base IS NULL THEN 'insert' ELSE 'update' END"
+    );
     let inserted = upsert("NEW", "insert", "NULL", &back);
-    let deleted = upsert("OLD", "delete", &old, "CASE op WHEN 'insert' THEN 'none' ELSE 'delete' END");
-    let undone = format!("CASE WHEN op = 'update' AND base = {new} THEN 'none' ELSE op END");
+    let deleted =
+        upsert("OLD", "delete", &old, "CASE WHEN op = 'insert' AND sent_op IS NULL THEN 'none' ELSE 'delete' END");
+    let undone = format!("CASE WHEN op = 'update' AND base = {new} AND sent_op IS NULL THEN 'none' ELSE op END");
     let updated = upsert("OLD", "update", &old, &undone);
     let trigger = |name: &str, event: &str, condition: &str, body: &str| {
         format!(

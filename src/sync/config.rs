@@ -35,8 +35,10 @@ pub enum Conflict {
     KeepLocal,
     /// The remote's row replaces the local change.
     RemoteWins,
-    /// Not in this build.
+    /// The side that wrote last replaces the other; told by the cursor.
     LastWriteWins,
+    /// A function of the user decides.
+    Function,
 }
 
 /// One column name or several.
@@ -271,8 +273,9 @@ fn check_table(table: &TableSync) -> Result<()> {
     if name.to_ascii_lowercase().starts_with("sqlite_") || name.to_ascii_lowercase().starts_with("tidelock_") {
         return Err(Error::invalid(format!("remote.tables: {name} is an internal table")));
     }
-    if table.conflict == Conflict::LastWriteWins {
-        return Err(Error::unsupported("conflict: 'last-write-wins'"));
+    if table.conflict == Conflict::LastWriteWins && table.cursor.is_none() {
+        return Err(Error::invalid(format!("remote.tables: {name} has conflict 'last-write-wins' and no cursor"))
+            .hint("name the column that tells when a row was written, as cursor: 'updated_at'"));
     }
     if table.columns.as_ref().is_some_and(Vec::is_empty) {
         return Err(Error::invalid(format!("remote.tables: {name} has an empty list of columns")));
@@ -356,16 +359,14 @@ mod tests {
             r#""tables":[{"table":"tidelock_outbox"}]"#,
             r#""tables":[{"table":"t","types":{"a":"int4"}}]"#,
             r#""tables":[{"table":"t","columns":[]}]"#,
+            r#""tables":[{"table":"t","conflict":"last-write-wins"}]"#,
             r#""pageSize":0,"tables":[{"table":"t"}]"#,
             r#""maxDeleteRatio":1.5,"tables":[{"table":"t"}]"#,
         ] {
             assert!(base(rest).is_err_and(|error| error.is(ErrorCode::InvalidArgument)), "{rest}");
         }
-        for rest in
-            [r#""realtime":true,"tables":[{"table":"t"}]"#, r#""tables":[{"table":"t","conflict":"last-write-wins"}]"#]
-        {
-            assert!(base(rest).is_err_and(|error| error.is(ErrorCode::UnsupportedEnvironment)), "{rest}");
-        }
+        let realtime = base(r#""realtime":true,"tables":[{"table":"t"}]"#);
+        assert!(realtime.is_err_and(|error| error.is(ErrorCode::UnsupportedEnvironment)));
     }
 
     #[test]

@@ -201,6 +201,36 @@ pub fn parse_string_array(array: &str) -> Option<Vec<String>> {
     elements(array).ok()?.into_iter().map(|raw| text(raw).map(Cow::into_owned)).collect()
 }
 
+/// Whether the text is one JSON value.
+pub fn is_valid(text: &str) -> bool {
+    let mut scanner = Scanner { text, at: 0 };
+    scanner.blank();
+    scanner.value(0).is_ok() && scanner.end().is_ok()
+}
+
+/// Whether two JSON texts hold the same value, whatever the order of members and the blanks between tokens.
+pub fn equal(a: &str, b: &str) -> bool {
+    let (a, b) = (a.trim(), b.trim());
+    match (kind(a), kind(b)) {
+        (JsonKind::Object, JsonKind::Object) => match (members(a), members(b)) {
+            (Ok(a), Ok(b)) => {
+                let has = |(name, value): &(Cow<'_, str>, &str)| {
+                    b.iter().rev().find(|(other, _)| other == name).is_some_and(|(_, other)| equal(value, other))
+                };
+                a.len() == b.len() && a.iter().all(has)
+            }
+            _ => false,
+        },
+        (JsonKind::Array, JsonKind::Array) => match (elements(a), elements(b)) {
+            (Ok(a), Ok(b)) => a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| equal(a, b)),
+            _ => false,
+        },
+        (JsonKind::String, JsonKind::String) => text(a) == text(b),
+        (JsonKind::Number, JsonKind::Number) => super::types::decimal(a) == super::types::decimal(b),
+        (a_kind, b_kind) => a_kind == b_kind && a == b,
+    }
+}
+
 /// The value without the whitespace between its tokens.
 pub fn minify(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());

@@ -5,31 +5,42 @@
 //! | `config`, `jwt` | the `remote` option, and what is refused of it |
 //! | `schema`, `types`, `plan` | the local tables, what a JSON value becomes in them, and what is therefore asked for |
 //! | `json`, `encode` | JSON from the wire with every digit; values as JSON inside the database |
-//! | `query`, `request`, `response` | what is sent, and what an answer means |
+//! | `query`, `write`, `request`, `response` | what is sent, and what an answer means |
 //! | `pull`, `steps`, `window` | the machine that reads: events in, instructions out; where a pull begins |
+//! | `push`, `bulk`, `job` | the machine that writes; how changes become requests |
+//! | `unsent`, `order`, `settle` | changes that wait as jobs, which waits for which, and what became of them |
+//! | `conflict`, `outgoing` | the one rule for rows that changed on both sides; values on their way out |
 //! | `apply`, `parents`, `unpushed`, `swap`, `staged` | pulled rows into tables: foreign keys, local edits, unique values, rows that wait |
 //! | `compare`, `replace`, `guard` | deletions by absence, whole tables as a difference, and what stops both |
-//! | `capture`, `outbox` | local changes: how they are noted, and how users see them |
+//! | `capture`, `outbox`, `retry` | local changes: how they are noted, how users see them, and what they decide |
 //! | `state`, `status`, `report` | what is remembered, and what is told |
 
 pub mod apply;
+mod bulk;
 pub mod capture;
 pub mod compare;
 pub mod config;
+pub mod conflict;
 pub mod encode;
 pub mod guard;
+pub mod job;
 pub mod json;
 pub mod jwt;
+pub mod order;
 pub mod outbox;
+pub mod outgoing;
 pub mod parents;
 pub mod plan;
 pub mod pull;
+pub mod push;
 pub mod query;
 pub mod replace;
 pub mod report;
 pub mod request;
 pub mod response;
+pub mod retry;
 pub mod schema;
+pub mod settle;
 pub mod staged;
 pub mod state;
 pub mod status;
@@ -37,4 +48,6 @@ pub mod steps;
 pub mod swap;
 pub mod types;
 pub mod unpushed;
+pub mod unsent;
 pub mod window;
+pub mod write;

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::{
     encode::{decode_key, decode_row, key_sql, quote, row_sql},
+    report::{Cells, Conflict},
     schema::{Table, key_condition},
     state,
 };
@@ -50,7 +51,7 @@ pub struct Change {
     /// The local table.
     pub table: String,
     /// The key's columns and values.
-    pub key: Vec<(String, Value)>,
+    pub key: Cells,
     /// What happened.
     pub op: ChangeOp,
     /// The columns that an update changed, or an insert fills; none for a delete.
@@ -69,7 +70,7 @@ impl Serialize for Change {
         let mut change = serializer.serialize_struct("Change", 8)?;
         change.serialize_field("id", &self.id.to_string())?;
         change.serialize_field("table", &self.table)?;
-        change.serialize_field("key", &Key(&self.key))?;
+        change.serialize_field("key", &self.key)?;
         change.serialize_field("op", self.op.as_str())?;
         change.serialize_field("columns", &self.columns)?;
         change.serialize_field("time", &self.time)?;
@@ -80,28 +81,6 @@ impl Serialize for Change {
             change.serialize_field("error", error)?;
         }
         change.end()
-    }
-}
-
-struct Key<'a>(&'a [(String, Value)]);
-
-impl Serialize for Key<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, KeyValue(value))))
-    }
-}
-
-struct KeyValue<'a>(&'a Value);
-
-impl Serialize for KeyValue<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Value::Null => serializer.serialize_none(),
-            Value::Integer(value) => serializer.serialize_i64(*value),
-            Value::Real(value) => serializer.serialize_f64(*value),
-            Value::Text(text) => serializer.serialize_str(text),
-            Value::Blob(bytes) => serializer.serialize_bytes(bytes),
-        }
     }
 }
 
@@ -168,7 +147,7 @@ fn list(connection: &Connection, which: &str) -> Result<Vec<Change>> {
         changes.push(Change {
             id: row[0].as_integer().unwrap_or_default(),
             table: name.to_owned(),
-            key: key_columns.into_iter().zip(key).collect(),
+            key: Cells(key_columns.into_iter().zip(key).collect()),
             op,
             columns,
             time: text(5).to_owned(),
@@ -177,6 +156,40 @@ fn list(connection: &Connection, which: &str) -> Result<Vec<Change>> {
         });
     }
     Ok(changes)
+}
+
+/// The newest conflicts that were met, newest first; `limit` of them at most.
+pub fn conflicts(connection: &Connection, limit: u32) -> Result<Vec<Conflict>> {
+    let log = "SELECT 1 FROM main.sqlite_schema WHERE name = 'tidelock_conflicts'";
+    if connection.value(log, &[])?.is_none() {
+        return Ok(Vec::new());
+    }
+    let rows = connection.rows(
+        "SELECT time, tbl, key, base, local, remote, result FROM tidelock_conflicts ORDER BY id DESC LIMIT ?1",
+        &[Value::Integer(i64::from(limit))],
+    )?;
+    let captured = state::captured(connection)?;
+    let mut conflicts = Vec::with_capacity(rows.len());
+    for row in rows {
+        let text = |at: usize| row[at].as_text().unwrap_or_default().to_owned();
+        let cells = |at: usize| row[at].as_text().map(|row| Cells(decode_row(row)));
+        let table = text(1);
+        let named = captured.iter().find(|known| known.table == table).and_then(|known| known.primary_key.clone());
+        let columns = match named {
+            Some(columns) => columns,
+            None => Table::read(connection, &table)?.map(|table| table.primary_key).unwrap_or_default(),
+        };
+        conflicts.push(Conflict {
+            time: text(0),
+            key: Cells(columns.into_iter().zip(decode_key(&text(2))).collect()),
+            base: cells(3),
+            local: cells(4),
+            remote: cells(5),
+            result: cells(6),
+            table,
+        });
+    }
+    Ok(conflicts)
 }
 
 /// The names of the columns whose values differ.

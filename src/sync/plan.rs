@@ -1,7 +1,7 @@
 //! What is read of a table, and where it goes: the user's options joined with the local schema.
 
 use super::{
-    config::{Names, TableSync},
+    config::{Conflict, Names, TableSync},
     json::{self, JsonError},
     query::Selection,
     schema::Table,
@@ -22,6 +22,8 @@ pub struct PlanColumn {
     pub kind: Kind,
     /// Its local affinity.
     pub affinity: Affinity,
+    /// A column of text in which the remote was seen to keep objects or arrays: its text goes back as JSON.
+    pub structured: bool,
 }
 
 /// How one table is pulled.
@@ -54,6 +56,10 @@ pub struct Rows {
     pub keys_only: bool,
     /// The place behind the last row.
     pub last: Option<Position>,
+    /// The cursor's text, one a row, where a conflict is told by it.
+    pub cursors: Vec<Option<String>>,
+    /// Columns of text that turned out to hold objects or arrays.
+    pub structured: Vec<usize>,
 }
 
 impl Rows {
@@ -143,7 +149,7 @@ impl Plan {
             .map(|column| {
                 let named = options.types.iter().find(|(name, _)| name.eq_ignore_ascii_case(&column.name));
                 let kind = named.and_then(|(_, kind)| Kind::from_name(kind)).unwrap_or(column.kind);
-                PlanColumn { name: column.name.clone(), kind, affinity: column.affinity }
+                PlanColumn { name: column.name.clone(), kind, affinity: column.affinity, structured: false }
             })
             .collect();
         let mut select = stored;
@@ -167,6 +173,33 @@ impl Plan {
         Ok(Self { options: options.clone(), table, columns, key, selection, cursor, deleted })
     }
 
+    /// Where the cursor is among the stored columns; `None` where there is none, or it isn't stored.
+    pub fn stored_cursor(&self) -> Option<usize> {
+        self.cursor.filter(|at| *at < self.columns.len())
+    }
+
+    /// The names of the key's columns.
+    pub fn key_columns(&self) -> Vec<String> {
+        self.key.iter().map(|at| self.columns[*at].name.clone()).collect()
+    }
+
+    /// Notes which columns of text hold objects or arrays; whether that was news.
+    pub fn learn_structured(&mut self, columns: &[usize]) -> bool {
+        let news = columns.iter().any(|at| !self.columns[*at].structured);
+        columns.iter().for_each(|at| self.columns[*at].structured = true);
+        news
+    }
+
+    /// Notes which columns of text hold objects or arrays, by their names.
+    pub fn know_structured(&mut self, names: &[String]) {
+        self.columns.iter_mut().for_each(|column| column.structured = names.contains(&column.name));
+    }
+
+    /// The names of the columns of text that hold objects or arrays.
+    pub fn structured(&self) -> Vec<String> {
+        self.columns.iter().filter(|column| column.structured).map(|column| column.name.clone()).collect()
+    }
+
     /// The table's name in the sync tables, in reports and in errors: as the user wrote it.
     pub fn name(&self) -> &str {
         &self.options.table
@@ -176,15 +209,25 @@ impl Plan {
     pub fn read(&self, body: &[u8]) -> Result<Rows, Unreadable> {
         let mut rows = Rows { width: self.columns.len(), ..Rows::default() };
         let mut last: Vec<&str> = Vec::new();
+        let told_by_cursor = self.options.conflict == Conflict::LastWriteWins;
         json::rows(utf8(body)?, &self.selection.columns, |raw| {
             for (at, raw) in raw.iter().take(self.columns.len()).enumerate() {
                 rows.values.push(self.convert(at, raw)?);
+                let column = &self.columns[at];
+                if raw.starts_with(['{', '[']) && matches!(column.kind, Kind::Text | Kind::Any) && !column.structured {
+                    rows.structured.push(at);
+                }
+            }
+            if told_by_cursor {
+                rows.cursors.push(self.cursor.and_then(|at| wire_text(raw[at])));
             }
             rows.deleted.push(self.deleted.is_some_and(|at| !matches!(raw[at], "null" | "false")));
             last.clear();
             last.extend_from_slice(raw);
             Ok::<(), Unreadable>(())
         })?;
+        rows.structured.sort_unstable();
+        rows.structured.dedup();
         if !last.is_empty() {
             let key = self.key.iter().map(|at| wire_text(last[*at]).unwrap_or_default()).collect();
             rows.last = Some(Position { cursor: self.cursor.and_then(|at| wire_text(last[at])), key });

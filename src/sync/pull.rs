@@ -110,6 +110,7 @@ impl Pull {
     /// What to do about an event. An error ends the pull.
     pub fn handle(&mut self, event: Event) -> Result<Vec<Instruction>> {
         match event {
+            Event::Start if self.reading.keys_only => Ok(vec![self.begin_keys(0)]),
             Event::Start => Ok(vec![self.begin_table(0)]),
             Event::Waited => Ok(vec![self.send()]),
             Event::Token(token) => {
@@ -307,8 +308,9 @@ impl Pull {
 
     /// The first table from `from` on whose keys have to be listed.
     fn begin_keys(&mut self, from: usize) -> Instruction {
-        let needs =
-            |at: &usize| self.reading.compare && self.sources[*at].plan.options.compares() && !self.whole_tables[*at];
+        let compares =
+            |at: usize| self.reading.compare && self.sources[at].plan.options.compares() && !self.whole_tables[at];
+        let needs = |at: &usize| self.reading.keys_only || compares(*at);
         self.page_size = self.requester.page_size();
         self.pass = Pass::Keys;
         match (from..self.sources.len()).find(needs) {

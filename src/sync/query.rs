@@ -98,13 +98,13 @@ impl Selection {
 }
 
 /// A column as PostgREST reads it: in double quotes unless it is a plain word.
-fn name(column: &str) -> String {
+pub(super) fn name(column: &str) -> String {
     let plain = column.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if plain { column.to_owned() } else { quoted(column) }
 }
 
 /// A value inside `or=(...)`, where `,.:()` have a meaning.
-fn quoted(value: &str) -> String {
+pub(super) fn quoted(value: &str) -> String {
     let mut out = String::from("\"");
     for char in value.chars() {
         if matches!(char, '"' | '\\') {
@@ -116,14 +116,14 @@ fn quoted(value: &str) -> String {
     out
 }
 
-fn push_pair(url: &mut String, key: &str, value: &str) {
+pub(super) fn push_pair(url: &mut String, key: &str, value: &str) {
     url.push('&');
     url.push_str(&percent(key));
     url.push('=');
     url.push_str(&percent(value));
 }
 
-fn push_list(url: &mut String, items: impl Iterator<Item = String>) {
+pub(super) fn push_list(url: &mut String, items: impl Iterator<Item = String>) {
     for (index, item) in items.enumerate() {
         if index > 0 {
             url.push(',');
@@ -133,7 +133,7 @@ fn push_list(url: &mut String, items: impl Iterator<Item = String>) {
 }
 
 /// Escapes everything that isn't plain in a query. `+` above all: servers read it as a blank.
-fn percent(text: &str) -> String {
+pub(super) fn percent(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

@@ -11,6 +11,7 @@ use super::{
     guard,
     plan::Rows,
     staged::{self, Target},
+    state,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -92,9 +93,13 @@ pub fn apply(
                 write(connection, target, pages)?;
             }
             settle_references(connection, targets, &before)?;
-            for target in targets.iter() {
+            for (target, pages) in targets.iter_mut().zip(pages) {
                 staged::forget(connection, &target.plan)?;
                 remember_keys(connection, target)?;
+                let structured: Vec<usize> = pages.iter().flat_map(|rows| rows.structured.iter().copied()).collect();
+                if target.plan.learn_structured(&structured) {
+                    state::save_structured(connection, target.plan.name(), &target.plan.structured())?;
+                }
             }
             connection.run("DELETE FROM temp.tidelock_seen", &[])?;
             finish(connection)

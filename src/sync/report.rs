@@ -1,8 +1,9 @@
 //! What a pull did, in the contract's words.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::config::Names;
+use super::{config::Names, settle::TablePushed};
+use crate::value::Value;
 
 /// How pulled rows meet local ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,4 +84,79 @@ pub struct PullProgress {
     pub total: Option<u64>,
     /// Bytes read so far.
     pub bytes: u64,
+}
+
+/// What a push did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct PushReport {
+    /// One entry a table that may be pushed, parents first.
+    pub tables: Vec<TablePushed>,
+    /// Milliseconds in all.
+    pub ms: f64,
+}
+
+/// Columns and their values, as one object for users: integers exact, blobs as bytes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Cells(pub Vec<(String, Value)>);
+
+impl std::ops::Deref for Cells {
+    type Target = [(String, Value)];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Serialize for Cells {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, Cell(value))))
+    }
+}
+
+struct Cell<'a>(&'a Value);
+
+impl Serialize for Cell<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Null => serializer.serialize_none(),
+            Value::Integer(value) => serializer.serialize_i64(*value),
+            Value::Real(value) => serializer.serialize_f64(*value),
+            Value::Text(text) => serializer.serialize_str(text),
+            Value::Blob(bytes) => serializer.serialize_bytes(bytes),
+        }
+    }
+}
+
+/// A row that changed on both sides, as the user's function sees it. A row that isn't there is null.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Conflicting {
+    /// The local table.
+    pub table: String,
+    /// Its key.
+    pub key: Cells,
+    /// The row before the local change.
+    pub base: Option<Cells>,
+    /// The local row.
+    pub local: Option<Cells>,
+    /// The remote's row.
+    pub remote: Option<Cells>,
+}
+
+/// A conflict that was met.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Conflict {
+    /// When, ISO 8601.
+    pub time: String,
+    /// The local table.
+    pub table: String,
+    /// Its key.
+    pub key: Cells,
+    /// The row before the local change.
+    pub base: Option<Cells>,
+    /// The local row.
+    pub local: Option<Cells>,
+    /// The remote's row.
+    pub remote: Option<Cells>,
+    /// The local row afterwards.
+    pub result: Option<Cells>,
 }

@@ -11,6 +11,7 @@ use crate::ports::{HttpRequest, Method};
 pub struct Requester {
     root: String,
     other_root: Option<String>,
+    first_root: Option<String>,
     headers: Vec<(String, String)>,
     key: String,
     token: Option<String>,
@@ -40,6 +41,7 @@ impl Requester {
         Self {
             root: root.unwrap_or_else(|| config.root.clone()),
             other_root,
+            first_root: None,
             headers,
             key: options.key.clone(),
             token,
@@ -69,6 +71,7 @@ impl Requester {
     /// A request was answered properly: the root is right, and a token refused from now on may be refreshed.
     pub fn accepted(&mut self) {
         self.other_root = None;
+        self.first_root = None;
         self.refreshed = false;
     }
 
@@ -82,14 +85,48 @@ impl Requester {
         self.token = token;
     }
 
+    /// Whether there is a function that gives tokens.
+    pub fn has_access_token(&self) -> bool {
+        self.has_access_token
+    }
+
+    /// A request with everything that says who asks. `prefer`: the header of that name, if it isn't empty.
+    pub fn request(&self, method: Method, url: String, prefer: &str, body: Option<String>) -> HttpRequest {
+        let mut headers = self.headers.clone();
+        let bearer = self.token.as_deref().or_else(|| Some(&*self.key).filter(|key| jwt::is_jwt(key)));
+        if let Some(bearer) = bearer {
+            headers.retain(|(name, _)| name != "authorization");
+            headers.push(("authorization".to_owned(), format!("Bearer {bearer}")));
+        }
+        if !prefer.is_empty() {
+            headers.push(("prefer".to_owned(), prefer.to_owned()));
+        }
+        if method != Method::Get {
+            headers.push(("content-type".to_owned(), "application/json".to_owned()));
+            for (name, _) in &mut headers {
+                if name == "accept-profile" {
+                    "content-profile".clone_into(name);
+                }
+            }
+        }
+        HttpRequest { method, url, headers, body: body.map(String::into_bytes), timeout_ms: self.timeout_ms }
+    }
+
     /// Goes to the other root, if there is one that was not tried.
     pub fn try_other_root(&mut self) -> bool {
         match self.other_root.take() {
             Some(root) => {
-                self.root = root;
+                self.first_root = Some(std::mem::replace(&mut self.root, root));
                 true
             }
             None => false,
+        }
+    }
+
+    /// Neither root had what was asked for: whatever is asked for next may be at either.
+    pub fn go_back(&mut self) {
+        if let Some(first) = self.first_root.take() {
+            self.other_root = Some(std::mem::replace(&mut self.root, first));
         }
     }
 }
@@ -109,21 +146,7 @@ pub struct Request<'a> {
 impl Request<'_> {
     /// The request to send.
     pub fn build(&self, requester: &Requester) -> HttpRequest {
-        let mut headers = requester.headers.clone();
-        let bearer = requester.token.as_deref().or_else(|| Some(&*requester.key).filter(|key| jwt::is_jwt(key)));
-        if let Some(bearer) = bearer {
-            headers.retain(|(name, _)| name != "authorization");
-            headers.push(("authorization".to_owned(), format!("Bearer {bearer}")));
-        }
-        if self.count {
-            headers.push(("prefer".to_owned(), "count=exact".to_owned()));
-        }
-        HttpRequest {
-            method: Method::Get,
-            url: self.selection.url(&requester.root, self.range, self.limit),
-            headers,
-            body: None,
-            timeout_ms: requester.timeout_ms,
-        }
+        let url = self.selection.url(&requester.root, self.range, self.limit);
+        requester.request(Method::Get, url, if self.count { "count=exact" } else { "" }, None)
     }
 }

@@ -40,7 +40,7 @@ pub fn judge(table: &str, answer: &Result<HttpResponse, HttpFailure>, now: Times
         Ok(response) => response,
         Err(failure) => return judge_failure(table, failure),
     };
-    if response.status == 200 || response.status == 206 {
+    if matches!(response.status, 200 | 201 | 204 | 206) {
         return Verdict::Body;
     }
     let problem = Problem::read(response);
@@ -87,12 +87,12 @@ fn judge_failure(table: &str, failure: &HttpFailure) -> Verdict {
         HttpFailure::Network(words) => Verdict::Retry {
             after_ms: None,
             smaller: false,
-            error: error(format!("the remote could not be reached while reading {table}")).cause(words),
+            error: error(format!("the remote could not be reached while syncing {table}")).cause(words),
         },
         HttpFailure::Timeout => Verdict::Retry {
             after_ms: None,
             smaller: true,
-            error: error(format!("the remote gave no complete answer in time while reading {table}"))
+            error: error(format!("the remote gave no complete answer in time while syncing {table}"))
                 .hint("raise remote.timeoutMs or lower remote.pageSize"),
         },
     }
@@ -203,7 +203,9 @@ mod tests {
             (503, r#"{"code":"PGRST001"}"#, "retry None false sync_server"),
             (504, r#"{"code":"PGRST003"}"#, "retry None true sync_server"),
             (302, "", "fail sync_protocol"),
-            (204, "", "fail sync_protocol"),
+            (201, "[]", "body"),
+            (204, "", "body"),
+            (409, r#"{"code":"23505"}"#, "fail sync_rejected"),
         ] {
             assert_eq!(show(&answer(status, &[], body)), expected, "{status} {body}");
         }

@@ -11,27 +11,51 @@ use crate::{error::Result, sqlite::Connection, time::Timestamp, value::Value};
 ///
 /// - `tidelock_sync`: the owner and other single facts.
 /// - `tidelock_tables`: one row a synced table: how it is captured, and how far it was read. `cursor` and `key` are
-///   values in the server's own text; `started` is set while a pull is under way.
+///   values in the server's own text; `started` is set while a pull is under way; `structured` are the columns of text in
+///   which the remote was seen to keep objects or arrays.
 /// - `tidelock_outbox`: one row a changed key; `base` is the row before its first change that the remote doesn't know.
-///   Entries with a `reason` were refused for good; `local` then keeps what the row was.
+///   Entries with a `reason` were refused for good; `local` then keeps what the row was. `sent_op` and `sent` are what a push
+///   sent of it, as long as it isn't known whether that arrived; `gone`: the remote was seen to have no such row.
 /// - `tidelock_staged`: rows of the remote that can't be applied yet, mostly because their parents are missing; without
 ///   `row`, a deletion.
+/// - `tidelock_conflicts`: the log of conflicts met.
 /// - `tidelock_known`: the keys that the remote was seen to have, for tables whose deletions are found by comparing.
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS tidelock_sync(name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tidelock_tables(
   tbl TEXT PRIMARY KEY COLLATE NOCASE, capture INTEGER NOT NULL, primary_key TEXT, columns TEXT,
   selected TEXT, missing TEXT, cursor TEXT, key TEXT, started TEXT, watermark TEXT,
-  pulled_at TEXT, last_error TEXT) WITHOUT ROWID;
+  pulled_at TEXT, last_error TEXT, pushed_at TEXT, structured TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tidelock_outbox(
   id INTEGER PRIMARY KEY AUTOINCREMENT, tbl TEXT NOT NULL, key TEXT NOT NULL, op TEXT NOT NULL, base TEXT,
-  time TEXT NOT NULL, reason TEXT, error TEXT, local TEXT);
+  time TEXT NOT NULL, reason TEXT, error TEXT, local TEXT, sent_op TEXT, sent TEXT);
 CREATE UNIQUE INDEX IF NOT EXISTS tidelock_outbox_pending ON tidelock_outbox(tbl, key) WHERE reason IS NULL;
 CREATE INDEX IF NOT EXISTS tidelock_outbox_rejected ON tidelock_outbox(tbl, key) WHERE reason IS NOT NULL;
 CREATE TABLE IF NOT EXISTS tidelock_staged(
   tbl TEXT NOT NULL, key TEXT NOT NULL, row TEXT, error TEXT NOT NULL, PRIMARY KEY(tbl, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tidelock_known(tbl TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY(tbl, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tidelock_conflicts(
+  id INTEGER PRIMARY KEY AUTOINCREMENT, time TEXT NOT NULL, tbl TEXT NOT NULL, key TEXT NOT NULL,
+  base TEXT, local TEXT, remote TEXT, result TEXT);
 ";
+
+/// Adds what databases of earlier builds lack.
+pub fn upgrade(connection: &Connection) -> Result<()> {
+    let known = |column: &str| -> Result<bool> {
+        let sql = "SELECT 1 FROM pragma_table_info('tidelock_outbox', 'main') WHERE name = ?1";
+        Ok(connection.value(sql, &[Value::from(column)])?.is_some())
+    };
+    if known("sent")? {
+        return Ok(());
+    }
+    connection.atomically(|connection| {
+        connection.exec(TABLES)?;
+        connection.exec(
+            "ALTER TABLE tidelock_outbox ADD COLUMN sent_op TEXT; ALTER TABLE tidelock_outbox ADD COLUMN sent TEXT;
+             ALTER TABLE tidelock_tables ADD COLUMN pushed_at TEXT; ALTER TABLE tidelock_tables ADD COLUMN structured TEXT",
+        )
+    })
+}
 
 /// Whether this database was ever synced.
 pub fn exists(connection: &Connection) -> Result<bool> {
@@ -44,8 +68,11 @@ pub fn exists(connection: &Connection) -> Result<bool> {
 /// `remote` captures them too. An entry of the part `sync`: never inlined, so that the part can be cut off here.
 #[inline(never)]
 pub fn register(connection: &Connection, tables: &[TableSync]) -> Result<()> {
-    if exists(connection)? && registered(connection, tables)? {
-        return Ok(());
+    if exists(connection)? {
+        upgrade(connection)?;
+        if registered(connection, tables)? {
+            return Ok(());
+        }
     }
     connection.atomically(|connection| {
         connection.exec(TABLES)?;
@@ -197,6 +224,33 @@ pub fn missing(connection: &Connection, table: &str) -> Result<Vec<String>> {
 pub fn save_missing(connection: &Connection, table: &str, missing: &[String]) -> Result<()> {
     let list = (!missing.is_empty()).then(|| json::string_array(missing.iter().map(String::as_str)));
     connection.run("UPDATE tidelock_tables SET missing = ?2 WHERE tbl = ?1", &[Value::from(table), list.into()])?;
+    Ok(())
+}
+
+/// The columns of text in which the remote was seen to keep objects or arrays.
+pub fn structured(connection: &Connection, table: &str) -> Result<Vec<String>> {
+    let value = connection.value("SELECT structured FROM tidelock_tables WHERE tbl = ?1", &[Value::from(table)])?;
+    Ok(value.as_ref().and_then(Value::as_text).and_then(json::parse_string_array).unwrap_or_default())
+}
+
+/// Adds to the columns of text in which the remote keeps objects or arrays.
+pub fn save_structured(connection: &Connection, table: &str, columns: &[String]) -> Result<()> {
+    let list = json::string_array(columns.iter().map(String::as_str));
+    let sql = "UPDATE tidelock_tables SET structured = ?2 WHERE tbl = ?1";
+    connection.run(sql, &[Value::from(table), Value::from(list)]).map(drop)
+}
+
+/// Writes down how a table's push ended.
+pub fn save_pushed(
+    connection: &Connection,
+    table: &str,
+    pushed_at: Option<Timestamp>,
+    error: Option<&str>,
+) -> Result<()> {
+    connection.run(
+        "UPDATE tidelock_tables SET pushed_at = coalesce(?2, pushed_at), last_error = ?3 WHERE tbl = ?1",
+        &[Value::from(table), pushed_at.map(|time| time.to_string()).into(), error.map(str::to_owned).into()],
+    )?;
     Ok(())
 }
 

@@ -11,11 +11,11 @@ use crate::{error::Result, sqlite::Connection, time::Timestamp, value::Value};
 pub struct TableStatus {
     /// The local table.
     pub table: String,
-    /// `idle` or `pulling`.
+    /// `idle`, `pulling` or `pushing`.
     pub phase: &'static str,
     /// When its last complete pull ended, ISO 8601.
     pub last_pulled_at: Option<String>,
-    /// When its last push ended; never in this build.
+    /// When its last complete push ended, ISO 8601.
     pub last_pushed_at: Option<String>,
     /// Its local rows.
     pub rows: u64,
@@ -25,19 +25,22 @@ pub struct TableStatus {
     pub rejected: u64,
     /// Milliseconds since its last complete pull.
     pub lag_ms: Option<i64>,
-    /// Why its last pull failed, until one succeeds.
+    /// Why its last pull or push failed, until one succeeds.
     pub last_error: Option<String>,
 }
 
 /// How one table stands.
-pub fn of_table(connection: &Connection, table: &str, pulling: bool, now: Timestamp) -> Result<TableStatus> {
+pub fn of_table(connection: &Connection, table: &str, phase: &'static str, now: Timestamp) -> Result<TableStatus> {
     let (pending, rejected) = outbox::counts(connection, Some(table))?;
     let rows = match Table::read(connection, table)? {
         Some(local) => connection.value(&format!("SELECT count(*) FROM main.{}", quote(&local.name)), &[])?,
         None => None,
     };
     let stored = if state::exists(connection)? {
-        connection.rows("SELECT pulled_at, last_error FROM tidelock_tables WHERE tbl = ?1", &[Value::from(table)])?
+        connection.rows(
+            "SELECT pulled_at, last_error, pushed_at FROM tidelock_tables WHERE tbl = ?1",
+            &[Value::from(table)],
+        )?
     } else {
         Vec::new()
     };
@@ -45,10 +48,10 @@ pub fn of_table(connection: &Connection, table: &str, pulling: bool, now: Timest
     let last_pulled_at = text(0);
     Ok(TableStatus {
         table: table.to_owned(),
-        phase: if pulling { "pulling" } else { "idle" },
+        phase,
         lag_ms: last_pulled_at.as_deref().and_then(Timestamp::parse).map(|at| now.since(at)),
         last_pulled_at,
-        last_pushed_at: None,
+        last_pushed_at: text(2),
         rows: rows.and_then(|rows| rows.as_integer()).unwrap_or_default() as u64,
         pending,
         rejected,

@@ -88,4 +88,6 @@ pub struct Reading {
     pub count: bool,
     /// Whether keys are compared at the end (not in a replace, which compares rows).
     pub compare: bool,
+    /// Nothing but the keys of all tables.
+    pub keys_only: bool,
 }

@@ -218,7 +218,7 @@ fn double(raw: &str) -> Result<Value, Misfit> {
 }
 
 /// A decimal literal as (digits without zeros around them, exponent of the last digit, negative).
-fn decimal(literal: &str) -> (Vec<u8>, i64, bool) {
+pub(super) fn decimal(literal: &str) -> (Vec<u8>, i64, bool) {
     let negative = literal.starts_with('-');
     let (mantissa, exponent) = literal.split_once(['e', 'E']).unwrap_or((literal, "0"));
     let mut exponent: i64 = exponent.parse().unwrap_or(0);

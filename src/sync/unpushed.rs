@@ -1,23 +1,29 @@
-//! A pulled row meets an unpushed local change of the same key.
+//! A remote row meets an unpushed local change of the same key, and what is left of the change is written down.
 //!
-//! A conflict is a remote row that differs from the change's base. Under `keep-local` the columns that were changed locally
-//! stay and the others come from the remote; the base becomes the remote's row, so that the same row is no conflict twice.
-//! What can't be merged (deleted on one side, or two rows under one new key) goes to the rejected changes.
+//! A conflict is a remote row that differs from the change's base. Once it is decided, the base becomes the remote's row, so
+//! that the same row is no conflict twice. What can't be decided (deleted on one side, or two rows under one new key) goes
+//! to the rejected changes.
+
+use std::cell::{Cell, RefCell};
 
 use super::{
     config::Conflict,
+    conflict::{Facts, Resolution, Sent, change_left, is_later, resolve},
     encode::{decode_row, key_sql, quote, row_sql},
     outbox::ChangeOp,
+    outgoing::filter_text,
     plan::Plan,
     schema::key_condition,
+    types::Kind,
 };
 use crate::{
     error::{ErrorCode, Result},
     sqlite::Connection,
+    time::Timestamp,
     value::Value,
 };
 
-/// What to do with the pulled row.
+/// What to do with the remote's row.
 #[derive(Debug, PartialEq)]
 pub enum Decision {
     /// Nothing stands in its way.
@@ -31,187 +37,381 @@ pub enum Decision {
         /// The change was set aside.
         rejected: bool,
     },
-    /// The local change turned out to be the remote's too: there is nothing left to push.
-    Settled {
-        /// The local row was changed for it.
-        updated: bool,
-    },
     /// A constraint is in the way.
     Held(String),
 }
 
-/// The statements of one table.
+/// What is known of the remote's row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It is there.
+    Row,
+    /// It is marked as deleted.
+    Deleted,
+    /// It wasn't there when asked for: deleted, or hidden.
+    Absent,
+}
+
+/// A conflict that a function of the user decides, outside of any transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Question {
+    /// The key's values.
+    pub key: Vec<Value>,
+    /// The remote's row; `None`: it is gone.
+    pub remote: Option<Vec<Value>>,
+}
+
+/// A change as it is in the outbox.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Its id.
+    pub id: i64,
+    /// What happened.
+    pub op: ChangeOp,
+    /// The row before it, a value a column; `None` when the remote had none.
+    pub base: Option<Vec<Option<Value>>>,
+    /// What was sent of it, as long as it isn't known whether it arrived.
+    pub sent: Option<Sent>,
+    /// The remote was seen to have no such row.
+    pub gone: bool,
+    /// When it last changed, ISO 8601.
+    pub time: String,
+    /// It was refused for good.
+    pub rejected: bool,
+}
+
+/// The statements of one table, and what its conflicts are decided by.
 pub struct Unpushed {
     name: String,
     columns: Vec<String>,
+    kinds: Vec<Kind>,
     key: Vec<usize>,
+    cursor: Option<usize>,
+    policy: Conflict,
     pending: String,
     rejected: String,
     local: String,
     update: String,
-    rebase: String,
+    insert: String,
+    delete: String,
+    leave: String,
+    leave_new: String,
+    log: String,
+    /// What has to be added to the local clock to get the server's.
+    skew_ms: Cell<i64>,
+    questions: RefCell<Vec<Question>>,
 }
 
-struct Entry {
-    id: i64,
-    op: ChangeOp,
-    base: Vec<(String, Value)>,
-    rejected: bool,
-}
+/// How many conflicts the log keeps.
+const LOGGED: i64 = 1000;
 
 impl Unpushed {
     /// The statements of a plan.
     pub fn new(plan: &Plan) -> Self {
         let entry = format!(
-            "SELECT id, op, base FROM tidelock_outbox WHERE tbl = ?1 AND key = {}",
+            "SELECT id, op, base, sent_op, sent, time FROM tidelock_outbox WHERE tbl = ?1 AND key = {}",
             key_sql((0..plan.key.len()).map(|at| format!("?{}", at + 2)))
         );
         let columns: Vec<String> = plan.columns.iter().map(|column| column.name.clone()).collect();
-        let key: Vec<String> = plan.key.iter().map(|at| columns[*at].clone()).collect();
+        let key = plan.key_columns();
         let quoted: Vec<String> = columns.iter().map(|column| quote(column)).collect();
+        let table = quote(&plan.table.name);
         let set: Vec<String> = quoted.iter().enumerate().map(|(at, name)| format!("{name} = ?{}", at + 1)).collect();
         let own: Vec<String> = plan.key.iter().map(|at| format!("{} = ?{}", quoted[*at], at + 1)).collect();
-        let members = columns.iter().enumerate().map(|(at, name)| (name.as_str(), format!("?{}", at + 2)));
+        let width = columns.len();
+        let row = |from: usize| {
+            row_sql(columns.iter().enumerate().map(|(at, name)| (name.as_str(), format!("?{}", at + from))))
+        };
+        // NULL instead of a row whose key is NULL: there is none.
+        let maybe = |from: usize| format!("CASE WHEN ?{} IS NOT NULL THEN {} END", from + plan.key[0], row(from));
+        let key_from = |from: usize| key_sql((0..plan.key.len()).map(|at| format!("?{}", at + from)));
         Self {
             pending: format!("{entry} AND reason IS NULL"),
             rejected: format!("{entry} AND reason IS NOT NULL AND reason <> 'restored' ORDER BY id DESC LIMIT 1"),
-            local: format!(
-                "SELECT {} FROM main.{} WHERE {}",
+            local: format!("SELECT {} FROM main.{table} WHERE {}", quoted.join(", "), key_condition(&key, 1)),
+            update: format!("UPDATE main.{table} SET {} WHERE {}", set.join(", "), own.join(" AND ")),
+            insert: format!(
+                "INSERT INTO main.{table}({}) VALUES ({})",
                 quoted.join(", "),
-                quote(&plan.table.name),
-                key_condition(&key, 1)
+                (1..=width).map(|at| format!("?{at}")).collect::<Vec<_>>().join(", ")
             ),
-            update: format!(
-                "UPDATE main.{} SET {} WHERE {}",
-                quote(&plan.table.name),
-                set.join(", "),
-                own.join(" AND ")
+            delete: format!("DELETE FROM main.{table} WHERE {}", key_condition(&key, 1)),
+            // ?1 is the id, ?2 the operation, ?3.. the remote's row.
+            leave: format!(
+                "UPDATE tidelock_outbox SET op = ?2, base = {}, sent_op = NULL, sent = NULL WHERE id = ?1",
+                maybe(3)
             ),
-            rebase: format!("UPDATE tidelock_outbox SET base = {} WHERE id = ?1", row_sql(members)),
+            // ?1 is the table, ?2 the operation, ?3.. the remote's row, then the key.
+            leave_new: format!(
+                "INSERT INTO tidelock_outbox(tbl, key, op, base, time) \
+                 VALUES (?1, {}, ?2, {}, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))",
+                key_from(width + 3),
+                maybe(3)
+            ),
+            // ?1 is the table, ?2.. the key, then base, local, remote and result.
+            log: format!(
+                "INSERT INTO tidelock_conflicts(tbl, key, time, base, local, remote, result) \
+                 VALUES (?1, {}, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), {}, {}, {}, {})",
+                key_from(2),
+                maybe(key.len() + 2),
+                maybe(key.len() + 2 + width),
+                maybe(key.len() + 2 + 2 * width),
+                maybe(key.len() + 2 + 3 * width),
+            ),
+            kinds: plan.columns.iter().map(|column| column.kind).collect(),
+            cursor: plan.stored_cursor(),
+            policy: plan.options.conflict,
             name: plan.name().to_owned(),
             key: plan.key.clone(),
             columns,
+            skew_ms: Cell::new(0),
+            questions: RefCell::default(),
         }
     }
 
-    /// Decides about a pulled row, and does what the decision means for outbox and local row.
-    pub fn meet(&self, connection: &Connection, row: &[Value], deleted: bool, policy: Conflict) -> Result<Decision> {
-        let Some(entry) = self.entry(connection, row)? else { return Ok(Decision::Apply) };
-        let differs = deleted || self.differs(&entry.base, row);
-        if policy == Conflict::RemoteWins && differs {
-            self.drop(connection, &entry)?;
+    /// Tells how far the server's clock is ahead.
+    pub fn set_skew(&self, ms: i64) {
+        self.skew_ms.set(ms);
+    }
+
+    /// The conflicts that wait for a function since the last call.
+    pub fn take_questions(&self) -> Vec<Question> {
+        self.questions.take()
+    }
+
+    /// Decides about a row of the remote, and does what the decision means for outbox and local row; inside a transaction in
+    /// which capture is silent. Of a row that isn't there, only the key's values count. `cursor`: the row's cursor, where it
+    /// isn't stored.
+    pub fn meet(&self, connection: &Connection, row: &[Value], seen: Seen, cursor: Option<&str>) -> Result<Decision> {
+        let key = self.key_of(row);
+        let Some(entry) = self.entry(connection, &key)? else { return Ok(Decision::Apply) };
+        let local = self.local(connection, &key)?;
+        let remote = (seen == Seen::Row).then_some(row);
+        if remote.is_none() && entry.gone {
+            return Ok(Decision::Keep { conflict: false, rejected: false });
+        }
+        if local.is_none() && entry.op != ChangeOp::Delete {
+            // The row went without a trace (a cascade of a pull): so does its change.
+            self.drop(connection, entry.id)?;
             return Ok(Decision::ApplyConflict);
         }
-        match (entry.op, deleted) {
-            (ChangeOp::Delete, true) => {
-                self.drop(connection, &entry)?;
-                Ok(Decision::Settled { updated: false })
+        let facts = Facts {
+            base: entry.base.as_deref(),
+            sent: entry.sent.as_ref(),
+            local: local.as_deref(),
+            remote,
+            told: seen == Seen::Deleted,
+            kinds: &self.kinds,
+            cursor: self.cursor,
+        };
+        let later = || {
+            let remote = cursor.map(str::to_owned).or_else(|| Some(filter_text(&row[self.cursor?])));
+            is_later(&self.written_at(&entry, local.as_deref()), &remote.unwrap_or_default())
+        };
+        match resolve(&facts, self.policy, later) {
+            Resolution::Unchanged => Ok(Decision::Keep { conflict: false, rejected: false }),
+            Resolution::Ask => {
+                self.questions.borrow_mut().push(Question { key, remote: remote.map(<[Value]>::to_vec) });
+                Ok(Decision::Keep { conflict: true, rejected: false })
             }
-            (ChangeOp::Insert | ChangeOp::Update, true) => {
-                self.set_aside(connection, &entry, None, "it was deleted remotely")
-            }
-            (ChangeOp::Delete, false) if differs => {
-                self.set_aside(connection, &entry, Some(row), "it was changed remotely and deleted here")
-            }
-            (ChangeOp::Update, false) if differs => self.merge(connection, &entry, row),
-            (ChangeOp::Delete | ChangeOp::Update, false) => Ok(Decision::Keep { conflict: false, rejected: false }),
-            (ChangeOp::Insert, false) => {
-                if self.local(connection, row)?.as_deref() == Some(row) {
-                    self.drop(connection, &entry)?;
-                    return Ok(Decision::Settled { updated: false });
+            Resolution::Reject(why) => self.set_aside(connection, &entry, &key, local.as_deref(), remote, why),
+            Resolution::Row { row, conflict } => {
+                if conflict {
+                    self.log(connection, &key, &entry, local.as_deref(), remote, row.as_deref())?;
                 }
-                if !differs {
-                    return Ok(Decision::Keep { conflict: false, rejected: false });
+                if row.as_deref() == remote {
+                    self.drop(connection, entry.id)?;
+                    return Ok(if conflict { Decision::ApplyConflict } else { Decision::Apply });
                 }
-                self.set_aside(connection, &entry, Some(row), "the remote has another row with this key")
+                if let Err(error) = self.write_local(connection, &key, local.as_deref(), row.as_deref()) {
+                    return if error.is(ErrorCode::SqliteConstraint) {
+                        Ok(Decision::Held(error.into_parts().message))
+                    } else {
+                        Err(error)
+                    };
+                }
+                self.leave(connection, Some(entry.id), &key, row.as_deref(), remote)?;
+                Ok(Decision::Keep { conflict, rejected: false })
             }
         }
+    }
+
+    /// The change's own time, as a cursor has it: the value that it wrote there, else the moment when it was made, by the
+    /// server's clock.
+    fn written_at(&self, entry: &Entry, local: Option<&[Value]>) -> String {
+        let wrote = || {
+            let value = &local?[self.cursor?];
+            let base = entry.base.as_ref().and_then(|base| base[self.cursor?].as_ref());
+            (base != Some(value) && !value.is_null()).then(|| filter_text(value))
+        };
+        let made = || Timestamp::parse(&entry.time).map(|time| time.plus_ms(self.skew_ms.get()).to_string());
+        wrote().or_else(made).unwrap_or_default()
     }
 
     /// Whether the key of a row has an unpushed change.
     pub fn has(&self, connection: &Connection, row: &[Value]) -> Result<bool> {
-        Ok(self.entry(connection, row)?.is_some())
+        Ok(self.entry(connection, &self.key_of(row))?.is_some())
     }
 
-    fn merge(&self, connection: &Connection, entry: &Entry, row: &[Value]) -> Result<Decision> {
-        let Some(local) = self.local(connection, row)? else {
-            // The row went without a trace (a cascade of a pull): so does its change.
-            self.drop(connection, entry)?;
-            return Ok(Decision::ApplyConflict);
-        };
-        let changed = |at: usize| {
-            let base = entry.base.iter().find(|(name, _)| *name == self.columns[at]);
-            base.is_some_and(|(_, base)| *base != local[at])
-        };
-        let merged: Vec<Value> =
-            (0..row.len()).map(|at| if changed(at) { local[at].clone() } else { row[at].clone() }).collect();
-        let updated = merged != local;
-        if updated && let Err(error) = connection.run(&self.update, &merged) {
-            return if error.is(ErrorCode::SqliteConstraint) {
-                Ok(Decision::Held(error.into_parts().message))
-            } else {
-                Err(error)
-            };
-        }
-        if merged == row {
-            self.drop(connection, entry)?;
-            return Ok(Decision::Settled { updated });
-        }
-        self.rebase(connection, entry, row)?;
-        Ok(Decision::Keep { conflict: true, rejected: false })
+    /// The key's values of a row.
+    pub fn key_of(&self, row: &[Value]) -> Vec<Value> {
+        self.key.iter().map(|at| row[*at].clone()).collect()
     }
 
-    /// Moves the change to the rejected ones; one that is there already stays.
-    fn set_aside(&self, connection: &Connection, entry: &Entry, row: Option<&[Value]>, why: &str) -> Result<Decision> {
-        if let Some(row) = row {
-            self.rebase(connection, entry, row)?;
-        }
-        if entry.rejected {
-            return Ok(Decision::Keep { conflict: row.is_some(), rejected: false });
-        }
-        connection.run(
-            "UPDATE tidelock_outbox SET reason = 'conflict', error = ?2 WHERE id = ?1",
-            &[Value::Integer(entry.id), Value::from(why)],
-        )?;
-        Ok(Decision::Keep { conflict: true, rejected: true })
+    /// A row of nothing but its key.
+    pub fn row_of(&self, key: &[Value]) -> Vec<Value> {
+        let mut row = vec![Value::Null; self.columns.len()];
+        self.key.iter().zip(key).for_each(|(at, value)| row[*at] = value.clone());
+        row
     }
 
-    fn entry(&self, connection: &Connection, row: &[Value]) -> Result<Option<Entry>> {
+    /// The change of a key: the one that waits, else one that was refused.
+    pub fn entry(&self, connection: &Connection, key: &[Value]) -> Result<Option<Entry>> {
         let mut parameters = vec![Value::from(&*self.name)];
-        parameters.extend(self.key.iter().map(|at| row[*at].clone()));
+        parameters.extend_from_slice(key);
         for (sql, rejected) in [(&self.pending, false), (&self.rejected, true)] {
             if let Some(found) = connection.rows(sql, &parameters)?.into_iter().next() {
-                return Ok(Some(Entry {
-                    id: found[0].as_integer().unwrap_or_default(),
-                    op: ChangeOp::from_name(found[1].as_text().unwrap_or_default()),
-                    base: found[2].as_text().map(decode_row).unwrap_or_default(),
-                    rejected,
-                }));
+                return Ok(Some(self.read_entry(&found, rejected)));
             }
         }
         Ok(None)
     }
 
-    /// Whether the row differs from the base in a column that both know; a change without a base knows no row at all.
-    fn differs(&self, base: &[(String, Value)], row: &[Value]) -> bool {
-        let other = |(name, value): (&String, &Value)| {
-            base.iter().find(|(known, _)| known == name).is_some_and(|(_, known)| known != value)
+    /// Reads `id, op, base, sent_op, sent, time`.
+    pub fn read_entry(&self, row: &[Value], rejected: bool) -> Entry {
+        let text = |at: usize| row[at].as_text();
+        let sent = text(3).filter(|op| *op != "gone").map(|op| Sent {
+            op: ChangeOp::from_name(op),
+            row: text(4).map(|row| self.align(row)).unwrap_or_default(),
+        });
+        Entry {
+            id: row[0].as_integer().unwrap_or_default(),
+            op: ChangeOp::from_name(text(1).unwrap_or_default()),
+            base: text(2).map(|base| self.align(base)),
+            sent,
+            gone: text(3) == Some("gone"),
+            time: text(5).unwrap_or_default().to_owned(),
+            rejected,
+        }
+    }
+
+    /// An encoded row as one value a column.
+    fn align(&self, encoded: &str) -> Vec<Option<Value>> {
+        let mut row = decode_row(encoded);
+        let mut find = |name: &String| {
+            let at = row.iter().position(|(known, _)| known == name)?;
+            Some(std::mem::take(&mut row[at].1))
         };
-        base.is_empty() || self.columns.iter().zip(row).any(other)
+        self.columns.iter().map(&mut find).collect()
     }
 
-    fn local(&self, connection: &Connection, row: &[Value]) -> Result<Option<Vec<Value>>> {
-        let key: Vec<Value> = self.key.iter().map(|at| row[*at].clone()).collect();
-        Ok(connection.rows(&self.local, &key)?.into_iter().next())
+    /// The local row of a key.
+    pub fn local(&self, connection: &Connection, key: &[Value]) -> Result<Option<Vec<Value>>> {
+        Ok(connection.rows(&self.local, key)?.into_iter().next())
     }
 
-    fn rebase(&self, connection: &Connection, entry: &Entry, row: &[Value]) -> Result<()> {
-        let mut parameters = vec![Value::Integer(entry.id)];
-        parameters.extend_from_slice(row);
-        connection.run(&self.rebase, &parameters).map(drop)
+    /// Makes the local row of a key what it is to be.
+    pub fn write_local(
+        &self,
+        connection: &Connection,
+        key: &[Value],
+        before: Option<&[Value]>,
+        after: Option<&[Value]>,
+    ) -> Result<()> {
+        match (before, after) {
+            (Some(before), Some(after)) if before == after => Ok(()),
+            (Some(_), Some(after)) => connection.run(&self.update, after).map(drop),
+            (None, Some(after)) => connection.run(&self.insert, after).map(drop),
+            (Some(_), None) => connection.run(&self.delete, key).map(drop),
+            (None, None) => Ok(()),
+        }
     }
 
-    fn drop(&self, connection: &Connection, entry: &Entry) -> Result<()> {
-        connection.run("DELETE FROM tidelock_outbox WHERE id = ?1", &[Value::Integer(entry.id)]).map(drop)
+    /// Writes down what is left to push of a key, now that the remote is known to have `remote`. `id`: of the present change.
+    pub fn leave(
+        &self,
+        connection: &Connection,
+        id: Option<i64>,
+        key: &[Value],
+        local: Option<&[Value]>,
+        remote: Option<&[Value]>,
+    ) -> Result<()> {
+        let nothing = || vec![Value::Null; self.columns.len()];
+        match (change_left(local, remote), id) {
+            (None, Some(id)) => self.drop(connection, id),
+            (None, None) => Ok(()),
+            (Some(op), id) => {
+                let mut parameters = vec![id.map_or_else(|| Value::from(&*self.name), Value::Integer)];
+                parameters.push(Value::from(op.as_str()));
+                parameters.extend(remote.map_or_else(nothing, <[Value]>::to_vec));
+                if id.is_none() {
+                    parameters.extend_from_slice(key);
+                }
+                connection.run(if id.is_some() { &self.leave } else { &self.leave_new }, &parameters).map(drop)
+            }
+        }
     }
+
+    /// Writes a conflict into the log.
+    pub fn log(
+        &self,
+        connection: &Connection,
+        key: &[Value],
+        entry: &Entry,
+        local: Option<&[Value]>,
+        remote: Option<&[Value]>,
+        result: Option<&[Value]>,
+    ) -> Result<()> {
+        let base = entry.base.as_ref().map(|base| base.iter().map(|value| value.clone().unwrap_or_default()).collect());
+        let base: Option<Vec<Value>> = base;
+        let mut parameters = vec![Value::from(&*self.name)];
+        parameters.extend_from_slice(key);
+        for row in [base.as_deref(), local, remote, result] {
+            parameters.extend(row.map_or_else(|| vec![Value::Null; self.columns.len()], <[Value]>::to_vec));
+        }
+        connection.run(&self.log, &parameters)?;
+        let sql = "DELETE FROM tidelock_conflicts WHERE id <= (SELECT max(id) FROM tidelock_conflicts) - ?1";
+        connection.run(sql, &[Value::Integer(LOGGED)]).map(drop)
+    }
+
+    /// Moves the change to the rejected ones; one that is there already stays.
+    fn set_aside(
+        &self,
+        connection: &Connection,
+        entry: &Entry,
+        key: &[Value],
+        local: Option<&[Value]>,
+        remote: Option<&[Value]>,
+        why: &str,
+    ) -> Result<Decision> {
+        if !entry.rejected || remote.is_some() {
+            self.log(connection, key, entry, local, remote, local)?;
+        }
+        match remote {
+            Some(remote) => {
+                let mut parameters = vec![Value::Integer(entry.id), Value::from(entry.op.as_str())];
+                parameters.extend_from_slice(remote);
+                connection.run(&self.leave, &parameters)?;
+            }
+            None => {
+                let sql = "UPDATE tidelock_outbox SET sent_op = 'gone', sent = NULL WHERE id = ?1";
+                connection.run(sql, &[Value::Integer(entry.id)])?;
+            }
+        }
+        if entry.rejected {
+            return Ok(Decision::Keep { conflict: remote.is_some(), rejected: false });
+        }
+        reject(connection, entry.id, "conflict", why)?;
+        Ok(Decision::Keep { conflict: true, rejected: true })
+    }
+
+    fn drop(&self, connection: &Connection, id: i64) -> Result<()> {
+        connection.run("DELETE FROM tidelock_outbox WHERE id = ?1", &[Value::Integer(id)]).map(drop)
+    }
+}
+
+/// Moves a change to the rejected ones.
+pub fn reject(connection: &Connection, id: i64, reason: &str, error: &str) -> Result<()> {
+    let sql = "UPDATE tidelock_outbox SET reason = ?2, error = ?3 WHERE id = ?1";
+    connection.run(sql, &[Value::Integer(id), Value::from(reason), Value::from(error)]).map(drop)
 }

@@ -7,7 +7,11 @@ use crate::{
     browser::{Host, thrown_text},
     engine::{Callbacks, Event, turn::Ticket},
     error::{Error, ErrorCode, Result},
-    ports::LocalFuture,
+    ports::{LocalFuture, entered},
+    sync::{
+        encode::decode_row,
+        report::{Cells, Conflicting},
+    },
 };
 
 /// Calls the functions that TypeScript handed in.
@@ -38,4 +42,21 @@ impl Callbacks for HostCallbacks {
             settled(started).await.map(|token| token.as_string()).map_err(thrown)
         })
     }
+
+    fn resolve_conflict(&self, conflict: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>> {
+        resolve(self.host.clone(), conflict)
+    }
+}
+
+/// Only sync asks: an entry of its part, never inlined, so that the part can be cut off here.
+#[inline(never)]
+fn resolve(host: Host, conflict: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>> {
+    entered(async move {
+        let failed = |error: JsValue| {
+            let text = format!("the conflict function of table {} failed", conflict.table);
+            Error::invalid(text).cause(thrown_text(&error)).detail("table", conflict.table.clone())
+        };
+        let row = settled(host.resolve_conflict(&to_js(&conflict))).await.map_err(failed)?;
+        Ok(row.as_string().map(|row| Cells(decode_row(&row))))
+    })
 }

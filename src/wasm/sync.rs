@@ -36,14 +36,45 @@ impl Core {
     #[wasm_bindgen(js_name = syncPull)]
     pub fn sync_pull(&self, options: &JsValue, progress: Option<Function>, cancel: u32) -> Result<Promise, JsValue> {
         let options: PullOptions = from_js(options)?;
-        let progress = progress.map(|function| -> OnProgress {
-            Box::new(move |step: PullProgress| {
-                // TypeScript's own wrapper catches what a user's function throws.
-                let _ = function.call1(&JsValue::UNDEFINED, &to_js(&step));
-            })
-        });
+        let progress = progress.map(on_progress);
         let (database, cancels) = (self.database.clone(), self.cancels.clone());
         Ok(answer(async move { cancels.watch(cancel, database.sync_pull(options, progress)).await }))
+    }
+
+    /// Sends the local changes → `PushReport`. `progress` and `cancel` as in `syncPull`.
+    #[wasm_bindgen(js_name = syncPush)]
+    pub fn sync_push(&self, progress: Option<Function>, cancel: u32) -> Promise {
+        let progress = progress.map(on_progress);
+        let (database, cancels) = (self.database.clone(), self.cancels.clone());
+        answer(async move { cancels.watch(cancel, database.sync_push(progress)).await })
+    }
+
+    /// Lets a refused change wait to be pushed again.
+    #[wasm_bindgen(js_name = syncRetry)]
+    pub fn sync_retry(&self, id: &str) -> Promise {
+        let (database, id) = (self.database.clone(), id.parse().unwrap_or_default());
+        answer(async move { database.sync_retry(id).await })
+    }
+
+    /// Gives up a change and takes the remote's row.
+    #[wasm_bindgen(js_name = syncDiscard)]
+    pub fn sync_discard(&self, id: &str) -> Promise {
+        let (database, id) = (self.database.clone(), id.parse().unwrap_or_default());
+        answer(async move { database.sync_discard(id).await })
+    }
+
+    /// Queues the rows of a table that the remote doesn't have → how many.
+    #[wasm_bindgen(js_name = syncEnqueue)]
+    pub fn sync_enqueue(&self, table: String) -> Promise {
+        let database = self.database.clone();
+        answer(async move { database.sync_enqueue(&table).await })
+    }
+
+    /// The newest conflicts, at most `limit`, newest first.
+    #[wasm_bindgen(js_name = syncConflicts)]
+    pub fn sync_conflicts(&self, limit: u32) -> Promise {
+        let database = self.database.clone();
+        answer(async move { database.sync_conflicts(limit).await })
     }
 
     /// The local changes that wait to be pushed.
@@ -66,4 +97,11 @@ impl Core {
         let database = self.database.clone();
         answer(async move { database.sync_status().await })
     }
+}
+
+fn on_progress(function: Function) -> OnProgress {
+    Box::new(move |step: PullProgress| {
+        // TypeScript's own wrapper catches what a user's function throws.
+        let _ = function.call1(&JsValue::UNDEFINED, &to_js(&step));
+    })
 }

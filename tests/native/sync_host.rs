@@ -17,7 +17,8 @@ use tidelock::{
         capture,
         config::Config,
         outbox,
-        report::{PullOptions, PullReport, TableReport},
+        report::{Cells, Conflicting, PullOptions, PullReport, PushReport, TableReport},
+        settle::TablePushed,
         state,
     },
 };
@@ -32,6 +33,27 @@ pub struct TestHost {
     pub snapshots: Cell<u32>,
     pub committed: RefCell<Vec<String>>,
     pub events: RefCell<Vec<SyncEvent>>,
+    pub decide: RefCell<Option<Decide>>,
+}
+
+/// What decides conflicts, in the place of a user's function.
+pub type Decide = Rc<dyn Fn(Conflicting) -> Option<Cells>>;
+
+impl TestHost {
+    pub fn new(schema: &str) -> Self {
+        let connection = Rc::new(Connection::open(&PageFile::default()).unwrap());
+        connection.exec(schema).unwrap();
+        Self {
+            connection,
+            turn: Rc::default(),
+            token: RefCell::default(),
+            tokens_asked: Cell::default(),
+            snapshots: Cell::default(),
+            committed: RefCell::default(),
+            events: RefCell::default(),
+            decide: RefCell::default(),
+        }
+    }
 }
 
 impl Host for TestHost {
@@ -68,6 +90,11 @@ impl Host for TestHost {
         Box::pin(std::future::ready(Ok(self.token.borrow().clone())))
     }
 
+    fn resolve(&self, conflict: Conflicting) -> LocalFuture<'_, Result<Option<Cells>>> {
+        let decide = self.decide.borrow().clone();
+        Box::pin(async move { Ok(decide.expect("a function decides")(conflict)) })
+    }
+
     fn emit(&self, event: SyncEvent) {
         self.events.borrow_mut().push(event);
     }
@@ -95,17 +122,7 @@ impl World {
     }
 
     pub fn on(sim: Sim, server: Server, schema: &str, remote: &str) -> Self {
-        let connection = Rc::new(Connection::open(&PageFile::default()).unwrap());
-        connection.exec(schema).unwrap();
-        let host = TestHost {
-            connection,
-            turn: Rc::default(),
-            token: RefCell::default(),
-            tokens_asked: Cell::default(),
-            snapshots: Cell::default(),
-            committed: RefCell::default(),
-            events: RefCell::default(),
-        };
+        let host = TestHost::new(schema);
         let mut world = Self {
             sync: Rc::new(Sync::new(config(remote), Rc::new(server.clone()), &sim.platform())),
             sim,
@@ -136,6 +153,39 @@ impl World {
         assert_eq!(self.host.connection.value("PRAGMA foreign_keys", &[]).unwrap(), Some(Value::Integer(1)));
         assert!(self.host.connection.foreign_key_check().unwrap().is_empty());
         result
+    }
+
+    pub fn push(&mut self) -> Result<PushReport> {
+        let (sync, host) = (self.sync.clone(), self.host.clone());
+        let result = self.sim.run(async move { sync.push(&*host, None).await });
+        assert!(!self.host.connection.in_transaction());
+        assert!(self.host.connection.foreign_key_check().unwrap().is_empty());
+        result
+    }
+
+    /// What a push did, by table: `table inserted/updated/deleted/conflicts/rejected`.
+    pub fn pushed(&mut self) -> Vec<String> {
+        let report = self.push().unwrap();
+        let show = |table: &TablePushed| {
+            let TablePushed { table, inserted, updated, deleted, conflicts, rejected } = table;
+            format!("{table} {inserted}/{updated}/{deleted}/{conflicts}/{rejected}")
+        };
+        report.tables.iter().map(show).collect()
+    }
+
+    pub fn retry(&mut self, id: i64) {
+        let (sync, host) = (self.sync.clone(), self.host.clone());
+        self.sim.run(async move { sync.retry(&*host, id).await }).unwrap();
+    }
+
+    pub fn discard(&mut self, id: i64) -> Result<()> {
+        let (sync, host) = (self.sync.clone(), self.host.clone());
+        self.sim.run(async move { sync.discard(&*host, id).await })
+    }
+
+    pub fn enqueue(&mut self, table: &'static str) -> u64 {
+        let (sync, host) = (self.sync.clone(), self.host.clone());
+        self.sim.run(async move { sync.enqueue(&*host, table).await }).unwrap()
     }
 
     pub fn exec(&self, script: &str) {
@@ -175,7 +225,7 @@ impl World {
     }
 }
 
-fn config(remote: &str) -> Config {
+pub fn config(remote: &str) -> Config {
     Config::new(serde_json::from_str(remote).unwrap(), false).unwrap()
 }
 

@@ -10,8 +10,10 @@ use std::{
 
 use tidelock::{
     Timestamp,
-    ports::{Clock, Http, HttpFailure, HttpRequest, HttpResponse, LocalFuture},
+    ports::{Clock, Http, HttpFailure, HttpRequest, HttpResponse, LocalFuture, Method},
 };
+
+use crate::sync_model_writes::Rules;
 
 /// A row: column and JSON text.
 pub type Row = BTreeMap<String, String>;
@@ -27,13 +29,22 @@ pub enum Fault {
     Timeout,
     /// The right answer, cut after this part of its body.
     Cut(f64),
+    /// The request is carried out, and the connection dropped before the answer.
+    Lost,
     /// The right answer.
     None,
 }
 
 #[derive(Default)]
-struct State {
-    tables: BTreeMap<String, Vec<Row>>,
+pub(crate) struct State {
+    pub(crate) tables: BTreeMap<String, Vec<Row>>,
+    pub(crate) rules: BTreeMap<String, Rules>,
+    /// What writes changed: `insert id`, `delete id`, `id column value`.
+    pub(crate) history: Vec<String>,
+    /// The last stamp that was given, in microseconds.
+    pub(crate) stamped: i64,
+    under_way: usize,
+    most_under_way: usize,
     faults: VecDeque<Fault>,
     requests: Vec<HttpRequest>,
     max_rows: usize,
@@ -44,8 +55,8 @@ struct State {
 /// The server. Cheap to clone: a handle.
 #[derive(Clone)]
 pub struct Server {
-    state: Rc<RefCell<State>>,
-    clock: Rc<dyn Clock>,
+    pub(crate) state: Rc<RefCell<State>>,
+    pub(crate) clock: Rc<dyn Clock>,
     prefix: &'static str,
 }
 
@@ -112,6 +123,16 @@ impl Server {
         self.state.borrow_mut().date = shows;
     }
 
+    /// Everything that writes have changed: `insert id`, `delete id`, `id column value`.
+    pub fn history(&self) -> Vec<String> {
+        self.state.borrow().history.clone()
+    }
+
+    /// How many requests were ever under way at once.
+    pub fn most_under_way(&self) -> usize {
+        self.state.borrow().most_under_way
+    }
+
     /// The requests since the last call.
     pub fn take_requests(&self) -> Vec<HttpRequest> {
         std::mem::take(&mut self.state.borrow_mut().requests)
@@ -127,10 +148,14 @@ impl Server {
                 let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
                 Ok(HttpResponse { status, headers, body: body.into_bytes() })
             }
+            Fault::Lost => {
+                self.respond(request);
+                Err(HttpFailure::Network("connection reset".to_owned()))
+            }
             Fault::Cut(part) => {
                 let mut response = self.respond(request);
                 let length = ((response.body.len() as f64) * part) as usize;
-                response.body.truncate(length.min(response.body.len() - 1));
+                response.body.truncate(length.min(response.body.len().saturating_sub(1)));
                 Ok(response)
             }
         }
@@ -147,11 +172,18 @@ impl Server {
         let Some(table) = path.strip_prefix(self.prefix).filter(|table| !table.contains('/')) else {
             return error(404, "{}");
         };
+        if request.method != Method::Get {
+            return self.write(request, table, query);
+        }
         let state = self.state.borrow();
         let Some(rows) = state.tables.get(table) else {
             return error(404, r#"{"code":"42P01","message":"relation does not exist"}"#);
         };
-        let columns: Vec<&String> = rows.first().map(|row| row.keys().collect()).unwrap_or_default();
+        let named = state.rules.get(table).map(|rules| &rules.columns).filter(|columns| !columns.is_empty());
+        let columns: Vec<&String> = named
+            .map(|columns| columns.iter().collect())
+            .or_else(|| rows.first().map(|row| row.keys().collect()))
+            .unwrap_or_default();
         let mut found: Vec<&Row> = if state.hides { vec![] } else { rows.iter().collect() };
         let (mut select, mut order, mut limit) = (Vec::new(), Vec::new(), usize::MAX);
         for pair in query.split('&') {
@@ -206,16 +238,33 @@ impl Server {
 
 impl Http for Server {
     fn send(&self, request: HttpRequest) -> LocalFuture<'static, Result<HttpResponse, HttpFailure>> {
-        self.state.borrow_mut().requests.push(request.clone());
+        {
+            let mut state = self.state.borrow_mut();
+            state.requests.push(request.clone());
+            state.under_way += 1;
+            state.most_under_way = state.most_under_way.max(state.under_way);
+        }
         let server = self.clone();
+        let landing = Landing(self.clone());
         Box::pin(async move {
             server.clock.sleep(20).await;
-            server.answer(&request)
+            let answer = server.answer(&request);
+            drop(landing);
+            answer
         })
     }
 }
 
-fn show(row: &Row, select: &[String]) -> String {
+/// A request under way, also one that nobody waits for any more.
+struct Landing(Server);
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.0.state.borrow_mut().under_way -= 1;
+    }
+}
+
+pub(crate) fn show(row: &Row, select: &[String]) -> String {
     let cell = |(name, json): (&String, &String)| format!("\"{name}\":{json}");
     let cells: Vec<String> = if select == ["*"] {
         row.iter().map(cell).collect()
@@ -225,14 +274,14 @@ fn show(row: &Row, select: &[String]) -> String {
     format!("{{{}}}", cells.join(","))
 }
 
-enum Condition {
+pub(crate) enum Condition {
     And(Vec<Condition>),
     Or(Vec<Condition>),
     Compare(String, String, String),
 }
 
 impl Condition {
-    fn holds(&self, row: &Row) -> bool {
+    pub(crate) fn holds(&self, row: &Row) -> bool {
         match self {
             Self::And(all) => all.iter().all(|condition| condition.holds(row)),
             Self::Or(any) => any.iter().any(|condition| condition.holds(row)),
@@ -245,6 +294,7 @@ impl Condition {
                     ("gt", _) => compare(cell, value).is_gt(),
                     ("gte", _) => compare(cell, value).is_ge(),
                     ("eq", _) => compare(cell, value).is_eq(),
+                    ("in", _) => listed(value).iter().any(|value| compare(cell, value).is_eq()),
                     other => panic!("unknown filter {other:?}"),
                 }
             }
@@ -253,7 +303,7 @@ impl Condition {
 }
 
 /// Numbers as numbers, everything else by its text; NULL last.
-fn compare(a: &str, b: &str) -> Ordering {
+pub(crate) fn compare(a: &str, b: &str) -> Ordering {
     match (a.parse::<i64>(), b.parse::<i64>()) {
         (Ok(a), Ok(b)) => a.cmp(&b),
         _ => (a == "null").cmp(&(b == "null")).then_with(|| moment(&plain(a)).cmp(&moment(&plain(b)))),
@@ -281,6 +331,23 @@ fn moment(text: &str) -> String {
     }
 }
 
+/// The values of `("a","b")`.
+fn listed(list: &str) -> Vec<String> {
+    let mut rest = list.strip_prefix('(').unwrap();
+    let mut values = Vec::new();
+    loop {
+        let mut tokens = Tokens(rest);
+        values.push(tokens.value());
+        match tokens.0.strip_prefix(',') {
+            Some(more) => rest = more,
+            None => {
+                assert_eq!(tokens.0, ")");
+                return values;
+            }
+        }
+    }
+}
+
 struct Tokens<'a>(&'a str);
 
 /// `or(a.gt."x",and(a.eq."x",b.gt."y"))`
@@ -299,23 +366,30 @@ fn parse(tokens: &mut Tokens<'_>) -> Condition {
     }
     let (column, rest) = tokens.0.split_once('.').unwrap();
     let (op, rest) = rest.split_once('.').unwrap();
-    let rest = rest.strip_prefix('"').expect("a quoted value");
-    let mut value = String::new();
-    let mut chars = rest.char_indices();
-    loop {
-        match chars.next().unwrap() {
-            (_, '\\') => value.push(chars.next().unwrap().1),
-            (at, '"') => {
-                let condition = Condition::Compare(column.to_owned(), op.to_owned(), value);
-                tokens.0 = &rest[at + 1..];
-                return condition;
+    tokens.0 = rest;
+    Condition::Compare(column.to_owned(), op.to_owned(), tokens.value())
+}
+
+impl Tokens<'_> {
+    /// A quoted value.
+    fn value(&mut self) -> String {
+        let rest = self.0.strip_prefix('"').expect("a quoted value");
+        let mut value = String::new();
+        let mut chars = rest.char_indices();
+        loop {
+            match chars.next().unwrap() {
+                (_, '\\') => value.push(chars.next().unwrap().1),
+                (at, '"') => {
+                    self.0 = &rest[at + 1..];
+                    return value;
+                }
+                (_, other) => value.push(other),
             }
-            (_, other) => value.push(other),
         }
     }
 }
 
-fn unescape(text: &str) -> String {
+pub(crate) fn unescape(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((byte, tail)) = rest.split_first() {

@@ -18,6 +18,7 @@ use tidelock::{
     },
     sqlite::{FlatRows, Op},
     store::MemoryStore,
+    sync::report::{Cells, Conflicting},
 };
 
 /// What the tabs of one origin share.
@@ -117,6 +118,10 @@ impl Callbacks for TestCallbacks {
     }
 
     fn access_token(&self) -> LocalFuture<'static, Result<Option<String>>> {
+        Box::pin(ready(Ok(None)))
+    }
+
+    fn resolve_conflict(&self, _conflict: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>> {
         Box::pin(ready(Ok(None)))
     }
 }

@@ -1,6 +1,6 @@
 import type { Part } from '../../generated/instance.js'
 import type { CoreEvent, CoreOptions, Op, PlanRow } from '../core.js'
-import type { Encryption } from '../options.js'
+import type { Conflict, Encryption } from '../options.js'
 import type { Thrown } from './thrown.js'
 
 // What a page and the worker of its database ask of each other. Tickets are those of the engine: who holds the turn.
@@ -84,6 +84,7 @@ export interface PageMethods {
   migrate(version: string, direction: 'up' | 'down', ticket: number): void
   fetch(input: string, init: Omit<RequestInit, 'signal'>): FetchAnswer
   accessToken(): string | null
+  resolveConflict(conflict: Conflict): string | null
   seed(): Uint8Array
   part(part: Part): WebAssembly.Module
 }

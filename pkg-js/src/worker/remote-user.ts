@@ -1,4 +1,5 @@
 import type { CoreEvent } from '../core.js'
+import type { Conflict } from '../options.js'
 import type { User } from '../user.js'
 import type { Channel } from './channel.js'
 import type { Opening, PageMethods, WorkerMethods } from './protocol.js'
@@ -39,6 +40,10 @@ export class RemoteUser implements User {
 
   accessToken(): Promise<string | null> {
     return this.#channel.ask('accessToken', [])
+  }
+
+  resolveConflict(conflict: Conflict): Promise<string | null> {
+    return this.#channel.ask('resolveConflict', [conflict])
   }
 
   /** As much of a Response as the engine reads, since not every one can be made anew (a status outside of 200 to 599). */

@@ -14,7 +14,7 @@ use crate::{
     sqlite::Connection,
     sync::{
         outbox,
-        report::{PullOptions, PullReport},
+        report::{Cells, Conflict, Conflicting, PullOptions, PullReport, PushReport},
         status::TableStatus,
     },
 };
@@ -49,15 +49,59 @@ impl Host for Inner {
         self.callbacks.access_token()
     }
 
+    fn resolve(&self, conflict: Conflicting) -> LocalFuture<'_, Result<Option<Cells>>> {
+        self.callbacks.resolve_conflict(conflict)
+    }
+
     fn emit(&self, event: SyncEvent) {
         self.events.emit(Event::Sync(event));
     }
 }
 
 impl Database {
-    /// Brings the remote's rows here; see [`Sync::pull`]. Fails with `invalid_argument` without a remote.
+    /// Brings the remote's rows here; see [`Sync::pull`]. A call with the options of one that is under way joins it. Fails with
+    /// `invalid_argument` without a remote.
     pub async fn sync_pull(&self, options: PullOptions, progress: Option<OnProgress>) -> Result<PullReport> {
-        self.synced()?.pull(&*self.inner, options, progress).await
+        let sync = self.synced()?;
+        let inner = self.inner.clone();
+        let joined = sync.pulls.join(options.clone(), true, progress, |progress| {
+            Box::pin(async move { Database { inner: inner.clone() }.synced()?.pull(&*inner, options, progress).await })
+        });
+        joined.await
+    }
+
+    /// Sends the local changes; see [`Sync::push`]. A call while one is under way joins it, and what was changed since is sent
+    /// too. Fails with `invalid_argument` without a remote.
+    pub async fn sync_push(&self, progress: Option<OnProgress>) -> Result<PushReport> {
+        let sync = self.synced()?;
+        let inner = self.inner.clone();
+        let may_join = sync.accepting.get();
+        sync.more.set(may_join);
+        let joined = sync.pushes.join((), may_join, progress, |progress| {
+            Box::pin(async move { Database { inner: inner.clone() }.synced()?.push(&*inner, progress).await })
+        });
+        joined.await
+    }
+
+    /// Queues the rows of a table that the remote doesn't know; how many. See [`Sync::enqueue`].
+    pub async fn sync_enqueue(&self, table: &str) -> Result<u64> {
+        self.synced()?.enqueue(&*self.inner, table).await
+    }
+
+    /// Lets a refused change wait to be pushed again; see [`Sync::retry`].
+    pub async fn sync_retry(&self, id: i64) -> Result<()> {
+        self.synced()?.retry(&*self.inner, id).await
+    }
+
+    /// Gives up a change and takes the remote's row; see [`Sync::discard`].
+    pub async fn sync_discard(&self, id: i64) -> Result<()> {
+        self.synced()?.discard(&*self.inner, id).await
+    }
+
+    /// The newest conflicts that were met, newest first.
+    pub async fn sync_conflicts(&self, limit: u32) -> Result<Vec<Conflict>> {
+        let _turn = self.inner.acquire().await?;
+        outbox::conflicts(&*self.inner.connection()?, limit)
     }
 
     /// Changes that wait to be pushed, oldest first.

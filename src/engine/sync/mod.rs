@@ -1,14 +1,21 @@
 //! Performs what the sync machine says, with the network, the clock and the database around it.
 
 mod host;
+mod joint;
 mod pull;
+mod push;
+mod questions;
+mod refused;
 
 use std::{
     cell::{Cell, RefCell},
+    future::Future,
     rc::Rc,
 };
 
 use serde::Serialize;
+
+use joint::Joint;
 
 use super::turn::{Guard, Turn};
 use crate::{
@@ -18,7 +25,7 @@ use crate::{
     sqlite::Connection,
     sync::{
         config::Config,
-        report::{PullOptions, PullProgress, PullReport},
+        report::{Cells, Conflicting, PullOptions, PullProgress, PullReport, PushReport},
         status::{self, TableStatus},
     },
 };
@@ -46,6 +53,9 @@ pub trait Host {
     /// The user's access token, asked for anew; `None`: nobody is signed in.
     fn access_token(&self) -> LocalFuture<'_, Result<Option<String>>>;
 
+    /// Asks the user's function what becomes of a row that changed on both sides: its columns, or `None` to delete it.
+    fn resolve(&self, conflict: Conflicting) -> LocalFuture<'_, Result<Option<Cells>>>;
+
     /// Tells what sync is doing.
     fn emit(&self, event: SyncEvent);
 }
@@ -59,6 +69,8 @@ pub enum Phase {
     Idle,
     /// Reading the remote.
     Pulling,
+    /// Writing to the remote.
+    Pushing,
 }
 
 impl Phase {
@@ -67,6 +79,7 @@ impl Phase {
         match self {
             Self::Idle => "idle",
             Self::Pulling => "pulling",
+            Self::Pushing => "pushing",
         }
     }
 }
@@ -95,12 +108,18 @@ pub struct Sync {
     root: RefCell<Option<String>>,
     /// The tables whose full list of columns was tried since opening: a column that the remote lacked may be there by now.
     tried: RefCell<Set<String>>,
+    pulls: Joint<PullOptions, PullReport>,
+    pushes: Joint<(), PushReport>,
+    /// A push is under way that still takes up what is changed.
+    accepting: Cell<bool>,
+    /// Somebody has joined it.
+    more: Cell<bool>,
     phase: Cell<Phase>,
     reading: RefCell<String>,
     last_error: RefCell<Option<Error>>,
 }
 
-/// Says `idle` when the pull ends, however it ends.
+/// Says `idle` when a pull or push ends, however it ends.
 struct Busy<'a> {
     sync: &'a Sync,
     host: &'a dyn Host,
@@ -125,6 +144,10 @@ impl Sync {
             flight: Rc::default(),
             root: RefCell::default(),
             tried: RefCell::default(),
+            pulls: Joint::default(),
+            pushes: Joint::default(),
+            accepting: Cell::default(),
+            more: Cell::default(),
             phase: Cell::default(),
             reading: RefCell::default(),
             last_error: RefCell::default(),
@@ -149,12 +172,16 @@ impl Sync {
     /// One entry a synced table.
     pub fn status(&self, connection: &Connection) -> Result<Vec<TableStatus>> {
         let reading = self.reading.borrow();
+        let phase = self.phase.get().as_str();
         let now = self.platform.clock.now();
         self.config
             .options
             .tables
             .iter()
-            .map(|table| status::of_table(connection, &table.table, *reading == table.table, now))
+            .map(|table| {
+                let phase = if *reading == table.table { phase } else { Phase::Idle.as_str() };
+                status::of_table(connection, &table.table, phase, now)
+            })
             .collect()
     }
 
@@ -170,10 +197,26 @@ impl Sync {
         progress: Option<OnProgress>,
     ) -> Result<PullReport> {
         let _flight = self.flight.acquire().await?;
+        let work = self.pull_alone(host, options, progress.as_deref());
+        self.busy(host, Phase::Pulling, work).await
+    }
+
+    /// Sends the local changes. Calls wait for each other. Dropping the future aborts it: what the remote has acknowledged
+    /// stays settled, and what was on its way is sent again the next time, without effect if it had arrived.
+    ///
+    /// Fails with `sync_*`; a change that is refused for good fails nothing, it moves to the rejected ones.
+    pub async fn push(&self, host: &dyn Host, progress: Option<OnProgress>) -> Result<PushReport> {
+        let _flight = self.flight.acquire().await?;
+        let work = self.push_alone(host, progress.as_deref());
+        self.busy(host, Phase::Pushing, work).await
+    }
+
+    /// Says what is being done, while it is, and remembers why it failed.
+    async fn busy<T>(&self, host: &dyn Host, phase: Phase, work: impl Future<Output = Result<T>>) -> Result<T> {
         let mut busy = Busy { sync: self, host, error: None };
-        self.phase.set(Phase::Pulling);
-        host.emit(SyncEvent { phase: Phase::Pulling, error: None });
-        let result = self.pull_alone(host, options, progress.as_deref()).await;
+        self.phase.set(phase);
+        host.emit(SyncEvent { phase, error: None });
+        let result = Box::pin(work).await;
         busy.error = result.as_ref().err().cloned();
         self.last_error.borrow_mut().clone_from(&busy.error);
         if let Some(error) = &busy.error {

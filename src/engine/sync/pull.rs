@@ -2,7 +2,7 @@
 
 use futures_util::future::try_join;
 
-use super::{Host, Sync};
+use super::{Host, Sync, push::local_table};
 use crate::{
     error::{Error, ErrorCode, Result},
     ports::{HttpFailure, HttpRequest, HttpResponse, LocalFuture},
@@ -16,7 +16,7 @@ use crate::{
         pull::Pull,
         replace::{self, Limits},
         report::{PullMode, PullOptions, PullProgress, PullReport, TableReport},
-        schema::{Table, parents_first},
+        schema::parents_first,
         staged::{self, Target},
         state,
         steps::{Event, Instruction, Page, Reading, Source},
@@ -65,16 +65,11 @@ impl Sync {
     /// Checks whose data it is, and what is to be read; needs the turn.
     fn begin(&self, connection: &Connection, options: &PullOptions, token: Option<String>, count: bool) -> Result<Run> {
         state::register(connection, &self.config.options.tables)?;
-        check_owner(connection, self.config.options.user_id.as_deref(), token.as_deref())?;
+        self.check_owner(connection, token.as_deref())?;
         compare::begin(connection)?;
         let (mut tables, mut configs) = (Vec::new(), Vec::new());
         for config in self.selected(options)? {
-            tables.push(Table::read(connection, &config.table)?.ok_or_else(|| {
-                let text = format!("there is no local table {}", config.table);
-                Error::new(ErrorCode::SyncSchemaMismatch, text)
-                    .hint("create it in a migration, or take it out of remote.tables")
-                    .detail("table", config.table.clone())
-            })?);
+            tables.push(local_table(connection, config)?);
             configs.push(config);
         }
         let order = parents_first(&tables.iter().collect::<Vec<_>>());
@@ -84,7 +79,8 @@ impl Sync {
             let stored = state::missing(connection, &config.table)?;
             let tried = self.tried.borrow().contains(&config.table) && !options.full;
             let missing = if tried { stored.clone() } else { Vec::new() };
-            let plan = Plan::new(config, tables[at].clone(), &missing)?;
+            let mut plan = Plan::new(config, tables[at].clone(), &missing)?;
+            plan.know_structured(&state::structured(connection, &config.table)?);
             let progress = state::progress(connection, &config.table)?;
             let full = options.full || options.mode == PullMode::Replace;
             if options.mode == PullMode::Merge && (full || config.cursor.is_none() && progress.started.is_none()) {
@@ -101,7 +97,7 @@ impl Sync {
             replace::check_unpushed(connection, &targets)?;
         }
         let replacing = options.mode == PullMode::Replace;
-        let reading = Reading { full: options.full || replacing, count, compare: !replacing };
+        let reading = Reading { full: options.full || replacing, count, compare: !replacing, keys_only: false };
         let count = sources.len();
         Ok(Run {
             pull: Pull::new(&self.config, self.root.borrow().clone(), sources, reading, token),
@@ -165,14 +161,7 @@ impl Sync {
                     Event::Waited
                 }
                 Some(Instruction::RefreshToken) => {
-                    let token = host.access_token().await?;
-                    let user = token.as_deref().and_then(|token| jwt::claim(token, "sub"));
-                    let _turn = host.turn().await?;
-                    check_owner(
-                        &*host.connection()?,
-                        self.config.options.user_id.as_deref().or(user.as_deref()),
-                        None,
-                    )?;
+                    let token = self.fresh_token(host).await?;
                     Event::Token(token)
                 }
                 _ => return self.take(host, run, page, progress).await,
@@ -185,7 +174,7 @@ impl Sync {
     }
 
     /// A random number from 0 to 1.
-    fn chance(&self) -> f64 {
+    pub(super) fn chance(&self) -> f64 {
         let mut bytes = [0; 4];
         self.platform.entropy.fill(&mut bytes);
         f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
@@ -226,6 +215,7 @@ impl Sync {
                 host.committed(if wrote { std::slice::from_ref(&table) } else { &[] });
             }
         }
+        self.answer_questions(host, &run.targets[at].plan, &run.targets[at].writer).await?;
         run.targets[at].report.ms = self.platform.clock.monotonic_ms() - run.began[at].unwrap_or_default();
         if run.mode == PullMode::Replace {
             run.gathered[at].push(page.rows);
@@ -304,6 +294,21 @@ impl Sync {
         Ok(())
     }
 
+    /// The database belongs to whoever synced it first.
+    pub(super) fn check_owner(&self, connection: &Connection, token: Option<&str>) -> Result<()> {
+        let user = self.config.options.user_id.clone().or_else(|| jwt::claim(token?, "sub"));
+        match (state::owner(connection)?, user) {
+            (None, None) => Ok(()),
+            (None, Some(user)) => state::save_owner(connection, &user),
+            (Some(owner), Some(user)) if owner == user => Ok(()),
+            (Some(_), user) => {
+                let who = if user.is_some() { "another user is signed in" } else { "nobody is signed in" };
+                Err(Error::new(ErrorCode::SyncUserMismatch, format!("this database belongs to a user, and {who}"))
+                    .hint("open a database with another name for each user, or delete this one first"))
+            }
+        }
+    }
+
     /// Writes down why a pull failed, as far as that is possible.
     pub(super) async fn note_failure(&self, host: &dyn Host, table: &str, error: &Error) {
         let Ok(_turn) = host.turn().await else { return };
@@ -322,6 +327,9 @@ fn merge_page(connection: &Connection, target: &mut Target, page: &Page) -> Resu
     let mut counted = report.clone();
     connection.atomically(|connection| {
         capture::silently(connection, |connection| {
+            if plan.learn_structured(&page.rows.structured) {
+                state::save_structured(connection, plan.name(), &plan.structured())?;
+            }
             if page.lists_keys {
                 writer.note_keys(connection, &page.rows, Keys::Seen)?;
             }
@@ -346,19 +354,4 @@ fn merge_page(connection: &Connection, target: &mut Target, page: &Page) -> Resu
 
 fn note_success(connection: &Connection, targets: &[Target], now: Timestamp) -> Result<()> {
     targets.iter().try_for_each(|target| state::save_outcome(connection, target.plan.name(), Some(now), None))
-}
-
-/// The database belongs to whoever synced it first.
-fn check_owner(connection: &Connection, user_id: Option<&str>, token: Option<&str>) -> Result<()> {
-    let user = user_id.map(str::to_owned).or_else(|| jwt::claim(token?, "sub"));
-    match (state::owner(connection)?, user) {
-        (None, None) => Ok(()),
-        (None, Some(user)) => state::save_owner(connection, &user),
-        (Some(owner), Some(user)) if owner == user => Ok(()),
-        (Some(_), user) => {
-            let who = if user.is_some() { "another user is signed in" } else { "nobody is signed in" };
-            Err(Error::new(ErrorCode::SyncUserMismatch, format!("this database belongs to a user, and {who}"))
-                .hint("open a database with another name for each user, or delete this one first"))
-        }
-    }
 }

@@ -1,0 +1,119 @@
+//! Conflicts that a function of the user decides: asked outside of any transaction, and applied only if nothing has changed
+//! meanwhile.
+
+use super::{Host, Sync};
+use crate::{
+    error::Result,
+    sqlite::Connection,
+    sync::{
+        apply::Writer,
+        capture,
+        config::Conflict,
+        plan::Plan,
+        report::{Cells, Conflicting},
+        unpushed::{Entry, Question},
+    },
+    value::Value,
+};
+
+/// How often a row that keeps changing is asked about.
+const TRIES: usize = 5;
+
+impl Sync {
+    /// Asks about each conflict, and does what the function says. A row that changes all the time keeps its change: the next
+    /// push meets the conflict again.
+    pub(super) async fn answer_questions(&self, host: &dyn Host, plan: &Plan, writer: &Writer) -> Result<()> {
+        if plan.options.conflict != Conflict::Function {
+            return Ok(());
+        }
+        for question in writer.unpushed.take_questions() {
+            for _ in 0..TRIES {
+                let Some((entry, local)) = self.look(host, writer, &question).await? else { break };
+                let base = entry
+                    .base
+                    .as_ref()
+                    .map(|base| base.iter().map(|value| value.clone().unwrap_or_default()).collect());
+                let base: Option<Vec<Value>> = base;
+                let case = Conflicting {
+                    table: plan.name().to_owned(),
+                    key: Cells(plan.key_columns().into_iter().zip(question.key.iter().cloned()).collect()),
+                    base: cells(plan, base.as_deref()),
+                    local: cells(plan, local.as_deref()),
+                    remote: cells(plan, question.remote.as_deref()),
+                };
+                let said = host.resolve(case).await?;
+                let row = said.map(|said| row_of(plan, &said, local.as_deref(), &question));
+                if self.apply_answer(host, plan, writer, &question, (&entry, local.as_deref()), row).await? {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The change as it is now; `None` when it is gone.
+    async fn look(
+        &self,
+        host: &dyn Host,
+        writer: &Writer,
+        question: &Question,
+    ) -> Result<Option<(Entry, Option<Vec<Value>>)>> {
+        let _turn = host.turn().await?;
+        let connection = host.connection()?;
+        let Some(entry) = writer.unpushed.entry(&connection, &question.key)? else { return Ok(None) };
+        Ok(Some((entry, writer.unpushed.local(&connection, &question.key)?)))
+    }
+
+    /// `false` when the row has changed since it was asked about.
+    async fn apply_answer(
+        &self,
+        host: &dyn Host,
+        plan: &Plan,
+        writer: &Writer,
+        question: &Question,
+        (entry, local): (&Entry, Option<&[Value]>),
+        row: Option<Vec<Value>>,
+    ) -> Result<bool> {
+        let _turn = host.turn().await?;
+        let connection = host.connection()?;
+        host.admit_write()?;
+        let unpushed = &writer.unpushed;
+        let now = unpushed.entry(&connection, &question.key)?;
+        if now.as_ref() != Some(entry) || unpushed.local(&connection, &question.key)?.as_deref() != local {
+            return Ok(false);
+        }
+        let remote = question.remote.as_deref();
+        connection.atomically(|connection: &Connection| {
+            capture::silently(connection, |connection| {
+                unpushed.write_local(connection, &question.key, local, row.as_deref())?;
+                unpushed.log(connection, &question.key, entry, local, remote, row.as_deref())?;
+                unpushed.leave(connection, Some(entry.id), &question.key, row.as_deref(), remote)?;
+                if entry.rejected && row.as_deref() != remote {
+                    // It is decided now: it may be sent.
+                    let sql = "UPDATE OR REPLACE tidelock_outbox SET reason = NULL, error = NULL WHERE id = ?1";
+                    connection.run(sql, &[Value::Integer(entry.id)])?;
+                }
+                Ok(())
+            })
+        })?;
+        host.committed(&[&plan.table.name]);
+        Ok(true)
+    }
+}
+
+fn cells(plan: &Plan, row: Option<&[Value]>) -> Option<Cells> {
+    let row = row?;
+    Some(Cells(plan.columns.iter().map(|column| column.name.clone()).zip(row.iter().cloned()).collect()))
+}
+
+/// The row that the function gave. A column that it left out keeps the remote's value, else the local one; the key stays.
+fn row_of(plan: &Plan, said: &Cells, local: Option<&[Value]>, question: &Question) -> Vec<Value> {
+    let given = |at: usize| {
+        let column = &plan.columns[at].name;
+        said.iter().find(|(name, _)| name.eq_ignore_ascii_case(column)).map(|(_, value)| value.clone())
+    };
+    let kept = |at: usize| question.remote.as_deref().or(local).map(|row| row[at].clone()).unwrap_or_default();
+    let mut row: Vec<Value> = (0..plan.columns.len()).map(|at| given(at).unwrap_or_else(|| kept(at))).collect();
+    plan.key.iter().zip(&question.key).for_each(|(at, value)| row[*at] = value.clone());
+    row
+}

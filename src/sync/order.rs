@@ -1,0 +1,219 @@
+//! Which change has to wait for which: a row for those that it refers to, a deletion for those that referred to it.
+
+use super::{
+    encode::{key_sql, quote},
+    job::{Job, Work},
+    plan::Plan,
+    schema::key_condition,
+};
+use crate::{collections::Set, error::Result, sqlite::Connection, value::Value};
+
+/// A foreign key between two tables of the push.
+struct Reference {
+    /// Where the referring values are in a row.
+    from: Vec<usize>,
+    /// Whether the reference may be NULL for a while.
+    nullable: bool,
+    parent: usize,
+    /// Where the values referred to are in a row of the parent.
+    to: Vec<usize>,
+    /// Gives the parent's encoded key; `?1..` are the values referred to.
+    find: String,
+}
+
+/// The foreign keys between the tables of a push, and what is held back because of them.
+pub struct Order {
+    references: Vec<Vec<Reference>>,
+    names: Vec<String>,
+    /// Rows that the remote doesn't have, and doesn't get for now: (table, encoded key).
+    lacking: Set<(usize, String)>,
+    /// Rows that others still refer to, remotely: (table, values referred to).
+    needed: Set<(usize, String)>,
+}
+
+impl Order {
+    /// Reads what refers to what. `plans`: parents first.
+    pub fn new(plans: &[&Plan]) -> Self {
+        let reference = |plan: &Plan, key: &super::schema::ForeignKey| {
+            let at = |plan: &Plan, name: &String| {
+                plan.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name))
+            };
+            let parent = plans.iter().position(|plan| plan.table.name.eq_ignore_ascii_case(&key.parent))?;
+            let from = key.from.iter().map(|name| at(plan, name)).collect::<Option<Vec<_>>>()?;
+            let to = key.to.iter().map(|name| at(plans[parent], name)).collect::<Option<Vec<_>>>()?;
+            let own_key = key_sql(plans[parent].key_columns().iter().map(|column| quote(column)));
+            let find = format!("SELECT {own_key} FROM main.{} WHERE {}", quote(&key.parent), key_condition(&key.to, 1));
+            let may_be_null = |at: &usize| {
+                !plan.key.contains(at)
+                    && plan.table.column(&plan.columns[*at].name).is_some_and(|column| !column.not_null)
+            };
+            let nullable = from.iter().any(may_be_null);
+            Some(Reference { from, nullable, parent, to, find })
+        };
+        Self {
+            references: plans
+                .iter()
+                .map(|plan| plan.table.foreign_keys.iter().filter_map(|key| reference(plan, key)).collect())
+                .collect(),
+            names: plans.iter().map(|plan| plan.name().to_owned()).collect(),
+            lacking: Set::new(),
+            needed: Set::new(),
+        }
+    }
+
+    /// Begins with what was refused before.
+    pub fn start(&mut self, connection: &Connection) -> Result<()> {
+        let rows = connection.rows(
+            "SELECT tbl, key FROM tidelock_outbox WHERE reason IS NOT NULL AND reason <> 'restored' AND op = 'insert'",
+            &[],
+        )?;
+        for row in rows {
+            let (name, key) = (row[0].as_text().unwrap_or_default(), row[1].as_text().unwrap_or_default());
+            if let Some(table) = self.names.iter().position(|known| known.eq_ignore_ascii_case(name)) {
+                self.lacking.insert((table, key.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// A job that isn't done, and won't be soon: what depends on it has to wait.
+    pub fn hold_back(&mut self, connection: &Connection, job: &Job) -> Result<()> {
+        match job.work {
+            Work::Insert => {
+                let key = key_sql((1..=job.key.len()).map(|at| format!("?{at}")));
+                let encoded = connection.value(&format!("SELECT {key}"), &job.key)?;
+                if let Some(encoded) = encoded.as_ref().and_then(Value::as_text) {
+                    self.lacking.insert((job.table, encoded.to_owned()));
+                }
+            }
+            Work::Delete => self.keep_parents(job),
+            Work::Update | Work::Look => {}
+        }
+        Ok(())
+    }
+
+    /// A row that isn't deleted remotely keeps the rows that it refers to.
+    fn keep_parents(&mut self, job: &Job) {
+        let Some(base) = &job.base else { return };
+        for reference in &self.references[job.table] {
+            let values = reference.from.iter().map(|at| base.get(*at).cloned().flatten());
+            if let Some(values) = values.collect::<Option<Vec<Value>>>() {
+                self.needed.insert((reference.parent, shown(&values)));
+            }
+        }
+    }
+
+    /// Whether a job has to wait for another that isn't done.
+    pub fn waits(&self, connection: &Connection, job: &Job) -> Result<bool> {
+        if job.work == Work::Delete {
+            let Some(base) = job.base.as_ref().filter(|_| !self.needed.is_empty()) else { return Ok(false) };
+            let refers = self.references.iter().flatten().filter(|reference| reference.parent == job.table);
+            for reference in refers {
+                let values = reference.to.iter().map(|at| base.get(*at).cloned().flatten());
+                if values
+                    .collect::<Option<Vec<_>>>()
+                    .is_some_and(|values| self.needed.contains(&(job.table, shown(&values))))
+                {
+                    return Ok(true);
+                }
+            }
+            return Ok(false);
+        }
+        for reference in &self.references[job.table] {
+            if job.row.is_empty() || !self.lacking.iter().any(|(table, _)| *table == reference.parent) {
+                continue;
+            }
+            let sent = |at: &usize| job.columns.contains(at);
+            let values: Vec<Value> = reference.from.iter().map(|at| job.row[*at].clone()).collect();
+            if values.iter().any(Value::is_null) || !reference.from.iter().any(sent) {
+                continue;
+            }
+            let parent = connection.value(&reference.find, &values)?;
+            let encoded = parent.as_ref().and_then(Value::as_text).unwrap_or_default();
+            if self.lacking.contains(&(reference.parent, encoded.to_owned())) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes references out of new rows that lead to rows which come later (tables that refer to each other in a circle): they
+    /// are sent as updates afterwards.
+    pub fn withhold(&self, connection: &Connection, plan: &Plan, job: &mut Job) -> Result<()> {
+        for reference in &self.references[job.table] {
+            if reference.parent <= job.table || !reference.nullable {
+                continue;
+            }
+            let values: Vec<Value> = reference.from.iter().map(|at| job.row[*at].clone()).collect();
+            if values.iter().any(Value::is_null) {
+                continue;
+            }
+            let Some(parent) = connection.value(&reference.find, &values)? else { continue };
+            let waiting = connection.value(
+                "SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = ?2 AND op = 'insert' AND reason IS NULL",
+                &[Value::from(&*self.names[reference.parent]), parent],
+            )?;
+            if waiting.is_some() {
+                let keep = |at: &usize| !reference.from.contains(at) || plan.key.contains(at);
+                job.columns.retain(keep);
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts new rows of a table that refers to itself into batches: each refers to earlier ones only, or to itself. What can't
+    /// be cut stays together, without the reference where it may be NULL.
+    pub fn levels(&self, plan: &Plan, mut jobs: Vec<Job>) -> Vec<Vec<Job>> {
+        let Some(table) = jobs.first().map(|job| job.table) else { return Vec::new() };
+        let own: Vec<&Reference> =
+            self.references[table].iter().filter(|reference| reference.parent == table).collect();
+        if own.is_empty() {
+            return vec![jobs];
+        }
+        let mut level = vec![0_usize; jobs.len()];
+        for reference in own {
+            let values = |job: &Job, at: &[usize]| shown(&at.iter().map(|at| job.row[*at].clone()).collect::<Vec<_>>());
+            let index: crate::collections::Map<String, usize> =
+                jobs.iter().enumerate().map(|(at, job)| (values(job, &reference.to), at)).collect();
+            let parents: Vec<Option<usize>> = jobs
+                .iter()
+                .enumerate()
+                .map(|(at, job)| index.get(&values(job, &reference.from)).copied().filter(|parent| *parent != at))
+                .collect();
+            for at in 0..jobs.len() {
+                let (mut depth, mut up) = (0, parents[at]);
+                while let Some(parent) = up {
+                    depth += 1;
+                    if parent == at || depth > jobs.len() {
+                        break;
+                    }
+                    up = parents[parent];
+                }
+                if up.is_some() && reference.nullable {
+                    jobs[at].columns.retain(|column| !reference.from.contains(column) || plan.key.contains(column));
+                } else if up.is_none() {
+                    level[at] = level[at].max(depth);
+                }
+            }
+        }
+        let mut batches: Vec<Vec<Job>> = Vec::new();
+        batches.resize_with(level.iter().max().map_or(0, |max| max + 1), Vec::new);
+        for (job, level) in jobs.into_iter().zip(level) {
+            batches[level].push(job);
+        }
+        batches.retain(|batch| !batch.is_empty());
+        batches
+    }
+}
+
+/// Values as text that tells them apart.
+fn shown(values: &[Value]) -> String {
+    let mut out = String::new();
+    for value in values {
+        let text = super::outgoing::filter_text(value);
+        out.push_str(&text.len().to_string());
+        out.push(':');
+        out.push_str(&text);
+    }
+    out
+}

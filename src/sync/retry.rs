@@ -1,0 +1,159 @@
+//! What becomes of a change that a person decides about: it waits again, or it is given up.
+
+use super::{
+    apply::{Care, Writer},
+    capture,
+    encode::{decode_key, decode_row},
+    job::Remote,
+    outbox::ChangeOp,
+    plan::{Plan, Rows},
+    report::TableReport,
+    unpushed::{Entry, Unpushed},
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    sqlite::Connection,
+    value::Value,
+};
+
+/// A change, found by its id.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// Its id.
+    pub id: i64,
+    /// Its table.
+    pub table: String,
+    /// Its key's values.
+    pub key: Vec<Value>,
+    /// Why it was refused; `None`: it waits.
+    reason: Option<String>,
+    /// Of a restored image: what the row was.
+    local: Option<String>,
+    op: ChangeOp,
+    row: Vec<Value>,
+}
+
+/// The change with this id. Fails with `invalid_argument` when there is none.
+pub fn find(connection: &Connection, id: i64) -> Result<Found> {
+    let sql = "SELECT id, op, base, sent_op, sent, time, tbl, key, reason, local FROM tidelock_outbox WHERE id = ?1";
+    let row = connection.rows(sql, &[Value::Integer(id)])?.into_iter().next();
+    let row = row.ok_or_else(|| {
+        Error::invalid("there is no change with this id").hint("the ids are those of pending() and rejected()")
+    })?;
+    let text = |at: usize| row[at].as_text().map(str::to_owned);
+    Ok(Found {
+        id,
+        table: text(6).unwrap_or_default(),
+        key: decode_key(&text(7).unwrap_or_default()),
+        reason: text(8),
+        local: text(9),
+        op: ChangeOp::from_name(&text(1).unwrap_or_default()),
+        row,
+    })
+}
+
+/// Lets a refused change wait again; inside a transaction.
+pub fn retry(connection: &Connection, plan: &Plan, change: &Found) -> Result<()> {
+    let unpushed = Unpushed::new(plan);
+    match change.reason.as_deref() {
+        None => Ok(()),
+        Some("restored") => {
+            delete(connection, change.id)?;
+            again(connection, plan, &unpushed, change)
+        }
+        Some(_) => {
+            let entry = unpushed.read_entry(&change.row, true);
+            // What was changed since waits behind it: both are one change from here on.
+            connection.run(
+                "DELETE FROM tidelock_outbox WHERE tbl = ?1 AND key = ?2 AND reason IS NULL",
+                &[change.row[6].clone(), change.row[7].clone()],
+            )?;
+            let local = unpushed.local(connection, &change.key)?;
+            let base = base(&entry, local.as_deref());
+            unpushed.leave(connection, Some(change.id), &change.key, local.as_deref(), base.as_deref())?;
+            let sql = "UPDATE tidelock_outbox SET reason = NULL, error = NULL WHERE id = ?1";
+            connection.run(sql, &[Value::Integer(change.id)]).map(drop)
+        }
+    }
+}
+
+/// The remote's row as the change knows it. A column that didn't exist then counts as unchanged.
+fn base(entry: &Entry, local: Option<&[Value]>) -> Option<Vec<Value>> {
+    if entry.gone {
+        return None;
+    }
+    let base = entry.base.as_ref()?;
+    let known = |at: usize| base[at].clone().or_else(|| Some(local?[at].clone())).unwrap_or_default();
+    Some((0..base.len()).map(known).collect())
+}
+
+/// Makes the change of a restored image again, on the row as it is now.
+fn again(connection: &Connection, plan: &Plan, unpushed: &Unpushed, change: &Found) -> Result<()> {
+    let entry = unpushed.read_entry(&change.row, true);
+    let then = change.local.as_deref().map(decode_row).unwrap_or_default();
+    let now = unpushed.local(connection, &change.key)?;
+    let was = |at: usize| then.iter().find(|(name, _)| *name == plan.columns[at].name).map(|(_, value)| value);
+    // Rows follow the remote after a restore: one that differs from the image's is the remote's.
+    let followed = match &now {
+        Some(now) => {
+            change.op == ChangeOp::Delete || (0..now.len()).any(|at| was(at).is_some_and(|was| *was != now[at]))
+        }
+        None => false,
+    };
+    let row = (change.op != ChangeOp::Delete && !then.is_empty()).then(|| {
+        let mut row = now.clone().unwrap_or_else(|| unpushed.row_of(&change.key));
+        for at in 0..row.len() {
+            let before = entry.base.as_ref().and_then(|base| base[at].as_ref());
+            if let Some(value) = was(at).filter(|value| now.is_none() || before != Some(*value)) {
+                row[at] = value.clone();
+            }
+        }
+        row
+    });
+    let waiting = unpushed.entry(connection, &change.key)?.filter(|waiting| !waiting.rejected);
+    let remote = match (&waiting, change.op) {
+        (Some(waiting), _) => base(waiting, now.as_deref()),
+        (None, ChangeOp::Insert) => None,
+        (None, _) if followed => now.clone(),
+        (None, _) => base(&entry, now.as_deref()),
+    };
+    capture::silently(connection, |connection| {
+        unpushed.write_local(connection, &change.key, now.as_deref(), row.as_deref())?;
+        let id = waiting.map(|waiting| waiting.id);
+        unpushed.leave(connection, id, &change.key, row.as_deref(), remote.as_deref())
+    })
+}
+
+/// Gives up a change; inside a transaction in which capture is silent. `remote`: the remote's row; `None`: it can't be read,
+/// and the row becomes what it was before the change.
+pub fn discard(connection: &Connection, writer: &Writer, change: &Found, remote: Option<&Remote>) -> Result<()> {
+    let unpushed = &writer.unpushed;
+    let entry = unpushed.read_entry(&change.row, true);
+    connection.run(
+        "DELETE FROM tidelock_outbox WHERE tbl = ?1 AND key = ?2",
+        &[change.row[6].clone(), change.row[7].clone()],
+    )?;
+    let local = unpushed.local(connection, &change.key)?;
+    let row = match remote {
+        Some(Remote::Row(row, _)) => Some(row.clone()),
+        Some(Remote::Deleted | Remote::Absent) => None,
+        None => base(&entry, local.as_deref()),
+    };
+    let Some(mut row) = row else {
+        return unpushed.write_local(connection, &change.key, local.as_deref(), None);
+    };
+    change.key.iter().zip(writer.key_places()).for_each(|(value, at)| row[*at] = value.clone());
+    let rows = Rows { width: row.len(), values: row, deleted: vec![false], ..Rows::default() };
+    let held = writer.write(connection, &rows, Care::Guarded, &mut TableReport::default())?;
+    match held.into_iter().next() {
+        None => Ok(()),
+        Some(held) => {
+            Err(Error::new(ErrorCode::SqliteConstraint, format!("the remote's row doesn't fit: {}", held.error))
+                .hint("pull the tables that it refers to, or mend what is in its way"))
+        }
+    }
+}
+
+fn delete(connection: &Connection, id: i64) -> Result<()> {
+    connection.run("DELETE FROM tidelock_outbox WHERE id = ?1", &[Value::Integer(id)]).map(drop)
+}

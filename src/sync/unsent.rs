@@ -1,0 +1,156 @@
+//! The changes that wait, as jobs.
+
+use super::{
+    conflict::Sent,
+    encode::{decode_key, quote, row_sql},
+    job::{Job, Work},
+    outbox::ChangeOp,
+    outgoing::filter_text,
+    plan::Plan,
+    unpushed::{Entry, Unpushed},
+};
+use crate::{error::Result, sqlite::Connection, value::Value};
+
+/// Jobs of one batch at most, ...
+const BATCH: usize = 10_000;
+/// ... and about the bytes of their rows.
+const BATCH_BYTES: usize = 16 << 20;
+
+/// Which changes are wanted.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// What is to be done for them.
+    pub work: Work,
+    /// None that was made since the push began.
+    pub newest: i64,
+    /// None of these.
+    pub skip: &'a dyn Fn(i64) -> bool,
+}
+
+/// The next changes of a table, oldest first. Those whose key has a refused change wait behind it. An entry that turns out to
+/// change nothing is dropped.
+pub fn load(
+    connection: &Connection,
+    plan: &Plan,
+    table: usize,
+    unpushed: &Unpushed,
+    wanted: Wanted<'_>,
+) -> Result<Vec<Job>> {
+    let filter = match wanted.work {
+        Work::Insert => "op = 'insert'",
+        Work::Update => "op = 'update'",
+        Work::Delete => "op = 'delete'",
+        Work::Look => "(sent_op IS NOT NULL OR base IS NULL AND op <> 'insert')",
+    };
+    let mut statement = connection.statement(&format!(
+        "SELECT id, op, base, sent_op, sent, time, key FROM tidelock_outbox AS change \
+         WHERE tbl = ?1 AND reason IS NULL AND id <= ?2 AND {filter} AND NOT EXISTS (SELECT 1 FROM tidelock_outbox AS refused \
+           WHERE refused.tbl = ?1 AND refused.key = change.key AND refused.reason IS NOT NULL AND refused.reason <> 'restored') \
+         ORDER BY id"
+    ))?;
+    statement.bind(1, &Value::from(plan.name()))?;
+    statement.bind(2, &Value::Integer(wanted.newest))?;
+    let (mut jobs, mut empty, mut bytes) = (Vec::new(), Vec::new(), 0);
+    while statement.step()? == crate::sqlite::Step::Row {
+        if (wanted.skip)(statement.column_i64(0)) {
+            continue;
+        }
+        let row: Vec<Value> = (0..7).map(|at| statement.column(at)).collect();
+        let entry = unpushed.read_entry(&row, false);
+        let key = decode_key(row[6].as_text().unwrap_or_default());
+        let local = unpushed.local(connection, &key)?;
+        match job(plan, table, &entry, key, local) {
+            Some(job) if job.work == wanted.work => {
+                bytes += job.row.iter().map(|value| 16 + value.as_text().map_or(0, str::len)).sum::<usize>();
+                jobs.push(job);
+            }
+            Some(_) => {}
+            None => empty.push(entry.id),
+        }
+        if jobs.len() >= BATCH || bytes >= BATCH_BYTES {
+            break;
+        }
+    }
+    drop(statement);
+    for id in empty {
+        connection.run("DELETE FROM tidelock_outbox WHERE id = ?1", &[Value::Integer(id)])?;
+    }
+    Ok(jobs)
+}
+
+/// What is to be done for an entry; `None`: nothing, it changes nothing.
+fn job(plan: &Plan, table: usize, entry: &Entry, key: Vec<Value>, local: Option<Vec<Value>>) -> Option<Job> {
+    let known = |at: usize| entry.base.as_ref().and_then(|base| base[at].as_ref());
+    let cursor = plan.stored_cursor().and_then(known).map(filter_text);
+    let look = match (&entry.sent, entry.op) {
+        (Some(sent), op) => sent.op != op || op != ChangeOp::Delete && !as_sent(sent, local.as_deref()),
+        (None, op) => op != ChangeOp::Insert && entry.base.is_none(),
+    };
+    let (work, columns) = match (entry.op, &local) {
+        _ if look => (Work::Look, Vec::new()),
+        (ChangeOp::Delete, _) => (Work::Delete, Vec::new()),
+        // It went without a trace: by a cascade of a pull.
+        (_, None) => return None,
+        (ChangeOp::Insert, Some(row)) => {
+            // What is NULL is the server's to fill.
+            (Work::Insert, (0..row.len()).filter(|at| plan.key.contains(at) || !row[*at].is_null()).collect())
+        }
+        (ChangeOp::Update, Some(row)) => {
+            // A column that is younger than the change: whatever is in it was written here.
+            let changed = |at: &usize| known(*at).map_or(!row[*at].is_null(), |base| *base != row[*at]);
+            let columns: Vec<usize> = (0..row.len()).filter(changed).collect();
+            if columns.is_empty() {
+                return None;
+            }
+            (Work::Update, columns)
+        }
+    };
+    let row = local.unwrap_or_default();
+    Some(Job { id: entry.id, table, work, key, row, columns, base: entry.base.clone(), cursor })
+}
+
+fn as_sent(sent: &Sent, local: Option<&[Value]>) -> bool {
+    let Some(local) = local else { return false };
+    sent.row.iter().zip(local).all(|(sent, local)| sent.as_ref() == Some(local))
+}
+
+/// Writes down that these jobs are being sent: so that what becomes of it can be told later, whatever happens now.
+pub fn mark(connection: &Connection, plan: &Plan, jobs: &[Job]) -> Result<()> {
+    let members = plan.columns.iter().enumerate().map(|(at, column)| (column.name.as_str(), format!("?{}", at + 3)));
+    let row = format!("UPDATE tidelock_outbox SET sent_op = ?2, sent = {} WHERE id = ?1", row_sql(members));
+    for job in jobs {
+        let Some(op) = job.op() else { continue };
+        let mut parameters = vec![Value::Integer(job.id), Value::from(op.as_str())];
+        if op == ChangeOp::Delete {
+            connection.run("UPDATE tidelock_outbox SET sent_op = ?2, sent = NULL WHERE id = ?1", &parameters)?;
+            continue;
+        }
+        // Of a new row, only what is sent.
+        let sent = |at: usize| op == ChangeOp::Update || job.columns.contains(&at);
+        parameters.extend((0..job.row.len()).map(|at| if sent(at) { job.row[at].clone() } else { Value::Null }));
+        connection.run(&row, &parameters)?;
+    }
+    Ok(())
+}
+
+/// The newest change.
+pub fn newest(connection: &Connection) -> Result<i64> {
+    let newest = connection.value("SELECT max(id) FROM tidelock_outbox", &[])?;
+    Ok(newest.and_then(|id| id.as_integer()).unwrap_or_default())
+}
+
+/// Queues the rows of a table that the remote doesn't have and that have no change yet; how many. `temp.tidelock_seen` has the
+/// keys that the remote has.
+pub fn enqueue(connection: &Connection, plan: &Plan) -> Result<u64> {
+    let key = super::encode::key_sql(plan.key_columns().iter().map(|column| quote(column)));
+    connection.run(
+        &format!(
+            "INSERT INTO tidelock_outbox(tbl, key, op, time) \
+             SELECT ?1, key, 'insert', strftime('%Y-%m-%dT%H:%M:%fZ', 'now') FROM (SELECT {key} AS key FROM main.{}) \
+             WHERE key NOT IN (SELECT key FROM temp.tidelock_seen WHERE tbl = ?1) \
+             AND key NOT IN (SELECT key FROM tidelock_outbox WHERE tbl = ?1 AND (reason IS NULL OR reason <> 'restored'))",
+            quote(&plan.table.name)
+        ),
+        &[Value::from(plan.name())],
+    )
+}

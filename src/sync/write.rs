@@ -1,0 +1,292 @@
+//! The requests that change the remote, and those that read single rows for it.
+//!
+//! Every one names the keys that it is about: an UPDATE or DELETE without a filter would be about the whole table.
+
+use super::{
+    json,
+    outgoing::{filter_text, push_json},
+    plan::Plan,
+    query::{name, percent, push_list, push_pair, quoted},
+    request::Requester,
+};
+use crate::{
+    ports::{HttpRequest, Method},
+    value::Value,
+};
+
+/// A key filter of this many characters is split into several requests; servers take 8 KB.
+pub const LONGEST_FILTER: usize = 5_500;
+
+/// What a row's cursor has to be for it to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Anything: it was read just before, or nobody else writes it.
+    None,
+    /// One of these values of the base; empty text is NULL.
+    Cursor(Vec<String>),
+}
+
+/// Inserts rows, given by their values; those whose key is taken are left alone. `columns`: the ones that are sent.
+pub fn insert(requester: &Requester, plan: &Plan, rows: &[&[Value]], columns: &[usize], blind: bool) -> HttpRequest {
+    let mut url = format!("{}/{}?columns=", requester.root(), percent(&plan.selection.table));
+    push_list(&mut url, columns.iter().map(|at| name(&plan.columns[*at].name)));
+    url.push_str("&on_conflict=");
+    push_list(&mut url, plan.selection.key.iter().map(|column| name(column)));
+    if !blind {
+        push_select(&mut url, &plan.selection.columns);
+    }
+    let mut body = String::from("[");
+    for (index, row) in rows.iter().enumerate() {
+        if index > 0 {
+            body.push(',');
+        }
+        push_object(&mut body, plan, row, columns);
+    }
+    body.push(']');
+    let prefer = if blind { "return=minimal" } else { "return=representation" };
+    requester.request(Method::Post, url, &format!("resolution=ignore-duplicates,{prefer}"), Some(body))
+}
+
+/// Changes columns of one row.
+pub fn update(
+    requester: &Requester,
+    plan: &Plan,
+    key: &[Value],
+    row: &[Value],
+    columns: &[usize],
+    guard: &Guard,
+    blind: bool,
+) -> HttpRequest {
+    let url = target(requester, plan, &[key], guard, (!blind).then_some(&plan.selection.columns[..]));
+    let mut body = String::new();
+    push_object(&mut body, plan, row, columns);
+    let prefer = if blind { "return=minimal" } else { "return=representation" };
+    requester.request(Method::Patch, url, prefer, Some(body))
+}
+
+/// Deletes rows; gives back their keys.
+pub fn delete(requester: &Requester, plan: &Plan, keys: &[&[Value]], guard: &Guard, blind: bool) -> HttpRequest {
+    let url = target(requester, plan, keys, guard, (!blind).then_some(&plan.selection.key[..]));
+    requester.request(Method::Delete, url, if blind { "return=minimal" } else { "return=representation" }, None)
+}
+
+/// Marks rows as deleted in the soft-delete column; gives back their keys. `mark` is JSON.
+pub fn soft_delete(
+    requester: &Requester,
+    plan: &Plan,
+    keys: &[&[Value]],
+    guard: &Guard,
+    mark: &str,
+    blind: bool,
+) -> HttpRequest {
+    let url = target(requester, plan, keys, guard, (!blind).then_some(&plan.selection.key[..]));
+    let mut body = String::from("{");
+    json::push_string(&mut body, plan.options.soft_delete().unwrap_or_default());
+    body.push(':');
+    body.push_str(mark);
+    body.push('}');
+    let prefer = if blind { "return=minimal" } else { "return=representation" };
+    requester.request(Method::Patch, url, prefer, Some(body))
+}
+
+/// Reads the rows of these keys, whatever the table's filter.
+pub fn read(requester: &Requester, plan: &Plan, keys: &[&[Value]]) -> HttpRequest {
+    let mut url = format!("{}/{}?select=", requester.root(), percent(&plan.selection.table));
+    push_list(&mut url, plan.selection.columns.iter().map(|column| name(column)));
+    if same_prefix(keys) {
+        push_keys(&mut url, plan, keys);
+    } else {
+        let mut condition = String::from("(");
+        for (index, key) in keys.iter().enumerate() {
+            condition.push_str(if index > 0 { ",and(" } else { "and(" });
+            for (at, (column, value)) in plan.selection.key.iter().zip(*key).enumerate() {
+                let comma = if at > 0 { "," } else { "" };
+                condition.push_str(&format!("{comma}{}.eq.{}", name(column), quoted(&filter_text(value))));
+            }
+            condition.push(')');
+        }
+        condition.push(')');
+        push_pair(&mut url, "or", &condition);
+    }
+    requester.request(Method::Get, url, "", None)
+}
+
+/// Asks whether a column exists.
+pub fn probe(requester: &Requester, plan: &Plan, column: &str) -> HttpRequest {
+    let url =
+        format!("{}/{}?select={}&limit=0", requester.root(), percent(&plan.selection.table), percent(&name(column)));
+    requester.request(Method::Get, url, "", None)
+}
+
+/// Whether one filter can name all of these keys: they differ in their last column only.
+pub fn same_prefix(keys: &[&[Value]]) -> bool {
+    let prefix = |key: &&[Value]| key.split_last().map(|(_, prefix)| prefix.to_vec());
+    keys.windows(2).all(|pair| prefix(&pair[0]) == prefix(&pair[1]))
+}
+
+/// About how many characters a key takes in a filter.
+pub fn filter_length(key: &[Value]) -> usize {
+    key.iter().map(|value| 12 + percent(&filter_text(value)).len()).sum()
+}
+
+fn target(requester: &Requester, plan: &Plan, keys: &[&[Value]], guard: &Guard, select: Option<&[String]>) -> String {
+    let mut url = format!("{}/{}?", requester.root(), percent(&plan.selection.table));
+    push_keys(&mut url, plan, keys);
+    if let (Guard::Cursor(values), Some(cursor)) = (guard, plan.selection.cursor.as_deref()) {
+        match values.as_slice() {
+            [value] if value.is_empty() => push_pair(&mut url, &name(cursor), "is.null"),
+            [value] => push_pair(&mut url, &name(cursor), &format!("eq.{value}")),
+            values => push_pair(&mut url, &name(cursor), &list(values.iter().map(String::as_str))),
+        }
+    }
+    if let Some(columns) = select {
+        push_select(&mut url, columns);
+    }
+    url
+}
+
+fn push_select(url: &mut String, columns: &[String]) {
+    url.push_str("&select=");
+    push_list(url, columns.iter().map(|column| name(column)));
+}
+
+/// The condition for keys that differ in their last column only. Begins with `&` unless the URL ends with `?`.
+fn push_keys(url: &mut String, plan: &Plan, keys: &[&[Value]]) {
+    let Some(first) = keys.first() else { return };
+    let last = first.len().saturating_sub(1);
+    for (at, (column, value)) in plan.selection.key.iter().zip(*first).enumerate() {
+        let filter = if at == last && keys.len() > 1 {
+            let values: Vec<String> = keys.iter().filter_map(|key| key.get(last)).map(filter_text).collect();
+            list(values.iter().map(String::as_str))
+        } else {
+            format!("eq.{}", filter_text(value))
+        };
+        push_pair(url, &name(column), &filter);
+    }
+    if let Some(at) = url.find("?&") {
+        url.remove(at + 1);
+    }
+}
+
+fn list<'a>(values: impl Iterator<Item = &'a str>) -> String {
+    let values: Vec<String> = values.map(quoted).collect();
+    format!("in.({})", values.join(","))
+}
+
+fn push_object(body: &mut String, plan: &Plan, row: &[Value], columns: &[usize]) {
+    for (index, at) in columns.iter().enumerate() {
+        let column = &plan.columns[*at];
+        body.push(if index > 0 { ',' } else { '{' });
+        json::push_string(body, &column.name);
+        body.push(':');
+        if !push_json(body, column, &row[*at]) {
+            // Checked before: see `unsendable`.
+            body.push_str("null");
+        }
+    }
+    body.push_str(if columns.is_empty() { "{}" } else { "}" });
+}
+
+/// The column whose value can't be sent, because it isn't the JSON that it should be.
+pub fn unsendable<'p>(plan: &'p Plan, row: &[Value], columns: &[usize]) -> Option<&'p str> {
+    let mut scratch = String::new();
+    let bad = columns.iter().find(|at| {
+        scratch.clear();
+        !push_json(&mut scratch, &plan.columns[**at], &row[**at])
+    });
+    bad.map(|at| plan.columns[*at].name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        sqlite::{Connection, PageFile},
+        sync::{
+            config::{Config, TableSync},
+            schema::Table,
+        },
+    };
+
+    fn requester(schema: &str) -> Requester {
+        let options = format!(r#"{{"url":"http://h/r","key":"k","schema":"{schema}","tables":[{{"table":"t"}}]}}"#);
+        Requester::new(&Config::new(serde_json::from_str(&options).unwrap(), false).unwrap(), None, None)
+    }
+
+    fn plan(options: &str) -> Plan {
+        let connection = Connection::open(&PageFile::default()).unwrap();
+        connection
+            .exec("CREATE TABLE t(id INTEGER PRIMARY KEY, n NUMERIC TEXT, u TEXT, \"a,b\" TEXT, j JSON TEXT)")
+            .unwrap();
+        let options: TableSync = serde_json::from_str(options).unwrap();
+        Plan::new(&options, Table::read(&connection, "t").unwrap().unwrap(), &[]).unwrap()
+    }
+
+    fn show(request: &HttpRequest) -> String {
+        let prefer = request.headers.iter().find(|(name, _)| name == "prefer").map_or("", |(_, value)| value);
+        let body = request.body.as_deref().map(|body| String::from_utf8_lossy(body).into_owned()).unwrap_or_default();
+        let url = request.url.strip_prefix("http://h/r/").unwrap().replace("%22", "'");
+        format!("{} {url} ({prefer}) {body}", request.method.as_str()).trim_end().to_owned()
+    }
+
+    #[test]
+    fn requests_name_their_keys_and_guard_them() {
+        let (requester, plan) =
+            (requester("public"), plan(r#"{"table":"t","columns":["n","u"],"cursor":"u","deleted":"gone"}"#));
+        let row = [Value::Integer(i64::MAX), Value::from("1.50"), Value::from("2026-01-01T00:00:00+00:00")];
+        let key = [Value::Integer(7)];
+        let cursor = |values: &[&str]| Guard::Cursor(values.iter().map(|value| (*value).to_owned()).collect());
+        assert_eq!(
+            show(&insert(&requester, &plan, &[&row, &row], &[0, 1], false)),
+            "POST t?columns=id,n&on_conflict=id&select=id,n,u,gone (resolution=ignore-duplicates,return=representation) \
+             [{\"id\":9223372036854775807,\"n\":1.50},{\"id\":9223372036854775807,\"n\":1.50}]"
+        );
+        assert_eq!(
+            show(&update(&requester, &plan, &key, &row, &[1], &cursor(&["2026-01-01T00:00:00+00:00"]), false)),
+            "PATCH t?id=eq.7&u=eq.2026-01-01T00:00:00%2B00:00&select=id,n,u,gone (return=representation) {\"n\":1.50}"
+        );
+        assert_eq!(
+            show(&delete(&requester, &plan, &[&key, &[Value::Integer(8)]], &cursor(&[""]), false)),
+            "DELETE t?id=in.('7','8')&u=is.null&select=id (return=representation)"
+        );
+        assert_eq!(
+            show(&soft_delete(&requester, &plan, &[&key], &cursor(&["1", "2"]), "\"now\"", true)),
+            "PATCH t?id=eq.7&u=in.('1','2') (return=minimal) {\"gone\":\"now\"}"
+        );
+        assert_eq!(show(&read(&requester, &plan, &[&key])), "GET t?select=id,n,u,gone&id=eq.7 ()");
+        assert_eq!(show(&probe(&requester, &plan, "a,b")), "GET t?select='a,b'&limit=0 ()");
+    }
+
+    #[test]
+    fn composite_keys_are_named_in_full() {
+        let (requester, plan) = (requester("public"), plan(r#"{"table":"t","columns":["n"],"primaryKey":["id","u"]}"#));
+        let keys = [
+            [Value::Integer(1), Value::from("a,b")],
+            [Value::Integer(1), Value::from("\"")],
+            [Value::Integer(2), Value::from("x")],
+        ];
+        let keys: Vec<&[Value]> = keys.iter().map(|key| &key[..]).collect();
+        assert!(same_prefix(&keys[..2]) && !same_prefix(&keys));
+        assert_eq!(
+            show(&delete(&requester, &plan, &keys[..2], &Guard::None, false)),
+            "DELETE t?id=eq.1&u=in.('a,b','%5C'')&select=id,u (return=representation)"
+        );
+        assert_eq!(
+            show(&read(&requester, &plan, &keys[1..])),
+            "GET t?select=id,n,u&or=(and(id.eq.'1',u.eq.'%5C''),and(id.eq.'2',u.eq.'x')) ()"
+        );
+    }
+
+    #[test]
+    fn writes_go_to_their_schema() {
+        let (requester, plan) = (requester("other"), plan(r#"{"table":"t"}"#));
+        let profile =
+            |request: HttpRequest| request.headers.into_iter().find(|(name, _)| name.ends_with("profile")).unwrap();
+        let key: &[Value] = &[Value::Integer(1)];
+        assert_eq!(
+            profile(delete(&requester, &plan, &[key], &Guard::None, false)),
+            ("content-profile".into(), "other".into())
+        );
+        assert_eq!(profile(read(&requester, &plan, &[key])), ("accept-profile".into(), "other".into()));
+    }
+}

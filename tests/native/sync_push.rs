@@ -1,0 +1,699 @@
+//! Pushing: everything leaves exactly, once, whatever the network does, and nothing is lost on either side.
+
+use std::rc::Rc;
+
+use tidelock::{ErrorCode, Value, sync::report::Cells};
+
+use crate::{
+    sync_host::{World, fails},
+    sync_model::{Fault, Row},
+    sync_model_writes::Rules,
+};
+
+const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, price NUMERIC TEXT, updated_at TEXT)";
+const COLUMNS: [&str; 4] = ["id", "name", "price", "updated_at"];
+const CURSOR: &str = r#"[{"table":"items","cursor":"updated_at"}]"#;
+const FULL: &str = r#"[{"table":"items"}]"#;
+
+fn stamped() -> Rules {
+    Rules { stamp: Some("updated_at".to_owned()), ..Rules::default() }
+}
+
+/// Items with a trigger on `updated_at`; those named are on both sides.
+fn world(tables: &str, ids: &[u32]) -> World {
+    let world = World::new(ITEMS, tables);
+    world.server.define("items", &COLUMNS, stamped());
+    pulled(world, ids)
+}
+
+fn pulled(mut world: World, ids: &[u32]) -> World {
+    for id in ids {
+        world.server.change("items", &id.to_string(), &[("name", "\"remote\""), ("price", "1.50")]);
+    }
+    world.pull("{}").unwrap();
+    world.sim.advance(600_000);
+    world.server.take_requests();
+    world
+}
+
+fn remote(world: &World, table: &str, columns: &[&str]) -> Vec<String> {
+    let show = |row: &Row| columns.iter().map(|column| row[*column].replace('"', "")).collect::<Vec<_>>().join("|");
+    let mut rows: Vec<String> = world.server.rows(table).iter().map(show).collect();
+    rows.sort();
+    rows
+}
+
+fn names(world: &World) -> Vec<String> {
+    remote(world, "items", &["id", "name"])
+}
+
+fn requests(world: &World) -> Vec<String> {
+    let show = |request: tidelock::ports::HttpRequest| {
+        let path = request.url.split("/rest/v1/").nth(1).unwrap().replace("%22", "'");
+        format!("{} {path}", request.method.as_str())
+    };
+    world.server.take_requests().into_iter().map(show).collect()
+}
+
+/// The same rows on both sides, and nothing to push.
+fn in_step(world: &mut World) {
+    let report = world.pull(r#"{"full":true}"#).unwrap();
+    let table = &report.tables[0];
+    assert_eq!((table.inserted, table.updated, table.deleted, table.conflicts), (0, 0, 0, 0), "{table:?}");
+    assert_eq!(world.outbox(), Vec::<String>::new());
+    let local = world.rows("SELECT id, name, price, updated_at FROM items ORDER BY id");
+    let mut there = remote(world, "items", &COLUMNS);
+    there.iter_mut().for_each(|row| *row = row.replace("null", "∅"));
+    there.sort_by_key(|row| row.split('|').next().unwrap().parse::<i64>().unwrap());
+    assert_eq!(local, there);
+}
+
+#[test]
+fn everything_leaves_and_comes_back_as_the_server_has_it() {
+    for tables in [CURSOR, FULL] {
+        let mut world = world(tables, &[1, 2, 3]);
+        world.exec(
+            "UPDATE items SET price = '12345678901234567890.10' WHERE id = 1; DELETE FROM items WHERE id = 2;
+             INSERT INTO items(id, name, price) VALUES (9007199254740993, 'neu ''1'' é,()', '0.10'), (5, NULL, NULL)",
+        );
+        assert_eq!(world.pushed(), ["items 2/1/1/0/0"]);
+        assert_eq!(
+            remote(&world, "items", &["id", "name", "price"]),
+            ["1|remote|12345678901234567890.10", "3|remote|1.50", "5|null|null", "9007199254740993|neu '1' é,()|0.10"]
+        );
+        assert!(
+            world.rows("SELECT 1 FROM items WHERE updated_at IS NULL").is_empty(),
+            "what the server fills comes back"
+        );
+        let before = world.host.connection.total_changes();
+        in_step(&mut world);
+        assert!(world.host.connection.total_changes() - before < 20, "the echo changes nothing");
+        assert_eq!(world.pushed(), ["items 0/0/0/0/0"]);
+    }
+}
+
+#[test]
+fn requests_are_few_guarded_and_bounded() {
+    let ids: Vec<u32> = (1..=40).collect();
+    let mut world = world(CURSOR, &ids);
+    world.exec(
+        "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 3499)
+         INSERT INTO items(id, name) SELECT i, 'n' || i FROM n;
+         UPDATE items SET name = 'x' WHERE id <= 10; DELETE FROM items WHERE id BETWEEN 11 AND 40",
+    );
+    assert_eq!(world.pushed(), ["items 2500/10/30/0/0"]);
+    assert!(world.server.most_under_way() <= 6 && world.server.most_under_way() > 1);
+    let requests = requests(&world);
+    let posts = requests.iter().filter(|request| request.starts_with("POST")).count();
+    assert_eq!(posts, 5);
+    assert!(requests[0].starts_with("POST items?columns=id,name&on_conflict=id&select=id,name,price,updated_at"));
+    let patch = requests.iter().find(|request| request.starts_with("PATCH")).unwrap();
+    assert!(patch.starts_with("PATCH items?id=eq.1&updated_at=eq.20") && patch.contains("%2B00:00&select="), "{patch}");
+    assert_eq!(requests.len(), 5 + 10 + 2, "deletions with different cursors are read once and deleted once");
+    in_step(&mut world);
+}
+
+#[test]
+fn an_update_sends_only_what_changed() {
+    let mut world = world(CURSOR, &[1]);
+    world.server.change("items", "1", &[("price", "2.00")]);
+    world.exec("UPDATE items SET name = 'mine' WHERE id = 1");
+    world.push().unwrap();
+    let sent = world.server.take_requests();
+    assert_eq!(sent[0].body.as_deref(), Some(&br#"{"name":"mine"}"#[..]));
+    assert_eq!(remote(&world, "items", &["name", "price"]), ["mine|2.00"]);
+    in_step(&mut world);
+}
+
+#[test]
+fn what_was_sent_is_never_applied_twice_whatever_is_lost() {
+    let faults = [
+        Fault::Drop,
+        Fault::Lost,
+        Fault::Timeout,
+        Fault::Cut(0.5),
+        Fault::Status(500, vec![], r#"{"code":"57014"}"#.to_owned()),
+        Fault::Status(500, vec![], r#"{"code":"40P01"}"#.to_owned()),
+        Fault::Status(413, vec![], String::new()),
+        Fault::Status(504, vec![], "gateway".to_owned()),
+        Fault::Status(429, vec![("retry-after", "1".to_owned())], String::new()),
+        Fault::Status(503, vec![], String::new()),
+    ];
+    for tables in [CURSOR, FULL] {
+        for fault in &faults {
+            for position in 0..6 {
+                let mut world = world(tables, &[1, 2, 3, 4]);
+                world.exec(
+                    "UPDATE items SET name = 'x' WHERE id = 1; DELETE FROM items WHERE id IN (2, 3);
+                     INSERT INTO items(id, name) VALUES (10, 'a'), (11, 'b')",
+                );
+                (0..position).for_each(|_| world.server.fault(Fault::None));
+                world.server.fault(fault.clone());
+                let pushed = world.pushed();
+                assert_eq!(pushed, ["items 2/1/2/0/0"], "{fault:?} at {position} {tables}");
+                assert_eq!(names(&world), ["10|a", "11|b", "1|x", "4|remote"]);
+                world.server.clear_faults();
+                in_step(&mut world);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_does_not_heal_is_a_typed_error_and_nothing_is_lost() {
+    for (fault, code) in [
+        (Fault::Drop, ErrorCode::SyncNetwork),
+        (Fault::Status(503, vec![], String::new()), ErrorCode::SyncServer),
+        (Fault::Status(401, vec![], r#"{"code":"PGRST301"}"#.to_owned()), ErrorCode::SyncUnauthorized),
+        (Fault::Status(404, vec![], r#"{"code":"PGRST205"}"#.to_owned()), ErrorCode::SyncSchemaMismatch),
+    ] {
+        let mut world = world(CURSOR, &[1]);
+        world.exec("UPDATE items SET name = 'x' WHERE id = 1; INSERT INTO items(id) VALUES (7)");
+        (0..50).for_each(|_| world.server.fault(fault.clone()));
+        fails(world.push(), code);
+        assert_eq!(world.outbox().len(), 2);
+        assert!(world.sync.status(&world.host.connection).unwrap()[0].last_error.is_some());
+        world.server.clear_faults();
+        assert_eq!(world.pushed(), ["items 1/1/0/0/0"]);
+        in_step(&mut world);
+    }
+}
+
+#[test]
+fn an_edit_between_push_and_echo_stays() {
+    let mut world = world(CURSOR, &[1]);
+    world.exec(
+        "UPDATE items SET name = 'first' WHERE id = 1; INSERT INTO items(id, name) VALUES (5, 'first'), (6, 'first')",
+    );
+    let (sync, host, clock) = (world.sync.clone(), world.host.clone(), world.sim.platform().clock);
+    world.sim.run(async move {
+        let edit = async {
+            // The requests are under way.
+            clock.sleep(10).await;
+            host.connection
+                .exec("UPDATE items SET name = 'second' WHERE id = 5; DELETE FROM items WHERE id = 6")
+                .unwrap();
+            clock.sleep(20).await;
+            host.connection.exec("UPDATE items SET name = 'second' WHERE id = 1").unwrap();
+        };
+        let (report, ()) = futures_util::future::join(sync.push(&*host, None), edit).await;
+        report.unwrap();
+    });
+    assert_eq!(world.rows("SELECT id, name FROM items"), ["1|second", "5|second"]);
+    assert_eq!(
+        world.outbox(),
+        ["update items Integer(1) name", "update items Integer(5) name", "delete items Integer(6) "]
+    );
+    assert_eq!(world.pushed(), ["items 0/2/1/0/0"]);
+    assert_eq!(names(&world), ["1|second", "5|second"]);
+    in_step(&mut world);
+}
+
+#[test]
+fn a_lost_answer_and_a_later_edit_are_told_apart() {
+    for (edit, expected) in [
+        ("", vec!["10|a", "1|x", "3|remote"]),
+        ("UPDATE items SET name = 'later' WHERE id IN (1, 10)", vec!["10|later", "1|later", "3|remote"]),
+        ("UPDATE items SET name = 'remote' WHERE id = 1", vec!["10|a", "1|remote", "3|remote"]),
+        ("DELETE FROM items WHERE id IN (1, 10)", vec!["3|remote"]),
+        (
+            "INSERT INTO items(id, name, price, updated_at) SELECT 2, name, price, updated_at FROM gone",
+            vec!["10|a", "1|x", "2|remote", "3|remote"],
+        ),
+        ("INSERT INTO items(id, name) VALUES (2, 'again')", vec!["10|a", "1|x", "2|again", "3|remote"]),
+    ] {
+        for pull_first in [false, true] {
+            for policy in ["keep-local", "remote-wins", "last-write-wins"] {
+                let tables =
+                    format!(r#"[{{"table":"items","cursor":"updated_at","conflict":"{policy}","deleted":"compare"}}]"#);
+                let mut world = world(&tables, &[1, 2, 3]);
+                world.exec(
+                    "CREATE TEMP TABLE gone AS SELECT * FROM items WHERE id = 2; UPDATE items SET name = 'x' WHERE id = 1;
+                     DELETE FROM items WHERE id = 2; INSERT INTO items(id, name) VALUES (10, 'a')",
+                );
+                // Everything arrives, no answer does, and the tab is closed.
+                (0..40).for_each(|_| world.server.fault(Fault::Lost));
+                fails(world.push(), ErrorCode::SyncNetwork);
+                (0..40).for_each(|_| world.server.fault(Fault::Lost));
+                fails(world.push(), ErrorCode::SyncNetwork);
+                world.server.clear_faults();
+                world.exec(edit);
+                if pull_first {
+                    world.pull("{}").unwrap();
+                }
+                world.push().unwrap();
+                world.pull("{}").unwrap();
+                world.push().unwrap();
+                assert_eq!(names(&world), expected, "{edit} {policy} pull first: {pull_first}");
+                in_step(&mut world);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refused_change_holds_back_only_its_row_and_what_depends_on_it() {
+    let schema = "CREATE TABLE parent(id INTEGER PRIMARY KEY, name TEXT);
+        CREATE TABLE child(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parent, name TEXT);";
+    let mut world = World::new(schema, r#"[{"table":"child"},{"table":"parent"}]"#);
+    let check = Rc::new(|row: &Row| row["name"] != "\"bad\"");
+    world.server.define("parent", &["id", "name"], Rules { check: Some(check), ..Rules::default() });
+    let parents = vec![("parent".to_owned(), "parent".to_owned())];
+    world.server.define("child", &["id", "parent", "name"], Rules { parents, ..Rules::default() });
+    world.exec(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+         INSERT INTO parent SELECT i, CASE WHEN i IN (7, 200) THEN 'bad' ELSE 'ok' END FROM n;
+         INSERT INTO child SELECT id, id, 'c' FROM parent",
+    );
+    assert_eq!(world.pushed(), ["parent 298/0/0/0/2", "child 298/0/0/0/0"]);
+    assert_eq!(
+        world.outbox(),
+        [
+            "insert child Integer(7) id,parent,name",
+            "insert child Integer(200) id,parent,name",
+            "insert parent Integer(7) id,name (refused)",
+            "insert parent Integer(200) id,name (refused)"
+        ]
+    );
+    // Once more: nothing is sent that can't arrive.
+    world.server.take_requests();
+    assert_eq!(world.pushed(), ["parent 0/0/0/0/0", "child 0/0/0/0/0"]);
+    assert_eq!(requests(&world), Vec::<String>::new());
+    world.exec("UPDATE parent SET name = 'good' WHERE id = 7");
+    let refused = tidelock::sync::outbox::rejected(&world.host.connection).unwrap();
+    assert!(refused[0].error.as_ref().unwrap().contains("violates check constraint"), "{refused:?}");
+    world.retry(refused[0].id);
+    assert_eq!(world.pushed(), ["parent 1/0/0/0/0", "child 1/0/0/0/0"]);
+    world.discard(refused[1].id).unwrap_err();
+    world.exec("DELETE FROM child WHERE id = 200");
+    world.discard(refused[1].id).unwrap();
+    assert_eq!(world.rows("SELECT count(*), max(id) FROM parent WHERE id >= 200 AND id < 202"), ["1|201"]);
+    assert_eq!(world.outbox(), Vec::<String>::new());
+}
+
+#[test]
+fn order_follows_references_also_in_circles_and_trees() {
+    let schema =
+        "CREATE TABLE a(id INTEGER PRIMARY KEY, b INTEGER NOT NULL REFERENCES b DEFERRABLE INITIALLY DEFERRED);
+        CREATE TABLE b(id INTEGER PRIMARY KEY, a INTEGER REFERENCES a);
+        CREATE TABLE tree(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES tree);";
+    let mut world = World::new(schema, r#"[{"table":"a"},{"table":"tree"},{"table":"b"}]"#);
+    let refers =
+        |column: &str, table: &str| Rules { parents: vec![(column.to_owned(), table.to_owned())], ..Rules::default() };
+    world.server.define("a", &["id", "b"], refers("b", "b"));
+    world.server.define("b", &["id", "a"], refers("a", "a"));
+    world.server.define("tree", &["id", "parent"], refers("parent", "tree"));
+    world.exec(
+        "BEGIN; INSERT INTO a VALUES (1, 2); INSERT INTO b VALUES (2, 1); COMMIT;
+         BEGIN; PRAGMA defer_foreign_keys = ON;
+         INSERT INTO tree VALUES (1, 3), (2, 1), (3, NULL), (4, 4), (6, 7), (7, 6); COMMIT;",
+    );
+    world.push().unwrap();
+    assert_eq!(world.outbox(), Vec::<String>::new());
+    assert_eq!(remote(&world, "a", &["id", "b"]), ["1|2"]);
+    assert_eq!(remote(&world, "b", &["id", "a"]), ["2|1"]);
+    assert_eq!(remote(&world, "tree", &["id", "parent"]), ["1|3", "2|1", "3|null", "4|4", "6|7", "7|6"]);
+    world.exec("PRAGMA foreign_keys = OFF; DELETE FROM tree WHERE id < 6; PRAGMA foreign_keys = ON");
+    world.push().unwrap();
+    assert_eq!(remote(&world, "tree", &["id"]), ["6", "7"]);
+}
+
+#[test]
+fn unique_values_may_change_hands() {
+    let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, slug TEXT UNIQUE)";
+    let mut world = World::new(schema, FULL);
+    world.server.define("items", &["id", "slug"], Rules { unique: vec!["slug".to_owned()], ..Rules::default() });
+    world.server.put("items", &[("id", "1"), ("slug", "\"a\"")]);
+    world.server.put("items", &[("id", "2"), ("slug", "\"b\"")]);
+    world.pull("{}").unwrap();
+    world.exec("DELETE FROM items WHERE id = 1; INSERT INTO items VALUES (3, 'a'), (4, 'd')");
+    assert_eq!(world.pushed(), ["items 2/0/1/0/0"]);
+    assert_eq!(remote(&world, "items", &["id", "slug"]), ["2|b", "3|a", "4|d"]);
+    // Somebody else has it: that is for a person to decide.
+    world.exec("INSERT INTO items VALUES (5, 'taken'), (6, 'f')");
+    world.server.put("items", &[("id", "9"), ("slug", "\"taken\"")]);
+    assert_eq!(world.pushed(), ["items 1/0/0/0/1"]);
+    assert_eq!(world.outbox(), ["insert items Integer(5) id,slug (refused)"]);
+}
+
+#[test]
+fn each_policy_decides_conflicts_that_the_guard_finds() {
+    for (policy, expected, outcome) in [
+        ("keep-local", "mine", "items 0/1/0/1/0"),
+        ("remote-wins", "theirs", "items 0/0/0/1/0"),
+        ("last-write-wins", "theirs", "items 0/0/0/1/0"),
+    ] {
+        for cursor in [true, false] {
+            if !cursor && policy == "last-write-wins" {
+                continue;
+            }
+            let cursor = if cursor { r#""cursor":"updated_at","# } else { "" };
+            let mut world = world(&format!(r#"[{{"table":"items",{cursor}"conflict":"{policy}"}}]"#), &[1, 2]);
+            world.exec("UPDATE items SET name = 'mine' WHERE id = 1; UPDATE items SET price = '9.99' WHERE id = 2");
+            world.sim.advance(1_000_000_000_000);
+            world.server.change("items", "1", &[("name", "\"theirs\""), ("price", "3.00")]);
+            world.server.change("items", "2", &[("name", "\"theirs\"")]);
+            let both = outcome.replace("0/0/0/1", "0/1/0/2").replace("0/1/0/1", "0/2/0/2");
+            assert_eq!(world.pushed(), [both], "{policy} {cursor}");
+            let row = format!("1|{expected}|3.00");
+            assert_eq!(remote(&world, "items", &["id", "name", "price"]), [row, "2|theirs|9.99".to_owned()]);
+            in_step(&mut world);
+            let log = tidelock::sync::outbox::conflicts(&world.host.connection, 10).unwrap();
+            assert_eq!(log.len(), 2);
+            let name = |cells: &Option<Cells>| cells.as_ref().unwrap()[1].1.clone();
+            let first = log.iter().find(|conflict| conflict.key[0].1 == Value::Integer(1)).unwrap();
+            assert_eq!(
+                [name(&first.base), name(&first.local), name(&first.remote), name(&first.result)],
+                ["remote", "mine", "theirs", expected].map(Value::from)
+            );
+        }
+    }
+}
+
+#[test]
+fn the_later_write_wins_by_the_value_that_it_wrote() {
+    let tables = r#"[{"table":"items","cursor":"updated_at","conflict":"last-write-wins"}]"#;
+    for (local, expected) in [("2099-01-01T00:00:00Z", "mine"), ("2001-01-01T00:00:00Z", "theirs")] {
+        let world = World::new(ITEMS, tables);
+        world.server.define("items", &COLUMNS, Rules::default());
+        let mut world = pulled(world, &[]);
+        world.server.put(
+            "items",
+            &[("id", "1"), ("name", "\"r\""), ("price", "1"), ("updated_at", "\"2020-01-01T00:00:00Z\"")],
+        );
+        world.pull("{}").unwrap();
+        world.exec(&format!("UPDATE items SET name = 'mine', updated_at = '{local}' WHERE id = 1"));
+        world.server.put(
+            "items",
+            &[("id", "1"), ("name", "\"theirs\""), ("price", "1"), ("updated_at", "\"2022-01-01T00:00:00Z\"")],
+        );
+        world.push().unwrap();
+        assert_eq!(names(&world), [format!("1|{expected}")]);
+        in_step(&mut world);
+    }
+}
+
+#[test]
+fn a_function_decides_with_base_local_and_remote() {
+    let tables = r#"[{"table":"items","cursor":"updated_at","conflict":"function"}]"#;
+    for at_pull in [true, false] {
+        let mut world = world(tables, &[1, 2, 3, 4]);
+        *world.host.decide.borrow_mut() = Some(Rc::new(|conflict| {
+            let price =
+                |cells: &Option<Cells>| -> f64 { cells.as_ref().unwrap()[2].1.as_text().unwrap().parse().unwrap() };
+            match conflict.key[0].1 {
+                Value::Integer(1) => {
+                    let sum = price(&conflict.local) + price(&conflict.remote) - price(&conflict.base);
+                    Some(Cells(vec![("price".to_owned(), Value::from(format!("{sum:.2}")))]))
+                }
+                Value::Integer(2) => None,
+                // Deleted here and changed there, and the other way round: both may live on.
+                _ => conflict.local.or(conflict.remote),
+            }
+        }));
+        world.exec(
+            "UPDATE items SET price = '2.50' WHERE id = 1; UPDATE items SET name = 'mine' WHERE id IN (2, 4);
+             DELETE FROM items WHERE id = 3",
+        );
+        world.server.change("items", "1", &[("price", "4.50")]);
+        world.server.change("items", "2", &[("name", "\"theirs\"")]);
+        world.server.change("items", "3", &[("name", "\"theirs\"")]);
+        world.server.remove("items", "4");
+        if at_pull {
+            world.pull("{}").unwrap();
+        }
+        world.push().unwrap();
+        assert_eq!(
+            remote(&world, "items", &["id", "name", "price"]),
+            ["1|remote|5.50", "3|theirs|1.50", "4|mine|1.50"],
+            "at pull: {at_pull}"
+        );
+        in_step(&mut world);
+    }
+}
+
+#[test]
+fn deleted_on_one_side_and_changed_on_the_other_is_set_aside() {
+    for policy in ["keep-local", "last-write-wins"] {
+        let mut world =
+            world(&format!(r#"[{{"table":"items","cursor":"updated_at","conflict":"{policy}"}}]"#), &[1, 2, 3]);
+        world.exec("DELETE FROM items WHERE id = 1; UPDATE items SET name = 'mine' WHERE id = 2; INSERT INTO items(id, name) VALUES (8, 'mine')");
+        world.server.change("items", "1", &[("name", "\"theirs\"")]);
+        world.server.remove("items", "2");
+        world.server.change("items", "8", &[("name", "\"theirs\"")]);
+        assert_eq!(world.pushed(), ["items 0/0/0/3/3"]);
+        let all = [
+            "delete items Integer(1)  (conflict)",
+            "update items Integer(2) name (conflict)",
+            "insert items Integer(8) id,name,price,updated_at (conflict)",
+        ];
+        let mut outbox = world.outbox();
+        outbox.sort_by_key(|line| line.split("Integer(").nth(1).map(str::to_owned));
+        assert_eq!(outbox, all);
+        let ids = |world: &World| world.rows("SELECT id FROM tidelock_outbox ORDER BY key");
+        // Sent again, each of them wins; given up, the remote's rows come back.
+        let mut decided = ids(&world);
+        for id in std::mem::take(&mut decided) {
+            world.retry(id.parse().unwrap());
+        }
+        world.push().unwrap();
+        assert_eq!(names(&world), ["2|mine", "3|remote", "8|mine"]);
+        in_step(&mut world);
+    }
+    let mut world = world(CURSOR, &[1, 2, 3]);
+    world.exec("DELETE FROM items WHERE id = 1; UPDATE items SET name = 'mine' WHERE id = 2; INSERT INTO items(id, name) VALUES (8, 'mine')");
+    world.server.change("items", "1", &[("name", "\"theirs\"")]);
+    world.server.remove("items", "2");
+    world.server.change("items", "8", &[("name", "\"theirs\"")]);
+    world.push().unwrap();
+    for id in world.rows("SELECT id FROM tidelock_outbox") {
+        world.discard(id.parse().unwrap()).unwrap();
+    }
+    assert_eq!(world.rows("SELECT id, name FROM items"), ["1|theirs", "3|remote", "8|theirs"]);
+    in_step(&mut world);
+}
+
+#[test]
+fn soft_deletes_mark_the_row() {
+    for flag in [false, true] {
+        let tables = r#"[{"table":"items","cursor":"updated_at","deleted":"gone"}]"#;
+        let world = World::new(ITEMS, tables);
+        let flag = flag.then(|| "gone".to_owned());
+        world.server.define("items", &["id", "name", "price", "updated_at", "gone"], Rules { flag, ..stamped() });
+        let mut world = pulled(world, &[1, 2, 3]);
+        world.exec("DELETE FROM items WHERE id IN (1, 2)");
+        assert_eq!(world.pushed(), ["items 0/0/2/0/0"]);
+        let marked = world.server.rows("items").iter().filter(|row| row["gone"] != "null").count();
+        assert_eq!((world.server.rows("items").len(), marked), (3, 2));
+        assert_eq!(world.pull("{}").unwrap().tables[0].rejected, 0);
+        assert_eq!(world.rows("SELECT id FROM items"), ["3"]);
+    }
+}
+
+#[test]
+fn row_security_that_ignores_a_write_refuses_it() {
+    let world = World::new(ITEMS, CURSOR);
+    let frozen: Rc<dyn Fn(&Row) -> bool> = Rc::new(|row| row["id"] == "1" || row["id"] == "2");
+    world.server.define("items", &COLUMNS, Rules { frozen: Some(frozen), ..stamped() });
+    let mut world = pulled(world, &[1, 2, 3]);
+    world.exec("UPDATE items SET name = 'x' WHERE id IN (1, 3); DELETE FROM items WHERE id = 2");
+    assert_eq!(world.pushed(), ["items 0/1/0/0/2"]);
+    assert_eq!(world.outbox(), ["update items Integer(1) name (refused)", "delete items Integer(2)  (refused)"]);
+}
+
+#[test]
+fn columns_that_the_remote_lacks_are_found_out_also_when_it_is_empty() {
+    let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, note TEXT, more TEXT)";
+    let mut world = World::new(schema, FULL);
+    world.server.define("items", &["id", "name"], Rules::default());
+    world.exec("INSERT INTO items VALUES (1, 'a', 'local', 'm'), (2, 'b', NULL, 'm')");
+    assert_eq!(world.pushed(), ["items 2/0/0/0/0"]);
+    assert_eq!(names(&world), ["1|a", "2|b"]);
+    world.exec("UPDATE items SET note = 'mine'");
+    assert_eq!(world.outbox(), Vec::<String>::new(), "what the remote doesn't have is not pushed");
+    assert_eq!(world.rows("SELECT note FROM items"), ["mine", "mine"]);
+    let mut world = World::new(schema, r#"[{"table":"items","columns":["name","note"]}]"#);
+    world.server.define("items", &["id", "name"], Rules::default());
+    world.exec("INSERT INTO items VALUES (1, 'a', 'local', 'm')");
+    fails(world.push(), ErrorCode::SyncSchemaMismatch);
+    assert_eq!(world.outbox().len(), 1);
+}
+
+#[test]
+fn one_table_in_trouble_does_not_hold_up_the_others() {
+    let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT); CREATE TABLE other(id INTEGER PRIMARY KEY)";
+    let mut world = World::new(schema, r#"[{"table":"items"},{"table":"other"}]"#);
+    world.server.define("other", &["id"], Rules::default());
+    world.exec("INSERT INTO items VALUES (1, 'a'); INSERT INTO other VALUES (1)");
+    let error = fails(world.push(), ErrorCode::SyncSchemaMismatch);
+    assert_eq!(error.details["table"], "items".into());
+    assert_eq!(world.server.rows("other").len(), 1);
+    assert_eq!(world.outbox(), ["insert items Integer(1) id,name"]);
+}
+
+#[test]
+fn tables_that_are_only_written_are_never_read() {
+    let schema = "CREATE TABLE log(id TEXT PRIMARY KEY, line TEXT)";
+    let mut world = World::new(schema, r#"[{"table":"log","direction":"push"}]"#);
+    let hidden: Rc<dyn Fn(&Row) -> bool> = Rc::new(|_| false);
+    world.server.define("log", &["id", "line"], Rules { hidden: Some(hidden), ..Rules::default() });
+    world.exec("INSERT INTO log VALUES ('a', '1'), ('b', '2')");
+    world.server.fault(Fault::Lost);
+    assert_eq!(world.pushed(), ["log 2/0/0/0/0"]);
+    world.exec("UPDATE log SET line = '3' WHERE id = 'a'; DELETE FROM log WHERE id = 'b'");
+    assert_eq!(world.pushed(), ["log 0/1/1/0/0"]);
+    assert_eq!(remote(&world, "log", &["id", "line"]), ["a|3"]);
+    assert!(requests(&world).iter().all(|request| !request.starts_with("GET")));
+}
+
+#[test]
+fn rows_that_were_there_before_are_queued_by_hand() {
+    let schema = format!("{ITEMS}; INSERT INTO items(id, name) VALUES (1, 'old'), (2, 'old'), (3, 'old')");
+    let mut world = World::new(&schema, CURSOR);
+    world.server.define("items", &COLUMNS, stamped());
+    world.server.max_rows(1);
+    for id in ["2", "8", "9"] {
+        world.server.change("items", id, &[("name", "\"remote\"")]);
+    }
+    assert_eq!(world.pushed(), ["items 0/0/0/0/0"]);
+    world.exec("UPDATE items SET name = 'edited' WHERE id = 3");
+    assert_eq!(world.enqueue("items"), 1);
+    assert_eq!(world.enqueue("items"), 0);
+    assert_eq!(world.outbox()[1], "insert items Integer(1) id,name,price,updated_at");
+    world.push().unwrap();
+    assert!(names(&world).contains(&"1|old".to_owned()));
+}
+
+#[test]
+fn a_token_that_was_refused_is_renewed_once_for_all_requests() {
+    let remote = format!(r#"{{"url":"http://server","key":"k","hasAccessToken":true,"tables":{CURSOR}}}"#);
+    let world = World::with(ITEMS, &remote);
+    world.server.define("items", &COLUMNS, stamped());
+    let mut world = pulled(world, &[1, 2, 3, 4, 5, 6, 7, 8]);
+    world.exec("UPDATE items SET name = 'x'");
+    let asked = world.host.tokens_asked.get();
+    (0..6).for_each(|_| world.server.fault(Fault::Status(401, vec![], r#"{"code":"PGRST303"}"#.to_owned())));
+    assert_eq!(world.pushed(), ["items 0/8/0/0/0"]);
+    assert_eq!(world.host.tokens_asked.get() - asked, 2);
+    world.exec("UPDATE items SET name = 'y'");
+    (0..50).for_each(|_| world.server.fault(Fault::Status(401, vec![], "{}".to_owned())));
+    fails(world.push(), ErrorCode::SyncUnauthorized);
+    assert_eq!(world.outbox().len(), 8);
+}
+
+#[test]
+fn composite_keys_and_other_types_leave_exactly() {
+    let schema = "CREATE TABLE t(a TEXT, b INTEGER, on_off BOOLEAN, raw BLOB, doc JSON TEXT, tags ARRAY TEXT, f REAL, plain TEXT,
+        PRIMARY KEY(b, a)) WITHOUT ROWID";
+    let columns = ["a", "b", "on_off", "raw", "doc", "tags", "f", "plain"];
+    let mut world = World::new(schema, r#"[{"table":"t"}]"#);
+    world.server.define("t", &columns, Rules { key: vec!["b".to_owned(), "a".to_owned()], ..Rules::default() });
+    world.exec(
+        r#"INSERT INTO t VALUES ('x,"y"', 1, 1, x'00ff', '{"n":12345678901234567890}', '["a",null]', 1e300, '{"plain":1}'),
+           ('b', 1, 0, x'', 'null', '[]', 0.1, 'text'), ('c', 2, NULL, NULL, NULL, NULL, NULL, NULL)"#,
+    );
+    assert_eq!(world.pushed(), ["t 3/0/0/0/0"]);
+    let row = world.server.rows("t").into_iter().find(|row| row["b"] == "1" && row["a"].contains('x')).unwrap();
+    let cells: Vec<&str> = columns.iter().map(|column| row[*column].as_str()).collect();
+    assert_eq!(
+        cells,
+        [
+            r#""x,\"y\"""#,
+            "1",
+            "true",
+            r#""\\x00ff""#,
+            r#"{"n":12345678901234567890}"#,
+            r#"["a",null]"#,
+            "1e300",
+            r#""{\"plain\":1}""#
+        ]
+    );
+    world.exec("UPDATE t SET f = 2.5 WHERE b = 1; DELETE FROM t WHERE a = 'c'");
+    assert_eq!(world.pushed(), ["t 0/2/1/0/0"]);
+    world.exec("DELETE FROM t");
+    assert_eq!(world.pushed(), ["t 0/0/2/0/0"]);
+    assert!(world.server.rows("t").is_empty());
+    world.exec("INSERT INTO t(a, b, doc) VALUES ('z', 1, '{nonsense')");
+    assert_eq!(world.pushed(), ["t 0/0/0/0/1"]);
+}
+
+#[test]
+fn text_that_came_as_json_goes_back_as_json() {
+    let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, doc TEXT)";
+    let mut world = World::new(schema, FULL);
+    world.server.define("items", &["id", "doc"], Rules::default());
+    world.server.put("items", &[("id", "1"), ("doc", r#"{"a": 1}"#)]);
+    world.pull("{}").unwrap();
+    world.exec(r#"UPDATE items SET doc = '{"a":2}'; INSERT INTO items VALUES (2, 'plain')"#);
+    world.push().unwrap();
+    assert_eq!(remote(&world, "items", &["doc"]), ["plain", "{a:2}"]);
+    assert_eq!(world.server.rows("items")[0]["doc"], r#"{"a":2}"#);
+}
+
+#[test]
+fn keys_that_change_are_deleted_and_inserted() {
+    let mut world = world(CURSOR, &[1, 2]);
+    world.exec("UPDATE items SET id = 7 WHERE id = 1; INSERT OR REPLACE INTO items(id, name) VALUES (2, 'replaced')");
+    assert_eq!(world.pushed(), ["items 1/1/1/0/0"]);
+    assert_eq!(names(&world), ["2|replaced", "7|remote"]);
+    in_step(&mut world);
+}
+
+#[test]
+fn changes_of_a_restored_image_can_be_made_again() {
+    let mut world = world(CURSOR, &[1, 2, 3]);
+    world.exec("UPDATE items SET name = 'x' WHERE id = 1; DELETE FROM items WHERE id = 2; INSERT INTO items(id, name) VALUES (9, 'n')");
+    tidelock::sync::outbox::set_aside_restored(&world.host.connection).unwrap();
+    world.push().unwrap();
+    assert_eq!(names(&world), ["1|remote", "2|remote", "3|remote"], "never sent by themselves");
+    world.server.change("items", "1", &[("price", "7.00")]);
+    world.pull(r#"{"full":true}"#).unwrap();
+    for id in world.rows("SELECT id FROM tidelock_outbox") {
+        world.retry(id.parse().unwrap());
+    }
+    assert_eq!(world.outbox().len(), 3);
+    world.push().unwrap();
+    assert_eq!(remote(&world, "items", &["id", "name", "price"]), ["1|x|7.00", "3|remote|1.50", "9|n|null"]);
+    in_step(&mut world);
+}
+
+#[test]
+fn progress_and_status_tell_how_far_it_is() {
+    let mut world = world(CURSOR, &[1]);
+    world.exec("UPDATE items SET name = 'x'; INSERT INTO items(id) VALUES (2), (3)");
+    let seen = Rc::new(std::cell::RefCell::new(Vec::new()));
+    let (sync, host, sink) = (world.sync.clone(), world.host.clone(), seen.clone());
+    world.sim.run(async move {
+        let tell: tidelock::engine::sync::OnProgress = Box::new(move |step| sink.borrow_mut().push(step));
+        sync.push(&*host, Some(tell)).await.unwrap();
+    });
+    let seen = seen.borrow();
+    assert_eq!(seen.iter().map(|step| (step.rows, step.total)).collect::<Vec<_>>(), [(2, Some(3)), (3, Some(3))]);
+    assert!(seen[0].bytes > 0);
+    let status = &world.sync.status(&world.host.connection).unwrap()[0];
+    assert!(status.last_pushed_at.is_some() && status.pending == 0);
+}
+
+#[test]
+fn a_column_that_was_added_since_is_sent_too() {
+    let mut world = world(FULL, &[1, 2]);
+    world.exec("UPDATE items SET name = 'x'");
+    world
+        .host
+        .connection
+        .atomically(|connection| {
+            tidelock::sync::capture::suspend(connection)?;
+            connection.exec("ALTER TABLE items ADD COLUMN note TEXT")?;
+            tidelock::sync::capture::resume(connection)
+        })
+        .unwrap();
+    world.exec("UPDATE items SET note = 'mine' WHERE id = 1");
+    world.server.define("items", &["id", "name", "price", "updated_at", "note"], stamped());
+    for id in ["1", "2"] {
+        world.server.change("items", id, &[("note", "null")]);
+    }
+    world.push().unwrap();
+    assert_eq!(remote(&world, "items", &["id", "name", "note"]), ["1|x|mine", "2|x|null"]);
+    assert_eq!(world.rows("SELECT id, name, note FROM items"), ["1|x|mine", "2|x|∅"]);
+    assert_eq!(world.outbox(), Vec::<String>::new());
+}
