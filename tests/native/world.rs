@@ -328,5 +328,6 @@ pub async fn text(database: &Database, sql: &str) -> String {
     let mut rows = FlatRows::default();
     let call = Call { op: Op::Query, sql, params: None, names: "", timeout_ms: 0.0 };
     database.execute(turn.ticket(), &call, &mut rows).unwrap();
-    String::from_utf8(rows.text).unwrap()
+    // One text: it is with those in ASCII, or with the others.
+    String::from_utf8([rows.text, rows.wide].concat()).unwrap()
 }
