@@ -13,12 +13,12 @@ export function load() {
 
 export async function open({ name, durable }) {
   const sqlite3 = await load()
-  if (!durable) return adapter(new sqlite3.oo1.DB(':memory:', 'c'), () => {})
+  if (!durable) return adapter(sqlite3, new sqlite3.oo1.DB(':memory:', 'c'), () => {})
   const pool = await sqlite3.installOpfsSAHPoolVfs({ name: `pool-${name}` })
-  return adapter(new pool.OpfsSAHPoolDb(`/${name}.db`), () => pool.pauseVfs())
+  return adapter(sqlite3, new pool.OpfsSAHPoolDb(`/${name}.db`), () => pool.pauseVfs())
 }
 
-function adapter(db, afterwards) {
+function adapter({ capi }, db, afterwards) {
   // A statement that is asked for by its text is compiled once, as an app would keep it.
   const kept = new Map()
   const prepared = (sql) => {
@@ -31,7 +31,8 @@ function adapter(db, afterwards) {
   }
   const run = (statement, params) => statement.bind(params).stepReset()
   return {
-    exec: (sql) => void db.exec(sql),
+    // db.exec() leaves a SELECT after its first row, unless the rows are asked for.
+    exec: (sql) => void db.checkRc(capi.sqlite3_exec(db, sql, 0, 0, 0)),
     insertMany(sql, rows) {
       db.transaction(() => {
         const statement = prepared(sql)
