@@ -39,6 +39,7 @@ export function chart(report) {
   const colour = (id) =>
     family(id) === 'tidelock' ? 'var(--ours)' : colours[(names.indexOf(family(id)) - 1) % colours.length]
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${bottom + 36}" font-family="system-ui, sans-serif" font-size="13">
+<title>Time of each engine to the fastest peer's</title>
 <style>
   svg { --ink: #1c1917; --soft: #78716c; --line: #e7e5e4; --paper: #ffffff; --ours: #0f766e }
   @media (prefers-color-scheme: dark) { svg { --ink: #f5f5f4; --soft: #a8a29e; --line: #44403c; --paper: #1c1917; --ours: #2dd4bf } }
