@@ -247,11 +247,7 @@ pub fn save_pushed(
     pushed_at: Option<Timestamp>,
     error: Option<&str>,
 ) -> Result<()> {
-    connection.run(
-        "UPDATE tidelock_tables SET pushed_at = coalesce(?2, pushed_at), last_error = ?3 WHERE tbl = ?1",
-        &[Value::from(table), pushed_at.map(|time| time.to_string()).into(), error.map(str::to_owned).into()],
-    )?;
-    Ok(())
+    save_end(connection, "pushed_at", table, pushed_at, error)
 }
 
 /// Writes down how a table's pull ended.
@@ -261,9 +257,20 @@ pub fn save_outcome(
     pulled_at: Option<Timestamp>,
     error: Option<&str>,
 ) -> Result<()> {
+    save_end(connection, "pulled_at", table, pulled_at, error)
+}
+
+/// A way of syncing that went through leaves its time in that column; an error leaves it as it was.
+fn save_end(
+    connection: &Connection,
+    column: &str,
+    table: &str,
+    at: Option<Timestamp>,
+    error: Option<&str>,
+) -> Result<()> {
     connection.run(
-        "UPDATE tidelock_tables SET pulled_at = coalesce(?2, pulled_at), last_error = ?3 WHERE tbl = ?1",
-        &[Value::from(table), pulled_at.map(|time| time.to_string()).into(), error.map(str::to_owned).into()],
+        &format!("UPDATE tidelock_tables SET {column} = coalesce(?2, {column}), last_error = ?3 WHERE tbl = ?1"),
+        &[Value::from(table), at.map(|time| time.to_string()).into(), error.map(str::to_owned).into()],
     )?;
     Ok(())
 }
