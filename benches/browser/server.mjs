@@ -2,24 +2,13 @@
 // with the COOP and COEP headers that some peers need.
 
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import { createReadStream } from 'node:fs'
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
-import http from 'node:http'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
+import { serve as serveFolders } from '../../tests/e2e/serve.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const types = {
-  '.html': 'text/html; charset=utf-8',
-  '.js': 'text/javascript; charset=utf-8',
-  '.mjs': 'text/javascript; charset=utf-8',
-  '.css': 'text/css; charset=utf-8',
-  '.svg': 'image/svg+xml',
-  '.json': 'application/json',
-  '.wasm': 'application/wasm',
-}
 const isolation = {
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-embedder-policy': 'require-corp',
@@ -62,33 +51,14 @@ async function fingerprint(folders) {
 }
 
 /** Serves a folder → `{ url, close() }`. `onServe(name)` hears of each file. */
-export async function serve(folder, { port = 0, onServe } = {}) {
-  const server = http.createServer(async (request, response) => {
-    let name = path.posix.normalize(decodeURIComponent(new URL(request.url, 'http://server').pathname))
+export function serve(folder, { port = 0, onServe } = {}) {
+  const headersOf = (name) => {
     const isolated = name.startsWith('/isolated/')
-    if (isolated) name = name.slice('/isolated'.length)
-    if (name.endsWith('/')) name += 'index.html'
-    const file = path.join(folder, name)
-    const info = await stat(file).catch(() => undefined)
-    if (!info?.isFile()) return void response.writeHead(404, { 'content-type': 'text/plain' }).end(`Not found: ${name}`)
-    onServe?.(name)
-    response.writeHead(200, {
-      'content-type': types[path.extname(name)] ?? 'application/octet-stream',
-      'content-length': info.size,
-      // What Vite names by its contents may be kept, and with it what the browser compiled.
-      'cache-control': name.startsWith('/assets/') ? 'max-age=31536000, immutable' : 'no-cache',
-      ...(isolated && isolation),
-    })
-    createReadStream(file).pipe(response)
-  })
-  server.listen(port, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    url: `http://127.0.0.1:${server.address().port}`,
-    async close() {
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
-    },
+    const inner = isolated ? name.slice('/isolated'.length) : name
+    onServe?.(inner)
+    // What Vite names by its contents may be kept, and with it what the browser compiled.
+    const cache = inner.startsWith('/assets/') ? 'max-age=31536000, immutable' : 'no-cache'
+    return { 'cache-control': cache, ...(isolated && isolation) }
   }
+  return serveFolders({ folders: { '/': folder, '/isolated/': folder }, port, headersOf })
 }

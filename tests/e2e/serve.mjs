@@ -17,9 +17,10 @@ const TYPES = {
 
 /**
  * Serves → `{ url, close() }`. `folders` maps a path prefix (`'/'`, `'/tidelock/'`) to a folder, the longest prefix first;
- * `files` maps a path to its text. No COOP or COEP headers: users have none either.
+ * `files` maps a path to its text. `headersOf(path)` gives headers for a file of a folder, in addition. No COOP or COEP headers: users
+ * have none either.
  */
-export async function serve({ folders = {}, files = {}, port = 0 }) {
+export async function serve({ folders = {}, files = {}, port = 0, headersOf = () => ({}) }) {
   const prefixes = Object.keys(folders).sort((a, b) => b.length - a.length)
   const server = http.createServer(async (request, response) => {
     const pathname = decodeURIComponent(new URL(request.url, 'http://server').pathname)
@@ -34,7 +35,7 @@ export async function serve({ folders = {}, files = {}, port = 0 }) {
     const inside = file && !path.relative(folders[prefix], file).startsWith('..')
     const info = inside ? await stat(file).catch(() => undefined) : undefined
     if (!info?.isFile()) return void response.writeHead(404, { 'content-type': 'text/plain' }).end(`Not found: ${name}`)
-    response.writeHead(200, { ...headers, 'content-length': info.size })
+    response.writeHead(200, { ...headers, 'content-length': info.size, ...headersOf(name) })
     createReadStream(file).pipe(response)
   })
   server.listen(port, '127.0.0.1')
