@@ -50,6 +50,7 @@ export type {
 export { type RecoveryReport, recover } from './recover.js'
 export type { SnapshotExportOptions, SnapshotInfo, SnapshotStatus, Snapshots } from './snapshots.js'
 export { type SqlFragment, type SqlHelpers, type SqlQuery, type SqlQueryTag, type SqlTag, sql } from './sql.js'
+export { type SqlHelpersOptions, sqlHelpers } from './sql-helpers.js'
 export { type DatabaseInfo, databases, deleteDatabase } from './stored.js'
 export type {
   ConflictEntry,
@@ -71,7 +72,6 @@ export {
   doctor,
   openGroup,
   schemaFromRemote,
-  sqlHelpers,
   uploadTarget,
 } from './unsupported.js'
 export type {
