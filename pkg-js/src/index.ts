@@ -16,6 +16,14 @@ export {
 } from './errors.js'
 export type { ChangeEvent, CloseEvent, DatabaseEventMap, FactsEvent, LockEvent, Warning } from './events.js'
 export type { FileEncryption } from './file-encryption.js'
+export {
+  type Group,
+  type GroupCalls,
+  type GroupHealth,
+  type GroupMemberState,
+  type GroupOptions,
+  openGroup,
+} from './group.js'
 export type { Alert, Health, SlowQuery } from './health.js'
 export { healthResponse } from './health-response.js'
 export type { LiveOptions, LiveQuery } from './live.js'
@@ -69,7 +77,6 @@ export type { BegunTx, Tx } from './transaction.js'
 export {
   directoryTarget,
   doctor,
-  openGroup,
   schemaFromRemote,
   sqlHelpers,
   uploadTarget,

@@ -3,11 +3,6 @@ import type { SnapshotTarget } from './options.js'
 
 // Parts of the public contract that this build doesn't have yet. They exist so that a program learns it from a typed error.
 
-/** Opens several databases together. Not available in this build: rejects with `unsupported_environment`. */
-export async function openGroup(_databases: Readonly<Record<string, object>>): Promise<never> {
-  throw unavailable('openGroup')
-}
-
 /** Probes browser and remote. Not available in this build: rejects with `unsupported_environment`. */
 export async function doctor(_options?: object): Promise<never> {
   throw unavailable('doctor')
