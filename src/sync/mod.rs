@@ -11,6 +11,7 @@
 //! | `unsent`, `order`, `settle` | changes that wait as jobs, which waits for which, and what became of them |
 //! | `conflict`, `outgoing` | the one rule for rows that changed on both sides; values on their way out |
 //! | `apply`, `parents`, `unpushed`, `swap`, `staged` | pulled rows into tables: foreign keys, local edits, unique values, rows that wait |
+//! | `helpers`, `gone` | what `sqlHelpers` has put into the project; rows that are gone by its tombstones |
 //! | `compare`, `replace`, `guard` | deletions by absence, whole tables as a difference, and what stops both |
 //! | `capture`, `outbox`, `retry` | local changes: how they are noted, how users see them, and what they decide |
 //! | `state`, `status`, `report` | what is remembered, and what is told |
@@ -22,7 +23,9 @@ pub mod compare;
 pub mod config;
 pub mod conflict;
 pub mod encode;
+pub mod gone;
 pub mod guard;
+pub mod helpers;
 pub mod job;
 pub mod json;
 pub mod jwt;

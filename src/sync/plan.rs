@@ -2,6 +2,7 @@
 
 use super::{
     config::{Conflict, Names, TableSync},
+    helpers::STAMP,
     json::{self, JsonError},
     query::Selection,
     schema::Table,
@@ -39,7 +40,11 @@ pub struct Plan {
     pub key: Vec<usize>,
     /// What is asked for: the stored columns first, then a cursor and a soft-delete column that are not stored.
     pub selection: Selection,
+    /// Of a table with helpers: up to where everything is decided, see [`super::helpers`].
+    pub ceiling: Option<String>,
     cursor: Option<usize>,
+    /// Where that is which tells how far the rows were read: the cursor, or the helpers' stamp.
+    place: Option<usize>,
     deleted: Option<usize>,
 }
 
@@ -170,7 +175,23 @@ impl Plan {
             cursor: options.cursor.clone(),
             filter: options.filter.iter().map(|(column, filter)| (column.clone(), filter.clone())).collect(),
         };
-        Ok(Self { options: options.clone(), table, columns, key, selection, cursor, deleted })
+        let options = options.clone();
+        Ok(Self { options, table, columns, key, selection, ceiling: None, cursor, place: cursor, deleted })
+    }
+
+    /// Reads by the helpers' ceiling from here on: where there is a cursor, in the order of the stamps instead.
+    pub fn read_by_ceiling(&mut self, ceiling: String) {
+        self.ceiling = Some(ceiling);
+        if self.selection.cursor.is_none() {
+            return;
+        }
+        let columns = &mut self.selection.columns;
+        let known = columns.iter().position(|column| column == STAMP);
+        self.place = Some(known.unwrap_or_else(|| {
+            columns.push(STAMP.to_owned());
+            columns.len() - 1
+        }));
+        self.selection.cursor = Some(STAMP.to_owned());
     }
 
     /// Where the cursor is among the stored columns; `None` where there is none, or it isn't stored.
@@ -230,7 +251,7 @@ impl Plan {
         rows.structured.dedup();
         if !last.is_empty() {
             let key = self.key.iter().map(|at| wire_text(last[*at]).unwrap_or_default()).collect();
-            rows.last = Some(Position { cursor: self.cursor.and_then(|at| wire_text(last[at])), key });
+            rows.last = Some(Position { cursor: self.place.and_then(|at| wire_text(last[at])), key });
         }
         Ok(rows)
     }

@@ -265,7 +265,11 @@ impl Pull {
         let lacks = |column: &&String| !remote.iter().any(|(name, _)| name == column.as_str());
         let wanted = source.plan.selection.columns.iter().chain(&source.missing);
         let missing: Vec<String> = wanted.filter(lacks).cloned().collect();
-        let plan = Plan::new(&source.plan.options, source.plan.table.clone(), &missing).map_err(Unreadable::Failed)?;
+        let mut plan =
+            Plan::new(&source.plan.options, source.plan.table.clone(), &missing).map_err(Unreadable::Failed)?;
+        if let Some(ceiling) = source.plan.ceiling.take() {
+            plan.read_by_ceiling(ceiling);
+        }
         source.plan = plan;
         source.missing.clone_from(&missing);
         page.missing = Some(missing);
@@ -283,7 +287,8 @@ impl Pull {
         self.resumed[at] = start.resumed;
         self.whole = start.whole;
         self.whole_tables[at] = start.whole;
-        if source_has_cursor(source) {
+        // A stamp is never NULL.
+        if source_has_cursor(source) && source.plan.ceiling.is_none() {
             (self.pass, self.range) = (Pass::Nulls, Range::Nulls(None));
         } else {
             (self.pass, self.range) = (Pass::Rows, start.range);

@@ -8,6 +8,7 @@
 //! have been written minutes after the pull had passed the place of a row that was still to be committed.)
 
 use super::{
+    helpers,
     plan::Plan,
     query::Range,
     state::{Position, Progress},
@@ -28,7 +29,7 @@ pub struct Start {
 /// Where a table's pull begins. Forgets a position that can't be used any more: a new column needs all rows again.
 pub fn start(progress: &mut Progress, plan: &Plan, full: bool) -> Start {
     let known = |selected: &Vec<String>| plan.selection.columns.iter().all(|column| selected.contains(column));
-    if full || !progress.selected.as_ref().is_some_and(known) {
+    if full || !progress.selected.as_ref().is_some_and(known) || !comparable(progress, plan) {
         *progress = Progress { selected: Some(plan.selection.columns.clone()), ..Progress::default() };
     }
     let has_cursor = plan.selection.cursor.is_some();
@@ -39,10 +40,18 @@ pub fn start(progress: &mut Progress, plan: &Plan, full: bool) -> Start {
     };
     if progress.started.is_some() {
         let range = if has_cursor { Range::Behind(position) } else { Range::Keys(Some(position.key)) };
+        if plan.ceiling.is_some() && progress.watermark.is_some() {
+            // Tombstones wait for a pull that reads all rows since the same moment: the next one begins where this one did.
+            progress.started.clone_from(&progress.watermark);
+        }
         return Start { range, resumed: true, whole: false };
     }
     if !has_cursor {
         return Start { range: Range::Keys(None), resumed: false, whole: true };
+    }
+    let decided = plan.ceiling.is_some().then_some(progress.watermark.as_deref()).flatten().and_then(helpers::split);
+    if let Some((_, number)) = decided {
+        return Start { range: Range::From(number.to_string()), resumed: false, whole: false };
     }
     let cursor = position.cursor.as_deref().unwrap_or_default();
     let range = match overlap(cursor, progress.watermark.as_deref(), plan.options.overlap_ms) {
@@ -50,6 +59,13 @@ pub fn start(progress: &mut Progress, plan: &Plan, full: bool) -> Start {
         None => Range::Behind(position),
     };
     Start { range, resumed: false, whole: false }
+}
+
+/// Whether the place that is remembered means anything to this plan: it was reached by moments, or by the numbers of this cluster.
+fn comparable(progress: &Progress, plan: &Plan) -> bool {
+    let mark = progress.started.as_deref().or(progress.watermark.as_deref());
+    let cluster = |mark| helpers::split(mark).map(|(cluster, _)| cluster);
+    mark.and_then(cluster) == plan.ceiling.as_deref().and_then(cluster) || progress.position.is_none() && mark.is_none()
 }
 
 /// The moment before `cursor` to begin with; `None`: behind the cursor is early enough, or it is no moment.
@@ -65,7 +81,8 @@ fn overlap(cursor: &str, watermark: Option<&str>, overlap_ms: u64) -> Option<Str
 /// Moves the progress behind a page; `last` is its last row, none when the page was empty and the pull is complete.
 pub fn advance(progress: &mut Progress, plan: &Plan, last: Option<&Position>, server_time: Option<Timestamp>) {
     let known_before = progress.position.as_ref().or(last).and_then(|position| position.cursor.clone());
-    let started = || server_time.map(|time| time.to_string()).or(known_before).unwrap_or_default();
+    let server_time = plan.ceiling.clone().or_else(|| server_time.map(|time| time.to_string()));
+    let started = || server_time.or(known_before).unwrap_or_default();
     match last {
         Some(last) => {
             progress.started.get_or_insert_with(started);

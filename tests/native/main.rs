@@ -19,6 +19,7 @@ mod store;
 mod sync_capture;
 mod sync_engine;
 mod sync_exchanges;
+mod sync_helped;
 mod sync_host;
 mod sync_model;
 mod sync_model_writes;

@@ -1,5 +1,6 @@
 //! Performs what the sync machine says, with the network, the clock and the database around it.
 
+mod helped;
 mod host;
 mod joint;
 mod pull;
@@ -15,6 +16,7 @@ use std::{
 
 use serde::Serialize;
 
+use helped::Known;
 use joint::Joint;
 
 use super::turn::{Guard, Turn};
@@ -108,6 +110,8 @@ pub struct Sync {
     root: RefCell<Option<String>>,
     /// The tables whose full list of columns was tried since opening: a column that the remote lacked may be there by now.
     tried: RefCell<Set<String>>,
+    /// Whether the project has tidelock's helpers.
+    helpers: Cell<Known>,
     pulls: Joint<PullOptions, PullReport>,
     pushes: Joint<(), PushReport>,
     /// A push is under way that still takes up what is changed.
@@ -144,6 +148,7 @@ impl Sync {
             flight: Rc::default(),
             root: RefCell::default(),
             tried: RefCell::default(),
+            helpers: Cell::default(),
             pulls: Joint::default(),
             pushes: Joint::default(),
             accepting: Cell::default(),

@@ -11,6 +11,8 @@ use crate::{
         apply::{Keys, Writer},
         capture, compare,
         config::{Direction, Names, TableSync},
+        gone,
+        helpers::Helpers,
         jwt,
         plan::{Plan, Rows},
         pull::Pull,
@@ -25,7 +27,7 @@ use crate::{
 };
 
 /// What a pull carries from page to page.
-struct Run {
+pub(super) struct Run {
     pull: Pull,
     targets: Vec<Target>,
     mode: PullMode,
@@ -35,6 +37,29 @@ struct Run {
     began: Vec<Option<f64>>,
     rows: Vec<u64>,
     nulls: Vec<u64>,
+}
+
+impl Run {
+    /// The tables and how far they were read.
+    pub(super) fn sources(&self) -> &[Source] {
+        self.pull.sources()
+    }
+
+    /// Whether there is nothing to read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
+    /// The same tables, begun anew after an attempt: what that one has applied is told too.
+    pub(super) fn after(mut self, attempt: Run) -> Run {
+        if self.mode == PullMode::Merge {
+            for (target, before) in self.targets.iter_mut().zip(attempt.targets) {
+                target.report = before.report;
+            }
+            self.began = attempt.began;
+        }
+        self
+    }
 }
 
 impl Sync {
@@ -48,11 +73,7 @@ impl Sync {
         let started = clock.monotonic_ms();
         host.admit_write()?;
         let token = if self.config.options.has_access_token { host.access_token().await? } else { None };
-        let mut run = {
-            let _turn = host.turn().await?;
-            self.begin(&*host.connection()?, &options, token, progress.is_some())?
-        };
-        self.read(host, &mut run, progress).await?;
+        let mut run = self.read_helped(host, &options, token, progress).await?;
         *self.root.borrow_mut() = Some(run.pull.root().to_owned());
         self.finish(host, &mut run, &options).await?;
         if let Some(stored) = host.stored() {
@@ -63,7 +84,14 @@ impl Sync {
     }
 
     /// Checks whose data it is, and what is to be read; needs the turn.
-    fn begin(&self, connection: &Connection, options: &PullOptions, token: Option<String>, count: bool) -> Result<Run> {
+    pub(super) fn begin(
+        &self,
+        connection: &Connection,
+        options: &PullOptions,
+        token: Option<String>,
+        count: bool,
+        helpers: Option<&Helpers>,
+    ) -> Result<Run> {
         state::register(connection, &self.config.options.tables)?;
         self.check_owner(connection, token.as_deref())?;
         compare::begin(connection)?;
@@ -81,6 +109,9 @@ impl Sync {
             let missing = if tried { stored.clone() } else { Vec::new() };
             let mut plan = Plan::new(config, tables[at].clone(), &missing)?;
             plan.know_structured(&state::structured(connection, &config.table)?);
+            if let Some(helpers) = helpers {
+                helpers.apply(&mut plan);
+            }
             let progress = state::progress(connection, &config.table)?;
             let full = options.full || options.mode == PullMode::Replace;
             if options.mode == PullMode::Merge && (full || config.cursor.is_none() && progress.started.is_none()) {
@@ -93,6 +124,7 @@ impl Sync {
             sources.push(Source { plan, progress, missing });
             stored_missing.push(stored);
         }
+        gone::begin(connection, &sources, helpers)?;
         if options.mode == PullMode::Replace && !options.discard_unpushed {
             replace::check_unpushed(connection, &targets)?;
         }
@@ -128,7 +160,12 @@ impl Sync {
     }
 
     /// Runs the machine to its end. While a page is applied the next one is already on its way.
-    async fn read(&self, host: &dyn Host, run: &mut Run, progress: Option<&dyn Fn(PullProgress)>) -> Result<()> {
+    pub(super) async fn read(
+        &self,
+        host: &dyn Host,
+        run: &mut Run,
+        progress: Option<&dyn Fn(PullProgress)>,
+    ) -> Result<()> {
         if run.targets.is_empty() {
             return Ok(());
         }
@@ -262,6 +299,7 @@ impl Sync {
         let now = self.platform.clock.now();
         match run.mode {
             PullMode::Merge => {
+                gone::apply(&connection, &mut run.targets)?;
                 staged::resolve(&connection, &mut run.targets)?;
                 connection.atomically(|connection| {
                     capture::silently(connection, |connection| {
@@ -337,6 +375,7 @@ fn merge_page(connection: &Connection, target: &mut Target, page: &Page) -> Resu
                 if plan.options.compares() {
                     writer.note_keys(connection, &page.rows, Keys::Known)?;
                 }
+                gone::seen(connection, plan, writer, &page.rows)?;
                 writer.merge(connection, &page.rows, &mut counted)?;
             }
             match &page.progress {
