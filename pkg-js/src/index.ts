@@ -55,6 +55,7 @@ export type {
   WasmSource,
 } from './options.js'
 export { type RecoveryReport, recover } from './recover.js'
+export { type SchemaFromRemoteOptions, type SchemaMigration, schemaFromRemote } from './schema-from-remote.js'
 export type { SnapshotCopied, SnapshotNotCopied, TargetStatus } from './snapshot-copies.js'
 export type { SnapshotExportOptions, SnapshotInfo, SnapshotStatus, Snapshots } from './snapshots.js'
 export { type SqlFragment, type SqlHelpers, type SqlQuery, type SqlQueryTag, type SqlTag, sql } from './sql.js'
@@ -84,7 +85,7 @@ export {
   uploadTarget,
 } from './targets.js'
 export type { BegunTx, Tx } from './transaction.js'
-export { doctor, schemaFromRemote } from './unsupported.js'
+export { doctor } from './unsupported.js'
 export type {
   ArrayQueryOptions,
   CallOptions,

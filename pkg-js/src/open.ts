@@ -85,7 +85,8 @@ function programName(): string {
   return process?.argv?.[1] ?? ''
 }
 
-function isNode(): boolean {
+/** Whether this is Node, and no page. */
+export function isNode(): boolean {
   return (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node !== undefined
 }
 

@@ -278,12 +278,16 @@ create or replace function ${at}.tidelock_schema() returns json language sql sta
         'generated', attgenerated <> '' or attidentity = 'a') order by attnum)
       from pg_attribute left join pg_attrdef on adrelid = attrelid and adnum = attnum
       where attrelid = target and attnum > 0 and not attisdropped),
+    'primaryKey', (
+      select json_agg(attname order by at)
+      from pg_index, unnest(indkey::int2[]) with ordinality k(number, at) join pg_attribute on attnum = number
+      where indrelid = target and indisprimary and attrelid = target and at <= indnkeyatts),
     'unique', (
       select coalesce(json_agg((
         select json_agg(attname order by at)
         from unnest(indkey::int2[]) with ordinality k(number, at) join pg_attribute on attrelid = target and attnum = number
-        where at <= indnkeyatts) order by indisprimary desc, indexrelid), '[]')
-      from pg_index where indrelid = target and indisunique and indpred is null and indexprs is null),
+        where at <= indnkeyatts) order by indexrelid), '[]')
+      from pg_index where indrelid = target and indisunique and not indisprimary and indpred is null and indexprs is null),
     'foreignKeys', (
       select coalesce(json_agg(json_build_object(
         'columns', (select json_agg(attname order by at) from unnest(conkey) with ordinality k(number, at) join pg_attribute on attrelid = conrelid and attnum = number),

@@ -6,8 +6,3 @@ import { unavailable } from './errors.js'
 export async function doctor(_options?: object): Promise<never> {
   throw unavailable('doctor')
 }
-
-/** Gives the local migration for remote tables. Not available in this build: rejects with `unsupported_environment`. */
-export async function schemaFromRemote(_options: { readonly url: string; readonly key: string }): Promise<never> {
-  throw unavailable('schemaFromRemote')
-}

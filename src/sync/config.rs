@@ -245,6 +245,13 @@ impl Config {
         Ok(Self { options, root, other_root })
     }
 
+    /// The same for calls that are about no table yet.
+    pub fn without_tables(options: RemoteOptions, secrets_allowed: bool) -> Result<Self> {
+        check_key(&options.key, secrets_allowed)?;
+        let (root, other_root) = roots(&options.url)?;
+        Ok(Self { options, root, other_root })
+    }
+
     /// The options of a table, whatever the case of its name.
     pub fn table(&self, name: &str) -> Option<&TableSync> {
         self.options.tables.iter().find(|table| table.table.eq_ignore_ascii_case(name))

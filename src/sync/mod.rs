@@ -11,6 +11,7 @@
 //! | `unsent`, `order`, `settle` | changes that wait as jobs, which waits for which, and what became of them |
 //! | `conflict`, `outgoing` | the one rule for rows that changed on both sides; values on their way out |
 //! | `apply`, `parents`, `unpushed`, `swap`, `staged` | pulled rows into tables: foreign keys, local edits, unique values, rows that wait |
+//! | `remote_schema`, `local_schema` | the remote's tables as it tells them, and the local ones that hold them |
 //! | `helpers`, `gone` | what `sqlHelpers` has put into the project; rows that are gone by its tombstones |
 //! | `compare`, `replace`, `guard` | deletions by absence, whole tables as a difference, and what stops both |
 //! | `capture`, `outbox`, `retry` | local changes: how they are noted, how users see them, and what they decide |
@@ -29,6 +30,7 @@ pub mod helpers;
 pub mod job;
 pub mod json;
 pub mod jwt;
+pub mod local_schema;
 pub mod order;
 pub mod outbox;
 pub mod outgoing;
@@ -37,6 +39,7 @@ pub mod plan;
 pub mod pull;
 pub mod push;
 pub mod query;
+pub mod remote_schema;
 pub mod replace;
 pub mod report;
 pub mod request;

@@ -194,6 +194,20 @@ impl Plan {
         self.selection.cursor = Some(STAMP.to_owned());
     }
 
+    /// The column that an error of the remote is about: the only one whose name is a word of its message, in whatever language.
+    pub fn column_in(&self, error: &Error) -> Option<&str> {
+        let mut found = self.selection.columns.iter().filter(|name| has_word(&error.message, name));
+        found.next().filter(|_| found.next().is_none()).map(String::as_str)
+    }
+
+    /// Says in the details which column an error of the remote is about, where that can be told.
+    pub fn naming(&self, error: Error) -> Error {
+        match self.column_in(&error).map(str::to_owned) {
+            Some(column) => error.detail("column", column),
+            None => error,
+        }
+    }
+
     /// Where the cursor is among the stored columns; `None` where there is none, or it isn't stored.
     pub fn stored_cursor(&self) -> Option<usize> {
         self.cursor.filter(|at| *at < self.columns.len())
@@ -302,6 +316,13 @@ impl Plan {
     }
 }
 
+/// Whether a name is in a text, and not as a part of a longer one.
+fn has_word(text: &str, name: &str) -> bool {
+    let part = |char: char| char.is_alphanumeric() || char == '_';
+    text.match_indices(name)
+        .any(|(at, _)| !text[..at].ends_with(part) && !text[at + name.len()..].starts_with(part) && !name.is_empty())
+}
+
 fn utf8(body: &[u8]) -> Result<&str, Unreadable> {
     std::str::from_utf8(body).map_err(|error| match error.error_len() {
         // The body ends within a character.
@@ -363,6 +384,20 @@ mod tests {
             assert_eq!(error.details["column"], column.into(), "{error}");
         }
         assert!(plan(r#"{"table":"free"}"#, &[]).unwrap_err().is(ErrorCode::SyncSchemaMismatch));
+    }
+
+    #[test]
+    fn the_column_of_a_remote_error_is_named() {
+        let plan = plan(r#"{"table":"t"}"#, &[]).unwrap();
+        let column = |message: &str| {
+            let error = plan.naming(Error::new(ErrorCode::SyncSchemaMismatch, message));
+            error.details.get("column").cloned()
+        };
+        assert_eq!(column("column t.local does not exist"), Some("local".into()));
+        assert_eq!(column("Spalte \u{bb}local\u{ab} existiert nicht"), Some("local".into()));
+        assert_eq!(column("Could not find the 'n' column of 't'"), Some("n".into()));
+        assert_eq!(column("column t.localized does not exist"), None);
+        assert_eq!(column("n or local"), None);
     }
 
     #[test]

@@ -169,7 +169,7 @@ impl Pull {
                 let named = self.sources[self.at].plan.options.columns.is_some();
                 // Asked already, or the user's own list: nothing to find out.
                 if named || std::mem::replace(&mut self.probed[self.at], true) {
-                    return Err(error);
+                    return Err(self.sources[self.at].plan.naming(error));
                 }
                 self.pass = Pass::Probe;
                 Ok(vec![self.send()])

@@ -306,6 +306,10 @@ impl Push {
             self.hold(&task, error, out);
             return Ok(());
         }
+        if code == "428C9" && matches!(task.act, Act::Insert | Act::Update(_)) && self.leave_out(&task, &error) {
+            self.queue.push_front(task);
+            return Ok(());
+        }
         let target = &mut self.targets[task.table];
         let wrong_type = matches!(code, "22P02" | "22007" | "22008" | "42804");
         if matches!(task.act, Act::Delete(_)) && target.plan.options.soft_delete().is_some() && wrong_type {
@@ -331,6 +335,21 @@ impl Push {
         Ok(())
     }
 
+    /// Takes a column out of what is sent that the remote alone writes; whether that leaves something to send.
+    fn leave_out(&mut self, task: &Task, error: &Error) -> bool {
+        let plan = &self.targets[task.table].plan;
+        let named = plan.column_in(error).and_then(|name| plan.columns.iter().position(|column| column.name == name));
+        let Some(named) = named.filter(|at| !plan.key.contains(at)) else { return false };
+        let something = |job: &usize| self.jobs[*job].columns.iter().any(|at| *at != named);
+        if !task.jobs.iter().all(something) {
+            return false;
+        }
+        for job in &task.jobs {
+            self.jobs[*job].columns.retain(|at| *at != named);
+        }
+        true
+    }
+
     /// The table can't be written at present.
     fn hold(&mut self, task: &Task, error: Error, out: &mut Vec<Instruction>) {
         settle(task.jobs.iter().map(|job| (*job, Outcome::Held(error.clone()))).collect(), out);
@@ -353,6 +372,7 @@ impl Push {
                 }
             }
         }
+        let error = self.targets[task.table].plan.naming(error);
         self.hold(task, error, out);
     }
 

@@ -295,11 +295,11 @@ test('the schema tells columns, keys and references of the tables that were give
       ['_xid', 'xid8', true, false],
     ],
   )
-  assert.deepEqual(kinds.unique, [['id'], ['code']])
+  assert.deepEqual([kinds.primaryKey, kinds.unique], [['id'], [['code']]])
   assert.deepEqual(kinds.foreignKeys, [
     { columns: ['parent'], table: 'kinds', references: ['id'], onDelete: 'SET NULL' },
   ])
-  assert.deepEqual(tables.find((table) => table.name === `The "odd" one's`).unique[0], ['b', 'The key'])
+  assert.deepEqual(tables.find((table) => table.name === `The "odd" one's`).primaryKey, ['b', 'The key'])
 })
 
 test('what can not be helped with is said', async () => {

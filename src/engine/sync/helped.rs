@@ -2,7 +2,7 @@
 
 use futures_util::future::{Either, select};
 
-use super::{Host, Sync, pull::Run};
+use super::{Host, Sync, pull::Run, remote_schema::says_postgrest};
 use crate::{
     error::{ErrorCode, Result},
     ports::{HttpRequest, LocalFuture, Method},
@@ -47,19 +47,20 @@ impl Sync {
             let run = self.begin(&connection, options, token.clone(), progress.is_some(), None)?;
             (run, self.helpers_known(&connection, options.full)?)
         };
+        if run.is_empty() {
+            return Ok(run);
+        }
         let found = match known {
-            _ if run.is_empty() => None,
             Known::Absent => None,
             Known::Present => self.ask(host, &mut token, helpers::since(run.sources())).await?,
             // The pull begins as if there were none, and once more if there are: who has none doesn't wait for that.
             Known::Nothing => {
                 let (found, read) = {
-                    let glimpse = self.glimpse(token.clone());
                     let reading: LocalFuture<'_, Result<()>> = Box::pin(self.read(host, &mut run, progress));
-                    match select(glimpse, reading).await {
-                        Either::Left((None, reading)) => (None, reading.await),
-                        Either::Left((found, _)) => (found, Ok(())),
-                        Either::Right((read, _)) => (None, read),
+                    match select(reading, self.glimpse(token.clone())).await {
+                        Either::Left((read, _)) => (None, read),
+                        Either::Right((None, reading)) => (None, reading.await),
+                        Either::Right((found, _)) => (found, Ok(())),
                     }
                 };
                 if found.is_none() {
@@ -114,13 +115,12 @@ impl Sync {
 
     /// One question, whatever it meets; an answer that doesn't settle it is left to the next pull.
     fn glimpse(&self, token: Option<String>) -> LocalFuture<'_, Option<Helpers>> {
-        let requester = Requester::new(&self.config, self.root.borrow().clone(), token);
-        let answer = self.http.send(state_request(&requester, None, None));
         Box::pin(async move {
-            let response = answer.await.ok()?;
+            let requester = Requester::new(&self.config, self.root.borrow().clone(), token);
+            let response = self.http.send(state_request(&requester, None, None)).await.ok()?;
             // What PostgREST itself says, and not that there is no PostgREST at this root; or something that won't change soon.
             let absent = match response.status {
-                404 => self.config.other_root.is_none() || response.body.windows(5).any(|word| word == b"PGRST"),
+                404 => self.config.other_root.is_none() || says_postgrest(&response),
                 400 | 403 | 405 | 406 => true,
                 _ => false,
             };

@@ -7,6 +7,7 @@ mod pull;
 mod push;
 mod questions;
 mod refused;
+pub mod remote_schema;
 
 use std::{
     cell::{Cell, RefCell},
