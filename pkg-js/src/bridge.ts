@@ -98,10 +98,9 @@ export class Bridge {
   async schemaFromRemote(
     instance: Instance,
     remote: CoreRemoteOptions,
-    secretsAllowed: boolean,
   ): Promise<{ readonly up: string; readonly down: string; readonly leftOut: readonly string[] }> {
     try {
-      const asking = instance.Core.schemaFromRemote(remote, secretsAllowed, this.#host(instance))
+      const asking = instance.Core.schemaFromRemote(remote, this.#host(instance))
       return (await this.#unlessTrapped(asking)) as { up: string; down: string; leftOut: string[] }
     } catch (error) {
       throw this.#trap ?? toTidelockError(error)

@@ -55,6 +55,8 @@ export interface Surroundings {
   readonly url: string
   /** Node without an IndexedDB, where files are the default. */
   readonly files: boolean
+  /** A place where a secret key of the remote may be: Node, not a page. */
+  readonly secrets: boolean
 }
 
 /**
@@ -120,7 +122,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
     mode,
     ...(given.baseline === undefined ? {} : { baseline: checkString('baseline', given.baseline) }),
     ...(given.migrations === undefined ? {} : { migrations: checkMigrations(given.migrations) }),
-    ...(given.remote === undefined ? {} : { remote: checkRemote(given.remote) }),
+    ...(given.remote === undefined ? {} : { remote: checkRemote(given.remote, around.secrets) }),
   }
 }
 

@@ -166,7 +166,7 @@ export interface CoreClass {
   /** Checks the remote of a database that is to be opened. Throws `invalid_argument`. */
   checkRemote(remote: CoreRemoteOptions): Promise<void>
   /** Opens nothing: asks a remote for its tables. Those of the remote are wanted; none: all. */
-  schemaFromRemote(remote: CoreRemoteOptions, secretsAllowed: boolean, host: Host): Promise<unknown>
+  schemaFromRemote(remote: CoreRemoteOptions, host: Host): Promise<unknown>
   open(options: Omit<CoreOptions, 'remote'>, host: Host): Promise<Core>
   /** The same over the files of a folder. */
   openFolder(options: Omit<CoreOptions, 'remote'>, host: Host, files: NodeFiles): Promise<Core>
@@ -268,6 +268,8 @@ export interface CoreRemoteOptions {
   readonly timeoutMs: number
   readonly maxDeleteRatio: number
   readonly hasAccessToken: boolean
+  /** This is no page: a secret key may be here. */
+  readonly secretsAllowed: boolean
 }
 
 /** An event from the wasm module. All but `live` are shown to the user. */

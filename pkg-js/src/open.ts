@@ -76,6 +76,7 @@ export function surroundings(): Surroundings {
     // Without what stands behind '#': that is where sign-in flows leave their tokens.
     url: typeof location === 'undefined' ? '' : location.href.replace(/#.*$/s, ''),
     files: typeof indexedDB === 'undefined' && isNode(),
+    secrets: typeof document === 'undefined' && isNode(),
   }
 }
 
@@ -85,8 +86,7 @@ function programName(): string {
   return process?.argv?.[1] ?? ''
 }
 
-/** Whether this is Node, and no page. */
-export function isNode(): boolean {
+function isNode(): boolean {
   return (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node !== undefined
 }
 

@@ -5,13 +5,16 @@ import { checkRemote } from './check-remote.js'
 import { callUser } from './events.js'
 import { createDatabaseInstance, loadModule, loadPart } from './instance.js'
 import type { Migration } from './migrations.js'
-import { isNode, surroundings } from './open.js'
+import { surroundings } from './open.js'
 import type { OpenOptions, RemoteOptions, WasmSource } from './options.js'
 import { LocalUser } from './user.js'
 
 /** What {@link schemaFromRemote} is to ask, and how. */
 export interface SchemaFromRemoteOptions
-  extends Pick<RemoteOptions, 'url' | 'key' | 'accessToken' | 'schema' | 'fetch' | 'headers' | 'retries' | 'timeoutMs'> {
+  extends Pick<
+    RemoteOptions,
+    'url' | 'key' | 'accessToken' | 'schema' | 'fetch' | 'headers' | 'retries' | 'timeoutMs'
+  > {
   /**
    * The remote tables that are wanted.
    * @default all that the remote tells this key of and that have a primary key
@@ -64,18 +67,19 @@ export async function schemaFromRemote(options: SchemaFromRemoteOptions): Promis
     version: checkString('version', version ?? '0001'),
     name: checkString('name', name ?? 'remote_schema'),
   }
-  const checked = checkRemote({ ...remote, tables: wanted })
+  const around = surroundings()
+  const checked = checkRemote({ ...remote, tables: wanted }, around.secrets)
   // Nothing is opened: the name stands for none.
   const opening: OpenOptions = { name: 'schema', storage: 'memory', wasm, onWarning, remote: options as RemoteOptions }
   const user = new LocalUser(opening)
-  const bridge = new Bridge(checkOptions({ name: 'schema', storage: 'memory' }, surroundings()), opening, user)
+  const bridge = new Bridge(checkOptions({ name: 'schema', storage: 'memory' }, around), opening, user)
   const module = await loadModule(wasm)
   const instance = await createDatabaseInstance(
     module,
     (part) => loadPart(part, module, wasm),
     (trap) => bridge.trapped(trap),
   )
-  const { up, down, leftOut } = await bridge.schemaFromRemote(instance, checked, isNode())
+  const { up, down, leftOut } = await bridge.schemaFromRemote(instance, checked)
   if (leftOut.length > 0) {
     const message = `Tables without a primary key are left out: ${leftOut.join(', ')}`
     if (onWarning === undefined) console.warn(`tidelock: ${message}`)

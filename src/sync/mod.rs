@@ -14,7 +14,7 @@
 //! | `remote_schema`, `local_schema` | the remote's tables as it tells them, and the local ones that hold them |
 //! | `helpers`, `gone` | what `sqlHelpers` has put into the project; rows that are gone by its tombstones |
 //! | `compare`, `replace`, `guard` | deletions by absence, whole tables as a difference, and what stops both |
-//! | `capture`, `outbox`, `retry` | local changes: how they are noted, how users see them, and what they decide |
+//! | `capture`, `rebase`, `outbox`, `retry` | local changes: how they are noted, follow the schema, are seen by users, and what those decide |
 //! | `state`, `status`, `report` | what is remembered, and what is told |
 
 pub mod apply;
@@ -39,6 +39,7 @@ pub mod plan;
 pub mod pull;
 pub mod push;
 pub mod query;
+mod rebase;
 pub mod remote_schema;
 pub mod replace;
 pub mod report;

@@ -26,19 +26,19 @@ impl Core {
     /// Checks the `remote` of a database that is to be opened: `invalid_argument`.
     #[wasm_bindgen(js_name = checkRemote)]
     pub fn check_remote(remote: &JsValue) -> Result<(), JsValue> {
-        Config::new(from_js(remote)?, false).thrown().map(drop)
+        Config::new(from_js(remote)?).thrown().map(drop)
     }
 
     /// Asks a remote for its tables → `{ up, down, leftOut }`: `CoreRemoteOptions`, whose tables are those that are
     /// wanted; none: all. This instance opens nothing.
     #[wasm_bindgen(js_name = schemaFromRemote)]
-    pub fn schema_from_remote(remote: &JsValue, secrets_allowed: bool, host: Host) -> Result<Promise, JsValue> {
+    pub fn schema_from_remote(remote: &JsValue, host: Host) -> Result<Promise, JsValue> {
         let remote = from_js(remote)?;
         Ok(answer(async move {
             let ports = browser::ports(&host);
             let callbacks = HostCallbacks { host };
             let tokens = || callbacks.access_token();
-            schema_from_remote(remote, secrets_allowed, ports.http, &ports.platform, &tokens).await
+            schema_from_remote(remote, ports.http, &ports.platform, &tokens).await
         }))
     }
 

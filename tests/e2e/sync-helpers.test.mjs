@@ -2,7 +2,17 @@
 import assert from 'node:assert/strict'
 import { before } from 'node:test'
 import { isTidelockError, schemaFromRemote, sqlHelpers } from '../../pkg-js/dist/index.js'
-import { actions, alice, bob, context, remoteOptions, remoteTable, tableName, test, withDatabase } from './sync-harness.mjs'
+import {
+  actions,
+  alice,
+  bob,
+  context,
+  remoteOptions,
+  remoteTable,
+  tableName,
+  test,
+  withDatabase,
+} from './sync-harness.mjs'
 
 const quoted = (name) => `"${name.replaceAll('"', '""')}"`
 const helped = async (tables, options) => context.remote.sql(sqlHelpers({ tables, ...options }))
@@ -71,12 +81,23 @@ test('a row whose transaction commits late is found without overlap, and a quiet
 
 test('rows that were deleted for good go, by DELETE, cascade and TRUNCATE, without comparing keys', async () => {
   const [parent, child] = [tableName(), tableName()]
-  await remoteTable(parent, 'id bigint primary key, name text', "select 9007199254740992 + i, 'p' from generate_series(1, 30) i")
-  await remoteTable(child, `a text, b int, parent bigint references ${parent} on delete cascade, primary key (a, b)`, `select 'k "' || i, i, 9007199254740992 + i from generate_series(1, 30) i`)
+  await remoteTable(
+    parent,
+    'id bigint primary key, name text',
+    "select 9007199254740992 + i, 'p' from generate_series(1, 30) i",
+  )
+  await remoteTable(
+    child,
+    `a text, b int, parent bigint references ${parent} on delete cascade, primary key (a, b)`,
+    `select 'k "' || i, i, 9007199254740992 + i from generate_series(1, 30) i`,
+  )
   await helped([parent, child])
   const schema = `CREATE TABLE ${parent} (id INTEGER PRIMARY KEY, name TEXT, mine TEXT, updated_at TEXT);
     CREATE TABLE ${child} (a TEXT, b INTEGER, parent INTEGER REFERENCES ${parent} ON DELETE CASCADE, updated_at TEXT, PRIMARY KEY (a, b))`
-  const remote = remoteOptions([{ table: child, cursor: 'updated_at' }, { table: parent, columns: ['id', 'name'] }])
+  const remote = remoteOptions([
+    { table: child, cursor: 'updated_at' },
+    { table: parent, columns: ['id', 'name'] },
+  ])
   const hooks = await actions({
     delete: () =>
       context.remote.sql(`delete from ${parent} where id <= 9007199254740995; delete from ${child} where b = 10;
@@ -91,8 +112,14 @@ test('rows that were deleted for good go, by DELETE, cascade and TRUNCATE, witho
       async (db, { url, parent, child }) => {
         const call = (what) => fetch(`${url}/${what}`).then((response) => response.json())
         const state = async () => ({
-          parents: (await db.query(`SELECT CAST(id AS TEXT) AS id FROM ${parent} ORDER BY id LIMIT 3`)).map((row) => row.id),
-          counts: await db.query(`SELECT (SELECT count(*) FROM ${parent}) AS parents, (SELECT count(*) FROM ${child}) AS children`, [], { rowMode: 'array' }),
+          parents: (await db.query(`SELECT CAST(id AS TEXT) AS id FROM ${parent} ORDER BY id LIMIT 3`)).map(
+            (row) => row.id,
+          ),
+          counts: await db.query(
+            `SELECT (SELECT count(*) FROM ${parent}) AS parents, (SELECT count(*) FROM ${child}) AS children`,
+            [],
+            { rowMode: 'array' },
+          ),
           moved: await db.query(`SELECT a, b FROM ${child} WHERE b IN (10, 11, 12) ORDER BY b`),
         })
         await db.sync.pull()
@@ -110,7 +137,10 @@ test('rows that were deleted for good go, by DELETE, cascade and TRUNCATE, witho
     )
     assert.deepEqual(result.deleted.counts, [[26, 26]])
     assert.deepEqual(result.deleted.parents[0], '9007199254740996')
-    assert.deepEqual(result.deleted.moved, [{ a: 'moved', b: 11 }, { a: 'k "12', b: 12 }])
+    assert.deepEqual(result.deleted.moved, [
+      { a: 'moved', b: 11 },
+      { a: 'k "12', b: 12 },
+    ])
     assert.equal(result.back.parents[0], '9007199254740993')
     assert.deepEqual(result.truncated.counts, [[27, 0]])
     assert.deepEqual(result.pending, [])
@@ -121,13 +151,20 @@ test('rows that were deleted for good go, by DELETE, cascade and TRUNCATE, witho
 
 test('a deletion is told to whose row it was, and to nobody else', async () => {
   const table = tableName()
-  await remoteTable(table, 'id int primary key, user_id uuid not null, name text', `values (1, '${alice}', 'a'), (2, '${alice}', 'b'), (3, '${bob}', 'c')`)
+  await remoteTable(
+    table,
+    'id int primary key, user_id uuid not null, name text',
+    `values (1, '${alice}', 'a'), (2, '${alice}', 'b'), (3, '${bob}', 'c')`,
+  )
   await context.remote.sql(`alter table ${table} enable row level security;
     create policy own on ${table} using (user_id = auth.uid()) with check (user_id = auth.uid())`)
   await helped([table])
   const schema = `CREATE TABLE ${table} (id INTEGER PRIMARY KEY, user_id TEXT, name TEXT)`
   const hooks = await actions({
-    away: () => context.remote.sql(`delete from ${table} where id in (1, 3); update ${table} set user_id = '${bob}' where id = 2; insert into ${table} values (4, '${alice}', 'd')`),
+    away: () =>
+      context.remote.sql(
+        `delete from ${table} where id in (1, 3); update ${table} set user_id = '${bob}' where id = 2; insert into ${table} values (4, '${alice}', 'd')`,
+      ),
   })
   try {
     const result = await withDatabase(
@@ -142,7 +179,10 @@ test('a deletion is told to whose row it was, and to nobody else', async () => {
       },
       { token: context.remote.jwtFor(alice), url: hooks.url, table },
     )
-    assert.deepEqual(result.first.map((row) => row.id), [1, 2])
+    assert.deepEqual(
+      result.first.map((row) => row.id),
+      [1, 2],
+    )
     assert.deepEqual(result.second, [{ id: 4, name: 'd' }], 'the one that became another user’s is gone, too')
   } finally {
     await hooks.stop()
@@ -154,19 +194,24 @@ test('helpers that come later are noticed, and the first pull is not counted twi
   await remoteTable(table, 'id int primary key, name text', "select i, 'old' from generate_series(1, 2500) i")
   await helped([table])
   const schema = `CREATE TABLE ${table} (id INTEGER PRIMARY KEY, name TEXT, updated_at TEXT)`
-  const result = await withDatabase({ schema, remote: remoteOptions([{ table, cursor: 'updated_at' }]) }, async (db) => {
-    const first = await db.sync.pull()
-    const second = await db.sync.pull({ full: true })
-    return { first, second }
-  })
+  const result = await withDatabase(
+    { schema, remote: remoteOptions([{ table, cursor: 'updated_at' }]) },
+    async (db) => {
+      const first = await db.sync.pull()
+      const second = await db.sync.pull({ full: true })
+      return { first, second }
+    },
+  )
   assert.equal(result.first.tables[0].inserted, 2500)
   assert.deepEqual([result.second.tables[0].unchanged, result.second.tables[0].inserted], [2500, 0])
 })
 
-test('the schema of the remote makes local tables that hold every value exactly', async () => {
-  const [main, other] = [`Odd "${tableName()}"`, tableName()]
-  await remoteTable(other, 'code text primary key, n int not null default 7')
-  await context.remote.sql(`
+test(
+  'the schema of the remote makes local tables that hold every value exactly',
+  async () => {
+    const [main, other] = [`Odd "${tableName()}"`, tableName()]
+    await remoteTable(other, 'code text primary key, n int not null default 7')
+    await context.remote.sql(`
     do $$ begin create type mood as enum ('fine', 'low'); exception when duplicate_object then null; end $$;
     create table ${quoted(main)} (
       a bigint, "b c" text, i2 smallint, i4 int not null default 4, r real, d double precision, n numeric, n2 numeric(20, 4) default 0.10,
@@ -178,61 +223,87 @@ test('the schema of the remote makes local tables that hold every value exactly'
       (9007199254740993, 'é, "q"', -5, 0.1, 1e-300, 12345678901234567890.123456789, 1.5, '\\x00ff', '{"b": 1,  "a": 2.50}', '[1, {"x": null}]', '{1,null,3}',
         '2026-01-02 03:04:05.678901+00', '2026-01-02 03:04:05.5', '2026-02-28', '23:59:59.5', '1 day 02:03:04', '10.0.0.1', 'x', 'abc'),
       (1, '', null, null, null, null, null, null, null, null, null, 'infinity', null, null, null, null, null, null, null)`)
-  await helped([main, other])
-  const { url, publishableKey, secretKey } = context.remote
-  const migration = await schemaFromRemote({ url, key: publishableKey, tables: [main, other] })
-  assert.deepEqual([migration.version, migration.name], ['0001', 'remote_schema'])
-  assert.doesNotMatch(migration.up, /_xid/)
-  const result = await withDatabase(
-    { schema: migration.up, remote: remoteOptions([main, other]) },
-    async (db, { main: name, other: parent }) => {
-      const table = `"${name.replaceAll('"', '""')}"`
-      const first = await db.sync.pull()
-      const columns = (await db.query(`SELECT name FROM pragma_table_info(?)`, [name])).map((column) => column.name)
-      const cell = (column) => `CASE typeof("${column}") WHEN 'blob' THEN '\\x' || lower(hex("${column}")) ELSE CAST("${column}" AS TEXT) END AS "${column}"`
-      const rows = await db.query(`SELECT ${columns.map(cell)} FROM ${table} ORDER BY a`)
-      await db.run(`INSERT INTO ${table} (a, "b c", of) VALUES (2, 'mine', 'y')`)
-      await db.run(`UPDATE ${table} SET i4 = 9, twice = 1 WHERE a = 1`)
-      const pushed = await db.sync.push()
-      const mine = await db.query(`SELECT i4, n2, yes, jb, tags, m, twice, length(u) AS u, at IS NOT NULL AS at FROM ${table} WHERE a IN (1, 2) ORDER BY a`)
-      return { first, rows, pushed, mine, rejected: await db.sync.rejected(), foreign: await db.query('PRAGMA foreign_key_check') }
-    },
-    { main, other },
-  )
-  assert.deepEqual(result.rejected, [])
-  const [truth] = await context.remote.sql(
-    `select json_agg(to_json(r) order by a) as rows, (select json_object_agg(attname, format_type(atttypid, null)) from pg_attribute where attrelid = '${quoted(main)}'::regclass and attnum > 0) as types
+    await helped([main, other])
+    const { url, publishableKey, secretKey } = context.remote
+    const migration = await schemaFromRemote({ url, key: publishableKey, tables: [main, other] })
+    assert.deepEqual([migration.version, migration.name], ['0001', 'remote_schema'])
+    assert.doesNotMatch(migration.up, /_xid/)
+    const result = await withDatabase(
+      { schema: migration.up, remote: remoteOptions([main, other]) },
+      async (db, { main: name, other: parent }) => {
+        const table = `"${name.replaceAll('"', '""')}"`
+        const first = await db.sync.pull()
+        const columns = (await db.query(`SELECT name FROM pragma_table_info(?)`, [name])).map((column) => column.name)
+        const cell = (column) =>
+          `CASE typeof("${column}") WHEN 'blob' THEN '\\x' || lower(hex("${column}")) ELSE CAST("${column}" AS TEXT) END AS "${column}"`
+        const rows = await db.query(`SELECT ${columns.map(cell)} FROM ${table} ORDER BY a`)
+        await db.run(`INSERT INTO ${table} (a, "b c", of) VALUES (2, 'mine', 'y')`)
+        await db.run(`UPDATE ${table} SET i4 = 9, twice = 1 WHERE a = 1`)
+        const pushed = await db.sync.push()
+        const mine = await db.query(
+          `SELECT i4, n2, yes, jb, tags, m, twice, length(u) AS u, at IS NOT NULL AS at FROM ${table} WHERE a IN (1, 2) ORDER BY a`,
+        )
+        return {
+          first,
+          rows,
+          pushed,
+          mine,
+          rejected: await db.sync.rejected(),
+          foreign: await db.query('PRAGMA foreign_key_check'),
+        }
+      },
+      { main, other },
+    )
+    assert.deepEqual(result.rejected, [])
+    const [truth] = await context.remote.sql(
+      `select json_agg(to_json(r) order by a) as rows, (select json_object_agg(attname, format_type(atttypid, null)) from pg_attribute where attrelid = '${quoted(main)}'::regclass and attnum > 0) as types
      from (select * from ${quoted(main)} where a <> 2 and i4 <> 9 or a = 9007199254740993) r`,
-  )
-  const types = JSON.parse(truth.types)
-  // Every value as the text that PostgreSQL sends, without JSON.parse; two kinds are written in another way here.
-  const expected = await context.remote.sql(`select ${Object.keys(types).filter((name) => name !== '_xid').map((name) => `to_json(r)->>'${name}' as ${quoted(name)}`)} from ${quoted(main)} r where a = 9007199254740993`)
-  const here = result.rows.find((row) => row.a === '9007199254740993')
-  for (const [name, text] of Object.entries(expected[0])) {
-    if (name === 'yes') assert.equal(here[name], text === 'true' ? '1' : '0')
-    else if (/^(json|jsonb)$|\[\]$/.test(types[name])) assert.deepEqual(JSON.parse(here[name]), JSON.parse(text), name)
-    else if (/^(real|double)/.test(types[name])) assert.equal(Number(here[name]), Number(text), name)
-    else assert.equal(here[name], text, name)
-  }
-  assert.equal(here.j, '{"b":1,"a":2.50}')
-  assert.equal(result.rows.find((row) => row.a === '1').at, 'infinity')
-  const [one, two] = result.mine
-  assert.deepEqual([one.i4, one.twice], [9, 18], 'what the remote computes is not sent')
-  assert.deepEqual({ ...two }, { i4: 4, n2: '0.1000', yes: 1, jb: '{"a":[1.50]}', tags: '[]', m: 'fine', twice: 8, u: 36, at: 1 })
-  assert.deepEqual(result.foreign, [])
-  // A secret key reads the OpenAPI document: tables that nobody has helped with, too.
-  const plain = tableName()
-  await remoteTable(plain, 'id uuid primary key default gen_random_uuid(), of text references ' + other + ', x int not null')
-  const secret = await schemaFromRemote({ url, key: secretKey, tables: [plain, other] })
-  assert.match(secret.up, new RegExp(`FOREIGN KEY \\("of"\\) REFERENCES "${other}" \\("code"\\)`))
-  assert.ok(secret.up.indexOf(`"${other}" (`) < secret.up.indexOf(`"${plain}" (`))
-  await assert.rejects(schemaFromRemote({ url, key: publishableKey, tables: [plain] }), (error) => isTidelockError(error, 'sync_schema_mismatch') && error.details.table === plain)
-  const warnings = []
-  await context.remote.sql('create table if not exists keyless (x int)')
-  const all = await schemaFromRemote({ url, key: secretKey, onWarning: (warning) => warnings.push(warning) })
-  assert.match(all.up, /CREATE TABLE "order_lines"/)
-  assert.ok(warnings[0].message.includes('keyless'))
-}, { timeout: 120_000 })
+    )
+    const types = JSON.parse(truth.types)
+    // Every value as the text that PostgreSQL sends, without JSON.parse; two kinds are written in another way here.
+    const expected = await context.remote.sql(
+      `select ${Object.keys(types)
+        .filter((name) => name !== '_xid')
+        .map((name) => `to_json(r)->>'${name}' as ${quoted(name)}`)} from ${quoted(main)} r where a = 9007199254740993`,
+    )
+    const here = result.rows.find((row) => row.a === '9007199254740993')
+    for (const [name, text] of Object.entries(expected[0])) {
+      if (name === 'yes') assert.equal(here[name], text === 'true' ? '1' : '0')
+      else if (/^(json|jsonb)$|\[\]$/.test(types[name]))
+        assert.deepEqual(JSON.parse(here[name]), JSON.parse(text), name)
+      else if (/^(real|double)/.test(types[name])) assert.equal(Number(here[name]), Number(text), name)
+      else assert.equal(here[name], text, name)
+    }
+    assert.equal(here.j, '{"b":1,"a":2.50}')
+    assert.equal(result.rows.find((row) => row.a === '1').at, 'infinity')
+    const [one, two] = result.mine
+    assert.deepEqual([one.i4, one.twice], [9, 18], 'what the remote computes is not sent')
+    assert.deepEqual(
+      { ...two },
+      { i4: 4, n2: '0.1000', yes: 1, jb: '{"a":[1.50]}', tags: '[]', m: 'fine', twice: 8, u: 36, at: 1 },
+    )
+    assert.deepEqual(result.foreign, [])
+    // A secret key reads the OpenAPI document: tables that nobody has helped with, too.
+    const plain = tableName()
+    await remoteTable(
+      plain,
+      'id uuid primary key default gen_random_uuid(), of text references ' + other + ', x int not null',
+    )
+    const secret = await schemaFromRemote({ url, key: secretKey, tables: [plain, other] })
+    assert.match(secret.up, new RegExp(`FOREIGN KEY \\("of"\\) REFERENCES "${other}" \\("code"\\)`))
+    assert.ok(secret.up.indexOf(`"${other}" (`) < secret.up.indexOf(`"${plain}" (`))
+    await assert.rejects(
+      schemaFromRemote({ url, key: publishableKey, tables: [plain] }),
+      (error) => isTidelockError(error, 'sync_schema_mismatch') && error.details.table === plain,
+    )
+    const warnings = []
+    await context.remote.sql('create table if not exists keyless (x int)')
+    const all = await schemaFromRemote({ url, key: secretKey, onWarning: (warning) => warnings.push(warning) })
+    assert.match(all.up, /CREATE TABLE "order_lines"/)
+    assert.ok(warnings[0].message.includes('keyless'))
+  },
+  { timeout: 120_000 },
+)
 
 test('what tells no schema says so', { only: 'current', because: 'no database is opened' }, async () => {
   const { url, publishableKey } = context.remote
@@ -256,7 +327,8 @@ test('what tells no schema says so', { only: 'current', because: 'no database is
     )
     assert.equal(inPage, 'invalid_argument', 'a secret key in a page')
     const up = await page.evaluate(
-      ([url, key]) => window.tidelock.schemaFromRemote({ url, key, tables: ['first_helped'] }).then((migration) => migration.up),
+      ([url, key]) =>
+        window.tidelock.schemaFromRemote({ url, key, tables: ['first_helped'] }).then((migration) => migration.up),
       [url, publishableKey],
     )
     assert.match(up, /CREATE TABLE "first_helped"/)
@@ -267,11 +339,18 @@ test('what tells no schema says so', { only: 'current', because: 'no database is
 
 test('columns that one side lacks: named ones are told, new ones are read again once they are here', async () => {
   const table = tableName()
-  await remoteTable(table, 'id int primary key, name text, extra text, n int not null', "values (1, 'a', 'x', 1), (2, 'b', 'y', 2)")
+  await remoteTable(
+    table,
+    'id int primary key, name text, extra text, n int not null',
+    "values (1, 'a', 'x', 1), (2, 'b', 'y', 2)",
+  )
   const hooks = await actions({
     drop: () => context.remote.sql(`alter table ${table} drop column name`),
     type: () => context.remote.sql(`alter table ${table} alter column n type text using 'n' || n`),
-    demand: () => context.remote.sql(`alter table ${table} alter column n type int using 1, add column must int not null default 1; alter table ${table} alter column must drop default`),
+    demand: () =>
+      context.remote.sql(
+        `alter table ${table} alter column n type int using 1, add column must int not null default 1; alter table ${table} alter column must drop default`,
+      ),
   })
   const schema = `CREATE TABLE ${table} (id INTEGER PRIMARY KEY, name TEXT, n INTEGER)`
   try {
@@ -279,7 +358,11 @@ test('columns that one side lacks: named ones are told, new ones are read again 
       { schema, remote: remoteOptions([{ table, columns: ['name', 'n'] }]) },
       async (db, { url, table }) => {
         const call = (what) => fetch(`${url}/${what}`).then((response) => response.json())
-        const told = (promise) => promise.then(() => undefined, (error) => error.toJSON())
+        const told = (promise) =>
+          promise.then(
+            () => undefined,
+            (error) => error.toJSON(),
+          )
         await db.sync.pull()
         await call('drop')
         const pulled = await told(db.sync.pull())
@@ -300,7 +383,11 @@ test('columns that one side lacks: named ones are told, new ones are read again 
       { schema, remote: remoteOptions([table]) },
       async (db, { url, table }) => {
         const call = (what) => fetch(`${url}/${what}`).then((response) => response.json())
-        const told = (promise) => promise.then(() => undefined, (error) => error.toJSON())
+        const told = (promise) =>
+          promise.then(
+            () => undefined,
+            (error) => error.toJSON(),
+          )
         await db.sync.pull()
         const first = await db.query(`SELECT * FROM ${table} ORDER BY id`)
         await db.exec(`ALTER TABLE ${table} ADD COLUMN extra TEXT`)
@@ -332,7 +419,12 @@ test('quoted names, columns that the remote computes, and another schema, in bot
   await context.remote.sql(`create table other.${quoted(name)} ("Key, one" text primary key, "näme (x)" text, "N" int, "double" int generated always as ("N" * 2) stored, changed timestamptz);
     insert into other.${quoted(name)} values ('a,b)', 'x', 1)`)
   await helped([name], { schema: 'other', updatedAt: 'changed' })
-  const migration = await schemaFromRemote({ url: context.remote.url, key: context.remote.publishableKey, schema: 'other', tables: [name] })
+  const migration = await schemaFromRemote({
+    url: context.remote.url,
+    key: context.remote.publishableKey,
+    schema: 'other',
+    tables: [name],
+  })
   const result = await withDatabase(
     { schema: migration.up, remote: remoteOptions([{ table: name, cursor: 'changed' }], { schema: 'other' }) },
     async (db, { name }) => {
@@ -342,7 +434,12 @@ test('quoted names, columns that the remote computes, and another schema, in bot
       await db.run(`INSERT INTO ${table} ("Key, one", "näme (x)", "N", "double") VALUES ('c.d"', 'y', 5, 1)`)
       await db.run(`UPDATE ${table} SET "näme (x)" = 'z', "N" = 2 WHERE "Key, one" = 'a,b)'`)
       const report = await db.sync.run()
-      return { first, report, rows: await db.query(`SELECT "Key, one", "näme (x)", "N", "double" FROM ${table} ORDER BY 1`), rejected: await db.sync.rejected() }
+      return {
+        first,
+        report,
+        rows: await db.query(`SELECT "Key, one", "näme (x)", "N", "double" FROM ${table} ORDER BY 1`),
+        rejected: await db.sync.rejected(),
+      }
     },
     { name },
   )
@@ -353,6 +450,11 @@ test('quoted names, columns that the remote computes, and another schema, in bot
     { 'Key, one': 'c.d"', 'näme (x)': 'y', N: 5, double: 10 },
   ]
   assert.deepEqual(result.rows, rows)
-  const there = await context.remote.sql(`select "Key, one", "näme (x)", "N"::int, "double" from other.${quoted(name)} order by 1`)
-  assert.deepEqual(there.map((row) => ({ ...row, N: Number(row.N), double: Number(row.double) })), rows)
+  const there = await context.remote.sql(
+    `select "Key, one", "näme (x)", "N"::int, "double" from other.${quoted(name)} order by 1`,
+  )
+  assert.deepEqual(
+    there.map((row) => ({ ...row, N: Number(row.N), double: Number(row.double) })),
+    rows,
+  )
 })

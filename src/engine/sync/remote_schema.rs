@@ -24,14 +24,13 @@ pub type Tokens<'a> = &'a dyn Fn() -> LocalFuture<'a, Result<Option<String>>>;
 /// tell of one that was named, and with the other codes of sync.
 pub async fn schema_from_remote<'a>(
     remote: RemoteOptions,
-    secrets_allowed: bool,
     http: Rc<dyn Http>,
     platform: &'a Platform,
     tokens: Tokens<'a>,
 ) -> Result<LocalSchema> {
     let named: Vec<String> = remote.tables.iter().map(|table| table.remote().to_owned()).collect();
     let wanted = (!named.is_empty()).then_some(&named[..]);
-    let config = Config::without_tables(remote, secrets_allowed)?;
+    let config = Config::without_tables(remote)?;
     let token = if config.options.has_access_token { tokens().await? } else { None };
     let mut asking = Asking { requester: Requester::new(&config, None, token), http, platform, tokens };
     let mut told = match asking.get("/rpc/tidelock_schema").await? {
