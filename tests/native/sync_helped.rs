@@ -107,12 +107,15 @@ fn a_child_that_moved_to_another_parent_keeps_what_is_its_own() {
     let child = |world: &World, id: &str, of: &str, xid: &str| {
         world.server.put("children", &[("id", id), ("parent", of), ("_xid", xid)]);
     };
-    (parent(&world, "1", "5"), parent(&world, "2", "6"));
-    (child(&world, "10", "1", "7"), child(&world, "11", "1", "8"));
+    parent(&world, "1", "5");
+    parent(&world, "2", "6");
+    child(&world, "10", "1", "7");
+    child(&world, "11", "1", "8");
     world.pull("{}").unwrap();
     world.exec("UPDATE children SET mine = 'note'");
     child(&world, "10", "2", "120");
-    (world.server.remove("children", "11"), world.server.remove("parents", "1"));
+    world.server.remove("children", "11");
+    world.server.remove("parents", "1");
     let gone = [r#"["1","parents",{"id":1},"121"]"#, r#"["2","children",{"id":11},"121"]"#];
     world.server.set_helpers(Some(&state("c", 130, &gone)));
     let report = world.pull("{}").unwrap();
