@@ -14,7 +14,7 @@ function quote(name: string): string {
 
 function literal(text: string): string {
   // With a backslash in it, in the form that no setting reads in another way.
-  return (text.includes('\\') ? ' E' : '') + `'${text.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`
+  return `${text.includes('\\') ? ' E' : ''}'${text.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`
 }
 
 function list(names: readonly string[]): string {

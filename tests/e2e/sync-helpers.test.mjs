@@ -230,7 +230,7 @@ test(
     assert.doesNotMatch(migration.up, /_xid/)
     const result = await withDatabase(
       { schema: migration.up, remote: remoteOptions([main, other]) },
-      async (db, { main: name, other: parent }) => {
+      async (db, { main: name }) => {
         const table = `"${name.replaceAll('"', '""')}"`
         const first = await db.sync.pull()
         const columns = (await db.query(`SELECT name FROM pragma_table_info(?)`, [name])).map((column) => column.name)
@@ -252,7 +252,7 @@ test(
           foreign: await db.query('PRAGMA foreign_key_check'),
         }
       },
-      { main, other },
+      { main },
     )
     assert.deepEqual(result.rejected, [])
     const [truth] = await context.remote.sql(
@@ -287,7 +287,7 @@ test(
     const plain = tableName()
     await remoteTable(
       plain,
-      'id uuid primary key default gen_random_uuid(), of text references ' + other + ', x int not null',
+      `id uuid primary key default gen_random_uuid(), of text references ${other}, x int not null`,
     )
     const secret = await schemaFromRemote({ url, key: secretKey, tables: [plain, other] })
     assert.match(secret.up, new RegExp(`FOREIGN KEY \\("of"\\) REFERENCES "${other}" \\("code"\\)`))
