@@ -250,6 +250,18 @@ impl Plan {
         Ok(rows)
     }
 
+    /// Reads the place of one row of cursor and key alone; `None`: there is no row.
+    pub fn read_place(&self, body: &[u8], columns: &[String]) -> Result<Option<Position>, Unreadable> {
+        let mut place = None;
+        json::rows(utf8(body)?, columns, |raw| {
+            let find = |name: &String| wire_text(raw[columns.iter().position(|column| column == name)?]);
+            let key = self.selection.key.iter().map(|column| find(column).unwrap_or_default()).collect();
+            place = Some(Position { cursor: self.selection.cursor.as_ref().and_then(find), key });
+            Ok::<(), Unreadable>(())
+        })?;
+        Ok(place)
+    }
+
     fn convert(&self, at: usize, raw: &str) -> Result<Value, Unreadable> {
         let column = &self.columns[at];
         match convert(column.kind, column.affinity, raw) {

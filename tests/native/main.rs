@@ -27,4 +27,5 @@ mod sync_pull;
 mod sync_push;
 mod sync_replace;
 mod sync_simulation;
+mod sync_spans;
 mod world;
