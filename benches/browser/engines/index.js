@@ -57,6 +57,7 @@ export const engines = {
     durability: 'relaxed',
     thread: 'worker',
   }),
+  'official-json': durable('sqlite-wasm opfs-sahpool, json_each', 'official', 'worker', {}),
   'official-sahpool': durable('sqlite-wasm opfs-sahpool', 'official', 'worker', {}),
   'wa-sqlite-ahp': durable('wa-sqlite AccessHandlePool', 'wa-sqlite', 'worker', { vfs: 'AccessHandlePoolVFS' }),
   'wa-sqlite-idb': durable('wa-sqlite IDBBatchAtomic', 'wa-sqlite', 'worker', { vfs: 'IDBBatchAtomicVFS' }),

@@ -9,6 +9,7 @@ use crate::{
     sqlite::Connection,
     sync::{
         helpers::{self, Helpers},
+        pull::Pull,
         report::{PullOptions, PullProgress},
         request::Requester,
         response::{Verdict, backoff_ms, judge},
@@ -40,23 +41,23 @@ impl Sync {
         options: &PullOptions,
         mut token: Option<String>,
         progress: Option<&dyn Fn(PullProgress)>,
-    ) -> Result<Run> {
-        let (mut run, known) = {
+    ) -> Result<(Pull, Run)> {
+        let ((mut pull, mut run), known) = {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
-            let run = self.begin(&connection, options, token.clone(), progress.is_some(), None)?;
-            (run, self.helpers_known(&connection, options.full)?)
+            let begun = self.begin(&connection, options, token.clone(), progress.is_some(), None)?;
+            (begun, self.helpers_known(&connection, options.full)?)
         };
         if run.is_empty() {
-            return Ok(run);
+            return Ok((pull, run));
         }
         let found = match known {
             Known::Absent => None,
-            Known::Present => self.ask(host, &mut token, helpers::since(run.sources())).await?,
+            Known::Present => self.ask(host, &mut token, helpers::since(pull.sources())).await?,
             // The pull begins as if there were none, and once more if there are: who has none doesn't wait for that.
             Known::Nothing => {
                 let (found, read) = {
-                    let reading: LocalFuture<'_, Result<()>> = Box::pin(self.read(host, &mut run, progress));
+                    let reading: LocalFuture<'_, Result<()>> = Box::pin(self.read_all(host, &mut pull, &mut run, progress));
                     match select(reading, self.glimpse(token.clone())).await {
                         Either::Left((read, _)) => (None, read),
                         Either::Right((None, reading)) => (None, reading.await),
@@ -67,7 +68,7 @@ impl Sync {
                     if self.helpers.get() == Known::Absent {
                         self.remember(host, Known::Absent).await?;
                     }
-                    return read.map(|()| run);
+                    return read.map(|()| (pull, run));
                 }
                 found
             }
@@ -80,12 +81,12 @@ impl Sync {
                 self.remember(host, Known::Present).await?;
             }
             let _turn = host.turn().await?;
-            let again = self.begin(&*host.connection()?, options, token, progress.is_some(), Some(&found))?;
+            let (anew, again) = self.begin(&*host.connection()?, options, token, progress.is_some(), Some(&found))?;
             // What was applied already counts, but not twice.
-            run = again.after(run);
+            (pull, run) = (anew, again.after(run));
         }
-        self.read(host, &mut run, progress).await?;
-        Ok(run)
+        self.read_all(host, &mut pull, &mut run, progress).await?;
+        Ok((pull, run))
     }
 
     fn helpers_known(&self, connection: &Connection, anew: bool) -> Result<Known> {

@@ -6,6 +6,7 @@ mod joint;
 mod pull;
 mod push;
 mod questions;
+mod reading;
 mod refused;
 pub mod remote_schema;
 
