@@ -57,7 +57,8 @@ impl Sync {
             // The pull begins as if there were none, and once more if there are: who has none doesn't wait for that.
             Known::Nothing => {
                 let (found, read) = {
-                    let reading: LocalFuture<'_, Result<()>> = Box::pin(self.read_all(host, &mut pull, &mut run, progress));
+                    let reading: LocalFuture<'_, Result<()>> =
+                        Box::pin(self.read_all(host, &mut pull, &mut run, progress));
                     match select(reading, self.glimpse(token.clone())).await {
                         Either::Left((read, _)) => (None, read),
                         Either::Right((None, reading)) => (None, reading.await),
