@@ -39,6 +39,9 @@ pub trait Callbacks {
     /// The user's access token for the remote, asked for anew.
     fn access_token(&self) -> LocalFuture<'static, Result<Option<String>>>;
 
+    /// When the next scheduled snapshot after that time is due, by the user's own timetable; `None`: never.
+    fn next_snapshot(&self, after: Timestamp) -> LocalFuture<'static, Option<Timestamp>>;
+
     /// What the user's function makes of a row that changed on both sides: its columns, or `None` to delete it.
     fn resolve_conflict(&self, conflict: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>>;
 }
