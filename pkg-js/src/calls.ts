@@ -13,6 +13,8 @@ import type { CallOptions, RowMode, Statement } from './values.js'
  */
 export class Calls extends Connection {
   readonly #statements: Statements
+  /** What is known to be loaded: then no script is searched for it. */
+  readonly #has = { fts5: false, json: false }
   /** Whether the last {@link Calls.execute} wrote, outside of a transaction. */
   protected wrote = false
 
@@ -151,8 +153,10 @@ export class Calls extends Connection {
   }
 
   /** Loads SQLite's full-text search and JSON functions, unless they are there. Rejects with `wasm_load_failed`. */
-  #load(fts5: boolean, json: boolean): Promise<void> {
-    return this.guard(this.sync(() => this.core.loadExtensions(fts5, json)))
+  async #load(fts5: boolean, json: boolean): Promise<void> {
+    await this.guard(this.sync(() => this.core.loadExtensions(fts5, json)))
+    this.#has.fts5 ||= fts5
+    this.#has.json ||= json
   }
 
   async #waitForTurn(options: CallOptions | undefined): Promise<Turn> {
@@ -202,9 +206,13 @@ export class Calls extends Connection {
 
   script(ticket: number, script: string, timeoutMs: number): Soon<boolean> {
     if (typeof script !== 'string') throw invalid('A script must be a string')
-    const run = () => this.sync(() => this.core.script(ticket, script, timeoutMs))
+    const run = () => {
+      if (this.coreIfOpen === undefined) throw this.closedError()
+      return this.sync(() => this.#statements.script(ticket, script, timeoutMs))
+    }
     // Before it runs: one with its own COMMIT could not be run again, and what it does may set off triggers with JSON functions.
-    const [fts5, json] = [/fts5/i.test(script), /json|->|\bbegin\b/i.test(script)]
+    const fts5 = !this.#has.fts5 && /fts5/i.test(script)
+    const json = !this.#has.json && /json|->|\bbegin\b/i.test(script)
     return fts5 || json ? this.#load(fts5, json).then(run) : run()
   }
 

@@ -44,6 +44,6 @@ pub use foreign::Foreign;
 pub use image::{CHUNK_SIZE, Image};
 pub use page_file::{Batch, PageFile, Pin};
 pub use plan::PlanRow;
-pub use script::ScriptOutline;
+pub use script::{Manner, ScriptOutline};
 pub use statement::{Statement, Step};
 pub use text::{first_statement, mentions, quote};

@@ -51,7 +51,7 @@ export class Results {
     this.#header = core.header()
   }
 
-  /** Whether the statement wrote, so that its promise has to wait until that is stored. */
+  /** Whether the statement wrote what is to be stored, so that its promise may have to wait for that. */
   wrote(): boolean {
     return (this.#word(flagsAt) & wroteFlag) !== 0
   }
