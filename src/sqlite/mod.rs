@@ -18,6 +18,7 @@ mod execute;
 mod failure;
 mod foreign;
 mod image;
+mod mem;
 mod modules;
 mod page_file;
 mod pages;
