@@ -35,13 +35,13 @@ export class Calls extends Connection {
     if (options === undefined && typeof sql === 'string') {
       try {
         this.check()
-        const result = this.#statements.now(0, kind, sql, params, mode)
+        const result = this.now(0, kind, sql, params, mode)
         if (result !== notNow) {
           const stored = this.#statements.wrote ? this.stored() : undefined
           return stored === undefined ? Promise.resolve(result) : stored.then(() => result)
         }
       } catch (error) {
-        return Promise.reject(this.failure(error))
+        return Promise.reject(error)
       }
     }
     return this.#alone(params, options, (ticket, params, timeoutMs) =>
@@ -54,7 +54,10 @@ export class Calls extends Connection {
     try {
       return this.#statements.now(ticket, kind, sql, params, mode)
     } catch (error) {
-      throw this.failure(error)
+      const failure = this.failure(error)
+      // The long way loads what is missing.
+      if (missing(failure) !== null) return notNow
+      throw failure
     }
   }
 
@@ -147,8 +150,8 @@ export class Calls extends Connection {
    * nothing and can be run again; any other error is thrown again.
    */
   async loadWhatLacks(error: unknown): Promise<void> {
-    const lacks = error instanceof TidelockError && error.message.match(/no such module: (fts5)|no such part: (json)/)
-    if (!lacks) throw error
+    const lacks = missing(error)
+    if (lacks === null) throw error
     await this.#load(lacks[1] !== undefined, lacks[2] !== undefined)
   }
 
@@ -237,4 +240,9 @@ export class Calls extends Connection {
     const stored = this.sync(() => this.core.stored())
     return stored === undefined ? undefined : this.guard(stored)
   }
+}
+
+/** What a statement failed for lack of, if it was that: FTS5 or the JSON functions. */
+export function missing(error: unknown): RegExpMatchArray | null {
+  return error instanceof TidelockError ? error.message.match(/no such module: (fts5)|no such part: (json)/) : null
 }
