@@ -103,8 +103,8 @@ export interface Core {
   commit(ticket: number, depth: number): boolean
   /** ROLLBACK, or ROLLBACK TO and RELEASE, of that depth. */
   rollback(ticket: number, depth: number): void
-  /** Runs a script; true when the database was written. */
-  script(ticket: number, sql: string, timeoutMs: number): boolean
+  /** Runs a script, the first bytes of the parameter area; true when the database was written. */
+  script(ticket: number, bytes: number, timeoutMs: number): boolean
   explain(ticket: number, sql: string): PlanRow[]
   /** Resolves when what was committed up to now is stored; undefined when there is nothing to wait for. */
   stored(): Promise<void> | undefined
