@@ -31,4 +31,5 @@ mod sync_push_order;
 mod sync_replace;
 mod sync_schema;
 mod sync_simulation;
+mod sync_spans;
 mod world;
