@@ -1,6 +1,7 @@
 //! The native tests of the whole crate: real SQLite over the real page-tracking file system, simulated platform.
 #![cfg(not(target_arch = "wasm32"))]
 
+mod docs;
 mod dump;
 mod engine;
 mod file_lock;
