@@ -10,6 +10,7 @@
 //! | `statements` | running what users write |
 //! | `flush` | committed pages into the log |
 //! | `snapshots`, `restore` | snapshots, and going back to one |
+//! | `reset` | dropping everything, to begin anew |
 //! | `rekey` | changing what the storage is encrypted with |
 //! | `import` | contents that come as a file: `import`, `seed` |
 //! | `snapshot_files` | snapshots as files to keep |
@@ -32,6 +33,7 @@ mod options;
 mod rekey;
 mod report;
 mod rescue;
+mod reset;
 mod restore;
 mod snapshot_files;
 pub mod snapshots;

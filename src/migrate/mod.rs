@@ -10,6 +10,7 @@
 //! | [`history`] | the tracking table |
 //! | [`foreign_keys`] | violations that a migration brought in |
 //! | [`apply`] | one migration on a connection: all of it or nothing |
+//! | [`together`] | several in one transaction |
 
 pub mod apply;
 pub mod foreign_keys;
@@ -18,6 +19,7 @@ pub mod migration;
 pub mod plan;
 pub mod report;
 pub mod status;
+pub mod together;
 pub mod version;
 
 pub use apply::{Attempt, Run};
@@ -26,3 +28,4 @@ pub use migration::{Body, Direction, Migration, Source, Supplied};
 pub use plan::{OutOfOrder, Target};
 pub use report::{Planned, Ran, Report};
 pub use status::{State, StatusRow};
+pub use together::Together;

@@ -11,6 +11,7 @@ mod layers;
 mod lifecycle;
 mod lock;
 mod memory;
+mod migrate_again;
 mod migrate_apply;
 mod migrate_run;
 mod simulation;
