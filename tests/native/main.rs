@@ -14,6 +14,8 @@ mod memory;
 mod migrate_again;
 mod migrate_apply;
 mod migrate_run;
+mod schema;
+mod schema_property;
 mod simulation;
 mod snapshot_files;
 mod store;

@@ -2,6 +2,7 @@
 
 mod host;
 mod run;
+mod schema;
 
 use std::{cell::RefCell, rc::Rc};
 

@@ -25,6 +25,17 @@ pub(super) struct Runner<'a> {
     pub ticket: Ticket,
 }
 
+/// In which transaction a migration runs, and whether the history learns of it.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    /// In its own.
+    Own,
+    /// In one with others.
+    Among(&'a Together<'a>),
+    /// In its own, and the history doesn't.
+    Untracked,
+}
+
 impl Migrations {
     /// An entry of the part `operations`, never inlined, so that the part can be cut off here.
     #[inline(never)]
@@ -92,7 +103,8 @@ impl Migrations {
         for (done, migration) in plan.iter().enumerate() {
             let Migration { version, name, .. } = migration;
             host.progress(&Progress { version, name, direction, done, total: plan.len() });
-            let result = self.run_one(runner, migration, direction, together).await;
+            let place = together.map_or(Place::Own, Place::Among);
+            let result = self.run_one(runner, migration, direction, place).await;
             if together.is_none() {
                 if result.is_ok() || !migration.transaction {
                     // Outside a transaction even undoing it is a commit.
@@ -110,21 +122,32 @@ impl Migrations {
         Ok(())
     }
 
+    /// Runs a script as a migration, which no history knows. `migration_failed`.
+    pub(super) async fn run_untracked(&self, runner: Runner<'_>, migration: &Migration) -> Result<()> {
+        let result = self.run_one(runner, migration, Direction::Up, Place::Untracked).await;
+        if result.is_ok() {
+            runner.host.committed();
+        }
+        self.refresh(runner.connection)?;
+        result.map(drop)
+    }
+
     /// Runs one and says how long it took.
     async fn run_one(
         &self,
         runner: Runner<'_>,
         migration: &Migration,
         direction: Direction,
-        together: Option<&Together<'_>>,
+        place: Place<'_>,
     ) -> Result<i64> {
         let Runner { host, connection, ticket } = runner;
         let started = self.clock.monotonic_ms();
         // Before the attempt, so that it is dropped after it: a run that is given up while a function runs settles too.
         let mut unsettled = Unsettled { host, connection, armed: true };
-        let attempt = match together {
-            Some(together) => together.attempt(&self.history, migration, direction)?,
-            None => Attempt::begin(connection, &self.history, migration, direction)?,
+        let attempt = match place {
+            Place::Own => Attempt::begin(connection, &self.history, migration, direction)?,
+            Place::Among(together) => together.attempt(&self.history, migration, direction)?,
+            Place::Untracked => Attempt::untracked(connection, migration)?,
         };
         let result = match migration.body(direction) {
             Some(Body::Code) => host.run_code(&migration.version, direction, ticket).await,
