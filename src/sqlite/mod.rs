@@ -3,7 +3,7 @@
 //! From below: `pages` holds the bytes of a file, `vfs` shows them to SQLite, `page_file` shows them to the store, as an
 //! `image`, a batch or a pin. A `connection` sets its `pragmas`, asks its `authority`, and compiles statements
 //! (`prepared`, kept in a `cache`). On top of that: `statement` for the engine's own code, `execute` with the flat `codec`
-//! and `bind` for JavaScript, `script` for texts of several statements, and `copy`, `plan` and `deadline`. Files from outside come in by `foreign`, and go
+//! and `bind` for JavaScript, `script` for texts of several statements, `tokens` for comparing texts, and `copy`, `plan` and `deadline`. Files from outside come in by `foreign`, and go
 //! out as text by `dump`.
 
 mod authority;
@@ -30,6 +30,7 @@ mod shapes;
 mod statement;
 mod system;
 mod text;
+mod tokens;
 mod vfs;
 
 #[cfg(all(test, not(target_arch = "wasm32")))]
@@ -39,7 +40,7 @@ pub use authority::{Authority, Facts};
 pub use codec::{FlatParams, FlatRows, Integers, tag};
 pub use connection::Connection;
 pub use copy::FkViolation;
-pub use dump::Sink;
+pub use dump::{Sink, plain_or_quoted};
 pub use execute::{Op, Outcome};
 pub use foreign::Foreign;
 pub use image::{CHUNK_SIZE, Image};
@@ -47,4 +48,5 @@ pub use page_file::{Batch, PageFile, Pin};
 pub use plan::PlanRow;
 pub use script::{Manner, ScriptOutline};
 pub use statement::{Statement, Step};
-pub use text::{first_statement, mentions, quote};
+pub use text::{first_statement, line_of, mentions, quote, statement_end, statements};
+pub use tokens::{Token, TokenKind, default_value, normal, tokens};

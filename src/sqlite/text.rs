@@ -41,7 +41,7 @@ pub fn quote(name: &str) -> String {
 }
 
 /// The line of a byte in a text, from 1.
-pub(super) fn line_of(text: &str, offset: usize) -> usize {
+pub fn line_of(text: &str, offset: usize) -> usize {
     1 + text.as_bytes()[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count()
 }
 
@@ -60,7 +60,7 @@ pub(super) fn is_begin(sql: &str) -> bool {
 }
 
 /// The statements of a script, each with its semicolon. Follows `sqlite3_complete()`: a trigger ends with `; END ;`.
-pub(super) fn statements(script: &str) -> impl Iterator<Item = &str> {
+pub fn statements(script: &str) -> impl Iterator<Item = &str> {
     let mut rest = skip_blank(script);
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -70,6 +70,12 @@ pub(super) fn statements(script: &str) -> impl Iterator<Item = &str> {
         rest = skip_blank(after);
         Some(statement)
     })
+}
+
+/// What ends a statement of the schema, which has no semicolon, but may have a comment at its end.
+pub fn statement_end(sql: &str) -> &'static str {
+    let ends = |end: &&str| statements(&format!("{sql}{end}\nSELECT 1")).count() == 2;
+    [";", "\n;", "*/;"].into_iter().find(ends).unwrap_or(";")
 }
 
 /// The first statement of a text, without the white space and comments before it; empty when there is none.
