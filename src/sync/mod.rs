@@ -13,6 +13,7 @@
 //! | `apply`, `parents`, `unpushed`, `swap`, `staged` | pulled rows into tables: foreign keys, local edits, unique values, rows that wait |
 //! | `compare`, `replace`, `guard` | deletions by absence, whole tables as a difference, and what stops both |
 //! | `capture`, `outbox`, `retry` | local changes: how they are noted, how users see them, and what they decide |
+//! | `schedule`, `realtime` | keeping in step: when which round begins; the remote's own hints |
 //! | `state`, `status`, `report` | what is remembered, and what is told |
 
 pub mod apply;
@@ -34,11 +35,13 @@ pub mod plan;
 pub mod pull;
 pub mod push;
 pub mod query;
+pub mod realtime;
 pub mod replace;
 pub mod report;
 pub mod request;
 pub mod response;
 pub mod retry;
+pub mod schedule;
 pub mod schema;
 pub mod settle;
 pub mod staged;

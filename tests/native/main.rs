@@ -25,6 +25,8 @@ mod sync_model_writes;
 mod sync_property;
 mod sync_pull;
 mod sync_push;
+mod sync_realtime;
 mod sync_replace;
+mod sync_schedule;
 mod sync_simulation;
 mod world;
