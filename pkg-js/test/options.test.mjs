@@ -106,6 +106,7 @@ const wrong = {
     { onHidden: 1 },
     { every: 5 },
     { targets: {} },
+    { targets: [{ kind: 'x' }] },
   ],
   remote: [
     {},
@@ -166,7 +167,7 @@ const waiting = {
   audit: [['a']],
   expires: [{ a: 'b' }],
   auditTable: ['log'],
-  snapshots: [{ cron: '0 * * * *' }, { targets: [{ kind: 'x' }] }],
+  snapshots: [{ cron: '0 * * * *' }],
   remote: [{ ...remote, realtime: true }],
 }
 
