@@ -14,6 +14,7 @@ const modules = {
   sqlocal: () => import('./sqlocal.js'),
   pglite: () => import('./pglite.js'),
   turso: () => import('./turso.js'),
+  rxdb: () => import('./rxdb.js'),
 }
 
 const postgres = { fts: 'no FTS5: it is PostgreSQL' }
@@ -66,6 +67,7 @@ export const engines = {
     ...durable('PGlite idb://', 'pglite', 'page', {}),
     lacks: { portion: 0.1, scan: 'PostgreSQL’s SQL for bytes is another' },
   },
+  'rxdb-dexie': durable('RxDB + Dexie', 'rxdb', 'page', {}),
   'turso-opfs': { ...durable('Turso', 'turso', 'page', {}), isolated: true },
 }
 

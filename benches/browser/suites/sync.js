@@ -27,7 +27,7 @@ export const sync = {
       name: 'sync',
       caller: 'on the page, or in a worker beside SQLite',
       ours: 'tidelock-relaxed',
-      peers: ['official-sahpool', 'official-json', 'wa-sqlite-idb', 'pglite-idb', 'sqljs'],
+      peers: ['official-sahpool', 'official-json', 'wa-sqlite-idb', 'pglite-idb', 'rxdb-dexie', 'sqljs'],
     },
   ],
   ratios: {
@@ -41,6 +41,7 @@ export const sync = {
 
   async round(bench) {
     if (bench.engine.startsWith('tidelock')) return ours(bench)
+    if (bench.engine.startsWith('rxdb')) return documents(bench)
     for (const place of ['near', 'far']) {
       const db = await bench.open(`${place}-${crypto.randomUUID()}`)
       await db.exec(bench.engine.startsWith('pglite') ? schema.replace('id INTEGER', 'id BIGINT') : schema)
@@ -60,7 +61,7 @@ const rowsOf = (rows) => rows.map(({ rows, quantity, name }) => [Number(rows), N
 
 async function ours(bench) {
   const { server } = bench
-  const pages = Array.from({ length: Math.ceil(server.rows / pageSize) + 1 }, (_, page) => pageUrl(server, page))
+  const pages = Array.from({ length: Math.ceil(server.rows / pageSize) + 1 }, (_, page) => pageUrl(page))
   for (const place of ['near', 'far']) {
     const Place = place === 'near' ? 'Near' : 'Far'
     await bench.step(`serial${Place}`, () => fetchAll(server, place, pages, 1))
@@ -139,7 +140,7 @@ function headersOf({ key }) {
 }
 
 /** The page behind so many pages; ids count from 1 without gaps. */
-function pageUrl(_server, page) {
+function pageUrl(page) {
   return afterUrl(page * pageSize)
 }
 
@@ -174,6 +175,22 @@ async function* answers(server, place, lastOf) {
     last = lastOf(body)
     if (last === undefined) return
     yield body
+  }
+}
+
+/** RxDB's own replication, fed page by page. */
+async function documents(bench) {
+  const { server } = bench
+  const options = { headers: headersOf(server), cache: 'no-store' }
+  for (const place of ['near', 'far']) {
+    const db = await bench.open(`${place}-${crypto.randomUUID()}`)
+    const page = async (last) => (await fetch(server[place] + afterUrl(last), options)).json()
+    await bench.step(
+      place,
+      () => db.pull(page, pageSize),
+      async () => rowsOf(await db.total()),
+    )
+    await db.close()
   }
 }
 

@@ -3,12 +3,15 @@
 mod helped;
 mod host;
 mod joint;
+mod keep;
+mod listen;
 mod pull;
 mod push;
 mod questions;
 mod reading;
 mod refused;
 pub mod remote_schema;
+mod signal;
 
 use std::{
     cell::{Cell, RefCell},
@@ -20,8 +23,12 @@ use serde::Serialize;
 
 use helped::Known;
 use joint::Joint;
+use keep::{Keeper, Retries};
 
-use super::turn::{Guard, Turn};
+use super::{
+    database::{Inner, Keep},
+    turn::{Guard, Turn},
+};
 use crate::{
     collections::Set,
     error::{Error, Result},
@@ -123,6 +130,15 @@ pub struct Sync {
     phase: Cell<Phase>,
     reading: RefCell<String>,
     last_error: RefCell<Option<Error>>,
+    /// The newest token that was given.
+    token: RefCell<Option<String>>,
+    /// While it keeps in step.
+    retries: RefCell<Option<Retries>>,
+}
+
+/// What keeps a database in step, once it is told to.
+pub(super) fn keeper(inner: &Rc<Inner>) -> Rc<dyn Keep> {
+    Keeper::new(Rc::downgrade(inner))
 }
 
 /// Says `idle` when a pull or push ends, however it ends.
@@ -158,6 +174,8 @@ impl Sync {
             phase: Cell::default(),
             reading: RefCell::default(),
             last_error: RefCell::default(),
+            token: RefCell::default(),
+            retries: RefCell::default(),
         }
     }
 
@@ -190,6 +208,11 @@ impl Sync {
                 status::of_table(connection, &table.table, phase, now)
             })
             .collect()
+    }
+
+    /// Whether all tables that are pulled have been pulled once.
+    fn is_ready(&self, connection: &Connection) -> Result<bool> {
+        Ok(status::lag(connection, &self.config, self.platform.clock.now())?.is_some())
     }
 
     /// Brings the remote's rows here. Calls wait for each other. Dropping the future aborts it: a merge keeps the pages that

@@ -14,6 +14,9 @@ use crate::{
     },
 };
 
+/// So long pages are applied one right after the other, before everything else on this thread has its turn.
+const BUSY_MS: f64 = 16.0;
+
 /// Where pages go.
 pub(super) trait Sink {
     /// Takes in a page.
@@ -34,11 +37,14 @@ impl Sync {
         pull: &mut Pull,
         sink: Box<dyn Sink + 'a>,
     ) -> Result<()> {
+        let clock = &*self.platform.clock;
         let mut idle = Some(sink);
         let mut pages = VecDeque::new();
         let mut finished = false;
         let mut under_way: Vec<LocalFuture<'a, Result<Done<'a>>>> = Vec::new();
         let mut event = Event::Start;
+        // When something came from outside: until then the page's own work had its turn.
+        let mut rested = clock.monotonic_ms();
         loop {
             let instructions = pull.handle(event)?;
             self.reading.replace(pull.table().to_owned());
@@ -52,7 +58,11 @@ impl Sync {
             if let Some(page) = idle.is_some().then(|| pages.pop_front()).flatten()
                 && let Some(mut sink) = idle.take()
             {
+                let long = clock.monotonic_ms() - rested > BUSY_MS;
                 under_way.push(Box::pin(async move {
+                    if long {
+                        clock.sleep(0).await;
+                    }
                     sink.take(page).await?;
                     Ok(Done::Applied(sink))
                 }));
@@ -63,7 +73,10 @@ impl Sync {
             let (done, _, rest) = select_all(under_way).await;
             under_way = rest;
             event = match done? {
-                Done::Event(event) => event,
+                Done::Event(event) => {
+                    rested = clock.monotonic_ms();
+                    event
+                }
                 Done::Applied(sink) => {
                     idle = Some(sink);
                     Event::Applied
