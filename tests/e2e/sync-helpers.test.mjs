@@ -252,15 +252,13 @@ test('the schema of the remote makes local tables that hold every value exactly'
   )
   assert.deepEqual(result.rejected, [])
   const [truth] = await context.remote.sql(
-    `select json_agg(to_json(r) order by a) as rows, (select json_object_agg(attname, format_type(atttypid, null)) from pg_attribute where attrelid = '${quoted(main)}'::regclass and attnum > 0) as types
-     from (select * from ${quoted(main)} where a <> 2 and i4 <> 9 or a = 9007199254740993) r`,
+    `select json_object_agg(attname, format_type(atttypid, null)) as types from pg_attribute where attrelid = '${quoted(main)}'::regclass and attnum > 0`,
   )
   const types = JSON.parse(truth.types)
-  // Every value as the text that PostgreSQL sends, without JSON.parse; two kinds are written in another way here.
+  // Every value as the text that PostgreSQL sends, without JSON.parse; some kinds are written in another way here.
+  const names = Object.keys(types).filter((name) => name !== '_xid')
   const expected = await context.remote.sql(
-    `select ${Object.keys(types)
-      .filter((name) => name !== '_xid')
-      .map((name) => `to_json(r)->>'${name}' as ${quoted(name)}`)} from ${quoted(main)} r where a = 9007199254740993`,
+    `select ${names.map((name) => `to_json(whole)->>'${name}' as ${quoted(name)}`)} from ${quoted(main)} whole where a = 9007199254740993`,
   )
   const here = result.rows.find((row) => row.a === '9007199254740993')
   for (const [name, text] of Object.entries(expected[0])) {
