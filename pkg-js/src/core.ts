@@ -135,6 +135,12 @@ export interface Core {
   snapshotsStatus(): unknown
   syncPull(options: unknown, progress: ((step: unknown) => void) | undefined, cancel: number): Promise<unknown>
   syncPush(progress: ((step: unknown) => void) | undefined, cancel: number): Promise<unknown>
+  /** Keeps in step from now on. */
+  syncStart(intervalMs: number): void
+  /** Rests from now on. */
+  syncStop(): void
+  /** Whether all tables that are pulled have been pulled once. */
+  syncReady(): Promise<boolean>
   syncRetry(id: string): Promise<unknown>
   syncDiscard(id: string): Promise<unknown>
   syncEnqueue(table: string): Promise<unknown>
@@ -265,6 +271,7 @@ export interface CoreRemoteOptions {
   readonly retries: number
   readonly timeoutMs: number
   readonly maxDeleteRatio: number
+  readonly realtime: boolean
   readonly hasAccessToken: boolean
 }
 

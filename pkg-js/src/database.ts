@@ -407,6 +407,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   emit(type: keyof DatabaseEventMap, detail: unknown): void {
     if (type !== 'close') {
       if (type === 'snapshot') this.snapshots.happened(detail as FactsEvent)
+      if (type === 'sync') this.sync.told(detail)
       if (this.#heard.has(type)) this.dispatchEvent(new CustomEvent(type, { detail }))
       // Live queries hear of a lost lock by running into it.
       if (type === 'lock' && (detail as LockEvent).state === 'lost') this.#live.changed()
@@ -443,6 +444,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** @internal The engine was begun anew. */
   renewed(): void {
     this.#live.renew()
+    this.sync.renewed()
   }
 
   /** @internal The engine is gone for good. */

@@ -68,6 +68,7 @@ export type {
   PushOptions,
   PushReport,
   RunReport,
+  StartOptions,
   Sync,
   SyncStatus,
   TablePullReport,

@@ -281,7 +281,6 @@ test('what the build lacks says so', async () => {
   const lacking = { code: 'unsupported_environment' }
   await assert.rejects(db.maintain(), lacking)
   await assert.rejects(db.migrations.run({ atomic: 'all' }), lacking)
-  assert.throws(() => db.sync.start(), lacking)
   assert.throws(() => {
     db.actor = 'me'
   }, lacking)

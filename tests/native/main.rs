@@ -20,6 +20,7 @@ mod sync_capture;
 mod sync_engine;
 mod sync_exchanges;
 mod sync_host;
+mod sync_keep;
 mod sync_model;
 mod sync_model_writes;
 mod sync_property;

@@ -17,7 +17,7 @@ const DDL = /\b(create|alter|drop|grant|revoke|comment\s+on)\b/i
  *
  * What it gives: `url`; `anonKey` and `serviceKey` (JWTs), `publishableKey` and `secretKey` (the newer kind);
  * `jwtFor(sub, claims?)`, a signed-in user's token; `sql(text, params?)` → rows as the database's owner, values as PostgreSQL
- * prints them; `killConnections()`; `faults` and `stats` (see faults.mjs and gateway.mjs); `stop()`.
+ * prints them; `killConnections()`; `faults`, `stats` and `realtime` (see faults.mjs, gateway.mjs and realtime.mjs); `stop()`.
  */
 export async function startRemote({ seed = '', maxRows = 1000, schemas = ['public'], prefix, port } = {}) {
   const processes = new Processes()
@@ -69,6 +69,7 @@ export async function startRemote({ seed = '', maxRows = 1000, schemas = ['publi
       secretKey,
       faults: gateway.faults,
       stats: gateway.stats,
+      realtime: gateway.realtime,
       jwtFor: (sub, claims = {}) => jwt({ role: 'authenticated', aud: 'authenticated', sub, ...claims }),
       async sql(text, params) {
         let result

@@ -87,9 +87,6 @@ impl Keeper {
         if inner.closing.get() {
             return;
         }
-        if !inner.ports.lifecycle.online() {
-            self.schedule(inner, Heard::Offline);
-        }
         self.schedule(inner, Heard::Started { interval_ms });
         let Some(keeper) = self.me.upgrade().filter(|_| self.run.borrow().is_none()) else { return };
         if let Some(sync) = inner.sync.get() {
