@@ -258,7 +258,7 @@ export class Sync {
    * Keeps in step from now on: pushes and pulls at once, then each `intervalMs` (30 s by default, from the end of one round to the next),
    * and also when there is a network again, when the page is shown, and within a second after local writes. What fails is tried again,
    * after a wait that doubles up to two minutes, or as long as the remote asks for; without a network it waits for one. A change that
-   * the remote refuses because a row that it refers to is missing there is sent some more times before it moves to
+   * the remote refuses because a row that it refers to is missing there is sent again for two minutes before it moves to
    * {@link Sync.rejected}. Calls by hand join what is under way. Again: changes the interval.
    *
    * How it goes, the events `sync`, {@link Sync.status} and `health()` tell. With the token of another user (`sync_user_mismatch`) it

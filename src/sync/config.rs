@@ -186,6 +186,9 @@ pub struct RemoteOptions {
     /// Whether an `accessToken` function was given.
     #[serde(default)]
     pub has_access_token: bool,
+    /// Whether this is a place where a secret key may be, which a page is not.
+    #[serde(default)]
+    pub secrets_allowed: bool,
 }
 
 fn overlap_ms() -> u64 {
@@ -219,11 +222,9 @@ pub struct Config {
 }
 
 impl Config {
-    /// Checks the option. `secrets_allowed`: whether this is a place where a secret key may be, which a page is not.
-    ///
-    /// Fails with `invalid_argument`.
-    pub fn new(options: RemoteOptions, secrets_allowed: bool) -> Result<Self> {
-        check_key(&options.key, secrets_allowed)?;
+    /// Checks the option. Fails with `invalid_argument`.
+    pub fn new(options: RemoteOptions) -> Result<Self> {
+        check_key(&options.key, options.secrets_allowed)?;
         if options.tables.is_empty() {
             return Err(Error::invalid("remote.tables names no table"));
         }
@@ -328,7 +329,7 @@ mod tests {
     use crate::error::ErrorCode;
 
     fn config(json: &str) -> Result<Config> {
-        Config::new(serde_json::from_str(json).expect("the options parse"), false)
+        Config::new(serde_json::from_str(json).expect("the options parse"))
     }
 
     #[test]
@@ -402,5 +403,8 @@ mod tests {
             check_key(key, false).unwrap();
         }
         check_key(service, true).unwrap();
+        let node =
+            r#"{"url":"https://x.supabase.co","key":"sb_secret_abc","secretsAllowed":true,"tables":[{"table":"t"}]}"#;
+        config(node).unwrap();
     }
 }

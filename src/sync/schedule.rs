@@ -20,8 +20,8 @@ const LONGEST_BACKOFF_MS: u64 = 120_000;
 const OFFLINE_MS: u64 = 120_000;
 /// A network that comes is told more than once.
 const ONLINE_MS: u64 = 1000;
-/// So often a change is sent again that the remote refuses because something else is missing there.
-pub const PATIENCE: u32 = 6;
+/// So long, and at least so often, a change is sent again that the remote refuses because something else is missing there.
+pub const PATIENCE: (f64, u32) = (120_000.0, 6);
 
 /// How long to wait after so many failures (from 1 on), in milliseconds: doubling from a second to two minutes, of which chance (0 to
 /// 1) takes up to a half, so that many clients don't come back at once.

@@ -12,7 +12,7 @@ fn machine(rest: &str) -> Realtime {
     let remote = format!(
         r#"{{"url":"https://x.supabase.co","key":"sb_publishable_+a","tables":[{{"table":"items","remoteTable":"things"}},{{"table":"out","direction":"push"}},{{"table":"b\"c"}}]{rest}}}"#
     );
-    Realtime::new(&Config::new(serde_json::from_str(&remote).unwrap(), false).unwrap())
+    Realtime::new(&Config::new(serde_json::from_str(&remote).unwrap()).unwrap())
 }
 
 /// Opened at 0, joined at 20.
@@ -42,7 +42,7 @@ fn the_socket_is_the_projects_own() {
         ("http://localhost:3000", "ws://localhost:3000/realtime/v1/websocket?apikey=k&vsn=1.0.0"),
     ] {
         let remote = format!(r#"{{"url":"{url}","key":"k","tables":[{{"table":"t"}}]}}"#);
-        let config = Config::new(serde_json::from_str(&remote).unwrap(), false).unwrap();
+        let config = Config::new(serde_json::from_str(&remote).unwrap()).unwrap();
         assert_eq!(Realtime::new(&config).url(), expected);
     }
 }

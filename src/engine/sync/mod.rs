@@ -7,6 +7,7 @@ mod listen;
 mod pull;
 mod push;
 mod questions;
+mod reading;
 mod refused;
 mod signal;
 
