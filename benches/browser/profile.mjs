@@ -46,10 +46,10 @@ try {
   let last
   let counting = false
   await page.exposeFunction('beforeStep', async (step) => {
-    if (step === wanted) await devtools.send('Profiler.start')
+    if (String(step) === wanted) await devtools.send('Profiler.start')
   })
   await page.exposeFunction('afterStep', async (step) => {
-    if (step !== wanted) return
+    if (String(step) !== wanted) return
     const { profile } = await devtools.send('Profiler.stop')
     if (!counting) return
     last = profile

@@ -1,6 +1,7 @@
 //! The native tests of the whole crate: real SQLite over the real page-tracking file system, simulated platform.
 #![cfg(not(target_arch = "wasm32"))]
 
+mod docs;
 mod dump;
 mod engine;
 mod file_lock;
@@ -11,8 +12,11 @@ mod layers;
 mod lifecycle;
 mod lock;
 mod memory;
+mod migrate_again;
 mod migrate_apply;
 mod migrate_run;
+mod schema;
+mod schema_property;
 mod simulation;
 mod snapshot_files;
 mod store;
@@ -28,7 +32,9 @@ mod sync_pull;
 mod sync_push;
 mod sync_push_exchanges;
 mod sync_push_order;
+mod sync_realtime;
 mod sync_replace;
+mod sync_schedule;
 mod sync_schema;
 mod sync_simulation;
 mod sync_spans;
