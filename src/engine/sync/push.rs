@@ -21,7 +21,7 @@ use crate::{
         schema::{Table, parents_first},
         settle::{Left, Patience, PushTarget, TablePushed},
         state,
-        unpushed::reject,
+        unpushed::{refuse, reject},
         unsent::{self, Wanted},
     },
 };
@@ -167,11 +167,12 @@ impl Sync {
                 }
                 continue;
             }
+            let refused: Vec<_> = later.iter().filter(|(job, error)| !self.keeps(job.id, error)).collect();
             let _turn = host.turn().await?;
             let connection = host.connection()?;
             connection.atomically(|connection| {
-                for (job, error) in &later {
-                    reject(connection, job.id, "refused", &error.message)?;
+                for (job, error) in refused {
+                    refuse(connection, job.id, error)?;
                     run.targets[job.table].report.rejected += 1;
                 }
                 Ok(())

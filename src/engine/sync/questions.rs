@@ -23,7 +23,7 @@ impl Sync {
     /// Asks about each conflict, and does what the function says. A row that changes all the time keeps its change: the next
     /// push meets the conflict again.
     pub(super) async fn answer_questions(&self, host: &dyn Host, plan: &Plan, writer: &Writer) -> Result<()> {
-        if plan.options.conflict != Conflict::Function {
+        if plan.options.conflict() != Conflict::Function {
             return Ok(());
         }
         for question in writer.unpushed.take_questions() {
@@ -90,7 +90,8 @@ impl Sync {
                 unpushed.leave(connection, Some(entry.id), &question.key, row.as_deref(), remote)?;
                 if entry.rejected && row.as_deref() != remote {
                     // It is decided now: it may be sent.
-                    let sql = "UPDATE OR REPLACE tidelock_outbox SET reason = NULL, error = NULL WHERE id = ?1";
+                    let sql =
+                        "UPDATE OR REPLACE tidelock_outbox SET reason = NULL, error = NULL, local = NULL WHERE id = ?1";
                     connection.run(sql, &[Value::Integer(entry.id)])?;
                 }
                 Ok(())
