@@ -171,6 +171,8 @@ export interface Core {
 export interface CoreClass {
   /** Checks the remote of a database that is to be opened. Throws `invalid_argument`. */
   checkRemote(remote: CoreRemoteOptions): Promise<void>
+  /** Opens nothing: asks a remote for its tables. Those of the remote are wanted; none: all. */
+  schemaFromRemote(remote: CoreRemoteOptions, host: Host): Promise<unknown>
   open(options: Omit<CoreOptions, 'remote'>, host: Host): Promise<Core>
   /** The same over the files of a folder. */
   openFolder(options: Omit<CoreOptions, 'remote'>, host: Host, files: NodeFiles): Promise<Core>

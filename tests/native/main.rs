@@ -24,6 +24,7 @@ mod sync_aside;
 mod sync_capture;
 mod sync_engine;
 mod sync_exchanges;
+mod sync_helped;
 mod sync_host;
 mod sync_keep;
 mod sync_model;
