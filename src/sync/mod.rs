@@ -12,6 +12,7 @@
 //! | `conflict`, `outgoing` | the one rule for rows that changed on both sides; values on their way out |
 //! | `apply`, `parents`, `unpushed`, `swap`, `staged` | pulled rows into tables: foreign keys, local edits, unique values, rows that wait |
 //! | `compare`, `replace`, `guard` | deletions by absence, whole tables as a difference, and what stops both |
+//! | `unapplied` | pulled rows that don't fit, as users see them |
 //! | `capture`, `rebase`, `outbox`, `retry` | local changes: how they are noted, follow the schema, are seen by users, and what those decide |
 //! | `state`, `status`, `report` | what is remembered, and what is told |
 
@@ -48,6 +49,7 @@ pub mod status;
 pub mod steps;
 pub mod swap;
 pub mod types;
+pub mod unapplied;
 pub mod unpushed;
 pub mod unsent;
 pub mod window;
