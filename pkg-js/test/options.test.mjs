@@ -168,7 +168,6 @@ const waiting = {
   audit: [['a']],
   expires: [{ a: 'b' }],
   auditTable: ['log'],
-  snapshots: [{ cron: '0 * * * *' }],
   remote: [{ ...remote, realtime: true }],
 }
 

@@ -21,7 +21,7 @@ use crate::{
     error::{Error, Result},
     health::QueryStats,
     live,
-    ports::{Channel, Held, LocalFuture, Ports},
+    ports::{Channel, Held, LocalFuture, Moment, Ports},
     sqlite::{Connection, PageFile, Pin},
     store::Storage,
     sync::report::{Cells, Conflicting},
@@ -38,6 +38,9 @@ pub trait Callbacks {
 
     /// The user's access token for the remote, asked for anew.
     fn access_token(&self) -> LocalFuture<'static, Result<Option<String>>>;
+
+    /// When the next scheduled snapshot after that time is due, by the user's own timetable; `None`: never.
+    fn next_snapshot(&self, after: Timestamp) -> LocalFuture<'static, Option<Timestamp>>;
 
     /// What the user's function makes of a row that changed on both sides: its columns, or `None` to delete it.
     fn resolve_conflict(&self, conflict: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>>;
@@ -62,6 +65,8 @@ pub(super) struct Inner {
     pub snapshots: Snapshots,
     pub migrations: Rc<Migrations>,
     pub sync: OnceCell<Sync>,
+    /// What keeps it in step with the remote, where there is one.
+    pub keeper: OnceCell<Rc<dyn Keep>>,
     pub held: RefCell<Option<Box<dyn Held>>>,
     pub opened_at: Timestamp,
     pub live: RefCell<live::Registry>,
@@ -107,9 +112,37 @@ pub(super) struct Transaction {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Changed {
     /// The tables with changed rows.
-    pub tables: Set<String>,
+    pub tables: Set<Rc<str>>,
     /// The schema changed, or everything was replaced.
     pub everything: bool,
+}
+
+impl Changed {
+    pub fn clear(&mut self) {
+        self.tables.clear();
+        self.everything = false;
+    }
+}
+
+/// What happens to a database that may have to keep in step with its remote.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum News {
+    /// It serves.
+    Opened,
+    /// It is to keep in step, with so many milliseconds from one round to the next.
+    Start { interval_ms: u64 },
+    /// It is to rest, for good when it closes.
+    Stop,
+    /// Something else than sync has committed.
+    Wrote,
+    /// A turn in its page's life.
+    Page(Moment),
+}
+
+/// What keeps a database in step with its remote. Behind a trait: it is in the part of the code that only sync loads.
+pub(super) trait Keep {
+    /// Takes in what happens.
+    fn hear(&self, news: News);
 }
 
 /// Events on their way out. They leave in a task of their own: whoever receives one may call the database again.
@@ -158,10 +191,24 @@ impl Inner {
         self.turn.acquire().await
     }
 
+    /// Tells what keeps the database in step, if anything does.
+    pub fn tell_keeper(&self, news: News) {
+        if let Some(keeper) = self.keeper.get() {
+            keeper.hear(news);
+        }
+    }
+
+    /// After every commit in memory that isn't sync's own.
+    pub fn committed(&self, changed: &Changed) {
+        self.tell_keeper(News::Wrote);
+        self.spread(changed);
+    }
+
     /// After every commit in memory: starts its way to the storage, and tells live queries.
-    pub fn committed(&self, changed: Changed) {
+    pub fn spread(&self, changed: &Changed) {
         self.flusher.committed();
-        if !changed.everything && changed.tables.is_empty() {
+        let telling = self.telling_changes.get();
+        if !telling && self.live.borrow().is_empty() || !changed.everything && changed.tables.is_empty() {
             return;
         }
         let ids = {
@@ -171,16 +218,15 @@ impl Inner {
         if !ids.is_empty() {
             self.events.emit(Event::Live { ids });
         }
-        if !self.telling_changes.get() {
-            return;
+        if telling {
+            let tables = changed.tables.iter().map(|table| table.to_string()).collect();
+            self.events.emit(Event::Change { tables, all: changed.everything });
         }
-        let all = changed.everything;
-        self.events.emit(Event::Change { tables: changed.tables.into_iter().collect(), all });
     }
 
     /// After a commit that may have changed anything.
     pub fn everything_changed(&self) {
-        self.committed(Changed { everything: true, ..Changed::default() });
+        self.committed(&Changed { everything: true, ..Changed::default() });
     }
 }
 
@@ -208,6 +254,11 @@ impl Database {
     /// Resolves when everything committed so far is as durable as the mode promises; `None`: it is already.
     pub fn stored(&self) -> Option<LocalFuture<'static, Result<()>>> {
         self.inner.flusher.stored()
+    }
+
+    /// Whether commits are stored anywhere; not with `storage: 'memory'`, where nobody ever has to wait for it.
+    pub fn is_logged(&self) -> bool {
+        self.inner.flusher.is_logged()
     }
 
     /// Stores everything committed so far, at once also after failures.

@@ -10,15 +10,16 @@ use std::{
 
 use futures_channel::oneshot;
 use tidelock::{
-    Error, Result,
+    Error, ErrorCode, Result,
     engine::{Call, Callbacks, Database, Event, OpenOptions, turn::Ticket},
     ports::{
         Acquire, Channel, Estimate, Held, Http, HttpFailure, HttpRequest, HttpResponse, Lifecycle, LocalFuture, Locks,
-        Moment, Ports, Store, Stores, sim::Sim,
+        Moment, Ports, Socket, SocketNews, Sockets, Store, Stores, sim::Sim,
     },
     sqlite::{FlatRows, Op},
     store::MemoryStore,
     sync::report::{Cells, Conflicting},
+    time::Timestamp,
 };
 
 /// What the tabs of one origin share.
@@ -39,6 +40,7 @@ impl World {
             platform: self.sim.platform(),
             locks: Rc::new(LocksHandle(self.locks.clone())),
             http: Rc::new(NoHttp),
+            sockets: Rc::new(NoSockets),
             stores: Rc::new(StoresHandle(self.stores.clone())),
             lifecycle: Rc::new(PageHandle(self.page.clone())),
         }
@@ -103,6 +105,8 @@ pub fn options(changes: &str) -> OpenOptions {
     OpenOptions { remote, ..serde_json::from_value(serde_json::Value::Object(options)).unwrap() }
 }
 
+const HOUR_MS: i64 = 3_600_000;
+
 struct TestCallbacks(Tab);
 
 impl Callbacks for TestCallbacks {
@@ -119,6 +123,11 @@ impl Callbacks for TestCallbacks {
 
     fn access_token(&self) -> LocalFuture<'static, Result<Option<String>>> {
         Box::pin(ready(Ok(None)))
+    }
+
+    /// The timetable of these tests: at each full hour.
+    fn next_snapshot(&self, after: Timestamp) -> LocalFuture<'static, Option<Timestamp>> {
+        Box::pin(ready(Some(Timestamp((after.0.div_euclid(HOUR_MS) + 1) * HOUR_MS))))
     }
 
     fn resolve_conflict(&self, _conflict: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>> {
@@ -286,13 +295,18 @@ type Heard = Weak<dyn Fn(Moment)>;
 #[derive(Default)]
 pub struct TestPage {
     hidden: Cell<bool>,
+    offline: Cell<bool>,
     heard: RefCell<Vec<Heard>>,
 }
 
 impl TestPage {
     /// It happens to the page.
     pub fn happens(&self, moment: Moment) {
-        self.hidden.set(moment != Moment::Shown);
+        match moment {
+            Moment::Online => self.offline.set(false),
+            Moment::Offline => self.offline.set(true),
+            _ => self.hidden.set(moment != Moment::Shown),
+        }
         let heard: Vec<_> = self.heard.borrow().iter().filter_map(Weak::upgrade).collect();
         heard.iter().for_each(|heard| heard(moment));
     }
@@ -305,9 +319,21 @@ impl Lifecycle for PageHandle {
         !self.0.hidden.get()
     }
 
+    fn online(&self) -> bool {
+        !self.0.offline.get()
+    }
+
     fn watch(&self, heard: Rc<dyn Fn(Moment)>) -> Box<dyn Any> {
         self.0.heard.borrow_mut().push(Rc::downgrade(&heard));
         Box::new(heard)
+    }
+}
+
+struct NoSockets;
+
+impl Sockets for NoSockets {
+    fn open(&self, _: &str, _: Box<dyn Fn(SocketNews)>) -> Result<Box<dyn Socket>> {
+        Err(Error::new(ErrorCode::UnsupportedEnvironment, "there are no sockets here"))
     }
 }
 
