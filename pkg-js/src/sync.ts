@@ -107,6 +107,10 @@ export interface OutboxEntry {
   readonly op: 'insert' | 'update' | 'delete'
   readonly columns: readonly string[]
   readonly time: string
+  /**
+   * Of a rejected one: `refused` by the remote, `conflict` that a person has to decide, `schema` (a column with an unsent value was
+   * dropped), `restored` with a snapshot, or `unapplied`: a row of the remote that the local schema refuses.
+   */
   readonly reason?: string
   readonly error?: unknown
 }
