@@ -1,7 +1,7 @@
 import type { Health } from './health.js'
 
 /**
- * The health of a database as an HTTP response, for a service worker or a Node route at `/health`: 200, or 503 when it has failed.
+ * The health of a database, or of a group, as an HTTP response, for a service worker or a Node route at `/health`: 200, or 503 when it has failed.
  *
  * @example
  * ```ts
@@ -10,7 +10,7 @@ import type { Health } from './health.js'
  * })
  * ```
  */
-export async function healthResponse(db: { health(): Promise<Health> }): Promise<Response> {
+export async function healthResponse(db: { health(): Promise<Pick<Health, 'status'>> }): Promise<Response> {
   const health = await db.health()
   return new Response(JSON.stringify(health), {
     status: health.status === 'failed' ? 503 : 200,

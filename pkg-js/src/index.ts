@@ -7,6 +7,7 @@
 export { configFromEnv, type EnvConfig } from './config-from-env.js'
 export type { PlanRow } from './core.js'
 export type { Database } from './database.js'
+export { type Check, type Diagnosis, type DoctorOptions, doctor } from './doctor.js'
 export {
   type ErrorCode,
   isTidelockError,
@@ -24,6 +25,14 @@ export type {
   Warning,
 } from './events.js'
 export type { FileEncryption } from './file-encryption.js'
+export {
+  type Group,
+  type GroupCalls,
+  type GroupHealth,
+  type GroupMemberState,
+  type GroupOptions,
+  openGroup,
+} from './group.js'
 export type { Alert, Health, SlowQuery } from './health.js'
 export { healthResponse } from './health-response.js'
 export type { LiveOptions, LiveQuery } from './live.js'
@@ -56,12 +65,12 @@ export type {
   RemoteOptions,
   RemoteType,
   SnapshotOptions,
-  SnapshotTarget,
   StorageKind,
   TableSync,
   WasmSource,
 } from './options.js'
 export { type RecoveryReport, recover } from './recover.js'
+export type { SnapshotCopied, SnapshotNotCopied, TargetStatus } from './snapshot-copies.js'
 export type { SnapshotExportOptions, SnapshotInfo, SnapshotStatus, Snapshots } from './snapshots.js'
 export { type SqlFragment, type SqlHelpers, type SqlQuery, type SqlQueryTag, type SqlTag, sql } from './sql.js'
 export { type DatabaseInfo, databases, deleteDatabase } from './stored.js'
@@ -79,15 +88,17 @@ export type {
   TablePullReport,
   TablePushReport,
 } from './sync.js'
-export type { BegunTx, Tx } from './transaction.js'
 export {
+  type DirectoryTargetOptions,
   directoryTarget,
-  doctor,
-  openGroup,
-  schemaFromRemote,
-  sqlHelpers,
+  type SnapshotFile,
+  type SnapshotTarget,
+  type TargetOptions,
+  type UploadTargetOptions,
   uploadTarget,
-} from './unsupported.js'
+} from './targets.js'
+export type { BegunTx, Tx } from './transaction.js'
+export { schemaFromRemote, sqlHelpers } from './unsupported.js'
 export type {
   ArrayQueryOptions,
   CallOptions,

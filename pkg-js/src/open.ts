@@ -6,7 +6,7 @@ import { TidelockError } from './errors.js'
 import { createDatabaseInstance, loadModule, loadPart } from './instance.js'
 import type { FolderFiles } from './node-files.js'
 import type { OpenOptions } from './options.js'
-import { LocalUser } from './user.js'
+import { LocalUser, loadTimetable } from './user.js'
 import { openInWorker } from './worker/open-in-worker.js'
 
 /**
@@ -28,7 +28,8 @@ export async function open(options: OpenOptions): Promise<Database> {
   const { signal, wasm } = options
   signal?.throwIfAborted()
   requireStorage(checked.storage)
-  const user = new LocalUser(options)
+  const timetable = await loadTimetable(options)
+  const user = new LocalUser(options, timetable)
   if (options.thread === 'worker') return openInWorker(checked, options, user)
   const bridge = new Bridge(checked, options, user)
   const opening = (async () => {
@@ -76,6 +77,7 @@ export function surroundings(): Surroundings {
     // Without what stands behind '#': that is where sign-in flows leave their tokens.
     url: typeof location === 'undefined' ? '' : location.href.replace(/#.*$/s, ''),
     files: typeof indexedDB === 'undefined' && isNode(),
+    secrets: typeof document === 'undefined' && isNode(),
   }
 }
 
@@ -85,7 +87,8 @@ function programName(): string {
   return process?.argv?.[1] ?? ''
 }
 
-function isNode(): boolean {
+/** Whether this is Node, where databases may lie in folders. */
+export function isNode(): boolean {
   return (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node !== undefined
 }
 

@@ -1,5 +1,6 @@
 import type { Warning } from './events.js'
 import type { Migration } from './migrations.js'
+import type { SnapshotTarget } from './targets.js'
 import type { SqlValue } from './values.js'
 
 /** When the promise of a write resolves: see {@link OpenOptions.durability}. */
@@ -26,11 +27,6 @@ export interface LockOptions {
   readonly timeoutMs?: number | undefined
 }
 
-/** Where snapshots are copied to. Not available in this build. */
-export interface SnapshotTarget {
-  readonly kind: string
-}
-
 /** Periodic snapshots. */
 export interface SnapshotOptions {
   /**
@@ -38,7 +34,10 @@ export interface SnapshotOptions {
    * @default 3600000
    */
   readonly intervalMs?: number | undefined
-  /** Not available in this build. */
+  /**
+   * When to take one, instead of after `intervalMs`: a cron pattern of five fields (six with seconds first) in the time zone of the browser, as
+   * `'0 3 * * *'`. One that was due while the database was closed is taken at the next opening. What can't be read is `invalid_argument`.
+   */
   readonly cron?: string | undefined
   /**
    * How many without a label to keep.
@@ -83,7 +82,12 @@ export interface SnapshotOptions {
    * @default the larger of 64 MiB and twice the database
    */
   readonly logMaxBytes?: number | undefined
-  /** Not available in this build, except for an empty list. */
+  /**
+   * Where each snapshot taken by hand or on time is copied to, outside of the browser's storage: {@link directoryTarget},
+   * {@link uploadTarget}. Compressed as `compress` says, encrypted as the database is. A failed copy is tried again as `retries` and
+   * `backoffMs` say, and shows in `health()` and `snapshots.status()`.
+   * @default []
+   */
   readonly targets?: readonly SnapshotTarget[] | undefined
 }
 

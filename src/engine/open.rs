@@ -73,7 +73,7 @@ impl Database {
     /// Says where the remote is; at most once, before [`start`](Self::start). `invalid_argument` closes the database.
     pub async fn connect(&self, remote: RemoteOptions) -> Result<()> {
         let inner = &*self.inner;
-        match Config::new(remote, false) {
+        match Config::new(remote) {
             Ok(config) => {
                 inner.sync.get_or_init(|| Sync::new(config, inner.ports.http.clone(), &inner.ports.platform));
                 Ok(())
@@ -197,6 +197,10 @@ fn assemble(
         let emit = Rc::new(move |event| events.emit(Event::Snapshot(event)));
         Snapshots::new(&flusher, &storage, platform, options.snapshots.clone(), version, emit)
     };
+    if options.snapshots.timed_by_user {
+        let asked = callbacks.clone();
+        snapshots.follow(Rc::new(move |after| asked.next_snapshot(after)));
+    }
     let inner = Inner {
         opened_at: platform.clock.now(),
         turn: Rc::default(),

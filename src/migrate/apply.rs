@@ -129,7 +129,7 @@ impl<'c> Attempt<'c> {
         let Some(Body::Sql(sql)) = self.migration.body(self.direction) else { return Ok(()) };
         let authority = if self.migration.transaction { Authority::Migration } else { Authority::Script };
         let (mut under_way, mut done) = (None, 0);
-        let result = self.connection.for_each_statement(sql, authority, |statement, range| {
+        let result = self.connection.for_each_statement(sql, authority, &mut |statement, range| {
             done = range.end;
             under_way = Some(range);
             run(statement)?;

@@ -4,22 +4,26 @@
 
 /// Whether a text has this ASCII word, in any case.
 pub fn mentions(text: &str, word: &str) -> bool {
-    text.as_bytes().windows(word.len()).any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
+    let (text, word) = (text.as_bytes(), word.as_bytes());
+    // Most bytes are told apart by a look at one: scripts are long.
+    let Some(first) = word.first().map(|byte| byte | 0x20) else { return true };
+    (0..text.len().saturating_sub(word.len() - 1))
+        .any(|at| text[at] | 0x20 == first && text[at..at + word.len()].eq_ignore_ascii_case(word))
 }
 
 /// What follows white space, semicolons and comments.
 pub(super) fn skip_blank(sql: &str) -> &str {
-    let mut rest = sql;
-    loop {
-        rest = rest.trim_start_matches([' ', '\t', '\n', '\r', '\x0c', ';']);
-        if let Some(comment) = rest.strip_prefix("--") {
-            rest = comment.split_once('\n').map_or("", |(_, after)| after);
-        } else if let Some(comment) = rest.strip_prefix("/*") {
-            rest = &comment[find(comment.as_bytes(), 0, b"*/")..];
-        } else {
-            return rest;
+    let bytes = sql.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0c | b';' => at += 1,
+            b'-' if bytes.get(at + 1) == Some(&b'-') => at = find(bytes, at, b"\n"),
+            b'/' if bytes.get(at + 1) == Some(&b'*') => at = find(bytes, at + 2, b"*/"),
+            _ => break,
         }
     }
+    &sql[at..]
 }
 
 /// An SQL identifier in double quotes.
@@ -49,6 +53,10 @@ pub(super) fn first_word(sql: &str) -> &str {
 
 pub(super) fn is_vacuum(sql: &str) -> bool {
     first_word(sql).eq_ignore_ascii_case("VACUUM")
+}
+
+pub(super) fn is_begin(sql: &str) -> bool {
+    first_word(sql).eq_ignore_ascii_case("BEGIN")
 }
 
 /// The statements of a script, each with its semicolon. Follows `sqlite3_complete()`: a trigger ends with `; END ;`.
@@ -164,6 +172,21 @@ mod tests {
         assert_eq!(statements(" -- nothing\n ; /* open").count(), 0);
         assert_eq!(statements("SELECT 'é' ; SELECT é").count(), 2);
         assert!(is_vacuum("/* x */ -- y\n vacuum;") && !is_vacuum("VACUUMS"));
+    }
+
+    #[test]
+    fn words_are_found_in_any_case() {
+        for (text, word, found) in [
+            ("CREATE VIRTUAL TABLE t USING Fts5(a)", "fts5", true),
+            ("ft fts fts4", "fts5", false),
+            ("a->b", "->", true),
+            ("a-b>c-", "->", false),
+            ("-", "->", false),
+            ("JSON", "json", true),
+            ("", "json", false),
+        ] {
+            assert_eq!(mentions(text, word), found, "{word} in {text}");
+        }
     }
 
     #[test]

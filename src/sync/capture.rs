@@ -12,6 +12,7 @@
 
 use super::{
     encode::{key_sql, literal, quote, row_sql},
+    rebase,
     schema::Table,
     state,
 };
@@ -28,7 +29,7 @@ const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
 /// out. An entry of the part `sync`: never inlined, so that the part can be cut off here.
 #[inline(never)]
 pub fn resume(connection: &Connection) -> Result<()> {
-    suspend(connection)?;
+    drop_triggers(connection)?;
     let captured = state::captured(connection)?;
     if captured.is_empty() {
         return Ok(());
@@ -48,16 +49,22 @@ pub fn resume(connection: &Connection) -> Result<()> {
             Some(columns) => has(columns, name),
             None => !has(&registered.missing, name),
         };
-        let columns = table.columns.iter().map(|column| &column.name);
-        let columns: Vec<String> = columns.filter(|name| key.contains(name) || synced(name)).cloned().collect();
+        let present: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
+        let columns: Vec<String> = present.iter().filter(|name| key.contains(name) || synced(name)).cloned().collect();
+        rebase::finish(connection, &registered.table, (&table.name, &present), &key, &columns)?;
         connection.exec(&triggers(&registered.table, &table.name, &key, &columns))?;
     }
     Ok(())
 }
 
-/// Drops the triggers. An entry of the part `sync`, too.
+/// Drops the triggers, before the schema changes; what waits follows when they come back. An entry of the part `sync`, too.
 #[inline(never)]
 pub fn suspend(connection: &Connection) -> Result<()> {
+    drop_triggers(connection)?;
+    rebase::begin(connection, &state::captured(connection)?)
+}
+
+fn drop_triggers(connection: &Connection) -> Result<()> {
     let names = connection
         .rows("SELECT name FROM temp.sqlite_schema WHERE type = 'trigger' AND name GLOB 'tidelock_capture_*'", &[])?;
     for name in names {

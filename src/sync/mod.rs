@@ -6,13 +6,14 @@
 //! | `schema`, `types`, `plan` | the local tables, what a JSON value becomes in them, and what is therefore asked for |
 //! | `json`, `encode` | JSON from the wire with every digit; values as JSON inside the database |
 //! | `query`, `write`, `request`, `response` | what is sent, and what an answer means |
-//! | `pull`, `steps`, `window` | the machine that reads: events in, instructions out; where a pull begins |
+//! | `pull`, `steps`, `lanes` | the machine that reads: events in, instructions out; requests side by side |
+//! | `window`, `spans` | where a pull begins, and how far it came; a table in several spans at once |
 //! | `push`, `bulk`, `job` | the machine that writes; how changes become requests |
 //! | `unsent`, `order`, `settle` | changes that wait as jobs, which waits for which, and what became of them |
 //! | `conflict`, `outgoing` | the one rule for rows that changed on both sides; values on their way out |
 //! | `apply`, `parents`, `unpushed`, `swap`, `staged` | pulled rows into tables: foreign keys, local edits, unique values, rows that wait |
 //! | `compare`, `replace`, `guard` | deletions by absence, whole tables as a difference, and what stops both |
-//! | `capture`, `outbox`, `retry` | local changes: how they are noted, how users see them, and what they decide |
+//! | `capture`, `rebase`, `outbox`, `retry` | local changes: how they are noted, follow the schema, are seen by users, and what those decide |
 //! | `state`, `status`, `report` | what is remembered, and what is told |
 
 pub mod apply;
@@ -26,6 +27,7 @@ pub mod guard;
 pub mod job;
 pub mod json;
 pub mod jwt;
+mod lanes;
 pub mod order;
 pub mod outbox;
 pub mod outgoing;
@@ -34,6 +36,7 @@ pub mod plan;
 pub mod pull;
 pub mod push;
 pub mod query;
+mod rebase;
 pub mod replace;
 pub mod report;
 pub mod request;
@@ -41,6 +44,7 @@ pub mod response;
 pub mod retry;
 pub mod schema;
 pub mod settle;
+pub mod spans;
 pub mod staged;
 pub mod state;
 pub mod status;

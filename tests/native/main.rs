@@ -1,6 +1,7 @@
 //! The native tests of the whole crate: real SQLite over the real page-tracking file system, simulated platform.
 #![cfg(not(target_arch = "wasm32"))]
 
+mod docs;
 mod dump;
 mod engine;
 mod file_lock;
@@ -19,6 +20,7 @@ mod schema_property;
 mod simulation;
 mod snapshot_files;
 mod store;
+mod sync_aside;
 mod sync_capture;
 mod sync_engine;
 mod sync_exchanges;
@@ -28,6 +30,10 @@ mod sync_model_writes;
 mod sync_property;
 mod sync_pull;
 mod sync_push;
+mod sync_push_exchanges;
+mod sync_push_order;
 mod sync_replace;
+mod sync_schema;
 mod sync_simulation;
+mod sync_spans;
 mod world;

@@ -1,9 +1,9 @@
 //! What users do about changes by hand: send a refused one again, give one up, queue rows that were there before.
 
-use super::{Host, Sync, push::local_table};
+use super::{Host, Sync, push::local_table, reading::Sink};
 use crate::{
     error::{Error, Result},
-    ports::HttpRequest,
+    ports::LocalFuture,
     sqlite::Connection,
     sync::{
         apply::{Keys, Writer},
@@ -13,8 +13,10 @@ use crate::{
         plan::{Plan, Rows},
         pull::Pull,
         push::{Event, Instruction, Push},
-        retry, state,
-        steps::{self, Reading, Source},
+        retry,
+        schema::Table,
+        state,
+        steps::{Page, Reading, Source},
         unsent,
     },
 };
@@ -37,23 +39,33 @@ impl Sync {
         self.durable(host).await
     }
 
-    /// Gives up a change: the row becomes the remote's again, or goes when the remote has none. Fails with `invalid_argument`
+    /// Gives up a change: the row becomes the remote's again, or goes when the remote has none. (Of a table that was dropped, the
+    /// change is all there is.) Fails with `invalid_argument`
     /// for an unknown id, with `sync_*` when the remote can't be read, and with `sqlite_constraint` when its row doesn't fit.
     /// Nothing has changed then.
     pub async fn discard(&self, host: &dyn Host, id: i64) -> Result<()> {
         let _flight = self.flight.acquire().await?;
         let token = if self.config.options.has_access_token { host.access_token().await? } else { None };
-        let (change, plan, writer) = {
+        let found = {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
             state::register(&connection, &self.config.options.tables)?;
             self.check_owner(&connection, token.as_deref())?;
             let change = retry::find(&connection, id)?;
-            let config = self.known(&change.table)?;
-            let plan = self.push_plan(&connection, config, local_table(&connection, config)?)?;
-            let writer = Writer::new(&connection, &plan)?;
-            (change, plan, writer)
+            if Table::read(&connection, &change.table)?.is_none() {
+                host.admit_write()?;
+                retry::forget(&connection, &change)?;
+                host.committed(&[]);
+                None
+            } else {
+                let config = self.known(&change.table)?;
+                let plan = self.push_plan(&connection, config, local_table(&connection, config)?)?;
+                let writer = Writer::new(&connection, &plan)?;
+                Some((change, plan, writer))
+            }
         };
+        // Of a table that is no more there is no row to take.
+        let Some((change, plan, writer)) = found else { return self.durable(host).await };
         // What is only ever written can't be read: the row becomes what it was.
         let remote = if plan.options.direction == Direction::Push {
             None
@@ -173,35 +185,22 @@ impl Sync {
         let source = Source { plan: plan.clone(), progress: state::Progress::default(), missing: Vec::new() };
         let reading = Reading { keys_only: true, ..Reading::default() };
         let mut pull = Pull::new(&self.config, self.root.borrow().clone(), vec![source], reading, token);
-        let mut event = steps::Event::Start;
-        loop {
-            let mut next = None;
-            for instruction in pull.handle(event)? {
-                match instruction {
-                    steps::Instruction::Apply(page) => {
-                        let _turn = host.turn().await?;
-                        note(&*host.connection()?, writer, &page.rows)?;
-                    }
-                    other => next = Some(other),
-                }
-            }
-            event = match next {
-                Some(steps::Instruction::Send(request)) => self.answer(request).await,
-                Some(steps::Instruction::Wait(ms)) => {
-                    self.platform.clock.sleep(ms).await;
-                    steps::Event::Waited
-                }
-                Some(steps::Instruction::RefreshToken) => steps::Event::Token(self.fresh_token(host).await?),
-                _ => return Ok(()),
-            };
-        }
+        self.read(host, &mut pull, Box::new(Noting { host, writer })).await
     }
+}
 
-    async fn answer(&self, request: HttpRequest) -> steps::Event {
-        let sent = self.platform.clock.monotonic_ms();
-        let answer = self.http.send(request).await;
-        let elapsed_ms = (self.platform.clock.monotonic_ms() - sent).max(0.0) as u64;
-        steps::Event::Answer { answer, now: self.platform.clock.now(), elapsed_ms, chance: self.chance() }
+/// Notes the keys of all pages.
+struct Noting<'a> {
+    host: &'a dyn Host,
+    writer: &'a Writer,
+}
+
+impl Sink for Noting<'_> {
+    fn take(&mut self, page: Box<Page>) -> LocalFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let _turn = self.host.turn().await?;
+            note(&*self.host.connection()?, self.writer, &page.rows)
+        })
     }
 }
 
