@@ -26,7 +26,8 @@ fn exists(place: &str, name: &str) -> bool {
 #[test]
 fn each_trap_of_sync_names_a_test_that_exists_or_a_reason() {
     let page = read("docs/sync.md");
-    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ") && line.as_bytes()[2].is_ascii_digit()).collect();
+    let rows: Vec<&str> =
+        page.lines().filter(|line| line.starts_with("| ") && line.as_bytes()[2].is_ascii_digit()).collect();
     assert_eq!(rows.len(), 36);
     for (at, row) in rows.iter().enumerate() {
         let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
