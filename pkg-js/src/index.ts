@@ -15,7 +15,15 @@ export {
   type TidelockErrorJson,
   type TidelockErrorOptions,
 } from './errors.js'
-export type { ChangeEvent, CloseEvent, DatabaseEventMap, FactsEvent, LockEvent, Warning } from './events.js'
+export type {
+  ChangeEvent,
+  CloseEvent,
+  DatabaseEventMap,
+  FactsEvent,
+  LockEvent,
+  MigrationEvent,
+  Warning,
+} from './events.js'
 export type { FileEncryption } from './file-encryption.js'
 export {
   type Group,
@@ -29,6 +37,12 @@ export type { Alert, Health, SlowQuery } from './health.js'
 export { healthResponse } from './health-response.js'
 export type { LiveOptions, LiveQuery } from './live.js'
 export type {
+  Drift,
+  DriftEntry,
+  ForceOptions,
+  GeneratedMigration,
+  GenerateOptions,
+  LintRemark,
   Migration,
   MigrationReport,
   MigrationRunOptions,

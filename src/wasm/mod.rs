@@ -12,6 +12,7 @@ mod operations;
 mod options;
 mod plain;
 mod promise;
+mod schema;
 mod statements;
 mod sync;
 
