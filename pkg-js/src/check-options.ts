@@ -18,7 +18,7 @@ import { checkSeed } from './seed.js'
 const gib = 1024 ** 3
 
 /** Options of the contract that wait for a later build. Given at all, they are refused: none is ever ignored. */
-const waiting = ['functions', 'audit', 'expires', 'auditTable'] as const
+const waiting = ['audit', 'expires', 'auditTable'] as const
 
 const known: readonly (keyof OpenOptions)[] = [
   'name',
@@ -40,6 +40,7 @@ const known: readonly (keyof OpenOptions)[] = [
   'remote',
   'mode',
   'integers',
+  'functions',
   'maxBytes',
   'migrationsTable',
   'signal',

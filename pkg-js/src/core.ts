@@ -161,8 +161,29 @@ export interface Core {
   free(): void
 }
 
+/** An SQL function or collation, as {@link CoreClass.addFunctions} takes it; `kind`: scalar, aggregate, window, collation. */
+export interface CoreFunction {
+  readonly name: string
+  readonly kind: 0 | 1 | 2 | 3
+  readonly deterministic: boolean
+  readonly directOnly: boolean
+}
+
+/** What calls the user's functions, by their place in the list. */
+export interface CoreFunctions {
+  /** Gives null, a finite number, a bigint of 64 bits, a string or a Uint8Array. */
+  call(which: number, phase: number, state: number, values: unknown[]): unknown
+  compare(which: number, one: string, other: string): number
+}
+
 /** The static side of the wasm class. */
 export interface CoreClass {
+  /** Gives every connection of this instance SQL functions. Comes before `open`. */
+  addFunctions(
+    definitions: readonly CoreFunction[],
+    functions: CoreFunctions,
+    integers: CoreOptions['integers'],
+  ): Promise<void>
   /** Checks the remote of a database that is to be opened. Throws `invalid_argument`. */
   checkRemote(remote: CoreRemoteOptions): Promise<void>
   open(options: Omit<CoreOptions, 'remote'>, host: Host): Promise<Core>

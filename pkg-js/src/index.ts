@@ -16,6 +16,15 @@ export {
 } from './errors.js'
 export type { ChangeEvent, CloseEvent, DatabaseEventMap, FactsEvent, LockEvent, Warning } from './events.js'
 export type { FileEncryption } from './file-encryption.js'
+export type {
+  AggregateFunction,
+  Collation,
+  FunctionResult,
+  FunctionsModule,
+  FunctionTraits,
+  ScalarFunction,
+  SqlFunctions,
+} from './functions.js'
 export {
   type Group,
   type GroupCalls,

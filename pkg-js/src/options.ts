@@ -1,4 +1,5 @@
 import type { Warning } from './events.js'
+import type { FunctionsModule, SqlFunctions } from './functions.js'
 import type { Migration } from './migrations.js'
 import type { SqlValue } from './values.js'
 
@@ -291,8 +292,12 @@ export interface OpenOptions {
    * @default 'auto'
    */
   readonly integers?: 'auto' | 'bigint' | 'number' | undefined
-  /** Not available in this build. */
-  readonly functions?: object | undefined
+  /**
+   * SQL functions and collations, there from the first statement on: in migrations and in the scratch databases that check snapshots and
+   * files, too. With `thread: 'worker'` only `{ module: URL }`, which is imported there; functions themselves are
+   * `unsupported_environment` then. A module that can't be imported: `invalid_argument`.
+   */
+  readonly functions?: SqlFunctions | FunctionsModule | undefined
   /** Not available in this build. */
   readonly audit?: readonly string[] | object | undefined
   /** Not available in this build. */

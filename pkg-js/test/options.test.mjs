@@ -162,7 +162,6 @@ test('a passphrase and a key are what encrypts, and not part of what is passed a
 
 const waiting = {
   tabs: ['shared'],
-  functions: [{}],
   audit: [['a']],
   expires: [{ a: 'b' }],
   auditTable: ['log'],

@@ -15,8 +15,10 @@
 //! | `snapshot_files` | snapshots as files to keep |
 //! | `rescue` | a database that no longer opens |
 //! | `migrations`, `sync` | drivers of the two concepts; `hosts` is what they ask of the database |
+//! | `triggers`, `audit` | what watches the user's tables; the audit log |
 //! | `report` | health, from what all of them know |
 
+mod audit;
 mod database;
 mod event;
 mod extensions;
@@ -37,6 +39,7 @@ mod snapshot_files;
 pub mod snapshots;
 mod statements;
 pub mod sync;
+mod triggers;
 pub mod turn;
 
 pub use database::{Callbacks, Database};

@@ -28,7 +28,6 @@ use crate::{
     sqlite::{Connection, PageFile},
     store::{self, Opened, Storage},
     sync::{
-        capture,
         config::{Config, RemoteOptions},
         state,
     },
@@ -207,6 +206,7 @@ fn assemble(
         snapshots,
         migrations,
         sync: OnceCell::new(),
+        audit: OnceCell::new(),
         held: RefCell::default(),
         live: RefCell::new(live::Registry::default()),
         stats: RefCell::new(QueryStats::default()),
@@ -230,14 +230,14 @@ fn assemble(
 }
 
 impl Inner {
-    /// Begins to capture local changes: of the tables that `remote` names, else of those that an opening before named.
+    /// Begins to audit, and to capture local changes: of the tables that `remote` names, else of those that an opening before named.
     pub(super) async fn start_capture(&self, connection: &Connection) -> Result<()> {
         self.load_sync_if_used(connection).await?;
         if let Some(sync) = self.sync.get() {
             state::register(connection, &sync.config().options.tables)?;
         }
         self.capturing.set(state::captures(connection)?);
-        if self.capturing.get() { capture::resume(connection) } else { Ok(()) }
+        self.resume_triggers(connection)
     }
 
     /// Loads the code that captures local changes, where any are to be captured. `wasm_load_failed`.
@@ -250,7 +250,7 @@ impl Inner {
     }
 
     /// Lets go of everything, where it can't be opened.
-    async fn give_up(&self) {
+    pub(super) async fn give_up(&self) {
         self.closing.set(true);
         self.let_go().await;
     }

@@ -13,7 +13,7 @@ use super::{
     authority::Watcher,
     cache::{Cache, PERSISTENT},
     deadline::Deadline,
-    failure, pragmas,
+    failure, functions, pragmas,
     prepared::Prepared,
     shapes::Shapes,
     text::{first_word, skip_blank, statements},
@@ -48,6 +48,7 @@ impl Connection {
         })?;
         let connection =
             Self { db, watcher, cache: RefCell::default(), shapes: RefCell::default(), deadline: RefCell::default() };
+        functions::register(&connection)?;
         pragmas::apply(&connection, file)?;
         Ok(connection)
     }
@@ -180,7 +181,8 @@ impl Connection {
 
     /// The error of the call that just failed.
     pub(super) fn failure(&self, code: c_int) -> Error {
-        self.watcher.take_refusal().unwrap_or_else(|| failure::last(self.db, code))
+        let told = self.watcher.take_refusal().or_else(functions::take_failure);
+        told.unwrap_or_else(|| failure::last(self.db, code))
     }
 
     /// A statement from the cache or compiled now, for the caller alone until it releases it.
@@ -237,6 +239,7 @@ impl Connection {
             prepared.renew(self.watcher.take_facts());
         }
         match code {
+            ffi::SQLITE_ROW | ffi::SQLITE_DONE if functions::failed() => Err(functions::undo(self, prepared.writes())),
             ffi::SQLITE_ROW => Ok(Step::Row),
             ffi::SQLITE_DONE => Ok(Step::Done),
             code => Err(self.failure(code)),

@@ -4,7 +4,7 @@
 //! `image`, a batch or a pin. A `connection` sets its `pragmas`, asks its `authority`, and compiles statements
 //! (`prepared`, kept in a `cache`). On top of that: `statement` for the engine's own code, `execute` with the flat `codec`
 //! and `bind` for JavaScript, `script` for texts of several statements, and `copy`, `plan` and `deadline`. Files from outside come in by `foreign`, and go
-//! out as text by `dump`.
+//! out as text by `dump`. `functions` are those that users write.
 
 mod authority;
 mod bind;
@@ -17,6 +17,7 @@ mod dump;
 mod execute;
 mod failure;
 mod foreign;
+pub mod functions;
 mod image;
 mod modules;
 mod page_file;
@@ -29,12 +30,15 @@ mod shapes;
 mod statement;
 mod system;
 mod text;
+mod triggers;
 mod vfs;
 
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
 
 pub use authority::{Authority, Facts};
+#[cfg(target_arch = "wasm32")]
+pub(crate) use codec::Param;
 pub use codec::{FlatParams, FlatRows, Integers, tag};
 pub use connection::Connection;
 pub use copy::FkViolation;
@@ -46,4 +50,5 @@ pub use page_file::{Batch, PageFile, Pin};
 pub use plan::PlanRow;
 pub use script::ScriptOutline;
 pub use statement::{Statement, Step};
-pub use text::{first_statement, mentions, quote};
+pub use text::{first_statement, literal, mentions, quote};
+pub use triggers::SILENT;

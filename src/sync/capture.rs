@@ -15,13 +15,15 @@ use super::{
     schema::Table,
     state,
 };
-use crate::{error::Result, sqlite::Connection, value::Value};
+use crate::{
+    error::Result,
+    sqlite::{Connection, SILENT},
+    value::Value,
+};
 
 /// An entry whose changes cancel each other out goes.
 const PRUNE: &str = "CREATE TEMP TRIGGER tidelock_capture_prune AFTER UPDATE OF op ON main.tidelock_outbox \
     WHEN NEW.op = 'none' BEGIN DELETE FROM tidelock_outbox WHERE id = NEW.id; END";
-/// A row in this table silences capture, while rows of the remote are applied.
-const SILENT: &str = "tidelock_silent";
 const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
 
 /// Builds the triggers of all captured tables, from what is stored. A table that doesn't exist (yet) or has no key is left
@@ -34,7 +36,7 @@ pub fn resume(connection: &Connection) -> Result<()> {
         return Ok(());
     }
     state::upgrade(connection)?;
-    connection.exec(&format!("CREATE TEMP TABLE IF NOT EXISTS {SILENT}(yes)"))?;
+    connection.make_silent()?;
     connection.exec(PRUNE)?;
     for registered in captured {
         let Some(table) = Table::read(connection, &registered.table)? else { continue };
@@ -58,17 +60,12 @@ pub fn resume(connection: &Connection) -> Result<()> {
 /// Drops the triggers. An entry of the part `sync`, too.
 #[inline(never)]
 pub fn suspend(connection: &Connection) -> Result<()> {
-    let names = connection
-        .rows("SELECT name FROM temp.sqlite_schema WHERE type = 'trigger' AND name GLOB 'tidelock_capture_*'", &[])?;
-    for name in names {
-        connection.exec(&format!("DROP TRIGGER temp.{}", quote(name[0].as_text().unwrap_or_default())))?;
-    }
-    Ok(())
+    connection.drop_temp_triggers("tidelock_capture_")
 }
 
 /// Runs `work` without capturing what it changes. Inside a transaction only: its rollback also ends the silence.
 pub fn silently<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-    connection.exec(&format!("CREATE TEMP TABLE IF NOT EXISTS {SILENT}(yes)"))?;
+    connection.make_silent()?;
     connection.run(&format!("INSERT INTO temp.{SILENT} VALUES (1)"), &[])?;
     let result = work(connection);
     let quiet = connection.run(&format!("DELETE FROM temp.{SILENT}"), &[]);

@@ -8,6 +8,7 @@ mod cancels;
 mod convert;
 mod encryption;
 mod files;
+mod functions;
 mod operations;
 mod options;
 mod plain;

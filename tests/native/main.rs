@@ -1,10 +1,12 @@
 //! The native tests of the whole crate: real SQLite over the real page-tracking file system, simulated platform.
 #![cfg(not(target_arch = "wasm32"))]
 
+mod audit;
 mod dump;
 mod engine;
 mod file_lock;
 mod files;
+mod functions;
 mod golden;
 mod import;
 mod layers;
