@@ -12,8 +12,10 @@ import { checkMigrations } from './check-migrations.js'
 import { checkRemote } from './check-remote.js'
 import type { CoreOptions, CoreSnapshotOptions } from './core.js'
 import { invalid, unavailable } from './errors.js'
+import { checkFileEncryption } from './file-encryption.js'
 import type { OpenOptions } from './options.js'
 import { checkSeed } from './seed.js'
+import type { SnapshotTarget } from './targets.js'
 
 const gib = 1024 ** 3
 
@@ -54,6 +56,8 @@ export interface Surroundings {
   readonly url: string
   /** Node without an IndexedDB, where files are the default. */
   readonly files: boolean
+  /** A place where a secret key of the remote may be: Node, not a page. */
+  readonly secrets: boolean
 }
 
 /**
@@ -71,6 +75,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
   if (given.seed !== undefined) checkSeed(given.seed)
 
   const snapshots = checkSnapshots(given.snapshots)
+  checkTargets(options)
   const durability = checkOneOf('durability', given.durability ?? 'relaxed', [
     'strict',
     'relaxed',
@@ -118,7 +123,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
     mode,
     ...(given.baseline === undefined ? {} : { baseline: checkString('baseline', given.baseline) }),
     ...(given.migrations === undefined ? {} : { migrations: checkMigrations(given.migrations) }),
-    ...(given.remote === undefined ? {} : { remote: checkRemote(given.remote) }),
+    ...(given.remote === undefined ? {} : { remote: checkRemote(given.remote, around.secrets) }),
   }
 }
 
@@ -157,11 +162,6 @@ function checkSnapshots(snapshots: unknown): CoreSnapshotOptions {
   const later = ['cron']
   const given = checkObject('snapshots', snapshots === false ? undefined : snapshots, [...keys, ...later])
   for (const option of later) if (given[option] !== undefined) throw unavailable(`The option 'snapshots.${option}'`)
-  if (given.targets !== undefined) {
-    if (!Array.isArray(given.targets))
-      throw invalid('snapshots.targets must be an array', { details: { option: 'snapshots.targets' } })
-    if (given.targets.length > 0) throw unavailable("The option 'snapshots.targets'")
-  }
   return {
     enabled: snapshots !== false,
     intervalMs: checkInteger('snapshots.intervalMs', given.intervalMs ?? 3_600_000, 1),
@@ -177,6 +177,18 @@ function checkSnapshots(snapshots: unknown): CoreSnapshotOptions {
       ? {}
       : { logMaxBytes: checkInteger('snapshots.logMaxBytes', given.logMaxBytes, 0) }),
   }
+}
+
+/** Targets stay in this thread: they are not among the options for the engine. */
+function checkTargets({ snapshots, encryption }: OpenOptions): void {
+  if (snapshots === false || snapshots?.targets === undefined) return
+  const option = 'snapshots.targets'
+  const targets: readonly Partial<SnapshotTarget>[] = snapshots.targets
+  if (!Array.isArray(targets) || targets.some((target) => typeof target?.follow !== 'function'))
+    throw invalid(`${option} must be an array of what directoryTarget and uploadTarget give`, { details: { option } })
+  // What is encrypted here must not lie about in the open elsewhere.
+  if (encryption !== undefined && targets.some(({ encrypt }) => encrypt === undefined))
+    checkFileEncryption('The encryption of files for targets', encryption)
 }
 
 /** Parts of a day are fine. */

@@ -42,8 +42,11 @@ const tableKeys = [
   'direction',
 ]
 
-/** Checks the option `remote`; what the key and the tables mean is checked by the wasm module. Fails with `invalid_argument`. */
-export function checkRemote(remote: unknown): CoreRemoteOptions {
+/**
+ * Checks the option `remote`; what the key and the tables mean is checked by the wasm module. `secretsAllowed`: a secret key may be
+ * here. Fails with `invalid_argument`.
+ */
+export function checkRemote(remote: unknown, secretsAllowed: boolean): CoreRemoteOptions {
   const given = checkObject('remote', remote, remoteKeys)
   if (given.accessToken !== undefined) checkFunction('remote.accessToken', given.accessToken)
   if (given.fetch !== undefined) checkFunction('remote.fetch', given.fetch)
@@ -65,6 +68,7 @@ export function checkRemote(remote: unknown): CoreRemoteOptions {
     timeoutMs: checkInteger('remote.timeoutMs', given.timeoutMs ?? 30_000, 1),
     maxDeleteRatio: checkRatio('remote.maxDeleteRatio', given.maxDeleteRatio ?? 0.5),
     hasAccessToken: given.accessToken !== undefined,
+    secretsAllowed,
     ...(given.userId === undefined ? {} : { userId: checkString('remote.userId', given.userId) }),
   }
 }

@@ -287,6 +287,8 @@ export interface CoreRemoteOptions {
   readonly timeoutMs: number
   readonly maxDeleteRatio: number
   readonly hasAccessToken: boolean
+  /** This is no page: a secret key may be here. */
+  readonly secretsAllowed: boolean
 }
 
 /** An event from the wasm module. All but `live` are shown to the user. */

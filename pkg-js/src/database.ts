@@ -6,13 +6,13 @@ import { checkEncryption } from './check-encryption.js'
 import { type Connection, copyParams, rejecting, soon } from './connection.js'
 import { type CoreOptions, type Op, op, type PlanRow } from './core.js'
 import { isTidelockError, type TidelockError, unavailable } from './errors.js'
-import type { DatabaseEventMap, LockEvent } from './events.js'
+import type { DatabaseEventMap, FactsEvent, LockEvent } from './events.js'
 import { fileBytes, isBlob, joined, viewOf } from './file-bytes.js'
-import { type Alert, goneHealth, type Health } from './health.js'
+import { type Alert, goneHealth, type Health, withTargets } from './health.js'
 import { Iteration } from './iteration.js'
 import { type LiveOptions, LiveQueries, LiveQuery } from './live.js'
 import { Migrations } from './migrations.js'
-import type { Encryption } from './options.js'
+import type { Encryption, OpenOptions } from './options.js'
 import { Snapshots } from './snapshots.js'
 import { queryTag, type SqlFragment, type SqlQueryTag } from './sql.js'
 import { beginTransaction, IdleWatch } from './steps.js'
@@ -67,6 +67,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   readonly #begun: BegunTransactions
   #closing: Promise<void> | undefined
   #saidClose = false
+  #encryption: Encryption | undefined
   #death: TidelockError | undefined
 
   static {
@@ -345,12 +346,13 @@ export class Database extends EventTarget implements AsyncDisposable {
     checkCall('rekey', options)
     const checked = encryption === null ? null : checkEncryption(encryption)
     await this.#calls.read(options, (core) => core.rekey(checked))
+    this.#encryption = checked ?? undefined
   }
 
   /** How everything is. Never rejects, not even after the end. */
   async health(): Promise<Health> {
     try {
-      return await this.#calls.read<Health>(undefined, (core) => core.health())
+      return withTargets(await this.#calls.read<Health>(undefined, (core) => core.health()), this.snapshots.targets())
     } catch (error) {
       // The report is in a part of the wasm, which may not have come.
       const unread = isTidelockError(error, 'wasm_load_failed') && !this.closed
@@ -374,6 +376,7 @@ export class Database extends EventTarget implements AsyncDisposable {
 
   async #close(): Promise<void> {
     this.#begun.close()
+    this.snapshots.close()
     try {
       await this.#calls.close()
     } finally {
@@ -403,6 +406,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** @internal Tells the listeners. */
   emit(type: keyof DatabaseEventMap, detail: unknown): void {
     if (type !== 'close') {
+      if (type === 'snapshot') this.snapshots.happened(detail as FactsEvent)
       if (this.#heard.has(type)) this.dispatchEvent(new CustomEvent(type, { detail }))
       // Live queries hear of a lost lock by running into it.
       if (type === 'lock' && (detail as LockEvent).state === 'lost') this.#live.changed()
@@ -410,7 +414,25 @@ export class Database extends EventTarget implements AsyncDisposable {
     }
     this.#calls.ended()
     this.#live.close()
+    this.snapshots.close()
     this.sayClose(detail)
+  }
+
+  /** @internal Copies the snapshots to the targets from now on. */
+  copySnapshots(
+    { snapshots, encryption }: Pick<OpenOptions, 'snapshots' | 'encryption'>,
+    checked: CoreOptions['snapshots'],
+  ): void {
+    if (snapshots === false || !snapshots?.targets?.length) return
+    this.#encryption = encryption
+    const { compress, retries, backoffMs } = checked
+    this.snapshots.copyTo(snapshots.targets, {
+      compress,
+      retries,
+      backoffMs,
+      encryption: () => this.#encryption,
+      tell: (event) => this.emit('snapshot', event),
+    })
   }
 
   /** @internal Live queries whose tables changed. */
@@ -427,6 +449,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   died(error: TidelockError): void {
     this.#death = error
     this.#live.close()
+    this.snapshots.close()
     this.sayClose({ reason: error.code, message: error.message })
   }
 

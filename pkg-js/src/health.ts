@@ -1,3 +1,5 @@
+import type { TargetStatus } from './snapshot-copies.js'
+
 /** Something that deserves attention. */
 export interface Alert {
   readonly code: string
@@ -54,6 +56,21 @@ export interface Health {
     readonly slow: readonly SlowQuery[]
   }
   readonly alerts: readonly Alert[]
+}
+
+/** The health with an alert for each target to which the newest snapshot could not be copied. */
+export function withTargets(health: Health, targets: readonly TargetStatus[]): Health {
+  const alerts = targets.flatMap(({ kind, lastError }): Alert[] =>
+    lastError === null
+      ? []
+      : [{ code: 'snapshot_failing', severity: 'warning', message: `Copy to ${kind}: ${lastError.message}` }],
+  )
+  if (alerts.length === 0) return health
+  return {
+    ...health,
+    status: health.status === 'ok' ? 'degraded' : health.status,
+    alerts: [...health.alerts, ...alerts],
+  }
 }
 
 /** The health of a database whose instance is gone, or can't report it: all that can still be told. */

@@ -59,12 +59,12 @@ export type {
   RemoteOptions,
   RemoteType,
   SnapshotOptions,
-  SnapshotTarget,
   StorageKind,
   TableSync,
   WasmSource,
 } from './options.js'
 export { type RecoveryReport, recover } from './recover.js'
+export type { SnapshotCopied, SnapshotNotCopied, TargetStatus } from './snapshot-copies.js'
 export type { SnapshotExportOptions, SnapshotInfo, SnapshotStatus, Snapshots } from './snapshots.js'
 export { type SqlFragment, type SqlHelpers, type SqlQuery, type SqlQueryTag, type SqlTag, sql } from './sql.js'
 export { type DatabaseInfo, databases, deleteDatabase } from './stored.js'
@@ -82,14 +82,17 @@ export type {
   TablePullReport,
   TablePushReport,
 } from './sync.js'
-export type { BegunTx, Tx } from './transaction.js'
 export {
+  type DirectoryTargetOptions,
   directoryTarget,
-  doctor,
-  schemaFromRemote,
-  sqlHelpers,
+  type SnapshotFile,
+  type SnapshotTarget,
+  type TargetOptions,
+  type UploadTargetOptions,
   uploadTarget,
-} from './unsupported.js'
+} from './targets.js'
+export type { BegunTx, Tx } from './transaction.js'
+export { doctor, schemaFromRemote, sqlHelpers } from './unsupported.js'
 export type {
   ArrayQueryOptions,
   CallOptions,

@@ -79,6 +79,7 @@ export function surroundings(): Surroundings {
     // Without what stands behind '#': that is where sign-in flows leave their tokens.
     url: typeof location === 'undefined' ? '' : location.href.replace(/#.*$/s, ''),
     files: typeof indexedDB === 'undefined' && isNode(),
+    secrets: typeof document === 'undefined' && isNode(),
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Warning } from './events.js'
 import type { FunctionsModule, SqlFunctions } from './functions.js'
 import type { Migration } from './migrations.js'
+import type { SnapshotTarget } from './targets.js'
 import type { SqlValue } from './values.js'
 
 /** When the promise of a write resolves: see {@link OpenOptions.durability}. */
@@ -25,11 +26,6 @@ export interface LockOptions {
   readonly onBusy?: 'fail' | 'wait' | 'takeover' | 'steal' | undefined
   /** @default 10000 */
   readonly timeoutMs?: number | undefined
-}
-
-/** Where snapshots are copied to. Not available in this build. */
-export interface SnapshotTarget {
-  readonly kind: string
 }
 
 /** Periodic snapshots. */
@@ -84,7 +80,12 @@ export interface SnapshotOptions {
    * @default the larger of 64 MiB and twice the database
    */
   readonly logMaxBytes?: number | undefined
-  /** Not available in this build, except for an empty list. */
+  /**
+   * Where each snapshot taken by hand or on time is copied to, outside of the browser's storage: {@link directoryTarget},
+   * {@link uploadTarget}. Compressed as `compress` says, encrypted as the database is. A failed copy is tried again as `retries` and
+   * `backoffMs` say, and shows in `health()` and `snapshots.status()`.
+   * @default []
+   */
   readonly targets?: readonly SnapshotTarget[] | undefined
 }
 

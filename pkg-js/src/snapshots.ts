@@ -3,7 +3,9 @@ import { type Connection, withCancel } from './connection.js'
 import type { CoreSnapshotFile } from './core.js'
 import { invalid } from './errors.js'
 import { checkFileEncryption, type FileEncryption } from './file-encryption.js'
+import type { SnapshotCopies, SnapshotSource, TargetStatus } from './snapshot-copies.js'
 import { fromFile, toFile } from './snapshot-file.js'
+import type { SnapshotTarget } from './targets.js'
 import type { CallOptions } from './values.js'
 
 /** One snapshot. */
@@ -31,6 +33,8 @@ export interface SnapshotStatus {
   readonly nextAt: string | null
   readonly count: number
   readonly bytes: number
+  /** How the copies outside of the browser's storage are doing, in the order of `snapshots.targets`; absent without any. */
+  readonly targets?: readonly TargetStatus[]
 }
 
 /** How {@link Snapshots.export} writes a file. */
@@ -52,17 +56,28 @@ export class Snapshots {
 
   readonly #maxBytes: number
 
+  /** What copies each to a target; there from the opening on. */
+  #copies: readonly SnapshotCopies[] = []
+
   /** @internal */
   constructor(calls: Connection, maxBytes: number) {
     this.#calls = calls
     this.#maxBytes = maxBytes
   }
 
-  /** Writes a snapshot now. One with a label stays until it is deleted. Rejects with `storage_quota_exceeded` when it doesn't fit. */
+  /**
+   * Writes a snapshot now. One with a label stays until it is deleted. Rejects with `storage_quota_exceeded` when it doesn't fit.
+   * With `targets` it resolves when it was copied to each of them, or the first try failed: then {@link Snapshots.status} says why, and
+   * it is tried again.
+   */
   async create(options?: CallOptions & { readonly label?: string | undefined }): Promise<SnapshotInfo> {
     const { label } = checkCall('snapshots.create', options, ['label'])
     const wanted = label === undefined ? {} : { label: checkString('label', label) }
-    return this.#calls.cancellable(options, (core, cancel) => core.snapshotsCreate(withCancel(wanted, cancel)))
+    const made = await this.#calls.cancellable<SnapshotInfo>(options, (core, cancel) =>
+      core.snapshotsCreate(withCancel(wanted, cancel)),
+    )
+    await this.#copy(made)
+    return made
   }
 
   /** All snapshots, the newest first. */
@@ -107,7 +122,8 @@ export class Snapshots {
   /** How the periodic snapshots are doing. */
   async status(options?: CallOptions): Promise<SnapshotStatus> {
     checkCall('snapshots.status', options)
-    return this.#calls.read(options, (core) => core.snapshotsStatus())
+    const status = await this.#calls.read<SnapshotStatus>(options, (core) => core.snapshotsStatus())
+    return this.#copies.length === 0 ? status : { ...status, targets: this.targets() }
   }
 
   /** Deletes a snapshot, whatever its kind. Rejects with `snapshot_not_found`. */
@@ -160,5 +176,34 @@ export class Snapshots {
     this.#calls.check()
     const bytes = await fromFile(file, encryption, this.#maxBytes)
     return this.#calls.cancellable(options, (core, cancel) => core.snapshotsImport(bytes, wanted, cancel))
+  }
+
+  /** @internal Copies what is taken from now on. */
+  copyTo(
+    targets: readonly SnapshotTarget[],
+    options: Pick<SnapshotSource, 'compress' | 'retries' | 'backoffMs' | 'encryption' | 'tell'>,
+  ) {
+    const source = { ...options, export: (id: string, how: SnapshotExportOptions) => this.export(id, how) }
+    this.#copies = targets.map((target) => target.follow(source))
+  }
+
+  /** @internal A `snapshot` event: those taken by hand and on time are copied. */
+  happened({ state, snapshot }: { readonly state?: unknown; readonly snapshot?: SnapshotInfo }): void {
+    if (state === 'created' && snapshot !== undefined && /^(manual|scheduled)$/.test(snapshot.reason))
+      this.#copy(snapshot)
+  }
+
+  /** @internal How the copies are doing. */
+  targets(): readonly TargetStatus[] {
+    return this.#copies.map((copies) => copies.status())
+  }
+
+  /** @internal */
+  close(): void {
+    for (const copies of this.#copies) copies.close()
+  }
+
+  async #copy(snapshot: SnapshotInfo): Promise<void> {
+    await Promise.all(this.#copies.map((copies) => copies.copy(snapshot)))
   }
 }

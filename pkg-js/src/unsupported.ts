@@ -1,5 +1,4 @@
 import { unavailable } from './errors.js'
-import type { SnapshotTarget } from './options.js'
 
 // Parts of the public contract that this build doesn't have yet. They exist so that a program learns it from a typed error.
 
@@ -16,14 +15,4 @@ export function sqlHelpers(_options: { readonly tables: readonly string[] }): ne
 /** Gives the local migration for remote tables. Not available in this build: rejects with `unsupported_environment`. */
 export async function schemaFromRemote(_options: { readonly url: string; readonly key: string }): Promise<never> {
   throw unavailable('schemaFromRemote')
-}
-
-/** Copies snapshots into a folder. Not available in this build: throws `unsupported_environment`. */
-export function directoryTarget(_directory: object): SnapshotTarget {
-  throw unavailable('directoryTarget')
-}
-
-/** Uploads snapshots. Not available in this build: throws `unsupported_environment`. */
-export function uploadTarget(_options: object): SnapshotTarget {
-  throw unavailable('uploadTarget')
 }

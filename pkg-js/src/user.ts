@@ -71,6 +71,7 @@ export class LocalUser implements User {
   /** The opening is done: what the user gets. */
   opened(checked: CoreOptions, connection: Connection): Database {
     this.#database = new Database(checked, connection)
+    this.#database.copySnapshots(this.#options, checked.snapshots)
     return this.#database
   }
 

@@ -9,7 +9,7 @@ import { FakeCore, settle } from './fake-core.mjs'
 function opening(options, during = async () => {}) {
   const all = { name: 'shop', storage: 'memory', onWarning: (warning) => parts.warnings.push(warning), ...options }
   const core = new FakeCore()
-  const checked = checkOptions(all, { title: '', url: '', files: false })
+  const checked = checkOptions(all, { title: '', url: '', files: false, secrets: false })
   const user = new LocalUser(all)
   const bridge = new Bridge(checked, all, user)
   const parts = { core, bridge, warnings: [], released: 0 }

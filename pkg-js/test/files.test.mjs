@@ -142,7 +142,7 @@ function seeding(seed, { wants = true, plant = async () => {} } = {}) {
     await close.call(core)
   }
   const options = { name: 'shop', storage: 'memory', seed }
-  const checked = checkOptions(options, { title: '', url: '', files: false })
+  const checked = checkOptions(options, { title: '', url: '', files: false, secrets: false })
   const user = new LocalUser(options)
   const bridge = new Bridge(checked, options, user)
   const instance = {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { checkOptions } from '../src/check-options.ts'
 
-const page = { title: 'Shop', url: 'https://shop.example/', files: false }
+const page = { title: 'Shop', url: 'https://shop.example/', files: false, secrets: false }
 const check = (options, around = page) => checkOptions({ name: 'shop', ...options }, around)
 const remote = {
   url: 'https://x.supabase.co',
@@ -47,6 +47,7 @@ test('the defaults are those of the contract', () => {
     timeoutMs: 30_000,
     maxDeleteRatio: 0.5,
     hasAccessToken: false,
+    secretsAllowed: false,
   })
 })
 
@@ -106,6 +107,7 @@ const wrong = {
     { onHidden: 1 },
     { every: 5 },
     { targets: {} },
+    { targets: [{ kind: 'x' }] },
   ],
   remote: [
     {},
@@ -165,7 +167,7 @@ const waiting = {
   audit: [['a']],
   expires: [{ a: 'b' }],
   auditTable: ['log'],
-  snapshots: [{ cron: '0 * * * *' }, { targets: [{ kind: 'x' }] }],
+  snapshots: [{ cron: '0 * * * *' }],
   remote: [{ ...remote, realtime: true }],
 }
 

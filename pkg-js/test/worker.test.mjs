@@ -35,7 +35,7 @@ async function remoteDatabase(options = {}) {
     onWarning: (warning) => parts.warnings.push(warning.code),
     ...options,
   }
-  const checked = checkOptions(all, { title: '', url: '', files: false })
+  const checked = checkOptions(all, { title: '', url: '', files: false, secrets: false })
   const user = new LocalUser(all)
   const parts = { warnings: [], workers: [], posted: [] }
   const begin = (connection, number, heard) => {

@@ -72,7 +72,7 @@ impl Database {
     /// Says where the remote is; at most once, before [`start`](Self::start). `invalid_argument` closes the database.
     pub async fn connect(&self, remote: RemoteOptions) -> Result<()> {
         let inner = &*self.inner;
-        match Config::new(remote, false) {
+        match Config::new(remote) {
             Ok(config) => {
                 inner.sync.get_or_init(|| Sync::new(config, inner.ports.http.clone(), &inner.ports.platform));
                 Ok(())

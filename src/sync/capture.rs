@@ -12,6 +12,7 @@
 
 use super::{
     encode::{key_sql, literal, quote, row_sql},
+    rebase,
     schema::Table,
     state,
 };
@@ -24,13 +25,15 @@ use crate::{
 /// An entry whose changes cancel each other out goes.
 const PRUNE: &str = "CREATE TEMP TRIGGER tidelock_capture_prune AFTER UPDATE OF op ON main.tidelock_outbox \
     WHEN NEW.op = 'none' BEGIN DELETE FROM tidelock_outbox WHERE id = NEW.id; END";
+/// What their names begin with.
+const TRIGGERS: &str = "tidelock_capture_";
 const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
 
 /// Builds the triggers of all captured tables, from what is stored. A table that doesn't exist (yet) or has no key is left
 /// out. An entry of the part `sync`: never inlined, so that the part can be cut off here.
 #[inline(never)]
 pub fn resume(connection: &Connection) -> Result<()> {
-    suspend(connection)?;
+    connection.drop_temp_triggers(TRIGGERS)?;
     let captured = state::captured(connection)?;
     if captured.is_empty() {
         return Ok(());
@@ -50,17 +53,19 @@ pub fn resume(connection: &Connection) -> Result<()> {
             Some(columns) => has(columns, name),
             None => !has(&registered.missing, name),
         };
-        let columns = table.columns.iter().map(|column| &column.name);
-        let columns: Vec<String> = columns.filter(|name| key.contains(name) || synced(name)).cloned().collect();
+        let present: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
+        let columns: Vec<String> = present.iter().filter(|name| key.contains(name) || synced(name)).cloned().collect();
+        rebase::finish(connection, &registered.table, (&table.name, &present), &key, &columns)?;
         connection.exec(&triggers(&registered.table, &table.name, &key, &columns))?;
     }
     Ok(())
 }
 
-/// Drops the triggers. An entry of the part `sync`, too.
+/// Drops the triggers, before the schema changes; what waits follows when they come back. An entry of the part `sync`, too.
 #[inline(never)]
 pub fn suspend(connection: &Connection) -> Result<()> {
-    connection.drop_temp_triggers("tidelock_capture_")
+    connection.drop_temp_triggers(TRIGGERS)?;
+    rebase::begin(connection, &state::captured(connection)?)
 }
 
 /// Runs `work` without capturing what it changes. Inside a transaction only: its rollback also ends the silence.

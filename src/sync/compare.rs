@@ -23,15 +23,18 @@ pub fn begin(connection: &Connection) -> Result<()> {
 pub fn delete_vanished(connection: &Connection, targets: &mut [Target], max_ratio: Option<f64>) -> Result<()> {
     let mut vanished = Vec::new();
     for (at, target) in targets.iter().enumerate().filter(|(_, target)| target.plan.options.compares()) {
-        let keys = vanished_keys(connection, target)?;
-        if let Some(max_ratio) = max_ratio {
-            guard::check(target.plan.name(), keys.len() as u64, population(connection, target)?, max_ratio)?;
+        let absent = absent_keys(connection, target)?;
+        let count = absent.len() as u64;
+        let keys: Vec<_> = absent.into_iter().filter(|absent| !absent.spared).collect();
+        if let (Some(max_ratio), false) = (max_ratio, keys.is_empty()) {
+            // Those that are spared are as absent as the others.
+            guard::check(target.plan.name(), count, population(connection, target)?, max_ratio)?;
         }
         vanished.push((at, keys));
     }
     for (at, keys) in vanished.iter().rev() {
         let target = &mut targets[*at];
-        for (encoded, key) in keys {
+        for Absent { encoded, key, .. } in keys {
             if target.writer.delete(connection, key, &mut target.report)? {
                 connection.run(
                     "DELETE FROM tidelock_known WHERE tbl = ?1 AND key = ?2",
@@ -47,27 +50,35 @@ pub fn delete_vanished(connection: &Connection, targets: &mut [Target], max_rati
     connection.run("DELETE FROM temp.tidelock_seen", &[]).map(drop)
 }
 
-/// Known keys that were not seen, of rows that are there and have no unpushed change.
-fn vanished_keys(connection: &Connection, target: &Target) -> Result<Vec<(String, Vec<Value>)>> {
+/// A row that the remote was known to have and didn't send.
+struct Absent {
+    encoded: String,
+    key: Vec<Value>,
+    /// It has an unpushed change.
+    spared: bool,
+}
+
+/// The rows that are there, whose keys were known and not seen.
+fn absent_keys(connection: &Connection, target: &Target) -> Result<Vec<Absent>> {
     let rows = connection.rows(
-        "SELECT key FROM tidelock_known AS known WHERE tbl = ?1 \
-         AND NOT EXISTS (SELECT 1 FROM temp.tidelock_seen WHERE tbl = ?1 AND key = known.key) \
-         AND NOT EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = known.key AND reason IS NULL) \
-         AND NOT EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = known.key \
-                         AND reason IS NOT NULL AND reason <> 'restored')",
+        "SELECT key, EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = known.key AND reason IS NULL) \
+         OR EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = known.key \
+                    AND reason IS NOT NULL AND reason <> 'restored') \
+         FROM tidelock_known AS known WHERE tbl = ?1 \
+         AND NOT EXISTS (SELECT 1 FROM temp.tidelock_seen WHERE tbl = ?1 AND key = known.key)",
         &[Value::from(target.plan.name())],
     )?;
     let key: Vec<String> = target.plan.key.iter().map(|at| target.plan.columns[*at].name.clone()).collect();
     let find = format!("SELECT 1 FROM main.{} WHERE {}", quote(&target.plan.table.name), key_condition(&key, 1));
-    let mut vanished = Vec::new();
+    let mut absent = Vec::new();
     for row in rows {
         let encoded = row[0].as_text().unwrap_or_default();
         let key = decode_key(encoded);
         if connection.value(&find, &key)?.is_some() {
-            vanished.push((encoded.to_owned(), key));
+            absent.push(Absent { encoded: encoded.to_owned(), key, spared: row[1] == Value::Integer(1) });
         }
     }
-    Ok(vanished)
+    Ok(absent)
 }
 
 /// The rows that could vanish: those that the remote was known to have, and that are there.

@@ -181,6 +181,9 @@ pub struct RemoteOptions {
     /// Whether an `accessToken` function was given.
     #[serde(default)]
     pub has_access_token: bool,
+    /// Whether this is a place where a secret key may be, which a page is not.
+    #[serde(default)]
+    pub secrets_allowed: bool,
 }
 
 fn overlap_ms() -> u64 {
@@ -214,11 +217,9 @@ pub struct Config {
 }
 
 impl Config {
-    /// Checks the option. `secrets_allowed`: whether this is a place where a secret key may be, which a page is not.
-    ///
-    /// Fails with `invalid_argument`, or `unsupported_environment` for what this build doesn't have.
-    pub fn new(options: RemoteOptions, secrets_allowed: bool) -> Result<Self> {
-        check_key(&options.key, secrets_allowed)?;
+    /// Checks the option. Fails with `invalid_argument`, or `unsupported_environment` for what this build doesn't have.
+    pub fn new(options: RemoteOptions) -> Result<Self> {
+        check_key(&options.key, options.secrets_allowed)?;
         if options.realtime {
             return Err(Error::unsupported("remote.realtime"));
         }
@@ -319,7 +320,7 @@ mod tests {
     use crate::error::ErrorCode;
 
     fn config(json: &str) -> Result<Config> {
-        Config::new(serde_json::from_str(json).expect("the options parse"), false)
+        Config::new(serde_json::from_str(json).expect("the options parse"))
     }
 
     #[test]
@@ -381,5 +382,8 @@ mod tests {
             check_key(key, false).unwrap();
         }
         check_key(service, true).unwrap();
+        let node =
+            r#"{"url":"https://x.supabase.co","key":"sb_secret_abc","secretsAllowed":true,"tables":[{"table":"t"}]}"#;
+        config(node).unwrap();
     }
 }

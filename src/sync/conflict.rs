@@ -79,7 +79,8 @@ pub fn resolve(facts: &Facts<'_>, policy: Conflict, later: impl FnOnce() -> bool
         (_, Some(_), None) => match policy {
             Conflict::RemoteWins if facts.told => decided(None),
             Conflict::Function => Resolution::Ask,
-            _ => Resolution::Reject("it was deleted remotely"),
+            _ if facts.told => Resolution::Reject("it was deleted remotely"),
+            _ => Resolution::Reject("the remote shows no such row: it was deleted there, or row security hides it"),
         },
         (Some(base), _, Some(remote)) if !differs(base, remote) => Resolution::Unchanged,
         (Some(_), None, Some(remote)) => match policy {

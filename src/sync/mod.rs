@@ -12,7 +12,7 @@
 //! | `conflict`, `outgoing` | the one rule for rows that changed on both sides; values on their way out |
 //! | `apply`, `parents`, `unpushed`, `swap`, `staged` | pulled rows into tables: foreign keys, local edits, unique values, rows that wait |
 //! | `compare`, `replace`, `guard` | deletions by absence, whole tables as a difference, and what stops both |
-//! | `capture`, `outbox`, `retry` | local changes: how they are noted, how users see them, and what they decide |
+//! | `capture`, `rebase`, `outbox`, `retry` | local changes: how they are noted, follow the schema, are seen by users, and what those decide |
 //! | `state`, `status`, `report` | what is remembered, and what is told |
 
 pub mod apply;
@@ -34,6 +34,7 @@ pub mod plan;
 pub mod pull;
 pub mod push;
 pub mod query;
+mod rebase;
 pub mod replace;
 pub mod report;
 pub mod request;

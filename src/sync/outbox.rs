@@ -225,30 +225,41 @@ pub fn set_aside_restored(connection: &Connection) -> Result<u64> {
     let captured = state::captured(connection)?;
     connection.atomically(|connection| {
         for registered in &captured {
-            let Some(table) = Table::read(connection, &registered.table)? else { continue };
-            let key = registered.primary_key.as_ref().unwrap_or(&table.primary_key);
-            let own_key = key_sql(key.iter().map(|column| format!("t.{}", quote(column))));
-            let row =
-                row_sql(table.columns.iter().map(|column| (column.name.as_str(), format!("t.{}", quote(&column.name)))));
-            connection.run(
-                &format!(
-                    "UPDATE tidelock_outbox SET local = (SELECT {row} FROM main.{} t WHERE {own_key} = tidelock_outbox.key) \
-                     WHERE tbl = ?1 AND reason IS NULL",
-                    quote(&table.name)
-                ),
-                &[Value::from(&*registered.table)],
-            )?;
+            keep_rows(connection, registered)?;
         }
+        state::read_anew(connection, "reason IS NULL")?;
         connection.run("UPDATE tidelock_outbox SET reason = 'restored' WHERE reason IS NULL", &[])
     })
 }
 
-/// Forgets outbox, owner and positions of a seed or an imported file: they are another database's.
+/// Keeps with the waiting changes of a table what their rows are now. A table that doesn't exist (any more) keeps what was kept.
+pub(super) fn keep_rows(connection: &Connection, registered: &state::Registered) -> Result<()> {
+    let Some(table) = Table::read(connection, &registered.table)? else { return Ok(()) };
+    let key = registered.primary_key.as_ref().unwrap_or(&table.primary_key);
+    if key.is_empty() {
+        return Ok(());
+    }
+    let own_key = key_sql(key.iter().map(|column| format!("t.{}", quote(column))));
+    let row = row_sql(table.columns.iter().map(|column| (column.name.as_str(), format!("t.{}", quote(&column.name)))));
+    connection.run(
+        &format!(
+            "UPDATE tidelock_outbox SET local = (SELECT {row} FROM main.{} t WHERE {own_key} = tidelock_outbox.key) \
+             WHERE tbl = ?1 AND reason IS NULL",
+            quote(&table.name)
+        ),
+        &[Value::from(&*registered.table)],
+    )?;
+    Ok(())
+}
+
+/// Forgets outbox and owner of a seed or an imported file: they are another database's. The rows that were changed there follow
+/// the remote at the next pull.
 pub fn forget_origin(connection: &Connection) -> Result<()> {
     if !state::exists(connection)? {
         return Ok(());
     }
     connection.atomically(|connection| {
+        state::read_anew(connection, "1")?;
         connection.run("DELETE FROM tidelock_outbox", &[])?;
         connection.run("DELETE FROM tidelock_sync WHERE name = 'user'", &[]).map(drop)
     })

@@ -10,6 +10,7 @@ use super::{
     encode::{decode_key, key_sql, quote},
     guard,
     plan::Rows,
+    schema::Table,
     staged::{self, Target},
     state,
 };
@@ -92,7 +93,7 @@ pub fn apply(
             for (target, pages) in targets.iter_mut().zip(pages) {
                 write(connection, target, pages)?;
             }
-            settle_references(connection, targets, &before)?;
+            settle_references(connection, targets, &before, limits.discard_unpushed)?;
             for (target, pages) in targets.iter_mut().zip(pages) {
                 staged::forget(connection, &target.plan)?;
                 remember_keys(connection, target)?;
@@ -150,7 +151,12 @@ fn write(connection: &Connection, target: &mut Target, pages: &[Rows]) -> Result
 
 /// Does for tables outside the replace what their foreign keys say about parents that went, and fails when a violation
 /// is left that was not there before.
-fn settle_references(connection: &Connection, targets: &[Target], before: &[FkViolation]) -> Result<()> {
+fn settle_references(
+    connection: &Connection,
+    targets: &[Target],
+    before: &[FkViolation],
+    discard_unpushed: bool,
+) -> Result<()> {
     loop {
         let violations = connection.foreign_key_check()?;
         let new: Vec<&FkViolation> = violations.iter().filter(|violation| !before.contains(violation)).collect();
@@ -158,6 +164,9 @@ fn settle_references(connection: &Connection, targets: &[Target], before: &[FkVi
         let mut settled = false;
         for violation in &new {
             let replaced = targets.iter().any(|target| target.plan.table.name.eq_ignore_ascii_case(&violation.table));
+            if !replaced && !discard_unpushed {
+                check_child(connection, violation)?;
+            }
             settled |= !replaced && settle(connection, violation)?;
         }
         if !settled {
@@ -170,6 +179,28 @@ fn settle_references(connection: &Connection, targets: &[Target], before: &[FkVi
                 .detail("sqliteCode", "SQLITE_CONSTRAINT_FOREIGNKEY"));
         }
     }
+}
+
+/// Fails with `unpushed_changes` when the row of a table outside the replace, whose parent went, has a change to push.
+fn check_child(connection: &Connection, violation: &FkViolation) -> Result<()> {
+    let captured = state::captured(connection)?;
+    let Some(child) = captured.into_iter().find(|known| known.table.eq_ignore_ascii_case(&violation.table)) else {
+        return Ok(());
+    };
+    let (Some(table), Some(rowid)) = (Table::read(connection, &child.table)?, violation.rowid) else { return Ok(()) };
+    let key = child.primary_key.as_ref().unwrap_or(&table.primary_key);
+    let sql = format!(
+        "SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = (SELECT {} FROM main.{} WHERE rowid = ?2)",
+        key_sql(key.iter().map(|column| quote(column))),
+        quote(&table.name)
+    );
+    if connection.value(&sql, &[Value::from(&*child.table), Value::Integer(rowid)])?.is_none() {
+        return Ok(());
+    }
+    let text = format!("a row of table {} has a change that is not pushed, and its parent would go", table.name);
+    Err(Error::new(ErrorCode::UnpushedChanges, text)
+        .hint("push first, pull both tables together, or pull with discardUnpushed")
+        .detail("table", table.name))
 }
 
 fn settle(connection: &Connection, violation: &FkViolation) -> Result<bool> {

@@ -52,6 +52,11 @@ pub fn find(connection: &Connection, id: i64) -> Result<Found> {
     })
 }
 
+/// Gives up a change of a table that is no more.
+pub fn forget(connection: &Connection, change: &Found) -> Result<()> {
+    delete(connection, change.id)
+}
+
 /// Lets a refused change wait again; inside a transaction.
 pub fn retry(connection: &Connection, plan: &Plan, change: &Found) -> Result<()> {
     let unpushed = Unpushed::new(plan);
@@ -71,7 +76,7 @@ pub fn retry(connection: &Connection, plan: &Plan, change: &Found) -> Result<()>
             let local = unpushed.local(connection, &change.key)?;
             let base = base(&entry, local.as_deref());
             unpushed.leave(connection, Some(change.id), &change.key, local.as_deref(), base.as_deref())?;
-            let sql = "UPDATE tidelock_outbox SET reason = NULL, error = NULL WHERE id = ?1";
+            let sql = "UPDATE tidelock_outbox SET reason = NULL, error = NULL, local = NULL WHERE id = ?1";
             connection.run(sql, &[Value::Integer(change.id)]).map(drop)
         }
     }

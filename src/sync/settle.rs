@@ -10,7 +10,7 @@ use super::{
     outbox::ChangeOp,
     plan::{Plan, Rows},
     report::TableReport,
-    unpushed::{Decision, Entry, Seen, reject},
+    unpushed::{Decision, Entry, Seen, refuse, reject},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -211,7 +211,7 @@ impl PushTarget {
         if later {
             return Ok(Left::Later(error));
         }
-        reject(connection, entry.id, "refused", &error.message)?;
+        refuse(connection, entry.id, &error)?;
         self.report.rejected += 1;
         Ok(Left::Rejected)
     }

@@ -14,8 +14,9 @@ use crate::{error::Result, sqlite::Connection, time::Timestamp, value::Value};
 ///   values in the server's own text; `started` is set while a pull is under way; `structured` are the columns of text in
 ///   which the remote was seen to keep objects or arrays.
 /// - `tidelock_outbox`: one row a changed key; `base` is the row before its first change that the remote doesn't know.
-///   Entries with a `reason` were refused for good; `local` then keeps what the row was. `sent_op` and `sent` are what a push
-///   sent of it, as long as it isn't known whether that arrived; `gone`: the remote was seen to have no such row.
+///   Entries with a `reason` were refused for good. `local` is what the row was: of a restored image, and while the schema
+///   changes. `sent_op` and `sent` are what a push sent of it, as long as it isn't known whether that arrived; `gone`: the
+///   remote was seen to have no such row.
 /// - `tidelock_staged`: rows of the remote that can't be applied yet, mostly because their parents are missing; without
 ///   `row`, a deletion.
 /// - `tidelock_conflicts`: the log of conflicts met.
@@ -212,6 +213,16 @@ pub fn save_progress(connection: &Connection, table: &str, progress: &Progress) 
         ],
     )?;
     Ok(())
+}
+
+/// Lets the next pull read those tables from the beginning that have changes of which `changes` (SQL) is true: their rows
+/// aren't what the remote sent, and a cursor that is behind them would leave them so.
+pub(super) fn read_anew(connection: &Connection, changes: &str) -> Result<()> {
+    let sql = format!(
+        "UPDATE tidelock_tables SET cursor = NULL, key = NULL, started = NULL, watermark = NULL \
+         WHERE tbl IN (SELECT tbl FROM tidelock_outbox WHERE {changes})"
+    );
+    connection.run(&sql, &[]).map(drop)
 }
 
 /// The columns that the remote was found to lack.

@@ -17,7 +17,7 @@ use super::{
     types::Kind,
 };
 use crate::{
-    error::{ErrorCode, Result},
+    error::{Error, ErrorCode, Result},
     sqlite::Connection,
     time::Timestamp,
     value::Value,
@@ -408,6 +408,12 @@ impl Unpushed {
     fn drop(&self, connection: &Connection, id: i64) -> Result<()> {
         connection.run("DELETE FROM tidelock_outbox WHERE id = ?1", &[Value::Integer(id)]).map(drop)
     }
+}
+
+/// Moves a change to the rejected ones that the remote refused, with what can be done about it.
+pub fn refuse(connection: &Connection, id: i64, error: &Error) -> Result<()> {
+    let hint = error.hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    reject(connection, id, "refused", &format!("{}{hint}", error.message))
 }
 
 /// Moves a change to the rejected ones.

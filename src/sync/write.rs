@@ -210,7 +210,7 @@ mod tests {
 
     fn requester(schema: &str) -> Requester {
         let options = format!(r#"{{"url":"http://h/r","key":"k","schema":"{schema}","tables":[{{"table":"t"}}]}}"#);
-        Requester::new(&Config::new(serde_json::from_str(&options).unwrap(), false).unwrap(), None, None)
+        Requester::new(&Config::new(serde_json::from_str(&options).unwrap()).unwrap(), None, None)
     }
 
     fn plan(options: &str) -> Plan {

@@ -21,7 +21,7 @@ impl Core {
     /// Checks the `remote` of a database that is to be opened: `invalid_argument`.
     #[wasm_bindgen(js_name = checkRemote)]
     pub fn check_remote(remote: &JsValue) -> Result<(), JsValue> {
-        Config::new(from_js(remote)?, false).thrown().map(drop)
+        Config::new(from_js(remote)?).thrown().map(drop)
     }
 
     /// Says where the remote is: `CoreRemoteOptions`. Comes before `start`; when it rejects, the database is closed.

@@ -69,7 +69,7 @@ fn machine(table: &str, progress: Progress, options: &serde_json::Map<String, se
         options.get("retries").map_or(5, |retries| retries.as_u64().unwrap()),
         flag("hasAccessToken"),
     );
-    let config = Config::new(serde_json::from_str(&remote).unwrap(), false).unwrap();
+    let config = Config::new(serde_json::from_str(&remote).unwrap()).unwrap();
     let options: TableSync = serde_json::from_str(table).unwrap();
     let plan = Plan::new(&options, Table::read(&connection, "items").unwrap().unwrap(), &[]).unwrap();
     let reading = Reading { full: false, count: flag("count"), compare: true, keys_only: false };

@@ -226,7 +226,7 @@ impl World {
 }
 
 pub fn config(remote: &str) -> Config {
-    Config::new(serde_json::from_str(remote).unwrap(), false).unwrap()
+    Config::new(serde_json::from_str(remote).unwrap()).unwrap()
 }
 
 /// `inserted/updated/deleted/unchanged/kept/conflicts/rejected`.

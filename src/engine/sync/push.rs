@@ -21,7 +21,7 @@ use crate::{
         schema::{Table, parents_first},
         settle::{Left, Patience, PushTarget, TablePushed},
         state,
-        unpushed::reject,
+        unpushed::{refuse, reject},
         unsent::{self, Wanted},
     },
 };
@@ -171,7 +171,7 @@ impl Sync {
             let connection = host.connection()?;
             connection.atomically(|connection| {
                 for (job, error) in &later {
-                    reject(connection, job.id, "refused", &error.message)?;
+                    refuse(connection, job.id, error)?;
                     run.targets[job.table].report.rejected += 1;
                 }
                 Ok(())

@@ -90,7 +90,8 @@ impl Sync {
                 unpushed.leave(connection, Some(entry.id), &question.key, row.as_deref(), remote)?;
                 if entry.rejected && row.as_deref() != remote {
                     // It is decided now: it may be sent.
-                    let sql = "UPDATE OR REPLACE tidelock_outbox SET reason = NULL, error = NULL WHERE id = ?1";
+                    let sql =
+                        "UPDATE OR REPLACE tidelock_outbox SET reason = NULL, error = NULL, local = NULL WHERE id = ?1";
                     connection.run(sql, &[Value::Integer(entry.id)])?;
                 }
                 Ok(())

@@ -13,7 +13,9 @@ use crate::{
         plan::{Plan, Rows},
         pull::Pull,
         push::{Event, Instruction, Push},
-        retry, state,
+        retry,
+        schema::Table,
+        state,
         steps::{self, Reading, Source},
         unsent,
     },
@@ -37,23 +39,33 @@ impl Sync {
         self.durable(host).await
     }
 
-    /// Gives up a change: the row becomes the remote's again, or goes when the remote has none. Fails with `invalid_argument`
+    /// Gives up a change: the row becomes the remote's again, or goes when the remote has none. (Of a table that was dropped, the
+    /// change is all there is.) Fails with `invalid_argument`
     /// for an unknown id, with `sync_*` when the remote can't be read, and with `sqlite_constraint` when its row doesn't fit.
     /// Nothing has changed then.
     pub async fn discard(&self, host: &dyn Host, id: i64) -> Result<()> {
         let _flight = self.flight.acquire().await?;
         let token = if self.config.options.has_access_token { host.access_token().await? } else { None };
-        let (change, plan, writer) = {
+        let found = {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
             state::register(&connection, &self.config.options.tables)?;
             self.check_owner(&connection, token.as_deref())?;
             let change = retry::find(&connection, id)?;
-            let config = self.known(&change.table)?;
-            let plan = self.push_plan(&connection, config, local_table(&connection, config)?)?;
-            let writer = Writer::new(&connection, &plan)?;
-            (change, plan, writer)
+            if Table::read(&connection, &change.table)?.is_none() {
+                host.admit_write()?;
+                retry::forget(&connection, &change)?;
+                host.committed(&[]);
+                None
+            } else {
+                let config = self.known(&change.table)?;
+                let plan = self.push_plan(&connection, config, local_table(&connection, config)?)?;
+                let writer = Writer::new(&connection, &plan)?;
+                Some((change, plan, writer))
+            }
         };
+        // Of a table that is no more there is no row to take.
+        let Some((change, plan, writer)) = found else { return self.durable(host).await };
         // What is only ever written can't be read: the row becomes what it was.
         let remote = if plan.options.direction == Direction::Push {
             None

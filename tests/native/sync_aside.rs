@@ -1,0 +1,90 @@
+//! What must not be lost, nor come back, in the corners: restored and imported images, rows that are only spared, children of
+//! a replaced parent.
+
+use tidelock::{ErrorCode, sync::outbox};
+
+use crate::{
+    sync_host::{World, fails, only},
+    sync_model_writes::Rules,
+};
+
+const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, updated_at TEXT)";
+const CURSOR: &str = r#"[{"table":"items","cursor":"updated_at","overlapMs":0}]"#;
+
+fn world(tables: &str, count: u32) -> World {
+    let mut world = World::new(ITEMS, tables);
+    let rules = Rules { stamp: Some("updated_at".to_owned()), ..Rules::default() };
+    world.server.define("items", &["id", "name", "updated_at"], rules);
+    for id in 1..=count {
+        world.server.change("items", &id.to_string(), &[("name", "\"remote\"")]);
+    }
+    world.pull("{}").unwrap();
+    world.sim.advance(600_000);
+    world
+}
+
+#[test]
+fn rows_that_an_image_had_changed_follow_the_remote_at_the_next_pull() {
+    for imported in [false, true] {
+        let mut world = world(CURSOR, 4);
+        world.exec("UPDATE items SET name = 'mine' WHERE id = 1; DELETE FROM items WHERE id = 2");
+        if imported {
+            outbox::forget_origin(&world.host.connection).unwrap();
+        } else {
+            outbox::set_aside_restored(&world.host.connection).unwrap();
+        }
+        let report = world.pull("{}").unwrap();
+        assert_eq!(world.rows("SELECT id, name FROM items"), ["1|remote", "2|remote", "3|remote", "4|remote"]);
+        assert_eq!(only(&report), "1/1/0/2/0/0/0");
+        assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/0/0/0/0", "the cursor is there again");
+        assert_eq!(world.outbox().len(), if imported { 0 } else { 2 });
+    }
+}
+
+#[test]
+fn rows_that_are_only_spared_count_as_vanishing() {
+    let mut world = world(r#"[{"table":"items","deleted":"compare"}]"#, 5);
+    world.exec("UPDATE items SET name = 'mine' WHERE id = 1");
+    (1..=5).for_each(|id| world.server.remove("items", &id.to_string()));
+    fails(world.pull("{}"), ErrorCode::RemoteEmpty);
+    assert_eq!(world.rows("SELECT count(*) FROM items"), ["5"]);
+    world.pull(r#"{"allowEmpty":true}"#).unwrap();
+    assert_eq!(world.rows("SELECT id FROM items"), ["1"]);
+    // Nothing is deleted here: no reason to refuse.
+    world.pull("{}").unwrap();
+}
+
+#[test]
+fn a_replace_loses_no_unpushed_child_of_a_parent_that_went() {
+    let schema = "CREATE TABLE parents(id INTEGER PRIMARY KEY);
+        CREATE TABLE children(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parents ON DELETE CASCADE)";
+    let mut world = World::new(schema, r#"[{"table":"parents"},{"table":"children"}]"#);
+    world.server.define("parents", &["id"], Rules::default());
+    world.server.define("children", &["id", "parent"], Rules::default());
+    (1..=3).for_each(|id| world.server.change("parents", &id.to_string(), &[]));
+    world.server.change("children", "1", &[("parent", "2")]);
+    world.pull("{}").unwrap();
+    world.exec("INSERT INTO children VALUES (9, 2)");
+    world.server.remove("children", "1");
+    world.server.remove("parents", "2");
+    let only_parents = r#"{"mode":"replace","tables":["parents"]}"#;
+    let error = fails(world.pull(only_parents), ErrorCode::UnpushedChanges);
+    assert!(error.message.contains("children"), "{error}");
+    assert_eq!(world.rows("SELECT id FROM children"), ["1", "9"]);
+    assert_eq!(world.rows("SELECT id FROM parents"), ["1", "2", "3"]);
+    world.pull(r#"{"mode":"replace","tables":["parents"],"discardUnpushed":true}"#).unwrap();
+    assert_eq!(world.rows("SELECT id FROM parents"), ["1", "3"]);
+    assert_eq!(world.rows("SELECT id FROM children"), Vec::<String>::new());
+}
+
+#[test]
+fn an_update_of_a_row_that_is_not_there_says_what_that_may_mean() {
+    let mut world = world(CURSOR, 2);
+    world.exec("UPDATE items SET name = 'mine' WHERE id = 1");
+    world.server.remove("items", "1");
+    assert_eq!(world.pushed(), ["items 0/0/0/1/1"]);
+    let rejected = outbox::rejected(&world.host.connection).unwrap();
+    assert_eq!(rejected[0].reason.as_deref(), Some("conflict"));
+    let error = rejected[0].error.as_deref().unwrap();
+    assert!(error.contains("deleted") && error.contains("row security"), "{error}");
+}

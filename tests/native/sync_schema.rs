@@ -1,0 +1,133 @@
+//! Changes that wait while the schema changes: they are brought to the new columns, or set aside; never lost in silence.
+
+use tidelock::{Result, sqlite::Connection, sync::capture};
+
+use crate::{sync_host::World, sync_model_writes::Rules};
+
+const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, price TEXT, updated_at TEXT)";
+const TABLES: &str = r#"[{"table":"items"}]"#;
+
+/// Two rows on both sides, known to the last digit.
+fn world(columns: &[&str]) -> World {
+    let mut world = World::new(ITEMS, TABLES);
+    world.server.define("items", columns, Rules::default());
+    for id in ["1", "2"] {
+        world.server.change("items", id, &[("name", "\"remote\""), ("price", "\"1\"")]);
+    }
+    world.pull("{}").unwrap();
+    world
+}
+
+/// As the engine does it around statements that change the schema.
+fn migrate(world: &World, script: &str) {
+    let change = |connection: &Connection| -> Result<()> {
+        capture::suspend(connection)?;
+        connection.exec(script)?;
+        capture::resume(connection)
+    };
+    world.host.connection.atomically(change).unwrap();
+}
+
+fn remote(world: &World, columns: &[&str]) -> Vec<String> {
+    let rows = world.server.rows("items");
+    rows.iter().map(|row| columns.iter().map(|c| row[*c].replace('"', "")).collect::<Vec<_>>().join("|")).collect()
+}
+
+#[test]
+fn a_renamed_column_takes_its_change_along() {
+    let mut world = world(&["id", "name", "price", "updated_at"]);
+    world.exec("UPDATE items SET price = '5' WHERE id = 1; UPDATE items SET name = 'mine' WHERE id = 2");
+    migrate(&world, "ALTER TABLE items RENAME COLUMN price TO cost");
+    world.server.define("items", &["id", "name", "cost", "updated_at"], Rules::default());
+    world.server.change("items", "1", &[("cost", "\"1\"")]);
+    assert_eq!(world.outbox(), ["update items Integer(1) cost", "update items Integer(2) name"]);
+    world.server.change("items", "2", &[("cost", "\"9\"")]);
+    world.push().unwrap();
+    assert_eq!(remote(&world, &["name", "cost"]), ["remote|5", "mine|9"], "only what was changed is sent");
+}
+
+#[test]
+fn a_change_of_a_dropped_column_waits_for_a_person() {
+    let mut world = world(&["id", "name", "price", "updated_at"]);
+    world.exec("UPDATE items SET price = '5', name = 'mine' WHERE id = 1; UPDATE items SET name = 'mine' WHERE id = 2");
+    world.exec("INSERT INTO items(id, name, price) VALUES (3, 'new', '3')");
+    migrate(&world, "ALTER TABLE items DROP COLUMN price");
+    assert_eq!(
+        world.outbox(),
+        [
+            "update items Integer(2) name",
+            "insert items Integer(3) id,name,updated_at",
+            "update items Integer(1) name,price (schema)"
+        ]
+    );
+    world.push().unwrap();
+    assert_eq!(remote(&world, &["id", "name", "price"]), ["1|remote|1", "2|mine|1", "3|new|null"]);
+    let id = world.rows("SELECT id FROM tidelock_outbox")[0].parse().unwrap();
+    world.retry(id);
+    assert_eq!(world.outbox(), ["update items Integer(1) name"], "what is left of it");
+    world.push().unwrap();
+    assert_eq!(remote(&world, &["id", "name", "price"])[0], "1|mine|1");
+    assert_eq!(world.outbox(), Vec::<String>::new());
+}
+
+#[test]
+fn a_change_of_nothing_but_a_dropped_column_can_be_given_up() {
+    let mut world = world(&["id", "name", "price", "updated_at"]);
+    world.exec("UPDATE items SET price = '5' WHERE id = 1");
+    migrate(&world, "ALTER TABLE items DROP COLUMN price");
+    let id = world.rows("SELECT id FROM tidelock_outbox WHERE reason = 'schema'")[0].parse().unwrap();
+    world.discard(id).unwrap();
+    assert_eq!(world.outbox(), Vec::<String>::new());
+    assert_eq!(world.rows("SELECT id, name FROM items"), ["1|remote", "2|remote"]);
+}
+
+#[test]
+fn the_default_of_a_new_column_overwrites_nothing() {
+    let mut world = world(&["id", "name", "price", "updated_at", "state"]);
+    world.exec("UPDATE items SET name = 'mine'");
+    migrate(&world, "ALTER TABLE items ADD COLUMN state TEXT DEFAULT 'open'");
+    for id in ["1", "2"] {
+        world.server.change("items", id, &[("state", "\"closed\"")]);
+    }
+    world.exec("UPDATE items SET state = 'mine' WHERE id = 2");
+    world.push().unwrap();
+    assert_eq!(remote(&world, &["name", "state"]), ["mine|closed", "mine|mine"]);
+    assert_eq!(world.rows("SELECT name, state FROM items"), ["mine|closed", "mine|mine"]);
+}
+
+#[test]
+fn a_rebuilt_table_keeps_its_changes() {
+    let mut world = world(&["id", "name", "price", "updated_at"]);
+    world.exec("UPDATE items SET price = '5' WHERE id = 1; DELETE FROM items WHERE id = 2");
+    // In pieces, as separate calls of `exec` would do it.
+    migrate(&world, "CREATE TABLE fresh(id INTEGER PRIMARY KEY, updated_at TEXT, price TEXT, name TEXT NOT NULL)");
+    world.exec("INSERT INTO fresh SELECT id, updated_at, price, name FROM items");
+    migrate(&world, "DROP TABLE items");
+    assert_eq!(world.outbox(), ["update items  ", "delete items  "]);
+    migrate(&world, "ALTER TABLE fresh RENAME TO items");
+    world.exec("INSERT INTO items(id, name) VALUES (4, 'after')");
+    assert_eq!(
+        world.outbox(),
+        [
+            "update items Integer(1) price",
+            "delete items Integer(2) ",
+            "insert items Integer(4) id,updated_at,price,name"
+        ]
+    );
+    world.push().unwrap();
+    assert_eq!(remote(&world, &["id", "name", "price"]), ["1|remote|5", "4|after|null"]);
+}
+
+#[test]
+fn changes_of_a_table_that_is_gone_stay_visible_and_can_be_given_up() {
+    let mut world = world(&["id", "name", "price", "updated_at"]);
+    world.exec("UPDATE items SET name = 'mine' WHERE id = 1");
+    migrate(&world, "DROP TABLE items");
+    assert_eq!(world.outbox(), ["update items  "]);
+    world.push().unwrap_err();
+    assert_eq!(world.outbox().len(), 1);
+    world.reopen(r#"{"url":"http://server","key":"k","tables":[{"table":"other"}]}"#);
+    let id = world.rows("SELECT id FROM tidelock_outbox")[0].parse().unwrap();
+    world.discard(id).unwrap();
+    assert_eq!(world.outbox(), Vec::<String>::new());
+}
