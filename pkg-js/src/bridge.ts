@@ -79,9 +79,15 @@ export class Bridge {
       const calls = connect(core, { ...options, onDead })
       this.#calls = calls
       if (remote !== undefined) await calls.guard(calls.sync(() => core.connect(remote)))
+      const { audit } = checked
+      if (audit !== undefined) await calls.guard(calls.sync(() => core.audit(audit)))
       await this.#plantSeed(core, calls)
       // In a second step, so that migrations that are functions find the calls that they need.
       await calls.guard(calls.sync(() => core.start()))
+      if (audit !== undefined) {
+        for (const table of await calls.guard(calls.sync(() => core.auditMissing())))
+          calls.warn('audit_table_missing', `The table '${table}' is to be audited, and doesn't exist`)
+      }
       return calls
     } catch (error) {
       throw options.refine(this.#trap ?? toTidelockError(error))

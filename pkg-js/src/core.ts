@@ -155,7 +155,14 @@ export interface Core {
   importBytes(bytes: Uint8Array, options: unknown, cancel: number): Promise<void>
   snapshotsExport(id: string, sql: boolean): Promise<CoreSnapshotFile>
   snapshotsImport(bytes: Uint8Array, label: string | undefined, cancel: number): Promise<unknown>
-  health(): Promise<unknown>
+  health(thresholds: object): Promise<unknown>
+  /** Says what is to be audited, before {@link Core.start}. When it rejects, the database is closed. */
+  audit(options: CoreAudit): Promise<void>
+  /** The tables that are to be audited and don't exist. */
+  auditMissing(): Promise<string[]>
+  /** Whom the audit log names from now on. Needs the turn. */
+  setActor(actor: string | undefined): Promise<void>
+  maintain(expires: readonly CoreExpiry[], cancel: number): Promise<unknown>
   flush(): Promise<void>
   close(): Promise<void>
   free(): void
@@ -257,6 +264,25 @@ export interface CoreOptions {
   readonly snapshots: CoreSnapshotOptions
   readonly mode: 'local' | 'cloud'
   readonly remote?: CoreRemoteOptions
+  readonly audit?: CoreAudit
+  readonly expires?: readonly CoreExpiry[]
+  /** The thresholds of health that were given. */
+  readonly health?: object
+}
+
+/** The audit, complete with all defaults. */
+export interface CoreAudit {
+  readonly table: string
+  readonly tables: readonly string[]
+  /** Without a table: in each. */
+  readonly redact: readonly { readonly table?: string; readonly column: string }[]
+  readonly retentionDays?: number
+}
+
+/** The column by which the rows of a table expire. */
+export interface CoreExpiry {
+  readonly table: string
+  readonly column: string
 }
 
 /** The snapshot part of {@link CoreOptions}. */

@@ -42,8 +42,8 @@ export interface AggregateFunction<State = any> extends FunctionTraits {
 export type Collation = (one: string, other: string) => number
 
 /**
- * SQL functions and collations by their names in SQL. They are called with any number of values, must not be asynchronous, and can't use
- * the database. What one throws fails the statement with `sqlite_error` (`details.function`, and the thrown as `cause`); thrown by a
+ * SQL functions and collations by their names in SQL. They are called with any number of values, and must not be asynchronous: calls of the
+ * database that one makes run when its statement is over. One by the name of a function of SQLite's takes its place, everywhere. What one throws fails the statement with `sqlite_error` (`details.function`, and the thrown as `cause`); thrown by a
  * collation in a write, it rolls back the transaction.
  *
  * @example

@@ -36,6 +36,7 @@ export {
 export type { Alert, Health, SlowQuery } from './health.js'
 export { healthResponse } from './health-response.js'
 export type { LiveOptions, LiveQuery } from './live.js'
+export type { MaintenanceReport } from './maintenance.js'
 export type {
   Migration,
   MigrationReport,
@@ -48,12 +49,14 @@ export type {
 export { migrationsFrom } from './migrations-from.js'
 export { open } from './open.js'
 export type {
+  AuditOptions,
   Conflict,
   ConflictFunction,
   ConflictPolicy,
   ConflictRow,
   Durability,
   Encryption,
+  HealthThresholds,
   LockOptions,
   OpenOptions,
   RemoteOptions,

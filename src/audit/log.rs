@@ -45,26 +45,25 @@ impl Log<'_> {
         ))
     }
 
-    /// Deletes rows that are older than `cutoff`, of the next `slice` ones after the id `after`; gives how many, and the last id of the
-    /// slice while there are more behind it.
-    pub fn forget(
+    /// The statement, with its parameters, that deletes what is older than `cutoff` of the next `slice` rows after the id `after`; and the
+    /// last id of these while there are more behind it.
+    pub fn old_rows(
         &self,
         connection: &Connection,
         cutoff: Timestamp,
         after: i64,
         slice: u32,
-    ) -> Result<(u64, Option<i64>)> {
+    ) -> Result<(String, Vec<Value>, Option<i64>)> {
         let table = format!("main.{}", quote(self.0));
         let last = connection.value(
             &format!("SELECT id FROM {table} WHERE id > ?1 ORDER BY id LIMIT 1 OFFSET ?2"),
-            &[Value::Integer(after), Value::Integer(i64::from(slice))],
+            &[Value::Integer(after), Value::Integer(i64::from(slice) - 1)],
         )?;
         let last = last.and_then(|id| id.as_integer());
-        // Whatever wrote these texts: they are compared as moments.
-        let deleted = connection.run(
-            &format!("DELETE FROM {table} WHERE id > ?1 AND id <= ?2 AND julianday(timestamp) < julianday(?3)"),
-            &[Value::Integer(after), Value::Integer(last.unwrap_or(i64::MAX)), Value::from(cutoff.to_string())],
-        )?;
-        Ok((deleted, last))
+        // Compared as moments, whatever wrote these texts.
+        let sql = format!("DELETE FROM {table} WHERE id > ?1 AND id <= ?2 AND julianday(timestamp) < julianday(?3)");
+        let params =
+            vec![Value::Integer(after), Value::Integer(last.unwrap_or(i64::MAX)), Value::from(cutoff.to_string())];
+        Ok((sql, params, last))
     }
 }

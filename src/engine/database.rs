@@ -20,7 +20,7 @@ use crate::{
     audit,
     collections::Set,
     error::{Error, Result},
-    health::QueryStats,
+    health::{AlertCode, QueryStats},
     live,
     ports::{Channel, Held, LocalFuture, Ports},
     sqlite::{Connection, PageFile, Pin, functions},
@@ -65,6 +65,8 @@ pub(super) struct Inner {
     pub sync: OnceCell<Sync>,
     /// What is audited, if anything.
     pub audit: OnceCell<audit::Options>,
+    /// What the last maintenance found.
+    pub found: RefCell<Vec<(AlertCode, String)>>,
     pub held: RefCell<Option<Box<dyn Held>>>,
     pub opened_at: Timestamp,
     pub live: RefCell<live::Registry>,

@@ -16,6 +16,7 @@
 //! | `rescue` | a database that no longer opens |
 //! | `migrations`, `sync` | drivers of the two concepts; `hosts` is what they ask of the database |
 //! | `triggers`, `audit` | what watches the user's tables; the audit log |
+//! | `maintain` | checks and cleaning up |
 //! | `report` | health, from what all of them know |
 
 mod audit;
@@ -28,6 +29,7 @@ mod hosts;
 mod import;
 mod lifecycle;
 mod lock;
+mod maintain;
 pub mod migrations;
 mod open;
 mod options;
@@ -45,6 +47,7 @@ pub mod turn;
 pub use database::{Callbacks, Database};
 pub use event::Event;
 pub use import::{ImportOptions, PreparedImport};
+pub use maintain::MaintainOptions;
 pub use options::*;
 pub use rescue::recover;
 pub use statements::Call;

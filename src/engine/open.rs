@@ -207,6 +207,7 @@ fn assemble(
         migrations,
         sync: OnceCell::new(),
         audit: OnceCell::new(),
+        found: RefCell::default(),
         held: RefCell::default(),
         live: RefCell::new(live::Registry::default()),
         stats: RefCell::new(QueryStats::default()),

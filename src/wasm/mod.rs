@@ -15,6 +15,7 @@ mod plain;
 mod promise;
 mod statements;
 mod sync;
+mod upkeep;
 
 use std::{cell::RefCell, rc::Rc};
 

@@ -12,6 +12,7 @@ mod import;
 mod layers;
 mod lifecycle;
 mod lock;
+mod maintain;
 mod memory;
 mod migrate_apply;
 mod migrate_run;
