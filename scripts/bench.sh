@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 source scripts/tools.sh
 need_npm
 need_npm benches/browser
+need_npm tests/remote
 if [ "${1:-}" = page ]; then exec node benches/browser/page.mjs "${@:2}"; fi
 need_chromium
 exec node benches/browser/run.mjs "$@"

@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 source scripts/tools.sh
 need_npm
 need_npm benches/browser
+need_npm tests/remote
 need_chromium
 scripts/wasm.sh --names
 cp pkg-js/dist/*.js .cache/profile/dist/

@@ -76,7 +76,7 @@ test_typescript() {
 }
 
 test_packaging() { need_chromium; need_npm tests/packaging/webpack; need_npm benches/browser; test_build; step 'packaging' node_tests tests/packaging/; }
-test_node() { test_build; step 'node: databases in folders' node_tests tests/node/; }
+test_node() { need_sqlite3; need_npm tests/remote; test_build; step 'node: folders, the command line' node_tests tests/node/; }
 test_remote() { need_npm tests/remote; step 'remote' node_tests tests/remote/; }
 test_e2e() { need_chromium; need_npm tests/remote; test_build; step 'e2e: the package in Chromium' node_tests tests/e2e/; }
 test_demo() { need_chromium; need_npm tests/remote; test_build; step 'demo' node www/demo.mjs --check; }

@@ -36,6 +36,9 @@ need_clang() {
   fi
 }
 
+# SQLite's own shell: another reader of the files that the command line writes.
+need_sqlite3() { have sqlite3 || apt_install 'sqlite3 is missing: tests read with it what the command line wrote' sqlite3; }
+
 need_wasm_bindgen() {
   local version
   version=$(sed -n '/^name = "wasm-bindgen"$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)

@@ -52,6 +52,11 @@ impl<T: Ord> Set<T> {
         self.0.retain(keep);
     }
 
+    /// Keeps nothing, but the memory.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     fn find<Q: Ord + ?Sized>(&self, value: &Q) -> Result<usize, usize>
     where
         T: Borrow<Q>,

@@ -13,6 +13,7 @@ import { engines } from './engines/index.js'
 import { demangle } from './report/demangle.js'
 import { buildPage, serve } from './server.mjs'
 import { suites } from './suites/index.js'
+import { startSyncServer } from './sync-server.mjs'
 
 const cache = fileURLToPath(new URL('../../.cache/profile', import.meta.url))
 const { values: options, positionals } = parseArgs({
@@ -34,6 +35,7 @@ if (place !== 'page') throw new Error(`${options.engine} isn't an engine on the 
 
 const server = await serve(await buildPage(join(cache, 'page'), join(cache, 'dist')))
 const browser = await startBrowser()
+const remote = suites[suite].server ? await startSyncServer(1) : undefined
 try {
   const page = await browser.page(`${server.url}/${isolated ? 'isolated/' : ''}`)
   const devtools = await browser.context.newCDPSession(page)
@@ -44,10 +46,10 @@ try {
   let last
   let counting = false
   await page.exposeFunction('beforeStep', async (step) => {
-    if (step === wanted) await devtools.send('Profiler.start')
+    if (String(step) === wanted) await devtools.send('Profiler.start')
   })
   await page.exposeFunction('afterStep', async (step) => {
-    if (step !== wanted) return
+    if (String(step) !== wanted) return
     const { profile } = await devtools.send('Profiler.stop')
     if (!counting) return
     last = profile
@@ -70,7 +72,9 @@ try {
   // The first rounds compile: V8 makes its best code only of what has run for a while.
   for (let round = -2; round < Number(options.rounds); round++) {
     counting = round >= 0
-    await page.evaluate((given) => window.bench.round(...given), [suite, options.engine, 1])
+    await remote?.reset()
+    const given = [suite, options.engine, 1, undefined, remote?.given]
+    await page.evaluate((given) => window.bench.round(...given), given)
   }
   const rows = [...self].sort(([, a], [, b]) => b - a).slice(0, Number(options.top))
   console.log(
@@ -88,4 +92,5 @@ try {
 } finally {
   await browser.close()
   await server.close()
+  await remote?.stop()
 }

@@ -158,6 +158,7 @@ export class Bridge {
       migrate: (version, direction, ticket) => user.migrate(version, direction, ticket),
       fetch: (input, init) => (user.fetch === undefined ? fetch(input, init) : user.fetch(input, init)),
       accessToken: () => user.accessToken(),
+      nextSnapshot: (after) => user.nextSnapshot(after),
       resolveConflict: (conflict) => user.resolveConflict(conflict as Conflict),
       ...(encryption === undefined ? {} : { encryption }),
       ...(signal === undefined ? {} : { signal }),

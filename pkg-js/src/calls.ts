@@ -13,6 +13,8 @@ import type { CallOptions, RowMode, Statement } from './values.js'
  */
 export class Calls extends Connection {
   readonly #statements: Statements
+  /** What is known to be loaded: then no script is searched for it. */
+  readonly #has = { fts5: false, json: false }
   /** Whether the last {@link Calls.execute} wrote, outside of a transaction. */
   protected wrote = false
 
@@ -33,13 +35,13 @@ export class Calls extends Connection {
     if (options === undefined && typeof sql === 'string' && !this.#inFunction) {
       try {
         this.check()
-        const result = this.#statements.now(0, kind, sql, params, mode)
+        const result = this.now(0, kind, sql, params, mode)
         if (result !== notNow) {
           const stored = this.#statements.wrote ? this.stored() : undefined
           return stored === undefined ? Promise.resolve(result) : stored.then(() => result)
         }
       } catch (error) {
-        return Promise.reject(this.failure(error))
+        return Promise.reject(error)
       }
     }
     return this.#alone(params, options, (ticket, params, timeoutMs) =>
@@ -53,7 +55,10 @@ export class Calls extends Connection {
     try {
       return this.#statements.now(ticket, kind, sql, params, mode)
     } catch (error) {
-      throw this.failure(error)
+      const failure = this.failure(error)
+      // The long way loads what is missing.
+      if (missing(failure) !== null) return notNow
+      throw failure
     }
   }
 
@@ -160,14 +165,16 @@ export class Calls extends Connection {
    * nothing and can be run again; any other error is thrown again.
    */
   async loadWhatLacks(error: unknown): Promise<void> {
-    const lacks = error instanceof TidelockError && error.message.match(/no such module: (fts5)|no such part: (json)/)
-    if (!lacks) throw error
+    const lacks = missing(error)
+    if (lacks === null) throw error
     await this.#load(lacks[1] !== undefined, lacks[2] !== undefined)
   }
 
   /** Loads SQLite's full-text search and JSON functions, unless they are there. Rejects with `wasm_load_failed`. */
-  #load(fts5: boolean, json: boolean): Promise<void> {
-    return this.guard(this.sync(() => this.core.loadExtensions(fts5, json)))
+  async #load(fts5: boolean, json: boolean): Promise<void> {
+    await this.guard(this.sync(() => this.core.loadExtensions(fts5, json)))
+    this.#has.fts5 ||= fts5
+    this.#has.json ||= json
   }
 
   async #waitForTurn(options: CallOptions | undefined): Promise<Turn> {
@@ -217,9 +224,13 @@ export class Calls extends Connection {
 
   script(ticket: number, script: string, timeoutMs: number): Soon<boolean> {
     if (typeof script !== 'string') throw invalid('A script must be a string')
-    const run = () => this.sync(() => this.core.script(ticket, script, timeoutMs))
+    const run = () => {
+      if (this.coreIfOpen === undefined) throw this.closedError()
+      return this.sync(() => this.#statements.script(ticket, script, timeoutMs))
+    }
     // Before it runs: one with its own COMMIT could not be run again, and what it does may set off triggers with JSON functions.
-    const [fts5, json] = [/fts5/i.test(script), /json|->|\bbegin\b/i.test(script)]
+    const fts5 = !this.#has.fts5 && /fts5/i.test(script)
+    const json = !this.#has.json && /json|->|\bbegin\b/i.test(script)
     return fts5 || json ? this.#load(fts5, json).then(run) : run()
   }
 
@@ -244,4 +255,9 @@ export class Calls extends Connection {
     const stored = this.sync(() => this.core.stored())
     return stored === undefined ? undefined : this.guard(stored)
   }
+}
+
+/** What a statement failed for lack of, if it was that: FTS5 or the JSON functions. */
+export function missing(error: unknown): RegExpMatchArray | null {
+  return error instanceof TidelockError ? error.message.match(/no such module: (fts5)|no such part: (json)/) : null
 }

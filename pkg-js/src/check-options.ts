@@ -161,12 +161,18 @@ function checkLock(lock: unknown): { onBusy: CoreOptions['onBusy']; timeoutMs: n
 
 function checkSnapshots(snapshots: unknown): CoreSnapshotOptions {
   const keys = ['intervalMs', 'keep', 'retries', 'backoffMs', 'compress', 'verify', 'onHidden', 'targets']
-  keys.push('retentionDays', 'logRetentionMs', 'logMaxBytes')
-  const later = ['cron']
-  const given = checkObject('snapshots', snapshots === false ? undefined : snapshots, [...keys, ...later])
-  for (const option of later) if (given[option] !== undefined) throw unavailable(`The option 'snapshots.${option}'`)
+  keys.push('retentionDays', 'logRetentionMs', 'logMaxBytes', 'cron')
+  const given = checkObject('snapshots', snapshots === false ? undefined : snapshots, keys)
+  if (given.cron !== undefined) {
+    checkString('snapshots.cron', given.cron)
+    if (given.intervalMs !== undefined)
+      throw invalid('snapshots.cron and snapshots.intervalMs exclude each other', {
+        details: { option: 'snapshots.cron' },
+      })
+  }
   return {
     enabled: snapshots !== false,
+    timedByUser: given.cron !== undefined,
     intervalMs: checkInteger('snapshots.intervalMs', given.intervalMs ?? 3_600_000, 1),
     keep: checkInteger('snapshots.keep', given.keep ?? 3, 1),
     retries: checkInteger('snapshots.retries', given.retries ?? 3, 0),

@@ -285,6 +285,11 @@ export function copyParams(params: unknown): unknown {
   return isContainer(params) ? { ...(params as object) } : params
 }
 
+/** Copies rows of parameters, as {@link copyParams} does. */
+export function copyRows(rows: readonly unknown[]): unknown[] {
+  return rows.map((row) => (Array.isArray(row) ? row.slice() : isContainer(row) ? { ...(row as object) } : row))
+}
+
 function isContainer(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false
   return (
@@ -298,6 +303,10 @@ export function withCancel(options: object, cancel: number): object {
 }
 
 /** What the work throws at once becomes a rejection. */
-export async function rejecting<T>(work: () => Promise<T>): Promise<T> {
-  return work()
+export function rejecting<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return work()
+  } catch (error) {
+    return Promise.reject(error)
+  }
 }

@@ -103,8 +103,8 @@ export interface Core {
   commit(ticket: number, depth: number): boolean
   /** ROLLBACK, or ROLLBACK TO and RELEASE, of that depth. */
   rollback(ticket: number, depth: number): void
-  /** Runs a script; true when the database was written. */
-  script(ticket: number, sql: string, timeoutMs: number): boolean
+  /** Runs a script, the first bytes of the parameter area; true when the database was written. */
+  script(ticket: number, bytes: number, timeoutMs: number): boolean
   explain(ticket: number, sql: string): PlanRow[]
   /** Resolves when what was committed up to now is stored; undefined when there is nothing to wait for. */
   stored(): Promise<void> | undefined
@@ -288,6 +288,8 @@ export interface CoreExpiry {
 /** The snapshot part of {@link CoreOptions}. */
 export interface CoreSnapshotOptions {
   readonly enabled: boolean
+  /** The user's own timetable says when, instead of the interval. */
+  readonly timedByUser: boolean
   readonly intervalMs: number
   readonly keep: number
   readonly retries: number
@@ -336,6 +338,7 @@ export interface Host {
   addFts5(connection: number): void
   fetch(input: string, init: RequestInit): Promise<Response>
   accessToken(): Promise<string | null>
+  nextSnapshot(after: number): Promise<number | null>
   /** What the user's function makes of a conflict: the row as JSON text, blobs as `{"b":"hex"}`; null when it is to go. */
   resolveConflict(conflict: unknown): Promise<string | null>
   /** What the database is encrypted with. */

@@ -7,6 +7,7 @@
 export { configFromEnv, type EnvConfig } from './config-from-env.js'
 export type { PlanRow } from './core.js'
 export type { Database } from './database.js'
+export { type Check, type Diagnosis, type DoctorOptions, doctor } from './doctor.js'
 export {
   type ErrorCode,
   isTidelockError,
@@ -95,7 +96,7 @@ export {
   uploadTarget,
 } from './targets.js'
 export type { BegunTx, Tx } from './transaction.js'
-export { doctor, schemaFromRemote, sqlHelpers } from './unsupported.js'
+export { schemaFromRemote, sqlHelpers } from './unsupported.js'
 export type {
   ArrayQueryOptions,
   CallOptions,

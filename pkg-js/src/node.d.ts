@@ -3,7 +3,10 @@
 declare module 'node:fs' {
   export function readdirSync(path: string): string[]
   export function mkdirSync(path: string, options: { recursive: true }): void
-  export function statSync(path: string, options: { throwIfNoEntry: false }): { readonly size: number } | undefined
+  export function statSync(
+    path: string,
+    options: { throwIfNoEntry: false },
+  ): { readonly size: number; readonly mtimeMs: number; isDirectory(): boolean } | undefined
   export function openSync(path: string, flags: string | number): number
   export function closeSync(file: number): void
   export function fstatSync(file: number): { readonly size: number }

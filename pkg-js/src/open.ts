@@ -7,7 +7,7 @@ import { checkFunctions } from './functions.js'
 import { createDatabaseInstance, loadModule, loadPart } from './instance.js'
 import type { FolderFiles } from './node-files.js'
 import type { OpenOptions } from './options.js'
-import { LocalUser } from './user.js'
+import { LocalUser, loadTimetable } from './user.js'
 import { openInWorker } from './worker/open-in-worker.js'
 
 /**
@@ -31,7 +31,8 @@ export async function open(options: OpenOptions): Promise<Database> {
   const { signal, wasm } = options
   signal?.throwIfAborted()
   requireStorage(checked.storage)
-  const user = new LocalUser(options)
+  const timetable = await loadTimetable(options)
+  const user = new LocalUser(options, timetable)
   if (options.thread === 'worker') return openInWorker(checked, options, user, functions)
   const bridge = new Bridge(checked, { ...options, functions }, user)
   const opening = (async () => {
@@ -89,7 +90,8 @@ function programName(): string {
   return process?.argv?.[1] ?? ''
 }
 
-function isNode(): boolean {
+/** Whether this is Node, where databases may lie in folders. */
+export function isNode(): boolean {
   return (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node !== undefined
 }
 

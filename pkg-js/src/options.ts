@@ -35,7 +35,10 @@ export interface SnapshotOptions {
    * @default 3600000
    */
   readonly intervalMs?: number | undefined
-  /** Not available in this build. */
+  /**
+   * When to take one, instead of after `intervalMs`: a cron pattern of five fields (six with seconds first) in the time zone of the browser, as
+   * `'0 3 * * *'`. One that was due while the database was closed is taken at the next opening. What can't be read is `invalid_argument`.
+   */
   readonly cron?: string | undefined
   /**
    * How many without a label to keep.

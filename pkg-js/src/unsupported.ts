@@ -1,11 +1,7 @@
 import { unavailable } from './errors.js'
+import type { Migration } from './migrations.js'
 
 // Parts of the public contract that this build doesn't have yet. They exist so that a program learns it from a typed error.
-
-/** Probes browser and remote. Not available in this build: rejects with `unsupported_environment`. */
-export async function doctor(_options?: object): Promise<never> {
-  throw unavailable('doctor')
-}
 
 /** Gives SQL for the remote project. Not available in this build: throws `unsupported_environment`. */
 export function sqlHelpers(_options: { readonly tables: readonly string[] }): never {
@@ -13,6 +9,6 @@ export function sqlHelpers(_options: { readonly tables: readonly string[] }): ne
 }
 
 /** Gives the local migration for remote tables. Not available in this build: rejects with `unsupported_environment`. */
-export async function schemaFromRemote(_options: { readonly url: string; readonly key: string }): Promise<never> {
+export async function schemaFromRemote(_options: { readonly url: string; readonly key: string }): Promise<Migration> {
   throw unavailable('schemaFromRemote')
 }

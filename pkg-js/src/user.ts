@@ -1,13 +1,39 @@
 import type { CallsOptions, Connection } from './connection.js'
 import type { CoreEvent, CoreOptions } from './core.js'
 import { Database } from './database.js'
-import { isTidelockError, TidelockError } from './errors.js'
+import { invalid, isTidelockError, TidelockError } from './errors.js'
 import { callUser, type DatabaseEventMap, type Warning } from './events.js'
 import type { Conflict, OpenOptions } from './options.js'
 import { resolveConflict } from './resolve-conflict.js'
 import { loadSeed } from './seed.js'
 import { IdleWatch, Steps } from './steps.js'
 import { Tx } from './transaction.js'
+
+/** Gives the next time after a moment, both in milliseconds since 1970; null: there is none. */
+export type Timetable = (after: number) => number | null
+
+/**
+ * The timetable of the option `snapshots.cron`; its parser is a module of its own, which few need.
+ * Rejects with `invalid_argument` for a pattern without sense.
+ */
+export async function loadTimetable({ snapshots }: OpenOptions): Promise<Timetable | undefined> {
+  if (snapshots === false || snapshots?.cron === undefined) return undefined
+  let module: typeof import('./cron.js')
+  try {
+    module = await import('./cron.js')
+  } catch (cause) {
+    throw new TidelockError('wasm_load_failed', "The module for snapshots.cron can't be loaded", { cause })
+  }
+  try {
+    return module.timetable(snapshots.cron)
+  } catch (cause) {
+    throw invalid(`snapshots.cron is not understood: ${(cause as Error).message}`, {
+      cause,
+      details: { option: 'snapshots.cron' },
+      hint: "Five fields: minute, hour, day, month, day of the week, as '0 3 * * *' for each night at three",
+    })
+  }
+}
 
 /** What an engine asks of the thread that called `open`, and tells it. */
 export interface User {
@@ -18,6 +44,8 @@ export interface User {
   /** The user's own `fetch`, if there is one. */
   fetch?(input: string, init: RequestInit): Promise<Response>
   accessToken(): Promise<string | null>
+  /** When the next snapshot after that time is due by the user's timetable, in milliseconds since 1970; null: never. */
+  nextSnapshot(after: number): Promise<number | null>
   /** What the user's function makes of a conflict: see {@link resolveConflict}. */
   resolveConflict(conflict: Conflict): Promise<string | null>
   /** The bytes of the seed, if one was given. */
@@ -31,6 +59,7 @@ export interface User {
 export class LocalUser implements User {
   readonly #options: OpenOptions
   readonly #warn: (warning: Warning) => void
+  readonly #timetable: Timetable | undefined
   #connection: Connection | undefined
   #database: Database | undefined
   /** What a migration that is a function threw; wasm carries on only its text. */
@@ -38,8 +67,10 @@ export class LocalUser implements User {
   readonly fetch?: (input: string, init: RequestInit) => Promise<Response>
   readonly seed?: () => Promise<Uint8Array>
 
-  constructor(options: OpenOptions) {
+  /** `timetable`: see {@link loadTimetable}. */
+  constructor(options: OpenOptions, timetable?: Timetable) {
     this.#options = options
+    this.#timetable = timetable
     this.#warn = options.onWarning ?? (({ code, message }) => console.warn(`tidelock: ${message} (${code})`))
     const { remote, seed, signal } = options
     const own = remote?.fetch
@@ -92,6 +123,10 @@ export class LocalUser implements User {
 
   async accessToken(): Promise<string | null> {
     return (await this.#options.remote?.accessToken?.()) ?? null
+  }
+
+  async nextSnapshot(after: number): Promise<number | null> {
+    return this.#timetable?.(after) ?? null
   }
 
   resolveConflict(conflict: Conflict): Promise<string | null> {

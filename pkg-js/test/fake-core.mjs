@@ -287,9 +287,9 @@ export class FakeCore {
     this.#depth = depth - 1
   }
 
-  script(ticket, sql) {
+  script(ticket, bytes) {
     this.#holds(ticket)
-    this.log.push(sql)
+    this.log.push(new TextDecoder().decode(new Uint8Array(this.memory.buffer, areaAt, bytes)))
     return true
   }
 

@@ -204,7 +204,6 @@ test('the audit is complete with its defaults, and hides columns by name and by 
 
 const waiting = {
   tabs: ['shared'],
-  snapshots: [{ cron: '0 * * * *' }],
   remote: [{ ...remote, realtime: true }],
 }
 

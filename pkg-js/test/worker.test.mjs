@@ -128,6 +128,64 @@ test('values go in and come out as they do in one thread', async () => {
   })
 })
 
+test('many rows are packed in slices: what their owner does meanwhile changes nothing, and other calls come after them', async () => {
+  const { db, workers } = await remoteDatabase()
+  const [{ core }] = workers
+  core.answer = ({ rows }) => ({ changes: rows.length })
+  const rows = Array.from({ length: 200_000 }, (_, n) => [n])
+  const many = db.runMany('many', rows)
+  const one = db.run('one')
+  let beats = 0
+  const beat = setInterval(() => beats++, 0)
+  for (const row of rows) row[0] = -1
+  rows.length = 10
+  assert.deepEqual(await many, { changes: 200_000 })
+  await one
+  clearInterval(beat)
+  assert.ok(beats > 0, 'the page did something else')
+  const bound = core.executed.filter(({ sql }) => sql === 'many').flatMap((statement) => statement.rows)
+  assert.deepEqual(bound[199_999], [{ integer: 199_999n }])
+  assert.ok(bound.every(([{ integer }], n) => integer === BigInt(n)))
+  assert.deepEqual([core.log[0], ...core.log.slice(-2)], ['begin 1', 'commit 1', 'one'])
+})
+
+test('of many rows nothing is left when one cannot be packed or executed, or the call is given up', async () => {
+  const { db, workers } = await remoteDatabase()
+  const [{ core }] = workers
+  core.answer = ({ rows }) => ({ changes: rows.length })
+  const rows = Array.from({ length: 100_000 }, (_, n) => [n])
+  const bad = rows.with(99_999, [Number.NaN])
+  await assert.rejects(db.runMany('x', bad), { code: 'invalid_argument', details: { parameter: 1, row: 100_000 } })
+  core.answer = ({ rows: [[{ integer }]] }) => {
+    if (integer > 50_000n) throw { code: 'sqlite_error', message: `${integer}`, details: {} }
+  }
+  await assert.rejects(db.runMany('x', rows), { code: 'sqlite_error', message: /^65536$/ })
+  const stop = new AbortController()
+  core.answer = () => stop.abort('enough')
+  await assert.rejects(db.runMany('x', rows, { signal: stop.signal }), (reason) => reason === 'enough')
+  await db.run('y')
+  const of = (step) => core.log.filter((entry) => entry === step).length
+  assert.deepEqual(['begin 1', 'rollback 1', 'commit 1'].map(of), [3, 3, 0])
+})
+
+test('a statement that ran before goes by its number in the worker', async () => {
+  const { db, workers } = await remoteDatabase()
+  const [{ core }] = workers
+  core.answer = ({ rows }) => ({ columns: ['a'], rows: rows.map((row) => row.map(({ integer }) => Number(integer))) })
+  for (let n = 1; n <= 3; n++) assert.deepEqual(await db.get('x', [n]), { a: n })
+  assert.equal(core.runsAgain, 2)
+  // Other names, a transaction, and one that the engine has forgotten.
+  assert.deepEqual(await db.get('x', { n: 4 }), { a: 4 })
+  assert.equal(core.runsAgain, 2)
+  await db.transaction(async (tx) => {
+    assert.deepEqual(await tx.get('x', { n: 5 }), { a: 5 })
+    assert.equal(core.runsAgain, 3)
+  })
+  core.known.clear()
+  assert.deepEqual(await db.get('x', { n: 6 }), { a: 6 })
+  assert.equal(core.runsAgain, 3)
+})
+
 test('rows that fill several areas are one transaction', async () => {
   const { db, workers } = await remoteDatabase()
   const [{ core }] = workers

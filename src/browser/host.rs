@@ -46,6 +46,10 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = accessToken)]
     pub fn access_token(this: &Host) -> Result<Promise, JsValue>;
 
+    /// When the next scheduled snapshot after that time is due, in milliseconds since 1970; null: never.
+    #[wasm_bindgen(method, catch, js_name = nextSnapshot)]
+    pub fn next_snapshot(this: &Host, after: f64) -> Result<Promise, JsValue>;
+
     /// The row that the user's function makes of a conflict, as JSON text; null: it goes.
     #[wasm_bindgen(method, catch, js_name = resolveConflict)]
     pub fn resolve_conflict(this: &Host, conflict: &JsValue) -> Result<Promise, JsValue>;

@@ -21,6 +21,7 @@ impl Database {
         };
         match ready {
             Ok(()) => {
+                inner.migrations.leave_aside(&options.table);
                 inner.audit.get_or_init(|| options);
                 Ok(())
             }

@@ -40,6 +40,9 @@ pub trait Callbacks {
     /// The user's access token for the remote, asked for anew.
     fn access_token(&self) -> LocalFuture<'static, Result<Option<String>>>;
 
+    /// When the next scheduled snapshot after that time is due, by the user's own timetable; `None`: never.
+    fn next_snapshot(&self, after: Timestamp) -> LocalFuture<'static, Option<Timestamp>>;
+
     /// What the user's function makes of a row that changed on both sides: its columns, or `None` to delete it.
     fn resolve_conflict(&self, conflict: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>>;
 }
@@ -112,9 +115,16 @@ pub(super) struct Transaction {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Changed {
     /// The tables with changed rows.
-    pub tables: Set<String>,
+    pub tables: Set<Rc<str>>,
     /// The schema changed, or everything was replaced.
     pub everything: bool,
+}
+
+impl Changed {
+    pub fn clear(&mut self) {
+        self.tables.clear();
+        self.everything = false;
+    }
 }
 
 /// Events on their way out. They leave in a task of their own: whoever receives one may call the database again.
@@ -168,9 +178,10 @@ impl Inner {
     }
 
     /// After every commit in memory: starts its way to the storage, and tells live queries.
-    pub fn committed(&self, changed: Changed) {
+    pub fn committed(&self, changed: &Changed) {
         self.flusher.committed();
-        if !changed.everything && changed.tables.is_empty() {
+        let telling = self.telling_changes.get();
+        if !telling && self.live.borrow().is_empty() || !changed.everything && changed.tables.is_empty() {
             return;
         }
         let ids = {
@@ -180,16 +191,15 @@ impl Inner {
         if !ids.is_empty() {
             self.events.emit(Event::Live { ids });
         }
-        if !self.telling_changes.get() {
-            return;
+        if telling {
+            let tables = changed.tables.iter().map(|table| table.to_string()).collect();
+            self.events.emit(Event::Change { tables, all: changed.everything });
         }
-        let all = changed.everything;
-        self.events.emit(Event::Change { tables: changed.tables.into_iter().collect(), all });
     }
 
     /// After a commit that may have changed anything.
     pub fn everything_changed(&self) {
-        self.committed(Changed { everything: true, ..Changed::default() });
+        self.committed(&Changed { everything: true, ..Changed::default() });
     }
 }
 
@@ -217,6 +227,11 @@ impl Database {
     /// Resolves when everything committed so far is as durable as the mode promises; `None`: it is already.
     pub fn stored(&self) -> Option<LocalFuture<'static, Result<()>>> {
         self.inner.flusher.stored()
+    }
+
+    /// Whether commits are stored anywhere; not with `storage: 'memory'`, where nobody ever has to wait for it.
+    pub fn is_logged(&self) -> bool {
+        self.inner.flusher.is_logged()
     }
 
     /// Stores everything committed so far, at once also after failures.

@@ -90,4 +90,14 @@ impl Database {
     pub async fn migrations_baseline(&self, version: &str) -> Result<Vec<Planned>> {
         self.inner.migrations.baseline(&*self.inner, version).await
     }
+
+    /// Reverts the newest migration and applies it again; see [`Migrations::redo`](super::migrations::Migrations::redo).
+    pub async fn migrations_redo(&self) -> Result<Report> {
+        self.inner.migrations.redo(&*self.inner).await
+    }
+
+    /// Removes a version from the history; see [`Migrations::forget`](super::migrations::Migrations::forget).
+    pub async fn migrations_forget(&self, version: &str) -> Result<()> {
+        self.inner.migrations.forget(&*self.inner, version).await
+    }
 }

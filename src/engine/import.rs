@@ -145,7 +145,7 @@ impl Inner {
     }
 
     /// One commit that makes the contents those of another database.
-    async fn replace_contents(&self, connection: &Connection, source: &Connection) -> Result<()> {
+    pub(super) async fn replace_contents(&self, connection: &Connection, source: &Connection) -> Result<()> {
         connection.restore_from(source)?;
         connection.limit_size(self.options.max_bytes)?;
         extensions::load_if_used(&self.ports.platform, connection).await?;
@@ -154,8 +154,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Undoes an import whose migrations failed.
-    async fn go_back(&self, connection: &Connection, snapshot: &str) -> Result<()> {
+    /// Makes the contents a snapshot's again, after what replaced them has failed.
+    pub(super) async fn go_back(&self, connection: &Connection, snapshot: &str) -> Result<()> {
         let image = self.snapshots.load(snapshot).await?;
         let before = Connection::open(&PageFile::new(image))?;
         self.replace_contents(connection, &before).await?;

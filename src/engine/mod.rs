@@ -10,6 +10,8 @@
 //! | `statements` | running what users write |
 //! | `flush` | committed pages into the log |
 //! | `snapshots`, `restore` | snapshots, and going back to one |
+//! | `reset` | dropping everything, to begin anew |
+//! | `schema` | drift, generated scripts, lint |
 //! | `rekey` | changing what the storage is encrypted with |
 //! | `import` | contents that come as a file: `import`, `seed` |
 //! | `snapshot_files` | snapshots as files to keep |
@@ -36,7 +38,9 @@ mod options;
 mod rekey;
 mod report;
 mod rescue;
+mod reset;
 mod restore;
+mod schema;
 mod snapshot_files;
 pub mod snapshots;
 mod statements;

@@ -196,6 +196,10 @@ fn assemble(
         let emit = Rc::new(move |event| events.emit(Event::Snapshot(event)));
         Snapshots::new(&flusher, &storage, platform, options.snapshots.clone(), version, emit)
     };
+    if options.snapshots.timed_by_user {
+        let asked = callbacks.clone();
+        snapshots.follow(Rc::new(move |after| asked.next_snapshot(after)));
+    }
     let inner = Inner {
         opened_at: platform.clock.now(),
         turn: Rc::default(),

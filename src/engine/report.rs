@@ -6,7 +6,9 @@ use super::{
     options::{Mode, StorageKind},
 };
 use crate::{
-    health::{DAY_MS, Facts, Health, LockHealth, LockState, SnapshotHealth, StorageHealth, SyncHealth, Thresholds, assess},
+    health::{
+        DAY_MS, Facts, Health, LockHealth, LockState, SnapshotHealth, StorageHealth, SyncHealth, Thresholds, assess,
+    },
     sync::{outbox, state},
     time::Timestamp,
 };

@@ -1,7 +1,7 @@
 //! Snapshots at work: takes, checks, lists and prunes them, on time and by call, and compacts the log.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     rc::{Rc, Weak},
 };
 
@@ -49,6 +49,9 @@ pub enum SnapshotEvent {
     },
 }
 
+/// Tells when the next scheduled one after a time is due; `None`: never.
+pub type Timetable = Rc<dyn Fn(Timestamp) -> LocalFuture<'static, Option<Timestamp>>>;
+
 /// A database's snapshots. Cheap to clone: a handle.
 #[derive(Clone)]
 pub struct Snapshots(Rc<Inner>);
@@ -60,6 +63,8 @@ struct Inner {
     options: SnapshotOptions,
     schema_version: Rc<dyn Fn() -> Option<String>>,
     emit: Rc<dyn Fn(SnapshotEvent)>,
+    /// When the user wants scheduled ones, instead of at an interval.
+    timetable: OnceCell<Timetable>,
     /// One snapshot, prune or sweep at a time.
     gate: Gate,
     status: RefCell<SnapshotStatus>,
@@ -104,6 +109,7 @@ impl Snapshots {
             options,
             schema_version,
             emit,
+            timetable: OnceCell::new(),
             gate: Gate::default(),
             status: RefCell::new(status),
             commits: Cell::new(unchanged.then(|| flusher.file().commits())),
@@ -113,6 +119,11 @@ impl Snapshots {
             stopped: Cell::new(false),
             running: RefCell::default(),
         }))
+    }
+
+    /// Scheduled ones are taken at these times instead of at an interval. To be called before [`Snapshots::start`].
+    pub fn follow(&self, timetable: Timetable) {
+        let _ = self.0.timetable.set(timetable);
     }
 
     /// Starts what runs by itself: the sweep of what a killed page left behind, scheduled snapshots, compaction, and
@@ -468,6 +479,12 @@ impl Inner {
 
     /// Takes scheduled snapshots until it is halted.
     async fn keep_time(this: Weak<Self>, mut halted: oneshot::Receiver<()>) {
+        if let Some(inner) = this.upgrade().filter(|inner| inner.options.enabled && inner.timetable.get().is_some()) {
+            // What was due while the database was closed is taken now.
+            let newest = inner.status.borrow().last_success;
+            let first = inner.next_due(newest.unwrap_or(inner.now())).await;
+            inner.status.borrow_mut().next_at = first.map(|first| first.max(inner.now()));
+        }
         loop {
             let sleep = {
                 let Some(inner) = this.upgrade() else { return };
@@ -484,8 +501,16 @@ impl Inner {
             }
             let Some(inner) = this.upgrade() else { return };
             inner.scheduled().await;
-            let interval = i64::try_from(inner.options.interval_ms).unwrap_or(i64::MAX);
-            inner.status.borrow_mut().next_at = Some(inner.now().plus_ms(interval));
+            let next = inner.next_due(inner.now()).await;
+            inner.status.borrow_mut().next_at = next;
+        }
+    }
+
+    /// When the next scheduled one after that time is due.
+    async fn next_due(&self, after: Timestamp) -> Option<Timestamp> {
+        match self.timetable.get() {
+            Some(timetable) => timetable(after).await,
+            None => Some(after.plus_ms(i64::try_from(self.options.interval_ms).unwrap_or(i64::MAX))),
         }
     }
 

@@ -2,18 +2,11 @@
 
 use std::rc::Rc;
 
-use super::{
-    Database,
-    database::{Changed, Inner},
-    options::IntegerMode,
-    turn::Ticket,
-};
+use super::{Database, database::Inner, options::IntegerMode, turn::Ticket};
 use crate::{
     error::{Error, ErrorCode, Result},
     health::Took,
-    sqlite::{
-        Authority, Connection, Facts, FlatParams, FlatRows, Integers, Op, Outcome, PlanRow, ScriptOutline, Statement,
-    },
+    sqlite::{Authority, Connection, Facts, FlatParams, FlatRows, Integers, Manner, Op, Outcome, PlanRow, Statement},
 };
 
 impl From<IntegerMode> for Integers {
@@ -180,20 +173,17 @@ impl Inner {
     }
 
     fn script(&self, connection: &Connection, sql: &str) -> Result<bool> {
-        let outline = ScriptOutline::of(sql);
+        let whole = || connection.atomically(|connection| self.run_script(connection, sql, Authority::User));
         if connection.in_transaction() {
-            return connection
-                .atomically(|connection| self.run_script(connection, sql, Authority::User))
-                .map(|()| true);
+            return whole().map(|()| true);
         }
-        let result = if outline.vacuum {
-            self.run_script(connection, sql, Authority::Script)
-        } else if outline.has_own_transaction() {
-            self.run_as_written(connection, sql)
-        } else {
-            connection.atomically(|connection| self.run_script(connection, sql, Authority::User))
+        let manner = Manner::of(sql);
+        let result = match manner {
+            Manner::Vacuum => self.run_script(connection, sql, Authority::Script),
+            Manner::AsWritten => self.run_as_written(connection, sql),
+            Manner::Whole => whole(),
         };
-        let wrote = self.transaction_ended(result.is_ok() || outline.has_own_transaction());
+        let wrote = self.transaction_ended(result.is_ok() || manner == Manner::AsWritten);
         result.map(|()| wrote)
     }
 
@@ -281,11 +271,12 @@ impl Inner {
     /// The end of a transaction; whether a commit wrote anything.
     pub(super) fn transaction_ended(&self, committed: bool) -> bool {
         self.transaction.depth.set(0);
-        let changed: Changed = self.transaction.changed.take();
         let wrote = self.transaction.wrote.take() && committed;
+        let mut changed = self.transaction.changed.borrow_mut();
         if wrote {
-            self.committed(changed);
+            self.committed(&changed);
         }
+        changed.clear();
         wrote
     }
 
@@ -304,7 +295,7 @@ impl Inner {
 
     /// The statements of a script, one after the other.
     fn run_script(&self, connection: &Connection, sql: &str, authority: Authority) -> Result<()> {
-        let run = |statement: &mut Statement<'_>, _| self.run_statement(connection, statement);
+        let run = &mut |statement: &mut Statement<'_>, _| self.run_statement(connection, statement);
         let result = connection.for_each_statement(sql, authority, run).and_then(|()| self.settle_triggers(connection));
         // The rollback that follows an error brings the triggers back.
         result.inspect_err(|_| self.suspended.set(false))
@@ -321,7 +312,7 @@ impl Inner {
         } else if !facts.transaction {
             self.settle_triggers(connection)?;
         }
-        statement.finish()?;
+        statement.run()?;
         if !statement.is_readonly() {
             self.note(&facts);
         }

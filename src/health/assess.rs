@@ -124,7 +124,8 @@ fn alerts(facts: &Facts, thresholds: &Thresholds, now: Timestamp) -> Vec<Alert> 
         let percent = storage.usage.saturating_mul(100) / storage.quota;
         warn(AlertCode::StorageNearlyFull, format!("{percent} % of the origin's storage is in use."));
     }
-    let grown = |bytes: u64| storage.bytes >= GROWTH_FLOOR && storage.bytes as f64 >= bytes as f64 * thresholds.growth_factor;
+    let grown =
+        |bytes: u64| storage.bytes >= GROWTH_FLOOR && storage.bytes as f64 >= bytes as f64 * thresholds.growth_factor;
     if let Some(bytes) = facts.bytes_a_day_ago.filter(|bytes| grown(*bytes)) {
         let message = format!("The database grew from {bytes} to {} bytes in about a day.", storage.bytes);
         warn(AlertCode::Growth, message);

@@ -1,5 +1,7 @@
 //! Live queries: which of them a commit makes run again.
 
+use std::rc::Rc;
+
 use crate::collections::Set;
 
 struct Watch {
@@ -35,7 +37,7 @@ impl Registry {
     }
 
     /// The queries to run again after a commit that changed rows of these tables: each once, in the order of their ids.
-    pub fn committed(&self, tables: &Set<String>) -> Vec<u32> {
+    pub fn committed(&self, tables: &Set<Rc<str>>) -> Vec<u32> {
         let changed: Set<_> = tables.iter().map(|table| table.to_ascii_lowercase()).collect();
         self.ids(|watch| watch.tables.iter().any(|table| changed.contains(table)))
     }
@@ -54,8 +56,8 @@ impl Registry {
 mod tests {
     use super::Registry;
 
-    fn tables(names: &[&str]) -> crate::collections::Set<String> {
-        names.iter().map(|name| (*name).to_owned()).collect()
+    fn tables(names: &[&str]) -> crate::collections::Set<std::rc::Rc<str>> {
+        names.iter().map(|name| (*name).into()).collect()
     }
 
     #[test]

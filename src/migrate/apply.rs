@@ -31,9 +31,11 @@ const ONE_TRANSACTION: &str = "A migration runs in one transaction of its own: l
 /// One migration under way. Dropping it undoes what it did.
 pub struct Attempt<'c> {
     connection: &'c Connection,
-    history: &'c History,
+    history: Option<&'c History>,
     migration: &'c Migration,
     direction: Direction,
+    /// It is one of several in an open transaction, which is somebody else's to end.
+    nested: bool,
     /// Foreign keys were enforced before.
     enforced: bool,
     /// What was violated before; `None` when SQLite couldn't say.
@@ -54,12 +56,58 @@ impl<'c> Attempt<'c> {
         migration: &'c Migration,
         direction: Direction,
     ) -> Result<Self> {
+        Self::begin_with(connection, Some(history), migration, direction)
+    }
+
+    /// The same for one that no history shall know.
+    pub fn untracked(connection: &'c Connection, migration: &'c Migration) -> Result<Self> {
+        Self::begin_with(connection, None, migration, Direction::Up)
+    }
+
+    /// One of several in an open transaction, where foreign keys are off already; see [`super::Together`].
+    pub(super) fn inside(
+        connection: &'c Connection,
+        history: &'c History,
+        migration: &'c Migration,
+        direction: Direction,
+    ) -> Result<Self> {
+        let before = foreign_keys::violations(connection).ok();
+        connection.exec("SAVEPOINT tidelock_migration")?;
+        let history = Some(history);
+        Ok(Self {
+            connection,
+            history,
+            migration,
+            direction,
+            nested: true,
+            enforced: false,
+            before,
+            copy: None,
+            ended: false,
+        })
+    }
+
+    fn begin_with(
+        connection: &'c Connection,
+        history: Option<&'c History>,
+        migration: &'c Migration,
+        direction: Direction,
+    ) -> Result<Self> {
         if connection.in_transaction() {
             return Err(Error::internal("a migration can't begin inside a transaction"));
         }
         let enforced = is_enforced(connection)?;
-        let mut attempt =
-            Self { connection, history, migration, direction, enforced, before: None, copy: None, ended: false };
+        let mut attempt = Self {
+            connection,
+            history,
+            migration,
+            direction,
+            nested: false,
+            enforced,
+            before: None,
+            copy: None,
+            ended: false,
+        };
         // Inside a transaction the pragma has no effect: it comes first.
         connection.exec("PRAGMA foreign_keys = OFF")?;
         // An error here is the schema's own (a key that doesn't fit its parent): not for this migration to answer.
@@ -81,7 +129,7 @@ impl<'c> Attempt<'c> {
         let Some(Body::Sql(sql)) = self.migration.body(self.direction) else { return Ok(()) };
         let authority = if self.migration.transaction { Authority::Migration } else { Authority::Script };
         let (mut under_way, mut done) = (None, 0);
-        let result = self.connection.for_each_statement(sql, authority, |statement, range| {
+        let result = self.connection.for_each_statement(sql, authority, &mut |statement, range| {
             done = range.end;
             under_way = Some(range);
             run(statement)?;
@@ -163,15 +211,16 @@ impl<'c> Attempt<'c> {
         }
         let record = |connection: &Connection| {
             self.check_foreign_keys()?;
-            self.history.create(connection)?;
+            let Some(history) = self.history else { return Ok(()) };
+            history.create(connection)?;
             match self.direction {
-                Direction::Up => self.history.insert(connection, &Applied::new(self.migration, at, execution_ms)),
-                Direction::Down => self.history.delete(connection, &self.migration.version).map(drop),
+                Direction::Up => history.insert(connection, &Applied::new(self.migration, at, execution_ms)),
+                Direction::Down => history.delete(connection, &self.migration.version).map(drop),
             }
         };
         if self.migration.transaction {
             record(self.connection)?;
-            self.connection.exec("COMMIT")
+            self.connection.exec(if self.nested { "RELEASE tidelock_migration" } else { "COMMIT" })
         } else {
             self.connection.atomically(record)
         }
@@ -197,7 +246,11 @@ impl<'c> Attempt<'c> {
     fn undo_changes(&mut self) -> Result<()> {
         // Some errors (RAISE(ROLLBACK), a full disk) have already rolled back.
         if self.connection.in_transaction() {
-            self.connection.exec("ROLLBACK")?;
+            self.connection.exec(if self.nested {
+                "ROLLBACK TO tidelock_migration; RELEASE tidelock_migration"
+            } else {
+                "ROLLBACK"
+            })?;
         }
         match self.copy.take() {
             Some(copy) => self.connection.restore_from(&copy),
@@ -215,10 +268,10 @@ impl Drop for Attempt<'_> {
     }
 }
 
-fn is_enforced(connection: &Connection) -> Result<bool> {
+pub(super) fn is_enforced(connection: &Connection) -> Result<bool> {
     Ok(connection.value("PRAGMA foreign_keys", &[])? == Some(Value::Integer(1)))
 }
 
-fn restore_enforcement(connection: &Connection, enforced: bool) -> Result<()> {
+pub(super) fn restore_enforcement(connection: &Connection, enforced: bool) -> Result<()> {
     connection.exec(if enforced { "PRAGMA foreign_keys = ON" } else { "PRAGMA foreign_keys = OFF" })
 }

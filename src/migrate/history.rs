@@ -69,6 +69,11 @@ impl History {
         Ok(Self { name: name.to_owned(), table: format!("\"main\".\"{}\"", name.replace('"', "\"\"")) })
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Whether the table is there. `migration_invalid` when something else goes by its name.
     pub fn exists(&self, connection: &Connection) -> Result<bool> {
         let name = [Value::from(self.name.as_str())];

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::migration::{Direction, Migration};
+use super::migration::{Body, Direction, Migration};
 
 /// One migration of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -14,15 +14,23 @@ pub struct Planned {
     pub name: String,
     /// Which way it runs.
     pub direction: Direction,
+    /// Of a dry run: the script that would run, `null` for a function. Else left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sql: Option<Option<String>>,
 }
 
 impl Planned {
-    /// The migrations of a plan, in order.
-    pub fn all(plan: &[&Migration], direction: Direction) -> Vec<Self> {
+    /// The migrations of a plan, in order, with their scripts for a dry run.
+    pub fn all(plan: &[&Migration], direction: Direction, dry_run: bool) -> Vec<Self> {
+        let script = |migration: &Migration| match migration.body(direction) {
+            Some(Body::Sql(sql)) => Some(sql.clone()),
+            _ => None,
+        };
         let step = |migration: &&Migration| Self {
             version: migration.version.clone(),
             name: migration.name.clone(),
             direction,
+            sql: dry_run.then(|| script(migration)),
         };
         plan.iter().map(step).collect()
     }

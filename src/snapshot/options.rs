@@ -50,6 +50,8 @@ pub struct SnapshotOptions {
     pub enabled: bool,
     /// Milliseconds between two scheduled ones.
     pub interval_ms: u64,
+    /// The user says when scheduled ones are due, instead of the interval.
+    pub timed_by_user: bool,
     /// How many scheduled and manual ones without a label stay.
     pub keep: usize,
     /// How many days these stay at most; the last good one stays longer. `None`: any number.
@@ -75,6 +77,7 @@ impl Default for SnapshotOptions {
         Self {
             enabled: true,
             interval_ms: 3_600_000,
+            timed_by_user: false,
             keep: 3,
             retention_days: None,
             retries: 3,

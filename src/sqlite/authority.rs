@@ -6,6 +6,7 @@
 use std::{
     cell::{Cell, RefCell},
     ffi::{CStr, c_char, c_int, c_void},
+    marker::PhantomData,
     rc::Rc,
 };
 
@@ -32,10 +33,10 @@ pub enum Authority {
 pub struct Facts {
     /// The tables and views that it reads, also those that its triggers and foreign keys read; names as in the schema.
     /// `sqlite_schema` among them: every change of the schema changes it.
-    pub reads: Vec<String>,
+    pub reads: Vec<Rc<str>>,
     /// The tables and views that it changes, also through triggers and foreign key actions. The schema table itself and
     /// SQLite's own `sqlite_stat` tables are not named.
-    pub writes: Vec<String>,
+    pub writes: Vec<Rc<str>>,
     /// Whether it changes the database's schema: CREATE, DROP, ALTER, REINDEX.
     pub schema: bool,
     /// Whether it changes the schema of temporary objects, which are not in the file.
@@ -46,6 +47,16 @@ pub struct Facts {
     pub pragma: bool,
     /// Whether it is an INSERT, UPDATE, DELETE or REPLACE itself: only such a statement tells how many rows it changed.
     pub changes_rows: bool,
+}
+
+impl Facts {
+    /// Of no statement; the lists keep their memory.
+    fn clear(&mut self) {
+        let (mut reads, mut writes) = (std::mem::take(&mut self.reads), std::mem::take(&mut self.writes));
+        reads.clear();
+        writes.clear();
+        *self = Self { reads, writes, ..Self::default() };
+    }
 }
 
 /// Why a user's statement is refused.
@@ -75,6 +86,12 @@ static PRAGMA: Refusal = Refusal {
 const FIXED_PRAGMAS: [&str; 6] =
     ["journal_mode", "locking_mode", "synchronous", "cache_spill", "page_size", "writable_schema"];
 
+/// What SQLite writes on its own account.
+const OWN_TABLES: [&[u8]; 4] = [b"sqlite_master", b"sqlite_temp_master", b"sqlite_stat1", b"sqlite_stat4"];
+
+/// How many names of tables are kept at most.
+const NAMES_KEPT: usize = 64;
+
 /// The authorizer's state. Its address must not change while it is installed.
 pub(super) struct Watcher {
     db: Cell<*mut ffi::sqlite3>,
@@ -84,6 +101,8 @@ pub(super) struct Watcher {
     /// Whether SQLite asked since the last [`begin`](Self::begin).
     asked: Cell<bool>,
     facts: RefCell<Facts>,
+    /// The names of tables that statements had: those of a script name the same few again and again.
+    names: RefCell<Vec<Rc<str>>>,
     /// The statement is an ANALYZE, or a PRAGMA that runs one: what it writes is nobody's rows.
     analyze: Cell<bool>,
     refusal: Cell<Option<&'static Refusal>>,
@@ -97,6 +116,7 @@ impl Watcher {
             vacuum: Cell::new(false),
             asked: Cell::new(false),
             facts: RefCell::default(),
+            names: RefCell::default(),
             analyze: Cell::new(false),
             refusal: Cell::new(None),
         });
@@ -116,10 +136,10 @@ impl Watcher {
         }
     }
 
-    fn forget(&self) -> Facts {
+    fn forget(&self) {
         self.asked.set(false);
         self.analyze.set(false);
-        self.facts.take()
+        self.facts.borrow_mut().clear();
     }
 
     /// Whether SQLite compiled something since [`begin`](Self::begin), or since the facts were taken.
@@ -127,12 +147,24 @@ impl Watcher {
         self.asked.get()
     }
 
-    /// What was learned since they were last taken.
+    /// What was learned since it was last taken.
     pub fn take_facts(&self) -> Rc<Facts> {
+        let mut facts = Rc::default();
+        self.take_facts_into(&mut facts);
+        facts
+    }
+
+    /// The same in the place of other facts, in their memory when nobody else has them.
+    pub fn take_facts_into(&self, place: &mut Rc<Facts>) {
         let analyze = self.analyze.get();
-        let mut facts = self.forget();
-        facts.changes_rows &= !(facts.schema || facts.temp_schema || analyze);
-        Rc::new(facts)
+        match Rc::get_mut(place) {
+            Some(facts) => std::mem::swap(facts, &mut self.facts.borrow_mut()),
+            None => *place = Rc::new(self.facts.take()),
+        }
+        self.forget();
+        if let Some(facts) = Rc::get_mut(place) {
+            facts.changes_rows &= !(facts.schema || facts.temp_schema || analyze);
+        }
     }
 
     /// Says that a lone VACUUM of a user's script is about to run, or has run.
@@ -146,18 +178,18 @@ impl Watcher {
         Some(Error::invalid(refusal.message).hint(refusal.hint))
     }
 
-    fn judge(&self, action: c_int, first: Option<&str>, second: Option<&str>) -> Option<&'static Refusal> {
+    fn judge(&self, action: c_int, first: Name<'_>, second: Name<'_>) -> Option<&'static Refusal> {
         let mode = self.mode.get();
         if mode == Authority::Engine {
             return None;
         }
         match action {
             ffi::SQLITE_TRANSACTION | ffi::SQLITE_SAVEPOINT => (mode != Authority::Script).then_some(&TRANSACTION),
-            ffi::SQLITE_ATTACH => (!self.vacuum.get() || first != Some("")).then_some(&ATTACH),
+            ffi::SQLITE_ATTACH => (!self.vacuum.get() || first.get() != Some(b"")).then_some(&ATTACH),
             ffi::SQLITE_DETACH => (!self.vacuum.get()).then_some(&ATTACH),
-            ffi::SQLITE_PRAGMA if second.is_some() => {
-                let name = first.unwrap_or_default();
-                if FIXED_PRAGMAS.iter().any(|fixed| name.eq_ignore_ascii_case(fixed)) {
+            ffi::SQLITE_PRAGMA if second.get().is_some() => {
+                let name = first.get().unwrap_or_default();
+                if FIXED_PRAGMAS.iter().any(|fixed| name.eq_ignore_ascii_case(fixed.as_bytes())) {
                     return Some(&PRAGMA);
                 }
                 if mode == Authority::Migration {
@@ -165,24 +197,21 @@ impl Watcher {
                 }
                 // SAFETY: asked only from inside a call on this open connection.
                 let open = unsafe { ffi::sqlite3_get_autocommit(self.db.get()) } == 0;
-                (open && name.eq_ignore_ascii_case("foreign_keys")).then_some(&FOREIGN_KEYS)
+                (open && name.eq_ignore_ascii_case(b"foreign_keys")).then_some(&FOREIGN_KEYS)
             }
             _ => None,
         }
     }
 
-    fn note(&self, action: c_int, first: Option<&str>, second: Option<&str>, database: Option<&str>, nested: bool) {
+    fn note(&self, action: c_int, first: Name<'_>, second: Name<'_>, database: Name<'_>, nested: bool) {
         self.asked.set(true);
         let mut facts = self.facts.borrow_mut();
-        let temp = database == Some("temp");
         match action {
-            ffi::SQLITE_READ => note_table(&mut facts.reads, first),
+            ffi::SQLITE_READ => self.note_table(&mut facts.reads, first),
             ffi::SQLITE_INSERT | ffi::SQLITE_UPDATE | ffi::SQLITE_DELETE => {
-                let own = first.is_some_and(|table| {
-                    ["sqlite_master", "sqlite_temp_master", "sqlite_stat1", "sqlite_stat4"].contains(&table)
-                });
+                let own = first.get().is_some_and(|table| OWN_TABLES.contains(&table));
                 if !own {
-                    note_table(&mut facts.writes, first);
+                    self.note_table(&mut facts.writes, first);
                     facts.changes_rows |= !nested;
                 }
             }
@@ -197,14 +226,14 @@ impl Watcher {
             | ffi::SQLITE_DROP_VIEW
             | ffi::SQLITE_DROP_VTABLE
             | ffi::SQLITE_REINDEX
-                if !temp =>
+                if database.get() != Some(b"temp") =>
             {
                 facts.schema = true;
             }
             // Here the first name is the database.
-            ffi::SQLITE_ALTER_TABLE if first != Some("temp") => {
+            ffi::SQLITE_ALTER_TABLE if first.get() != Some(b"temp") => {
                 facts.schema = true;
-                note_table(&mut facts.writes, second);
+                self.note_table(&mut facts.writes, second);
             }
             ffi::SQLITE_CREATE_TEMP_INDEX
             | ffi::SQLITE_CREATE_TEMP_TABLE
@@ -232,19 +261,40 @@ impl Watcher {
             _ => {}
         }
     }
+
+    /// Keeps the names few and once: a statement names the same table for every column.
+    fn note_table(&self, tables: &mut Vec<Rc<str>>, name: Name<'_>) {
+        // The schema table has an old name that SQLite still tells.
+        let name: &[u8] = match name.get() {
+            Some(b"sqlite_master") => b"sqlite_schema",
+            Some(b"sqlite_temp_master") => b"sqlite_temp_schema",
+            Some(name) => name,
+            None => return,
+        };
+        if tables.iter().any(|known| known.as_bytes() == name) {
+            return;
+        }
+        let mut names = self.names.borrow_mut();
+        if let Some(known) = names.iter().find(|known| known.as_bytes() == name) {
+            tables.push(known.clone());
+        } else if let Ok(name) = std::str::from_utf8(name) {
+            if names.len() == NAMES_KEPT {
+                names.clear();
+            }
+            names.push(name.into());
+            tables.extend(names.last().cloned());
+        }
+    }
 }
 
-/// Keeps the names few and once: a statement names the same table for every column.
-fn note_table(tables: &mut Vec<String>, name: Option<&str>) {
-    // The schema table has an old name that SQLite still tells.
-    let name = match name {
-        Some("sqlite_master") => "sqlite_schema",
-        Some("sqlite_temp_master") => "sqlite_temp_schema",
-        Some(name) => name,
-        None => return,
-    };
-    if !tables.iter().any(|known| known == name) {
-        tables.push(name.to_owned());
+/// A name as SQLite tells it, or none: looked at only where it matters, since most of what SQLite asks has a quick answer.
+#[derive(Clone, Copy)]
+struct Name<'a>(*const c_char, PhantomData<&'a CStr>);
+
+impl<'a> Name<'a> {
+    fn get(self) -> Option<&'a [u8]> {
+        // SAFETY: made by `authorize` alone, of what SQLite gives it: null, or NUL-terminated and alive until it returns.
+        (!self.0.is_null()).then(|| unsafe { CStr::from_ptr(self.0) }.to_bytes())
     }
 }
 
@@ -256,21 +306,14 @@ unsafe extern "C" fn authorize(
     database: *const c_char,
     trigger: *const c_char,
 ) -> c_int {
-    /// The text of a name. SAFETY: null, or NUL-terminated and alive until the callback returns.
-    unsafe fn text<'a>(name: *const c_char) -> Option<&'a str> {
-        if name.is_null() {
-            return None;
-        }
-        // SAFETY: as above.
-        unsafe { CStr::from_ptr(name) }.to_str().ok()
-    }
-    // SAFETY: the context is the watcher's box, alive while it is installed; SQLite keeps the names until we return.
-    let (watcher, first, second, database) =
-        unsafe { (&*context.cast::<Watcher>(), text(first), text(second), text(database)) };
+    // SAFETY: the context is the watcher's box, alive while it is installed.
+    let watcher = unsafe { &*context.cast::<Watcher>() };
+    let name = |told| Name(told, PhantomData);
+    let (first, second) = (name(first), name(second));
     if let Some(refusal) = watcher.judge(action, first, second) {
         watcher.refusal.set(Some(refusal));
         return ffi::SQLITE_DENY;
     }
-    watcher.note(action, first, second, database, !trigger.is_null());
+    watcher.note(action, first, second, name(database), !trigger.is_null());
     ffi::SQLITE_OK
 }

@@ -13,7 +13,7 @@ use super::{
     authority::Watcher,
     cache::{Cache, PERSISTENT},
     deadline::Deadline,
-    failure, functions, pragmas,
+    failure, functions, mem, pragmas,
     prepared::Prepared,
     shapes::Shapes,
     text::{first_word, skip_blank, statements},
@@ -34,6 +34,8 @@ pub struct Connection {
     cache: RefCell<Cache>,
     shapes: RefCell<Shapes>,
     deadline: RefCell<Option<Box<Deadline>>>,
+    /// Whether values can be read where SQLite keeps them.
+    reads_values: bool,
 }
 
 impl Connection {
@@ -46,8 +48,14 @@ impl Connection {
             // SAFETY: just opened, without statements, and nobody else has it.
             unsafe { ffi::sqlite3_close(db) };
         })?;
-        let connection =
-            Self { db, watcher, cache: RefCell::default(), shapes: RefCell::default(), deadline: RefCell::default() };
+        let connection = Self {
+            db,
+            watcher,
+            cache: RefCell::default(),
+            shapes: RefCell::default(),
+            deadline: RefCell::default(),
+            reads_values: mem::looks_as_expected(db),
+        };
         functions::register(&connection)?;
         pragmas::apply(&connection, file)?;
         Ok(connection)
@@ -165,6 +173,10 @@ impl Connection {
         let shape = self.shapes.borrow_mut().number(names);
         prepared.shape.set(Some(shape));
         shape
+    }
+
+    pub(super) fn reads_values(&self) -> bool {
+        self.reads_values
     }
 
     pub(super) fn deadline(&self) -> &RefCell<Option<Box<Deadline>>> {

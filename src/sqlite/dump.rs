@@ -10,7 +10,7 @@ use rusqlite::ffi;
 
 use super::{
     Connection, Foreign, Image, PageFile, Statement, Step,
-    text::{first_statement, quote, statements},
+    text::{first_statement, quote, statement_end},
 };
 use crate::{
     error::{Error, Result},
@@ -128,10 +128,8 @@ impl Dump<'_, '_> {
 
     /// A statement of the schema with its end, which may stand behind a comment.
     fn statement(&mut self, sql: &str) -> Result<()> {
-        let ends = |end: &&str| statements(&format!("{sql}{end}\nSELECT 1")).count() == 2;
-        let end = [";", "\n;", "*/;"].into_iter().find(ends).unwrap_or(";");
         self.put(sql)?;
-        self.put(end)?;
+        self.put(statement_end(sql))?;
         self.put("\n")
     }
 
@@ -262,7 +260,7 @@ impl Dump<'_, '_> {
 }
 
 /// A name as SQLite's shell writes it: in quotes only where it needs them.
-fn plain_or_quoted(name: &str) -> String {
+pub fn plain_or_quoted(name: &str) -> String {
     let plain = |(at, byte): (usize, u8)| byte == b'_' || byte.is_ascii_alphabetic() || at > 0 && byte.is_ascii_digit();
     // SAFETY: the name is given with its length.
     let keyword = || unsafe { ffi::sqlite3_keyword_check(name.as_ptr().cast(), name.len() as i32) != 0 };

@@ -147,7 +147,9 @@ impl Connection {
         while step == Step::Row {
             if !(first_only && out.rows > 0) {
                 // SAFETY: the statement stands at a row of that many columns.
-                unsafe { out.push(prepared.raw, columns, integers).inspect_err(|_| prepared.reset())? };
+                unsafe {
+                    out.push(prepared.raw, columns, integers, self.reads_values()).inspect_err(|_| prepared.reset())?
+                };
             }
             if !to_the_end {
                 break;

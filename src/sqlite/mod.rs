@@ -3,7 +3,7 @@
 //! From below: `pages` holds the bytes of a file, `vfs` shows them to SQLite, `page_file` shows them to the store, as an
 //! `image`, a batch or a pin. A `connection` sets its `pragmas`, asks its `authority`, and compiles statements
 //! (`prepared`, kept in a `cache`). On top of that: `statement` for the engine's own code, `execute` with the flat `codec`
-//! and `bind` for JavaScript, `script` for texts of several statements, and `copy`, `plan` and `deadline`. Files from outside come in by `foreign`, and go
+//! and `bind` for JavaScript, `script` for texts of several statements, `tokens` for comparing texts, and `copy`, `plan` and `deadline`. Files from outside come in by `foreign`, and go
 //! out as text by `dump`. `functions` are those that users write.
 
 mod authority;
@@ -19,6 +19,7 @@ mod failure;
 mod foreign;
 pub mod functions;
 mod image;
+mod mem;
 mod modules;
 mod page_file;
 mod pages;
@@ -30,6 +31,7 @@ mod shapes;
 mod statement;
 mod system;
 mod text;
+mod tokens;
 mod triggers;
 mod vfs;
 
@@ -42,13 +44,14 @@ pub(crate) use codec::Param;
 pub use codec::{FlatParams, FlatRows, Integers, tag};
 pub use connection::Connection;
 pub use copy::FkViolation;
-pub use dump::Sink;
+pub use dump::{Sink, plain_or_quoted};
 pub use execute::{Op, Outcome};
 pub use foreign::Foreign;
 pub use image::{CHUNK_SIZE, Image};
 pub use page_file::{Batch, PageFile, Pin};
 pub use plan::PlanRow;
-pub use script::ScriptOutline;
+pub use script::{Manner, ScriptOutline};
 pub use statement::{Statement, Step};
-pub use text::{first_statement, literal, mentions, quote};
+pub use text::{first_statement, line_of, literal, mentions, quote, statement_end, statements};
+pub use tokens::{Token, TokenKind, default_value, normal, tokens};
 pub use triggers::SILENT;

@@ -45,6 +45,6 @@ impl Connection {
 
     /// The tables and views that a user's statement reads, names as in the schema. Fails as compiling it does.
     pub fn tables_read(&self, sql: &str) -> Result<Vec<String>> {
-        Ok(self.statement_for(sql, Authority::User)?.facts().reads.clone())
+        Ok(self.statement_for(sql, Authority::User)?.facts().reads.iter().map(|table| table.to_string()).collect())
     }
 }

@@ -9,12 +9,13 @@ use std::{
 use rusqlite::ffi;
 
 use super::{
-    authority::{Authority, Facts},
+    authority::{Authority, Facts, Watcher},
     bind::Places,
 };
 
 /// A compiled statement with what is known of it.
 pub(super) struct Prepared {
+    /// Null only between two statements of a script.
     pub raw: *mut ffi::sqlite3_stmt,
     pub sql: Box<str>,
     pub authority: Authority,
@@ -50,6 +51,22 @@ impl Prepared {
         }
     }
 
+    /// Takes over another statement that SQLite just compiled, of the same script.
+    pub fn take_over(&mut self, raw: *mut ffi::sqlite3_stmt, watcher: &Watcher) {
+        self.finalize();
+        self.raw = raw;
+        self.recompiled.set(0);
+        self.shape.set(None);
+        watcher.take_facts_into(self.facts.get_mut());
+    }
+
+    /// Gives SQLite its memory back. Nothing can be asked of it then.
+    pub fn finalize(&mut self) {
+        // SAFETY: nobody else has the statement, and its connection is open: it drops its statements before it closes. Null, as it is
+        // from then on, is a no-op.
+        unsafe { ffi::sqlite3_finalize(std::mem::replace(&mut self.raw, std::ptr::null_mut())) };
+    }
+
     pub fn facts(&self) -> Rc<Facts> {
         self.facts.borrow().clone()
     }
@@ -74,6 +91,9 @@ impl Prepared {
 
     /// Back to before the first step, without bindings.
     pub fn clear(&self) {
+        if self.raw.is_null() {
+            return;
+        }
         self.reset();
         // SAFETY: the statement is alive and reset.
         unsafe { ffi::sqlite3_clear_bindings(self.raw) };
@@ -132,8 +152,7 @@ impl Prepared {
 
 impl Drop for Prepared {
     fn drop(&mut self) {
-        // SAFETY: nobody else has the statement, and its connection is open: it drops its statements before it closes.
-        unsafe { ffi::sqlite3_finalize(self.raw) };
+        self.finalize();
     }
 }
 

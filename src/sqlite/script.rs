@@ -1,15 +1,18 @@
 //! Texts of several statements.
 
-use std::{ops::Range, rc::Rc};
-
-use rusqlite::ffi;
+use std::ops::Range;
 
 use super::{
     Authority, Connection, Statement,
-    prepared::Prepared,
-    text::{first_word, is_vacuum, line_of, skip_blank, statement_length, statements},
+    text::{first_word, is_begin, is_vacuum, line_of, mentions, skip_blank, statements},
 };
-use crate::error::{Detail, Error, Result};
+use crate::{
+    error::{Detail, Error, Result},
+    memory::no_memory,
+};
+
+/// What is done with each statement of a script.
+type Each<'a> = dyn FnMut(&mut Statement<'_>, Range<usize>) -> Result<()> + 'a;
 
 impl Connection {
     /// Compiles the statements of a script one after the other and hands each over, with its place in the script (bytes),
@@ -17,44 +20,37 @@ impl Connection {
     ///
     /// An error stops the script. It carries `details.line`, from 1, and `details.offset`, in bytes, both in the script:
     /// of the place that SQLite tells, else of the statement's beginning (the line only).
-    pub fn for_each_statement(
-        &self,
-        script: &str,
-        authority: Authority,
-        mut each: impl FnMut(&mut Statement<'_>, Range<usize>) -> Result<()>,
-    ) -> Result<()> {
-        let mut rest = skip_blank(script);
-        while !rest.is_empty() {
-            let start = script.len() - rest.len();
-            let (raw, length) = self.compile_first(rest, authority).map_err(|error| place(error, script, start))?;
-            let Some(raw) = raw else { return Ok(()) };
-            let facts = self.watcher().take_facts();
-            let prepared = Rc::new(Prepared::new(raw, &rest[..length], authority, facts));
-            let mut statement = Statement::new(self, prepared);
-            each(&mut statement, start..start + length).map_err(|error| place(error, script, start))?;
-            drop(statement);
-            rest = skip_blank(&rest[length..]);
+    pub fn for_each_statement(&self, script: &str, authority: Authority, each: &mut Each<'_>) -> Result<()> {
+        // SQLite compiles a text that ends with NUL where it lies. Any other it copies, all that is left for each statement.
+        let mut text = String::new();
+        text.try_reserve_exact(script.len() + 1).map_err(|_| no_memory("for the script"))?;
+        text.push_str(script);
+        text.push('\0');
+        let text = text.as_str();
+        let mut statement = Statement::of_script(self, authority);
+        let mut start = script.len() - skip_blank(script).len();
+        while start < script.len() {
+            let rest = &text[start..];
+            let (raw, length) = self.compile(rest, authority, 0).map_err(|error| place(error, script, start))?;
+            let Some(raw) = raw else { break };
+            statement.begin(raw);
+            // A VACUUM attaches a temporary database by itself, which the authorizer refuses to a script's own ATTACH.
+            self.watcher().allow_vacuum(authority == Authority::Script && is_vacuum(rest));
+            let end = (start + length).min(script.len());
+            let result = each(&mut statement, start..end);
+            self.watcher().allow_vacuum(false);
+            // Before the next one is compiled: SQLite uses its memory again.
+            statement.end();
+            result.map_err(|error| place(error, script, start))?;
+            start = script.len() - skip_blank(&script[end..]).len();
         }
         Ok(())
-    }
-
-    /// Compiles the first statement of a script. Only that goes to SQLite, which copies all that it is given: a long script
-    /// would be copied again for each of its statements.
-    fn compile_first(&self, script: &str, authority: Authority) -> Result<(Option<*mut ffi::sqlite3_stmt>, usize)> {
-        let first = &script[..statement_length(script)];
-        match self.compile(first, authority, 0) {
-            // SQLite knows better where it ends.
-            Err(error) if first.len() < script.len() && error.message == "incomplete input" => {
-                self.compile(script, authority, 0)
-            }
-            compiled => compiled,
-        }
     }
 
     /// Runs all statements of a script with [`Authority::Engine`], one after the other, without a transaction of its own.
     /// Errors as for [`for_each_statement`](Self::for_each_statement).
     pub fn exec(&self, script: &str) -> Result<()> {
-        self.for_each_statement(script, Authority::Engine, |statement, _| statement.finish().map(drop))
+        self.for_each_statement(script, Authority::Engine, &mut |statement, _| statement.run())
     }
 }
 
@@ -102,5 +98,34 @@ impl ScriptOutline {
     /// Whether it opens and ends transactions by itself, so that it must run as written.
     pub fn has_own_transaction(&self) -> bool {
         self.begins && self.ends
+    }
+}
+
+/// How a script is to be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// In one transaction.
+    Whole,
+    /// As written: it has transactions of its own, and must leave none open.
+    AsWritten,
+    /// By itself: it is one VACUUM and nothing else.
+    Vacuum,
+}
+
+impl Manner {
+    /// Tells it from the script's text. A long script is read to its end only where its beginning doesn't tell.
+    pub fn of(script: &str) -> Self {
+        if is_begin(script) {
+            return Self::AsWritten;
+        }
+        if !is_vacuum(script) && !mentions(script, "begin") {
+            return Self::Whole;
+        }
+        let outline = ScriptOutline::of(script);
+        match (outline.vacuum, outline.has_own_transaction()) {
+            (true, _) => Self::Vacuum,
+            (_, true) => Self::AsWritten,
+            _ => Self::Whole,
+        }
     }
 }

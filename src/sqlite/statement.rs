@@ -4,7 +4,7 @@ use std::{ffi::c_int, rc::Rc};
 
 use rusqlite::ffi;
 
-use super::{Authority, Connection, authority::Facts, prepared::Prepared, text::is_vacuum};
+use super::{Authority, Connection, authority::Facts, prepared::Prepared};
 use crate::{
     error::{Error, Result},
     value::Value,
@@ -28,6 +28,31 @@ pub struct Statement<'c> {
 impl<'c> Statement<'c> {
     pub(super) fn new(connection: &'c Connection, prepared: Rc<Prepared>) -> Self {
         Self { connection, prepared }
+    }
+
+    /// For the statements of a script one after the other, each from [`begin`](Self::begin) to [`end`](Self::end): they come and
+    /// go in one place, with the memory for their facts.
+    pub(super) fn of_script(connection: &'c Connection, authority: Authority) -> Self {
+        Self::new(connection, Rc::new(Prepared::new(std::ptr::null_mut(), "", authority, Rc::default())))
+    }
+
+    /// Takes over a statement that SQLite just compiled.
+    pub(super) fn begin(&mut self, raw: *mut ffi::sqlite3_stmt) {
+        let watcher = self.connection.watcher();
+        match Rc::get_mut(&mut self.prepared) {
+            Some(prepared) => prepared.take_over(raw, watcher),
+            None => {
+                let facts = watcher.take_facts();
+                self.prepared = Rc::new(Prepared::new(raw, "", self.prepared.authority, facts));
+            }
+        }
+    }
+
+    /// Gives SQLite its memory back.
+    pub(super) fn end(&mut self) {
+        if let Some(prepared) = Rc::get_mut(&mut self.prepared) {
+            prepared.finalize();
+        }
     }
 
     /// Binds one parameter, from 1. Fails with `invalid_argument` when there is no such parameter.
@@ -80,18 +105,15 @@ impl<'c> Statement<'c> {
         self.connection.step(&self.prepared)
     }
 
-    /// Runs it to its end, whatever rows it gives, and makes it ready to be bound again. Returns how many rows it changed.
-    pub fn finish(&mut self) -> Result<u64> {
-        // A VACUUM attaches a temporary database by itself, which the authorizer refuses to a script's own ATTACH.
-        let vacuum = self.prepared.authority == Authority::Script && is_vacuum(&self.prepared.sql);
-        self.connection.watcher().allow_vacuum(vacuum);
-        let result = self.finish_steps();
-        self.connection.watcher().allow_vacuum(false);
-        result
+    /// Runs it to its end, whatever rows it gives.
+    pub fn run(&mut self) -> Result<()> {
+        while self.step()? == Step::Row {}
+        Ok(())
     }
 
-    fn finish_steps(&mut self) -> Result<u64> {
-        while self.step()? == Step::Row {}
+    /// Runs it to its end, whatever rows it gives, and makes it ready to be bound again. Returns how many rows it changed.
+    pub fn finish(&mut self) -> Result<u64> {
+        self.run()?;
         let changes = self.connection.changes_of(&self.prepared);
         self.reset();
         Ok(changes)
@@ -122,7 +144,7 @@ impl<'c> Statement<'c> {
         self.prepared.parameter_name(index)
     }
 
-    /// Its text.
+    /// Its text; empty for a statement of a script.
     pub fn sql(&self) -> &str {
         &self.prepared.sql
     }

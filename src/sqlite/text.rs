@@ -4,22 +4,26 @@
 
 /// Whether a text has this ASCII word, in any case.
 pub fn mentions(text: &str, word: &str) -> bool {
-    text.as_bytes().windows(word.len()).any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
+    let (text, word) = (text.as_bytes(), word.as_bytes());
+    // Most bytes are told apart by a look at one: scripts are long.
+    let Some(first) = word.first().map(|byte| byte | 0x20) else { return true };
+    (0..text.len().saturating_sub(word.len() - 1))
+        .any(|at| text[at] | 0x20 == first && text[at..at + word.len()].eq_ignore_ascii_case(word))
 }
 
 /// What follows white space, semicolons and comments.
 pub(super) fn skip_blank(sql: &str) -> &str {
-    let mut rest = sql;
-    loop {
-        rest = rest.trim_start_matches([' ', '\t', '\n', '\r', '\x0c', ';']);
-        if let Some(comment) = rest.strip_prefix("--") {
-            rest = comment.split_once('\n').map_or("", |(_, after)| after);
-        } else if let Some(comment) = rest.strip_prefix("/*") {
-            rest = &comment[find(comment.as_bytes(), 0, b"*/")..];
-        } else {
-            return rest;
+    let bytes = sql.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0c | b';' => at += 1,
+            b'-' if bytes.get(at + 1) == Some(&b'-') => at = find(bytes, at, b"\n"),
+            b'/' if bytes.get(at + 1) == Some(&b'*') => at = find(bytes, at + 2, b"*/"),
+            _ => break,
         }
     }
+    &sql[at..]
 }
 
 /// An SQL identifier in double quotes.
@@ -46,7 +50,7 @@ fn between(text: &str, mark: char) -> String {
 }
 
 /// The line of a byte in a text, from 1.
-pub(super) fn line_of(text: &str, offset: usize) -> usize {
+pub fn line_of(text: &str, offset: usize) -> usize {
     1 + text.as_bytes()[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count()
 }
 
@@ -60,8 +64,12 @@ pub(super) fn is_vacuum(sql: &str) -> bool {
     first_word(sql).eq_ignore_ascii_case("VACUUM")
 }
 
+pub(super) fn is_begin(sql: &str) -> bool {
+    first_word(sql).eq_ignore_ascii_case("BEGIN")
+}
+
 /// The statements of a script, each with its semicolon. Follows `sqlite3_complete()`: a trigger ends with `; END ;`.
-pub(super) fn statements(script: &str) -> impl Iterator<Item = &str> {
+pub fn statements(script: &str) -> impl Iterator<Item = &str> {
     let mut rest = skip_blank(script);
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -71,6 +79,12 @@ pub(super) fn statements(script: &str) -> impl Iterator<Item = &str> {
         rest = skip_blank(after);
         Some(statement)
     })
+}
+
+/// What ends a statement of the schema, which has no semicolon, but may have a comment at its end.
+pub fn statement_end(sql: &str) -> &'static str {
+    let ends = |end: &&str| statements(&format!("{sql}{end}\nSELECT 1")).count() == 2;
+    [";", "\n;", "*/;"].into_iter().find(ends).unwrap_or(";")
 }
 
 /// The first statement of a text, without the white space and comments before it; empty when there is none.
@@ -167,6 +181,21 @@ mod tests {
         assert_eq!(statements(" -- nothing\n ; /* open").count(), 0);
         assert_eq!(statements("SELECT 'é' ; SELECT é").count(), 2);
         assert!(is_vacuum("/* x */ -- y\n vacuum;") && !is_vacuum("VACUUMS"));
+    }
+
+    #[test]
+    fn words_are_found_in_any_case() {
+        for (text, word, found) in [
+            ("CREATE VIRTUAL TABLE t USING Fts5(a)", "fts5", true),
+            ("ft fts fts4", "fts5", false),
+            ("a->b", "->", true),
+            ("a-b>c-", "->", false),
+            ("-", "->", false),
+            ("JSON", "json", true),
+            ("", "json", false),
+        ] {
+            assert_eq!(mentions(text, word), found, "{word} in {text}");
+        }
     }
 
     #[test]

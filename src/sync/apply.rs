@@ -25,6 +25,8 @@ pub struct Writer {
     /// `?1..?n` are the columns; one row when the key exists: whether nothing differs.
     compare: String,
     insert: String,
+    /// Inserts unless the key exists; `None` where that would run somebody's triggers, or the key isn't unique here.
+    add: Option<String>,
     update: Option<String>,
     delete: String,
     key_at: Vec<usize>,
@@ -88,6 +90,9 @@ struct Pass<'c> {
     parents: bool,
     compare: Statement<'c>,
     insert: Statement<'c>,
+    add: Option<Statement<'c>>,
+    /// The row before was new: so is the next, most likely.
+    new: bool,
     update: Option<Statement<'c>>,
 }
 
@@ -125,6 +130,14 @@ impl Writer {
             .collect();
         let key_parameters = || (1..=plan.key.len()).map(|at| format!("?{}", at + 1));
         let own_key = || plan.key.iter().map(|at| format!("?{}", at + 2));
+        let insert = format!(
+            "INSERT INTO main.{table}({}) VALUES ({})",
+            list(", ", &|_, name| name.to_owned()),
+            list(", ", &|at, _| format!("?{}", at + 1))
+        );
+        let key: Vec<&str> = plan.key.iter().map(|at| names[*at].as_str()).collect();
+        let add = format!("{insert} ON CONFLICT({}) DO NOTHING", key.join(", "));
+        let may_add = !has_triggers(connection, &plan.table.name)? && connection.statement(&add).is_ok();
         let members =
             plan.columns.iter().enumerate().map(|(at, column)| (column.name.as_str(), format!("?{}", at + 2)));
         Ok(Self {
@@ -133,11 +146,8 @@ impl Writer {
                 "SELECT {} FROM main.{table} WHERE {where_key}",
                 list(" AND ", &|at, name| format!("{name} IS ?{} COLLATE BINARY", at + 1))
             ),
-            insert: format!(
-                "INSERT INTO main.{table}({}) VALUES ({})",
-                list(", ", &|_, name| name.to_owned()),
-                list(", ", &|at, _| format!("?{}", at + 1))
-            ),
+            insert,
+            add: may_add.then_some(add),
             update: (!others.is_empty())
                 .then(|| format!("UPDATE main.{table} SET {} WHERE {where_key}", others.join(", "))),
             delete: format!("DELETE FROM main.{table} WHERE {}", key_condition(&key_columns, 1)),
@@ -219,6 +229,8 @@ impl Writer {
             parents: care == Care::Guarded,
             compare: connection.statement(&self.compare)?,
             insert: connection.statement(&self.insert)?,
+            add: self.add.as_deref().map(|sql| connection.statement(sql)).transpose()?,
+            new: true,
             update: self.update.as_deref().map(|sql| connection.statement(sql)).transpose()?,
         };
         // Rows of one page may depend on each other: parents in the same table, values that move from row to row.
@@ -264,7 +276,19 @@ impl Writer {
         {
             return Ok(Outcome::Held(missing));
         }
-        let (statement, count) = match pass.same(row)? {
+        if let Some(add) = pass.add.as_mut().filter(|_| pass.new) {
+            match run(add, row) {
+                Ok(0) => pass.new = false,
+                Ok(_) => {
+                    report.inserted += 1;
+                    return Ok(Outcome::Applied);
+                }
+                Err(error) => return held(error),
+            }
+        }
+        let same = pass.same(row)?;
+        pass.new = same.is_none();
+        let (statement, count) = match same {
             Some(true) => {
                 report.unchanged += 1;
                 return Ok(Outcome::Applied);
@@ -274,7 +298,7 @@ impl Writer {
         };
         let Some(statement) = statement else { return Ok(Outcome::Applied) };
         match run(statement, row) {
-            Ok(()) => *count += 1,
+            Ok(_) => *count += 1,
             Err(error) => return held(error),
         }
         Ok(Outcome::Applied)
@@ -364,14 +388,22 @@ impl Writer {
     }
 }
 
+/// Whether anything but capture hears of changes of the table.
+fn has_triggers(connection: &Connection, table: &str) -> Result<bool> {
+    let sql = "SELECT 1 FROM main.sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE UNION ALL \
+        SELECT 1 FROM temp.sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE \
+        AND name NOT GLOB 'tidelock_capture_*' LIMIT 1";
+    Ok(connection.value(sql, &[Value::from(table)])?.is_some())
+}
+
 fn bind(statement: &mut Statement<'_>, row: &[Value]) -> Result<()> {
     row.iter().enumerate().try_for_each(|(index, value)| statement.bind(index + 1, value))
 }
 
-/// Runs a writing statement; after an error it is ready again too.
-fn run(statement: &mut Statement<'_>, row: &[Value]) -> Result<()> {
+/// Runs a writing statement; how many rows it changed. After an error it is ready again too.
+fn run(statement: &mut Statement<'_>, row: &[Value]) -> Result<u64> {
     bind(statement, row)?;
-    let result = statement.finish().map(drop);
+    let result = statement.finish();
     if result.is_err() {
         statement.reset();
     }

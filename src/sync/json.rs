@@ -54,7 +54,7 @@ const MAX_DEPTH: usize = 256;
 pub fn rows<'a, E: From<JsonError>>(
     body: &'a str,
     columns: &[String],
-    mut each: impl FnMut(&[&'a str]) -> Result<(), E>,
+    each: &mut dyn FnMut(&[&'a str]) -> Result<(), E>,
 ) -> Result<usize, E> {
     let mut scanner = Scanner { text: body, at: 0 };
     let mut values: Vec<&'a str> = Vec::with_capacity(columns.len());
@@ -64,14 +64,16 @@ pub fn rows<'a, E: From<JsonError>>(
         scanner.value(0)?;
         return Err(JsonError::NotRows.into());
     }
-    scanner.list(b']', |scanner| {
+    let mut row = scanner.enter(b']')?;
+    while row {
         if scanner.peek()? != b'{' {
             return Err(JsonError::NotRows.into());
         }
         values.clear();
         values.resize(columns.len(), "");
         let mut next = 0;
-        scanner.list(b'}', |scanner| -> Result<(), E> {
+        let mut member = scanner.enter(b'}')?;
+        while member {
             let (key, value) = scanner.pair(1)?;
             // PostgREST sends the columns in the order of `select`, so the expected one is nearly always the next.
             let found = match columns.get(next) {
@@ -82,14 +84,15 @@ pub fn rows<'a, E: From<JsonError>>(
                 values[index] = value;
                 next = index + 1;
             }
-            Ok(())
-        })?;
+            member = scanner.more(b'}')?;
+        }
         if let Some(missing) = values.iter().position(|value| value.is_empty()) {
             return Err(JsonError::MissingColumn(missing).into());
         }
         count += 1;
-        each(&values)
-    })?;
+        each(&values)?;
+        row = scanner.more(b']')?;
+    }
     scanner.end()?;
     Ok(count)
 }
@@ -102,10 +105,11 @@ pub fn members(text: &str) -> Result<Vec<(Cow<'_, str>, &str)>, JsonError> {
     if scanner.peek()? != b'{' {
         return Err(JsonError::Malformed(scanner.at));
     }
-    scanner.list(b'}', |scanner| -> Result<(), JsonError> {
+    let mut more = scanner.enter(b'}')?;
+    while more {
         members.push(scanner.pair(1)?);
-        Ok(())
-    })?;
+        more = scanner.more(b'}')?;
+    }
     scanner.end()?;
     Ok(members)
 }
@@ -118,10 +122,11 @@ pub fn elements(text: &str) -> Result<Vec<&str>, JsonError> {
     if scanner.peek()? != b'[' {
         return Err(JsonError::Malformed(scanner.at));
     }
-    scanner.list(b']', |scanner| -> Result<(), JsonError> {
+    let mut more = scanner.enter(b']')?;
+    while more {
         elements.push(scanner.value(1)?);
-        Ok(())
-    })?;
+        more = scanner.more(b']')?;
+    }
     scanner.end()?;
     Ok(elements)
 }
@@ -289,31 +294,25 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// The items between a bracket, on which the scanner stands, and its `close`.
-    fn list<E: From<JsonError>>(
-        &mut self,
-        close: u8,
-        mut item: impl FnMut(&mut Self) -> Result<(), E>,
-    ) -> Result<(), E> {
+    /// Goes behind a bracket, on which the scanner stands; whether an item follows, and not already its `close`.
+    fn enter(&mut self, close: u8) -> Result<bool, JsonError> {
         self.at += 1;
         self.blank();
-        if self.peek()? == close {
-            self.at += 1;
-            return Ok(());
+        let empty = self.peek()? == close;
+        self.at += usize::from(empty);
+        Ok(!empty)
+    }
+
+    /// Goes behind what follows an item; whether another one comes.
+    fn more(&mut self, close: u8) -> Result<bool, JsonError> {
+        self.blank();
+        let byte = self.peek()?;
+        if byte != b',' && byte != close {
+            return Err(JsonError::Malformed(self.at));
         }
-        loop {
-            self.blank();
-            item(self)?;
-            self.blank();
-            match self.peek()? {
-                b',' => self.at += 1,
-                byte if byte == close => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                _ => return Err(JsonError::Malformed(self.at).into()),
-            }
-        }
+        self.at += 1;
+        self.blank();
+        Ok(byte == b',')
     }
 
     fn pair(&mut self, depth: usize) -> Result<(Cow<'a, str>, &'a str), JsonError> {
@@ -335,8 +334,20 @@ impl<'a> Scanner<'a> {
         }
         match self.peek()? {
             b'"' => return self.string(),
-            b'[' => self.list(b']', |scanner| scanner.value(depth + 1).map(drop))?,
-            b'{' => self.list(b'}', |scanner| scanner.pair(depth + 1).map(drop))?,
+            b'[' => {
+                let mut more = self.enter(b']')?;
+                while more {
+                    self.value(depth + 1)?;
+                    more = self.more(b']')?;
+                }
+            }
+            b'{' => {
+                let mut more = self.enter(b'}')?;
+                while more {
+                    self.pair(depth + 1)?;
+                    more = self.more(b'}')?;
+                }
+            }
             b't' => self.word("true")?,
             b'f' => self.word("false")?,
             b'n' => self.word("null")?,

@@ -6,7 +6,8 @@
 //! | `schema`, `types`, `plan` | the local tables, what a JSON value becomes in them, and what is therefore asked for |
 //! | `json`, `encode` | JSON from the wire with every digit; values as JSON inside the database |
 //! | `query`, `write`, `request`, `response` | what is sent, and what an answer means |
-//! | `pull`, `steps`, `window` | the machine that reads: events in, instructions out; where a pull begins |
+//! | `pull`, `steps`, `lanes` | the machine that reads: events in, instructions out; requests side by side |
+//! | `window`, `spans` | where a pull begins, and how far it came; a table in several spans at once |
 //! | `push`, `bulk`, `job` | the machine that writes; how changes become requests |
 //! | `unsent`, `order`, `settle` | changes that wait as jobs, which waits for which, and what became of them |
 //! | `conflict`, `outgoing` | the one rule for rows that changed on both sides; values on their way out |
@@ -26,6 +27,7 @@ pub mod guard;
 pub mod job;
 pub mod json;
 pub mod jwt;
+mod lanes;
 pub mod order;
 pub mod outbox;
 pub mod outgoing;
@@ -42,6 +44,7 @@ pub mod response;
 pub mod retry;
 pub mod schema;
 pub mod settle;
+pub mod spans;
 pub mod staged;
 pub mod state;
 pub mod status;

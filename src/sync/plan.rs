@@ -210,7 +210,7 @@ impl Plan {
         let mut rows = Rows { width: self.columns.len(), ..Rows::default() };
         let mut last: Vec<&str> = Vec::new();
         let told_by_cursor = self.options.conflict == Conflict::LastWriteWins;
-        json::rows(utf8(body)?, &self.selection.columns, |raw| {
+        json::rows(utf8(body)?, &self.selection.columns, &mut |raw| {
             for (at, raw) in raw.iter().take(self.columns.len()).enumerate() {
                 rows.values.push(self.convert(at, raw)?);
                 let column = &self.columns[at];
@@ -238,7 +238,7 @@ impl Plan {
     /// Reads a page of keys alone: the rows' values are those of the key, in its order.
     pub fn read_keys(&self, body: &[u8]) -> Result<Rows, Unreadable> {
         let mut rows = Rows { width: self.key.len(), keys_only: true, ..Rows::default() };
-        json::rows(utf8(body)?, &self.selection.key, |raw| {
+        json::rows(utf8(body)?, &self.selection.key, &mut |raw| {
             for (at, raw) in self.key.iter().zip(raw) {
                 rows.values.push(self.convert(*at, raw)?);
             }
@@ -248,6 +248,18 @@ impl Plan {
             Ok::<(), Unreadable>(())
         })?;
         Ok(rows)
+    }
+
+    /// Reads the place of one row of cursor and key alone; `None`: there is no row.
+    pub fn read_place(&self, body: &[u8], columns: &[String]) -> Result<Option<Position>, Unreadable> {
+        let mut place = None;
+        json::rows(utf8(body)?, columns, &mut |raw| {
+            let find = |name: &String| wire_text(raw[columns.iter().position(|column| column == name)?]);
+            let key = self.selection.key.iter().map(|column| find(column).unwrap_or_default()).collect();
+            place = Some(Position { cursor: self.selection.cursor.as_ref().and_then(find), key });
+            Ok::<(), Unreadable>(())
+        })?;
+        Ok(place)
     }
 
     fn convert(&self, at: usize, raw: &str) -> Result<Value, Unreadable> {

@@ -1,20 +1,26 @@
 //! Reading the remote as a state machine: events in, instructions out, no I/O.
 //!
-//! Tables are read one after the other, parents first, each in up to three passes: the rows whose cursor is NULL, the rows
-//! in the order of cursor and key, and, after all tables, the keys of those tables whose deletions are found by comparing.
-//! A pass ends with an empty page only: a short one may be the server's cap.
+//! Tables are read one after the other, parents first. What has a cursor and was read before: first the rows whose cursor is
+//! NULL, then the rows in the order of cursor and key. All else is read whole, in the order of the key: as soon as the remote
+//! has told how many rows there are, in several spans side by side, whose ends it is asked for; and then, by the cursor, what
+//! changed since the beginning. After all tables come the keys of those whose deletions are found by comparing.
 //!
-//! The next page is asked for before the present one is applied; both instructions come together.
+//! A pass ends with an empty page only, a span also with the row that ends it: a short page may be the server's cap. The next
+//! page is asked for before the present one is applied, as long as not too many are under way or held.
+
+mod whole;
 
 use super::{
     config::Config,
     json,
+    lanes::{Ask, Count, Lanes, Pace, place_columns},
     plan::{Plan, Rows, Unreadable},
-    query::{Range, Selection},
-    request::{Request, Requester},
+    query::Range,
+    request::Requester,
     response::{Verdict, backoff_ms, http_date, judge},
+    spans::Key,
     steps::{Event, Instruction, Page, Reading, Source},
-    window,
+    window::{self, First},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -22,34 +28,34 @@ use crate::{
     time::Timestamp,
 };
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pass {
-    Nulls,
-    Rows,
-    /// What columns does the remote have? Asked when it refused one.
-    Probe,
-    Keys,
-}
-
 /// The machine.
 pub struct Pull {
     requester: Requester,
     sources: Vec<Source>,
     reading: Reading,
     at: usize,
-    pass: Pass,
-    range: Range,
-    /// The rows of this pass come from its beginning on: together they are all rows.
+    lanes: Lanes,
+    pace: Pace,
+    /// The lane of each span in the progress of the table.
+    span_lanes: Vec<usize>,
+    /// The ends of spans, as far as they are known.
+    ends: Vec<Option<Key>>,
+    ends_asked: usize,
+    /// The rows of this table come from its beginning on: together they are all rows.
     whole: bool,
-    resumed: Vec<bool>,
+    /// What is read by the cursor, after the rows without.
+    rows: Range,
     whole_tables: Vec<bool>,
+    resumed: bool,
     probed: Vec<bool>,
     /// The server's time before the table's first page.
     server_time: Option<Timestamp>,
     total: Option<u64>,
-    attempt: u32,
-    page_size: u32,
-    counting: bool,
+    /// The number of the present token.
+    token: u32,
+    /// Pages given out that aren't applied.
+    held: usize,
+    finished: bool,
 }
 
 impl Pull {
@@ -67,17 +73,21 @@ impl Pull {
             sources,
             reading,
             at: 0,
-            pass: Pass::Nulls,
-            range: Range::Cursors,
+            lanes: Lanes::default(),
+            pace: Pace::new(config.options.page_size),
+            span_lanes: Vec::new(),
+            ends: Vec::new(),
+            ends_asked: 0,
             whole: true,
-            resumed: vec![false; count],
+            rows: Range::Cursors,
             whole_tables: vec![false; count],
+            resumed: false,
             probed: vec![false; count],
             server_time: None,
             total: None,
-            attempt: 0,
-            page_size: 0,
-            counting: false,
+            token: 0,
+            held: 0,
+            finished: false,
         }
     }
 
@@ -86,19 +96,9 @@ impl Pull {
         &self.sources
     }
 
-    /// Whether the table went on where an earlier pull was cut.
-    pub fn resumed(&self, table: usize) -> bool {
-        self.resumed[table]
-    }
-
     /// The root that answered, to begin with the next time.
     pub fn root(&self) -> &str {
         self.requester.root()
-    }
-
-    /// The index of the table that is being read; the number of tables when all are.
-    pub fn table_index(&self) -> usize {
-        self.at
     }
 
     /// The table that is being read; after the last one, the last.
@@ -109,58 +109,101 @@ impl Pull {
 
     /// What to do about an event. An error ends the pull.
     pub fn handle(&mut self, event: Event) -> Result<Vec<Instruction>> {
+        let mut instructions = Vec::new();
         match event {
-            Event::Start if self.reading.keys_only => Ok(vec![self.begin_keys(0)]),
-            Event::Start => Ok(vec![self.begin_table(0)]),
-            Event::Waited => Ok(vec![self.send()]),
+            Event::Start if self.reading.keys_only => self.begin_keys(0),
+            Event::Start => self.begin_table(0),
+            Event::Waited(lane) => match self.lanes.get(lane).map(|lane| lane.ask == Ask::Nothing) {
+                Some(true) => self.lanes.end(lane),
+                _ => self.lanes.again(lane),
+            },
             Event::Token(token) => {
                 self.requester.renewed(token);
-                Ok(vec![self.send()])
+                self.token += 1;
+                self.lanes.admit();
             }
-            Event::Answer { answer, now, elapsed_ms, chance } => self.answered(&answer, now, elapsed_ms, chance),
+            Event::Applied => self.held = self.held.saturating_sub(1),
+            Event::Answer { lane, answer, now, elapsed_ms, chance } => {
+                instructions.extend(self.answered(lane, &answer, now, elapsed_ms, chance)?);
+            }
+        }
+        let pages = instructions.iter().filter(|instruction| matches!(instruction, Instruction::Apply(_)));
+        self.held += pages.count();
+        self.send_ready(&mut instructions);
+        if self.lanes.is_empty() && !std::mem::replace(&mut self.finished, true) {
+            instructions.push(Instruction::Finish);
+        }
+        Ok(instructions)
+    }
+
+    fn send_ready(&mut self, instructions: &mut Vec<Instruction>) {
+        while let Some(at) = self.lanes.take(self.held) {
+            let (Some(lane), Some(source)) = (self.lanes.get(at), self.sources.get(self.at)) else { return };
+            let span = self.span_lanes.iter().position(|lane| *lane == at);
+            let span = span.and_then(|index| source.progress.spans.as_ref()?.get(index).cloned()).unwrap_or_default();
+            lane.token = self.token;
+            let request = lane.request(&self.requester, &source.plan.selection, span, self.pace.size());
+            instructions.push(Instruction::Send(at, request));
         }
     }
 
     fn answered(
         &mut self,
+        at: usize,
         answer: &Result<HttpResponse, HttpFailure>,
         now: Timestamp,
         elapsed_ms: u64,
         chance: f64,
-    ) -> Result<Vec<Instruction>> {
+    ) -> Result<Option<Instruction>> {
+        let Some(lane) = self.lanes.get(at) else { return Ok(None) };
+        let (limit, old_token, refreshed) = (lane.limit, lane.token != self.token, lane.refreshed);
+        if lane.ask == Ask::Nothing {
+            self.lanes.end(at);
+            return Ok(None);
+        }
         match (judge(self.table(), answer, now), answer) {
             (Verdict::Body, Ok(response)) => {
                 self.requester.accepted();
-                match self.body(response, elapsed_ms) {
-                    Ok(instructions) => {
-                        self.attempt = 0;
-                        Ok(instructions)
+                match self.body(at, response, elapsed_ms) {
+                    Ok(page) => {
+                        self.pace.came(limit);
+                        Ok(page.map(Instruction::Apply))
                     }
                     Err(Unreadable::Failed(error)) => Err(error.detail("table", self.table())),
                     Err(Unreadable::Cut) => {
                         let text = format!("the remote's answer for table {} ended early", self.table());
                         let error = Error::new(ErrorCode::SyncProtocol, text).detail("table", self.table());
-                        self.retry(None, error, chance)
+                        self.retry(at, None, error, chance)
                     }
                 }
             }
+            (Verdict::Unauthorized(_), _) if old_token => {
+                self.lanes.again(at);
+                Ok(None)
+            }
             (Verdict::Unauthorized(error), _) => {
-                if self.requester.may_refresh() {
-                    Ok(vec![Instruction::RefreshToken])
-                } else {
-                    Err(error)
+                if refreshed || !self.requester.has_access_token() {
+                    return Err(error);
                 }
+                Ok(self.lanes.refuse(at).then_some(Instruction::RefreshToken))
             }
             (Verdict::Retry { after_ms, smaller, error }, _) => {
-                if smaller {
-                    self.page_size = (self.page_size / 2).max(1);
-                    self.counting = false;
+                if smaller && let Some(lane) = self.lanes.get(at) {
+                    if let Ask::End(index, ..) = lane.ask {
+                        // It can do without.
+                        self.lanes.end(at);
+                        self.end_found(index, None);
+                        return Ok(None);
+                    }
+                    lane.count = lane.count.cheaper();
+                    self.pace.too_many(limit);
                 }
-                self.retry(after_ms, error, chance)
+                self.retry(at, after_ms, error, chance)
             }
             (Verdict::UnknownPath(error), _) => {
                 if self.requester.try_other_root() {
-                    Ok(vec![self.send()])
+                    self.lanes.again(at);
+                    Ok(None)
                 } else {
                     Err(error)
                 }
@@ -171,94 +214,121 @@ impl Pull {
                 if named || std::mem::replace(&mut self.probed[self.at], true) {
                     return Err(error);
                 }
-                self.pass = Pass::Probe;
-                Ok(vec![self.send()])
+                self.lanes.end(at);
+                self.lanes.give_up(|_| true);
+                self.lanes.add(Ask::Columns, Count::No);
+                Ok(None)
             }
             (Verdict::Fail(error), _) => Err(error),
             (Verdict::Body, Err(_)) => Err(Error::internal("a failed request was taken for a page")),
         }
     }
 
-    fn retry(&mut self, after_ms: Option<u64>, error: Error, chance: f64) -> Result<Vec<Instruction>> {
-        if self.attempt >= self.requester.retries() {
-            return Err(error.detail("attempts", self.attempt + 1));
+    fn retry(&mut self, at: usize, after_ms: Option<u64>, error: Error, chance: f64) -> Result<Option<Instruction>> {
+        let retries = self.requester.retries();
+        let Some(lane) = self.lanes.get(at) else { return Ok(None) };
+        if lane.attempt >= retries {
+            return Err(error.detail("attempts", lane.attempt + 1));
         }
-        let wait = after_ms.unwrap_or_else(|| backoff_ms(self.attempt, chance));
-        self.attempt += 1;
-        Ok(vec![Instruction::Wait(wait)])
+        let wait = after_ms.unwrap_or_else(|| backoff_ms(lane.attempt, chance));
+        lane.attempt += 1;
+        self.lanes.rest(at);
+        Ok(Some(Instruction::Wait(at, wait)))
     }
 
-    fn body(&mut self, response: &HttpResponse, elapsed_ms: u64) -> Result<Vec<Instruction>, Unreadable> {
-        if self.pass == Pass::Probe {
-            return self.probed(&response.body);
+    /// A good answer: what it brings, and what its lane asks for next.
+    fn body(&mut self, at: usize, response: &HttpResponse, elapsed_ms: u64) -> Result<Option<Box<Page>>, Unreadable> {
+        let Some(lane) = self.lanes.get(at) else { return Ok(None) };
+        let (ask, counted) = (lane.ask.clone(), lane.count);
+        let body = &response.body;
+        if ask == Ask::Columns {
+            let page = self.columns(at, body)?;
+            return Ok(Some(page));
         }
         if self.server_time.is_none() {
             // When the server began to answer, at the latest.
             let date = response.header("date").and_then(http_date);
             self.server_time = date.map(|date| date.plus_ms(-i64::try_from(elapsed_ms).unwrap_or(i64::MAX)));
         }
-        let source = &self.sources[self.at];
-        let keys_only = self.pass == Pass::Keys;
-        let rows = if keys_only { source.plan.read_keys(&response.body)? } else { source.plan.read(&response.body)? };
-        if std::mem::take(&mut self.counting) {
-            self.total = total(response);
-        }
-        let end = rows.is_empty();
-        let mut page = Page {
-            table: self.at,
-            lists_keys: keys_only || self.whole && self.reading.compare && source.plan.options.compares(),
-            progress: None,
-            complete: end && self.pass == Pass::Rows,
-            missing: None,
-            bytes: response.body.len() as u64,
-            total: self.total,
-            rows,
-        };
-        if self.pass == Pass::Rows {
-            let source = &mut self.sources[self.at];
-            window::advance(&mut source.progress, &source.plan, page.rows.last.as_ref(), self.server_time);
-            page.progress = Some(source.progress.clone());
-        }
-        let next = if end {
-            self.next_pass()
-        } else {
-            let range = match (self.pass, page.rows.last.clone()) {
-                (Pass::Rows, Some(last)) if source_has_cursor(&self.sources[self.at]) => Range::Behind(last),
-                (Pass::Nulls, Some(last)) => Range::Nulls(Some(last.key)),
-                (_, last) => Range::Keys(last.map(|last| last.key)),
-            };
-            if self.range == range {
-                let text = "the remote sends the same page again: it doesn't heed the filters of the request";
-                return Err(Unreadable::Failed(Error::new(ErrorCode::SyncProtocol, text)));
+        let count = counted_rows(response).filter(|_| counted != Count::No);
+        let plan = &self.sources[self.at].plan;
+        let page = match ask {
+            Ask::Newest => {
+                let place = plan.read_place(body, &place_columns(&plan.selection))?;
+                self.told(count, counted);
+                return Ok(self.newest(at, place, count));
             }
-            self.range = range;
-            self.send()
+            Ask::End(index, ..) => {
+                let place = plan.read_place(body, &plan.selection.key)?;
+                self.lanes.end(at);
+                self.end_found(index, place.map(|place| place.key));
+                return Ok(None);
+            }
+            Ask::Keys(after) => {
+                let rows = plan.read_keys(body)?;
+                let last = rows.last.clone().map(|last| last.key);
+                self.moves(&last, &after)?;
+                match last {
+                    Some(_) => self.lanes.next(at, Ask::Keys(last), Count::No),
+                    None => {
+                        self.lanes.end(at);
+                        self.begin_keys(self.at + 1);
+                    }
+                }
+                self.page(rows, body)
+            }
+            Ask::Nulls(after) => {
+                let rows = plan.read(body)?;
+                let last = rows.last.clone().map(|last| last.key);
+                self.moves(&last, &after)?;
+                match last {
+                    Some(_) => self.lanes.next(at, Ask::Nulls(last), Count::No),
+                    None => {
+                        let count = if self.reading.count { Count::Exact } else { Count::No };
+                        self.lanes.next(at, Ask::Rows(self.rows.clone()), count);
+                    }
+                }
+                self.page(rows, body)
+            }
+            Ask::Rows(range) => {
+                let rows = plan.read(body)?;
+                let last = rows.last.clone();
+                self.told(count, counted);
+                let mut page = self.page(rows, body);
+                let source = &mut self.sources[self.at];
+                window::begin(&mut source.progress, self.server_time, last.as_ref());
+                match last {
+                    Some(last) => {
+                        let next = Range::Behind(last.clone());
+                        self.moves(&Some(&next), &Some(&range))?;
+                        self.sources[self.at].progress.position = Some(last);
+                        self.lanes.next(at, Ask::Rows(next), Count::No);
+                        page.progress = Some(self.sources[self.at].progress.clone());
+                    }
+                    None => self.complete(at, &mut page),
+                }
+                page
+            }
+            _ => {
+                let rows = plan.read(body)?;
+                self.told(count, counted);
+                return self.span_page(at, rows, body, count).map(Some);
+            }
         };
-        let nothing = page.rows.is_empty() && page.progress.is_none();
-        Ok(if nothing { vec![next] } else { vec![Instruction::Apply(Box::new(page)), next] })
+        Ok(Some(page).filter(|page| !page.rows.is_empty() || page.progress.is_some()))
     }
 
     /// The columns of any remote row tell which of ours are missing.
-    fn probed(&mut self, body: &[u8]) -> Result<Vec<Instruction>, Unreadable> {
+    fn columns(&mut self, at: usize, body: &[u8]) -> Result<Box<Page>, Unreadable> {
         let text = std::str::from_utf8(body).map_err(|_| Unreadable::Cut)?;
         let rows = json::elements(text)?;
-        let mut page = Page {
-            table: self.at,
-            rows: Rows::default(),
-            lists_keys: false,
-            progress: None,
-            complete: false,
-            missing: None,
-            bytes: 0,
-            total: None,
-        };
         let Some(row) = rows.first() else {
             // Without a row to look at there is nothing to read either.
-            page.complete = true;
+            let mut page = self.page(Rows::default(), b"");
             self.whole_tables[self.at] = true;
-            self.pass = Pass::Rows;
-            let next = self.next_pass();
-            return Ok(vec![Instruction::Apply(Box::new(page)), next]);
+            self.complete(at, &mut page);
+            page.progress = None;
+            return Ok(page);
         };
         let remote = json::members(row)?;
         let source = &mut self.sources[self.at];
@@ -266,92 +336,103 @@ impl Pull {
         let wanted = source.plan.selection.columns.iter().chain(&source.missing);
         let missing: Vec<String> = wanted.filter(lacks).cloned().collect();
         let plan = Plan::new(&source.plan.options, source.plan.table.clone(), &missing).map_err(Unreadable::Failed)?;
-        source.plan = plan;
+        source.plan = plan.clone();
         source.missing.clone_from(&missing);
-        page.missing = Some(missing);
-        let next = self.begin_table(self.at);
-        Ok(vec![Instruction::Apply(Box::new(page)), next])
+        let mut page = self.page(Rows::default(), b"");
+        (page.plan, page.missing) = (Some(plan), Some(missing));
+        self.lanes.end(at);
+        self.begin_table(self.at);
+        Ok(page)
     }
 
-    fn begin_table(&mut self, at: usize) -> Instruction {
+    /// A page of the present table, as far as any answer tells.
+    fn page(&self, rows: Rows, body: &[u8]) -> Box<Page> {
+        let compares = self.whole && self.reading.compare && self.sources[self.at].plan.options.compares();
+        Box::new(Page {
+            table: self.at,
+            lists_keys: rows.keys_only || compares,
+            progress: None,
+            complete: false,
+            plan: None,
+            missing: None,
+            resumed: self.resumed,
+            bytes: body.len() as u64,
+            total: self.total,
+            rows,
+        })
+    }
+
+    /// The table was read with this page: on to the next one.
+    fn complete(&mut self, at: usize, page: &mut Page) {
+        let has_cursor = self.has_cursor();
+        let source = &mut self.sources[self.at];
+        window::complete(&mut source.progress, has_cursor);
+        page.complete = true;
+        page.progress = Some(source.progress.clone());
+        page.missing = Some(source.missing.clone());
+        self.lanes.end(at);
+        self.begin_table(self.at + 1);
+    }
+
+    fn begin_table(&mut self, at: usize) {
         self.at = at;
-        self.page_size = self.requester.page_size();
-        self.server_time = None;
-        self.total = None;
+        self.pace = Pace::new(self.requester.page_size());
+        (self.server_time, self.total) = (None, None);
+        self.span_lanes.clear();
         let Some(source) = self.sources.get_mut(at) else { return self.begin_keys(0) };
         let start = window::start(&mut source.progress, &source.plan, self.reading.full);
-        self.resumed[at] = start.resumed;
-        self.whole = start.whole;
-        self.whole_tables[at] = start.whole;
-        if source_has_cursor(source) {
-            (self.pass, self.range) = (Pass::Nulls, Range::Nulls(None));
-        } else {
-            (self.pass, self.range) = (Pass::Rows, start.range);
-            self.counting = self.reading.count;
-        }
-        self.send()
-    }
-
-    fn next_pass(&mut self) -> Instruction {
-        match self.pass {
-            Pass::Nulls => {
-                let source = &mut self.sources[self.at];
-                self.range = window::start(&mut source.progress, &source.plan, self.reading.full).range;
-                self.pass = Pass::Rows;
-                self.counting = self.reading.count;
-                self.send()
+        let spans = source.progress.spans.as_ref().map_or(0, Vec::len);
+        self.resumed = start.resumed;
+        self.whole = start.first == First::All;
+        self.whole_tables[at] = self.whole;
+        match start.first {
+            First::All if self.has_cursor() => {
+                self.lanes.add(Ask::Newest, Count::Exact);
             }
-            Pass::Rows | Pass::Probe => self.begin_table(self.at + 1),
-            Pass::Keys => self.begin_keys(self.at + 1),
+            First::All => self.span_lanes = vec![self.lanes.add(Ask::Span, Count::Exact)],
+            First::Spans => self.span_lanes = (0..spans).map(|_| self.lanes.add(Ask::Span, Count::No)).collect(),
+            First::Rows(range) => {
+                self.rows = range;
+                self.lanes.add(Ask::Nulls(None), Count::No);
+            }
         }
     }
 
     /// The first table from `from` on whose keys have to be listed.
-    fn begin_keys(&mut self, from: usize) -> Instruction {
+    fn begin_keys(&mut self, from: usize) {
         let compares =
             |at: usize| self.reading.compare && self.sources[at].plan.options.compares() && !self.whole_tables[at];
         let needs = |at: &usize| self.reading.keys_only || compares(*at);
-        self.page_size = self.requester.page_size();
-        self.pass = Pass::Keys;
-        match (from..self.sources.len()).find(needs) {
-            Some(at) => {
-                self.at = at;
-                self.range = Range::Keys(None);
-                self.send()
-            }
-            None => {
-                self.at = self.sources.len();
-                Instruction::Finish
-            }
+        let next = (from..self.sources.len()).find(needs);
+        self.pace = Pace::new(self.requester.page_size());
+        self.at = next.unwrap_or(self.sources.len());
+        if next.is_some() {
+            self.lanes.add(Ask::Keys(None), Count::No);
         }
     }
 
-    fn send(&mut self) -> Instruction {
-        let selection = &self.sources[self.at].plan.selection;
-        let request = match self.pass {
-            Pass::Probe => {
-                let all = Selection { columns: Vec::new(), ..selection.clone() };
-                Request { selection: &all, range: &Range::Keys(None), limit: 1, count: false }.build(&self.requester)
-            }
-            Pass::Keys => {
-                let keys = Selection { columns: selection.key.clone(), ..selection.clone() };
-                Request { selection: &keys, range: &self.range, limit: self.page_size, count: false }
-                    .build(&self.requester)
-            }
-            Pass::Nulls | Pass::Rows => {
-                let count = self.counting;
-                Request { selection, range: &self.range, limit: self.page_size, count }.build(&self.requester)
-            }
-        };
-        Instruction::Send(request)
+    fn has_cursor(&self) -> bool {
+        self.sources[self.at].plan.selection.cursor.is_some()
+    }
+
+    /// A page must end elsewhere than the one before it.
+    fn moves<T: PartialEq>(&self, last: &Option<T>, before: &Option<T>) -> Result<(), Unreadable> {
+        if last.is_none() || last != before {
+            return Ok(());
+        }
+        let text = "the remote sends the same page again: it doesn't heed the filters of the request";
+        Err(Unreadable::Failed(Error::new(ErrorCode::SyncProtocol, text)))
+    }
+
+    /// How many rows there are, if that is more than a guess.
+    fn told(&mut self, count: Option<u64>, counted: Count) {
+        if counted == Count::Exact {
+            self.total = count;
+        }
     }
 }
 
-fn source_has_cursor(source: &Source) -> bool {
-    source.plan.selection.cursor.is_some()
-}
-
 /// The number after the slash of `0-999/25000`.
-fn total(response: &HttpResponse) -> Option<u64> {
+fn counted_rows(response: &HttpResponse) -> Option<u64> {
     response.header("content-range")?.rsplit('/').next()?.parse().ok()
 }

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use super::state::Position;
+use super::{
+    spans::{Key, Span},
+    state::Position,
+};
 
 /// What is read of one remote table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,13 +22,17 @@ pub struct Selection {
     pub filter: Vec<(String, String)>,
 }
 
-/// Which rows a request asks for. All ranges are open at their end: pages are read until an empty one.
+/// Which rows a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Range {
-    /// All rows in the order of the key, behind a key.
-    Keys(Option<Vec<String>>),
+    /// The rows of a span, in the order of the key.
+    Keys(Span),
+    /// The one row so many rows behind a key, in the order of the key.
+    Beyond(Option<Key>, u64),
+    /// The one row with the greatest cursor; one without, where there is none with.
+    Newest,
     /// The rows whose cursor is NULL, in the order of the key, behind a key.
-    Nulls(Option<Vec<String>>),
+    Nulls(Option<Key>),
     /// The rows with a cursor, in the order of cursor and key: all, ...
     Cursors,
     /// ... those from a cursor value on, ...
@@ -48,53 +55,79 @@ impl Selection {
         let cursor = self.cursor.as_deref().map(name);
         let cursor = cursor.as_deref();
         match (range, cursor) {
-            (Range::Keys(after), _) => self.push_behind(&mut url, None, after.as_deref()),
+            (Range::Keys(Span { after, upto }), _) => {
+                self.push_place(&mut url, Side::Behind, None, after.as_deref());
+                self.push_place(&mut url, Side::UpTo, None, upto.as_deref());
+            }
+            (Range::Beyond(after, _), _) => self.push_place(&mut url, Side::Behind, None, after.as_deref()),
             (Range::Nulls(after), Some(cursor)) => {
                 push_pair(&mut url, cursor, "is.null");
-                self.push_behind(&mut url, None, after.as_deref());
+                self.push_place(&mut url, Side::Behind, None, after.as_deref());
             }
             (Range::Cursors, Some(cursor)) => push_pair(&mut url, cursor, "not.is.null"),
             (Range::From(value), Some(cursor)) => push_pair(&mut url, cursor, &format!("gte.{value}")),
             (Range::Behind(Position { cursor: value, key }), Some(cursor)) => {
-                self.push_behind(&mut url, value.as_deref().map(|value| (cursor, value)), Some(key));
+                let cursor = value.as_deref().map(|value| (cursor, value));
+                self.push_place(&mut url, Side::Behind, cursor, Some(key));
             }
             _ => {}
         }
-        let ordered = !matches!(range, Range::Keys(_) | Range::Nulls(_));
+        let (by_cursor, by_key) = match range {
+            // An index is as a rule in ascending order, with NULLs last: this is its other end but for them.
+            Range::Newest => (Some(".desc.nullslast"), ".desc"),
+            Range::Cursors | Range::From(_) | Range::Behind(_) => (Some(".asc"), ".asc"),
+            Range::Keys(_) | Range::Beyond(..) | Range::Nulls(_) => (None, ".asc"),
+        };
         url.push_str("&order=");
-        let columns = cursor.filter(|_| ordered).map(str::to_owned).into_iter();
-        push_list(&mut url, columns.chain(self.key.iter().map(|column| name(column))).map(|column| column + ".asc"));
+        let first = by_cursor.and_then(|order| Some(cursor?.to_owned() + order));
+        push_list(&mut url, first.into_iter().chain(self.key.iter().map(|column| name(column) + by_key)));
         // Writing into a String can't fail.
         let _ = write!(url, "&limit={limit}");
+        if let Range::Beyond(_, rows) = range {
+            let _ = write!(url, "&offset={rows}");
+        }
         url
     }
 
-    /// Appends the condition "behind this row" in the order of the cursor, if any, and the key: for `(a, b) > (x, y)`,
-    /// `a=gte.x&or=(a.gt.x,and(a.eq.x,b.gt.y))`. The first part is implied, but it is what lets the server use an index.
-    fn push_behind(&self, url: &mut String, cursor: Option<(&str, &str)>, key: Option<&[String]>) {
+    /// Appends the condition "on this side of this row" in the order of the cursor, if any, and the key: for
+    /// `(a, b) > (x, y)`, `a=gte.x&or=(a.gt.x,and(a.eq.x,b.gt.y))`. The first part is implied, but it is what lets the server
+    /// use an index.
+    fn push_place(&self, url: &mut String, side: Side, cursor: Option<(&str, &str)>, key: Option<&[String]>) {
         let Some(key) = key else { return };
+        let (outer, inner, last) = match side {
+            Side::Behind => ("gte", "gt", "gt"),
+            Side::UpTo => ("lte", "lt", "lte"),
+        };
         let names: Vec<String> = self.key.iter().map(|column| name(column)).collect();
         let keys = names.iter().map(String::as_str).zip(key.iter().map(String::as_str));
         let terms: Vec<(&str, &str)> = cursor.into_iter().chain(keys).collect();
         if let [(column, value), _, ..] = terms.as_slice() {
-            push_pair(url, column, &format!("gte.{value}"));
+            push_pair(url, column, &format!("{outer}.{value}"));
         }
         let mut condition = String::from("(");
         for (index, (column, value)) in terms.iter().enumerate() {
-            let comma = if index > 0 { "," } else { "" };
+            let operator = if index + 1 == terms.len() { last } else { inner };
             if index == 0 {
-                let _ = write!(condition, "{comma}{column}.gt.{}", quoted(value));
+                let _ = write!(condition, "{column}.{operator}.{}", quoted(value));
                 continue;
             }
-            let _ = write!(condition, "{comma}and(");
+            condition.push_str(",and(");
             for (equal, value) in &terms[..index] {
                 let _ = write!(condition, "{equal}.eq.{},", quoted(value));
             }
-            let _ = write!(condition, "{column}.gt.{})", quoted(value));
+            let _ = write!(condition, "{column}.{operator}.{})", quoted(value));
         }
         condition.push(')');
         push_pair(url, "or", &condition);
     }
+}
+
+/// The side of a row on which other rows lie.
+#[derive(Clone, Copy)]
+enum Side {
+    Behind,
+    /// The row itself, and those before it.
+    UpTo,
 }
 
 /// A column as PostgREST reads it: in double quotes unless it is a plain word.
@@ -172,18 +205,38 @@ mod tests {
             .replace("%22", "'")
     }
 
+    fn behind(key: Key) -> Range {
+        Range::Keys(Span { after: Some(key), upto: None })
+    }
+
     #[test]
     fn pages_by_key() {
         let single = selection(&["id"], None);
-        assert_eq!(query(&single, Range::Keys(None)), "&order=id.asc&limit=1000");
-        let after = Range::Keys(Some(vec!["9007199254740993".to_owned()]));
+        assert_eq!(query(&single, Range::Keys(Span::default())), "&order=id.asc&limit=1000");
+        let after = behind(vec!["9007199254740993".to_owned()]);
         assert_eq!(query(&single, after), "&or=(id.gt.'9007199254740993')&order=id.asc&limit=1000");
         let composite = selection(&["a", "b", "c"], None);
-        let after = Range::Keys(Some(vec!["1".to_owned(), "2".to_owned(), "3".to_owned()]));
+        let after = behind(vec!["1".to_owned(), "2".to_owned(), "3".to_owned()]);
         assert_eq!(
             query(&composite, after),
             "&a=gte.1&or=(a.gt.'1',and(a.eq.'1',b.gt.'2'),and(a.eq.'1',b.eq.'2',c.gt.'3'))&order=a.asc,b.asc,c.asc&limit=1000"
         );
+    }
+
+    #[test]
+    fn spans_are_closed_by_the_server() {
+        let key = |values: &[&str]| Some(values.iter().map(|value| (*value).to_owned()).collect::<Key>());
+        let single = selection(&["id"], Some("updated_at"));
+        let span = Range::Keys(Span { after: key(&["1"]), upto: key(&["9"]) });
+        assert_eq!(query(&single, span), "&or=(id.gt.'1')&or=(id.lte.'9')&order=id.asc&limit=1000");
+        let composite = selection(&["a", "b"], None);
+        assert_eq!(
+            query(&composite, Range::Keys(Span { after: None, upto: key(&["1", "2"]) })),
+            "&a=lte.1&or=(a.lt.'1',and(a.eq.'1',b.lte.'2'))&order=a.asc,b.asc&limit=1000"
+        );
+        let beyond = Range::Beyond(key(&["1"]), 4999);
+        assert_eq!(query(&single, beyond), "&or=(id.gt.'1')&order=id.asc&limit=1000&offset=4999");
+        assert_eq!(query(&single, Range::Newest), "&order=updated_at.desc.nullslast,id.desc&limit=1000");
     }
 
     #[test]
@@ -209,12 +262,15 @@ mod tests {
     #[test]
     fn values_with_a_meaning_are_quoted_and_escaped() {
         let single = selection(&["i,d"], None);
-        let after = Range::Keys(Some(vec![r#"a,b)."c"\ &é"#.to_owned()]));
+        let after = behind(vec![r#"a,b)."c"\ &é"#.to_owned()]);
         assert_eq!(
             query(&single, after),
             "&or=('i,d'.gt.'a,b).%5C'c%5C'%5C%5C%20%26%C3%A9')&order='i,d'.asc&limit=1000"
         );
         let all = Selection { table: "odd/näme".to_owned(), ..Selection::default() };
-        assert!(all.url("http://h", &Range::Keys(None), 1).starts_with("http://h/odd%2Fn%C3%A4me?select=*&order="));
+        assert!(
+            all.url("http://h", &Range::Keys(Span::default()), 1)
+                .starts_with("http://h/odd%2Fn%C3%A4me?select=*&order=")
+        );
     }
 }

@@ -80,8 +80,8 @@ fn follow(base: &Named, before: &Named, columns: &[String], now: Vec<Value>) -> 
     // A renamed column is in the same place, and holds the same.
     let renamed = |at: usize| {
         let (old, was) = base.get(at)?;
-        let same = base.len() == columns.len() && !columns.contains(old);
-        (same && value(before, old).as_ref() == Some(&now[at])).then(|| (old.clone(), was.clone()))
+        let same = !columns.contains(old) && value(before, old).as_ref() == Some(&now[at]);
+        same.then(|| (old.clone(), was.clone()))
     };
     let mut taken = Vec::new();
     let mut moved = Vec::with_capacity(columns.len());

@@ -139,14 +139,14 @@ pub struct Request<'a> {
     pub range: &'a Range,
     /// How many at most.
     pub limit: u32,
-    /// Ask how many there are in all.
-    pub count: bool,
+    /// How to count them all, as the `Prefer` header has it; empty: not at all.
+    pub count: &'static str,
 }
 
 impl Request<'_> {
     /// The request to send.
     pub fn build(&self, requester: &Requester) -> HttpRequest {
         let url = self.selection.url(&requester.root, self.range, self.limit);
-        requester.request(Method::Get, url, if self.count { "count=exact" } else { "" }, None)
+        requester.request(Method::Get, url, self.count, None)
     }
 }

@@ -4,6 +4,7 @@
 use super::{
     config::{Direction, Names, TableSync},
     json,
+    spans::{self, Span},
 };
 use crate::{error::Result, sqlite::Connection, time::Timestamp, value::Value};
 
@@ -11,8 +12,8 @@ use crate::{error::Result, sqlite::Connection, time::Timestamp, value::Value};
 ///
 /// - `tidelock_sync`: the owner and other single facts.
 /// - `tidelock_tables`: one row a synced table: how it is captured, and how far it was read. `cursor` and `key` are
-///   values in the server's own text; `started` is set while a pull is under way; `structured` are the columns of text in
-///   which the remote was seen to keep objects or arrays.
+///   values in the server's own text; `started` is set while a pull is under way, and `spans` while that reads all rows;
+///   `structured` are the columns of text in which the remote was seen to keep objects or arrays.
 /// - `tidelock_outbox`: one row a changed key; `base` is the row before its first change that the remote doesn't know.
 ///   Entries with a `reason` were refused for good. `local` is what the row was: of a restored image, and while the schema
 ///   changes. `sent_op` and `sent` are what a push sent of it, as long as it isn't known whether that arrived; `gone`: the
@@ -26,7 +27,7 @@ CREATE TABLE IF NOT EXISTS tidelock_sync(name TEXT PRIMARY KEY, value TEXT) WITH
 CREATE TABLE IF NOT EXISTS tidelock_tables(
   tbl TEXT PRIMARY KEY COLLATE NOCASE, capture INTEGER NOT NULL, primary_key TEXT, columns TEXT,
   selected TEXT, missing TEXT, cursor TEXT, key TEXT, started TEXT, watermark TEXT,
-  pulled_at TEXT, last_error TEXT, pushed_at TEXT, structured TEXT) WITHOUT ROWID;
+  pulled_at TEXT, last_error TEXT, pushed_at TEXT, structured TEXT, spans TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tidelock_outbox(
   id INTEGER PRIMARY KEY AUTOINCREMENT, tbl TEXT NOT NULL, key TEXT NOT NULL, op TEXT NOT NULL, base TEXT,
   time TEXT NOT NULL, reason TEXT, error TEXT, local TEXT, sent_op TEXT, sent TEXT);
@@ -40,21 +41,33 @@ CREATE TABLE IF NOT EXISTS tidelock_conflicts(
   base TEXT, local TEXT, remote TEXT, result TEXT);
 ";
 
+/// What databases of earlier builds may lack.
+const ADDED: [(&str, &str); 5] = [
+    ("tidelock_outbox", "sent_op"),
+    ("tidelock_outbox", "sent"),
+    ("tidelock_tables", "pushed_at"),
+    ("tidelock_tables", "structured"),
+    ("tidelock_tables", "spans"),
+];
+
 /// Adds what databases of earlier builds lack.
 pub fn upgrade(connection: &Connection) -> Result<()> {
-    let known = |column: &str| -> Result<bool> {
-        let sql = "SELECT 1 FROM pragma_table_info('tidelock_outbox', 'main') WHERE name = ?1";
-        Ok(connection.value(sql, &[Value::from(column)])?.is_some())
+    let lacks = |(table, column): &(&str, &str)| -> Result<bool> {
+        let sql = "SELECT 1 FROM pragma_table_info(?1, 'main') WHERE name = ?2";
+        Ok(connection.value(sql, &[Value::from(*table), Value::from(*column)])?.is_none())
     };
-    if known("sent")? {
+    // They came in this order: who has the last one has them all.
+    if !lacks(&ADDED[ADDED.len() - 1])? {
         return Ok(());
     }
     connection.atomically(|connection| {
         connection.exec(TABLES)?;
-        connection.exec(
-            "ALTER TABLE tidelock_outbox ADD COLUMN sent_op TEXT; ALTER TABLE tidelock_outbox ADD COLUMN sent TEXT;
-             ALTER TABLE tidelock_tables ADD COLUMN pushed_at TEXT; ALTER TABLE tidelock_tables ADD COLUMN structured TEXT",
-        )
+        for added in &ADDED {
+            if lacks(added)? {
+                connection.exec(&format!("ALTER TABLE {} ADD COLUMN {} TEXT", added.0, added.1))?;
+            }
+        }
+        Ok(())
     })
 }
 
@@ -170,6 +183,8 @@ pub struct Progress {
     pub started: Option<String>,
     /// The same of the last complete pull.
     pub watermark: Option<String>,
+    /// While a pull reads all rows: the spans that are left of them; empty when only what changed meanwhile is to be read.
+    pub spans: Option<Vec<Span>>,
 }
 
 /// A place in the order of a table's rows, in the server's own text.
@@ -184,7 +199,7 @@ pub struct Position {
 /// Reads how far a table was read.
 pub fn progress(connection: &Connection, table: &str) -> Result<Progress> {
     let rows = connection.rows(
-        "SELECT selected, cursor, key, started, watermark FROM tidelock_tables WHERE tbl = ?1",
+        "SELECT selected, cursor, key, started, watermark, spans FROM tidelock_tables WHERE tbl = ?1",
         &[Value::from(table)],
     )?;
     let Some(row) = rows.first() else { return Ok(Progress::default()) };
@@ -194,6 +209,7 @@ pub fn progress(connection: &Connection, table: &str) -> Result<Progress> {
         position: text(2).as_deref().and_then(json::parse_string_array).map(|key| Position { cursor: text(1), key }),
         started: text(3),
         watermark: text(4),
+        spans: text(5).as_deref().and_then(spans::decode),
     })
 }
 
@@ -202,7 +218,8 @@ pub fn save_progress(connection: &Connection, table: &str, progress: &Progress) 
     let list = |names: &[String]| json::string_array(names.iter().map(String::as_str));
     let position = progress.position.as_ref();
     connection.run(
-        "UPDATE tidelock_tables SET selected = ?2, cursor = ?3, key = ?4, started = ?5, watermark = ?6 WHERE tbl = ?1",
+        "UPDATE tidelock_tables SET selected = ?2, cursor = ?3, key = ?4, started = ?5, watermark = ?6, spans = ?7 \
+         WHERE tbl = ?1",
         &[
             Value::from(table),
             progress.selected.as_deref().map(list).into(),
@@ -210,6 +227,7 @@ pub fn save_progress(connection: &Connection, table: &str, progress: &Progress) 
             position.map(|position| list(&position.key)).into(),
             progress.started.clone().into(),
             progress.watermark.clone().into(),
+            progress.spans.as_deref().map(spans::encode).into(),
         ],
     )?;
     Ok(())

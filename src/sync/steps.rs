@@ -15,8 +15,10 @@ use crate::{
 pub enum Event {
     /// The pull begins.
     Start,
-    /// The answer to the last [`Instruction::Send`].
+    /// The answer to an [`Instruction::Send`].
     Answer {
+        /// The request's number.
+        lane: usize,
         /// The answer, or why there is none.
         answer: Result<HttpResponse, HttpFailure>,
         /// The present moment.
@@ -26,29 +28,31 @@ pub enum Event {
         /// A random number from 0 to 1, for the waits.
         chance: f64,
     },
-    /// The wait of the last [`Instruction::Wait`] is over.
-    Waited,
+    /// The wait of an [`Instruction::Wait`] is over.
+    Waited(usize),
     /// What the last [`Instruction::RefreshToken`] brought.
     Token(Option<String>),
+    /// The page of an [`Instruction::Apply`] was applied.
+    Applied,
 }
 
 /// What to do next.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Instruction {
-    /// Send this request.
-    Send(HttpRequest),
-    /// Wait for so many milliseconds.
-    Wait(u64),
+    /// Send this request; the number tells its answer from those of others that are under way.
+    Send(usize, HttpRequest),
+    /// Wait for so many milliseconds, in the place of the request of that number.
+    Wait(usize, u64),
     /// Ask for a fresh token.
     RefreshToken,
-    /// Apply this page, and store the progress in the same transaction.
+    /// Apply this page, after those before it, and store the progress in the same transaction.
     Apply(Box<Page>),
     /// Everything was read.
     Finish,
 }
 
 /// One page to apply.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Page {
     /// The table's index in the pull.
     pub table: usize,
@@ -60,8 +64,12 @@ pub struct Page {
     pub progress: Option<Progress>,
     /// Whether the table's rows were all read with this page.
     pub complete: bool,
-    /// Columns that the remote turned out to lack.
+    /// What is read from now on, where the remote turned out to lack columns.
+    pub plan: Option<Plan>,
+    /// The columns that the remote lacks, where that is known with this page.
     pub missing: Option<Vec<String>>,
+    /// Whether the table went on where an earlier pull was cut.
+    pub resumed: bool,
     /// Bytes of the body.
     pub bytes: u64,
     /// Rows that the whole pass will bring, where the remote told.

@@ -7,9 +7,14 @@
 //! later, so nothing is missed, but more rows are read again. (The newest one of the pull itself would be too late: it may
 //! have been written minutes after the pull had passed the place of a row that was still to be committed.)
 
+//!
+//! A pull that reads all rows reads them in the order of the key, in spans. Before that it notes the newest cursor there is;
+//! what is newer than that when the spans are read changed meanwhile, and is read last.
+
 use super::{
     plan::Plan,
     query::Range,
+    spans::Span,
     state::{Position, Progress},
 };
 use crate::time::Timestamp;
@@ -17,39 +22,69 @@ use crate::time::Timestamp;
 /// Where to begin.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Start {
-    /// The first range.
-    pub range: Range,
+    /// What to read first.
+    pub first: First,
     /// It goes on where an earlier pull was cut.
     pub resumed: bool,
-    /// It begins with the first row.
-    pub whole: bool,
 }
 
-/// Where a table's pull begins. Forgets a position that can't be used any more: a new column needs all rows again.
+/// What a pull of a table reads first.
+#[derive(Debug, PartialEq, Eq)]
+pub enum First {
+    /// All rows, from the first one on.
+    All,
+    /// The rest of all rows: the spans of the progress.
+    Spans,
+    /// By the cursor.
+    Rows(Range),
+}
+
+/// Where a table's pull begins; the progress is made ready for that. A position that can't be used any more is forgotten: a
+/// new column needs all rows again.
 pub fn start(progress: &mut Progress, plan: &Plan, full: bool) -> Start {
     let known = |selected: &Vec<String>| plan.selection.columns.iter().all(|column| selected.contains(column));
+    let all = |progress: &mut Progress| {
+        let selected = Some(plan.selection.columns.clone());
+        *progress = Progress { selected, spans: Some(vec![Span::default()]), ..Progress::default() };
+        Start { first: First::All, resumed: false }
+    };
     if full || !progress.selected.as_ref().is_some_and(known) {
-        *progress = Progress { selected: Some(plan.selection.columns.clone()), ..Progress::default() };
+        return all(progress);
     }
     let has_cursor = plan.selection.cursor.is_some();
-    let usable = |position: &&Position| position.cursor.is_some() == has_cursor && position.key.len() == plan.key.len();
-    let Some(position) = progress.position.as_ref().filter(usable).cloned() else {
-        let range = if has_cursor { Range::Cursors } else { Range::Keys(None) };
-        return Start { range, resumed: false, whole: true };
-    };
-    if progress.started.is_some() {
-        let range = if has_cursor { Range::Behind(position) } else { Range::Keys(Some(position.key)) };
-        return Start { range, resumed: true, whole: false };
+    let whole_key = |key: &Vec<String>| key.len() == plan.key.len();
+    let usable = |position: &&Position| position.cursor.is_some() == has_cursor && whole_key(&position.key);
+    let position = progress.position.as_ref().filter(usable).cloned();
+    let cut = progress.started.is_some();
+    if let Some(spans) = progress.spans.as_ref().filter(|_| cut) {
+        let keys = |span: &Span| [&span.after, &span.upto].into_iter().flatten().all(whole_key);
+        return match spans.as_slice() {
+            [] if has_cursor => Start { first: First::Rows(behind(position)), resumed: true },
+            [_, ..] if spans.iter().all(keys) => Start { first: First::Spans, resumed: true },
+            _ => all(progress),
+        };
     }
-    if !has_cursor {
-        return Start { range: Range::Keys(None), resumed: false, whole: true };
+    match position {
+        Some(position) if cut && has_cursor => Start { first: First::Rows(Range::Behind(position)), resumed: true },
+        Some(Position { key, .. }) if cut => {
+            progress.spans = Some(vec![Span { after: Some(key), upto: None }]);
+            Start { first: First::Spans, resumed: true }
+        }
+        Some(position) if has_cursor => {
+            let cursor = position.cursor.as_deref().unwrap_or_default();
+            let range = match overlap(cursor, progress.watermark.as_deref(), plan.options.overlap_ms) {
+                Some(from) => Range::From(from),
+                None => Range::Behind(position),
+            };
+            Start { first: First::Rows(range), resumed: false }
+        }
+        _ => all(progress),
     }
-    let cursor = position.cursor.as_deref().unwrap_or_default();
-    let range = match overlap(cursor, progress.watermark.as_deref(), plan.options.overlap_ms) {
-        Some(from) => Range::From(from),
-        None => Range::Behind(position),
-    };
-    Start { range, resumed: false, whole: false }
+}
+
+/// All rows with a cursor behind this place.
+pub fn behind(position: Option<Position>) -> Range {
+    position.filter(|position| position.cursor.is_some()).map_or(Range::Cursors, Range::Behind)
 }
 
 /// The moment before `cursor` to begin with; `None`: behind the cursor is early enough, or it is no moment.
@@ -62,22 +97,20 @@ fn overlap(cursor: &str, watermark: Option<&str>, overlap_ms: u64) -> Option<Str
     (overlap_ms > 0 && from < newest).then(|| from.to_string())
 }
 
-/// Moves the progress behind a page; `last` is its last row, none when the page was empty and the pull is complete.
-pub fn advance(progress: &mut Progress, plan: &Plan, last: Option<&Position>, server_time: Option<Timestamp>) {
-    let known_before = progress.position.as_ref().or(last).and_then(|position| position.cursor.clone());
-    let started = || server_time.map(|time| time.to_string()).or(known_before).unwrap_or_default();
-    match last {
-        Some(last) => {
-            progress.started.get_or_insert_with(started);
-            progress.position = Some(last.clone());
-        }
-        None => {
-            let began = progress.started.take().unwrap_or_else(started);
-            progress.watermark = Some(began).filter(|time| !time.is_empty());
-            if plan.selection.cursor.is_none() {
-                progress.position = None;
-            }
-        }
+/// A pull has begun, if it hadn't yet. `seen`: the first row that it saw, or the newest.
+pub fn begin(progress: &mut Progress, server_time: Option<Timestamp>, seen: Option<&Position>) {
+    if progress.started.is_none() {
+        let known = || progress.position.as_ref().or(seen).and_then(|position| position.cursor.clone());
+        progress.started = Some(server_time.map(|time| time.to_string()).or_else(known).unwrap_or_default());
+    }
+}
+
+/// Everything was read.
+pub fn complete(progress: &mut Progress, has_cursor: bool) {
+    progress.watermark = progress.started.take().filter(|time| !time.is_empty());
+    progress.spans = None;
+    if !has_cursor {
+        progress.position = None;
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
         encode::decode_row,
         report::{Cells, Conflicting},
     },
+    time::Timestamp,
 };
 
 /// Calls the functions that TypeScript handed in.
@@ -41,6 +42,11 @@ impl Callbacks for HostCallbacks {
             };
             settled(started).await.map(|token| token.as_string()).map_err(thrown)
         })
+    }
+
+    fn next_snapshot(&self, after: Timestamp) -> LocalFuture<'static, Option<Timestamp>> {
+        let started = self.host.next_snapshot(after.0 as f64);
+        Box::pin(async move { settled(started).await.ok()?.as_f64().map(|due| Timestamp(due as i64)) })
     }
 
     fn resolve_conflict(&self, conflict: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>> {

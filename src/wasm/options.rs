@@ -71,6 +71,7 @@ fn snapshots(options: &JsValue) -> Result<SnapshotOptions> {
     Ok(SnapshotOptions {
         enabled: fields.is("enabled"),
         interval_ms: fields.number("intervalMs")? as u64,
+        timed_by_user: fields.is("timedByUser"),
         keep: fields.number("keep")? as usize,
         retention_days: fields.any_number("retentionDays"),
         retries: fields.number("retries")? as u32,

@@ -54,7 +54,7 @@ struct Header {
 /// A parameter area larger than this is given back before the next one.
 const KEEP_BYTES: usize = 16 << 20;
 
-/// Set in [`Header::flags`] when the statement wrote something.
+/// Set in [`Header::flags`] when the statement wrote something that is to be stored.
 const WROTE: u32 = 1;
 
 /// What [`Core::again`] tells: it is done.
@@ -110,7 +110,7 @@ impl Core {
         let op = op_of(op).thrown()?;
         let call = Call { op, sql, params: params.as_ref(), names, timeout_ms };
         let outcome = self.database.execute(ticket, &call, rows).thrown()?;
-        header.fill(rows, &outcome);
+        header.fill(rows, &outcome, self.database.is_logged());
         Ok(())
     }
 
@@ -162,8 +162,11 @@ impl Core {
         self.database.rollback(ticket, depth).thrown()
     }
 
-    /// Runs a script → whether the database was written.
-    pub fn script(&self, ticket: u32, sql: &str, timeout_ms: f64) -> Result<bool, JsValue> {
+    /// Runs a script, whose UTF-8 is the first `bytes` bytes of the parameter area → whether the database was written.
+    pub fn script(&self, ticket: u32, bytes: usize, timeout_ms: f64) -> Result<bool, JsValue> {
+        let Buffers { params, offset, .. } = &*self.buffers.borrow();
+        let sql = params[*offset..].get(..bytes).and_then(|script| std::str::from_utf8(script).ok());
+        let sql = sql.ok_or_else(|| Error::internal("the script isn't UTF-8")).thrown()?;
         self.database.script(ticket, sql, timeout_ms).thrown()
     }
 
@@ -189,14 +192,14 @@ impl Core {
         let params = params_of(&params[*offset..], bytes)?;
         let outcome = self.database.execute_known(ticket, op_of(op)?, statement, params.as_ref(), rows)?;
         if let Some(outcome) = &outcome {
-            header.fill(rows, outcome);
+            header.fill(rows, outcome, self.database.is_logged());
         }
         Ok(outcome.is_some())
     }
 }
 
 impl Header {
-    fn fill(&mut self, rows: &FlatRows, outcome: &Outcome) {
+    fn fill(&mut self, rows: &FlatRows, outcome: &Outcome, logged: bool) {
         *self = Self {
             rows: rows.rows as u32,
             columns: rows.columns as u32,
@@ -209,7 +212,7 @@ impl Header {
             wide_bytes: rows.wide.len() as u32,
             blobs: rows.blobs.as_ptr().addr() as u32,
             blob_bytes: rows.blobs.len() as u32,
-            flags: if outcome.wrote { WROTE } else { 0 },
+            flags: if outcome.wrote && logged { WROTE } else { 0 },
             statement: outcome.statement,
             reserved: 0,
             changes: outcome.changes as f64,

@@ -104,9 +104,9 @@ test('what is wrong is told, as an alert too, until it is right', async () => {
                    CREATE TABLE children(parent REFERENCES parents(id));
                    INSERT INTO parents VALUES (1, '2001-01-01'), (2, '2001-01-01');
                    INSERT INTO children VALUES (1)`)
-    await db.exec('PRAGMA foreign_keys = OFF')
+    await db.run('PRAGMA foreign_keys = OFF')
     await db.run('INSERT INTO children VALUES (99)')
-    await db.exec('PRAGMA foreign_keys = ON')
+    await db.run('PRAGMA foreign_keys = ON')
     const heard = []
     db.addEventListener('health', ({ detail }) => heard.push(detail.status))
     await db.health()

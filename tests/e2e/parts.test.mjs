@@ -232,6 +232,18 @@ test('the JSON functions come with the first statement that calls one, in whatev
         ]
         return (await db.batch([...sql, 'SELECT b FROM x'].map((sql) => ({ sql })))).at(-1)
       },
+      branch: async (db) => {
+        // It ran before, without a call.
+        const sql = "SELECT CASE WHEN ? THEN ? ->> 'b' ELSE 'no' END AS b"
+        await db.query(sql, [0, text])
+        return db.query(sql, [1, text])
+      },
+      branchInside: (db) =>
+        db.transaction(async (tx) => {
+          const sql = "SELECT CASE WHEN ? THEN ? ->> 'b' ELSE 'no' END AS b"
+          await tx.query(sql, [0, text])
+          return tx.query(sql, [1, text])
+        }),
       runMany: async (db) => {
         await db.run('CREATE TABLE x(b)')
         await db.runMany("INSERT INTO x SELECT ? ->> 'b'", [[text]])

@@ -404,3 +404,32 @@ test('delete takes one away, prune those beyond keep; one with a label stays', a
   assert.deepEqual(result.kept, { ok: true, errors: [] })
   await page.close()
 })
+
+test('snapshots by a timetable', async () => {
+  const page = await context.page()
+  const result = await page.evaluate(async (name) => {
+    const refused = []
+    for (const cron of ['', 'at three', '61 * * * *', 5])
+      refused.push((await window.failure(window.open({ name, snapshots: { cron } }))).code)
+    refused.push((await window.failure(window.open({ name, snapshots: { cron: '0 3 * * *', intervalMs: 5 } }))).code)
+    const db = await window.open({ name, snapshots: { cron: '* * * * * *' } })
+    await db.exec('CREATE TABLE t (n)')
+    const taken = await window.until(async () => {
+      const list = await db.snapshots.list()
+      return list.length > 0 && list
+    })
+    const status = await db.snapshots.status()
+    const health = await db.health()
+    await db.close()
+    const nightly = await window.open({ name, snapshots: { cron: '0 3 * * *' } })
+    const next = await window.until(async () => (await nightly.snapshots.status()).nextAt)
+    await nightly.close()
+    return { refused, taken, status, health, next, three: new Date(next).getHours() }
+  }, freshName())
+  assert.deepEqual(result.refused, Array(5).fill('invalid_argument'))
+  assert.equal(result.taken[0].reason, 'scheduled')
+  assert.match(result.status.nextAt, /:\d\d\.000Z$/)
+  assert.match(result.health.snapshot.nextAt, /:\d\d\.000Z$/)
+  assert.equal(result.three, 3)
+  assert.match(result.next, /:00:00\.000Z$/)
+})

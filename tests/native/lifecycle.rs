@@ -149,3 +149,33 @@ fn a_hidden_page_is_not_snapshotted_when_the_options_say_so() {
         });
     }
 }
+
+#[test]
+fn a_timetable_decides_when_snapshots_are_taken() {
+    let timed = r#"{ "snapshots": { "timedByUser": true } }"#;
+    let hour = |time: i64| time.div_euclid(3_600_000);
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let database = opened(&tab, timed).await;
+        let clock = tab.ports.platform.clock.clone();
+        clock.sleep(0).await;
+        let opened_at = clock.now();
+        let next = database.snapshots().status().next_at.expect("known");
+        assert_eq!(next.0, (hour(opened_at.0) + 1) * 3_600_000, "not an interval after the opening");
+        clock.sleep(next.since(opened_at) as u64 + 1000).await;
+        let taken = database.snapshots().list();
+        assert_eq!(taken.len(), 1);
+        assert_eq!(hour(taken[0].created_at.0), hour(next.0));
+        let status = database.snapshots().status();
+        assert_eq!(status.next_at.expect("known").0, next.0 + 3_600_000);
+        run(&database, "INSERT INTO t VALUES (1)");
+        database.flush().await.expect("stores");
+        database.close().await.expect("closes");
+        // Closed over two full hours: one is taken as soon as it is opened again.
+        clock.sleep(2 * 3_600_000).await;
+        let database = opened(&tab, timed).await;
+        clock.sleep(1000).await;
+        assert_eq!(database.snapshots().list().len(), 2);
+        assert_eq!(hour(database.snapshots().status().next_at.expect("known").0), hour(clock.now().0) + 1);
+    });
+}

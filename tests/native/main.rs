@@ -2,6 +2,7 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 mod audit;
+mod docs;
 mod dump;
 mod engine;
 mod file_lock;
@@ -14,8 +15,11 @@ mod lifecycle;
 mod lock;
 mod maintain;
 mod memory;
+mod migrate_again;
 mod migrate_apply;
 mod migrate_run;
+mod schema;
+mod schema_property;
 mod simulation;
 mod snapshot_files;
 mod store;
@@ -34,4 +38,5 @@ mod sync_push_order;
 mod sync_replace;
 mod sync_schema;
 mod sync_simulation;
+mod sync_spans;
 mod world;

@@ -255,7 +255,7 @@ fn a_dry_run_tells_and_changes_nothing() {
     let report = bench.run(&migrations, dry).unwrap();
     assert_eq!(
         serde_json::to_string(&report).unwrap(),
-        r#"{"planned":[{"version":"1","name":"m1","direction":"up"},{"version":"2","name":"m2","direction":"up"}],"applied":[],"reverted":[]}"#
+        r#"{"planned":[{"version":"1","name":"m1","direction":"up","sql":"CREATE TABLE a(x)"},{"version":"2","name":"m2","direction":"up","sql":"CREATE TABLE b(x)"}],"applied":[],"reverted":[]}"#
     );
     assert_eq!(bench.log(), ["stored"]);
     assert_eq!(bench.value("SELECT count(*) FROM sqlite_schema"), Some(Value::Integer(1)));

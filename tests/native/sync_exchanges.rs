@@ -1,7 +1,7 @@
 //! Recorded exchanges: what the pull machine says to each event, as text that can be read and reviewed.
 //!
-//! `>` a request, `<` its answer (status, headers, body), `=` a page to apply; other lines are the events and instructions
-//! of the same names. Quotes show as `'`.
+//! `>` a request, `<` its answer (status, headers, body), `=` a page to apply, `applied` when that is done; other lines are the
+//! events and instructions of the same names. A number behind the sign is the request's, when it isn't 0. Quotes show as `'`.
 
 use tidelock::{
     Result, Timestamp, Value,
@@ -12,6 +12,7 @@ use tidelock::{
         plan::Plan,
         pull::Pull,
         schema::Table,
+        spans::{self, Span},
         state::{Position, Progress},
         steps::{Event, Instruction, Page, Reading, Source},
     },
@@ -25,7 +26,7 @@ macro_rules! exchanges {
         }
     )* };
 }
-exchanges! { cap_and_ties compare cut_body other_root overlap token_refused too_much_at_once }
+exchanges! { cap_and_ties changed_meanwhile compare cut_body other_root overlap spans spans_resumed token_refused too_much_at_once }
 
 fn replay(script: &str) {
     let mut lines = script.lines().filter(|line| !line.starts_with('#')).peekable();
@@ -51,7 +52,9 @@ fn replay(script: &str) {
 }
 
 fn said_by_machine(line: &str) -> bool {
-    ["> ", "= ", "wait ", "refresh", "finish", "error "].iter().any(|start| line.starts_with(start))
+    [">", "=", "wait", "refresh", "finish", "error "]
+        .iter()
+        .any(|start| line.starts_with(start) && !line.starts_with("waited"))
 }
 
 fn json(text: &str) -> serde_json::Map<String, serde_json::Value> {
@@ -79,23 +82,39 @@ fn machine(table: &str, progress: Progress, options: &serde_json::Map<String, se
 fn progress(line: &str) -> Progress {
     let facts = json(line.strip_prefix("progress ").unwrap());
     let text = |name: &str| facts.get(name).and_then(|value| value.as_str()).map(str::to_owned);
-    let list = |name: &str| -> Vec<String> { serde_json::from_value(facts[name].clone()).unwrap() };
+    let list = |name: &str| -> Option<Vec<String>> { serde_json::from_value(facts.get(name)?.clone()).unwrap() };
     Progress {
-        selected: Some(list("selected")),
-        position: Some(Position { cursor: text("cursor"), key: list("key") }),
-        started: None,
+        selected: list("selected"),
+        position: list("key").map(|key| Position { cursor: text("cursor"), key }),
+        started: text("started"),
         watermark: text("watermark"),
+        spans: text("spans").map(|spans| spans::decode(&spans).unwrap()),
     }
 }
 
+/// What follows a sign: the number of the request, and the rest.
+fn numbered(text: &str) -> (usize, &str) {
+    let (number, rest) = text.split_once(' ').unwrap_or((text, ""));
+    (if number.is_empty() { 0 } else { number.parse().unwrap() }, rest)
+}
+
+/// The number of a request, as it is written.
+fn number(lane: usize) -> String {
+    if lane == 0 { String::new() } else { lane.to_string() }
+}
+
 fn read_event(line: &str) -> Event {
-    if line == "waited" {
-        return Event::Waited;
+    if let Some(text) = line.strip_prefix("waited") {
+        return Event::Waited(numbered(text).0);
+    }
+    if line == "applied" {
+        return Event::Applied;
     }
     if let Some(token) = line.strip_prefix("token ") {
         return Event::Token(Some(token.to_owned()));
     }
-    let answer = match line.strip_prefix("< ").unwrap() {
+    let (lane, text) = numbered(line.strip_prefix('<').unwrap());
+    let answer = match text {
         "drop" => Err(HttpFailure::Network("reset".to_owned())),
         "timeout" => Err(HttpFailure::Timeout),
         text => {
@@ -111,7 +130,7 @@ fn read_event(line: &str) -> Event {
             Ok(HttpResponse { status: status.parse().unwrap(), headers, body: rest.as_bytes().to_vec() })
         }
     };
-    Event::Answer { answer, now: Timestamp(0), elapsed_ms: 20, chance: 0.0 }
+    Event::Answer { lane, answer, now: Timestamp(0), elapsed_ms: 20, chance: 0.0 }
 }
 
 fn show(result: Result<Vec<Instruction>>) -> Vec<String> {
@@ -123,21 +142,21 @@ fn show(result: Result<Vec<Instruction>>) -> Vec<String> {
 
 fn show_instruction(instruction: Instruction) -> Vec<String> {
     match instruction {
-        Instruction::Send(request) => vec![show_request(&request)],
-        Instruction::Wait(ms) => vec![format!("wait {ms}")],
+        Instruction::Send(lane, request) => vec![show_request(lane, &request)],
+        Instruction::Wait(lane, ms) => vec![format!("wait{} {ms}", number(lane))],
         Instruction::RefreshToken => vec!["refresh".to_owned()],
         Instruction::Finish => vec!["finish".to_owned()],
         Instruction::Apply(page) => show_page(&page),
     }
 }
 
-fn show_request(request: &HttpRequest) -> String {
+fn show_request(lane: usize, request: &HttpRequest) -> String {
     let path = request.url.strip_prefix("http://host/").unwrap();
-    let mut line = format!("> {}", path.replace("%22", "'"));
+    let mut line = format!(">{} {}", number(lane), path.replace("%22", "'"));
     for (name, value) in &request.headers {
         match name.as_str() {
             "authorization" => line.push_str(&format!(" ({value})")),
-            "prefer" => line.push_str(" (count)"),
+            "prefer" => line.push_str(&format!(" ({value})")),
             _ => {}
         }
     }
@@ -157,7 +176,7 @@ fn show_page(page: &Page) -> Vec<String> {
         let rows: String = rows.map(|row| format!(" [{row}]")).collect();
         lines.push(format!("= {}{rows}", if page.rows.keys_only { "keys" } else { "rows" }));
     }
-    if let Some(missing) = &page.missing {
+    if let Some(missing) = page.missing.as_ref().filter(|_| page.plan.is_some()) {
         lines.push(format!("= missing {}", missing.join(",")));
     }
     if let Some(progress) = &page.progress {
@@ -165,6 +184,12 @@ fn show_page(page: &Page) -> Vec<String> {
         if let Some(Position { cursor, key }) = &progress.position {
             facts.push(format!("at {}", cursor.iter().chain(key).cloned().collect::<Vec<_>>().join(" ")));
         }
+        let span = |span: &Span| {
+            let key = |key: &Option<Vec<String>>| key.as_ref().map_or_else(String::new, |key| key.join(" "));
+            format!("({}..{}]", key(&span.after), key(&span.upto))
+        };
+        let left = progress.spans.as_ref().map(|spans| spans.iter().map(span).collect::<String>());
+        facts.extend(left.map(|left| format!("left {}", if left.is_empty() { "what changed" } else { &left })));
         facts.extend(progress.started.as_ref().map(|started| format!("started '{started}'")));
         facts.extend(page.complete.then(|| "complete".to_owned()));
         facts.extend(progress.watermark.as_ref().filter(|_| page.complete).map(|time| format!("watermark {time}")));

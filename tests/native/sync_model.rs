@@ -185,14 +185,15 @@ impl Server {
             .or_else(|| rows.first().map(|row| row.keys().collect()))
             .unwrap_or_default();
         let mut found: Vec<&Row> = if state.hides { vec![] } else { rows.iter().collect() };
-        let (mut select, mut order, mut limit) = (Vec::new(), Vec::new(), usize::MAX);
+        let (mut select, mut order, mut limit, mut offset) = (Vec::new(), Vec::new(), usize::MAX, 0);
         for pair in query.split('&') {
             let (key, value) = pair.split_once('=').unwrap();
             let (key, value) = (unescape(key), unescape(value));
             match key.as_str() {
                 "select" => select = value.split(',').map(str::to_owned).collect(),
-                "order" => order = value.split(',').map(|term| term.strip_suffix(".asc").unwrap().to_owned()).collect(),
+                "order" => order = value.split(',').map(Order::read).collect(),
                 "limit" => limit = value.parse().unwrap(),
+                "offset" => offset = value.parse().unwrap(),
                 "or" => {
                     let condition = parse(&mut Tokens(&format!("or{value}")));
                     found.retain(|row| condition.holds(row));
@@ -214,16 +215,13 @@ impl Server {
             return error(400, &body);
         }
         found.sort_by(|a, b| {
-            order
-                .iter()
-                .map(|column| compare(&a[column], &b[column]))
-                .find(|order| order.is_ne())
-                .unwrap_or(Ordering::Equal)
+            order.iter().map(|order| order.compare(a, b)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
         });
         let total = found.len();
+        found.drain(..offset.min(total));
         found.truncate(limit.min(state.max_rows));
         let body: Vec<String> = found.iter().map(|row| show(row, &select)).collect();
-        let counted = request.headers.iter().any(|(name, value)| name == "prefer" && value == "count=exact");
+        let counted = request.headers.iter().any(|(name, value)| name == "prefer" && value.starts_with("count="));
         let mut headers = Vec::new();
         if counted {
             headers.push(("content-range".to_owned(), format!("0-{}/{total}", found.len())));
@@ -274,6 +272,27 @@ pub(crate) fn show(row: &Row, select: &[String]) -> String {
     format!("{{{}}}", cells.join(","))
 }
 
+/// A column of `order=`; NULL comes last in either direction.
+struct Order {
+    column: String,
+    descending: bool,
+}
+
+impl Order {
+    fn read(term: &str) -> Self {
+        let term = term.strip_suffix(".nullslast").unwrap_or(term);
+        let (column, direction) = term.rsplit_once('.').unwrap();
+        assert!(matches!(direction, "asc" | "desc"));
+        Self { column: column.to_owned(), descending: direction == "desc" }
+    }
+
+    fn compare(&self, a: &Row, b: &Row) -> Ordering {
+        let (a, b) = (&a[&self.column], &b[&self.column]);
+        let order = compare(a, b);
+        if self.descending && a != "null" && b != "null" { order.reverse() } else { order }
+    }
+}
+
 pub(crate) enum Condition {
     And(Vec<Condition>),
     Or(Vec<Condition>),
@@ -293,6 +312,8 @@ impl Condition {
                     _ if cell == "null" => false,
                     ("gt", _) => compare(cell, value).is_gt(),
                     ("gte", _) => compare(cell, value).is_ge(),
+                    ("lt", _) => compare(cell, value).is_lt(),
+                    ("lte", _) => compare(cell, value).is_le(),
                     ("eq", _) => compare(cell, value).is_eq(),
                     ("in", _) => listed(value).iter().any(|value| compare(cell, value).is_eq()),
                     other => panic!("unknown filter {other:?}"),

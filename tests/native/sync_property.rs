@@ -118,8 +118,9 @@ fn remote_row(row: &Row) -> String {
     ["id", "name", "n", "updated_at"].map(cell).join("|")
 }
 
-fn check(tables: &str, max_rows: usize, date: bool, actions: &[Action]) {
-    let mut world = World::new(SCHEMA, tables);
+fn check(tables: &str, page_size: usize, max_rows: usize, date: bool, actions: &[Action]) {
+    let remote = format!(r#"{{"url":"http://server","key":"k","pageSize":{page_size},"tables":{tables}}}"#);
+    let mut world = World::with(SCHEMA, &remote);
     world.server.table("t");
     world.server.max_rows(max_rows);
     world.server.shows_date(date);
@@ -168,12 +169,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn with_a_cursor(actions in prop::collection::vec(action(), 1..40), max_rows in 1..20_usize, date in any::<bool>()) {
-        check(r#"[{"table":"t","cursor":"updated_at","deleted":"compare"}]"#, max_rows, date, &actions);
+    fn with_a_cursor(actions in prop::collection::vec(action(), 1..40), page_size in 1..12_usize, max_rows in 1..20_usize, date in any::<bool>()) {
+        check(r#"[{"table":"t","cursor":"updated_at","deleted":"compare"}]"#, page_size, max_rows, date, &actions);
     }
 
     #[test]
     fn without_a_cursor(actions in prop::collection::vec(action(), 1..40), max_rows in 1..20_usize) {
-        check(r#"[{"table":"t","deleted":"compare"}]"#, max_rows, true, &actions);
+        check(r#"[{"table":"t","deleted":"compare"}]"#, 1000, max_rows, true, &actions);
     }
 }

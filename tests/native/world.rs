@@ -19,6 +19,7 @@ use tidelock::{
     sqlite::{FlatRows, Op},
     store::MemoryStore,
     sync::report::{Cells, Conflicting},
+    time::Timestamp,
 };
 
 /// What the tabs of one origin share.
@@ -103,6 +104,8 @@ pub fn options(changes: &str) -> OpenOptions {
     OpenOptions { remote, ..serde_json::from_value(serde_json::Value::Object(options)).unwrap() }
 }
 
+const HOUR_MS: i64 = 3_600_000;
+
 struct TestCallbacks(Tab);
 
 impl Callbacks for TestCallbacks {
@@ -119,6 +122,11 @@ impl Callbacks for TestCallbacks {
 
     fn access_token(&self) -> LocalFuture<'static, Result<Option<String>>> {
         Box::pin(ready(Ok(None)))
+    }
+
+    /// The timetable of these tests: at each full hour.
+    fn next_snapshot(&self, after: Timestamp) -> LocalFuture<'static, Option<Timestamp>> {
+        Box::pin(ready(Some(Timestamp((after.0.div_euclid(HOUR_MS) + 1) * HOUR_MS))))
     }
 
     fn resolve_conflict(&self, _conflict: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>> {

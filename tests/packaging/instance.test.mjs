@@ -107,7 +107,7 @@ test('two instances of the built module: one is crashed, the other goes on with 
   const [one, other] = [await start(module), await start(module)]
   assert.notEqual(one.Core, other.Core)
   assert.notEqual(one.memory, other.memory)
-  for (const { core } of [one, other]) script(core, 'CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (41)')
+  for (const each of [one, other]) script(each, 'CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (41)')
 
   // A Core at an address outside the memory: the first access is out of bounds.
   const stray = Object.create(one.Core.prototype)
@@ -115,11 +115,11 @@ test('two instances of the built module: one is crashed, the other goes on with 
   assert.throws(() => stray.enter(), WebAssembly.RuntimeError)
   assert.equal(one.dead(), true)
   assert.equal(one.traps.length, 1)
-  assert.throws(() => script(one.core, 'DELETE FROM t'), InstanceDeadError)
+  assert.throws(() => script(one, 'DELETE FROM t'), InstanceDeadError)
 
   assert.equal(other.dead(), false)
   assert.deepEqual(other.traps, [])
-  script(other.core, 'UPDATE t SET n = n + 1')
+  script(other, 'UPDATE t SET n = n + 1')
   const database = await other.core.exportBytes()
   assert.equal(Buffer.from(database.subarray(0, 15)).toString(), 'SQLite format 3')
   await other.core.close()
@@ -171,11 +171,14 @@ async function start(module) {
   return { ...instance, core, memory, traps }
 }
 
-function script(core, sql) {
+function script({ core, memory }, sql) {
   const ticket = core.enter()
   assert.notEqual(ticket, 0)
   try {
-    core.script(ticket, sql)
+    const text = new TextEncoder().encode(sql)
+    const address = core.reserve(text.length)
+    new Uint8Array(memory.buffer).set(text, address)
+    core.script(ticket, text.length, 0)
   } finally {
     core.leave(ticket)
   }

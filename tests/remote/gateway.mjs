@@ -36,18 +36,21 @@ class Stats {
 /**
  * Listens on a free loopback port → `{ url, faults, stats, close() }`.
  * `keys` maps an API key to `{ secret: boolean, token?: string }`; `token` replaces a missing Authorization.
+ * `latencyMs`: how long every request waits, preflights too. `maxAge`: for how many seconds a preflight is good.
  */
-export async function startGateway({ socketPath, keys, prefix = '/rest/v1', port = 0 }) {
+export async function startGateway({ socketPath, keys, prefix = '/rest/v1', port = 0, latencyMs = 0, maxAge = 3600 }) {
   const faults = new Faults()
   const stats = new Stats()
   const agent = new http.Agent({ keepAlive: true })
 
   const server = http.createServer((request, response) => {
     const started = performance.now()
-    const cors = corsHeaders(request)
+    const cors = corsHeaders(request, maxAge)
     if (request.method === 'OPTIONS') {
       stats.preflights++
-      response.writeHead(200, cors).end()
+      const allow = () => response.writeHead(200, cors).end()
+      if (latencyMs > 0) setTimeout(allow, latencyMs)
+      else allow()
       return
     }
     const inner = request.url.startsWith(prefix) ? request.url.slice(prefix.length) || '/' : undefined
@@ -72,7 +75,8 @@ export async function startGateway({ socketPath, keys, prefix = '/rest/v1', port
     const url = new URL(request.url, 'http://gateway')
     const fault = faults.take(entry)
     entry.fault = fault !== undefined
-    if (fault?.delayMs) await pause(fault.delayMs)
+    const delayMs = latencyMs + (fault?.delayMs ?? 0)
+    if (delayMs > 0) await pause(delayMs)
     if (fault?.drop) return void request.socket.destroy()
     if (fault?.status) {
       const text =
@@ -145,14 +149,14 @@ export async function startGateway({ socketPath, keys, prefix = '/rest/v1', port
   }
 }
 
-function corsHeaders(request) {
+function corsHeaders(request, maxAge) {
   return {
     'access-control-allow-origin': '*',
     'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS',
     'access-control-allow-headers':
       request.headers['access-control-request-headers'] ?? 'authorization, apikey, content-type',
     'access-control-expose-headers': EXPOSED,
-    'access-control-max-age': '3600',
+    'access-control-max-age': String(maxAge),
   }
 }
 

@@ -17,7 +17,8 @@ const DDL = /\b(create|alter|drop|grant|revoke|comment\s+on)\b/i
  *
  * What it gives: `url`; `anonKey` and `serviceKey` (JWTs), `publishableKey` and `secretKey` (the newer kind);
  * `jwtFor(sub, claims?)`, a signed-in user's token; `sql(text, params?)` → rows as the database's owner, values as PostgreSQL
- * prints them; `killConnections()`; `faults` and `stats` (see faults.mjs and gateway.mjs); `stop()`.
+ * prints them; `killConnections()`; `faults` and `stats` (see faults.mjs and gateway.mjs); `another(options)`, one more
+ * gateway to the same remote; `stop()`.
  */
 export async function startRemote({ seed = '', maxRows = 1000, schemas = ['public'], prefix, port } = {}) {
   const processes = new Processes()
@@ -48,17 +49,19 @@ export async function startRemote({ seed = '', maxRows = 1000, schemas = ['publi
       maxRows,
       password,
     })
-    const gateway = await startGateway({
-      socketPath: postgrest.socketPath,
-      prefix,
-      port,
-      keys: new Map([
+    const gateways = []
+    const another = async (options) => {
+      const keys = new Map([
         [anonKey, { secret: false }],
         [publishableKey, { secret: false }],
         [serviceKey, { secret: true, token: serviceKey }],
         [secretKey, { secret: true, token: serviceKey }],
-      ]),
-    })
+      ])
+      const gateway = await startGateway({ socketPath: postgrest.socketPath, keys, prefix, ...options })
+      gateways.push(gateway)
+      return gateway
+    }
+    const gateway = await another({ port })
 
     let stopping
     return {
@@ -69,6 +72,7 @@ export async function startRemote({ seed = '', maxRows = 1000, schemas = ['publi
       secretKey,
       faults: gateway.faults,
       stats: gateway.stats,
+      another,
       jwtFor: (sub, claims = {}) => jwt({ role: 'authenticated', aud: 'authenticated', sub, ...claims }),
       async sql(text, params) {
         let result
@@ -87,8 +91,7 @@ export async function startRemote({ seed = '', maxRows = 1000, schemas = ['publi
         await client.query("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'authenticator'")
       },
       stop() {
-        stopping ??= gateway
-          .close()
+        stopping ??= Promise.all(gateways.map((each) => each.close()))
           .then(() => client.end().catch(() => {}))
           .then(() => processes.stop())
         return stopping

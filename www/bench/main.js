@@ -19,7 +19,8 @@ const stopped = new Error('stopped')
 let stopping = false
 let report
 
-for (const [name, { title }] of Object.entries(suites)) byId('suites').append(box('suite', name, title, name === 'app'))
+for (const [name, { title, server }] of Object.entries(suites))
+  if (!server) byId('suites').append(box('suite', name, title, name === 'app'))
 const modules = new Map()
 for (const { module, label } of Object.values(engines)) if (module && !modules.has(module)) modules.set(module, label)
 for (const [module, label] of modules) byId('engines').append(box('engine', module, label, true))

@@ -13,7 +13,7 @@ const does = {
     const result = await db[method](...given)
     return method === 'exec' || method === 'close' ? undefined : result
   },
-  round: ({ suite, engine, scale, part }) => roundHere(suite, engine, scale, part),
+  round: ({ suite, engine, scale, part, server }) => roundHere(suite, engine, scale, part, { server }),
 }
 
 addEventListener('message', async ({ data: { id, type, ...message } }) => {

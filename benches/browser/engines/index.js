@@ -14,6 +14,7 @@ const modules = {
   sqlocal: () => import('./sqlocal.js'),
   pglite: () => import('./pglite.js'),
   turso: () => import('./turso.js'),
+  rxdb: () => import('./rxdb.js'),
 }
 
 const postgres = { fts: 'no FTS5: it is PostgreSQL' }
@@ -57,6 +58,7 @@ export const engines = {
     durability: 'relaxed',
     thread: 'worker',
   }),
+  'official-json': durable('sqlite-wasm opfs-sahpool, json_each', 'official', 'worker', {}),
   'official-sahpool': durable('sqlite-wasm opfs-sahpool', 'official', 'worker', {}),
   'wa-sqlite-ahp': durable('wa-sqlite AccessHandlePool', 'wa-sqlite', 'worker', { vfs: 'AccessHandlePoolVFS' }),
   'wa-sqlite-idb': durable('wa-sqlite IDBBatchAtomic', 'wa-sqlite', 'worker', { vfs: 'IDBBatchAtomicVFS' }),
@@ -65,6 +67,7 @@ export const engines = {
     ...durable('PGlite idb://', 'pglite', 'page', {}),
     lacks: { portion: 0.1, scan: 'PostgreSQL’s SQL for bytes is another' },
   },
+  'rxdb-dexie': durable('RxDB + Dexie', 'rxdb', 'page', {}),
   'turso-opfs': { ...durable('Turso', 'turso', 'page', {}), isolated: true },
 }
 

@@ -5,7 +5,7 @@ import { digest } from './digest.js'
 import { suites } from './index.js'
 
 /** `{ [step]: { value, digest? } }`. `openRemote` is there in the page only (engines/remote.js). */
-export async function roundHere(suite, engine, scale, part = 'round', openRemote) {
+export async function roundHere(suite, engine, scale, part = 'round', { openRemote, server } = {}) {
   const { place, lacks = {} } = engines[engine]
   const measured = {}
   const bench = {
@@ -13,6 +13,7 @@ export async function roundHere(suite, engine, scale, part = 'round', openRemote
     engine,
     lacks,
     measured,
+    server,
     /** A database: new when it is in memory, else the stored one of that name. */
     open: (name = 'bench') => (place === 'remote' ? openRemote(engine, name) : openHere(engine, name)),
     /** Times `work`; `check` makes, off the clock, what must be the same for every engine. */

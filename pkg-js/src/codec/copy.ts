@@ -9,29 +9,32 @@ const { headerBytes } = layout
 /** Copies a result out of wasm memory: its header, then what that points to, at offsets from the beginning. */
 export function copyResult(source: Source, header: number): ArrayBuffer {
   const { bytes, words } = source.refresh()
-  const word = (index: number) => words[header / 4 + index] as number
-  const cells = word(layout.rowsAt) * word(layout.columnsAt)
-  const parts: readonly (readonly [index: number, length: number])[] = [
-    // First, as they must lie at a multiple of 8.
-    [layout.slotsAt, cells * 8],
-    [layout.tagsAt, cells],
-    [layout.textAt, word(layout.textBytesAt)],
-    [layout.wideAt, word(layout.wideBytesAt)],
-    [layout.blobAt, word(layout.blobBytesAt)],
-  ]
-  const length = parts.reduce<number>((sum, [, length]) => sum + length, headerBytes)
+  const at = header / 4
+  const cells = (words[at + layout.rowsAt] as number) * (words[at + layout.columnsAt] as number)
+  let length = headerBytes + cells * 9
+  for (const index of lengthsAt) length += words[at + index] as number
   // Whole words of 8 bytes, over which there can be views of all kinds.
   const copy = new Uint8Array(Math.ceil(length / 8) * 8)
   copy.set(bytes.subarray(header, header + headerBytes))
   const own = new Uint32Array(copy.buffer, 0, headerBytes / 4)
   let end = headerBytes
-  for (const [index, length] of parts) {
-    if (length > 0) copy.set(bytes.subarray(word(index), word(index) + length), end)
+  const add = (index: number, length: number) => {
+    if (length > 0) {
+      const from = words[at + index] as number
+      copy.set(bytes.subarray(from, from + length), end)
+    }
     own[index] = end
     end += length
   }
+  // First, as they must lie at a multiple of 8.
+  add(layout.slotsAt, cells * 8)
+  add(layout.tagsAt, cells)
+  // A length stands behind its address.
+  for (const index of lengthsAt) add(index - 1, words[at + index] as number)
   return copy.buffer
 }
+
+const lengthsAt = [layout.textBytesAt, layout.wideBytesAt, layout.blobBytesAt] as const
 
 /** A memory that is one buffer after the other. */
 export class Detached implements Source {
@@ -47,6 +50,15 @@ export class Detached implements Source {
 
   refresh(): Areas {
     return this.#areas
+  }
+
+  /** Reads that buffer from now on; the contents of a small one are copied, so that there needn't be views over it. */
+  read(buffer: ArrayBuffer): void {
+    if (buffer.byteLength > reused) this.buffer = buffer
+    else {
+      if (this.buffer.byteLength !== reused) this.buffer = new ArrayBuffer(reused)
+      this.#areas.bytes.set(new Uint8Array(buffer))
+    }
   }
 
   /** Room for that many bytes, from 0 on; a small one is used again. */

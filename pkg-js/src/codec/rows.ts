@@ -51,7 +51,7 @@ export class Results {
     this.#header = core.header()
   }
 
-  /** Whether the statement wrote, so that its promise has to wait until that is stored. */
+  /** Whether the statement wrote what is to be stored, so that its promise may have to wait for that. */
   wrote(): boolean {
     return (this.#word(flagsAt) & wroteFlag) !== 0
   }
@@ -190,8 +190,8 @@ export class Rows {
     return mode === 'array' ? this.arrays(this.left) : this.columns()
   }
 
-  /** The next rows as plain objects of one fixed shape. */
-  objects(count: number): Row[] {
+  /** The next rows as plain objects of one fixed shape, in an array from a place on. */
+  objects(count: number, rows: Row[] = new Array(count), from = 0): Row[] {
     const { bytes, doubles, longs } = this.#areas
     const { names, template } = this.#shape
     const columns = this.#columns
@@ -199,11 +199,11 @@ export class Rows {
     const tags = this.#tag
     const slots = this.#slot
     let blob = this.#blob
-    const rows: Row[] = new Array(count)
     let cell = 0
     let at = this.#at
     let wideAt = this.#wideAt
-    for (let row = 0; row < count; row++) {
+    const end = from + count
+    for (let row = from; row < end; row++) {
       const object: Row = { ...template }
       for (let column = 0; column < columns; column++, cell++) {
         let value: SqlResultValue
@@ -248,12 +248,11 @@ export class Rows {
     return rows
   }
 
-  /** The next rows as arrays, in the order of the columns. */
-  arrays(count: number): SqlResultValue[][] {
-    const rows: SqlResultValue[][] = new Array(count)
-    for (let row = 0; row < count; row++) rows[row] = new Array(this.#columns)
+  /** The next rows as arrays, in the order of the columns, in an array from a place on. */
+  arrays(count: number, rows: SqlResultValue[][] = new Array(count), from = 0): SqlResultValue[][] {
+    for (let row = from; row < from + count; row++) rows[row] = new Array(this.#columns)
     this.#each(count, (row, column, value) => {
-      ;(rows[row] as SqlResultValue[])[column] = value
+      ;(rows[from + row] as SqlResultValue[])[column] = value
     })
     return rows
   }

@@ -15,6 +15,8 @@ const places = 128
 const smallestArea = (1 << 16) - 8
 const largestArea = 1 << 24
 
+const encoder = new TextEncoder()
+
 /** A statement that the wasm module knows by a number. */
 interface Known {
   readonly sql: string
@@ -80,6 +82,14 @@ export class Statements {
     this.wrote = this.#results.wrote()
     const shape = this.#results.shape()
     return new Rows(areasOf(copyResult(this.#views, this.#core.header())), 0, shape)
+  }
+
+  /** Runs a script; gives whether it wrote. Its text goes through the parameter area: long ones are copied faster so than as an argument. */
+  script(ticket: number, script: string, timeoutMs: number): boolean {
+    const text = encoder.encode(script)
+    const address = this.#reserve(text.length)
+    this.#views.refresh().bytes.set(text, address)
+    return this.#core.script(ticket, text.length, timeoutMs)
   }
 
   #execute(ticket: number, kind: Op, sql: string, params: unknown, timeoutMs: number): void {

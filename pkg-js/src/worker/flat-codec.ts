@@ -57,6 +57,12 @@ export class FlatCodec {
     return { text: sql, areas, transfer: areas.map((area) => area.buffer).filter(worthMoving) }
   }
 
+  /** Packs as many rows as one area takes, from one of them on; `next` is the first that is left. Fails as {@link FlatCodec.pack}. */
+  packSome(rows: readonly SqlParams[], from: number): { readonly area: Area; readonly next: number } {
+    const { bytes, names, next } = this.#packer.many(rows, from)
+    return { area: { buffer: this.#out.take(bytes), bytes, names }, next }
+  }
+
   /** Of each shape the first result that comes brings the names: all are to be decoded, in their order. Of many rows it gives a promise. */
   decode(kind: Op, result: Result, mode: RowMode): unknown {
     const decoded = this.#decode(kind, result, mode)
@@ -85,12 +91,17 @@ export class FlatCodec {
 
   /** To go through the rows of a result, which has a buffer to itself. As {@link decode}, in the order in which results come. */
   cursor(result: Result): Rows {
-    this.#take(result)
+    this.#in.buffer = result.buffer
+    this.#learn(result)
     return this.#results.cursor()
   }
 
-  #take({ buffer, shape, columns }: Result): void {
-    this.#in.buffer = buffer
+  #take(result: Result): void {
+    this.#in.read(result.buffer)
+    this.#learn(result)
+  }
+
+  #learn({ shape, columns }: Result): void {
     if (columns !== undefined) this.#names.set(shape, columns)
   }
 }

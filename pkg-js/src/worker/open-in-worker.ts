@@ -52,6 +52,7 @@ export async function openInWorker(
       return new Moved({ status: response.status, headers: [...response.headers], body }, [body])
     },
     accessToken: () => user.accessToken(),
+    nextSnapshot: (_, after) => user.nextSnapshot(after),
     resolveConflict: (_, conflict) => user.resolveConflict(conflict),
     seed: async () => (await user.seed?.()) ?? new Uint8Array(),
     part: async (_, part) => loadPart(part, await loadModule(options.wasm), options.wasm),

@@ -86,6 +86,7 @@ export interface PageMethods {
   migrate(version: string, direction: 'up' | 'down', ticket: number): void
   fetch(input: string, init: Omit<RequestInit, 'signal'>): FetchAnswer
   accessToken(): string | null
+  nextSnapshot(after: number): number | null
   resolveConflict(conflict: Conflict): string | null
   seed(): Uint8Array
   part(part: Part): WebAssembly.Module

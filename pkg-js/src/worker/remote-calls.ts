@@ -1,14 +1,15 @@
 import { eachStatement } from '../batch.js'
 import type { Rows } from '../codec/rows.js'
-import { type CallsOptions, Connection, notNow, type Turn } from '../connection.js'
+import { type CallsOptions, Connection, copyRows, notNow, rejecting, type Soon, type Turn } from '../connection.js'
 import { type Core, type Op, op, type PlanRow } from '../core.js'
 import { invalid, isTidelockError, TidelockError } from '../errors.js'
 import type { SqlFragment } from '../sql.js'
-import type { CallOptions, RowMode, Statement } from '../values.js'
+import type { CallOptions, RowMode, SqlParams, Statement } from '../values.js'
 import { type AskOptions, GivenUp } from './channel.js'
 import { FlatCodec } from './flat-codec.js'
+import { areMany, runManyRows } from './many-rows.js'
 import { watchPage } from './page-life.js'
-import { type Limit, left, type WorkerMethods } from './protocol.js'
+import { type Area, type Limit, left, type WorkerMethods } from './protocol.js'
 import type { Session } from './session.js'
 
 /** Tickets of different sessions must not be taken for each other: the session's number is above those of its engine. */
@@ -113,22 +114,27 @@ export class RemoteCalls extends Connection {
     }
   }
 
-  async statement(
+  statement(
     kind: Op,
     sql: string | SqlFragment,
     params: unknown,
     options?: CallOptions,
     mode: RowMode = 'object',
   ): Promise<unknown> {
-    this.check()
-    options?.signal?.throwIfAborted()
-    const codec = this.#codec
-    const { text, areas, transfer } = codec.pack(kind, sql, params)
-    const result = await this.#ask('statement', [kind, text, areas, limitOf(options)], {
-      transfer,
-      signal: options?.signal,
+    return rejecting(() => {
+      this.check()
+      options?.signal?.throwIfAborted()
+      if (typeof sql === 'string' && areMany(kind, params)) {
+        const rows = copyRows(params) as SqlParams[]
+        return this.withTurn(options, ({ ticket, timeoutMs }) => this.#runMany(ticket, sql, rows, timeoutMs, options))
+      }
+      const codec = this.#codec
+      const { text, areas, transfer } = codec.pack(kind, sql, params)
+      const asked = { transfer, signal: options?.signal }
+      return this.#ask('statement', [kind, text, areas, limitOf(options)], asked, (result) =>
+        codec.decode(kind, result, mode),
+      )
     })
-    return codec.decode(kind, result, mode)
   }
 
   async cursor(sql: string | SqlFragment, params: unknown, options: CallOptions | undefined): Promise<Rows> {
@@ -174,7 +180,7 @@ export class RemoteCalls extends Connection {
     return notNow
   }
 
-  async execute(
+  execute(
     ticket: number,
     kind: Op,
     sql: string | SqlFragment,
@@ -182,10 +188,31 @@ export class RemoteCalls extends Connection {
     timeoutMs: number,
     mode: RowMode = 'object',
   ): Promise<unknown> {
+    return rejecting(() => {
+      if (typeof sql === 'string' && areMany(kind, params)) {
+        const rows = copyRows(params) as SqlParams[]
+        return this.#runMany(ticket, sql, rows, timeoutMs, undefined).then(([done]) => done)
+      }
+      const codec = this.#codec
+      const { text, areas, transfer } = codec.pack(kind, sql, params)
+      return this.#ask('execute', [this.#theirs(ticket), kind, text, areas, timeoutMs], { transfer }, (result) =>
+        codec.decode(kind, result, mode),
+      )
+    })
+  }
+
+  /** One statement for many rows, as {@link runManyRows} does it. */
+  #runMany(ticket: number, sql: string, rows: readonly SqlParams[], timeoutMs: number, options?: CallOptions) {
     const codec = this.#codec
-    const { text, areas, transfer } = codec.pack(kind, sql, params)
-    const result = await this.#ask('execute', [this.#theirs(ticket), kind, text, areas, timeoutMs], { transfer })
-    return codec.decode(kind, result, mode)
+    const pack = (from: number) => codec.packSome(rows, from)
+    const execute = (kind: Op, area: Area, timeoutMs: number) =>
+      this.#ask(
+        'execute',
+        [this.#theirs(ticket), kind, sql, [area], timeoutMs],
+        { transfer: [area.buffer] },
+        (result) => codec.decode(op.runMany, result, 'object') as Soon<{ changes: number }>,
+      )
+    return runManyRows(this, { ticket, timeoutMs }, { count: rows.length, pack, execute }, options?.signal)
   }
 
   async begin(ticket: number, immediate: boolean): Promise<number> {
@@ -287,16 +314,16 @@ export class RemoteCalls extends Connection {
     return ticket % ticketsPerSession
   }
 
-  async #ask<K extends keyof WorkerMethods>(
+  /** Asks the worker, and makes something of its answer: in one step, since each promise costs on the way of every call. */
+  #ask<K extends keyof WorkerMethods, T = Awaited<ReturnType<WorkerMethods[K]>>>(
     method: K,
     args: Parameters<WorkerMethods[K]>,
     options?: AskOptions,
-  ): Promise<Awaited<ReturnType<WorkerMethods[K]>>> {
-    try {
-      return await this.#session.channel.ask(method, args, options)
-    } catch (error) {
+    make?: (answer: Awaited<ReturnType<WorkerMethods[K]>>) => Soon<T>,
+  ): Promise<T> {
+    return this.#session.channel.ask(method, args, options).then(make as (answer: unknown) => Soon<T>, (error) => {
       throw error instanceof GivenUp ? error.reason : this.#refined(error)
-    }
+    })
   }
 
   #refined(error: unknown): TidelockError {

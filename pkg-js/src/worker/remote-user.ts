@@ -42,6 +42,10 @@ export class RemoteUser implements User {
     return this.#channel.ask('accessToken', [])
   }
 
+  nextSnapshot(after: number): Promise<number | null> {
+    return this.#channel.ask('nextSnapshot', [after])
+  }
+
   resolveConflict(conflict: Conflict): Promise<string | null> {
     return this.#channel.ask('resolveConflict', [conflict])
   }

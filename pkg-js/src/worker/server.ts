@@ -44,6 +44,9 @@ export class Server {
       open: (signal, opening) => this.#openIt(opening, signal),
       statement: (signal, kind, sql, areas, limit) =>
         this.#whenOpen((calls) => {
+          // Without a promise, where there is nothing to wait for.
+          const quick = signal === undefined && limit === undefined ? calls.quick(kind, sql, areas) : undefined
+          if (quick !== undefined) return soon(quick, moved)
           const options = optionsOf(limit)
           return signal === undefined
             ? (calls.statement(kind, sql, areas, options) as Promise<Result>).then(moved)

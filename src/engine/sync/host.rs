@@ -33,8 +33,8 @@ impl Host for Inner {
     }
 
     fn committed(&self, tables: &[&str]) {
-        let tables = tables.iter().map(|table| (*table).to_owned()).collect();
-        Inner::committed(self, Changed { tables, everything: false });
+        let tables = tables.iter().map(|table| Rc::from(*table)).collect();
+        Inner::committed(self, &Changed { tables, everything: false });
     }
 
     fn stored(&self) -> Option<LocalFuture<'static, Result<()>>> {

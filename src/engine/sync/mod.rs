@@ -5,6 +5,7 @@ mod joint;
 mod pull;
 mod push;
 mod questions;
+mod reading;
 mod refused;
 
 use std::{

@@ -1,11 +1,9 @@
 //! One pull, from the first request to the last row.
 
-use futures_util::future::try_join;
-
-use super::{Host, Sync, push::local_table};
+use super::{Host, Sync, push::local_table, reading::Sink};
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{HttpFailure, HttpRequest, HttpResponse, LocalFuture},
+    ports::LocalFuture,
     sqlite::Connection,
     sync::{
         apply::{Keys, Writer},
@@ -19,14 +17,13 @@ use crate::{
         schema::parents_first,
         staged::{self, Target},
         state,
-        steps::{Event, Instruction, Page, Reading, Source},
+        steps::{Page, Reading, Source},
     },
     time::Timestamp,
 };
 
 /// What a pull carries from page to page.
 struct Run {
-    pull: Pull,
     targets: Vec<Target>,
     mode: PullMode,
     /// Of a replace: all rows read, by table.
@@ -35,6 +32,29 @@ struct Run {
     began: Vec<Option<f64>>,
     rows: Vec<u64>,
     nulls: Vec<u64>,
+}
+
+/// Takes in the pages of a pull.
+struct Taking<'a> {
+    sync: &'a Sync,
+    host: &'a dyn Host,
+    run: &'a mut Run,
+    progress: Option<&'a dyn Fn(PullProgress)>,
+    /// When the last page was taken in.
+    since: f64,
+}
+
+impl Sink for Taking<'_> {
+    fn take(&mut self, page: Box<Page>) -> LocalFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let at = page.table;
+            self.run.began[at].get_or_insert(self.since);
+            self.sync.take(self.host, self.run, page, self.progress).await?;
+            self.since = self.sync.platform.clock.monotonic_ms();
+            self.run.targets[at].report.ms = self.since - self.run.began[at].unwrap_or_default();
+            Ok(())
+        })
+    }
 }
 
 impl Sync {
@@ -48,13 +68,17 @@ impl Sync {
         let started = clock.monotonic_ms();
         host.admit_write()?;
         let token = if self.config.options.has_access_token { host.access_token().await? } else { None };
-        let mut run = {
+        let (mut pull, mut run) = {
             let _turn = host.turn().await?;
             self.begin(&*host.connection()?, &options, token, progress.is_some())?
         };
-        self.read(host, &mut run, progress).await?;
-        *self.root.borrow_mut() = Some(run.pull.root().to_owned());
-        self.finish(host, &mut run, &options).await?;
+        if !run.targets.is_empty() {
+            let since = clock.monotonic_ms();
+            let taking = Taking { sync: self, host, run: &mut run, progress, since };
+            self.read(host, &mut pull, Box::new(taking)).await?;
+            *self.root.borrow_mut() = Some(pull.root().to_owned());
+        }
+        self.finish(host, &pull, &mut run, &options).await?;
         if let Some(stored) = host.stored() {
             stored.await?;
         }
@@ -63,7 +87,13 @@ impl Sync {
     }
 
     /// Checks whose data it is, and what is to be read; needs the turn.
-    fn begin(&self, connection: &Connection, options: &PullOptions, token: Option<String>, count: bool) -> Result<Run> {
+    fn begin(
+        &self,
+        connection: &Connection,
+        options: &PullOptions,
+        token: Option<String>,
+        count: bool,
+    ) -> Result<(Pull, Run)> {
         state::register(connection, &self.config.options.tables)?;
         self.check_owner(connection, token.as_deref())?;
         compare::begin(connection)?;
@@ -99,8 +129,8 @@ impl Sync {
         let replacing = options.mode == PullMode::Replace;
         let reading = Reading { full: options.full || replacing, count, compare: !replacing, keys_only: false };
         let count = sources.len();
-        Ok(Run {
-            pull: Pull::new(&self.config, self.root.borrow().clone(), sources, reading, token),
+        let pull = Pull::new(&self.config, self.root.borrow().clone(), sources, reading, token);
+        let run = Run {
             targets,
             mode: options.mode,
             gathered: vec![Vec::new(); count],
@@ -108,7 +138,8 @@ impl Sync {
             began: vec![None; count],
             rows: vec![0; count],
             nulls: vec![0; count],
-        })
+        };
+        Ok((pull, run))
     }
 
     /// The tables of this pull; push-only ones are never read.
@@ -127,52 +158,6 @@ impl Sync {
         Ok(tables)
     }
 
-    /// Runs the machine to its end. While a page is applied the next one is already on its way.
-    async fn read(&self, host: &dyn Host, run: &mut Run, progress: Option<&dyn Fn(PullProgress)>) -> Result<()> {
-        if run.targets.is_empty() {
-            return Ok(());
-        }
-        let clock = &*self.platform.clock;
-        let mut event = Event::Start;
-        loop {
-            let mut page = None;
-            let mut next = None;
-            for instruction in run.pull.handle(event)? {
-                match instruction {
-                    Instruction::Apply(found) => page = Some(found),
-                    other => next = Some(other),
-                }
-            }
-            self.reading.replace(run.pull.table().to_owned());
-            if let Some(began) = run.began.get_mut(run.pull.table_index()) {
-                began.get_or_insert_with(|| clock.monotonic_ms());
-            }
-            event = match next {
-                Some(Instruction::Send(request)) => {
-                    let sent = clock.monotonic_ms();
-                    let answer = self.send(request);
-                    let (answer, ()) =
-                        try_join(async { Ok(answer.await) }, self.take(host, run, page, progress)).await?;
-                    let elapsed_ms = (clock.monotonic_ms() - sent).max(0.0) as u64;
-                    Event::Answer { answer, now: clock.now(), elapsed_ms, chance: self.chance() }
-                }
-                Some(Instruction::Wait(ms)) => {
-                    clock.sleep(ms).await;
-                    Event::Waited
-                }
-                Some(Instruction::RefreshToken) => {
-                    let token = self.fresh_token(host).await?;
-                    Event::Token(token)
-                }
-                _ => return self.take(host, run, page, progress).await,
-            };
-        }
-    }
-
-    fn send(&self, request: HttpRequest) -> LocalFuture<'static, Result<HttpResponse, HttpFailure>> {
-        self.http.send(request)
-    }
-
     /// A random number from 0 to 1.
     pub(super) fn chance(&self) -> f64 {
         let mut bytes = [0; 4];
@@ -185,13 +170,12 @@ impl Sync {
         &self,
         host: &dyn Host,
         run: &mut Run,
-        page: Option<Box<Page>>,
+        page: Box<Page>,
         progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<()> {
-        let Some(page) = page else { return Ok(()) };
         let at = page.table;
         let report = &mut run.targets[at].report;
-        report.resumed = run.pull.resumed(at);
+        report.resumed |= page.resumed;
         report.pages += u64::from(!page.rows.is_empty());
         report.bytes += page.bytes;
         if !page.rows.keys_only {
@@ -216,7 +200,6 @@ impl Sync {
             }
         }
         self.answer_questions(host, &run.targets[at].plan, &run.targets[at].writer).await?;
-        run.targets[at].report.ms = self.platform.clock.monotonic_ms() - run.began[at].unwrap_or_default();
         if run.mode == PullMode::Replace {
             run.gathered[at].push(page.rows);
         }
@@ -225,17 +208,14 @@ impl Sync {
 
     /// Remembers which columns the remote lacks, and captures accordingly; needs the turn.
     fn learn_columns(&self, connection: &Connection, run: &mut Run, page: &Page) -> Result<()> {
-        let at = page.table;
-        if let Some(missing) = &page.missing {
-            let source = &run.pull.sources()[at];
-            run.targets[at].plan = source.plan.clone();
-            run.targets[at].writer = Writer::new(connection, &source.plan)?;
-            self.save_missing(connection, run, at, missing)
-        } else if page.complete {
-            let missing = run.pull.sources()[at].missing.clone();
-            self.save_missing(connection, run, at, &missing)
-        } else {
-            Ok(())
+        let target = &mut run.targets[page.table];
+        if let Some(plan) = &page.plan {
+            target.plan = plan.clone();
+            target.writer = Writer::new(connection, plan)?;
+        }
+        match &page.missing {
+            Some(missing) => self.save_missing(connection, run, page.table, missing),
+            None => Ok(()),
         }
     }
 
@@ -254,7 +234,7 @@ impl Sync {
     }
 
     /// What follows when all is read.
-    async fn finish(&self, host: &dyn Host, run: &mut Run, options: &PullOptions) -> Result<()> {
+    async fn finish(&self, host: &dyn Host, pull: &Pull, run: &mut Run, options: &PullOptions) -> Result<()> {
         let _turn = host.turn().await?;
         let connection = host.connection()?;
         host.admit_write()?;
@@ -275,7 +255,7 @@ impl Sync {
                 replace::check_vanishing(&connection, &run.targets, &run.gathered, limits)?;
                 host.safety_snapshot().await?;
                 let names: Vec<String> = run.targets.iter().map(|target| target.plan.name().to_owned()).collect();
-                let progress: Vec<_> = run.pull.sources().iter().map(|source| source.progress.clone()).collect();
+                let progress: Vec<_> = pull.sources().iter().map(|source| source.progress.clone()).collect();
                 replace::apply(&connection, &mut run.targets, &run.gathered, limits, |connection| {
                     for (table, progress) in names.iter().zip(&progress) {
                         state::save_progress(connection, table, progress)?;

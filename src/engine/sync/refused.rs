@@ -1,9 +1,9 @@
 //! What users do about changes by hand: send a refused one again, give one up, queue rows that were there before.
 
-use super::{Host, Sync, push::local_table};
+use super::{Host, Sync, push::local_table, reading::Sink};
 use crate::{
     error::{Error, Result},
-    ports::HttpRequest,
+    ports::LocalFuture,
     sqlite::Connection,
     sync::{
         apply::{Keys, Writer},
@@ -16,7 +16,7 @@ use crate::{
         retry,
         schema::Table,
         state,
-        steps::{self, Reading, Source},
+        steps::{Page, Reading, Source},
         unsent,
     },
 };
@@ -185,35 +185,22 @@ impl Sync {
         let source = Source { plan: plan.clone(), progress: state::Progress::default(), missing: Vec::new() };
         let reading = Reading { keys_only: true, ..Reading::default() };
         let mut pull = Pull::new(&self.config, self.root.borrow().clone(), vec![source], reading, token);
-        let mut event = steps::Event::Start;
-        loop {
-            let mut next = None;
-            for instruction in pull.handle(event)? {
-                match instruction {
-                    steps::Instruction::Apply(page) => {
-                        let _turn = host.turn().await?;
-                        note(&*host.connection()?, writer, &page.rows)?;
-                    }
-                    other => next = Some(other),
-                }
-            }
-            event = match next {
-                Some(steps::Instruction::Send(request)) => self.answer(request).await,
-                Some(steps::Instruction::Wait(ms)) => {
-                    self.platform.clock.sleep(ms).await;
-                    steps::Event::Waited
-                }
-                Some(steps::Instruction::RefreshToken) => steps::Event::Token(self.fresh_token(host).await?),
-                _ => return Ok(()),
-            };
-        }
+        self.read(host, &mut pull, Box::new(Noting { host, writer })).await
     }
+}
 
-    async fn answer(&self, request: HttpRequest) -> steps::Event {
-        let sent = self.platform.clock.monotonic_ms();
-        let answer = self.http.send(request).await;
-        let elapsed_ms = (self.platform.clock.monotonic_ms() - sent).max(0.0) as u64;
-        steps::Event::Answer { answer, now: self.platform.clock.now(), elapsed_ms, chance: self.chance() }
+/// Notes the keys of all pages.
+struct Noting<'a> {
+    host: &'a dyn Host,
+    writer: &'a Writer,
+}
+
+impl Sink for Noting<'_> {
+    fn take(&mut self, page: Box<Page>) -> LocalFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let _turn = self.host.turn().await?;
+            note(&*self.host.connection()?, self.writer, &page.rows)
+        })
     }
 }
 

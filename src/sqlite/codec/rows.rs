@@ -4,7 +4,10 @@ use std::ffi::c_int;
 
 use rusqlite::ffi;
 
-use super::{HIGH, Integers, MAX_SAFE_INTEGER, tag, utf16_length};
+use super::{
+    super::mem::{self, Plain},
+    HIGH, Integers, MAX_SAFE_INTEGER, tag, utf16_length,
+};
 use crate::error::{Error, ErrorCode, Result};
 
 /// Areas larger than this are given back before the next result, instead of being used again.
@@ -52,44 +55,41 @@ impl FlatRows {
         empty(&mut self.blobs);
     }
 
-    /// Adds the row that the statement stands at. Fails with `integer_out_of_range` and `out_of_memory`.
+    /// Adds the row that the statement stands at; `direct` says whether its values can be read where they are ([`mem`]). Fails with
+    /// `integer_out_of_range` and `out_of_memory`.
     ///
     /// # Safety
-    /// The statement must be alive and stand at a row of that many columns.
+    /// The statement must be alive and stand at a row of that many columns, at least one.
     pub(in crate::sqlite) unsafe fn push(
         &mut self,
         raw: *mut ffi::sqlite3_stmt,
         columns: usize,
         integers: Integers,
+        direct: bool,
     ) -> Result<()> {
-        self.tags.try_reserve(columns).map_err(|_| no_memory())?;
-        self.slots.try_reserve(columns).map_err(|_| no_memory())?;
+        // Mostly there is room: not worth a call to find out.
+        if self.tags.capacity() - self.tags.len() < columns {
+            self.tags.try_reserve(columns).map_err(|_| no_memory())?;
+        }
+        if self.slots.capacity() - self.slots.len() < columns {
+            self.slots.try_reserve(columns).map_err(|_| no_memory())?;
+        }
         let tags = self.tags.spare_capacity_mut().as_mut_ptr();
         let slots = self.slots.spare_capacity_mut().as_mut_ptr();
+        // SAFETY: as the caller promises.
+        let values = if direct { unsafe { mem::row(raw) } } else { std::ptr::null() };
         for index in 0..columns {
-            let column = index as c_int;
-            // SAFETY: as the caller promises; a text or a blob is copied before the next call on the statement. Asking for
-            // the value once and reading it is quicker than several column calls; that such a value is "unprotected"
-            // means other threads, and there are none.
+            // SAFETY: there are so many values side by side, and what they point to stays there until the next call on the statement.
             let (tag, slot) = unsafe {
-                let value = ffi::sqlite3_column_value(raw, column);
-                match ffi::sqlite3_value_type(value) {
-                    ffi::SQLITE_INTEGER => {
-                        integer(ffi::sqlite3_value_int64(value), integers).ok_or_else(|| out_of_range(raw, column))?
+                match if direct { (*values.add(index)).plain() } else { Plain::Other } {
+                    Plain::Null => (tag::NULL, 0),
+                    Plain::Integer(value) => {
+                        integer(value, integers).ok_or_else(|| out_of_range(raw, index as c_int))?
                     }
-                    ffi::SQLITE_FLOAT => (tag::REAL, ffi::sqlite3_value_double(value).to_bits()),
-                    ffi::SQLITE_TEXT => {
-                        let start = ffi::sqlite3_value_text(value);
-                        self.push_text(bytes(value, start)?)?
-                    }
-                    ffi::SQLITE_BLOB => {
-                        let start = ffi::sqlite3_value_blob(value).cast();
-                        let bytes = bytes(value, start)?;
-                        self.blobs.try_reserve(bytes.len()).map_err(|_| no_memory())?;
-                        self.blobs.extend_from_slice(bytes);
-                        (tag::BLOB, length_slot(bytes.len()))
-                    }
-                    _ => (tag::NULL, 0),
+                    Plain::Real(value) => (tag::REAL, value.to_bits()),
+                    Plain::Text(start, length) => self.push_text(slice(start, length))?,
+                    Plain::Blob(start, length) => self.push_blob(slice(start, length))?,
+                    Plain::Other => self.push_asking(raw, index as c_int, integers)?,
                 }
             };
             // SAFETY: there is room for so many columns, and neither area has grown since.
@@ -105,6 +105,44 @@ impl FlatRows {
         }
         self.rows += 1;
         Ok(())
+    }
+
+    /// Adds a value as SQLite gives it when it is asked; returns its tag and slot.
+    ///
+    /// SAFETY: as for [`push`](Self::push).
+    #[inline(never)]
+    unsafe fn push_asking(
+        &mut self,
+        raw: *mut ffi::sqlite3_stmt,
+        column: c_int,
+        integers: Integers,
+    ) -> Result<(u8, u64)> {
+        // SAFETY: as the caller promises; a text or a blob is copied before the next call on the statement. That such a value is
+        // "unprotected" means other threads, and there are none.
+        unsafe {
+            let value = ffi::sqlite3_column_value(raw, column);
+            Ok(match ffi::sqlite3_value_type(value) {
+                ffi::SQLITE_INTEGER => {
+                    integer(ffi::sqlite3_value_int64(value), integers).ok_or_else(|| out_of_range(raw, column))?
+                }
+                ffi::SQLITE_FLOAT => (tag::REAL, ffi::sqlite3_value_double(value).to_bits()),
+                ffi::SQLITE_TEXT => {
+                    let start = ffi::sqlite3_value_text(value);
+                    self.push_text(bytes(value, start)?)?
+                }
+                ffi::SQLITE_BLOB => {
+                    let start = ffi::sqlite3_value_blob(value).cast();
+                    self.push_blob(bytes(value, start)?)?
+                }
+                _ => (tag::NULL, 0),
+            })
+        }
+    }
+
+    fn push_blob(&mut self, bytes: &[u8]) -> Result<(u8, u64)> {
+        self.blobs.try_reserve(bytes.len()).map_err(|_| no_memory())?;
+        self.blobs.extend_from_slice(bytes);
+        Ok((tag::BLOB, length_slot(bytes.len())))
     }
 
     /// Adds a text; returns its tag and slot.
@@ -193,6 +231,16 @@ unsafe fn bytes<'a>(value: *mut ffi::sqlite3_value, start: *const u8) -> Result<
             Err(no_memory())
         }
     }
+}
+
+/// SAFETY: so many bytes must be there; where there is none, the pointer may be null.
+#[inline(always)]
+unsafe fn slice<'a>(start: *const u8, length: usize) -> &'a [u8] {
+    if length == 0 {
+        return &[];
+    }
+    // SAFETY: as above.
+    unsafe { std::slice::from_raw_parts(start, length) }
 }
 
 #[inline(always)]

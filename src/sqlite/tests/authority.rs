@@ -1,8 +1,10 @@
+use std::rc::Rc;
+
 use super::fresh;
 use crate::{
     Result, Value,
     error::{Detail, ErrorCode},
-    sqlite::{Authority, Connection, Facts, ScriptOutline},
+    sqlite::{Authority, Connection, Facts, Manner, ScriptOutline},
 };
 
 fn run(db: &Connection, sql: &str, authority: Authority) -> Result<u64> {
@@ -10,7 +12,7 @@ fn run(db: &Connection, sql: &str, authority: Authority) -> Result<u64> {
 }
 
 fn script(db: &Connection, sql: &str) -> Result<()> {
-    db.for_each_statement(sql, Authority::Script, |statement, _| statement.finish().map(drop))
+    db.for_each_statement(sql, Authority::Script, &mut |statement, _| statement.run())
 }
 
 #[test]
@@ -95,7 +97,7 @@ fn a_script_tells_where_it_failed() {
     assert_eq!(db.value("SELECT count(*) FROM t", &[]).unwrap(), Some(Value::Integer(2)));
     let mut places = vec![];
     let two = " SELECT 'é;' ; /* x */ SELECT 2 -- end";
-    db.for_each_statement(two, Authority::User, |_, range| {
+    db.for_each_statement(two, Authority::User, &mut |_, range| {
         places.push(&two[range]);
         Ok(())
     })
@@ -112,6 +114,85 @@ fn an_outline_tells_how_a_script_wants_to_run() {
     );
     assert!(ScriptOutline::of("-- x\nVACUUM;").vacuum);
     assert!(!ScriptOutline::of("VACUUM; SELECT 1").vacuum && !ScriptOutline::of("SELECT 1; VACUUM").vacuum);
+}
+
+#[test]
+fn a_script_runs_whole_as_written_or_by_itself() {
+    for (script, manner) in [
+        ("", Manner::Whole),
+        ("INSERT INTO t VALUES (1); UPDATE t SET a = 2", Manner::Whole),
+        ("CREATE TRIGGER t AFTER INSERT ON t BEGIN SELECT 1; END; SELECT 1", Manner::Whole),
+        ("INSERT INTO t VALUES ('begin; commit')", Manner::Whole),
+        ("SELECT 1; BEGIN; SELECT 2", Manner::Whole),
+        (" /* x */ begin; SELECT 1; COMMIT", Manner::AsWritten),
+        ("BEGIN; SELECT 1", Manner::AsWritten),
+        ("PRAGMA foreign_keys = OFF; Begin Immediate; SELECT 1; end", Manner::AsWritten),
+        ("-- x\nVACUUM;", Manner::Vacuum),
+        ("VACUUM; SELECT 1", Manner::Whole),
+        ("VACUUM; BEGIN; COMMIT", Manner::AsWritten),
+    ] {
+        assert_eq!(Manner::of(script), manner, "{script}");
+    }
+}
+
+#[test]
+fn each_statement_of_a_script_has_facts_of_its_own() {
+    let (_file, db) = fresh();
+    let script = "CREATE TABLE a(x); CREATE TABLE b(x); INSERT INTO a VALUES (1); SELECT x FROM a; PRAGMA user_version; DELETE FROM b;
+        BEGIN; COMMIT; DROP TABLE b";
+    let mut seen = Vec::new();
+    let mut kept = None;
+    db.for_each_statement(script, Authority::Engine, &mut |statement, _| {
+        let facts = statement.facts();
+        let flags = [facts.schema, facts.transaction, facts.pragma, facts.changes_rows].map(u8::from);
+        // The schema's own table is read by every change of it.
+        let reads = if facts.schema { String::new() } else { facts.reads.join(" ") };
+        seen.push((flags, reads, facts.writes.join(" ")));
+        // Whoever keeps them keeps these.
+        if facts.changes_rows && kept.is_none() {
+            kept = Some(facts);
+        }
+        statement.run()
+    })
+    .unwrap();
+    let seen: Vec<_> = seen.iter().map(|(flags, reads, writes)| (*flags, reads.as_str(), writes.as_str())).collect();
+    let (schema, transaction, pragma, rows) = ([1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]);
+    assert_eq!(
+        seen,
+        [
+            (schema, "", ""),
+            (schema, "", ""),
+            (rows, "", "a"),
+            ([0; 4], "a", ""),
+            (pragma, "", ""),
+            (rows, "", "b"),
+            (transaction, "", ""),
+            (transaction, "", ""),
+            (schema, "", "b"),
+        ]
+    );
+    assert_eq!(kept.unwrap().writes.join(" "), "a");
+}
+
+#[test]
+fn a_script_ends_at_its_end() {
+    let (_file, db) = fresh();
+    // The last statement needs no semicolon; a NUL ends a text for SQLite.
+    for script in [
+        "SELECT 1; SELECT 2",
+        "SELECT 1; SELECT 2;\n",
+        "SELECT 1; SELECT 2;\0SELECT 3",
+        "SELECT 1; SELECT 2\0; SELECT 3",
+    ] {
+        let mut count = 0;
+        db.for_each_statement(script, Authority::User, &mut |statement, range| {
+            count += 1;
+            assert!(range.end <= script.len());
+            statement.run()
+        })
+        .unwrap();
+        assert_eq!(count, 2, "{script:?}");
+    }
 }
 
 #[test]
@@ -132,7 +213,8 @@ fn facts_name_what_a_statement_touches() {
         facts.writes.sort();
         facts
     };
-    let reads = |sql: &str| facts(sql).reads;
+    let names = |tables: Vec<Rc<str>>| tables.iter().map(|table| table.to_string()).collect::<Vec<_>>();
+    let reads = |sql: &str| names(facts(sql).reads);
     assert_eq!(reads("SELECT * FROM v"), ["child", "parent", "v"]);
     assert_eq!(reads("SELECT count(*) FROM log"), ["log"]);
     assert_eq!(
@@ -141,11 +223,11 @@ fn facts_name_what_a_statement_touches() {
     );
     assert_eq!(reads("SELECT name FROM sqlite_master"), ["sqlite_schema"]);
     let deletion = facts("DELETE FROM parent");
-    assert_eq!(deletion.writes, ["child", "log", "parent"]);
+    assert_eq!(names(deletion.writes.clone()), ["child", "log", "parent"]);
     assert!(deletion.changes_rows && !deletion.schema);
-    assert_eq!(facts("DELETE FROM log").writes, ["log"]);
+    assert_eq!(names(facts("DELETE FROM log").writes), ["log"]);
     assert!(facts("CREATE INDEX i ON log(a)").schema && facts("DROP TABLE log").schema);
-    assert_eq!(facts("ALTER TABLE log RENAME TO log2").writes, ["log"]);
+    assert_eq!(names(facts("ALTER TABLE log RENAME TO log2").writes), ["log"]);
     let temp = facts("CREATE TEMP TRIGGER x AFTER INSERT ON log BEGIN SELECT 1; END");
     assert!(temp.temp_schema && !temp.schema);
     let temp = facts("DROP TABLE scratch");
@@ -157,7 +239,7 @@ fn facts_name_what_a_statement_touches() {
     statement.step().unwrap();
     let mut tables = statement.facts().reads.clone();
     tables.sort();
-    assert_eq!(tables, ["log", "v"]);
+    assert_eq!(names(tables), ["log", "v"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Error, Result, Value,
     error::{Detail, ErrorCode},
-    sqlite::{Authority, Connection, FlatParams, FlatRows, Integers, Op, Outcome},
+    sqlite::{Authority, Connection, FlatParams, FlatRows, Integers, Op, Outcome, Step},
 };
 
 fn run_as(db: &Connection, op: Op, sql: &str, rows: &[Vec<Value>], names: &str) -> Result<(Outcome, FlatRows)> {
@@ -291,4 +291,54 @@ fn a_deadline_stops_a_statement() {
     db.set_deadline(None);
     let long = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000) SELECT count(*) FROM n";
     assert_eq!(query(&db, long, &[]).unwrap(), vec![vec![Value::Integer(100_000)]]);
+}
+
+#[test]
+fn values_read_in_place_are_those_that_sqlite_tells() {
+    let (_file, db) = fresh();
+    assert!(db.reads_values(), "the bundled SQLite is one that is known");
+    let (_other, wide) = fresh();
+    wide.exec("PRAGMA encoding = 'UTF-16'").unwrap();
+    for db in [&db, &wide] {
+        db.exec(
+            "CREATE TABLE t(i INTEGER, r REAL, s TEXT, b BLOB, n NUMERIC, x);
+             INSERT INTO t VALUES (1, 2, 'three', x'04', 5.0, NULL), (-9223372036854775808, 1e300, '', x'', '6.50', 'é'),
+               (NULL, 9007199254740993, 'z' || char(0) || 'y', zeroblob(3), 'seven', zeroblob(0)),
+               (CAST('8' AS TEXT), -0.0, 9, x'00ff' || 'q', 1e3, CAST(x'ff41' AS TEXT));
+             CREATE INDEX ti ON t(r, s)",
+        )
+        .unwrap();
+        for sql in [
+            "SELECT * FROM t",
+            "SELECT r, s FROM t INDEXED BY ti WHERE r > -1",
+            "SELECT * FROM t UNION SELECT i + r, s || b, b, typeof(n), 1, hex(x) FROM t ORDER BY 1, 2, 3",
+            "SELECT DISTINCT n, i || '', CAST(i AS REAL), CAST(r AS TEXT), 0.5 * i, randomblob(0), zeroblob(i IS 1) FROM t",
+            "SELECT group_concat(s), sum(r), avg(i), max(b), min(x), count(*), json_array(1, 'é'), json('[2]') FROM t",
+            "SELECT upper(s), substr(b, 2), coalesce(x, s), CASE i WHEN 1 THEN 1 ELSE 'no' END, 9e999, -9e999 FROM t",
+            "PRAGMA table_info(t)",
+        ] {
+            let mut statement = db.statement(sql).unwrap();
+            let (mut direct, mut asked) = (FlatRows::default(), FlatRows::default());
+            while statement.step().unwrap() == Step::Row {
+                let (raw, columns) = (statement.prepared.raw, statement.column_count());
+                // SAFETY: the statement stands at a row of so many columns.
+                unsafe {
+                    direct.push(raw, columns, Integers::Auto, true).unwrap();
+                    asked.push(raw, columns, Integers::Auto, false).unwrap();
+                }
+            }
+            let areas = |rows: &FlatRows| {
+                (
+                    rows.rows,
+                    rows.tags.clone(),
+                    rows.slots.clone(),
+                    rows.text.clone(),
+                    rows.wide.clone(),
+                    rows.blobs.clone(),
+                )
+            };
+            assert!(direct.rows > 0);
+            assert_eq!(areas(&direct), areas(&asked), "{sql}");
+        }
+    }
 }

@@ -3,7 +3,7 @@ use super::*;
 fn read(body: &str, columns: &[&str]) -> Result<Vec<Vec<String>>, JsonError> {
     let columns: Vec<String> = columns.iter().map(|name| (*name).to_owned()).collect();
     let mut out = Vec::new();
-    rows(body, &columns, |row| {
+    rows(body, &columns, &mut |row| {
         out.push(row.iter().map(|raw| (*raw).to_owned()).collect());
         Ok::<(), JsonError>(())
     })?;

@@ -1,75 +1,38 @@
 //! The driver of migrations: reads what is applied, plans, and runs one after the other under one turn.
 
-use std::{cell::RefCell, future::ready, rc::Rc};
+mod host;
+mod run;
+mod schema;
 
-use serde::{Deserialize, Serialize};
+use std::{
+    cell::{OnceCell, RefCell},
+    rc::Rc,
+};
 
-use super::turn::{Guard, Ticket};
+use serde::Deserialize;
+
+use super::turn::Ticket;
 use crate::{
     error::{Error, Result},
     health::MigrationsHealth,
-    migrate::{
-        Applied, Attempt, Body, Direction, History, Migration, OutOfOrder, Planned, Ran, Report, StatusRow, Supplied,
-        Target, plan, status,
-    },
-    ports::{Clock, LocalFuture, entered},
-    sqlite::{Connection, Statement},
+    migrate::{Applied, Direction, History, OutOfOrder, Planned, Report, StatusRow, Supplied, Target, plan, status},
+    ports::Clock,
+    sqlite::Connection,
     value::Value,
 };
 
-/// What migrations need of the database around them.
-pub trait Host {
-    /// The connection; `closed` when there is none any more.
-    fn connection(&self) -> Result<Rc<Connection>>;
+pub use host::{Host, Progress};
+use run::{How, Runner};
 
-    /// Waits for the turn on it.
-    fn turn(&self) -> LocalFuture<'_, Result<Guard>>;
-
-    /// Loads the code that runs migrations. `wasm_load_failed`.
-    fn load(&self) -> LocalFuture<'_, Result<()>> {
-        Box::pin(ready(Ok(())))
-    }
-
-    /// Takes a safety snapshot of what is committed. The turn is held meanwhile: it must not be asked for.
-    fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>>;
-
-    /// Runs a function of the app, with the turn of `ticket`. Where the migration is one transaction, it is open already, and
-    /// stays open: what the function opens are savepoints in it. Dropped when the run is given up; [`settle`](Self::settle)
-    /// follows.
-    fn run_code<'a>(&'a self, version: &'a str, direction: Direction, ticket: Ticket) -> LocalFuture<'a, Result<()>>;
-
-    /// Runs one statement of a script to its end. Triggers that capture changes go away before one that changes the schema,
-    /// until the next one that doesn't.
-    fn run_statement(&self, connection: &Connection, statement: &mut Statement<'_>) -> Result<()>;
-
-    /// Puts back the triggers that capture changes, from scratch: after the last statement, before the commit; and after a
-    /// migration that was undone.
-    fn settle(&self, connection: &Connection) -> Result<()>;
-
-    /// Called after every commit, of which anything may have changed.
-    fn committed(&self);
-
-    /// Resolves when everything committed so far is as durable as the mode promises; `None`: it is already.
-    fn stored(&self) -> Option<LocalFuture<'static, Result<()>>>;
-
-    /// Hears of each migration before it runs.
-    fn progress(&self, progress: &Progress<'_>);
-}
-
-/// Which migration is about to run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Progress<'a> {
-    /// Its version.
-    pub version: &'a str,
-    /// Its name.
-    pub name: &'a str,
-    /// Which way it runs.
-    pub direction: Direction,
-    /// How many of this run are done.
-    pub done: usize,
-    /// How many this run has.
-    pub total: usize,
+/// What is undone when one of several fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Atomic {
+    /// Only that one: those before it stay.
+    #[default]
+    Each,
+    /// All of the run, which is one transaction.
+    All,
 }
 
 /// The options of `run` and `revert`.
@@ -82,6 +45,8 @@ pub struct RunOptions {
     pub steps: Option<u32>,
     /// Tell only what would be done.
     pub dry_run: bool,
+    /// What a failure undoes.
+    pub atomic: Atomic,
 }
 
 /// The migrations of a database.
@@ -92,6 +57,8 @@ pub struct Migrations {
     clock: Rc<dyn Clock>,
     summary: RefCell<MigrationsHealth>,
     failure: RefCell<Option<Error>>,
+    /// A table that comes by itself, besides the tracking table: that of the audit.
+    aside: OnceCell<String>,
 }
 
 impl Migrations {
@@ -105,7 +72,13 @@ impl Migrations {
         clock: Rc<dyn Clock>,
     ) -> Result<Self> {
         let (summary, failure) = (RefCell::default(), RefCell::default());
-        Ok(Self { supplied, history: History::new(table)?, out_of_order, clock, summary, failure })
+        let aside = OnceCell::new();
+        Ok(Self { supplied, history: History::new(table)?, out_of_order, clock, summary, failure, aside })
+    }
+
+    /// Says that a table is no migration's: it is neither drift nor generated. At most once.
+    pub fn leave_aside(&self, table: &str) {
+        self.aside.get_or_init(|| table.to_owned());
     }
 
     /// Whether the SQL of a supplied migration has this word, in lower case.
@@ -164,19 +137,30 @@ impl Migrations {
         self.go(host, ticket, Direction::Up, RunOptions::default()).await
     }
 
-    /// Reverts the newest one and applies it again.
+    /// Reverts the newest one and applies it again. When applying fails, it stays reverted.
+    ///
+    /// Fails as [`revert`](Self::revert) and [`run`](Self::run) do.
     pub async fn redo(&self, host: &dyn Host) -> Result<Report> {
-        let report = {
+        let result = {
             let turn = host.turn().await?;
-            let mut report = self.go(host, turn.ticket(), Direction::Down, RunOptions::default()).await?;
-            let Some(newest) = report.reverted.last() else { return Ok(report) };
-            let options = RunOptions { to: Some(newest.version.clone()), ..RunOptions::default() };
-            let again = self.go(host, turn.ticket(), Direction::Up, options).await?;
-            report.planned.extend(again.planned);
-            report.applied = again.applied;
-            report
+            self.again(host, turn.ticket()).await
         };
-        stored(host).await.map(|()| report)
+        let stored = stored(host).await;
+        let report = result?;
+        stored.map(|()| report)
+    }
+
+    async fn again(&self, host: &dyn Host, ticket: Ticket) -> Result<Report> {
+        let mut report = self.go(host, ticket, Direction::Down, RunOptions::default()).await?;
+        let newest = report.reverted.last().and_then(|newest| self.supplied.as_ref()?.find(&newest.version));
+        let Some(newest) = newest else { return Ok(report) };
+        let connection = host.connection()?;
+        // Exactly that one, whatever else is pending.
+        let how = How { direction: Direction::Up, dry_run: false, atomic: Atomic::Each };
+        let again = self.run_plan(Runner { host, connection: &connection, ticket }, &[newest], how).await?;
+        report.planned.extend(again.planned);
+        report.applied = again.applied;
+        Ok(report)
     }
 
     /// Marks the supplied ones up to that version as applied, without running them; returns those that weren't marked
@@ -247,7 +231,8 @@ impl Migrations {
         Ok(())
     }
 
-    fn supplied(&self) -> Result<&Supplied> {
+    /// What the app supplies. `invalid_argument` without the option `migrations`.
+    pub(super) fn supplied(&self) -> Result<&Supplied> {
         self.supplied.as_ref().ok_or_else(|| {
             Error::invalid("The database was opened without migrations").hint("Give them to open({ migrations }).")
         })
@@ -274,83 +259,12 @@ impl Migrations {
             Direction::Up => plan::to_apply(supplied, &applied, &target, self.out_of_order)?,
             Direction::Down => plan::to_revert(supplied, &applied, &target)?,
         };
-        let report = Report { planned: Planned::all(&plan, direction), ..Report::default() };
-        if options.dry_run || plan.is_empty() {
-            return Ok(report);
+        if plan.is_empty() {
+            return Ok(Report::default());
         }
         host.load().await?;
-        if has_data(&connection)? {
-            host.safety_snapshot().await?;
-        }
-        self.run_plan(host, &connection, ticket, &plan, direction, report).await
-    }
-
-    /// Most openings have nothing to run: an entry of the part `operations`, never inlined, so that the part can be cut off here.
-    #[inline(never)]
-    fn run_plan<'a>(
-        &'a self,
-        host: &'a dyn Host,
-        connection: &'a Connection,
-        ticket: Ticket,
-        plan: &'a [&'a Migration],
-        direction: Direction,
-        mut report: Report,
-    ) -> LocalFuture<'a, Result<Report>> {
-        entered(async move {
-            for (done, migration) in plan.iter().enumerate() {
-                let Migration { version, name, .. } = migration;
-                host.progress(&Progress { version, name, direction, done, total: plan.len() });
-                let result = self.run_one(host, connection, ticket, migration, direction).await;
-                if result.is_ok() || !migration.transaction {
-                    // Outside a transaction even undoing it is a commit.
-                    host.committed();
-                }
-                self.refresh(connection)?;
-                self.failure.replace(result.as_ref().err().cloned());
-                let ran = Ran { version: version.clone(), name: name.clone(), execution_ms: result? };
-                match direction {
-                    Direction::Up => report.applied.push(ran),
-                    Direction::Down => report.reverted.push(ran),
-                }
-            }
-            Ok(report)
-        })
-    }
-
-    /// Runs one and says how long it took.
-    async fn run_one(
-        &self,
-        host: &dyn Host,
-        connection: &Connection,
-        ticket: Ticket,
-        migration: &Migration,
-        direction: Direction,
-    ) -> Result<i64> {
-        let started = self.clock.monotonic_ms();
-        // Before the attempt, so that it is dropped after it: a run that is given up while a function runs settles too.
-        let mut unsettled = Unsettled { host, connection, armed: true };
-        let attempt = Attempt::begin(connection, &self.history, migration, direction)?;
-        let result = match migration.body(direction) {
-            Some(Body::Code) => host.run_code(&migration.version, direction, ticket).await,
-            _ => attempt.script(&mut |statement| host.run_statement(connection, statement)),
-        };
-        let elapsed = (self.clock.monotonic_ms() - started).round() as i64;
-        let result = match result.and_then(|()| host.settle(connection)) {
-            Ok(()) => attempt.commit(self.clock.now(), elapsed),
-            Err(error) => {
-                let error = attempt.failure(error);
-                Err(attempt.abort(error))
-            }
-        };
-        unsettled.armed = false;
-        match result {
-            Ok(()) => Ok(elapsed),
-            Err(error) => Err(match host.settle(connection) {
-                Ok(()) => error,
-                // Changes would go by uncaptured: that is the graver one.
-                Err(unsettled) => unsettled.cause(error),
-            }),
-        }
+        let how = How { direction, dry_run: options.dry_run, atomic: options.atomic };
+        self.run_plan(Runner { host, connection: &connection, ticket }, &plan, how).await
     }
 
     fn mark(
@@ -373,23 +287,7 @@ impl Migrations {
             self.history.create(connection)?;
             plan.iter().try_for_each(|migration| self.history.insert(connection, &Applied::new(migration, now, 0)))
         })?;
-        Ok(Planned::all(&plan, Direction::Up))
-    }
-}
-
-/// Settles when a run is dropped half-way.
-struct Unsettled<'a> {
-    host: &'a dyn Host,
-    connection: &'a Connection,
-    armed: bool,
-}
-
-impl Drop for Unsettled<'_> {
-    fn drop(&mut self) {
-        if self.armed {
-            // Nobody is left to tell.
-            let _ = self.host.settle(self.connection);
-        }
+        Ok(Planned::all(&plan, Direction::Up, false))
     }
 }
 

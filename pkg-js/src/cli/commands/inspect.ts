@@ -1,0 +1,73 @@
+import type { Command } from '../command.js'
+import type { Output } from '../output.js'
+import { columnsOf, tableNames } from '../schema-facts.js'
+import { stored, withDatabase } from '../stored.js'
+
+/** What is in a database. */
+interface Inspected {
+  readonly bytes: number
+  readonly tables: readonly { readonly name: string; readonly rows: number; readonly columns: readonly string[] }[]
+  readonly views: readonly string[]
+  readonly indexes: readonly { readonly name: string; readonly table: string }[]
+  readonly triggers: readonly { readonly name: string; readonly table: string }[]
+  readonly migration: string | null
+  readonly sync: { readonly pending: number; readonly rejected: number }
+}
+
+export const inspect: Command = {
+  name: 'inspect',
+  about: 'Shows what is in a database: tables with their rows and columns, indexes, triggers, views.',
+  operands: ['FILE|FOLDER'],
+  options: {},
+  examples: ['npx tidelock inspect app.sqlite', 'npx tidelock inspect ./shop.tidelock --json'],
+
+  run: (given) =>
+    withDatabase(stored(given.positionals[0] as string), given, {}, async (db): Promise<Inspected> => {
+      const tables: Inspected['tables'][number][] = []
+      for (const name of await tableNames(db)) {
+        const columns = await columnsOf(db, name)
+        const [count] = await db.query<{ rows: number }>(`SELECT count(*) AS rows FROM "${name.replaceAll('"', '""')}"`)
+        tables.push({
+          name,
+          rows: count?.rows ?? 0,
+          columns: columns.map(({ name, type, key, notNull }) =>
+            [name, type, key > 0 ? 'PRIMARY KEY' : notNull ? 'NOT NULL' : ''].filter(Boolean).join(' '),
+          ),
+        })
+      }
+      const size = await db.get<{ bytes: number }>(
+        'SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size',
+      )
+      const made = (type: string) =>
+        db.query<{ name: string; table: string }>(
+          `SELECT name, tbl_name AS "table" FROM sqlite_schema WHERE type = ? AND sql IS NOT NULL
+           AND tbl_name NOT LIKE 'tidelock\\_%' ESCAPE '\\' ORDER BY name`,
+          [type],
+        )
+      const { migrations } = await db.health()
+      return {
+        bytes: size?.bytes ?? 0,
+        tables,
+        views: await tableNames(db, 'view'),
+        indexes: await made('index'),
+        triggers: await made('trigger'),
+        migration: migrations.current,
+        sync: { pending: (await db.sync.pending()).length, rejected: (await db.sync.rejected()).length },
+      }
+    }),
+
+  print({ bytes, tables, views, indexes, triggers, migration, sync }: Inspected, output: Output) {
+    output.line(`${bytes.toLocaleString('en-US')} bytes`)
+    if (migration !== null) output.line(`migration ${migration}`)
+    for (const { name, rows, columns } of tables) {
+      output.line()
+      output.line(`${name}: ${rows.toLocaleString('en-US')} rows`)
+      for (const column of columns) output.line(`  ${column}`)
+      for (const { name: index } of indexes.filter((one) => one.table === name)) output.line(`  index ${index}`)
+      for (const { name: trigger } of triggers.filter((one) => one.table === name)) output.line(`  trigger ${trigger}`)
+    }
+    if (views.length > 0) output.line(`\nviews: ${views.join(', ')}`)
+    if (sync.pending + sync.rejected > 0)
+      output.line(`\nchanges that wait to be pushed: ${sync.pending}, refused: ${sync.rejected}`)
+  },
+}

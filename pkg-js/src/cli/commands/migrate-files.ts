@@ -1,0 +1,51 @@
+import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
+import path from 'node:path'
+import { type Invocation, misuse, type OptionSpec } from '../command.js'
+import { readText } from '../settings.js'
+import { writeWhole } from '../stored.js'
+import { type Migration, migrationsFrom } from '../tidelock.js'
+
+/** The option that names the folder of the migrations. */
+export const folderOption: Readonly<Record<string, OptionSpec>> = {
+  dir: { value: 'DIR', about: "the folder of the migrations; 'migrations' by default" },
+}
+
+/** The migrations of the folder that the options name, whichever of the known tools wrote it. */
+export function readMigrations(given: Invocation): Migration[] {
+  const folder = given.value('dir') ?? 'migrations'
+  if (!existsSync(folder)) throw misuse(`There is no folder ${folder}`, 'Name the one of the migrations with --dir')
+  return migrationsFrom(Object.fromEntries(sqlFiles(folder).map((file) => [file, readText(file)])))
+}
+
+function sqlFiles(folder: string): string[] {
+  return readdirSync(folder).flatMap((name) => {
+    const file = path.join(folder, name)
+    if (statSync(file, { throwIfNoEntry: false })?.isDirectory()) return sqlFiles(file)
+    return name.endsWith('.sql') ? [file] : []
+  })
+}
+
+/** Writes a new migration, its way back in a file of its own; the files. Never over one that is there. */
+export function writeMigration(given: Invocation, name: string, up: string, down: string): string[] {
+  const folder = given.value('dir') ?? 'migrations'
+  const plain = name
+    .trim()
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '_')
+    .replace(/^_+|_+$/g, '')
+  if (plain === '') throw misuse(`'${name}' is no name for a migration`, 'Letters and digits are')
+  mkdirSync(folder, { recursive: true })
+  const base = path.join(folder, `${timestampVersion()}_${plain}`)
+  const files = [
+    [`${base}.up.sql`, up],
+    [`${base}.down.sql`, down],
+  ] as const
+  for (const [file] of files) if (existsSync(file)) throw misuse(`${file} is there already`)
+  for (const [file, text] of files) writeWhole(file, new TextEncoder().encode(text))
+  return files.map(([file]) => file)
+}
+
+/** Now, to the second, in digits: the version of a new migration. */
+export function timestampVersion(now = new Date()): string {
+  return now.toISOString().replace(/\D/g, '').slice(0, 14)
+}

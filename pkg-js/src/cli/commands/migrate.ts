@@ -1,0 +1,141 @@
+import { type Command, type Invocation, misuse, type OptionSpec, table } from '../command.js'
+import type { Output } from '../output.js'
+import { readText } from '../settings.js'
+import { stored, withDatabase } from '../stored.js'
+import type { MigrationReport, MigrationStatus } from '../tidelock.js'
+import { open } from '../tidelock.js'
+import { folderOption, readMigrations, writeMigration } from './migrate-files.js'
+
+const onDatabase: Readonly<Record<string, OptionSpec>> = {
+  db: { value: 'FILE|FOLDER', about: 'the database' },
+  ...folderOption,
+}
+
+const limits: Readonly<Record<string, OptionSpec>> = {
+  to: { value: 'VERSION', about: 'as far as this version' },
+  steps: { value: 'N', about: 'so many' },
+  'dry-run': { about: 'only say what would be done' },
+}
+
+const migrateNew: Command = {
+  name: 'migrate new',
+  about: 'Makes the two files of a new migration.',
+  operands: ['NAME'],
+  options: folderOption,
+  examples: ['npx tidelock migrate new "add orders"'],
+  async run(given): Promise<{ files: string[] }> {
+    const name = given.positionals[0] as string
+    return { files: writeMigration(given, name, `-- ${name}\n`, `-- The way back of: ${name}\n`) }
+  },
+  print({ files }: { files: string[] }, output: Output) {
+    for (const file of files) output.line(file)
+  },
+}
+
+const status: Command = {
+  name: 'migrate status',
+  about: 'Shows which migrations a database has.',
+  options: onDatabase,
+  examples: ['npx tidelock migrate status --db app.sqlite'],
+  run: (given) => withHistory(given, false, (db) => db.migrations.status()),
+  print(rows: readonly MigrationStatus[], output: Output) {
+    for (const { version, name, state, appliedAt } of rows)
+      output.line(`${state.padEnd(12)} ${version}  ${name}${appliedAt === null ? '' : `  (${appliedAt})`}`)
+    if (rows.length === 0) output.line('There are no migrations.')
+  },
+}
+
+const run: Command = {
+  name: 'migrate run',
+  about: 'Applies pending migrations.',
+  options: { ...onDatabase, ...limits, all: { about: 'all of them or none' } },
+  examples: ['npx tidelock migrate run --db app.sqlite', 'npx tidelock migrate run --db app.sqlite --dry-run'],
+  run: (given) =>
+    withHistory(given, true, (db) =>
+      db.migrations.run({ ...limitsOf(given), ...(given.flag('all') ? { atomic: 'all' } : {}) }),
+    ),
+  print: printReport,
+}
+
+const revert: Command = {
+  name: 'migrate revert',
+  about: 'Undoes the newest migration, or several.',
+  options: { ...onDatabase, ...limits },
+  examples: ['npx tidelock migrate revert --db app.sqlite', 'npx tidelock migrate revert --db app.sqlite --to 0003'],
+  run: (given) => withHistory(given, true, (db) => db.migrations.revert(limitsOf(given))),
+  print: printReport,
+}
+
+const lint: Command = {
+  name: 'migrate lint',
+  about: 'Looks for what goes wrong later: destructive steps, no way back, pragmas without effect.',
+  options: folderOption,
+  examples: ['npx tidelock migrate lint'],
+  run: (given) => inScratch(given, (db) => db.migrations.lint()),
+  print(found: readonly { code: string; version: string; line: number; message: string }[], output: Output) {
+    for (const { version, line, code, message } of found) output.line(`${version}:${line}: ${message} (${code})`)
+    if (found.length === 0) output.line('Nothing was found.')
+  },
+}
+
+const generate: Command = {
+  name: 'migrate generate',
+  about: 'Writes the migration from what the migrations give to another schema.',
+  operands: ['NAME'],
+  options: { ...folderOption, schema: { value: 'FILE', about: 'SQL that creates the wanted schema' } },
+  examples: ['npx tidelock migrate generate "split names" --schema schema.sql'],
+  async run(given): Promise<{ files: string[]; up: string; down: string }> {
+    const wanted = readText(given.need('schema'))
+    const { up, down } = await inScratch(given, (db) => db.migrations.generate(wanted))
+    if (up.trim() === '') return { files: [], up, down }
+    return { files: writeMigration(given, given.positionals[0] as string, up, down), up, down }
+  },
+  print({ files }: { files: string[] }, output: Output) {
+    for (const file of files) output.line(file)
+    if (files.length === 0) output.line('The schemas are the same.')
+  },
+}
+
+/** The commands that work with migrations. */
+export const migrate: readonly Command[] = [migrateNew, status, lint, generate, run, revert]
+
+/** The database with the history of the folder, which isn't applied by opening. */
+function withHistory<T>(given: Invocation, write: boolean, work: Parameters<typeof withDatabase<T>>[3]): Promise<T> {
+  const migrations = readMigrations(given)
+  return withDatabase(
+    stored(given.need('db')),
+    given,
+    { migrations, migrate: false, write: write && !given.flag('dry-run') },
+    work,
+  )
+}
+
+/** A database in memory with all migrations. */
+async function inScratch<T>(given: Invocation, work: (db: Awaited<ReturnType<typeof open>>) => Promise<T>): Promise<T> {
+  const migrations = readMigrations(given)
+  const db = await open({ name: 'scratch', storage: 'memory', snapshots: false, migrations })
+  try {
+    return await work(db)
+  } finally {
+    await db.close()
+  }
+}
+
+function limitsOf(given: Invocation): { to?: string; steps?: number; dryRun: boolean } {
+  const to = given.value('to')
+  const steps = given.value('steps')
+  if (steps !== undefined && !/^\d+$/.test(steps)) throw misuse('--steps needs a whole number')
+  return {
+    ...(to === undefined ? {} : { to }),
+    ...(steps === undefined ? {} : { steps: Number(steps) }),
+    dryRun: given.flag('dry-run'),
+  }
+}
+
+function printReport({ planned, applied, reverted }: MigrationReport, output: Output): void {
+  const done = [...applied, ...reverted]
+  const rows = done.map(({ version, name, executionMs }) => [version, `${name}  ${executionMs} ms`] as const)
+  const plans = planned.map(({ version, name, direction }) => [version, `${name}  would go ${direction}`] as const)
+  for (const line of table(done.length > 0 ? rows : plans)) output.line(line.trimStart())
+  if (done.length === 0 && planned.length === 0) output.line('There is nothing to do.')
+}

@@ -1,0 +1,73 @@
+import { type Command, type Invocation, misuse, type OptionSpec } from '../command.js'
+import type { Output } from '../output.js'
+import { stored, withDatabase } from '../stored.js'
+import type { SnapshotInfo } from '../tidelock.js'
+
+const folder: Readonly<Record<string, OptionSpec>> = {
+  db: { value: 'FOLDER', about: "the folder of a database with storage: 'file'" },
+}
+
+const create: Command = {
+  name: 'snapshot create',
+  about: 'Takes a snapshot.',
+  options: { ...folder, label: { value: 'TEXT', about: 'keeps it until it is deleted' } },
+  examples: ['npx tidelock snapshot create --db ./shop.tidelock --label "before the import"'],
+  run: (given) => {
+    const label = given.value('label')
+    return inFolder(given, (db) => db.snapshots.create(label === undefined ? {} : { label }))
+  },
+  print: (snapshot: SnapshotInfo, output: Output) => printSnapshot(snapshot, output),
+}
+
+const list: Command = {
+  name: 'snapshot list',
+  about: 'Lists the snapshots, the newest first.',
+  options: folder,
+  examples: ['npx tidelock snapshot list --db ./shop.tidelock'],
+  run: (given) => inFolder(given, (db) => db.snapshots.list()),
+  print(snapshots: readonly SnapshotInfo[], output: Output) {
+    for (const snapshot of snapshots) printSnapshot(snapshot, output)
+    if (snapshots.length === 0) output.line('There are none.')
+  },
+}
+
+const restore: Command = {
+  name: 'snapshot restore',
+  about: 'Brings back a snapshot, or the state of a moment. What is there becomes a snapshot first.',
+  operands: ['[ID]'],
+  options: {
+    ...folder,
+    at: { value: 'TIME', about: 'the newest state not later than this, as 2026-03-01T12:00:00Z' },
+    force: { about: 'also when changes wait to be pushed' },
+  },
+  examples: [
+    'npx tidelock snapshot restore 17 --db ./shop.tidelock',
+    'npx tidelock snapshot restore --at 2026-03-01T12:00:00Z --db ./shop.tidelock',
+  ],
+  async run(given): Promise<{ restored: string }> {
+    const [id] = given.positionals
+    const at = given.value('at')
+    if ((id === undefined) === (at === undefined))
+      throw misuse('What to restore is not clear', 'Give either an ID or --at TIME')
+    const what = id ?? { at: at as string }
+    await inFolder(given, (db) => db.snapshots.restore(what, { force: given.flag('force') }))
+    return { restored: id ?? (at as string) }
+  },
+  print: ({ restored }: { restored: string }, output: Output) => output.line(`${restored} is back`),
+}
+
+/** The commands that work with snapshots. */
+export const snapshot: readonly Command[] = [create, list, restore]
+
+function inFolder<T>(given: Invocation, work: Parameters<typeof withDatabase<T>>[3]): Promise<T> {
+  const where = stored(given.need('db'))
+  if (where.kind === 'file')
+    throw misuse(`${where.path} is a single file, which has no snapshots`, "A folder of storage: 'file' has")
+  return withDatabase(where, given, {}, work)
+}
+
+function printSnapshot({ id, createdAt, bytes, reason, label }: SnapshotInfo, output: Output): void {
+  output.line(
+    `${id}  ${createdAt}  ${bytes.toLocaleString('en-US')} bytes  ${reason}${label === null ? '' : `  "${label}"`}`,
+  )
+}

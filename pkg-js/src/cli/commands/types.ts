@@ -1,0 +1,85 @@
+import { type Command, type Invocation, misuse } from '../command.js'
+import type { Output } from '../output.js'
+import { type ColumnFacts, columnsOf, tableNames } from '../schema-facts.js'
+import { readText } from '../settings.js'
+import { stored, withDatabase, writeWhole } from '../stored.js'
+import { open } from '../tidelock.js'
+import { folderOption, readMigrations } from './migrate-files.js'
+
+type Db = Awaited<ReturnType<typeof open>>
+
+export const types: Command = {
+  name: 'types',
+  about: 'Writes TypeScript types of the tables and views: `db.query<Tables["orders"]>(...)`.',
+  operands: ['[FILE|FOLDER]'],
+  options: {
+    ...folderOption,
+    schema: { value: 'FILE', about: 'SQL that creates the tables, instead of a database or migrations' },
+    out: { value: 'FILE', about: 'where to; printed by default' },
+    bigint: { about: "integers as bigint, for databases opened with integers: 'bigint'" },
+  },
+  examples: ['npx tidelock types app.sqlite --out src/tables.ts', 'npx tidelock types --dir migrations'],
+
+  async run(given): Promise<{ file: string | null; module: string }> {
+    const module = await inSource(given, (db) => typesOf(db, given.flag('bigint') ? 'bigint' : 'number'))
+    const file = given.value('out') ?? null
+    if (file !== null) writeWhole(file, new TextEncoder().encode(module))
+    return { file, module }
+  },
+
+  print({ file, module }: { file: string | null; module: string }, output: Output) {
+    output.line(file ?? module.trimEnd())
+  },
+}
+
+/** Works with the tables that the arguments name: a database, a script, or else the migrations. */
+async function inSource<T>(given: Invocation, work: (db: Db) => Promise<T>): Promise<T> {
+  const [where] = given.positionals
+  const schema = given.value('schema')
+  if (where !== undefined) {
+    if (schema !== undefined) throw misuse('A database and --schema were given', 'Either is enough')
+    return withDatabase(stored(where), given, {}, work)
+  }
+  const source = schema === undefined ? { migrations: readMigrations(given) } : {}
+  const db = await open({ name: 'types', storage: 'memory', snapshots: false, ...source })
+  try {
+    if (schema !== undefined) await db.exec(readText(schema))
+    return await work(db)
+  } finally {
+    await db.close()
+  }
+}
+
+async function typesOf(db: Db, integer: string): Promise<string> {
+  const lines = ['// Written by `npx tidelock types`.', '', 'export interface Tables {']
+  for (const table of [...(await tableNames(db)), ...(await tableNames(db, 'view'))]) {
+    lines.push(`  ${property(table)}: {`)
+    for (const column of await columnsOf(db, table))
+      lines.push(`    ${property(column.name)}: ${typeOf(column, integer)}`)
+    lines.push('  }')
+  }
+  lines.push('}', '')
+  return lines.join('\n')
+}
+
+function property(name: string): string {
+  return /^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name)
+}
+
+/** What a query gives for such a column, by SQLite's rules of affinity (https://sqlite.org/datatype3.html#determination_of_column_affinity). */
+function typeOf({ type, notNull }: ColumnFacts, integer: string): string {
+  const declared = type.toUpperCase()
+  const value = declared.includes('INT')
+    ? integer
+    : /CHAR|CLOB|TEXT/.test(declared)
+      ? 'string'
+      : declared.includes('BLOB')
+        ? 'Uint8Array'
+        : /REAL|FLOA|DOUB/.test(declared)
+          ? 'number'
+          : /^BOOL/.test(declared)
+            ? '0 | 1'
+            : // Without a type, or with NUMERIC's affinity, any kind of value may be there.
+              `${integer} | ${integer === 'number' ? '' : 'number | '}string | Uint8Array`
+  return notNull ? value : `${value} | null`
+}

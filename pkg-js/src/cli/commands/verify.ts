@@ -1,0 +1,40 @@
+import type { Command } from '../command.js'
+import type { Output } from '../output.js'
+import { stored, withDatabase } from '../stored.js'
+
+/** What was found to be wrong. */
+interface Verified {
+  readonly ok: boolean
+  readonly errors: readonly string[]
+  readonly snapshots: number
+}
+
+export const verify: Command = {
+  name: 'verify',
+  about:
+    'Checks a database: its pages, indexes and foreign keys; of a folder also each snapshot. Exit code 1 when something is wrong.',
+  operands: ['FILE|FOLDER'],
+  options: {},
+  examples: ['npx tidelock verify app.sqlite', 'npx tidelock verify ./shop.tidelock'],
+
+  run: (given) => {
+    const where = stored(given.positionals[0] as string)
+    return withDatabase(where, given, {}, async (db): Promise<Verified> => {
+      const errors: string[] = []
+      for (const row of await db.query<Record<string, string>>('PRAGMA integrity_check'))
+        for (const text of Object.values(row)) if (text !== 'ok') errors.push(text)
+      for (const { table, rowid, parent } of await db.query('PRAGMA foreign_key_check'))
+        errors.push(`${table}: row ${rowid ?? '(without a row id)'} names a row of ${parent} that isn't there`)
+      const snapshots = where.kind === 'folder' ? await db.snapshots.list() : []
+      for (const { id, createdAt } of snapshots)
+        for (const text of (await db.snapshots.verify(id)).errors)
+          errors.push(`snapshot ${id} of ${createdAt}: ${text}`)
+      return { ok: errors.length === 0, errors, snapshots: snapshots.length }
+    })
+  },
+
+  print({ ok, errors, snapshots }: Verified, output: Output) {
+    for (const error of errors) output.line(error)
+    if (ok) output.line(snapshots === 0 ? 'ok' : `ok, with ${snapshots} snapshots`)
+  },
+}

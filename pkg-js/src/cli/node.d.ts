@@ -1,0 +1,36 @@
+// The little of Node that the command line calls besides what src/node.d.ts has.
+
+declare module 'node:fs' {
+  export function readFileSync(path: string | URL, encoding: 'utf8'): string
+  export function readFileSync(path: string): Uint8Array<ArrayBuffer>
+  export function writeFileSync(path: string, data: string | Uint8Array, options?: { flush: true }): void
+  export function existsSync(path: string): boolean
+  export function rmSync(path: string, options: { recursive?: true; force: true }): void
+}
+
+declare module 'node:path' {
+  export function basename(path: string): string
+  const path: { join(...parts: string[]): string; resolve(...parts: string[]): string; basename(path: string): string }
+  export default path
+}
+
+declare module 'node:util' {
+  export function parseArgs(config: {
+    args: readonly string[]
+    options: Readonly<Record<string, { type: 'boolean' | 'string'; short?: string; multiple?: boolean }>>
+    allowPositionals: true
+    strict: true
+  }): { values: Readonly<Record<string, string | boolean | readonly string[]>>; positionals: readonly string[] }
+}
+
+declare const process: {
+  readonly argv: readonly string[]
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly pid: number
+  readonly stdout: import('./output.js').Stream
+  readonly stderr: import('./output.js').Stream
+  exitCode: number
+  once(event: 'SIGINT', listener: () => void): void
+}
+
+declare const Buffer: { from(bytes: Uint8Array): { toString(encoding: 'base64'): string } }

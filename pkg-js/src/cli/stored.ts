@@ -1,0 +1,76 @@
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import type { Invocation } from './command.js'
+import { misuse } from './command.js'
+import { type Database, type OpenOptions, open, TidelockError } from './tidelock.js'
+
+/** A database on this machine: a `.sqlite` file, or the folder of `storage: 'file'`. */
+export interface Stored {
+  readonly path: string
+  readonly kind: 'file' | 'folder'
+}
+
+/** Looks at what is there. Fails with `invalid_argument` for what isn't, unless it may be missing. */
+export function stored(where: string): Stored {
+  const found = statSync(where, { throwIfNoEntry: false })
+  if (found === undefined) throw misuse(`${where} is not there`)
+  return { path: where, kind: found.isDirectory() ? 'folder' : 'file' }
+}
+
+type Extra = Pick<OpenOptions, 'migrations' | 'migrate' | 'remote' | 'outOfOrder' | 'baseline'>
+
+/**
+ * Opens it, does the work and closes it. A `.sqlite` file is worked on in memory, and written back, whole or not at all, when `write` is set
+ * and the work succeeded.
+ */
+export async function withDatabase<T>(
+  { path: where, kind }: Stored,
+  given: Invocation,
+  extra: Extra & { readonly write?: boolean },
+  work: (db: Database) => Promise<T>,
+): Promise<T> {
+  const { write = false, ...options } = extra
+  const onWarning = ({ message }: { message: string }) => given.output.warn(message)
+  const name = nameOf(where)
+  const db = await (kind === 'folder'
+    ? open({ name, path: where, onWarning, snapshots: { onHidden: false }, ...options })
+    : open({ name, storage: 'memory', seed: readBytes(where), snapshots: false, onWarning, ...options }))
+  try {
+    const answer = await work(db)
+    if (write && kind === 'file') writeWhole(where, await db.export())
+    return answer
+  } finally {
+    await db.close()
+  }
+}
+
+/** A name for a database from the place where it lies. */
+export function nameOf(where: string): string {
+  const base = path.basename(path.resolve(where)).replace(/\.(tidelock|sqlite3?|db)$/i, '')
+  return base.slice(0, 128) || 'database'
+}
+
+/** Writes a file so that it is never there by half. */
+export function writeWhole(file: string, bytes: Uint8Array): void {
+  const beside = `${file}.${process.pid}.new`
+  try {
+    writeFileSync(beside, bytes, { flush: true })
+    renameSync(beside, file)
+  } catch (cause) {
+    rmSync(beside, { force: true })
+    throw new TidelockError('storage_unavailable', `${file} can't be written: ${(cause as Error).message}`, { cause })
+  }
+}
+
+/** The bytes of a file that is there, or undefined. */
+export function bytesIfThere(file: string): Uint8Array<ArrayBuffer> | undefined {
+  return existsSync(file) ? readBytes(file) : undefined
+}
+
+function readBytes(file: string): Uint8Array<ArrayBuffer> {
+  try {
+    return readFileSync(file)
+  } catch (cause) {
+    throw misuse(`${file} can't be read: ${(cause as Error).message}`)
+  }
+}

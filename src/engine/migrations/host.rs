@@ -1,0 +1,68 @@
+//! What the driver of migrations asks of the database around it.
+
+use std::{future::ready, rc::Rc};
+
+use serde::Serialize;
+
+use crate::{
+    engine::turn::{Guard, Ticket},
+    error::Result,
+    migrate::Direction,
+    ports::LocalFuture,
+    sqlite::{Connection, Statement},
+};
+
+/// What migrations need of the database around them.
+pub trait Host {
+    /// The connection; `closed` when there is none any more.
+    fn connection(&self) -> Result<Rc<Connection>>;
+
+    /// Waits for the turn on it.
+    fn turn(&self) -> LocalFuture<'_, Result<Guard>>;
+
+    /// Loads the code that runs migrations. `wasm_load_failed`.
+    fn load(&self) -> LocalFuture<'_, Result<()>> {
+        Box::pin(ready(Ok(())))
+    }
+
+    /// Takes a safety snapshot of what is committed. The turn is held meanwhile: it must not be asked for.
+    fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>>;
+
+    /// Runs a function of the app, with the turn of `ticket`. Where the migration is one transaction, it is open already, and
+    /// stays open: what the function opens are savepoints in it. Dropped when the run is given up; [`settle`](Self::settle)
+    /// follows.
+    fn run_code<'a>(&'a self, version: &'a str, direction: Direction, ticket: Ticket) -> LocalFuture<'a, Result<()>>;
+
+    /// Runs one statement of a script to its end. Triggers that capture changes go away before one that changes the schema,
+    /// until the next one that doesn't.
+    fn run_statement(&self, connection: &Connection, statement: &mut Statement<'_>) -> Result<()>;
+
+    /// Puts back the triggers that capture changes, from scratch: after the last statement, before the commit; and after a
+    /// migration that was undone.
+    fn settle(&self, connection: &Connection) -> Result<()>;
+
+    /// Called after every commit, of which anything may have changed.
+    fn committed(&self);
+
+    /// Resolves when everything committed so far is as durable as the mode promises; `None`: it is already.
+    fn stored(&self) -> Option<LocalFuture<'static, Result<()>>>;
+
+    /// Hears of each migration before it runs.
+    fn progress(&self, progress: &Progress<'_>);
+}
+
+/// Which migration is about to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress<'a> {
+    /// Its version.
+    pub version: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Which way it runs.
+    pub direction: Direction,
+    /// How many of this run are done.
+    pub done: usize,
+    /// How many this run has.
+    pub total: usize,
+}

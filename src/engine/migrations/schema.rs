@@ -1,0 +1,125 @@
+//! What the schema is, what the migrations make of it, and what it could be. All of this is in the part `schema`.
+
+use super::{Host, Migrations, Runner, has_data};
+use crate::{
+    engine::turn::Ticket,
+    error::{Detail, Error, Result},
+    migrate::{Applied, Attempt, Body, Direction, Lint, Migration, lint, plan},
+    schema::{Drift, Generated, Renames, Schema, change, drift, generate},
+    sqlite::{Authority, Connection, PageFile},
+    time::Timestamp,
+};
+
+impl Migrations {
+    /// How the schema differs from what the scripts of the applied migrations give in a scratch database.
+    ///
+    /// Fails as running does when what is applied isn't what is supplied, `migration_failed` when a script doesn't run there,
+    /// and `invalid_argument` without the option `migrations`.
+    pub async fn drift(&self, host: &dyn Host) -> Result<Drift> {
+        let (applied, actual) = {
+            let _turn = host.turn().await?;
+            let connection = host.connection()?;
+            (self.history.read(&connection)?, self.schema(&connection)?)
+        };
+        let scratch = scratch()?;
+        let skipped = self.replay(&applied, &scratch)?;
+        Ok(Drift { skipped, ..drift(&self.schema(&scratch)?, &actual) })
+    }
+
+    /// The scripts from today's schema to another one and back. What they need must be loaded.
+    ///
+    /// SQLite's error, with its line, for a schema that it doesn't take; `invalid_argument` for renames that don't fit.
+    pub async fn generate(&self, host: &dyn Host, sql: &str, renames: &[(String, String)]) -> Result<Generated> {
+        let wanted = self.wanted(sql)?;
+        let today = {
+            let _turn = host.turn().await?;
+            self.schema(&*host.connection()?)?
+        };
+        let renames = Renames::read(renames, &today, &wanted)?;
+        generate(&today, &wanted, &renames)
+    }
+
+    /// Makes the schema that one, in one transaction that no history knows, after a snapshot when there is data. Gives the
+    /// script that ran.
+    ///
+    /// Fails as [`generate`](Self::generate) does, and with `migration_failed`.
+    pub async fn sync(&self, host: &dyn Host, ticket: Ticket, sql: &str) -> Result<change::Script> {
+        let wanted = self.wanted(sql)?;
+        let connection = host.connection()?;
+        let script = change::change(&self.schema(&connection)?, &wanted);
+        if script.sql.is_empty() {
+            return Ok(script);
+        }
+        if has_data(&connection)? {
+            host.safety_snapshot().await?;
+        }
+        let migration = Migration {
+            version: "sync".to_owned(),
+            name: "the generated script".to_owned(),
+            up: Body::Sql(script.sql.clone()),
+            down: None,
+            checksum: String::new(),
+            transaction: true,
+        };
+        self.run_untracked(Runner { host, connection: &connection, ticket }, &migration).await?;
+        Ok(script)
+    }
+
+    /// What the supplied migrations may not have meant. `invalid_argument` without the option `migrations`.
+    pub fn lint(&self) -> Result<Vec<Lint>> {
+        self.supplied().map(lint)
+    }
+
+    fn schema(&self, connection: &Connection) -> Result<Schema> {
+        let aside = self.aside.get().map_or("", String::as_str);
+        Schema::read(connection, &[self.history.name(), aside])
+    }
+
+    /// The schema that a script makes of an empty database.
+    fn wanted(&self, sql: &str) -> Result<Schema> {
+        let scratch = scratch()?;
+        let made = scratch.for_each_statement(sql, Authority::Script, |statement, _| statement.finish().map(drop));
+        made.map_err(|mut error| {
+            let line = match error.details.get("line") {
+                Some(Detail::Int(line)) => format!(" at line {line}"),
+                _ => String::new(),
+            };
+            error.message = format!("The wanted schema can't be made{line}: {}", error.message);
+            error
+        })?;
+        self.schema(&scratch)
+    }
+
+    /// Runs the scripts of the applied migrations; the versions of those that are functions.
+    fn replay(&self, applied: &[Applied], scratch: &Connection) -> Result<Vec<String>> {
+        let supplied = self.supplied()?;
+        plan::check(supplied, applied)?;
+        let mut skipped = Vec::new();
+        for migration in applied.iter().filter_map(|row| supplied.find(&row.version)) {
+            if migration.body(Direction::Up) == Some(&Body::Code) {
+                skipped.push(migration.version.clone());
+                continue;
+            }
+            let attempt = Attempt::untracked(scratch, migration)?;
+            let ran = attempt.script(&mut |statement| statement.finish().map(drop));
+            ran.and_then(|()| attempt.commit(Timestamp(0), 0)).map_err(|error| in_scratch(error, &skipped))?;
+        }
+        Ok(skipped)
+    }
+}
+
+fn scratch() -> Result<Connection> {
+    let scratch = Connection::open(&PageFile::default())?;
+    scratch.exec("PRAGMA foreign_keys = OFF")?;
+    Ok(scratch)
+}
+
+fn in_scratch(error: Error, skipped: &[String]) -> Error {
+    let error = error.detail("scratch", true);
+    match skipped.last() {
+        Some(version) => error.hint(format!(
+            "In a scratch database functions don't run, so what migration {version} makes is missing there."
+        )),
+        None => error.hint("It ran on data that a scratch database doesn't have. The database itself is as before."),
+    }
+}

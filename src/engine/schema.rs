@@ -1,0 +1,46 @@
+//! Drift, generated scripts and lint, for an open database: see `migrations::schema`.
+
+use super::{Database, extensions};
+use crate::{
+    error::Result,
+    migrate::Lint,
+    schema::{Drift, Generated, change::Script},
+};
+
+impl Database {
+    /// See [`Migrations::drift`](super::migrations::Migrations::drift).
+    pub async fn migrations_drift(&self) -> Result<Drift> {
+        self.inner.migrations.drift(&*self.inner).await
+    }
+
+    /// See [`Migrations::generate`](super::migrations::Migrations::generate). Pairs of old and new names are renames.
+    pub async fn migrations_generate(&self, sql: &str, renames: &[(String, String)]) -> Result<Generated> {
+        extensions::load_if_named(&self.inner.ports.platform, sql).await?;
+        self.inner.migrations.generate(&*self.inner, sql, renames).await
+    }
+
+    /// See [`Migrations::sync`](super::migrations::Migrations::sync).
+    pub async fn migrations_sync(&self, sql: &str) -> Result<Script> {
+        let inner = &*self.inner;
+        let platform = &inner.ports.platform;
+        extensions::load_if_named(platform, sql).await?;
+        let result = {
+            let turn = inner.acquire().await?;
+            // What was loaded before this connection was opened it has; what comes now is to be given to it.
+            extensions::load(platform, &*inner.connection()?, sql_names_fts5(sql), false).await?;
+            inner.flusher.admit_write()?;
+            inner.migrations.sync(inner, turn.ticket(), sql).await
+        };
+        let stored = inner.flusher.flush().await;
+        result.and_then(|script| stored.map(|()| script))
+    }
+
+    /// See [`Migrations::lint`](super::migrations::Migrations::lint).
+    pub fn migrations_lint(&self) -> Result<Vec<Lint>> {
+        self.inner.migrations.lint()
+    }
+}
+
+fn sql_names_fts5(sql: &str) -> bool {
+    crate::sqlite::mentions(sql, "fts5")
+}

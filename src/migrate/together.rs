@@ -1,0 +1,70 @@
+//! Several migrations in one transaction: all of them, or none.
+
+use super::{
+    apply::{Attempt, is_enforced, restore_enforcement},
+    history::History,
+    migration::{Direction, Migration},
+};
+use crate::{
+    error::{Error, Result},
+    sqlite::Connection,
+};
+
+/// The transaction around them. Dropping it undoes what they did.
+pub struct Together<'c> {
+    connection: &'c Connection,
+    /// Foreign keys were enforced before.
+    enforced: bool,
+    ended: bool,
+}
+
+impl<'c> Together<'c> {
+    /// Whether all of a plan can be in one transaction: `invalid_argument` when one of them has `transaction: false`.
+    pub fn check(plan: &[&Migration]) -> Result<()> {
+        let Some(alone) = plan.iter().find(|migration| !migration.transaction) else { return Ok(()) };
+        let message = format!("Migration {alone} has transaction: false, so it can't run with atomic: 'all'");
+        Err(Error::invalid(message)
+            .hint("Run up to it with `to`, then the others.")
+            .detail("version", alone.version.as_str()))
+    }
+
+    /// Turns foreign keys off and opens the transaction. The connection must not be in one.
+    pub fn begin(connection: &'c Connection) -> Result<Self> {
+        let enforced = is_enforced(connection)?;
+        // Inside a transaction the pragma has no effect: it comes first.
+        connection.exec("PRAGMA foreign_keys = OFF")?;
+        let together = Self { connection, enforced, ended: false };
+        connection.exec("BEGIN IMMEDIATE")?;
+        Ok(together)
+    }
+
+    /// Begins one of them, in a savepoint.
+    pub fn attempt<'a>(
+        &'a self,
+        history: &'a History,
+        migration: &'a Migration,
+        direction: Direction,
+    ) -> Result<Attempt<'a>> {
+        Attempt::inside(self.connection, history, migration, direction)
+    }
+
+    /// Commits all of them.
+    pub fn commit(mut self) -> Result<()> {
+        self.connection.exec("COMMIT")?;
+        self.ended = true;
+        restore_enforcement(self.connection, self.enforced)
+    }
+}
+
+impl Drop for Together<'_> {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        // The error that led here says more. Some errors have already rolled back.
+        if self.connection.in_transaction() {
+            let _ = self.connection.exec("ROLLBACK");
+        }
+        let _ = restore_enforcement(self.connection, self.enforced);
+    }
+}

@@ -1,0 +1,222 @@
+//! The script that makes one schema another one.
+//!
+//! What stands in the way goes first: views and triggers that change, and those that name a table that is dropped, rebuilt or
+//! loses a column (SQLite refuses to alter a table while a view names one that isn't there); then indexes and tables; then
+//! tables are altered, rebuilt and made; at the end indexes, views and triggers. Foreign keys must be off, as they are while
+//! a migration runs.
+
+use serde::Serialize;
+
+use super::{
+    definition::{About, Column, Definition},
+    facts::{Kind, Object, Schema, Table},
+    rebuild, same,
+};
+use crate::sqlite::{plain_or_quoted as name, statement_end, tokens};
+
+/// A script in the making.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Script {
+    /// The statements, with comments.
+    pub sql: String,
+    /// What is lost, in words.
+    pub destructive: Vec<String>,
+}
+
+impl Script {
+    pub(super) fn statement(&mut self, sql: &str) {
+        self.sql.push_str(sql);
+        self.sql.push_str(statement_end(sql));
+        self.sql.push('\n');
+    }
+
+    pub(super) fn comment(&mut self, text: &str) {
+        self.sql.push_str("-- ");
+        // A name may have line ends, which would end the comment.
+        self.sql.push_str(&text.replace(['\n', '\r'], " "));
+        self.sql.push('\n');
+    }
+
+    pub(super) fn destructive(&mut self, what: String) {
+        self.comment(&format!("destructive: {what}"));
+        self.destructive.push(what);
+    }
+}
+
+/// What becomes of a table.
+enum Way<'a> {
+    Same,
+    Alter {
+        add: Vec<&'a Column>,
+        drop: Vec<&'a Column>,
+    },
+    Rebuild(&'a Definition, &'a Definition),
+    /// Virtual tables can only be made anew.
+    Replace,
+    Gone,
+}
+
+impl Way<'_> {
+    /// Whether views and triggers that name the table are in the way.
+    fn is_felt(&self) -> bool {
+        match self {
+            Way::Same => false,
+            Way::Alter { drop, .. } => !drop.is_empty(),
+            _ => true,
+        }
+    }
+
+    /// Whether its indexes go with it.
+    fn takes_indexes(&self) -> bool {
+        matches!(self, Way::Rebuild(..) | Way::Replace | Way::Gone)
+    }
+}
+
+/// The script from one schema to another. Empty when they don't differ.
+pub fn change(from: &Schema, to: &Schema) -> Script {
+    let ways: Vec<(&Table, Way<'_>)> = from.tables.iter().map(|table| (table, way(table, to))).collect();
+    let in_the_way = in_the_way(from, to, &ways);
+    let way_of = |table: &str| ways.iter().find(|(known, _)| same(&known.name, table)).map(|(_, way)| way);
+    let vanishes = |object: &Object| {
+        object.kind == Kind::Index && way_of(&object.table).is_some_and(Way::takes_indexes)
+            || in_the_way.iter().any(|one| std::ptr::eq(*one, object))
+    };
+    let stays = |object: &Object| {
+        !vanishes(object) && to.object(object.kind, &object.name).is_some_and(|known| known.normal == object.normal)
+    };
+
+    let mut script = Script::default();
+    for (kind, word) in [(Kind::Trigger, "TRIGGER"), (Kind::View, "VIEW"), (Kind::Index, "INDEX")] {
+        for object in from.objects.iter().filter(|object| object.kind == kind && !stays(object)) {
+            let goes_along = kind == Kind::Index && vanishes(object);
+            if !goes_along {
+                script.statement(&format!("DROP {word} {}", name(&object.name)));
+            }
+        }
+    }
+    for (table, way) in &ways {
+        match way {
+            Way::Gone => script.destructive(format!("the table {} goes, with its rows", table.name)),
+            Way::Replace => script.destructive(format!("the table {} is made anew, without its rows", table.name)),
+            _ => continue,
+        }
+        script.statement(&format!("DROP TABLE {}", name(&table.name)));
+    }
+    for (table, way) in &ways {
+        match way {
+            Way::Alter { add, drop } => alter(&mut script, table, add, drop),
+            Way::Rebuild(before, after) => {
+                if let Some(target) = to.table(&table.name) {
+                    let taken = |name: &str| from.has_name(name) || to.has_name(name);
+                    rebuild::rebuild(&mut script, (table, before), (target, after), taken);
+                }
+            }
+            _ => {}
+        }
+    }
+    let is_new = |table: &&Table| matches!(way_of(&table.name), None | Some(Way::Replace));
+    for table in to.tables.iter().filter(is_new) {
+        script.statement(&table.sql);
+    }
+    for kind in [Kind::Index, Kind::View, Kind::Trigger] {
+        for object in to.objects.iter().filter(|object| object.kind == kind) {
+            if !from.object(kind, &object.name).is_some_and(stays) {
+                script.statement(&object.sql);
+            }
+        }
+    }
+    script
+}
+
+/// The views and triggers that must go before tables change: those that change themselves, and those that name a table that
+/// is felt, or a view that goes.
+fn in_the_way<'a>(from: &'a Schema, to: &Schema, ways: &[(&Table, Way<'_>)]) -> Vec<&'a Object> {
+    let mut gone: Vec<String> =
+        ways.iter().filter(|(_, way)| way.is_felt()).map(|(table, _)| table.name.clone()).collect();
+    let mut left: Vec<(&Object, Vec<String>)> = Vec::new();
+    let mut found = Vec::new();
+    for object in from.objects.iter().filter(|object| object.kind != Kind::Index) {
+        if to.object(object.kind, &object.name).is_some_and(|known| known.normal == object.normal) {
+            let names = tokens(&object.sql).iter().map(|token| token.name()).chain([object.table.clone()]).collect();
+            left.push((object, names));
+        } else {
+            found.push(object);
+            gone.extend((object.kind == Kind::View).then(|| object.name.clone()));
+        }
+    }
+    loop {
+        let names_gone = |names: &[String]| names.iter().any(|name| gone.iter().any(|one| same(one, name)));
+        let (mut felt, rest): (Vec<_>, Vec<_>) = left.into_iter().partition(|(_, names)| names_gone(names));
+        if felt.is_empty() {
+            return found;
+        }
+        left = rest;
+        gone.extend(felt.iter().filter(|(one, _)| one.kind == Kind::View).map(|(one, _)| one.name.clone()));
+        found.extend(felt.drain(..).map(|(one, _)| one));
+    }
+}
+
+fn way<'a>(table: &'a Table, to: &'a Schema) -> Way<'a> {
+    let Some(target) = to.table(&table.name) else { return Way::Gone };
+    if table.normal == target.normal {
+        return Way::Same;
+    }
+    let (Some(before), Some(after)) = (&table.definition, &target.definition) else { return Way::Replace };
+    let kept = |column: &Column| after.column(&column.name).is_none_or(|now| now.clauses == column.clauses);
+    if (&before.constraints, &before.options) != (&after.constraints, &after.options)
+        || !before.columns.iter().all(kept)
+    {
+        return Way::Rebuild(before, after);
+    }
+    let missing = |column: &&Column, there: &Definition| there.column(&column.name).is_none();
+    let add: Vec<_> = after.columns.iter().filter(|column| missing(column, before)).collect();
+    let drop: Vec<_> = before.columns.iter().filter(|column| missing(column, after)).collect();
+    let computed = add.iter().filter(|column| column.has(About::Generated)).count();
+    if add.is_empty() && drop.is_empty() {
+        Way::Same
+    } else if computed <= 1
+        && add.iter().all(|column| can_be_added(column))
+        && drop.iter().all(|column| can_be_dropped(column, before))
+    {
+        Way::Alter { add, drop }
+    } else {
+        Way::Rebuild(before, after)
+    }
+}
+
+/// What ALTER TABLE ADD COLUMN takes, whatever rows there are.
+fn can_be_added(column: &Column) -> bool {
+    if column.has(About::PrimaryKey) || column.has(About::Unique) {
+        return false;
+    }
+    if let Some(computed) = column.clause(About::Generated) {
+        return !computed.ends_with("stored") && !column.has(About::NotNull);
+    }
+    let constant = |value: &str| !value.starts_with('(') && !value.to_ascii_lowercase().starts_with("current_");
+    match column.value() {
+        Some(value) => constant(value) && !column.has(About::References),
+        None => !column.has(About::NotNull),
+    }
+}
+
+/// What ALTER TABLE DROP COLUMN takes, once the indexes, views and triggers that name the column are gone.
+fn can_be_dropped(column: &Column, of: &Definition) -> bool {
+    let keys = [About::PrimaryKey, About::Unique, About::References];
+    let names_it = |text: &str| tokens(text).iter().any(|token| same(&token.name(), &column.name));
+    let others = of.columns.iter().filter(|other| other.name != column.name).flat_map(|other| &other.clauses);
+    !keys.iter().any(|key| column.has(*key))
+        && !others.map(|(_, text)| text).chain(&of.constraints).any(|text| names_it(text))
+}
+
+fn alter(script: &mut Script, table: &Table, add: &[&Column], drop: &[&Column]) {
+    let table_name = name(&table.name);
+    // What is computed may need the others. New ones first: a table is never without columns.
+    let (computed, plain): (Vec<&Column>, Vec<&Column>) = add.iter().partition(|column| column.has(About::Generated));
+    for column in plain.into_iter().chain(computed) {
+        script.statement(&format!("ALTER TABLE {table_name} ADD COLUMN {}", column.text));
+    }
+    for column in drop {
+        script.destructive(format!("the column {}.{} goes, with its values", table.name, column.name));
+        script.statement(&format!("ALTER TABLE {table_name} DROP COLUMN {}", name(&column.name)));
+    }
+}

@@ -1,0 +1,105 @@
+//! How two schemas differ.
+//!
+//! The order of columns, of constraints and of a column's clauses doesn't count, nor do quotes, case, comments and white space.
+
+use serde::Serialize;
+
+use super::facts::{Kind, Schema, Table};
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// What differs.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// The table of a column, an index or a trigger.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    /// What it should be, of what is removed or changed: a column's type and constraints, of a changed table its constraints
+    /// and options, else the statement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// What it is, of what is added or changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actual: Option<String>,
+}
+
+/// All differences. Of a table that is added or removed, its columns aren't listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Drift {
+    /// What shouldn't be there.
+    pub added: Vec<Entry>,
+    /// What should be there.
+    pub removed: Vec<Entry>,
+    /// What should be otherwise.
+    pub changed: Vec<Entry>,
+    /// The versions of applied migrations that were left out, because only the app can run them: functions.
+    pub skipped: Vec<String>,
+}
+
+impl Drift {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
+    }
+
+    fn push(&mut self, kind: Kind, name: &str, table: Option<&str>, expected: Option<String>, actual: Option<String>) {
+        let list = match (&expected, &actual) {
+            (None, _) => &mut self.added,
+            (_, None) => &mut self.removed,
+            _ => &mut self.changed,
+        };
+        list.push(Entry { kind, name: name.to_owned(), table: table.map(str::to_owned), expected, actual });
+    }
+
+    fn table(&mut self, expected: &Table, actual: &Table) {
+        if expected.normal == actual.normal {
+            return;
+        }
+        let (Some(was), Some(is)) = (&expected.definition, &actual.definition) else {
+            return self.push(Kind::Table, &actual.name, None, Some(expected.sql.clone()), Some(actual.sql.clone()));
+        };
+        if (&was.constraints, &was.options) != (&is.constraints, &is.options) {
+            self.push(Kind::Table, &actual.name, None, Some(was.described()), Some(is.described()));
+        }
+        for column in &is.columns {
+            let known = was.column(&column.name);
+            if known.is_none_or(|known| known.clauses != column.clauses) {
+                let expected = known.map(|known| known.described());
+                self.push(Kind::Column, &column.name, Some(&actual.name), expected, Some(column.described()));
+            }
+        }
+        for column in was.columns.iter().filter(|column| is.column(&column.name).is_none()) {
+            self.push(Kind::Column, &column.name, Some(&actual.name), Some(column.described()), None);
+        }
+    }
+}
+
+/// How `actual` differs from `expected`.
+pub fn drift(expected: &Schema, actual: &Schema) -> Drift {
+    let mut drift = Drift::default();
+    for table in &actual.tables {
+        match expected.table(&table.name) {
+            Some(known) => drift.table(known, table),
+            None => drift.push(Kind::Table, &table.name, None, None, Some(table.sql.clone())),
+        }
+    }
+    for table in expected.tables.iter().filter(|table| actual.table(&table.name).is_none()) {
+        drift.push(Kind::Table, &table.name, None, Some(table.sql.clone()), None);
+    }
+    let on = |kind: Kind, table: &str| (kind != Kind::View).then(|| table.to_owned());
+    for object in &actual.objects {
+        let known = expected.object(object.kind, &object.name);
+        if known.is_none_or(|known| known.normal != object.normal) {
+            let (table, was) = (on(object.kind, &object.table), known.map(|known| known.sql.clone()));
+            drift.push(object.kind, &object.name, table.as_deref(), was, Some(object.sql.clone()));
+        }
+    }
+    for object in expected.objects.iter().filter(|object| actual.object(object.kind, &object.name).is_none()) {
+        let table = on(object.kind, &object.table);
+        drift.push(object.kind, &object.name, table.as_deref(), Some(object.sql.clone()), None);
+    }
+    drift
+}

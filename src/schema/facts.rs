@@ -1,0 +1,164 @@
+//! Everything in a database's schema that is a user's.
+
+use serde::Serialize;
+
+use super::{definition::Definition, same};
+use crate::{
+    error::Result,
+    sqlite::{Connection, normal, tokens},
+    value::Value,
+};
+
+/// What a thing in a schema is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A table, virtual ones too.
+    Table,
+    /// A column of a table.
+    Column,
+    /// An index.
+    Index,
+    /// A view.
+    View,
+    /// A trigger.
+    Trigger,
+}
+
+/// How the rows of a table are numbered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rowid {
+    /// They aren't: WITHOUT ROWID, and virtual tables.
+    None,
+    /// By a column, the INTEGER PRIMARY KEY.
+    Column(String),
+    /// By a rowid that goes by this name.
+    Hidden(&'static str),
+    /// By a rowid that no name reaches: all three are columns.
+    Covered,
+}
+
+/// One table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// As the schema spells it.
+    pub name: String,
+    /// The text that made it.
+    pub sql: String,
+    /// The text in its normal form.
+    pub normal: String,
+    /// None for a virtual table.
+    pub definition: Option<Definition>,
+    /// How its rows are numbered.
+    pub rowid: Rowid,
+}
+
+/// An index, a trigger or a view.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Which of them.
+    pub kind: Kind,
+    /// As the schema spells it.
+    pub name: String,
+    /// What it is on; its own name for a view.
+    pub table: String,
+    /// The text that made it.
+    pub sql: String,
+    /// The text in its normal form.
+    pub normal: String,
+}
+
+/// The tables, indexes, views and triggers of a database, in the order in which they were made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Schema {
+    /// The tables.
+    pub tables: Vec<Table>,
+    /// All the rest.
+    pub objects: Vec<Object>,
+}
+
+impl Schema {
+    /// Reads the schema `main`. Left out are SQLite's and tidelock's own tables, those in `ignored`, and what is on them.
+    pub fn read(connection: &Connection, ignored: &[&str]) -> Result<Self> {
+        let mut schema = Self::default();
+        let kinds = connection.rows("SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main'", &[])?;
+        let kind_of = |name: &str| kinds.iter().find(|row| row[0].as_text() == Some(name));
+        let is_own = |name: &str| {
+            let lower = name.to_ascii_lowercase();
+            lower.starts_with("sqlite_") || lower.starts_with("tidelock_") || ignored.iter().any(|one| same(one, name))
+        };
+        let sql = "SELECT type, name, tbl_name, sql FROM main.sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid";
+        for mut row in connection.rows(sql, &[])? {
+            let mut text = |at: usize| match std::mem::replace(&mut row[at], Value::Null) {
+                Value::Text(text) => text,
+                _ => String::new(),
+            };
+            let (kind, name, table, sql) = (text(0), text(1), text(2), text(3));
+            if is_own(&name) || is_own(&table) {
+                continue;
+            }
+            let kind = match kind.as_str() {
+                "table" => Kind::Table,
+                "index" => Kind::Index,
+                "view" => Kind::View,
+                _ => Kind::Trigger,
+            };
+            let normal = normal(&tokens(&sql));
+            if kind != Kind::Table {
+                schema.objects.push(Object { kind, name, table, sql, normal });
+                continue;
+            }
+            let facts = kind_of(&name);
+            if facts.is_some_and(|facts| facts[1].as_text() == Some("shadow")) {
+                continue;
+            }
+            let definition = Definition::read(&sql);
+            let numbered = definition.is_some() && facts.is_some_and(|facts| facts[2] == Value::Integer(0));
+            let rowid = if numbered { rowid_of(connection, &name)? } else { Rowid::None };
+            schema.tables.push(Table { name, sql, normal, definition, rowid });
+        }
+        Ok(schema)
+    }
+
+    /// The table of that name.
+    pub fn table(&self, name: &str) -> Option<&Table> {
+        self.tables.iter().find(|table| same(&table.name, name))
+    }
+
+    /// The index, view or trigger of that name.
+    pub fn object(&self, kind: Kind, name: &str) -> Option<&Object> {
+        self.objects.iter().find(|object| object.kind == kind && same(&object.name, name))
+    }
+
+    /// Whether anything goes by that name.
+    pub fn has_name(&self, name: &str) -> bool {
+        self.table(name).is_some() || self.objects.iter().any(|object| same(&object.name, name))
+    }
+
+    /// The statements that make it, in order.
+    pub fn statements(&self) -> impl Iterator<Item = &str> {
+        let objects = |kind: Kind| self.objects.iter().filter(move |object| object.kind == kind);
+        let tables = self.tables.iter().map(|table| table.sql.as_str());
+        let rest = objects(Kind::Index).chain(objects(Kind::View)).chain(objects(Kind::Trigger));
+        tables.chain(rest.map(|object| object.sql.as_str()))
+    }
+}
+
+fn rowid_of(connection: &Connection, table: &str) -> Result<Rowid> {
+    let table = Value::from(table);
+    let columns = "SELECT name, type, pk FROM pragma_table_xinfo(?1, 'main')";
+    let columns = connection.rows(columns, &[table.clone()])?;
+    let mut keys = columns.iter().filter(|column| column[2] != Value::Integer(0));
+    if let (Some(key), None) = (keys.next(), keys.next())
+        && key[1].as_text().is_some_and(|declared| same(declared, "INTEGER"))
+    {
+        // A key with an index of its own doesn't number the rows: INTEGER PRIMARY KEY DESC.
+        let index = "SELECT 1 FROM pragma_index_list(?1, 'main') WHERE origin = 'pk'";
+        if connection.value(index, &[table])?.is_none() {
+            return Ok(Rowid::Column(key[0].as_text().unwrap_or_default().to_owned()));
+        }
+    }
+    let free =
+        |name: &&&str| !columns.iter().any(|column| column[0].as_text().is_some_and(|column| same(column, name)));
+    Ok(["rowid", "_rowid_", "oid"].iter().find(free).map_or(Rowid::Covered, |name| Rowid::Hidden(name)))
+}

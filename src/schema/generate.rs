@@ -1,0 +1,43 @@
+//! Both ways between two schemas.
+
+use serde::Serialize;
+
+use super::{
+    Renames, Schema,
+    change::{Script, change},
+};
+use crate::error::Result;
+
+/// The scripts from one schema to another and back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Generated {
+    /// From the first to the second; empty when they don't differ.
+    pub up: String,
+    /// And back.
+    pub down: String,
+    /// What `up` loses, in words; each is also a comment in the script.
+    pub destructive: Vec<String>,
+}
+
+/// The scripts between two schemas. Rows of columns that both have are kept both ways. Foreign keys must be off when they run.
+///
+/// SQLite's error, when it can't rename what is to be renamed.
+pub fn generate(today: &Schema, wanted: &Schema, renames: &Renames) -> Result<Generated> {
+    let up = one_way(today, wanted, renames)?;
+    let down = one_way(wanted, today, &renames.inverse())?;
+    Ok(Generated { up: up.sql, down: down.sql, destructive: up.destructive })
+}
+
+fn one_way(from: &Schema, to: &Schema, renames: &Renames) -> Result<Script> {
+    if renames.is_empty() {
+        return Ok(change(from, to));
+    }
+    let mut script = Script::default();
+    for statement in renames.statements() {
+        script.statement(&statement);
+    }
+    let rest = change(&renames.applied(from)?, to);
+    script.sql.push_str(&rest.sql);
+    script.destructive = rest.destructive;
+    Ok(script)
+}

@@ -1,0 +1,103 @@
+//! The values of a row, read where SQLite keeps them.
+//!
+//! SQLite has no call that gives a row: for each value it takes one to find it, one for its type, and one or two for what it is. The
+//! values of a row lie side by side, though, each a `sqlite3_value` whose beginning is the same in every build and hasn't changed
+//! for years. So one call finds the row, and the values are read from there. That they look as is thought is checked on each
+//! connection ([`looks_as_expected`]); if not, or for a value that is anything but plain, SQLite is asked as everybody does.
+
+use std::ffi::{c_int, c_void};
+
+use rusqlite::ffi;
+
+/// SQLite's `struct sqlite3_value`.
+#[repr(C)]
+pub(super) struct Mem {
+    /// An integer, or the bits of a double.
+    number: i64,
+    start: *const u8,
+    length: c_int,
+    flags: u16,
+    encoding: u8,
+    _subtype: u8,
+    _db: *mut c_void,
+    _allocated: c_int,
+    _scratch: u32,
+    _memory: *mut c_void,
+    _destructor: *mut c_void,
+}
+
+/// A value that needs no conversion.
+pub(super) enum Plain {
+    Null,
+    Integer(i64),
+    Real(f64),
+    /// In UTF-8, if it was put in so.
+    Text(*const u8, usize),
+    Blob(*const u8, usize),
+    /// Anything else: SQLite is to be asked.
+    Other,
+}
+
+// Flags, the first of them what kind of a value it is; some values are of several kinds.
+const NULL: u16 = 0x01;
+const TEXT: u16 = 0x02;
+const INTEGER: u16 = 0x04;
+const REAL: u16 = 0x08;
+const BLOB: u16 = 0x10;
+const KINDS: u16 = 0x3f;
+/// A blob with zeros behind it that aren't written out.
+const ZEROS: u16 = 0x400;
+
+impl Mem {
+    #[inline(always)]
+    pub fn plain(&self) -> Plain {
+        match self.flags & KINDS {
+            NULL => Plain::Null,
+            INTEGER => Plain::Integer(self.number),
+            REAL => Plain::Real(f64::from_bits(self.number as u64)),
+            TEXT if self.encoding == ffi::SQLITE_UTF8 as u8 => Plain::Text(self.start, self.length as usize),
+            BLOB if self.flags & ZEROS == 0 => Plain::Blob(self.start, self.length as usize),
+            _ => Plain::Other,
+        }
+    }
+}
+
+/// The values of the row at which a statement stands; as many as it has columns.
+///
+/// # Safety
+/// The statement must be alive, stand at a row, and have a column.
+#[inline(always)]
+pub(super) unsafe fn row(raw: *mut ffi::sqlite3_stmt) -> *const Mem {
+    // SAFETY: as the caller promises. That such a value is "unprotected" means other threads, and there are none.
+    unsafe { ffi::sqlite3_column_value(raw, 0).cast() }
+}
+
+/// Whether values look as they are read here: tried with one of each kind.
+pub(super) fn looks_as_expected(db: *mut ffi::sqlite3) -> bool {
+    let mut raw = std::ptr::null_mut();
+    // SAFETY: the connection is open and the text ends with NUL. Values are read only while the statement stands at its row; where one
+    // is told to begin is only compared.
+    unsafe {
+        let sql = c"SELECT -7, 2.5, 'text', x'626c6f62', NULL, 9007199254740993";
+        let code = ffi::sqlite3_prepare_v3(db, sql.as_ptr(), -1, 0, &mut raw, std::ptr::null_mut());
+        let stands = code == ffi::SQLITE_OK && ffi::sqlite3_step(raw) == ffi::SQLITE_ROW;
+        let expected = stands && {
+            let places = (0..6).map(|column| ffi::sqlite3_column_value(raw, column).cast::<Mem>().cast_const());
+            let values = row(raw);
+            let side_by_side = places.enumerate().all(|(index, place)| place == values.wrapping_add(index));
+            side_by_side && {
+                let bytes = |column, start: *const u8, length| {
+                    length == 4 && start == ffi::sqlite3_column_blob(raw, column).cast()
+                };
+                matches!((*values).plain(), Plain::Integer(-7))
+                    && matches!((*values.add(1)).plain(), Plain::Real(2.5))
+                    && matches!((*values.add(2)).plain(), Plain::Text(start, length) if bytes(2, start, length))
+                    && matches!((*values.add(3)).plain(), Plain::Blob(start, length) if bytes(3, start, length))
+                    && matches!((*values.add(4)).plain(), Plain::Null)
+                    && matches!((*values.add(5)).plain(), Plain::Integer(9_007_199_254_740_993))
+            }
+        };
+        ffi::sqlite3_finalize(raw);
+        expected
+    }
+}

@@ -1,0 +1,245 @@
+//! SQL text as tokens: what tidelock needs to compare two definitions, without a parser.
+
+use super::literal;
+
+/// What a token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// A keyword or a bare name.
+    Word,
+    /// A name in double quotes, backticks or brackets.
+    Quoted,
+    /// A literal in single quotes.
+    Text,
+    /// A number.
+    Number,
+    /// One character of anything else.
+    Sign,
+}
+
+/// One token, and where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token<'s> {
+    /// What it is.
+    pub kind: TokenKind,
+    /// As it is written.
+    pub text: &'s str,
+    /// Its first byte in the text.
+    pub at: usize,
+}
+
+/// Words that SQLite takes for a name only in quotes: in quotes they are other tokens than without.
+const RESERVED: &str = "add all alter and as autoincrement between case check collate commit constraint create default \
+    deferrable delete distinct drop else escape except exists foreign from group having in index insert intersect into is \
+    isnull join limit not nothing notnull null on or order primary references returning select set table then to \
+    transaction union unique update using values when where";
+
+/// Words that are a value, and no text, after DEFAULT.
+const VALUES: [&str; 6] = ["null", "true", "false", "current_time", "current_date", "current_timestamp"];
+
+impl Token<'_> {
+    /// Whether it is that keyword (lower case), not in quotes.
+    pub fn is(&self, keyword: &str) -> bool {
+        self.kind == TokenKind::Word && self.text.eq_ignore_ascii_case(keyword)
+    }
+
+    /// Whether it is that sign.
+    pub fn is_sign(&self, sign: &str) -> bool {
+        self.kind == TokenKind::Sign && self.text == sign
+    }
+
+    /// The byte after it.
+    pub fn end(&self) -> usize {
+        self.at + self.text.len()
+    }
+
+    /// The name or text that it stands for, without its quotes.
+    pub fn name(&self) -> String {
+        if !matches!(self.kind, TokenKind::Quoted | TokenKind::Text) {
+            return self.text.to_owned();
+        }
+        let mut inner = self.text.chars();
+        let open = inner.next().unwrap_or_default();
+        let close = if open == '[' { ']' } else { open };
+        let inner = inner.as_str();
+        let inner = inner.strip_suffix(close).unwrap_or(inner);
+        let mut name = String::with_capacity(inner.len());
+        let mut chars = inner.chars();
+        while let Some(char) = chars.next() {
+            name.push(char);
+            if char == close {
+                chars.next();
+            }
+        }
+        name
+    }
+
+    fn normal(&self) -> String {
+        match self.kind {
+            TokenKind::Word | TokenKind::Number => self.text.to_ascii_lowercase(),
+            TokenKind::Quoted => {
+                let name = self.name().to_ascii_lowercase();
+                let plain = |(at, byte): (usize, u8)| is_word(byte) && (at > 0 || !byte.is_ascii_digit());
+                let bare = !name.is_empty() && name.bytes().enumerate().all(plain);
+                if bare && !RESERVED.split(' ').any(|word| word == name) { name } else { format!("\"{name}\"") }
+            }
+            TokenKind::Text | TokenKind::Sign => self.text.to_owned(),
+        }
+    }
+}
+
+/// Two lists of tokens that mean the same have the same normal form: names and keywords in lower case, names without
+/// quotes where they need none, comments and white space dropped.
+pub fn normal(tokens: &[Token<'_>]) -> String {
+    let mut out = String::new();
+    for (index, token) in tokens.iter().enumerate() {
+        if index > 0 {
+            out.push(' ');
+        }
+        let is_default = index > 0 && tokens[index - 1].is("default");
+        out.push_str(&if is_default { default_value(token) } else { token.normal() });
+    }
+    out
+}
+
+/// What a token after DEFAULT stands for, as SQL: a name is a text there.
+pub fn default_value(token: &Token<'_>) -> String {
+    let value = |text: &str| VALUES.iter().any(|value| text.eq_ignore_ascii_case(value));
+    match token.kind {
+        TokenKind::Word if !value(token.text) => literal(token.text),
+        TokenKind::Quoted => literal(&token.name()),
+        _ => token.normal(),
+    }
+}
+
+/// The tokens of a text, to its end. What is not closed goes to the end, as for SQLite.
+pub fn tokens(sql: &str) -> Vec<Token<'_>> {
+    let bytes = sql.as_bytes();
+    let mut tokens = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let (byte, next) = (bytes[at], bytes.get(at + 1).copied().unwrap_or_default());
+        if byte.is_ascii_whitespace() {
+            at += 1;
+            continue;
+        }
+        if (byte, next) == (b'-', b'-') {
+            at = until(bytes, at, b"\n");
+            continue;
+        }
+        if (byte, next) == (b'/', b'*') {
+            at = until(bytes, at + 2, b"*/");
+            continue;
+        }
+        let (kind, end) = match byte {
+            b'\'' => (TokenKind::Text, quoted(bytes, at, b'\'')),
+            b'"' | b'`' => (TokenKind::Quoted, quoted(bytes, at, byte)),
+            // No closing bracket can be in brackets.
+            b'[' => (TokenKind::Quoted, until(bytes, at, b"]")),
+            b'0'..=b'9' => (TokenKind::Number, number(bytes, at)),
+            b'.' if next.is_ascii_digit() => (TokenKind::Number, number(bytes, at)),
+            _ if is_word(byte) => {
+                let length = bytes[at..].iter().take_while(|byte| is_word(**byte)).count();
+                (TokenKind::Word, at + length)
+            }
+            _ => (TokenKind::Sign, at + 1),
+        };
+        tokens.push(Token { kind, text: &sql[at..end], at });
+        at = end;
+    }
+    tokens
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
+}
+
+fn number(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while let Some(byte) = bytes.get(at) {
+        let exponent = matches!(byte, b'+' | b'-')
+            && matches!(bytes[at - 1], b'e' | b'E')
+            && !bytes[from..].starts_with(b"0x")
+            && !bytes[from..].starts_with(b"0X");
+        if !(byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_') || exponent) {
+            break;
+        }
+        at += 1;
+    }
+    at
+}
+
+/// The place after the quote that ends a text; a doubled one doesn't.
+fn quoted(bytes: &[u8], from: usize, close: u8) -> usize {
+    let mut at = from + 1;
+    while at < bytes.len() {
+        if bytes[at] == close {
+            if bytes.get(at + 1) != Some(&close) {
+                return at + 1;
+            }
+            at += 1;
+        }
+        at += 1;
+    }
+    bytes.len()
+}
+
+/// The place after the next occurrence, or the end.
+fn until(bytes: &[u8], from: usize, what: &[u8]) -> usize {
+    let rest = bytes.get(from..).unwrap_or_default();
+    rest.windows(what.len()).position(|window| window == what).map_or(bytes.len(), |at| from + at + what.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{normal, tokens};
+
+    fn of(sql: &str) -> String {
+        normal(&tokens(sql))
+    }
+
+    #[test]
+    fn what_means_the_same_is_the_same() {
+        for (a, b) in [
+            ("CREATE TABLE [A b] (x)", "create  table \"a B\"(\n X -- comment, with a comma\n)"),
+            ("`key` /* c */ TEXT", "KEY text"),
+            ("a DEFAULT abc", "A default 'abc'"),
+            ("a DEFAULT \"Abc\"", "a default 'Abc'"),
+            ("DEFAULT CURRENT_TIMESTAMP", "default current_timestamp"),
+            ("x'AB'", "X 'AB'"),
+            ("1E-5 0X1f", "1e-5 0x1f"),
+            ("\"größe\"", "größe"),
+        ] {
+            assert_eq!(of(a), of(b), "{a} and {b}");
+        }
+    }
+
+    #[test]
+    fn what_means_something_else_is_not() {
+        for (a, b) in [
+            ("'a'", "'A'"),
+            ("a 'x y'", "a 'x  y'"),
+            ("\"primary\" key", "primary key"),
+            ("DEFAULT Abc", "DEFAULT abc"),
+            ("\"a b\"", "a b"),
+            ("\"1\"", "1"),
+            ("a.b", "a b"),
+        ] {
+            assert_ne!(of(a), of(b), "{a} and {b}");
+        }
+    }
+
+    #[test]
+    fn names_lose_their_quotes() {
+        let names: Vec<_> = tokens("\"a\"\"b\" `c``d` [e\"] 'f''g' h").iter().map(super::Token::name).collect();
+        assert_eq!(names, ["a\"b", "c`d", "e\"", "f'g", "h"]);
+    }
+
+    #[test]
+    fn what_is_open_ends_with_the_text() {
+        for sql in ["'abc", "\"", "[a", "/* c", "-- c", "a.", "1e", "é'"] {
+            assert!(tokens(sql).iter().all(|token| token.end() <= sql.len()), "{sql}");
+        }
+        assert_eq!(of("a -- c"), "a");
+    }
+}

@@ -1,0 +1,192 @@
+//! Running in one transaction, running again, and beginning anew, through an open database.
+
+use tidelock::{
+    ErrorCode,
+    engine::{
+        Database,
+        migrations::{Atomic, RunOptions},
+    },
+    error::Detail,
+};
+
+use crate::world::{Tab, World, run, text};
+
+/// Opens with these migrations (JSON), none of which run by themselves.
+async fn open(tab: &Tab, migrations: &str) -> Database {
+    tab.open(&format!(r#"{{ "migrate": false, "migrations": {migrations} }}"#)).await.unwrap()
+}
+
+async fn tables(database: &Database) -> String {
+    let sql = "SELECT coalesce(group_concat(name, ' '), '') FROM \
+               (SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name)";
+    text(database, sql).await
+}
+
+fn all() -> RunOptions {
+    RunOptions { atomic: Atomic::All, ..RunOptions::default() }
+}
+
+const TWO: &str = r#"[
+    { "version": "1", "name": "one", "up": "CREATE TABLE a(x); INSERT INTO a VALUES ('1')", "down": "DROP TABLE a" },
+    { "version": "2", "name": "two", "up": "CREATE TABLE b(x)", "down": "DROP TABLE b" }]"#;
+
+#[test]
+fn all_or_none_in_one_transaction() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let broken = r#"[{ "version": "1", "name": "one", "up": "CREATE TABLE a(x)" },
+            { "version": "2", "name": "two", "up": "CREATE TABLE b(x);\nINSERT INTO nowhere VALUES (1)" }]"#;
+        let database = open(&tab, broken).await;
+        run(&database, "CREATE TABLE old(x)").await;
+        let error = database.migrations_run(all()).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::MigrationFailed);
+        assert_eq!((&error.details["version"], &error.details["line"]), (&Detail::Text("2".into()), &Detail::Int(2)));
+        assert_eq!(tables(&database).await, "old", "nothing of the first one either");
+        // The connection is as before: a foreign key is enforced.
+        assert_eq!(text(&database, "SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys").await, "1");
+        database.close().await.unwrap();
+
+        let database = open(&tab, TWO).await;
+        let report = database.migrations_run(all()).await.unwrap();
+        assert_eq!(report.applied.iter().map(|ran| ran.version.as_str()).collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(tables(&database).await, "a b old schema_migrations");
+        database.close().await.unwrap();
+        let database = open(&tab, TWO).await;
+        assert_eq!(tables(&database).await, "a b old schema_migrations", "stored");
+        assert_eq!(text(&database, "SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys").await, "1");
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_violation_among_several_names_its_migration_and_undoes_all() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let broken = r#"[{ "version": "1", "name": "one", "up": "CREATE TABLE p(id INTEGER PRIMARY KEY)" },
+            { "version": "2", "name": "two", "up": "CREATE TABLE c(p REFERENCES p); INSERT INTO c VALUES (7)" },
+            { "version": "3", "name": "three", "up": "INSERT INTO p VALUES (7)" }]"#;
+        let database = open(&tab, broken).await;
+        let error = database.migrations_run(all()).await.unwrap_err();
+        assert_eq!((error.code, &error.details["version"]), (ErrorCode::MigrationFailed, &Detail::Text("2".into())));
+        assert_eq!(tables(&database).await, "");
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn one_outside_of_transactions_cannot_be_among_them() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let alone = r#"[{ "version": "1", "name": "one", "up": "CREATE TABLE a(x)" },
+            { "version": "2", "name": "two", "up": "VACUUM", "transaction": false }]"#;
+        let database = open(&tab, alone).await;
+        let error = database.migrations_run(all()).await.unwrap_err();
+        assert_eq!((error.code, &error.details["version"]), (ErrorCode::InvalidArgument, &Detail::Text("2".into())));
+        assert_eq!(tables(&database).await, "");
+        database.migrations_run(RunOptions { to: Some("1".into()), ..all() }).await.unwrap();
+        assert_eq!(tables(&database).await, "a schema_migrations");
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_dry_run_tells_the_scripts_and_does_nothing() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let database = open(&tab, TWO).await;
+        let dry = RunOptions { dry_run: true, ..RunOptions::default() };
+        let report = database.migrations_run(dry.clone()).await.unwrap();
+        assert_eq!(report.planned[1].sql, Some(Some("CREATE TABLE b(x)".into())));
+        assert_eq!((tables(&database).await.as_str(), report.applied.len()), ("", 0));
+        let report = database.migrations_run(RunOptions::default()).await.unwrap();
+        assert_eq!(report.planned[1].sql, None, "only of a dry run");
+        let report = database.migrations_revert(dry).await.unwrap();
+        assert_eq!(
+            report.planned.iter().map(|one| one.sql.clone().flatten()).collect::<Vec<_>>(),
+            [Some("DROP TABLE b".to_owned())]
+        );
+        assert_eq!(tables(&database).await, "a b schema_migrations");
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn redo_runs_exactly_the_newest_again() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let database = open(&tab, TWO).await;
+        database.migrations_run(RunOptions::default()).await.unwrap();
+        run(&database, "INSERT INTO b VALUES ('gone')").await;
+        // An older one is pending again: it isn't redo's to run.
+        database.migrations_forget("1").await.unwrap();
+        let report = database.migrations_redo().await.unwrap();
+        assert_eq!(report.reverted[0].version, "2");
+        assert_eq!(report.applied.iter().map(|ran| ran.version.as_str()).collect::<Vec<_>>(), ["2"]);
+        assert_eq!(text(&database, "SELECT CAST(count(*) AS TEXT) FROM b").await, "0");
+        assert_eq!(text(&database, "SELECT group_concat(version) FROM schema_migrations").await, "2");
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn reset_drops_everything_and_runs_all_again() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let database = open(&tab, TWO).await;
+        database.migrations_run(RunOptions::default()).await.unwrap();
+        run(
+            &database,
+            "INSERT INTO a VALUES ('2'); CREATE TABLE mine(x); CREATE VIEW v AS SELECT * FROM mine; PRAGMA user_version = 7",
+        )
+        .await;
+        let report = database.migrations_reset().await.unwrap();
+        assert_eq!(report.applied.len(), 2);
+        assert_eq!(tables(&database).await, "a b schema_migrations");
+        assert_eq!(text(&database, "SELECT group_concat(x) FROM a").await, "1");
+        assert_eq!(text(&database, "SELECT CAST(user_version AS TEXT) FROM pragma_user_version").await, "0");
+        let before = database.snapshots().list().into_iter().find(|one| one.reason == "safety").unwrap();
+        database.close().await.unwrap();
+        let database = open(&tab, TWO).await;
+        assert_eq!(tables(&database).await, "a b schema_migrations", "stored");
+        database.restore(&before.id, false).await.unwrap();
+        assert_eq!(tables(&database).await, "a b mine schema_migrations v");
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_reset_whose_migrations_fail_changes_nothing() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let one = r#"[{ "version": "1", "name": "one", "up": "CREATE TABLE a(x)" },
+            { "version": "2", "name": "two", "up": "INSERT INTO seen VALUES (1)" }]"#;
+        let database = open(&tab, one).await;
+        run(&database, "CREATE TABLE seen(x); INSERT INTO seen VALUES ('kept')").await;
+        database.migrations_run(RunOptions::default()).await.unwrap();
+        let error = database.migrations_reset().await.unwrap_err();
+        assert_eq!((error.code, &error.details["version"]), (ErrorCode::MigrationFailed, &Detail::Text("2".into())));
+        assert_eq!(text(&database, "SELECT group_concat(x) FROM seen").await, "kept,1");
+        let states = database.migrations_status().await.unwrap();
+        assert!(states.iter().all(|row| row.applied_at.is_some()), "the history is back, too");
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn drop_leaves_an_empty_database_and_a_snapshot() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let database = open(&tab, TWO).await;
+        database.migrations_run(RunOptions::default()).await.unwrap();
+        database.migrations_drop().await.unwrap();
+        assert_eq!(tables(&database).await, "");
+        assert_eq!(database.health().await.migrations.pending, 2);
+        assert!(database.snapshots().list().iter().any(|one| one.reason == "safety"));
+        database.close().await.unwrap();
+        let database = tab.open("{}").await.unwrap();
+        assert_eq!(tables(&database).await, "", "stored");
+        let error = database.migrations_reset().await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidArgument, "without migrations there is nothing to run");
+        database.close().await.unwrap();
+    });
+}

@@ -1,0 +1,348 @@
+// The command line as a user runs it: the built file in a process of its own, against a real remote.
+import assert from 'node:assert/strict'
+import { execFile, execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { open } from '../../pkg-js/dist/index.js'
+import { startRemote } from '../remote/index.mjs'
+
+const cli = fileURLToPath(new URL('../../pkg-js/dist/cli/main.js', import.meta.url))
+const base = mkdtempSync(path.join(tmpdir(), 'tidelock-cli-'))
+let remote
+before(async () => {
+  remote = await startRemote({ seed: 'shop' })
+})
+after(async () => {
+  await remote?.stop()
+  rmSync(base, { recursive: true, force: true })
+})
+
+let folders = 0
+function folder() {
+  const made = path.join(base, `work ${++folders}`)
+  mkdirSync(made)
+  return made
+}
+
+/** Runs a command in a folder → { code, out, err }; never rejects. */
+function run(cwd, args, env = {}, { signal } = {}) {
+  const { PATH, HOME } = process.env
+  return new Promise((resolve) => {
+    const child = execFile(
+      process.execPath,
+      [cli, ...args],
+      { cwd, env: { PATH, HOME, ...env }, maxBuffer: 1e8 },
+      (error, out, err) => resolve({ code: error === null ? 0 : (error.code ?? error.signal), out, err }),
+    )
+    signal?.(child)
+  })
+}
+
+/** The answer of a command that must succeed, with `--json`. */
+async function json(cwd, args, env) {
+  const { code, out, err } = await run(cwd, [...args, '--json'], env)
+  assert.equal(code, 0, out + err)
+  return JSON.parse(out)
+}
+
+const supabase = () => ({ SUPABASE_URL: remote.url, SUPABASE_SECRET_KEY: remote.secretKey })
+
+const productsSql = `CREATE TABLE products (id INTEGER PRIMARY KEY, sku TEXT NOT NULL, name TEXT, category TEXT, unit_price NUMERIC TEXT,
+  unit_cost NUMERIC TEXT, stock INTEGER, weight_kg REAL, organic BOOLEAN, allergens ARRAY TEXT, updated_at TEXT);`
+
+/** What SQLite's own shell, another reader than ours, makes of a query. */
+function sqlite3(file, sql) {
+  return execFileSync('sqlite3', [file, sql], { encoding: 'utf8' }).trim()
+}
+
+test('help, versions and wrong uses', async () => {
+  const cwd = folder()
+  const general = await run(cwd, ['--help'])
+  assert.equal(general.code, 0)
+  const commands = [...general.out.matchAll(/^ {2}(\w+(?: \w+)?) {2,}/gm)].map(([, name]) => name)
+  assert.deepEqual(commands.slice(0, 4), ['pull', 'push', 'schema pull', 'types'])
+  assert.ok(commands.length >= 16)
+  for (const command of commands) {
+    const { code, out } = await run(cwd, [...command.split(' '), '--help'])
+    assert.equal(code, 0, command)
+    assert.match(out, /Usage: npx tidelock .+\n\nOptions:\n.*--json.*\n/s, command)
+    assert.match(out, /Examples:\n {2}\S/, command)
+  }
+  const { version } = JSON.parse(readFileSync(path.join(path.dirname(cli), '../../package.json'), 'utf8'))
+  assert.equal((await run(cwd, ['--version'])).out.trim(), version)
+  for (const args of [
+    ['frobnicate'],
+    ['pull', '--nonsense'],
+    ['inspect'],
+    ['inspect', 'missing.sqlite'],
+    ['verify', 'a', 'b'],
+    ['migrate', 'status'],
+  ]) {
+    const { code, err, out } = await run(cwd, args)
+    assert.equal(code, 1, args.join(' '))
+    assert.match(err, /error: .+ \(invalid_argument\)/, args.join(' '))
+    assert.equal(out, '')
+  }
+  const { code, out } = await run(cwd, ['inspect', 'missing.sqlite', '--json'])
+  assert.equal(code, 1)
+  assert.equal(JSON.parse(out).error.code, 'invalid_argument')
+})
+
+test('a pull makes a file that SQLite opens, that serves as a seed, and is brought up to date', async () => {
+  const cwd = folder()
+  writeFileSync(path.join(cwd, 'schema.sql'), productsSql)
+  const args = [
+    'pull',
+    '--tables',
+    'products',
+    '--schema',
+    'schema.sql',
+    '--out',
+    'shop.sqlite',
+    '--cursor',
+    'products=updated_at',
+  ]
+  const first = await run(cwd, args, supabase())
+  assert.equal(first.code, 0, first.err)
+  const [{ count, costs }] = await remote.sql(
+    'select count(*)::text as count, sum(unit_cost)::text as costs from products',
+  )
+  assert.match(first.out, new RegExp(`products: ${count} new`))
+  assert.ok(!(first.out + first.err).includes(remote.secretKey))
+  const file = path.join(cwd, 'shop.sqlite')
+  assert.equal(sqlite3(file, 'SELECT count(*) FROM products'), count)
+  assert.equal(sqlite3(file, 'PRAGMA integrity_check'), 'ok')
+  const exact = await remote.sql('select id::text as id, unit_cost::text as cost from products order by id limit 20')
+  assert.equal(
+    sqlite3(file, 'SELECT id, unit_cost FROM products ORDER BY id LIMIT 20'),
+    exact.map(({ id, cost }) => `${id}|${cost}`).join('\n'),
+  )
+  assert.ok(costs)
+  assert.deepEqual(readdirSync(cwd).sort(), ['schema.sql', 'shop.sqlite'], 'nothing else stays')
+
+  const db = await open({ name: 'seeded', storage: 'memory', seed: readFileSync(file), onWarning() {} })
+  assert.equal(String((await db.get('SELECT count(*) AS n FROM products')).n), count)
+  await db.close()
+
+  await remote.sql("update products set name = 'Renamed' where id = (select min(id) from products)")
+  remote.stats.reset()
+  const again = await json(
+    cwd,
+    args.filter((each) => each !== '--schema' && each !== 'schema.sql'),
+    supabase(),
+  )
+  assert.deepEqual([again.report.tables[0].inserted, again.report.tables[0].updated], [0, 1])
+  assert.ok(remote.stats.count <= 3, `only what changed is read: ${remote.stats.count} requests`)
+  assert.equal(sqlite3(file, "SELECT count(*) FROM products WHERE name = 'Renamed'"), '1')
+})
+
+test('a pull that was cut goes on', async () => {
+  const cwd = folder()
+  writeFileSync(
+    path.join(cwd, 'schema.sql'),
+    'CREATE TABLE order_lines (id INTEGER PRIMARY KEY, order_id INTEGER, quantity INTEGER, updated_at TEXT);',
+  )
+  const args = ['pull', '--tables', 'order_lines', '--schema', 'schema.sql']
+  remote.faults.add({ table: 'order_lines', delayMs: 150, times: 1000 })
+  const cut = await run(cwd, args, supabase(), {
+    signal: (child) => {
+      const timer = setInterval(() => {
+        if (remote.stats.of('order_lines') < 12) return
+        clearInterval(timer)
+        child.kill('SIGKILL')
+      }, 20)
+    },
+  })
+  remote.faults.clear()
+  assert.equal(cut.code, 'SIGKILL')
+  assert.ok(!existsSync(path.join(cwd, 'app.sqlite')))
+  const { report } = await json(cwd, ['pull', '--tables', 'order_lines'], supabase())
+  assert.equal(report.tables[0].resumed, true)
+  const [{ count }] = await remote.sql('select count(*)::text as count from order_lines')
+  assert.equal(sqlite3(path.join(cwd, 'app.sqlite'), 'SELECT count(*) FROM order_lines'), count)
+  assert.ok(report.tables[0].inserted < Number(count), 'not all of it again')
+})
+
+test('--pk guesses the types; keys come from --env and --key-file', async () => {
+  const cwd = folder()
+  writeFileSync(
+    path.join(cwd, '.env'),
+    `# of the project\nVITE_SUPABASE_URL="${remote.url}"\nexport SUPABASE_SECRET_KEY='${remote.secretKey}'\n`,
+  )
+  const guessed = await run(cwd, ['pull', '--env', '.env', '--tables', 'products', '--pk', 'products=id'])
+  assert.equal(guessed.code, 0, guessed.err)
+  assert.match(guessed.err, /warning: .*guessed/)
+  const file = path.join(cwd, 'app.sqlite')
+  const [exact] = await remote.sql(
+    'select unit_cost::text as cost, stock::text as stock from products order by id limit 1',
+  )
+  assert.equal(
+    sqlite3(file, 'SELECT unit_cost, stock, typeof(stock) FROM products ORDER BY id LIMIT 1'),
+    `${exact.cost}|${exact.stock}|integer`,
+  )
+
+  writeFileSync(path.join(cwd, 'key'), `${remote.secretKey}\n`)
+  const args = [
+    'pull',
+    '--url',
+    remote.url,
+    '--key-file',
+    'key',
+    '--tables',
+    'products',
+    '--out',
+    'other.sqlite',
+    '--pk',
+    'products=id',
+  ]
+  assert.equal((await run(cwd, args)).code, 0)
+  const wrong = await run(cwd, [...args, '--json'].with(4, 'absent'))
+  assert.equal(JSON.parse(wrong.out).error.code, 'invalid_argument')
+  writeFileSync(path.join(cwd, 'key'), 'sb_publishable_of_nobody\n')
+  const refused = await run(cwd, [...args.slice(0, -4), '--out', 'third.sqlite', '--pk', 'products=id'])
+  assert.equal(refused.code, 1)
+  assert.match(refused.err, /sync_unauthorized/)
+  assert.match(refused.err, /hint: /)
+  for (const missing of [
+    ['pull', '--tables', 'a'],
+    ['pull', '--url', remote.url, '--tables', 'a'],
+  ])
+    assert.match((await run(cwd, missing)).err, /invalid_argument\)\nhint: .*SUPABASE/)
+})
+
+test('rows go to the remote', async () => {
+  const cwd = folder()
+  await remote.sql('create table notes (id bigint primary key, body text); insert into notes values (1, $$there$$)')
+  await remote.sql('grant all on notes to service_role')
+  const file = path.join(cwd, 'notes.sqlite')
+  sqlite3(
+    file,
+    "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT); INSERT INTO notes VALUES (1, 'there'), (9007199254740993, 'ü')",
+  )
+  const pushed = await json(cwd, ['push', 'notes.sqlite', '--tables', 'notes', '--new'], supabase())
+  assert.deepEqual([pushed.queued.notes, pushed.report.tables[0].inserted, pushed.rejected], [1, 1, []])
+  assert.deepEqual(await remote.sql('select id::text, body from notes order by id'), [
+    { id: '1', body: 'there' },
+    { id: '9007199254740993', body: 'ü' },
+  ])
+  const folderDb = path.join(cwd, 'notes.tidelock')
+  const db = await open({
+    name: 'notes',
+    path: folderDb,
+    remote: { url: remote.url, key: remote.secretKey, tables: ['notes'] },
+    onWarning() {},
+  })
+  await db.exec('CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT)')
+  await db.sync.pull()
+  await db.run("UPDATE notes SET body = 'changed' WHERE id = 1")
+  await db.close()
+  const changed = await json(cwd, ['push', folderDb, '--tables', 'notes'], supabase())
+  assert.equal(changed.report.tables[0].updated, 1)
+  assert.equal((await remote.sql('select body from notes where id = 1'))[0].body, 'changed')
+})
+
+test('migrations: new, status, run, revert', async () => {
+  const cwd = folder()
+  const made = await json(cwd, ['migrate', 'new', 'Add Orders!'])
+  assert.equal(made.files.length, 2)
+  assert.match(made.files[0], /migrations\/\d{14}_add_orders\.up\.sql$/)
+  writeFileSync(path.join(cwd, made.files[0]), 'CREATE TABLE orders (id INTEGER PRIMARY KEY);\n')
+  writeFileSync(path.join(cwd, made.files[1]), 'DROP TABLE orders;\n')
+  writeFileSync(path.join(cwd, 'migrations/99990101000000_later.sql'), 'CREATE TABLE later (n);\n')
+  const file = path.join(cwd, 'app.sqlite')
+  sqlite3(file, 'CREATE TABLE before (n); INSERT INTO before VALUES (7)')
+  const db = ['--db', 'app.sqlite']
+  const states = async () => (await json(cwd, ['migrate', 'status', ...db])).map(({ state }) => state)
+  assert.deepEqual(await states(), ['pending', 'pending'])
+  const dry = await json(cwd, ['migrate', 'run', ...db, '--dry-run'])
+  assert.equal(dry.planned.length, 2)
+  assert.deepEqual(await states(), ['pending', 'pending'])
+  assert.equal((await json(cwd, ['migrate', 'run', ...db, '--steps', '1'])).applied.length, 1)
+  assert.deepEqual(await states(), ['applied', 'pending'])
+  assert.equal(
+    sqlite3(file, "SELECT group_concat(name) FROM sqlite_schema WHERE name IN ('orders', 'later')"),
+    'orders',
+  )
+  const irreversible = await run(cwd, ['migrate', 'run', ...db])
+  assert.equal(irreversible.code, 0)
+  const refused = await run(cwd, ['migrate', 'revert', ...db])
+  assert.deepEqual([refused.code, /migration_irreversible/.test(refused.err)], [1, true])
+  writeFileSync(path.join(cwd, 'migrations/99990101000000_later.sql'), 'CREATE TABLE changed (n);\n')
+  const changed = await run(cwd, ['migrate', 'run', ...db])
+  assert.match(changed.err, /migration_checksum_mismatch/)
+  assert.equal(sqlite3(file, 'SELECT n FROM before'), '7')
+})
+
+test('types, inspect, verify and snapshots', async () => {
+  const cwd = folder()
+  const file = path.join(cwd, 'app.sqlite')
+  sqlite3(
+    file,
+    `CREATE TABLE users (id INTEGER PRIMARY KEY, mail TEXT NOT NULL, age INT, photo BLOB, score REAL, "odd name" TEXT, active BOOLEAN NOT NULL);
+     CREATE INDEX users_mail ON users (mail); INSERT INTO users VALUES (1, 'a@b', 5, x'00', 1.5, null, 1);
+     CREATE TABLE posts (id INTEGER PRIMARY KEY, user_id REFERENCES users (id)); CREATE VIEW adults AS SELECT id, mail FROM users WHERE age > 17;`,
+  )
+  const { module } = await json(cwd, ['types', 'app.sqlite'])
+  assert.match(
+    module,
+    /users: \{\n {4}id: number\n {4}mail: string\n {4}age: number \| null\n {4}photo: Uint8Array \| null\n/,
+  )
+  assert.match(module, /"odd name": string \| null\n {4}active: 0 \| 1\n/)
+  assert.match(module, /adults: \{\n/)
+  assert.equal((await run(cwd, ['types', 'app.sqlite', '--out', 'tables.ts'])).code, 0)
+  writeFileSync(
+    path.join(cwd, 'use.ts'),
+    "import type { Tables } from './tables.js'\nexport const user: Tables['users'] = { id: 1, mail: '', age: null, photo: null, score: 1, 'odd name': null, active: 1 }\n",
+  )
+  const tsc = fileURLToPath(new URL('../../node_modules/.bin/tsc', import.meta.url))
+  execFileSync(
+    tsc,
+    ['--noEmit', '--strict', '--module', 'esnext', '--moduleResolution', 'bundler', '--types', '', 'use.ts'],
+    { cwd },
+  )
+
+  const text = (await run(cwd, ['inspect', 'app.sqlite'])).out
+  assert.match(text, /users: 1 rows\n {2}id INTEGER PRIMARY KEY\n {2}mail TEXT NOT NULL\n/)
+  assert.match(text, / {2}index users_mail\n/)
+  assert.match(text, /views: adults/)
+  assert.equal((await run(cwd, ['verify', 'app.sqlite'])).out, 'ok\n')
+  sqlite3(file, 'INSERT INTO posts VALUES (1, 99)')
+  const broken = await run(cwd, ['verify', 'app.sqlite', '--json'])
+  assert.equal(broken.code, 1)
+  assert.match(JSON.parse(broken.out).errors[0], /posts: row 1 names a row of users/)
+  const bytes = readFileSync(file)
+  writeFileSync(file, bytes.fill(0xff, 4096, 5000))
+  const corrupt = await run(cwd, ['verify', 'app.sqlite'])
+  assert.equal(corrupt.code, 1)
+
+  const db = await open({ name: 'shop', path: path.join(cwd, 'shop.tidelock'), onWarning() {} })
+  await db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
+  await db.close()
+  const where = ['--db', 'shop.tidelock']
+  const made = await json(cwd, ['snapshot', 'create', ...where, '--label', 'kept'])
+  assert.equal(made.label, 'kept')
+  const later = await open({ name: 'shop', path: path.join(cwd, 'shop.tidelock'), onWarning() {} })
+  await later.run('DELETE FROM t')
+  const busy = await run(cwd, ['snapshot', 'list', ...where])
+  assert.deepEqual([busy.code, /database_in_use/.test(busy.err)], [1, true])
+  await later.close()
+  assert.ok((await json(cwd, ['snapshot', 'list', ...where])).some(({ id }) => id === made.id))
+  assert.equal((await json(cwd, ['snapshot', 'restore', made.id, ...where])).restored, made.id)
+  assert.equal((await json(cwd, ['verify', 'shop.tidelock'])).ok, true)
+  const back = await open({ name: 'shop', path: path.join(cwd, 'shop.tidelock'), onWarning() {} })
+  assert.deepEqual(await back.query('SELECT n FROM t'), [{ n: 1 }])
+  await back.close()
+})
+
+test('doctor', async () => {
+  const cwd = folder()
+  const local = await json(cwd, ['doctor'])
+  assert.equal(local.ok, true)
+  const { code, out } = await run(cwd, ['doctor', '--tables', 'products,absent'], supabase())
+  assert.equal(code, 1)
+  assert.match(out, /^ok {3}table products: /m)
+  assert.match(out, /^FAIL table absent: /m)
+})
