@@ -1,4 +1,4 @@
-//! The page's life: `visibilitychange`, `pagehide`, `pageshow`, and Chromium's `freeze` and `resume`.
+//! The page's life: `visibilitychange`, `pagehide`, `pageshow`, Chromium's `freeze` and `resume`, and `online` and `offline`.
 
 use std::{any::Any, rc::Rc};
 
@@ -21,17 +21,22 @@ extern "C" {
 }
 
 /// What a window tells, and what its document does.
-const OF_WINDOW: [&str; 2] = ["pagehide", "pageshow"];
+const OF_WINDOW: [&str; 4] = ["pagehide", "pageshow", "online", "offline"];
 const OF_DOCUMENT: [&str; 3] = ["visibilitychange", "freeze", "resume"];
 
 /// The page of this window. In a worker or in Node there is none: never visible. A worker of the package hears of its page by the same
-/// events on its global scope, `visibilitychange` when the page is hidden, `pageshow` when it is shown.
+/// events on its global scope, `visibilitychange` when the page is hidden, `pageshow` when it is shown, and of the network by both.
 pub struct PageLifecycle;
 
 impl Lifecycle for PageLifecycle {
     fn visible(&self) -> bool {
         let hidden = |document| property(&document, "visibilityState").is_some_and(|state| state == "hidden");
         global("document").is_some_and(|document| !hidden(document))
+    }
+
+    fn online(&self) -> bool {
+        let navigator = global("navigator");
+        navigator.and_then(|navigator| property(&navigator, "onLine")).is_none_or(|online| online.is_truthy())
     }
 
     fn watch(&self, heard: Rc<dyn Fn(Moment)>) -> Box<dyn Any> {
@@ -44,6 +49,8 @@ impl Lifecycle for PageLifecycle {
             let kind = property(&event, "type").and_then(|kind| kind.as_string()).unwrap_or_default();
             heard(match kind.as_str() {
                 "pagehide" | "freeze" => Moment::Leaving,
+                "online" => Moment::Online,
+                "offline" => Moment::Offline,
                 "pageshow" if in_worker => Moment::Shown,
                 _ if PageLifecycle.visible() => Moment::Shown,
                 _ => Moment::Hidden,

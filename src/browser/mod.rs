@@ -16,6 +16,7 @@ mod locks;
 mod node;
 mod parts;
 mod quota;
+mod socket;
 
 pub use abort::aborted;
 pub use clock::{BrowserClock, BrowserSpawner};
@@ -29,6 +30,7 @@ pub use locks::WebLocks;
 pub use node::NodeFiles;
 pub use parts::HostParts;
 pub use quota::{estimate, persist};
+pub use socket::WebSockets;
 
 use std::rc::Rc;
 
@@ -85,6 +87,7 @@ pub fn ports(host: &Host) -> Ports {
         platform: platform(parts.clone()),
         locks: Rc::new(WebLocks { host: host.clone() }),
         http: Rc::new(Fetch { host: host.clone() }),
+        sockets: Rc::new(WebSockets),
         stores: Rc::new(IndexedDbs { parts }),
         lifecycle: Rc::new(PageLifecycle),
     }
@@ -97,6 +100,7 @@ pub fn folder_ports(host: &Host, files: NodeFiles) -> Ports {
     Ports {
         locks: Rc::new(FileLocks::new(files.clone(), files.clone(), platform.clone())),
         http: Rc::new(Fetch { host: host.clone() }),
+        sockets: Rc::new(WebSockets),
         stores: Rc::new(Folder { files }),
         lifecycle: Rc::new(PageLifecycle),
         platform,

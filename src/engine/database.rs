@@ -22,7 +22,7 @@ use crate::{
     error::{Error, Result},
     health::{AlertCode, QueryStats},
     live,
-    ports::{Channel, Held, LocalFuture, Ports},
+    ports::{Channel, Held, LocalFuture, Moment, Ports},
     sqlite::{Connection, PageFile, Pin, functions},
     store::Storage,
     sync::report::{Cells, Conflicting},
@@ -70,6 +70,8 @@ pub(super) struct Inner {
     pub audit: OnceCell<audit::Options>,
     /// What the last maintenance found.
     pub found: RefCell<Vec<(AlertCode, String)>>,
+    /// What keeps it in step with the remote, where there is one.
+    pub keeper: OnceCell<Rc<dyn Keep>>,
     pub held: RefCell<Option<Box<dyn Held>>>,
     pub opened_at: Timestamp,
     pub live: RefCell<live::Registry>,
@@ -127,6 +129,27 @@ impl Changed {
     }
 }
 
+/// What happens to a database that may have to keep in step with its remote.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum News {
+    /// It serves.
+    Opened,
+    /// It is to keep in step, with so many milliseconds from one round to the next.
+    Start { interval_ms: u64 },
+    /// It is to rest, for good when it closes.
+    Stop,
+    /// Something else than sync has committed.
+    Wrote,
+    /// A turn in its page's life.
+    Page(Moment),
+}
+
+/// What keeps a database in step with its remote. Behind a trait: it is in the part of the code that only sync loads.
+pub(super) trait Keep {
+    /// Takes in what happens.
+    fn hear(&self, news: News);
+}
+
 /// Events on their way out. They leave in a task of their own: whoever receives one may call the database again.
 pub(super) struct Events {
     queue: Rc<RefCell<Vec<Event>>>,
@@ -177,8 +200,21 @@ impl Inner {
         self.turn.acquire().await
     }
 
-    /// After every commit in memory: starts its way to the storage, and tells live queries.
+    /// Tells what keeps the database in step, if anything does.
+    pub fn tell_keeper(&self, news: News) {
+        if let Some(keeper) = self.keeper.get() {
+            keeper.hear(news);
+        }
+    }
+
+    /// After every commit in memory that isn't sync's own.
     pub fn committed(&self, changed: &Changed) {
+        self.tell_keeper(News::Wrote);
+        self.spread(changed);
+    }
+
+    /// After every commit in memory: starts its way to the storage, and tells live queries.
+    pub fn spread(&self, changed: &Changed) {
         self.flusher.committed();
         let telling = self.telling_changes.get();
         if !telling && self.live.borrow().is_empty() || !changed.everything && changed.tables.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::database::Inner;
+use super::database::{Inner, News};
 use crate::ports::Moment;
 
 impl Inner {
@@ -20,7 +20,9 @@ impl Inner {
     }
 
     fn page_is(&self, moment: Moment) {
+        self.tell_keeper(News::Page(moment));
         match moment {
+            Moment::Online | Moment::Offline => {}
             Moment::Shown => {
                 self.leaving.set(false);
                 // A worker stays prompt: it hears of its end too late.

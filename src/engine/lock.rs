@@ -6,7 +6,7 @@ use futures_util::future::{Either, select};
 
 use super::{
     Database, Event,
-    database::Inner,
+    database::{Inner, News},
     options::{OpenOptions, StorageKind},
     turn::closed,
 };
@@ -137,6 +137,7 @@ impl Inner {
         }
         let error = lock_lost();
         self.lost.replace(Some(error.clone()));
+        self.tell_keeper(News::Stop);
         self.channel.take();
         self.turn.close(error.clone());
         self.flusher.lose(error);

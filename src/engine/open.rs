@@ -7,15 +7,15 @@ use std::{
 
 use super::{
     Callbacks, Database, Event,
-    database::{Events, Inner, Transaction},
+    database::{Events, Inner, News, Transaction},
     extensions,
     flush::{Flusher, Pace},
     gate::Gate,
     lock,
     migrations::Migrations,
-    options::{OpenOptions, StorageKind},
+    options::{Mode, OpenOptions, StorageKind},
     snapshots::Snapshots,
-    sync::Sync,
+    sync::{self, Sync},
     turn::closed,
 };
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
     sqlite::{Connection, PageFile},
     store::{self, Opened, Storage},
     sync::{
-        config::{Config, RemoteOptions},
+        config::{Config, Conflict, RemoteOptions},
         state,
     },
 };
@@ -37,6 +37,9 @@ impl Database {
     /// Opens a database: [`acquire`](Self::acquire), with a remote [`connect`](Self::connect), then [`start`](Self::start).
     pub async fn open(options: OpenOptions, ports: Ports, callbacks: Rc<dyn Callbacks>) -> Result<Database> {
         let remote = options.remote.clone();
+        if options.mode == Mode::Cloud && remote.is_none() {
+            return Err(Error::invalid("mode 'cloud' needs a remote"));
+        }
         let database = Self::acquire(options, ports, callbacks).await?;
         if let Some(remote) = remote {
             database.connect(remote).await?;
@@ -73,8 +76,12 @@ impl Database {
     pub async fn connect(&self, remote: RemoteOptions) -> Result<()> {
         let inner = &*self.inner;
         match Config::new(remote) {
-            Ok(config) => {
+            Ok(mut config) => {
+                if inner.options.mode == Mode::Cloud {
+                    config.prefer(Conflict::RemoteWins);
+                }
                 inner.sync.get_or_init(|| Sync::new(config, inner.ports.http.clone(), &inner.ports.platform));
+                inner.keeper.get_or_init(|| sync::keeper(&self.inner));
                 Ok(())
             }
             Err(error) => {
@@ -95,7 +102,10 @@ impl Database {
         let stored = inner.flusher.flush().await;
         let result = result.and(stored);
         match result {
-            Ok(()) => self.listen_for_takeovers(),
+            Ok(()) => {
+                self.listen_for_takeovers();
+                inner.tell_keeper(News::Opened);
+            }
             Err(_) => inner.give_up().await,
         }
         result
@@ -125,6 +135,7 @@ impl Database {
     pub async fn close(&self) -> Result<()> {
         let inner = &*self.inner;
         let first = !inner.closing.replace(true);
+        inner.tell_keeper(News::Stop);
         let _ending = inner.ending.enter().await;
         if !first {
             return Ok(());
@@ -212,6 +223,7 @@ fn assemble(
         sync: OnceCell::new(),
         audit: OnceCell::new(),
         found: RefCell::default(),
+        keeper: OnceCell::new(),
         held: RefCell::default(),
         live: RefCell::new(live::Registry::default()),
         stats: RefCell::new(QueryStats::default()),
@@ -262,6 +274,7 @@ impl Inner {
 
     /// Lets go of everything: timers, connection, storage, lock.
     pub(super) async fn let_go(&self) {
+        self.tell_keeper(News::Stop);
         self.channel.take();
         self.watching_page.take();
         self.turn.close(closed());

@@ -6,10 +6,12 @@ use super::{
     options::{Mode, StorageKind},
 };
 use crate::{
+    error::Result,
     health::{
         DAY_MS, Facts, Health, LockHealth, LockState, SnapshotHealth, StorageHealth, SyncHealth, Thresholds, assess,
     },
-    sync::{outbox, state},
+    sqlite::Connection,
+    sync::{config::Config, outbox, status},
     time::Timestamp,
 };
 
@@ -89,8 +91,7 @@ impl Inner {
         let Some(sync) = self.sync.get() else {
             return SyncHealth { phase: "off", pending, rejected, ..SyncHealth::default() };
         };
-        let oldest = self.connection().and_then(|connection| state::oldest_pull(&connection)).unwrap_or_default();
-        let lag_ms = oldest.map(|oldest| self.ports.platform.clock.now().since(oldest));
+        let lag_ms = self.connection().and_then(|connection| self.lag(&connection, sync.config())).unwrap_or_default();
         SyncHealth { phase: sync.phase().as_str(), pending, rejected, lag_ms, last_error: sync.last_error() }
     }
 
@@ -98,6 +99,18 @@ impl Inner {
     fn plan_of(&self, sql: &str) -> Vec<String> {
         let plan = self.connection().and_then(|connection| connection.explain_query_plan(sql));
         plan.unwrap_or_default().into_iter().map(|step| step.detail).collect()
+    }
+
+    /// How far the database is behind its remote. What keeps in step by itself also counts the time to its first pull, and what its
+    /// own changes have been waiting for.
+    fn lag(&self, connection: &Connection, config: &Config) -> Result<Option<i64>> {
+        let now = self.ports.platform.clock.now();
+        let lag = status::lag(connection, config, now)?;
+        if self.options.mode == Mode::Local {
+            return Ok(lag);
+        }
+        let lag = lag.unwrap_or_else(|| now.since(self.opened_at));
+        Ok(Some(lag.max(status::unpushed_for(connection, now)?)))
     }
 
     fn lock_health(&self) -> LockHealth {

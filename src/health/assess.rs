@@ -108,7 +108,8 @@ fn alerts(facts: &Facts, thresholds: &Thresholds, now: Timestamp) -> Vec<Alert> 
         && facts.began.is_some_and(is_old)
         && snapshot.last_success.is_none_or(is_old)
     {
-        let hours = (thresholds.no_snapshot_ms / 3_600_000.0 * 10.0).round() / 10.0;
+        // A whole number: code that writes others is large.
+        let hours = (thresholds.no_snapshot_ms / 3_600_000.0).round() as i64;
         warn(
             AlertCode::NoRecentSnapshot,
             format!("No snapshot was taken for more than {hours} hours, though the data changed."),

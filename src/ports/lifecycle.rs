@@ -11,12 +11,19 @@ pub enum Moment {
     Hidden,
     /// It goes away or is frozen: what isn't on its way when this was heard may never go.
     Leaving,
+    /// There is a network again.
+    Online,
+    /// There is no network.
+    Offline,
 }
 
 /// Tells of the page's life.
 pub trait Lifecycle {
     /// Whether the page is in sight now. A worker never is: nobody tells it when its end comes.
     fn visible(&self) -> bool;
+
+    /// Whether there may be a network. `false` is to be trusted more than `true`, but neither is sure.
+    fn online(&self) -> bool;
 
     /// Calls `heard` in each such moment, until the answer is dropped.
     fn watch(&self, heard: Rc<dyn Fn(Moment)>) -> Box<dyn Any>;

@@ -12,6 +12,7 @@ mod locks;
 mod parts;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod sim;
+mod socket;
 mod store;
 
 use std::{future::Future, pin::Pin, rc::Rc};
@@ -23,6 +24,7 @@ pub use http::{Http, HttpFailure, HttpRequest, HttpResponse, Method};
 pub use lifecycle::{Lifecycle, Moment};
 pub use locks::{Acquire, Channel, Held, Locks};
 pub use parts::{Part, Parts, Whole, entered};
+pub use socket::{Socket, SocketNews, Sockets};
 pub use store::*;
 
 use crate::error::Result;
@@ -77,6 +79,8 @@ pub struct Ports {
     pub locks: Rc<dyn Locks>,
     /// The network.
     pub http: Rc<dyn Http>,
+    /// The network, for what comes unasked.
+    pub sockets: Rc<dyn Sockets>,
     /// The storage.
     pub stores: Rc<dyn Stores>,
     /// The page's life.

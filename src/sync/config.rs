@@ -119,9 +119,9 @@ pub struct TableSync {
     /// A soft-delete column, or `compare`.
     #[serde(default)]
     pub deleted: Option<String>,
-    /// What happens to a row that changed on both sides.
+    /// What happens to a row that changed on both sides; `None`: what is usual, see [`TableSync::conflict`].
     #[serde(default)]
-    pub conflict: Conflict,
+    pub conflict: Option<Conflict>,
     /// Which way changes go.
     #[serde(default)]
     pub direction: Direction,
@@ -131,6 +131,11 @@ impl TableSync {
     /// The remote table's name.
     pub fn remote(&self) -> &str {
         self.remote_table.as_deref().unwrap_or(&self.table)
+    }
+
+    /// What happens to a row that changed on both sides.
+    pub fn conflict(&self) -> Conflict {
+        self.conflict.unwrap_or_default()
     }
 
     /// Whether vanished rows are found by comparing keys.
@@ -175,7 +180,7 @@ pub struct RemoteOptions {
     /// The part of a table's rows that may vanish by absence.
     #[serde(default = "max_delete_ratio")]
     pub max_delete_ratio: f64,
-    /// Not in this build.
+    /// Whether the remote is to tell of changes while the database keeps in step (Supabase Realtime).
     #[serde(default)]
     pub realtime: bool,
     /// Whether an `accessToken` function was given.
@@ -217,12 +222,9 @@ pub struct Config {
 }
 
 impl Config {
-    /// Checks the option. Fails with `invalid_argument`, or `unsupported_environment` for what this build doesn't have.
+    /// Checks the option. Fails with `invalid_argument`.
     pub fn new(options: RemoteOptions) -> Result<Self> {
         check_key(&options.key, options.secrets_allowed)?;
-        if options.realtime {
-            return Err(Error::unsupported("remote.realtime"));
-        }
         if options.tables.is_empty() {
             return Err(Error::invalid("remote.tables names no table"));
         }
@@ -244,6 +246,13 @@ impl Config {
         }
         let (root, other_root) = roots(&options.url)?;
         Ok(Self { options, root, other_root })
+    }
+
+    /// What happens to rows that changed on both sides, in tables that don't say it themselves.
+    pub fn prefer(&mut self, conflict: Conflict) {
+        for table in &mut self.options.tables {
+            table.conflict.get_or_insert(conflict);
+        }
     }
 
     /// The options of a table, whatever the case of its name.
@@ -274,7 +283,7 @@ fn check_table(table: &TableSync) -> Result<()> {
     if name.to_ascii_lowercase().starts_with("sqlite_") || name.to_ascii_lowercase().starts_with("tidelock_") {
         return Err(Error::invalid(format!("remote.tables: {name} is an internal table")));
     }
-    if table.conflict == Conflict::LastWriteWins && table.cursor.is_none() {
+    if table.conflict == Some(Conflict::LastWriteWins) && table.cursor.is_none() {
         return Err(Error::invalid(format!("remote.tables: {name} has conflict 'last-write-wins' and no cursor"))
             .hint("name the column that tells when a row was written, as cursor: 'updated_at'"));
     }
@@ -334,8 +343,22 @@ mod tests {
         assert_eq!((options.schema.as_str(), options.page_size, options.retries), ("public", 1000, 5));
         assert_eq!((options.timeout_ms, options.max_delete_ratio), (30_000, 0.5));
         let table = &options.tables[0];
-        assert_eq!((table.overlap_ms, table.conflict, table.direction), (60_000, Conflict::KeepLocal, Direction::Both));
+        assert_eq!(
+            (table.overlap_ms, table.conflict(), table.direction),
+            (60_000, Conflict::KeepLocal, Direction::Both)
+        );
         assert_eq!(table.remote(), "t");
+    }
+
+    #[test]
+    fn what_is_preferred_is_for_tables_that_say_nothing() {
+        let tables = r#"[{"table":"a"},{"table":"b","conflict":"keep-local"}]"#;
+        let mut config =
+            config(&format!(r#"{{"url":"https://x.co","key":"k","realtime":true,"tables":{tables}}}"#)).unwrap();
+        let of = |config: &Config, table| config.table(table).unwrap().conflict();
+        assert_eq!(of(&config, "a"), Conflict::KeepLocal);
+        config.prefer(Conflict::RemoteWins);
+        assert_eq!((of(&config, "A"), of(&config, "b")), (Conflict::RemoteWins, Conflict::KeepLocal));
     }
 
     #[test]
@@ -366,8 +389,6 @@ mod tests {
         ] {
             assert!(base(rest).is_err_and(|error| error.is(ErrorCode::InvalidArgument)), "{rest}");
         }
-        let realtime = base(r#""realtime":true,"tables":[{"table":"t"}]"#);
-        assert!(realtime.is_err_and(|error| error.is(ErrorCode::UnsupportedEnvironment)));
     }
 
     #[test]

@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn six_requests_and_pages_at_once_and_who_waits_longest_is_next() {
         let mut lanes = Lanes::default();
-        (0..8).for_each(|_| drop(lanes.add(Ask::Span, Count::No)));
+        (0..8).for_each(|_| _ = lanes.add(Ask::Span, Count::No));
         assert_eq!((0..8).map_while(|_| lanes.take(0)).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
         lanes.next(0, Ask::Span, Count::No);
         assert_eq!(lanes.take(1), None, "its page is still in memory");

@@ -14,6 +14,7 @@
 //! | `apply`, `parents`, `unpushed`, `swap`, `staged` | pulled rows into tables: foreign keys, local edits, unique values, rows that wait |
 //! | `compare`, `replace`, `guard` | deletions by absence, whole tables as a difference, and what stops both |
 //! | `capture`, `rebase`, `outbox`, `retry` | local changes: how they are noted, follow the schema, are seen by users, and what those decide |
+//! | `schedule`, `realtime` | keeping in step: when which round begins; the remote's own hints |
 //! | `state`, `status`, `report` | what is remembered, and what is told |
 
 pub mod apply;
@@ -36,12 +37,14 @@ pub mod plan;
 pub mod pull;
 pub mod push;
 pub mod query;
+pub mod realtime;
 mod rebase;
 pub mod replace;
 pub mod report;
 pub mod request;
 pub mod response;
 pub mod retry;
+pub mod schedule;
 pub mod schema;
 pub mod settle;
 pub mod spans;

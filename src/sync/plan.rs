@@ -209,7 +209,7 @@ impl Plan {
     pub fn read(&self, body: &[u8]) -> Result<Rows, Unreadable> {
         let mut rows = Rows { width: self.columns.len(), ..Rows::default() };
         let mut last: Vec<&str> = Vec::new();
-        let told_by_cursor = self.options.conflict == Conflict::LastWriteWins;
+        let told_by_cursor = self.options.conflict() == Conflict::LastWriteWins;
         json::rows(utf8(body)?, &self.selection.columns, &mut |raw| {
             for (at, raw) in raw.iter().take(self.columns.len()).enumerate() {
                 rows.values.push(self.convert(at, raw)?);

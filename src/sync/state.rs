@@ -304,15 +304,6 @@ fn save_end(
     Ok(())
 }
 
-/// When the table that was completely pulled longest ago was pulled; `None` when none ever was.
-pub fn oldest_pull(connection: &Connection) -> Result<Option<Timestamp>> {
-    if !exists(connection)? {
-        return Ok(None);
-    }
-    let oldest = connection.value("SELECT min(pulled_at) FROM tidelock_tables", &[])?;
-    Ok(oldest.as_ref().and_then(Value::as_text).and_then(Timestamp::parse))
-}
-
 /// The user that the database belongs to, once it was synced.
 pub fn owner(connection: &Connection) -> Result<Option<String>> {
     let value = connection.value("SELECT value FROM tidelock_sync WHERE name = 'user'", &[])?;

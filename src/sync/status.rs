@@ -2,7 +2,13 @@
 
 use serde::Serialize;
 
-use super::{encode::quote, outbox, schema::Table, state};
+use super::{
+    config::{Config, Direction},
+    encode::quote,
+    outbox,
+    schema::Table,
+    state,
+};
 use crate::{error::Result, sqlite::Connection, time::Timestamp, value::Value};
 
 /// One synced table, in the contract's words.
@@ -27,6 +33,29 @@ pub struct TableStatus {
     pub lag_ms: Option<i64>,
     /// Why its last pull or push failed, until one succeeds.
     pub last_error: Option<String>,
+}
+
+/// How many milliseconds ago the table was completely pulled that waits longest for its next pull; `None`: not all tables that are
+/// pulled ever were.
+pub fn lag(connection: &Connection, config: &Config, now: Timestamp) -> Result<Option<i64>> {
+    let mut longest = 0;
+    for table in config.options.tables.iter().filter(|table| table.direction != Direction::Push) {
+        let sql = "SELECT pulled_at FROM tidelock_tables WHERE tbl = ?1";
+        let at = if state::exists(connection)? { connection.value(sql, &[Value::from(&*table.table)])? } else { None };
+        let Some(at) = at.as_ref().and_then(Value::as_text).and_then(Timestamp::parse) else { return Ok(None) };
+        longest = longest.max(now.since(at));
+    }
+    Ok(Some(longest))
+}
+
+/// For how many milliseconds the oldest change that isn't pushed has been waiting; 0 when none is.
+pub fn unpushed_for(connection: &Connection, now: Timestamp) -> Result<i64> {
+    if !state::exists(connection)? {
+        return Ok(0);
+    }
+    let oldest = connection.value("SELECT min(time) FROM tidelock_outbox WHERE reason IS NULL", &[])?;
+    let oldest = oldest.as_ref().and_then(Value::as_text).and_then(Timestamp::parse);
+    Ok(oldest.map_or(0, |time| now.since(time)))
 }
 
 /// How one table stands.

@@ -160,7 +160,7 @@ impl Unpushed {
             ),
             kinds: plan.columns.iter().map(|column| column.kind).collect(),
             cursor: plan.stored_cursor(),
-            policy: plan.options.conflict,
+            policy: plan.options.conflict(),
             name: plan.name().to_owned(),
             key: plan.key.clone(),
             columns,

@@ -28,8 +28,10 @@ pub fn integrity(connection: &Connection) -> Result<Vec<String>> {
 
 /// Rows whose parent is missing.
 pub fn foreign_keys(connection: &Connection) -> Result<Vec<Orphan>> {
-    let violations = connection.foreign_key_check()?.into_iter().take(TOLD);
-    Ok(violations.map(|found| Orphan { table: found.table, rowid: found.rowid, parent: found.parent }).collect())
+    let sql = format!("SELECT \"table\", rowid, parent FROM pragma_foreign_key_check LIMIT {TOLD}");
+    let text = |value: &Value| value.as_text().unwrap_or_default().to_owned();
+    let rows = connection.rows(&sql, &[])?.into_iter();
+    Ok(rows.map(|row| Orphan { table: text(&row[0]), rowid: row[1].as_integer(), parent: text(&row[2]) }).collect())
 }
 
 /// Gathers the planner's statistics anew.

@@ -10,7 +10,7 @@ use crate::{
     engine::Call,
     error::{Error, Result},
     memory::no_memory,
-    sqlite::{FlatParams, FlatRows, Op, Outcome, functions},
+    sqlite::{FlatParams, FlatRows, Op, Outcome},
 };
 
 /// The areas that both sides read and write. Their addresses go to JavaScript, which makes views over them.
@@ -70,7 +70,7 @@ const UNKNOWN: u32 = 3;
 impl Core {
     /// The address of a parameter area of at least `bytes` bytes, a multiple of 8.
     pub fn reserve(&self, bytes: usize) -> Result<usize, JsValue> {
-        let buffers = &mut *self.buffers.try_borrow_mut().map_err(|_| functions::inside()).thrown()?;
+        let buffers = &mut *self.buffers.borrow_mut();
         let needed = bytes.saturating_add(8);
         let had = buffers.params.len();
         if had < needed || had > KEEP_BYTES && needed <= KEEP_BYTES {
@@ -104,8 +104,7 @@ impl Core {
         names: &str,
         timeout_ms: f64,
     ) -> Result<(), JsValue> {
-        let mut buffers = self.buffers.try_borrow_mut().map_err(|_| functions::inside()).thrown()?;
-        let Buffers { params, offset, rows, header, .. } = &mut *buffers;
+        let Buffers { params, offset, rows, header, .. } = &mut *self.buffers.borrow_mut();
         let params = params_of(&params[*offset..], bytes).thrown()?;
         let op = op_of(op).thrown()?;
         let call = Call { op, sql, params: params.as_ref(), names, timeout_ms };
@@ -125,9 +124,7 @@ impl Core {
         } else {
             return BUSY;
         };
-        // Inside of an SQL function of this database: the long way tells.
-        let Ok(mut buffers) = self.buffers.try_borrow_mut() else { return BUSY };
-        let buffers = &mut *buffers;
+        let buffers = &mut *self.buffers.borrow_mut();
         let told = match self.run_again(own, op, statement, bytes, buffers) {
             Ok(true) => DONE,
             Ok(false) => UNKNOWN,

@@ -15,7 +15,7 @@ const migrations = [
 ]
 /** The log, without ids and times. */
 const log =
-  'SELECT action, table_name AS t, record_id AS id, old_values AS old, new_values AS new, actor FROM audit_log ORDER BY id'
+  'SELECT action, table_name AS t, record_id AS id, old_values AS old, new_values AS new, actor FROM audit_log ORDER BY rowid'
 
 test('changes are told with their actor, in the transaction of the change', async () => {
   const page = await context.page()

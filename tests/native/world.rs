@@ -10,11 +10,11 @@ use std::{
 
 use futures_channel::oneshot;
 use tidelock::{
-    Error, Result,
+    Error, ErrorCode, Result,
     engine::{Call, Callbacks, Database, Event, OpenOptions, turn::Ticket},
     ports::{
         Acquire, Channel, Estimate, Held, Http, HttpFailure, HttpRequest, HttpResponse, Lifecycle, LocalFuture, Locks,
-        Moment, Ports, Store, Stores, sim::Sim,
+        Moment, Ports, Socket, SocketNews, Sockets, Store, Stores, sim::Sim,
     },
     sqlite::{FlatRows, Op},
     store::MemoryStore,
@@ -40,6 +40,7 @@ impl World {
             platform: self.sim.platform(),
             locks: Rc::new(LocksHandle(self.locks.clone())),
             http: Rc::new(NoHttp),
+            sockets: Rc::new(NoSockets),
             stores: Rc::new(StoresHandle(self.stores.clone())),
             lifecycle: Rc::new(PageHandle(self.page.clone())),
         }
@@ -294,13 +295,18 @@ type Heard = Weak<dyn Fn(Moment)>;
 #[derive(Default)]
 pub struct TestPage {
     hidden: Cell<bool>,
+    offline: Cell<bool>,
     heard: RefCell<Vec<Heard>>,
 }
 
 impl TestPage {
     /// It happens to the page.
     pub fn happens(&self, moment: Moment) {
-        self.hidden.set(moment != Moment::Shown);
+        match moment {
+            Moment::Online => self.offline.set(false),
+            Moment::Offline => self.offline.set(true),
+            _ => self.hidden.set(moment != Moment::Shown),
+        }
         let heard: Vec<_> = self.heard.borrow().iter().filter_map(Weak::upgrade).collect();
         heard.iter().for_each(|heard| heard(moment));
     }
@@ -313,9 +319,21 @@ impl Lifecycle for PageHandle {
         !self.0.hidden.get()
     }
 
+    fn online(&self) -> bool {
+        !self.0.offline.get()
+    }
+
     fn watch(&self, heard: Rc<dyn Fn(Moment)>) -> Box<dyn Any> {
         self.0.heard.borrow_mut().push(Rc::downgrade(&heard));
         Box::new(heard)
+    }
+}
+
+struct NoSockets;
+
+impl Sockets for NoSockets {
+    fn open(&self, _: &str, _: Box<dyn Fn(SocketNews)>) -> Result<Box<dyn Socket>> {
+        Err(Error::new(ErrorCode::UnsupportedEnvironment, "there are no sockets here"))
     }
 }
 

@@ -78,7 +78,7 @@ impl Migrations {
     /// The schema that a script makes of an empty database.
     fn wanted(&self, sql: &str) -> Result<Schema> {
         let scratch = scratch()?;
-        let made = scratch.for_each_statement(sql, Authority::Script, |statement, _| statement.finish().map(drop));
+        let made = scratch.for_each_statement(sql, Authority::Script, &mut |statement, _| statement.finish().map(drop));
         made.map_err(|mut error| {
             let line = match error.details.get("line") {
                 Some(Detail::Int(line)) => format!(" at line {line}"),

@@ -2,14 +2,16 @@
 
 use std::rc::Rc;
 
+use futures_util::future::{Either, select};
+
 use super::{Host, OnProgress, Sync, SyncEvent};
 use crate::{
     engine::{
         Database, Event,
-        database::{Changed, Inner},
+        database::{Changed, Inner, News},
         turn::Guard,
     },
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     ports::LocalFuture,
     sqlite::Connection,
     sync::{
@@ -34,7 +36,7 @@ impl Host for Inner {
 
     fn committed(&self, tables: &[&str]) {
         let tables = tables.iter().map(|table| Rc::from(*table)).collect();
-        Inner::committed(self, &Changed { tables, everything: false });
+        self.spread(&Changed { tables, everything: false });
     }
 
     fn stored(&self) -> Option<LocalFuture<'static, Result<()>>> {
@@ -46,7 +48,25 @@ impl Host for Inner {
     }
 
     fn access_token(&self) -> LocalFuture<'_, Result<Option<String>>> {
-        self.callbacks.access_token()
+        Box::pin(async {
+            let Some(sync) = self.sync.get() else { return Ok(None) };
+            // A function that waits for a network must not hold up what runs by itself.
+            let patience = match sync.keeps_in_step() {
+                true => self.ports.platform.clock.sleep(sync.config.options.timeout_ms),
+                false => Box::pin(std::future::pending()),
+            };
+            match select(self.callbacks.access_token(), patience).await {
+                Either::Left((token, _)) => {
+                    let token = token?;
+                    sync.token.borrow_mut().clone_from(&token);
+                    Ok(token)
+                }
+                Either::Right(_) => {
+                    Err(Error::new(ErrorCode::SyncUnauthorized, "accessToken() gave no answer in time")
+                        .hint("raise remote.timeoutMs, or let it return the token that is there"))
+                }
+            }
+        })
     }
 
     fn resolve(&self, conflict: Conflicting) -> LocalFuture<'_, Result<Option<Cells>>> {
@@ -85,12 +105,16 @@ impl Database {
 
     /// Queues the rows of a table that the remote doesn't know; how many. See [`Sync::enqueue`].
     pub async fn sync_enqueue(&self, table: &str) -> Result<u64> {
-        self.synced()?.enqueue(&*self.inner, table).await
+        let queued = self.synced()?.enqueue(&*self.inner, table).await?;
+        self.inner.tell_keeper(News::Wrote);
+        Ok(queued)
     }
 
     /// Lets a refused change wait to be pushed again; see [`Sync::retry`].
     pub async fn sync_retry(&self, id: i64) -> Result<()> {
-        self.synced()?.retry(&*self.inner, id).await
+        self.synced()?.retry(&*self.inner, id).await?;
+        self.inner.tell_keeper(News::Wrote);
+        Ok(())
     }
 
     /// Gives up a change and takes the remote's row; see [`Sync::discard`].
@@ -123,7 +147,7 @@ impl Database {
         sync.status(&*self.inner.connection()?)
     }
 
-    fn synced(&self) -> Result<&Sync> {
+    pub(super) fn synced(&self) -> Result<&Sync> {
         self.inner.sync.get().ok_or_else(|| {
             Error::invalid("this database has no remote").hint("pass remote: { url, key, tables } to open")
         })

@@ -2,11 +2,14 @@
 
 mod host;
 mod joint;
+mod keep;
+mod listen;
 mod pull;
 mod push;
 mod questions;
 mod reading;
 mod refused;
+mod signal;
 
 use std::{
     cell::{Cell, RefCell},
@@ -17,8 +20,12 @@ use std::{
 use serde::Serialize;
 
 use joint::Joint;
+use keep::{Keeper, Retries};
 
-use super::turn::{Guard, Turn};
+use super::{
+    database::{Inner, Keep},
+    turn::{Guard, Turn},
+};
 use crate::{
     collections::Set,
     error::{Error, Result},
@@ -118,6 +125,15 @@ pub struct Sync {
     phase: Cell<Phase>,
     reading: RefCell<String>,
     last_error: RefCell<Option<Error>>,
+    /// The newest token that was given.
+    token: RefCell<Option<String>>,
+    /// While it keeps in step.
+    retries: RefCell<Option<Retries>>,
+}
+
+/// What keeps a database in step, once it is told to.
+pub(super) fn keeper(inner: &Rc<Inner>) -> Rc<dyn Keep> {
+    Keeper::new(Rc::downgrade(inner))
 }
 
 /// Says `idle` when a pull or push ends, however it ends.
@@ -152,6 +168,8 @@ impl Sync {
             phase: Cell::default(),
             reading: RefCell::default(),
             last_error: RefCell::default(),
+            token: RefCell::default(),
+            retries: RefCell::default(),
         }
     }
 
@@ -184,6 +202,11 @@ impl Sync {
                 status::of_table(connection, &table.table, phase, now)
             })
             .collect()
+    }
+
+    /// Whether all tables that are pulled have been pulled once.
+    fn is_ready(&self, connection: &Connection) -> Result<bool> {
+        Ok(status::lag(connection, &self.config, self.platform.clock.now())?.is_some())
     }
 
     /// Brings the remote's rows here. Calls wait for each other. Dropping the future aborts it: a merge keeps the pages that

@@ -282,9 +282,11 @@ impl Sync {
             (None, Some(user)) => state::save_owner(connection, &user),
             (Some(owner), Some(user)) if owner == user => Ok(()),
             (Some(_), user) => {
-                let who = if user.is_some() { "another user is signed in" } else { "nobody is signed in" };
+                let signed_in = user.is_some();
+                let who = if signed_in { "another user is signed in" } else { "nobody is signed in" };
                 Err(Error::new(ErrorCode::SyncUserMismatch, format!("this database belongs to a user, and {who}"))
-                    .hint("open a database with another name for each user, or delete this one first"))
+                    .hint("open a database with another name for each user, or delete this one first")
+                    .detail("signedIn", signed_in))
             }
         }
     }

@@ -167,10 +167,11 @@ impl Sync {
                 }
                 continue;
             }
+            let refused: Vec<_> = later.iter().filter(|(job, error)| !self.keeps(job.id, error)).collect();
             let _turn = host.turn().await?;
             let connection = host.connection()?;
             connection.atomically(|connection| {
-                for (job, error) in &later {
+                for (job, error) in refused {
                     refuse(connection, job.id, error)?;
                     run.targets[job.table].report.rejected += 1;
                 }

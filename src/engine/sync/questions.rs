@@ -23,7 +23,7 @@ impl Sync {
     /// Asks about each conflict, and does what the function says. A row that changes all the time keeps its change: the next
     /// push meets the conflict again.
     pub(super) async fn answer_questions(&self, host: &dyn Host, plan: &Plan, writer: &Writer) -> Result<()> {
-        if plan.options.conflict != Conflict::Function {
+        if plan.options.conflict() != Conflict::Function {
             return Ok(());
         }
         for question in writer.unpushed.take_questions() {

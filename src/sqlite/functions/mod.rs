@@ -123,9 +123,7 @@ pub fn running() -> bool {
 /// The error for whoever uses the database all the same.
 #[cold]
 pub fn inside() -> Error {
-    Error::invalid("an SQL function can't use the database that calls it").hint(
-        "what it needs must be among its arguments; calls of db outside of a transaction wait for the statement's end",
-    )
+    Error::invalid("an SQL function can't use the database that calls it")
 }
 
 /// Whether a function or collation has failed since the last [`take_failure`].

@@ -1,0 +1,83 @@
+//! `WebSocket`, bound by hand for the few calls that are needed.
+
+use js_sys::Function;
+use wasm_bindgen::prelude::*;
+
+use super::{global, property, thrown_text};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    ports::{Socket, SocketNews, Sockets},
+};
+
+#[wasm_bindgen]
+extern "C" {
+    type WebSocket;
+
+    #[wasm_bindgen(constructor, catch)]
+    fn new(url: &str) -> Result<WebSocket, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = send)]
+    fn js_send(this: &WebSocket, text: &str) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method)]
+    fn close(this: &WebSocket);
+
+    #[wasm_bindgen(method, js_name = addEventListener)]
+    fn add(this: &WebSocket, kind: &str, listener: &Function);
+
+    #[wasm_bindgen(method, js_name = removeEventListener)]
+    fn remove(this: &WebSocket, kind: &str, listener: &Function);
+}
+
+/// What a socket tells. An error is followed by the end.
+const KINDS: [&str; 3] = ["open", "message", "close"];
+
+/// The sockets of this page or worker.
+pub struct WebSockets;
+
+impl Sockets for WebSockets {
+    fn open(&self, url: &str, heard: Box<dyn Fn(SocketNews)>) -> Result<Box<dyn Socket>> {
+        open(url, heard)
+    }
+}
+
+/// Only sync opens any: an entry of its part, never inlined, so that the part can be cut off here.
+#[inline(never)]
+fn open(url: &str, heard: Box<dyn Fn(SocketNews)>) -> Result<Box<dyn Socket>> {
+    global("WebSocket").ok_or_else(|| Error::new(ErrorCode::UnsupportedEnvironment, "WebSocket is missing here"))?;
+    let socket = WebSocket::new(url).map_err(|error| {
+        Error::new(ErrorCode::SyncNetwork, "the connection could not be begun").cause(thrown_text(&error))
+    })?;
+    let listener = Closure::<dyn Fn(JsValue)>::new(move |event: JsValue| {
+        let text = |name| property(&event, name).and_then(|value| value.as_string());
+        match text("type").as_deref() {
+            Some("open") => heard(SocketNews::Opened),
+            Some("close") => heard(SocketNews::Closed),
+            // What isn't text is of no protocol of ours.
+            _ => _ = text("data").map(|said| heard(SocketNews::Said(said))),
+        }
+    });
+    let function = listener.as_ref().unchecked_ref();
+    KINDS.iter().for_each(|kind| socket.add(kind, function));
+    Ok(Box::new(Open { socket, listener }))
+}
+
+struct Open {
+    socket: WebSocket,
+    listener: Closure<dyn Fn(JsValue)>,
+}
+
+impl Socket for Open {
+    fn send(&self, text: &str) {
+        // It throws before the socket is open only; afterwards what is said is lost.
+        let _ = self.socket.js_send(text);
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let function = self.listener.as_ref().unchecked_ref();
+        KINDS.iter().for_each(|kind| self.socket.remove(kind, function));
+        self.socket.close();
+    }
+}

@@ -1,0 +1,342 @@
+//! Keeping in step with the remote: begins the rounds that the schedule asks for, one at a time.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::{Rc, Weak},
+};
+
+use futures_util::future::{Either, select};
+
+use super::{
+    Sync,
+    listen::{Listener, Told},
+    signal::Signal,
+};
+use crate::{
+    collections::Map,
+    engine::{
+        Database, Event,
+        database::{Inner, Keep, News},
+        options::Mode,
+    },
+    error::{Detail, Error, ErrorCode, Result},
+    ports::{LocalFuture, Moment},
+    sync::{
+        config::Names,
+        outbox,
+        report::PullOptions,
+        schedule::{End, Heard, INTERVAL_MS, PATIENCE, Round, Schedule},
+    },
+};
+
+/// What keeps one database in step.
+pub(super) struct Keeper {
+    me: Weak<Keeper>,
+    inner: Weak<Inner>,
+    schedule: RefCell<Schedule>,
+    run: RefCell<Option<Rc<Run>>>,
+    listener: RefCell<Option<Listener>>,
+    /// It was said that hints don't come.
+    warned: Cell<bool>,
+}
+
+/// From one start to the stop after it.
+#[derive(Default)]
+struct Run {
+    over: Cell<bool>,
+    /// The schedule has changed.
+    changed: Signal,
+    /// The round under way is to be given up.
+    cut: Signal,
+}
+
+impl Keep for Keeper {
+    fn hear(&self, news: News) {
+        let Some(inner) = self.inner.upgrade() else { return };
+        match news {
+            News::Opened if inner.options.mode == Mode::Cloud => self.start(&inner, INTERVAL_MS),
+            News::Start { interval_ms } => self.start(&inner, interval_ms),
+            News::Stop => self.stop(),
+            News::Wrote => self.schedule(&inner, Heard::Written),
+            News::Page(Moment::Shown) => self.schedule(&inner, Heard::Shown),
+            News::Page(Moment::Offline) => self.schedule(&inner, Heard::Offline),
+            News::Page(Moment::Online) => {
+                self.schedule(&inner, Heard::Online);
+                if let Some(listener) = &*self.listener.borrow() {
+                    listener.online();
+                }
+            }
+            News::Opened | News::Page(_) => {}
+        }
+    }
+}
+
+impl Keeper {
+    pub fn new(inner: Weak<Inner>) -> Rc<Self> {
+        Rc::new_cyclic(|me| Self {
+            me: me.clone(),
+            inner,
+            schedule: RefCell::default(),
+            run: RefCell::default(),
+            listener: RefCell::default(),
+            warned: Cell::default(),
+        })
+    }
+
+    fn start(&self, inner: &Rc<Inner>, interval_ms: u64) {
+        if inner.closing.get() {
+            return;
+        }
+        if !inner.ports.lifecycle.online() {
+            self.schedule(inner, Heard::Offline);
+        }
+        self.schedule(inner, Heard::Started { interval_ms });
+        let Some(keeper) = self.me.upgrade().filter(|_| self.run.borrow().is_none()) else { return };
+        if let Some(sync) = inner.sync.get() {
+            sync.retries.replace(Some(Retries::default()));
+        }
+        let run = Rc::new(Run::default());
+        self.run.replace(Some(run.clone()));
+        inner.ports.platform.spawner.spawn(Box::pin(keep(keeper, run)));
+    }
+
+    /// Gives up the round under way, too: what it did stays done, and what it had sent is sent again without effect.
+    fn stop(&self) {
+        self.schedule.borrow_mut().hear(Heard::Stopped, 0);
+        self.listener.take();
+        let run = self.run.take();
+        if let Some(run) = run {
+            run.over.set(true);
+            run.cut.ring();
+            run.changed.ring();
+        }
+        if let Some(inner) = self.inner.upgrade()
+            && let Some(sync) = inner.sync.get()
+        {
+            sync.retries.take();
+        }
+    }
+
+    fn schedule(&self, inner: &Inner, heard: Heard) {
+        let before = self.schedule.borrow().next();
+        let cut = self.schedule.borrow_mut().hear(heard, now(inner));
+        let run = self.run.borrow();
+        let Some(run) = &*run else { return };
+        if cut {
+            run.cut.ring();
+        }
+        if self.schedule.borrow().next() != before {
+            run.changed.ring();
+        }
+    }
+
+    /// Has the remote tell what changes, as whoever is signed in.
+    fn listen(&self, inner: &Rc<Inner>) {
+        let Some(sync) = inner.sync.get().filter(|sync| sync.config.options.realtime) else { return };
+        let mut listener = self.listener.borrow_mut();
+        let listener = listener.get_or_insert_with(|| {
+            let me = self.me.clone();
+            Listener::begin(
+                sync.config(),
+                &inner.ports,
+                Box::new(move |told| {
+                    if let Some(keeper) = me.upgrade()
+                        && let Some(inner) = keeper.inner.upgrade()
+                    {
+                        match told {
+                            Told::Stale(tables) => keeper.schedule(&inner, Heard::Hint(tables)),
+                            Told::Unavailable(error) => keeper.warn(&inner, &error),
+                        }
+                    }
+                }),
+            )
+        });
+        listener.token(sync.token.borrow().clone());
+    }
+
+    /// Says once that hints don't come, and why.
+    fn warn(&self, inner: &Inner, error: &Error) {
+        if !self.warned.replace(true) {
+            let message =
+                format!("changes of the remote are not told at once, only found by the interval: {}", error.message);
+            inner.events.emit(Event::Warning { code: "realtime_unavailable".to_owned(), message });
+        }
+    }
+}
+
+fn now(inner: &Inner) -> u64 {
+    inner.ports.platform.clock.monotonic_ms() as u64
+}
+
+/// Does what the schedule says until the run is over, or the database gone.
+async fn keep(keeper: Rc<Keeper>, run: Rc<Run>) {
+    while !run.over.get() {
+        let Some(inner) = keeper.inner.upgrade() else { return };
+        let (clock, at) = (inner.ports.platform.clock.clone(), now(&inner));
+        let round = keeper.schedule.borrow_mut().take(at);
+        let Some(round) = round else {
+            drop(inner);
+            let next = keeper.schedule.borrow().next();
+            let changed = Box::pin(run.changed.rung());
+            match next {
+                Some(next) => drop(select(clock.sleep(next.saturating_sub(at).max(1)), changed).await),
+                None => changed.await,
+            }
+            continue;
+        };
+        run.cut.hush();
+        let end = match select(perform(inner, round), Box::pin(run.cut.rung())).await {
+            Either::Left((end, _)) => end,
+            Either::Right(_) => End::GivenUp,
+        };
+        let Some(inner) = keeper.inner.upgrade().filter(|_| !run.over.get()) else { return };
+        let chance = inner.sync.get().map_or(0.5, Sync::chance);
+        keeper.schedule.borrow_mut().ended(end, now(&inner), chance);
+        match end {
+            // Not before a first success: from then on it is known whose data this is.
+            End::Done | End::Kept => keeper.listen(&inner),
+            End::Refused => keeper.stop(),
+            End::Failed { .. } | End::GivenUp => {}
+        }
+    }
+}
+
+/// One round. Calls by hand that ask for the same join it.
+fn perform(inner: Rc<Inner>, round: Round) -> LocalFuture<'static, End> {
+    Box::pin(async move {
+        let database = Database { inner };
+        let tables = match round {
+            Round::Push if !database.has_unpushed().await => return End::Done,
+            Round::Push => return database.after_push(database.sync_push(None).await.err()),
+            Round::Pull(tables) => tables,
+            Round::Full => {
+                let failed = database.sync_push(None).await.err();
+                let end = database.after_push(failed.clone());
+                // Whatever holds up single changes doesn't hold up what comes from the remote.
+                if failed.as_ref().is_some_and(is_general) {
+                    return end;
+                }
+                let pulled = database.after_pull(Vec::new()).await;
+                if let (Some(error), End::Done) = (failed, pulled) {
+                    // The pull that went through is not the whole truth.
+                    database.synced().map(|sync| sync.last_error.replace(Some(error))).ok();
+                }
+                return if pulled == End::Done { end } else { pulled };
+            }
+        };
+        database.after_pull(tables).await
+    })
+}
+
+/// Whether nothing else will go better.
+fn is_general(error: &Error) -> bool {
+    let codes = [
+        ErrorCode::SyncNetwork,
+        ErrorCode::SyncUnauthorized,
+        ErrorCode::SyncUserMismatch,
+        ErrorCode::Closed,
+        ErrorCode::LockLost,
+    ];
+    codes.iter().any(|code| error.is(*code)) || error.details.contains_key("retryAfterMs")
+}
+
+fn failed(error: &Error) -> End {
+    // Nobody is signed in at present: that may be over at any time.
+    let nobody = error.details.get("signedIn") == Some(&Detail::Bool(false));
+    if matches!(error.code, ErrorCode::Closed | ErrorCode::LockLost) || error.is(ErrorCode::SyncUserMismatch) && !nobody
+    {
+        return End::Refused;
+    }
+    let retry_after_ms = match error.details.get("retryAfterMs") {
+        Some(Detail::Int(ms)) => u64::try_from(*ms).ok(),
+        _ => None,
+    };
+    End::Failed { retry_after_ms }
+}
+
+impl Database {
+    /// Keeps in step from now on: a push and a pull at once, then each `interval_ms` (from the end of one round to the next), also when
+    /// there is a network again, when the page is shown, and soon after local writes. Again: changes the interval. A round that fails
+    /// is tried again, after a wait that doubles. What a round does and why it failed, events and the status tell; for another
+    /// user's token (`sync_user_mismatch`) it stops. Fails with `invalid_argument` without a remote, and with `closed`.
+    pub fn sync_start(&self, interval_ms: u64) -> Result<()> {
+        self.synced()?;
+        self.inner.connection()?;
+        self.inner.tell_keeper(News::Start { interval_ms });
+        Ok(())
+    }
+
+    /// Rests from now on, and gives up the round that is under way, unless a call by hand waits for it. Idempotent.
+    pub fn sync_stop(&self) {
+        self.inner.tell_keeper(News::Stop);
+    }
+
+    /// Whether all tables that are pulled have been pulled once, now or in an earlier session.
+    pub async fn sync_ready(&self) -> Result<bool> {
+        let sync = self.synced()?;
+        let _turn = self.inner.acquire().await?;
+        sync.is_ready(&*self.inner.connection()?)
+    }
+
+    async fn has_unpushed(&self) -> bool {
+        let Ok(_turn) = self.inner.acquire().await else { return false };
+        let counts = self.inner.connection().and_then(|connection| outbox::counts(&connection, None));
+        counts.is_ok_and(|(pending, _)| pending > 0)
+    }
+
+    fn after_push(&self, error: Option<Error>) -> End {
+        if let Some(error) = error {
+            return failed(&error);
+        }
+        let kept = self.inner.sync.get().is_some_and(Sync::keeps_any);
+        if kept { End::Kept } else { End::Done }
+    }
+
+    /// Pulls; what a conflict's decision made of local rows is for the next push.
+    async fn after_pull(&self, tables: Vec<String>) -> End {
+        let tables = (!tables.is_empty()).then_some(Names::Many(tables));
+        match self.sync_pull(PullOptions { tables, ..PullOptions::default() }, None).await {
+            Err(error) => failed(&error),
+            Ok(report) => {
+                if report.tables.iter().any(|table| table.conflicts > 0) {
+                    self.inner.tell_keeper(News::Wrote);
+                }
+                End::Done
+            }
+        }
+    }
+}
+
+/// How often changes were sent that the remote refuses because of something that isn't there (yet), by their ids.
+#[derive(Default)]
+pub(super) struct Retries {
+    tries: Map<i64, u32>,
+    kept: bool,
+}
+
+impl Sync {
+    /// Whether a refused change waits for the next round, instead of moving to the rejected ones: while the database keeps in step, and
+    /// what the change refers to may still come.
+    pub(super) fn keeps(&self, id: i64, error: &Error) -> bool {
+        let mut retries = self.retries.borrow_mut();
+        let Some(retries) = retries.as_mut() else { return false };
+        if error.details.get("remoteCode") != Some(&Detail::Text("23503".to_owned())) {
+            return false;
+        }
+        let tries = retries.tries.get(&id).copied().unwrap_or_default() + 1;
+        retries.tries.insert(id, tries);
+        let keeps = tries <= PATIENCE;
+        retries.kept |= keeps;
+        keeps
+    }
+
+    /// Whether rounds run by themselves.
+    pub(super) fn keeps_in_step(&self) -> bool {
+        self.retries.borrow().is_some()
+    }
+
+    /// Whether the push that has just ended keeps any.
+    fn keeps_any(&self) -> bool {
+        self.retries.borrow_mut().as_mut().is_some_and(|retries| std::mem::take(&mut retries.kept))
+    }
+}

@@ -1,0 +1,40 @@
+//! One who waits, and one who wakes.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    task::{Poll, Waker},
+};
+
+/// A bell: who waits for it goes on when it is rung, also if that was before.
+#[derive(Default)]
+pub(super) struct Signal {
+    rung: Cell<bool>,
+    waiting: RefCell<Option<Waker>>,
+}
+
+impl Signal {
+    pub fn ring(&self) {
+        self.rung.set(true);
+        let waiting = self.waiting.take();
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+    }
+
+    /// Forgets a ring that nobody waited for.
+    pub fn hush(&self) {
+        self.rung.set(false);
+    }
+
+    pub async fn rung(&self) {
+        poll_fn(|context| {
+            if self.rung.take() {
+                return Poll::Ready(());
+            }
+            self.waiting.replace(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+}
