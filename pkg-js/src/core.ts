@@ -125,6 +125,15 @@ export interface Core {
   migrationsRun(options: unknown): Promise<unknown>
   migrationsRevert(options: unknown): Promise<unknown>
   migrationsBaseline(version: string): Promise<unknown>
+  migrationsRedo(): Promise<unknown>
+  migrationsForget(version: string): Promise<void>
+  migrationsReset(): Promise<unknown>
+  migrationsDrop(): Promise<void>
+  migrationsDrift(): Promise<unknown>
+  /** The renames are old and new names by turns. */
+  migrationsGenerate(sql: string, renames: readonly string[]): Promise<unknown>
+  migrationsSync(sql: string): Promise<unknown>
+  migrationsLint(): Promise<unknown>
   snapshotsCreate(options: unknown): Promise<unknown>
   snapshotsList(): unknown
   snapshotsVerify(id: string): Promise<unknown>
@@ -321,7 +330,7 @@ export interface CoreRemoteOptions {
 
 /** An event from the wasm module. All but `live` are shown to the user. */
 export interface CoreEvent {
-  readonly type: 'warning' | 'change' | 'live' | 'lock' | 'snapshot' | 'sync' | 'health' | 'close'
+  readonly type: 'warning' | 'change' | 'live' | 'lock' | 'snapshot' | 'sync' | 'health' | 'migration' | 'close'
   readonly detail: unknown
 }
 

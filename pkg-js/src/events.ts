@@ -25,6 +25,16 @@ export interface ChangeEvent {
  */
 export type FactsEvent = Readonly<Record<string, unknown>>
 
+/** The detail of a `migration` event: one that is about to run, of a call on an open database. */
+export interface MigrationEvent {
+  readonly version: string
+  readonly name: string
+  readonly direction: 'up' | 'down'
+  /** How many of this run are done, and how many it has. */
+  readonly done: number
+  readonly total: number
+}
+
 /** The detail of the `close` event: after it every call rejects. */
 export interface CloseEvent {
   /** `closed` by a call; `released` when another tab took over; `internal` when the engine of this database stopped working. */
@@ -40,6 +50,7 @@ export interface DatabaseEventMap {
   readonly sync: CustomEvent<FactsEvent>
   readonly change: CustomEvent<ChangeEvent>
   readonly health: CustomEvent<FactsEvent>
+  readonly migration: CustomEvent<MigrationEvent>
   readonly warning: CustomEvent<Warning>
   readonly close: CustomEvent<CloseEvent>
 }

@@ -15,7 +15,15 @@ export {
   type TidelockErrorJson,
   type TidelockErrorOptions,
 } from './errors.js'
-export type { ChangeEvent, CloseEvent, DatabaseEventMap, FactsEvent, LockEvent, Warning } from './events.js'
+export type {
+  ChangeEvent,
+  CloseEvent,
+  DatabaseEventMap,
+  FactsEvent,
+  LockEvent,
+  MigrationEvent,
+  Warning,
+} from './events.js'
 export type { FileEncryption } from './file-encryption.js'
 export type {
   AggregateFunction,
@@ -39,6 +47,12 @@ export { healthResponse } from './health-response.js'
 export type { LiveOptions, LiveQuery } from './live.js'
 export type { MaintenanceReport } from './maintenance.js'
 export type {
+  Drift,
+  DriftEntry,
+  ForceOptions,
+  GeneratedMigration,
+  GenerateOptions,
+  LintRemark,
   Migration,
   MigrationReport,
   MigrationRunOptions,

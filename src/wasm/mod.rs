@@ -13,6 +13,7 @@ mod operations;
 mod options;
 mod plain;
 mod promise;
+mod schema;
 mod statements;
 mod sync;
 mod upkeep;

@@ -6,7 +6,7 @@ use crate::{
     browser::property,
     engine::{
         DurabilityMode, HolderOptions, ImportOptions, IntegerMode, Mode, OpenOptions, StorageKind,
-        migrations::RunOptions,
+        migrations::{Atomic, RunOptions},
     },
     error::{Error, Result},
     lock::OnBusy,
@@ -85,13 +85,14 @@ fn snapshots(options: &JsValue) -> Result<SnapshotOptions> {
     })
 }
 
-/// The options of migrating: `{ to?, steps?, dryRun? }`.
+/// The options of migrating: `{ to?, steps?, dryRun?, atomic? }`.
 pub fn run(options: &JsValue) -> RunOptions {
     let fields = Fields(options);
     RunOptions {
         to: fields.any_text("to"),
         steps: fields.any_number("steps").map(|steps| steps as u32),
         dry_run: fields.is("dryRun"),
+        atomic: if fields.any_text("atomic").as_deref() == Some("all") { Atomic::All } else { Atomic::Each },
     }
 }
 

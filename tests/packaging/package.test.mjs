@@ -37,7 +37,7 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
     'dist/index.d.ts',
     'dist/node-files.js',
     'dist/worker.js',
-    ...['bg', 'create', 'memory', 'operations', 'files', 'encryption', 'sync', 'folder', 'fts5', 'json'].map(
+    ...['bg', 'create', 'memory', 'operations', 'files', 'schema', 'encryption', 'sync', 'folder', 'fts5', 'json'].map(
       (part) => `dist/tidelock_${part}.wasm`,
     ),
     'generated/instance.d.ts',

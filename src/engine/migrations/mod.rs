@@ -57,7 +57,7 @@ pub struct Migrations {
     clock: Rc<dyn Clock>,
     summary: RefCell<MigrationsHealth>,
     failure: RefCell<Option<Error>>,
-    /// A table that comes by itself, besides the tracking table: that of the audit.
+    /// The name of the audit's table, if there is an audit.
     aside: OnceCell<String>,
 }
 
@@ -76,7 +76,7 @@ impl Migrations {
         Ok(Self { supplied, history: History::new(table)?, out_of_order, clock, summary, failure, aside })
     }
 
-    /// Says that a table is no migration's: it is neither drift nor generated. At most once.
+    /// Names the table of the audit, which is no migration's: neither drift nor generated. At most once.
     pub fn leave_aside(&self, table: &str) {
         self.aside.get_or_init(|| table.to_owned());
     }
