@@ -25,6 +25,15 @@ export type {
   Warning,
 } from './events.js'
 export type { FileEncryption } from './file-encryption.js'
+export type {
+  AggregateFunction,
+  Collation,
+  FunctionResult,
+  FunctionsModule,
+  FunctionTraits,
+  ScalarFunction,
+  SqlFunctions,
+} from './functions.js'
 export {
   type Group,
   type GroupCalls,
@@ -36,6 +45,7 @@ export {
 export type { Alert, Health, SlowQuery } from './health.js'
 export { healthResponse } from './health-response.js'
 export type { LiveOptions, LiveQuery } from './live.js'
+export type { MaintenanceReport } from './maintenance.js'
 export type {
   Drift,
   DriftEntry,
@@ -54,12 +64,14 @@ export type {
 export { migrationsFrom } from './migrations-from.js'
 export { open } from './open.js'
 export type {
+  AuditOptions,
   Conflict,
   ConflictFunction,
   ConflictPolicy,
   ConflictRow,
   Durability,
   Encryption,
+  HealthThresholds,
   LockOptions,
   OpenOptions,
   RemoteOptions,

@@ -1,5 +1,7 @@
 //! SQL text as tokens: what tidelock needs to compare two definitions, without a parser.
 
+use super::literal;
+
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
@@ -108,10 +110,6 @@ pub fn default_value(token: &Token<'_>) -> String {
         TokenKind::Quoted => literal(&token.name()),
         _ => token.normal(),
     }
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// The tokens of a text, to its end. What is not closed goes to the end, as for SQLite.

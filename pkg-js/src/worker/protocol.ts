@@ -1,5 +1,6 @@
 import type { Part } from '../../generated/instance.js'
 import type { CoreEvent, CoreOptions, Op, PlanRow } from '../core.js'
+import type { FunctionsSource } from '../functions.js'
 import type { Conflict, Encryption } from '../options.js'
 import type { Moment } from './page-life.js'
 import type { Thrown } from './thrown.js'
@@ -37,6 +38,7 @@ export interface Opening {
   /** Compiled by the page, which knows where it lies and shares it among its databases. */
   readonly module: WebAssembly.Module
   readonly encryption: Encryption | undefined
+  readonly functions: FunctionsSource | undefined
   /** Whether there is a seed, or a fetch of the user's own, to ask the page for. */
   readonly has: { readonly seed: boolean; readonly fetch: boolean }
   /** The events that somebody listens to. */
