@@ -311,7 +311,9 @@ impl<'a> Scanner<'a> {
             return Err(JsonError::Malformed(self.at));
         }
         self.at += 1;
-        self.blank();
+        if byte == b',' {
+            self.blank();
+        }
         Ok(byte == b',')
     }
 
