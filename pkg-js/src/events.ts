@@ -19,8 +19,21 @@ export interface ChangeEvent {
   readonly [fact: string]: unknown
 }
 
-/** The detail of a `snapshot`, `sync` or `health` event: what happened, in facts. */
+/**
+ * The detail of a `snapshot`, `sync` or `health` event: what happened, in facts. Of `health`: `{ error }` when commits can't be stored (null
+ * once they can), and the whole report of {@link Database.health} when its status or alerts have changed.
+ */
 export type FactsEvent = Readonly<Record<string, unknown>>
+
+/** The detail of a `migration` event: one that is about to run, of a call on an open database. */
+export interface MigrationEvent {
+  readonly version: string
+  readonly name: string
+  readonly direction: 'up' | 'down'
+  /** How many of this run are done, and how many it has. */
+  readonly done: number
+  readonly total: number
+}
 
 /** The detail of the `close` event: after it every call rejects. */
 export interface CloseEvent {
@@ -37,6 +50,7 @@ export interface DatabaseEventMap {
   readonly sync: CustomEvent<FactsEvent>
   readonly change: CustomEvent<ChangeEvent>
   readonly health: CustomEvent<FactsEvent>
+  readonly migration: CustomEvent<MigrationEvent>
   readonly warning: CustomEvent<Warning>
   readonly close: CustomEvent<CloseEvent>
 }

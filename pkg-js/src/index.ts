@@ -15,8 +15,25 @@ export {
   type TidelockErrorJson,
   type TidelockErrorOptions,
 } from './errors.js'
-export type { ChangeEvent, CloseEvent, DatabaseEventMap, FactsEvent, LockEvent, Warning } from './events.js'
+export type {
+  ChangeEvent,
+  CloseEvent,
+  DatabaseEventMap,
+  FactsEvent,
+  LockEvent,
+  MigrationEvent,
+  Warning,
+} from './events.js'
 export type { FileEncryption } from './file-encryption.js'
+export type {
+  AggregateFunction,
+  Collation,
+  FunctionResult,
+  FunctionsModule,
+  FunctionTraits,
+  ScalarFunction,
+  SqlFunctions,
+} from './functions.js'
 export {
   type Group,
   type GroupCalls,
@@ -28,7 +45,14 @@ export {
 export type { Alert, Health, SlowQuery } from './health.js'
 export { healthResponse } from './health-response.js'
 export type { LiveOptions, LiveQuery } from './live.js'
+export type { MaintenanceReport } from './maintenance.js'
 export type {
+  Drift,
+  DriftEntry,
+  ForceOptions,
+  GeneratedMigration,
+  GenerateOptions,
+  LintRemark,
   Migration,
   MigrationReport,
   MigrationRunOptions,
@@ -40,12 +64,14 @@ export type {
 export { migrationsFrom } from './migrations-from.js'
 export { open } from './open.js'
 export type {
+  AuditOptions,
   Conflict,
   ConflictFunction,
   ConflictPolicy,
   ConflictRow,
   Durability,
   Encryption,
+  HealthThresholds,
   LockOptions,
   OpenOptions,
   RemoteOptions,
@@ -71,6 +97,7 @@ export type {
   PushOptions,
   PushReport,
   RunReport,
+  StartOptions,
   Sync,
   SyncStatus,
   TablePullReport,

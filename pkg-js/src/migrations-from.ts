@@ -17,15 +17,21 @@ const stem = /^(\d+(?:\.\d+)*)(?:[_-](.+))?$/
 /** Flyway: `V1__name`, and `U1__name` for the way back. */
 const flyway = /^([VU])(\d+(?:[._]\d+)*)__(.+)$/
 
-const marker = /^\ufeff?--[ \t]*migrate:(up|down)\b(.*)$/gm
+/** dbmate: `-- migrate:up`, with options behind it. */
+const dbmate = /^\ufeff?--[ \t]*migrate:(up|down)\b(.*)$/gm
+
+/** node-pg-migrate: `-- Up Migration`. */
+const pgMigrate = /^\ufeff?[ \t]*--[- \t]*(up|down)[ \t]+migration\b(.*)$/gim
 
 /**
  * Migrations out of files, as a bundler's glob gives them: text by path. Understands, by file name, `0001_name.sql`,
  * `0001_name.up.sql` with `.down.sql`, `20250709035454_name/migration.sql` (Prisma, with an optional `down.sql`; drizzle-kit),
  * drizzle-kit's `0000_name.sql`, `V1__name.sql` with `U1__name.sql` (Flyway), and the markers `-- migrate:up` and
- * `-- migrate:down` (dbmate). Files that don't end in `.sql` are left out.
+ * `-- migrate:down` (dbmate), `-- Up Migration` and `-- Down Migration` (node-pg-migrate). Files that don't end in `.sql` are left
+ * out.
  *
- * Throws `migration_invalid` (`details.file`) for a `.sql` file that it can't place, and for two of the same version.
+ * Throws `migration_invalid` (`details.file`, `details.line`) for a `.sql` file that it can't place, one that is empty, a quote or a
+ * comment that is never closed, markers that make no sense, and for two of the same version.
  *
  * @example
  * ```ts
@@ -44,6 +50,7 @@ export function migrationsFrom(files: Readonly<Record<string, unknown>>): Migrat
         hint: "With import.meta.glob pass { query: '?raw', import: 'default', eager: true }",
       })
     }
+    checkText(file, text)
     const part = understand(file, text)
     const key = comparable(part.version)
     const known = versions.get(key) ?? {}
@@ -97,22 +104,44 @@ function understand(file: string, text: string): Part {
   return { ...identity, ...byMarkers(file, text) }
 }
 
-/** The two halves of a file with dbmate's markers, else the whole as `up`. */
+/** The two halves of a file with the markers of dbmate or node-pg-migrate, else the whole as `up`. */
 function byMarkers(file: string, text: string): { up?: string; down?: string; transaction?: boolean } {
-  if (/^--[ \t]*\+(goose|migrate)\b/im.test(text))
-    throw unplaced(file, 'the markers of goose and sql-migrate are not understood')
-  const marks = [...text.matchAll(marker)]
-  if (marks.length === 0) return { up: text }
+  const goose = /^--[ \t]*\+(goose|migrate)\b/im.exec(text)
+  if (goose !== null)
+    throw unplaced(file, 'the markers of goose and sql-migrate are not understood', line(text, goose.index))
+  const marks = [...text.matchAll(dbmate)]
+  if (marks.length === 0) marks.push(...text.matchAll(pgMigrate))
   const [first, second] = marks
-  if (first?.[1] !== 'up') throw unplaced(file, "'-- migrate:up' must come first")
-  if (marks.length > 2 || (second !== undefined && second[1] !== 'down'))
-    throw unplaced(file, "a '-- migrate:' marker is there twice")
-  if (!isBlank(text.slice(0, first.index))) throw unplaced(file, "there is SQL before '-- migrate:up'")
+  if (first === undefined) return { up: text }
+  const bad = (mark: RegExpExecArray, why: string) => unplaced(file, why, line(text, mark.index))
+  const isUp = (mark: RegExpExecArray) => /^up$/i.test(mark[1] as string)
+  if (!isUp(first)) throw bad(first, 'the marker of the way forth must come first')
+  const extra = marks.find((mark, index) => index > 1 || (index === 1 && isUp(mark)))
+  if (extra !== undefined) throw bad(extra, 'a marker is there twice')
+  if (!isBlank(text.slice(0, first.index))) throw unplaced(file, 'there is SQL before the first marker', 1)
   // From the start of the file on, so that the lines in errors are those of the file.
   const up = text.slice(0, second?.index)
   const down = second === undefined ? '' : text.slice(second.index)
   const plain = marks.every((mark) => !/\btransaction:false\b/.test(mark[2] as string))
   return { up, ...(isBlank(down) ? {} : { down }), ...(plain ? {} : { transaction: false }) }
+}
+
+/** Refuses what can't be a script, before it is taken for one. */
+function checkText(file: string, text: string): void {
+  if (text.trim() === '') throw unplaced(file, 'it is empty', 1)
+  // What is closed, then what is not: quotes, brackets, comments; and a NUL, behind which SQLite reads nothing.
+  const pieces = /--.*|\/\*[\s\S]*?\*\/|'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|(\/\*|['"`[\0])/g
+  for (const piece of text.matchAll(pieces)) {
+    const open = piece[1]
+    if (open === undefined) continue
+    const what = open === '\0' ? 'it holds a NUL character' : `what ${open} opens is never closed`
+    throw unplaced(file, what, line(text, piece.index))
+  }
+}
+
+/** The line of a place in a text, from 1. */
+function line(text: string, index: number): number {
+  return text.slice(0, index).split(/\r\n|\n|\r/).length
 }
 
 /** Whether there is nothing but space and comments. */
@@ -142,9 +171,10 @@ function compareVersions(a: string, b: string): number {
   return left.length - right.length
 }
 
-function unplaced(file: string, why: string): TidelockError {
-  return new TidelockError('migration_invalid', `The migration file ${file} can't be used: ${why}`, {
-    details: { file },
+function unplaced(file: string, why: string, line = 1): TidelockError {
+  const where = line > 1 ? ` (line ${line})` : ''
+  return new TidelockError('migration_invalid', `The migration file ${file} can't be used${where}: ${why}`, {
+    details: { file, line },
     hint: "Name it like '0001_name.sql', or leave it out of the files given to migrationsFrom",
   })
 }

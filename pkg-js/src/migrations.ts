@@ -1,6 +1,6 @@
 import { checkBoolean, checkCall, checkInteger, checkOneOf, checkString } from './check.js'
 import { type Connection, withCancel } from './connection.js'
-import { unavailable } from './errors.js'
+import { invalid } from './errors.js'
 import type { Tx } from './transaction.js'
 import type { CallOptions } from './values.js'
 
@@ -38,6 +38,8 @@ export interface PlannedMigration {
   readonly version: string
   readonly name: string
   readonly direction: 'up' | 'down'
+  /** Of a dry run: the script that would run; null for a function. */
+  readonly sql?: string | null
 }
 
 /** One migration that ran. */
@@ -62,8 +64,77 @@ export interface MigrationRunOptions extends CallOptions {
   readonly steps?: number | undefined
   /** Changes nothing and says what would be done. */
   readonly dryRun?: boolean | undefined
-  /** `all` is not available in this build. */
+  /**
+   * What a failure undoes: that migration, or `all` of the run, which is one transaction then. Of `run` only.
+   * @default 'each'
+   */
   readonly atomic?: 'each' | 'all' | undefined
+}
+
+/** One difference between the schema and what the migrations give. */
+export interface DriftEntry {
+  readonly kind: 'table' | 'column' | 'index' | 'trigger' | 'view'
+  readonly name: string
+  /** The table of a column, an index or a trigger. */
+  readonly table?: string
+  /**
+   * What the migrations give, of what is removed or changed: type and constraints of a column; constraints and options of a table that
+   * changed; else the statement.
+   */
+  readonly expected?: string
+  /** What is there, of what is added or changed. */
+  readonly actual?: string
+}
+
+/** What {@link Migrations.drift} found. The columns of a table that is added or removed aren't listed. */
+export interface Drift {
+  /** There, though no migration made it. */
+  readonly added: readonly DriftEntry[]
+  /** Not there, though a migration made it. */
+  readonly removed: readonly DriftEntry[]
+  readonly changed: readonly DriftEntry[]
+  /** The versions that are functions, if any: a scratch database can't run them, so what they make of the schema counts as drift. */
+  readonly skipped?: readonly string[]
+}
+
+/** The scripts of {@link Migrations.generate}. */
+export interface GeneratedMigration {
+  /** Empty when the schemas don't differ. */
+  readonly up: string
+  readonly down: string
+  /** What `up` loses, in words; each is a comment in the script, too. */
+  readonly destructive: readonly string[]
+}
+
+/** Options of {@link Migrations.generate}. */
+export interface GenerateOptions extends CallOptions {
+  /**
+   * What isn't dropped and made anew, but has another name: `{ 'users.mail': 'users.email', old_table: 'new_table' }`. In a table that is
+   * renamed as well the old table goes with the old column, and the new one with the new.
+   */
+  readonly renames?: Readonly<Record<string, string>> | undefined
+}
+
+/** One remark of {@link Migrations.lint}. */
+export interface LintRemark {
+  readonly code:
+    | 'drop_table'
+    | 'drop_column'
+    | 'delete_without_where'
+    | 'not_null_without_default'
+    | 'no_down'
+    | 'pragma_without_effect'
+    | 'pragma_refused'
+    | 'own_transaction'
+  readonly version: string
+  /** In `up`, from 1. */
+  readonly line: number
+  readonly message: string
+}
+
+/** Options of what drops everything. */
+export interface ForceOptions extends CallOptions {
+  readonly force: true
 }
 
 /** The schema's history: `db.migrations`. */
@@ -82,7 +153,8 @@ export class Migrations {
   }
 
   /**
-   * Applies the pending migrations in order, each in one transaction with its tracking row. A snapshot is taken first when there is data.
+   * Applies the pending migrations in order, each in one transaction with its tracking row, or with `atomic: 'all'` all in one. A
+   * snapshot is taken first when there is data.
    * Rejects with `migration_failed` (nothing of that migration is left), and with what an `open` over this history rejects with.
    */
   async run(options?: MigrationRunOptions): Promise<MigrationReport> {
@@ -103,57 +175,114 @@ export class Migrations {
     await this.#calls.cancellable(options, (core) => core.migrationsBaseline(version))
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async redo(_options?: CallOptions): Promise<MigrationReport> {
-    throw unavailable('migrations.redo')
+  /**
+   * Reverts the newest applied migration and applies it again; when that fails, it stays reverted. Rejects with
+   * `migration_irreversible` without a `down`.
+   */
+  async redo(options?: CallOptions): Promise<MigrationReport> {
+    checkCall('migrations.redo', options)
+    return this.#calls.cancellable(options, (core) => core.migrationsRedo())
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async reset(_options: { readonly force: true }): Promise<MigrationReport> {
-    throw unavailable('migrations.reset')
+  /**
+   * Drops everything, what sync keeps included, and runs all migrations again. A snapshot is taken first. When a migration fails,
+   * everything becomes again what it was.
+   */
+  async reset(options: ForceOptions): Promise<MigrationReport> {
+    checkForce('migrations.reset', options)
+    return this.#calls.cancellable(options, (core) => core.migrationsReset())
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async forget(_version: string): Promise<void> {
-    throw unavailable('migrations.forget')
+  /** Removes a version from the tracking table, so that a mended one runs again. Nothing else changes. */
+  async forget(version: string, options?: CallOptions): Promise<void> {
+    checkString('The version', version)
+    checkCall('migrations.forget', options)
+    await this.#calls.cancellable(options, (core) => core.migrationsForget(version))
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async drift(): Promise<{ added: unknown[]; removed: unknown[]; changed: unknown[] }> {
-    throw unavailable('migrations.drift')
+  /**
+   * How the schema differs from what the applied migrations give in a scratch database: tables, columns, indexes, triggers and views.
+   * The order of columns and constraints doesn't count, nor do quotes, case, comments and white space; tidelock's own tables are
+   * left out. Rejects as {@link Migrations.run} does when what is applied isn't what is supplied.
+   */
+  async drift(options?: CallOptions): Promise<Drift> {
+    checkCall('migrations.drift', options)
+    return this.#calls.read(options, (core) => core.migrationsDrift())
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async generate(_schemaSql: string): Promise<{ up: string; down: string }> {
-    throw unavailable('migrations.generate')
+  /**
+   * The scripts from today's schema to the one that `schemaSql` makes of an empty database, and back: ALTER TABLE where it can, else the
+   * table is rebuilt. Rows of the columns that both have are kept; where a column takes no NULL, rows without a value get its default, else
+   * `0` or an empty text. Nothing is run. Both are meant for a migration: foreign keys must be off when they run.
+   *
+   * Rejects with `sqlite_error` (`details.line`) for a schema that SQLite doesn't take, `invalid_argument` for renames that don't fit.
+   */
+  async generate(schemaSql: string, options?: GenerateOptions): Promise<GeneratedMigration> {
+    checkSql(schemaSql)
+    const renames = checkRenames(checkCall('migrations.generate', options, ['renames']).renames)
+    return this.#calls.read(options, (core) => core.migrationsGenerate(schemaSql, renames))
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async lint(): Promise<{ code: string; version: string; line: number; message: string }[]> {
-    throw unavailable('migrations.lint')
+  /**
+   * What the supplied migrations may not have meant, read from their texts: what is lost, a column that is NOT NULL without a default,
+   * pragmas that do nothing or are refused, transactions of their own, and a missing `down`.
+   */
+  async lint(options?: CallOptions): Promise<LintRemark[]> {
+    checkCall('migrations.lint', options)
+    return this.#calls.read(options, (core) => core.migrationsLint())
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async sync(_schemaSql: string): Promise<void> {
-    throw unavailable('migrations.sync')
+  /**
+   * For development: runs what {@link Migrations.generate} gives for that schema, in one transaction that the tracking table knows
+   * nothing of. A snapshot is taken first when there is data. Gives the script that ran. Rejects with `migration_failed`.
+   */
+  async sync(schemaSql: string, options?: CallOptions): Promise<{ sql: string; destructive: readonly string[] }> {
+    checkSql(schemaSql)
+    checkCall('migrations.sync', options)
+    return this.#calls.cancellable(options, (core) => core.migrationsSync(schemaSql))
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async drop(_options: { readonly force: true }): Promise<void> {
-    throw unavailable('migrations.drop')
+  /** For development: drops everything, and runs nothing. A snapshot is taken first. */
+  async drop(options: ForceOptions): Promise<void> {
+    checkForce('migrations.drop', options)
+    await this.#calls.cancellable(options, (core) => core.migrationsDrop())
   }
+}
+
+function checkForce(call: string, options: unknown): void {
+  if (checkCall(call, options, ['force']).force === true) return
+  throw invalid(`${call} drops everything: it must be called with { force: true }`, {
+    details: { option: 'force' },
+    hint: 'A snapshot is taken first',
+  })
+}
+
+/** An empty schema is one, too. */
+function checkSql(schemaSql: unknown): void {
+  if (typeof schemaSql !== 'string') throw invalid('The schema must be SQL text', { details: { option: 'schemaSql' } })
+}
+
+/** Old and new names by turns, as the wasm module takes them. */
+function checkRenames(renames: unknown): string[] {
+  if (renames === undefined) return []
+  if (typeof renames !== 'object' || renames === null || Array.isArray(renames))
+    throw invalid('renames must be an object of new names by old ones', { details: { option: 'renames' } })
+  return Object.entries(renames).flatMap(([from, to]: [string, unknown]) => [
+    from,
+    checkString(`renames['${from}']`, to),
+  ])
 }
 
 function checkRun(
   call: string,
   options: unknown,
   keys: readonly string[],
-): { to?: string; steps?: number; dryRun?: boolean } {
+): { to?: string; steps?: number; dryRun?: boolean; atomic?: 'each' | 'all' } {
   const { to, steps, dryRun, atomic } = checkCall(call, options, ['to', 'steps', 'dryRun', ...keys])
-  if (atomic !== undefined && checkOneOf('atomic', atomic, ['each', 'all']) === 'all') throw unavailable("atomic 'all'")
   return {
     ...(to === undefined ? {} : { to: checkString('to', to) }),
     ...(steps === undefined ? {} : { steps: checkInteger('steps', steps, 0) }),
     ...(dryRun === undefined ? {} : { dryRun: checkBoolean('dryRun', dryRun) }),
+    ...(atomic === undefined ? {} : { atomic: checkOneOf('atomic', atomic, ['each', 'all'] as const) }),
   }
 }

@@ -276,17 +276,36 @@ test('a trap also ends a transaction whose function hangs, and those in line', a
   await assert.rejects(inLine, { code: 'internal' })
 })
 
-test('what the build lacks says so', async () => {
-  const { db } = fakeDatabase()
-  const lacking = { code: 'unsupported_environment' }
-  await assert.rejects(db.maintain(), lacking)
-  await assert.rejects(db.migrations.run({ atomic: 'all' }), lacking)
-  assert.throws(() => db.sync.start(), lacking)
-  assert.throws(() => {
-    db.actor = 'me'
-  }, lacking)
-  for (const call of ['redo', 'reset', 'forget', 'drift', 'generate', 'lint', 'sync', 'drop'])
-    await assert.rejects(db.migrations[call](), lacking)
+test('what migrations are asked for reaches the engine checked', async () => {
+  const { db, core } = fakeDatabase()
+  const given = []
+  for (const call of ['Run', 'Redo', 'Reset', 'Forget', 'Drop', 'Drift', 'Generate', 'Sync', 'Lint'])
+    core[`migrations${call}`] = async (...args) => {
+      given.push([call, ...args])
+    }
+  await db.migrations.run({ atomic: 'all', steps: 2 })
+  await db.migrations.reset({ force: true })
+  await db.migrations.forget('2')
+  await db.migrations.generate('', { renames: { a: 'b', 'c.d': 'c.e' } })
+  await db.migrations.sync('CREATE TABLE a(b)')
+  assert.deepEqual(given, [
+    ['Run', { steps: 2, atomic: 'all' }],
+    ['Reset'],
+    ['Forget', '2'],
+    ['Generate', '', ['a', 'b', 'c.d', 'c.e']],
+    ['Sync', 'CREATE TABLE a(b)'],
+  ])
+  const wrong = { code: 'invalid_argument' }
+  for (const force of [undefined, {}, { force: false }, { force: 1 }, { force: true, more: 1 }]) {
+    await assert.rejects(db.migrations.reset(force), wrong)
+    await assert.rejects(db.migrations.drop(force), wrong)
+  }
+  for (const renames of [[], 'a', { a: 1 }, { a: '' }])
+    await assert.rejects(db.migrations.generate('', { renames }), wrong)
+  for (const call of ['forget', 'generate', 'sync']) await assert.rejects(db.migrations[call](), wrong)
+  await assert.rejects(db.migrations.run({ atomic: 'some' }), wrong)
+  await assert.rejects(db.migrations.revert({ atomic: 'all' }), wrong)
+  assert.equal(given.length, 5)
 })
 
 test('rekey takes a passphrase, a key or null', async () => {

@@ -36,6 +36,7 @@ pub struct Drift {
     /// What should be otherwise.
     pub changed: Vec<Entry>,
     /// The versions of applied migrations that were left out, because only the app can run them: functions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<String>,
 }
 

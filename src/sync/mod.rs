@@ -15,6 +15,7 @@
 //! | `remote_schema`, `local_schema` | the remote's tables as it tells them, and the local ones that hold them |
 //! | `helpers`, `gone` | what `sqlHelpers` has put into the project; rows that are gone by its tombstones |
 //! | `compare`, `replace`, `guard` | deletions by absence, whole tables as a difference, and what stops both |
+//! | `unapplied` | pulled rows that don't fit, as users see them |
 //! | `capture`, `rebase`, `outbox`, `retry` | local changes: how they are noted, follow the schema, are seen by users, and what those decide |
 //! | `schedule`, `realtime` | keeping in step: when which round begins; the remote's own hints |
 //! | `state`, `status`, `report` | what is remembered, and what is told |
@@ -60,6 +61,7 @@ pub mod status;
 pub mod steps;
 pub mod swap;
 pub mod types;
+pub mod unapplied;
 pub mod unpushed;
 pub mod unsent;
 pub mod window;

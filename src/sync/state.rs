@@ -237,8 +237,9 @@ pub fn save_progress(connection: &Connection, table: &str, progress: &Progress) 
 /// aren't what the remote sent, and a cursor that is behind them would leave them so. A ceiling of the helpers stays: from there
 /// on tombstones tell what is gone.
 pub(super) fn read_anew(connection: &Connection, changes: &str) -> Result<()> {
+    upgrade(connection)?;
     let sql = format!(
-        "UPDATE tidelock_tables SET cursor = NULL, key = NULL, started = NULL, \
+        "UPDATE tidelock_tables SET cursor = NULL, key = NULL, started = NULL, spans = NULL, \
          watermark = CASE WHEN instr(watermark, '/') > 0 THEN watermark END \
          WHERE tbl IN (SELECT tbl FROM tidelock_outbox WHERE {changes})"
     );

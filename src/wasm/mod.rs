@@ -8,12 +8,15 @@ mod cancels;
 mod convert;
 mod encryption;
 mod files;
+mod functions;
 mod operations;
 mod options;
 mod plain;
 mod promise;
+mod schema;
 mod statements;
 mod sync;
+mod upkeep;
 
 use std::{cell::RefCell, rc::Rc};
 

@@ -67,6 +67,25 @@ impl Core {
         answer(async move { cancels.watch(cancel, database.sync_push(progress)).await })
     }
 
+    /// Keeps in step from now on, with so many milliseconds from one round to the next.
+    #[wasm_bindgen(js_name = syncStart)]
+    pub fn sync_start(&self, interval_ms: f64) -> Result<(), JsValue> {
+        self.database.sync_start(interval_ms as u64).thrown()
+    }
+
+    /// Rests from now on.
+    #[wasm_bindgen(js_name = syncStop)]
+    pub fn sync_stop(&self) {
+        self.database.sync_stop();
+    }
+
+    /// Whether all tables that are pulled have been pulled once.
+    #[wasm_bindgen(js_name = syncReady)]
+    pub fn sync_ready(&self) -> Promise {
+        let database = self.database.clone();
+        answer(async move { database.sync_ready().await })
+    }
+
     /// Lets a refused change wait to be pushed again.
     #[wasm_bindgen(js_name = syncRetry)]
     pub fn sync_retry(&self, id: &str) -> Promise {

@@ -15,6 +15,7 @@ export const bob = '22222222-2222-4222-8222-222222222222'
 beforeEach(() => {
   context.remote.faults.clear()
   context.remote.stats.reset()
+  context.remote.realtime.reset()
 })
 
 /** Remote options for these tables, anonymous unless said otherwise. */

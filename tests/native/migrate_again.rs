@@ -190,3 +190,63 @@ fn drop_leaves_an_empty_database_and_a_snapshot() {
         database.close().await.unwrap();
     });
 }
+
+#[test]
+fn drift_holds_the_schema_against_the_migrations() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let code = r#"[{ "version": "1", "name": "one", "up": "CREATE TABLE a(x); CREATE INDEX i ON a(x)" },
+            { "version": "2", "name": "two", "upIsFunction": true },
+            { "version": "3", "name": "three", "up": "INSERT INTO b VALUES (1)", "transaction": false }]"#;
+        *tab.code.borrow_mut() = Some(Box::new(|_, _, _| Box::pin(std::future::ready(Ok(())))));
+        let database = open(&tab, code).await;
+        database.migrations_run(RunOptions { steps: Some(2), ..RunOptions::default() }).await.unwrap();
+        let drift = database.migrations_drift().await.unwrap();
+        assert!(drift.is_empty() && drift.skipped == ["2"], "{drift:?}");
+        run(
+            &database,
+            "DROP INDEX i; CREATE TABLE b(y); CREATE TABLE tidelock_own(x); CREATE TABLE audit_log(id, action, table_name,
+             record_id, old_values, new_values, actor, timestamp)",
+        )
+        .await;
+        let drift = database.migrations_drift().await.unwrap();
+        assert_eq!((drift.added[0].name.as_str(), drift.removed[0].name.as_str()), ("b", "i"));
+        assert_eq!((drift.added.len(), drift.removed.len(), drift.changed.len()), (1, 1, 0), "{drift:?}");
+        // What ran on what a function or a hand had made doesn't run without it.
+        database.migrations_run(RunOptions::default()).await.unwrap();
+        let error = database.migrations_drift().await.unwrap_err();
+        assert_eq!((error.code, &error.details["version"]), (ErrorCode::MigrationFailed, &Detail::Text("3".into())));
+        assert!(error.hint.as_ref().is_some_and(|hint| hint.contains("migration 2")), "{error:?}");
+        assert_eq!(tables(&database).await, "a audit_log b schema_migrations tidelock_own");
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn sync_runs_what_generate_gives_or_nothing() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let database = tab.open("{}").await.unwrap();
+        run(&database, "CREATE TABLE a(x); INSERT INTO a VALUES ('1'), ('1'), ('2')").await;
+        let wanted = "CREATE TABLE a(x INTEGER, y NOT NULL DEFAULT 'why');\nCREATE VIEW v AS SELECT x FROM a;";
+        let generated = database.migrations_generate(wanted, &[]).await.unwrap();
+        let error = database.migrations_sync("CREATE TABLE a(x UNIQUE)").await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::MigrationFailed, "{error}");
+        assert_eq!(tables(&database).await, "a");
+        assert_eq!(database.migrations_sync(wanted).await.unwrap().sql, generated.up);
+        assert_eq!(
+            text(&database, "SELECT group_concat(typeof(x) || y) FROM a").await,
+            "integerwhy,integerwhy,integerwhy"
+        );
+        assert_eq!(text(&database, "SELECT CAST(foreign_keys AS TEXT) FROM pragma_foreign_keys").await, "1");
+        assert!(database.migrations_sync(wanted).await.unwrap().sql.is_empty());
+        let error = database.migrations_generate("CREATE TABLE a(x);\n\nCREATE TABEL b(y)", &[]).await.unwrap_err();
+        assert_eq!((error.code, &error.details["line"]), (ErrorCode::SqliteError, &Detail::Int(3)));
+        assert!(error.message.contains("line 3"), "{error}");
+        assert_eq!(tables(&database).await, "a v", "no history");
+        database.close().await.unwrap();
+        let database = tab.open("{}").await.unwrap();
+        assert_eq!(tables(&database).await, "a v", "stored");
+        database.close().await.unwrap();
+    });
+}

@@ -17,7 +17,8 @@ const DDL = /\b(create|alter|drop|grant|revoke|comment\s+on)\b/i
  *
  * What it gives: `url`; `anonKey` and `serviceKey` (JWTs), `publishableKey` and `secretKey` (the newer kind);
  * `jwtFor(sub, claims?)`, a signed-in user's token; `sql(text, params?)` → rows as the database's owner, values as PostgreSQL
- * prints them; `session()`, a `pg` client of its own; `killConnections()`; `faults` and `stats` (see faults.mjs and gateway.mjs);
+ * prints them; `session()`, a `pg` client of its own; `killConnections()`; `faults`, `stats` and `realtime` (see faults.mjs,
+ * gateway.mjs and realtime.mjs);
  * `another(options)`, one more gateway to the same remote; `stop()`.
  */
 export async function startRemote({ seed = '', maxRows = 1000, schemas = ['public'], prefix, port } = {}) {
@@ -72,6 +73,7 @@ export async function startRemote({ seed = '', maxRows = 1000, schemas = ['publi
       secretKey,
       faults: gateway.faults,
       stats: gateway.stats,
+      realtime: gateway.realtime,
       another,
       jwtFor: (sub, claims = {}) => jwt({ role: 'authenticated', aud: 'authenticated', sub, ...claims }),
       async sql(text, params) {

@@ -8,7 +8,14 @@ use crate::{
     schema::{Drift, Generated, Renames, Schema, change, drift, generate},
     sqlite::{Authority, Connection, PageFile},
     time::Timestamp,
+    value::Value,
 };
+
+/// The audit's table, unless another one was named. It is tidelock's own if it has just these columns.
+const AUDIT_TABLE: &str = "audit_log";
+const AUDITED: &str = "action,actor,id,new_values,old_values,record_id,table_name,timestamp";
+const AUDIT_COLUMNS: &str =
+    "SELECT group_concat(name) FROM (SELECT lower(name) AS name FROM pragma_table_info(?1, 'main') ORDER BY 1)";
 
 impl Migrations {
     /// How the schema differs from what the scripts of the applied migrations give in a scratch database.
@@ -70,8 +77,13 @@ impl Migrations {
         self.supplied().map(lint)
     }
 
+    /// The schema without what is tidelock's own.
     fn schema(&self, connection: &Connection) -> Result<Schema> {
-        Schema::read(connection, &[self.history.name()])
+        let audit = self.aside.get().map_or(AUDIT_TABLE, String::as_str);
+        let columns = connection.value(AUDIT_COLUMNS, &[audit.into()])?;
+        let audits = columns.as_ref().and_then(Value::as_text) == Some(AUDITED);
+        let ignored = [self.history.name(), audit];
+        Schema::read(connection, &ignored[..1 + usize::from(audits)])
     }
 
     /// The schema that a script makes of an empty database.

@@ -205,7 +205,14 @@ impl Sync {
             .iter()
             .map(|table| {
                 let phase = if *reading == table.table { phase } else { Phase::Idle.as_str() };
-                status::of_table(connection, &table.table, phase, now)
+                let mut status = status::of_table(connection, &table.table, phase, now)?;
+                // What failed before it came to any table stands in the way of all of them.
+                if let (None, Some(error)) = (&status.last_error, &*self.last_error.borrow())
+                    && !error.details.contains_key("table")
+                {
+                    status.last_error = Some(error.message.clone());
+                }
+                Ok(status)
             })
             .collect()
     }

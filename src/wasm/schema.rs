@@ -1,0 +1,70 @@
+//! Migrations by hand, and what the schema is and could be: the part `schema`.
+
+use js_sys::{Array, Promise};
+use wasm_bindgen::prelude::*;
+
+use super::{
+    Core,
+    promise::{answer, done},
+};
+
+#[wasm_bindgen]
+impl Core {
+    /// Reverts the newest migration and applies it again → the report.
+    #[wasm_bindgen(js_name = migrationsRedo)]
+    pub fn migrations_redo(&self) -> Promise {
+        let database = self.database.clone();
+        answer(async move { database.migrations_redo().await })
+    }
+
+    /// Removes a version from the history.
+    #[wasm_bindgen(js_name = migrationsForget)]
+    pub fn migrations_forget(&self, version: String) -> Promise {
+        let database = self.database.clone();
+        done(async move { database.migrations_forget(&version).await })
+    }
+
+    /// Drops everything and runs all migrations → the report.
+    #[wasm_bindgen(js_name = migrationsReset)]
+    pub fn migrations_reset(&self) -> Promise {
+        let database = self.database.clone();
+        answer(async move { database.migrations_reset().await })
+    }
+
+    /// Drops everything.
+    #[wasm_bindgen(js_name = migrationsDrop)]
+    pub fn migrations_drop(&self) -> Promise {
+        let database = self.database.clone();
+        done(async move { database.migrations_drop().await })
+    }
+
+    /// How the schema differs from what the migrations make: `{ added, removed, changed, skipped? }`.
+    #[wasm_bindgen(js_name = migrationsDrift)]
+    pub fn migrations_drift(&self) -> Promise {
+        let database = self.database.clone();
+        answer(async move { database.migrations_drift().await })
+    }
+
+    /// `{ up, down, destructive }`; `renames` has old and new names by turns.
+    #[wasm_bindgen(js_name = migrationsGenerate)]
+    pub fn migrations_generate(&self, sql: String, renames: &Array) -> Promise {
+        let names: Vec<String> = renames.iter().map(|name| name.as_string().unwrap_or_default()).collect();
+        let renames: Vec<_> = names.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+        let database = self.database.clone();
+        answer(async move { database.migrations_generate(&sql, &renames).await })
+    }
+
+    /// Makes the schema that one → `{ sql, destructive }`.
+    #[wasm_bindgen(js_name = migrationsSync)]
+    pub fn migrations_sync(&self, sql: String) -> Promise {
+        let database = self.database.clone();
+        answer(async move { database.migrations_sync(&sql).await })
+    }
+
+    /// The remarks on the supplied migrations.
+    #[wasm_bindgen(js_name = migrationsLint)]
+    pub fn migrations_lint(&self) -> Promise {
+        let database = self.database.clone();
+        answer(async move { database.migrations_lint() })
+    }
+}
