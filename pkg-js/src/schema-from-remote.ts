@@ -72,7 +72,7 @@ export async function schemaFromRemote(options: SchemaFromRemoteOptions): Promis
   // Nothing is opened: the name stands for none.
   const opening: OpenOptions = { name: 'schema', storage: 'memory', wasm, onWarning, remote: options as RemoteOptions }
   const user = new LocalUser(opening)
-  const bridge = new Bridge(checkOptions({ name: 'schema', storage: 'memory' }, around), opening, user)
+  const bridge = new Bridge(checkOptions({ name: 'schema', storage: 'memory' }, around), {}, user)
   const module = await loadModule(wasm)
   const instance = await createDatabaseInstance(
     module,

@@ -455,12 +455,14 @@ fn lagging_behind_is_told() {
     });
 }
 
+type Listener = Rc<dyn Fn(SocketNews)>;
+
 /// Sockets whose other end is in the test's hands.
 #[derive(Default)]
 struct TestSockets {
     said: Rc<RefCell<Vec<String>>>,
     opened: Cell<u32>,
-    heard: RefCell<Option<Rc<dyn Fn(SocketNews)>>>,
+    heard: RefCell<Option<Listener>>,
     live: Rc<Cell<u32>>,
 }
 
