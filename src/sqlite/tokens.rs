@@ -94,7 +94,8 @@ pub fn normal(tokens: &[Token<'_>]) -> String {
         if index > 0 {
             out.push(' ');
         }
-        let is_default = index > 0 && tokens[index - 1].is("default");
+        // After SET DEFAULT, an action of a foreign key, no value follows.
+        let is_default = index > 0 && tokens[index - 1].is("default") && !(index > 1 && tokens[index - 2].is("set"));
         out.push_str(&if is_default { default_value(token) } else { token.normal() });
     }
     out
@@ -208,6 +209,7 @@ mod tests {
             ("a DEFAULT abc", "A default 'abc'"),
             ("a DEFAULT \"Abc\"", "a default 'Abc'"),
             ("DEFAULT CURRENT_TIMESTAMP", "default current_timestamp"),
+            ("ON DELETE SET DEFAULT DEFERRABLE", "on delete set default deferrable"),
             ("x'AB'", "X 'AB'"),
             ("1E-5 0X1f", "1e-5 0x1f"),
             ("\"größe\"", "größe"),
