@@ -73,10 +73,10 @@ const exportsOf = (owner) =>
 const list = (kind, types) => (types.length > 0 ? ` (${kind} ${types.join(' ')})` : '')
 const shape = ({ parameters, results }) => list('param', parameters) + list('result', results)
 
-// A part comes after all that need it, when it is known what it is to give them.
+// Those that others need come after these, when it is known what they are to export.
 const rank = (part) => {
-  const before = Object.keys(parts).filter((other) => parts[other].needs?.includes(part))
-  return Math.max(0, ...before.map((other) => rank(other) + 1))
+  const others = Object.keys(parts).filter((other) => parts[other].needs?.includes(part))
+  return Math.max(0, ...others.map((other) => rank(other) + 1))
 }
 for (const part of Object.keys(parts).sort((a, b) => rank(a) - rank(b))) {
   const own = functions.filter(([name]) => home.get(name) === part)

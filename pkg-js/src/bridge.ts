@@ -1,9 +1,10 @@
 import { Calls } from './calls.js'
 import type { CallsOptions } from './connection.js'
-import type { Core, CoreOptions, Host } from './core.js'
+import type { Core, CoreClass, CoreOptions, CoreRemoteOptions, Host } from './core.js'
 import type { Database } from './database.js'
 import { type TidelockError, toTidelockError, trapped } from './errors.js'
 import { callUser } from './events.js'
+import { type FunctionsSource, loadFunctions } from './functions.js'
 import type { Instance } from './instance.js'
 import type { FolderFiles } from './node-files.js'
 import type { Conflict, OpenOptions } from './options.js'
@@ -11,7 +12,9 @@ import type { RecoveryReport } from './recover.js'
 import type { LocalUser, User } from './user.js'
 
 /** What {@link Bridge} hands on as it is. */
-export type Opening = Pick<OpenOptions, 'signal' | 'encryption'>
+export interface Opening extends Pick<OpenOptions, 'signal' | 'encryption'> {
+  readonly functions?: FunctionsSource | undefined
+}
 
 /** Opens an instance for a user in this very thread. Rejects with a {@link TidelockError}. */
 export async function openHere(
@@ -62,6 +65,7 @@ export class Bridge {
     try {
       const { remote, ...checked } = this.#checked
       const { Core } = instance
+      options = await this.#addFunctions(Core, options)
       // Before anything is taken or made.
       if (remote !== undefined) await this.#unlessTrapped(Core.checkRemote(remote))
       if (folder !== undefined) this.#release = () => folder.abandon()
@@ -75,13 +79,28 @@ export class Bridge {
       const calls = connect(core, { ...options, onDead })
       this.#calls = calls
       if (remote !== undefined) await calls.guard(calls.sync(() => core.connect(remote)))
+      const { audit } = checked
+      if (audit !== undefined) await calls.guard(calls.sync(() => core.audit(audit)))
       await this.#plantSeed(core, calls)
       // In a second step, so that migrations that are functions find the calls that they need.
       await calls.guard(calls.sync(() => core.start()))
+      if (audit !== undefined) {
+        for (const table of await calls.guard(calls.sync(() => core.auditMissing())))
+          calls.warn('audit_table_missing', `The table '${table}' is to be audited, and doesn't exist`)
+      }
       return calls
     } catch (error) {
       throw options.refine(this.#trap ?? toTidelockError(error))
     }
+  }
+
+  /** The user's SQL functions: in the instance before anything else, and known to its calls. */
+  async #addFunctions(Core: CoreClass, options: CallsOptions): Promise<CallsOptions> {
+    const source = this.#opening.functions
+    if (source === undefined) return options
+    const functions = await loadFunctions(source)
+    await this.#unlessTrapped(functions.addTo(Core, this.#checked.integers))
+    return { ...options, functions, refine: (error) => options.refine(functions.refine(error)) }
   }
 
   /** Has the instance mend a stored database. Rejects with a {@link TidelockError}. */
@@ -89,6 +108,19 @@ export class Bridge {
     try {
       const recovering = instance.Core.recover(this.#checked, from, this.#host(instance))
       return (await this.#unlessTrapped(recovering)) as RecoveryReport
+    } catch (error) {
+      throw this.#trap ?? toTidelockError(error)
+    }
+  }
+
+  /** Has the instance ask a remote for its tables. Rejects with a {@link TidelockError}. */
+  async schemaFromRemote(
+    instance: Instance,
+    remote: CoreRemoteOptions,
+  ): Promise<{ readonly up: string; readonly down: string; readonly leftOut: readonly string[] }> {
+    try {
+      const asking = instance.Core.schemaFromRemote(remote, this.#host(instance))
+      return (await this.#unlessTrapped(asking)) as { up: string; down: string; leftOut: string[] }
     } catch (error) {
       throw this.#trap ?? toTidelockError(error)
     }

@@ -32,7 +32,7 @@ export class Calls extends Connection {
     mode: RowMode = 'object',
   ): Promise<unknown> {
     // Most calls find the turn free and run what ran before: they need no more than one promise.
-    if (options === undefined && typeof sql === 'string') {
+    if (options === undefined && typeof sql === 'string' && !this.#inFunction) {
       try {
         this.check()
         const result = this.now(0, kind, sql, params, mode)
@@ -51,6 +51,7 @@ export class Calls extends Connection {
 
   now(ticket: number, kind: Op, sql: string, params: unknown, mode: RowMode): unknown {
     if (this.coreIfOpen === undefined) throw this.closedError()
+    this.#refuseInFunction()
     try {
       return this.#statements.now(ticket, kind, sql, params, mode)
     } catch (error) {
@@ -64,9 +65,22 @@ export class Calls extends Connection {
   cursor(sql: string | SqlFragment, params: unknown, options: CallOptions | undefined): Promise<Rows> {
     return this.#alone(params, options, (ticket, params, timeoutMs) => {
       const [text, bound] = typeof sql === 'string' ? [sql, params] : fragmentParts(sql, params)
+      this.#refuseInFunction()
       const rows = this.sync(() => this.#statements.cursor(ticket, text, bound, timeoutMs))
       this.wrote = this.#statements.wrote
       return rows
+    })
+  }
+
+  /** Whether an SQL function of this database runs, called by a statement whose parameters and rows are in use. */
+  get #inFunction(): boolean {
+    return this.options.functions?.running === true
+  }
+
+  #refuseInFunction(): void {
+    if (!this.#inFunction) return
+    throw invalid("An SQL function can't use the database that calls it", {
+      hint: 'What it needs must be among its arguments',
     })
   }
 
@@ -114,6 +128,7 @@ export class Calls extends Connection {
   ): unknown {
     if (typeof sql !== 'string') [sql, params] = fragmentParts(sql, params)
     if (this.coreIfOpen === undefined) throw this.closedError()
+    this.#refuseInFunction()
     try {
       const result = this.#statements.run(ticket, kind, sql, params, timeoutMs, mode)
       this.wrote = this.#statements.wrote

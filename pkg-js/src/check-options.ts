@@ -10,6 +10,7 @@ import {
 import { checkEncryption } from './check-encryption.js'
 import { checkMigrations } from './check-migrations.js'
 import { checkRemote } from './check-remote.js'
+import { checkAudit, checkExpires } from './check-upkeep.js'
 import type { CoreOptions, CoreSnapshotOptions } from './core.js'
 import { invalid, unavailable } from './errors.js'
 import { checkFileEncryption } from './file-encryption.js'
@@ -18,9 +19,6 @@ import { checkSeed } from './seed.js'
 import type { SnapshotTarget } from './targets.js'
 
 const gib = 1024 ** 3
-
-/** Options of the contract that wait for a later build. Given at all, they are refused: none is ever ignored. */
-const waiting = ['functions', 'audit', 'expires', 'auditTable'] as const
 
 const known: readonly (keyof OpenOptions)[] = [
   'name',
@@ -42,11 +40,15 @@ const known: readonly (keyof OpenOptions)[] = [
   'remote',
   'mode',
   'integers',
+  'functions',
   'maxBytes',
   'migrationsTable',
   'signal',
   'onWarning',
-  ...waiting,
+  'audit',
+  'auditTable',
+  'expires',
+  'health',
 ]
 
 /** What the page says about itself; the defaults depend on it. */
@@ -66,7 +68,6 @@ export interface Surroundings {
 export function checkOptions(options: OpenOptions, around: Surroundings): CoreOptions {
   if (options === undefined) throw invalid("open needs options, at least { name: '...' }")
   const given = checkObject('The argument of open', options, known)
-  for (const option of waiting) if (given[option] !== undefined) throw unavailable(`The option '${option}'`)
   if (given.signal !== undefined) checkSignal('signal', given.signal)
   if (given.onWarning !== undefined) checkFunction('onWarning', given.onWarning)
   if (given.wasm !== undefined) checkWasm(given.wasm)
@@ -99,9 +100,11 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
   if (given.worker !== undefined && typeof given.worker !== 'function' && !(given.worker instanceof URL))
     throw invalid('worker must be a URL or a function that makes a Worker', { details: { option: 'worker' } })
   const mode = checkOneOf('mode', given.mode ?? 'local', ['local', 'cloud'])
-  if (mode === 'cloud') {
-    if (given.remote === undefined) throw invalid("mode 'cloud' needs remote", { details: { option: 'mode' } })
-    throw unavailable("mode 'cloud'")
+  if (mode === 'cloud' && given.remote === undefined) {
+    throw invalid("mode 'cloud' needs remote", {
+      details: { option: 'mode' },
+      hint: 'Pass the option remote: { url, key, tables }',
+    })
   }
   const { onBusy, timeoutMs } = checkLock(given.lock)
 
@@ -120,6 +123,9 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
     migrationsTable: checkString('migrationsTable', given.migrationsTable ?? 'schema_migrations'),
     snapshots,
     mode,
+    ...(given.audit === undefined ? {} : { audit: checkAudit(given.audit, given.auditTable, given.migrationsTable) }),
+    ...(given.expires === undefined ? {} : { expires: checkExpires(given.expires) }),
+    ...(given.health === undefined ? {} : { health: checkThresholds(given.health) }),
     ...(given.baseline === undefined ? {} : { baseline: checkString('baseline', given.baseline) }),
     ...(given.migrations === undefined ? {} : { migrations: checkMigrations(given.migrations) }),
     ...(given.remote === undefined ? {} : { remote: checkRemote(given.remote, around.secrets) }),
@@ -194,6 +200,15 @@ function checkTargets({ snapshots, encryption }: OpenOptions): void {
   // What is encrypted here must not lie about in the open elsewhere.
   if (encryption !== undefined && targets.some(({ encrypt }) => encrypt === undefined))
     checkFileEncryption('The encryption of files for targets', encryption)
+}
+
+function checkThresholds(thresholds: unknown): object {
+  const given = checkObject('health', thresholds, ['noSnapshotMs', 'syncLagMs', 'storageRatio', 'growthFactor'])
+  for (const [name, value] of Object.entries(given)) {
+    if (typeof value !== 'number' || !(value > 0))
+      throw invalid(`health.${name} must be a number, more than 0`, { details: { option: `health.${name}` } })
+  }
+  return given
 }
 
 /** Parts of a day are fine. */

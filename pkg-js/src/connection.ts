@@ -11,6 +11,8 @@ export interface CallsOptions {
   readonly warn: (warning: { code: string; message: string }) => void
   /** Adds to an error what only the caller knows. */
   readonly refine: (error: TidelockError) => TidelockError
+  /** The SQL functions of the database, if it has any: while one runs, it can't be used. */
+  readonly functions?: { readonly running: boolean } | undefined
   /** The engine can't be used any more: let go of the lock and tell the user. Called once. */
   readonly onDead: (error: TidelockError) => void
 }

@@ -144,6 +144,12 @@ export interface Core {
   snapshotsStatus(): unknown
   syncPull(options: unknown, progress: ((step: unknown) => void) | undefined, cancel: number): Promise<unknown>
   syncPush(progress: ((step: unknown) => void) | undefined, cancel: number): Promise<unknown>
+  /** Keeps in step from now on. */
+  syncStart(intervalMs: number): void
+  /** Rests from now on. */
+  syncStop(): void
+  /** Whether all tables that are pulled have been pulled once. */
+  syncReady(): Promise<boolean>
   syncRetry(id: string): Promise<unknown>
   syncDiscard(id: string): Promise<unknown>
   syncEnqueue(table: string): Promise<unknown>
@@ -164,16 +170,46 @@ export interface Core {
   importBytes(bytes: Uint8Array, options: unknown, cancel: number): Promise<void>
   snapshotsExport(id: string, sql: boolean): Promise<CoreSnapshotFile>
   snapshotsImport(bytes: Uint8Array, label: string | undefined, cancel: number): Promise<unknown>
-  health(): Promise<unknown>
+  health(thresholds: object): Promise<unknown>
+  /** Says what is to be audited, before {@link Core.start}. When it rejects, the database is closed. */
+  audit(options: CoreAudit): Promise<void>
+  /** The tables that are to be audited and don't exist. */
+  auditMissing(): Promise<string[]>
+  /** Whom the audit log names from now on. Needs the turn. */
+  setActor(actor: string | undefined): Promise<void>
+  maintain(expires: readonly CoreExpiry[], cancel: number): Promise<unknown>
   flush(): Promise<void>
   close(): Promise<void>
   free(): void
 }
 
+/** An SQL function or collation, as {@link CoreClass.addFunctions} takes it; `kind`: scalar, aggregate, window, collation. */
+export interface CoreFunction {
+  readonly name: string
+  readonly kind: 0 | 1 | 2 | 3
+  readonly deterministic: boolean
+  readonly directOnly: boolean
+}
+
+/** What calls the user's functions, by their place in the list. */
+export interface CoreFunctions {
+  /** Gives null, a finite number, a bigint of 64 bits, a string or a Uint8Array. */
+  call(which: number, phase: number, state: number, values: unknown[]): unknown
+  compare(which: number, one: string, other: string): number
+}
+
 /** The static side of the wasm class. */
 export interface CoreClass {
+  /** Gives every connection of this instance SQL functions. Comes before `open`. */
+  addFunctions(
+    definitions: readonly CoreFunction[],
+    functions: CoreFunctions,
+    integers: CoreOptions['integers'],
+  ): Promise<void>
   /** Checks the remote of a database that is to be opened. Throws `invalid_argument`. */
   checkRemote(remote: CoreRemoteOptions): Promise<void>
+  /** Opens nothing: asks a remote for its tables. Those of the remote are wanted; none: all. */
+  schemaFromRemote(remote: CoreRemoteOptions, host: Host): Promise<unknown>
   open(options: Omit<CoreOptions, 'remote'>, host: Host): Promise<Core>
   /** The same over the files of a folder. */
   openFolder(options: Omit<CoreOptions, 'remote'>, host: Host, files: NodeFiles): Promise<Core>
@@ -245,6 +281,25 @@ export interface CoreOptions {
   readonly snapshots: CoreSnapshotOptions
   readonly mode: 'local' | 'cloud'
   readonly remote?: CoreRemoteOptions
+  readonly audit?: CoreAudit
+  readonly expires?: readonly CoreExpiry[]
+  /** The thresholds of health that were given. */
+  readonly health?: object
+}
+
+/** The audit, complete with all defaults. */
+export interface CoreAudit {
+  readonly table: string
+  readonly tables: readonly string[]
+  /** Without a table: in each. */
+  readonly redact: readonly { readonly table?: string; readonly column: string }[]
+  readonly retentionDays?: number
+}
+
+/** The column by which the rows of a table expire. */
+export interface CoreExpiry {
+  readonly table: string
+  readonly column: string
 }
 
 /** The snapshot part of {@link CoreOptions}. */
@@ -276,6 +331,7 @@ export interface CoreRemoteOptions {
   readonly retries: number
   readonly timeoutMs: number
   readonly maxDeleteRatio: number
+  readonly realtime: boolean
   readonly hasAccessToken: boolean
   /** This is no page: a secret key may be here. */
   readonly secretsAllowed: boolean

@@ -5,12 +5,14 @@ import { checkBoolean, checkCall, checkFunction, checkOneOf, checkQuery, checkSt
 import { checkEncryption } from './check-encryption.js'
 import { type Connection, copyParams, rejecting, soon } from './connection.js'
 import { type CoreOptions, type Op, op, type PlanRow } from './core.js'
-import { isTidelockError, type TidelockError, unavailable } from './errors.js'
+import { isTidelockError, type TidelockError } from './errors.js'
 import type { DatabaseEventMap, FactsEvent, LockEvent } from './events.js'
 import { fileBytes, isBlob, joined, viewOf } from './file-bytes.js'
 import { type Alert, goneHealth, type Health, withTargets } from './health.js'
+import { HealthWatch } from './health-watch.js'
 import { Iteration } from './iteration.js'
 import { type LiveOptions, LiveQueries, LiveQuery } from './live.js'
+import type { MaintenanceReport } from './maintenance.js'
 import { Migrations } from './migrations.js'
 import type { Encryption, OpenOptions } from './options.js'
 import { Snapshots } from './snapshots.js'
@@ -32,7 +34,10 @@ import type {
   TransactionOptions,
 } from './values.js'
 
-type Options = Pick<CoreOptions, 'maxBytes' | 'name' | 'mode' | 'storage' | 'durability' | 'remote'>
+type Options = Pick<
+  CoreOptions,
+  'maxBytes' | 'name' | 'mode' | 'storage' | 'durability' | 'remote' | 'audit' | 'expires' | 'health'
+>
 
 /**
  * An open database. {@link open} gives it.
@@ -69,6 +74,8 @@ export class Database extends EventTarget implements AsyncDisposable {
   #saidClose = false
   #encryption: Encryption | undefined
   #death: TidelockError | undefined
+  #actor: string | undefined
+  #watch: HealthWatch | undefined
 
   static {
     // Not a plain method: where the symbol is missing, its name would be 'undefined'.
@@ -110,13 +117,28 @@ export class Database extends EventTarget implements AsyncDisposable {
     return 'owner'
   }
 
-  /** Who writes, for the audit log. Not available in this build: setting it throws `unsupported_environment`. */
+  /**
+   * Who makes the changes, for the audit log: those by calls that are made after it is set. Calls made before, and a transaction that has
+   * begun, keep the one there was.
+   */
   get actor(): string | undefined {
-    return undefined
+    return this.#actor
   }
 
-  set actor(_actor: string | undefined) {
-    throw unavailable('db.actor')
+  set actor(actor: string | undefined) {
+    this.#actor = actor === undefined || actor === null ? undefined : checkString('actor', actor)
+    this.#tellActor()
+  }
+
+  #tellActor(): void {
+    if (this.#options.audit === undefined) return
+    const actor = this.#actor
+    const telling = this.#calls.withTurn(undefined, async () => {
+      await this.#calls.core.setActor(actor)
+      return [undefined, false] as const
+    })
+    // It fails only when there is nobody left to write, or when the engine begins anew and is told again.
+    telling.catch(() => {})
   }
 
   /**
@@ -317,9 +339,17 @@ export class Database extends EventTarget implements AsyncDisposable {
     await this.#calls.cancellable(options, (core, cancel) => core.importBytes(file, wanted, cancel))
   }
 
-  /** Not available in this build: rejects with `unsupported_environment`. */
-  async maintain(): Promise<void> {
-    throw unavailable('db.maintain')
+  /**
+   * Checks the database (SQLite's `integrity_check` and `foreign_key_check`), deletes what has expired (the options `expires` and
+   * `audit.retentionDays`), gives back free pages, and gathers statistics for the query planner. What may be long goes in slices, between
+   * which other calls get their turn; an abort ends it between two of them, and what was done stays.
+   *
+   * What is found, and a step that fails, is in the report, and in {@link health} as the alerts `integrity_failed` and
+   * `foreign_keys_violated`, until the next time. In a damaged file nothing is deleted.
+   */
+  async maintain(options?: CallOptions): Promise<MaintenanceReport> {
+    checkCall('maintain', options)
+    return this.#calls.cancellable(options, (core, cancel) => core.maintain(this.#options.expires ?? [], cancel))
   }
 
   /**
@@ -352,7 +382,10 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** How everything is. Never rejects, not even after the end. */
   async health(): Promise<Health> {
     try {
-      return withTargets(await this.#calls.read<Health>(undefined, (core) => core.health()), this.snapshots.targets())
+      return withTargets(
+        await this.#calls.read<Health>(undefined, (core) => core.health(this.#options.health ?? {})),
+        this.snapshots.targets(),
+      )
     } catch (error) {
       // The report is in a part of the wasm, which may not have come.
       const unread = isTidelockError(error, 'wasm_load_failed') && !this.closed
@@ -391,6 +424,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     options?: AddEventListenerOptions | boolean,
   ): void {
     if (!this.#heard.has(type)) this.#calls.heard(type)
+    if (type === 'health' && !this.closed) this.#watch ??= this.#watchHealth()
     this.#heard.add(type)
     super.addEventListener(type, listener as EventListenerOrEventListenerObject | null, options)
   }
@@ -403,11 +437,21 @@ export class Database extends EventTarget implements AsyncDisposable {
     super.removeEventListener(type, listener as EventListenerOrEventListenerObject | null, options)
   }
 
+  #watchHealth(): HealthWatch {
+    const changed = (detail: Health) => {
+      // That it closes is no news of its health.
+      if (this.#closing === undefined) this.dispatchEvent(new CustomEvent('health', { detail }))
+    }
+    return new HealthWatch(() => this.health(), changed)
+  }
+
   /** @internal Tells the listeners. */
   emit(type: keyof DatabaseEventMap, detail: unknown): void {
     if (type !== 'close') {
       if (type === 'snapshot') this.snapshots.happened(detail as FactsEvent)
+      if (type === 'sync') this.sync.told(detail)
       if (this.#heard.has(type)) this.dispatchEvent(new CustomEvent(type, { detail }))
+      if (type !== 'change') this.#watch?.look()
       // Live queries hear of a lost lock by running into it.
       if (type === 'lock' && (detail as LockEvent).state === 'lost') this.#live.changed()
       return
@@ -443,6 +487,8 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** @internal The engine was begun anew. */
   renewed(): void {
     this.#live.renew()
+    this.sync.renewed()
+    if (this.#actor !== undefined) this.#tellActor()
   }
 
   /** @internal The engine is gone for good. */
@@ -470,6 +516,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   private sayClose(detail: unknown): void {
     if (this.#saidClose) return
     this.#saidClose = true
+    this.#watch?.end()
     this.dispatchEvent(new CustomEvent('close', { detail }))
   }
 }

@@ -19,7 +19,10 @@ export interface ChangeEvent {
   readonly [fact: string]: unknown
 }
 
-/** The detail of a `snapshot`, `sync` or `health` event: what happened, in facts. */
+/**
+ * The detail of a `snapshot`, `sync` or `health` event: what happened, in facts. Of `health`: `{ error }` when commits can't be stored (null
+ * once they can), and the whole report of {@link Database.health} when its status or alerts have changed.
+ */
 export type FactsEvent = Readonly<Record<string, unknown>>
 
 /** The detail of a `migration` event: one that is about to run, of a call on an open database. */

@@ -11,6 +11,8 @@ export interface Alert {
 export interface SlowQuery {
   readonly sql: string
   readonly ms: number
+  /** How SQLite would run it now, step by step; empty when that can't be told. */
+  readonly plan: readonly string[]
   readonly [fact: string]: unknown
 }
 

@@ -25,6 +25,15 @@ export type {
   Warning,
 } from './events.js'
 export type { FileEncryption } from './file-encryption.js'
+export type {
+  AggregateFunction,
+  Collation,
+  FunctionResult,
+  FunctionsModule,
+  FunctionTraits,
+  ScalarFunction,
+  SqlFunctions,
+} from './functions.js'
 export {
   type Group,
   type GroupCalls,
@@ -36,6 +45,7 @@ export {
 export type { Alert, Health, SlowQuery } from './health.js'
 export { healthResponse } from './health-response.js'
 export type { LiveOptions, LiveQuery } from './live.js'
+export type { MaintenanceReport } from './maintenance.js'
 export type {
   Drift,
   DriftEntry,
@@ -54,12 +64,14 @@ export type {
 export { migrationsFrom } from './migrations-from.js'
 export { open } from './open.js'
 export type {
+  AuditOptions,
   Conflict,
   ConflictFunction,
   ConflictPolicy,
   ConflictRow,
   Durability,
   Encryption,
+  HealthThresholds,
   LockOptions,
   OpenOptions,
   RemoteOptions,
@@ -70,9 +82,11 @@ export type {
   WasmSource,
 } from './options.js'
 export { type RecoveryReport, recover } from './recover.js'
+export { type SchemaFromRemoteOptions, type SchemaMigration, schemaFromRemote } from './schema-from-remote.js'
 export type { SnapshotCopied, SnapshotNotCopied, TargetStatus } from './snapshot-copies.js'
 export type { SnapshotExportOptions, SnapshotInfo, SnapshotStatus, Snapshots } from './snapshots.js'
 export { type SqlFragment, type SqlHelpers, type SqlQuery, type SqlQueryTag, type SqlTag, sql } from './sql.js'
+export { type SqlHelpersOptions, sqlHelpers } from './sql-helpers.js'
 export { type DatabaseInfo, databases, deleteDatabase } from './stored.js'
 export type {
   ConflictEntry,
@@ -83,6 +97,7 @@ export type {
   PushOptions,
   PushReport,
   RunReport,
+  StartOptions,
   Sync,
   SyncStatus,
   TablePullReport,
@@ -98,7 +113,6 @@ export {
   uploadTarget,
 } from './targets.js'
 export type { BegunTx, Tx } from './transaction.js'
-export { schemaFromRemote, sqlHelpers } from './unsupported.js'
 export type {
   ArrayQueryOptions,
   CallOptions,

@@ -3,6 +3,7 @@ import { checkOptions, type Surroundings } from './check-options.js'
 import type { CoreOptions } from './core.js'
 import type { Database } from './database.js'
 import { TidelockError } from './errors.js'
+import { checkFunctions } from './functions.js'
 import { createDatabaseInstance, loadModule, loadPart } from './instance.js'
 import type { FolderFiles } from './node-files.js'
 import type { OpenOptions } from './options.js'
@@ -25,13 +26,15 @@ import { openInWorker } from './worker/open-in-worker.js'
  */
 export async function open(options: OpenOptions): Promise<Database> {
   const checked = checkOptions(options, surroundings())
+  const functions =
+    options.functions === undefined ? undefined : checkFunctions(options.functions, options.thread ?? 'current')
   const { signal, wasm } = options
   signal?.throwIfAborted()
   requireStorage(checked.storage)
   const timetable = await loadTimetable(options)
   const user = new LocalUser(options, timetable)
-  if (options.thread === 'worker') return openInWorker(checked, options, user)
-  const bridge = new Bridge(checked, options, user)
+  if (options.thread === 'worker') return openInWorker(checked, options, user, functions)
+  const bridge = new Bridge(checked, { ...options, functions }, user)
   const opening = (async () => {
     const module = await loadModule(wasm)
     signal?.throwIfAborted()

@@ -1,4 +1,5 @@
 import type { Warning } from './events.js'
+import type { FunctionsModule, SqlFunctions } from './functions.js'
 import type { Migration } from './migrations.js'
 import type { SnapshotTarget } from './targets.js'
 import type { SqlValue } from './values.js'
@@ -130,7 +131,7 @@ export interface TableSync {
    * `keep-local` sends the columns changed here and takes the others from the remote. `remote-wins` takes the remote's row.
    * `last-write-wins` (needs `cursor`) compares when each side wrote. A function gives the row, or null to delete it; columns
    * that it leaves out keep the remote's value. Where both sides changed different columns, all but the function merge them.
-   * @default 'keep-local'
+   * @default 'keep-local' ('remote-wins' with `mode: 'cloud'`)
    */
   readonly conflict?: ConflictPolicy | ConflictFunction | undefined
   /** @default 'both' */
@@ -190,7 +191,13 @@ export interface RemoteOptions {
    * @default 0.5
    */
   readonly maxDeleteRatio?: number | undefined
-  /** Not available in this build. */
+  /**
+   * While the database keeps in step (`mode: 'cloud'`, {@link Sync.start}), Supabase Realtime tells of changes: what it names is pulled
+   * within a second, instead of at the next interval. A hint and nothing more: the interval goes on, and after each gap everything
+   * is pulled. The tables must be in the publication `supabase_realtime`. Where it is refused, or there is no WebSocket as in Node
+   * 20, one warning `realtime_unavailable` says so.
+   * @default false
+   */
   readonly realtime?: boolean | undefined
 }
 
@@ -205,6 +212,42 @@ export type Encryption =
 
 /** Where the wasm module comes from. */
 export type WasmSource = URL | Response | BufferSource | WebAssembly.Module
+
+/** What is audited, and how. */
+export interface AuditOptions {
+  readonly tables: readonly string[]
+  /** Columns whose values are never written: as `'column'`, as `'table.column'`, or by table. Instead of them stands `[redacted]`. */
+  readonly redact?: readonly string[] | Readonly<Record<string, readonly string[]>> | undefined
+  /**
+   * After how many days {@link Database.maintain} deletes rows of the log.
+   * @default they stay
+   */
+  readonly retentionDays?: number | undefined
+}
+
+/** From where on something is an alert. */
+export interface HealthThresholds {
+  /**
+   * `no_recent_snapshot`: milliseconds.
+   * @default 86400000 (a day)
+   */
+  readonly noSnapshotMs?: number | undefined
+  /**
+   * `sync_lag`: milliseconds.
+   * @default 300000 (5 minutes)
+   */
+  readonly syncLagMs?: number | undefined
+  /**
+   * `storage_nearly_full`: the share of the quota.
+   * @default 0.8
+   */
+  readonly storageRatio?: number | undefined
+  /**
+   * `growth`: how many times as large as a day ago.
+   * @default 2
+   */
+  readonly growthFactor?: number | undefined
+}
 
 /** The options of {@link open}. */
 export interface OpenOptions {
@@ -286,7 +329,10 @@ export interface OpenOptions {
   /** The endpoint to sync with. */
   readonly remote?: RemoteOptions | undefined
   /**
-   * `local`: sync only when called. `cloud` is not available in this build.
+   * `local`: sync only when called. `cloud` (needs `remote`): the database keeps in step by itself from the opening on, as after
+   * {@link Sync.start}, sends what is written soon after, and `conflict` is by default `'remote-wins'`. Neither `open` nor writes
+   * wait for the network: offline, without a token or with one that has expired, everything but sync works, and sync goes on
+   * when it can. What local changes a database of the other mode has captured is sent.
    * @default 'local'
    */
   readonly mode?: 'local' | 'cloud' | undefined
@@ -295,12 +341,27 @@ export interface OpenOptions {
    * @default 'auto'
    */
   readonly integers?: 'auto' | 'bigint' | 'number' | undefined
-  /** Not available in this build. */
-  readonly functions?: object | undefined
-  /** Not available in this build. */
-  readonly audit?: readonly string[] | object | undefined
-  /** Not available in this build. */
+  /**
+   * SQL functions and collations, there from the first statement on: in migrations and in the scratch databases that check snapshots and
+   * files, too. With `thread: 'worker'` only `{ module: URL }`, which is imported there; functions themselves are
+   * `unsupported_environment` then. A module that can't be imported: `invalid_argument`.
+   */
+  readonly functions?: SqlFunctions | FunctionsModule | undefined
+  /**
+   * Tables whose changes are written into the table {@link OpenOptions.auditTable}, in the transaction of the change itself: `id`, `action`
+   * (`insert`, `update`, `delete`), `table_name`, `record_id` (the key as text, of several columns as a JSON array), `old_values` and
+   * `new_values` (the row as JSON, integers with all their digits, blobs as `{"b":"hex"}`), `actor` ({@link Database.actor}; `sync` for
+   * rows of the remote), `timestamp`. A table that doesn't exist yet is audited from its creation on. What isn't an ordinary table is
+   * `invalid_argument`.
+   */
+  readonly audit?: readonly string[] | AuditOptions | undefined
+  /**
+   * By table, the column that says when a row has expired: {@link Database.maintain} deletes it then, as any row is deleted. A text is
+   * ISO 8601 (UTC, unless it names a zone); a number is seconds since 1970, or milliseconds from 1e11 on; all else never expires.
+   */
   readonly expires?: Readonly<Record<string, string>> | undefined
+  /** From where on {@link Database.health} has an alert. */
+  readonly health?: HealthThresholds | undefined
   /**
    * More than that gives `database_too_large`.
    * @default 1073741824
@@ -308,7 +369,10 @@ export interface OpenOptions {
   readonly maxBytes?: number | undefined
   /** @default 'schema_migrations' */
   readonly migrationsTable?: string | undefined
-  /** Not available in this build. */
+  /**
+   * The table of the option `audit`. An existing one of another shape: `migration_invalid`.
+   * @default 'audit_log'
+   */
   readonly auditTable?: string | undefined
   /** Gives up opening. */
   readonly signal?: AbortSignal | undefined

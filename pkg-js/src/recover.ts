@@ -65,7 +65,7 @@ export async function recover(
     })
   }
   const module = await loadModule(wasm)
-  const bridge = new Bridge(checked, opening, new LocalUser(opening))
+  const bridge = new Bridge(checked, { encryption }, new LocalUser(opening))
   const instance = await createDatabaseInstance(
     module,
     (part) => loadPart(part, module, wasm),

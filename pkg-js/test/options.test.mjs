@@ -127,6 +127,7 @@ const wrong = {
     { ...remote, accessToken: 'token' },
     { ...remote, headers: { a: 1 } },
     { ...remote, maxDeleteRatio: 2 },
+    { ...remote, realtime: 'yes' },
     { ...remote, apiKey: 'x' },
   ],
   mode: ['remote', 'cloud'],
@@ -162,13 +163,48 @@ test('a passphrase and a key are what encrypts, and not part of what is passed a
   for (const encryption of [{ passphrase: 'words' }, { key }]) assert.deepEqual(check({ encryption }), check({}))
 })
 
+test('the audit is complete with its defaults, and hides columns by name and by table', () => {
+  assert.deepEqual(check({ audit: ['a'] }).audit, { table: 'audit_log', tables: ['a'], redact: [] })
+  const full = { tables: ['a', 'b'], redact: ['x', 'b.y'], retentionDays: 0.5 }
+  assert.deepEqual(check({ audit: full, auditTable: 'log' }).audit, {
+    table: 'log',
+    tables: ['a', 'b'],
+    redact: [{ column: 'x' }, { table: 'b', column: 'y' }],
+    retentionDays: 0.5,
+  })
+  const byTable = { tables: ['a'], redact: { a: ['x', 'y'], b: ['z'] } }
+  assert.deepEqual(
+    check({ audit: byTable }).audit.redact,
+    [
+      ['a', 'x'],
+      ['a', 'y'],
+      ['b', 'z'],
+    ].map(([table, column]) => ({ table, column })),
+  )
+  assert.deepEqual(check({ expires: { a: 'b', c: 'd' } }).expires, [
+    { table: 'a', column: 'b' },
+    { table: 'c', column: 'd' },
+  ])
+  assert.deepEqual(check({ health: { storageRatio: 0.5 } }).health, { storageRatio: 0.5 })
+  for (const wrong of [
+    { audit: 'a' },
+    { audit: [''] },
+    { audit: {} },
+    { audit: { tables: ['a'], redact: 'x' } },
+    { audit: { tables: ['a'], retentionDays: 0 } },
+    { audit: { tables: ['a'], other: 1 } },
+    { audit: ['a'], auditTable: 'Schema_Migrations' },
+    { audit: ['a'], auditTable: '' },
+    { expires: { a: 1 } },
+    { expires: 'a' },
+    { health: { storageRatio: 0 } },
+    { health: { other: 1 } },
+  ])
+    assert.throws(() => check(wrong), { code: 'invalid_argument' }, JSON.stringify(wrong))
+})
+
 const waiting = {
   tabs: ['shared'],
-  functions: [{}],
-  audit: [['a']],
-  expires: [{ a: 'b' }],
-  auditTable: ['log'],
-  remote: [{ ...remote, realtime: true }],
 }
 
 for (const [option, values] of Object.entries(waiting)) {
@@ -183,9 +219,11 @@ for (const [option, values] of Object.entries(waiting)) {
   })
 }
 
-test('cloud mode needs a remote, and waits for a later build', () => {
+test('cloud mode needs a remote, and realtime is off unless asked for', () => {
   assert.throws(() => check({ mode: 'cloud' }), { code: 'invalid_argument' })
-  assert.throws(() => check({ mode: 'cloud', remote }), { code: 'unsupported_environment' })
+  assert.equal(check({ mode: 'cloud', remote }).mode, 'cloud')
+  assert.equal(check({ remote }).remote.realtime, false)
+  assert.equal(check({ remote: { ...remote, realtime: true } }).remote.realtime, true)
 })
 
 test('each durability goes over, and so do hidden pages', () => {

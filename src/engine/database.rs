@@ -17,12 +17,13 @@ use super::{
     turn::{Guard, Ticket, Turn, closed},
 };
 use crate::{
+    audit,
     collections::Set,
     error::{Error, Result},
-    health::QueryStats,
+    health::{AlertCode, QueryStats},
     live,
     ports::{Channel, Held, LocalFuture, Moment, Ports},
-    sqlite::{Connection, PageFile, Pin},
+    sqlite::{Connection, PageFile, Pin, functions},
     store::Storage,
     sync::report::{Cells, Conflicting},
     time::Timestamp,
@@ -65,6 +66,10 @@ pub(super) struct Inner {
     pub snapshots: Snapshots,
     pub migrations: Rc<Migrations>,
     pub sync: OnceCell<Sync>,
+    /// What is audited, if anything.
+    pub audit: OnceCell<audit::Options>,
+    /// What the last maintenance found.
+    pub found: RefCell<Vec<(AlertCode, String)>>,
     /// What keeps it in step with the remote, where there is one.
     pub keeper: OnceCell<Rc<dyn Keep>>,
     pub held: RefCell<Option<Box<dyn Held>>>,
@@ -75,9 +80,9 @@ pub(super) struct Inner {
     pub events: Events,
     /// Whether every commit is told as an event.
     pub telling_changes: Cell<bool>,
-    /// Whether local changes of any table are captured: then schema changes must mind the triggers.
+    /// Whether local changes of any table are captured.
     pub capturing: Cell<bool>,
-    /// The capture triggers are away, because a schema change is under way.
+    /// The triggers that watch tables are away, because a schema change is under way.
     pub suspended: Cell<bool>,
     /// Tells of the page's life, from the start on.
     pub watching_page: RefCell<Option<Box<dyn Any>>>,
@@ -178,8 +183,12 @@ impl Clone for Events {
 }
 
 impl Inner {
-    /// The connection; `closed` when there is none any more, `lock_lost` when the database is another tab's.
+    /// The connection; `closed` when there is none any more, `lock_lost` when the database is another tab's, `invalid_argument`
+    /// inside one of its own SQL functions.
     pub fn connection(&self) -> Result<Rc<Connection>> {
+        if functions::running() {
+            return Err(functions::inside());
+        }
         if let Some(lost) = &*self.lost.borrow() {
             return Err(lost.clone());
         }

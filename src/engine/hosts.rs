@@ -13,7 +13,6 @@ use crate::{
     migrate::{Direction, Planned, Report, StatusRow},
     ports::{LocalFuture, Part},
     sqlite::{Connection, Statement},
-    sync::capture,
 };
 
 impl migrations::Host for Inner {
@@ -52,7 +51,7 @@ impl migrations::Host for Inner {
         self.suspended.set(false);
         // Of a function that was given up, too.
         self.transaction.depth.set(0);
-        if self.capturing.get() { capture::resume(connection) } else { Ok(()) }
+        self.resume_triggers(connection)
     }
 
     fn committed(&self) {

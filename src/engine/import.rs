@@ -134,12 +134,13 @@ impl Inner {
         Ok(scratch)
     }
 
-    /// Makes what sync keeps in a file this database's.
+    /// Makes what sync keeps in a file this database's, and sees whether its tables can be watched.
     fn adopt(&self, scratch: &Connection) -> Result<()> {
         outbox::forget_origin(scratch)?;
         if let Some(sync) = self.sync.get() {
             state::register(scratch, &sync.config().options.tables)?;
         }
+        self.rehearse_audit(scratch)?;
         if state::captures(scratch)? { capture::resume(scratch) } else { Ok(()) }
     }
 

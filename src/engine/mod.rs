@@ -17,8 +17,11 @@
 //! | `snapshot_files` | snapshots as files to keep |
 //! | `rescue` | a database that no longer opens |
 //! | `migrations`, `sync` | drivers of the two concepts; `hosts` is what they ask of the database |
+//! | `triggers`, `audit` | what watches the user's tables; the audit log |
+//! | `maintain` | checks and cleaning up |
 //! | `report` | health, from what all of them know |
 
+mod audit;
 mod database;
 mod event;
 mod extensions;
@@ -28,6 +31,7 @@ mod hosts;
 mod import;
 mod lifecycle;
 mod lock;
+mod maintain;
 pub mod migrations;
 mod open;
 mod options;
@@ -41,11 +45,13 @@ mod snapshot_files;
 pub mod snapshots;
 mod statements;
 pub mod sync;
+mod triggers;
 pub mod turn;
 
 pub use database::{Callbacks, Database};
 pub use event::Event;
 pub use import::{ImportOptions, PreparedImport};
+pub use maintain::MaintainOptions;
 pub use options::*;
 pub use rescue::recover;
 pub use statements::Call;

@@ -28,7 +28,6 @@ use crate::{
     sqlite::{Connection, PageFile},
     store::{self, Opened, Storage},
     sync::{
-        capture,
         config::{Config, Conflict, RemoteOptions},
         state,
     },
@@ -222,6 +221,8 @@ fn assemble(
         snapshots,
         migrations,
         sync: OnceCell::new(),
+        audit: OnceCell::new(),
+        found: RefCell::default(),
         keeper: OnceCell::new(),
         held: RefCell::default(),
         live: RefCell::new(live::Registry::default()),
@@ -246,14 +247,14 @@ fn assemble(
 }
 
 impl Inner {
-    /// Begins to capture local changes: of the tables that `remote` names, else of those that an opening before named.
+    /// Begins to audit, and to capture local changes: of the tables that `remote` names, else of those that an opening before named.
     pub(super) async fn start_capture(&self, connection: &Connection) -> Result<()> {
         self.load_sync_if_used(connection).await?;
         if let Some(sync) = self.sync.get() {
             state::register(connection, &sync.config().options.tables)?;
         }
         self.capturing.set(state::captures(connection)?);
-        if self.capturing.get() { capture::resume(connection) } else { Ok(()) }
+        self.resume_triggers(connection)
     }
 
     /// Loads the code that captures local changes, where any are to be captured. `wasm_load_failed`.
@@ -266,7 +267,7 @@ impl Inner {
     }
 
     /// Lets go of everything, where it can't be opened.
-    async fn give_up(&self) {
+    pub(super) async fn give_up(&self) {
         self.closing.set(true);
         self.let_go().await;
     }

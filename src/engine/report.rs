@@ -7,15 +7,22 @@ use super::{
 };
 use crate::{
     error::Result,
-    health::{Facts, Health, LockHealth, LockState, SnapshotHealth, StorageHealth, SyncHealth, assess},
+    health::{
+        DAY_MS, Facts, Health, LockHealth, LockState, SnapshotHealth, StorageHealth, SyncHealth, Thresholds, assess,
+    },
     sqlite::Connection,
     sync::{config::Config, outbox, status},
     time::Timestamp,
 };
 
 impl Database {
-    /// The health report. Never fails; of a closed database too.
+    /// The health report, with the usual thresholds. Never fails; of a closed database too.
     pub async fn health(&self) -> Health {
+        self.health_by(&Thresholds::default()).await
+    }
+
+    /// The same with others.
+    pub async fn health_by(&self, thresholds: &Thresholds) -> Health {
         let inner = &*self.inner;
         let estimate = inner.ports.stores.estimate().await;
         let memory = inner.options.storage == StorageKind::Memory;
@@ -42,8 +49,9 @@ impl Database {
             snapshots_enabled: inner.options.snapshots.enabled,
             changed_since_snapshot: !inner.snapshots.is_unchanged(),
             began: Some(inner.began()),
-            bytes_a_day_ago: None,
+            bytes_a_day_ago: inner.bytes_a_day_ago(),
             migration_failure: inner.migrations.failure(),
+            found: inner.found.borrow().clone(),
             snapshot: SnapshotHealth {
                 last_attempt: snapshots.last_attempt,
                 last_success: snapshots.last_success,
@@ -57,9 +65,9 @@ impl Database {
             migrations: inner.migrations.summary(),
             storage,
             sync: inner.sync_health(),
-            queries: inner.stats.borrow().report(),
+            queries: inner.stats.borrow().report(&|sql| inner.plan_of(sql)),
         };
-        assess(facts, inner.ports.platform.clock.now())
+        assess(facts, thresholds, inner.ports.platform.clock.now())
     }
 }
 
@@ -70,6 +78,13 @@ impl Inner {
         oldest.map_or(self.opened_at, |oldest| oldest.min(self.opened_at))
     }
 
+    /// Bytes of the database in the newest snapshot or checkpoint that is at least a day old.
+    fn bytes_a_day_ago(&self) -> Option<u64> {
+        let day_ago = self.ports.platform.clock.now().plus_ms(-DAY_MS);
+        let old = self.storage.manifests().into_iter().filter(|manifest| manifest.created_at <= day_ago);
+        old.max_by_key(|manifest| manifest.created_at).map(|manifest| manifest.db_bytes)
+    }
+
     fn sync_health(&self) -> SyncHealth {
         let counts = self.connection().and_then(|connection| outbox::counts(&connection, None));
         let (pending, rejected) = counts.unwrap_or_default();
@@ -78,6 +93,12 @@ impl Inner {
         };
         let lag_ms = self.connection().and_then(|connection| self.lag(&connection, sync.config())).unwrap_or_default();
         SyncHealth { phase: sync.phase().as_str(), pending, rejected, lag_ms, last_error: sync.last_error() }
+    }
+
+    /// The plan of a statement that was slow, as far as it still compiles.
+    fn plan_of(&self, sql: &str) -> Vec<String> {
+        let plan = self.connection().and_then(|connection| connection.explain_query_plan(sql));
+        plan.unwrap_or_default().into_iter().map(|step| step.detail).collect()
     }
 
     /// How far the database is behind its remote. What keeps in step by itself also counts the time to its first pull, and what its

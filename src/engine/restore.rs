@@ -15,7 +15,7 @@ impl Database {
     /// a safety snapshot first.
     ///
     /// Fails with `snapshot_not_found`, `snapshot_corrupt`, `snapshot_incompatible` (a state newer than the supplied
-    /// migrations), or `unpushed_changes` unless `force`; then nothing has changed. Should one of its pending migrations
+    /// migrations), `migration_invalid` (something else goes by the name of the audit log), or `unpushed_changes` unless `force`; then nothing has changed. Should one of its pending migrations
     /// fail, the restored contents stay as they were before it.
     pub async fn restore(&self, id: &str, force: bool) -> Result<()> {
         let image = self.inner.snapshots.load(id).await?;
@@ -49,6 +49,7 @@ impl Database {
             return Err(wanted.corrupt(&damage));
         }
         inner.migrations.check(&scratch).map_err(|error| wanted.incompatible(error))?;
+        inner.rehearse_audit(&scratch)?;
         // The image's own unpushed changes are old news by now: they are kept, but never sent.
         outbox::set_aside_restored(&scratch)?;
         inner.snapshots.safety().await?;

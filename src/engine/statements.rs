@@ -7,7 +7,6 @@ use crate::{
     error::{Error, ErrorCode, Result},
     health::Took,
     sqlite::{Authority, Connection, Facts, FlatParams, FlatRows, Integers, Manner, Op, Outcome, PlanRow, Statement},
-    sync::capture,
 };
 
 impl From<IntegerMode> for Integers {
@@ -236,11 +235,11 @@ impl Inner {
         }
         let integers = self.options.integers.into();
         let mut run = |connection: &Connection| connection.execute_statement(op, statement, params, integers, out);
-        let outcome = if self.capturing.get() && statement.facts().schema {
+        let outcome = if self.watching() && statement.facts().schema {
             connection.atomically(|connection| {
-                capture::suspend(connection)?;
+                self.suspend_triggers(connection)?;
                 let outcome = run(connection)?;
-                capture::resume(connection)?;
+                self.resume_triggers(connection)?;
                 Ok(outcome)
             })?
         } else if op == Op::RunMany {
@@ -297,21 +296,21 @@ impl Inner {
     /// The statements of a script, one after the other.
     fn run_script(&self, connection: &Connection, sql: &str, authority: Authority) -> Result<()> {
         let run = &mut |statement: &mut Statement<'_>, _| self.run_statement(connection, statement);
-        let result = connection.for_each_statement(sql, authority, run).and_then(|()| self.settle_capture(connection));
+        let result = connection.for_each_statement(sql, authority, run).and_then(|()| self.settle_triggers(connection));
         // The rollback that follows an error brings the triggers back.
         result.inspect_err(|_| self.suspended.set(false))
     }
 
-    /// One statement of a script. The capture triggers are away from the first that changes the schema to the next that
+    /// One statement of a script. The triggers that watch tables are away from the first that changes the schema to the next that
     /// doesn't.
     pub(super) fn run_statement(&self, connection: &Connection, statement: &mut Statement<'_>) -> Result<()> {
         let facts = statement.facts();
-        if facts.schema && self.capturing.get() {
+        if facts.schema && self.watching() {
             if !self.suspended.replace(true) {
-                capture::suspend(connection)?;
+                self.suspend_triggers(connection)?;
             }
         } else if !facts.transaction {
-            self.settle_capture(connection)?;
+            self.settle_triggers(connection)?;
         }
         statement.run()?;
         if !statement.is_readonly() {
@@ -320,9 +319,9 @@ impl Inner {
         Ok(())
     }
 
-    /// Puts the capture triggers back, if they are away.
-    pub(super) fn settle_capture(&self, connection: &Connection) -> Result<()> {
-        if self.suspended.replace(false) { capture::resume(connection) } else { Ok(()) }
+    /// Puts these triggers back, if they are away.
+    pub(super) fn settle_triggers(&self, connection: &Connection) -> Result<()> {
+        if self.suspended.replace(false) { self.resume_triggers(connection) } else { Ok(()) }
     }
 
     /// A script with transactions of its own, which must leave none open.
@@ -332,9 +331,9 @@ impl Inner {
         if open {
             connection.run("ROLLBACK", &[])?;
         }
-        if result.is_err() && self.capturing.get() {
+        if result.is_err() && self.watching() {
             // What came before its first BEGIN was not rolled back.
-            capture::resume(connection)?;
+            self.resume_triggers(connection)?;
         }
         if result.is_ok() && open {
             let message = "the script leaves a transaction open; it was rolled back";

@@ -9,8 +9,27 @@ use crate::{
     time::Timestamp,
 };
 
-const DAY_MS: i64 = 24 * 3_600_000;
-const SYNC_LAG_MS: i64 = 5 * 60_000;
+/// Milliseconds of a day.
+pub const DAY_MS: i64 = 24 * 3_600_000;
+
+/// From where on something is an alert.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholds {
+    /// Milliseconds without a snapshot of what has changed.
+    pub no_snapshot_ms: f64,
+    /// Milliseconds since the last complete sync, in cloud mode.
+    pub sync_lag_ms: f64,
+    /// The share of the origin's quota that is in use.
+    pub storage_ratio: f64,
+    /// How many times as large the database is as a day ago.
+    pub growth_factor: f64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { no_snapshot_ms: DAY_MS as f64, sync_lag_ms: 5.0 * 60_000.0, storage_ratio: 0.8, growth_factor: 2.0 }
+    }
+}
 
 /// Below this nobody minds a database that doubles.
 const GROWTH_FLOOR: u64 = 4 * 1024 * 1024;
@@ -36,6 +55,8 @@ pub struct Facts {
     pub bytes_a_day_ago: Option<u64>,
     /// Why the last migration failed; `None` once one succeeded.
     pub migration_failure: Option<Error>,
+    /// What the last maintenance found.
+    pub found: Vec<(AlertCode, String)>,
     /// The snapshots.
     pub snapshot: SnapshotHealth,
     /// The lock.
@@ -51,8 +72,8 @@ pub struct Facts {
 }
 
 /// What the facts mean at `now`.
-pub fn assess(facts: Facts, now: Timestamp) -> Health {
-    let alerts = alerts(&facts, now);
+pub fn assess(facts: Facts, thresholds: &Thresholds, now: Timestamp) -> Health {
+    let alerts = alerts(&facts, thresholds, now);
     let lost_lock = matches!(facts.lock.state, LockState::Lost | LockState::Released)
         || facts.storage.last_error.as_ref().is_some_and(|error| error.is(ErrorCode::LockLost));
     let status = if facts.closed || lost_lock || facts.refuses_writes {
@@ -77,18 +98,22 @@ pub fn assess(facts: Facts, now: Timestamp) -> Health {
     }
 }
 
-fn alerts(facts: &Facts, now: Timestamp) -> Vec<Alert> {
+fn alerts(facts: &Facts, thresholds: &Thresholds, now: Timestamp) -> Vec<Alert> {
     let Facts { snapshot, storage, sync, .. } = facts;
     let mut alerts = Vec::new();
     let mut warn = |code, message: String| alerts.push(Alert { code, severity: Severity::Warning, message });
-    let is_old = |moment: Timestamp| now.since(moment) > DAY_MS;
+    let is_old = |moment: Timestamp| now.since(moment) as f64 > thresholds.no_snapshot_ms;
     if facts.snapshots_enabled
         && facts.changed_since_snapshot
         && facts.began.is_some_and(is_old)
         && snapshot.last_success.is_none_or(is_old)
     {
-        let message = "No snapshot was taken for 24 hours, though the data changed.";
-        warn(AlertCode::NoRecentSnapshot, message.to_owned());
+        // A whole number: code that writes others is large.
+        let hours = (thresholds.no_snapshot_ms / 3_600_000.0).round() as i64;
+        warn(
+            AlertCode::NoRecentSnapshot,
+            format!("No snapshot was taken for more than {hours} hours, though the data changed."),
+        );
     }
     if snapshot.consecutive_failures > 0 {
         warn(AlertCode::SnapshotFailing, because("The last snapshot failed", snapshot.last_error.as_ref()));
@@ -96,15 +121,21 @@ fn alerts(facts: &Facts, now: Timestamp) -> Vec<Alert> {
     if let Some(error) = &storage.last_error {
         warn(AlertCode::FlushFailing, because("Commits can't be stored at present", Some(error)));
     }
-    if storage.quota > 0 && storage.usage > storage.quota / 5 * 4 {
+    if storage.quota > 0 && storage.usage as f64 > storage.quota as f64 * thresholds.storage_ratio {
         let percent = storage.usage.saturating_mul(100) / storage.quota;
         warn(AlertCode::StorageNearlyFull, format!("{percent} % of the origin's storage is in use."));
     }
-    if facts.bytes_a_day_ago.is_some_and(|bytes| storage.bytes >= GROWTH_FLOOR && storage.bytes / 2 >= bytes) {
-        warn(AlertCode::Growth, "The database doubled in a day.".to_owned());
+    let grown =
+        |bytes: u64| storage.bytes >= GROWTH_FLOOR && storage.bytes as f64 >= bytes as f64 * thresholds.growth_factor;
+    if let Some(bytes) = facts.bytes_a_day_ago.filter(|bytes| grown(*bytes)) {
+        let message = format!("The database grew from {bytes} to {} bytes in about a day.", storage.bytes);
+        warn(AlertCode::Growth, message);
     }
     if let Some(error) = &facts.migration_failure {
         warn(AlertCode::MigrationFailed, error.message.clone());
+    }
+    for (code, message) in &facts.found {
+        warn(*code, message.clone());
     }
     if sync.rejected > 0 {
         warn(
@@ -112,8 +143,8 @@ fn alerts(facts: &Facts, now: Timestamp) -> Vec<Alert> {
             format!("The remote refused {} local changes: see sync.rejected().", sync.rejected),
         );
     }
-    if facts.cloud && sync.lag_ms.is_some_and(|ms| ms > SYNC_LAG_MS) {
-        let message = "The last complete sync lies more than 5 minutes back";
+    if facts.cloud && sync.lag_ms.is_some_and(|ms| ms as f64 > thresholds.sync_lag_ms) {
+        let message = "The last complete sync lies too far back";
         warn(AlertCode::SyncLag, because(message, sync.last_error.as_ref()));
     }
     if storage.kind == "indexeddb" && !storage.persisted && !facts.closed {
@@ -152,6 +183,7 @@ mod tests {
             began: Some(NOW.plus_ms(-100 * DAY_MS)),
             bytes_a_day_ago: None,
             migration_failure: None,
+            found: Vec::new(),
             snapshot: SnapshotHealth { last_success: Some(NOW.plus_ms(-HOUR_MS)), count: 3, ..Default::default() },
             lock: LockHealth { state: LockState::Held, since: Some(NOW), epoch: Some(4) },
             migrations: MigrationsHealth { current: Some("0003".into()), ..Default::default() },
@@ -173,7 +205,7 @@ mod tests {
     fn after(change: impl FnOnce(&mut Facts)) -> (Status, Vec<AlertCode>) {
         let mut facts = healthy();
         change(&mut facts);
-        let health = assess(facts, NOW);
+        let health = assess(facts, &Thresholds::default(), NOW);
         assert!(health.alerts.iter().all(|alert| alert.message.len() > 10));
         (health.status, health.alerts.iter().map(|alert| alert.code).collect())
     }
@@ -200,7 +232,7 @@ mod tests {
         degraded(AlertCode::RejectedChanges, |facts| facts.sync.rejected = 1);
         degraded(AlertCode::SyncLag, |facts| {
             facts.cloud = true;
-            facts.sync.lag_ms = Some(SYNC_LAG_MS + 1);
+            facts.sync.lag_ms = Some(5 * 60_000 + 1);
         });
     }
 
@@ -243,10 +275,10 @@ mod tests {
         );
         fine(|facts| facts.storage.quota = 0);
         fine(|facts| facts.bytes_a_day_ago = Some(4_000_001));
-        fine(|facts| facts.sync.lag_ms = Some(100 * SYNC_LAG_MS));
+        fine(|facts| facts.sync.lag_ms = Some(500 * 60_000));
         fine(|facts| {
             facts.cloud = true;
-            facts.sync.lag_ms = Some(SYNC_LAG_MS);
+            facts.sync.lag_ms = Some(5 * 60_000);
         });
         fine(|facts| {
             facts.bytes_a_day_ago = Some(100);
@@ -279,10 +311,32 @@ mod tests {
     }
 
     #[test]
+    fn the_thresholds_can_be_others() {
+        let codes = |thresholds: Thresholds, change: fn(&mut Facts)| {
+            let mut facts = healthy();
+            change(&mut facts);
+            let alerts = assess(facts, &thresholds, NOW).alerts;
+            alerts.into_iter().map(|alert| alert.code).collect::<Vec<_>>()
+        };
+        let usual = Thresholds::default();
+        let two_hours_ago = |facts: &mut Facts| facts.snapshot.last_success = Some(NOW.plus_ms(-2 * HOUR_MS));
+        assert_eq!(codes(usual, two_hours_ago), []);
+        let hourly = Thresholds { no_snapshot_ms: HOUR_MS as f64, ..usual };
+        assert_eq!(codes(hourly, two_hours_ago), [AlertCode::NoRecentSnapshot]);
+        let sixty = |facts: &mut Facts| facts.storage.usage = 60;
+        assert_eq!(codes(Thresholds { storage_ratio: 0.5, ..usual }, sixty), [AlertCode::StorageNearlyFull]);
+        let grown = |facts: &mut Facts| facts.bytes_a_day_ago = Some(6_000_000);
+        assert_eq!(codes(Thresholds { growth_factor: 1.3, ..usual }, grown), [AlertCode::Growth]);
+        assert_eq!(codes(usual, grown), []);
+        let found = |facts: &mut Facts| facts.found.push((AlertCode::IntegrityFailed, "page 7".to_owned()));
+        assert_eq!(codes(usual, found), [AlertCode::IntegrityFailed]);
+    }
+
+    #[test]
     fn is_written_as_the_contract_says() {
         let mut facts = healthy();
         facts.sync.rejected = 2;
-        let text = serde_json::to_string(&assess(facts, NOW)).unwrap();
+        let text = serde_json::to_string(&assess(facts, &Thresholds::default(), NOW)).unwrap();
         let expected = concat!(
             r#"{"status":"degraded","database":"local","name":"shop","timestamp":"2026-01-01T00:00:00.000Z","#,
             r#""snapshot":{"lastAttempt":null,"lastSuccess":"2025-12-31T23:00:00.000Z","lastError":null,"#,

@@ -15,8 +15,11 @@ const SLOWEST: usize = 5;
 /// What takes longer than a frame is slow: in a page it shows.
 const SLOW_MS: f64 = 16.0;
 
-/// Characters of a statement's text that are kept.
+/// Characters of a statement's text that are shown.
 const SHOWN: usize = 300;
+
+/// Bytes of a text that is kept whole, so that its plan can be told.
+const KEPT: usize = 8192;
 
 /// How long a statement took, in milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +67,7 @@ impl QueryStats {
     }
 
     fn keep(&mut self, sql: &str, ms: f64, at: Timestamp) {
-        let end = sql.char_indices().nth(SHOWN).map_or(sql.len(), |(end, _)| end);
-        let sql = &sql[..end];
+        let sql = if sql.len() > KEPT { shown(sql) } else { sql };
         if let Some(known) = self.slow.iter().position(|known| known.sql == sql) {
             if self.slow[known].ms >= ms {
                 return;
@@ -73,12 +75,12 @@ impl QueryStats {
             self.slow.remove(known);
         }
         let place = self.slow.partition_point(|known| known.ms >= ms);
-        self.slow.insert(place, SlowQuery { sql: sql.to_owned(), ms: rounded(ms), at });
+        self.slow.insert(place, SlowQuery { sql: sql.to_owned(), ms: rounded(ms), at, plan: Vec::new() });
         self.slow.truncate(SLOWEST);
     }
 
-    /// The figures now.
-    pub fn report(&self) -> QueriesHealth {
+    /// The figures now. `plan` tells how a statement would run.
+    pub fn report(&self, plan: &dyn Fn(&str) -> Vec<String>) -> QueriesHealth {
         let mut sorted = self.samples.clone();
         sorted.sort_unstable_by(f32::total_cmp);
         let percentile = |percent: usize| {
@@ -90,8 +92,20 @@ impl QueryStats {
             errors: self.errors,
             p50_ms: percentile(50),
             p95_ms: percentile(95),
-            slow: self.slow.clone(),
+            slow: self.slow.iter().map(|slow| slow.shown(plan)).collect(),
         }
+    }
+}
+
+/// The beginning of a text.
+fn shown(sql: &str) -> &str {
+    let end = sql.char_indices().nth(SHOWN).map_or(sql.len(), |(end, _)| end);
+    &sql[..end]
+}
+
+impl SlowQuery {
+    fn shown(&self, plan: &dyn Fn(&str) -> Vec<String>) -> Self {
+        Self { sql: shown(&self.sql).to_owned(), plan: plan(&self.sql), ..self.clone() }
     }
 }
 
@@ -105,6 +119,10 @@ mod tests {
     use super::{ALL_EXACT, QueryStats, SAMPLES, SHOWN, SLOWEST, Took};
     use crate::time::Timestamp;
 
+    fn no_plan(_: &str) -> Vec<String> {
+        Vec::new()
+    }
+
     fn stats(times: impl IntoIterator<Item = f64>) -> QueryStats {
         let mut stats = QueryStats::default();
         times.into_iter().for_each(|ms| stats.record("SELECT ?", Took::Exactly(ms), Timestamp(0), false));
@@ -113,11 +131,11 @@ mod tests {
 
     #[test]
     fn percentiles_by_nearest_rank() {
-        let report = stats((1..=100).rev().map(f64::from)).report();
+        let report = stats((1..=100).rev().map(f64::from)).report(&no_plan);
         assert_eq!((report.count, report.p50_ms, report.p95_ms), (100, 50.0, 95.0));
-        let one = stats([0.25]).report();
+        let one = stats([0.25]).report(&no_plan);
         assert_eq!((one.p50_ms, one.p95_ms), (0.25, 0.25));
-        let none = stats([]).report();
+        let none = stats([]).report(&no_plan);
         assert_eq!((none.count, none.p50_ms, none.p95_ms), (0, 0.0, 0.0));
     }
 
@@ -125,7 +143,7 @@ mod tests {
     fn old_times_are_forgotten_and_memory_is_bounded() {
         let old = std::iter::repeat_n(1000.0, 3 * SAMPLES);
         let stats = stats(old.chain(std::iter::repeat_n(1.0, SAMPLES)));
-        assert_eq!((stats.report().count, stats.report().p95_ms), (4 * SAMPLES as u64, 1.0));
+        assert_eq!((stats.report(&no_plan).count, stats.report(&no_plan).p95_ms), (4 * SAMPLES as u64, 1.0));
         assert_eq!((stats.samples.len(), stats.slow.len()), (SAMPLES, 1));
     }
 
@@ -137,7 +155,7 @@ mod tests {
         }
         stats.record("SELECT 2", Took::Roughly(95.0), Timestamp(99), false);
         stats.record("SELECT 2", Took::Exactly(91.0), Timestamp(100), false);
-        let report = stats.report();
+        let report = stats.report(&no_plan);
         let shown: Vec<_> = report.slow.iter().map(|slow| (slow.sql.as_str(), slow.ms)).collect();
         let expected =
             [("SELECT 2", 95.0), ("SELECT 6", 60.0), ("SELECT 4", 50.0), ("SELECT 5", 40.0), ("SELECT 3", 30.0)];
@@ -149,7 +167,12 @@ mod tests {
     fn a_long_text_is_cut_between_characters() {
         let mut stats = QueryStats::default();
         stats.record(&"ß".repeat(10_000), Took::Exactly(20.0), Timestamp(0), false);
-        assert_eq!(stats.report().slow[0].sql, "ß".repeat(SHOWN));
+        assert_eq!(stats.report(&no_plan).slow[0].sql, "ß".repeat(SHOWN));
+        // One that isn't as long is planned whole, and shown cut.
+        let sql = "é".repeat(SHOWN + 1);
+        stats.record(&sql, Took::Exactly(30.0), Timestamp(0), false);
+        let slow = stats.report(&|sql| vec![sql.len().to_string()]).slow;
+        assert_eq!((slow[0].sql.chars().count(), &*slow[0].plan), (SHOWN, &[sql.len().to_string()][..]));
     }
 
     #[test]
@@ -162,7 +185,7 @@ mod tests {
         }
         assert!((990..=1010).contains(&(exact - ALL_EXACT)), "{exact}");
         stats.record("SELECT slow()", Took::Roughly(17.0), Timestamp(1), false);
-        let report = stats.report();
+        let report = stats.report(&no_plan);
         assert_eq!((report.count, report.p50_ms, report.p95_ms), (ALL_EXACT + 8001, 0.5, 0.5));
         assert_eq!(report.slow.iter().map(|slow| (&*slow.sql, slow.ms)).collect::<Vec<_>>(), [("SELECT slow()", 17.0)]);
     }

@@ -48,6 +48,20 @@ pub enum AlertCode {
     Growth,
     /// The browser may evict the data when space gets short.
     StorageNotPersisted,
+    /// The last maintenance found damage in the file.
+    IntegrityFailed,
+    /// The last maintenance found rows that lack their parent.
+    ForeignKeysViolated,
+}
+
+impl AlertCode {
+    /// The code of a warning about what a maintenance found; others aren't told so.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::IntegrityFailed => "integrity_failed",
+            _ => "foreign_keys_violated",
+        }
+    }
 }
 
 /// Something that deserves attention.
@@ -207,4 +221,6 @@ pub struct SlowQuery {
     pub ms: f64,
     /// When that was.
     pub at: Timestamp,
+    /// How SQLite would run it now, step by step; empty when it can't be told.
+    pub plan: Vec<String>,
 }

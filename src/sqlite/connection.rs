@@ -13,7 +13,7 @@ use super::{
     authority::Watcher,
     cache::{Cache, PERSISTENT},
     deadline::Deadline,
-    failure, mem, pragmas,
+    failure, functions, mem, pragmas,
     prepared::Prepared,
     shapes::Shapes,
     text::{first_word, skip_blank, statements},
@@ -56,6 +56,7 @@ impl Connection {
             deadline: RefCell::default(),
             reads_values: mem::looks_as_expected(db),
         };
+        functions::register(&connection)?;
         pragmas::apply(&connection, file)?;
         Ok(connection)
     }
@@ -192,7 +193,8 @@ impl Connection {
 
     /// The error of the call that just failed.
     pub(super) fn failure(&self, code: c_int) -> Error {
-        self.watcher.take_refusal().unwrap_or_else(|| failure::last(self.db, code))
+        let told = self.watcher.take_refusal().or_else(functions::take_failure);
+        told.unwrap_or_else(|| failure::last(self.db, code))
     }
 
     /// A statement from the cache or compiled now, for the caller alone until it releases it.
@@ -249,6 +251,7 @@ impl Connection {
             prepared.renew(self.watcher.take_facts());
         }
         match code {
+            ffi::SQLITE_ROW | ffi::SQLITE_DONE if functions::failed() => Err(functions::undo(self, prepared.writes())),
             ffi::SQLITE_ROW => Ok(Step::Row),
             ffi::SQLITE_DONE => Ok(Step::Done),
             code => Err(self.failure(code)),

@@ -4,7 +4,7 @@
 //! `image`, a batch or a pin. A `connection` sets its `pragmas`, asks its `authority`, and compiles statements
 //! (`prepared`, kept in a `cache`). On top of that: `statement` for the engine's own code, `execute` with the flat `codec`
 //! and `bind` for JavaScript, `script` for texts of several statements, `tokens` for comparing texts, and `copy`, `plan` and `deadline`. Files from outside come in by `foreign`, and go
-//! out as text by `dump`.
+//! out as text by `dump`. `functions` are those that users write.
 
 mod authority;
 mod bind;
@@ -17,6 +17,7 @@ mod dump;
 mod execute;
 mod failure;
 mod foreign;
+pub mod functions;
 mod image;
 mod mem;
 mod modules;
@@ -31,12 +32,15 @@ mod statement;
 mod system;
 mod text;
 mod tokens;
+mod triggers;
 mod vfs;
 
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
 
 pub use authority::{Authority, Facts};
+#[cfg(target_arch = "wasm32")]
+pub(crate) use codec::Param;
 pub use codec::{FlatParams, FlatRows, Integers, tag};
 pub use connection::Connection;
 pub use copy::FkViolation;
@@ -48,5 +52,6 @@ pub use page_file::{Batch, PageFile, Pin};
 pub use plan::PlanRow;
 pub use script::{Manner, ScriptOutline};
 pub use statement::{Statement, Step};
-pub use text::{first_statement, line_of, mentions, quote, statement_end, statements};
+pub use text::{first_statement, line_of, literal, mentions, quote, statement_end, statements};
 pub use tokens::{Token, TokenKind, default_value, normal, tokens};
+pub use triggers::SILENT;

@@ -28,15 +28,24 @@ pub(super) fn skip_blank(sql: &str) -> &str {
 
 /// An SQL identifier in double quotes.
 pub fn quote(name: &str) -> String {
-    let mut out = String::with_capacity(name.len() + 2);
-    out.push('"');
-    for char in name.chars() {
-        if char == '"' {
-            out.push('"');
+    between(name, '"')
+}
+
+/// An SQL string literal.
+pub fn literal(text: &str) -> String {
+    between(text, '\'')
+}
+
+fn between(text: &str, mark: char) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push(mark);
+    for char in text.chars() {
+        if char == mark {
+            out.push(mark);
         }
         out.push(char);
     }
-    out.push('"');
+    out.push(mark);
     out
 }
 

@@ -16,26 +16,30 @@ use super::{
     schema::Table,
     state,
 };
-use crate::{error::Result, sqlite::Connection, value::Value};
+use crate::{
+    error::Result,
+    sqlite::{Connection, SILENT},
+    value::Value,
+};
 
 /// An entry whose changes cancel each other out goes.
 const PRUNE: &str = "CREATE TEMP TRIGGER tidelock_capture_prune AFTER UPDATE OF op ON main.tidelock_outbox \
     WHEN NEW.op = 'none' BEGIN DELETE FROM tidelock_outbox WHERE id = NEW.id; END";
-/// A row in this table silences capture, while rows of the remote are applied.
-const SILENT: &str = "tidelock_silent";
+/// What their names begin with.
+const TRIGGERS: &str = "tidelock_capture_";
 const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
 
 /// Builds the triggers of all captured tables, from what is stored. A table that doesn't exist (yet) or has no key is left
 /// out. An entry of the part `sync`: never inlined, so that the part can be cut off here.
 #[inline(never)]
 pub fn resume(connection: &Connection) -> Result<()> {
-    drop_triggers(connection)?;
+    connection.drop_temp_triggers(TRIGGERS)?;
     let captured = state::captured(connection)?;
     if captured.is_empty() {
         return Ok(());
     }
     state::upgrade(connection)?;
-    connection.exec(&format!("CREATE TEMP TABLE IF NOT EXISTS {SILENT}(yes)"))?;
+    connection.make_silent()?;
     connection.exec(PRUNE)?;
     for registered in captured {
         let Some(table) = Table::read(connection, &registered.table)? else { continue };
@@ -60,22 +64,13 @@ pub fn resume(connection: &Connection) -> Result<()> {
 /// Drops the triggers, before the schema changes; what waits follows when they come back. An entry of the part `sync`, too.
 #[inline(never)]
 pub fn suspend(connection: &Connection) -> Result<()> {
-    drop_triggers(connection)?;
+    connection.drop_temp_triggers(TRIGGERS)?;
     rebase::begin(connection, &state::captured(connection)?)
-}
-
-fn drop_triggers(connection: &Connection) -> Result<()> {
-    let names = connection
-        .rows("SELECT name FROM temp.sqlite_schema WHERE type = 'trigger' AND name GLOB 'tidelock_capture_*'", &[])?;
-    for name in names {
-        connection.exec(&format!("DROP TRIGGER temp.{}", quote(name[0].as_text().unwrap_or_default())))?;
-    }
-    Ok(())
 }
 
 /// Runs `work` without capturing what it changes. Inside a transaction only: its rollback also ends the silence.
 pub fn silently<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-    connection.exec(&format!("CREATE TEMP TABLE IF NOT EXISTS {SILENT}(yes)"))?;
+    connection.make_silent()?;
     connection.run(&format!("INSERT INTO temp.{SILENT} VALUES (1)"), &[])?;
     let result = work(connection);
     let quiet = connection.run(&format!("DELETE FROM temp.{SILENT}"), &[]);

@@ -4,22 +4,8 @@
 //! from; Rust only decodes.
 
 use super::json::{self, JsonKind};
-pub use crate::sqlite::quote;
+pub use crate::sqlite::{literal, quote};
 use crate::value::Value;
-
-/// An SQL string literal.
-pub fn literal(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('\'');
-    for char in text.chars() {
-        if char == '\'' {
-            out.push('\'');
-        }
-        out.push(char);
-    }
-    out.push('\'');
-    out
-}
 
 /// SQL that encodes one value.
 fn value_sql(expression: &str) -> String {

@@ -8,6 +8,7 @@ mod cancels;
 mod convert;
 mod encryption;
 mod files;
+mod functions;
 mod operations;
 mod options;
 mod plain;
@@ -15,6 +16,7 @@ mod promise;
 mod schema;
 mod statements;
 mod sync;
+mod upkeep;
 
 use std::{cell::RefCell, rc::Rc};
 

@@ -8,7 +8,7 @@ use super::{
     options::{self, Fields},
     promise::{answer, done},
 };
-use crate::{snapshot::Reason, time::Timestamp};
+use crate::{health::Thresholds, snapshot::Reason, time::Timestamp};
 
 #[wasm_bindgen]
 impl Core {
@@ -53,10 +53,18 @@ impl Core {
         answer(async move { database.persist().await })
     }
 
-    /// The health report.
-    pub fn health(&self) -> Promise {
+    /// The health report; `thresholds`: those of the option `health` that were given.
+    pub fn health(&self, thresholds: &JsValue) -> Promise {
+        let usual = Thresholds::default();
+        let number = |name: &str, usual: f64| Fields(thresholds).any_number(name).unwrap_or(usual);
+        let thresholds = Thresholds {
+            no_snapshot_ms: number("noSnapshotMs", usual.no_snapshot_ms),
+            sync_lag_ms: number("syncLagMs", usual.sync_lag_ms),
+            storage_ratio: number("storageRatio", usual.storage_ratio),
+            growth_factor: number("growthFactor", usual.growth_factor),
+        };
         let database = self.database.clone();
-        answer(async move { Ok(database.health().await) })
+        answer(async move { Ok(database.health_by(&thresholds).await) })
     }
 
     /// One row a version.

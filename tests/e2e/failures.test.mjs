@@ -111,7 +111,7 @@ for (const [what, { code, shatter }] of Object.entries(breakages)) {
         const db = await window.open({ name: given })
         await db.exec('CREATE TABLE t (n INTEGER)')
         const heard = []
-        db.addEventListener('health', ({ detail }) => heard.push(detail.error?.code ?? null))
+        db.addEventListener('health', ({ detail }) => 'error' in detail && heard.push(detail.error?.code ?? null))
         const mend = await window.rigEngine(source)
         const first = await window.failure(() => db.run('INSERT INTO t VALUES (1)'))
         const visible = await db.query('SELECT n FROM t')

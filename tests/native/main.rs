@@ -1,16 +1,19 @@
 //! The native tests of the whole crate: real SQLite over the real page-tracking file system, simulated platform.
 #![cfg(not(target_arch = "wasm32"))]
 
+mod audit;
 mod docs;
 mod dump;
 mod engine;
 mod file_lock;
 mod files;
+mod functions;
 mod golden;
 mod import;
 mod layers;
 mod lifecycle;
 mod lock;
+mod maintain;
 mod memory;
 mod migrate_again;
 mod migrate_apply;
@@ -24,7 +27,9 @@ mod sync_aside;
 mod sync_capture;
 mod sync_engine;
 mod sync_exchanges;
+mod sync_helped;
 mod sync_host;
+mod sync_keep;
 mod sync_model;
 mod sync_model_writes;
 mod sync_property;

@@ -1,6 +1,7 @@
 import type { CoreOptions } from '../core.js'
 import type { Database } from '../database.js'
 import { TidelockError } from '../errors.js'
+import type { FunctionsSource } from '../functions.js'
 import { loadModule, loadPart } from '../instance.js'
 import type { OpenOptions } from '../options.js'
 import type { LocalUser } from '../user.js'
@@ -15,7 +16,12 @@ import { fromThrown } from './thrown.js'
  * Rejects as an opening in this thread does, with `wasm_load_failed` when the worker can't be loaded, and with
  * `unsupported_environment` where there are none.
  */
-export async function openInWorker(checked: CoreOptions, options: OpenOptions, user: LocalUser): Promise<Database> {
+export async function openInWorker(
+  checked: CoreOptions,
+  options: OpenOptions,
+  user: LocalUser,
+  functions: FunctionsSource | undefined,
+): Promise<Database> {
   if (typeof Worker !== 'function') {
     throw new TidelockError('unsupported_environment', 'There are no Workers here', {
       hint: "Leave thread out, for 'current'",
@@ -59,6 +65,7 @@ export async function openInWorker(checked: CoreOptions, options: OpenOptions, u
         checked: again ? { ...checked, onBusy: 'wait' } : checked,
         module,
         encryption: options.encryption,
+        functions,
         has: { seed: user.seed !== undefined && !again, fetch: user.fetch !== undefined },
         heard,
       },

@@ -1,6 +1,8 @@
 import type { Part } from '../../generated/instance.js'
 import type { CoreEvent, CoreOptions, Op, PlanRow } from '../core.js'
+import type { FunctionsSource } from '../functions.js'
 import type { Conflict, Encryption } from '../options.js'
+import type { Moment } from './page-life.js'
 import type { Thrown } from './thrown.js'
 
 // What a page and the worker of its database ask of each other. Tickets are those of the engine: who holds the turn.
@@ -36,6 +38,7 @@ export interface Opening {
   /** Compiled by the page, which knows where it lies and shares it among its databases. */
   readonly module: WebAssembly.Module
   readonly encryption: Encryption | undefined
+  readonly functions: FunctionsSource | undefined
   /** Whether there is a seed, or a fetch of the user's own, to ask the page for. */
   readonly has: { readonly seed: boolean; readonly fetch: boolean }
   /** The events that somebody listens to. */
@@ -69,8 +72,8 @@ export interface WorkerMethods {
   core(method: string, ...args: unknown[]): unknown
   /** Somebody listens to that event from now on. */
   heard(type: string): void
-  /** The page is hidden, shown, or goes away: the name of the event by which the engine hears of it. */
-  page(moment: 'visibilitychange' | 'pagehide' | 'pageshow'): void
+  /** The page is hidden, shown, or goes away, or its network: the name of the event by which the engine hears of it. */
+  page(moment: Moment): void
   close(): void
 }
 

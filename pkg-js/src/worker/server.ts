@@ -92,9 +92,12 @@ export class Server {
     }
   }
 
-  async #openIt({ checked, module, encryption, has, heard }: Opening, signal: AbortSignal | undefined): Promise<void> {
+  async #openIt(
+    { checked, module, encryption, functions, has, heard }: Opening,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     this.#user.begin(has, heard)
-    const bridge = new Bridge(checked, { encryption, signal }, this.#user)
+    const bridge = new Bridge(checked, { encryption, functions, signal }, this.#user)
     const instance = await this.#createInstance(
       module,
       (part) => this.channel.ask('part', [part]),

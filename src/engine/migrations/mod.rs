@@ -4,7 +4,10 @@ mod host;
 mod run;
 mod schema;
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{OnceCell, RefCell},
+    rc::Rc,
+};
 
 use serde::Deserialize;
 
@@ -54,6 +57,8 @@ pub struct Migrations {
     clock: Rc<dyn Clock>,
     summary: RefCell<MigrationsHealth>,
     failure: RefCell<Option<Error>>,
+    /// The name of the audit's table, if there is an audit.
+    aside: OnceCell<String>,
 }
 
 impl Migrations {
@@ -67,7 +72,13 @@ impl Migrations {
         clock: Rc<dyn Clock>,
     ) -> Result<Self> {
         let (summary, failure) = (RefCell::default(), RefCell::default());
-        Ok(Self { supplied, history: History::new(table)?, out_of_order, clock, summary, failure })
+        let aside = OnceCell::new();
+        Ok(Self { supplied, history: History::new(table)?, out_of_order, clock, summary, failure, aside })
+    }
+
+    /// Names the table of the audit, which is no migration's: neither drift nor generated. At most once.
+    pub fn leave_aside(&self, table: &str) {
+        self.aside.get_or_init(|| table.to_owned());
     }
 
     /// Whether the SQL of a supplied migration has this word, in lower case.

@@ -11,7 +11,7 @@ use crate::{
     value::Value,
 };
 
-/// The table of changes is tidelock's own if it has just these columns.
+/// The audit's table, unless another one was named. It is tidelock's own if it has just these columns.
 const AUDIT_TABLE: &str = "audit_log";
 const AUDITED: &str = "action,actor,id,new_values,old_values,record_id,table_name,timestamp";
 const AUDIT_COLUMNS: &str =
@@ -79,9 +79,10 @@ impl Migrations {
 
     /// The schema without what is tidelock's own.
     fn schema(&self, connection: &Connection) -> Result<Schema> {
-        let columns = connection.value(AUDIT_COLUMNS, &[AUDIT_TABLE.into()])?;
+        let audit = self.aside.get().map_or(AUDIT_TABLE, String::as_str);
+        let columns = connection.value(AUDIT_COLUMNS, &[audit.into()])?;
         let audits = columns.as_ref().and_then(Value::as_text) == Some(AUDITED);
-        let ignored = [self.history.name(), AUDIT_TABLE];
+        let ignored = [self.history.name(), audit];
         Schema::read(connection, &ignored[..1 + usize::from(audits)])
     }
 

@@ -7,7 +7,8 @@ mod params;
 mod rows;
 
 pub use params::FlatParams;
-pub(super) use params::{Param, ParamReader};
+pub(crate) use params::Param;
+pub(super) use params::ParamReader;
 pub use rows::FlatRows;
 
 /// How a value's slot is to be read.

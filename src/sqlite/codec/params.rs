@@ -19,7 +19,7 @@ pub struct FlatParams<'a> {
 
 /// One parameter, borrowed from the buffer.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::sqlite) enum Param<'a> {
+pub(crate) enum Param<'a> {
     Null,
     Integer(i64),
     Real(f64),

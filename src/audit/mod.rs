@@ -1,0 +1,73 @@
+//! Audit: who changed what, written by TEMP triggers into a table of the database, in the transaction of the change itself.
+//!
+//! | file | what |
+//! |---|---|
+//! | `log` | the table: its shape, and how old rows go |
+//! | `triggers` | what fills it |
+
+mod log;
+mod triggers;
+
+use serde::Deserialize;
+
+pub use log::Log;
+pub use triggers::{missing, resume, set_actor, suspend};
+
+use crate::error::{Error, Result};
+
+/// The name of the table unless another one is asked for.
+pub const TABLE: &str = "audit_log";
+
+/// What is to be audited.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Options {
+    /// The tables by name. One that doesn't exist (yet) is audited from its creation on.
+    pub tables: Vec<String>,
+    /// Columns whose values are never written.
+    #[serde(default)]
+    pub redact: Vec<Redacted>,
+    /// Days after which rows of the log may go; `None`: they stay.
+    #[serde(default)]
+    pub retention_days: Option<f64>,
+    /// The name of the log's table.
+    pub table: String,
+}
+
+/// A column whose values are never written.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Redacted {
+    /// In that table; `None`: in every one.
+    #[serde(default)]
+    pub table: Option<String>,
+    /// The column's name.
+    pub column: String,
+}
+
+impl Options {
+    /// Refuses what can't be meant: `invalid_argument`.
+    pub fn check(&self) -> Result<()> {
+        let reserved = |name: &str| {
+            let lower = name.to_ascii_lowercase();
+            lower.starts_with("sqlite_") || lower.starts_with("tidelock_")
+        };
+        if self.table.is_empty() || reserved(&self.table) || self.table.chars().any(char::is_control) {
+            return Err(Error::invalid(format!("`auditTable` can't be \"{}\"", self.table))
+                .hint("take a table name that begins neither with sqlite_ nor with tidelock_"));
+        }
+        let wrong = self.tables.iter().find(|name| reserved(name) || name.eq_ignore_ascii_case(&self.table));
+        match wrong {
+            None => Ok(()),
+            Some(name) => Err(Error::invalid(format!("the table \"{name}\" can't be audited"))
+                .hint("audit tables of your own")
+                .detail("table", name.as_str())),
+        }
+    }
+
+    fn hides(&self, table: &str, column: &str) -> bool {
+        self.redact.iter().any(|redacted| {
+            redacted.column.eq_ignore_ascii_case(column)
+                && redacted.table.as_ref().is_none_or(|name| name.eq_ignore_ascii_case(table))
+        })
+    }
+}

@@ -1,0 +1,46 @@
+//! Auditing tables.
+
+use super::Database;
+use crate::{
+    audit::{self, Options},
+    error::Result,
+    ports::Part,
+};
+
+impl Database {
+    /// Says what is to be audited; at most once, before [`start`](Self::start), which begins with it.
+    ///
+    /// Closes the database and fails with `invalid_argument` for tables that can't be audited or hold the log, and with
+    /// `wasm_load_failed`.
+    pub async fn audit(&self, options: Options) -> Result<()> {
+        let inner = &*self.inner;
+        let ready = match options.check() {
+            // The triggers write JSON.
+            Ok(()) => inner.ports.platform.parts.load(Part::Json).await,
+            wrong => wrong,
+        };
+        match ready {
+            Ok(()) => {
+                inner.migrations.leave_aside(&options.table);
+                inner.audit.get_or_init(|| options);
+                Ok(())
+            }
+            Err(error) => {
+                inner.give_up().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The tables that are to be audited and don't exist.
+    pub fn audit_missing(&self) -> Result<Vec<String>> {
+        let Some(options) = self.inner.audit.get() else { return Ok(Vec::new()) };
+        audit::missing(&*self.inner.connection()?, options)
+    }
+
+    /// Whom the log names for the changes that follow. Needs the turn: a transaction has one actor.
+    pub fn set_actor(&self, actor: Option<&str>) -> Result<()> {
+        let connection = self.inner.connection()?;
+        if self.inner.audit.get().is_some() { audit::set_actor(&connection, actor) } else { Ok(()) }
+    }
+}

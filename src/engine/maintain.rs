@@ -1,0 +1,205 @@
+//! Maintenance: each step on a turn of its own, what may be long in slices, so that others get theirs.
+
+use serde::Deserialize;
+
+use super::{
+    Database, Event,
+    database::{Changed, Inner},
+};
+use crate::{
+    audit::Log,
+    error::Result,
+    health::AlertCode,
+    sqlite::Connection,
+    time::Timestamp,
+    upkeep::{self, Expired, Expiry, Failed, Report, Sweep},
+    value::Value,
+};
+
+/// Rows of one slice: a few milliseconds.
+const ROWS: u32 = 1000;
+/// Pages that are given back in one slice.
+const PAGES: u32 = 256;
+const DAY_MS: f64 = 86_400_000.0;
+
+/// The options of [`Database::maintain`].
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct MaintainOptions {
+    /// The tables whose rows expire.
+    pub expires: Vec<Expiry>,
+}
+
+impl Database {
+    /// Checks the file and its foreign keys, deletes what has expired and old rows of the audit log, gives back free pages, and
+    /// gathers statistics for the query planner. What is found, and which steps failed, is in the report; the next
+    /// [`health`](Self::health) has it as alerts. What is deleted goes as any other row does. May be dropped between any two slices.
+    ///
+    /// Fails with `closed` and `lock_lost`, and when what it wrote can't be stored.
+    pub async fn maintain(&self, options: MaintainOptions) -> Result<Report> {
+        let inner = &*self.inner;
+        inner.connection()?;
+        let clock = inner.ports.platform.clock.clone();
+        let (started, now) = (clock.monotonic_ms(), clock.now());
+        let mut report = Report::default();
+
+        match inner.look(upkeep::integrity).await {
+            Ok(found) => report.integrity = found,
+            Err(error) => report.failed("integrity", None, error),
+        }
+        match inner.look(upkeep::foreign_keys).await {
+            Ok(found) => report.foreign_keys = found,
+            Err(error) => report.failed("foreignKeys", None, error),
+        }
+        inner.remember(&report);
+        // Whatever wrote to a damaged file might damage more.
+        if report.integrity.is_empty() {
+            for expiry in &options.expires {
+                let mut deleted = 0;
+                if let Err(error) = inner.expire(expiry, now, &mut deleted).await {
+                    report.failed("expires", Some(&expiry.table), error);
+                }
+                report.expired.push(Expired { table: expiry.table.clone(), deleted });
+            }
+            if let Err(error) = inner.forget_audited(now, &mut report.audit_deleted).await {
+                report.failed("audit", None, error);
+            }
+            if let Err(error) = inner.vacuum(&mut report).await {
+                report.failed("vacuum", None, error);
+            }
+            match inner.change(|_, connection| upkeep::analyze(connection)).await {
+                Ok(()) => report.analyzed = true,
+                Err(error) => report.failed("analyze", None, error),
+            }
+        }
+        inner.connection()?;
+        if let Some(stored) = self.stored() {
+            stored.await?;
+        }
+        report.ok = report.integrity.is_empty() && report.foreign_keys.is_empty() && report.errors.is_empty();
+        report.ms = clock.monotonic_ms() - started;
+        Ok(report)
+    }
+}
+
+impl Report {
+    fn failed(&mut self, step: &'static str, table: Option<&str>, error: crate::Error) {
+        self.errors.push(Failed { step, table: table.map(str::to_owned), error });
+    }
+}
+
+impl Inner {
+    /// What there is to be seen, on a turn of its own.
+    async fn look<T>(&self, work: fn(&Connection) -> Result<T>) -> Result<T> {
+        let result = {
+            let _turn = self.acquire().await?;
+            work(&*self.connection()?)
+        };
+        self.breathe().await;
+        result
+    }
+
+    /// One slice of what writes, on a turn of its own: one commit.
+    async fn change<T>(&self, work: impl FnOnce(&Inner, &Connection) -> Result<T>) -> Result<T> {
+        let result = {
+            let _turn = self.acquire().await?;
+            let connection = self.connection()?;
+            self.flusher.admit_write()?;
+            let result = work(self, &connection);
+            if !self.transaction_ended(true) {
+                // What isn't rows is a commit, too.
+                self.committed(&Changed::default());
+            }
+            result
+        };
+        self.breathe().await;
+        result
+    }
+
+    /// The page gets to do what waits.
+    async fn breathe(&self) {
+        self.ports.platform.clock.sleep(0).await;
+    }
+
+    /// A write like a user's: live queries and `change` events hear of it.
+    fn delete(&self, connection: &Connection, sql: &str, params: &[Value]) -> Result<u64> {
+        let mut statement = connection.statement(sql)?;
+        statement.bind_all(params)?;
+        let deleted = statement.finish()?;
+        if deleted > 0 {
+            self.note(&statement.facts());
+        }
+        Ok(deleted)
+    }
+
+    async fn expire(&self, expiry: &Expiry, now: Timestamp, deleted: &mut u64) -> Result<()> {
+        let mut sweep = Sweep::begin(&*self.connection()?, expiry, now)?;
+        loop {
+            let slice = self.change(|inner, connection| match sweep.next(connection, ROWS)? {
+                Some((sql, params)) => inner.delete(connection, &sql, &params).map(Some),
+                None => Ok(None),
+            });
+            match slice.await? {
+                Some(rows) => *deleted += rows,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn forget_audited(&self, now: Timestamp, deleted: &mut u64) -> Result<()> {
+        let Some(options) = self.audit.get() else { return Ok(()) };
+        let Some(days) = options.retention_days else { return Ok(()) };
+        let log = Log(&options.table);
+        if !log.exists(&*self.connection()?)? {
+            return Ok(());
+        }
+        let cutoff = now.plus_ms(-((days * DAY_MS) as i64));
+        let mut after = Some(0);
+        while let Some(from) = after {
+            let slice = self.change(|inner, connection| {
+                let (sql, params, last) = log.old_rows(connection, cutoff, from, ROWS)?;
+                Ok((inner.delete(connection, &sql, &params)?, last))
+            });
+            let (rows, last) = slice.await?;
+            *deleted += rows;
+            after = last;
+        }
+        Ok(())
+    }
+
+    async fn vacuum(&self, report: &mut Report) -> Result<()> {
+        let (mut left, size) = upkeep::free_pages(&*self.connection()?)?;
+        while left > 0 {
+            let slice = self.change(|_, connection| {
+                upkeep::give_back(connection, PAGES)?;
+                upkeep::free_pages(connection)
+            });
+            let (now_left, _) = slice.await?;
+            let freed = left.saturating_sub(now_left);
+            report.freed_pages += freed;
+            report.freed_bytes += freed * size;
+            if freed == 0 {
+                break;
+            }
+            left = now_left;
+        }
+        Ok(())
+    }
+
+    /// What was found stays an alert until the next time.
+    fn remember(&self, report: &Report) {
+        let mut found = Vec::new();
+        if let Some(first) = report.integrity.first() {
+            found.push((AlertCode::IntegrityFailed, format!("The database file is damaged: {first}")));
+        }
+        if let Some(first) = report.foreign_keys.first() {
+            let count = report.foreign_keys.len();
+            let message = format!("{count} rows lack their parent, the first one in the table {}.", first.table);
+            found.push((AlertCode::ForeignKeysViolated, message));
+        }
+        for (code, message) in &found {
+            self.events.emit(Event::Warning { code: code.as_str().to_owned(), message: message.clone() });
+        }
+        self.found.replace(found);
+    }
+}

@@ -1,0 +1,306 @@
+//! What SQLite calls.
+
+use std::{
+    borrow::Cow,
+    ffi::{c_int, c_uchar, c_void},
+    rc::Rc,
+    slice,
+};
+
+use rusqlite::ffi;
+
+use super::{Definition, FAILURE, Functions, GIVEN, HERE, Kind, Phase, failed};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    sqlite::{Connection, codec::Param, failure},
+    value::Value,
+};
+
+/// The state of an aggregate that failed: it is not to be asked again.
+const FAILED: u32 = u32::MAX;
+
+/// The arguments of a call.
+pub struct Arguments<'a> {
+    values: &'a [*mut ffi::sqlite3_value],
+}
+
+impl Arguments<'_> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// All of them, in order.
+    pub fn values(&self) -> Vec<Value> {
+        let mut values = Vec::new();
+        self.each(&mut |value| {
+            values.push(match value {
+                Param::Null => Value::Null,
+                Param::Integer(value) => Value::Integer(value),
+                Param::Real(value) => Value::Real(value),
+                Param::Text(value) => Value::from(value),
+                Param::Blob(value) => Value::Blob(value.to_vec()),
+            });
+            Ok(())
+        })
+        // Nothing in there fails.
+        .unwrap_or_default();
+        values
+    }
+
+    /// Shows each of them, in order.
+    pub(crate) fn each(&self, see: &mut dyn FnMut(Param<'_>) -> Result<()>) -> Result<()> {
+        self.values.iter().try_for_each(|value| {
+            // SAFETY: SQLite keeps the arguments for the time of the call, which borrows them; a text or blob is read at once.
+            unsafe {
+                match ffi::sqlite3_value_type(*value) {
+                    ffi::SQLITE_INTEGER => see(Param::Integer(ffi::sqlite3_value_int64(*value))),
+                    ffi::SQLITE_FLOAT => see(Param::Real(ffi::sqlite3_value_double(*value))),
+                    ffi::SQLITE_TEXT => {
+                        let start = ffi::sqlite3_value_text(*value);
+                        see(Param::Text(&text(start, ffi::sqlite3_value_bytes(*value))))
+                    }
+                    ffi::SQLITE_BLOB => {
+                        let start = ffi::sqlite3_value_blob(*value).cast();
+                        see(Param::Blob(bytes(start, ffi::sqlite3_value_bytes(*value))))
+                    }
+                    _ => see(Param::Null),
+                }
+            }
+        })
+    }
+}
+
+/// SAFETY: null, or so many bytes that live as long as they are used.
+unsafe fn bytes<'a>(start: *const u8, length: c_int) -> &'a [u8] {
+    // SAFETY: as above.
+    if start.is_null() { &[] } else { unsafe { slice::from_raw_parts(start, length as usize) } }
+}
+
+/// A text, with U+FFFD for what isn't UTF-8. SAFETY: as for [`bytes`].
+unsafe fn text<'a>(start: *const u8, length: c_int) -> Cow<'a, str> {
+    // SAFETY: as the caller promises.
+    String::from_utf8_lossy(unsafe { bytes(start, length) })
+}
+
+/// Adds all that is given to a connection.
+pub(super) fn register(connection: &Connection) -> Result<()> {
+    GIVEN.with_borrow(|given| {
+        let definitions = given.as_ref().map(|given| &*given.definitions).unwrap_or_default();
+        for (index, (name, definition)) in definitions.iter().enumerate() {
+            let Definition { kind, deterministic, direct_only, .. } = *definition;
+            let db = connection.raw();
+            let (name, place) = (name.as_ptr(), std::ptr::without_provenance_mut::<c_void>(index));
+            let mut flags = ffi::SQLITE_UTF8;
+            if deterministic {
+                flags |= ffi::SQLITE_DETERMINISTIC;
+            }
+            // Without one of these the schema could not call it: trusted_schema is off.
+            flags |= if direct_only { ffi::SQLITE_DIRECTONLY } else { ffi::SQLITE_INNOCUOUS };
+            // SAFETY: the connection is open and the name NUL-terminated. The callbacks take the pointer for the number that it is.
+            let code = unsafe {
+                match kind {
+                    Kind::Scalar => {
+                        ffi::sqlite3_create_function_v2(db, name, -1, flags, place, Some(scalar), None, None, None)
+                    }
+                    Kind::Aggregate => ffi::sqlite3_create_function_v2(
+                        db,
+                        name,
+                        -1,
+                        flags,
+                        place,
+                        None,
+                        Some(step),
+                        Some(finish),
+                        None,
+                    ),
+                    Kind::Window => ffi::sqlite3_create_window_function(
+                        db,
+                        name,
+                        -1,
+                        flags,
+                        place,
+                        Some(step),
+                        Some(finish),
+                        Some(value),
+                        Some(inverse),
+                        None,
+                    ),
+                    Kind::Collation => {
+                        ffi::sqlite3_create_collation_v2(db, name, ffi::SQLITE_UTF8, place, Some(compare), None)
+                    }
+                }
+            };
+            if code != ffi::SQLITE_OK {
+                return Err(failure::last(db, code));
+            }
+            if kind == Kind::Collation {
+                // SAFETY: the connection is open; the callback needs no context.
+                unsafe { ffi::sqlite3_commit_hook(db, Some(may_commit), std::ptr::null_mut()) };
+            }
+        }
+        Ok(())
+    })
+}
+
+/// What is called, and what SQL calls it.
+fn find(index: usize) -> Option<(Rc<dyn Functions>, String)> {
+    GIVEN.with_borrow(|given| {
+        let given = given.as_ref()?;
+        let (_, definition) = given.definitions.get(index)?;
+        Some((given.functions.clone(), definition.name.clone()))
+    })
+}
+
+/// Runs one of the user's functions; what it fails with is kept for whoever hears of the failed statement.
+fn run<T>(index: usize, kind: &str, work: impl FnOnce(&dyn Functions) -> Result<T>) -> Option<T> {
+    let (functions, name) = find(index)?;
+    HERE.with(|here| here.running.set(true));
+    let result = work(&*functions);
+    HERE.with(|here| here.running.set(false));
+    let cause = match result {
+        Ok(value) => return Some(value),
+        Err(cause) => cause,
+    };
+    let error = Error::new(ErrorCode::SqliteError, format!("the SQL {kind} {name} failed"))
+        .detail("function", name)
+        .detail("sqliteCode", "SQLITE_ERROR")
+        .cause(cause);
+    FAILURE.replace(Some(error));
+    HERE.with(|here| here.failed.set(true));
+    None
+}
+
+/// Calls a function; after a failure SQLite knows that there is one.
+///
+/// SAFETY: everything must come from SQLite, in a call that lasts.
+unsafe fn call(
+    context: *mut ffi::sqlite3_context,
+    phase: Phase,
+    state: u32,
+    count: c_int,
+    values: *mut *mut ffi::sqlite3_value,
+) -> Option<Value> {
+    // SAFETY: as the caller promises; without values the pointer may be null.
+    let (index, values) = unsafe {
+        let values: &[_] = if count == 0 { &[] } else { slice::from_raw_parts(values, count as usize) };
+        (ffi::sqlite3_user_data(context).addr(), values)
+    };
+    let result = run(index, "function", |functions| functions.call(index, phase, state, &Arguments { values }));
+    if result.is_none() {
+        let message = c"an SQL function failed";
+        // SAFETY: the context is the call's; the text is copied.
+        unsafe { ffi::sqlite3_result_error(context, message.as_ptr(), -1) };
+    }
+    result
+}
+
+/// SAFETY: the context must be the call's.
+unsafe fn answer(context: *mut ffi::sqlite3_context, value: Option<Value>) {
+    let copied = ffi::SQLITE_TRANSIENT();
+    // SAFETY: as the caller promises; what has bytes is copied.
+    unsafe {
+        match value {
+            // An error is told already.
+            None => {}
+            Some(Value::Null) => ffi::sqlite3_result_null(context),
+            Some(Value::Integer(value)) => ffi::sqlite3_result_int64(context, value),
+            Some(Value::Real(value)) => ffi::sqlite3_result_double(context, value),
+            Some(Value::Text(text)) => {
+                let length = text.len() as u64;
+                ffi::sqlite3_result_text64(context, text.as_ptr().cast(), length, copied, ffi::SQLITE_UTF8 as c_uchar);
+            }
+            Some(Value::Blob(bytes)) => {
+                ffi::sqlite3_result_blob64(context, bytes.as_ptr().cast(), bytes.len() as u64, copied);
+            }
+        }
+    }
+}
+
+unsafe extern "C" fn scalar(context: *mut ffi::sqlite3_context, count: c_int, values: *mut *mut ffi::sqlite3_value) {
+    // SAFETY: SQLite's call.
+    unsafe { answer(context, call(context, Phase::Call, 0, count, values)) }
+}
+
+/// Where an aggregate's state number is; null when there was no row yet, unless one is to be made.
+///
+/// SAFETY: the context must be the call's.
+unsafe fn state_of(context: *mut ffi::sqlite3_context, make: bool) -> *mut u32 {
+    // SAFETY: as the caller promises. SQLite gives zeros, and aligns to 8.
+    unsafe { ffi::sqlite3_aggregate_context(context, if make { size_of::<u32>() as c_int } else { 0 }).cast() }
+}
+
+unsafe extern "C" fn step(context: *mut ffi::sqlite3_context, count: c_int, values: *mut *mut ffi::sqlite3_value) {
+    // SAFETY: SQLite's call; the state's place is the group's own until it is finished.
+    unsafe {
+        let state = state_of(context, true);
+        if state.is_null() {
+            ffi::sqlite3_result_error_nomem(context);
+        } else if *state != FAILED {
+            *state = match call(context, Phase::Step, *state, count, values) {
+                Some(Value::Integer(number)) => number as u32,
+                _ => FAILED,
+            };
+        }
+    }
+}
+
+unsafe extern "C" fn inverse(context: *mut ffi::sqlite3_context, count: c_int, values: *mut *mut ffi::sqlite3_value) {
+    // SAFETY: as for a step.
+    unsafe {
+        let state = state_of(context, false);
+        if !state.is_null() && *state != FAILED && call(context, Phase::Inverse, *state, count, values).is_none() {
+            *state = FAILED;
+        }
+    }
+}
+
+unsafe extern "C" fn value(context: *mut ffi::sqlite3_context) {
+    // SAFETY: as for a step.
+    unsafe { conclude(context, Phase::Value) }
+}
+
+unsafe extern "C" fn finish(context: *mut ffi::sqlite3_context) {
+    // SAFETY: as for a step. SQLite also calls this to clean up after a failure.
+    unsafe { conclude(context, Phase::Finish) }
+}
+
+/// SAFETY: the context must be the call's.
+unsafe fn conclude(context: *mut ffi::sqlite3_context, phase: Phase) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let state = state_of(context, false);
+        let number = if state.is_null() { 0 } else { *state };
+        if number != FAILED {
+            answer(context, call(context, phase, number, 0, std::ptr::null_mut()));
+        }
+    }
+}
+
+unsafe extern "C" fn compare(
+    place: *mut c_void,
+    length: c_int,
+    one: *const c_void,
+    other_length: c_int,
+    other: *const c_void,
+) -> c_int {
+    // There is no way to tell SQLite: it sorts to the end, and the statement's next step finds out.
+    if failed() {
+        return 0;
+    }
+    // SAFETY: SQLite gives texts with their lengths, for the time of the call.
+    let (one, other) = unsafe { (text(one.cast(), length), text(other.cast(), other_length)) };
+    let index = place.addr();
+    let order = run(index, "collation", |functions| functions.compare(index, &one, &other));
+    order.map_or(0, |order| order as c_int)
+}
+
+/// What a failed collation has sorted wrongly must not be committed.
+unsafe extern "C" fn may_commit(_: *mut c_void) -> c_int {
+    c_int::from(failed())
+}

@@ -1,0 +1,154 @@
+//! SQL functions and collations that users write, on every connection.
+//!
+//! SQLite has them by connection, and connections are opened in many places: a snapshot is verified, a file checked, a migration
+//! tried in a scratch database. So they are kept for the thread, and [`Connection::open`] adds them; in wasm an instance has one
+//! database, and these are its functions.
+//!
+//! Here is what every page has: that there may be functions, that one runs, that one has failed. `calls` is a part of its own.
+
+mod calls;
+
+use std::{
+    cell::{Cell, RefCell},
+    cmp::Ordering,
+    ffi::CString,
+    rc::Rc,
+};
+
+pub use calls::Arguments;
+
+use super::Connection;
+use crate::{
+    error::{Error, ErrorCode, Result},
+    value::Value,
+};
+
+/// What a definition defines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A function of the values of one row.
+    Scalar,
+    /// A function of the values of many rows.
+    Aggregate,
+    /// The same, which can take back a row: also for windows (`OVER`).
+    Window,
+    /// An order of texts.
+    Collation,
+}
+
+/// A function or a collation, as SQLite is to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// Its name in SQL.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Whether the same arguments always give the same result: needed in indexes and generated columns.
+    pub deterministic: bool,
+    /// Whether it may be called by statements only: not by views, triggers, indexes, defaults and checks of the schema.
+    pub direct_only: bool,
+}
+
+/// What a function is called for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// A scalar function: gives its result.
+    Call,
+    /// An aggregate gets a row. State 0: the first one of a group. Gives the number of the state, which isn't 0.
+    Step,
+    /// An aggregate takes back the row that it got first.
+    Inverse,
+    /// An aggregate's result at present; its state stays.
+    Value,
+    /// An aggregate's result. State 0: there were no rows. The state is not needed any more.
+    Finish,
+}
+
+/// The functions behind [`Definition`]s, by their place in the list. They can't use the database that calls them.
+pub trait Functions {
+    /// Calls a function. What it fails with becomes the cause of the statement's `sqlite_error`. After a step that failed nothing
+    /// more is asked of that state.
+    fn call(&self, function: usize, phase: Phase, state: u32, arguments: &Arguments<'_>) -> Result<Value>;
+
+    /// Compares two texts by a collation.
+    fn compare(&self, collation: usize, one: &str, other: &str) -> Result<Ordering>;
+}
+
+struct Given {
+    definitions: Vec<(CString, Definition)>,
+    functions: Rc<dyn Functions>,
+}
+
+/// Adds the functions to a connection.
+type Register = fn(&Connection) -> Result<()>;
+
+/// What is looked at often: plain flags.
+struct Here {
+    /// Adds what is given to a connection.
+    register: Cell<Option<Register>>,
+    running: Cell<bool>,
+    failed: Cell<bool>,
+}
+
+thread_local! {
+    static HERE: Here = const { Here { register: Cell::new(None), running: Cell::new(false), failed: Cell::new(false) } };
+    static GIVEN: RefCell<Option<Given>> = const { RefCell::new(None) };
+    static FAILURE: RefCell<Option<Error>> = const { RefCell::new(None) };
+}
+
+/// Gives every connection that this thread opens from now on these functions, in place of those that were given before.
+///
+/// `invalid_argument` for a name that SQLite doesn't take.
+pub fn add(definitions: Vec<Definition>, functions: Rc<dyn Functions>) -> Result<()> {
+    let named = definitions.into_iter().map(|definition| {
+        let name = CString::new(definition.name.as_str()).ok().filter(|name| (1..=255).contains(&name.count_bytes()));
+        let name = name.ok_or_else(|| Error::invalid("an SQL function must have a name of 1 to 255 bytes"))?;
+        Ok((name, definition))
+    });
+    let definitions = named.collect::<Result<_>>()?;
+    GIVEN.replace(Some(Given { definitions, functions }));
+    // Opaque: were it known what is called, the code behind it would belong to the core.
+    HERE.with(|here| here.register.set(Some(std::hint::black_box(calls::register as fn(&Connection) -> Result<()>))));
+    Ok(())
+}
+
+/// Adds what is given, if anything, to a connection that was just opened.
+pub(super) fn register(connection: &Connection) -> Result<()> {
+    HERE.with(|here| here.register.get()).map_or(Ok(()), |register| register(connection))
+}
+
+/// Whether one of the functions runs: its database must not be used meanwhile.
+pub fn running() -> bool {
+    HERE.with(|here| here.running.get())
+}
+
+/// The error for whoever uses the database all the same.
+#[cold]
+pub fn inside() -> Error {
+    Error::invalid("an SQL function can't use the database that calls it")
+}
+
+/// Whether a function or collation has failed since the last [`take_failure`].
+pub(super) fn failed() -> bool {
+    HERE.with(|here| here.failed.get())
+}
+
+/// Why.
+pub(super) fn take_failure() -> Option<Error> {
+    if !HERE.with(|here| here.failed.take()) {
+        return None;
+    }
+    FAILURE.take()
+}
+
+/// A statement went on after a collation had failed, which SQLite can't be told: what it wrote may be in any order.
+#[cold]
+pub(super) fn undo(connection: &Connection, wrote: bool) -> Error {
+    let failure = take_failure();
+    if wrote && connection.in_transaction() {
+        // The failure says more than one of the rollback.
+        let _ = connection.exec("ROLLBACK");
+    }
+    failure.unwrap_or_else(|| Error::new(ErrorCode::SqliteError, "a collation failed"))
+}

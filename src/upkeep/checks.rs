@@ -1,0 +1,61 @@
+//! What is looked at, and how space is given back.
+
+use super::report::Orphan;
+use crate::{
+    error::{ErrorCode, Result},
+    sqlite::Connection,
+    value::Value,
+};
+
+/// How many of them are told.
+const TOLD: usize = 100;
+/// Rows of an index that are looked at for the statistics: enough for the planner, and quick for any size.
+const ANALYZED_ROWS: u32 = 1000;
+
+/// What is wrong with the file; nothing when it is sound.
+pub fn integrity(connection: &Connection) -> Result<Vec<String>> {
+    let rows = match connection.rows(&format!("PRAGMA integrity_check({TOLD})"), &[]) {
+        // Too damaged to be gone through: that is an answer, too.
+        Err(error) if error.is(ErrorCode::DatabaseCorrupt) => return Ok(vec![error.message.clone()]),
+        rows => rows?,
+    };
+    let texts = rows.into_iter().filter_map(|mut row| match row.pop() {
+        Some(Value::Text(text)) if text != "ok" => Some(text),
+        _ => None,
+    });
+    Ok(texts.collect())
+}
+
+/// Rows whose parent is missing.
+pub fn foreign_keys(connection: &Connection) -> Result<Vec<Orphan>> {
+    let sql = format!("SELECT \"table\", rowid, parent FROM pragma_foreign_key_check LIMIT {TOLD}");
+    let text = |value: &Value| value.as_text().unwrap_or_default().to_owned();
+    let rows = connection.rows(&sql, &[])?.into_iter();
+    Ok(rows.map(|row| Orphan { table: text(&row[0]), rowid: row[1].as_integer(), parent: text(&row[2]) }).collect())
+}
+
+/// Gathers the planner's statistics anew.
+pub fn analyze(connection: &Connection) -> Result<()> {
+    let limit = |rows: i64| connection.exec(&format!("PRAGMA analysis_limit = {rows}"));
+    let before = connection.value("PRAGMA analysis_limit", &[])?.and_then(|rows| rows.as_integer()).unwrap_or(0);
+    limit(i64::from(ANALYZED_ROWS))?;
+    let result = connection.exec("ANALYZE main");
+    limit(before)?;
+    result
+}
+
+/// How many pages are free, and can be given back; and their size.
+pub fn free_pages(connection: &Connection) -> Result<(u64, u64)> {
+    let number = |sql: &str| {
+        let value = connection.value(sql, &[])?.and_then(|value| value.as_integer());
+        Ok(value.map_or(0, i64::unsigned_abs))
+    };
+    let incremental = number("PRAGMA auto_vacuum")? == 2;
+    let free = if incremental { number("PRAGMA freelist_count")? } else { 0 };
+    Ok((free, number("PRAGMA page_size")?))
+}
+
+/// Gives back so many free pages at most.
+pub fn give_back(connection: &Connection, pages: u32) -> Result<()> {
+    connection.rows(&format!("PRAGMA incremental_vacuum({pages})"), &[]).map(drop)
+}

@@ -1,0 +1,62 @@
+//! The object that `maintain()` gives.
+
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// What was found and done.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Nothing was found, and nothing failed.
+    pub ok: bool,
+    /// What SQLite's `integrity_check` found, at most 100 sentences. Where there are any, nothing was written.
+    pub integrity: Vec<String>,
+    /// Rows whose parent is missing, at most 100.
+    pub foreign_keys: Vec<Orphan>,
+    /// How many rows of the tables of the option `expires` went.
+    pub expired: Vec<Expired>,
+    /// How many rows of the audit log went.
+    pub audit_deleted: u64,
+    /// Pages that were given back.
+    pub freed_pages: u64,
+    /// The bytes of them.
+    pub freed_bytes: u64,
+    /// Whether the statistics for the query planner were gathered anew.
+    pub analyzed: bool,
+    /// Steps that failed; the others ran.
+    pub errors: Vec<Failed>,
+    /// How long all of it took.
+    pub ms: f64,
+}
+
+/// A row whose parent is missing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Orphan {
+    /// Its table.
+    pub table: String,
+    /// Which row; none in a table without rowids.
+    pub rowid: Option<i64>,
+    /// The table that lacks the parent.
+    pub parent: String,
+}
+
+/// What went of one table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Expired {
+    /// The table.
+    pub table: String,
+    /// How many rows.
+    pub deleted: u64,
+}
+
+/// A step that failed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Failed {
+    /// `integrity`, `foreignKeys`, `expires`, `audit`, `vacuum` or `analyze`.
+    pub step: &'static str,
+    /// The table that it was about, if it was about one.
+    pub table: Option<String>,
+    /// Why.
+    pub error: Error,
+}

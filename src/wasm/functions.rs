@@ -1,0 +1,134 @@
+//! SQL functions and collations that are functions of JavaScript.
+
+use std::{cmp::Ordering, rc::Rc};
+
+use js_sys::{Array, BigInt, JsString, Uint8Array};
+use wasm_bindgen::prelude::*;
+
+use super::{Core, convert::Thrown, options::Fields};
+use crate::{
+    browser::thrown_text,
+    error::{Error, ErrorCode, Result},
+    sqlite::{
+        Integers, Param,
+        functions::{self, Arguments, Definition, Functions, Kind, Phase},
+    },
+    value::Value,
+};
+
+/// Up to here every integer is exact as a number of JavaScript's.
+const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+
+#[wasm_bindgen]
+extern "C" {
+    /// The class `UserFunctions` of the package.
+    pub type UserFunctions;
+
+    /// Calls a function for a [`Phase`]; gives null, a finite number, a bigint of 64 bits, a string or a `Uint8Array`.
+    #[wasm_bindgen(method, catch)]
+    fn call(
+        this: &UserFunctions,
+        function: usize,
+        phase: u32,
+        state: u32,
+        arguments: &Array,
+    ) -> std::result::Result<JsValue, JsValue>;
+
+    /// Compares two texts: less than, equal to, or more than 0.
+    #[wasm_bindgen(method, catch)]
+    fn compare(this: &UserFunctions, collation: usize, one: &str, other: &str) -> std::result::Result<f64, JsValue>;
+}
+
+struct JsFunctions {
+    user: UserFunctions,
+    integers: Integers,
+}
+
+#[wasm_bindgen]
+impl Core {
+    /// Gives every connection of this instance SQL functions: `{ name, kind, deterministic, directOnly }[]`, `kind` by its place in
+    /// scalar, aggregate, window, collation; `integers` as the option. Comes before `open`.
+    #[wasm_bindgen(js_name = addFunctions)]
+    pub fn add_functions(definitions: &Array, user: UserFunctions, integers: &str) -> std::result::Result<(), JsValue> {
+        let definitions = definitions.iter().map(|each| {
+            let fields = Fields(&each);
+            Definition {
+                name: fields.any_text("name").unwrap_or_default(),
+                kind: match fields.any_number("kind") {
+                    Some(1.0) => Kind::Aggregate,
+                    Some(2.0) => Kind::Window,
+                    Some(3.0) => Kind::Collation,
+                    _ => Kind::Scalar,
+                },
+                deterministic: fields.is("deterministic"),
+                direct_only: fields.is("directOnly"),
+            }
+        });
+        let integers = match integers {
+            "bigint" => Integers::Bigint,
+            "number" => Integers::Number,
+            _ => Integers::Auto,
+        };
+        let functions = JsFunctions { user, integers };
+        functions::add(definitions.collect(), Rc::new(functions)).thrown()
+    }
+}
+
+impl Functions for JsFunctions {
+    fn call(&self, function: usize, phase: Phase, state: u32, arguments: &Arguments<'_>) -> Result<Value> {
+        let given = Array::new();
+        arguments.each(&mut |value| {
+            given.push(&to_js(value, self.integers)?);
+            Ok(())
+        })?;
+        let result = self.user.call(function, phase as u32, state, &given).map_err(thrown)?;
+        from_js(&result)
+    }
+
+    fn compare(&self, collation: usize, one: &str, other: &str) -> Result<Ordering> {
+        let order = self.user.compare(collation, one, other).map_err(thrown)?;
+        Ok(order.partial_cmp(&0.0).unwrap_or(Ordering::Equal))
+    }
+}
+
+fn to_js(value: Param<'_>, integers: Integers) -> Result<JsValue> {
+    Ok(match value {
+        Param::Null => JsValue::NULL,
+        Param::Integer(value) => {
+            let exact = value.unsigned_abs() <= MAX_SAFE_INTEGER;
+            match integers {
+                Integers::Auto | Integers::Number if exact => JsValue::from_f64(value as f64),
+                Integers::Number => {
+                    return Err(Error::new(ErrorCode::IntegerOutOfRange, "an argument is beyond 2^53-1"));
+                }
+                _ => BigInt::from(value).into(),
+            }
+        }
+        Param::Real(value) => JsValue::from_f64(value),
+        Param::Text(value) => JsString::from(value).into(),
+        Param::Blob(value) => Uint8Array::from(value).into(),
+    })
+}
+
+/// What TypeScript has checked.
+fn from_js(value: &JsValue) -> Result<Value> {
+    if let Some(number) = value.as_f64() {
+        let integral = number.trunc() == number && number.abs() <= MAX_SAFE_INTEGER as f64;
+        return Ok(if integral { Value::Integer(number as i64) } else { Value::Real(number) });
+    }
+    if let Some(text) = value.as_string() {
+        return Ok(Value::Text(text));
+    }
+    if value.is_bigint() {
+        let value = i64::try_from(value.clone()).map_err(|_| Error::internal("a bigint beyond 64 bits"))?;
+        return Ok(Value::Integer(value));
+    }
+    Ok(match value.dyn_ref::<Uint8Array>() {
+        Some(bytes) => Value::Blob(bytes.to_vec()),
+        None => Value::Null,
+    })
+}
+
+fn thrown(error: JsValue) -> Error {
+    Error::internal(thrown_text(&error))
+}
