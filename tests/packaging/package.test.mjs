@@ -37,9 +37,21 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
     'dist/index.d.ts',
     'dist/node-files.js',
     'dist/worker.js',
-    ...['bg', 'create', 'memory', 'operations', 'files', 'schema', 'encryption', 'sync', 'folder', 'fts5', 'json'].map(
-      (part) => `dist/tidelock_${part}.wasm`,
-    ),
+    ...[
+      'bg',
+      'create',
+      'memory',
+      'operations',
+      'files',
+      'schema',
+      'encryption',
+      'sync',
+      'upkeep',
+      'functions',
+      'folder',
+      'fts5',
+      'json',
+    ].map((part) => `dist/tidelock_${part}.wasm`),
     'generated/instance.d.ts',
   ]) {
     assert.ok(files.includes(needed), `${needed} is missing`)
