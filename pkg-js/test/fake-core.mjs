@@ -349,6 +349,7 @@ export function fakeDatabase(options = {}) {
   const dead = []
   const calls = new Calls(core, core.memory, {
     integers: options.integers ?? 'auto',
+    functions: options.functions,
     warn: (warning) => warnings.push(warning),
     refine: (error) => error,
     onDead: (error) => dead.push(error),

@@ -108,7 +108,7 @@ impl Inner {
             let result = work(self, &connection);
             if !self.transaction_ended(true) {
                 // What isn't rows is a commit, too.
-                self.committed(&Changed::default());
+                self.spread(&Changed::default());
             }
             result
         };

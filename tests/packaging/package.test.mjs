@@ -47,6 +47,8 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
       'encryption',
       'sync',
       'remote',
+      'upkeep',
+      'functions',
       'folder',
       'fts5',
       'json',

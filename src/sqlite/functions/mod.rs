@@ -80,12 +80,11 @@ struct Given {
     functions: Rc<dyn Functions>,
 }
 
-/// Adds the functions to a connection.
+/// Adds what is given to a connection.
 type Register = fn(&Connection) -> Result<()>;
 
 /// What is looked at often: plain flags.
 struct Here {
-    /// Adds what is given to a connection.
     register: Cell<Option<Register>>,
     running: Cell<bool>,
     failed: Cell<bool>,
@@ -109,7 +108,7 @@ pub fn add(definitions: Vec<Definition>, functions: Rc<dyn Functions>) -> Result
     let definitions = named.collect::<Result<_>>()?;
     GIVEN.replace(Some(Given { definitions, functions }));
     // Opaque: were it known what is called, the code behind it would belong to the core.
-    HERE.with(|here| here.register.set(Some(std::hint::black_box(calls::register as fn(&Connection) -> Result<()>))));
+    HERE.with(|here| here.register.set(Some(std::hint::black_box(calls::register as Register))));
     Ok(())
 }
 

@@ -1,0 +1,56 @@
+// SQL functions of the user's, without an engine: what they may do to their database, and what is taken of them.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { checkFunctions, loadFunctions } from '../src/functions.ts'
+import { fakeDatabase, settle } from './fake-core.mjs'
+
+test('while a function runs, calls wait for its statement, and tickets are refused', async () => {
+  const functions = { running: false }
+  const { db, core, calls } = fakeDatabase({ functions })
+  await db.run('a', [1])
+  const ticket = core.enter()
+  functions.running = true
+  // The statement is known, and would go the short way, over the parameters of the one that runs.
+  const waiting = db.run('a', [2])
+  const refused = { code: 'invalid_argument' }
+  assert.throws(() => calls.now(ticket, 2, 'a', [3], 'object'), refused)
+  assert.throws(() => calls.execute(ticket, 2, 'a', [3], 0), refused)
+  await settle()
+  assert.deepEqual(core.log, ['a'])
+  functions.running = false
+  core.leave(ticket)
+  await waiting
+  assert.deepEqual(core.log, ['a', 'a'])
+})
+
+test('aggregates keep a state for each group, and let go of it', async () => {
+  const source = {
+    aggregate: {
+      listed: {
+        start: () => [],
+        step: (list, value) => {
+          if (value === 'bad') throw new Error('bad')
+          list.push(value)
+        },
+        finish: (list) => list.join(),
+      },
+      summed: { start: () => 0, step: (sum, value) => sum + value, finish: (sum) => sum },
+      late: { start: async () => 0, step: () => {}, finish: () => 0 },
+    },
+  }
+  const functions = await loadFunctions(checkFunctions(source, 'current'))
+  const [step, value, finish] = [1, 3, 4]
+  const one = functions.call(0, step, 0, ['a'])
+  const other = functions.call(0, step, 0, ['b'])
+  assert.notEqual(one, other)
+  assert.equal(functions.call(0, step, one, ['c']), one)
+  assert.equal(functions.call(0, value, one, []), 'a,c')
+  assert.equal(functions.call(0, finish, one, []), 'a,c')
+  assert.equal(functions.call(0, finish, other, []), 'b')
+  assert.equal(functions.call(0, finish, 0, []), '')
+  assert.equal(functions.call(1, finish, functions.call(1, step, functions.call(1, step, 0, [2]), [3]), []), 5)
+  const failed = functions.call(0, step, 0, ['x'])
+  assert.throws(() => functions.call(0, step, failed, ['bad']), /bad/)
+  assert.equal(functions.running, false)
+  assert.throws(() => functions.call(2, step, 0, []), /it gave a promise/)
+})
