@@ -124,6 +124,8 @@ impl Snapshots {
     /// Scheduled ones are taken at these times instead of at an interval. To be called before [`Snapshots::start`].
     pub fn follow(&self, timetable: Timetable) {
         let _ = self.0.timetable.set(timetable);
+        // Until it was asked nobody knows.
+        self.0.status.borrow_mut().next_at = None;
     }
 
     /// Starts what runs by itself: the sweep of what a killed page left behind, scheduled snapshots, compaction, and

@@ -42,7 +42,9 @@ async function play(scene, codes, argument = {}) {
         const AsyncFunction = (async () => {}).constructor
         const open = (options) => window.open(options)
         const run = (at, scope, results = []) => {
-          const all = { ...tidelock, open, ...scope }
+          const all = { ...tidelock, open }
+          for (const name of results) delete all[name]
+          Object.assign(all, scope)
           // What a recipe declares, its caller may ask for: the last line is added.
           const body = `${codes[at]}\nreturn { ${results.join(', ')} }`
           return new AsyncFunction(...Object.keys(all), body)(...Object.values(all))
@@ -151,20 +153,24 @@ test('the disk is full', async () => {
       await db.exec('CREATE TABLE photos (bytes BLOB)')
       await db.snapshots.create({ label: 'not needed' })
       await db.snapshots.create({ label: 'kept' })
-      // Until a snapshot is deleted there is no room for anything that is stored.
+      // Until the user deletes a snapshot there is no room for anything that is stored.
       const mend = await window.rigEngine(() => {
-        const { add, delete: remove } = IDBObjectStore.prototype
-        let full = true
+        const { add } = IDBObjectStore.prototype
+        globalThis.full = true
         IDBObjectStore.prototype.add = function (...given) {
-          if (full) throw new DOMException('no room', 'QuotaExceededError')
+          if (globalThis.full) throw new DOMException('no room', 'QuotaExceededError')
           return add.apply(this, given)
         }
-        IDBObjectStore.prototype.delete = function (...given) {
-          full = false
-          return remove.apply(this, given)
-        }
-        return () => Object.assign(IDBObjectStore.prototype, { add, delete: remove })
+        return () => Object.assign(IDBObjectStore.prototype, { add })
       })
+      const { snapshots } = db
+      const remove = snapshots.delete
+      snapshots.delete = async (id) => {
+        await window.inEngine(() => {
+          globalThis.full = false
+        })
+        return remove.call(snapshots, id)
+      }
       await run(0, { db, bytes: new Uint8Array(100_000) })
       const health = await db.health()
       const labels = (await db.snapshots.list()).map(({ label }) => label)
@@ -244,7 +250,7 @@ test('two databases become one', async () => {
 
 const migrations = [{ version: '1', name: 'notes', up: 'CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT)' }]
 const remote = () => ({ url: context.remote.url, key: context.remote.anonKey, tables: ['notes'] })
-const remoteNotes = () => context.remote.sql('select id::int as id, body from notes order by id')
+const remoteNotes = () => context.remote.sql('select id, body from notes order by id')
 
 test('from local to cloud, and back', async () => {
   await context.remote.sql("delete from notes; insert into notes values (1, 'cloud')")
@@ -341,8 +347,8 @@ test('moving away', async () => {
   assert.equal(result.tables[0].inserted, 2)
   assert.deepEqual(result.refused, [])
   assert.deepEqual(await remoteNotes(), [
-    { id: 1, body: "it's" },
-    { id: 2, body: 'two' },
+    { id: '1', body: "it's" },
+    { id: '2', body: 'two' },
   ])
 })
 
