@@ -25,6 +25,7 @@ test('the defaults are those of the contract', () => {
     migrationsTable: 'schema_migrations',
     snapshots: {
       enabled: true,
+      timedByUser: false,
       intervalMs: 3_600_000,
       keep: 3,
       retries: 3,
@@ -46,6 +47,7 @@ test('the defaults are those of the contract', () => {
     retries: 5,
     timeoutMs: 30_000,
     maxDeleteRatio: 0.5,
+    realtime: false,
     hasAccessToken: false,
     secretsAllowed: false,
   })
