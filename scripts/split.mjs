@@ -73,9 +73,12 @@ const exportsOf = (owner) =>
 const list = (kind, types) => (types.length > 0 ? ` (${kind} ${types.join(' ')})` : '')
 const shape = ({ parameters, results }) => list('param', parameters) + list('result', results)
 
-// Those that others need come last, when it is known what they are to export.
-const needed = (part) => Object.values(parts).some(({ needs = [] }) => needs.includes(part))
-for (const part of Object.keys(parts).sort((a, b) => needed(a) - needed(b))) {
+// Those that others need come after these, when it is known what they are to export.
+const rank = (part) => {
+  const others = Object.keys(parts).filter((other) => parts[other].needs?.includes(part))
+  return Math.max(0, ...others.map((other) => rank(other) + 1))
+}
+for (const part of Object.keys(parts).sort((a, b) => rank(a) - rank(b))) {
   const own = functions.filter(([name]) => home.get(name) === part)
   const ownNames = new Set(own.map(([name]) => name))
   const text = own.map(([, { field }]) => field).join('\n')

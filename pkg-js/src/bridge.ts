@@ -1,6 +1,6 @@
 import { Calls } from './calls.js'
 import type { CallsOptions } from './connection.js'
-import type { Core, CoreClass, CoreOptions, Host } from './core.js'
+import type { Core, CoreClass, CoreOptions, CoreRemoteOptions, Host } from './core.js'
 import type { Database } from './database.js'
 import { type TidelockError, toTidelockError, trapped } from './errors.js'
 import { callUser } from './events.js'
@@ -108,6 +108,19 @@ export class Bridge {
     try {
       const recovering = instance.Core.recover(this.#checked, from, this.#host(instance))
       return (await this.#unlessTrapped(recovering)) as RecoveryReport
+    } catch (error) {
+      throw this.#trap ?? toTidelockError(error)
+    }
+  }
+
+  /** Has the instance ask a remote for its tables. Rejects with a {@link TidelockError}. */
+  async schemaFromRemote(
+    instance: Instance,
+    remote: CoreRemoteOptions,
+  ): Promise<{ readonly up: string; readonly down: string; readonly leftOut: readonly string[] }> {
+    try {
+      const asking = instance.Core.schemaFromRemote(remote, this.#host(instance))
+      return (await this.#unlessTrapped(asking)) as { up: string; down: string; leftOut: string[] }
     } catch (error) {
       throw this.#trap ?? toTidelockError(error)
     }

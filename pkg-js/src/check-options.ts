@@ -100,9 +100,11 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
   if (given.worker !== undefined && typeof given.worker !== 'function' && !(given.worker instanceof URL))
     throw invalid('worker must be a URL or a function that makes a Worker', { details: { option: 'worker' } })
   const mode = checkOneOf('mode', given.mode ?? 'local', ['local', 'cloud'])
-  if (mode === 'cloud') {
-    if (given.remote === undefined) throw invalid("mode 'cloud' needs remote", { details: { option: 'mode' } })
-    throw unavailable("mode 'cloud'")
+  if (mode === 'cloud' && given.remote === undefined) {
+    throw invalid("mode 'cloud' needs remote", {
+      details: { option: 'mode' },
+      hint: 'Pass the option remote: { url, key, tables }',
+    })
   }
   const { onBusy, timeoutMs } = checkLock(given.lock)
 

@@ -8,7 +8,7 @@ import {
   checkStrings,
 } from './check.js'
 import type { CoreRemoteOptions } from './core.js'
-import { invalid, unavailable } from './errors.js'
+import { invalid } from './errors.js'
 
 const remoteTypes = ['text', 'int8', 'numeric', 'float8', 'bool', 'json', 'bytea', 'array', 'timestamptz'] as const
 
@@ -50,8 +50,6 @@ export function checkRemote(remote: unknown, secretsAllowed: boolean): CoreRemot
   const given = checkObject('remote', remote, remoteKeys)
   if (given.accessToken !== undefined) checkFunction('remote.accessToken', given.accessToken)
   if (given.fetch !== undefined) checkFunction('remote.fetch', given.fetch)
-  if (given.realtime !== undefined && checkBoolean('remote.realtime', given.realtime))
-    throw unavailable("The option 'remote.realtime'")
   if (!Array.isArray(given.tables)) {
     throw invalid("remote.tables must be an array of table names or { table: '...' }", {
       details: { option: 'remote.tables' },
@@ -67,6 +65,7 @@ export function checkRemote(remote: unknown, secretsAllowed: boolean): CoreRemot
     retries: checkInteger('remote.retries', given.retries ?? 5, 0),
     timeoutMs: checkInteger('remote.timeoutMs', given.timeoutMs ?? 30_000, 1),
     maxDeleteRatio: checkRatio('remote.maxDeleteRatio', given.maxDeleteRatio ?? 0.5),
+    realtime: checkBoolean('remote.realtime', given.realtime ?? false),
     hasAccessToken: given.accessToken !== undefined,
     secretsAllowed,
     ...(given.userId === undefined ? {} : { userId: checkString('remote.userId', given.userId) }),

@@ -144,6 +144,12 @@ export interface Core {
   snapshotsStatus(): unknown
   syncPull(options: unknown, progress: ((step: unknown) => void) | undefined, cancel: number): Promise<unknown>
   syncPush(progress: ((step: unknown) => void) | undefined, cancel: number): Promise<unknown>
+  /** Keeps in step from now on. */
+  syncStart(intervalMs: number): void
+  /** Rests from now on. */
+  syncStop(): void
+  /** Whether all tables that are pulled have been pulled once. */
+  syncReady(): Promise<boolean>
   syncRetry(id: string): Promise<unknown>
   syncDiscard(id: string): Promise<unknown>
   syncEnqueue(table: string): Promise<unknown>
@@ -202,6 +208,8 @@ export interface CoreClass {
   ): Promise<void>
   /** Checks the remote of a database that is to be opened. Throws `invalid_argument`. */
   checkRemote(remote: CoreRemoteOptions): Promise<void>
+  /** Opens nothing: asks a remote for its tables. Those of the remote are wanted; none: all. */
+  schemaFromRemote(remote: CoreRemoteOptions, host: Host): Promise<unknown>
   open(options: Omit<CoreOptions, 'remote'>, host: Host): Promise<Core>
   /** The same over the files of a folder. */
   openFolder(options: Omit<CoreOptions, 'remote'>, host: Host, files: NodeFiles): Promise<Core>
@@ -323,6 +331,7 @@ export interface CoreRemoteOptions {
   readonly retries: number
   readonly timeoutMs: number
   readonly maxDeleteRatio: number
+  readonly realtime: boolean
   readonly hasAccessToken: boolean
   /** This is no page: a secret key may be here. */
   readonly secretsAllowed: boolean

@@ -449,6 +449,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   emit(type: keyof DatabaseEventMap, detail: unknown): void {
     if (type !== 'close') {
       if (type === 'snapshot') this.snapshots.happened(detail as FactsEvent)
+      if (type === 'sync') this.sync.told(detail)
       if (this.#heard.has(type)) this.dispatchEvent(new CustomEvent(type, { detail }))
       if (type !== 'change') this.#watch?.look()
       // Live queries hear of a lost lock by running into it.
@@ -486,6 +487,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** @internal The engine was begun anew. */
   renewed(): void {
     this.#live.renew()
+    this.sync.renewed()
     if (this.#actor !== undefined) this.#tellActor()
   }
 

@@ -82,9 +82,11 @@ export type {
   WasmSource,
 } from './options.js'
 export { type RecoveryReport, recover } from './recover.js'
+export { type SchemaFromRemoteOptions, type SchemaMigration, schemaFromRemote } from './schema-from-remote.js'
 export type { SnapshotCopied, SnapshotNotCopied, TargetStatus } from './snapshot-copies.js'
 export type { SnapshotExportOptions, SnapshotInfo, SnapshotStatus, Snapshots } from './snapshots.js'
 export { type SqlFragment, type SqlHelpers, type SqlQuery, type SqlQueryTag, type SqlTag, sql } from './sql.js'
+export { type SqlHelpersOptions, sqlHelpers } from './sql-helpers.js'
 export { type DatabaseInfo, databases, deleteDatabase } from './stored.js'
 export type {
   ConflictEntry,
@@ -95,6 +97,7 @@ export type {
   PushOptions,
   PushReport,
   RunReport,
+  StartOptions,
   Sync,
   SyncStatus,
   TablePullReport,
@@ -110,7 +113,6 @@ export {
   uploadTarget,
 } from './targets.js'
 export type { BegunTx, Tx } from './transaction.js'
-export { schemaFromRemote, sqlHelpers } from './unsupported.js'
 export type {
   ArrayQueryOptions,
   CallOptions,

@@ -131,7 +131,7 @@ export interface TableSync {
    * `keep-local` sends the columns changed here and takes the others from the remote. `remote-wins` takes the remote's row.
    * `last-write-wins` (needs `cursor`) compares when each side wrote. A function gives the row, or null to delete it; columns
    * that it leaves out keep the remote's value. Where both sides changed different columns, all but the function merge them.
-   * @default 'keep-local'
+   * @default 'keep-local' ('remote-wins' with `mode: 'cloud'`)
    */
   readonly conflict?: ConflictPolicy | ConflictFunction | undefined
   /** @default 'both' */
@@ -191,7 +191,13 @@ export interface RemoteOptions {
    * @default 0.5
    */
   readonly maxDeleteRatio?: number | undefined
-  /** Not available in this build. */
+  /**
+   * While the database keeps in step (`mode: 'cloud'`, {@link Sync.start}), Supabase Realtime tells of changes: what it names is pulled
+   * within a second, instead of at the next interval. A hint and nothing more: the interval goes on, and after each gap everything
+   * is pulled. The tables must be in the publication `supabase_realtime`. Where it is refused, or there is no WebSocket as in Node
+   * 20, one warning `realtime_unavailable` says so.
+   * @default false
+   */
   readonly realtime?: boolean | undefined
 }
 
@@ -323,7 +329,10 @@ export interface OpenOptions {
   /** The endpoint to sync with. */
   readonly remote?: RemoteOptions | undefined
   /**
-   * `local`: sync only when called. `cloud` is not available in this build.
+   * `local`: sync only when called. `cloud` (needs `remote`): the database keeps in step by itself from the opening on, as after
+   * {@link Sync.start}, sends what is written soon after, and `conflict` is by default `'remote-wins'`. Neither `open` nor writes
+   * wait for the network: offline, without a token or with one that has expired, everything but sync works, and sync goes on
+   * when it can. What local changes a database of the other mode has captured is sent.
    * @default 'local'
    */
   readonly mode?: 'local' | 'cloud' | undefined

@@ -1,6 +1,15 @@
-import { checkBoolean, checkCall, checkFunction, checkInteger, checkOneOf, checkString, checkStrings } from './check.js'
+import {
+  checkBoolean,
+  checkCall,
+  checkFunction,
+  checkInteger,
+  checkObject,
+  checkOneOf,
+  checkString,
+  checkStrings,
+} from './check.js'
 import type { Connection } from './connection.js'
-import { invalid, unavailable } from './errors.js'
+import { invalid, isTidelockError } from './errors.js'
 import { callUser } from './events.js'
 import type { Conflict } from './options.js'
 import type { CallOptions } from './values.js'
@@ -98,9 +107,24 @@ export interface OutboxEntry {
   readonly op: 'insert' | 'update' | 'delete'
   readonly columns: readonly string[]
   readonly time: string
+  /**
+   * Of a rejected one: `refused` by the remote, `conflict` that a person has to decide, `schema` (a column with an unsent value was
+   * dropped), `restored` with a snapshot, or `unapplied`: a row of the remote that the local schema refuses.
+   */
   readonly reason?: string
   readonly error?: unknown
 }
+
+/** Options of {@link Sync.start}. */
+export interface StartOptions {
+  /**
+   * Milliseconds from the end of one round to the next.
+   * @default 30000
+   */
+  readonly intervalMs?: number | undefined
+}
+
+const defaultIntervalMs = 30_000
 
 /** How one table stands. */
 export interface SyncStatus {
@@ -119,6 +143,8 @@ export interface SyncStatus {
 export class Sync {
   readonly #calls: Connection
   readonly #remote: boolean
+  /** What was asked for: null is rest; undefined: as the option `mode` says. */
+  #interval: number | null | undefined
   #ready: Promise<void> | undefined
   #becomeReady: (() => void) | undefined
 
@@ -146,11 +172,7 @@ export class Sync {
     const { onProgress } = options ?? {}
     const progress =
       onProgress === undefined ? undefined : (step: unknown) => callUser(onProgress, step as PullProgress)
-    const report = await this.#calls.cancellable<PullReport>(options, (core, cancel) =>
-      core.syncPull(checked, progress, cancel),
-    )
-    if (checked.tables === undefined) this.#becomeReady?.()
-    return report
+    return this.#calls.cancellable<PullReport>(options, (core, cancel) => core.syncPull(checked, progress, cancel))
   }
 
   /** The local changes that the remote doesn't have yet. */
@@ -171,20 +193,38 @@ export class Sync {
     return this.#calls.read(options, (core) => core.syncStatus())
   }
 
-  /** Resolves when all synced tables have been pulled once, now or in an earlier session. */
+  /**
+   * Resolves when all tables that are pulled have been pulled completely once, by whatever pull, now or in an earlier session: then at
+   * once. When the database is closed before, it stays pending. Without the option `remote` it rejects with `invalid_argument`.
+   */
   get ready(): Promise<void> {
     this.#ready ??= this.#waitUntilReady()
     return this.#ready
   }
 
-  async #waitUntilReady(): Promise<void> {
-    this.#needRemote('sync.ready')
-    const pulled = new Promise<void>((resolve) => {
+  #waitUntilReady(): Promise<void> {
+    const ready = new Promise<void>((resolve) => {
+      this.#needRemote('sync.ready')
       this.#becomeReady = resolve
+      this.#lookWhetherReady()
     })
-    const tables = await this.status()
-    if (tables.length > 0 && tables.every((table) => table.lastPulledAt !== null)) return
-    await pulled
+    // Who only looks at it doesn't want to hear of it.
+    ready.catch(() => {})
+    return ready
+  }
+
+  async #lookWhetherReady(): Promise<void> {
+    try {
+      if (await this.#calls.read<boolean>(undefined, (core) => core.syncReady())) this.#becomeReady?.()
+    } catch {
+      // The end of the next pull is another occasion.
+    }
+  }
+
+  /** @internal What sync does now. */
+  told(detail: unknown): void {
+    const { phase, error } = detail as { readonly phase: string; readonly error?: unknown }
+    if (phase === 'idle' && error === undefined && this.#becomeReady !== undefined) this.#lookWhetherReady()
   }
 
   /**
@@ -218,14 +258,56 @@ export class Sync {
     return { push, pull: await this.pull(options) }
   }
 
-  /** Not available in this build: throws `unsupported_environment`. */
-  start(_options?: { readonly intervalMs?: number | undefined }): void {
-    throw unavailable('sync.start')
+  /**
+   * Keeps in step from now on: pushes and pulls at once, then each `intervalMs` (30 s by default, from the end of one round to the next),
+   * and also when there is a network again, when the page is shown, and within a second after local writes. What fails is tried again,
+   * after a wait that doubles up to two minutes, or as long as the remote asks for; without a network it waits for one. A change that
+   * the remote refuses because a row that it refers to is missing there is sent again for two minutes before it moves to
+   * {@link Sync.rejected}. Calls by hand join what is under way. Again: changes the interval.
+   *
+   * How it goes, the events `sync`, {@link Sync.status} and `health()` tell. With the token of another user (`sync_user_mismatch`) it
+   * stops. Rejects with `invalid_argument` without the option `remote`, and with `closed`.
+   *
+   * @example
+   * ```ts
+   * await db.sync.start({ intervalMs: 10_000 })
+   * ```
+   */
+  async start(options?: StartOptions): Promise<void> {
+    const { intervalMs } = checkObject('The argument of sync.start', options, ['intervalMs'])
+    const interval = checkInteger('intervalMs', intervalMs ?? defaultIntervalMs, 1)
+    this.#needRemote('sync.start')
+    this.#calls.check()
+    this.#interval = interval
+    await this.#unlessOver(this.#calls.read(undefined, (core) => core.syncStart(interval)))
   }
 
-  /** Not available in this build: throws `unsupported_environment`. */
-  stop(): void {
-    throw unavailable('sync.stop')
+  /**
+   * Stops what {@link Sync.start} or `mode: 'cloud'` began. A round under way is given up, unless a call by hand has joined it: what it
+   * did stays done, and what was on its way is sent again the next time, without being applied twice. Idempotent.
+   */
+  async stop(): Promise<void> {
+    this.#interval = null
+    if (!this.#remote || this.#calls.closed) return
+    await this.#unlessOver(this.#calls.read(undefined, (core) => core.syncStop()))
+  }
+
+  /** @internal The engine was begun anew: it knows only what the options say. */
+  renewed(): void {
+    const interval = this.#interval
+    // What can't be loaded again is told by the calls that need it.
+    if (interval === null) this.stop().catch(() => {})
+    else if (interval !== undefined) this.start({ intervalMs: interval }).catch(() => {})
+    this.told({ phase: 'idle' })
+  }
+
+  /** Nobody needs to hear that a database doesn't keep in step because it is closed; an engine that is begun anew is told again. */
+  async #unlessOver(told: Promise<unknown>): Promise<void> {
+    try {
+      await told
+    } catch (error) {
+      if (!isTidelockError(error, 'closed') && !isTidelockError(error, 'worker_crashed')) throw error
+    }
   }
 
   /** Lets a refused change wait to be pushed again. Rejects with `invalid_argument` for an unknown id. */

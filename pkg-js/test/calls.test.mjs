@@ -276,12 +276,6 @@ test('a trap also ends a transaction whose function hangs, and those in line', a
   await assert.rejects(inLine, { code: 'internal' })
 })
 
-test('what the build lacks says so', async () => {
-  const { db } = fakeDatabase()
-  const lacking = { code: 'unsupported_environment' }
-  assert.throws(() => db.sync.start(), lacking)
-})
-
 test('what migrations are asked for reaches the engine checked', async () => {
   const { db, core } = fakeDatabase()
   const given = []

@@ -127,6 +127,7 @@ const wrong = {
     { ...remote, accessToken: 'token' },
     { ...remote, headers: { a: 1 } },
     { ...remote, maxDeleteRatio: 2 },
+    { ...remote, realtime: 'yes' },
     { ...remote, apiKey: 'x' },
   ],
   mode: ['remote', 'cloud'],
@@ -204,7 +205,6 @@ test('the audit is complete with its defaults, and hides columns by name and by 
 
 const waiting = {
   tabs: ['shared'],
-  remote: [{ ...remote, realtime: true }],
 }
 
 for (const [option, values] of Object.entries(waiting)) {
@@ -219,9 +219,11 @@ for (const [option, values] of Object.entries(waiting)) {
   })
 }
 
-test('cloud mode needs a remote, and waits for a later build', () => {
+test('cloud mode needs a remote, and realtime is off unless asked for', () => {
   assert.throws(() => check({ mode: 'cloud' }), { code: 'invalid_argument' })
-  assert.throws(() => check({ mode: 'cloud', remote }), { code: 'unsupported_environment' })
+  assert.equal(check({ mode: 'cloud', remote }).mode, 'cloud')
+  assert.equal(check({ remote }).remote.realtime, false)
+  assert.equal(check({ remote: { ...remote, realtime: true } }).remote.realtime, true)
 })
 
 test('each durability goes over, and so do hidden pages', () => {

@@ -34,11 +34,6 @@ impl Lifecycle for PageLifecycle {
         global("document").is_some_and(|document| !hidden(document))
     }
 
-    fn online(&self) -> bool {
-        let navigator = global("navigator");
-        navigator.and_then(|navigator| property(&navigator, "onLine")).is_none_or(|online| online.is_truthy())
-    }
-
     fn watch(&self, heard: Rc<dyn Fn(Moment)>) -> Box<dyn Any> {
         if global("addEventListener").is_none() {
             return Box::new(());

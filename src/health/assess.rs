@@ -232,7 +232,7 @@ mod tests {
         degraded(AlertCode::RejectedChanges, |facts| facts.sync.rejected = 1);
         degraded(AlertCode::SyncLag, |facts| {
             facts.cloud = true;
-            facts.sync.lag_ms = Some(SYNC_LAG_MS + 1);
+            facts.sync.lag_ms = Some(5 * 60_000 + 1);
         });
     }
 
@@ -275,10 +275,10 @@ mod tests {
         );
         fine(|facts| facts.storage.quota = 0);
         fine(|facts| facts.bytes_a_day_ago = Some(4_000_001));
-        fine(|facts| facts.sync.lag_ms = Some(100 * SYNC_LAG_MS));
+        fine(|facts| facts.sync.lag_ms = Some(500 * 60_000));
         fine(|facts| {
             facts.cloud = true;
-            facts.sync.lag_ms = Some(SYNC_LAG_MS);
+            facts.sync.lag_ms = Some(5 * 60_000);
         });
         fine(|facts| {
             facts.bytes_a_day_ago = Some(100);

@@ -22,9 +22,6 @@ pub trait Lifecycle {
     /// Whether the page is in sight now. A worker never is: nobody tells it when its end comes.
     fn visible(&self) -> bool;
 
-    /// Whether there may be a network. `false` is to be trusted more than `true`, but neither is sure.
-    fn online(&self) -> bool;
-
     /// Calls `heard` in each such moment, until the answer is dropped.
     fn watch(&self, heard: Rc<dyn Fn(Moment)>) -> Box<dyn Any>;
 }

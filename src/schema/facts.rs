@@ -147,7 +147,7 @@ impl Schema {
 fn rowid_of(connection: &Connection, table: &str) -> Result<Rowid> {
     let table = Value::from(table);
     let columns = "SELECT name, type, pk FROM pragma_table_xinfo(?1, 'main')";
-    let columns = connection.rows(columns, &[table.clone()])?;
+    let columns = connection.rows(columns, std::slice::from_ref(&table))?;
     let mut keys = columns.iter().filter(|column| column[2] != Value::Integer(0));
     if let (Some(key), None) = (keys.next(), keys.next())
         && key[1].as_text().is_some_and(|declared| same(declared, "INTEGER"))

@@ -96,7 +96,8 @@ pub fn normal(tokens: &[Token<'_>]) -> String {
         if index > 0 {
             out.push(' ');
         }
-        let is_default = index > 0 && tokens[index - 1].is("default");
+        // ON DELETE SET DEFAULT has no value.
+        let is_default = index > 0 && tokens[index - 1].is("default") && !(index > 1 && tokens[index - 2].is("set"));
         out.push_str(&if is_default { default_value(token) } else { token.normal() });
     }
     out

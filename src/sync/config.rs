@@ -248,6 +248,13 @@ impl Config {
         Ok(Self { options, root, other_root })
     }
 
+    /// The same for calls that are about no table yet.
+    pub fn without_tables(options: RemoteOptions) -> Result<Self> {
+        check_key(&options.key, options.secrets_allowed)?;
+        let (root, other_root) = roots(&options.url)?;
+        Ok(Self { options, root, other_root })
+    }
+
     /// What happens to rows that changed on both sides, in tables that don't say it themselves.
     pub fn prefer(&mut self, conflict: Conflict) {
         for table in &mut self.options.tables {

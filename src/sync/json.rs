@@ -134,7 +134,7 @@ pub fn elements(text: &str) -> Result<Vec<&str>, JsonError> {
 /// The text that a raw string stands for; `None` when it is no string, or holds half of a surrogate pair.
 pub fn text(raw: &str) -> Option<Cow<'_, str>> {
     let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    let Some(first) = inner.find('\\') else { return Some(Cow::Borrowed(inner)) };
+    let Some(first) = inner.bytes().position(|byte| byte == b'\\') else { return Some(Cow::Borrowed(inner)) };
     let mut out = String::with_capacity(inner.len());
     out.push_str(&inner[..first]);
     let mut rest = &inner[first..];
@@ -311,7 +311,9 @@ impl<'a> Scanner<'a> {
             return Err(JsonError::Malformed(self.at));
         }
         self.at += 1;
-        self.blank();
+        if byte == b',' {
+            self.blank();
+        }
         Ok(byte == b',')
     }
 

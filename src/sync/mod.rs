@@ -12,7 +12,10 @@
 //! | `unsent`, `order`, `settle` | changes that wait as jobs, which waits for which, and what became of them |
 //! | `conflict`, `outgoing` | the one rule for rows that changed on both sides; values on their way out |
 //! | `apply`, `parents`, `unpushed`, `swap`, `staged` | pulled rows into tables: foreign keys, local edits, unique values, rows that wait |
+//! | `remote_schema`, `local_schema` | the remote's tables as it tells them, and the local ones that hold them |
+//! | `helpers`, `gone` | what `sqlHelpers` has put into the project; rows that are gone by its tombstones |
 //! | `compare`, `replace`, `guard` | deletions by absence, whole tables as a difference, and what stops both |
+//! | `unapplied` | pulled rows that don't fit, as users see them |
 //! | `capture`, `rebase`, `outbox`, `retry` | local changes: how they are noted, follow the schema, are seen by users, and what those decide |
 //! | `schedule`, `realtime` | keeping in step: when which round begins; the remote's own hints |
 //! | `state`, `status`, `report` | what is remembered, and what is told |
@@ -24,11 +27,14 @@ pub mod compare;
 pub mod config;
 pub mod conflict;
 pub mod encode;
+pub mod gone;
 pub mod guard;
+pub mod helpers;
 pub mod job;
 pub mod json;
 pub mod jwt;
 mod lanes;
+pub mod local_schema;
 pub mod order;
 pub mod outbox;
 pub mod outgoing;
@@ -39,6 +45,7 @@ pub mod push;
 pub mod query;
 pub mod realtime;
 mod rebase;
+pub mod remote_schema;
 pub mod replace;
 pub mod report;
 pub mod request;
@@ -54,6 +61,7 @@ pub mod status;
 pub mod steps;
 pub mod swap;
 pub mod types;
+pub mod unapplied;
 pub mod unpushed;
 pub mod unsent;
 pub mod window;

@@ -8,7 +8,7 @@ use super::{
     encode::{decode_key, decode_row, key_sql, quote, row_sql},
     report::{Cells, Conflict},
     schema::{Table, key_condition},
-    state,
+    state, unapplied,
 };
 use crate::{error::Result, sqlite::Connection, value::Value};
 
@@ -89,19 +89,40 @@ pub fn pending(connection: &Connection) -> Result<Vec<Change>> {
     list(connection, "reason IS NULL")
 }
 
-/// Changes that were refused for good, oldest first.
+/// Changes that were refused for good, oldest first; then the rows of the remote that the local schema refuses.
 pub fn rejected(connection: &Connection) -> Result<Vec<Change>> {
-    list(connection, "reason IS NOT NULL")
+    let mut changes = list(connection, "reason IS NOT NULL")?;
+    if state::exists(connection)? {
+        changes.extend(unapplied::list(connection)?);
+    }
+    Ok(changes)
 }
 
-/// How many changes wait and how many were refused; of one table, or of all.
+/// Whether any change waits.
+pub fn waits(connection: &Connection) -> Result<bool> {
+    let sql = "SELECT 1 FROM tidelock_outbox WHERE reason IS NULL LIMIT 1";
+    Ok(state::exists(connection)? && connection.value(sql, &[])?.is_some())
+}
+
+/// How many local changes wait and how many were refused; of one table.
+pub fn unpushed(connection: &Connection, table: &str) -> Result<(u64, u64)> {
+    count(connection, Some(table), "")
+}
+
+/// How many [`pending`] and [`rejected`] have; of one table, or of all.
 pub fn counts(connection: &Connection, table: Option<&str>) -> Result<(u64, u64)> {
     if !state::exists(connection)? {
         return Ok((0, 0));
     }
+    count(connection, table, &format!(" + {}", unapplied::COUNT))
+}
+
+fn count(connection: &Connection, table: Option<&str>, more: &str) -> Result<(u64, u64)> {
     let rows = connection.rows(
-        "SELECT count(*) FILTER (WHERE reason IS NULL), count(*) FILTER (WHERE reason IS NOT NULL) \
-         FROM tidelock_outbox WHERE ?1 IS NULL OR tbl = ?1",
+        &format!(
+            "SELECT count(*) FILTER (WHERE reason IS NULL), count(*) FILTER (WHERE reason IS NOT NULL){more} \
+             FROM tidelock_outbox WHERE ?1 IS NULL OR tbl = ?1"
+        ),
         &[table.map(str::to_owned).into()],
     )?;
     let count = |at: usize| rows[0][at].as_integer().unwrap_or_default() as u64;
@@ -200,7 +221,7 @@ fn changed(base: &[(String, Value)], local: &[(String, Value)]) -> Vec<String> {
     base.iter().filter(differs).map(|(name, _)| name.clone()).collect()
 }
 
-fn local_row(
+pub(super) fn local_row(
     connection: &Connection,
     table: &Table,
     key_columns: &[String],

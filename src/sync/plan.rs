@@ -2,6 +2,7 @@
 
 use super::{
     config::{Conflict, Names, TableSync},
+    helpers::STAMP,
     json::{self, JsonError},
     query::Selection,
     schema::Table,
@@ -39,7 +40,11 @@ pub struct Plan {
     pub key: Vec<usize>,
     /// What is asked for: the stored columns first, then a cursor and a soft-delete column that are not stored.
     pub selection: Selection,
+    /// Of a table with helpers: up to where everything is decided, see [`super::helpers`].
+    pub ceiling: Option<String>,
     cursor: Option<usize>,
+    /// Where that is which tells how far the rows were read: the cursor, or the helpers' stamp.
+    place: Option<usize>,
     deleted: Option<usize>,
 }
 
@@ -170,7 +175,37 @@ impl Plan {
             cursor: options.cursor.clone(),
             filter: options.filter.iter().map(|(column, filter)| (column.clone(), filter.clone())).collect(),
         };
-        Ok(Self { options: options.clone(), table, columns, key, selection, cursor, deleted })
+        let options = options.clone();
+        Ok(Self { options, table, columns, key, selection, ceiling: None, cursor, place: cursor, deleted })
+    }
+
+    /// Reads by the helpers' ceiling from here on: where there is a cursor, in the order of the stamps instead.
+    pub fn read_by_ceiling(&mut self, ceiling: String) {
+        self.ceiling = Some(ceiling);
+        if self.selection.cursor.is_none() {
+            return;
+        }
+        let columns = &mut self.selection.columns;
+        let known = columns.iter().position(|column| column == STAMP);
+        self.place = Some(known.unwrap_or_else(|| {
+            columns.push(STAMP.to_owned());
+            columns.len() - 1
+        }));
+        self.selection.cursor = Some(STAMP.to_owned());
+    }
+
+    /// The column that an error of the remote is about: the only one whose name is a word of its message, in whatever language.
+    pub fn column_in(&self, error: &Error) -> Option<&str> {
+        let mut found = self.selection.columns.iter().filter(|name| has_word(&error.message, name));
+        found.next().filter(|_| found.next().is_none()).map(String::as_str)
+    }
+
+    /// Says in the details which column an error of the remote is about, where that can be told.
+    pub fn naming(&self, error: Error) -> Error {
+        match self.column_in(&error).map(str::to_owned) {
+            Some(column) => error.detail("column", column),
+            None => error,
+        }
     }
 
     /// Where the cursor is among the stored columns; `None` where there is none, or it isn't stored.
@@ -230,7 +265,7 @@ impl Plan {
         rows.structured.dedup();
         if !last.is_empty() {
             let key = self.key.iter().map(|at| wire_text(last[*at]).unwrap_or_default()).collect();
-            rows.last = Some(Position { cursor: self.cursor.and_then(|at| wire_text(last[at])), key });
+            rows.last = Some(Position { cursor: self.place.and_then(|at| wire_text(last[at])), key });
         }
         Ok(rows)
     }
@@ -291,6 +326,13 @@ impl Plan {
             .detail("table", self.name())
             .detail("column", column.name.as_str())
     }
+}
+
+/// Whether a name is in a text, and not as a part of a longer one.
+fn has_word(text: &str, name: &str) -> bool {
+    let part = |char: char| char.is_alphanumeric() || char == '_';
+    text.match_indices(name)
+        .any(|(at, _)| !text[..at].ends_with(part) && !text[at + name.len()..].starts_with(part) && !name.is_empty())
 }
 
 fn utf8(body: &[u8]) -> Result<&str, Unreadable> {
@@ -354,6 +396,20 @@ mod tests {
             assert_eq!(error.details["column"], column.into(), "{error}");
         }
         assert!(plan(r#"{"table":"free"}"#, &[]).unwrap_err().is(ErrorCode::SyncSchemaMismatch));
+    }
+
+    #[test]
+    fn the_column_of_a_remote_error_is_named() {
+        let plan = plan(r#"{"table":"t"}"#, &[]).unwrap();
+        let column = |message: &str| {
+            let error = plan.naming(Error::new(ErrorCode::SyncSchemaMismatch, message));
+            error.details.get("column").cloned()
+        };
+        assert_eq!(column("column t.local does not exist"), Some("local".into()));
+        assert_eq!(column("Spalte \u{bb}local\u{ab} existiert nicht"), Some("local".into()));
+        assert_eq!(column("Could not find the 'n' column of 't'"), Some("n".into()));
+        assert_eq!(column("column t.localized does not exist"), None);
+        assert_eq!(column("n or local"), None);
     }
 
     #[test]

@@ -212,7 +212,7 @@ impl Pull {
                 let named = self.sources[self.at].plan.options.columns.is_some();
                 // Asked already, or the user's own list: nothing to find out.
                 if named || std::mem::replace(&mut self.probed[self.at], true) {
-                    return Err(error);
+                    return Err(self.sources[self.at].plan.naming(error));
                 }
                 self.lanes.end(at);
                 self.lanes.give_up(|_| true);
@@ -296,7 +296,7 @@ impl Pull {
                 self.told(count, counted);
                 let mut page = self.page(rows, body);
                 let source = &mut self.sources[self.at];
-                window::begin(&mut source.progress, self.server_time, last.as_ref());
+                window::begin(&mut source.progress, &source.plan, self.server_time, last.as_ref());
                 match last {
                     Some(last) => {
                         let next = Range::Behind(last.clone());
@@ -335,7 +335,11 @@ impl Pull {
         let lacks = |column: &&String| !remote.iter().any(|(name, _)| name == column.as_str());
         let wanted = source.plan.selection.columns.iter().chain(&source.missing);
         let missing: Vec<String> = wanted.filter(lacks).cloned().collect();
-        let plan = Plan::new(&source.plan.options, source.plan.table.clone(), &missing).map_err(Unreadable::Failed)?;
+        let mut plan =
+            Plan::new(&source.plan.options, source.plan.table.clone(), &missing).map_err(Unreadable::Failed)?;
+        if let Some(ceiling) = source.plan.ceiling.take() {
+            plan.read_by_ceiling(ceiling);
+        }
         source.plan = plan.clone();
         source.missing.clone_from(&missing);
         let mut page = self.page(Rows::default(), b"");
@@ -381,6 +385,7 @@ impl Pull {
         self.span_lanes.clear();
         let Some(source) = self.sources.get_mut(at) else { return self.begin_keys(0) };
         let start = window::start(&mut source.progress, &source.plan, self.reading.full);
+        let stamped = source.plan.ceiling.is_some();
         let spans = source.progress.spans.as_ref().map_or(0, Vec::len);
         self.resumed = start.resumed;
         self.whole = start.first == First::All;
@@ -392,8 +397,9 @@ impl Pull {
             First::All => self.span_lanes = vec![self.lanes.add(Ask::Span, Count::Exact)],
             First::Spans => self.span_lanes = (0..spans).map(|_| self.lanes.add(Ask::Span, Count::No)).collect(),
             First::Rows(range) => {
-                self.rows = range;
-                self.lanes.add(Ask::Nulls(None), Count::No);
+                // A stamp is never NULL.
+                self.rows = range.clone();
+                self.lanes.add(if stamped { Ask::Rows(range) } else { Ask::Nulls(None) }, Count::No);
             }
         }
     }

@@ -94,6 +94,8 @@ pub(super) struct Target {
     held: Option<Error>,
     probed: bool,
     lacks: Vec<String>,
+    /// The columns that the remote alone writes, as far as it has said so.
+    remotes: Vec<usize>,
     /// Which of the marks fits the type of its soft-delete column.
     mark: usize,
 }
@@ -120,6 +122,7 @@ impl Push {
             held: None,
             probed: false,
             lacks: Vec::new(),
+            remotes: Vec::new(),
             mark: 0,
         };
         Self {
@@ -162,6 +165,8 @@ impl Push {
     /// Goes on with another plan of a table.
     pub fn set_plan(&mut self, table: usize, plan: Plan) {
         self.targets[table].plan = plan;
+        // They are places in the plan.
+        self.targets[table].remotes.clear();
     }
 
     /// Begins a batch. The one before must be done.
@@ -306,6 +311,10 @@ impl Push {
             self.hold(&task, error, out);
             return Ok(());
         }
+        if code == "428C9" && matches!(task.act, Act::Insert | Act::Update(_)) && self.leave_out(&task, &error) {
+            self.queue.push_front(task);
+            return Ok(());
+        }
         let target = &mut self.targets[task.table];
         let wrong_type = matches!(code, "22P02" | "22007" | "22008" | "42804");
         if matches!(task.act, Act::Delete(_)) && target.plan.options.soft_delete().is_some() && wrong_type {
@@ -332,6 +341,25 @@ impl Push {
         Ok(())
     }
 
+    /// Notes a column that the remote alone writes: it isn't sent any more, and counts as sent. Whether that leaves something to send.
+    fn leave_out(&mut self, task: &Task, error: &Error) -> bool {
+        let target = &mut self.targets[task.table];
+        let plan = &target.plan;
+        let named = plan.column_in(error).and_then(|name| plan.columns.iter().position(|column| column.name == name));
+        let Some(named) = named.filter(|at| !plan.key.contains(at) && !target.remotes.contains(at)) else {
+            return false;
+        };
+        target.remotes.push(named);
+        task.jobs.iter().all(|job| self.jobs[*job].columns.iter().any(|at| !target.remotes.contains(at)))
+    }
+
+    /// The columns of a job that are sent. Those alone that the remote alone writes are sent all the same, and refused.
+    fn sent(&self, table: usize, job: &Job) -> Vec<usize> {
+        let remotes = &self.targets[table].remotes;
+        let columns: Vec<usize> = job.columns.iter().filter(|at| !remotes.contains(at)).copied().collect();
+        if columns.is_empty() { job.columns.clone() } else { columns }
+    }
+
     /// The table can't be written at present.
     fn hold(&mut self, task: &Task, error: Error, out: &mut Vec<Instruction>) {
         settle(task.jobs.iter().map(|job| (*job, Outcome::Held(error.clone()))).collect(), out);
@@ -354,6 +382,7 @@ impl Push {
                 }
             }
         }
+        let error = self.targets[task.table].plan.naming(error);
         self.hold(task, error, out);
     }
 
@@ -476,11 +505,11 @@ impl Push {
         match &task.act {
             Act::Insert => {
                 let rows: Vec<&[Value]> = task.jobs.iter().map(|job| &self.jobs[*job].row[..]).collect();
-                first(&|job| write::insert(requester, plan, &rows, &job.columns, *blind))
+                first(&|job| write::insert(requester, plan, &rows, &self.sent(task.table, job), *blind))
             }
-            Act::Update(guard) => {
-                first(&|job| write::update(requester, plan, &job.key, &job.row, &job.columns, guard, *blind))
-            }
+            Act::Update(guard) => first(&|job| {
+                write::update(requester, plan, &job.key, &job.row, &self.sent(task.table, job), guard, *blind)
+            }),
             Act::Delete(guard) if plan.options.soft_delete().is_some() => {
                 write::soft_delete(requester, plan, &keys(), guard, marks(plan)[*mark], *blind)
             }

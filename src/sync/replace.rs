@@ -33,7 +33,7 @@ pub struct Limits {
 pub fn check_unpushed(connection: &Connection, targets: &[Target]) -> Result<()> {
     let (mut pending, mut rejected) = (0, 0);
     for target in targets {
-        let counts = super::outbox::counts(connection, Some(target.plan.name()))?;
+        let counts = super::outbox::unpushed(connection, target.plan.name())?;
         pending += counts.0;
         rejected += counts.1;
     }

@@ -33,13 +33,16 @@ pub struct Found {
     row: Vec<Value>,
 }
 
+/// No change has the id.
+pub fn unknown() -> Error {
+    Error::invalid("there is no change with this id").hint("the ids are those of pending() and rejected()")
+}
+
 /// The change with this id. Fails with `invalid_argument` when there is none.
 pub fn find(connection: &Connection, id: i64) -> Result<Found> {
     let sql = "SELECT id, op, base, sent_op, sent, time, tbl, key, reason, local FROM tidelock_outbox WHERE id = ?1";
     let row = connection.rows(sql, &[Value::Integer(id)])?.into_iter().next();
-    let row = row.ok_or_else(|| {
-        Error::invalid("there is no change with this id").hint("the ids are those of pending() and rejected()")
-    })?;
+    let row = row.ok_or_else(unknown)?;
     let text = |at: usize| row[at].as_text().map(str::to_owned);
     Ok(Found {
         id,

@@ -16,10 +16,12 @@ const SHOWN_MS: u64 = 1000;
 const HASTE_MS: u64 = 5000;
 /// The longest wait that grows by itself.
 const LONGEST_BACKOFF_MS: u64 = 120_000;
-/// The platform says that there is no network: it may be wrong.
+/// The platform said that the network went: it may be wrong, which a round that succeeds shows.
 const OFFLINE_MS: u64 = 120_000;
-/// So often a change is sent again that the remote refuses because something else is missing there.
-pub const PATIENCE: u32 = 6;
+/// A network that comes is told more than once.
+const ONLINE_MS: u64 = 1000;
+/// So long, and at least so often, a change is sent again that the remote refuses because something else is missing there.
+pub const PATIENCE: (f64, u32) = (120_000.0, 6);
 
 /// How long to wait after so many failures (from 1 on), in milliseconds: doubling from a second to two minutes, of which chance (0 to
 /// 1) takes up to a half, so that many clients don't come back at once.
@@ -40,7 +42,7 @@ pub enum Heard {
     Stopped,
     /// There is a network again.
     Online,
-    /// There is no network.
+    /// The network went.
     Offline,
     /// The page is in sight again.
     Shown,
@@ -84,8 +86,10 @@ pub enum End {
 pub struct Schedule {
     /// `None`: it rests.
     interval_ms: Option<u64>,
-    /// Since when there is no network.
+    /// When the network went.
     offline: Option<u64>,
+    /// When it last came.
+    online: Option<u64>,
     busy: Option<Round>,
     full_at: u64,
     push_at: Option<u64>,
@@ -114,17 +118,18 @@ impl Schedule {
         match heard {
             Heard::Started { interval_ms } => self.start(interval_ms.max(1), now),
             Heard::Stopped => {
-                let offline = self.offline;
-                *self = Self { offline, ..Self::default() };
+                let (offline, online) = (self.offline, self.online);
+                *self = Self { offline, online, ..Self::default() };
             }
             Heard::Offline => _ = self.offline.get_or_insert(now),
             Heard::Online => {
-                let news = self.offline.take().is_some();
-                if self.is_started() && (news || self.failures > 0) {
+                self.offline = None;
+                let again = self.online.replace(now).is_some_and(|before| now < before + ONLINE_MS);
+                if self.is_started() && !again {
                     self.full_at = now;
                     self.hasten(now);
                     // Its requests hang, or wait for their next try.
-                    return news && self.busy.is_some();
+                    return self.busy.is_some();
                 }
             }
             _ if !self.is_started() => {}
@@ -148,8 +153,11 @@ impl Schedule {
     fn start(&mut self, interval_ms: u64, now: u64) {
         match self.interval_ms.replace(interval_ms) {
             None => self.full_at = now,
-            // The next one is as far from the last one as it would have been with this interval.
-            Some(before) => self.full_at = (self.full_at.saturating_sub(before) + interval_ms).max(now),
+            // The next one is as far from the last one as it would have been with this interval; what is due stays so.
+            Some(before) if self.full_at > now && self.failures == 0 => {
+                self.full_at = (self.full_at + interval_ms).saturating_sub(before).max(now);
+            }
+            Some(_) => {}
         }
     }
 
@@ -211,6 +219,7 @@ impl Schedule {
         self.last_end = now;
         match end {
             End::Done | End::Kept => {
+                self.offline = None;
                 self.failures = 0;
                 self.not_before = 0;
                 self.firm = false;

@@ -236,8 +236,9 @@ pub fn save_progress(connection: &Connection, table: &str, progress: &Progress) 
 /// Lets the next pull read those tables from the beginning that have changes of which `changes` (SQL) is true: their rows
 /// aren't what the remote sent, and a cursor that is behind them would leave them so.
 pub(super) fn read_anew(connection: &Connection, changes: &str) -> Result<()> {
+    upgrade(connection)?;
     let sql = format!(
-        "UPDATE tidelock_tables SET cursor = NULL, key = NULL, started = NULL, watermark = NULL \
+        "UPDATE tidelock_tables SET cursor = NULL, key = NULL, started = NULL, watermark = NULL, spans = NULL \
          WHERE tbl IN (SELECT tbl FROM tidelock_outbox WHERE {changes})"
     );
     connection.run(&sql, &[]).map(drop)
@@ -304,17 +305,24 @@ fn save_end(
     Ok(())
 }
 
+/// A single fact, by its name.
+pub fn fact(connection: &Connection, name: &str) -> Result<Option<String>> {
+    let value = connection.value("SELECT value FROM tidelock_sync WHERE name = ?1", &[Value::from(name)])?;
+    Ok(value.and_then(|value| value.as_text().map(str::to_owned)))
+}
+
+/// Stores a single fact.
+pub fn save_fact(connection: &Connection, name: &str, value: &str) -> Result<()> {
+    let sql = "INSERT INTO tidelock_sync(name, value) VALUES (?1, ?2) ON CONFLICT(name) DO UPDATE SET value = ?2";
+    connection.run(sql, &[Value::from(name), Value::from(value)]).map(drop)
+}
+
 /// The user that the database belongs to, once it was synced.
 pub fn owner(connection: &Connection) -> Result<Option<String>> {
-    let value = connection.value("SELECT value FROM tidelock_sync WHERE name = 'user'", &[])?;
-    Ok(value.and_then(|value| value.as_text().map(str::to_owned)))
+    fact(connection, "user")
 }
 
 /// Stores whom the database belongs to.
 pub fn save_owner(connection: &Connection, user: &str) -> Result<()> {
-    connection.run(
-        "INSERT INTO tidelock_sync(name, value) VALUES ('user', ?1) ON CONFLICT(name) DO UPDATE SET value = ?1",
-        &[Value::from(user)],
-    )?;
-    Ok(())
+    save_fact(connection, "user", user)
 }

@@ -12,6 +12,7 @@
 //! what is newer than that when the spans are read changed meanwhile, and is read last.
 
 use super::{
+    helpers,
     plan::Plan,
     query::Range,
     spans::Span,
@@ -43,12 +44,15 @@ pub enum First {
 /// new column needs all rows again.
 pub fn start(progress: &mut Progress, plan: &Plan, full: bool) -> Start {
     let known = |selected: &Vec<String>| plan.selection.columns.iter().all(|column| selected.contains(column));
+    let same_cluster = comparable(progress, plan);
     let all = |progress: &mut Progress| {
         let selected = Some(plan.selection.columns.clone());
-        *progress = Progress { selected, spans: Some(vec![Span::default()]), ..Progress::default() };
+        // Tombstones count from there on, until all was read.
+        let watermark = progress.watermark.take().filter(|_| plan.ceiling.is_some() && same_cluster);
+        *progress = Progress { selected, watermark, spans: Some(vec![Span::default()]), ..Progress::default() };
         Start { first: First::All, resumed: false }
     };
-    if full || !progress.selected.as_ref().is_some_and(known) {
+    if full || !progress.selected.as_ref().is_some_and(known) || !same_cluster {
         return all(progress);
     }
     let has_cursor = plan.selection.cursor.is_some();
@@ -56,6 +60,10 @@ pub fn start(progress: &mut Progress, plan: &Plan, full: bool) -> Start {
     let usable = |position: &&Position| position.cursor.is_some() == has_cursor && whole_key(&position.key);
     let position = progress.position.as_ref().filter(usable).cloned();
     let cut = progress.started.is_some();
+    if cut && plan.ceiling.is_some() && progress.watermark.is_some() {
+        // Tombstones wait for a pull that reads all rows since the same moment: the next one begins where this one did.
+        progress.started.clone_from(&progress.watermark);
+    }
     if let Some(spans) = progress.spans.as_ref().filter(|_| cut) {
         let keys = |span: &Span| [&span.after, &span.upto].into_iter().flatten().all(whole_key);
         return match spans.as_slice() {
@@ -72,10 +80,13 @@ pub fn start(progress: &mut Progress, plan: &Plan, full: bool) -> Start {
         }
         Some(position) if has_cursor => {
             let cursor = position.cursor.as_deref().unwrap_or_default();
-            let range = match overlap(cursor, progress.watermark.as_deref(), plan.options.overlap_ms) {
-                Some(from) => Range::From(from),
-                None => Range::Behind(position),
+            let watermark = progress.watermark.as_deref();
+            let decided = watermark.filter(|_| plan.ceiling.is_some()).and_then(helpers::split);
+            let from = match decided {
+                Some((_, number)) => Some(number.to_string()),
+                None => overlap(cursor, watermark, plan.options.overlap_ms),
             };
+            let range = from.map_or_else(|| Range::Behind(position), Range::From);
             Start { first: First::Rows(range), resumed: false }
         }
         _ => all(progress),
@@ -85,6 +96,13 @@ pub fn start(progress: &mut Progress, plan: &Plan, full: bool) -> Start {
 /// All rows with a cursor behind this place.
 pub fn behind(position: Option<Position>) -> Range {
     position.filter(|position| position.cursor.is_some()).map_or(Range::Cursors, Range::Behind)
+}
+
+/// Whether the place that is remembered means anything to this plan: it was reached by moments, or by the numbers of this cluster.
+fn comparable(progress: &Progress, plan: &Plan) -> bool {
+    let mark = progress.started.as_deref().or(progress.watermark.as_deref());
+    let cluster = |mark| helpers::split(mark).map(|(cluster, _)| cluster);
+    mark.and_then(cluster) == plan.ceiling.as_deref().and_then(cluster) || progress.position.is_none() && mark.is_none()
 }
 
 /// The moment before `cursor` to begin with; `None`: behind the cursor is early enough, or it is no moment.
@@ -98,10 +116,11 @@ fn overlap(cursor: &str, watermark: Option<&str>, overlap_ms: u64) -> Option<Str
 }
 
 /// A pull has begun, if it hadn't yet. `seen`: the first row that it saw, or the newest.
-pub fn begin(progress: &mut Progress, server_time: Option<Timestamp>, seen: Option<&Position>) {
+pub fn begin(progress: &mut Progress, plan: &Plan, server_time: Option<Timestamp>, seen: Option<&Position>) {
     if progress.started.is_none() {
         let known = || progress.position.as_ref().or(seen).and_then(|position| position.cursor.clone());
-        progress.started = Some(server_time.map(|time| time.to_string()).or_else(known).unwrap_or_default());
+        let mark = plan.ceiling.clone().or_else(|| server_time.map(|time| time.to_string()));
+        progress.started = Some(mark.or_else(known).unwrap_or_default());
     }
 }
 

@@ -5,11 +5,16 @@ use wasm_bindgen::prelude::*;
 
 use super::{
     Core,
+    callbacks::HostCallbacks,
     convert::{Thrown, from_js, to_js},
     promise::{answer, done},
 };
 use crate::{
-    engine::sync::OnProgress,
+    browser::{self, Host},
+    engine::{
+        Callbacks,
+        sync::{OnProgress, remote_schema::schema_from_remote},
+    },
     sync::{
         config::Config,
         report::{PullOptions, PullProgress},
@@ -22,6 +27,19 @@ impl Core {
     #[wasm_bindgen(js_name = checkRemote)]
     pub fn check_remote(remote: &JsValue) -> Result<(), JsValue> {
         Config::new(from_js(remote)?).thrown().map(drop)
+    }
+
+    /// Asks a remote for its tables → `{ up, down, leftOut }`: `CoreRemoteOptions`, whose tables are those that are
+    /// wanted; none: all. This instance opens nothing.
+    #[wasm_bindgen(js_name = schemaFromRemote)]
+    pub fn schema_from_remote(remote: &JsValue, host: Host) -> Result<Promise, JsValue> {
+        let remote = from_js(remote)?;
+        Ok(answer(async move {
+            let ports = browser::ports(&host);
+            let callbacks = HostCallbacks { host };
+            let tokens = || callbacks.access_token();
+            schema_from_remote(remote, ports.http, &ports.platform, &tokens).await
+        }))
     }
 
     /// Says where the remote is: `CoreRemoteOptions`. Comes before `start`; when it rejects, the database is closed.
@@ -47,6 +65,25 @@ impl Core {
         let progress = progress.map(on_progress);
         let (database, cancels) = (self.database.clone(), self.cancels.clone());
         answer(async move { cancels.watch(cancel, database.sync_push(progress)).await })
+    }
+
+    /// Keeps in step from now on, with so many milliseconds from one round to the next.
+    #[wasm_bindgen(js_name = syncStart)]
+    pub fn sync_start(&self, interval_ms: f64) -> Result<(), JsValue> {
+        self.database.sync_start(interval_ms as u64).thrown()
+    }
+
+    /// Rests from now on.
+    #[wasm_bindgen(js_name = syncStop)]
+    pub fn sync_stop(&self) {
+        self.database.sync_stop();
+    }
+
+    /// Whether all tables that are pulled have been pulled once.
+    #[wasm_bindgen(js_name = syncReady)]
+    pub fn sync_ready(&self) -> Promise {
+        let database = self.database.clone();
+        answer(async move { database.sync_ready().await })
     }
 
     /// Lets a refused change wait to be pushed again.

@@ -230,7 +230,6 @@ test('what this build does not have yet says so', async () => {
     const db = await window.open({ name, storage: 'memory' })
     for (const [label, call] of Object.entries({
       maintain: () => db.maintain(),
-      start: async () => db.sync.start(),
       drift: () => db.migrations.drift(),
     }))
       out[label] = (await window.failure(call)).code

@@ -28,6 +28,9 @@ test('six spans at once, each page once, and then at most two requests', async (
   assert.deepEqual(result.seen.at(-1), [12_000, 12_000])
   // The newest row, five ends, twelve pages, the empty one, and what is newer: nothing.
   assert.equal(requestsOf(table).length, 1 + 5 + 12 + 1 + 1)
+  for (const { headers } of requestsOf(table)) assert.match(headers['accept-encoding'], /gzip/)
+  const sent = requestsOf(table).reduce((sum, { bytes }) => sum + bytes, 0)
+  assert.ok(sent < result.first.bytes / 4, `${sent} bytes on the wire for ${result.first.bytes}`)
   const spans = requestsOf(table).filter(({ path }) => path.includes('.lte.'))
   assert.ok(spans.length >= 8, `${spans.length} pages of closed spans`)
 })

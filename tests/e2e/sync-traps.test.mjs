@@ -457,3 +457,65 @@ test('pushes and pulls keep to the schema that is named, and to the filter of th
     'no write without a key',
   )
 })
+
+test('a row that the local schema refuses is in rejected() with its reason, and stops nothing', async () => {
+  const table = tableName()
+  await remoteTable(
+    table,
+    `id int primary key, a text, parent int, ${stamped}`,
+    "(1, 'good', null), (2, 'bad', null), (3, 'good', 99), (4, 'good', 1)",
+  )
+  const result = await withDatabase(
+    {
+      schema: `CREATE TABLE ${table} (id INTEGER PRIMARY KEY, a TEXT CHECK (a <> 'bad'), parent INTEGER REFERENCES ${table}, updated_at TEXT)`,
+      remote: remoteOptions([{ table, cursor: 'updated_at' }]),
+    },
+    async (db, { table: t, remote }) => {
+      const report = await db.sync.pull()
+      const rejected = await db.sync.rejected()
+      const status = (await db.sync.status())[0].rejected
+      const health = await db.health()
+      await db.sync.retry(rejected[0].id)
+      await db.sync.discard(rejected[1].id)
+      const left = await db.sync.rejected()
+      await fetch(`${remote.url}/rest/v1/${t}?id=eq.2`, {
+        method: 'PATCH',
+        headers: { apikey: remote.key, authorization: `Bearer ${remote.key}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ a: 'better', updated_at: new Date().toISOString() }),
+      })
+      await db.sync.pull()
+      return {
+        report,
+        rejected,
+        status,
+        health: [health.sync.rejected, health.alerts.map((alert) => alert.code)],
+        left,
+        after: await db.sync.rejected(),
+        rows: (await db.query(`SELECT id FROM ${t} ORDER BY id`)).map((row) => row.id),
+        unknown: (await window.failure(() => db.sync.discard(rejected[1].id))).code,
+      }
+    },
+    { table, remote: remoteOptions([]) },
+  )
+  assert.equal(result.report.tables[0].rejected, 2)
+  assert.deepEqual(
+    result.rejected.map(({ key, op, reason }) => [key.id, op, reason]),
+    [
+      [2, 'insert', 'unapplied'],
+      [3, 'insert', 'unapplied'],
+    ],
+  )
+  assert.match(result.rejected[0].error, /CHECK/)
+  assert.match(result.rejected[1].error, /parent/)
+  assert.deepEqual([result.status, result.health[0]], [2, 2])
+  assert.ok(result.health[1].includes('rejected_changes'))
+  assert.deepEqual(
+    result.left.map((entry) => entry.key.id),
+    [2],
+  )
+  assert.deepEqual([result.after, result.unknown], [[], 'invalid_argument'])
+  assert.deepEqual(
+    result.rows.filter((id) => id !== 3),
+    [1, 2, 4],
+  )
+})

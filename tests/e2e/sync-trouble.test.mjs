@@ -296,7 +296,7 @@ test('the key goes where it belongs', async () => {
   const sent = async (key, token) => {
     context.remote.stats.reset()
     await withDatabase({ schema, remote: { ...remoteOptions([table]), key } }, (db) => db.sync.pull(), { token })
-    const { headers } = context.remote.stats.requests[0]
+    const { headers } = context.remote.stats.requests.find((request) => request.table === table)
     return [headers.apikey, headers.authorization]
   }
   const { anonKey, publishableKey } = context.remote

@@ -88,3 +88,35 @@ fn an_update_of_a_row_that_is_not_there_says_what_that_may_mean() {
     let error = rejected[0].error.as_deref().unwrap();
     assert!(error.contains("deleted") && error.contains("row security"), "{error}");
 }
+
+#[test]
+fn rows_that_the_local_schema_refuses_are_kept_with_the_reason_and_stop_nothing() {
+    let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT CHECK (name <> 'bad'), updated_at TEXT)";
+    let mut world = World::new(schema, CURSOR);
+    let rules = Rules { stamp: Some("updated_at".to_owned()), ..Rules::default() };
+    world.server.define("items", &["id", "name", "updated_at"], rules);
+    for (id, name) in [("1", "good"), ("2", "bad"), ("3", "good"), ("4", "bad")] {
+        world.server.change("items", id, &[("name", &format!("\"{name}\""))]);
+    }
+    assert_eq!(only(&world.pull("{}").unwrap()), "2/0/0/0/0/0/2");
+    let connection = world.host.connection.clone();
+    let rejected = || outbox::rejected(&connection).unwrap();
+    let (first, second) = (rejected()[0].clone(), rejected()[1].clone());
+    assert_eq!((first.op.as_str(), first.reason.as_deref()), ("insert", Some("unapplied")));
+    assert_eq!((first.key.0[0].1.as_integer(), second.key.0[0].1.as_integer()), (Some(2), Some(4)));
+    assert!(first.error.as_deref().unwrap().contains("CHECK") && !first.time.is_empty());
+    assert_eq!(outbox::counts(&world.host.connection, Some("items")).unwrap(), (0, 2));
+    assert_eq!(world.sync.status(&world.host.connection).unwrap()[0].rejected, 2);
+    // Tried again in vain, forgotten, and once more when it fits.
+    world.retry(first.id);
+    assert_eq!(rejected().len(), 2);
+    world.discard(second.id).unwrap();
+    assert_eq!(rejected().len(), 1);
+    fails(world.discard(second.id), ErrorCode::InvalidArgument);
+    // It is nothing that a replace would lose.
+    fails(world.pull(r#"{"mode":"replace"}"#), ErrorCode::SqliteConstraint);
+    world.server.change("items", "2", &[("name", "\"better\"")]);
+    assert_eq!(only(&world.pull("{}").unwrap()), "1/0/0/0/0/0/0");
+    assert_eq!(outbox::rejected(&world.host.connection).unwrap(), []);
+    assert_eq!(world.rows("SELECT id, name FROM items"), ["1|good", "2|better", "3|good"]);
+}

@@ -106,6 +106,25 @@ fn it_goes_on_where_it_was_cut() {
 }
 
 #[test]
+fn rows_that_are_there_already_and_triggers_of_others() {
+    let mut world = world(FULL, 10);
+    fill(&world, 60);
+    // Every other row is there, in another form.
+    world.exec("CREATE TABLE log(x, y)");
+    world.exec("CREATE TRIGGER heard BEFORE INSERT ON items BEGIN INSERT INTO log VALUES (NEW.id, 'insert'); END");
+    world.exec(
+        "WITH n(n) AS (SELECT 0 UNION ALL SELECT n + 2 FROM n WHERE n < 58) INSERT INTO items(id) SELECT n FROM n",
+    );
+    world.exec("DELETE FROM log; DELETE FROM tidelock_outbox");
+    assert_eq!(only(&world.pull("{}").unwrap()), "30/30/0/0/0/0/0");
+    assert_eq!(world.rows("SELECT count(*), min(x % 2), y FROM log"), ["30|1|insert"], "of new rows only");
+    world.exec("DROP TRIGGER heard; UPDATE items SET name = 'x' WHERE id % 3 = 0; DELETE FROM items WHERE id % 3 = 1");
+    world.exec("DELETE FROM tidelock_outbox");
+    assert_eq!(only(&world.pull("{}").unwrap()), "20/20/0/20/0/0/0");
+    assert!(missing_or_other(&world).is_empty());
+}
+
+#[test]
 fn an_end_that_takes_too_long_to_find_is_done_without() {
     let mut world = world(CURSOR, 10);
     fill(&world, 200);
@@ -150,6 +169,15 @@ fn a_replace_takes_all_spans_and_progress_tells_the_total() {
     world.server.take_requests();
     assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/0/0/0/0");
     assert_eq!(world.server.take_requests().len(), 2, "the merge after it begins where the replace ended");
+}
+
+#[test]
+fn a_database_of_a_build_without_spans_gets_them() {
+    let mut world = world(CURSOR, 10);
+    fill(&world, 100);
+    world.exec("ALTER TABLE tidelock_tables DROP COLUMN spans");
+    world.pull("{}").unwrap();
+    assert!(missing_or_other(&world).is_empty());
 }
 
 #[test]

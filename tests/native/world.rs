@@ -295,7 +295,6 @@ type Heard = Weak<dyn Fn(Moment)>;
 #[derive(Default)]
 pub struct TestPage {
     hidden: Cell<bool>,
-    offline: Cell<bool>,
     heard: RefCell<Vec<Heard>>,
 }
 
@@ -303,8 +302,7 @@ impl TestPage {
     /// It happens to the page.
     pub fn happens(&self, moment: Moment) {
         match moment {
-            Moment::Online => self.offline.set(false),
-            Moment::Offline => self.offline.set(true),
+            Moment::Online | Moment::Offline => {}
             _ => self.hidden.set(moment != Moment::Shown),
         }
         let heard: Vec<_> = self.heard.borrow().iter().filter_map(Weak::upgrade).collect();
@@ -317,10 +315,6 @@ struct PageHandle(Rc<TestPage>);
 impl Lifecycle for PageHandle {
     fn visible(&self) -> bool {
         !self.0.hidden.get()
-    }
-
-    fn online(&self) -> bool {
-        !self.0.offline.get()
     }
 
     fn watch(&self, heard: Rc<dyn Fn(Moment)>) -> Box<dyn Any> {

@@ -46,6 +46,7 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
       'schema',
       'encryption',
       'sync',
+      'remote',
       'upkeep',
       'functions',
       'folder',

@@ -5,6 +5,7 @@ import http from 'node:http'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { Faults } from './faults.mjs'
+import { Realtime } from './realtime.mjs'
 
 const compress = promisify(gzip)
 
@@ -34,13 +35,14 @@ class Stats {
 }
 
 /**
- * Listens on a free loopback port → `{ url, faults, stats, close() }`.
+ * Listens on a free loopback port → `{ url, faults, stats, realtime, close() }`.
  * `keys` maps an API key to `{ secret: boolean, token?: string }`; `token` replaces a missing Authorization.
  * `latencyMs`: how long every request waits, preflights too. `maxAge`: for how many seconds a preflight is good.
  */
 export async function startGateway({ socketPath, keys, prefix = '/rest/v1', port = 0, latencyMs = 0, maxAge = 3600 }) {
   const faults = new Faults()
   const stats = new Stats()
+  const realtime = new Realtime(keys)
   const agent = new http.Agent({ keepAlive: true })
 
   const server = http.createServer((request, response) => {
@@ -134,14 +136,17 @@ export async function startGateway({ socketPath, keys, prefix = '/rest/v1', port
     return reply(request, response, entry, upstream.statusCode, headers, body, fault ?? {})
   }
 
+  server.on('upgrade', (request, socket) => realtime.upgrade(request, socket))
   server.listen(port, '127.0.0.1')
   await once(server, 'listening')
   return {
     url: `http://127.0.0.1:${server.address().port}`,
     faults,
     stats,
+    realtime,
     async close() {
       agent.destroy()
+      realtime.kill()
       server.closeAllConnections()
       server.close()
       await once(server, 'close')

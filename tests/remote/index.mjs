@@ -17,8 +17,9 @@ const DDL = /\b(create|alter|drop|grant|revoke|comment\s+on)\b/i
  *
  * What it gives: `url`; `anonKey` and `serviceKey` (JWTs), `publishableKey` and `secretKey` (the newer kind);
  * `jwtFor(sub, claims?)`, a signed-in user's token; `sql(text, params?)` → rows as the database's owner, values as PostgreSQL
- * prints them; `killConnections()`; `faults` and `stats` (see faults.mjs and gateway.mjs); `another(options)`, one more
- * gateway to the same remote; `stop()`.
+ * prints them; `session()`, a `pg` client of its own; `killConnections()`; `faults`, `stats` and `realtime` (see faults.mjs,
+ * gateway.mjs and realtime.mjs);
+ * `another(options)`, one more gateway to the same remote; `stop()`.
  */
 export async function startRemote({ seed = '', maxRows = 1000, schemas = ['public'], prefix, port } = {}) {
   const processes = new Processes()
@@ -72,6 +73,7 @@ export async function startRemote({ seed = '', maxRows = 1000, schemas = ['publi
       secretKey,
       faults: gateway.faults,
       stats: gateway.stats,
+      realtime: gateway.realtime,
       another,
       jwtFor: (sub, claims = {}) => jwt({ role: 'authenticated', aud: 'authenticated', sub, ...claims }),
       async sql(text, params) {
@@ -87,6 +89,8 @@ export async function startRemote({ seed = '', maxRows = 1000, schemas = ['publi
           })
         return (Array.isArray(result) ? result.at(-1) : result).rows
       },
+      // A connection of its own, as the database's owner: for transactions that stay open. `end()` it.
+      session: () => postgres.connect(),
       async killConnections() {
         await client.query("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'authenticator'")
       },

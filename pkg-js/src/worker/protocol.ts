@@ -2,6 +2,7 @@ import type { Part } from '../../generated/instance.js'
 import type { CoreEvent, CoreOptions, Op, PlanRow } from '../core.js'
 import type { FunctionsSource } from '../functions.js'
 import type { Conflict, Encryption } from '../options.js'
+import type { Moment } from './page-life.js'
 import type { Thrown } from './thrown.js'
 
 // What a page and the worker of its database ask of each other. Tickets are those of the engine: who holds the turn.
@@ -71,8 +72,8 @@ export interface WorkerMethods {
   core(method: string, ...args: unknown[]): unknown
   /** Somebody listens to that event from now on. */
   heard(type: string): void
-  /** The page is hidden, shown, or goes away: the name of the event by which the engine hears of it. */
-  page(moment: 'visibilitychange' | 'pagehide' | 'pageshow'): void
+  /** The page is hidden, shown, or goes away, or its network: the name of the event by which the engine hears of it. */
+  page(moment: Moment): void
   close(): void
 }
 

@@ -87,9 +87,6 @@ impl Keeper {
         if inner.closing.get() {
             return;
         }
-        if !inner.ports.lifecycle.online() {
-            self.schedule(inner, Heard::Offline);
-        }
         self.schedule(inner, Heard::Started { interval_ms });
         let Some(keeper) = self.me.upgrade().filter(|_| self.run.borrow().is_none()) else { return };
         if let Some(sync) = inner.sync.get() {
@@ -280,8 +277,7 @@ impl Database {
 
     async fn has_unpushed(&self) -> bool {
         let Ok(_turn) = self.inner.acquire().await else { return false };
-        let counts = self.inner.connection().and_then(|connection| outbox::counts(&connection, None));
-        counts.is_ok_and(|(pending, _)| pending > 0)
+        self.inner.connection().is_ok_and(|connection| outbox::waits(&connection).unwrap_or(false))
     }
 
     fn after_push(&self, error: Option<Error>) -> End {
@@ -307,10 +303,10 @@ impl Database {
     }
 }
 
-/// How often changes were sent that the remote refuses because of something that isn't there (yet), by their ids.
+/// Since when, and how often, changes were sent that the remote refuses because of something that isn't there (yet), by their ids.
 #[derive(Default)]
 pub(super) struct Retries {
-    tries: Map<i64, u32>,
+    tries: Map<i64, (f64, u32)>,
     kept: bool,
 }
 
@@ -323,9 +319,11 @@ impl Sync {
         if error.details.get("remoteCode") != Some(&Detail::Text("23503".to_owned())) {
             return false;
         }
-        let tries = retries.tries.get(&id).copied().unwrap_or_default() + 1;
-        retries.tries.insert(id, tries);
-        let keeps = tries <= PATIENCE;
+        let now = self.platform.clock.monotonic_ms();
+        let (since, tries) = retries.tries.get(&id).copied().unwrap_or((now, 0));
+        retries.tries.insert(id, (since, tries + 1));
+        // Other writes make it try more often than time does.
+        let keeps = now - since < PATIENCE.0 || tries < PATIENCE.1;
         retries.kept |= keeps;
         keeps
     }

@@ -1,5 +1,6 @@
 //! Performs what the sync machine says, with the network, the clock and the database around it.
 
+mod helped;
 mod host;
 mod joint;
 mod keep;
@@ -9,6 +10,7 @@ mod push;
 mod questions;
 mod reading;
 mod refused;
+pub mod remote_schema;
 mod signal;
 
 use std::{
@@ -19,6 +21,7 @@ use std::{
 
 use serde::Serialize;
 
+use helped::Known;
 use joint::Joint;
 use keep::{Keeper, Retries};
 
@@ -116,6 +119,8 @@ pub struct Sync {
     root: RefCell<Option<String>>,
     /// The tables whose full list of columns was tried since opening: a column that the remote lacked may be there by now.
     tried: RefCell<Set<String>>,
+    /// Whether the project has tidelock's helpers.
+    helpers: Cell<Known>,
     pulls: Joint<PullOptions, PullReport>,
     pushes: Joint<(), PushReport>,
     /// A push is under way that still takes up what is changed.
@@ -161,6 +166,7 @@ impl Sync {
             flight: Rc::default(),
             root: RefCell::default(),
             tried: RefCell::default(),
+            helpers: Cell::default(),
             pulls: Joint::default(),
             pushes: Joint::default(),
             accepting: Cell::default(),
@@ -199,7 +205,14 @@ impl Sync {
             .iter()
             .map(|table| {
                 let phase = if *reading == table.table { phase } else { Phase::Idle.as_str() };
-                status::of_table(connection, &table.table, phase, now)
+                let mut status = status::of_table(connection, &table.table, phase, now)?;
+                // What failed before it came to any table stands in the way of all of them.
+                if let (None, Some(error)) = (&status.last_error, &*self.last_error.borrow())
+                    && !error.details.contains_key("table")
+                {
+                    status.last_error = Some(error.message.clone());
+                }
+                Ok(status)
             })
             .collect()
     }

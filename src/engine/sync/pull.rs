@@ -9,6 +9,8 @@ use crate::{
         apply::{Keys, Writer},
         capture, compare,
         config::{Direction, Names, TableSync},
+        gone,
+        helpers::Helpers,
         jwt,
         plan::{Plan, Rows},
         pull::Pull,
@@ -23,7 +25,7 @@ use crate::{
 };
 
 /// What a pull carries from page to page.
-struct Run {
+pub(super) struct Run {
     targets: Vec<Target>,
     mode: PullMode,
     /// Of a replace: all rows read, by table.
@@ -32,6 +34,24 @@ struct Run {
     began: Vec<Option<f64>>,
     rows: Vec<u64>,
     nulls: Vec<u64>,
+}
+
+impl Run {
+    /// Whether there is nothing to read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+
+    /// The same tables, begun anew after an attempt: what that one has applied is told too.
+    pub(super) fn after(mut self, attempt: Run) -> Run {
+        if self.mode == PullMode::Merge {
+            for (target, before) in self.targets.iter_mut().zip(attempt.targets) {
+                target.report = before.report;
+            }
+            self.began = attempt.began;
+        }
+        self
+    }
 }
 
 /// Takes in the pages of a pull.
@@ -68,14 +88,8 @@ impl Sync {
         let started = clock.monotonic_ms();
         host.admit_write()?;
         let token = if self.config.options.has_access_token { host.access_token().await? } else { None };
-        let (mut pull, mut run) = {
-            let _turn = host.turn().await?;
-            self.begin(&*host.connection()?, &options, token, progress.is_some())?
-        };
-        if !run.targets.is_empty() {
-            let since = clock.monotonic_ms();
-            let taking = Taking { sync: self, host, run: &mut run, progress, since };
-            self.read(host, &mut pull, Box::new(taking)).await?;
+        let (pull, mut run) = self.read_helped(host, &options, token, progress).await?;
+        if !run.is_empty() {
             *self.root.borrow_mut() = Some(pull.root().to_owned());
         }
         self.finish(host, &pull, &mut run, &options).await?;
@@ -87,12 +101,13 @@ impl Sync {
     }
 
     /// Checks whose data it is, and what is to be read; needs the turn.
-    fn begin(
+    pub(super) fn begin(
         &self,
         connection: &Connection,
         options: &PullOptions,
         token: Option<String>,
         count: bool,
+        helpers: Option<&Helpers>,
     ) -> Result<(Pull, Run)> {
         state::register(connection, &self.config.options.tables)?;
         self.check_owner(connection, token.as_deref())?;
@@ -111,6 +126,9 @@ impl Sync {
             let missing = if tried { stored.clone() } else { Vec::new() };
             let mut plan = Plan::new(config, tables[at].clone(), &missing)?;
             plan.know_structured(&state::structured(connection, &config.table)?);
+            if let Some(helpers) = helpers {
+                helpers.apply(&mut plan);
+            }
             let progress = state::progress(connection, &config.table)?;
             let full = options.full || options.mode == PullMode::Replace;
             if options.mode == PullMode::Merge && (full || config.cursor.is_none() && progress.started.is_none()) {
@@ -123,6 +141,7 @@ impl Sync {
             sources.push(Source { plan, progress, missing });
             stored_missing.push(stored);
         }
+        gone::begin(connection, &sources, helpers)?;
         if options.mode == PullMode::Replace && !options.discard_unpushed {
             replace::check_unpushed(connection, &targets)?;
         }
@@ -156,6 +175,21 @@ impl Sync {
         tables.retain(readable);
         tables.dedup_by(|a, b| a.table == b.table);
         Ok(tables)
+    }
+
+    /// Reads what there is to read.
+    pub(super) async fn read_all(
+        &self,
+        host: &dyn Host,
+        pull: &mut Pull,
+        run: &mut Run,
+        progress: Option<&dyn Fn(PullProgress)>,
+    ) -> Result<()> {
+        if run.is_empty() {
+            return Ok(());
+        }
+        let since = self.platform.clock.monotonic_ms();
+        self.read(host, pull, Box::new(Taking { sync: self, host, run, progress, since })).await
     }
 
     /// A random number from 0 to 1.
@@ -242,6 +276,7 @@ impl Sync {
         let now = self.platform.clock.now();
         match run.mode {
             PullMode::Merge => {
+                gone::apply(&connection, &mut run.targets)?;
                 staged::resolve(&connection, &mut run.targets)?;
                 connection.atomically(|connection| {
                     capture::silently(connection, |connection| {
@@ -319,6 +354,7 @@ fn merge_page(connection: &Connection, target: &mut Target, page: &Page) -> Resu
                 if plan.options.compares() {
                     writer.note_keys(connection, &page.rows, Keys::Known)?;
                 }
+                gone::seen(connection, plan, writer, &page.rows)?;
                 writer.merge(connection, &page.rows, &mut counted)?;
             }
             match &page.progress {

@@ -13,11 +13,13 @@ use crate::{
         plan::{Plan, Rows},
         pull::Pull,
         push::{Event, Instruction, Push},
+        report::TableReport,
         retry,
         schema::Table,
+        staged::{self, Target},
         state,
         steps::{Page, Reading, Source},
-        unsent,
+        unapplied, unsent,
     },
 };
 
@@ -26,6 +28,9 @@ impl Sync {
     /// an unknown id, and with `sqlite_constraint` when the change of a restored image doesn't fit the present rows.
     pub async fn retry(&self, host: &dyn Host, id: i64) -> Result<()> {
         let _flight = self.flight.acquire().await?;
+        if unapplied::is_one(id) {
+            return self.try_row(host, id, true).await;
+        }
         {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
@@ -45,6 +50,9 @@ impl Sync {
     /// Nothing has changed then.
     pub async fn discard(&self, host: &dyn Host, id: i64) -> Result<()> {
         let _flight = self.flight.acquire().await?;
+        if unapplied::is_one(id) {
+            return self.try_row(host, id, false).await;
+        }
         let token = if self.config.options.has_access_token { host.access_token().await? } else { None };
         let found = {
             let _turn = host.turn().await?;
@@ -120,6 +128,26 @@ impl Sync {
         };
         self.durable(host).await?;
         Ok(queued)
+    }
+
+    /// A row of the remote that didn't fit: it is tried again with the others of its table, or forgotten until it comes again.
+    async fn try_row(&self, host: &dyn Host, id: i64, again: bool) -> Result<()> {
+        {
+            let _turn = host.turn().await?;
+            let connection = host.connection()?;
+            host.admit_write()?;
+            let (table, key) = unapplied::find(&connection, id)?.ok_or_else(retry::unknown)?;
+            if again {
+                let config = self.known(&table)?;
+                let plan = self.push_plan(&connection, config, local_table(&connection, config)?)?;
+                let writer = Writer::new(&connection, &plan)?;
+                staged::resolve(&connection, &mut [Target { plan, writer, report: TableReport::default() }])?;
+            } else {
+                unapplied::forget(&connection, &table, &key)?;
+            }
+            host.committed(&[&table]);
+        }
+        self.durable(host).await
     }
 
     fn known(&self, table: &str) -> Result<&TableSync> {

@@ -80,11 +80,12 @@ struct Given {
     functions: Rc<dyn Functions>,
 }
 
-/// Adds what is given to a connection.
+/// Adds the functions to a connection.
 type Register = fn(&Connection) -> Result<()>;
 
 /// What is looked at often: plain flags.
 struct Here {
+    /// Adds what is given to a connection.
     register: Cell<Option<Register>>,
     running: Cell<bool>,
     failed: Cell<bool>,

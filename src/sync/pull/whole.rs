@@ -17,9 +17,9 @@ impl Pull {
     /// The newest row that there is: where the next pull will begin.
     pub(super) fn newest(&mut self, at: usize, place: Option<Position>, total: Option<u64>) -> Option<Box<Page>> {
         let empty = place.is_none();
-        let progress = &mut self.sources[self.at].progress;
-        progress.position = place.filter(|place| place.cursor.is_some());
-        window::begin(progress, self.server_time, None);
+        let source = &mut self.sources[self.at];
+        source.progress.position = place.filter(|place| place.cursor.is_some());
+        window::begin(&mut source.progress, &source.plan, self.server_time, None);
         if empty {
             let mut page = self.page(Rows::default(), b"");
             self.complete(at, &mut page);
@@ -44,7 +44,7 @@ impl Pull {
         let count = rows.len() as u64;
         let mut page = self.page(rows, body);
         let source = &mut self.sources[self.at];
-        window::begin(&mut source.progress, self.server_time, last.as_ref());
+        window::begin(&mut source.progress, &source.plan, self.server_time, last.as_ref());
         let index = self.span_lanes.iter().position(|lane| *lane == at).unwrap_or_default();
         let spans = source.progress.spans.get_or_insert_default();
         let Some(span) = spans.get(index).cloned() else {

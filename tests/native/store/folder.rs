@@ -472,7 +472,7 @@ async fn everything(store: &dyn Store) -> Contents {
 /// Whether two stores hold the same; of chunks, in whatever form they were stored.
 fn same(a: &Contents, b: &Contents) -> bool {
     let plain = |contents: &Contents| -> Vec<(String, Option<Vec<u8>>)> {
-        contents.chunks.iter().map(|(id, stored)| (id.clone(), chunk::decode(stored, 700))).collect()
+        contents.chunks.iter().map(|(id, stored)| (id.clone(), chunk::decode(stored.clone(), 700))).collect()
     };
     a.head == b.head && a.log == b.log && a.snapshots == b.snapshots && plain(a) == plain(b)
 }

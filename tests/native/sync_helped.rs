@@ -1,0 +1,220 @@
+//! Pulling from a project with tidelock's helpers: by the numbers of transactions, and with tombstones.
+
+use tidelock::ErrorCode;
+
+use crate::{
+    sync_host::{World, counts, fails, only},
+    sync_model::Fault,
+};
+
+const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT)";
+const REMOTE: &str =
+    r#"{"url":"http://server","key":"k","pageSize":100,"tables":[{"table":"items","cursor":"updated_at"}]}"#;
+const FAMILY: &str = "CREATE TABLE parents(id INTEGER PRIMARY KEY, name TEXT);
+    CREATE TABLE children(id INTEGER PRIMARY KEY, parent INTEGER NOT NULL REFERENCES parents ON DELETE CASCADE, mine TEXT)";
+
+fn put(world: &World, id: u64, name: &str, xid: u64) {
+    let (id, name, xid) = (id.to_string(), format!("\"{name}\""), xid.to_string());
+    let moment = "\"2025-12-01T00:00:00.000001+00:00\"";
+    world.server.put("items", &[("id", &id), ("name", &name), ("updated_at", moment), ("_xid", &xid)]);
+}
+
+fn state(cluster: &str, ceiling: u64, gone: &[&str]) -> String {
+    let both = r#"{"xid":true,"tombstones":true}"#;
+    format!(
+        r#"{{"version":1,"cluster":"{cluster}","ceiling":"{ceiling}","tables":{{"items":{both},"parents":{both},"children":{both}}},"gone":[{}]}}"#,
+        gone.join(",")
+    )
+}
+
+/// 250 items, pulled once.
+fn pulled() -> World {
+    let mut world = World::with(ITEMS, REMOTE);
+    (1..=250).for_each(|id| put(&world, id, "old", 10 + id));
+    world.server.set_helpers(Some(&state("c", 500, &[])));
+    let report = world.pull("{}").unwrap();
+    assert_eq!((report.tables[0].inserted, world.rows("SELECT count(*) FROM items")), (250, vec!["250".to_owned()]));
+    world.server.take_requests();
+    world.server.take_helper_calls();
+    world
+}
+
+#[test]
+fn a_quiet_table_takes_two_requests() {
+    let mut world = pulled();
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/0/0/0/0");
+    assert_eq!(world.server.take_helper_calls(), ["?since=500"]);
+    let requests = world.server.take_requests();
+    assert_eq!(requests.len(), 1);
+    assert!(
+        requests[0].url.contains("select=id,name,updated_at,_xid&_xid=gte.500&order=_xid.asc,id.asc"),
+        "{}",
+        requests[0].url
+    );
+    // The next opening knows of them already.
+    world.reopen(REMOTE);
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/0/0/0/0");
+    assert_eq!((world.server.take_helper_calls().len(), world.server.take_requests().len()), (1, 1));
+}
+
+#[test]
+fn a_row_committed_long_after_its_transaction_began_is_found() {
+    let mut world = pulled();
+    // Transaction 480 is open: the ceiling stays there, while 501 is committed and read.
+    world.server.set_helpers(Some(&state("c", 480, &[])));
+    put(&world, 1, "by 501", 501);
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/1/0/0/0/0/0");
+    world.sim.advance(86_400_000);
+    put(&world, 2, "by 480", 480);
+    world.server.set_helpers(Some(&state("c", 502, &[])));
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/1/0/1/0/0/0", "and the other one comes again");
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/0/0/0/0");
+}
+
+#[test]
+fn what_is_gone_is_deleted_and_what_came_back_stays() {
+    let mut world = pulled();
+    for id in ["3", "4", "5"] {
+        world.server.remove("items", id);
+    }
+    put(&world, 4, "back", 520);
+    world.exec("UPDATE items SET name = 'mine' WHERE id = 5");
+    let gone = [
+        r#"["1","items",{"id":3},"510"]"#,
+        r#"["2","items",{"id":4},"511"]"#,
+        r#"["3","items",{"id":5},"511"]"#,
+        r#"["4","items",{"id":99999},"512"]"#,
+        r#"["5","items",{"id":6},"499"]"#,
+        r#"["6","unknown",{"id":7},"512"]"#,
+    ];
+    world.server.set_helpers(Some(&state("c", 530, &gone)));
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/1/1/0/1/1/1");
+    assert_eq!(world.rows("SELECT id, name FROM items WHERE id BETWEEN 3 AND 6"), ["4|back", "5|mine", "6|old"]);
+    assert_eq!(world.outbox(), ["update items Integer(5) name (conflict)"]);
+    world.server.set_helpers(Some(&state("c", 530, &[])));
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/0/0/0/0");
+}
+
+#[test]
+fn a_child_that_moved_to_another_parent_keeps_what_is_its_own() {
+    let remote = r#"{"url":"http://server","key":"k","tables":[{"table":"parents","cursor":"_xid"},
+        {"table":"children","cursor":"_xid","columns":["id","parent"]}]}"#;
+    let mut world = World::with(FAMILY, remote);
+    world.server.set_helpers(Some(&state("c", 100, &[])));
+    let parent = |world: &World, id: &str, xid: &str| {
+        world.server.put("parents", &[("id", id), ("name", "\"p\""), ("_xid", xid)]);
+    };
+    let child = |world: &World, id: &str, of: &str, xid: &str| {
+        world.server.put("children", &[("id", id), ("parent", of), ("_xid", xid)]);
+    };
+    parent(&world, "1", "5");
+    parent(&world, "2", "6");
+    child(&world, "10", "1", "7");
+    child(&world, "11", "1", "8");
+    world.pull("{}").unwrap();
+    world.exec("UPDATE children SET mine = 'note'");
+    child(&world, "10", "2", "120");
+    world.server.remove("children", "11");
+    world.server.remove("parents", "1");
+    let gone = [r#"["1","parents",{"id":1},"121"]"#, r#"["2","children",{"id":11},"121"]"#];
+    world.server.set_helpers(Some(&state("c", 130, &gone)));
+    let report = world.pull("{}").unwrap();
+    assert_eq!(
+        (counts(&report.tables[0]), counts(&report.tables[1])),
+        ("0/0/1/0/0/0/0".into(), "0/1/1/0/0/0/0".into())
+    );
+    assert_eq!(world.rows("SELECT id, parent, mine FROM children"), ["10|2|note"]);
+}
+
+#[test]
+fn tombstones_come_in_pages_and_the_first_ceiling_counts() {
+    let mut world = pulled();
+    let gone: Vec<String> = (0..1000).map(|n| format!(r#"["{n}","items",{{"id":{}}},"505"]"#, n + 1000)).collect();
+    let gone: Vec<&str> = gone.iter().map(String::as_str).collect();
+    // The model always answers the same: the second page is full as well, until the server changes its mind.
+    world.server.set_helpers_after(&state("c", 600, &gone), &state("c", 650, &[r#"["1000","items",{"id":9},"505"]"#]));
+    world.server.remove("items", "9");
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/0/1/0/0/0/0");
+    assert_eq!(world.server.take_helper_calls(), ["?since=500", "?since=500&after=999"]);
+    world.pull("{}").unwrap();
+    assert_eq!(world.server.take_helper_calls()[0], "?since=600");
+}
+
+#[test]
+fn another_cluster_or_no_helpers_any_more_begin_anew() {
+    let mut world = pulled();
+    world.server.set_helpers(Some(&state("d", 20, &[r#"["1","items",{"id":1},"600"]"#])));
+    assert_eq!(
+        only(&world.pull("{}").unwrap()),
+        "0/0/0/250/0/0/0",
+        "all rows again, and no tombstone of other numbers"
+    );
+    world.server.set_helpers(None);
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/250/0/0/0", "by the cursor");
+    assert!(world.server.take_requests().iter().all(|request| !request.url.contains("_xid=gte.20&")));
+    world.sim.advance(120_000);
+    world.server.take_helper_calls();
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/0/0/0/0");
+    assert!(world.server.take_helper_calls().is_empty());
+}
+
+#[test]
+fn a_project_without_helpers_is_asked_now_and_then() {
+    let mut world = World::with(ITEMS, REMOTE);
+    put(&world, 1, "a", 1);
+    let calls = |world: &mut World, options: &str| {
+        world.pull(options).unwrap();
+        world.server.take_helper_calls().len()
+    };
+    assert_eq!((calls(&mut world, "{}"), calls(&mut world, "{}")), (1, 0));
+    world.reopen(REMOTE);
+    assert_eq!(calls(&mut world, "{}"), 0, "it was asked a moment ago");
+    assert_eq!(calls(&mut world, r#"{"full":true}"#), 1);
+    world.sim.advance(600_000);
+    world.reopen(REMOTE);
+    assert_eq!((calls(&mut world, "{}"), calls(&mut world, "{}")), (1, 0));
+    world.sim.advance(600_000);
+    world.reopen(REMOTE);
+    world.server.set_helpers(Some(&state("c", 10, &[])));
+    assert_eq!(calls(&mut world, "{}"), 1);
+    assert_eq!(calls(&mut world, "{}"), 1);
+}
+
+#[test]
+fn a_pull_that_was_cut_loses_no_tombstone_and_goes_on() {
+    let mut world = pulled();
+    (1..=250).for_each(|id| put(&world, id, "new", 600 + id));
+    world.server.set_helpers(Some(&state("c", 900, &[r#"["1","items",{"id":7},"610"]"#])));
+    world.server.remove("items", "8");
+    // 7 came back and is read before the cut; 8 goes for good.
+    world.server.fault(Fault::None);
+    (0..6).for_each(|_| world.server.fault(Fault::Drop));
+    fails(world.pull("{}"), ErrorCode::SyncNetwork);
+    world.server.clear_faults();
+    let gone = [r#"["1","items",{"id":7},"610"]"#, r#"["2","items",{"id":8},"910"]"#];
+    world.server.set_helpers(Some(&state("c", 1000, &gone)));
+    let report = world.pull("{}").unwrap();
+    assert!(report.tables[0].resumed);
+    assert_eq!(world.rows("SELECT count(*) FROM items WHERE name = 'new'"), ["249"]);
+    // Tombstones waited for a pull that reads all rows since the same moment.
+    world.server.take_helper_calls();
+    assert_eq!(world.pull("{}").unwrap().tables[0].deleted, 1);
+    assert_eq!(world.server.take_helper_calls(), ["?since=500"]);
+    assert_eq!(world.rows("SELECT id FROM items WHERE id IN (7, 8)"), ["7"]);
+    world.pull("{}").unwrap();
+    assert_eq!(world.server.take_helper_calls(), ["?since=1000"]);
+}
+
+#[test]
+fn a_full_read_is_helped_by_tombstones_without_a_cursor_too() {
+    let mut world = World::with(ITEMS, &REMOTE.replace(r#","cursor":"updated_at""#, ""));
+    (1..=150).for_each(|id| put(&world, id, "old", id));
+    world.server.set_helpers(Some(&state("c", 200, &[])));
+    world.pull("{}").unwrap();
+    world.server.remove("items", "5");
+    put(&world, 6, "back", 230);
+    let gone = [r#"["1","items",{"id":5},"210"]"#, r#"["2","items",{"id":6},"220"]"#];
+    world.server.set_helpers(Some(&state("c", 300, &gone)));
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/1/1/148/0/0/0");
+    assert_eq!(world.rows("SELECT id, name FROM items WHERE id IN (5, 6)"), ["6|back"]);
+}

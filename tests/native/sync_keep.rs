@@ -1,0 +1,578 @@
+//! Keeping in step: what an open database does by itself, on virtual time, against the model server.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+
+use tidelock::{
+    ErrorCode, Result,
+    engine::Database,
+    ports::{Moment, Socket, SocketNews, Sockets},
+};
+
+use crate::{
+    sync_model::{Fault, Server},
+    sync_model_writes::Rules,
+    world::{Tab, World, text},
+};
+
+const MIGRATION: &str = r#"{ "version": "1", "name": "items", "checksum": null, "transaction": true, "upIsFunction": false, "downIsFunction": false,
+    "up": "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT); CREATE TABLE parts(id INTEGER PRIMARY KEY, item INTEGER, name TEXT)" }"#;
+
+/// The options of a database in this mode, with these tables and more about its remote.
+fn options(mode: &str, more: &str) -> String {
+    format!(
+        r#"{{ "migrations": [{MIGRATION}], "mode": "{mode}", "remote": {{ "url": "http://server", "key": "k", "retries": 0,
+            "tables": [{{ "table": "items" }}, {{ "table": "parts" }}]{more} }} }}"#
+    )
+}
+
+fn cloud() -> String {
+    options("cloud", "")
+}
+
+fn online(tab: Tab, server: &Server) -> Tab {
+    let mut ports = tab.ports.clone();
+    ports.http = Rc::new(server.clone());
+    Tab { ports, ..tab }
+}
+
+fn server(world: &World) -> Server {
+    let server = Server::new(world.sim.platform().clock);
+    server.define("items", &["id", "name"], Rules::default());
+    let parents = vec![("item".to_owned(), "items".to_owned())];
+    server.define("parts", &["id", "item", "name"], Rules { parents, ..Rules::default() });
+    server.put("items", &[("id", "1"), ("name", "\"remote\"")]);
+    server
+}
+
+async fn run(database: &Database, sql: &str) {
+    crate::world::run(database, sql).await;
+}
+
+async fn names(database: &Database) -> String {
+    text(database, "SELECT coalesce(group_concat(id || ' ' || name), '') FROM (SELECT * FROM items ORDER BY id)").await
+}
+
+fn there(server: &Server, table: &str) -> Vec<String> {
+    let mut rows: Vec<_> = server.rows(table).iter().map(|row| format!("{} {}", row["id"], row["name"])).collect();
+    rows.sort();
+    rows
+}
+
+fn heard(tab: &Tab, what: &str) -> usize {
+    tab.heard.borrow().iter().filter(|event| event.contains(what)).count()
+}
+
+/// Runs a scenario with a server.
+fn with_server<F: Future<Output = ()> + 'static>(scenario: impl FnOnce(Tab, Server, Rc<crate::world::TestPage>) -> F) {
+    let mut world = World::new();
+    let (server, page) = (server(&world), world.page.clone());
+    world.run(|tab| scenario(online(tab, &server), server, page));
+}
+
+#[test]
+fn a_cloud_database_pulls_when_it_opens_and_pushes_what_is_written() {
+    with_server(|tab, server, _| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let database = tab.open(&cloud()).await.unwrap();
+        assert!(server.take_requests().is_empty(), "opening waits for no network");
+        assert!(!database.sync_ready().await.unwrap());
+        clock.sleep(500).await;
+        assert_eq!(names(&database).await, "1 remote");
+        assert!(database.sync_ready().await.unwrap());
+        run(&database, "INSERT INTO items VALUES (2, 'mine')").await;
+        clock.sleep(900).await;
+        assert_eq!(there(&server, "items"), [r#"1 "remote""#, r#"2 "mine""#]);
+        let health = database.health().await;
+        assert_eq!((health.database, health.sync.phase, health.sync.pending), ("cloud", "idle", 0));
+        // What others write comes with the interval.
+        server.change("items", "1", &[("name", "\"theirs\"")]);
+        clock.sleep(31_000).await;
+        assert_eq!(names(&database).await, "1 theirs,2 mine");
+        // Nothing changes: no push, and a pull each half minute.
+        server.take_requests();
+        clock.sleep(300_000).await;
+        let requests = server.take_requests();
+        assert!((18..=44).contains(&requests.len()), "{}", requests.len());
+        assert!(requests.iter().all(|request| request.method.as_str() == "GET"));
+        database.close().await.unwrap();
+        server.take_requests();
+        clock.sleep(300_000).await;
+        assert!(server.take_requests().is_empty(), "a closed one rests");
+    });
+}
+
+#[test]
+fn local_tables_are_no_reason_to_ask_the_remote() {
+    with_server(|tab, server, _| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let database = tab.open(&cloud()).await.unwrap();
+        run(&database, "CREATE TABLE notes(id INTEGER PRIMARY KEY)").await;
+        clock.sleep(1000).await;
+        server.take_requests();
+        let events = tab.heard.borrow().len();
+        run(&database, "INSERT INTO notes VALUES (1)").await;
+        clock.sleep(2000).await;
+        assert!(server.take_requests().is_empty());
+        let heard: Vec<String> = tab.heard.borrow()[events..].to_vec();
+        assert!(heard.iter().all(|event| event.contains("change")), "{heard:?}");
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn start_and_stop_by_hand() {
+    with_server(|tab, server, _| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let database = tab.open(&options("local", "")).await.unwrap();
+        clock.sleep(60_000).await;
+        assert!(server.take_requests().is_empty(), "a local one asks nobody");
+        for _ in 0..3 {
+            database.sync_start(1000).unwrap();
+        }
+        clock.sleep(10_500).await;
+        assert_eq!(heard(&tab, r#""phase":"pulling""#), 11 - 1, "one round at a time, each second and what it takes");
+        database.sync_start(100).unwrap();
+        clock.sleep(1000).await;
+        assert!(heard(&tab, r#""phase":"pulling""#) > 14);
+        database.sync_stop();
+        database.sync_stop();
+        clock.sleep(0).await;
+        server.take_requests();
+        run(&database, "INSERT INTO items VALUES (2, 'mine')").await;
+        clock.sleep(600_000).await;
+        assert!(server.take_requests().is_empty());
+        database.sync_start(1000).unwrap();
+        clock.sleep(500).await;
+        assert_eq!(there(&server, "items").len(), 2);
+        database.close().await.unwrap();
+        assert_eq!(database.sync_start(1000).unwrap_err().code, ErrorCode::Closed);
+        database.sync_stop();
+    });
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let database = tab.open("{}").await.unwrap();
+        assert_eq!(database.sync_start(1000).unwrap_err().code, ErrorCode::InvalidArgument);
+        database.sync_stop();
+        database.close().await.unwrap();
+        let error = tab.open(r#"{ "mode": "cloud" }"#).await.err().expect("refuses");
+        assert_eq!(error.code, ErrorCode::InvalidArgument);
+    });
+}
+
+#[test]
+fn stopping_gives_up_what_is_under_way_unless_somebody_waits_for_it() {
+    with_server(|tab, server, _| async move {
+        let clock = tab.ports.platform.clock.clone();
+        (10..3000).for_each(|id| server.put("items", &[("id", &id.to_string()), ("name", "\"x\"")]));
+        let database = tab.open(&options("local", "")).await.unwrap();
+        database.sync_start(1000).unwrap();
+        clock.sleep(30).await;
+        assert_eq!(database.health().await.sync.phase, "pulling");
+        database.sync_stop();
+        clock.sleep(1).await;
+        assert_eq!(database.health().await.sync.phase, "idle");
+        server.take_requests();
+        clock.sleep(5000).await;
+        assert!(server.take_requests().is_empty());
+        database.sync_start(1000).unwrap();
+        clock.sleep(30).await;
+        let stop = async {
+            clock.sleep(1).await;
+            database.sync_stop();
+        };
+        let (pulled, ()) = futures_util::future::join(database.sync_pull(Default::default(), None), stop).await;
+        let report = pulled.unwrap();
+        assert!(report.tables[0].resumed, "it joined what goes on where the other one was cut");
+        assert!(database.sync_ready().await.unwrap());
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn nothing_waits_for_the_network_and_everything_leaves_when_there_is_one() {
+    with_server(|tab, server, page| async move {
+        let clock = tab.ports.platform.clock.clone();
+        (0..1000).for_each(|_| server.fault(Fault::Drop));
+        let database = tab.open(&cloud()).await.unwrap();
+        run(&database, "INSERT INTO items VALUES (2, 'mine')").await;
+        clock.sleep(600_000).await;
+        let tries = server.take_requests().len();
+        assert!((8..=20).contains(&tries), "{tries}");
+        assert_eq!(database.health().await.sync.last_error.unwrap().code, ErrorCode::SyncNetwork);
+        server.clear_faults();
+        page.happens(Moment::Online);
+        clock.sleep(500).await;
+        assert_eq!(there(&server, "items").len(), 2);
+        assert_eq!(names(&database).await, "1 remote,2 mine");
+        assert_eq!(database.health().await.sync.last_error, None);
+        // A network that says that it goes.
+        server.take_requests();
+        page.happens(Moment::Offline);
+        run(&database, "INSERT INTO items VALUES (3, 'mine')").await;
+        clock.sleep(60_000).await;
+        assert!(server.take_requests().is_empty());
+        page.happens(Moment::Online);
+        clock.sleep(500).await;
+        assert_eq!(there(&server, "items").len(), 3);
+        // One that is gone without a word, and comes back so.
+        (0..4).for_each(|_| server.fault(Fault::Drop));
+        run(&database, "INSERT INTO items VALUES (4, 'mine')").await;
+        clock.sleep(20_000).await;
+        assert_eq!(there(&server, "items").len(), 4, "it comes again by itself");
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_request_that_hangs_is_given_up_when_there_is_a_network_again() {
+    with_server(|tab, server, page| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let database = tab.open(&options("cloud", r#","retries":9"#).replace(r#""retries": 0,"#, "")).await.unwrap();
+        clock.sleep(500).await;
+        (0..100).for_each(|_| server.fault(Fault::Drop));
+        run(&database, "INSERT INTO items VALUES (2, 'mine')").await;
+        clock.sleep(20_000).await;
+        page.happens(Moment::Offline);
+        server.clear_faults();
+        page.happens(Moment::Online);
+        clock.sleep(200).await;
+        assert_eq!(there(&server, "items").len(), 2, "not after the wait that had begun");
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_server_that_asks_for_patience_gets_it() {
+    with_server(|tab, server, page| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let database = tab.open(&cloud()).await.unwrap();
+        clock.sleep(500).await;
+        server.take_requests();
+        server.fault(Fault::Status(429, vec![("retry-after", "600".to_owned())], "{}".to_owned()));
+        run(&database, "INSERT INTO items VALUES (2, 'mine')").await;
+        clock.sleep(300_000).await;
+        page.happens(Moment::Shown);
+        run(&database, "INSERT INTO items VALUES (3, 'mine')").await;
+        clock.sleep(290_000).await;
+        assert_eq!(server.take_requests().len(), 1);
+        clock.sleep(12_000).await;
+        assert_eq!(there(&server, "items").len(), 3);
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_change_whose_parent_comes_later_is_sent_again_by_time() {
+    with_server(|tab, server, _| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let database = tab.open(&cloud()).await.unwrap();
+        clock.sleep(500).await;
+        run(&database, "INSERT INTO parts VALUES (1, 77, 'waits'), (2, 1, 'fine')").await;
+        clock.sleep(900).await;
+        assert_eq!(there(&server, "parts"), [r#"2 "fine""#], "the rest goes on");
+        assert!(database.sync_rejected().await.unwrap().is_empty(), "it may still come");
+        server.put("items", &[("id", "77"), ("name", "\"late\"")]);
+        clock.sleep(5000).await;
+        assert_eq!(there(&server, "parts").len(), 2);
+        // One whose parent never comes is refused at last, and nothing else has waited for it.
+        run(&database, "INSERT INTO parts VALUES (3, 99, 'never')").await;
+        clock.sleep(1000).await;
+        run(&database, "INSERT INTO items VALUES (5, 'other')").await;
+        clock.sleep(900).await;
+        assert!(there(&server, "items").contains(&r#"5 "other""#.to_owned()));
+        clock.sleep(240_000).await;
+        let rejected = database.sync_rejected().await.unwrap();
+        assert_eq!((rejected.len(), rejected[0].reason.as_deref()), (1, Some("refused")));
+        // By hand, at rest, a refusal is one at once.
+        database.sync_stop();
+        run(&database, "INSERT INTO parts VALUES (4, 98, 'by hand')").await;
+        let report = database.sync_push(None).await.unwrap();
+        assert_eq!(report.tables.iter().map(|table| table.rejected).sum::<u64>(), 1);
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn what_is_refused_for_good_stops_nothing() {
+    with_server(|tab, server, _| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let check: Rc<dyn Fn(&crate::sync_model::Row) -> bool> = Rc::new(|row| row["name"] != "\"bad\"");
+        server.define("items", &["id", "name"], Rules { check: Some(check), ..Rules::default() });
+        let database = tab.open(&cloud()).await.unwrap();
+        run(&database, "INSERT INTO items VALUES (2, 'bad'), (3, 'good')").await;
+        clock.sleep(900).await;
+        assert_eq!(there(&server, "items"), [r#"1 "remote""#, r#"3 "good""#]);
+        let rejected = database.sync_rejected().await.unwrap();
+        assert_eq!(rejected.len(), 1);
+        run(&database, "UPDATE items SET name = 'better' WHERE id = 2").await;
+        database.sync_retry(rejected[0].id).await.unwrap();
+        clock.sleep(900).await;
+        assert_eq!(there(&server, "items").len(), 3, "what is retried leaves soon");
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn the_remote_wins_in_the_cloud_unless_the_table_says_otherwise() {
+    for (mode, table, expected) in
+        [("cloud", "", "1 theirs"), ("cloud", r#", "conflict": "keep-local""#, "1 mine"), ("local", "", "1 mine")]
+    {
+        with_server(move |tab, server, page| async move {
+            let clock = tab.ports.platform.clock.clone();
+            let options =
+                options(mode, "").replace(r#"{ "table": "items" }"#, &format!(r#"{{ "table": "items"{table} }}"#));
+            let database = tab.open(&options).await.unwrap();
+            database.sync_start(30_000).unwrap();
+            clock.sleep(500).await;
+            page.happens(Moment::Offline);
+            run(&database, "UPDATE items SET name = 'mine' WHERE id = 1").await;
+            server.change("items", "1", &[("name", "\"theirs\"")]);
+            page.happens(Moment::Online);
+            clock.sleep(2000).await;
+            assert_eq!(names(&database).await, expected, "{mode} {table}");
+            assert_eq!(there(&server, "items"), [expected.replace("1 ", "1 \"") + "\""]);
+            database.close().await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn local_to_cloud_and_back_keeps_everything() {
+    with_server(|tab, server, _| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let database = tab.open(&options("local", "")).await.unwrap();
+        run(&database, "INSERT INTO items VALUES (2, 'mine')").await;
+        database.close().await.unwrap();
+        assert!(server.take_requests().is_empty());
+        let database = tab.open(&cloud()).await.unwrap();
+        clock.sleep(500).await;
+        assert_eq!(there(&server, "items").len(), 2);
+        assert_eq!(names(&database).await, "1 remote,2 mine");
+        database.close().await.unwrap();
+        let database = tab.open(&options("local", "")).await.unwrap();
+        assert!(database.sync_ready().await.unwrap(), "it is still known");
+        run(&database, "DELETE FROM items WHERE id = 2").await;
+        server.take_requests();
+        clock.sleep(60_000).await;
+        assert!(server.take_requests().is_empty());
+        assert_eq!(database.sync_pending().await.unwrap().len(), 1);
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn another_user_stops_it_before_any_request() {
+    with_server(|tab, server, _| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let database = tab.open(&options("cloud", r#","userId":"a""#)).await.unwrap();
+        clock.sleep(500).await;
+        database.close().await.unwrap();
+        server.take_requests();
+        let database = tab.open(&options("cloud", r#","userId":"b""#)).await.unwrap();
+        run(&database, "INSERT INTO items VALUES (2, 'mine')").await;
+        clock.sleep(600_000).await;
+        assert!(server.take_requests().is_empty());
+        let told = r#""phase":"idle","error":{"code":"sync_user_mismatch""#;
+        assert_eq!(heard(&tab, told), 1, "it stopped: {:?}", tab.heard.borrow());
+        let health = database.health().await;
+        assert_eq!(health.sync.last_error.unwrap().code, ErrorCode::SyncUserMismatch);
+        let status = database.sync_status().await.unwrap();
+        assert!(status.iter().all(|table| table.last_error.as_deref().is_some_and(|text| text.contains("user"))));
+        assert_eq!(names(&database).await, "1 remote,2 mine", "everything else works");
+        database.close().await.unwrap();
+        // Nobody is signed in for now: it tries again, and still asks the remote for nothing.
+        let database = tab.open(&cloud()).await.unwrap();
+        clock.sleep(100_000).await;
+        assert!(server.take_requests().is_empty());
+        assert!(heard(&tab, told) > 3);
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn calls_by_hand_and_rounds_are_one_flight() {
+    with_server(|tab, server, _| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let database = tab.open(&cloud()).await.unwrap();
+        clock.sleep(500).await;
+        run(&database, "INSERT INTO items VALUES (2, 'mine')").await;
+        server.take_requests();
+        clock.sleep(245).await;
+        let pushes = (0..5).map(|_| database.sync_push(None));
+        futures_util::future::try_join_all(pushes).await.unwrap();
+        clock.sleep(900).await;
+        let posts = server.take_requests().iter().filter(|request| request.method.as_str() == "POST").count();
+        assert_eq!((posts, server.history()), (1, vec!["insert 2".to_owned()]));
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_page_that_is_shown_again_is_up_to_date() {
+    with_server(|tab, server, page| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let database = tab.open(&options("local", "")).await.unwrap();
+        database.sync_start(3_600_000).unwrap();
+        clock.sleep(500).await;
+        page.happens(Moment::Hidden);
+        server.change("items", "1", &[("name", "\"theirs\"")]);
+        clock.sleep(60_000).await;
+        assert_eq!(names(&database).await, "1 remote");
+        page.happens(Moment::Shown);
+        clock.sleep(500).await;
+        assert_eq!(names(&database).await, "1 theirs");
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn lagging_behind_is_told() {
+    with_server(|tab, server, _| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let lags = async |database: &Database| {
+            let health = database.health().await;
+            let told = health.alerts.iter().any(|alert| serde_json::to_string(alert).unwrap().contains("sync_lag"));
+            (health.sync.lag_ms.unwrap_or(-1) / 1000, told)
+        };
+        let database = tab.open(&cloud()).await.unwrap();
+        clock.sleep(1000).await;
+        assert_eq!(lags(&database).await, (0, false));
+        (0..1000).for_each(|_| server.fault(Fault::Status(500, vec![], "{}".to_owned())));
+        clock.sleep(400_000).await;
+        assert_eq!(lags(&database).await, (400, true));
+        server.clear_faults();
+        clock.sleep(180_000).await;
+        assert!(!lags(&database).await.1);
+        database.close().await.unwrap();
+        // One that has never come so far.
+        let database = tab.open(&cloud().replace(r#"{ "table": "parts" }"#, r#"{ "table": "gone" }"#)).await.unwrap();
+        clock.sleep(400_000).await;
+        assert_eq!(lags(&database).await, (400, true));
+        database.close().await.unwrap();
+    });
+}
+
+type Listener = Rc<dyn Fn(SocketNews)>;
+
+/// Sockets whose other end is in the test's hands.
+#[derive(Default)]
+struct TestSockets {
+    said: Rc<RefCell<Vec<String>>>,
+    opened: Cell<u32>,
+    heard: RefCell<Option<Listener>>,
+    live: Rc<Cell<u32>>,
+}
+
+struct TestSocket {
+    said: Rc<RefCell<Vec<String>>>,
+    live: Rc<Cell<u32>>,
+}
+
+impl Sockets for TestSockets {
+    fn open(&self, _: &str, heard: Box<dyn Fn(SocketNews)>) -> Result<Box<dyn Socket>> {
+        self.opened.set(self.opened.get() + 1);
+        self.live.set(self.live.get() + 1);
+        self.heard.replace(Some(heard.into()));
+        Ok(Box::new(TestSocket { said: self.said.clone(), live: self.live.clone() }))
+    }
+}
+
+impl Socket for TestSocket {
+    fn send(&self, text: &str) {
+        self.said.borrow_mut().push(text.to_owned());
+    }
+}
+
+impl Drop for TestSocket {
+    fn drop(&mut self) {
+        self.live.set(self.live.get() - 1);
+    }
+}
+
+impl TestSockets {
+    fn tell(&self, news: SocketNews) {
+        let heard = self.heard.borrow().clone().expect("a socket was opened");
+        heard(news);
+    }
+
+    fn say(&self, text: &str) {
+        self.tell(SocketNews::Said(text.to_owned()));
+    }
+
+    /// Lets the newest one join.
+    fn join(&self) {
+        self.tell(SocketNews::Opened);
+    }
+
+    fn accept(&self) {
+        let asked = self.said.borrow().last().cloned().unwrap();
+        let number = asked.split(r#""ref":""#).nth(1).unwrap().split('"').next().unwrap().to_owned();
+        self.say(&format!(
+            r#"{{"topic":"realtime:tidelock","event":"phx_reply","payload":{{"status":"ok","response":{{}}}},"ref":"{number}"}}"#
+        ));
+    }
+}
+
+#[test]
+fn hints_of_the_remote_are_followed_and_gaps_are_pulled() {
+    with_server(|tab, server, _| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let sockets = Rc::new(TestSockets::default());
+        let mut ports = tab.ports.clone();
+        ports.sockets = sockets.clone();
+        let tab = Tab { ports, ..tab };
+        let database = tab.open(&options("cloud", r#","realtime":true"#)).await.unwrap();
+        assert_eq!(sockets.opened.get(), 0, "first it must be known whose data it is");
+        clock.sleep(500).await;
+        sockets.join();
+        clock.sleep(1).await;
+        sockets.accept();
+        clock.sleep(500).await;
+        let hint = r#"{"topic":"realtime:tidelock","event":"postgres_changes","payload":{"data":{"schema":"public","table":"items"}},"ref":null}"#;
+        server.change("items", "1", &[("name", "\"theirs\"")]);
+        server.take_requests();
+        (0..50).for_each(|_| sockets.say(hint));
+        clock.sleep(700).await;
+        assert_eq!(names(&database).await, "1 theirs");
+        let requests = server.take_requests();
+        assert!(requests.len() <= 2 && requests.iter().all(|request| request.url.contains("items")), "{requests:?}");
+        // The connection breaks, something is written, and it comes again.
+        sockets.tell(SocketNews::Closed);
+        server.change("items", "1", &[("name", "\"missed\"")]);
+        clock.sleep(1500).await;
+        assert_eq!(sockets.opened.get(), 2);
+        sockets.join();
+        clock.sleep(1).await;
+        sockets.accept();
+        clock.sleep(500).await;
+        assert_eq!(names(&database).await, "1 missed");
+        assert_eq!(sockets.live.get(), 1);
+        database.sync_stop();
+        assert_eq!(sockets.live.get(), 0);
+        database.sync_start(30_000).unwrap();
+        clock.sleep(500).await;
+        assert_eq!(sockets.live.get(), 1);
+        database.close().await.unwrap();
+        assert_eq!(sockets.live.get(), 0);
+        sockets.tell(SocketNews::Closed);
+        clock.sleep(100_000).await;
+        assert_eq!(sockets.opened.get(), 3);
+    });
+}
+
+#[test]
+fn where_nobody_tells_the_interval_finds() {
+    with_server(|tab, server, _| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let database = tab.open(&options("cloud", r#","realtime":true"#)).await.unwrap();
+        clock.sleep(200_000).await;
+        assert_eq!(heard(&tab, "realtime_unavailable"), 1, "said once");
+        server.change("items", "1", &[("name", "\"theirs\"")]);
+        clock.sleep(31_000).await;
+        assert_eq!(names(&database).await, "1 theirs");
+        database.close().await.unwrap();
+    });
+}
