@@ -292,14 +292,12 @@ impl Store for IndexedDb {
     }
 
     fn chunks<'a>(&'a self, ids: &'a [ChunkId]) -> LocalFuture<'a, Result<Vec<Option<Vec<u8>>>>> {
-        // All are asked for when this is called, not when the first answer is awaited: the browser reads meanwhile.
-        let asked = self
-            .0
-            .read(CHUNKS)
-            .map(|begun| -> Vec<Answer> { ids.iter().map(|id| begun.get(CHUNKS, &id.into())).collect() });
         Box::pin(async move {
+            let begun = self.0.read(CHUNKS)?;
+            // All are asked for before the first answer is awaited.
+            let answers: Vec<Answer> = ids.iter().map(|id| begun.get(CHUNKS, &id.into())).collect();
             let mut values = Vec::with_capacity(ids.len());
-            for answer in asked? {
+            for answer in answers {
                 match answer.value().await {
                     Err(error) if is_lost(&error) => {
                         let keys: Vec<JsValue> = ids.iter().map(JsValue::from).collect();

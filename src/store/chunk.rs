@@ -48,19 +48,15 @@ pub fn encode(plain: &[u8], compress: bool) -> Vec<u8> {
     stored
 }
 
-/// The plain bytes of a stored form, in the same memory if they are stored as they are: opening decodes all of a database.
-/// `None` when it is not one, or not of that length.
-pub fn decode(mut stored: Vec<u8>, plain_length: usize) -> Option<Vec<u8>> {
+/// The plain bytes of a stored form; `None` when it is not one, or not of that length.
+pub fn decode(stored: &[u8], plain_length: usize) -> Option<Vec<u8>> {
     let (head, body) = stored.split_at_checked(HEADER)?;
     let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
     if length != plain_length {
         return None;
     }
     match head[0] {
-        PLAIN if body.len() == length => {
-            stored.drain(..HEADER);
-            Some(stored)
-        }
+        PLAIN if body.len() == length => Some(body.to_vec()),
         LZ4 => {
             let mut plain = vec![0; length];
             (lz4_flex::block::decompress_into(body, &mut plain).ok()? == length).then_some(plain)
@@ -93,9 +89,9 @@ mod tests {
             for compress in [false, true] {
                 let stored = encode(plain, compress);
                 assert!(stored.len() <= plain.len() + 5);
-                assert_eq!(decode(stored.clone(), plain.len()).as_deref(), Some(plain));
-                assert_eq!(decode(stored.clone(), plain.len() + 1), None);
-                assert_eq!(decode(stored[..stored.len() - 1].to_vec(), plain.len()), None);
+                assert_eq!(decode(&stored, plain.len()).as_deref(), Some(plain));
+                assert_eq!(decode(&stored, plain.len() + 1), None);
+                assert_eq!(decode(&stored[..stored.len() - 1], plain.len()), None);
             }
         }
         assert!(encode(&[0; 65536], true).len() < 1000);
@@ -109,7 +105,7 @@ mod tests {
             for flip in [1, 0x80, 0xff] {
                 let mut damaged = stored.clone();
                 damaged[at] ^= flip;
-                let _ = decode(damaged, plain.len());
+                let _ = decode(&damaged, plain.len());
             }
         }
     }

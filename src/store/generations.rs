@@ -195,10 +195,9 @@ impl Storage {
     /// over, since what replaces it may turn out worse.
     async fn sound_chunk(&self, id: &ChunkId, length: usize, check: u64) -> Result<Option<u32>> {
         let stored = self.0.store().chunks(std::slice::from_ref(id)).await?.pop().flatten();
-        let Some(stored) = stored else { return Ok(None) };
-        let bytes = stored.len() as u32;
-        let sound = chunk::decode(stored, length).is_some_and(|plain| checksum::of_bytes(&plain) == check);
-        Ok(sound.then_some(bytes))
+        let sound =
+            |stored: &Vec<u8>| chunk::decode(stored, length).is_some_and(|plain| checksum::of_bytes(&plain) == check);
+        Ok(stored.filter(sound).map(|stored| stored.len() as u32))
     }
 
     /// Stores chunks; `written` names them with xxh3 of their stored bytes, for reading them back.

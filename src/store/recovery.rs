@@ -17,7 +17,7 @@ use crate::{
 
 /// How many bytes of the log are in memory at a time while it is replayed.
 const LOG_SLICE: usize = 16 * 1024 * 1024;
-/// How many chunks are asked for at a time. The next ones are on their way while these are checked.
+/// How many chunks are in memory in their stored form at a time.
 const CHUNK_SLICE: usize = 64;
 
 /// Something that went well in the end, but that the user should know.
@@ -291,28 +291,22 @@ pub(super) async fn read(
         damage.push(format!("the manifest of snapshot {} is damaged", manifest.generation));
         return Ok(image);
     }
-    room_for(manifest.db_bytes + (2 * CHUNK_SLICE * CHUNK_SIZE) as u64)?;
-    let ids: Vec<ChunkId> = manifest.chunks.iter().map(|chunk| chunk.id.clone()).collect();
-    let mut slices = ids.chunks(CHUNK_SLICE).map(|ids| store.chunks(ids));
-    let mut index = 0;
-    let mut asked = slices.next();
-    while let Some(slice) = asked {
-        // The storage reads the next slice while this one is checked.
-        asked = slices.next();
-        for stored in slice.await? {
-            let expected = &manifest.chunks[index];
-            let found = stored.is_some();
-            let plain = stored.and_then(|stored| chunk::decode(stored, chunk_length(manifest.db_bytes, index)));
+    room_for(manifest.db_bytes + (CHUNK_SLICE * CHUNK_SIZE) as u64)?;
+    for (slice, refs) in manifest.chunks.chunks(CHUNK_SLICE).enumerate() {
+        let ids: Vec<ChunkId> = refs.iter().map(|chunk| chunk.id.clone()).collect();
+        for (offset, (stored, expected)) in store.chunks(&ids).await?.into_iter().zip(refs).enumerate() {
+            let index = slice * CHUNK_SLICE + offset;
+            let plain =
+                stored.as_deref().and_then(|stored| chunk::decode(stored, chunk_length(manifest.db_bytes, index)));
             let good = plain.filter(|plain| {
                 checksum::of_bytes(plain) == expected.check
                     && (check == Check::Quick || chunk::id(plain) == expected.id)
             });
-            let wrong = if found { "damaged" } else { "missing" };
-            match good {
-                Some(plain) => image.chunks.push(plain.into_boxed_slice()),
-                None => damage.push(format!("chunk {index} of snapshot {} is {wrong}", manifest.generation)),
+            match (good, stored) {
+                (Some(plain), _) => image.chunks.push(plain.into_boxed_slice()),
+                (None, None) => damage.push(format!("chunk {index} of snapshot {} is missing", manifest.generation)),
+                (None, Some(_)) => damage.push(format!("chunk {index} of snapshot {} is damaged", manifest.generation)),
             }
-            index += 1;
         }
         if check == Check::Quick && !damage.is_empty() {
             break;

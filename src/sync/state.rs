@@ -234,11 +234,10 @@ pub fn save_progress(connection: &Connection, table: &str, progress: &Progress) 
 }
 
 /// Lets the next pull read those tables from the beginning that have changes of which `changes` (SQL) is true: their rows
-/// aren't what the remote sent, and a cursor that is behind them would leave them so.
+/// aren't what the remote sent, and a cursor that is behind them would leave them so. What tombstones count from stays.
 pub(super) fn read_anew(connection: &Connection, changes: &str) -> Result<()> {
-    upgrade(connection)?;
     let sql = format!(
-        "UPDATE tidelock_tables SET cursor = NULL, key = NULL, started = NULL, watermark = NULL, spans = NULL \
+        "UPDATE tidelock_tables SET selected = NULL, started = NULL \
          WHERE tbl IN (SELECT tbl FROM tidelock_outbox WHERE {changes})"
     );
     connection.run(&sql, &[]).map(drop)

@@ -80,12 +80,11 @@ struct Given {
     functions: Rc<dyn Functions>,
 }
 
-/// Adds the functions to a connection.
+/// Adds what is given to a connection.
 type Register = fn(&Connection) -> Result<()>;
 
 /// What is looked at often: plain flags.
 struct Here {
-    /// Adds what is given to a connection.
     register: Cell<Option<Register>>,
     running: Cell<bool>,
     failed: Cell<bool>,
