@@ -170,7 +170,7 @@ fn run<T>(index: usize, kind: &str, work: impl FnOnce(&dyn Functions) -> Result<
     let error = Error::new(ErrorCode::SqliteError, format!("the SQL {kind} {name} failed"))
         .detail("function", name)
         .detail("sqliteCode", "SQLITE_ERROR")
-        .cause(cause);
+        .cause(cause.message.clone());
     FAILURE.replace(Some(error));
     HERE.with(|here| here.failed.set(true));
     None
