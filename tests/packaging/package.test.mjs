@@ -42,6 +42,7 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
       'create',
       'memory',
       'operations',
+      'health',
       'files',
       'schema',
       'encryption',
