@@ -139,6 +139,38 @@ test('a pull makes a file that SQLite opens, that serves as a seed, and is broug
   assert.equal(sqlite3(file, "SELECT count(*) FROM products WHERE name = 'Renamed'"), '1')
 })
 
+test('a whole project: the schema comes from the remote', async () => {
+  const cwd = folder()
+  const { report } = await json(cwd, ['pull', '--all', '--out', 'all.sqlite'], supabase())
+  const file = path.join(cwd, 'all.sqlite')
+  const tables = report.tables.map(({ table }) => table)
+  for (const table of ['customers', 'products', 'orders', 'order_lines']) assert.ok(tables.includes(table), table)
+  for (const table of tables) {
+    const [{ count }] = await remote.sql(`select count(*)::text as count from "${table}"`)
+    assert.equal(sqlite3(file, `SELECT count(*) FROM "${table}"`), count, table)
+  }
+  assert.equal(sqlite3(file, 'PRAGMA foreign_key_check'), '')
+  const [{ limit }] = await remote.sql('select max(credit_limit)::text as limit from customers')
+  assert.equal(sqlite3(file, `SELECT count(*) > 0 FROM customers WHERE credit_limit = '${limit}'`), '1')
+
+  const pulled = await json(cwd, ['schema', 'pull', '--tables', 'products,customers'], supabase())
+  assert.match(pulled.file, /^migrations\/\d{14}_remote\.sql$/)
+  assert.equal(readFileSync(path.join(cwd, pulled.file), 'utf8'), pulled.sql)
+  assert.equal((await json(cwd, ['migrate', 'lint'])).filter(({ code }) => code === 'migration_invalid').length, 0)
+  const { module } = await json(cwd, ['types'])
+  assert.match(module, /products: \{\n {4}id: number\n/)
+  writeFileSync(
+    path.join(cwd, 'wanted.sql'),
+    `${pulled.sql}\nCREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT);\n`,
+  )
+  const generated = await json(cwd, ['migrate', 'generate', 'notes', '--schema', 'wanted.sql'])
+  assert.equal(generated.files.length, 2)
+  assert.match(readFileSync(path.join(cwd, generated.files[0]), 'utf8'), /CREATE TABLE "?notes"?/)
+  assert.match(readFileSync(path.join(cwd, generated.files[1]), 'utf8'), /DROP TABLE "?notes"?/)
+  const same = await json(cwd, ['migrate', 'generate', 'nothing', '--schema', 'wanted.sql'])
+  assert.deepEqual(same.files, [])
+})
+
 test('a pull that was cut goes on', async () => {
   const cwd = folder()
   writeFileSync(

@@ -35,17 +35,20 @@ export function writeMigration(given: Invocation, name: string, up: string, down
     .replace(/^_+|_+$/g, '')
   if (plain === '') throw misuse(`'${name}' is no name for a migration`, 'Letters and digits are')
   mkdirSync(folder, { recursive: true })
-  const base = path.join(folder, `${timestampVersion()}_${plain}`)
+  const base = path.join(folder, `${newVersion(folder)}_${plain}`)
   const files = [
     [`${base}.up.sql`, up],
     [`${base}.down.sql`, down],
   ] as const
-  for (const [file] of files) if (existsSync(file)) throw misuse(`${file} is there already`)
   for (const [file, text] of files) writeWhole(file, new TextEncoder().encode(text))
   return files.map(([file]) => file)
 }
 
-/** Now, to the second, in digits: the version of a new migration. */
-export function timestampVersion(now = new Date()): string {
-  return now.toISOString().replace(/\D/g, '').slice(0, 14)
+/** The version of a new migration: now, to the second, in digits; later where the folder has that one already. */
+export function newVersion(folder: string): string {
+  const taken = readdirSync(folder)
+  for (let time = Date.now(); ; time += 1000) {
+    const version = new Date(time).toISOString().replace(/\D/g, '').slice(0, 14)
+    if (!taken.some((name) => name.startsWith(version))) return version
+  }
 }

@@ -5,7 +5,7 @@ import type { Output } from '../output.js'
 import { endpoint, names, remoteOptions } from '../settings.js'
 import { writeWhole } from '../stored.js'
 import { schemaFromRemote } from '../tidelock.js'
-import { timestampVersion } from './migrate-files.js'
+import { newVersion } from './migrate-files.js'
 
 export const schemaPull: Command = {
   name: 'schema pull',
@@ -26,7 +26,7 @@ export const schemaPull: Command = {
     if (given.flag('stdout')) return { file: null, sql }
     const folder = given.value('dir') ?? 'migrations'
     mkdirSync(folder, { recursive: true })
-    const file = path.join(folder, `${timestampVersion()}_${given.value('name') ?? 'remote'}.sql`)
+    const file = path.join(folder, `${newVersion(folder)}_${given.value('name') ?? 'remote'}.sql`)
     writeWhole(file, new TextEncoder().encode(sql))
     return { file, sql }
   },
