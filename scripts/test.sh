@@ -75,7 +75,7 @@ test_typescript() {
   step 'typescript: the demo' node_modules/.bin/tsc -p www
 }
 
-test_packaging() { need_chromium; need_npm tests/packaging/webpack; need_npm benches/browser; test_build; step 'packaging' node_tests tests/packaging/; }
+test_packaging() { need_chromium; need_npm tests/packaging/webpack; need_npm benches/browser; need_npm tests/remote; test_build; step 'packaging' node_tests tests/packaging/; }
 test_node() { need_sqlite3; need_npm tests/remote; test_build; step 'node: folders, the command line' node_tests tests/node/; }
 test_remote() { need_npm tests/remote; step 'remote' node_tests tests/remote/; }
 test_e2e() { need_chromium; need_npm tests/remote; test_build; step 'e2e: the package in Chromium' node_tests tests/e2e/; }
