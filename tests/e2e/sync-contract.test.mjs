@@ -604,7 +604,7 @@ test('options: fetch, headers, and what this build does not have', async () => {
       await again.sync.pull()
       const codes = {}
       for (const [label, options] of Object.entries({
-        audit: { audit: ['a'] },
+        shared: { tabs: 'shared' },
         ratio: { remote: { ...remote, maxDeleteRatio: 2 } },
         page: { remote: { ...remote, pageSize: 0 } },
         twice: { remote: { ...remote, tables: ['a', 'A'] } },
@@ -624,8 +624,8 @@ test('options: fetch, headers, and what this build does not have', async () => {
   )
   assert.ok(result.sent >= 1)
   assert.equal(context.remote.stats.requests[0].headers['x-app'], 'shop')
-  const { audit, ...wrong } = result.codes
-  assert.equal(audit, 'unsupported_environment')
+  const { shared, ...wrong } = result.codes
+  assert.equal(shared, 'unsupported_environment')
   assert.deepEqual([...new Set(Object.values(wrong))], ['invalid_argument'], JSON.stringify(wrong))
   assert.equal(result.none, 'invalid_argument')
 })

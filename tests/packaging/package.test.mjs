@@ -42,7 +42,6 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
       'create',
       'memory',
       'operations',
-      'health',
       'files',
       'schema',
       'encryption',
