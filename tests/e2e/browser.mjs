@@ -18,6 +18,9 @@ export function chromiumPath() {
   return found
 }
 
+/** How long a browser may take to close, in milliseconds. */
+const CLOSING_MS = 15_000
+
 /** A browser with a persistent profile: an incognito one keeps IndexedDB in memory, and would prove nothing. */
 export class Browser {
   /** The folder of the profile; it outlives the browser until `dispose`. */
@@ -79,7 +82,13 @@ export class Browser {
 
   async close() {
     await this.#starting?.catch(() => {}) // one can't end what is only just beginning
-    await this.#context?.close().catch(() => {})
+    // Chromium has been seen not to answer at its end, for minutes: then it is ended as by `kill`.
+    let timer
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, CLOSING_MS)
+    })
+    await Promise.race([this.#context?.close().catch(() => {}), late])
+    clearTimeout(timer)
     await this.#end()
   }
 
