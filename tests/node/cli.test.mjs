@@ -178,6 +178,7 @@ test('a pull that was cut goes on', async () => {
     'CREATE TABLE order_lines (id INTEGER PRIMARY KEY, order_id INTEGER, quantity INTEGER, updated_at TEXT);',
   )
   const args = ['pull', '--tables', 'order_lines', '--schema', 'schema.sql']
+  remote.stats.reset()
   remote.faults.add({ table: 'order_lines', delayMs: 150, times: 1000 })
   const cut = await run(cwd, args, supabase(), {
     signal: (child) => {
