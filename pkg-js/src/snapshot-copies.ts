@@ -1,5 +1,6 @@
 import { isTidelockError, TidelockError, type TidelockErrorJson, toTidelockError } from './errors.js'
 import type { FileEncryption } from './file-encryption.js'
+import { fileName } from './snapshot-file.js'
 import type { SnapshotExportOptions, SnapshotInfo } from './snapshots.js'
 import type { SnapshotFile, SnapshotTarget } from './targets.js'
 
@@ -112,9 +113,7 @@ export class SnapshotCopies {
   async #write(snapshot: SnapshotInfo): Promise<SnapshotFile> {
     const encrypt = this.#target.encrypt ?? this.#source.encryption()
     const bytes = await this.#source.export(snapshot.id, { compress: this.#source.compress, encrypt })
-    // Where there is no class File, the name is lost on the way.
-    const suffix = `${this.#source.compress ? '.gz' : ''}${encrypt === undefined ? '' : '.enc'}`
-    const name = `backup-${snapshot.createdAt}-${snapshot.id}.sqlite${suffix}`
+    const name = fileName(snapshot, 'sqlite', this.#source.compress, encrypt !== undefined)
     const file = { ...snapshot, name, size: bytes.size, type: bytes.type }
     await this.#target.write(file, bytes, this.#stop.signal)
     return file

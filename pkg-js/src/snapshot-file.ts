@@ -6,6 +6,16 @@ const types = { sqlite: 'application/vnd.sqlite3', sql: 'application/sql' }
 /** SQL text is longer than the database that it makes. */
 const textRatio = 8
 
+/** The name of a snapshot's file. */
+export function fileName(
+  { createdAt, id }: CoreSnapshotFile['snapshot'],
+  format: 'sqlite' | 'sql',
+  compressed: boolean,
+  encrypted: boolean,
+): string {
+  return `backup-${createdAt}-${id}.${format}${compressed ? '.gz' : ''}${encrypted ? '.enc' : ''}`
+}
+
 /** A snapshot as the file that a user keeps: compressed first, since what is encrypted can't be compressed any more. */
 export async function toFile(
   snapshot: CoreSnapshotFile['snapshot'],
@@ -15,16 +25,14 @@ export async function toFile(
   encryption: FileEncryption | undefined,
 ): Promise<Blob> {
   let data = new Blob([...pieces])
-  let name = `backup-${snapshot.createdAt}-${snapshot.id}.${format}`
+  const name = fileName(snapshot, format, compress, encryption !== undefined)
   let type = types[format]
   if (compress) {
     data = await gzip(data)
-    name += '.gz'
     type = 'application/gzip'
   }
   if (encryption !== undefined) {
     data = await encryptFile(data, encryption)
-    name += '.enc'
     type = 'application/octet-stream'
   }
   return typeof File === 'function' ? new File([data], name, { type }) : new Blob([data], { type })

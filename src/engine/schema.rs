@@ -5,6 +5,7 @@ use crate::{
     error::Result,
     migrate::Lint,
     schema::{Drift, Generated, change::Script},
+    sqlite::mentions,
 };
 
 impl Database {
@@ -27,7 +28,7 @@ impl Database {
         let result = {
             let turn = inner.acquire().await?;
             // What was loaded before this connection was opened it has; what comes now is to be given to it.
-            extensions::load(platform, &*inner.connection()?, sql_names_fts5(sql), false).await?;
+            extensions::load(platform, &*inner.connection()?, mentions(sql, "fts5"), false).await?;
             inner.flusher.admit_write()?;
             inner.migrations.sync(inner, turn.ticket(), sql).await
         };
@@ -39,8 +40,4 @@ impl Database {
     pub fn migrations_lint(&self) -> Result<Vec<Lint>> {
         self.inner.migrations.lint()
     }
-}
-
-fn sql_names_fts5(sql: &str) -> bool {
-    crate::sqlite::mentions(sql, "fts5")
 }

@@ -76,15 +76,10 @@ impl History {
 
     /// Whether the table is there. `migration_invalid` when something else goes by its name.
     pub fn exists(&self, connection: &Connection) -> Result<bool> {
-        let name = [Value::from(self.name.as_str())];
-        let sql = "SELECT type FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE";
-        let Some(kind) = connection.value(sql, &name)? else { return Ok(false) };
-        let columns = connection.value(
-            "SELECT group_concat(name) FROM (SELECT lower(name) AS name FROM pragma_table_info(?1, 'main') ORDER BY 1)",
-            &name,
-        )?;
-        if kind.as_text() == Some("table") && columns.as_ref().and_then(Value::as_text) == Some(COLUMNS) {
-            return Ok(true);
+        match connection.is_table_of(&self.name, COLUMNS)? {
+            None => return Ok(false),
+            Some(true) => return Ok(true),
+            Some(false) => {}
         }
         let message = format!("\"{}\" is in this database, but it is not a table of migrations", self.name);
         Err(Error::new(ErrorCode::MigrationInvalid, message)

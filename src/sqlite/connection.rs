@@ -95,6 +95,19 @@ impl Connection {
         Ok(value)
     }
 
+    /// Whether what goes by that name is a table of exactly these columns (their names in lower case and in order, joined by commas);
+    /// `None`: nothing goes by it.
+    pub fn is_table_of(&self, name: &str, columns: &str) -> Result<Option<bool>> {
+        let name = [Value::from(name)];
+        let sql = "SELECT type FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE";
+        let Some(kind) = self.value(sql, &name)? else { return Ok(None) };
+        let found = self.value(
+            "SELECT group_concat(name) FROM (SELECT lower(name) AS name FROM pragma_table_info(?1, 'main') ORDER BY 1)",
+            &name,
+        )?;
+        Ok(Some(kind.as_text() == Some("table") && found.as_ref().and_then(Value::as_text) == Some(columns)))
+    }
+
     /// A cached statement, prepared with [`Authority::Engine`]; given back to the cache when dropped.
     pub fn statement(&self, sql: &str) -> Result<Statement<'_>> {
         self.statement_for(sql, Authority::Engine)

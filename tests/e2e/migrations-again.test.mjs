@@ -1,18 +1,11 @@
 // Running in one transaction, running again, and beginning anew.
 import assert from 'node:assert/strict'
-import { freshName, suite, test } from './harness.mjs'
+import { suite, test } from './harness.mjs'
+import { onFreshName } from './in-page.mjs'
 
 const context = suite()
 
-/** Runs `work(name)` in a fresh tab. */
-async function inPage(work) {
-  const page = await context.page()
-  try {
-    return await page.evaluate(work, freshName())
-  } finally {
-    await page.close()
-  }
-}
+const inPage = (work) => onFreshName(context, work)
 
 test('a dry run shows the scripts, and all run in one transaction or not at all', async () => {
   const result = await inPage(async (name) => {

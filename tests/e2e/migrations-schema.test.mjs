@@ -1,18 +1,11 @@
 // What the schema is, what the migrations make of it, and the scripts to another one.
 import assert from 'node:assert/strict'
-import { freshName, suite, test } from './harness.mjs'
+import { suite, test } from './harness.mjs'
+import { onFreshName } from './in-page.mjs'
 
 const context = suite()
 
-/** Runs `work(name)` in a fresh tab. */
-async function inPage(work) {
-  const page = await context.page()
-  try {
-    return await page.evaluate(work, freshName())
-  } finally {
-    await page.close()
-  }
-}
+const inPage = (work) => onFreshName(context, work)
 
 test('drift tells what was changed by hand', async () => {
   const result = await inPage(async (name) => {

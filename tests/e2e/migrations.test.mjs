@@ -1,20 +1,13 @@
 // The schema's history: order, checksums, failures that leave nothing, and the way back.
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { freshName, suite, test } from './harness.mjs'
+import { suite, test } from './harness.mjs'
+import { onFreshName } from './in-page.mjs'
 
 const context = suite()
 const sha256 = (text) => createHash('sha256').update(text).digest('hex')
 
-/** Runs `work(name, argument)` in a fresh tab. */
-async function inPage(work, argument) {
-  const page = await context.page()
-  try {
-    return await page.evaluate(work, argument === undefined ? freshName() : [freshName(), argument])
-  } finally {
-    await page.close()
-  }
-}
+const inPage = (work, argument) => onFreshName(context, work, argument)
 
 test('versions are ordered by their numbers, tracked, and not run again', async () => {
   const result = await inPage(async (name) => {

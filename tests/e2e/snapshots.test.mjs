@@ -1,18 +1,11 @@
 // Points in time: made, listed, checked, restored, kept; and what happens when the newest one is damaged.
 import assert from 'node:assert/strict'
 import { freshName, suite, test } from './harness.mjs'
+import { onFreshName } from './in-page.mjs'
 
 const context = suite()
 
-/** Runs `work(name)` in a fresh tab. */
-async function inPage(work) {
-  const page = await context.page()
-  try {
-    return await page.evaluate(work, freshName())
-  } finally {
-    await page.close()
-  }
-}
+const inPage = (work) => onFreshName(context, work)
 
 test('create tells what it made, list has the newest first, and both survive a reload', async () => {
   const name = freshName()

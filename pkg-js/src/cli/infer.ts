@@ -1,5 +1,6 @@
 import { getRest } from '../rest.js'
 import { misuse } from './command.js'
+import { quoted } from './schema-facts.js'
 import type { Endpoint } from './settings.js'
 import { TidelockError } from './tidelock.js'
 
@@ -56,10 +57,6 @@ function typeOf(kinds: ReadonlySet<string>): string {
     return 'NUMERIC TEXT'
   const [only] = kinds
   return kinds.size === 1 ? (only as string) : ''
-}
-
-function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
 }
 
 async function someRows(remote: Endpoint, table: string): Promise<Record<string, unknown>[]> {

@@ -10,6 +10,11 @@ export interface ColumnFacts {
   readonly generated: boolean
 }
 
+/** A name as an identifier in SQL. */
+export function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
 /** The tables and views of the user, in the order of their names: not SQLite's, not tidelock's own. */
 export async function tableNames(db: Database, kind: 'table' | 'view' = 'table'): Promise<string[]> {
   const rows = await db.query<{ name: string }>(

@@ -1,6 +1,6 @@
 import type { Command } from '../command.js'
 import type { Output } from '../output.js'
-import { columnsOf, tableNames } from '../schema-facts.js'
+import { columnsOf, quoted, tableNames } from '../schema-facts.js'
 import { stored, withDatabase } from '../stored.js'
 
 /** What is in a database. */
@@ -26,7 +26,7 @@ export const inspect: Command = {
       const tables: Inspected['tables'][number][] = []
       for (const name of await tableNames(db)) {
         const columns = await columnsOf(db, name)
-        const [count] = await db.query<{ rows: number }>(`SELECT count(*) AS rows FROM "${name.replaceAll('"', '""')}"`)
+        const [count] = await db.query<{ rows: number }>(`SELECT count(*) AS rows FROM ${quoted(name)}`)
         tables.push({
           name,
           rows: count?.rows ?? 0,
