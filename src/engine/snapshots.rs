@@ -280,6 +280,7 @@ impl Inner {
                 self.succeeded();
                 let snapshot = SnapshotInfo::of(&manifest).ok_or_else(|| Error::internal("a snapshot is none"))?;
                 (self.emit)(SnapshotEvent::Created { snapshot: snapshot.clone() });
+                self.platform.load_ahead(Part::Restore);
                 // The snapshot stands; what could not be deleted goes with the next one.
                 let _ = self.prune(pass).await;
                 Ok(snapshot)

@@ -41,6 +41,8 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
       'bg',
       'memory',
       'operations',
+      'restore',
+      'migrations',
       'files',
       'schema',
       'encryption',
