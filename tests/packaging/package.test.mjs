@@ -39,7 +39,6 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
     'dist/worker.js',
     ...[
       'bg',
-      'create',
       'memory',
       'operations',
       'files',
