@@ -1,5 +1,5 @@
-//! IndexedDB as far as the store needs it, bound by hand: with durability, explicit commits, the names of errors, requests
-//! issued before the first await, and an `open` that never makes a database anew.
+//! IndexedDB as far as the store needs it, bound by hand for what rexie doesn't offer: durability, explicit commit, the
+//! names of errors, requests issued before the first await, and an `open` that never makes a database anew.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -20,9 +20,6 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn open(this: &Factory, name: &str) -> Result<Request, JsValue>;
 
-    #[wasm_bindgen(method, catch, js_name = open)]
-    fn open_version(this: &Factory, name: &str, version: u32) -> Result<Request, JsValue>;
-
     #[wasm_bindgen(method, catch, js_name = deleteDatabase)]
     fn delete_database(this: &Factory, name: &str) -> Result<Request, JsValue>;
 
@@ -32,9 +29,6 @@ extern "C" {
 
     #[wasm_bindgen(method, catch)]
     fn transaction(this: &Database, stores: &Array, mode: &str, options: &Object) -> Result<Transaction, JsValue>;
-
-    #[wasm_bindgen(method, catch, js_name = createObjectStore)]
-    fn create_object_store(this: &Database, name: &str) -> Result<ObjectStore, JsValue>;
 
     /// The version of the object stores.
     #[wasm_bindgen(method, getter)]
@@ -191,25 +185,6 @@ impl Answer {
 }
 
 impl Database {
-    /// Makes a database with these object stores, unless there is one already; connects to nothing.
-    pub async fn make(name: &str, version: u32, stores: &'static [&'static str]) -> Result<()> {
-        let request = factory()?.open_version(name, version).map_err(|error| failure(&error))?;
-        let open = request.clone();
-        // One transaction: all the object stores, or none.
-        let fill = Closure::<dyn FnMut(JsValue)>::new(move |_| {
-            let Ok(made) = open.result().map(JsCast::unchecked_into::<Database>) else { return };
-            if stores.iter().any(|store| made.create_object_store(store).is_err())
-                && let Some(upgrade) = open.upgrade()
-            {
-                let _ = upgrade.abort_now();
-            }
-        });
-        request.set_onupgradeneeded(fill.as_ref().unchecked_ref());
-        let made: Database = Answer::to(Ok(request)).value().await?.unchecked_into();
-        made.disconnect();
-        Ok(())
-    }
-
     /// Connects to a database that exists; `None`, and nothing is made, when it doesn't. And, of one that doesn't exist any
     /// more because the browser found its storage damaged, what the browser says (Chromium only).
     pub async fn connect(name: &str) -> Result<(Option<Database>, Option<String>)> {

@@ -9,6 +9,8 @@ use crate::error::Result;
 /// not run before [`Parts::load`] has resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
+    /// Making the object stores of a new database.
+    Create,
     /// Taking, reading and deleting snapshots, and what else is called by hand.
     Operations,
     /// Keeping what is stored in memory.
@@ -27,6 +29,7 @@ impl Part {
     /// Its name in scripts/parts.json, and in the name of its file.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Create => "create",
             Self::Operations => "operations",
             Self::Memory => "memory",
             Self::Encryption => "encryption",
