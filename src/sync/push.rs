@@ -221,7 +221,7 @@ impl Push {
         match judge(self.targets[table].plan.name(), answer, now) {
             Verdict::Body => {
                 let Ok(response) = answer else {
-                    return Err(Error::internal("a failed request was taken for an answer"));
+                    return Err(Error::internal("A failed request was taken for an answer"));
                 };
                 self.requester.accepted();
                 if let Some(date) = response.header("date").and_then(http_date) {
@@ -232,8 +232,10 @@ impl Push {
                     Ok(outcomes) => settle(outcomes, out),
                     Err(Unreadable::Failed(error)) => self.hold(&task, error.detail("table", self.name(table)), out),
                     Err(Unreadable::Cut) => {
-                        let text = format!("the remote's answer for table {} ended early", self.name(table));
-                        let error = Error::new(ErrorCode::SyncProtocol, text).detail("table", self.name(table));
+                        let text = format!("The remote's answer for table {} ended early", self.name(table));
+                        let error = Error::new(ErrorCode::SyncProtocol, text)
+                            .hint(super::response::CUT)
+                            .detail("table", self.name(table));
                         self.retry(id, task, None, false, error, chance, out)?;
                     }
                 }
@@ -429,9 +431,9 @@ impl Push {
                 (Work::Update | Work::Delete, true) if then_write => ready.push(job),
                 (Work::Update | Work::Delete, true) => {
                     let text =
-                        format!("the remote lets table {} be read, but doesn't change this row", self.name(task.table));
+                        format!("The remote lets table {} be read, but doesn't change this row", self.name(task.table));
                     let error = Error::new(ErrorCode::SyncRejected, text)
-                        .hint("row security allows to see the row, and neither to change nor to delete it")
+                        .hint("Row security allows to see the row, and neither to change nor to delete it")
                         .detail("table", self.name(task.table));
                     outcomes.push((job, Outcome::Refused { error, later: false }));
                 }
