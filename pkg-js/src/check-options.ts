@@ -1,3 +1,4 @@
+import { isA } from './brand.js'
 import {
   checkBoolean,
   checkFunction,
@@ -97,7 +98,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
   if (checkOneOf('tabs', given.tabs ?? 'exclusive', ['exclusive', 'shared']) === 'shared')
     throw unavailable("tabs 'shared'")
   checkOneOf('thread', given.thread ?? 'current', ['current', 'worker'])
-  if (given.worker !== undefined && typeof given.worker !== 'function' && !(given.worker instanceof URL))
+  if (given.worker !== undefined && typeof given.worker !== 'function' && !isA(given.worker, 'URL'))
     throw invalid('worker must be a URL or a function that makes a Worker', { details: { option: 'worker' } })
   const mode = checkOneOf('mode', given.mode ?? 'local', ['local', 'cloud'])
   if (mode === 'cloud' && given.remote === undefined) {
@@ -221,13 +222,7 @@ function checkDays(days: unknown): number {
 }
 
 function checkWasm(wasm: unknown): void {
-  const fits =
-    wasm instanceof URL ||
-    wasm instanceof WebAssembly.Module ||
-    wasm instanceof ArrayBuffer ||
-    ArrayBuffer.isView(wasm) ||
-    (typeof Response === 'function' && wasm instanceof Response)
-  if (!fits) {
+  if (!isA(wasm, 'URL', 'Response', 'ArrayBuffer', 'WebAssembly.Module') && !ArrayBuffer.isView(wasm)) {
     throw invalid('wasm must be a URL, a Response, bytes or a WebAssembly.Module', { details: { option: 'wasm' } })
   }
 }

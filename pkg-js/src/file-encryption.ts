@@ -1,3 +1,4 @@
+import { isA } from './brand.js'
 import { checkObject, checkString } from './check.js'
 import { invalid, TidelockError } from './errors.js'
 import { joined } from './file-bytes.js'
@@ -30,7 +31,7 @@ export function checkFileEncryption(option: string, value: unknown): FileEncrypt
   if ((given.passphrase === undefined) === (given.key === undefined))
     throw invalid(`${option} needs either a passphrase or a key`, { details: { option } })
   if (given.key === undefined) return { passphrase: checkString(`${option}.passphrase`, given.passphrase) }
-  if (typeof CryptoKey !== 'function' || !(given.key instanceof CryptoKey) || given.key.algorithm.name !== 'AES-GCM')
+  if (!isA(given.key, 'CryptoKey') || given.key.algorithm.name !== 'AES-GCM')
     throw invalid(`${option}.key must be a CryptoKey for AES-GCM`, { details: { option: `${option}.key` } })
   return { key: given.key }
 }
