@@ -60,8 +60,8 @@ impl SealedStore {
         };
         let Some(encryption) = head.encryption.as_deref() else {
             check_format(&head)?;
-            return Err(Error::invalid("the database is not encrypted, but the option `encryption` was given")
-                .hint("open it without `encryption` and call rekey(encryption), which encrypts what is there")
+            return Err(Error::invalid("The database is not encrypted, but the option `encryption` was given")
+                .hint("Open it without `encryption` and call rekey(encryption), which encrypts what is there")
                 .detail("option", "encryption"));
         };
         check_format(&undressed(head.clone()))?;
@@ -114,7 +114,7 @@ impl SealedStore {
         if keys(&expected) != keys(&stored) {
             return Err(lock_lost());
         }
-        Err(corrupt("the head record of the database was changed by somebody who doesn't have its key"))
+        Err(corrupt("The head record of the database was changed by somebody who doesn't have its key"))
     }
 
     /// What a record is encrypted with besides the key: which one of which database it is.
