@@ -1,5 +1,5 @@
-//! IndexedDB as far as the store needs it, bound by hand: with durability, explicit commits, the names of errors, requests
-//! issued before the first await, and an `open` that never makes a database anew.
+//! IndexedDB as far as the store needs it, bound by hand for what rexie doesn't offer: durability, explicit commit, the
+//! names of errors, requests issued before the first await, and an `open` that never makes a database anew.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -20,9 +20,6 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn open(this: &Factory, name: &str) -> Result<Request, JsValue>;
 
-    #[wasm_bindgen(method, catch, js_name = open)]
-    fn open_version(this: &Factory, name: &str, version: u32) -> Result<Request, JsValue>;
-
     #[wasm_bindgen(method, catch, js_name = deleteDatabase)]
     fn delete_database(this: &Factory, name: &str) -> Result<Request, JsValue>;
 
@@ -32,9 +29,6 @@ extern "C" {
 
     #[wasm_bindgen(method, catch)]
     fn transaction(this: &Database, stores: &Array, mode: &str, options: &Object) -> Result<Transaction, JsValue>;
-
-    #[wasm_bindgen(method, catch, js_name = createObjectStore)]
-    fn create_object_store(this: &Database, name: &str) -> Result<ObjectStore, JsValue>;
 
     /// The version of the object stores.
     #[wasm_bindgen(method, getter)]
@@ -123,11 +117,13 @@ extern "C" {
 pub fn failure(thrown: &JsValue) -> Error {
     let name = property(thrown, "name").and_then(|name| name.as_string()).unwrap_or_default();
     if name == "QuotaExceededError" {
-        return Error::new(ErrorCode::StorageQuotaExceeded, "the browser gives this site no more storage")
-            .hint("delete what is no longer needed, or ask the user for persistent storage")
+        return Error::new(ErrorCode::StorageQuotaExceeded, "The browser gives this site no more storage")
+            .hint("Delete what is no longer needed, or ask the user for persistent storage")
             .cause(thrown_text(thrown));
     }
-    Error::new(ErrorCode::StorageUnavailable, "the browser's storage failed").cause(thrown_text(thrown))
+    Error::new(ErrorCode::StorageUnavailable, "The browser's storage failed")
+        .hint("Try again; if it stays, reload the page, or restart the browser")
+        .cause(thrown_text(thrown))
 }
 
 /// `storage_unavailable` where there is no IndexedDB at all.
@@ -138,8 +134,8 @@ pub fn available() -> Result<()> {
 fn factory() -> Result<Factory> {
     // Reading the property alone may throw, in sandboxed frames.
     global("indexedDB").map(JsCast::unchecked_into).ok_or_else(|| {
-        Error::new(ErrorCode::StorageUnavailable, "this page has no IndexedDB")
-            .hint("private modes and sandboxed frames may lack it; storage: 'memory' works everywhere")
+        Error::new(ErrorCode::StorageUnavailable, "This page has no IndexedDB")
+            .hint("Private modes and sandboxed frames may lack it; storage: 'memory' works everywhere")
     })
 }
 
@@ -191,25 +187,6 @@ impl Answer {
 }
 
 impl Database {
-    /// Makes a database with these object stores, unless there is one already; connects to nothing.
-    pub async fn make(name: &str, version: u32, stores: &'static [&'static str]) -> Result<()> {
-        let request = factory()?.open_version(name, version).map_err(|error| failure(&error))?;
-        let open = request.clone();
-        // One transaction: all the object stores, or none.
-        let fill = Closure::<dyn FnMut(JsValue)>::new(move |_| {
-            let Ok(made) = open.result().map(JsCast::unchecked_into::<Database>) else { return };
-            if stores.iter().any(|store| made.create_object_store(store).is_err())
-                && let Some(upgrade) = open.upgrade()
-            {
-                let _ = upgrade.abort_now();
-            }
-        });
-        request.set_onupgradeneeded(fill.as_ref().unchecked_ref());
-        let made: Database = Answer::to(Ok(request)).value().await?.unchecked_into();
-        made.disconnect();
-        Ok(())
-    }
-
     /// Connects to a database that exists; `None`, and nothing is made, when it doesn't. And, of one that doesn't exist any
     /// more because the browser found its storage damaged, what the browser says (Chromium only).
     pub async fn connect(name: &str) -> Result<(Option<Database>, Option<String>)> {

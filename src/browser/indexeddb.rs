@@ -1,11 +1,13 @@
 //! The [`Store`] over IndexedDB: database `tidelock/<name>`, object stores `meta`, `log`, `snapshots`, `chunks`.
 //!
-//! Everything goes through [`super::idb_raw`], where durability, explicit commits and the names of errors are.
+//! rexie makes the object stores; everything else goes through [`super::idb_raw`], where durability, explicit commits and
+//! the names of errors are.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, error::Error as _, rc::Rc};
 
 use futures_util::future::{Either, select};
 use gloo_timers::future::TimeoutFuture;
+use rexie::{ObjectStore, Rexie};
 use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
@@ -16,7 +18,10 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{ChunkId, Claim, Durability, Estimate, Head, LocalFuture, LogEntry, Manifest, Store, Stores, Transaction},
+    ports::{
+        ChunkId, Claim, Durability, Estimate, Head, LocalFuture, LogEntry, Manifest, Part, Parts, Store, Stores,
+        Transaction, entered,
+    },
     store::failure::{corrupt, lock_lost},
 };
 
@@ -45,16 +50,20 @@ impl IndexedDb {
     ///
     /// Fails with `storage_unavailable` where IndexedDB is missing or refuses, `storage_blocked` when another tab stands in
     /// the way for 10 s, `snapshot_incompatible` when a newer version made the object stores.
-    pub async fn open(name: &str) -> Result<Self> {
+    pub async fn open(name: &str, parts: &dyn Parts) -> Result<Self> {
         idb_raw::available()?;
         let inner =
             Inner { name: format!("tidelock/{name}"), connection: RefCell::default(), lost: RefCell::default() };
         let mut database = inner.connect().await?;
         if database.is_none() {
-            in_time(Box::pin(Database::make(&inner.name, VERSION, &[META, LOG, SNAPSHOTS, CHUNKS]))).await?;
+            parts.load(Part::Create).await?;
+            in_time(make(&inner.name)).await?;
             database = inner.connect().await?;
         }
-        let gone = || Error::new(ErrorCode::StorageBlocked, "the database was deleted while it was opened");
+        let gone = || {
+            Error::new(ErrorCode::StorageBlocked, "The database was deleted while it was opened")
+                .hint("Another tab deleted it: open it again")
+        };
         *inner.connection.borrow_mut() = Some(database.ok_or_else(gone)?);
         // Nobody waits for it. Not under `tidelock/`, where the databases are.
         let scratch = format!("tidelock.renew/{name}");
@@ -63,11 +72,28 @@ impl IndexedDb {
     }
 }
 
+/// rexie deletes object stores that it isn't told of, so this is the one place that tells it.
+/// The entry of the part `create`: never inlined, so that the part can be cut off here.
+#[inline(never)]
+fn make(name: &str) -> LocalFuture<'_, Result<()>> {
+    let stores = [META, LOG, SNAPSHOTS, CHUNKS];
+    let builder = stores.into_iter().fold(Rexie::builder(name).version(VERSION), |builder, store| {
+        builder.add_object_store(ObjectStore::new(store))
+    });
+    let refused = |error: rexie::Error| {
+        let cause = error.source().map(ToString::to_string).unwrap_or_default();
+        Error::new(ErrorCode::StorageUnavailable, "The browser's storage can't be made")
+            .hint("Private modes and full disks refuse it; storage: 'memory' works everywhere")
+            .cause(cause)
+    };
+    entered(async move { builder.build().await.map(|rexie| rexie.close()).map_err(refused) })
+}
+
 async fn in_time<T>(connecting: LocalFuture<'_, Result<T>>) -> Result<T> {
     match select(connecting, TimeoutFuture::new(CONNECT_TIMEOUT_MS)).await {
         Either::Left((connected, _)) => connected,
-        Either::Right(_) => Err(Error::new(ErrorCode::StorageBlocked, "the browser's storage doesn't answer")
-            .hint("another tab may be deleting or upgrading this database: close it")),
+        Either::Right(_) => Err(Error::new(ErrorCode::StorageBlocked, "The browser's storage doesn't answer")
+            .hint("Another tab may be deleting or upgrading this database: close it")),
     }
 }
 
@@ -77,7 +103,8 @@ fn is_lost(error: &Error) -> bool {
 }
 
 fn disconnected() -> Error {
-    Error::new(ErrorCode::StorageUnavailable, "the connection to the browser's storage is closed")
+    Error::new(ErrorCode::StorageUnavailable, "The connection to the browser's storage is closed")
+        .hint("It was deleted or upgraded elsewhere: open the database again")
 }
 
 impl Inner {
@@ -93,9 +120,9 @@ impl Inner {
             database.disconnect();
             return Err(Error::new(
                 ErrorCode::SnapshotIncompatible,
-                "the database was stored by a newer version of tidelock",
+                "The database was stored by a newer version of tidelock",
             )
-            .hint("load the newest version of the app; nothing was changed"));
+            .hint("Load the newest version of the app; nothing was changed"));
         }
         Ok(database)
     }
@@ -201,7 +228,7 @@ impl Store for IndexedDb {
                 return Ok(None);
             }
             let head = records::read_head(&value);
-            head.map(Some).ok_or_else(|| corrupt("the head record of the database is damaged"))
+            head.map(Some).ok_or_else(|| corrupt("The head record of the database is damaged"))
         })
     }
 
@@ -312,18 +339,33 @@ impl Store for IndexedDb {
         self.0.lost.borrow().clone()
     }
 
+    fn settled(&self) -> LocalFuture<'_, ()> {
+        Box::pin(async move {
+            // One that may write to all stores begins when all that were begun before it have ended. It writes nothing.
+            let stores = [META, LOG, SNAPSHOTS, CHUNKS];
+            let last = self.0.connection().and_then(|database| database.begin(&stores, true, Durability::Relaxed));
+            if let Ok(last) = last {
+                let _ = last.end().await;
+            }
+        })
+    }
+
     fn close(&self) {
         self.0.disconnect();
     }
 }
 
 /// All databases of the origin.
-pub struct IndexedDbs;
+pub struct IndexedDbs {
+    /// The loader of what makes a new one.
+    pub parts: Rc<dyn Parts>,
+}
 
 impl Stores for IndexedDbs {
     fn open(&self, name: &str) -> LocalFuture<'static, Result<Rc<dyn Store>>> {
         let name = name.to_owned();
-        Box::pin(async move { IndexedDb::open(&name).await.map(|store| Rc::new(store) as Rc<dyn Store>) })
+        let parts = self.parts.clone();
+        Box::pin(async move { IndexedDb::open(&name, &*parts).await.map(|store| Rc::new(store) as Rc<dyn Store>) })
     }
 
     fn estimate(&self) -> LocalFuture<'static, Estimate> {

@@ -84,11 +84,11 @@ fn platform(parts: Rc<dyn Parts>) -> Platform {
 pub fn ports(host: &Host) -> Ports {
     let parts: Rc<dyn Parts> = Rc::new(HostParts { host: host.clone() });
     Ports {
-        platform: platform(parts),
+        platform: platform(parts.clone()),
         locks: Rc::new(WebLocks { host: host.clone() }),
         http: Rc::new(Fetch { host: host.clone() }),
         sockets: Rc::new(WebSockets),
-        stores: Rc::new(IndexedDbs),
+        stores: Rc::new(IndexedDbs { parts }),
         lifecycle: Rc::new(PageLifecycle),
     }
 }

@@ -202,7 +202,7 @@ impl Snapshots {
             barrier: false,
         };
         let manifest = self.0.storage.import(contents, tag, self.0.options.compress).await?;
-        SnapshotInfo::of(&manifest).ok_or_else(|| Error::internal("a snapshot is none"))
+        SnapshotInfo::of(&manifest).ok_or_else(|| Error::internal("A manifest just written is no snapshot's"))
     }
 
     /// Deletes one. `snapshot_not_found`. What recovery still needs of it goes when something newer has been verified.
@@ -258,7 +258,7 @@ impl Inner {
             .ok()
             .filter(|generation: &u64| self.shown().iter().any(|manifest| manifest.generation == *generation));
         generation.ok_or_else(|| {
-            Error::new(ErrorCode::SnapshotNotFound, format!("there is no snapshot {id}"))
+            Error::new(ErrorCode::SnapshotNotFound, format!("There is no snapshot {id}"))
                 .hint("snapshots.list() tells which there are")
                 .detail("snapshotId", id)
         })
@@ -278,7 +278,8 @@ impl Inner {
             Ok((manifest, commits)) => {
                 self.commits.set(Some(commits));
                 self.succeeded();
-                let snapshot = SnapshotInfo::of(&manifest).ok_or_else(|| Error::internal("a snapshot is none"))?;
+                let snapshot = SnapshotInfo::of(&manifest)
+                    .ok_or_else(|| Error::internal("A manifest just written is no snapshot's"))?;
                 (self.emit)(SnapshotEvent::Created { snapshot: snapshot.clone() });
                 self.platform.load_ahead(Part::Restore);
                 // The snapshot stands; what could not be deleted goes with the next one.
@@ -336,7 +337,8 @@ impl Inner {
             if verify == VerifyMode::Full {
                 let errors = quick_check(&self.platform, self.storage.assemble(&staged).await?).await;
                 if let Some(first) = errors.into_iter().next() {
-                    return Err(Error::new(ErrorCode::SnapshotCorrupt, first));
+                    return Err(Error::new(ErrorCode::SnapshotCorrupt, first)
+                        .hint("Keep what is there: export it, then restore a snapshot from before"));
                 }
             }
             Ok((self.storage.publish(staged, tag).await?, frozen.commits))

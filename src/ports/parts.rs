@@ -9,6 +9,8 @@ use crate::error::Result;
 /// not run before [`Parts::load`] has resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
+    /// Making the object stores of a new database.
+    Create,
     /// Taking and deleting snapshots, the health report, and what other parts share.
     Operations,
     /// Checking snapshots and bringing them back.
@@ -31,6 +33,7 @@ impl Part {
     /// Its name in scripts/parts.json, and in the name of its file.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Create => "create",
             Self::Operations => "operations",
             Self::Restore => "restore",
             Self::Migrations => "migrations",

@@ -223,7 +223,7 @@ impl Push {
         match judge(self.targets[table].plan.name(), answer, now) {
             Verdict::Body => {
                 let Ok(response) = answer else {
-                    return Err(Error::internal("a failed request was taken for an answer"));
+                    return Err(Error::internal("A failed request was taken for an answer"));
                 };
                 self.requester.accepted();
                 if let Some(date) = response.header("date").and_then(http_date) {
@@ -234,8 +234,10 @@ impl Push {
                     Ok(outcomes) => settle(outcomes, out),
                     Err(Unreadable::Failed(error)) => self.hold(&task, error.detail("table", self.name(table)), out),
                     Err(Unreadable::Cut) => {
-                        let text = format!("the remote's answer for table {} ended early", self.name(table));
-                        let error = Error::new(ErrorCode::SyncProtocol, text).detail("table", self.name(table));
+                        let text = format!("The remote's answer for table {} ended early", self.name(table));
+                        let error = Error::new(ErrorCode::SyncProtocol, text)
+                            .hint(super::response::CUT)
+                            .detail("table", self.name(table));
                         self.retry(id, task, None, false, error, chance, out)?;
                     }
                 }

@@ -26,8 +26,8 @@ const ALIASES: [(&str, &str); 5] =
     [("Error", "error"), ("ErrorCode", "error"), ("Result", "error"), ("Timestamp", "time"), ("Value", "value")];
 
 /// Crates that only exist in a browser.
-const BROWSER_CRATES: [&str; 6] =
-    ["wasm_bindgen", "wasm_bindgen_futures", "serde_wasm_bindgen", "js_sys", "web_sys", "gloo_timers"];
+const BROWSER_CRATES: [&str; 7] =
+    ["wasm_bindgen", "wasm_bindgen_futures", "serde_wasm_bindgen", "js_sys", "web_sys", "rexie", "gloo_timers"];
 
 fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|modules| modules.contains(&module))

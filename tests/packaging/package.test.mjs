@@ -39,6 +39,7 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
     'dist/worker.js',
     ...[
       'bg',
+      'create',
       'memory',
       'operations',
       'restore',

@@ -41,7 +41,7 @@ pub async fn delete(name: &str) {
 }
 
 async fn store(name: &str) -> Rc<dyn Store> {
-    Rc::new(IndexedDb::open(name).await.expect("opens"))
+    Rc::new(IndexedDb::open(name, &Whole).await.expect("opens"))
 }
 
 async fn open(name: &str) -> Opened {
@@ -190,7 +190,7 @@ async fn a_deleted_database_is_never_made_anew_in_passing() {
 async fn a_newer_schema_is_left_alone() {
     delete("newer").await;
     js("newer", "(await done(indexedDB.open(name, 7))).close()").await;
-    let error = IndexedDb::open("newer").await.err().expect("refuses");
+    let error = IndexedDb::open("newer", &Whole).await.err().expect("refuses");
     assert_eq!(error.code, ErrorCode::SnapshotIncompatible);
     delete("newer").await;
 }

@@ -56,9 +56,9 @@ impl Push {
                 (Work::Update | Work::Delete, true) if then_write => ready.push(job),
                 (Work::Update | Work::Delete, true) => {
                     let text =
-                        format!("the remote lets table {} be read, but doesn't change this row", self.name(task.table));
+                        format!("The remote lets table {} be read, but doesn't change this row", self.name(task.table));
                     let error = Error::new(ErrorCode::SyncRejected, text)
-                        .hint("row security allows to see the row, and neither to change nor to delete it")
+                        .hint("Row security allows to see the row, and neither to change nor to delete it")
                         .detail("table", self.name(task.table));
                     outcomes.push((job, Outcome::Refused { error, later: false }));
                 }
