@@ -12,7 +12,7 @@ import { checkMigrations } from './check-migrations.js'
 import { checkRemote } from './check-remote.js'
 import { checkAudit, checkExpires } from './check-upkeep.js'
 import type { CoreOptions, CoreSnapshotOptions } from './core.js'
-import { invalid, unavailable } from './errors.js'
+import { invalid, unsupported } from './errors.js'
 import { checkFileEncryption } from './file-encryption.js'
 import type { OpenOptions } from './options.js'
 import { checkSeed } from './seed.js'
@@ -94,8 +94,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
     'file',
   ])
   const path = checkPath(given.path, storage)
-  if (checkOneOf('tabs', given.tabs ?? 'exclusive', ['exclusive', 'shared']) === 'shared')
-    throw unavailable("tabs 'shared'")
+  if (checkOneOf('tabs', given.tabs ?? 'exclusive', ['exclusive', 'shared']) === 'shared') checkShared(storage)
   checkOneOf('thread', given.thread ?? 'current', ['current', 'worker'])
   if (given.worker !== undefined && typeof given.worker !== 'function' && !(given.worker instanceof URL))
     throw invalid('worker must be a URL or a function that makes a Worker', { details: { option: 'worker' } })
@@ -141,6 +140,13 @@ export function checkName(name: unknown): string {
     throw invalid('name must have 1 to 128 characters and no control characters', { details: { option: 'name' } })
   }
   return text
+}
+
+/** What tabs share lies in the browser, where the next one that leads finds it. */
+function checkShared(storage: CoreOptions['storage']): void {
+  if (storage === 'indexeddb') return
+  const error = storage === 'memory' ? invalid : unsupported
+  throw error(`tabs 'shared' needs storage 'indexeddb'`, { details: { option: 'tabs' } })
 }
 
 function checkPath(path: unknown, storage: string): string | undefined {

@@ -177,6 +177,22 @@ export interface Core {
   auditMissing(): Promise<string[]>
   /** Whom the audit log names from now on. Needs the turn. */
   setActor(actor: string | undefined): Promise<void>
+  /**
+   * Notes a write of another tab with its answer in the open transaction, unless that has written nothing. `keep`: the tabs that may still
+   * ask for answers; none: nothing is known about the others.
+   */
+  noteApplied(
+    ticket: number,
+    client: string,
+    id: number,
+    acknowledged: number,
+    keep: readonly string[],
+    reply: Uint8Array,
+  ): Promise<void>
+  /** What a noted write answered; undefined when it isn't in the database. Needs the turn. */
+  applied(ticket: number, client: string, id: number): Promise<Uint8Array | undefined>
+  /** Whether a script runs in one transaction. */
+  isWhole(script: string): Promise<boolean>
   maintain(expires: readonly CoreExpiry[], cancel: number): Promise<unknown>
   flush(): Promise<void>
   close(): Promise<void>

@@ -153,6 +153,11 @@ export function invalid(message: string, options?: TidelockErrorOptions): Tidelo
   return new TidelockError('invalid_argument', message, options)
 }
 
+/** `unsupported_environment`, for what there can't be here. */
+export function unsupported(message: string, options?: TidelockErrorOptions): TidelockError {
+  return new TidelockError('unsupported_environment', message, options)
+}
+
 /** `unsupported_environment` for a part of the contract that this build doesn't have yet. */
 export function unavailable(what: string, hint?: string): TidelockError {
   return new TidelockError('unsupported_environment', `${what} is not available in this build`, {

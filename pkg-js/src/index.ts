@@ -22,6 +22,7 @@ export type {
   FactsEvent,
   LockEvent,
   MigrationEvent,
+  RoleEvent,
   Warning,
 } from './events.js'
 export type { FileEncryption } from './file-encryption.js'

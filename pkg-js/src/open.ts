@@ -6,6 +6,7 @@ import { TidelockError } from './errors.js'
 import { checkFunctions } from './functions.js'
 import { createDatabaseInstance, loadModule, loadPart } from './instance.js'
 import type { FolderFiles } from './node-files.js'
+import { openShared } from './open-shared.js'
 import type { OpenOptions } from './options.js'
 import { LocalUser, loadTimetable } from './user.js'
 import { openInWorker } from './worker/open-in-worker.js'
@@ -33,6 +34,7 @@ export async function open(options: OpenOptions): Promise<Database> {
   requireStorage(checked.storage)
   const timetable = await loadTimetable(options)
   const user = new LocalUser(options, timetable)
+  if (options.tabs === 'shared') return openShared(checked, options, user, functions)
   if (options.thread === 'worker') return openInWorker(checked, options, user, functions)
   const bridge = new Bridge(checked, { ...options, functions }, user)
   const opening = (async () => {

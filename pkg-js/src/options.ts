@@ -289,7 +289,9 @@ export interface OpenOptions {
   readonly path?: string | undefined
   readonly lock?: LockOptions | undefined
   /**
-   * `shared` is not available in this build.
+   * `shared`: the first tab leads, later ones follow and send it their calls; when it closes, dies or freezes, another one takes over.
+   * See {@link Database.role}. Only with `storage: 'indexeddb'`; `encryption` and `integers` are the same in all tabs, other options are the
+   * leader's. Where a browser lacks BroadcastChannel: `unsupported_environment`.
    * @default 'exclusive'
    */
   readonly tabs?: 'exclusive' | 'shared' | undefined

@@ -62,6 +62,7 @@ export class LocalUser implements User {
   readonly #timetable: Timetable | undefined
   #connection: Connection | undefined
   #database: Database | undefined
+  #role: 'leader' | 'follower' | undefined
   /** What a migration that is a function threw; wasm carries on only its text. */
   #thrown: { readonly version: string; readonly error: unknown } | undefined
   readonly fetch?: (input: string, init: RequestInit) => Promise<Response>
@@ -102,6 +103,7 @@ export class LocalUser implements User {
   /** The opening is done: what the user gets. */
   opened(checked: CoreOptions, connection: Connection): Database {
     this.#database = new Database(checked, connection)
+    if (this.#role !== undefined) this.#database.plays(this.#role)
     this.#database.copySnapshots(this.#options, checked.snapshots)
     return this.#database
   }
@@ -114,6 +116,13 @@ export class LocalUser implements User {
   emit(type: keyof DatabaseEventMap, detail: unknown): void {
     if (type === 'warning') callUser(this.#warn, detail as Warning)
     this.#database?.emit(type, detail)
+  }
+
+  /** What this tab is from now on. */
+  plays(role: 'leader' | 'follower'): void {
+    if (this.#role === role) return
+    this.#role = role
+    this.emit('role', { role })
   }
 
   /** The engine was begun anew: it knows nothing of the live queries. */

@@ -16,8 +16,8 @@ pub struct Write<'a> {
     pub id: u64,
     /// The tab has the answers of its writes up to this one.
     pub acknowledged: u64,
-    /// Tabs that are gone, and will never ask for an answer again.
-    pub gone: &'a [String],
+    /// The tabs that may still ask for an answer; empty: nothing is known about the others.
+    pub keep: &'a [String],
 }
 
 /// Notes a write with its answer, in its transaction, which must be open. What nobody will ask for any more goes.
@@ -28,11 +28,21 @@ pub fn note(connection: &Connection, write: &Write<'_>, reply: &[u8]) -> Result<
         "DELETE FROM main.tidelock_applied WHERE client = ?1 AND id <= ?2",
         &[client.clone(), integer(write.acknowledged)],
     )?;
-    for gone in write.gone {
-        connection.run("DELETE FROM main.tidelock_applied WHERE client = ?1", &[Value::from(gone.as_str())])?;
+    if !write.keep.is_empty() {
+        forget(connection, write.keep)?;
     }
     let values = [client, integer(write.id), Value::Blob(reply.to_vec())];
     connection.run("INSERT OR REPLACE INTO main.tidelock_applied(client, id, reply) VALUES (?1, ?2, ?3)", &values)?;
+    Ok(())
+}
+
+/// Forgets what other tabs than these wrote.
+fn forget(connection: &Connection, keep: &[String]) -> Result<()> {
+    for row in connection.rows("SELECT DISTINCT client FROM main.tidelock_applied", &[])? {
+        if !row[0].as_text().is_some_and(|client| keep.iter().any(|kept| kept == client)) {
+            connection.run("DELETE FROM main.tidelock_applied WHERE client = ?1", &row)?;
+        }
+    }
     Ok(())
 }
 
@@ -57,8 +67,8 @@ mod tests {
     use super::{Write, note, reply};
     use crate::sqlite::{Connection, PageFile};
 
-    fn write<'a>(client: &'a str, id: u64, acknowledged: u64, gone: &'a [String]) -> Write<'a> {
-        Write { client, id, acknowledged, gone }
+    fn write<'a>(client: &'a str, id: u64, acknowledged: u64, keep: &'a [String]) -> Write<'a> {
+        Write { client, id, acknowledged, keep }
     }
 
     #[test]
@@ -71,7 +81,7 @@ mod tests {
         note(&connection, &write("b", 1, 0, &[]), b"other").unwrap();
         assert_eq!(reply(&connection, "a", 1).unwrap().unwrap(), b"one");
         assert_eq!(reply(&connection, "a", 2).unwrap().unwrap(), b"");
-        note(&connection, &write("a", 3, 1, &["b".to_owned()]), b"three").unwrap();
+        note(&connection, &write("a", 3, 1, &["a".to_owned()]), b"three").unwrap();
         let left = connection.rows("SELECT client, id FROM tidelock_applied ORDER BY id", &[]).unwrap();
         assert_eq!(left, [["a".into(), 2.into()], ["a".into(), 3.into()]].map(Vec::from));
     }

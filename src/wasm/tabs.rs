@@ -8,7 +8,7 @@ use crate::{engine::Database, tabs::Write};
 #[wasm_bindgen]
 impl Core {
     /// Notes the write `id` of the tab `client` with its answer in the open transaction, unless that has written nothing. `acknowledged`:
-    /// the tab has the answers up to there; `gone`: tabs that will never ask again.
+    /// the tab has the answers up to there; `keep`: the tabs that may still ask, empty: nothing is known about the others.
     #[wasm_bindgen(js_name = noteApplied)]
     pub fn note_applied(
         &self,
@@ -16,10 +16,10 @@ impl Core {
         client: &str,
         id: f64,
         acknowledged: f64,
-        gone: Vec<String>,
+        keep: Vec<String>,
         reply: &[u8],
     ) -> Result<(), JsValue> {
-        let write = Write { client, id: id as u64, acknowledged: acknowledged as u64, gone: &gone };
+        let write = Write { client, id: id as u64, acknowledged: acknowledged as u64, keep: &keep };
         self.database.note_applied(ticket, &write, reply).thrown()
     }
 

@@ -116,6 +116,7 @@ export class Results {
 /** Where the words are that {@link copyResult} needs, and how long a header is. */
 export const layout = {
   rowsAt,
+  shapeAt,
   columnsAt,
   tagsAt,
   slotsAt,

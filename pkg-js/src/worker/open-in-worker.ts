@@ -42,21 +42,7 @@ export async function openInWorker(
     })
     return { session, opened: Promise.race([failed, opening(session, again, heard)]) }
   }
-  const handlers = (connection: RemoteCalls, number: number): Omit<Handlers<PageMethods>, 'hello'> => ({
-    event: (_, event) => user.handle(event),
-    dead: (_, error) => void connection.die(fromThrown(error)),
-    migrate: (_, version, direction, ticket) => user.migrate(version, direction, connection.ticketOf(number, ticket)),
-    fetch: async (signal, input, init) => {
-      const response = await (user.fetch ?? fetch)(input, { ...init, ...(signal === undefined ? {} : { signal }) })
-      const body = await response.arrayBuffer()
-      return new Moved({ status: response.status, headers: [...response.headers], body }, [body])
-    },
-    accessToken: () => user.accessToken(),
-    nextSnapshot: (_, after) => user.nextSnapshot(after),
-    resolveConflict: (_, conflict) => user.resolveConflict(conflict),
-    seed: async () => (await user.seed?.()) ?? new Uint8Array(),
-    part: async (_, part) => loadPart(part, await loadModule(options.wasm), options.wasm),
-  })
+  const handlers = (connection: RemoteCalls, number: number) => pageHandlers(connection, number, options, user)
   const opening = async (session: Session, again: boolean, heard: readonly string[]) => {
     const module = await loadModule(options.wasm)
     await session.channel.ask('open', [
@@ -71,7 +57,7 @@ export async function openInWorker(
       },
     ])
   }
-  const connection = new RemoteCalls(user.callsOptions(checked), begin, checked.storage !== 'memory', () =>
+  const connection = new RemoteCalls(user.callsOptions(checked), begin, { lasting: checked.storage !== 'memory' }, () =>
     user.renewed(),
   )
   user.connect(connection)
@@ -79,8 +65,34 @@ export async function openInWorker(
   return user.opened(checked, connection)
 }
 
+/** What an engine elsewhere gets from the thread that called `open`. */
+export function pageHandlers(
+  connection: RemoteCalls,
+  number: number,
+  options: OpenOptions,
+  user: LocalUser,
+): Omit<Handlers<PageMethods>, 'hello'> {
+  return {
+    event: (_, event) => user.handle(event),
+    dead: (_, error) => void connection.die(fromThrown(error)),
+    migrate: (_, version, direction, ticket) => user.migrate(version, direction, connection.ticketOf(number, ticket)),
+    fetch: async (signal, input, init) => {
+      const response = await (user.fetch ?? fetch)(input, { ...init, ...(signal === undefined ? {} : { signal }) })
+      const body = await response.arrayBuffer()
+      return new Moved({ status: response.status, headers: [...response.headers], body }, [body])
+    },
+    accessToken: () => user.accessToken(),
+    nextSnapshot: (_, after) => user.nextSnapshot(after),
+    resolveConflict: (_, conflict) => user.resolveConflict(conflict),
+    seed: async () => (await user.seed?.()) ?? new Uint8Array(),
+    part: async (_, part) => loadPart(part, await loadModule(options.wasm), options.wasm),
+    role: (_, role) => user.plays(role),
+    renewed: () => user.renewed(),
+  }
+}
+
 /** Bundlers look for exactly this expression. */
-function startWorker(worker: OpenOptions['worker']): Worker {
+export function startWorker(worker: OpenOptions['worker']): Worker {
   try {
     if (typeof worker === 'function') return worker()
     if (worker !== undefined) return new Worker(worker, { type: 'module' })

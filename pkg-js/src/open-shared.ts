@@ -1,0 +1,67 @@
+import type { CoreOptions } from './core.js'
+import type { Database } from './database.js'
+import { TidelockError, unsupported } from './errors.js'
+import type { FunctionsSource } from './functions.js'
+import { loadModule } from './instance.js'
+import type { OpenOptions } from './options.js'
+import type { LocalUser } from './user.js'
+import { Channel, GivenUp } from './worker/channel.js'
+import { pageHandlers, startWorker } from './worker/open-in-worker.js'
+import type { PageMethods, WorkerMethods } from './worker/protocol.js'
+import { type Begin, RemoteCalls } from './worker/remote-calls.js'
+
+/**
+ * Opens a database that several tabs share. What leads and follows is a module of its own, and does for a tab what a worker does for its
+ * page. Rejects as every opening does, with `leader_unreachable` when the tab that leads doesn't answer, with `unsupported_environment`
+ * where tabs can't speak with each other, and with `schema_too_new` when the tab that leads runs a newer version of the app.
+ */
+export async function openShared(
+  checked: CoreOptions,
+  options: OpenOptions,
+  user: LocalUser,
+  functions: FunctionsSource | undefined,
+): Promise<Database> {
+  if (typeof BroadcastChannel !== 'function') {
+    throw unsupported('BroadcastChannel is missing here', {
+      hint: "Leave tabs out, for 'exclusive'",
+      details: { missing: 'BroadcastChannel' },
+    })
+  }
+  const [{ Link }, module] = await Promise.all([loadLink(), loadModule(options.wasm)])
+  options.signal?.throwIfAborted()
+  const begin: Begin = (connection, number, heard) => {
+    const link = new Link(
+      (message) => queueMicrotask(() => channel.receive(message)),
+      options.thread === 'worker' ? () => startWorker(options.worker) : undefined,
+    )
+    const channel: Channel<WorkerMethods, PageMethods> = new Channel<WorkerMethods, PageMethods>(
+      (message) => queueMicrotask(() => link.channel.receive(message)),
+      { ...pageHandlers(connection, number, options, user), hello: () => {} },
+    )
+    const end = (error: unknown) => {
+      channel.end(error)
+      link.end()
+    }
+    const { encryption } = options
+    const has = { seed: user.seed !== undefined, fetch: user.fetch !== undefined }
+    const opening = channel.ask('open', [{ checked, module, encryption, functions, has, heard }])
+    const givenUp = new Promise<never>((_, reject) => {
+      options.signal?.addEventListener('abort', () => reject(new GivenUp(options.signal?.reason)))
+    })
+    givenUp.catch(() => {})
+    return { session: { channel, gone: link.gone, end }, opened: Promise.race([opening, givenUp]) }
+  }
+  const traits = { lasting: true, shared: true }
+  const connection = new RemoteCalls(user.callsOptions(checked), begin, traits, () => user.renewed())
+  user.connect(connection)
+  await connection.open()
+  return user.opened(checked, connection)
+}
+
+async function loadLink(): Promise<typeof import('./tabs.js')> {
+  try {
+    return await import('./tabs.js')
+  } catch (cause) {
+    throw new TidelockError('wasm_load_failed', "The module for tabs 'shared' can't be loaded", { cause })
+  }
+}

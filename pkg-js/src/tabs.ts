@@ -1,0 +1,3 @@
+// What tabs that share a database load: dist/tabs.js.
+
+export { Link } from './tabs/link.js'
