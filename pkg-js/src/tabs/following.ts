@@ -61,7 +61,7 @@ export class Following {
     this.#own = new BroadcastChannel(names.client + id)
     this.#all.onmessage = ({ data }: MessageEvent<Call>) => {
       if (!('term' in data)) return
-      this.#patience.heard(performance.now())
+      this.#patience.heard(performance.now(), false)
       if (data.term !== this.#term) this.#hello()
     }
     this.#own.onmessage = ({ data }: MessageEvent<FromLeader>) => this.#heard(data)
@@ -91,7 +91,8 @@ export class Following {
     // Somebody who led before, and doesn't know yet.
     const another = data.term !== this.#term
     if (another && !('say' in data && data.say !== 'pong') && !('refused' in data)) return
-    this.#patience.heard(performance.now())
+    const serves = 'message' in data || ('say' in data && (data.say === 'pong' || data.say === 'welcome'))
+    this.#patience.heard(performance.now(), serves)
     if ('message' in data) this.#serving?.channel.receive(data.message)
     else if ('refused' in data) this.#events.refused(fromThrown(data.refused))
     else if (data.say === 'welcome' && another) this.#follow(data.term)
@@ -116,6 +117,7 @@ export class Following {
     this.#timer = setTimeout(() => this.#tick(), welcomed ? pingEveryMs : helloEveryMs)
     const now = performance.now()
     if (this.#patience.isUnreachable(now)) this.#events.unreachable()
+    if (this.#ended) return
     const visible = typeof document === 'undefined' || document.visibilityState === 'visible'
     if (visible && this.#patience.isFrozen(now)) {
       this.#events.frozen()

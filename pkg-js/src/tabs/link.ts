@@ -29,6 +29,13 @@ interface Ticket {
   applied?: boolean
 }
 
+/** What a tab has while it leads. */
+interface Led {
+  readonly desk: Leading
+  readonly engine: Engine
+  readonly serving: Serving
+}
+
 /**
  * One tab of a shared database, between its calls and whoever has the engine. To its page it is what a worker is: the same messages go to
  * and fro. It leads or follows, and changes from one to the other.
@@ -51,7 +58,7 @@ export class Link {
   #actor: string | undefined
   #client: HeldLock | undefined
   #lock: HeldLock | undefined
-  #leading: { readonly desk: Leading; readonly engine: Engine; readonly serving: Serving } | undefined
+  #leading: Led | undefined
   #following: { readonly desk: Following; readonly queue: AbortController } | undefined
   #all: BroadcastChannel | undefined
   #opened: { resolve(): void; reject(error: unknown): void } | undefined
@@ -342,8 +349,7 @@ export class Link {
     const leading = this.#leading
     try {
       if (leading === undefined) return await this.#sendings.settled()
-      leading.desk.leave()
-      await leading.engine.channel.ask('close', [])
+      await this.#closeEngine(leading)
     } finally {
       this.end()
     }
@@ -501,6 +507,13 @@ export class Link {
     this.#fail(error)
   }
 
+  /** Finishes what was begun, and stores it; nothing new is taken on. */
+  async #closeEngine({ desk, engine, serving }: Led): Promise<void> {
+    serving.leaving = true
+    desk.leave()
+    await engine.channel.ask('close', [])
+  }
+
   async #dropEngine(): Promise<void> {
     const leading = this.#leading
     this.#leading = undefined
@@ -513,10 +526,10 @@ export class Link {
   /** Another tab has taken the lock away, because this one was frozen. The engine tells its own calls what became of them. */
   async #demote(): Promise<void> {
     const leading = this.#leading
-    if (leading === undefined || this.#ended) return
+    if (leading === undefined || leading.serving.leaving || this.#ended) return
     this.#sendings.pause()
     await Promise.race([
-      leading.engine.channel.ask('close', []).catch(() => {}),
+      this.#closeEngine(leading).catch(() => {}),
       new Promise((resolve) => setTimeout(resolve, 1000)),
     ])
     await this.#dropEngine()
@@ -527,10 +540,9 @@ export class Link {
   /** A newer version of the app is to lead: finishes what was begun, stores it, and lets it. */
   async #handOver(): Promise<void> {
     const leading = this.#leading
-    if (leading === undefined || this.#ended) return
-    leading.desk.leave()
+    if (leading === undefined || leading.serving.leaving || this.#ended) return
     this.#sendings.pause()
-    await leading.engine.channel.ask('close', []).catch(() => {})
+    await this.#closeEngine(leading).catch(() => {})
     if (this.#leading !== leading) return
     const lock = this.#lock
     await this.#dropEngine()
@@ -595,6 +607,8 @@ export class Link {
       if (this.#leading?.serving === serving) void this.#demote()
       return
     }
+    // The end of an engine is that of the database only where nobody here has ended it.
+    if (type === 'close' && (serving.leaving || !serving.own)) return
     this.channel.tell('event', [event])
   }
 

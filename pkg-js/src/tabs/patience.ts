@@ -8,18 +8,21 @@ export const frozenMs = 3000
 export class Patience {
   readonly #timeoutMs: number
   #heardAt: number
+  #servedAt: number
   #unanswered = 0
 
   /** `timeoutMs`: after so long the leader counts as unreachable. Times are in milliseconds of one clock. */
   constructor(timeoutMs: number, now: number) {
     this.#timeoutMs = timeoutMs
     this.#heardAt = now
+    this.#servedAt = now
   }
 
-  /** The leader said something. */
-  heard(now: number): void {
+  /** Somebody who leads, or is about to, said something; `serves`: it serves this tab. */
+  heard(now: number, serves: boolean): void {
     this.#heardAt = now
     this.#unanswered = 0
+    if (serves) this.#servedAt = now
   }
 
   /** Another question is about to go out. */
@@ -39,6 +42,7 @@ export class Patience {
 
   /** Whether nobody should be kept waiting any longer. */
   isUnreachable(now: number): boolean {
-    return this.#unanswered >= 2 && now - this.#heardAt >= this.#timeoutMs
+    const silent = this.#unanswered >= 2 || this.#heardAt > this.#servedAt
+    return silent && now - this.#servedAt >= this.#timeoutMs
   }
 }

@@ -111,6 +111,14 @@ export class Sendings {
       const fail = (error: unknown) => void settle(() => reject(error))
       const pending: Pending = { number, sent: false, writes: given.writes === true, over, fail }
       this.#pending.add(pending)
+      const { signal } = given
+      if (signal !== undefined && given.writes !== true) {
+        // Nothing is lost with the answer. Whether a write came too late for that, only its engine knows.
+        const abort = () => fail(signal.reason)
+        if (signal.aborted) queueMicrotask(abort)
+        else signal.addEventListener('abort', abort)
+        void over.then(() => signal.removeEventListener('abort', abort))
+      }
       const attempt = (again: boolean) => {
         if (!this.#pending.has(pending)) return
         const serving = this.#serving

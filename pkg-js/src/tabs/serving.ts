@@ -22,6 +22,8 @@ export class Serving {
   readonly notes: boolean
   /** Its own engine. */
   readonly own: boolean
+  /** It is about to stop. */
+  leaving = false
   #ended = false
   readonly #numbers: Numbers
   readonly #shapes = new Map<number, { readonly shape: number; readonly columns: readonly string[] }>()

@@ -83,7 +83,7 @@ export class ServedCalls extends Calls {
 
   #put(area: Area | undefined): void {
     if (area === undefined) return
-    const address = this.core.reserve(area.bytes)
+    const address = this.reserve(area.bytes)
     this.#views.refresh().bytes.set(new Uint8Array(area.buffer, 0, area.bytes), address)
   }
 
