@@ -216,3 +216,115 @@ test('without anybody who leads, calls reject with leader_unreachable after the 
   assert.deepEqual(await roles(pages), ['leader', 'follower'])
   await close(pages)
 })
+
+test('a write whose answer was lost with its leader is answered by the next one, and not done again', async () => {
+  const pages = await tabs(2)
+  await begin(pages)
+  await pages[1].evaluate(() => window.db.query('SELECT 1'))
+  // From now on nobody hears the leader.
+  await pages[0].evaluate(() => {
+    BroadcastChannel.prototype.postMessage = () => {}
+  })
+  await pages[1].evaluate(() => {
+    const { db } = window
+    window.answers = Promise.all([
+      db.run("INSERT INTO log VALUES ('run', 1)"),
+      db.query("INSERT INTO log VALUES ('returning', 1), ('returning', 2) RETURNING who, n, x'0102' AS blob"),
+      db.get("INSERT INTO log VALUES ('get', 1) RETURNING n AS other"),
+      db.runMany('INSERT INTO log VALUES (?, ?)', [
+        ['many', 1],
+        ['many', 2],
+      ]),
+      db.batch([
+        { sql: "INSERT INTO log VALUES ('batch', 1) RETURNING who" },
+        { sql: 'SELECT count(*) AS n FROM log' },
+      ]),
+      db.exec("INSERT INTO log VALUES ('exec', 1); INSERT INTO log VALUES ('exec', 2)"),
+      window.failure(db.run("INSERT INTO log VALUES ('run', 1)")),
+      window.failure(db.exec("BEGIN; INSERT INTO log VALUES ('own', 1); COMMIT")),
+      window.failure(db.snapshots.create()),
+    ])
+  })
+  await pages[0].evaluate(() => window.until(async () => (await window.db.query('SELECT 1 FROM log')).length === 10))
+  await pages[0].evaluate(() => window.db.flush())
+  await crash(pages[0])
+  const [run, returning, get, many, batch, exec, twice, own, snapshot] = await pages[1].evaluate(() => window.answers)
+  assert.equal(run.changes, 1)
+  assert.deepEqual(
+    returning.map(({ who, n, blob }) => [who, n, Object.values(blob)]),
+    [
+      ['returning', 1, [1, 2]],
+      ['returning', 2, [1, 2]],
+    ],
+  )
+  assert.deepEqual(get, { other: 1 })
+  assert.deepEqual(many, { changes: 2 })
+  assert.deepEqual(batch, [[{ who: 'batch' }], [{ n: 7 }]])
+  assert.equal(exec, undefined)
+  assert.equal(twice.code, 'sqlite_constraint')
+  assert.deepEqual([own.code, own.details.applied], ['leader_changed', null])
+  assert.deepEqual([snapshot.code, snapshot.details.applied], ['leader_changed', null])
+  assert.deepEqual(await pages[1].evaluate(() => window.db.query('SELECT who, count(*) AS n FROM log GROUP BY 1')), [
+    { who: 'batch', n: 1 },
+    { who: 'exec', n: 2 },
+    { who: 'get', n: 1 },
+    { who: 'many', n: 2 },
+    { who: 'own', n: 1 },
+    { who: 'returning', n: 2 },
+    { who: 'run', n: 1 },
+  ])
+  await close([pages[1]])
+})
+
+test('a commit whose answer was lost with its leader is known to the next one', async () => {
+  const pages = await tabs(2)
+  await begin(pages)
+  await pages[1].evaluate(async () => {
+    window.tx = await window.db.begin()
+    await window.tx.run("INSERT INTO log VALUES ('tx', 1)")
+  })
+  await pages[0].evaluate(() => {
+    BroadcastChannel.prototype.postMessage = () => {}
+  })
+  await pages[1].evaluate(() => {
+    window.committed = window.failure(window.tx.commit())
+  })
+  // The turn is still its own: nobody else can look.
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  await crash(pages[0])
+  assert.deepEqual(await pages[1].evaluate(() => window.committed), { resolved: undefined })
+  assert.equal((await pages[1].evaluate(() => window.db.query('SELECT * FROM log'))).length, 1)
+  await close([pages[1]])
+})
+
+test('a worker that dies under its leader is replaced, and nothing is lost', {
+  only: 'worker',
+  because: 'it is about the worker',
+}, async () => {
+  const pages = await tabs(2)
+  await begin(pages)
+  const counts = pages.map((page, who) => count(page, who))
+  for (let death = 0; death < 3; death++) {
+    await new Promise((resolve) => setTimeout(resolve, 400))
+    await pages[0].evaluate(() => {
+      const [worker] = window.workers
+      window.workers = []
+      Object.getPrototypeOf(Object.getPrototypeOf(worker)).terminate.call(worker)
+    })
+  }
+  await new Promise((resolve) => setTimeout(resolve, 400))
+  for (const page of pages) {
+    await page.evaluate(() => {
+      window.stop = true
+    })
+  }
+  const counted = (await Promise.all(counts)).map(([n]) => n)
+  const rows = await pages[1].evaluate(() => window.db.query('SELECT n FROM counters ORDER BY who'))
+  assert.deepEqual(
+    rows,
+    counted.map((n) => ({ n })),
+  )
+  assert.deepEqual(await roles(pages), ['leader', 'follower'])
+  assert.ok((await pages[0].evaluate(() => window.warnings)).some(({ code }) => code === 'worker_crashed'))
+  await close(pages)
+})

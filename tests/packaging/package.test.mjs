@@ -36,6 +36,7 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
     'dist/index.js',
     'dist/index.d.ts',
     'dist/node-files.js',
+    'dist/tabs.js',
     'dist/worker.js',
     ...[
       'bg',
@@ -48,6 +49,7 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
       'sync',
       'remote',
       'upkeep',
+      'tabs',
       'functions',
       'folder',
       'fts5',

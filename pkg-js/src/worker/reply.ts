@@ -18,14 +18,17 @@ export function replyBytes(results: readonly Required<Pick<Result, 'buffer' | 'c
   return bytes
 }
 
+/** No number of any engine's: its column names come along. */
+const noShape = -1
+
 /** What {@link replyBytes} was given. */
 export function replyOf(bytes: Uint8Array): (Result & { readonly columns: readonly string[] })[] {
   const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true)
   const head = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)))
   let at = 4 + length
-  return head.map(({ bytes: size, ...rest }: { bytes: number; shape: number; columns: readonly string[] }) => {
+  return head.map(({ bytes: size, ...rest }: { bytes: number; columns: readonly string[] }) => {
     const buffer = bytes.slice(at, at + size).buffer
     at += size
-    return { ...rest, buffer }
+    return { ...rest, shape: noShape, buffer }
   })
 }
