@@ -1,3 +1,4 @@
+import { isA } from './brand.js'
 import {
   checkBoolean,
   checkFunction,
@@ -9,10 +10,8 @@ import {
 } from './check.js'
 import { checkEncryption } from './check-encryption.js'
 import { checkMigrations } from './check-migrations.js'
-import { checkRemote } from './check-remote.js'
-import { checkAudit, checkExpires } from './check-upkeep.js'
 import type { CoreOptions, CoreSnapshotOptions } from './core.js'
-import { invalid, unsupported } from './errors.js'
+import { invalid, TidelockError } from './errors.js'
 import { checkFileEncryption } from './file-encryption.js'
 import type { OpenOptions } from './options.js'
 import { checkSeed } from './seed.js'
@@ -62,7 +61,7 @@ export interface Surroundings {
 }
 
 /**
- * Checks the options of `open` and completes them with the defaults.
+ * Checks the options of `open` and completes them with the defaults; all but those few that are left to `rare-options.ts`.
  * Fails with `invalid_argument` naming the option, and with `unsupported_environment` naming what this build lacks.
  */
 export function checkOptions(options: OpenOptions, around: Surroundings): CoreOptions {
@@ -96,7 +95,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
   const path = checkPath(given.path, storage)
   if (checkOneOf('tabs', given.tabs ?? 'exclusive', ['exclusive', 'shared']) === 'shared') checkShared(storage)
   checkOneOf('thread', given.thread ?? 'current', ['current', 'worker'])
-  if (given.worker !== undefined && typeof given.worker !== 'function' && !(given.worker instanceof URL))
+  if (given.worker !== undefined && typeof given.worker !== 'function' && !isA(given.worker, 'URL'))
     throw invalid('worker must be a URL or a function that makes a Worker', { details: { option: 'worker' } })
   const mode = checkOneOf('mode', given.mode ?? 'local', ['local', 'cloud'])
   if (mode === 'cloud' && given.remote === undefined) {
@@ -122,12 +121,9 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
     migrationsTable: checkString('migrationsTable', given.migrationsTable ?? 'schema_migrations'),
     snapshots,
     mode,
-    ...(given.audit === undefined ? {} : { audit: checkAudit(given.audit, given.auditTable, given.migrationsTable) }),
-    ...(given.expires === undefined ? {} : { expires: checkExpires(given.expires) }),
     ...(given.health === undefined ? {} : { health: checkThresholds(given.health) }),
     ...(given.baseline === undefined ? {} : { baseline: checkString('baseline', given.baseline) }),
     ...(given.migrations === undefined ? {} : { migrations: checkMigrations(given.migrations) }),
-    ...(given.remote === undefined ? {} : { remote: checkRemote(given.remote, around.secrets) }),
   }
 }
 
@@ -145,8 +141,12 @@ export function checkName(name: unknown): string {
 /** What tabs share lies in the browser, where the next one that leads finds it. */
 function checkShared(storage: CoreOptions['storage']): void {
   if (storage === 'indexeddb') return
-  const error = storage === 'memory' ? invalid : unsupported
-  throw error(`tabs 'shared' needs storage 'indexeddb'`, { details: { option: 'tabs' } })
+  const details = { option: 'tabs' }
+  if (storage === 'memory') throw invalid("tabs 'shared' needs storage 'indexeddb'", { details })
+  throw new TidelockError('unsupported_environment', "Processes can't share a folder as tabs share a database", {
+    details,
+    hint: "Leave tabs out, for 'exclusive'",
+  })
 }
 
 function checkPath(path: unknown, storage: string): string | undefined {
@@ -227,13 +227,7 @@ function checkDays(days: unknown): number {
 }
 
 function checkWasm(wasm: unknown): void {
-  const fits =
-    wasm instanceof URL ||
-    wasm instanceof WebAssembly.Module ||
-    wasm instanceof ArrayBuffer ||
-    ArrayBuffer.isView(wasm) ||
-    (typeof Response === 'function' && wasm instanceof Response)
-  if (!fits) {
+  if (!isA(wasm, 'URL', 'Response', 'ArrayBuffer', 'WebAssembly.Module') && !ArrayBuffer.isView(wasm)) {
     throw invalid('wasm must be a URL, a Response, bytes or a WebAssembly.Module', { details: { option: 'wasm' } })
   }
 }

@@ -153,11 +153,6 @@ export function invalid(message: string, options?: TidelockErrorOptions): Tidelo
   return new TidelockError('invalid_argument', message, options)
 }
 
-/** `unsupported_environment`, for what there can't be here. */
-export function unsupported(message: string, options?: TidelockErrorOptions): TidelockError {
-  return new TidelockError('unsupported_environment', message, options)
-}
-
 /** `unsupported_environment` for a part of the contract that this build doesn't have yet. */
 export function unavailable(what: string, hint?: string): TidelockError {
   return new TidelockError('unsupported_environment', `${what} is not available in this build`, {
@@ -171,11 +166,18 @@ export function isCoreError(thrown: unknown): thrown is CoreError {
   return typeof thrown === 'object' && thrown !== null && known((thrown as CoreError).code)
 }
 
+/** What to do about what SQLite itself refused. */
+const ofSqlite: Readonly<Record<string, string>> = {
+  sqlite_error:
+    'Hold the statement against the schema; details.offset, where it is known, is the place in the statement',
+  sqlite_constraint: 'Mend the values; details.sqliteCode is the kind of constraint',
+}
+
 /** Turns whatever a call into wasm threw into a {@link TidelockError}. */
 export function toTidelockError(thrown: unknown): TidelockError {
   if (thrown instanceof TidelockError) return thrown
   if (isCoreError(thrown)) {
-    const { code, message, hint, details, cause } = thrown
+    const { code, message, hint = ofSqlite[code], details, cause } = thrown
     return new TidelockError(code as ErrorCode, message, { hint, details, cause })
   }
   if (isTrap(thrown)) return trapped(thrown)

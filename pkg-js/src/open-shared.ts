@@ -1,9 +1,10 @@
 import type { CoreOptions } from './core.js'
 import type { Database } from './database.js'
-import { TidelockError, unsupported } from './errors.js'
+import { TidelockError } from './errors.js'
 import type { FunctionsSource } from './functions.js'
 import { loadModule } from './instance.js'
 import type { OpenOptions } from './options.js'
+import { Link } from './tabs/link.js'
 import type { LocalUser } from './user.js'
 import { Channel, GivenUp } from './worker/channel.js'
 import { pageHandlers, startWorker } from './worker/open-in-worker.js'
@@ -11,9 +12,9 @@ import type { PageMethods, WorkerMethods } from './worker/protocol.js'
 import { type Begin, RemoteCalls } from './worker/remote-calls.js'
 
 /**
- * Opens a database that several tabs share. What leads and follows is a module of its own, and does for a tab what a worker does for its
- * page. Rejects as every opening does, with `leader_unreachable` when the tab that leads doesn't answer, with `unsupported_environment`
- * where tabs can't speak with each other, and with `schema_too_new` when the tab that leads runs a newer version of the app.
+ * Opens a database that several tabs share. What leads and follows does for a tab what a worker does for its page. Rejects as every
+ * opening does, with `leader_unreachable` when the tab that leads doesn't answer, with `unsupported_environment` where tabs can't speak with
+ * each other, and with `schema_too_new` when the tab that leads runs a newer version of the app.
  */
 export async function openShared(
   checked: CoreOptions,
@@ -22,12 +23,12 @@ export async function openShared(
   functions: FunctionsSource | undefined,
 ): Promise<Database> {
   if (typeof BroadcastChannel !== 'function') {
-    throw unsupported('BroadcastChannel is missing here', {
+    throw new TidelockError('unsupported_environment', 'BroadcastChannel is missing here', {
       hint: "Leave tabs out, for 'exclusive'",
       details: { missing: 'BroadcastChannel' },
     })
   }
-  const [{ Link }, module] = await Promise.all([loadLink(), loadModule(options.wasm)])
+  const module = await loadModule(options.wasm)
   options.signal?.throwIfAborted()
   const begin: Begin = (connection, number, heard) => {
     const link = new Link(
@@ -56,12 +57,4 @@ export async function openShared(
   user.connect(connection)
   await connection.open()
   return user.opened(checked, connection)
-}
-
-async function loadLink(): Promise<typeof import('./tabs.js')> {
-  try {
-    return await import('./tabs.js')
-  } catch (cause) {
-    throw new TidelockError('wasm_load_failed', "The module for tabs 'shared' can't be loaded", { cause })
-  }
 }

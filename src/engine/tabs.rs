@@ -15,7 +15,7 @@ impl Database {
         let connection = self.inner.connection()?;
         self.inner.turn.check(ticket)?;
         if !connection.in_transaction() {
-            return Err(Error::internal("a write is to be noted outside of its transaction"));
+            return Err(Error::internal("A write is to be noted outside of its transaction"));
         }
         if self.inner.transaction.wrote.get() { tabs::note(&connection, write, reply) } else { Ok(()) }
     }

@@ -36,7 +36,6 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
     'dist/index.js',
     'dist/index.d.ts',
     'dist/node-files.js',
-    'dist/tabs.js',
     'dist/worker.js',
     ...[
       'bg',

@@ -1,5 +1,5 @@
 import type { CoreEvent } from '../core.js'
-import { isTidelockError, TidelockError, unsupported } from '../errors.js'
+import { isTidelockError, TidelockError } from '../errors.js'
 import type { Encryption } from '../options.js'
 import { Channel, GivenUp, type Handlers, type Message } from '../worker/channel.js'
 import { unknownWhether } from '../worker/desk.js'
@@ -399,9 +399,12 @@ export class Link {
   #welcomed(serving: Serving): void {
     if (this.#wasServed || typeof this.#opening.functions !== 'object') this.#serve(serving, 'follower')
     else {
-      const hint = 'Pass functions: { module: URL }, the address of a module of them: this tab may come to lead'
-      const details = { option: 'functions' }
-      this.#fail(unsupported('The functions of a tab that follows must come from a module', { hint, details }))
+      this.#fail(
+        new TidelockError('unsupported_environment', 'The functions of a tab that follows must come from a module', {
+          hint: 'Pass functions: { module: URL }, the address of a module of them: any tab may come to lead',
+          details: { option: 'functions' },
+        }),
+      )
     }
   }
 

@@ -1,3 +1,0 @@
-// What tabs that share a database load: dist/tabs.js.
-
-export { Link } from './tabs/link.js'
