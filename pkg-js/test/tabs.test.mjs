@@ -152,7 +152,8 @@ const send = (what, more) => ({
 })
 
 test('calls keep their order from one who serves to the next, and what cannot be repeated is told so', async () => {
-  const sendings = new Sendings(1000)
+  const sendings = new Sendings()
+  sendings.timeoutMs = 1000
   const [first, second] = [served(), served()]
   const calls = [sendings.call(send('a'))]
   await sendings.serve(first, () => {})
@@ -172,7 +173,8 @@ test('calls keep their order from one who serves to the next, and what cannot be
 })
 
 test('who is turned away waits for the next one, as if it had not asked', async () => {
-  const sendings = new Sendings(1000)
+  const sendings = new Sendings()
+  sendings.timeoutMs = 1000
   const [first, second] = [served(), served()]
   await sendings.serve(first, () => {})
   const call = sendings.call(send('a', { onLost: () => new Error('never') }))
@@ -185,7 +187,8 @@ test('who is turned away waits for the next one, as if it had not asked', async 
 })
 
 test('nobody waits longer than is allowed, by the time, by a signal, or for good', async () => {
-  const sendings = new Sendings(30)
+  const sendings = new Sendings()
+  sendings.timeoutMs = 30
   await assert.rejects(sendings.call(send('a', { writes: true })), {
     code: 'leader_unreachable',
     details: { applied: false },

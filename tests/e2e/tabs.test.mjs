@@ -253,6 +253,47 @@ test('when the leader closes, another tab leads and goes on with what was under 
   await close(pages)
 })
 
+test('a leader that closes does not wait for ever for the transactions of others', async () => {
+  const [leader, follower] = await tabs(2)
+  await follower.evaluate(async () => {
+    await window.db.exec('CREATE TABLE t (v)')
+    window.tx = await window.db.begin()
+    await window.tx.run('INSERT INTO t VALUES (1)')
+  })
+  await leader.evaluate(() => window.db.close())
+  await follower.evaluate(() => window.until(() => window.db.role === 'leader'))
+  const failed = await follower.evaluate(() => window.failure(() => window.tx.commit()))
+  assert.deepEqual([failed.code, failed.details.applied], ['leader_changed', false])
+  assert.deepEqual(await follower.evaluate(() => window.db.query('SELECT v FROM t')), [])
+  await close([leader, follower])
+})
+
+test('an opening that is given up leaves nothing behind', async () => {
+  const name = freshName()
+  const [owner, page] = [await context.page(), await context.page()]
+  await owner.evaluate(async (given) => {
+    window.db = await window.open({ name: given })
+  }, name)
+  const given = await page.evaluate(async (name) => {
+    const stop = new AbortController()
+    const options = { name, tabs: 'shared', lock: { onBusy: 'wait' }, signal: stop.signal }
+    const opening = window.failure(() => window.open(options))
+    setTimeout(() => stop.abort('enough'), 300)
+    return (await opening).notOurs
+  }, name)
+  assert.equal(given, 'enough')
+  await owner.evaluate(() => window.db.close())
+  await page.evaluate(
+    (name) =>
+      window.until(async () => {
+        const { held, pending } = await navigator.locks.query()
+        return [...held, ...pending].every((lock) => !lock.name.includes(name))
+      }),
+    name,
+  )
+  await close([owner, page])
+})
+
 test('a tab that wants the database for itself, and tabs that share it, exclude each other', async () => {
   const [first, second] = await tabs(2)
   const name = await first.evaluate(() => window.db.name)

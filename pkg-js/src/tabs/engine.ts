@@ -41,7 +41,11 @@ export function engineHere(handlers: EngineHandlers): Engine {
       const receive = server.attach(client, post)
       return { post: receive, end: () => server.detach(client) }
     },
-    end: async (error) => channel.end(error),
+    end: async (error) => {
+      // Nothing else ends it: it may be open still.
+      channel.tell('close', [])
+      channel.end(error)
+    },
   }
 }
 

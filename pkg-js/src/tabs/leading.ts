@@ -46,7 +46,9 @@ export class Leading {
     for (const { channel } of this.#followers.values()) this.#say(channel, 'leaving')
   }
 
+  /** Serves nobody any more: what tabs had begun is rolled back. */
   end(): void {
+    this.#all.onmessage = null
     this.#all.close()
     for (const { end } of [...this.#followers.values()]) end()
   }

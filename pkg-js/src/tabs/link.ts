@@ -2,38 +2,31 @@ import type { CoreEvent } from '../core.js'
 import { isTidelockError, TidelockError } from '../errors.js'
 import type { Encryption } from '../options.js'
 import { Channel, GivenUp, type Handlers, type Message } from '../worker/channel.js'
-import { unknownWhether } from '../worker/desk.js'
 import type { Moment } from '../worker/page-life.js'
-import type { Limit, Opening, PageMethods, Unit, WorkerMethods } from '../worker/protocol.js'
+import type { Opening, PageMethods, WorkerMethods } from '../worker/protocol.js'
 import { fromThrown, toThrown } from '../worker/thrown.js'
 import { type Engine, engineHere, engineInWorker } from './engine.js'
 import { type Facts, factsOf } from './facts.js'
 import { Following } from './following.js'
+import { Forwarding } from './forwarding.js'
 import { Leading } from './leading.js'
 import { type HeldLock, heldBehind, hold } from './locks.js'
-import { rolledBack, type Sending, Sendings } from './sending.js'
-import { Lost, Numbers, Serving } from './serving.js'
-import { isRepeatable, mayWrite, Units } from './units.js'
+import { Lost, Serving } from './serving.js'
 import { type Call, namesOf } from './wire.js'
 
 /** Deaths of this tab's engine that are one too many, within that time. */
 const [maxDeaths, deathsWithinMs] = [5, 60_000]
 
-/** A turn that was taken, by the number by which this tab knows it. */
-interface Ticket {
-  readonly serving: Serving
-  readonly theirs: number
-  /** The number of its commit. */
-  unit?: number
-  /** That was found to be applied, by somebody else than whom it was sent to. */
-  applied?: boolean
-}
+/** So long a leader that closes waits for the transactions of other tabs. */
+const finishWithinMs = 1000
 
 /** What a tab has while it leads. */
 interface Led {
   readonly desk: Leading
   readonly engine: Engine
   readonly serving: Serving
+  /** Gives up opening the engine. */
+  readonly opening: AbortController
 }
 
 /**
@@ -50,12 +43,10 @@ export class Link {
   #opening!: Opening
   #facts!: Facts
   #encryption: Encryption | undefined
-  #sendings!: Sendings
-  readonly #units = new Units()
-  readonly #numbers = new Numbers()
-  readonly #tickets = new Map<number, Ticket>()
-  readonly #heard = new Set<string>()
-  #actor: string | undefined
+  readonly #calls = new Forwarding(async (rekeyed) => {
+    this.#all?.postMessage({ rekeyed } satisfies Call)
+    await this.#rekeyed(rekeyed)
+  })
   #client: HeldLock | undefined
   #lock: HeldLock | undefined
   #leading: Led | undefined
@@ -77,18 +68,16 @@ export class Link {
     })
   }
 
-  /** Lets go of everything; a leader's engine is left as it is. */
+  /** Lets go of everything. */
   end(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#sendings?.refuse(new TidelockError('closed', 'The database is closed', { hint: 'Open it again' }))
+    this.#calls.sendings.refuse(new TidelockError('closed', 'The database is closed', { hint: 'Open it again' }))
     this.#all?.close()
     this.#stopFollowing()
     const leading = this.#leading
     this.#leading = undefined
-    leading?.desk.end()
-    leading?.serving.end()
-    const engine = leading?.engine.end(new Lost()) ?? Promise.resolve()
+    const engine = leading === undefined ? Promise.resolve() : this.#let(leading)
     engine.then(() => {
       this.#lock?.release()
       this.#client?.release()
@@ -100,219 +89,15 @@ export class Link {
 
   #handlers(): Handlers<WorkerMethods> {
     return {
+      ...this.#calls.handlers,
       open: (_, opening) => this.#open(opening),
       close: () => this.#close(),
-      heard: (_, type) => {
-        this.#heard.add(type)
-        this.#sendings?.tell(({ channel }) => channel.tell('heard', [type]))
-      },
       page: (_, moment: Moment) => {
         if (this.#leading?.engine.mayDie) this.#leading.engine.channel.tell('page', [moment])
-      },
-      statement: (signal, kind, sql, areas, limit) =>
-        this.#unit({ signal, limit }, mayWrite(sql), (serving, unit) =>
-          serving.channel
-            .ask('statement', [kind, sql, areas, limit, unit], { signal })
-            .then((result) => serving.result(result)),
-        ),
-      batchAlone: (signal, statements, limit) =>
-        this.#unit(
-          { signal, limit },
-          statements.some(({ sql }) => mayWrite(sql)),
-          (serving, unit) =>
-            serving.channel
-              .ask('batchAlone', [statements, limit, unit], { signal })
-              .then((results) => results.map((result) => serving.result(result))),
-        ),
-      scriptAlone: (signal, script, limit) =>
-        this.#unit({ signal, limit }, true, (serving, unit) =>
-          serving.channel.ask('scriptAlone', [script, limit, unit], { signal }),
-        ),
-      explainAlone: (signal, sql, limit) =>
-        this.#repeatable({ signal, limit }, ({ channel }) => channel.ask('explainAlone', [sql, limit], { signal })),
-      turn: (signal, limit) => this.#turn(signal, limit),
-      leave: (_, ticket) => {
-        const held = this.#tickets.get(ticket)
-        if (held === undefined) return
-        if (!held.serving.ended) held.serving.channel.tell('leave', [held.theirs])
-        // What it committed is still asked for.
-        if (held.unit === undefined) this.#tickets.delete(ticket)
-      },
-      execute: (_, ticket, ...rest) =>
-        this.#onTicket(ticket, ({ serving, theirs }) =>
-          serving.channel.ask('execute', [theirs, ...rest]).then((result) => serving.result(result)),
-        ),
-      begin: (_, ticket, immediate) =>
-        this.#onTicket(ticket, ({ serving, theirs }) => serving.channel.ask('begin', [theirs, immediate])),
-      commit: (_, ticket, depth) => this.#commit(ticket, depth),
-      rollback: (_, ticket, depth) => {
-        const held = this.#tickets.get(ticket)
-        if (held !== undefined && !held.serving.ended) held.serving.channel.tell('rollback', [held.theirs, depth])
-      },
-      batch: (_, ticket, ...rest) =>
-        this.#onTicket(ticket, async ({ serving, theirs }) => {
-          const [results, wrote] = await serving.channel.ask('batch', [theirs, ...rest])
-          return [results.map((result) => serving.result(result)), wrote] as const
-        }),
-      script: (_, ticket, ...rest) =>
-        this.#onTicket(ticket, ({ serving, theirs }) => serving.channel.ask('script', [theirs, ...rest])),
-      explain: (_, ticket, sql) =>
-        this.#onTicket(ticket, ({ serving, theirs }) => serving.channel.ask('explain', [theirs, sql])),
-      stored: (_, ticket) => this.#stored(ticket),
-      watch: (_, sql) =>
-        this.#repeatable({}, async (serving) => {
-          const theirs = await serving.channel.ask('watch', [sql])
-          const ours = this.#numbers.next()
-          serving.watched.set(theirs, ours)
-          return ours
-        }),
-      unwatch: (_, id) =>
-        this.#sendings.tell(({ channel, watched }) => {
-          for (const [theirs, ours] of watched) {
-            if (ours !== id) continue
-            watched.delete(theirs)
-            channel.tell('unwatch', [theirs])
-          }
-        }),
-      core: (_, method, ...args) => this.#core(method, args),
-      applied: (_, unit) => this.#wasApplied(unit),
-      actor: (_, actor) => {
-        this.#actor = actor
       },
       attach: () => {},
       detach: () => {},
     }
-  }
-
-  #repeatable<T>(
-    given: Pick<Sending<T>, 'signal' | 'limit' | 'late'>,
-    send: (serving: Serving) => Promise<T>,
-  ): Promise<T> {
-    return this.#sendings.call({ ...given, send, onLost: () => 'again' })
-  }
-
-  /** Something on a turn of its own, that happens once. */
-  async #unit<T>(
-    given: Pick<Sending<T>, 'signal' | 'limit'>,
-    writes: boolean,
-    send: (serving: Serving, unit: Unit | undefined) => Promise<T>,
-  ): Promise<T> {
-    if (!writes) return this.#repeatable(given, (serving) => send(serving, undefined))
-    const id = this.#units.begin()
-    try {
-      return await this.#sendings.call({
-        ...given,
-        writes,
-        send: (serving, again) => send(serving, serving.notes || again ? this.#units.describe(id, again) : undefined),
-        onLost: (serving) => (serving.notes ? 'again' : unknownWhether('This write')),
-      })
-    } finally {
-      this.#units.end(id)
-    }
-  }
-
-  #turn(signal: AbortSignal | undefined, limit: Limit | undefined): Promise<number> {
-    const take = async (serving: Serving) => {
-      const theirs = await serving.channel.ask('turn', [limit], { signal })
-      const ours = this.#numbers.next()
-      this.#tickets.set(ours, { serving, theirs })
-      return ours
-    }
-    const late = (ours: number, { channel }: Serving) => {
-      channel.tell('leave', [this.#tickets.get(ours)?.theirs as number])
-      this.#tickets.delete(ours)
-    }
-    return this.#repeatable({ signal, limit, late }, take)
-  }
-
-  /** Something on a turn that was taken: it is over with whoever gave that. */
-  #onTicket<T>(
-    ticket: number,
-    send: (ticket: Ticket) => Promise<T>,
-    onLost: () => TidelockError = rolledBack,
-  ): Promise<T> {
-    const held = this.#tickets.get(ticket)
-    if (held === undefined || held.serving.ended) return Promise.reject(onLost())
-    return send(held).catch((error) => {
-      throw error instanceof Lost ? onLost() : error
-    })
-  }
-
-  async #commit(ticket: number, depth: number): Promise<boolean> {
-    const held = this.#tickets.get(ticket)
-    if (depth > 1 || held === undefined || held.serving.ended)
-      return this.#onTicket(ticket, ({ serving, theirs }) => serving.channel.ask('commit', [theirs, depth]))
-    const { serving, theirs } = held
-    const id = this.#units.begin()
-    let wrote = false
-    try {
-      const unit = serving.notes ? this.#units.describe(id, false) : undefined
-      wrote = await serving.channel.ask('commit', [theirs, depth, unit])
-    } catch (error) {
-      if (!(error instanceof Lost)) throw error
-      if (!serving.notes) throw unknownWhether('A commit')
-      if (!(await this.#wasApplied(id))) throw rolledBack()
-      held.applied = true
-      wrote = true
-    } finally {
-      if (wrote) held.unit = id
-      else this.#units.end(id)
-    }
-    return wrote
-  }
-
-  async #stored(ticket: number): Promise<void> {
-    const held = this.#tickets.get(ticket)
-    if (held?.unit === undefined || held.applied) return this.#settled(ticket)
-    try {
-      if (held.serving.ended) throw new Lost()
-      await held.serving.channel.ask('stored', [held.theirs])
-    } catch (error) {
-      if (!(error instanceof Lost)) throw error
-      if (!held.serving.notes) throw unknownWhether('A commit')
-      if (!(await this.#wasApplied(held.unit))) throw rolledBack()
-    } finally {
-      this.#settled(ticket)
-    }
-  }
-
-  #settled(ticket: number): void {
-    const unit = this.#tickets.get(ticket)?.unit
-    if (unit !== undefined) this.#units.end(unit)
-    this.#tickets.delete(ticket)
-  }
-
-  #wasApplied(unit: number): Promise<boolean> {
-    return this.#repeatable({}, ({ channel }) => channel.ask('applied', [unit]))
-  }
-
-  #core(method: string, args: readonly unknown[]): unknown {
-    switch (method) {
-      case 'cancel':
-      case 'dropCancel':
-        return this.#sendings.tell(({ channel }) => channel.tell('core', [method, ...args]))
-      case 'setActor':
-        this.#actor = args[0] as string | undefined
-        return this.#repeatable({}, ({ channel }) => channel.ask('actor', [this.#actor]))
-      case 'rekey':
-        return this.#once(method, args).then(() => {
-          const rekeyed = args[0] as Encryption | null
-          this.#all?.postMessage({ rekeyed } satisfies Call)
-          return this.#rekeyed(rekeyed)
-        })
-      default:
-        return isRepeatable(method)
-          ? this.#repeatable({}, ({ channel }) => channel.ask('core', [method, ...args]))
-          : this.#once(method, args)
-    }
-  }
-
-  #once(method: string, args: readonly unknown[]): Promise<unknown> {
-    return this.#sendings.call<unknown>({
-      writes: true,
-      send: ({ channel }) => channel.ask('core', [method, ...args]),
-      onLost: () => unknownWhether(`The call ${method}`),
-    })
   }
 
   async #rekeyed(encryption: Encryption | null): Promise<void> {
@@ -326,8 +111,8 @@ export class Link {
     const { checked, encryption } = opening
     this.#opening = opening
     this.#encryption = encryption
-    for (const type of opening.heard) this.#heard.add(type)
-    this.#sendings = new Sendings(checked.lockTimeoutMs)
+    for (const type of opening.heard) this.#calls.heard.add(type)
+    this.#calls.sendings.timeoutMs = checked.lockTimeoutMs
     this.#facts = await factsOf(checked, encryption)
     const names = namesOf(checked.name)
     this.#client = await hold(names.client + this.#id, {})
@@ -348,8 +133,11 @@ export class Link {
   async #close(): Promise<void> {
     const leading = this.#leading
     try {
-      if (leading === undefined) return await this.#sendings.settled()
-      await this.#closeEngine(leading)
+      if (leading === undefined) await this.#calls.sendings.settled()
+      else if (leading.serving === this.#calls.sendings.serving) await this.#closeEngine(leading)
+    } catch (error) {
+      // It was lost meanwhile, and is closed so.
+      if (!(error instanceof Lost)) throw error
     } finally {
       this.end()
     }
@@ -376,14 +164,14 @@ export class Link {
       this.#id,
       this.#facts,
       lockTimeoutMs,
-      this.#numbers,
+      this.#calls.numbers,
       (serving) => ({ event: (_, event) => this.#event(serving(), event) }),
       {
         welcomed: (serving) => this.#welcomed(serving),
-        leaving: () => this.#sendings.pause(),
+        leaving: () => this.#calls.sendings.pause(),
         refused: (error) => this.#refuse(error),
         unreachable: () => {
-          if (this.#wasServed) this.#sendings.giveUp()
+          if (this.#wasServed) this.#calls.sendings.giveUp()
           else this.#fail(neverReached())
         },
         frozen: () => {
@@ -433,7 +221,7 @@ export class Link {
   #refuse(error: unknown): void {
     if (this.#wasServed) {
       this.#stopFollowing()
-      this.#sendings.refuse(error)
+      this.#calls.sendings.refuse(error)
     } else this.#fail(error)
   }
 
@@ -447,7 +235,7 @@ export class Link {
   /** Opens the engine, and serves. A lock that another tab takes away ends it, and makes this one a follower. */
   async #tryToLead(lock: HeldLock, onBusy: Opening['checked']['onBusy']): Promise<void> {
     this.#lock = lock
-    this.#sendings.pause()
+    this.#calls.sendings.pause()
     const { name } = this.#opening.checked
     const events = {
       failed: (error: unknown) => fail(error),
@@ -468,7 +256,8 @@ export class Link {
         engine,
         () => void this.#handOver(),
       ),
-      serving: new Serving(engine.channel, this.#numbers, { notes: engine.mayDie, own: true }),
+      serving: new Serving(engine.channel, this.#calls.numbers, { notes: engine.mayDie, own: true }),
+      opening: new AbortController(),
     }
     this.#leading = leading
     const lost = lock.lost.then(() => {
@@ -478,7 +267,11 @@ export class Link {
       if (this.#leading === leading) void this.#demote()
     })
     try {
-      await Promise.race([engine.channel.ask('open', [await this.#openingFor(onBusy)]), failed, lost])
+      await Promise.race([
+        engine.channel.ask('open', [await this.#openingFor(onBusy)], { signal: leading.opening.signal }),
+        failed,
+        lost,
+      ])
     } catch (error) {
       if (this.#leading === leading && !this.#ended && !(error instanceof Lost)) await this.#notOpened(lock, error)
       return
@@ -497,7 +290,7 @@ export class Link {
       checked: { ...checked, onBusy },
       encryption: this.#encryption,
       has: { ...has, seed: has.seed && !this.#seeded && !this.#wasServed },
-      heard: [...this.#heard],
+      heard: [...this.#calls.heard],
       tabs: { own: this.#id, alive },
     }
   }
@@ -514,23 +307,35 @@ export class Link {
   async #closeEngine({ desk, engine, serving }: Led): Promise<void> {
     serving.leaving = true
     desk.leave()
-    await engine.channel.ask('close', [])
+    // A tab whose transaction doesn't end loses it, rather than that this one never ends.
+    const timer = setTimeout(() => desk.end(), finishWithinMs)
+    try {
+      await engine.channel.ask('close', [])
+    } finally {
+      clearTimeout(timer)
+    }
   }
 
   async #dropEngine(): Promise<void> {
     const leading = this.#leading
     this.#leading = undefined
     if (leading === undefined) return
-    leading.desk.end()
-    leading.serving.end()
-    await leading.engine.end(new Lost())
+    await this.#let(leading)
+  }
+
+  /** Lets go of an engine, whatever it does. */
+  #let({ desk, engine, serving, opening }: Led): Promise<void> {
+    opening.abort()
+    desk.end()
+    serving.end()
+    return engine.end(new Lost())
   }
 
   /** Another tab has taken the lock away, because this one was frozen. The engine tells its own calls what became of them. */
   async #demote(): Promise<void> {
     const leading = this.#leading
     if (leading === undefined || leading.serving.leaving || this.#ended) return
-    this.#sendings.pause()
+    this.#calls.sendings.pause()
     await Promise.race([
       this.#closeEngine(leading).catch(() => {}),
       new Promise((resolve) => setTimeout(resolve, 1000)),
@@ -544,7 +349,7 @@ export class Link {
   async #handOver(): Promise<void> {
     const leading = this.#leading
     if (leading === undefined || leading.serving.leaving || this.#ended) return
-    this.#sendings.pause()
+    this.#calls.sendings.pause()
     await this.#closeEngine(leading).catch(() => {})
     if (this.#leading !== leading) return
     const lock = this.#lock
@@ -566,7 +371,7 @@ export class Link {
       cause,
     })
     if (!this.#wasServed || this.#deaths.length > maxDeaths) return this.#fail(error)
-    this.#sendings.pause()
+    this.#calls.sendings.pause()
     await this.#dropEngine()
     if (this.#ended) return
     const detail = { code: 'worker_crashed', message: 'The worker of this database died; another one takes its place' }
@@ -581,9 +386,8 @@ export class Link {
       event: (_: unknown, event: CoreEvent) => this.#event(serving(), event),
       dead: (_: unknown, error: Parameters<PageMethods['dead']>[0]) => this.#fail(fromThrown(error)),
       migrate: (_: unknown, version: string, direction: 'up' | 'down', theirs: number) => {
-        const ours = this.#numbers.next()
-        this.#tickets.set(ours, { serving: serving(), theirs })
-        return page.ask('migrate', [version, direction, ours]).finally(() => this.#tickets.delete(ours))
+        const ours = this.#calls.take(serving(), theirs)
+        return page.ask('migrate', [version, direction, ours]).finally(() => this.#calls.drop(ours))
       },
       fetch: (signal: AbortSignal | undefined, ...args: Parameters<PageMethods['fetch']>) =>
         page.ask('fetch', args, { signal }).catch((error: unknown) => {
@@ -619,9 +423,7 @@ export class Link {
   #serve(serving: Serving, role: 'leader' | 'follower'): void {
     const renewed = this.#wasServed
     this.#wasServed = true
-    void this.#sendings.serve(serving, () => {
-      if (this.#actor !== undefined) serving.channel.ask('actor', [this.#actor]).catch(() => {})
-      if (!serving.own) for (const type of this.#heard) serving.channel.tell('heard', [type])
+    this.#calls.serve(serving, () => {
       this.channel.tell('role', [role])
       if (renewed) this.channel.tell('renewed', [])
       this.#opened?.resolve()

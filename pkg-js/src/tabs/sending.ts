@@ -33,18 +33,14 @@ interface Pending {
  * serves, they wait.
  */
 export class Sendings {
-  readonly #timeoutMs: number
+  /** How long calls wait for somebody to serve them. */
+  timeoutMs = 10_000
   #serving: Serving | undefined
   readonly #pending = new Set<Pending>()
   #waiting: { readonly number: number; go(): void }[] = []
   /** Why nothing is sent any more. */
   #refused: unknown
   #numbers = 0
-
-  /** `timeoutMs`: how long calls wait for somebody to serve them. */
-  constructor(timeoutMs: number) {
-    this.#timeoutMs = timeoutMs
-  }
 
   /** Who serves, if anybody does. */
   get serving(): Serving | undefined {
@@ -158,7 +154,7 @@ export class Sendings {
     }
     const abort = () => fail(signal?.reason)
     signal?.addEventListener('abort', abort)
-    const timer = setTimeout(() => fail(unreachable(pending)), this.#timeoutMs)
+    const timer = setTimeout(() => fail(unreachable(pending)), this.timeoutMs)
     const deadline = limit && setTimeout(() => fail(timedOut(limit.timeoutMs)), left(limit))
     if (signal?.aborted) abort()
     this.#waiting.push({
