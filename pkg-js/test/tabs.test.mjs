@@ -135,6 +135,7 @@ function served() {
   const asked = []
   const serving = {
     ended: false,
+    isLost: (error) => error instanceof Lost,
     ask: (what) => new Promise((answer, refuse) => asked.push({ what, answer, refuse })),
     lose() {
       serving.ended = true

@@ -103,39 +103,45 @@ for (const [how, end] of [
 }
 
 test('a leader that is stopped in the midst of writes is replaced, and is a follower when it comes back', async () => {
-  const pages = await tabs(2)
+  const pages = await tabs(3)
+  const others = pages.slice(1)
   await begin(pages)
-  const counting = count(pages[1], 1)
-  counting.catch(() => {})
+  const counts = others.map((page, n) => count(page, n + 1))
+  for (const counting of counts) counting.catch(() => {})
   await new Promise((resolve) => setTimeout(resolve, 300))
-  const blocked = pages[0].evaluate(async () => {
-    const mine = window.failure(
+  const blocked = pages[0].evaluate(() =>
+    window.failure(
       window.db.transaction(async (tx) => {
         await tx.run("INSERT INTO log VALUES ('blocked', 1)")
         const end = Date.now() + 7000
         while (Date.now() < end);
         await tx.run("INSERT INTO log VALUES ('blocked', 2)")
       }),
-    )
-    return mine
-  })
-  await pages[1].evaluate(() => window.until(() => window.db.role === 'leader', 20_000))
-  await pages[1].evaluate(() => new Promise((resolve) => setTimeout(resolve, 300)))
+    ),
+  )
+  const leads = () => Promise.all(others.map((page) => page.evaluate(() => window.db.role === 'leader')))
+  for (const until = Date.now() + 20_000; !(await leads()).includes(true); ) {
+    assert.ok(Date.now() < until, 'somebody leads')
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
   const failed = await blocked
   assert.ok(['lock_lost', 'leader_changed', 'transaction_closed'].includes(failed.code), JSON.stringify(failed))
   await pages[0].evaluate(() => window.until(() => window.db.role === 'follower'))
   assert.deepEqual(await pages[0].evaluate(() => window.roles), ['follower'])
-  await pages[1].evaluate(() => {
-    window.stop = true
-  })
-  const [counted] = await counting
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  for (const page of others) {
+    await page.evaluate(() => {
+      window.stop = true
+    })
+  }
+  const counted = (await Promise.all(counts)).map(([n]) => n)
   const seen = await pages[0].evaluate(() =>
     window.failure(async () => [
-      (await window.db.get('SELECT n FROM counters WHERE who = 1')).n,
+      await window.db.query('SELECT n FROM counters WHERE who > 0 ORDER BY who', [], { rowMode: 'array' }),
       (await window.db.get("SELECT count(*) AS n FROM log WHERE who = 'blocked'")).n,
     ]),
   )
-  assert.deepEqual(seen, { resolved: [counted, 0] })
+  assert.deepEqual(seen, { resolved: [counted.map((n) => [n]), 0] })
   await close(pages)
 })
 

@@ -44,4 +44,5 @@ mod sync_schedule;
 mod sync_schema;
 mod sync_simulation;
 mod sync_spans;
+mod tabs;
 mod world;

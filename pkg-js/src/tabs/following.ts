@@ -4,7 +4,7 @@ import { fromThrown } from '../worker/thrown.js'
 import type { Facts } from './facts.js'
 import { Patience } from './patience.js'
 import { type Numbers, Serving } from './serving.js'
-import { type Call, type FromLeader, type FromTab, namesOf } from './wire.js'
+import { type Call, type FromLeader, type FromTab, isBefore, namesOf } from './wire.js'
 
 const helloEveryMs = 250
 const pingEveryMs = 1000
@@ -88,8 +88,9 @@ export class Following {
   }
 
   #heard(data: FromLeader): void {
-    // Somebody who led before, and doesn't know yet.
     const another = data.term !== this.#term
+    // Somebody who led before, and doesn't know yet.
+    if (this.#term !== undefined && isBefore(data.term, this.#term)) return
     if (another && !('say' in data && data.say !== 'pong') && !('refused' in data)) return
     const serves = 'message' in data || ('say' in data && (data.say === 'pong' || data.say === 'welcome'))
     this.#patience.heard(performance.now(), serves)

@@ -184,7 +184,7 @@ export class Forwarding {
     const held = this.#tickets.get(ticket)
     if (held === undefined || held.serving.ended) return Promise.reject(onLost())
     return send(held).catch((error) => {
-      throw error instanceof Lost ? onLost() : error
+      throw held.serving.isLost(error) ? onLost() : error
     })
   }
 
@@ -199,7 +199,7 @@ export class Forwarding {
       const unit = serving.notes ? this.#units.describe(id, false) : undefined
       wrote = await serving.channel.ask('commit', [theirs, depth, unit])
     } catch (error) {
-      if (!(error instanceof Lost)) throw error
+      if (!serving.isLost(error)) throw error
       if (!serving.notes) throw unknownWhether('A commit')
       if (!(await this.#wasApplied(id))) throw rolledBack()
       held.applied = true
@@ -218,7 +218,7 @@ export class Forwarding {
       if (held.serving.ended) throw new Lost()
       await held.serving.channel.ask('stored', [held.theirs])
     } catch (error) {
-      if (!(error instanceof Lost)) throw error
+      if (!held.serving.isLost(error)) throw error
       if (!held.serving.notes) throw unknownWhether('A commit')
       if (!(await this.#wasApplied(held.unit))) throw rolledBack()
     } finally {

@@ -2,7 +2,7 @@ import type { Message } from '../worker/channel.js'
 import { toThrown } from '../worker/thrown.js'
 import type { Engine } from './engine.js'
 import { type Facts, judge } from './facts.js'
-import { type Call, type FromLeader, type FromTab, namesOf } from './wire.js'
+import { type Call, type FromLeader, type FromTab, namesOf, newTerm } from './wire.js'
 
 interface Follower {
   readonly channel: BroadcastChannel
@@ -11,7 +11,7 @@ interface Follower {
 
 /** Serves the other tabs of a database by this tab's engine, from before that is open. */
 export class Leading {
-  readonly term = crypto.randomUUID()
+  readonly term = newTerm()
   readonly #name: string
   readonly #facts: () => Facts
   readonly #engine: Engine

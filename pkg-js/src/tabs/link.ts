@@ -11,6 +11,7 @@ import { Following } from './following.js'
 import { Forwarding } from './forwarding.js'
 import { Leading } from './leading.js'
 import { type HeldLock, heldBehind, hold } from './locks.js'
+import { unreachable } from './sending.js'
 import { Lost, Serving } from './serving.js'
 import { type Call, namesOf } from './wire.js'
 
@@ -125,6 +126,7 @@ export class Link {
       this.#opened = { resolve, reject }
     })
     const lock = await hold(names.leader, { ifAvailable: true })
+    if (this.#ended) return lock?.release()
     if (lock === undefined) this.#follow()
     else this.#lead(lock, checked.onBusy)
     return served
@@ -172,7 +174,7 @@ export class Link {
         refused: (error) => this.#refuse(error),
         unreachable: () => {
           if (this.#wasServed) this.#calls.sendings.giveUp()
-          else this.#fail(neverReached())
+          else this.#fail(unreachable())
         },
         frozen: () => {
           this.#stopFollowing()
@@ -430,11 +432,4 @@ export class Link {
       this.#opened = undefined
     })
   }
-}
-
-function neverReached(): TidelockError {
-  return new TidelockError('leader_unreachable', 'The tab that has the database does not answer', {
-    hint: 'It may be frozen in the background: try again, or close the other tabs of this page',
-    details: { applied: false },
-  })
 }

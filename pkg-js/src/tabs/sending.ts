@@ -3,7 +3,7 @@ import { timedOut } from '../waiting.js'
 import { breath } from '../worker/breath.js'
 import { GivenUp } from '../worker/channel.js'
 import { type Limit, left } from '../worker/protocol.js'
-import { Lost, type Serving } from './serving.js'
+import type { Serving } from './serving.js'
 
 /** A call on its way. */
 export interface Sending<T> {
@@ -78,7 +78,7 @@ export class Sendings {
 
   /** Nobody answers: those who wait are told so. */
   giveUp(): void {
-    for (const pending of [...this.#pending]) pending.fail(unreachable(pending))
+    for (const pending of [...this.#pending]) pending.fail(unreachable(pending.sent && pending.writes))
   }
 
   /** Something that needs no answer, and has no meaning for anybody else. */
@@ -124,9 +124,10 @@ export class Sendings {
           (answer) => settle(() => resolve(answer)) || given.late?.(answer, serving),
           (error) => {
             if (error instanceof GivenUp) return fail(error.reason)
+            const lost = serving.isLost(error)
             // It was about to stop, and has not begun with it.
-            const turnedAway = !(error instanceof Lost) && (error as TidelockError).code === 'closed'
-            if (!(error instanceof Lost) && !turnedAway) return fail(error)
+            const turnedAway = !lost && (error as TidelockError).code === 'closed'
+            if (!lost && !turnedAway) return fail(error)
             if (turnedAway) {
               if (this.#serving === serving) this.#serving = undefined
               return attempt(again)
@@ -154,7 +155,7 @@ export class Sendings {
     }
     const abort = () => fail(signal?.reason)
     signal?.addEventListener('abort', abort)
-    const timer = setTimeout(() => fail(unreachable(pending)), this.timeoutMs)
+    const timer = setTimeout(() => fail(unreachable(pending.sent && pending.writes)), this.timeoutMs)
     const deadline = limit && setTimeout(() => fail(timedOut(limit.timeoutMs)), left(limit))
     if (signal?.aborted) abort()
     this.#waiting.push({
@@ -167,10 +168,11 @@ export class Sendings {
   }
 }
 
-function unreachable({ sent, writes }: Pick<Pending, 'sent' | 'writes'>): TidelockError {
+/** `leader_unreachable`; `unknown`: something was sent that may have been applied. */
+export function unreachable(unknown = false): TidelockError {
   return new TidelockError('leader_unreachable', 'The tab that has the database does not answer', {
     hint: 'It may be frozen in the background: try again, or close the other tabs of this page',
-    details: { applied: sent && writes ? null : false },
+    details: { applied: unknown ? null : false },
   })
 }
 

@@ -1,5 +1,5 @@
 import { layout } from '../codec/rows.js'
-import { TidelockError } from '../errors.js'
+import { isTidelockError, TidelockError } from '../errors.js'
 import type { Channel } from '../worker/channel.js'
 import type { PageMethods, Result, WorkerMethods } from '../worker/protocol.js'
 
@@ -43,6 +43,11 @@ export class Serving {
 
   get ended(): boolean {
     return this.#ended
+  }
+
+  /** Whether a call failed because it serves no more, or must not: a leader that was frozen may not know yet that it was robbed. */
+  isLost(error: unknown): boolean {
+    return error instanceof Lost || (!this.own && isTidelockError(error, 'lock_lost'))
   }
 
   /** Nothing comes from it any more. */

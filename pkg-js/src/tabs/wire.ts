@@ -25,6 +25,16 @@ export type FromTab =
   | { readonly term: string; readonly say: 'ping' | 'bye' }
   | { readonly term: string; readonly message: Message }
 
+/** A term that begins now. */
+export function newTerm(): string {
+  return `${Date.now()}/${crypto.randomUUID()}`
+}
+
+/** Whether a term began before another one: a tab that was frozen may still believe in it. */
+export function isBefore(one: string, other: string): boolean {
+  return Number.parseInt(one, 10) < Number.parseInt(other, 10)
+}
+
 /** The names of a database's locks and channels. */
 export function namesOf(name: string) {
   return {
