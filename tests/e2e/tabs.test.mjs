@@ -374,7 +374,8 @@ test('secrets and integers are those of all tabs; functions come from a module',
   assert.equal((await open(right)).resolved, 'follower')
   for (const wrong of [{ encryption: { passphrase: 'wrong' } }, {}, { ...right, integers: 'auto' }])
     assert.equal((await open(wrong)).code, 'invalid_argument', JSON.stringify(wrong))
-  // A new secret is known to those who may come to lead.
+  // A new secret is known to those who come to lead, and to those who follow them.
+  const [third] = await tabs(1, { name, integers: 'bigint', ...right })
   await page.evaluate(
     async (given) => {
       window.db = await window.open(given)
@@ -383,8 +384,10 @@ test('secrets and integers are those of all tabs; functions come from a module',
     { name, tabs: 'shared', integers: 'bigint', ...right },
   )
   await first.evaluate(() => window.db.close())
-  await page.evaluate(() => window.until(() => window.db.role === 'leader'))
-  assert.equal(await page.evaluate(async () => String((await window.db.get('SELECT 1 AS n')).n)), '1')
+  for (const each of [page, third])
+    assert.equal(await each.evaluate(async () => String((await window.db.get('SELECT 1 AS n')).n)), '1')
+  assert.deepEqual((await roles([page, third])).sort(), ['follower', 'leader'])
+  await third.close()
   await close([first, page])
 })
 

@@ -29,7 +29,7 @@ export type FollowerHandlers = Pick<Handlers<PageMethods>, 'event'>
 /** Finds the leader of a database, has it serve this tab, and watches whether it lives. */
 export class Following {
   readonly #id: string
-  readonly #facts: Facts
+  readonly #facts: () => Facts
   readonly #numbers: Numbers
   readonly #handlers: (serving: () => Serving) => FollowerHandlers
   readonly #events: FollowerEvents
@@ -44,7 +44,7 @@ export class Following {
   constructor(
     name: string,
     id: string,
-    facts: Facts,
+    facts: () => Facts,
     timeoutMs: number,
     numbers: Numbers,
     handlers: (serving: () => Serving) => FollowerHandlers,
@@ -80,7 +80,7 @@ export class Following {
   }
 
   #hello(): void {
-    this.#all.postMessage({ hello: this.#id, facts: this.#facts } satisfies Call)
+    this.#all.postMessage({ hello: this.#id, facts: this.#facts() } satisfies Call)
   }
 
   #post(message: FromTab): void {

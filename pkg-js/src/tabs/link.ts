@@ -164,7 +164,7 @@ export class Link {
     const desk = new Following(
       name,
       this.#id,
-      this.#facts,
+      () => this.#facts,
       lockTimeoutMs,
       this.#calls.numbers,
       (serving) => ({ event: (_, event) => this.#event(serving(), event) }),
