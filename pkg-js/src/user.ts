@@ -22,7 +22,10 @@ export async function loadTimetable({ snapshots }: OpenOptions): Promise<Timetab
   try {
     module = await import('./cron.js')
   } catch (cause) {
-    throw new TidelockError('wasm_load_failed', "The module for snapshots.cron can't be loaded", { cause })
+    throw new TidelockError('wasm_load_failed', "The module for snapshots.cron can't be loaded", {
+      hint: 'Check that cron.js is served next to the script; after a deployment reload the page',
+      cause,
+    })
   }
   try {
     return module.timetable(snapshots.cron)
@@ -138,7 +141,9 @@ export class LocalUser implements User {
     const work = migration?.[direction]
     const connection = this.#connection
     if (typeof work !== 'function' || connection === undefined)
-      throw new TidelockError('internal', `Migration ${version} has no function for ${direction}`)
+      throw new TidelockError('internal', `Migration ${version} has no function for ${direction}`, {
+        hint: 'Please report this error',
+      })
     const idle = new IdleWatch(connection)
     const steps = new Steps(connection, idle)
     try {

@@ -119,7 +119,8 @@ export class Server {
   }
 
   #served(): ServedCalls {
-    if (this.#calls === undefined) throw new TidelockError('closed', 'The database is not open yet')
+    if (this.#calls === undefined)
+      throw new TidelockError('closed', 'The database is not open yet', { hint: 'Please report this error' })
     return this.#calls
   }
 
