@@ -10,8 +10,6 @@ import {
 } from './check.js'
 import { checkEncryption } from './check-encryption.js'
 import { checkMigrations } from './check-migrations.js'
-import { checkRemote } from './check-remote.js'
-import { checkAudit, checkExpires } from './check-upkeep.js'
 import type { CoreOptions, CoreSnapshotOptions } from './core.js'
 import { invalid, unavailable } from './errors.js'
 import { checkFileEncryption } from './file-encryption.js'
@@ -63,7 +61,7 @@ export interface Surroundings {
 }
 
 /**
- * Checks the options of `open` and completes them with the defaults.
+ * Checks the options of `open` and completes them with the defaults; all but those few that are left to `rare-options.ts`.
  * Fails with `invalid_argument` naming the option, and with `unsupported_environment` naming what this build lacks.
  */
 export function checkOptions(options: OpenOptions, around: Surroundings): CoreOptions {
@@ -124,12 +122,9 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
     migrationsTable: checkString('migrationsTable', given.migrationsTable ?? 'schema_migrations'),
     snapshots,
     mode,
-    ...(given.audit === undefined ? {} : { audit: checkAudit(given.audit, given.auditTable, given.migrationsTable) }),
-    ...(given.expires === undefined ? {} : { expires: checkExpires(given.expires) }),
     ...(given.health === undefined ? {} : { health: checkThresholds(given.health) }),
     ...(given.baseline === undefined ? {} : { baseline: checkString('baseline', given.baseline) }),
     ...(given.migrations === undefined ? {} : { migrations: checkMigrations(given.migrations) }),
-    ...(given.remote === undefined ? {} : { remote: checkRemote(given.remote, around.secrets) }),
   }
 }
 

@@ -1,26 +1,9 @@
 import { isA } from './brand.js'
 import { checkObject, checkString } from './check.js'
-import { invalid, TidelockError } from './errors.js'
-import { joined } from './file-bytes.js'
+import { invalid } from './errors.js'
 
-// An encrypted file: a head of 44 bytes, then what AES-256-GCM makes of the file, with the head as associated data.
-//
-//   0  'TIDELOCK'   8 bytes
-//   8  version      1 byte, 1
-//   9  key          1 byte: 1 from a passphrase (PBKDF2 with SHA-256), 2 the CryptoKey as it is
-//  10  reserved     2 bytes, 0
-//  12  iterations   u32, little-endian; 0 for a CryptoKey
-//  16  salt         16 bytes, random; 0 for a CryptoKey
-//  32  nonce        12 bytes, random
-//  44  ciphertext, whose last 16 bytes are the tag
-const magic = 'TIDELOCK'
-const headBytes = 44
-const tagBytes = 16
-const byPassphrase = 1
-const byKey = 2
-const iterations = 600_000
-/** A file that asks for more rounds is not one that anybody waits for. */
-const mostIterations = 20_000_000
+/** What an encrypted file begins with. What comes after it: `file-cipher.ts`. */
+export const magic = 'TIDELOCK'
 
 /** What a file is encrypted with: a passphrase, or a `CryptoKey` for AES-GCM with the usages `encrypt` and `decrypt`. */
 export type FileEncryption = { readonly passphrase: string } | { readonly key: CryptoKey }
@@ -36,31 +19,11 @@ export function checkFileEncryption(option: string, value: unknown): FileEncrypt
   return { key: given.key }
 }
 
-/** Encrypts a file. */
-export async function encryptFile(data: Blob, encryption: FileEncryption): Promise<Blob> {
-  const { subtle, random } = crypto_()
-  const head = new Uint8Array(headBytes)
-  head.set(new TextEncoder().encode(magic))
-  head[8] = 1
-  random(head.subarray(32))
-  let key: CryptoKey
-  if ('passphrase' in encryption) {
-    head[9] = byPassphrase
-    new DataView(head.buffer).setUint32(12, iterations, true)
-    random(head.subarray(16, 32))
-    key = await derive(subtle, encryption.passphrase, head.slice(16, 32), iterations)
-  } else {
-    head[9] = byKey
-    key = encryption.key
-  }
-  const sealed = await subtle.encrypt(parameters(head), key, await data.arrayBuffer())
-  return new Blob([head, sealed])
-}
-
 /** Whether these are the first bytes of an encrypted file. */
 export function isEncrypted(bytes: Uint8Array): boolean {
   return new TextDecoder().decode(bytes.subarray(0, magic.length)) === magic
 }
+<<<<<<< HEAD
 
 /**
  * Decrypts a file. Rejects with `decryption_failed` for a wrong or missing passphrase or key and for a file that was
@@ -125,3 +88,5 @@ function crypto_(): { subtle: SubtleCrypto; random: (bytes: Uint8Array<ArrayBuff
 function failed(message: string, hint?: string, cause?: unknown): TidelockError {
   return new TidelockError('decryption_failed', message, { hint, cause })
 }
+=======
+>>>>>>> main

@@ -339,6 +339,17 @@ impl Store for IndexedDb {
         self.0.lost.borrow().clone()
     }
 
+    fn settled(&self) -> LocalFuture<'_, ()> {
+        Box::pin(async move {
+            // One that may write to all stores begins when all that were begun before it have ended. It writes nothing.
+            let stores = [META, LOG, SNAPSHOTS, CHUNKS];
+            let last = self.0.connection().and_then(|database| database.begin(&stores, true, Durability::Relaxed));
+            if let Ok(last) = last {
+                let _ = last.end().await;
+            }
+        })
+    }
+
     fn close(&self) {
         self.0.disconnect();
     }

@@ -171,7 +171,11 @@ async fn recover(
     let holder = lock::holder(&options, &ports).await;
     let opened = Storage::open(store.clone(), &ports.platform, holder).await;
     let database = opened.and_then(|opened| assemble(options, ports, callbacks, opened, migrations));
-    database.inspect_err(|_| store.close())
+    if database.is_err() {
+        store.settled().await;
+        store.close();
+    }
+    database
 }
 
 fn assemble(
@@ -281,6 +285,7 @@ impl Inner {
         self.snapshots.stop().await;
         self.flusher.stop();
         self.connection.take();
+        self.storage.settled().await;
         self.storage.close();
         // Last: whoever takes it finds everything stored.
         let held = self.held.take();

@@ -363,6 +363,10 @@ impl Store for SealedStore {
         self.0.store.lost()
     }
 
+    fn settled(&self) -> LocalFuture<'_, ()> {
+        self.0.store.settled()
+    }
+
     fn close(&self) {
         self.0.store.close();
     }
@@ -388,6 +392,7 @@ impl Stores for SealedStores {
             match SealedStore::open(store.clone(), &vault).await {
                 Ok(sealed) => Ok(Rc::new(sealed) as Rc<dyn Store>),
                 Err(error) => {
+                    store.settled().await;
                     store.close();
                     Err(error)
                 }
