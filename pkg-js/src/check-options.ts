@@ -175,6 +175,7 @@ function checkSnapshots(snapshots: unknown): CoreSnapshotOptions {
     checkString('snapshots.cron', given.cron)
     if (given.intervalMs !== undefined)
       throw invalid('snapshots.cron and snapshots.intervalMs exclude each other', {
+        hint: 'Leave one of them out',
         details: { option: 'snapshots.cron' },
       })
   }

@@ -289,9 +289,9 @@ export abstract class Connection {
 
   protected closedError(): TidelockError {
     if (this.#dead === undefined)
-      return new TidelockError('closed', 'The database is closed', { hint: 'Open it again' })
+      return new TidelockError('closed', 'The database is closed', { hint: 'Open it again with open()' })
     return new TidelockError('closed', `The database was closed by an error: ${this.#dead.message}`, {
-      hint: 'Open it again',
+      hint: 'Open it again with open()',
       cause: this.#dead,
     })
   }

@@ -114,6 +114,7 @@ export async function loadFunctions(source: FunctionsSource): Promise<UserFuncti
     module = await import(/* @vite-ignore */ /* webpackIgnore: true */ source)
   } catch (cause) {
     throw invalid(`The module of functions could not be imported: ${source}`, {
+      hint: 'It is loaded where the engine runs: it must be served, and import nothing that only a page has',
       details: { option: 'functions.module' },
       cause,
     })

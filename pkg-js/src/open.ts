@@ -125,7 +125,11 @@ async function openFolder(path: string): Promise<FolderFiles> {
 
 /** The storage that was asked for, or an error: there is no silent second choice. */
 export function requireStorage(storage: CoreOptions['storage']): void {
-  if (typeof WebAssembly !== 'object') throw new TidelockError('unsupported_environment', 'WebAssembly is missing here')
+  if (typeof WebAssembly !== 'object')
+    throw new TidelockError('unsupported_environment', 'WebAssembly is missing here', {
+      hint: 'Take a browser that has it, in a mode that allows it',
+      details: { missing: 'WebAssembly' },
+    })
   if (storage === 'memory') return
   if (storage === 'file') {
     if (isNode()) return

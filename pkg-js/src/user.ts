@@ -144,7 +144,9 @@ export class LocalUser implements User {
     const work = migration?.[direction]
     const connection = this.#connection
     if (typeof work !== 'function' || connection === undefined)
-      throw new TidelockError('internal', `Migration ${version} has no function for ${direction}`)
+      throw new TidelockError('internal', `Migration ${version} has no function for ${direction}`, {
+        hint: 'Please report this error',
+      })
     const idle = new IdleWatch(connection)
     const steps = new Steps(connection, idle)
     try {

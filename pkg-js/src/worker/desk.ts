@@ -179,7 +179,8 @@ export class Desk {
 
   #served(): ServedCalls {
     const { calls } = this.#service
-    if (calls === undefined) throw new TidelockError('closed', 'The database is not open yet')
+    if (calls === undefined)
+      throw new TidelockError('closed', 'The database is not open yet', { hint: 'Please report this error' })
     return calls
   }
 

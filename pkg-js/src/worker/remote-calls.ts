@@ -355,6 +355,7 @@ export class RemoteCalls extends Connection {
   #theirs(ticket: number, applied: false | null = false): number {
     if (!this.#isCurrent(ticket)) {
       throw new TidelockError('worker_crashed', 'The worker in which this transaction began has died', {
+        hint: 'Run the whole transaction again',
         details: { applied },
       })
     }
