@@ -42,6 +42,8 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
       'create',
       'memory',
       'operations',
+      'restore',
+      'migrations',
       'files',
       'schema',
       'encryption',
