@@ -4,6 +4,7 @@ use std::ffi::{CStr, c_int};
 
 use rusqlite::ffi;
 
+use super::functions;
 use crate::error::{Error, ErrorCode};
 
 /// The error of the call that just failed on this connection: SQLite's own message, with the extended code's name as
@@ -29,6 +30,10 @@ pub(super) fn from_code(code: c_int, message: &str) -> Error {
             error.hint("raise timeoutMs, or make the statement read less: db.explain() tells how it runs")
         }
         ErrorCode::DatabaseCorrupt => error.hint("restore a snapshot"),
+        ErrorCode::SqliteError => match functions::hint(message) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        },
         _ => error,
     }
 }
