@@ -11,6 +11,7 @@ import { checkEncryption } from './check-encryption.js'
 import { checkMigrations } from './check-migrations.js'
 import { checkRemote } from './check-remote.js'
 import { checkAudit, checkExpires } from './check-upkeep.js'
+import { checkColumnKey } from './column-key.js'
 import type { CoreOptions, CoreSnapshotOptions } from './core.js'
 import { invalid, unavailable } from './errors.js'
 import { checkFileEncryption } from './file-encryption.js'
@@ -41,6 +42,7 @@ const known: readonly (keyof OpenOptions)[] = [
   'mode',
   'integers',
   'functions',
+  'columnKey',
   'maxBytes',
   'migrationsTable',
   'signal',
@@ -72,6 +74,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
   if (given.onWarning !== undefined) checkFunction('onWarning', given.onWarning)
   if (given.wasm !== undefined) checkWasm(given.wasm)
   if (given.encryption !== undefined) checkEncryption(given.encryption)
+  if (given.columnKey !== undefined) checkColumnKey(given.columnKey)
   if (given.seed !== undefined) checkSeed(given.seed)
 
   const snapshots = checkSnapshots(given.snapshots)

@@ -1,5 +1,6 @@
 import { Bridge, openHere } from './bridge.js'
 import { checkOptions, type Surroundings } from './check-options.js'
+import { columnKeys } from './column-key.js'
 import type { CoreOptions } from './core.js'
 import type { Database } from './database.js'
 import { TidelockError } from './errors.js'
@@ -32,10 +33,15 @@ export async function open(options: OpenOptions): Promise<Database> {
   signal?.throwIfAborted()
   requireStorage(checked.storage)
   const timetable = await loadTimetable(options)
-  const user = new LocalUser(options, timetable)
-  if (options.thread === 'worker') return openInWorker(checked, options, user, functions)
-  const bridge = new Bridge(checked, { ...options, functions }, user)
-  const opening = (async () => {
+  const opening = {
+    encryption: options.encryption,
+    functions,
+    columnKeys: options.columnKey === undefined ? undefined : await columnKeys(options.columnKey),
+  }
+  const user = new LocalUser(options, timetable, open)
+  if (options.thread === 'worker') return openInWorker(checked, options, user, opening)
+  const bridge = new Bridge(checked, { ...opening, signal }, user)
+  const opened = (async () => {
     const module = await loadModule(wasm)
     signal?.throwIfAborted()
     const instance = await createDatabaseInstance(
@@ -46,7 +52,7 @@ export async function open(options: OpenOptions): Promise<Database> {
     const folder = checked.path === undefined ? undefined : await openFolder(checked.path)
     return openHere(bridge, checked, user, instance, folder)
   })()
-  return signal === undefined ? opening : unlessAborted(opening, signal)
+  return signal === undefined ? opened : unlessAborted(opened, signal)
 }
 
 /** Rejects at once when the signal aborts; what opens all the same is closed. */

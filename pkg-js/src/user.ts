@@ -4,6 +4,7 @@ import { Database } from './database.js'
 import { invalid, isTidelockError, TidelockError } from './errors.js'
 import { callUser, type DatabaseEventMap, type Warning } from './events.js'
 import type { Conflict, OpenOptions } from './options.js'
+import { replay } from './replay.js'
 import { resolveConflict } from './resolve-conflict.js'
 import { loadSeed } from './seed.js'
 import { IdleWatch, Steps } from './steps.js'
@@ -60,6 +61,7 @@ export class LocalUser implements User {
   readonly #options: OpenOptions
   readonly #warn: (warning: Warning) => void
   readonly #timetable: Timetable | undefined
+  readonly #open: ((options: OpenOptions) => Promise<Database>) | undefined
   #connection: Connection | undefined
   #database: Database | undefined
   /** What a migration that is a function threw; wasm carries on only its text. */
@@ -67,9 +69,10 @@ export class LocalUser implements User {
   readonly fetch?: (input: string, init: RequestInit) => Promise<Response>
   readonly seed?: () => Promise<Uint8Array>
 
-  /** `timetable`: see {@link loadTimetable}. */
-  constructor(options: OpenOptions, timetable?: Timetable) {
+  /** `timetable`: see {@link loadTimetable}. `open` opens scratch databases. */
+  constructor(options: OpenOptions, timetable?: Timetable, open?: (options: OpenOptions) => Promise<Database>) {
     this.#options = options
+    this.#open = open
     this.#timetable = timetable
     this.#warn = options.onWarning ?? (({ code, message }) => console.warn(`tidelock: ${message} (${code})`))
     const { remote, seed, signal } = options
@@ -103,6 +106,9 @@ export class LocalUser implements User {
   opened(checked: CoreOptions, connection: Connection): Database {
     this.#database = new Database(checked, connection)
     this.#database.copySnapshots(this.#options, checked.snapshots)
+    const open = this.#open
+    if (open !== undefined)
+      this.#database.migrations.replayBy((rows, signal) => replay(open, this.#options, rows, signal))
     return this.#database
   }
 

@@ -93,11 +93,11 @@ export class Server {
   }
 
   async #openIt(
-    { checked, module, encryption, functions, has, heard }: Opening,
+    { checked, module, encryption, functions, columnKeys, has, heard }: Opening,
     signal: AbortSignal | undefined,
   ): Promise<void> {
     this.#user.begin(has, heard)
-    const bridge = new Bridge(checked, { encryption, functions, signal }, this.#user)
+    const bridge = new Bridge(checked, { encryption, functions, columnKeys, signal }, this.#user)
     const instance = await this.#createInstance(
       module,
       (part) => this.channel.ask('part', [part]),

@@ -139,13 +139,16 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
 /// What to do about a message of SQLite's on `encrypt` or `decrypt`.
 pub(super) fn hint(message: &str) -> Option<&'static str> {
     let (what, name) = message.rsplit_once(' ')?;
-    let is = |names: &[&str]| names.iter().any(|known| name.eq_ignore_ascii_case(known));
-    if what == "no such function:" && is(&["encrypt", "decrypt"]) {
-        Some("open the database with the option columnKey")
-    } else if what == "unsafe use of" && is(&["decrypt()"]) {
-        Some("it can be called by statements, and by TEMP views and triggers: what it gives must not get into the file")
-    } else {
-        None
+    let name = name.trim_end_matches("()");
+    if !["encrypt", "decrypt"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
+        return None;
+    }
+    match what {
+        "no such function:" | "unknown function:" => Some("open the database with the option columnKey"),
+        "unsafe use of" => Some(
+            "it can be called by statements, and by TEMP views and triggers: what it gives must not get into the file",
+        ),
+        _ => None,
     }
 }
 
