@@ -78,8 +78,13 @@ impl Core {
     /// before `open`, and after the part `cipher` was loaded.
     #[wasm_bindgen(js_name = addColumnKeys)]
     pub fn add_column_keys(keys: &Array) -> std::result::Result<(), JsValue> {
-        let keys: Option<Vec<_>> = keys.iter().map(|key| Uint8Array::from(key).to_vec().try_into().ok()).collect();
-        let keys = keys.ok_or_else(|| Error::internal("a column key must have 32 bytes")).thrown()?;
+        let copy = |key: JsValue| {
+            let mut bytes = [0; 32];
+            // TypeScript has seen to the length: with another one this traps.
+            Uint8Array::from(key).copy_to(&mut bytes);
+            bytes
+        };
+        let keys: Vec<_> = keys.iter().map(copy).collect();
         let keys = ColumnKeys::new(&keys, Box::new(|bytes| BrowserEntropy.fill(bytes))).thrown()?;
         functions::add_column_keys(keys);
         Ok(())

@@ -138,14 +138,14 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
 
 /// What to do about a message of SQLite's on `encrypt` or `decrypt`.
 pub(super) fn hint(message: &str) -> Option<&'static str> {
-    let (what, name) = message.rsplit_once(' ')?;
-    let name = name.trim_end_matches("()");
-    if !["encrypt", "decrypt"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
+    let message = message.strip_suffix("()").unwrap_or(message);
+    let (what, name) = message.split_at_checked(message.len().checked_sub("encrypt".len())?)?;
+    if !name.eq_ignore_ascii_case("encrypt") && !name.eq_ignore_ascii_case("decrypt") {
         return None;
     }
     match what {
-        "no such function:" | "unknown function:" => Some("open the database with the option columnKey"),
-        "unsafe use of" => Some(
+        "no such function: " | "unknown function: " => Some("open the database with the option columnKey"),
+        "unsafe use of " => Some(
             "it can be called by statements, and by TEMP views and triggers: what it gives must not get into the file",
         ),
         _ => None,
