@@ -59,10 +59,10 @@ function goals(report) {
   const judged = judge(report)
   if (judged.length === 0) return undefined
   const rows = judged.map(
-    ({ text, max, value, met }) =>
-      `| ${text} | ${value === undefined ? 'not measured' : round(value)} | ${max} | ${met ? 'met' : '**missed**'} |`,
+    ({ text, max, value, met, floor }) =>
+      `| ${text} | ${value === undefined ? 'not measured' : round(value)} | ${max} | ${met ? 'met' : '**missed**'} | ${floor === undefined ? '' : round(floor)} |`,
   )
-  return ['| work | is | goal | |', '|---|---|---|---|', ...rows].join('\n')
+  return ['| work | is | goal | | the floor |', '|---|---|---|---|---|', ...rows].join('\n')
 }
 
 /** Where a peer is ahead, in any contest: the cases of the speedtest in one line. */

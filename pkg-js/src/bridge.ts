@@ -4,8 +4,9 @@ import type { Core, CoreOptions, CoreRemoteOptions, Host } from './core.js'
 import type { Database } from './database.js'
 import { type TidelockError, toTidelockError, trapped } from './errors.js'
 import { callUser } from './events.js'
-import { type FunctionsSource, loadFunctions, type UserFunctions } from './functions.js'
+import type { FunctionsSource, UserFunctions } from './functions.js'
 import type { Instance } from './instance.js'
+import { loaded } from './loaded.js'
 import type { FolderFiles } from './node-files.js'
 import type { Conflict, OpenOptions } from './options.js'
 import type { RecoveryReport } from './recover.js'
@@ -102,7 +103,11 @@ export class Bridge {
   /** SQL functions, those of the columns and the user's: in the instance before anything else. Gives the user's. */
   async #addFunctions({ Core, loadPart }: Instance): Promise<UserFunctions | undefined> {
     const { functions: source, columnKeys } = this.#opening
-    const functions = source === undefined ? undefined : await loadFunctions(source)
+    let functions: UserFunctions | undefined
+    if (source !== undefined) {
+      const { loadFunctions } = await loaded('functions', import('./functions.js'))
+      functions = await loadFunctions(source)
+    }
     if (columnKeys !== undefined) {
       functions?.leaveTo('columnKey', ['encrypt', 'decrypt'])
       await loadPart('cipher')

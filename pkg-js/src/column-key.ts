@@ -13,8 +13,8 @@ const leastSaltBytes = 8
 /** As for the option `encryption`. */
 const iterations = 600_000
 
-/** Checks the option `columnKey`: one key or several. Fails with `invalid_argument`, and without the WebCrypto that it needs. */
-export function checkColumnKey(option: unknown): void {
+/** Throws what {@link columnKeys} rejects with. */
+function check(option: unknown): void {
   const keys = listed(option)
   if (keys.length === 0) throw wrong('columnKey needs at least one key')
   for (const key of keys) {
@@ -46,8 +46,12 @@ export function checkColumnKey(option: unknown): void {
   }
 }
 
-/** The bytes of the keys of an option that was checked: copies. `invalid_argument` for a CryptoKey that hasn't 256 bits. */
+/**
+ * The keys of the option `columnKey`, 32 bytes each: copies. Rejects with `invalid_argument`, and with `unsupported_environment` where
+ * there is no WebCrypto for a passphrase or a CryptoKey.
+ */
 export async function columnKeys(option: ColumnKey | readonly ColumnKey[]): Promise<Uint8Array[]> {
+  check(option)
   return Promise.all(
     listed(option).map(async (key) => {
       if (isBytes(key)) return key.slice()

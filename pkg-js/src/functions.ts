@@ -1,3 +1,4 @@
+import { isA } from './brand.js'
 import { checkBoolean, checkFunction, checkObject } from './check.js'
 import type { CoreClass, CoreFunction } from './core.js'
 import { invalid, isTidelockError, TidelockError } from './errors.js'
@@ -91,7 +92,7 @@ export function checkFunctions(functions: unknown, thread: unknown): FunctionsSo
   const module = (functions as Partial<FunctionsModule> | null)?.module
   if (module !== undefined) {
     checkObject('functions', functions, ['module'])
-    if (module instanceof URL) return module.href
+    if (isA(module, 'URL')) return module.href
     throw invalid('functions.module must be a URL', {
       details: { option: 'functions.module' },
       hint: "new URL('./functions.js', import.meta.url) names a module beside this one",
@@ -234,7 +235,7 @@ export class UserFunctions {
   /** Gives the error of a statement what the function threw, as the cause. */
   refine(error: TidelockError): TidelockError {
     const thrown = this.#thrown
-    if (thrown === undefined || !/the SQL (function|collation) .* failed/s.test(error.message)) return error
+    if (thrown === undefined || !/the SQL (function|collation) .* failed/is.test(error.message)) return error
     if (!isTidelockError(error, 'sqlite_error') && !isTidelockError(error, 'migration_failed')) return error
     this.#thrown = undefined
     const { code, message, hint, details } = error

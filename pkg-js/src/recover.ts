@@ -1,11 +1,11 @@
 import { Bridge } from './bridge.js'
 import { checkObject, checkString } from './check.js'
 import { checkOptions } from './check-options.js'
-import { type ColumnKey, columnKeys } from './column-key.js'
+import type { ColumnKey } from './column-key.js'
 import { TidelockError } from './errors.js'
-import { checkFunctions, type FunctionsModule, type SqlFunctions } from './functions.js'
+import type { FunctionsModule, SqlFunctions } from './functions.js'
 import { createDatabaseInstance, loadModule, loadPart } from './instance.js'
-import { surroundings } from './open.js'
+import { checkedColumnKeys, checkedFunctions, surroundings } from './open.js'
 import type { Encryption, OpenOptions, WasmSource } from './options.js'
 import { storedNames } from './stored.js'
 import { LocalUser } from './user.js'
@@ -65,18 +65,17 @@ export async function recover(
 ): Promise<RecoveryReport> {
   const given = checkObject('The options of recover', options, ['from', 'encryption', 'functions', 'columnKey', 'wasm'])
   const from = given.from === undefined ? undefined : checkString('from', given.from)
-  const { wasm, encryption, columnKey } = options ?? {}
-  const opening: OpenOptions = { name, wasm, encryption, columnKey }
+  const { wasm, encryption, functions, columnKey } = options ?? {}
+  const opening: OpenOptions = { name, wasm, encryption, functions, columnKey }
   const checked = checkOptions(opening, surroundings())
-  const functions = options?.functions === undefined ? undefined : checkFunctions(options.functions, 'current')
+  const needed = { functions: await checkedFunctions(opening), columnKeys: await checkedColumnKeys(opening) }
   if (!(await storedNames()).includes(name)) {
     throw new TidelockError('invalid_argument', `There is no database '${name}'`, {
       hint: 'databases() lists those there are',
     })
   }
   const module = await loadModule(wasm)
-  const keys = columnKey === undefined ? undefined : await columnKeys(columnKey)
-  const bridge = new Bridge(checked, { encryption, functions, columnKeys: keys }, new LocalUser(opening))
+  const bridge = new Bridge(checked, { encryption, ...needed }, new LocalUser(opening))
   const instance = await createDatabaseInstance(
     module,
     (part) => loadPart(part, module, wasm),

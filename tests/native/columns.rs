@@ -147,7 +147,7 @@ fn without_keys_the_error_says_which_option_is_missing() {
     for sql in ["SELECT encrypt('a')", "SELECT Decrypt(x'00')"] {
         let error = failure(&connection, sql, &[]);
         assert!(error.is(ErrorCode::SqliteError) && error.message.contains("no such function: "), "{error}");
-        assert_eq!(error.hint.as_deref(), Some("open the database with the option columnKey"));
+        assert_eq!(error.hint.as_deref(), Some("Open the database with the option columnKey"));
     }
     assert_eq!(failure(&connection, "SELECT decrypted(1)", &[]).hint, None);
 }

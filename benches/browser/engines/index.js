@@ -48,6 +48,9 @@ export const engines = {
     lacks: { fts: 'no FTS5: it has an index of its own', cases: [200] },
   },
 
+  // Several engines on one page, beside their floors.
+  floors: { label: 'ms', module: 'official', place: 'page', isolated: true },
+
   // For its size: the one above has PowerSync's extension in it.
   'wa-sqlite-plain': { label: 'wa-sqlite 1.0.0', module: 'wa-sqlite' },
 

@@ -1,4 +1,5 @@
-// What is to be reached: figures of a report that may be at most so much. Ratios are to the fastest peer of the same run.
+// What is to be reached: figures of a report that may be at most so much. Ratios are to the fastest peer of the same run, as is the floor
+// of the suite `floors`: what even SQLite or IndexedDB alone takes.
 
 import { compare, ownRatio } from './ratios.js'
 
@@ -25,10 +26,10 @@ const goals = [
 
 /** A row of a suite's first contest. */
 function row(text, max, suite, step, to) {
-  return { text, max, suite, figure: (suite) => compare(suite, suite.contests[0], step, to)?.ratio }
+  return { text, max, suite, step, figure: (suite) => compare(suite, suite.contests[0], step, to)?.ratio }
 }
 
-/** `{ text, max, value, met }[]` of the suites that a report has; `value` is undefined where the figure couldn't be measured. */
+/** `{ text, max, value, met, floor }[]` of the suites that a report has; `value` is undefined where the figure couldn't be measured, `floor` where none was. */
 export function judge(report) {
   const own = Object.entries(report.suites).flatMap(([suite, { ratios = {} }]) =>
     Object.entries(ratios)
@@ -37,8 +38,10 @@ export function judge(report) {
   )
   return [...goals, ...own]
     .filter(({ suite }) => report.suites[suite])
-    .map(({ text, max, suite, figure }) => {
+    .map(({ text, max, suite, figure, step }) => {
       const value = figure(report.suites[suite])
-      return { text, max, value, met: value !== undefined && value <= max }
+      const floors = report.suites.floors
+      const floor = floors?.results[`${step}Peer`] && ownRatio(floors, { of: step, to: `${step}Peer` })
+      return { text, max, value, met: value !== undefined && value <= max, floor }
     })
 }

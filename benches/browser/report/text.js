@@ -19,11 +19,12 @@ export function tables(suite) {
     return { heading: `${suite.title}; the caller ${contest.caller}; median ${suite.unit ?? 'ms'}`, rows, contest }
   })
   if (suite.contests.length === 0) {
+    const [id] = Object.values(suite.results).flatMap(Object.keys)
     const rows = Object.entries(suite.steps).map(([step, label]) => [
       label,
       show(Object.values(suite.results[step] ?? {})[0]?.median),
     ])
-    made.push({ heading: `${suite.title}; median`, rows: [['', 'tidelock'], ...rows] })
+    made.push({ heading: `${suite.title}; median`, rows: [['', engines[id]?.label ?? ''], ...rows] })
   }
   if (suite.ratios) {
     const rows = Object.entries(suite.ratios).map(([name, ratio]) => [name, show(ownRatio(suite, ratio))])
@@ -69,13 +70,14 @@ export function markdown({ heading, rows: [head, ...rows] }) {
 
 /** The goals with what was reached. */
 export function goalsAsText(judged) {
-  const rows = judged.map(({ text, max, value, met }) => [
+  const rows = judged.map(({ text, max, value, met, floor }) => [
     text,
     value === undefined ? 'not measured' : value.toFixed(2),
     `at most ${max}`,
     met ? 'met' : 'MISSED',
+    floor === undefined ? '' : floor.toFixed(2),
   ])
-  return ['', 'goals', ...aligned([['', 'is', 'goal', ''], ...rows])].join('\n')
+  return ['', 'goals', ...aligned([['', 'is', 'goal', '', 'floor'], ...rows])].join('\n')
 }
 
 function aligned(rows) {

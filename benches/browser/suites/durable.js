@@ -53,6 +53,23 @@ export const durable = {
     }
   },
 
+  /** The last step of a round. */
+  async scan({ open, step }) {
+    let large
+    try {
+      await step(
+        'scan',
+        async () => {
+          large = await open('large')
+          return large.all(scan)
+        },
+        (rows) => rows,
+      )
+    } finally {
+      await large?.close()
+    }
+  },
+
   async round({ scale, open, step, note, lacks }) {
     const portion = lacks.portion ?? 1
     const count = (n) => Math.max(2, Math.round(n * scale * portion))
@@ -82,21 +99,7 @@ export const durable = {
     } finally {
       await db.close()
     }
-    if (!lacks.scan) {
-      let large
-      try {
-        await step(
-          'scan',
-          async () => {
-            large = await open('large')
-            return large.all(scan)
-          },
-          (rows) => rows,
-        )
-      } finally {
-        await large?.close()
-      }
-    }
+    if (!lacks.scan) await this.scan({ open, step })
 
     /** What takes a slow engine minutes is done in part, and counted in full. */
     async function extrapolated(name, full, work) {

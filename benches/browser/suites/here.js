@@ -4,8 +4,8 @@ import { engines, load, openHere } from '../engines/index.js'
 import { digest } from './digest.js'
 import { suites } from './index.js'
 
-/** `{ [step]: { value, digest? } }`. `openRemote` is there in the page only (engines/remote.js). */
-export async function roundHere(suite, engine, scale, part = 'round', { openRemote, server } = {}) {
+/** `{ [step]: { value, digest? } }`. `openRemote` and `round` are there in the page only (engines/remote.js). */
+export async function roundHere(suite, engine, scale, part = 'round', { openRemote, round, server } = {}) {
   const { place, lacks = {} } = engines[engine]
   const measured = {}
   const bench = {
@@ -14,6 +14,8 @@ export async function roundHere(suite, engine, scale, part = 'round', { openRemo
     lacks,
     measured,
     server,
+    /** A part of another suite by another engine, on its thread → what `roundHere` gives. */
+    round: (suite, engine, part) => round(suite, engine, scale, part),
     /** A database: new when it is in memory, else the stored one of that name. */
     open: (name = 'bench') => (place === 'remote' ? openRemote(engine, name) : openHere(engine, name)),
     /** Times `work`; `check` makes, off the clock, what must be the same for every engine. */

@@ -7,9 +7,10 @@
 import { app } from './app.js'
 import { durable } from './durable.js'
 import { encryption } from './encryption.js'
+import { floors } from './floors.js'
 import { mainThread } from './main-thread.js'
 import { speedtest } from './speedtest.js'
 import { storage } from './storage.js'
 import { sync } from './sync.js'
 
-export const suites = { app, speedtest, durable, 'main-thread': mainThread, storage, encryption, sync }
+export const suites = { app, speedtest, durable, 'main-thread': mainThread, storage, encryption, sync, floors }

@@ -9,7 +9,7 @@ import { roundHere } from './here.js'
  * preparation. `server`: the remote of a suite that has one.
  */
 export async function round(suite, engine, scale, part, server) {
-  if (engines[engine].place !== 'worker') return roundHere(suite, engine, scale, part, { openRemote, server })
+  if (engines[engine].place !== 'worker') return roundHere(suite, engine, scale, part, { openRemote, round, server })
   const worker = startWorker()
   try {
     const measured = await worker.call({ type: 'round', suite, engine, scale, part, server })

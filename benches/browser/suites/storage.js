@@ -92,8 +92,8 @@ async function viaTidelock(durability, count, run) {
   return ms
 }
 
-/** One transaction with one record of the size of two pages, each. */
-async function viaIndexedDB(durability, count) {
+/** As many awaited transactions, each of one record of the size of two pages: how long they take. */
+export async function viaIndexedDB(durability, count) {
   const name = `floor-${crypto.randomUUID()}`
   const opening = indexedDB.open(name, 1)
   opening.onupgradeneeded = () => opening.result.createObjectStore('log')
@@ -147,7 +147,8 @@ function watchMemory() {
   }
 }
 
-async function rawRead() {
+/** How long it takes to read the records of the database of 100 MB, as tidelock has stored them. */
+export async function rawRead() {
   const start = performance.now()
   const db = await answer(indexedDB.open('tidelock/large'))
   let bytes = 0

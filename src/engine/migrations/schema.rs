@@ -135,7 +135,7 @@ fn in_scratch(mut error: Error, skipped: &[String]) -> Error {
     let error = error.detail("scratch", true);
     match skipped.last() {
         Some(version) => error.hint(format!(
-            "In a scratch database functions don't run, so what migration {version} makes is missing there."
+            "In a scratch database functions don't run, so what migration {version} makes is missing there"
         )),
         None => error.hint("There it finds none of this database's data. The database itself is as before"),
     }

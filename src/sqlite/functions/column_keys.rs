@@ -41,7 +41,9 @@ impl ColumnKeys {
     /// can guess. `invalid_argument` without a key.
     pub fn new(keys: &[[u8; KEY_BYTES]], random: Box<dyn Fn(&mut [u8])>) -> Result<Self> {
         if keys.is_empty() {
-            return Err(Error::invalid("columnKey needs a key").detail("option", "columnKey"));
+            return Err(Error::invalid("columnKey needs a key")
+                .hint("Leave the option out, or give at least one")
+                .detail("option", "columnKey"));
         }
         Ok(Self { keys: keys.iter().map(|key| (head_of(key), Key::new(key))).collect(), random })
     }
@@ -78,7 +80,7 @@ impl ColumnKeys {
         let mut known = self.keys.iter().filter(|(id, _)| id == head).peekable();
         if known.peek().is_none() {
             return Err(failed("other_key", "decrypt() got a value that another key has encrypted")
-                .hint("the option columnKey may hold several keys: the first encrypts, all of them decrypt")
+                .hint("The option columnKey may hold several keys: the first encrypts, all of them decrypt")
                 .detail("keyId", hex(&head[1..])));
         }
         // What fails leaves the bytes as they are.
@@ -106,7 +108,7 @@ fn hex(bytes: &[u8]) -> String {
 #[cold]
 pub(super) fn not_encrypted() -> Error {
     failed("not_encrypted", "decrypt() got a value that encrypt() hasn't made")
-        .hint("it takes blobs as encrypt() gives them, and NULL")
+        .hint("It takes blobs as encrypt() gives them, and NULL")
 }
 
 #[cold]
