@@ -190,7 +190,7 @@ test('aggregates, windows and collations', async () => {
   for (const failed of [result.noOrder, result.write, result.inside]) {
     assert.deepEqual(
       [failed.code, failed.message, failed.cause],
-      ['sqlite_error', 'the SQL collation failing failed', 'Error: no order'],
+      ['sqlite_error', 'The SQL collation failing failed', 'Error: no order'],
     )
   }
   assert.deepEqual(result.counts, { f: 1, t: 5 })
