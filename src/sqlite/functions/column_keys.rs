@@ -30,16 +30,18 @@ const BEGIN: usize = HEAD_BYTES + NONCE_BYTES;
 
 type Head = [u8; HEAD_BYTES];
 
+/// Fills bytes with randomness that nobody can guess.
+pub type Random = Box<dyn Fn(&mut [u8])>;
+
 /// The keys of sensitive columns.
 pub struct ColumnKeys {
     keys: Vec<(Head, Key)>,
-    random: Box<dyn Fn(&mut [u8])>,
+    random: Random,
 }
 
 impl ColumnKeys {
-    /// Keys of AES-256: the first one encrypts, and each decrypts what it has encrypted. `random` fills bytes with randomness that nobody
-    /// can guess. `invalid_argument` without a key.
-    pub fn new(keys: &[[u8; KEY_BYTES]], random: Box<dyn Fn(&mut [u8])>) -> Result<Self> {
+    /// Keys of AES-256: the first one encrypts, and each decrypts what it has encrypted. `invalid_argument` without a key.
+    pub fn new(keys: &[[u8; KEY_BYTES]], random: Random) -> Result<Self> {
         if keys.is_empty() {
             return Err(Error::invalid("columnKey needs a key")
                 .hint("Leave the option out, or give at least one")

@@ -19,7 +19,7 @@ use std::{
 };
 
 pub use calls::Arguments;
-pub use column_keys::ColumnKeys;
+pub use column_keys::{ColumnKeys, Random};
 
 use super::Connection;
 use crate::{
