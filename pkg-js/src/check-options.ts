@@ -40,6 +40,7 @@ const known: readonly (keyof OpenOptions)[] = [
   'mode',
   'integers',
   'functions',
+  'columnKey',
   'maxBytes',
   'migrationsTable',
   'signal',

@@ -129,7 +129,8 @@ export interface Core {
   migrationsForget(version: string): Promise<void>
   migrationsReset(): Promise<unknown>
   migrationsDrop(): Promise<void>
-  migrationsDrift(): Promise<unknown>
+  /** `made`: a database file in which the app has run the applied migrations; without it the engine runs their scripts. */
+  migrationsDrift(made?: Uint8Array): Promise<unknown>
   /** The renames are old and new names by turns. */
   migrationsGenerate(sql: string, renames: readonly string[]): Promise<unknown>
   migrationsSync(sql: string): Promise<unknown>
@@ -222,6 +223,11 @@ export interface CoreClass {
     functions: CoreFunctions,
     integers: CoreOptions['integers'],
   ): Promise<void>
+  /**
+   * Gives every connection of this instance the SQL functions encrypt and decrypt. Keys of 32 bytes: the first one encrypts, each decrypts.
+   * Comes before `open`, and after the part `cipher` is loaded.
+   */
+  addColumnKeys(keys: readonly Uint8Array[]): Promise<void>
   /** Checks the remote of a database that is to be opened. Throws `invalid_argument`. */
   checkRemote(remote: CoreRemoteOptions): Promise<void>
   /** Opens nothing: asks a remote for its tables. Those of the remote are wanted; none: all. */

@@ -1,14 +1,13 @@
 import type { CoreOptions } from './core.js'
 import type { Database } from './database.js'
 import { TidelockError } from './errors.js'
-import type { FunctionsSource } from './functions.js'
 import { loadModule } from './instance.js'
 import type { OpenOptions } from './options.js'
 import { Link } from './tabs/link.js'
 import type { LocalUser } from './user.js'
 import { Channel, GivenUp } from './worker/channel.js'
 import { pageHandlers, startWorker } from './worker/open-in-worker.js'
-import type { PageMethods, WorkerMethods } from './worker/protocol.js'
+import type { Opening, PageMethods, WorkerMethods } from './worker/protocol.js'
 import { type Begin, RemoteCalls } from './worker/remote-calls.js'
 
 /**
@@ -20,7 +19,7 @@ export async function openShared(
   checked: CoreOptions,
   options: OpenOptions,
   user: LocalUser,
-  functions: FunctionsSource | undefined,
+  given: Pick<Opening, 'encryption' | 'functions' | 'columnKeys'>,
 ): Promise<Database> {
   if (typeof BroadcastChannel !== 'function') {
     throw new TidelockError('unsupported_environment', 'BroadcastChannel is missing here', {
@@ -43,9 +42,8 @@ export async function openShared(
       channel.end(error)
       link.end()
     }
-    const { encryption } = options
     const has = { seed: user.seed !== undefined, fetch: user.fetch !== undefined }
-    const opening = channel.ask('open', [{ checked, module, encryption, functions, has, heard }])
+    const opening = channel.ask('open', [{ checked, module, ...given, has, heard }])
     const givenUp = new Promise<never>((_, reject) => {
       options.signal?.addEventListener('abort', () => reject(new GivenUp(options.signal?.reason)))
     })

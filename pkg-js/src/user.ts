@@ -55,6 +55,7 @@ export class LocalUser implements User {
   readonly #options: OpenOptions
   readonly #warn: (warning: Warning) => void
   readonly #timetable: Timetable | undefined
+  readonly #open: ((options: OpenOptions) => Promise<Database>) | undefined
   #connection: Connection | undefined
   #database: Database | undefined
   #role: 'leader' | 'follower' | undefined
@@ -63,9 +64,10 @@ export class LocalUser implements User {
   readonly fetch?: (input: string, init: RequestInit) => Promise<Response>
   readonly seed?: () => Promise<Uint8Array>
 
-  /** `timetable`: see {@link loadTimetable}. */
-  constructor(options: OpenOptions, timetable?: Timetable) {
+  /** `timetable`: see {@link loadTimetable}. `open` opens scratch databases. */
+  constructor(options: OpenOptions, timetable?: Timetable, open?: (options: OpenOptions) => Promise<Database>) {
     this.#options = options
+    this.#open = open
     this.#timetable = timetable
     this.#warn = options.onWarning ?? (({ code, message }) => console.warn(`tidelock: ${message} (${code})`))
     const { remote, seed, signal } = options
@@ -100,6 +102,13 @@ export class LocalUser implements User {
     this.#database = new Database(checked, connection)
     if (this.#role !== undefined) this.#database.plays(this.#role)
     this.#database.copySnapshots(this.#options, checked.snapshots)
+    const open = this.#open
+    if (open !== undefined) {
+      this.#database.migrations.replayBy(async (history, signal) => {
+        const { replay } = await loaded('drift', import('./replay.js'))
+        return replay(open, this.#options, history, signal)
+      })
+    }
     return this.#database
   }
 

@@ -2,6 +2,7 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 mod audit;
+mod columns;
 mod docs;
 mod dump;
 mod engine;

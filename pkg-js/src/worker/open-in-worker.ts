@@ -1,12 +1,11 @@
 import type { CoreOptions } from '../core.js'
 import type { Database } from '../database.js'
 import { TidelockError } from '../errors.js'
-import type { FunctionsSource } from '../functions.js'
 import { loadModule, loadPart } from '../instance.js'
 import type { OpenOptions } from '../options.js'
 import type { LocalUser } from '../user.js'
 import { GivenUp, type Handlers, Moved } from './channel.js'
-import type { PageMethods } from './protocol.js'
+import type { Opening, PageMethods } from './protocol.js'
 import { type Begin, RemoteCalls } from './remote-calls.js'
 import { Session, workerFailed } from './session.js'
 import { fromThrown } from './thrown.js'
@@ -20,7 +19,7 @@ export async function openInWorker(
   checked: CoreOptions,
   options: OpenOptions,
   user: LocalUser,
-  functions: FunctionsSource | undefined,
+  given: Pick<Opening, 'encryption' | 'functions' | 'columnKeys'>,
 ): Promise<Database> {
   if (typeof Worker !== 'function') {
     throw new TidelockError('unsupported_environment', 'There are no Workers here', {
@@ -50,8 +49,7 @@ export async function openInWorker(
         // The lock comes free with the worker that died: nobody is robbed for it.
         checked: again ? { ...checked, onBusy: 'wait' } : checked,
         module,
-        encryption: options.encryption,
-        functions,
+        ...given,
         has: { seed: user.seed !== undefined && !again, fetch: user.fetch !== undefined },
         heard,
       },

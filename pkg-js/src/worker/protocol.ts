@@ -55,6 +55,7 @@ export interface Opening {
   readonly module: WebAssembly.Module
   readonly encryption: Encryption | undefined
   readonly functions: FunctionsSource | undefined
+  readonly columnKeys: readonly Uint8Array[] | undefined
   /** Whether there is a seed, or a fetch of the user's own, to ask the page for. */
   readonly has: { readonly seed: boolean; readonly fetch: boolean }
   /** The events that somebody listens to. */

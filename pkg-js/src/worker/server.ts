@@ -92,7 +92,7 @@ export class Server implements Service {
   }
 
   async #openIt(
-    { checked, module, encryption, functions, has, heard, tabs }: Opening,
+    { checked, module, encryption, functions, columnKeys, has, heard, tabs }: Opening,
     signal: AbortSignal | undefined,
   ): Promise<void> {
     this.#user.begin(has)
@@ -102,7 +102,7 @@ export class Server implements Service {
       this.#toldAlive = false
     }
     for (const type of heard) this.#desk.hear(type)
-    const bridge = new Bridge(checked, { encryption, functions, signal }, this.#user)
+    const bridge = new Bridge(checked, { encryption, functions, columnKeys, signal }, this.#user)
     const instance = await this.#createInstance(
       module,
       (part) => this.channel.ask('part', [part]),
