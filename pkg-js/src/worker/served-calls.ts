@@ -109,8 +109,10 @@ export class ServedCalls extends Calls {
     const known = this.#known.has(shape)
     const columns = known ? undefined : this.core.columns(shape)
     this.#known.add(shape)
-    const buffer = copyResult(this.#views, this.#header)
-    return columns === undefined ? { buffer, shape } : { buffer, shape, columns }
+    const texts = this.#results.decodedTexts()
+    const buffer = copyResult(this.#views, this.#header, texts === undefined)
+    const result = columns === undefined ? { buffer, shape } : { buffer, shape, columns }
+    return texts === undefined ? result : { ...result, texts }
   }
 
   /**
