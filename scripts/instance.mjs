@@ -8,7 +8,7 @@
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { build, transform } from 'esbuild'
+import { build } from 'esbuild'
 
 const [gluePath, namesPath, outDir] = process.argv.slice(2)
 if (!outDir) throw new Error('usage: node scripts/instance.mjs GLUE.js NAMES.json OUT_DIR')
@@ -31,13 +31,13 @@ glue = replaceOnce(
 // The module is always given, compiled: nothing of how the glue finds, fetches and compiles one is used.
 const start =
   'async function init(module) { return __wbg_finalize_init(await WebAssembly.instantiate(module, __wbg_get_imports())) }'
-glue = replaceOnce(glue, /async function __wbg_load\([\s\S]*$/, `${start}\nexport { init }\n`)
+glue = replaceOnce(glue, /async function __wbg_load\([\s\S]*$/, `${start}\nreturn { Core, init }\n`)
+glue = replaceOnce(glue, /export (?=class Core )/, '')
 glue = replaceOnce(glue, /"\.\/tidelock_bg\.js": import0/, 'js: guard.imports(import0)')
 const short = JSON.parse(readFileSync(namesPath, 'utf8'))
 for (const [long, name] of Object.entries(short.imports))
   glue = replaceOnce(glue, new RegExp(`\\b${long}(?=: function\\()`), name)
 glue = glue.replace(/\bwasm\.(\w+)/g, (found, long) => (short.exports[long] ? `wasm.${short.exports[long]}` : found))
-const { code } = await transform(glue, { format: 'iife', globalName: 'glue', target: 'es2022' })
 
 // A method that is in a part loads it first; the glue's class is called as the export's name begins.
 const parts = JSON.parse(readFileSync(new URL('parts.json', import.meta.url), 'utf8'))
@@ -54,7 +54,9 @@ import { createParts } from './parts.js'
 export { InstanceDeadError }
 export function createInstance(onTrap, compilePart) {
   const guard = createGuard(onTrap)
-  ${code}
+  const glue = (() => {
+    ${glue}
+  })()
   const parts = createParts(guard.raw, guard.given, compilePart, ${JSON.stringify(needs)})
   ${methods.map(([part, list]) => `parts.before(glue.Core, '${part}', ${JSON.stringify(list)})`).join('\n  ')}
   const addFts5 = (connection) => guard.guarded().sqlite3Fts5Init(connection)

@@ -4,11 +4,13 @@ set -euo pipefail
 cd "$(dirname "$0")/../pkg-js"
 
 printf '\033[1m==> package: types, bundle\033[0m\n'
+find dist -maxdepth 1 -name '*.js' -delete
 find dist -name '*.d.ts' -delete
 ../node_modules/.bin/tsc -p tsconfig.json
-# import.meta.url and the literal wasm URL stay as they are: that is what the user's bundler looks for.
-../node_modules/.bin/esbuild src/index.ts --bundle --external:./cron.js --format=esm --platform=neutral --target=es2022 --charset=utf8 \
-  --outfile=dist/index.js --log-level=warning
+# import.meta.url and the literal wasm URL stay as they are: that is what the user's bundler looks for. What only some apps need is
+# imported when they do; what such modules share with index.js comes to be in chunks, which a bundler puts where index.js goes.
+../node_modules/.bin/esbuild src/index.ts --bundle --splitting --external:./cron.js --format=esm --platform=neutral --target=es2022 \
+  --charset=utf8 --outdir=dist --chunk-names='[name]-[hash]' --log-level=warning
 # The parser of cron patterns: loaded by whom it concerns.
 ../node_modules/.bin/esbuild src/cron.ts --bundle --format=esm --platform=neutral --target=es2022 --charset=utf8 --minify \
   --legal-comments=inline --outfile=dist/cron.js --log-level=warning

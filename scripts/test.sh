@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
 
-all=(rust native web build typescript packaging node remote e2e demo)
+all=(rust native web build typescript packaging node remote e2e browsers demo)
 parts=("${@:-${all[@]}}")
 logs=.cache/test
 passed=0
@@ -79,6 +79,7 @@ test_packaging() { need_chromium; need_npm tests/packaging/webpack; need_npm ben
 test_node() { need_sqlite3; need_npm tests/remote; test_build; step 'node: folders, the command line' node_tests tests/node/; }
 test_remote() { need_npm tests/remote; step 'remote' node_tests tests/remote/; }
 test_e2e() { need_chromium; need_npm tests/remote; test_build; step 'e2e: the package in Chromium' node_tests tests/e2e/; }
+test_browsers() { need_other_browsers; need_npm tests/remote; need_npm tests/browsers; test_build; step 'browsers: Firefox and WebKit' node_tests tests/browsers/; }
 test_demo() { need_chromium; need_npm tests/remote; test_build; step 'demo' node www/demo.mjs --check; }
 
 for part in "${parts[@]}"; do

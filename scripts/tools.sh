@@ -76,3 +76,17 @@ need_chromium() {
     apt_install "Chromium and its driver are missing (or set CHROMIUM and CHROMEDRIVER)" chromium chromium-driver
   fi
 }
+
+# WebKit is Safari's engine. Its driver wants a screen; the drivers of the others come with the browser, or from crates.io.
+need_other_browsers() {
+  local version=0.37.1
+  export FIREFOX=${FIREFOX:-/usr/bin/firefox-esr}
+  export GECKODRIVER=${GECKODRIVER:-$tools_dir/geckodriver-$version/bin/geckodriver}
+  if [ ! -x "$FIREFOX" ] || ! have WebKitWebDriver || ! have xvfb-run || ! have xauth; then
+    apt_install 'Firefox, WebKit with its driver, or Xvfb are missing' firefox-esr webkit2gtk-driver xvfb xauth
+  fi
+  if [ ! -x "$GECKODRIVER" ]; then
+    say "cargo install geckodriver $version (takes minutes, once)"
+    cargo install geckodriver --version "$version" --locked --root "$tools_dir/geckodriver-$version" --quiet
+  fi
+}

@@ -295,7 +295,7 @@ impl Error {
 
     /// `internal`: something that can't happen did.
     pub fn internal(message: impl Into<String>) -> Self {
-        Self::new(ErrorCode::Internal, message)
+        Self::new(ErrorCode::Internal, message).hint("Please report this error, with what led to it")
     }
 
     /// `unsupported_environment` for a part of the contract that this build doesn't have yet.

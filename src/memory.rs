@@ -18,6 +18,6 @@ pub fn room_for(bytes: u64) -> Result<()> {
 
 /// `out_of_memory`.
 pub fn no_memory(what: &str) -> Error {
-    Error::new(ErrorCode::OutOfMemory, format!("there is no memory {what}"))
-        .hint("close other databases and tabs, or work on less at once")
+    Error::new(ErrorCode::OutOfMemory, format!("There is no memory {what}"))
+        .hint("Close other databases and tabs, or work on less at once")
 }

@@ -4,8 +4,9 @@ import type { Core, CoreClass, CoreOptions, CoreRemoteOptions, Host } from './co
 import type { Database } from './database.js'
 import { type TidelockError, toTidelockError, trapped } from './errors.js'
 import { callUser } from './events.js'
-import { type FunctionsSource, loadFunctions } from './functions.js'
+import type { FunctionsSource } from './functions.js'
 import type { Instance } from './instance.js'
+import { loaded } from './loaded.js'
 import type { FolderFiles } from './node-files.js'
 import type { Conflict, OpenOptions } from './options.js'
 import type { RecoveryReport } from './recover.js'
@@ -98,6 +99,7 @@ export class Bridge {
   async #addFunctions(Core: CoreClass, options: CallsOptions): Promise<CallsOptions> {
     const source = this.#opening.functions
     if (source === undefined) return options
+    const { loadFunctions } = await loaded('functions', import('./functions.js'))
     const functions = await loadFunctions(source)
     await this.#unlessTrapped(functions.addTo(Core, this.#checked.integers))
     return { ...options, functions, refine: (error) => options.refine(functions.refine(error)) }

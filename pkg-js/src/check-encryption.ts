@@ -1,3 +1,4 @@
+import { isA } from './brand.js'
 import { checkObject, checkString } from './check.js'
 import { invalid, TidelockError } from './errors.js'
 import type { Encryption } from './options.js'
@@ -15,9 +16,8 @@ export function checkEncryption(encryption: unknown): Encryption {
     })
   }
   if (passphrase !== undefined) return { passphrase: checkString('encryption.passphrase', passphrase) }
-  // Not by instanceof: a key from another frame, or from Node's own module, is one as well.
-  if (Object.prototype.toString.call(key) !== '[object CryptoKey]') {
+  if (!isA(key, 'CryptoKey')) {
     throw invalid('encryption.key must be a CryptoKey', { details: { option: 'encryption.key' } })
   }
-  return { key: key as CryptoKey }
+  return { key }
 }

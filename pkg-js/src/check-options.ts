@@ -1,3 +1,4 @@
+import { isA } from './brand.js'
 import {
   checkBoolean,
   checkFunction,
@@ -9,8 +10,6 @@ import {
 } from './check.js'
 import { checkEncryption } from './check-encryption.js'
 import { checkMigrations } from './check-migrations.js'
-import { checkRemote } from './check-remote.js'
-import { checkAudit, checkExpires } from './check-upkeep.js'
 import type { CoreOptions, CoreSnapshotOptions } from './core.js'
 import { invalid, unavailable } from './errors.js'
 import { checkFileEncryption } from './file-encryption.js'
@@ -62,7 +61,7 @@ export interface Surroundings {
 }
 
 /**
- * Checks the options of `open` and completes them with the defaults.
+ * Checks the options of `open` and completes them with the defaults; all but those few that are left to `rare-options.ts`.
  * Fails with `invalid_argument` naming the option, and with `unsupported_environment` naming what this build lacks.
  */
 export function checkOptions(options: OpenOptions, around: Surroundings): CoreOptions {
@@ -97,7 +96,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
   if (checkOneOf('tabs', given.tabs ?? 'exclusive', ['exclusive', 'shared']) === 'shared')
     throw unavailable("tabs 'shared'")
   checkOneOf('thread', given.thread ?? 'current', ['current', 'worker'])
-  if (given.worker !== undefined && typeof given.worker !== 'function' && !(given.worker instanceof URL))
+  if (given.worker !== undefined && typeof given.worker !== 'function' && !isA(given.worker, 'URL'))
     throw invalid('worker must be a URL or a function that makes a Worker', { details: { option: 'worker' } })
   const mode = checkOneOf('mode', given.mode ?? 'local', ['local', 'cloud'])
   if (mode === 'cloud' && given.remote === undefined) {
@@ -123,12 +122,9 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
     migrationsTable: checkString('migrationsTable', given.migrationsTable ?? 'schema_migrations'),
     snapshots,
     mode,
-    ...(given.audit === undefined ? {} : { audit: checkAudit(given.audit, given.auditTable, given.migrationsTable) }),
-    ...(given.expires === undefined ? {} : { expires: checkExpires(given.expires) }),
     ...(given.health === undefined ? {} : { health: checkThresholds(given.health) }),
     ...(given.baseline === undefined ? {} : { baseline: checkString('baseline', given.baseline) }),
     ...(given.migrations === undefined ? {} : { migrations: checkMigrations(given.migrations) }),
-    ...(given.remote === undefined ? {} : { remote: checkRemote(given.remote, around.secrets) }),
   }
 }
 
@@ -221,13 +217,7 @@ function checkDays(days: unknown): number {
 }
 
 function checkWasm(wasm: unknown): void {
-  const fits =
-    wasm instanceof URL ||
-    wasm instanceof WebAssembly.Module ||
-    wasm instanceof ArrayBuffer ||
-    ArrayBuffer.isView(wasm) ||
-    (typeof Response === 'function' && wasm instanceof Response)
-  if (!fits) {
+  if (!isA(wasm, 'URL', 'Response', 'ArrayBuffer', 'WebAssembly.Module') && !ArrayBuffer.isView(wasm)) {
     throw invalid('wasm must be a URL, a Response, bytes or a WebAssembly.Module', { details: { option: 'wasm' } })
   }
 }

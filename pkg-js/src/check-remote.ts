@@ -1,3 +1,4 @@
+import { isA } from './brand.js'
 import {
   checkBoolean,
   checkFunction,
@@ -105,7 +106,7 @@ function checkTable(table: unknown, index: number): object {
 }
 
 function checkUrl(url: unknown): string {
-  const text = url instanceof URL ? url.href : url
+  const text = isA(url, 'URL') ? url.href : url
   try {
     if (typeof text === 'string' && /^https?:$/.test(new URL(text).protocol)) return text
   } catch {

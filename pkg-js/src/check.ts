@@ -1,3 +1,4 @@
+import { isA } from './brand.js'
 import { invalid } from './errors.js'
 import type { CallOptions, RowMode } from './values.js'
 
@@ -66,7 +67,7 @@ export function checkStrings(what: string, value: unknown): readonly string[] {
 /** A moment, as a Date or as an ISO 8601 text that names its zone; gives milliseconds since 1970. */
 export function checkMoment(what: string, value: unknown): number {
   const zoned = typeof value === 'string' && /^\d{4}-\d\d-\d\dT.*(Z|[+-]\d\d:?\d\d)$/i.test(value)
-  const ms = value instanceof Date ? value.getTime() : zoned ? Date.parse(value as string) : Number.NaN
+  const ms = isA(value, 'Date') ? value.getTime() : zoned ? Date.parse(value as string) : Number.NaN
   if (Number.isNaN(ms)) throw wrong(what, "a Date or an ISO 8601 text such as '2026-11-20T10:00:00Z'")
   return ms
 }

@@ -1,3 +1,4 @@
+import { isPlain } from './brand.js'
 import type { Rows } from './codec/rows.js'
 import type { Core, Op, PlanRow } from './core.js'
 import { isTidelockError, isTrap, TidelockError, toTidelockError, trapped } from './errors.js'
@@ -281,20 +282,13 @@ export abstract class Connection {
 
 /** Copies parameters one level deep, and rows of them; what isn't one is left for the packer to refuse. */
 export function copyParams(params: unknown): unknown {
-  if (Array.isArray(params)) return params.map((one) => (isContainer(one) ? copyParams(one) : one))
-  return isContainer(params) ? { ...(params as object) } : params
+  if (Array.isArray(params)) return params.map((one) => (Array.isArray(one) || isPlain(one) ? copyParams(one) : one))
+  return isPlain(params) ? { ...params } : params
 }
 
 /** Copies rows of parameters, as {@link copyParams} does. */
 export function copyRows(rows: readonly unknown[]): unknown[] {
-  return rows.map((row) => (Array.isArray(row) ? row.slice() : isContainer(row) ? { ...(row as object) } : row))
-}
-
-function isContainer(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  return (
-    Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype || Object.getPrototypeOf(value) === null
-  )
+  return rows.map((row) => (Array.isArray(row) ? row.slice() : isPlain(row) ? { ...row } : row))
 }
 
 /** Options for a call into wasm together with the id by which it can be cancelled, if it can. */

@@ -1,7 +1,7 @@
 import { checkObject } from './check.js'
-import { checkRemote } from './check-remote.js'
 import { isTidelockError } from './errors.js'
 import { loadModule } from './instance.js'
+import { loaded } from './loaded.js'
 import { isNode } from './open.js'
 import type { RemoteOptions, TableSync, WasmSource } from './options.js'
 import { getRest } from './rest.js'
@@ -47,7 +47,10 @@ type Finding = Omit<Check, 'name' | 'ok' | 'hint'> & { readonly ok?: boolean; re
  */
 export async function doctor(options?: DoctorOptions): Promise<Diagnosis> {
   const { remote, wasm } = checkObject('The options of doctor', options, ['remote', 'wasm']) as DoctorOptions
-  if (remote !== undefined) checkRemote(remote, true)
+  if (remote !== undefined) {
+    const { checkRemote } = await loaded('remote', import('./rare-options.js'))
+    checkRemote(remote, true)
+  }
   const probes = [...local(wasm), ...(remote === undefined ? [] : remoteProbes(remote))]
   const checks = await Promise.all(probes.map(([name, probe]) => look(name, probe)))
   return { ok: checks.every((check) => check.ok), checks }

@@ -166,11 +166,17 @@ export function isCoreError(thrown: unknown): thrown is CoreError {
   return typeof thrown === 'object' && thrown !== null && known((thrown as CoreError).code)
 }
 
+/** What to do about what SQLite itself refused. */
+const ofSqlite: Readonly<Record<string, string>> = {
+  sqlite_error: 'Hold the statement against the schema; details.offset, where it is known, is the place in the statement',
+  sqlite_constraint: 'Mend the values; details.sqliteCode is the kind of constraint',
+}
+
 /** Turns whatever a call into wasm threw into a {@link TidelockError}. */
 export function toTidelockError(thrown: unknown): TidelockError {
   if (thrown instanceof TidelockError) return thrown
   if (isCoreError(thrown)) {
-    const { code, message, hint, details, cause } = thrown
+    const { code, message, hint = ofSqlite[code], details, cause } = thrown
     return new TidelockError(code as ErrorCode, message, { hint, details, cause })
   }
   if (isTrap(thrown)) return trapped(thrown)

@@ -1,3 +1,4 @@
+import { isA } from './brand.js'
 import { invalid, TidelockError, unavailable } from './errors.js'
 
 /** The bytes of a file that a user hands in: a view over them where they are bytes already. */
@@ -8,12 +9,12 @@ export async function fileBytes(what: string, file: unknown): Promise<Uint8Array
 
 /** Whether something is a Blob or a File, of this window or another. */
 export function isBlob(value: unknown): value is Blob {
-  return typeof Blob === 'function' && value instanceof Blob
+  return isA(value, 'Blob', 'File')
 }
 
 /** A view over an ArrayBuffer or a typed array; anything else is `invalid_argument`. */
 export function viewOf(what: string, bytes: unknown): Uint8Array<ArrayBuffer> {
-  if (bytes instanceof ArrayBuffer) return new Uint8Array(bytes)
+  if (isA(bytes, 'ArrayBuffer')) return new Uint8Array(bytes)
   if (ArrayBuffer.isView(bytes)) return new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength)
   throw invalid(`${what} must be an ArrayBuffer, a typed array or a Blob`, { details: { argument: what } })
 }

@@ -1,25 +1,9 @@
+import { isA } from './brand.js'
 import { checkObject, checkString } from './check.js'
-import { invalid, TidelockError } from './errors.js'
-import { joined } from './file-bytes.js'
+import { invalid } from './errors.js'
 
-// An encrypted file: a head of 44 bytes, then what AES-256-GCM makes of the file, with the head as associated data.
-//
-//   0  'TIDELOCK'   8 bytes
-//   8  version      1 byte, 1
-//   9  key          1 byte: 1 from a passphrase (PBKDF2 with SHA-256), 2 the CryptoKey as it is
-//  10  reserved     2 bytes, 0
-//  12  iterations   u32, little-endian; 0 for a CryptoKey
-//  16  salt         16 bytes, random; 0 for a CryptoKey
-//  32  nonce        12 bytes, random
-//  44  ciphertext, whose last 16 bytes are the tag
-const magic = 'TIDELOCK'
-const headBytes = 44
-const tagBytes = 16
-const byPassphrase = 1
-const byKey = 2
-const iterations = 600_000
-/** A file that asks for more rounds is not one that anybody waits for. */
-const mostIterations = 20_000_000
+/** What an encrypted file begins with. What comes after it: `file-cipher.ts`. */
+export const magic = 'TIDELOCK'
 
 /** What a file is encrypted with: a passphrase, or a `CryptoKey` for AES-GCM with the usages `encrypt` and `decrypt`. */
 export type FileEncryption = { readonly passphrase: string } | { readonly key: CryptoKey }
@@ -30,95 +14,12 @@ export function checkFileEncryption(option: string, value: unknown): FileEncrypt
   if ((given.passphrase === undefined) === (given.key === undefined))
     throw invalid(`${option} needs either a passphrase or a key`, { details: { option } })
   if (given.key === undefined) return { passphrase: checkString(`${option}.passphrase`, given.passphrase) }
-  if (typeof CryptoKey !== 'function' || !(given.key instanceof CryptoKey) || given.key.algorithm.name !== 'AES-GCM')
+  if (!isA(given.key, 'CryptoKey') || given.key.algorithm.name !== 'AES-GCM')
     throw invalid(`${option}.key must be a CryptoKey for AES-GCM`, { details: { option: `${option}.key` } })
   return { key: given.key }
-}
-
-/** Encrypts a file. */
-export async function encryptFile(data: Blob, encryption: FileEncryption): Promise<Blob> {
-  const { subtle, random } = crypto_()
-  const head = new Uint8Array(headBytes)
-  head.set(new TextEncoder().encode(magic))
-  head[8] = 1
-  random(head.subarray(32))
-  let key: CryptoKey
-  if ('passphrase' in encryption) {
-    head[9] = byPassphrase
-    new DataView(head.buffer).setUint32(12, iterations, true)
-    random(head.subarray(16, 32))
-    key = await derive(subtle, encryption.passphrase, head.slice(16, 32), iterations)
-  } else {
-    head[9] = byKey
-    key = encryption.key
-  }
-  const sealed = await subtle.encrypt(parameters(head), key, await data.arrayBuffer())
-  return new Blob([head, sealed])
 }
 
 /** Whether these are the first bytes of an encrypted file. */
 export function isEncrypted(bytes: Uint8Array): boolean {
   return new TextDecoder().decode(bytes.subarray(0, magic.length)) === magic
-}
-
-/**
- * Decrypts a file. Rejects with `decryption_failed` for a wrong or missing passphrase or key and for a file that was
- * changed, and with `snapshot_incompatible` for one of a newer version.
- */
-export async function decryptFile(
-  bytes: Uint8Array<ArrayBuffer>,
-  encryption: FileEncryption | undefined,
-): Promise<Uint8Array<ArrayBuffer>> {
-  if (encryption === undefined)
-    throw failed('The file is encrypted', 'Pass encrypt with the passphrase or key that it was exported with')
-  if (bytes.length < headBytes + tagBytes) throw failed('The encrypted file is cut off')
-  const head = bytes.slice(0, headBytes)
-  const kind = 'passphrase' in encryption ? byPassphrase : byKey
-  const rounds = new DataView(head.buffer).getUint32(12, true)
-  if (head[8] !== 1 || rounds > mostIterations) {
-    throw new TidelockError('snapshot_incompatible', 'The file was encrypted by a newer version of tidelock')
-  }
-  if (head[9] !== kind)
-    throw failed(`The file was encrypted with a ${head[9] === byKey ? 'CryptoKey' : 'passphrase'}, not with this`)
-  const { subtle } = crypto_()
-  const key =
-    'passphrase' in encryption
-      ? await derive(subtle, encryption.passphrase, head.slice(16, 32), rounds)
-      : encryption.key
-  try {
-    return new Uint8Array(await subtle.decrypt(parameters(head), key, bytes.subarray(headBytes)))
-  } catch (cause) {
-    throw failed("The file can't be decrypted", 'The passphrase or key is another one, or the file was changed', cause)
-  }
-}
-
-function parameters(head: Uint8Array<ArrayBuffer>): AesGcmParams {
-  return { name: 'AES-GCM', iv: head.slice(32), additionalData: head }
-}
-
-async function derive(
-  subtle: SubtleCrypto,
-  passphrase: string,
-  salt: Uint8Array<ArrayBuffer>,
-  rounds: number,
-): Promise<CryptoKey> {
-  const secret = joined([new TextEncoder().encode(passphrase)])
-  const base = await subtle.importKey('raw', secret, 'PBKDF2', false, ['deriveKey'])
-  const by = { name: 'PBKDF2', hash: 'SHA-256', salt, iterations: rounds }
-  return subtle.deriveKey(by, base, { name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt'])
-}
-
-function crypto_(): { subtle: SubtleCrypto; random: (bytes: Uint8Array<ArrayBuffer>) => void } {
-  const { crypto } = globalThis
-  if (crypto?.subtle === undefined) {
-    throw new TidelockError('unsupported_environment', 'WebCrypto (crypto.subtle) is missing here', {
-      hint: 'Browsers have it on secure pages only: serve the page by https, or from localhost',
-      details: { missing: 'crypto.subtle' },
-    })
-  }
-  return { subtle: crypto.subtle, random: (bytes) => void crypto.getRandomValues(bytes) }
-}
-
-function failed(message: string, hint?: string, cause?: unknown): TidelockError {
-  return new TidelockError('decryption_failed', message, { hint, cause })
 }

@@ -1,3 +1,4 @@
+import { isA } from './brand.js'
 import { checkBoolean, checkFunction, checkObject } from './check.js'
 import type { CoreClass, CoreFunction } from './core.js'
 import { invalid, isTidelockError, TidelockError } from './errors.js'
@@ -91,7 +92,7 @@ export function checkFunctions(functions: unknown, thread: unknown): FunctionsSo
   const module = (functions as Partial<FunctionsModule> | null)?.module
   if (module !== undefined) {
     checkObject('functions', functions, ['module'])
-    if (module instanceof URL) return module.href
+    if (isA(module, 'URL')) return module.href
     throw invalid('functions.module must be a URL', {
       details: { option: 'functions.module' },
       hint: "new URL('./functions.js', import.meta.url) names a module beside this one",

@@ -1,4 +1,5 @@
 import { createInstance, type Part, wasmUrl } from '../generated/instance.js'
+import { isA } from './brand.js'
 import type { CoreClass } from './core.js'
 import { TidelockError, toTidelockError } from './errors.js'
 import type { WasmSource } from './options.js'
@@ -19,13 +20,13 @@ const byObject = new WeakMap<object, Promise<WebAssembly.Module>>()
 
 /** The compiled module of a source, by default the package's own. Rejects with `wasm_load_failed`. */
 export function loadModule(source: WasmSource | undefined): Promise<WebAssembly.Module> {
-  if (source instanceof WebAssembly.Module) return Promise.resolve(source)
-  if (source === undefined || source instanceof URL) {
+  if (isA(source, 'WebAssembly.Module')) return Promise.resolve(source)
+  if (source === undefined || isA(source, 'URL')) {
     const url = source ?? wasmUrl()
     return remember(byUrl, url.href, () => compileUrl(url))
   }
   return remember(byObject, source, () =>
-    source instanceof Response ? compileResponse(source) : WebAssembly.compile(source),
+    isA(source, 'Response') ? compileResponse(source) : WebAssembly.compile(source),
   )
 }
 
@@ -72,7 +73,7 @@ export async function loadPart(
 
 function partUrls(part: Part, source: WasmSource | undefined): URL[] {
   const own = wasmUrl(part)
-  const address = source instanceof URL ? source.href : source instanceof Response ? source.url : ''
+  const address = isA(source, 'URL') ? source.href : isA(source, 'Response') ? source.url : ''
   if (address === '') return [own]
   const beside = new URL(`tidelock_${part}.wasm`, address)
   return /\/tidelock_bg\.wasm$/.test(new URL(address).pathname) ? [beside, own] : [own, beside]

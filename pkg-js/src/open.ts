@@ -3,12 +3,12 @@ import { checkOptions, type Surroundings } from './check-options.js'
 import type { CoreOptions } from './core.js'
 import type { Database } from './database.js'
 import { TidelockError } from './errors.js'
-import { checkFunctions } from './functions.js'
+import type { FunctionsSource } from './functions.js'
 import { createDatabaseInstance, loadModule, loadPart } from './instance.js'
+import { loaded } from './loaded.js'
 import type { FolderFiles } from './node-files.js'
 import type { OpenOptions } from './options.js'
 import { LocalUser, loadTimetable } from './user.js'
-import { openInWorker } from './worker/open-in-worker.js'
 
 /**
  * Opens a database: takes its lock, loads and mends its data, runs its migrations.
@@ -25,15 +25,18 @@ import { openInWorker } from './worker/open-in-worker.js'
  * ```
  */
 export async function open(options: OpenOptions): Promise<Database> {
-  const checked = checkOptions(options, surroundings())
-  const functions =
-    options.functions === undefined ? undefined : checkFunctions(options.functions, options.thread ?? 'current')
+  const around = surroundings()
+  const checked = { ...checkOptions(options, around), ...(await checkRare(options, around)) }
+  const functions = await checkedFunctions(options)
   const { signal, wasm } = options
   signal?.throwIfAborted()
   requireStorage(checked.storage)
   const timetable = await loadTimetable(options)
   const user = new LocalUser(options, timetable)
-  if (options.thread === 'worker') return openInWorker(checked, options, user, functions)
+  if (options.thread === 'worker') {
+    const { openInWorker } = await loaded("thread 'worker'", import('./worker/open-in-worker.js'))
+    return openInWorker(checked, options, user, functions)
+  }
   const bridge = new Bridge(checked, { ...options, functions }, user)
   const opening = (async () => {
     const module = await loadModule(wasm)
@@ -47,6 +50,20 @@ export async function open(options: OpenOptions): Promise<Database> {
     return openHere(bridge, checked, user, instance, folder)
   })()
   return signal === undefined ? opening : unlessAborted(opening, signal)
+}
+
+/** What few apps ask for, checked by a module that only they load. */
+async function checkRare(options: OpenOptions, { secrets }: Surroundings) {
+  if (options.remote === undefined && options.audit === undefined && options.expires === undefined) return {}
+  const { checkRareOptions } = await loaded('remote, audit and expires', import('./rare-options.js'))
+  return checkRareOptions(options, secrets)
+}
+
+/** The option `functions`, checked. */
+async function checkedFunctions({ functions, thread }: OpenOptions): Promise<FunctionsSource | undefined> {
+  if (functions === undefined) return undefined
+  const { checkFunctions } = await loaded('functions', import('./functions.js'))
+  return checkFunctions(functions, thread ?? 'current')
 }
 
 /** Rejects at once when the signal aborts; what opens all the same is closed. */

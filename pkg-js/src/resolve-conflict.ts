@@ -1,3 +1,4 @@
+import { isA } from './brand.js'
 import { invalid } from './errors.js'
 import type { Conflict, RemoteOptions } from './options.js'
 
@@ -34,9 +35,9 @@ function encode(column: string, value: unknown): string {
       break
     case 'object':
       if (value === null) return 'null'
-      if (value instanceof Date) return JSON.stringify(value.toISOString())
-      if (value instanceof Uint8Array) return `{"b":"${hex(value)}"}`
-      if (value instanceof ArrayBuffer) return `{"b":"${hex(new Uint8Array(value))}"}`
+      if (isA(value, 'Date')) return JSON.stringify(value.toISOString())
+      if (isA(value, 'Uint8Array')) return `{"b":"${hex(value)}"}`
+      if (isA(value, 'ArrayBuffer')) return `{"b":"${hex(new Uint8Array(value))}"}`
   }
   throw invalid(`The conflict function gave a value for ${column} that can't be stored`)
 }

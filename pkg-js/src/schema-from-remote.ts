@@ -1,9 +1,9 @@
 import { Bridge } from './bridge.js'
 import { checkObject, checkString, checkStrings } from './check.js'
 import { checkOptions } from './check-options.js'
-import { checkRemote } from './check-remote.js'
 import { callUser } from './events.js'
 import { createDatabaseInstance, loadModule, loadPart } from './instance.js'
+import { loaded } from './loaded.js'
 import type { Migration } from './migrations.js'
 import { surroundings } from './open.js'
 import type { OpenOptions, RemoteOptions, WasmSource } from './options.js'
@@ -68,6 +68,7 @@ export async function schemaFromRemote(options: SchemaFromRemoteOptions): Promis
     name: checkString('name', name ?? 'remote_schema'),
   }
   const around = surroundings()
+  const { checkRemote } = await loaded('remote', import('./rare-options.js'))
   const checked = checkRemote({ ...remote, tables: wanted }, around.secrets)
   // Nothing is opened: the name stands for none.
   const opening: OpenOptions = { name: 'schema', storage: 'memory', wasm, onWarning, remote: options as RemoteOptions }

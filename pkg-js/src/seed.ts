@@ -1,3 +1,4 @@
+import { isA } from './brand.js'
 import { invalid, TidelockError } from './errors.js'
 import { fileBytes, isBlob, viewOf } from './file-bytes.js'
 import type { OpenOptions } from './options.js'
@@ -9,8 +10,7 @@ export function checkSeed(seed: unknown): void {
   const fits =
     (typeof seed === 'string' && seed !== '') ||
     typeof seed === 'function' ||
-    seed instanceof URL ||
-    seed instanceof ArrayBuffer ||
+    isA(seed, 'URL', 'ArrayBuffer') ||
     ArrayBuffer.isView(seed) ||
     isBlob(seed)
   if (!fits) {
@@ -32,7 +32,7 @@ export async function loadSeed(seed: Seed, signal: AbortSignal | undefined): Pro
     }
     return fileBytes('What the seed function gives', bytes)
   }
-  if (typeof seed !== 'string' && !(seed instanceof URL))
+  if (typeof seed !== 'string' && !isA(seed, 'URL'))
     return isBlob(seed) ? fileBytes('seed', seed) : viewOf('seed', seed)
   return fetched(seed, signal)
 }

@@ -1,6 +1,7 @@
 import type { CoreSnapshotFile } from './core.js'
 import { fileBytes, gunzip, gzip, isGzip } from './file-bytes.js'
-import { decryptFile, encryptFile, type FileEncryption, isEncrypted } from './file-encryption.js'
+import { type FileEncryption, isEncrypted } from './file-encryption.js'
+import { loaded } from './loaded.js'
 
 const types = { sqlite: 'application/vnd.sqlite3', sql: 'application/sql' }
 /** SQL text is longer than the database that it makes. */
@@ -32,6 +33,7 @@ export async function toFile(
     type = 'application/gzip'
   }
   if (encryption !== undefined) {
+    const { encryptFile } = await cipher()
     data = await encryptFile(data, encryption)
     type = 'application/octet-stream'
   }
@@ -45,6 +47,11 @@ export async function fromFile(
   maxBytes: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
   let bytes = await fileBytes('The file', file)
-  if (isEncrypted(bytes)) bytes = await decryptFile(bytes, encryption)
+  if (isEncrypted(bytes)) {
+    const { decryptFile } = await cipher()
+    bytes = await decryptFile(bytes, encryption)
+  }
   return isGzip(bytes) ? gunzip(bytes, maxBytes * textRatio) : bytes
 }
+
+const cipher = () => loaded('encrypted files', import('./file-cipher.js'))

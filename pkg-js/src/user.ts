@@ -3,8 +3,8 @@ import type { CoreEvent, CoreOptions } from './core.js'
 import { Database } from './database.js'
 import { invalid, isTidelockError, TidelockError } from './errors.js'
 import { callUser, type DatabaseEventMap, type Warning } from './events.js'
+import { loaded } from './loaded.js'
 import type { Conflict, OpenOptions } from './options.js'
-import { resolveConflict } from './resolve-conflict.js'
 import { loadSeed } from './seed.js'
 import { IdleWatch, Steps } from './steps.js'
 import { Tx } from './transaction.js'
@@ -18,12 +18,7 @@ export type Timetable = (after: number) => number | null
  */
 export async function loadTimetable({ snapshots }: OpenOptions): Promise<Timetable | undefined> {
   if (snapshots === false || snapshots?.cron === undefined) return undefined
-  let module: typeof import('./cron.js')
-  try {
-    module = await import('./cron.js')
-  } catch (cause) {
-    throw new TidelockError('wasm_load_failed', "The module for snapshots.cron can't be loaded", { cause })
-  }
+  const module = await loaded('snapshots.cron', import('./cron.js'))
   try {
     return module.timetable(snapshots.cron)
   } catch (cause) {
@@ -46,7 +41,7 @@ export interface User {
   accessToken(): Promise<string | null>
   /** When the next snapshot after that time is due by the user's timetable, in milliseconds since 1970; null: never. */
   nextSnapshot(after: number): Promise<number | null>
-  /** What the user's function makes of a conflict: see {@link resolveConflict}. */
+  /** What the user's function makes of a conflict: see `resolve-conflict.ts`. */
   resolveConflict(conflict: Conflict): Promise<string | null>
   /** The bytes of the seed, if one was given. */
   seed?(): Promise<Uint8Array>
@@ -129,7 +124,9 @@ export class LocalUser implements User {
     return this.#timetable?.(after) ?? null
   }
 
-  resolveConflict(conflict: Conflict): Promise<string | null> {
+  async resolveConflict(conflict: Conflict): Promise<string | null> {
+    // It was loaded at the opening, with the option `remote`.
+    const { resolveConflict } = await loaded('conflict functions', import('./rare-options.js'))
     return resolveConflict(this.#options.remote, conflict)
   }
 

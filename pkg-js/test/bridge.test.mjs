@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Bridge, openHere } from '../src/bridge.ts'
 import { checkOptions } from '../src/check-options.ts'
+import { checkRareOptions } from '../src/rare-options.ts'
 import { LocalUser } from '../src/user.ts'
 import { FakeCore, settle } from './fake-core.mjs'
 
@@ -9,7 +10,8 @@ import { FakeCore, settle } from './fake-core.mjs'
 function opening(options, during = async () => {}) {
   const all = { name: 'shop', storage: 'memory', onWarning: (warning) => parts.warnings.push(warning), ...options }
   const core = new FakeCore()
-  const checked = checkOptions(all, { title: '', url: '', files: false, secrets: false })
+  const around = { title: '', url: '', files: false, secrets: false }
+  const checked = { ...checkOptions(all, around), ...checkRareOptions(all, false) }
   const user = new LocalUser(all)
   const bridge = new Bridge(checked, all, user)
   const parts = { core, bridge, warnings: [], released: 0 }

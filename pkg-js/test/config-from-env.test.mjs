@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { checkOptions } from '../src/check-options.ts'
 import { configFromEnv } from '../src/config-from-env.ts'
+import { checkRareOptions } from '../src/rare-options.ts'
 
 const supabase = { SUPABASE_URL: 'https://abcdefgh.supabase.co', SUPABASE_PUBLISHABLE_KEY: 'sb_publishable_x' }
 const remote = { url: supabase.SUPABASE_URL, key: supabase.SUPABASE_PUBLISHABLE_KEY, tables: [] }
@@ -68,5 +69,5 @@ test('open takes what it gives', () => {
   const { config } = read({ TIDELOCK_DATABASE: 'shop', ...supabase, TIDELOCK_SNAPSHOT_INTERVAL_MS: '5000' })
   const checked = checkOptions(config, { title: '', url: '', files: false, secrets: false })
   assert.equal(checked.snapshots.intervalMs, 5000)
-  assert.equal(checked.remote.url, supabase.SUPABASE_URL)
+  assert.equal(checkRareOptions(config, false).remote.url, supabase.SUPABASE_URL)
 })

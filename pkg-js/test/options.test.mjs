@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { checkOptions } from '../src/check-options.ts'
+import { checkRareOptions } from '../src/rare-options.ts'
 
 const page = { title: 'Shop', url: 'https://shop.example/', files: false, secrets: false }
-const check = (options, around = page) => checkOptions({ name: 'shop', ...options }, around)
+const check = (options, around = page) => {
+  const given = { name: 'shop', ...options }
+  return { ...checkOptions(given, around), ...checkRareOptions(given, around.secrets) }
+}
 const remote = {
   url: 'https://x.supabase.co',
   key: 'k',

@@ -23,7 +23,7 @@ impl Log<'_> {
         }
         let message = format!("\"{}\" is in this database, but it is not an audit log", self.0);
         Err(Error::new(ErrorCode::MigrationInvalid, message)
-            .hint("open with another `auditTable`, or rename what is there")
+            .hint("Open with another `auditTable`, or rename what is there")
             .detail("table", self.0))
     }
 

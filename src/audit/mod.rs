@@ -53,13 +53,13 @@ impl Options {
         };
         if self.table.is_empty() || reserved(&self.table) || self.table.chars().any(char::is_control) {
             return Err(Error::invalid(format!("`auditTable` can't be \"{}\"", self.table))
-                .hint("take a table name that begins neither with sqlite_ nor with tidelock_"));
+                .hint("Take a table name that begins neither with sqlite_ nor with tidelock_"));
         }
         let wrong = self.tables.iter().find(|name| reserved(name) || name.eq_ignore_ascii_case(&self.table));
         match wrong {
             None => Ok(()),
-            Some(name) => Err(Error::invalid(format!("the table \"{name}\" can't be audited"))
-                .hint("audit tables of your own")
+            Some(name) => Err(Error::invalid(format!("The table \"{name}\" can't be audited"))
+                .hint("Audit tables of your own")
                 .detail("table", name.as_str())),
         }
     }

@@ -76,7 +76,7 @@ impl Table {
         let Some([Value::Text(name), kind, _]) = found.first().map(Vec::as_slice) else { return Ok(None) };
         if kind.as_text() != Some("table") {
             return Err(Error::invalid(format!("\"{name}\" can't be audited: it is no ordinary table"))
-                .hint("views and virtual tables have no triggers: audit the tables behind them")
+                .hint("Views and virtual tables have no triggers: audit the tables behind them")
                 .detail("table", name.as_str()));
         }
         let sql = "SELECT name, pk FROM pragma_table_xinfo(?1, 'main') WHERE hidden = 0 ORDER BY cid";

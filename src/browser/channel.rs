@@ -33,7 +33,10 @@ struct Open {
 
 /// Opens a channel between the tabs of this origin.
 pub fn open_channel(name: &str, heard: Box<dyn Fn(&str)>) -> Result<Box<dyn Channel>> {
-    let missing = || Error::new(ErrorCode::UnsupportedEnvironment, "BroadcastChannel is missing");
+    let missing = || {
+        Error::new(ErrorCode::UnsupportedEnvironment, "BroadcastChannel is missing")
+            .hint("Take a newer browser, or open without lock: { onBusy: 'takeover' }")
+    };
     global("BroadcastChannel").ok_or_else(missing)?;
     let channel = BroadcastChannel::new(name).map_err(|error| missing().cause(thrown_text(&error)))?;
     let listener = Closure::<dyn Fn(JsValue)>::new(move |event: JsValue| {

@@ -68,7 +68,7 @@ const KW: &str = "AES-KW";
 fn subtle() -> Result<Subtle> {
     global("crypto").and_then(|crypto| property(&crypto, "subtle")).map(JsCast::unchecked_into).ok_or_else(|| {
         Error::new(ErrorCode::UnsupportedEnvironment, "WebCrypto (crypto.subtle) is missing here")
-            .hint("browsers have it on secure pages only: serve the page by https, or from localhost")
+            .hint("Browsers have it on secure pages only: serve the page by https, or from localhost")
             .detail("missing", "crypto.subtle")
     })
 }
@@ -86,7 +86,7 @@ fn usages(names: &[&str]) -> Array {
 }
 
 fn failed(thrown: JsValue) -> Error {
-    Error::internal("the platform's cryptography failed").cause(thrown_text(&thrown))
+    Error::internal("The platform's cryptography failed").cause(thrown_text(&thrown))
 }
 
 /// The platform's cryptography.
@@ -135,7 +135,7 @@ pub fn user_key(key: &JsValue) -> Result<Rc<dyn Cipher>> {
         Some(GCM) if may("wrapKey") && may("unwrapKey") => Ok(Rc::new(Wrapping { subtle, key, algorithm: GCM })),
         Some(KW) if may("wrapKey") && may("unwrapKey") => Ok(Rc::new(Wrapping { subtle, key, algorithm: KW })),
         _ => Err(Error::invalid("encryption.key must be a CryptoKey that can encrypt another key, and decrypt it")
-            .hint("an AES-GCM key with the usages encrypt and decrypt, or an AES-KW key with wrapKey and unwrapKey")
+            .hint("An AES-GCM key with the usages encrypt and decrypt, or an AES-KW key with wrapKey and unwrapKey")
             .detail("option", "encryption.key")),
     }
 }
@@ -149,7 +149,11 @@ fn parameters(algorithm: &str, piece: &Piece) -> Object {
 }
 
 fn sealed(answers: Vec<Result<JsValue, JsValue>>) -> Result<Vec<Vec<u8>>> {
-    let refused = |thrown: JsValue| Error::invalid("the encryption key refused its work").cause(thrown_text(&thrown));
+    let refused = |thrown: JsValue| {
+        Error::invalid("The encryption key refused its work")
+            .hint("It needs the usages to encrypt and decrypt, or to wrap and unwrap, another key")
+            .cause(thrown_text(&thrown))
+    };
     answers.into_iter().map(|answer| answer.map(|buffer| bytes(&buffer)).map_err(refused)).collect()
 }
 

@@ -117,11 +117,13 @@ extern "C" {
 pub fn failure(thrown: &JsValue) -> Error {
     let name = property(thrown, "name").and_then(|name| name.as_string()).unwrap_or_default();
     if name == "QuotaExceededError" {
-        return Error::new(ErrorCode::StorageQuotaExceeded, "the browser gives this site no more storage")
-            .hint("delete what is no longer needed, or ask the user for persistent storage")
+        return Error::new(ErrorCode::StorageQuotaExceeded, "The browser gives this site no more storage")
+            .hint("Delete what is no longer needed, or ask the user for persistent storage")
             .cause(thrown_text(thrown));
     }
-    Error::new(ErrorCode::StorageUnavailable, "the browser's storage failed").cause(thrown_text(thrown))
+    Error::new(ErrorCode::StorageUnavailable, "The browser's storage failed")
+        .hint("Try again; if it stays, reload the page, or restart the browser")
+        .cause(thrown_text(thrown))
 }
 
 /// `storage_unavailable` where there is no IndexedDB at all.
@@ -132,8 +134,8 @@ pub fn available() -> Result<()> {
 fn factory() -> Result<Factory> {
     // Reading the property alone may throw, in sandboxed frames.
     global("indexedDB").map(JsCast::unchecked_into).ok_or_else(|| {
-        Error::new(ErrorCode::StorageUnavailable, "this page has no IndexedDB")
-            .hint("private modes and sandboxed frames may lack it; storage: 'memory' works everywhere")
+        Error::new(ErrorCode::StorageUnavailable, "This page has no IndexedDB")
+            .hint("Private modes and sandboxed frames may lack it; storage: 'memory' works everywhere")
     })
 }
 

@@ -81,7 +81,7 @@ pub fn issue(begun: &Begun, writes: &[Write], head: Option<&StoredHead>) -> Resu
 }
 
 fn fenced_head(head: Option<&StoredHead>) -> Result<&StoredHead> {
-    head.ok_or_else(|| Error::internal("such a write needs a fence"))
+    head.ok_or_else(|| Error::internal("Such a write needs a fence"))
 }
 
 /// Deletes the keys between the epoch records.

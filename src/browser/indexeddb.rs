@@ -60,7 +60,10 @@ impl IndexedDb {
             in_time(make(&inner.name)).await?;
             database = inner.connect().await?;
         }
-        let gone = || Error::new(ErrorCode::StorageBlocked, "the database was deleted while it was opened");
+        let gone = || {
+            Error::new(ErrorCode::StorageBlocked, "The database was deleted while it was opened")
+                .hint("Another tab deleted it: open it again")
+        };
         *inner.connection.borrow_mut() = Some(database.ok_or_else(gone)?);
         // Nobody waits for it. Not under `tidelock/`, where the databases are.
         let scratch = format!("tidelock.renew/{name}");
@@ -79,7 +82,9 @@ fn make(name: &str) -> LocalFuture<'_, Result<()>> {
     });
     let refused = |error: rexie::Error| {
         let cause = error.source().map(ToString::to_string).unwrap_or_default();
-        Error::new(ErrorCode::StorageUnavailable, "the browser's storage can't be made").cause(cause)
+        Error::new(ErrorCode::StorageUnavailable, "The browser's storage can't be made")
+            .hint("Private modes and full disks refuse it; storage: 'memory' works everywhere")
+            .cause(cause)
     };
     entered(async move { builder.build().await.map(|rexie| rexie.close()).map_err(refused) })
 }
@@ -87,8 +92,8 @@ fn make(name: &str) -> LocalFuture<'_, Result<()>> {
 async fn in_time<T>(connecting: LocalFuture<'_, Result<T>>) -> Result<T> {
     match select(connecting, TimeoutFuture::new(CONNECT_TIMEOUT_MS)).await {
         Either::Left((connected, _)) => connected,
-        Either::Right(_) => Err(Error::new(ErrorCode::StorageBlocked, "the browser's storage doesn't answer")
-            .hint("another tab may be deleting or upgrading this database: close it")),
+        Either::Right(_) => Err(Error::new(ErrorCode::StorageBlocked, "The browser's storage doesn't answer")
+            .hint("Another tab may be deleting or upgrading this database: close it")),
     }
 }
 
@@ -98,7 +103,8 @@ fn is_lost(error: &Error) -> bool {
 }
 
 fn disconnected() -> Error {
-    Error::new(ErrorCode::StorageUnavailable, "the connection to the browser's storage is closed")
+    Error::new(ErrorCode::StorageUnavailable, "The connection to the browser's storage is closed")
+        .hint("It was deleted or upgraded elsewhere: open the database again")
 }
 
 impl Inner {
@@ -114,9 +120,9 @@ impl Inner {
             database.disconnect();
             return Err(Error::new(
                 ErrorCode::SnapshotIncompatible,
-                "the database was stored by a newer version of tidelock",
+                "The database was stored by a newer version of tidelock",
             )
-            .hint("load the newest version of the app; nothing was changed"));
+            .hint("Load the newest version of the app; nothing was changed"));
         }
         Ok(database)
     }
@@ -222,7 +228,7 @@ impl Store for IndexedDb {
                 return Ok(None);
             }
             let head = records::read_head(&value);
-            head.map(Some).ok_or_else(|| corrupt("the head record of the database is damaged"))
+            head.map(Some).ok_or_else(|| corrupt("The head record of the database is damaged"))
         })
     }
 
@@ -331,6 +337,17 @@ impl Store for IndexedDb {
 
     fn lost(&self) -> Option<String> {
         self.0.lost.borrow().clone()
+    }
+
+    fn settled(&self) -> LocalFuture<'_, ()> {
+        Box::pin(async move {
+            // One that may write to all stores begins when all that were begun before it have ended. It writes nothing.
+            let stores = [META, LOG, SNAPSHOTS, CHUNKS];
+            let last = self.0.connection().and_then(|database| database.begin(&stores, true, Durability::Relaxed));
+            if let Ok(last) = last {
+                let _ = last.end().await;
+            }
+        })
     }
 
     fn close(&self) {

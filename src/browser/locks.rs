@@ -36,7 +36,7 @@ impl Locks for WebLocks {
         Box::pin(async move {
             let Some(manager) = manager() else {
                 return Err(Error::new(ErrorCode::UnsupportedEnvironment, "navigator.locks is missing")
-                    .hint("serve the page over https or from localhost: Web Locks need a secure context"));
+                    .hint("Serve the page over https or from localhost: Web Locks need a secure context"));
             };
             request_lock(&manager, &name, how, &host).await
         })
@@ -71,7 +71,7 @@ fn manager() -> Option<LockManager> {
 async fn request_lock(manager: &LockManager, name: &str, how: Acquire, host: &Host) -> Result<Option<Box<dyn Held>>> {
     let mut release = None;
     let until_released = Promise::new(&mut |resolve, _| release = Some(resolve));
-    let release = release.ok_or_else(|| Error::internal("a promise gave no resolver"))?;
+    let release = release.ok_or_else(|| Error::internal("A promise gave no resolver"))?;
     let (granted, on_granted) = oneshot::channel();
     let callback = Closure::once_into_js(move |lock: JsValue| -> JsValue {
         // Nobody listens any more: returning anything but a pending promise releases the lock at once.
@@ -87,7 +87,9 @@ async fn request_lock(manager: &LockManager, name: &str, how: Acquire, host: &Ho
         Acquire::Steal => object(&[("steal", JsValue::TRUE)]),
     };
     let request = manager.request(name, &options, callback.unchecked_ref()).map_err(|error| {
-        Error::new(ErrorCode::UnsupportedEnvironment, "the lock can't be asked for").cause(thrown_text(&error))
+        Error::new(ErrorCode::UnsupportedEnvironment, "The lock can't be asked for")
+            .hint("Web Locks need a page of an origin of its own: no sandboxed frame, no data: URL")
+            .cause(thrown_text(&error))
     })?;
     let ended = Box::pin(JsFuture::from(request.clone()));
     match select(on_granted, ended).await {
@@ -96,7 +98,8 @@ async fn request_lock(manager: &LockManager, name: &str, how: Acquire, host: &Ho
             Ok(Some(Box::new(WebLock { release, request })))
         }
         Either::Right((Err(error), _)) => {
-            Err(Error::new(ErrorCode::UnsupportedEnvironment, "the browser refused the lock")
+            Err(Error::new(ErrorCode::UnsupportedEnvironment, "The browser refused the lock")
+                .hint("Web Locks need a page of an origin of its own: no sandboxed frame, no data: URL")
                 .cause(thrown_text(&error)))
         }
         _ => Ok(None),

@@ -66,7 +66,9 @@ fn failure(thrown: JsValue) -> Error {
         Some("ENOSPC" | "EDQUOT") => ErrorCode::StorageQuotaExceeded,
         _ => ErrorCode::StorageUnavailable,
     };
-    Error::new(code, "the database's folder can't be used").cause(thrown_text(&thrown))
+    Error::new(code, "The database's folder can't be used")
+        .hint("The cause says why: look at its place, its rights, and the room on the disk")
+        .cause(thrown_text(&thrown))
 }
 
 impl Files for NodeFiles {

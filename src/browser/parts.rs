@@ -19,9 +19,9 @@ impl Parts for HostParts {
     fn load(&self, part: Part) -> LocalFuture<'static, Result<()>> {
         let started = self.host.load_part(part.as_str());
         let failed = |thrown: JsValue| {
-            Error::new(ErrorCode::WasmLoadFailed, "a part of the wasm module could not be loaded")
+            Error::new(ErrorCode::WasmLoadFailed, "A part of the wasm module could not be loaded")
                 .cause(thrown_text(&thrown))
-                .hint("check that the package's wasm files are all served, then try again; after a deployment reload the page")
+                .hint("Check that the package's wasm files are all served, then try again; after a deployment reload the page")
         };
         Box::pin(async move { JsFuture::from(started.map_err(failed)?).await.map(drop).map_err(failed) })
     }

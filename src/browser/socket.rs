@@ -44,9 +44,14 @@ impl Sockets for WebSockets {
 /// Only sync opens any: an entry of its part, never inlined, so that the part can be cut off here.
 #[inline(never)]
 fn open(url: &str, heard: Box<dyn Fn(SocketNews)>) -> Result<Box<dyn Socket>> {
-    global("WebSocket").ok_or_else(|| Error::new(ErrorCode::UnsupportedEnvironment, "WebSocket is missing here"))?;
+    global("WebSocket").ok_or_else(|| {
+        Error::new(ErrorCode::UnsupportedEnvironment, "WebSocket is missing here")
+            .hint("Leave remote.realtime out: changes are then found by the interval")
+    })?;
     let socket = WebSocket::new(url).map_err(|error| {
-        Error::new(ErrorCode::SyncNetwork, "the connection could not be begun").cause(thrown_text(&error))
+        Error::new(ErrorCode::SyncNetwork, "The connection could not be begun")
+            .hint("The page's Content-Security-Policy must allow it (connect-src)")
+            .cause(thrown_text(&error))
     })?;
     let listener = Closure::<dyn Fn(JsValue)>::new(move |event: JsValue| {
         let text = |name| property(&event, name).and_then(|value| value.as_string());

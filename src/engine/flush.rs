@@ -261,7 +261,7 @@ impl Flusher {
             Some(error) if state.failures >= TOLERATED_FAILURES => Err(error
                 .clone()
                 .detail("applied", false)
-                .hint("earlier writes still wait to be stored; reads work, writes do again once one was stored")),
+                .hint("Earlier writes still wait to be stored; reads work, writes do again once one was stored")),
             _ => Ok(()),
         }
     }

@@ -56,7 +56,7 @@ impl Database {
         let (pending, _) = outbox::counts(&connection, None)?;
         if pending > 0 && !options.force {
             return Err(Error::new(ErrorCode::UnpushedChanges, format!("{pending} local changes were not pushed yet"))
-                .hint("push them first, or import with { force: true }: they then are only in the safety snapshot")
+                .hint("Push them first, or import with { force: true }: they then are only in the safety snapshot")
                 .detail("pending", pending));
         }
         let before = inner.snapshots.safety().await?.id;
@@ -127,8 +127,8 @@ impl Inner {
             if !error.is(ErrorCode::SqliteError) {
                 return error;
             }
-            Error::invalid(format!("the file has tables of tidelock that this version can't use: {}", error.message))
-                .hint("drop the tables whose names begin with tidelock_ from the file")
+            Error::invalid(format!("The file has tables of tidelock that this version can't use: {}", error.message))
+                .hint("Drop the tables whose names begin with tidelock_ from the file")
                 .cause(error)
         })?;
         Ok(scratch)
@@ -169,8 +169,8 @@ pub(super) fn check_size(image: &Image, limit: u64) -> Result<()> {
     if bytes <= limit {
         return Ok(());
     }
-    Err(Error::new(ErrorCode::DatabaseTooLarge, format!("the file has {bytes} bytes"))
-        .hint("open the database with a larger maxBytes")
+    Err(Error::new(ErrorCode::DatabaseTooLarge, format!("The file has {bytes} bytes"))
+        .hint("Open the database with a larger maxBytes")
         .detail("bytes", bytes)
         .detail("maxBytes", limit))
 }
@@ -179,7 +179,7 @@ fn incompatible(error: Error) -> Error {
     if !error.is(ErrorCode::SchemaTooNew) {
         return error;
     }
-    Error::new(ErrorCode::SnapshotIncompatible, "the file is newer than this app's migrations")
-        .hint("reload the page to get the newer version of the app")
+    Error::new(ErrorCode::SnapshotIncompatible, "The file is newer than this app's migrations")
+        .hint("Reload the page to get the newer version of the app")
         .cause(error)
 }

@@ -38,7 +38,7 @@ impl Database {
     pub async fn open(options: OpenOptions, ports: Ports, callbacks: Rc<dyn Callbacks>) -> Result<Database> {
         let remote = options.remote.clone();
         if options.mode == Mode::Cloud && remote.is_none() {
-            return Err(Error::invalid("mode 'cloud' needs a remote"));
+            return Err(Error::invalid("mode 'cloud' needs a remote").hint("Pass remote: { url, key, tables }"));
         }
         let database = Self::acquire(options, ports, callbacks).await?;
         if let Some(remote) = remote {
@@ -171,7 +171,11 @@ async fn recover(
     let holder = lock::holder(&options, &ports).await;
     let opened = Storage::open(store.clone(), &ports.platform, holder).await;
     let database = opened.and_then(|opened| assemble(options, ports, callbacks, opened, migrations));
-    database.inspect_err(|_| store.close())
+    if database.is_err() {
+        store.settled().await;
+        store.close();
+    }
+    database
 }
 
 fn assemble(
@@ -183,8 +187,8 @@ fn assemble(
 ) -> Result<Database> {
     let Opened { storage, image, warnings, .. } = opened;
     if image.len() > options.max_bytes {
-        let message = format!("the database has {} bytes, more than maxBytes allows", image.len());
-        return Err(Error::new(ErrorCode::DatabaseTooLarge, message).hint("open it with a larger maxBytes"));
+        let message = format!("The database has {} bytes, more than maxBytes allows", image.len());
+        return Err(Error::new(ErrorCode::DatabaseTooLarge, message).hint("Open it with a larger maxBytes"));
     }
     let file = PageFile::new(image);
     file.set_max_bytes(options.max_bytes);
@@ -281,6 +285,7 @@ impl Inner {
         self.snapshots.stop().await;
         self.flusher.stop();
         self.connection.take();
+        self.storage.settled().await;
         self.storage.close();
         // Last: whoever takes it finds everything stored.
         let held = self.held.take();

@@ -138,7 +138,7 @@ impl OpenOptions {
         self.snapshots.check()?;
         if self.durability == DurabilityMode::Snapshot && !self.snapshots.enabled {
             return Err(
-                Error::invalid("durability 'snapshot' needs snapshots").hint("nothing else would store anything")
+                Error::invalid("durability 'snapshot' needs snapshots").hint("Nothing else would store anything")
             );
         }
         Ok(())

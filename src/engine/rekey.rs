@@ -32,7 +32,7 @@ impl Database {
                 inner.let_go().await;
                 drop(turn);
                 inner.events.emit(Event::Close { reason: "closed" });
-                Err(error.hint("open the database again, with the old or the new secret: one of them fits"))
+                Err(error.hint("Open the database again, with the old or the new secret: one of them fits"))
             }
         }
     }

@@ -40,7 +40,7 @@ impl Database {
         let (pending, _) = outbox::counts(&connection, None)?;
         if pending > 0 && !force {
             return Err(Error::new(ErrorCode::UnpushedChanges, format!("{pending} local changes were not pushed yet"))
-                .hint("push them first, or restore with { force: true }: they then are only in the safety snapshot")
+                .hint("Push them first, or restore with { force: true }: they then are only in the safety snapshot")
                 .detail("pending", pending));
         }
         let scratch = Connection::open(&PageFile::new(image)).map_err(|error| wanted.corrupt(&error.message))?;
@@ -84,7 +84,7 @@ enum Wanted<'a> {
 impl Wanted<'_> {
     fn corrupt(&self, what: &str) -> Error {
         self.about(Error::new(ErrorCode::SnapshotCorrupt, format!("{self} is damaged: {what}")))
-            .hint("restore another one; nothing has changed")
+            .hint("Restore another one; nothing has changed")
     }
 
     fn incompatible(&self, error: Error) -> Error {
@@ -93,7 +93,7 @@ impl Wanted<'_> {
         }
         let message = format!("{self} is newer than this app's migrations");
         self.about(Error::new(ErrorCode::SnapshotIncompatible, message))
-            .hint("reload the page to get the newer version of the app")
+            .hint("Reload the page to get the newer version of the app")
             .cause(error)
     }
 
@@ -108,8 +108,8 @@ impl Wanted<'_> {
 impl fmt::Display for Wanted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Wanted::Snapshot(id) => write!(f, "snapshot {id}"),
-            Wanted::Moment(at) => write!(f, "the state of {at}"),
+            Wanted::Snapshot(id) => write!(f, "Snapshot {id}"),
+            Wanted::Moment(at) => write!(f, "The state of {at}"),
         }
     }
 }

@@ -27,7 +27,9 @@ impl Database {
         }
         let info = snapshots.list().into_iter().find(|snapshot| snapshot.id == id);
         info.ok_or_else(|| {
-            Error::new(ErrorCode::SnapshotNotFound, "the snapshot was deleted meanwhile").detail("snapshotId", id)
+            Error::new(ErrorCode::SnapshotNotFound, "The snapshot was deleted meanwhile")
+                .hint("snapshots.list() tells which there are")
+                .detail("snapshotId", id)
         })
     }
 
@@ -74,8 +76,8 @@ fn refused(error: Error) -> Error {
     match error.code {
         ErrorCode::DatabaseCorrupt | ErrorCode::SqliteError | ErrorCode::SqliteConstraint => {
             let details = error.details.clone();
-            let mut corrupt = Error::new(ErrorCode::SnapshotCorrupt, "the file can't be used as a snapshot")
-                .hint("check where it comes from; nothing has changed")
+            let mut corrupt = Error::new(ErrorCode::SnapshotCorrupt, "The file can't be used as a snapshot")
+                .hint("Check where it comes from; nothing has changed")
                 .cause(&error.message);
             corrupt.details = details;
             corrupt

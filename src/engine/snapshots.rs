@@ -1,12 +1,13 @@
-//! Snapshots at work: takes, checks, lists and prunes them, on time and by call, and compacts the log.
+//! Snapshots at work: takes, checks, lists and prunes them.
+
+mod scheduler;
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
-    rc::{Rc, Weak},
+    rc::Rc,
 };
 
 use futures_channel::oneshot;
-use futures_util::future::{Either, select};
 use serde::Serialize;
 
 use super::{
@@ -18,18 +19,12 @@ use crate::{
     error::{Error, ErrorCode, Result},
     ports::{LocalFuture, Manifest, ManifestKind, Part, Platform, entered},
     snapshot::{
-        Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Stock, Verification, VerifyMode, backoff_ms,
-        first_due, hidden_due,
+        Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Stock, Verification, VerifyMode, first_due,
     },
     sqlite::{Connection, Image, PageFile, Pin},
     store::{Storage, Tag, stored_bytes},
     time::Timestamp,
 };
-
-/// Timers that run longer than this drift with sleeping machines, and overflow browsers' 32 bits: look again.
-const LONGEST_SLEEP_MS: i64 = 3_600_000;
-/// Milliseconds without compaction after a failed one.
-const COMPACTION_BACKOFF_MS: i64 = 10_000;
 
 /// What happened to a snapshot: the detail of a `snapshot` event.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -128,64 +123,6 @@ impl Snapshots {
         self.0.status.borrow_mut().next_at = None;
     }
 
-    /// Starts what runs by itself: the sweep of what a killed page left behind, scheduled snapshots, compaction, and
-    /// relief when the storage is full.
-    pub fn start(&self) {
-        let inner = Rc::downgrade(&self.0);
-        let (stored, full) = (inner.clone(), inner.clone());
-        self.0.flusher.on_stored(Rc::new(move || {
-            if let Some(inner) = stored.upgrade() {
-                Inner::compact_if_wanted(&inner);
-            }
-        }));
-        self.0.flusher.on_full(Rc::new(move || {
-            let inner = full.upgrade();
-            Box::pin(async move {
-                match inner {
-                    Some(inner) => inner.relieve().await,
-                    None => false,
-                }
-            })
-        }));
-        let (running, halted) = oneshot::channel();
-        self.0.running.replace(Some(running));
-        self.0.platform.spawner.spawn(Box::pin(async move {
-            if let Some(inner) = inner.upgrade() {
-                let pass = inner.gate.enter().await;
-                // Loaded now, when nobody waits for it: later there may be no network. What can't be swept stays for the next opening.
-                if inner.platform.parts.load(Part::Operations).await.is_ok() {
-                    let _ = inner.sweep().await;
-                }
-                drop(pass);
-                Inner::compact_if_wanted(&inner);
-            }
-            Inner::keep_time(inner, halted).await;
-        }));
-    }
-
-    /// Stops what runs by itself.
-    pub fn halt(&self) {
-        self.0.stopped.set(true);
-        self.0.running.take();
-    }
-
-    /// Takes one because the page was hidden, if there is something new and the last such one is long ago.
-    pub fn page_hidden(&self) {
-        let inner = self.0.clone();
-        let wanted = inner.options.enabled && inner.options.on_hidden && !inner.stopped.get() && !inner.is_unchanged();
-        if !wanted || !hidden_due(inner.last_hidden.get(), inner.now()) {
-            return;
-        }
-        inner.last_hidden.set(Some(inner.now()));
-        self.0.platform.spawner.spawn(Box::pin(async move {
-            let pass = inner.gate.enter().await;
-            if !inner.stopped.get() && !inner.is_unchanged() {
-                // How it went, the status and an event tell.
-                let _ = inner.create(&pass, None, Reason::Hidden).await;
-            }
-        }));
-    }
-
     /// Stops what runs by itself, and waits for what is under way.
     pub async fn stop(&self) {
         self.halt();
@@ -265,7 +202,7 @@ impl Snapshots {
             barrier: false,
         };
         let manifest = self.0.storage.import(contents, tag, self.0.options.compress).await?;
-        SnapshotInfo::of(&manifest).ok_or_else(|| Error::internal("a snapshot is none"))
+        SnapshotInfo::of(&manifest).ok_or_else(|| Error::internal("A manifest just written is no snapshot's"))
     }
 
     /// Deletes one. `snapshot_not_found`. What recovery still needs of it goes when something newer has been verified.
@@ -321,7 +258,7 @@ impl Inner {
             .ok()
             .filter(|generation: &u64| self.shown().iter().any(|manifest| manifest.generation == *generation));
         generation.ok_or_else(|| {
-            Error::new(ErrorCode::SnapshotNotFound, format!("there is no snapshot {id}"))
+            Error::new(ErrorCode::SnapshotNotFound, format!("There is no snapshot {id}"))
                 .hint("snapshots.list() tells which there are")
                 .detail("snapshotId", id)
         })
@@ -341,7 +278,8 @@ impl Inner {
             Ok((manifest, commits)) => {
                 self.commits.set(Some(commits));
                 self.succeeded();
-                let snapshot = SnapshotInfo::of(&manifest).ok_or_else(|| Error::internal("a snapshot is none"))?;
+                let snapshot = SnapshotInfo::of(&manifest)
+                    .ok_or_else(|| Error::internal("A manifest just written is no snapshot's"))?;
                 (self.emit)(SnapshotEvent::Created { snapshot: snapshot.clone() });
                 // The snapshot stands; what could not be deleted goes with the next one.
                 let _ = self.prune(pass).await;
@@ -398,7 +336,8 @@ impl Inner {
             if verify == VerifyMode::Full {
                 let errors = quick_check(&self.platform, self.storage.assemble(&staged).await?).await;
                 if let Some(first) = errors.into_iter().next() {
-                    return Err(Error::new(ErrorCode::SnapshotCorrupt, first));
+                    return Err(Error::new(ErrorCode::SnapshotCorrupt, first)
+                        .hint("Keep what is there: export it, then restore a snapshot from before"));
                 }
             }
             Ok((self.storage.publish(staged, tag).await?, frozen.commits))
@@ -442,107 +381,6 @@ impl Inner {
 
     async fn carry_out(&self, plan: Plan) -> Result<()> {
         self.storage.remove(&plan.delete, &plan.demote, plan.truncate).await
-    }
-
-    /// Frees space for the log, in the order of what is missed least; whether there was something to free.
-    async fn relieve(&self) -> bool {
-        let _pass = self.gate.enter().await;
-        // What could not be loaded, or not be deleted, frees nothing.
-        self.platform.parts.load(Part::Operations).await.is_ok() && self.free_space().await.unwrap_or(false)
-    }
-
-    fn wants_checkpoint(&self) -> bool {
-        let bytes = self.flusher.file().bytes();
-        self.storage.wants_checkpoint(bytes, self.options.log_limit(bytes))
-    }
-
-    fn compact_if_wanted(this: &Rc<Self>) {
-        let wanted = this.flusher.is_logged() && this.wants_checkpoint();
-        if !wanted || this.compacting.get() || this.stopped.get() || this.now() < this.no_compaction_before.get() {
-            return;
-        }
-        this.compacting.set(true);
-        let inner = this.clone();
-        this.platform.spawner.spawn(Box::pin(async move {
-            let pass = inner.gate.enter().await;
-            // A snapshot may have been taken in the meantime: that will do.
-            if inner.wants_checkpoint() && !inner.stopped.get() {
-                let compacted = match inner.take(&pass, Tag::checkpoint(), VerifyMode::Quick).await {
-                    Ok(_) => inner.prune(&pass).await,
-                    Err(error) => Err(error),
-                };
-                if compacted.is_err() {
-                    inner.no_compaction_before.set(inner.now().plus_ms(COMPACTION_BACKOFF_MS));
-                }
-            }
-            inner.compacting.set(false);
-        }));
-    }
-
-    /// Takes scheduled snapshots until it is halted.
-    async fn keep_time(this: Weak<Self>, mut halted: oneshot::Receiver<()>) {
-        if let Some(inner) = this.upgrade().filter(|inner| inner.options.enabled && inner.timetable.get().is_some()) {
-            // What was due while the database was closed is taken now.
-            let newest = inner.status.borrow().last_success;
-            let first = inner.next_due(newest.unwrap_or(inner.now())).await;
-            inner.status.borrow_mut().next_at = first.map(|first| first.max(inner.now()));
-        }
-        loop {
-            let sleep = {
-                let Some(inner) = this.upgrade() else { return };
-                let due = inner.status.borrow().next_at;
-                let Some(due) = due.filter(|_| !inner.stopped.get()) else { return };
-                let wait = due.since(inner.now());
-                (wait > 0).then(|| inner.platform.clock.sleep(wait.min(LONGEST_SLEEP_MS) as u64))
-            };
-            if let Some(sleep) = sleep {
-                match select(sleep, &mut halted).await {
-                    Either::Left(_) => continue,
-                    Either::Right(_) => return,
-                }
-            }
-            let Some(inner) = this.upgrade() else { return };
-            inner.scheduled().await;
-            let next = inner.next_due(inner.now()).await;
-            inner.status.borrow_mut().next_at = next;
-        }
-    }
-
-    /// When the next scheduled one after that time is due.
-    async fn next_due(&self, after: Timestamp) -> Option<Timestamp> {
-        match self.timetable.get() {
-            Some(timetable) => timetable(after).await,
-            None => Some(after.plus_ms(i64::try_from(self.options.interval_ms).unwrap_or(i64::MAX))),
-        }
-    }
-
-    /// One scheduled snapshot with its retries.
-    async fn scheduled(&self) {
-        for failures in 1..=self.options.retries.saturating_add(1) {
-            let pass = self.gate.enter().await;
-            if self.stopped.get() {
-                return;
-            }
-            if self.is_unchanged() {
-                self.status.borrow_mut().last_attempt = Some(self.now());
-                self.succeeded();
-                // Time alone lets some go.
-                let _ = self.prune(&pass).await;
-                return;
-            }
-            if self.create(&pass, None, Reason::Scheduled).await.is_ok() {
-                return;
-            }
-            drop(pass);
-            if failures <= self.options.retries {
-                let mut chance = [0];
-                self.platform.entropy.fill(&mut chance);
-                let wait = backoff_ms(failures, self.options.backoff_ms, chance[0]);
-                let next = self.now().plus_ms(i64::try_from(wait).unwrap_or(i64::MAX));
-                self.status.borrow_mut().next_at = Some(next);
-                self.platform.clock.sleep(wait).await;
-            }
-        }
     }
 
     fn is_unchanged(&self) -> bool {

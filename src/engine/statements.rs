@@ -95,9 +95,9 @@ impl Database {
         let inner = &*self.inner;
         let connection = inner.ready(ticket)?;
         if depth == 0 || inner.transaction.depth.get() != depth {
-            let message = "a transaction inside this one is still open, or this one has ended";
+            let message = "A transaction inside this one is still open, or this one has ended";
             return Err(Error::new(ErrorCode::TransactionClosed, message)
-                .hint("await inner transactions before the outer one returns"));
+                .hint("Await inner transactions before the outer one returns"));
         }
         if depth > 1 {
             connection.run(&format!("RELEASE tidelock_{depth}"), &[])?;
@@ -193,7 +193,7 @@ impl Inner {
         self.turn.check(ticket)?;
         if self.transaction.depth.get() > 0 && !connection.in_transaction() {
             return Err(Error::new(ErrorCode::TransactionClosed, "SQLite rolled the transaction back after an error")
-                .hint("run the whole transaction again"));
+                .hint("Run the whole transaction again"));
         }
         Ok(connection)
     }
@@ -336,8 +336,8 @@ impl Inner {
             self.resume_triggers(connection)?;
         }
         if result.is_ok() && open {
-            let message = "the script leaves a transaction open; it was rolled back";
-            return Err(Error::invalid(message).hint("end it with COMMIT"));
+            let message = "The script leaves a transaction open; it was rolled back";
+            return Err(Error::invalid(message).hint("End it with COMMIT"));
         }
         result
     }

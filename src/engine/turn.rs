@@ -88,8 +88,8 @@ impl Turn {
         if self.state.borrow().holder == Some(ticket) {
             return Ok(());
         }
-        Err(Error::new(ErrorCode::TransactionClosed, "the transaction has already ended")
-            .hint("await everything inside the transaction's function before it returns"))
+        Err(Error::new(ErrorCode::TransactionClosed, "The transaction has already ended")
+            .hint("Await everything inside the transaction's function before it returns"))
     }
 
     /// Waits for the turn and holds it until the guard is dropped.
@@ -159,7 +159,7 @@ impl Future for Wait {
 
 /// The error of every call on a closed database.
 pub fn closed() -> Error {
-    Error::new(ErrorCode::Closed, "the database is closed").hint("open it again with open()")
+    Error::new(ErrorCode::Closed, "The database is closed").hint("Open it again with open()")
 }
 
 #[cfg(test)]

@@ -49,16 +49,16 @@ pub async fn acquire(
         return Ok(held);
     }
     let given = |taken: Option<Box<dyn Held>>| {
-        taken.ok_or_else(|| Error::internal("the platform refused a lock for which it was asked to wait"))
+        taken.ok_or_else(|| Error::internal("The platform refused a lock for which it was asked to wait"))
     };
-    let mut hint = "Close the other tab or process, or wait longer with lock.timeoutMs.";
+    let mut hint = "Close the other tab or process, or wait longer with lock.timeoutMs";
     let mut in_time: LocalFuture<'_, ()> = clock.sleep(timeout_ms);
     match on_busy {
         OnBusy::Fail => return Err(in_use(find_holder(locks, clock, &lock, read_holder).await.as_ref())),
         OnBusy::Steal => return locks.acquire(&lock, Acquire::Steal).await.and_then(given),
         OnBusy::Wait => {}
         OnBusy::Takeover => {
-            hint = "The other tab is busy or frozen: wait longer with lock.timeoutMs, or open with lock: { onBusy: 'steal' }.";
+            hint = "The other tab is busy or frozen: wait longer with lock.timeoutMs, or open with lock: { onBusy: 'steal' }";
             let asking = takeover::ask(locks.channel(&lock, Box::new(|_| {}))?, clock);
             let sleep = in_time;
             in_time = Box::pin(async move { drop(select(asking, sleep).await) });
@@ -100,7 +100,7 @@ async fn find_holder(
 /// The error for a database that another tab has. An unknown holder leaves `details.holder` out.
 pub fn in_use(holder: Option<&Holder>) -> Error {
     let error = Error::new(ErrorCode::DatabaseInUse, "Database already in use")
-        .hint("Close the other tab or process, or open with lock: { onBusy: 'wait' }.");
+        .hint("Close the other tab or process, or open with lock: { onBusy: 'wait' }");
     with_holder(error, holder)
 }
 

@@ -178,8 +178,8 @@ impl Locks for FileLocks {
 
 /// The error of taking over or stealing where that can't be done.
 pub fn unsupported() -> Error {
-    Error::new(ErrorCode::UnsupportedEnvironment, "a database in files can't be taken over or stolen")
-        .hint("end the process that has it, or wait for it with lock: { onBusy: 'wait' }")
+    Error::new(ErrorCode::UnsupportedEnvironment, "A database in files can't be taken over or stolen")
+        .hint("End the process that has it, or wait for it with lock: { onBusy: 'wait' }")
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub fn check_name(name: &str) -> Result<()> {
         return Ok(());
     };
     Err(Error::invalid(format!("The database's name {problem}"))
-        .hint("Give `name` 1 to 128 characters, none of them a control character.")
+        .hint("Give `name` 1 to 128 characters, none of them a control character")
         .detail("option", "name"))
 }
 

@@ -26,7 +26,7 @@ pub type Run<'a> = &'a mut dyn FnMut(&mut Statement<'_>) -> Result<()>;
 const SHOWN: usize = 200;
 
 const ONE_TRANSACTION: &str = "A migration runs in one transaction of its own: leave BEGIN and COMMIT out, or give it \
-                               transaction: false, as VACUUM needs it.";
+                               transaction: false, as VACUUM needs it";
 
 /// One migration under way. Dropping it undoes what it did.
 pub struct Attempt<'c> {
@@ -94,7 +94,7 @@ impl<'c> Attempt<'c> {
         direction: Direction,
     ) -> Result<Self> {
         if connection.in_transaction() {
-            return Err(Error::internal("a migration can't begin inside a transaction"));
+            return Err(Error::internal("A migration can't begin inside a transaction"));
         }
         let enforced = is_enforced(connection)?;
         let mut attempt = Self {
@@ -173,7 +173,7 @@ impl<'c> Attempt<'c> {
         match self.undo() {
             Ok(()) => error,
             Err(undo) => Error::internal(format!("Migration {} failed and couldn't be undone", self.migration))
-                .hint("Close the database and open it again: what is stored is as before.")
+                .hint("Close the database and open it again: what is stored is as before")
                 .detail("version", self.migration.version.as_str())
                 .cause(format!("{error}; then {undo}")),
         }
@@ -191,7 +191,7 @@ impl<'c> Attempt<'c> {
         let message = format!("Migration {} failed{line}: {}", self.migration, error.message);
         let cause = error.to_string();
         let parts = error.into_parts();
-        let hint = parts.hint.unwrap_or_else(|| "Nothing of it was kept: mend it and run it again.".to_owned());
+        let hint = parts.hint.unwrap_or_else(|| "Nothing of it was kept: mend it and run it again".to_owned());
         let mut failed = Error::new(ErrorCode::MigrationFailed, message).hint(hint).cause(cause);
         failed.details = parts.details;
         failed
@@ -233,7 +233,7 @@ impl<'c> Attempt<'c> {
         let message =
             format!("{} rows lack their parent, such as one of {} in {}", added.len(), first.at.table, first.at.parent);
         Err(Error::new(ErrorCode::SqliteConstraint, message)
-            .hint("Insert the parents, or delete these rows, in the same migration.")
+            .hint("Insert the parents, or delete these rows, in the same migration")
             .detail("sqliteCode", "SQLITE_CONSTRAINT_FOREIGNKEY")
             .detail("violations", foreign_keys::details(&added)))
     }

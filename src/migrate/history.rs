@@ -64,7 +64,7 @@ impl History {
         let reserved = lower.starts_with("sqlite_") || lower.starts_with("tidelock_");
         if name.is_empty() || reserved || name.chars().any(char::is_control) {
             return Err(Error::invalid(format!("`migrationsTable` can't be \"{name}\""))
-                .hint("Take a table name that begins neither with sqlite_ nor with tidelock_."));
+                .hint("Take a table name that begins neither with sqlite_ nor with tidelock_"));
         }
         Ok(Self { name: name.to_owned(), table: format!("\"main\".\"{}\"", name.replace('"', "\"\"")) })
     }
@@ -83,7 +83,7 @@ impl History {
         }
         let message = format!("\"{}\" is in this database, but it is not a table of migrations", self.name);
         Err(Error::new(ErrorCode::MigrationInvalid, message)
-            .hint("Open with another `migrationsTable`, or rename what is there.")
+            .hint("Open with another `migrationsTable`, or rename what is there")
             .detail("table", self.name.as_str()))
     }
 

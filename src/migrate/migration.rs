@@ -103,17 +103,17 @@ impl Migration {
             _ => None,
         };
         if !version::has_digits(&version) {
-            return invalid("has a version without digits", "Versions are ordered by their digits, such as '0001'.");
+            return invalid("has a version without digits", "Versions are ordered by their digits, such as '0001'");
         }
         if name.trim().is_empty() {
-            return invalid("has no name", "Say in a few words what it does.");
+            return invalid("has no name", "Say in a few words what it does");
         }
         let Some(up) = body(up, up_is_function) else {
-            return invalid("has an empty `up`", "Give a script or a function.");
+            return invalid("has an empty `up`", "Give a script or a function");
         };
         let checksum = match checksum {
             Some(checksum) if checksum.trim().is_empty() => {
-                return invalid("has an empty `checksum`", "Leave it out: it is computed.");
+                return invalid("has an empty `checksum`", "Leave it out: it is computed");
             }
             Some(checksum) => checksum,
             None => match &up {
@@ -147,7 +147,7 @@ impl Supplied {
         if let Some(pair) = all.windows(2).find(|pair| version::same(&pair[0].version, &pair[1].version)) {
             let message = format!("Migrations {} and {} have the same version", pair[0], pair[1]);
             return Err(Error::new(ErrorCode::MigrationInvalid, message)
-                .hint("Versions are compared by their runs of digits, as numbers: give one of them a new number.")
+                .hint("Versions are compared by their runs of digits, as numbers: give one of them a new number")
                 .detail("version", pair[1].version.as_str()));
         }
         Ok(Self(all))

@@ -40,18 +40,18 @@ pub fn check(supplied: &Supplied, applied: &[Applied]) -> Result<()> {
         let known = supplied.newest().map_or_else(|| "none".to_owned(), Migration::to_string);
         let message = format!("The data stands at migration {row}, which this app doesn't know (its newest: {known})");
         return Err(about(ErrorCode::SchemaTooNew, message, &row.version)
-            .hint("The data was written by a newer version of the app: reload the page to get that version."));
+            .hint("The data was written by a newer version of the app: reload the page to get that version"));
     }
     for row in applied {
         let Some(migration) = supplied.find(&row.version) else {
             let message = format!("Migration {row} was applied to this database but is not supplied");
             return Err(about(ErrorCode::MigrationMissing, message, &row.version)
-                .hint("Supply it again, or remove it from the history with migrations.forget()."));
+                .hint("Supply it again, or remove it from the history with migrations.forget()"));
         };
         if migration.checksum != row.checksum {
             let message = format!("Migration {migration} was changed after it had been applied");
             return Err(about(ErrorCode::MigrationChecksumMismatch, message, &row.version)
-                .hint("Restore its text, and put the change into a new migration.")
+                .hint("Restore its text, and put the change into a new migration")
                 .detail("applied", row.checksum.as_str())
                 .detail("supplied", migration.checksum.as_str()));
         }
@@ -80,7 +80,7 @@ pub fn to_apply<'m>(
         (OutOfOrder::Error, Some(first), Some(newest)) if version::compare(&first.version, &newest.version).is_lt() => {
             let message = format!("Migration {first} is pending, but the newer {newest} was applied before it");
             Err(about(ErrorCode::MigrationOutOfOrder, message, &first.version)
-                .hint("Give it a version newer than the newest applied one, or open with outOfOrder: 'apply'.")
+                .hint("Give it a version newer than the newest applied one, or open with outOfOrder: 'apply'")
                 .detail("newest", newest.version.as_str()))
         }
         _ => Ok(plan),
@@ -106,7 +106,7 @@ pub fn to_revert<'m>(supplied: &'m Supplied, applied: &[Applied], target: &Targe
         Some(migration) => {
             let message = format!("Migration {migration} can't be reverted: it has no `down`");
             Err(about(ErrorCode::MigrationIrreversible, message, &migration.version)
-                .hint("Add a `down` to it, or write a new migration that undoes it. Nothing was reverted."))
+                .hint("Add a `down` to it, or write a new migration that undoes it. Nothing was reverted"))
         }
         None => Ok(plan),
     }
@@ -129,7 +129,7 @@ fn known<'m>(supplied: &'m Supplied, version: &str) -> Result<&'m Migration> {
     supplied.find(version).ok_or_else(|| {
         let all = supplied.iter().map(|migration| Detail::Text(migration.version.clone())).collect::<Vec<_>>();
         Error::invalid(format!("There is no migration \"{version}\""))
-            .hint("Give the version of one of the supplied migrations.")
+            .hint("Give the version of one of the supplied migrations")
             .detail("version", version)
             .detail("supplied", all)
     })

@@ -24,7 +24,7 @@ impl<'c> Together<'c> {
         let Some(alone) = plan.iter().find(|migration| !migration.transaction) else { return Ok(()) };
         let message = format!("Migration {alone} has transaction: false, so it can't run with atomic: 'all'");
         Err(Error::invalid(message)
-            .hint("Run up to it with `to`, then the others.")
+            .hint("Run up to it with `to`, then the others")
             .detail("version", alone.version.as_str()))
     }
 

@@ -2,7 +2,7 @@
 //!
 //! The records are plain data; what they mean, and every rule about them, lives in [`crate::store`].
 
-use std::rc::Rc;
+use std::{future::ready, rc::Rc};
 
 use super::{DataKey, LocalFuture};
 use crate::{error::Result, time::Timestamp};
@@ -307,6 +307,13 @@ pub trait Store {
     /// What the platform says of a database that was here and that it has lost, as a whole, before this one was made.
     fn lost(&self) -> Option<String> {
         None
+    }
+
+    /// Resolves once nothing that was begun is under way any more. To be awaited before [`Store::close`] where a worker ends
+    /// thereafter: WebKit keeps the connection of one that was ended in the midst of a transaction, and whoever deletes the
+    /// database then waits for it in vain.
+    fn settled(&self) -> LocalFuture<'_, ()> {
+        Box::pin(ready(()))
     }
 
     /// Lets go of the connection. Later calls fail with `closed`.

@@ -108,5 +108,5 @@ fn find(schema: &Schema, path: &str) -> Option<(String, Option<String>)> {
 
 fn unknown(old: &str, new: &str, which: &str, place: &str) -> Error {
     Error::invalid(format!("The rename of {old} to {new} can't be used: {which} is not in {place}"))
-        .hint("Renames go from what is there today to what is wanted: { 'users.mail': 'users.email' }.")
+        .hint("Renames go from what is there today to what is wanted: { 'users.mail': 'users.email' }")
 }

@@ -103,7 +103,7 @@ impl SnapshotOptions {
             return Err(Error::invalid("snapshots.keep must be at least 1").hint("snapshots: false turns them off"));
         }
         if self.retention_days.is_some_and(|days| days.is_nan() || days <= 0.0) {
-            return Err(Error::invalid("snapshots.retentionDays must be more than 0").hint("leave it out to keep them"));
+            return Err(Error::invalid("snapshots.retentionDays must be more than 0").hint("Leave it out to keep them"));
         }
         Ok(())
     }

@@ -67,19 +67,19 @@ struct Refusal {
 
 static TRANSACTION: Refusal = Refusal {
     message: "BEGIN, COMMIT, ROLLBACK, SAVEPOINT and RELEASE can't be run as a statement",
-    hint: "use db.transaction(), or db.exec() with a script that has its own BEGIN and COMMIT",
+    hint: "Use db.transaction(), or db.exec() with a script that has its own BEGIN and COMMIT",
 };
 static ATTACH: Refusal = Refusal {
     message: "ATTACH, DETACH and VACUUM can't be run here",
-    hint: "open one database per file; VACUUM runs alone in db.exec('VACUUM'); db.export() makes a copy",
+    hint: "Open one database per file; VACUUM runs alone in db.exec('VACUUM'); db.export() makes a copy",
 };
 static FOREIGN_KEYS: Refusal = Refusal {
     message: "PRAGMA foreign_keys has no effect while a transaction is open",
-    hint: "set it before the transaction begins",
+    hint: "Set it before the transaction begins",
 };
 static PRAGMA: Refusal = Refusal {
-    message: "this pragma can't be set: tidelock's storage relies on it",
-    hint: "reading it is allowed; the settings are described under durability",
+    message: "This pragma can't be set: tidelock's storage relies on it",
+    hint: "Reading it is allowed; the settings are described under durability",
 };
 
 /// Pragmas that a user may read but not set.

@@ -32,24 +32,26 @@ impl Places {
         }
         let names: Vec<&str> = names.split('\0').collect();
         if names.len() != columns {
-            return Err(Error::internal("malformed parameter buffer: as many names as columns are needed"));
+            return Err(Error::internal("Malformed parameter buffer: as many names as columns are needed"));
         }
         let mut pairs = Vec::with_capacity(columns);
         for index in 1..=prepared.parameter_count() {
             let whole = prepared.parameter_name(index).filter(|name| !name.starts_with('?')).ok_or_else(|| {
-                Error::invalid(format!("parameter {index} of the statement has no name"))
-                    .hint("give an array of values for ?, an object for :name")
+                Error::invalid(format!("Parameter {index} of the statement has no name"))
+                    .hint("Give an array of values for ?, an object for :name")
                     .detail("parameter", index)
             })?;
             let column = names.iter().position(|name| *name == &whole[1..]).ok_or_else(|| {
-                Error::invalid(format!("parameter {whole} is missing")).detail("parameter", &whole[1..])
+                Error::invalid(format!("Parameter {whole} is missing"))
+                    .hint("Use null for SQL NULL")
+                    .detail("parameter", &whole[1..])
             })?;
             pairs.push((column, index as c_int));
         }
         if let Some(extra) = (0..columns).find(|column| !pairs.iter().any(|(taken, _)| taken == column)) {
             let name = names[extra];
-            return Err(Error::invalid(format!("the statement has no parameter named {name}"))
-                .hint("names are given without their prefix : @ or $")
+            return Err(Error::invalid(format!("The statement has no parameter named {name}"))
+                .hint("Names are given without their prefix : @ or $")
                 .detail("parameter", name));
         }
         pairs.sort_unstable();
@@ -61,7 +63,7 @@ impl Places {
         match self {
             Self::Positional => check_count(columns, prepared.parameter_count()),
             Self::Named(known, _) if *known == columns => Ok(()),
-            Self::Named(..) => Err(Error::internal("malformed parameter buffer: other names than before")),
+            Self::Named(..) => Err(Error::internal("Malformed parameter buffer: other names than before")),
         }
     }
 
@@ -124,12 +126,14 @@ unsafe fn bind(prepared: &Prepared, index: c_int, value: Param<'_>) -> Result<()
 pub(super) fn check_count(values: usize, parameters: usize) -> Result<()> {
     if values < parameters {
         let missing = values + 1;
-        return Err(Error::invalid(format!("parameter {missing} is missing: the statement takes {parameters}"))
+        return Err(Error::invalid(format!("Parameter {missing} is missing: the statement takes {parameters}"))
+            .hint("Use null for SQL NULL")
             .detail("parameter", missing));
     }
     if values > parameters {
         let extra = parameters + 1;
-        return Err(Error::invalid(format!("there is no parameter {extra}: the statement takes {parameters}"))
+        return Err(Error::invalid(format!("There is no parameter {extra}: the statement takes {parameters}"))
+            .hint("Give one value for each ? of the statement")
             .detail("parameter", extra));
     }
     Ok(())

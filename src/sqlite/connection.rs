@@ -220,7 +220,9 @@ impl Connection {
             return Err(several());
         }
         let (raw, length) = self.compile(sql, authority, PERSISTENT)?;
-        let raw = raw.ok_or_else(|| Error::invalid("there is no SQL statement in this text"))?;
+        let raw = raw.ok_or_else(|| {
+            Error::invalid("There is no SQL statement in this text").hint("It is empty, or a comment")
+        })?;
         let facts = self.watcher.take_facts();
         // A pragma takes effect when it is compiled; a change of the schema or a very long text is rarely run twice.
         let keep = !(facts.pragma || facts.schema || facts.temp_schema) && sql.len() <= LONGEST_KEPT;
@@ -242,7 +244,8 @@ impl Connection {
         authority: Authority,
         flags: c_uint,
     ) -> Result<(Option<*mut ffi::sqlite3_stmt>, usize)> {
-        let length = c_int::try_from(sql.len()).map_err(|_| Error::invalid("the SQL text is too long"))?;
+        let length = c_int::try_from(sql.len())
+            .map_err(|_| Error::invalid("The SQL text is too long").hint("It may have 2 GiB"))?;
         let mut raw = std::ptr::null_mut();
         let mut tail = std::ptr::null();
         self.watcher.begin(authority);
@@ -282,8 +285,8 @@ impl Connection {
 }
 
 fn several() -> Error {
-    Error::invalid("there is more than one SQL statement in this text")
-        .hint("use db.exec() for a script, db.batch() for several statements with parameters")
+    Error::invalid("There is more than one SQL statement in this text")
+        .hint("Use db.exec() for a script, db.batch() for several statements with parameters")
 }
 
 impl Drop for Connection {

@@ -29,12 +29,13 @@ impl Connection {
     /// has changed.
     pub fn restore_from(&self, source: &Connection) -> Result<()> {
         if self.in_transaction() {
-            return Err(Error::new(crate::ErrorCode::SqliteBusy, "a transaction is open in the database to replace"));
+            return Err(Error::new(crate::ErrorCode::SqliteBusy, "A transaction is open in the database to replace")
+                .hint("Try again when it has ended"));
         }
         let encoding = |connection: &Connection| connection.value("PRAGMA encoding", &[]);
         if encoding(self)? != encoding(source)? {
-            return Err(Error::invalid("the two databases have different text encodings").hint(
-                "databases of tidelock are in UTF-8, unless PRAGMA encoding said otherwise before the first table",
+            return Err(Error::invalid("The two databases have different text encodings").hint(
+                "Databases of tidelock are in UTF-8, unless PRAGMA encoding said otherwise before the first table",
             ));
         }
         let name = c"main".as_ptr();

@@ -48,7 +48,7 @@ impl Connection {
 /// What an SQL text makes of an empty database.
 pub(super) fn run_apart(script: &str, max_bytes: u64) -> Result<Image> {
     if first_statement(script).is_empty() {
-        return Err(Error::invalid("there is no SQL statement in this text"));
+        return Err(Error::invalid("There is no SQL statement in this text").hint("It is empty, or a comment"));
     }
     let file = PageFile::default();
     file.set_max_bytes(max_bytes);
@@ -57,7 +57,7 @@ pub(super) fn run_apart(script: &str, max_bytes: u64) -> Result<Image> {
     connection.set_defensive(false);
     connection.exec(script)?;
     if connection.in_transaction() {
-        return Err(Error::invalid("the SQL text leaves a transaction open").hint("it may have been cut off"));
+        return Err(Error::invalid("The SQL text leaves a transaction open").hint("it may have been cut off"));
     }
     drop(connection);
     Ok(file.image())

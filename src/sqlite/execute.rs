@@ -96,7 +96,7 @@ impl Connection {
         let prepared = &*statement.prepared;
         let (rows, _) = shape_of(params);
         if !matches!(op, Op::RunMany | Op::RunPart) && rows != 1 {
-            return Err(Error::internal("malformed parameter buffer: one row is needed"));
+            return Err(Error::internal("Malformed parameter buffer: one row is needed"));
         }
         let writes = prepared.writes();
         let mut changes = 0;

@@ -24,11 +24,13 @@ pub(super) fn from_code(code: c_int, message: &str) -> Error {
     let kind = classify(code);
     let error = Error::new(kind, message).detail("sqliteCode", name(code));
     match kind {
-        ErrorCode::DatabaseTooLarge => error.hint("raise maxBytes, or delete rows and run VACUUM"),
+        ErrorCode::DatabaseTooLarge => error.hint("Raise maxBytes, or delete rows and run VACUUM"),
         ErrorCode::Timeout => {
-            error.hint("raise timeoutMs, or make the statement read less: db.explain() tells how it runs")
+            error.hint("Raise timeoutMs, or make the statement read less: db.explain() tells how it runs")
         }
-        ErrorCode::DatabaseCorrupt => error.hint("restore a snapshot"),
+        ErrorCode::DatabaseCorrupt => error.hint("Restore a snapshot"),
+        ErrorCode::SqliteBusy => error.hint("Try again when the statement that is in the way has ended"),
+        ErrorCode::OutOfMemory => error.hint("Close other databases and tabs, or work on less at once"),
         _ => error,
     }
 }

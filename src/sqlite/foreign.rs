@@ -120,8 +120,8 @@ fn check_header(image: &mut Image) -> Result<()> {
     };
     let versions = &mut header[18..20];
     if versions.iter().any(|version| !(1..=2).contains(version)) {
-        return Err(Error::new(ErrorCode::SnapshotIncompatible, "the file's format is newer than this SQLite")
-            .hint("save it again with a version of SQLite that this one understands"));
+        return Err(Error::new(ErrorCode::SnapshotIncompatible, "The file's format is newer than this SQLite")
+            .hint("Save it again with a version of SQLite that this one understands"));
     }
     // The mark of WAL mode: without the file beside it, which can't be here, there is nothing else to it.
     versions.fill(1);
@@ -135,8 +135,8 @@ fn needs_foreign(error: &Error) -> bool {
 /// The error of a file, for one of SQLite.
 fn refused(error: Error) -> Error {
     if needs_foreign(&error) {
-        return Error::invalid(format!("the file's schema can't be used here: {}", error.message))
-            .hint("drop what needs it, with the program that made the file")
+        return Error::invalid(format!("The file's schema can't be used here: {}", error.message))
+            .hint("Drop what needs it, with the program that made the file")
             .cause(error);
     }
     match error.code {
@@ -146,6 +146,6 @@ fn refused(error: Error) -> Error {
 }
 
 fn corrupt(what: &str) -> Error {
-    Error::new(ErrorCode::DatabaseCorrupt, format!("the file is no sound SQLite database: {what}"))
-        .hint("check where it comes from; nothing has changed")
+    Error::new(ErrorCode::DatabaseCorrupt, format!("The file is no sound SQLite database: {what}"))
+        .hint("Check where it comes from; nothing has changed")
 }

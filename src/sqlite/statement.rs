@@ -84,9 +84,9 @@ impl<'c> Statement<'c> {
         };
         match code {
             ffi::SQLITE_OK => Ok(()),
-            ffi::SQLITE_RANGE => {
-                Err(Error::invalid(format!("the statement has no parameter {index}")).detail("parameter", index))
-            }
+            ffi::SQLITE_RANGE => Err(Error::invalid(format!("The statement has no parameter {index}"))
+                .hint("Give one value for each ? of the statement")
+                .detail("parameter", index)),
             code => Err(self.connection.failure(code)),
         }
     }

@@ -20,7 +20,7 @@ use super::{
     pages::Refused,
     system::{self, System},
 };
-use crate::error::{Error, ErrorCode, Result};
+use crate::error::{Error, Result};
 
 const VFS_NAME: &CStr = c"tidelock";
 const FILE_NAME: &CStr = c"main.sqlite";
@@ -48,9 +48,9 @@ pub(super) fn open(file: &PageFile) -> Result<*mut ffi::sqlite3> {
         return Err(Error::internal("SQLite refused tidelock's file system"));
     }
     if file.pages().open {
-        return Err(Error::internal("this database file has a connection already"));
+        return Err(Error::internal("This database file has a connection already"));
     }
-    file.pages().leave_wal().map_err(|_| Error::new(ErrorCode::OutOfMemory, "no memory for the database file"))?;
+    file.pages().leave_wal().map_err(|_| crate::memory::no_memory("for the database file"))?;
     file.pages().open = true;
     HANDOVER.set(Some(file.clone()));
     let mut db = std::ptr::null_mut();

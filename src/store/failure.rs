@@ -15,13 +15,15 @@ pub fn check_fence(head: Option<&Head>, fence: &Fence) -> Result<()> {
 
 /// The error of a holder that was robbed.
 pub fn lock_lost() -> Error {
-    Error::new(ErrorCode::LockLost, "another holder has taken this database; nothing more can be written from here")
-        .hint("close this database and open it again")
+    Error::new(ErrorCode::LockLost, "Another holder has taken this database; nothing more can be written from here")
+        .hint("Close this database and open it again")
 }
 
 /// The error of a manifest whose chunk isn't stored.
 pub fn missing_chunk(id: &str) -> Error {
-    Error::new(ErrorCode::SnapshotCorrupt, "a chunk of the snapshot is not stored").detail("chunk", id)
+    Error::new(ErrorCode::SnapshotCorrupt, "A chunk of the snapshot is not stored")
+        .hint("Take another one: this one was not kept")
+        .detail("chunk", id)
 }
 
 /// `database_corrupt`.
@@ -31,5 +33,5 @@ pub fn corrupt(message: &str) -> Error {
 
 /// `decryption_failed`.
 pub fn refused(message: &str) -> Error {
-    Error::new(ErrorCode::DecryptionFailed, message).hint("nothing was changed; open it with the right `encryption`")
+    Error::new(ErrorCode::DecryptionFailed, message).hint("Nothing was changed; open it with the right `encryption`")
 }

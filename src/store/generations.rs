@@ -453,6 +453,6 @@ fn as_checkpoint(manifest: &Manifest) -> Manifest {
 }
 
 fn unverified() -> Error {
-    Error::new(ErrorCode::SnapshotCorrupt, "what was read back from the storage is not what was written to it")
-        .hint("the snapshot before is kept; check the disk")
+    Error::new(ErrorCode::SnapshotCorrupt, "What was read back from the storage is not what was written to it")
+        .hint("The snapshot before is kept; check the disk")
 }

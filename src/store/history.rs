@@ -91,15 +91,15 @@ impl Storage {
 
     async fn unreachable(&self, at: Timestamp, not_before: Timestamp) -> Result<Error> {
         let error =
-            Error::new(ErrorCode::SnapshotNotFound, format!("the state of {at} is not stored any more, or never was"));
+            Error::new(ErrorCode::SnapshotNotFound, format!("The state of {at} is not stored any more, or never was"));
         let first = match self.manifests().iter().find(|manifest| self.truncated().lsn > 0 && self.reaches(manifest)) {
             Some(manifest) => Some(moment(manifest)),
             None => self.first_commit().await?,
         };
-        let Some(first) = first else { return Ok(error.hint("nothing was stored yet")) };
+        let Some(first) = first else { return Ok(error.hint("Nothing was stored yet")) };
         let oldest = first.max(not_before).to_string();
         Ok(error
-            .hint(format!("moments from {oldest} on can be restored; snapshots.list() has older points"))
+            .hint(format!("Moments from {oldest} on can be restored; snapshots.list() has older points"))
             .detail("oldest", oldest))
     }
 
@@ -119,8 +119,8 @@ impl Storage {
 }
 
 fn damaged(at: Timestamp, good: Timestamp) -> Error {
-    Error::new(ErrorCode::SnapshotCorrupt, format!("the page log before {at} is damaged"))
-        .hint(format!("nothing has changed; {good} can be restored, and perhaps a snapshot after it"))
+    Error::new(ErrorCode::SnapshotCorrupt, format!("The page log before {at} is damaged"))
+        .hint(format!("Nothing has changed; {good} can be restored, and perhaps a snapshot after it"))
         .detail("lastGoodAt", good.to_string())
 }
 

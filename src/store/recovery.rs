@@ -80,13 +80,13 @@ pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
         return Ok(found);
     }
     if missing {
-        return Err(corrupt("the head record of the database is missing")
-            .hint("nothing was changed; recover(name) opens the last good state"));
+        return Err(corrupt("The head record of the database is missing")
+            .hint("Nothing was changed; recover(name) opens the last good state"));
     }
     let Some(broken) = found.broken else { return Ok(found) };
     let lost = broken.lost;
-    let mut error = corrupt(&format!("the page log is damaged: {lost} stored batches can't be read"))
-        .hint("nothing was changed; recover(name) opens the last good state and keeps the damaged part aside")
+    let mut error = corrupt(&format!("The page log is damaged: {lost} stored batches can't be read"))
+        .hint("Nothing was changed; recover(name) opens the last good state and keeps the damaged part aside")
         .detail("lostBatches", lost);
     if let Some(base) = &found.base {
         error = error.detail("snapshotId", base.generation.to_string());
@@ -188,23 +188,25 @@ pub(super) async fn read_sound(store: &dyn Store, head: Option<Head>, from: Opti
 pub(super) fn check_format(head: &Head) -> Result<()> {
     let encrypted = head.features.iter().any(|feature| feature == ENCRYPTION);
     if head.format <= FORMAT && head.features.len() == usize::from(encrypted) {
-        return if encrypted { Err(refused("the database is encrypted, and no key was given")) } else { Ok(()) };
+        return if encrypted { Err(refused("The database is encrypted, and no key was given")) } else { Ok(()) };
     }
-    Err(Error::new(ErrorCode::SnapshotIncompatible, "the database was stored by a newer version of tidelock")
-        .hint("load the newest version of the app; nothing was changed")
+    Err(Error::new(ErrorCode::SnapshotIncompatible, "The database was stored by a newer version of tidelock")
+        .hint("Load the newest version of the app; nothing was changed")
         .detail("format", head.format)
         .detail("features", head.features.join(" ")))
 }
 
 /// `snapshot_not_found`.
 pub(super) fn no_snapshot(generation: u64) -> Error {
-    Error::new(ErrorCode::SnapshotNotFound, format!("there is no snapshot {generation}"))
+    Error::new(ErrorCode::SnapshotNotFound, format!("There is no snapshot {generation}"))
+        .hint("snapshots.list() tells which there are")
         .detail("snapshotId", generation.to_string())
 }
 
 /// `snapshot_corrupt`.
 pub(super) fn unreadable_manifest(generation: u64) -> Error {
-    Error::new(ErrorCode::SnapshotCorrupt, format!("the manifest of snapshot {generation} can't be read"))
+    Error::new(ErrorCode::SnapshotCorrupt, format!("The manifest of snapshot {generation} can't be read"))
+        .hint("Restore another snapshot")
         .detail("snapshotId", generation.to_string())
 }
 
@@ -270,7 +272,7 @@ pub(super) async fn load(store: &dyn Store, manifest: &Manifest, check: Check) -
         None => Ok(image),
         Some(first) => Err(Error::new(ErrorCode::SnapshotCorrupt, first)
             .detail("snapshotId", manifest.generation.to_string())
-            .hint("restore another snapshot")),
+            .hint("Restore another snapshot")),
     }
 }
 
@@ -288,7 +290,7 @@ pub(super) async fn read(
         || manifest.chunk_size as usize != CHUNK_SIZE
         || manifest.chunks.len() as u64 != count
     {
-        damage.push(format!("the manifest of snapshot {} is damaged", manifest.generation));
+        damage.push(format!("The manifest of snapshot {} is damaged", manifest.generation));
         return Ok(image);
     }
     room_for(manifest.db_bytes + (CHUNK_SLICE * CHUNK_SIZE) as u64)?;
@@ -304,8 +306,8 @@ pub(super) async fn read(
             });
             match (good, stored) {
                 (Some(plain), _) => image.chunks.push(plain.into_boxed_slice()),
-                (None, None) => damage.push(format!("chunk {index} of snapshot {} is missing", manifest.generation)),
-                (None, Some(_)) => damage.push(format!("chunk {index} of snapshot {} is damaged", manifest.generation)),
+                (None, None) => damage.push(format!("Chunk {index} of snapshot {} is missing", manifest.generation)),
+                (None, Some(_)) => damage.push(format!("Chunk {index} of snapshot {} is damaged", manifest.generation)),
             }
         }
         if check == Check::Quick && !damage.is_empty() {
@@ -313,7 +315,7 @@ pub(super) async fn read(
         }
     }
     if check == Check::Full && chunk::digest(&manifest.chunks) != manifest.sha256 {
-        damage.push(format!("the SHA-256 of snapshot {} doesn't match its chunks", manifest.generation));
+        damage.push(format!("The SHA-256 of snapshot {} doesn't match its chunks", manifest.generation));
     }
     Ok(image)
 }

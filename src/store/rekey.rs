@@ -145,7 +145,8 @@ impl Storage {
         if new.chunks(&ids).await?.into_iter().zip(&bytes).all(same) {
             return Ok(ids);
         }
-        Err(Error::new(ErrorCode::SnapshotCorrupt, "what was read back from the storage is not what was written to it"))
+        Err(Error::new(ErrorCode::SnapshotCorrupt, "What was read back from the storage is not what was written to it")
+            .hint("Nothing was changed; check the disk"))
     }
 
     /// After an answer was lost: whether the head has that key.

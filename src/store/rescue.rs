@@ -109,7 +109,9 @@ impl Storage {
 }
 
 fn unknown(id: &str) -> Error {
-    Error::new(ErrorCode::SnapshotNotFound, format!("there is no snapshot {id}")).detail("snapshotId", id)
+    Error::new(ErrorCode::SnapshotNotFound, format!("There is no snapshot {id}"))
+        .hint("Leave `from` out: the last good state is found by itself")
+        .detail("snapshotId", id)
 }
 
 fn report_of(found: &Recovered, exact: bool) -> Report {
@@ -131,13 +133,13 @@ fn report_of(found: &Recovered, exact: bool) -> Report {
 /// What SQLite says of the state that was found. `database_corrupt` when it is none that could be opened.
 fn check(found: &Recovered) -> Result<Vec<String>> {
     if found.image.is_empty() {
-        return Err(corrupt("no snapshot and no part of the page log can be used; nothing was changed").hint(
+        return Err(corrupt("No snapshot and no part of the page log can be used; nothing was changed").hint(
             "deleteDatabase(name) makes room for a new one; an exported file or the remote may still have the data",
         ));
     }
     let opened = Connection::open(&PageFile::new(found.image.clone()));
     opened.and_then(|scratch| scratch.quick_check()).map_err(|error| {
-        corrupt("the newest stored state is no database; nothing was changed")
+        corrupt("The newest stored state is no database; nothing was changed")
             .hint("recover(name, { from }) opens an older snapshot")
             .cause(error)
     })

@@ -252,6 +252,11 @@ impl Storage {
         since > MIN_COMPACTION_BYTES.max(db_bytes / 2) || surplus && since > MIN_SURPLUS_BYTES.max(log_limit / 4)
     }
 
+    /// Resolves once nothing is under way in the store.
+    pub async fn settled(&self) {
+        self.0.store().settled().await;
+    }
+
     /// Lets go of the store.
     pub fn close(&self) {
         self.0.store().close();

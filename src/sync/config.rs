@@ -226,22 +226,23 @@ impl Config {
     pub fn new(options: RemoteOptions) -> Result<Self> {
         check_key(&options.key, options.secrets_allowed)?;
         if options.tables.is_empty() {
-            return Err(Error::invalid("remote.tables names no table"));
+            return Err(Error::invalid("remote.tables names no table").hint("Name those to sync: tables: ['orders']"));
         }
         if options.page_size == 0 {
-            return Err(Error::invalid("remote.pageSize must be at least 1"));
+            return Err(Error::invalid("remote.pageSize must be at least 1").hint("Leave it out for 1000"));
         }
         if options.timeout_ms == 0 {
-            return Err(Error::invalid("remote.timeoutMs must be at least 1"));
+            return Err(Error::invalid("remote.timeoutMs must be at least 1").hint("Leave it out for 30000"));
         }
         if !(0.0..=1.0).contains(&options.max_delete_ratio) {
-            return Err(Error::invalid("remote.maxDeleteRatio must be between 0 and 1"));
+            return Err(Error::invalid("remote.maxDeleteRatio must be between 0 and 1").hint("Leave it out for 0.5"));
         }
         let mut names = Set::new();
         for table in &options.tables {
             check_table(table)?;
             if !names.insert(table.table.to_ascii_lowercase()) {
-                return Err(Error::invalid(format!("remote.tables names {} twice", table.table)));
+                return Err(Error::invalid(format!("remote.tables names {} twice", table.table))
+                    .hint("SQLite knows no upper and lower case in names: leave one of them out"));
             }
         }
         let (root, other_root) = roots(&options.url)?;
@@ -270,14 +271,14 @@ impl Config {
 
 fn check_key(key: &str, secrets_allowed: bool) -> Result<()> {
     if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Error::invalid("remote.key is empty or has blanks in it").hint("use the project's publishable key"));
+        return Err(Error::invalid("remote.key is empty or has blanks in it").hint("Use the project's publishable key"));
     }
     let secret = key.starts_with("sb_secret_") || jwt::claim(key, "role").as_deref() == Some("service_role");
     if secret && !secrets_allowed {
         return Err(Error::invalid(
             "remote.key is a secret key: whoever opens the page could read and change all data",
         )
-        .hint("use the publishable (anon) key here, and make a new secret key if this one was published"));
+        .hint("Use the publishable (anon) key here, and make a new secret key if this one was published"));
     }
     Ok(())
 }
@@ -285,22 +286,27 @@ fn check_key(key: &str, secrets_allowed: bool) -> Result<()> {
 fn check_table(table: &TableSync) -> Result<()> {
     let name = &table.table;
     if name.is_empty() || table.remote().is_empty() {
-        return Err(Error::invalid("remote.tables has a table without a name"));
+        return Err(
+            Error::invalid("remote.tables has a table without a name").hint("Give its name: { table: 'orders' }")
+        );
     }
     if name.to_ascii_lowercase().starts_with("sqlite_") || name.to_ascii_lowercase().starts_with("tidelock_") {
-        return Err(Error::invalid(format!("remote.tables: {name} is an internal table")));
+        return Err(
+            Error::invalid(format!("remote.tables: {name} is an internal table")).hint("Sync tables of your own")
+        );
     }
     if table.conflict == Some(Conflict::LastWriteWins) && table.cursor.is_none() {
         return Err(Error::invalid(format!("remote.tables: {name} has conflict 'last-write-wins' and no cursor"))
-            .hint("name the column that tells when a row was written, as cursor: 'updated_at'"));
+            .hint("Name the column that tells when a row was written, as cursor: 'updated_at'"));
     }
     if table.columns.as_ref().is_some_and(Vec::is_empty) {
-        return Err(Error::invalid(format!("remote.tables: {name} has an empty list of columns")));
+        return Err(Error::invalid(format!("remote.tables: {name} has an empty list of columns"))
+            .hint("Leave `columns` out for those that both sides have"));
     }
     for (column, kind) in &table.types {
         if Kind::from_name(kind).is_none() {
             return Err(Error::invalid(format!("remote.tables: {name}.{column} has the unknown type {kind}"))
-                .hint("types are text, int8, numeric, float8, bool, json, bytea, array and timestamptz"));
+                .hint("Types are text, int8, numeric, float8, bool, json, bytea, array and timestamptz"));
         }
     }
     Ok(())
@@ -311,7 +317,7 @@ fn check_table(table: &TableSync) -> Result<()> {
 /// A URL with a path is a PostgREST root as it stands. One without is either a Supabase project, whose tables are under
 /// `/rest/v1`, or a bare PostgREST: the first is tried, and the second taken when the first says that there is no such path.
 fn roots(url: &str) -> Result<(String, Option<String>)> {
-    let malformed = || Error::invalid("remote.url is no http(s) URL").hint("use https://<project>.supabase.co");
+    let malformed = || Error::invalid("remote.url is no http(s) URL").hint("Use https://<project>.supabase.co");
     let trimmed = url.trim().trim_end_matches('/');
     let scheme = ["https://", "http://"]
         .into_iter()
@@ -322,7 +328,8 @@ fn roots(url: &str) -> Result<(String, Option<String>)> {
         return Err(malformed());
     }
     if host.contains('@') {
-        return Err(Error::invalid("remote.url must not hold a user or password"));
+        return Err(Error::invalid("remote.url must not hold a user or password")
+            .hint("The key goes into remote.key, a token comes from accessToken"));
     }
     if rest.contains('/') {
         return Ok((trimmed.to_owned(), None));

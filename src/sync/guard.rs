@@ -11,9 +11,9 @@ pub fn check(table: &str, vanishing: u64, rows: u64, max_ratio: f64) -> Result<(
         return Ok(());
     }
     let text =
-        format!("the remote sent so little of table {table} that {vanishing} of {rows} local rows would be deleted");
+        format!("The remote sent so little of table {table} that {vanishing} of {rows} local rows would be deleted");
     Err(Error::new(ErrorCode::RemoteEmpty, text)
-        .hint("row security or a wrong key look like this; if the rows are really gone, pull with allowEmpty")
+        .hint("Row security or a wrong key look like this; if the rows are really gone, pull with allowEmpty")
         .detail("table", table)
         .detail("deleted", vanishing)
         .detail("rows", rows))

@@ -29,11 +29,11 @@ pub fn local_schema(mut tables: Vec<RemoteTable>, wanted: Option<&[String]>) -> 
             };
             match tables.iter().find(|table| table.name == *name) {
                 None => {
-                    let hint = "mend its name, expose its schema, or run the SQL of sqlHelpers with it";
-                    return mismatch(format!("the remote tells of no table {name}"), hint);
+                    let hint = "Mend its name, expose its schema, or run the SQL of sqlHelpers with it";
+                    return mismatch(format!("The remote tells of no table {name}"), hint);
                 }
                 Some(table) if table.primary_key.is_empty() => {
-                    return mismatch(format!("the remote table {name} has no primary key"), "give it one");
+                    return mismatch(format!("The remote table {name} has no primary key"), "Give it one");
                 }
                 Some(_) => {}
             }

@@ -97,12 +97,14 @@ impl From<JsonError> for Unreadable {
         match error {
             JsonError::Truncated => Self::Cut,
             JsonError::Malformed(at) => Self::Failed(
-                Error::new(ErrorCode::SyncProtocol, "the remote's answer is not JSON").detail("offset", at),
+                Error::new(ErrorCode::SyncProtocol, "The remote's answer is not JSON")
+                    .hint(super::response::NOT_POSTGREST)
+                    .detail("offset", at),
             ),
-            JsonError::NotRows | JsonError::MissingColumn(_) => Self::Failed(Error::new(
-                ErrorCode::SyncProtocol,
-                "the remote's answer is not the list of rows asked for",
-            )),
+            JsonError::NotRows | JsonError::MissingColumn(_) => Self::Failed(
+                Error::new(ErrorCode::SyncProtocol, "The remote's answer is not the list of rows asked for")
+                    .hint(super::response::NOT_POSTGREST),
+            ),
         }
     }
 }
@@ -118,13 +120,13 @@ impl Plan {
         let lacks = |column: &str| missing.iter().any(|missing| missing.eq_ignore_ascii_case(column));
         let key_names = options.primary_key.clone().map_or_else(|| table.primary_key.clone(), Names::into_vec);
         if key_names.is_empty() {
-            return Err(mismatch(format!("table {name} has no primary key"))
-                .hint("give it one, or name the columns that identify a row in `primaryKey`"));
+            return Err(mismatch(format!("Table {name} has no primary key"))
+                .hint("Give it one, or name the columns that identify a row in `primaryKey`"));
         }
         let local = |column: &String| {
             table.column(column).map(|column| column.name.clone()).ok_or_else(|| {
-                mismatch(format!("table {name} has no column {column}"))
-                    .hint("add it by a migration, or take it out of the options of this table")
+                mismatch(format!("Table {name} has no column {column}"))
+                    .hint("Add it by a migration, or take it out of the options of this table")
                     .detail("column", column.clone())
             })
         };
@@ -144,8 +146,8 @@ impl Plan {
         if let Some(column) =
             needed.chain(options.cursor.as_deref()).chain(options.soft_delete()).find(|column| lacks(column))
         {
-            return Err(mismatch(format!("the remote table {} has no column {column}", options.remote()))
-                .hint("add the column remotely, or take it out of the options of this table")
+            return Err(mismatch(format!("The remote table {} has no column {column}", options.remote()))
+                .hint("Add the column remotely, or take it out of the options of this table")
                 .detail("column", column));
         }
         let columns: Vec<PlanColumn> = stored
@@ -305,7 +307,7 @@ impl Plan {
                     ErrorCode::SyncSchemaMismatch,
                     format!("{}.{} is NULL in a remote row", self.name(), column.name),
                 )
-                .hint("a key column can't be NULL: choose other columns in `primaryKey`")
+                .hint("A key column can't be NULL: choose other columns in `primaryKey`")
                 .detail("table", self.name())
                 .detail("column", column.name.as_str()),
             )),
@@ -316,9 +318,9 @@ impl Plan {
 
     fn misfit(&self, column: &PlanColumn, misfit: Misfit) -> Error {
         let hint = match misfit {
-            Misfit::Affinity => "declare the local column so that it keeps text, as NUMERIC TEXT or JSON TEXT do",
-            Misfit::Range => "declare the local column NUMERIC TEXT, or name its kind in `types`",
-            Misfit::Kind => "declare the local column with the remote's type, or name its kind in `types`",
+            Misfit::Affinity => "Declare the local column so that it keeps text, as NUMERIC TEXT or JSON TEXT do",
+            Misfit::Range => "Declare the local column NUMERIC TEXT, or name its kind in `types`",
+            Misfit::Kind => "Declare the local column with the remote's type, or name its kind in `types`",
         };
         let text = format!("{}.{} ({}) {}", self.name(), column.name, column.kind.name(), misfit.describe());
         Error::new(ErrorCode::SyncSchemaMismatch, text)

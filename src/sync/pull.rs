@@ -171,8 +171,10 @@ impl Pull {
                     }
                     Err(Unreadable::Failed(error)) => Err(error.detail("table", self.table())),
                     Err(Unreadable::Cut) => {
-                        let text = format!("the remote's answer for table {} ended early", self.table());
-                        let error = Error::new(ErrorCode::SyncProtocol, text).detail("table", self.table());
+                        let text = format!("The remote's answer for table {} ended early", self.table());
+                        let error = Error::new(ErrorCode::SyncProtocol, text)
+                            .hint(super::response::CUT)
+                            .detail("table", self.table());
                         self.retry(at, None, error, chance)
                     }
                 }
@@ -220,7 +222,7 @@ impl Pull {
                 Ok(None)
             }
             (Verdict::Fail(error), _) => Err(error),
-            (Verdict::Body, Err(_)) => Err(Error::internal("a failed request was taken for a page")),
+            (Verdict::Body, Err(_)) => Err(Error::internal("A failed request was taken for a page")),
         }
     }
 
@@ -426,8 +428,8 @@ impl Pull {
         if last.is_none() || last != before {
             return Ok(());
         }
-        let text = "the remote sends the same page again: it doesn't heed the filters of the request";
-        Err(Unreadable::Failed(Error::new(ErrorCode::SyncProtocol, text)))
+        let text = "The remote sends the same page again: it doesn't heed the filters of the request";
+        Err(Unreadable::Failed(Error::new(ErrorCode::SyncProtocol, text).hint(super::response::NOT_POSTGREST)))
     }
 
     /// How many rows there are, if that is more than a guess.

@@ -5,15 +5,17 @@
 //! remote refuses is cut in halves until the one row is found. Every request may be sent twice: a second time it changes
 //! nothing, and what it met is read like anything else.
 
+mod answers;
+mod trouble;
+
 use std::collections::VecDeque;
 
 use super::{
     config::{Config, Direction},
-    conflict::differs,
-    job::{Job, Outcome, Remote, Work},
-    plan::{Plan, Rows, Unreadable},
+    job::{Job, Outcome},
+    plan::{Plan, Unreadable},
     request::Requester,
-    response::{Verdict, backoff_ms, http_date, judge},
+    response::{Verdict, http_date, judge},
     types::Kind,
     write::{self, Guard},
 };
@@ -221,7 +223,7 @@ impl Push {
         match judge(self.targets[table].plan.name(), answer, now) {
             Verdict::Body => {
                 let Ok(response) = answer else {
-                    return Err(Error::internal("a failed request was taken for an answer"));
+                    return Err(Error::internal("A failed request was taken for an answer"));
                 };
                 self.requester.accepted();
                 if let Some(date) = response.header("date").and_then(http_date) {
@@ -232,8 +234,10 @@ impl Push {
                     Ok(outcomes) => settle(outcomes, out),
                     Err(Unreadable::Failed(error)) => self.hold(&task, error.detail("table", self.name(table)), out),
                     Err(Unreadable::Cut) => {
-                        let text = format!("the remote's answer for table {} ended early", self.name(table));
-                        let error = Error::new(ErrorCode::SyncProtocol, text).detail("table", self.name(table));
+                        let text = format!("The remote's answer for table {} ended early", self.name(table));
+                        let error = Error::new(ErrorCode::SyncProtocol, text)
+                            .hint(super::response::CUT)
+                            .detail("table", self.name(table));
                         self.retry(id, task, None, false, error, chance, out)?;
                     }
                 }
@@ -276,210 +280,11 @@ impl Push {
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn retry(
-        &mut self,
-        id: u32,
-        mut task: Task,
-        after_ms: Option<u64>,
-        smaller: bool,
-        error: Error,
-        chance: f64,
-        out: &mut Vec<Instruction>,
-    ) -> Result<()> {
-        if task.attempt >= self.requester.retries() {
-            return Err(error.detail("attempts", task.attempt + 1));
-        }
-        let wait = after_ms.unwrap_or_else(|| backoff_ms(task.attempt, chance));
-        task.attempt += 1;
-        if smaller && task.jobs.len() > 1 {
-            let rest = task.jobs.split_off(task.jobs.len() / 2);
-            self.queue.push_back(Task { jobs: rest, ..task.clone() });
-        }
-        // It keeps its lane while it waits: a server in trouble isn't asked for more.
-        self.flying.push((id, task));
-        out.push(Instruction::Wait(id, wait));
-        Ok(())
-    }
-
-    fn refused(&mut self, task: Task, error: Error, out: &mut Vec<Instruction>) -> Result<()> {
-        let code = match error.details.get("remoteCode") {
-            Some(crate::error::Detail::Text(code)) => code.as_str(),
-            _ => "",
-        };
-        if matches!(task.act, Act::Read(_) | Act::Probe(_)) {
-            self.hold(&task, error, out);
-            return Ok(());
-        }
-        if code == "428C9" && matches!(task.act, Act::Insert | Act::Update(_)) && self.leave_out(&task, &error) {
-            self.queue.push_front(task);
-            return Ok(());
-        }
-        let target = &mut self.targets[task.table];
-        let wrong_type = matches!(code, "22P02" | "22007" | "22008" | "42804");
-        if matches!(task.act, Act::Delete(_)) && target.plan.options.soft_delete().is_some() && wrong_type {
-            let marks = marks(&target.plan);
-            if task.mark == target.mark && target.mark + 1 < marks.len() {
-                target.mark += 1;
-            }
-            if task.mark < target.mark {
-                self.queue.push_front(task);
-                return Ok(());
-            }
-        }
-        // What the remote makes itself it refuses of every row that has the same columns.
-        if task.jobs.len() > 1 && code != "428C9" {
-            let (first, second) = task.jobs.split_at(task.jobs.len() / 2);
-            for half in [second, first] {
-                self.queue.push_front(Task { jobs: half.to_vec(), attempt: 0, ..task.clone() });
-            }
-            return Ok(());
-        }
-        let later = matches!(code, "23503" | "23505");
-        let outcomes = task.jobs.iter().map(|job| (*job, Outcome::Refused { error: error.clone(), later })).collect();
-        settle(outcomes, out);
-        Ok(())
-    }
-
-    /// Notes a column that the remote alone writes: it isn't sent any more, and counts as sent. Whether that leaves something to send.
-    fn leave_out(&mut self, task: &Task, error: &Error) -> bool {
-        let target = &mut self.targets[task.table];
-        let plan = &target.plan;
-        let named = plan.column_in(error).and_then(|name| plan.columns.iter().position(|column| column.name == name));
-        let Some(named) = named.filter(|at| !plan.key.contains(at) && !target.remotes.contains(at)) else {
-            return false;
-        };
-        target.remotes.push(named);
-        task.jobs.iter().all(|job| self.jobs[*job].columns.iter().any(|at| !target.remotes.contains(at)))
-    }
-
     /// The columns of a job that are sent. Those alone that the remote alone writes are sent all the same, and refused.
     fn sent(&self, table: usize, job: &Job) -> Vec<usize> {
         let remotes = &self.targets[table].remotes;
         let columns: Vec<usize> = job.columns.iter().filter(|at| !remotes.contains(at)).copied().collect();
         if columns.is_empty() { job.columns.clone() } else { columns }
-    }
-
-    /// The table can't be written at present.
-    fn hold(&mut self, task: &Task, error: Error, out: &mut Vec<Instruction>) {
-        settle(task.jobs.iter().map(|job| (*job, Outcome::Held(error.clone()))).collect(), out);
-        self.targets[task.table].held.get_or_insert(error);
-    }
-
-    /// Finds out which columns the remote lacks, once; those that the user named must be there.
-    fn unknown_column(&mut self, task: &Task, error: Error, out: &mut Vec<Instruction>) {
-        let target = &mut self.targets[task.table];
-        if let Act::Probe(column) = &task.act {
-            target.lacks.push(column.clone());
-            return;
-        }
-        if target.plan.options.columns.is_none() && !std::mem::replace(&mut target.probed, true) {
-            for (at, column) in target.plan.columns.iter().enumerate() {
-                if !target.plan.key.contains(&at) {
-                    let act = Act::Probe(column.name.clone());
-                    let (table, epoch) = (task.table, self.epoch);
-                    self.queue.push_back(Task { table, act, jobs: Vec::new(), attempt: 0, epoch, mark: 0 });
-                }
-            }
-        }
-        let error = self.targets[task.table].plan.naming(error);
-        self.hold(task, error, out);
-    }
-
-    fn body(&mut self, task: &Task, response: &HttpResponse) -> Result<Vec<(usize, Outcome)>, Unreadable> {
-        let target = &self.targets[task.table];
-        let all = |outcome: Outcome| task.jobs.iter().map(|job| (*job, outcome.clone())).collect();
-        match &task.act {
-            Act::Probe(_) => Ok(Vec::new()),
-            Act::Insert | Act::Update(_) if target.blind => Ok(all(Outcome::Taken)),
-            Act::Delete(_) if target.blind => Ok(all(Outcome::Deleted)),
-            Act::Insert | Act::Update(_) => {
-                let rows = target.plan.read(&response.body)?;
-                let (found, left) = self.assign(task, &rows);
-                let outcomes =
-                    found.into_iter().map(|(job, at)| (job, Outcome::Written(rows.row(at).to_vec()))).collect();
-                self.plan_reads_now(task.table, left);
-                Ok(outcomes)
-            }
-            Act::Delete(_) => {
-                let rows = target.plan.read_keys(&response.body)?;
-                let (found, left) = self.assign(task, &rows);
-                self.plan_reads_now(task.table, left);
-                Ok(found.into_iter().map(|(job, _)| (job, Outcome::Deleted)).collect())
-            }
-            Act::Read(then_write) => {
-                let rows = target.plan.read(&response.body)?;
-                Ok(self.read(task, &rows, *then_write))
-            }
-        }
-    }
-
-    fn read(&mut self, task: &Task, rows: &Rows, then_write: bool) -> Vec<(usize, Outcome)> {
-        let (found, left) = self.assign(task, rows);
-        let (mut outcomes, mut ready) = (Vec::new(), Vec::new());
-        for (job, at) in found {
-            let (row, work) = (rows.row(at), self.jobs[job].work);
-            if rows.deleted[at] {
-                let outcome = if work == Work::Delete { Outcome::Deleted } else { Outcome::Met(Remote::Deleted) };
-                outcomes.push((job, outcome));
-                continue;
-            }
-            let same = self.jobs[job].base.as_ref().is_some_and(|base| !differs(base, row));
-            match (work, same) {
-                (Work::Update | Work::Delete, true) if then_write => ready.push(job),
-                (Work::Update | Work::Delete, true) => {
-                    let text =
-                        format!("the remote lets table {} be read, but doesn't change this row", self.name(task.table));
-                    let error = Error::new(ErrorCode::SyncRejected, text)
-                        .hint("row security allows to see the row, and neither to change nor to delete it")
-                        .detail("table", self.name(task.table));
-                    outcomes.push((job, Outcome::Refused { error, later: false }));
-                }
-                _ => {
-                    let cursor = rows.cursors.get(at).cloned().flatten();
-                    outcomes.push((job, Outcome::Met(Remote::Row(row.to_vec(), cursor))));
-                }
-            }
-        }
-        if rows.is_empty() {
-            for job in left {
-                let deleted = self.jobs[job].work == Work::Delete;
-                outcomes.push((job, if deleted { Outcome::Deleted } else { Outcome::Met(Remote::Absent) }));
-            }
-        } else if !left.is_empty() {
-            // The answer may have been cut by the server's cap: what isn't in it may be there all the same.
-            self.queue.push_front(Task { jobs: left, attempt: 0, ..task.clone() });
-        }
-        self.write_ready(task.table, ready);
-        outcomes
-    }
-
-    /// Which row of an answer belongs to which job; and the jobs without one. Of a single row there is no doubt, also when
-    /// the server writes its key in another way.
-    fn assign(&self, task: &Task, rows: &Rows) -> (Vec<(usize, usize)>, Vec<usize>) {
-        if let ([job], 1) = (task.jobs.as_slice(), rows.len()) {
-            return (vec![(*job, 0)], Vec::new());
-        }
-        let plan = &self.targets[task.table].plan;
-        let is = |at: usize, key: &[Value]| {
-            let row = rows.row(at);
-            (0..key.len()).all(|index| row[if rows.keys_only { index } else { plan.key[index] }] == key[index])
-        };
-        let (mut found, mut left) = (Vec::new(), Vec::new());
-        // Rows mostly come back in the order in which they were sent.
-        let mut next = 0;
-        for job in &task.jobs {
-            let key = &self.jobs[*job].key;
-            let at = (next..rows.len()).chain(0..next).find(|at| is(*at, key));
-            match at {
-                Some(at) => {
-                    next = at + 1;
-                    found.push((*job, at));
-                }
-                None => left.push(*job),
-            }
-        }
-        (found, left)
     }
 
     fn send_more(&mut self, out: &mut Vec<Instruction>) {

@@ -42,7 +42,7 @@ pub fn check_unpushed(connection: &Connection, targets: &[Target]) -> Result<()>
     }
     let text = format!("{} local changes are not pushed and would be lost", pending + rejected);
     Err(Error::new(ErrorCode::UnpushedChanges, text)
-        .hint("push them first, or pull with discardUnpushed")
+        .hint("Push them first, or pull with discardUnpushed")
         .detail("pending", pending)
         .detail("rejected", rejected))
 }
@@ -143,9 +143,9 @@ fn write(connection: &Connection, target: &mut Target, pages: &[Rows]) -> Result
     if waiting.is_empty() || target.writer.write(connection, &waiting, Care::Bare, &mut target.report)?.is_empty() {
         return Ok(());
     }
-    let text = format!("a remote row of table {} violates the local schema: {why}", target.plan.name());
+    let text = format!("A remote row of table {} violates the local schema: {why}", target.plan.name());
     Err(Error::new(ErrorCode::SqliteConstraint, text)
-        .hint("mend the local schema or the remote's data; nothing was changed")
+        .hint("Mend the local schema or the remote's data; nothing was changed")
         .detail("table", target.plan.name()))
 }
 
@@ -171,9 +171,9 @@ fn settle_references(
         }
         if !settled {
             let text =
-                format!("a row of table {} would refer to a row of {} that is missing", first.table, first.parent);
+                format!("A row of table {} would refer to a row of {} that is missing", first.table, first.parent);
             return Err(Error::new(ErrorCode::SqliteConstraint, text)
-                .hint("pull both tables together, and check the filters and the row security of the parent")
+                .hint("Pull both tables together, and check the filters and the row security of the parent")
                 .detail("table", first.table.clone())
                 .detail("parent", first.parent.clone())
                 .detail("sqliteCode", "SQLITE_CONSTRAINT_FOREIGNKEY"));
@@ -197,9 +197,9 @@ fn check_child(connection: &Connection, violation: &FkViolation) -> Result<()> {
     if connection.value(&sql, &[Value::from(&*child.table), Value::Integer(rowid)])?.is_none() {
         return Ok(());
     }
-    let text = format!("a row of table {} has a change that is not pushed, and its parent would go", table.name);
+    let text = format!("A row of table {} has a change that is not pushed, and its parent would go", table.name);
     Err(Error::new(ErrorCode::UnpushedChanges, text)
-        .hint("push first, pull both tables together, or pull with discardUnpushed")
+        .hint("Push first, pull both tables together, or pull with discardUnpushed")
         .detail("table", table.name))
 }
 

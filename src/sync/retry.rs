@@ -35,7 +35,7 @@ pub struct Found {
 
 /// No change has the id.
 pub fn unknown() -> Error {
-    Error::invalid("there is no change with this id").hint("the ids are those of pending() and rejected()")
+    Error::invalid("There is no change with this id").hint("The ids are those of pending() and rejected()")
 }
 
 /// The change with this id. Fails with `invalid_argument` when there is none.
@@ -156,8 +156,8 @@ pub fn discard(connection: &Connection, writer: &Writer, change: &Found, remote:
     match held.into_iter().next() {
         None => Ok(()),
         Some(held) => {
-            Err(Error::new(ErrorCode::SqliteConstraint, format!("the remote's row doesn't fit: {}", held.error))
-                .hint("pull the tables that it refers to, or mend what is in its way"))
+            Err(Error::new(ErrorCode::SqliteConstraint, format!("The remote's row doesn't fit: {}", held.error))
+                .hint("Pull the tables that it refers to, or mend what is in its way"))
         }
     }
 }

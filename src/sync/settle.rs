@@ -156,7 +156,7 @@ impl PushTarget {
                 self.writer.merge(connection, &one_row(row, true, None), &mut counted)?;
             }
             Remote::Absent if job.work == Work::Insert && patience.exhausted => {
-                let text = "the remote has a row with this key that it doesn't show";
+                let text = "The remote has a row with this key that it doesn't show";
                 reject(connection, entry.id, "refused", text)?;
                 counted.rejected += 1;
             }

@@ -84,7 +84,7 @@ fn cycles(connection: &Connection, targets: &mut [Target]) -> Result<()> {
                 }
                 orphans.push(out);
             }
-            if orphans.iter().all(Vec::is_empty) { Ok(()) } else { Err(Error::internal("some rows have no parents")) }
+            if orphans.iter().all(Vec::is_empty) { Ok(()) } else { Err(Error::internal("Some rows have no parents")) }
         });
         if let Err(error) = done {
             if orphans.iter().all(Vec::is_empty) {

@@ -65,7 +65,7 @@ impl Writer {
             }
             let waiting = held.iter().map(|held| held.row).collect();
             let left = self.write_some(connection, rows, waiting, care, &mut tried)?;
-            if left.is_empty() { Ok(()) } else { Err(Error::internal("the rows don't only exchange their values")) }
+            if left.is_empty() { Ok(()) } else { Err(Error::internal("The rows don't only exchange their values")) }
         });
         match done {
             Ok(()) => {

@@ -39,14 +39,16 @@ impl Sweep {
         let sql = "SELECT name, wr FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name = ?1 COLLATE NOCASE";
         let found = connection.rows(sql, &[Value::from(table.as_str())])?;
         let Some([Value::Text(name), without_rowid]) = found.first().map(Vec::as_slice) else {
-            return Err(Error::invalid(format!("there is no table \"{table}\" whose rows could expire"))
+            return Err(Error::invalid(format!("There is no table \"{table}\" whose rows could expire"))
+                .hint("Mend its name in `expires`")
                 .detail("table", table.as_str()));
         };
         let sql = "SELECT name, pk FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 1 ORDER BY pk";
         let columns = connection.rows(sql, &[Value::from(name.as_str())])?;
         let name_of = |row: &[Value]| row[0].as_text().unwrap_or_default().to_owned();
         if !columns.iter().any(|row| name_of(row).eq_ignore_ascii_case(column)) {
-            return Err(Error::invalid(format!("the table \"{table}\" has no column \"{column}\" to expire by"))
+            return Err(Error::invalid(format!("The table \"{table}\" has no column \"{column}\" to expire by"))
+                .hint("Mend its name in `expires`")
                 .detail("table", table.as_str())
                 .detail("column", column.as_str()));
         }

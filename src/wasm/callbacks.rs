@@ -29,7 +29,7 @@ impl Callbacks for HostCallbacks {
     fn run_migration(&self, version: &str, direction: &str, ticket: Ticket) -> LocalFuture<'static, Result<()>> {
         let started = self.host.migrate(version, direction, ticket);
         Box::pin(async move {
-            let thrown = |error: JsValue| Error::internal(thrown_text(&error));
+            let thrown = |error: JsValue| Error::new(ErrorCode::Internal, thrown_text(&error));
             settled(started).await.map(|_| ()).map_err(thrown)
         })
     }
@@ -38,7 +38,9 @@ impl Callbacks for HostCallbacks {
         let started = self.host.access_token();
         Box::pin(async move {
             let thrown = |error: JsValue| {
-                Error::new(ErrorCode::SyncUnauthorized, "accessToken() failed").cause(thrown_text(&error))
+                Error::new(ErrorCode::SyncUnauthorized, "accessToken() failed")
+                    .cause(thrown_text(&error))
+                    .hint("Sign in again, or let it return null for the key alone")
             };
             settled(started).await.map(|token| token.as_string()).map_err(thrown)
         })
@@ -59,8 +61,13 @@ impl Callbacks for HostCallbacks {
 fn resolve(host: Host, conflict: Conflicting) -> LocalFuture<'static, Result<Option<Cells>>> {
     entered(async move {
         let failed = |error: JsValue| {
-            let text = format!("the conflict function of table {} failed", conflict.table);
-            Error::invalid(text).cause(thrown_text(&error)).detail("table", conflict.table.clone())
+            let text = format!("The conflict function of table {} failed", conflict.table);
+            Error::invalid(text)
+                .cause(thrown_text(&error))
+                .hint(
+                    "It gets { table, key, base, local, remote } and gives a row or null: see cause for why it failed",
+                )
+                .detail("table", conflict.table.clone())
         };
         let row = settled(host.resolve_conflict(&to_js(&conflict))).await.map_err(failed)?;
         Ok(row.as_string().map(|row| Cells(decode_row(&row))))

@@ -35,7 +35,7 @@ impl Cancels {
         match select(pin!(call), cancelled).await {
             Either::Left((result, _)) => result,
             // What JavaScript rejects with is its own signal's reason.
-            Either::Right(_) => Err(Error::new(ErrorCode::Timeout, "the call was cancelled")),
+            Either::Right(_) => Err(Error::new(ErrorCode::Timeout, "The call was cancelled")),
         }
     }
 }

@@ -14,8 +14,9 @@ pub fn to_js<T: Serialize>(value: &T) -> JsValue {
 
 /// Reads a plain object; a wrong shape is thrown as `invalid_argument`.
 pub fn from_js<T: DeserializeOwned>(value: &JsValue) -> Result<T, JsValue> {
-    serde_wasm_bindgen::from_value(value.clone())
-        .map_err(|error| to_js(&Error::invalid("the options have a wrong shape").cause(error)))
+    serde_wasm_bindgen::from_value(value.clone()).map_err(|error| {
+        to_js(&Error::invalid("The options have a wrong shape").hint("The cause names what is wrong").cause(error))
+    })
 }
 
 /// Turns the crate's errors into what JavaScript catches: a plain `CoreError` object.

@@ -99,7 +99,8 @@ fn to_js(value: Param<'_>, integers: Integers) -> Result<JsValue> {
             match integers {
                 Integers::Auto | Integers::Number if exact => JsValue::from_f64(value as f64),
                 Integers::Number => {
-                    return Err(Error::new(ErrorCode::IntegerOutOfRange, "an argument is beyond 2^53-1"));
+                    return Err(Error::new(ErrorCode::IntegerOutOfRange, "An argument is beyond 2^53-1")
+                        .hint("Open the database with integers: 'auto' or 'bigint'"));
                 }
                 _ => BigInt::from(value).into(),
             }
@@ -120,7 +121,7 @@ fn from_js(value: &JsValue) -> Result<Value> {
         return Ok(Value::Text(text));
     }
     if value.is_bigint() {
-        let value = i64::try_from(value.clone()).map_err(|_| Error::internal("a bigint beyond 64 bits"))?;
+        let value = i64::try_from(value.clone()).map_err(|_| Error::internal("A bigint beyond 64 bits"))?;
         return Ok(Value::Integer(value));
     }
     Ok(match value.dyn_ref::<Uint8Array>() {
@@ -130,5 +131,5 @@ fn from_js(value: &JsValue) -> Result<Value> {
 }
 
 fn thrown(error: JsValue) -> Error {
-    Error::internal(thrown_text(&error))
+    Error::new(ErrorCode::Internal, thrown_text(&error))
 }

@@ -147,5 +147,7 @@ impl Fields<'_> {
 
 #[cold]
 fn wrong(name: &str) -> Error {
-    Error::invalid(format!("the option {name} has a wrong shape"))
+    Error::invalid(format!("The option {name} has a wrong shape"))
+        .hint("Its type is in OpenOptions")
+        .detail("option", name)
 }

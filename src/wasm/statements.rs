@@ -163,7 +163,7 @@ impl Core {
     pub fn script(&self, ticket: u32, bytes: usize, timeout_ms: f64) -> Result<bool, JsValue> {
         let Buffers { params, offset, .. } = &*self.buffers.borrow();
         let sql = params[*offset..].get(..bytes).and_then(|script| std::str::from_utf8(script).ok());
-        let sql = sql.ok_or_else(|| Error::internal("the script isn't UTF-8")).thrown()?;
+        let sql = sql.ok_or_else(|| Error::internal("The script isn't UTF-8")).thrown()?;
         self.database.script(ticket, sql, timeout_ms).thrown()
     }
 
@@ -233,6 +233,6 @@ fn op_of(op: u32) -> Result<Op> {
         2 => Ok(Op::Run),
         3 => Ok(Op::RunMany),
         4 => Ok(Op::RunPart),
-        _ => Err(Error::internal("no such kind of statement")),
+        _ => Err(Error::internal("No such kind of statement")),
     }
 }

@@ -11,7 +11,7 @@ import { serve } from './serve.mjs'
 const PACKAGE = fileURLToPath(new URL('../../pkg-js', import.meta.url))
 
 /** Packs the built package and unpacks it in `folder`, as `npm install` would → the module's path in it. */
-function unpack(folder) {
+export function unpack(folder) {
   const output = execFileSync('npm', ['pack', PACKAGE, '--pack-destination', folder, '--json', '--ignore-scripts'], {
     stdio: ['ignore', 'pipe', 'ignore'],
   })

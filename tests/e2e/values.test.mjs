@@ -264,3 +264,58 @@ test("SQL's mathematical functions compute as C's do", async () => {
   )
   assert.deepEqual(edges, [[1024, -512, Math.SQRT2, 1, 1, null, 1, -1, 1.5, null, 5, null, null]])
 })
+
+test('what another window made is what it is: values, parameters, options', async () => {
+  const result = await inPage(
+    context,
+    async (db) => {
+      const frame = document.createElement('iframe')
+      document.body.append(frame)
+      const other = frame.contentWindow
+      const there = (source) => other.eval(`(${source})`)
+      await db.exec('CREATE TABLE t (a)')
+      const values = await db.get(
+        'SELECT ? AS d, hex(?) AS b, hex(?) AS f, ? IS NULL AS n',
+        there('[new Date(0), new Uint8Array([1, 2]), new Uint8Array([3]).buffer, null]'),
+      )
+      const named = await db.get('SELECT :a AS a', there('({ a: 7 })'))
+      const invalid = await window.failure(db.query('SELECT ?', there('[new Date(NaN)]')))
+      await db.run('INSERT INTO t VALUES (1)')
+      const at = new Date()
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      await db.run('DELETE FROM t')
+      await db.snapshots.restore({ at: there(`new Date(${at.getTime()})`) })
+      const restored = await db.get('SELECT count(*) AS n FROM t')
+      const file = await db.export()
+      await db.exec('DELETE FROM t')
+      other.file = file
+      await db.import(there('new Blob([file])'))
+      const imported = await db.get('SELECT count(*) AS n FROM t')
+      await db.exec('DELETE FROM t')
+      await db.import(there('new Uint8Array(file).buffer'))
+      const again = await db.get('SELECT count(*) AS n FROM t')
+      const seeded = await window.open({
+        name: `${db.name}-seeded`,
+        storage: 'memory',
+        seed: there('new File([file], "seed.sqlite")'),
+      })
+      const seed = await seeded.get('SELECT count(*) AS n FROM t')
+      await seeded.close()
+      const given = there('new AbortController()')
+      given.abort(new Error('mine'))
+      const stopped = await window.failure(db.query('SELECT 1', [], { signal: given.signal }))
+      return { values, named, invalid: invalid.message, restored, imported, again, seed, stopped: stopped.notOurs }
+    },
+    { options: { storage: 'indexeddb' } },
+  )
+  assert.deepEqual(result, {
+    values: { d: '1970-01-01T00:00:00.000Z', b: '0102', f: '03', n: 1 },
+    named: { a: 7 },
+    invalid: "Parameter 1 can't be bound: it is an invalid Date",
+    restored: { n: 1 },
+    imported: { n: 1 },
+    again: { n: 1 },
+    seed: { n: 1 },
+    stopped: 'Error: mine',
+  })
+})

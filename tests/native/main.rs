@@ -15,6 +15,7 @@ mod lifecycle;
 mod lock;
 mod maintain;
 mod memory;
+mod messages;
 mod migrate_again;
 mod migrate_apply;
 mod migrate_run;

@@ -53,7 +53,7 @@ unsafe impl GlobalAlloc for Limited {
 static ALLOCATOR: Limited = Limited;
 
 /// No allocation of this thread beyond so many bytes succeeds from now on.
-fn allow(bytes: usize) {
+pub fn allow(bytes: usize) {
     LARGEST.set(bytes);
 }
 

@@ -169,6 +169,26 @@ test('a whole project: the schema comes from the remote', async () => {
   assert.match(readFileSync(path.join(cwd, generated.files[1]), 'utf8'), /DROP TABLE "?notes"?/)
   const same = await json(cwd, ['migrate', 'generate', 'nothing', '--schema', 'wanted.sql'])
   assert.deepEqual(same.files, [])
+
+  const renamed = readFileSync(path.join(cwd, 'wanted.sql'), 'utf8').replace(
+    'notes (id INTEGER PRIMARY KEY, body TEXT)',
+    'notes (id INTEGER PRIMARY KEY, text TEXT)',
+  )
+  writeFileSync(path.join(cwd, 'renamed.sql'), renamed)
+  const lost = await run(cwd, ['migrate', 'generate', 'lost', '--schema', 'renamed.sql'])
+  assert.match(lost.err, /warning: It destroys: .*notes\.body/)
+  for (const file of lost.out.trim().split('\n')) rmSync(path.join(cwd, file))
+  const kept = await json(cwd, [
+    'migrate',
+    'generate',
+    'kept',
+    '--schema',
+    'renamed.sql',
+    '--rename',
+    'notes.body=notes.text',
+  ])
+  assert.match(kept.up, /RENAME COLUMN "?body"? TO "?text"?/)
+  assert.deepEqual(kept.destructive, [])
 })
 
 test('a pull that was cut goes on', async () => {

@@ -1,3 +1,4 @@
+import { isA, isPlain } from '../brand.js'
 import { tag } from '../core.js'
 import { invalid } from '../errors.js'
 import type { SqlParams, SqlValue } from '../values.js'
@@ -274,9 +275,7 @@ function utf8Bound(text: string): number {
 }
 
 function namedParams(params: unknown, row: number | undefined): Readonly<Record<string, SqlValue>> {
-  const prototype = typeof params === 'object' && params !== null ? Object.getPrototypeOf(params) : undefined
-  const plain = prototype === null || (prototype && Object.getPrototypeOf(prototype) === null && !Array.isArray(params))
-  if (!plain) throw badRow(params, row, 'an array for ? or a plain object for :name')
+  if (!isPlain(params)) throw badRow(params, row, 'an array for ? or a plain object for :name')
   return params as Readonly<Record<string, SqlValue>>
 }
 
@@ -316,6 +315,6 @@ function kindOf(value: unknown): string {
   if (typeof value === 'number') return Number.isNaN(value) ? 'NaN' : Number.isFinite(value) ? 'a number' : 'infinite'
   if (Array.isArray(value)) return 'an array'
   if (typeof value !== 'object') return `a ${typeof value}`
-  if (value instanceof Date && Number.isNaN(value.getTime())) return 'an invalid Date'
+  if (isA(value, 'Date') && Number.isNaN(value.getTime())) return 'an invalid Date'
   return `an object (${Object.prototype.toString.call(value).slice(8, -1)})`
 }

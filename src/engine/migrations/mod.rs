@@ -180,7 +180,7 @@ impl Migrations {
             let connection = host.connection()?;
             if !self.history.delete(&connection, version)? {
                 return Err(Error::invalid(format!("Migration \"{version}\" isn't applied"))
-                    .hint("migrations.status() shows the versions that are.")
+                    .hint("migrations.status() shows the versions that are")
                     .detail("version", version));
             }
             self.refresh(&connection)?;
@@ -234,7 +234,7 @@ impl Migrations {
     /// What the app supplies. `invalid_argument` without the option `migrations`.
     pub(super) fn supplied(&self) -> Result<&Supplied> {
         self.supplied.as_ref().ok_or_else(|| {
-            Error::invalid("The database was opened without migrations").hint("Give them to open({ migrations }).")
+            Error::invalid("The database was opened without migrations").hint("Give them to open({ migrations })")
         })
     }
 

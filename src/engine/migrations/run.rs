@@ -82,7 +82,7 @@ impl Migrations {
                 drop(together);
                 self.refresh(connection)?;
                 return Err(match host.settle(connection) {
-                    Ok(()) => error.hint("Nothing of this run was kept: mend it and run all again."),
+                    Ok(()) => error.hint("Nothing of this run was kept: mend it and run all again"),
                     Err(unsettled) => unsettled.cause(error),
                 });
             }

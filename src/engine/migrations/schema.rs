@@ -129,8 +129,8 @@ fn in_scratch(error: Error, skipped: &[String]) -> Error {
     let error = error.detail("scratch", true);
     match skipped.last() {
         Some(version) => error.hint(format!(
-            "In a scratch database functions don't run, so what migration {version} makes is missing there."
+            "In a scratch database functions don't run, so what migration {version} makes is missing there"
         )),
-        None => error.hint("It ran on data that a scratch database doesn't have. The database itself is as before."),
+        None => error.hint("It ran on data that a scratch database doesn't have. The database itself is as before"),
     }
 }

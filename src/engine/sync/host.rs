@@ -63,7 +63,7 @@ impl Host for Inner {
                 }
                 Either::Right(_) => {
                     Err(Error::new(ErrorCode::SyncUnauthorized, "accessToken() gave no answer in time")
-                        .hint("raise remote.timeoutMs, or let it return the token that is there"))
+                        .hint("Raise remote.timeoutMs, or let it return the token that is there"))
                 }
             }
         })
@@ -149,7 +149,7 @@ impl Database {
 
     pub(super) fn synced(&self) -> Result<&Sync> {
         self.inner.sync.get().ok_or_else(|| {
-            Error::invalid("this database has no remote").hint("pass remote: { url, key, tables } to open")
+            Error::invalid("This database has no remote").hint("Pass remote: { url, key, tables } to open")
         })
     }
 }

@@ -155,7 +155,7 @@ impl Keeper {
     fn warn(&self, inner: &Inner, error: &Error) {
         if !self.warned.replace(true) {
             let message =
-                format!("changes of the remote are not told at once, only found by the interval: {}", error.message);
+                format!("Changes of the remote are not told at once, only found by the interval: {}", error.message);
             inner.events.emit(Event::Warning { code: "realtime_unavailable".to_owned(), message });
         }
     }

@@ -120,8 +120,11 @@ impl Inner {
                 }
                 Action::Stale(tables) => (self.tell)(Told::Stale(tables)),
                 Action::Refused(why) => {
-                    let text = format!("the remote's realtime service refused to tell of changes: {why}");
-                    (self.tell)(Told::Unavailable(Error::new(ErrorCode::SyncRejected, text)));
+                    let text = format!("The remote's realtime service refused to tell of changes: {why}");
+                    (self.tell)(Told::Unavailable(
+                        Error::new(ErrorCode::SyncRejected, text)
+                            .hint("Add the tables to the publication supabase_realtime"),
+                    ));
                 }
             }
         }

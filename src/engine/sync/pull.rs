@@ -168,7 +168,9 @@ impl Sync {
             return Ok(self.config.options.tables.iter().filter(readable).collect());
         };
         let unknown = |name: &String| {
-            Error::invalid(format!("table {name} is not in remote.tables")).detail("table", name.clone())
+            Error::invalid(format!("Table {name} is not in remote.tables"))
+                .hint("Add it there, or leave it out here")
+                .detail("table", name.clone())
         };
         let tables = names.iter().map(|name| self.config.table(name).ok_or_else(|| unknown(name)));
         let mut tables = tables.collect::<Result<Vec<_>>>()?;
@@ -319,8 +321,8 @@ impl Sync {
             (Some(_), user) => {
                 let signed_in = user.is_some();
                 let who = if signed_in { "another user is signed in" } else { "nobody is signed in" };
-                Err(Error::new(ErrorCode::SyncUserMismatch, format!("this database belongs to a user, and {who}"))
-                    .hint("open a database with another name for each user, or delete this one first")
+                Err(Error::new(ErrorCode::SyncUserMismatch, format!("This database belongs to a user, and {who}"))
+                    .hint("Open a database with another name for each user, or delete this one first")
                     .detail("signedIn", signed_in))
             }
         }

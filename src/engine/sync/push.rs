@@ -376,9 +376,9 @@ impl Drop for Accepting<'_> {
 /// The local table of an option. Fails with `sync_schema_mismatch` when there is none.
 pub(super) fn local_table(connection: &Connection, config: &TableSync) -> Result<Table> {
     Table::read(connection, &config.table)?.ok_or_else(|| {
-        let text = format!("there is no local table {}", config.table);
+        let text = format!("There is no local table {}", config.table);
         Error::new(ErrorCode::SyncSchemaMismatch, text)
-            .hint("create it in a migration, or take it out of remote.tables")
+            .hint("Create it in a migration, or take it out of remote.tables")
             .detail("table", config.table.clone())
     })
 }

@@ -100,7 +100,9 @@ impl Sync {
         let _flight = self.flight.acquire().await?;
         let config = self.known(table)?;
         if config.direction == Direction::Pull {
-            return Err(Error::invalid(format!("table {table} is never pushed: its direction is 'pull'")));
+            return Err(Error::invalid(format!("Table {table} is never pushed: its direction is 'pull'"))
+                .hint("Give it direction: 'both'")
+                .detail("table", table));
         }
         host.admit_write()?;
         let token = if self.config.options.has_access_token { host.access_token().await? } else { None };
@@ -151,7 +153,9 @@ impl Sync {
     }
 
     fn known(&self, table: &str) -> Result<&TableSync> {
-        let unknown = || Error::invalid(format!("table {table} is not in remote.tables")).detail("table", table);
+        let unknown = || {
+            Error::invalid(format!("Table {table} is not in remote.tables")).hint("Add it there").detail("table", table)
+        };
         self.config.table(table).ok_or_else(unknown)
     }
 
@@ -203,7 +207,7 @@ impl Sync {
                     },
                 }
             }
-            let Some(event) = event else { return Err(Error::internal("reading a row came to no end")) };
+            let Some(event) = event else { return Err(Error::internal("Reading a row came to no end")) };
             waiting = push.handle(event)?;
         }
     }

@@ -43,7 +43,7 @@ pub async fn schema_from_remote<'a>(
     if !told.as_ref().is_some_and(complete) {
         let found = match asking.get("/").await? {
             Answer::Body(body) => from_openapi(&body).ok_or_else(|| {
-                Error::new(ErrorCode::SyncProtocol, "the remote's root is no OpenAPI document")
+                Error::new(ErrorCode::SyncProtocol, "The remote's root is no OpenAPI document")
                     .hint("remote.url should be a Supabase project or a PostgREST root")
             }),
             Answer::Refused(error) => Err(untold(ErrorCode::SyncUnauthorized).cause(&error.message)),
@@ -68,8 +68,8 @@ pub async fn schema_from_remote<'a>(
 }
 
 fn untold(code: ErrorCode) -> Error {
-    Error::new(code, "the remote doesn't tell this key which tables it has")
-        .hint("run the SQL of sqlHelpers in the project, or use a secret key, in Node only")
+    Error::new(code, "The remote doesn't tell this key which tables it has")
+        .hint("Run the SQL of sqlHelpers in the project, or use a secret key, in Node only")
 }
 
 enum Answer {

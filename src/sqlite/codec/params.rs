@@ -147,5 +147,5 @@ fn bytes_of(text: &[u8], start: usize, units: usize) -> usize {
 }
 
 fn malformed(what: &str) -> Error {
-    Error::internal(format!("malformed parameter buffer: {what}"))
+    Error::internal(format!("Malformed parameter buffer: {what}"))
 }

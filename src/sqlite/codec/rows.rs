@@ -264,11 +264,12 @@ unsafe fn out_of_range(raw: *mut ffi::sqlite3_stmt, index: c_int) -> Error {
         let name = ffi::sqlite3_column_name(raw, index);
         if name.is_null() { String::new() } else { std::ffi::CStr::from_ptr(name).to_string_lossy().into_owned() }
     };
-    Error::new(ErrorCode::IntegerOutOfRange, format!("the column {column} has an integer beyond 2^53-1"))
-        .hint("open the database with integers: 'auto' or 'bigint'")
+    Error::new(ErrorCode::IntegerOutOfRange, format!("The column {column} has an integer beyond 2^53-1"))
+        .hint("Open the database with integers: 'auto' or 'bigint'")
         .detail("column", column)
 }
 
 fn no_memory() -> Error {
-    Error::new(ErrorCode::OutOfMemory, "no memory for the result").hint("read fewer rows at once: LIMIT, db.iterate()")
+    Error::new(ErrorCode::OutOfMemory, "There is no memory for the result")
+        .hint("Read fewer rows at once: LIMIT, db.iterate()")
 }

@@ -167,9 +167,10 @@ fn run<T>(index: usize, kind: &str, work: impl FnOnce(&dyn Functions) -> Result<
         Ok(value) => return Some(value),
         Err(cause) => cause,
     };
-    let error = Error::new(ErrorCode::SqliteError, format!("the SQL {kind} {name} failed"))
+    let error = Error::new(ErrorCode::SqliteError, format!("The SQL {kind} {name} failed"))
         .detail("function", name)
         .detail("sqliteCode", "SQLITE_ERROR")
+        .hint("The cause is what it threw")
         .cause(cause.message.clone());
     FAILURE.replace(Some(error));
     HERE.with(|here| here.failed.set(true));

@@ -102,7 +102,10 @@ thread_local! {
 pub fn add(definitions: Vec<Definition>, functions: Rc<dyn Functions>) -> Result<()> {
     let named = definitions.into_iter().map(|definition| {
         let name = CString::new(definition.name.as_str()).ok().filter(|name| (1..=255).contains(&name.count_bytes()));
-        let name = name.ok_or_else(|| Error::invalid("an SQL function must have a name of 1 to 255 bytes"))?;
+        let name = name.ok_or_else(|| {
+            Error::invalid("An SQL function must have a name of 1 to 255 bytes")
+                .hint("Give it a shorter name, in functions")
+        })?;
         Ok((name, definition))
     });
     let definitions = named.collect::<Result<_>>()?;
@@ -125,7 +128,8 @@ pub fn running() -> bool {
 /// The error for whoever uses the database all the same.
 #[cold]
 pub fn inside() -> Error {
-    Error::invalid("an SQL function can't use the database that calls it")
+    Error::invalid("An SQL function can't use the database that calls it")
+        .hint("What it needs must be among its arguments")
 }
 
 /// Whether a function or collation has failed since the last [`take_failure`].
@@ -149,5 +153,7 @@ pub(super) fn undo(connection: &Connection, wrote: bool) -> Error {
         // The failure says more than one of the rollback.
         let _ = connection.exec("ROLLBACK");
     }
-    failure.unwrap_or_else(|| Error::new(ErrorCode::SqliteError, "a collation failed"))
+    failure.unwrap_or_else(|| {
+        Error::new(ErrorCode::SqliteError, "A collation failed").hint("It must give a number for any two texts")
+    })
 }

@@ -36,7 +36,9 @@ fn failure(error: std::io::Error) -> Error {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ErrorCode::StorageQuotaExceeded,
         _ => ErrorCode::StorageUnavailable,
     };
-    Error::new(code, "the database's folder can't be used").cause(error)
+    Error::new(code, "The database's folder can't be used")
+        .hint("The cause says why: look at its place, its rights, and the room on the disk")
+        .cause(error)
 }
 
 fn found<T>(result: std::io::Result<T>) -> Result<Option<T>> {

@@ -69,8 +69,8 @@ impl Journal {
         let mut journal = Self::empty(files, segment_bytes, segment);
         journal.read()?;
         if journal.start_bytes == 0 {
-            return Err(corrupt("the journal of the database is damaged where it begins")
-                .hint("restore the folder from a backup")
+            return Err(corrupt("The journal of the database is damaged where it begins")
+                .hint("Restore the folder from a backup")
                 .detail("file", segment_name(segment)));
         }
         Ok(Some(journal))

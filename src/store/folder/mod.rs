@@ -87,7 +87,8 @@ impl Inner {
     /// Looks whether somebody else has written to the folder, and runs `work` over what is there.
     fn with<T>(&self, work: impl FnOnce(&mut Option<Journal>) -> Result<T>) -> Result<T> {
         if self.closed.get() {
-            return Err(Error::new(ErrorCode::StorageUnavailable, "the database's folder is closed"));
+            return Err(Error::new(ErrorCode::StorageUnavailable, "The database's folder is closed")
+                .hint("Open the database again"));
         }
         let mut journal = self.journal.borrow_mut();
         let is_known = match &*journal {

@@ -83,12 +83,12 @@ impl Vault {
         };
         if encryption.method != expected {
             return Err(refused(match encryption.method.as_str() {
-                PASSPHRASE => "the database was encrypted with a passphrase, not with a key",
-                KEY => "the database was encrypted with a key, not with a passphrase",
-                _ => "the database was encrypted in a way that this version doesn't know",
+                PASSPHRASE => "The database was encrypted with a passphrase, not with a key",
+                KEY => "The database was encrypted with a key, not with a passphrase",
+                _ => "The database was encrypted in a way that this version doesn't know",
             }));
         }
-        let damaged = || corrupt("the head record of the database is damaged");
+        let damaged = || corrupt("The head record of the database is damaged");
         let salt = unhex(&encryption.salt).ok_or_else(damaged)?;
         let wrapped = unhex(&encryption.wrapped).ok_or_else(damaged)?;
         let (nonce, sealed) = wrapped.split_first_chunk::<NONCE_BYTES>().ok_or_else(damaged)?;
@@ -98,7 +98,7 @@ impl Vault {
         let piece = Piece { nonce: *nonce, associated: associated(encryption), bytes: sealed.to_vec() };
         let opened = self.wrapping(&salt, encryption.iterations).await?.open(vec![piece]).await;
         let key = opened.into_iter().next().flatten().and_then(|key| key.try_into().ok());
-        key.ok_or_else(|| refused("the passphrase or key is not the one that the database was encrypted with"))
+        key.ok_or_else(|| refused("The passphrase or key is not the one that the database was encrypted with"))
     }
 
     async fn wrapping(&self, salt: &[u8], iterations: u32) -> Result<Rc<dyn Cipher>> {

@@ -60,8 +60,8 @@ impl SealedStore {
         };
         let Some(encryption) = head.encryption.as_deref() else {
             check_format(&head)?;
-            return Err(Error::invalid("the database is not encrypted, but the option `encryption` was given")
-                .hint("open it without `encryption` and call rekey(encryption), which encrypts what is there")
+            return Err(Error::invalid("The database is not encrypted, but the option `encryption` was given")
+                .hint("Open it without `encryption` and call rekey(encryption), which encrypts what is there")
                 .detail("option", "encryption"));
         };
         check_format(&undressed(head.clone()))?;
@@ -114,7 +114,7 @@ impl SealedStore {
         if keys(&expected) != keys(&stored) {
             return Err(lock_lost());
         }
-        Err(corrupt("the head record of the database was changed by somebody who doesn't have its key"))
+        Err(corrupt("The head record of the database was changed by somebody who doesn't have its key"))
     }
 
     /// What a record is encrypted with besides the key: which one of which database it is.
@@ -363,6 +363,10 @@ impl Store for SealedStore {
         self.0.store.lost()
     }
 
+    fn settled(&self) -> LocalFuture<'_, ()> {
+        self.0.store.settled()
+    }
+
     fn close(&self) {
         self.0.store.close();
     }
@@ -388,6 +392,7 @@ impl Stores for SealedStores {
             match SealedStore::open(store.clone(), &vault).await {
                 Ok(sealed) => Ok(Rc::new(sealed) as Rc<dyn Store>),
                 Err(error) => {
+                    store.settled().await;
                     store.close();
                     Err(error)
                 }

@@ -48,7 +48,7 @@ impl Pull {
         let index = self.span_lanes.iter().position(|lane| *lane == at).unwrap_or_default();
         let spans = source.progress.spans.get_or_insert_default();
         let Some(span) = spans.get(index).cloned() else {
-            return Err(Unreadable::Failed(Error::internal("a page of no span")));
+            return Err(Unreadable::Failed(Error::internal("A page of no span")));
         };
         let last = last.map(|last| last.key);
         self.moves(&last, &span.after)?;

@@ -1,8 +1,8 @@
 import { type Command, type Invocation, misuse, type OptionSpec, table } from '../command.js'
 import type { Output } from '../output.js'
-import { readText } from '../settings.js'
+import { byTable, readText } from '../settings.js'
 import { stored, withDatabase } from '../stored.js'
-import type { MigrationReport, MigrationStatus } from '../tidelock.js'
+import type { GeneratedMigration, MigrationReport, MigrationStatus } from '../tidelock.js'
 import { open } from '../tidelock.js'
 import { folderOption, readMigrations, writeMigration } from './migrate-files.js'
 
@@ -78,20 +78,34 @@ const lint: Command = {
   },
 }
 
+type GeneratedFiles = GeneratedMigration & { readonly files: readonly string[] }
+
 const generate: Command = {
   name: 'migrate generate',
   about: 'Writes the migration from what the migrations give to another schema.',
   operands: ['NAME'],
-  options: { ...folderOption, schema: { value: 'FILE', about: 'SQL that creates the wanted schema' } },
-  examples: ['npx tidelock migrate generate "split names" --schema schema.sql'],
-  async run(given): Promise<{ files: string[]; up: string; down: string }> {
-    const wanted = readText(given.need('schema'))
-    const { up, down } = await inScratch(given, (db) => db.migrations.generate(wanted))
-    if (up.trim() === '') return { files: [], up, down }
-    return { files: writeMigration(given, given.positionals[0] as string, up, down), up, down }
+  options: {
+    ...folderOption,
+    schema: { value: 'FILE', about: 'SQL that creates the wanted schema' },
+    rename: { value: 'OLD=NEW', multiple: true, about: 'a table or column (table.column) that has another name now' },
   },
-  print({ files }: { files: string[] }, output: Output) {
+  examples: [
+    'npx tidelock migrate generate "split names" --schema schema.sql',
+    'npx tidelock migrate generate "mail to email" --schema schema.sql --rename users.mail=users.email',
+  ],
+  async run(given): Promise<GeneratedFiles> {
+    const wanted = readText(given.need('schema'))
+    const renames = Object.fromEntries([...byTable(given, 'rename')].map(([old, [name]]) => [old, name as string]))
+    const generated = await inScratch(given, (db) => db.migrations.generate(wanted, { renames }))
+    const { up, down } = generated
+    return {
+      files: up.trim() === '' ? [] : writeMigration(given, given.positionals[0] as string, up, down),
+      ...generated,
+    }
+  },
+  print({ files, destructive }: GeneratedFiles, output: Output) {
     for (const file of files) output.line(file)
+    for (const loss of destructive) output.warn(`It destroys: ${loss}`)
     if (files.length === 0) output.line('The schemas are the same.')
   },
 }

@@ -1,0 +1,24 @@
+import { checkRemote } from './check-remote.js'
+import { checkAudit, checkExpires } from './check-upkeep.js'
+import type { CoreOptions } from './core.js'
+import type { OpenOptions } from './options.js'
+
+// What an app without a remote, an audit or rows that expire never loads: a module of its own.
+
+export { resolveConflict } from './resolve-conflict.js'
+export { checkRemote }
+
+/**
+ * Checks those options of `open` that `checkOptions` leaves out, and completes them. `secrets`: the remote's key may be a secret one.
+ * Fails with `invalid_argument` naming the option.
+ */
+export function checkRareOptions(
+  { remote, audit, auditTable, migrationsTable, expires }: OpenOptions,
+  secrets: boolean,
+): Pick<CoreOptions, 'remote' | 'audit' | 'expires'> {
+  return {
+    ...(audit === undefined ? {} : { audit: checkAudit(audit, auditTable, migrationsTable) }),
+    ...(expires === undefined ? {} : { expires: checkExpires(expires) }),
+    ...(remote === undefined ? {} : { remote: checkRemote(remote, secrets) }),
+  }
+}
