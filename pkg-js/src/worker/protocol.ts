@@ -1,4 +1,5 @@
 import type { Part } from '../../generated/instance.js'
+import type { Texts } from '../codec/rows.js'
 import type { CoreEvent, CoreOptions, Op, PlanRow } from '../core.js'
 import type { FunctionsSource } from '../functions.js'
 import type { Conflict, Encryption } from '../options.js'
@@ -27,6 +28,8 @@ export interface Result {
   readonly shape: number
   /** The names, the first time that this shape comes. */
   readonly columns?: readonly string[]
+  /** Its texts, where the buffer leaves them out. */
+  readonly texts?: Texts
   /** The changes of several executions together, which their last header doesn't tell. */
   readonly changes?: number
 }

@@ -106,6 +106,9 @@ export class ServedCalls extends Calls {
   }
 
   #result(): Result {
-    return { buffer: copyResult(this.#views, this.#header), shape: this.#results.shapeId() }
+    const shape = this.#results.shapeId()
+    const texts = this.#results.decodedTexts()
+    const buffer = copyResult(this.#views, this.#header, texts === undefined)
+    return texts === undefined ? { buffer, shape } : { buffer, shape, texts }
   }
 }
