@@ -76,4 +76,5 @@ const hintless = {
   'command-line.txt, # a file that is not there': 'the user has given the name',
   'command-line.txt, # an environment that is not there': 'the user has given the name',
   'command-line.txt, # a table that the schema lacks': 'the user has given both',
+  'native-columns.txt, # a value that was changed': 'what is damaged stays so',
 }
