@@ -110,10 +110,7 @@ thread_local! {
 pub fn add(definitions: Vec<Definition>, functions: Rc<dyn Functions>) -> Result<()> {
     let named = definitions.into_iter().map(|definition| {
         let name = CString::new(definition.name.as_str()).ok().filter(|name| (1..=255).contains(&name.count_bytes()));
-        let name = name.ok_or_else(|| {
-            Error::invalid("An SQL function must have a name of 1 to 255 bytes")
-                .hint("Give it a shorter name, in functions")
-        })?;
+        let name = name.ok_or_else(|| Error::invalid("An SQL function must have a name of 1 to 255 bytes"))?;
         Ok((name, definition))
     });
     let definitions = named.collect::<Result<_>>()?;
