@@ -72,6 +72,7 @@ test_typescript() {
   test_build
   step 'typescript: format, lints' node_modules/.bin/biome ci --colors=off .
   step 'typescript: unit tests' node pkg-js/test/run.mjs
+  step 'messages: each is shown' node_tests tests/messages/
   step 'typescript: the demo' node_modules/.bin/tsc -p www
 }
 

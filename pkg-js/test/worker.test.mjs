@@ -37,7 +37,7 @@ async function remoteDatabase(options = {}) {
   }
   const checked = checkOptions(all, { title: '', url: '', files: false, secrets: false })
   const user = new LocalUser(all)
-  const parts = { warnings: [], workers: [], posted: [] }
+  const parts = { warnings: [], workers: [], posted: [], answered: [] }
   const begin = (connection, number, heard) => {
     const core = new FakeCore()
     const worker = { core, events: undefined, dead: false }
@@ -54,6 +54,7 @@ async function remoteDatabase(options = {}) {
     }
     const server = new Server(
       (message, transfer) => {
+        parts.answered.push(message)
         const copy = structuredClone(message, { transfer: [...transfer] })
         setImmediate(() => worker.dead || channel.receive(copy))
       },
@@ -85,7 +86,7 @@ async function remoteDatabase(options = {}) {
     const opened = channel.ask('open', [{ checked, module: {}, encryption: undefined, has, heard }])
     return { session: { channel, end, gone: Promise.resolve() }, opened }
   }
-  parts.connection = new RemoteCalls(user.callsOptions(checked), begin, true, () => user.renewed())
+  parts.connection = new RemoteCalls(user.callsOptions(checked), begin, { lasting: true }, () => user.renewed())
   user.connect(parts.connection)
   await parts.connection.open()
   parts.db = user.opened(checked, parts.connection)
@@ -126,6 +127,35 @@ test('values go in and come out as they do in one thread', async () => {
     code: 'invalid_argument',
     details: { parameter: 1, statement: 2 },
   })
+})
+
+test('many texts come as strings, in every form of rows and slice by slice; the next result has its own', async () => {
+  const { db, workers, answered } = await remoteDatabase()
+  const [{ core }] = workers
+  const rows = Array.from({ length: 600 }, (_, n) => [
+    n,
+    `näme ${n} 🌿`,
+    n % 3 ? `text ${n}` : null,
+    new Uint8Array([n]),
+  ])
+  const columns = ['id', 'name', 'text', 'blob']
+  for (const count of [600, 2, 600]) {
+    const expected = rows.slice(0, count)
+    core.answer = () => ({ columns, rows: expected })
+    assert.deepEqual(await db.query('x', [], { rowMode: 'array' }), expected)
+    assert.equal(answered.at(-1).value.texts?.length, count > 2 ? 2 : undefined)
+    const objects = expected.map((row) => Object.fromEntries(row.map((value, i) => [columns[i], value])))
+    assert.deepEqual(await db.query('x'), objects)
+    const { values } = await db.query('x', [], { rowMode: 'columns' })
+    assert.deepEqual(
+      values.map((list) => [...list]),
+      columns.map((_, i) => expected.map((row) => row[i])),
+    )
+    const seen = []
+    for await (const row of db.iterate('x')) seen.push(row)
+    assert.deepEqual(seen, objects)
+    assert.deepEqual(await db.get('x'), objects[0])
+  }
 })
 
 test('many rows are packed in slices: what their owner does meanwhile changes nothing, and other calls come after them', async () => {

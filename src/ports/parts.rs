@@ -19,7 +19,7 @@ pub enum Part {
     Migrations,
     /// Keeping what is stored in memory.
     Memory,
-    /// Encrypting what is stored.
+    /// Encrypting what is stored. AES-GCM itself is the part `cipher`, which comes with it.
     Encryption,
     /// Everything about the remote, and capturing local changes.
     Sync,

@@ -57,9 +57,28 @@ impl<'c> Statement<'c> {
 
     /// Binds one parameter, from 1. Fails with `invalid_argument` when there is no such parameter.
     pub fn bind(&mut self, index: usize, value: &Value) -> Result<()> {
+        // SAFETY: texts and blobs are copied by SQLite before this returns.
+        unsafe { self.bind_as(index, value, ffi::SQLITE_TRANSIENT()) }
+    }
+
+    /// Runs it to its end with these parameters, of which SQLite makes no copies, and makes it ready to be bound again, after an
+    /// error too. Returns how many rows it changed.
+    pub fn finish_with(&mut self, values: &[Value]) -> Result<u64> {
+        let bound = values.iter().enumerate().try_for_each(|(index, value)| {
+            // SAFETY: the values outlive the bindings, which are cleared below whatever happens.
+            unsafe { self.bind_as(index + 1, value, ffi::SQLITE_STATIC()) }
+        });
+        let done = bound.and_then(|()| self.run()).map(|()| self.connection.changes_of(&self.prepared));
+        self.reset();
+        done
+    }
+
+    /// # Safety
+    /// With SQLITE_STATIC the value must outlive the binding.
+    unsafe fn bind_as(&mut self, index: usize, value: &Value, copying: ffi::sqlite3_destructor_type) -> Result<()> {
         let raw = self.prepared.raw;
         let at = c_int::try_from(index).unwrap_or(0);
-        // SAFETY: the statement is alive; texts and blobs are copied by SQLite (SQLITE_TRANSIENT) before this returns.
+        // SAFETY: the statement is alive; what becomes of texts and blobs is the caller's promise.
         let code = unsafe {
             match value {
                 Value::Null => ffi::sqlite3_bind_null(raw, at),
@@ -70,16 +89,12 @@ impl<'c> Statement<'c> {
                     at,
                     text.as_ptr().cast(),
                     text.len() as u64,
-                    ffi::SQLITE_TRANSIENT(),
+                    copying,
                     ffi::SQLITE_UTF8 as u8,
                 ),
-                Value::Blob(bytes) => ffi::sqlite3_bind_blob64(
-                    raw,
-                    at,
-                    bytes.as_ptr().cast(),
-                    bytes.len() as u64,
-                    ffi::SQLITE_TRANSIENT(),
-                ),
+                Value::Blob(bytes) => {
+                    ffi::sqlite3_bind_blob64(raw, at, bytes.as_ptr().cast(), bytes.len() as u64, copying)
+                }
             }
         };
         match code {

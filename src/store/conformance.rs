@@ -35,6 +35,7 @@ pub const CASES: &[(&str, Case)] = &[
     ("fencing: a robbed holder's other writes find another epoch", |h| Box::pin(robbed_write(h))),
     ("whole commits: all parts or none", |h| Box::pin(all_parts_or_none(h))),
     ("manifest last: a missing chunk refuses it", |h| Box::pin(manifest_needs_its_chunks(h))),
+    ("chunks of every size come back, in the form stored last", |h| Box::pin(chunk_sizes(h))),
     ("the log is read in slices and in order", |h| Box::pin(log_in_slices(h))),
     ("truncation spares epoch records", |h| Box::pin(truncation(h))),
     ("deletion deletes", |h| Box::pin(deletion(h))),
@@ -244,6 +245,44 @@ async fn manifest_needs_its_chunks(h: Handles) {
     assert_eq!(h.a.manifests().await, Ok((Vec::new(), Vec::new())));
     h.a.write(put(vec![here])).await.expect("every chunk is there");
     assert_eq!(h.a.manifests().await.expect("reads").0.len(), 1);
+}
+
+async fn chunk_sizes(h: Handles) {
+    let (head, _) = made(&*h.a).await;
+    // Larger than any chunk is, and than what some stores keep in one record.
+    let noise: Vec<u8> = (0..130_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let sizes = [1, 59_999, 60_000, 60_001, 65_541, 65_569, 130_000];
+    let ids: Vec<String> = sizes.iter().map(|size| chunk::id(&noise[..*size])).collect();
+    let put = |sizes: &[usize]| {
+        let writes = ids.iter().zip(sizes).map(|(id, size)| Write::PutChunk(id.clone(), noise[..*size].to_vec()));
+        fenced(&head, writes.collect())
+    };
+    // Each also in the place of one that was larger or smaller.
+    for turn in 0..sizes.len() {
+        let mut sizes = sizes;
+        sizes.rotate_left(turn);
+        h.a.write(put(&sizes)).await.expect("stores");
+        let stored: Vec<Option<usize>> =
+            h.b.chunks(&ids).await.expect("reads").into_iter().map(|bytes| bytes.map(|bytes| bytes.len())).collect();
+        assert_eq!(stored, sizes.map(Some));
+        // An encrypted store names those that no manifest does by what they lie under.
+        assert_eq!(h.b.chunk_ids().await.expect("reads").len(), sizes.len());
+    }
+    h.a.write(put(&sizes)).await.expect("stores");
+    let expected = sizes.map(|size| Some(noise[..size].to_vec()));
+    assert!(h.b.chunks(&ids).await.expect("reads") == expected);
+    let (claim, _) = next_claim(&head, (1, 0), Position { lsn: 1, ..Position::default() });
+    let next = claim.head.clone();
+    assert_eq!(h.b.claim(claim).await, Ok(true));
+    assert_eq!(h.a.head().await, Ok(Some(next.clone())), "the head is as it was given");
+    h.b.write(fenced(&next, vec![Write::PutHead(Box::new(next.clone()))])).await.expect("stores");
+    assert_eq!(h.a.head().await, Ok(Some(next.clone())));
+    let delete = ids[1..].iter().cloned().map(Write::DeleteChunk).collect();
+    h.b.write(fenced(&next, delete)).await.expect("deletes");
+    assert_eq!(h.a.chunk_ids().await.expect("reads").len(), 1);
+    let mut left = vec![None; ids.len()];
+    left[0] = Some(noise[..1].to_vec());
+    assert!(h.a.chunks(&ids).await.expect("reads") == left);
 }
 
 async fn log_in_slices(h: Handles) {

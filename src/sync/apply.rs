@@ -20,6 +20,10 @@ use crate::{
     value::Value,
 };
 
+/// So many new rows go into one statement: SQLite prepares for undoing it only once, which the triggers of capture make it do
+/// though they hear of nothing.
+const MANY: usize = 16;
+
 /// The statements of one table, built once a pull.
 pub struct Writer {
     /// `?1..?n` are the columns; one row when the key exists: whether nothing differs.
@@ -27,6 +31,8 @@ pub struct Writer {
     insert: String,
     /// Inserts unless the key exists; `None` where that would run somebody's triggers, or the key isn't unique here.
     add: Option<String>,
+    /// Inserts [`MANY`] rows, or none.
+    add_many: Option<String>,
     update: Option<String>,
     delete: String,
     key_at: Vec<usize>,
@@ -91,12 +97,27 @@ struct Pass<'c> {
     compare: Statement<'c>,
     insert: Statement<'c>,
     add: Option<Statement<'c>>,
+    add_many: Option<Statement<'c>>,
     /// The row before was new: so is the next, most likely.
     new: bool,
     update: Option<Statement<'c>>,
 }
 
 impl Pass<'_> {
+    /// Inserts these rows by one statement; `false` when that can't be: then none of them was.
+    fn add_together(&mut self, some: &[usize]) -> Result<bool> {
+        let (rows, Some(add)) = (self.rows, self.add_many.as_mut().filter(|_| self.new)) else { return Ok(false) };
+        let in_order = some.len() == MANY && some[MANY - 1] - some[0] == MANY - 1;
+        if !in_order || some.iter().any(|row| rows.deleted[*row]) {
+            return Ok(false);
+        }
+        match add.finish_with(&rows.values[some[0] * rows.width..(some[0] + MANY) * rows.width]) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is(ErrorCode::SqliteConstraint) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether the local row is the same; `None` when there is none.
     fn same(&mut self, row: &[Value]) -> Result<Option<bool>> {
         bind(&mut self.compare, row)?;
@@ -138,6 +159,12 @@ impl Writer {
         let key: Vec<&str> = plan.key.iter().map(|at| names[*at].as_str()).collect();
         let add = format!("{insert} ON CONFLICT({}) DO NOTHING", key.join(", "));
         let may_add = !has_triggers(connection, &plan.table.name)? && connection.statement(&add).is_ok();
+        let one = format!("({})", vec!["?"; names.len()].join(", "));
+        let add_many = format!(
+            "INSERT OR ABORT INTO main.{table}({}) VALUES {}",
+            list(", ", &|_, name| name.to_owned()),
+            vec![one; MANY].join(", ")
+        );
         let members =
             plan.columns.iter().enumerate().map(|(at, column)| (column.name.as_str(), format!("?{}", at + 2)));
         Ok(Self {
@@ -148,6 +175,7 @@ impl Writer {
             ),
             insert,
             add: may_add.then_some(add),
+            add_many: may_add.then_some(add_many),
             update: (!others.is_empty())
                 .then(|| format!("UPDATE main.{table} SET {} WHERE {where_key}", others.join(", "))),
             delete: format!("DELETE FROM main.{table} WHERE {}", key_condition(&key_columns, 1)),
@@ -230,15 +258,27 @@ impl Writer {
             compare: connection.statement(&self.compare)?,
             insert: connection.statement(&self.insert)?,
             add: self.add.as_deref().map(|sql| connection.statement(sql)).transpose()?,
+            add_many: None,
             new: true,
             update: self.update.as_deref().map(|sql| connection.statement(sql)).transpose()?,
         };
+        // Where nothing has to be asked about a single row.
+        let plain = !pass.unpushed && !pass.staged && !(pass.parents && self.parents.any());
+        if let Some(add_many) = self.add_many.as_deref().filter(|_| plain && waiting.len() >= MANY) {
+            pass.add_many = Some(connection.statement(add_many)?);
+        }
         // Rows of one page may depend on each other: parents in the same table, values that move from row to row.
         loop {
             let mut held = Vec::new();
-            for row in &waiting {
-                if let Outcome::Held(error) = self.write_row(&mut pass, *row, report)? {
-                    held.push(Held { row: *row, error });
+            for some in waiting.chunks(MANY) {
+                if pass.add_together(some)? {
+                    report.inserted += some.len() as u64;
+                    continue;
+                }
+                for row in some {
+                    if let Outcome::Held(error) = self.write_row(&mut pass, *row, report)? {
+                        held.push(Held { row: *row, error });
+                    }
                 }
             }
             if held.is_empty() || held.len() == waiting.len() {

@@ -62,6 +62,11 @@ impl Parents {
         Ok(Self { references, protected })
     }
 
+    /// Whether the table refers to any.
+    pub fn any(&self) -> bool {
+        !self.references.is_empty()
+    }
+
     /// What to say about the first parent that isn't there; `None` when all are.
     pub fn missing(&self, connection: &Connection, row: &[Value]) -> Result<Option<String>> {
         for reference in &self.references {

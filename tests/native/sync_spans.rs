@@ -125,6 +125,25 @@ fn rows_that_are_there_already_and_triggers_of_others() {
 }
 
 #[test]
+fn rows_that_come_together_are_counted_and_refused_one_by_one() {
+    let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY ON CONFLICT REPLACE, name TEXT UNIQUE, updated_at TEXT);
+        CREATE TABLE parts(item INTEGER REFERENCES items(id) ON DELETE CASCADE)";
+    let remote = format!(r#"{{"url":"http://server","key":"k","tables":{FULL}}}"#);
+    let mut world = World::with(schema, &remote);
+    for id in 0..100_u32 {
+        // Two rows of one name: the later one has to wait.
+        let name = format!("\"{}\"", if id == 61 { 60 } else { id });
+        world.server.put("items", &[("id", &id.to_string()), ("name", &name), ("updated_at", "null")]);
+    }
+    world.exec("INSERT INTO items VALUES (20, 'other', NULL), (21, '21', NULL); INSERT INTO parts VALUES (20), (21)");
+    world.exec("DELETE FROM tidelock_outbox");
+    assert!(only(&world.pull("{}").unwrap()).starts_with("97/1/0/1/"));
+    assert_eq!(world.rows("SELECT count(*), count(DISTINCT name) FROM items"), ["99|99"]);
+    assert_eq!(world.rows("SELECT count(*) FROM parts"), ["2"], "nothing was replaced");
+    assert_eq!(world.rows("SELECT count(*) FROM tidelock_outbox"), ["0"], "and nothing is to be pushed");
+}
+
+#[test]
 fn an_end_that_takes_too_long_to_find_is_done_without() {
     let mut world = world(CURSOR, 10);
     fill(&world, 200);

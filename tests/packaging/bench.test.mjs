@@ -45,9 +45,17 @@ test('every engine runs the app’s suite, and all answer the same', async () =>
 })
 
 test('the other suites run, stored ones in profiles of their own', async () => {
-  const { report } = await bench('speedtest', 'durable', 'main-thread', 'storage', '--engines', 'tidelock,official')
-  const { speedtest, durable, storage, 'main-thread': page } = report.suites
-  for (const suite of [speedtest, durable, storage, page]) {
+  const { report } = await bench(
+    'speedtest',
+    'durable',
+    'main-thread',
+    'storage',
+    'floors',
+    '--engines',
+    'tidelock,official',
+  )
+  const { speedtest, durable, storage, floors, 'main-thread': page } = report.suites
+  for (const suite of [speedtest, durable, storage, page, floors]) {
     assert.deepEqual(suite.differ, [])
     assert.deepEqual(failures(suite.notRun), [])
   }
@@ -56,6 +64,7 @@ test('the other suites run, stored ones in profiles of their own', async () => {
   assert.ok(durable.results.scan['official-sahpool'].median > 0)
   assert.ok(storage.results.floorStrict['tidelock-relaxed'].median > 0)
   assert.ok(page.results.readTotal.official.median > 0)
+  for (const [step, label] of Object.entries(floors.steps)) assert.ok(floors.results[step].floors.median > 0, label)
 })
 
 /** Engines that failed; an option that this build of tidelock lacks is none. */
@@ -98,6 +107,11 @@ test('goals are met, missed or not measured', () => {
   assert.deepEqual(judged['inserts in one call'], [false, 0.9])
   assert.deepEqual(judged['group-bys'], [false, undefined])
   assert.equal(judged['durable updates, awaited'], undefined)
+  const floors = { results: { inserts: { floors: { median: 3 } }, insertsPeer: { floors: { median: 10 } } } }
+  const withFloors = judge({ suites: { app, floors } })
+  const inserts = withFloors.find(({ text }) => text === 'inserts in one call')
+  const [groups] = withFloors.filter(({ text }) => text === 'group-bys')
+  assert.deepEqual([inserts.floor, groups.floor], [0.3, undefined])
   assert.match(chart({ suites: {} }), /^<svg /)
 })
 

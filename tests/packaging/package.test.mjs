@@ -50,6 +50,7 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
       'sync',
       'remote',
       'upkeep',
+      'tabs',
       'functions',
       'folder',
       'fts5',

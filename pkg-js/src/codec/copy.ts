@@ -6,13 +6,17 @@ import { layout } from './rows.js'
 
 const { headerBytes } = layout
 
-/** Copies a result out of wasm memory: its header, then what that points to, at offsets from the beginning. */
-export function copyResult(source: Source, header: number): ArrayBuffer {
+/**
+ * Copies a result out of wasm memory: its header, then what that points to, at offsets from the beginning; `withTexts` false
+ * leaves the texts out.
+ */
+export function copyResult(source: Source, header: number, withTexts = true): ArrayBuffer {
   const { bytes, words } = source.refresh()
   const at = header / 4
   const cells = (words[at + layout.rowsAt] as number) * (words[at + layout.columnsAt] as number)
   let length = headerBytes + cells * 9
-  for (const index of lengthsAt) length += words[at + index] as number
+  const lengths = withTexts ? lengthsAt : [layout.blobBytesAt]
+  for (const index of lengths) length += words[at + index] as number
   // Whole words of 8 bytes, over which there can be views of all kinds.
   const copy = new Uint8Array(Math.ceil(length / 8) * 8)
   copy.set(bytes.subarray(header, header + headerBytes))
@@ -30,7 +34,7 @@ export function copyResult(source: Source, header: number): ArrayBuffer {
   add(layout.slotsAt, cells * 8)
   add(layout.tagsAt, cells)
   // A length stands behind its address.
-  for (const index of lengthsAt) add(index - 1, words[at + index] as number)
+  for (const index of lengths) add(index - 1, words[at + index] as number)
   return copy.buffer
 }
 

@@ -44,6 +44,8 @@ export class Results {
   readonly #shapes = new Map<number, Shape>()
   /** Used again for every result that is read at once. */
   #reader: Rows | undefined
+  /** The texts of the result, where they came decoded. */
+  texts: Texts | undefined
 
   constructor(source: Source, core: Pick<Core, 'columns' | 'header'>) {
     this.#source = source
@@ -87,14 +89,28 @@ export class Results {
   /** To go through the rows, in areas that the next result leaves alone. */
   cursor(): Rows {
     const shape = this.shape()
-    return new Rows(this.#source.refresh(), this.#header, shape)
+    return new Rows(this.#source.refresh(), this.#header, shape, this.texts)
   }
 
   #read(): Rows {
     const shape = this.shape()
     const areas = this.#source.refresh()
     this.#reader ??= new Rows(areas, this.#header, shape)
-    return this.#reader.reset(areas, this.#header, shape)
+    return this.#reader.reset(areas, this.#header, shape, this.texts)
+  }
+
+  /**
+   * The texts, decoded, to go to another thread as strings: that one copies them, where decoding would take it several times as long.
+   * Undefined when there are few, or so many that strings might not hold them.
+   */
+  decodedTexts(): Texts | undefined {
+    const length = this.#word(textBytesAt)
+    const wideLength = this.#word(wideBytesAt)
+    if (length + wideLength < leastDecoded || length + wideLength > mostDecoded) return undefined
+    const { bytes } = this.#source.refresh()
+    const at = this.#word(textAt)
+    const wideStart = this.#word(wideAt)
+    return [decodeText(bytes, at, at + length), decodeText(bytes, wideStart, wideStart + wideLength)]
   }
 
   /** Its columns. May call into wasm. */
@@ -113,9 +129,16 @@ export class Results {
   }
 }
 
+/** Bytes of texts that are worth strings of their own in a message, and that strings hold in every browser. */
+const [leastDecoded, mostDecoded] = [2048, 2 ** 26]
+
+/** All texts of a result, joined: those in ASCII, and the others. */
+export type Texts = readonly [string, string]
+
 /** Where the words are that {@link copyResult} needs, and how long a header is. */
 export const layout = {
   rowsAt,
+  shapeAt,
   columnsAt,
   tagsAt,
   slotsAt,
@@ -143,18 +166,18 @@ export class Rows {
   #wideEnd = 0
   #blob = 0
   /** All texts, once they are decoded together, and how far in them the rows have come. */
-  #joined: [string, string] | undefined
+  #joined: Texts | undefined
   #at = 0
   #wideAt = 0
 
-  constructor(areas: Areas, header: number, shape: Shape) {
+  constructor(areas: Areas, header: number, shape: Shape, texts?: Texts) {
     this.#areas = areas
     this.#shape = shape
-    this.reset(areas, header, shape)
+    this.reset(areas, header, shape, texts)
   }
 
-  /** Begins at the first row of another result. */
-  reset(areas: Areas, header: number, shape: Shape): this {
+  /** Begins at the first row of another result, whose texts may be decoded already. */
+  reset(areas: Areas, header: number, shape: Shape, texts?: Texts): this {
     const { words } = areas
     const at = header / 4
     this.#areas = areas
@@ -168,7 +191,7 @@ export class Rows {
     this.#wide = words[at + wideAt] as number
     this.#wideEnd = this.#wide + (words[at + wideBytesAt] as number)
     this.#blob = words[at + blobAt] as number
-    this.#joined = undefined
+    this.#joined = texts
     this.#at = 0
     this.#wideAt = 0
     return this
@@ -181,7 +204,7 @@ export class Rows {
 
   /** Decodes all texts at once: cheaper than slice by slice, for rows that are all wanted soon. */
   decodeTexts(): void {
-    this.#joined = this.#texts(this.left)
+    this.#joined ??= this.#texts(this.left)
   }
 
   /** All that are left. */
@@ -337,7 +360,7 @@ export class Rows {
   }
 
   /** The texts of the next rows, joined: those in ASCII and the others. */
-  #texts(count: number): [string, string] {
+  #texts(count: number): Texts {
     const { bytes } = this.#areas
     let textEnd = this.#textEnd
     let wideEnd = this.#wideEnd

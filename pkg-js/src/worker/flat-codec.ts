@@ -101,7 +101,8 @@ export class FlatCodec {
     this.#learn(result)
   }
 
-  #learn({ shape, columns }: Result): void {
+  #learn({ shape, columns, texts }: Result): void {
+    this.#results.texts = texts
     if (columns !== undefined) this.#names.set(shape, columns)
   }
 }

@@ -8,7 +8,6 @@ use tidelock::{
         MemoryStore,
         conformance::{CASES, Handles},
         faulty::{Faults, FaultyStore},
-        folder::{Disk, FolderStore},
         sealed::SealedStore,
     },
 };
@@ -35,23 +34,6 @@ fn an_encrypted_store_conforms() {
             let store = SealedStore::open(Rc::new(MemoryStore::new()), &vault).await.unwrap();
             case(Handles { a: Rc::new(store.clone()), b: Rc::new(store) }).await;
         });
-    }
-}
-
-#[test]
-fn an_encrypted_folder_conforms() {
-    for (number, (name, case)) in CASES.iter().enumerate() {
-        println!("{name}");
-        let mut sim = Sim::new(1);
-        let vault = vault(&sim.platform(), key(1));
-        let folder = std::env::temp_dir().join(format!("tidelock-{}-sealed-{number}", std::process::id()));
-        let files = Rc::new(Disk::new(&folder));
-        sim.run(async move {
-            let store = SealedStore::open(Rc::new(FolderStore::new(files)), &vault).await.unwrap();
-            case(Handles { a: Rc::new(store.clone()), b: Rc::new(store) }).await;
-        });
-        // One case makes none.
-        let _ = std::fs::remove_dir_all(folder);
     }
 }
 
