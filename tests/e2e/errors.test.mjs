@@ -25,8 +25,8 @@ const retryable = new Set([
 const elsewhere = {
   sqlite_busy:
     'a database has one connection, whose statements run to their end: only the crate can get it (tests/native/messages/sql.rs)',
-  leader_changed: "of tabs: 'shared', see tests/e2e/tabs.test.mjs",
-  leader_unreachable: "of tabs: 'shared', see tests/e2e/tabs.test.mjs",
+  leader_changed: "of tabs: 'shared', see tests/e2e/tabs-death.test.mjs",
+  leader_unreachable: "of tabs: 'shared', see tests/e2e/tabs-death.test.mjs",
 }
 
 // The acts run in a page, as `act(name)`: each gives how it failed, and whether the database can be used afterwards, where it should.
