@@ -32,17 +32,18 @@ features=(--enable-bulk-memory --enable-bulk-memory-opt --enable-nontrapping-flo
 # As a cdylib alone: while the crate is a Rust library, too, cargo leaves the profile's link-time optimization out without a word.
 say 'wasm: cargo build'
 RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zfmt-debug=none
-  -Clink-arg=--emit-relocs --cfg=sha2_backend_soft="compact"' \
+  -Cllvm-args=-disable-lsr -Clink-arg=--emit-relocs --cfg=sha2_backend_soft="compact"' \
   cargo rustc --release --lib --crate-type cdylib --target wasm32-unknown-unknown --locked --target-dir "$target" \
   -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size
 
-# small IN OUT.wasm: by wasm-opt, and its functions in an order that gzip likes. Not --converge: what it saves raw, gzip loses.
+# small IN OUT.wasm: by wasm-opt, and its functions in an order that gzip likes. Not --converge: what it saves raw, gzip loses; so does
+# naming what is computed twice (local-cse). The lowest 1024 bytes of memory are the far end of the stack: nothing lies there.
 small() {
   if [ -n "$names" ]; then
-    node_modules/.bin/wasm-opt -Oz -g "${features[@]}" "$1" -o "$2"
+    node_modules/.bin/wasm-opt -Oz --low-memory-unused --skip-pass=local-cse -g "${features[@]}" "$1" -o "$2"
     return
   fi
-  node_modules/.bin/wasm-opt -Oz --strip-producers --strip-debug "${features[@]}" "$1" -o "$1.small"
+  node_modules/.bin/wasm-opt -Oz --low-memory-unused --skip-pass=local-cse --strip-producers --strip-debug "${features[@]}" "$1" -o "$1.small"
   node scripts/order.mjs "$1.small" "$1.named"
   node_modules/.bin/wasm-opt --reorder-functions-by-name --strip-debug -ol 3 -s 2 --generate-stack-ir --optimize-stack-ir \
     "${features[@]}" "$1.named" -o "$2"

@@ -11,7 +11,7 @@
 //! | L0 | [`error`], [`value`], [`time`], [`collections`], [`memory`] | the vocabulary |
 //! | L1 | [`sqlite`] | connection, statements, row codec, page-tracking VFS; the only `unsafe` |
 //! | L2 | [`ports`] | what the concepts need from outside, as small traits |
-//! | L2 | [`store`], [`migrate`], [`schema`], [`snapshot`], [`lock`], [`sync`], [`live`], [`health`], [`audit`], [`upkeep`] | one folder a concept |
+//! | L2 | [`store`], [`migrate`], [`schema`], [`snapshot`], [`lock`], [`sync`], [`live`], [`health`], [`audit`], [`upkeep`], [`tabs`] | one folder a concept |
 //! | | [`engine`] | joins the concepts into a database |
 //! | L3 | `browser` (wasm only) | one thin file a browser capability |
 //! | L4 | `wasm` (wasm only) | the wasm-bindgen classes: convert, decide nothing |
@@ -35,6 +35,7 @@ pub mod schema;
 pub mod snapshot;
 pub mod store;
 pub mod sync;
+pub mod tabs;
 pub mod upkeep;
 
 pub mod engine;

@@ -1,10 +1,10 @@
 import { Calls } from './calls.js'
 import type { CallsOptions } from './connection.js'
-import type { Core, CoreClass, CoreOptions, CoreRemoteOptions, Host } from './core.js'
+import type { Core, CoreOptions, CoreRemoteOptions, Host } from './core.js'
 import type { Database } from './database.js'
 import { type TidelockError, toTidelockError, trapped } from './errors.js'
 import { callUser } from './events.js'
-import type { FunctionsSource } from './functions.js'
+import type { FunctionsSource, UserFunctions } from './functions.js'
 import type { Instance } from './instance.js'
 import { loaded } from './loaded.js'
 import type { FolderFiles } from './node-files.js'
@@ -15,6 +15,8 @@ import type { LocalUser, User } from './user.js'
 /** What {@link Bridge} hands on as it is. */
 export interface Opening extends Pick<OpenOptions, 'signal' | 'encryption'> {
   readonly functions?: FunctionsSource | undefined
+  /** The keys of sensitive columns, 32 bytes each. */
+  readonly columnKeys?: readonly Uint8Array[] | undefined
 }
 
 /** Opens an instance for a user in this very thread. Rejects with a {@link TidelockError}. */
@@ -59,14 +61,17 @@ export class Bridge {
    */
   async open<T extends Calls>(
     instance: Instance,
-    options: CallsOptions,
+    given: CallsOptions,
     connect: (core: Core, options: CallsOptions) => T,
     folder?: FolderFiles,
   ): Promise<T> {
+    let options = given
     try {
       const { remote, ...checked } = this.#checked
       const { Core } = instance
-      options = await this.#addFunctions(Core, options)
+      const functions = await this.#addFunctions(instance)
+      if (functions !== undefined)
+        options = { ...options, functions, refine: (error) => given.refine(functions.refine(error)) }
       // Before anything is taken or made.
       if (remote !== undefined) await this.#unlessTrapped(Core.checkRemote(remote))
       if (folder !== undefined) this.#release = () => folder.abandon()
@@ -95,19 +100,27 @@ export class Bridge {
     }
   }
 
-  /** The user's SQL functions: in the instance before anything else, and known to its calls. */
-  async #addFunctions(Core: CoreClass, options: CallsOptions): Promise<CallsOptions> {
-    const source = this.#opening.functions
-    if (source === undefined) return options
-    const { loadFunctions } = await loaded('functions', import('./functions.js'))
-    const functions = await loadFunctions(source)
-    await this.#unlessTrapped(functions.addTo(Core, this.#checked.integers))
-    return { ...options, functions, refine: (error) => options.refine(functions.refine(error)) }
+  /** SQL functions, those of the columns and the user's: in the instance before anything else. Gives the user's. */
+  async #addFunctions({ Core, loadPart }: Instance): Promise<UserFunctions | undefined> {
+    const { functions: source, columnKeys } = this.#opening
+    let functions: UserFunctions | undefined
+    if (source !== undefined) {
+      const { loadFunctions } = await loaded('functions', import('./functions.js'))
+      functions = await loadFunctions(source)
+    }
+    if (columnKeys !== undefined) {
+      functions?.leaveTo('columnKey', ['encrypt', 'decrypt'])
+      await loadPart('cipher')
+      await this.#unlessTrapped(Core.addColumnKeys(columnKeys))
+    }
+    if (functions !== undefined) await this.#unlessTrapped(functions.addTo(Core, this.#checked.integers))
+    return functions
   }
 
   /** Has the instance mend a stored database. Rejects with a {@link TidelockError}. */
   async recover(instance: Instance, from: string | undefined): Promise<RecoveryReport> {
     try {
+      await this.#addFunctions(instance)
       const recovering = instance.Core.recover(this.#checked, from, this.#host(instance))
       return (await this.#unlessTrapped(recovering)) as RecoveryReport
     } catch (error) {

@@ -250,6 +250,11 @@ export class Calls extends Connection {
     if (type === 'change' && !this.closed) this.sync(() => this.core.tellChanges())
   }
 
+  /** The address of the parameter area, of at least that many bytes. */
+  protected reserve(bytes: number): number {
+    return this.#statements.reserve(bytes)
+  }
+
   /** Resolves when what was committed up to now is stored as the durability promises. */
   stored(): Promise<void> | undefined {
     const stored = this.sync(() => this.core.stored())

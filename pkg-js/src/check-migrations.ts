@@ -50,5 +50,8 @@ function checkMigration(migration: unknown, index: number): CoreMigration {
 function malformed(index: number, version: unknown, why: string): TidelockError {
   const which = typeof version === 'string' ? `Migration ${version}` : `Migration number ${index + 1}`
   const details = typeof version === 'string' ? { version } : { index }
-  return new TidelockError('migration_invalid', `${which} is malformed: ${why}`, { details })
+  return new TidelockError('migration_invalid', `${which} is malformed: ${why}`, {
+    details,
+    hint: 'A migration is { version, name, up, down?, checksum?, transaction? }',
+  })
 }

@@ -11,7 +11,7 @@ import {
 import { checkEncryption } from './check-encryption.js'
 import { checkMigrations } from './check-migrations.js'
 import type { CoreOptions, CoreSnapshotOptions } from './core.js'
-import { invalid, unavailable } from './errors.js'
+import { invalid, TidelockError } from './errors.js'
 import { checkFileEncryption } from './file-encryption.js'
 import type { OpenOptions } from './options.js'
 import { checkSeed } from './seed.js'
@@ -40,6 +40,7 @@ const known: readonly (keyof OpenOptions)[] = [
   'mode',
   'integers',
   'functions',
+  'columnKey',
   'maxBytes',
   'migrationsTable',
   'signal',
@@ -93,8 +94,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
     'file',
   ])
   const path = checkPath(given.path, storage)
-  if (checkOneOf('tabs', given.tabs ?? 'exclusive', ['exclusive', 'shared']) === 'shared')
-    throw unavailable("tabs 'shared'")
+  if (checkOneOf('tabs', given.tabs ?? 'exclusive', ['exclusive', 'shared']) === 'shared') checkShared(storage)
   checkOneOf('thread', given.thread ?? 'current', ['current', 'worker'])
   if (given.worker !== undefined && typeof given.worker !== 'function' && !isA(given.worker, 'URL'))
     throw invalid('worker must be a URL or a function that makes a Worker', { details: { option: 'worker' } })
@@ -139,6 +139,17 @@ export function checkName(name: unknown): string {
   return text
 }
 
+/** What tabs share lies in the browser, where the next one that leads finds it. */
+function checkShared(storage: CoreOptions['storage']): void {
+  if (storage === 'indexeddb') return
+  const details = { option: 'tabs' }
+  if (storage === 'memory') throw invalid("tabs 'shared' needs storage 'indexeddb'", { details })
+  throw new TidelockError('unsupported_environment', "Processes can't share a folder as tabs share a database", {
+    details,
+    hint: "Leave tabs out, for 'exclusive'",
+  })
+}
+
 function checkPath(path: unknown, storage: string): string | undefined {
   if (path === undefined) return undefined
   if (storage !== 'file') throw invalid("path needs storage 'file'", { details: { option: 'path' } })
@@ -165,6 +176,7 @@ function checkSnapshots(snapshots: unknown): CoreSnapshotOptions {
     checkString('snapshots.cron', given.cron)
     if (given.intervalMs !== undefined)
       throw invalid('snapshots.cron and snapshots.intervalMs exclude each other', {
+        hint: 'Leave one of them out',
         details: { option: 'snapshots.cron' },
       })
   }

@@ -48,7 +48,9 @@ export function configFromEnv(
   }
   if (remote !== undefined) return { name: projectName(remote.url), mode: 'cloud', remote, ...snapshots }
   if (url !== undefined)
-    throw invalid('SUPABASE_URL is set, but neither SUPABASE_PUBLISHABLE_KEY nor SUPABASE_ANON_KEY is')
+    throw invalid('SUPABASE_URL is set, but neither SUPABASE_PUBLISHABLE_KEY nor SUPABASE_ANON_KEY is', {
+      hint: 'Both are on the API page of the project',
+    })
   throw invalid('The environment names no database', {
     hint: 'Set TIDELOCK_DATABASE, or SUPABASE_URL and SUPABASE_PUBLISHABLE_KEY; each may have the prefix VITE_, NEXT_PUBLIC_ or PUBLIC_',
   })
@@ -75,7 +77,7 @@ function projectName(url: string): string {
     const { host } = new URL(url)
     return /^([a-z0-9-]+)\.supabase\.(co|in)$/.exec(host)?.[1] ?? host
   } catch {
-    throw invalid('SUPABASE_URL is not a URL')
+    throw invalid('SUPABASE_URL is not a URL', { hint: 'It looks like https://<project>.supabase.co' })
   }
 }
 

@@ -97,6 +97,23 @@ export abstract class Connection {
   abstract script(ticket: number, script: string, timeoutMs: number): Soon<boolean>
   abstract explain(ticket: number, sql: string): Soon<PlanRow[]>
 
+  // On a turn of their own, until what they wrote is stored.
+
+  /** The rows of several statements in one transaction. */
+  batchAlone(statements: readonly Statement[], options: CallOptions | undefined): Promise<unknown[][]> {
+    return this.withTurn(options, ({ ticket, timeoutMs }) => this.batch(ticket, statements, timeoutMs))
+  }
+
+  scriptAlone(script: string, options: CallOptions | undefined): Promise<void> {
+    return this.withTurn(options, ({ ticket, timeoutMs }) =>
+      soon(this.script(ticket, script, timeoutMs), (wrote) => [undefined, wrote] as const),
+    )
+  }
+
+  explainAlone(sql: string, options: CallOptions | undefined): Promise<PlanRow[]> {
+    return this.withTurn(options, ({ ticket }) => soon(this.explain(ticket, sql), (plan) => [plan, false] as const))
+  }
+
   /** Makes it possible to run a statement again that failed because a part of the engine is missing; throws any other error again. */
   abstract loadWhatLacks(error: unknown): Promise<void>
 
@@ -272,9 +289,9 @@ export abstract class Connection {
 
   protected closedError(): TidelockError {
     if (this.#dead === undefined)
-      return new TidelockError('closed', 'The database is closed', { hint: 'Open it again' })
+      return new TidelockError('closed', 'The database is closed', { hint: 'Open it again with open()' })
     return new TidelockError('closed', `The database was closed by an error: ${this.#dead.message}`, {
-      hint: 'Open it again',
+      hint: 'Open it again with open()',
       cause: this.#dead,
     })
   }

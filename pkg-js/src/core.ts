@@ -129,7 +129,8 @@ export interface Core {
   migrationsForget(version: string): Promise<void>
   migrationsReset(): Promise<unknown>
   migrationsDrop(): Promise<void>
-  migrationsDrift(): Promise<unknown>
+  /** `made`: a database file in which the app has run the applied migrations; without it the engine runs their scripts. */
+  migrationsDrift(made?: Uint8Array): Promise<unknown>
   /** The renames are old and new names by turns. */
   migrationsGenerate(sql: string, renames: readonly string[]): Promise<unknown>
   migrationsSync(sql: string): Promise<unknown>
@@ -177,6 +178,22 @@ export interface Core {
   auditMissing(): Promise<string[]>
   /** Whom the audit log names from now on. Needs the turn. */
   setActor(actor: string | undefined): Promise<void>
+  /**
+   * Notes a write of another tab with its answer in the open transaction, unless that has written nothing. `keep`: the tabs that may still
+   * ask for answers; none: nothing is known about the others.
+   */
+  noteApplied(
+    ticket: number,
+    client: string,
+    id: number,
+    acknowledged: number,
+    keep: readonly string[],
+    reply: Uint8Array,
+  ): Promise<void>
+  /** What a noted write answered; undefined when it isn't in the database. Needs the turn. */
+  applied(ticket: number, client: string, id: number): Promise<Uint8Array | undefined>
+  /** Whether a script runs in one transaction. */
+  isWhole(script: string): Promise<boolean>
   maintain(expires: readonly CoreExpiry[], cancel: number): Promise<unknown>
   flush(): Promise<void>
   close(): Promise<void>
@@ -206,6 +223,11 @@ export interface CoreClass {
     functions: CoreFunctions,
     integers: CoreOptions['integers'],
   ): Promise<void>
+  /**
+   * Gives every connection of this instance the SQL functions encrypt and decrypt. Keys of 32 bytes: the first one encrypts, each decrypts.
+   * Comes before `open`, and after the part `cipher` is loaded.
+   */
+  addColumnKeys(keys: readonly Uint8Array[]): Promise<void>
   /** Checks the remote of a database that is to be opened. Throws `invalid_argument`. */
   checkRemote(remote: CoreRemoteOptions): Promise<void>
   /** Opens nothing: asks a remote for its tables. Those of the remote are wanted; none: all. */

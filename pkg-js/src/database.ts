@@ -3,10 +3,10 @@
 import { BegunTransactions } from './begun.js'
 import { checkBoolean, checkCall, checkFunction, checkOneOf, checkQuery, checkString } from './check.js'
 import { checkEncryption } from './check-encryption.js'
-import { type Connection, copyParams, rejecting, soon } from './connection.js'
+import { type Connection, copyParams, rejecting } from './connection.js'
 import { type CoreOptions, type Op, op, type PlanRow } from './core.js'
 import { isTidelockError, type TidelockError } from './errors.js'
-import type { DatabaseEventMap, FactsEvent, LockEvent } from './events.js'
+import type { DatabaseEventMap, FactsEvent, LockEvent, RoleEvent } from './events.js'
 import { fileBytes, isBlob, joined, viewOf } from './file-bytes.js'
 import { type Alert, goneHealth, type Health, withTargets } from './health.js'
 import { HealthWatch } from './health-watch.js'
@@ -76,6 +76,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   #death: TidelockError | undefined
   #actor: string | undefined
   #watch: HealthWatch | undefined
+  #role: 'owner' | 'leader' | 'follower' = 'owner'
 
   static {
     // Not a plain method: where the symbol is missing, its name would be 'undefined'.
@@ -112,9 +113,12 @@ export class Database extends EventTarget implements AsyncDisposable {
     return this.#calls.closed
   }
 
-  /** `owner`: it has the lock and the data. */
+  /**
+   * `owner`: it has the lock and the data, for itself. With `tabs: 'shared'`, `leader`: it has them and serves the other tabs; `follower`: it
+   * sends its calls to the leader. It may change at any time, which the event `role` tells.
+   */
   get role(): 'owner' | 'leader' | 'follower' {
-    return 'owner'
+    return this.#role
   }
 
   /**
@@ -215,17 +219,13 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** Runs several statements in one transaction, and gives the rows of each. `details.statement` of an error counts from 1. */
   async batch<T = Row>(statements: readonly Statement[], options?: CallOptions): Promise<T[][]> {
     checkCall('batch', options)
-    return this.#calls.withTurn(options, ({ ticket, timeoutMs }) =>
-      this.#calls.batch(ticket, statements, timeoutMs),
-    ) as Promise<T[][]>
+    return this.#calls.batchAlone(statements, options) as Promise<T[][]>
   }
 
   /** Runs a script of several statements in one transaction, unless it has its own BEGIN and COMMIT. */
   async exec(script: string, options?: CallOptions): Promise<void> {
     checkCall('exec', options)
-    return this.#calls.withTurn(options, ({ ticket, timeoutMs }) =>
-      soon(this.#calls.script(ticket, script, timeoutMs), (wrote) => [undefined, wrote] as const),
-    )
+    return this.#calls.scriptAlone(script, options)
   }
 
   /**
@@ -297,9 +297,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** How SQLite would run a statement. Parameters change nothing about it, and are accepted for convenience. */
   async explain(sql: string, _params?: SqlParams, options?: CallOptions): Promise<PlanRow[]> {
     checkCall('explain', options)
-    return this.#calls.withTurn(options, ({ ticket }) =>
-      soon(this.#calls.explain(ticket, sql), (plan) => [plan, false] as const),
-    )
+    return this.#calls.explainAlone(sql, options)
   }
 
   /**
@@ -450,6 +448,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     if (type !== 'close') {
       if (type === 'snapshot') this.snapshots.happened(detail as FactsEvent)
       if (type === 'sync') this.sync.told(detail)
+      if (type === 'role') this.plays((detail as RoleEvent).role)
       if (this.#heard.has(type)) this.dispatchEvent(new CustomEvent(type, { detail }))
       if (type !== 'change') this.#watch?.look()
       // Live queries hear of a lost lock by running into it.
@@ -460,6 +459,11 @@ export class Database extends EventTarget implements AsyncDisposable {
     this.#live.close()
     this.snapshots.close()
     this.sayClose(detail)
+  }
+
+  /** @internal What it is from now on. */
+  plays(role: 'leader' | 'follower'): void {
+    this.#role = role
   }
 
   /** @internal Copies the snapshots to the targets from now on. */

@@ -168,7 +168,8 @@ export function isCoreError(thrown: unknown): thrown is CoreError {
 
 /** What to do about what SQLite itself refused. */
 const ofSqlite: Readonly<Record<string, string>> = {
-  sqlite_error: 'Hold the statement against the schema; details.offset, where it is known, is the place in the statement',
+  sqlite_error:
+    'Hold the statement against the schema; details.offset, where it is known, is the place in the statement',
   sqlite_constraint: 'Mend the values; details.sqliteCode is the kind of constraint',
 }
 

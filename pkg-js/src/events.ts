@@ -13,6 +13,11 @@ export interface LockEvent {
   readonly [fact: string]: unknown
 }
 
+/** The detail of a `role` event: what this tab is from now on, see {@link Database.role}. */
+export interface RoleEvent {
+  readonly role: 'leader' | 'follower'
+}
+
 /** The detail of a `change` event: the tables that a commit changed. */
 export interface ChangeEvent {
   readonly tables: readonly string[]
@@ -45,7 +50,7 @@ export interface CloseEvent {
 /** The events of a {@link Database} by name. */
 export interface DatabaseEventMap {
   readonly lock: CustomEvent<LockEvent>
-  readonly role: CustomEvent<FactsEvent>
+  readonly role: CustomEvent<RoleEvent>
   readonly snapshot: CustomEvent<FactsEvent>
   readonly sync: CustomEvent<FactsEvent>
   readonly change: CustomEvent<ChangeEvent>

@@ -34,7 +34,11 @@ function allocate(bytes: number): Uint8Array<ArrayBuffer> {
   try {
     return new Uint8Array(bytes)
   } catch (cause) {
-    throw new TidelockError('out_of_memory', 'There is not enough memory for the file', { details: { bytes }, cause })
+    throw new TidelockError('out_of_memory', 'There is not enough memory for the file', {
+      hint: 'Close other databases and tabs, or work on less at once',
+      details: { bytes },
+      cause,
+    })
   }
 }
 
@@ -63,7 +67,10 @@ export async function gunzip(bytes: Uint8Array<ArrayBuffer>, most: number): Prom
     try {
       step = await reader.read()
     } catch (cause) {
-      throw new TidelockError('snapshot_corrupt', 'The compressed file is damaged', { cause })
+      throw new TidelockError('snapshot_corrupt', 'The compressed file is damaged', {
+        hint: 'Check where it comes from; nothing has changed',
+        cause,
+      })
     }
     if (step.done || step.value === undefined) return joined(pieces)
     pieces.push(step.value)

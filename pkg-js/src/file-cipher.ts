@@ -58,7 +58,9 @@ export async function decryptFile(
   const kind = 'passphrase' in encryption ? byPassphrase : byKey
   const rounds = new DataView(head.buffer).getUint32(12, true)
   if (head[8] !== 1 || rounds > mostIterations) {
-    throw new TidelockError('snapshot_incompatible', 'The file was encrypted by a newer version of tidelock')
+    throw new TidelockError('snapshot_incompatible', 'The file was encrypted by a newer version of tidelock', {
+      hint: 'Load the newest version of the app',
+    })
   }
   if (head[9] !== kind)
     throw failed(`The file was encrypted with a ${head[9] === byKey ? 'CryptoKey' : 'passphrase'}, not with this`)

@@ -114,6 +114,7 @@ export async function loadFunctions(source: FunctionsSource): Promise<UserFuncti
     module = await import(/* @vite-ignore */ /* webpackIgnore: true */ source)
   } catch (cause) {
     throw invalid(`The module of functions could not be imported: ${source}`, {
+      hint: 'It is loaded where the engine runs: it must be served, and import nothing that only a page has',
       details: { option: 'functions.module' },
       cause,
     })
@@ -191,6 +192,18 @@ export class UserFunctions {
     this.#defined = defined
   }
 
+  /** Throws `invalid_argument` when one has a name that an option defines. */
+  leaveTo(option: string, names: readonly string[]): void {
+    const taken = this.#defined.find(
+      ({ name, kind: of }) => of !== kind.collation && names.includes(name.toLowerCase()),
+    )
+    if (taken === undefined) return
+    throw invalid(`functions can't define ${taken.name}: the option ${option} does`, {
+      details: { option: 'functions' },
+      hint: `Give your function another name, or leave ${option} out`,
+    })
+  }
+
   /** Gives them to an instance, before it opens anything. */
   async addTo(Core: CoreClass, integers: 'auto' | 'bigint' | 'number'): Promise<void> {
     const plain = this.#defined.map(({ name, kind, deterministic, directOnly }) => ({
@@ -223,7 +236,7 @@ export class UserFunctions {
   /** Gives the error of a statement what the function threw, as the cause. */
   refine(error: TidelockError): TidelockError {
     const thrown = this.#thrown
-    if (thrown === undefined || !/the SQL (function|collation) .* failed/s.test(error.message)) return error
+    if (thrown === undefined || !/the SQL (function|collation) .* failed/is.test(error.message)) return error
     if (!isTidelockError(error, 'sqlite_error') && !isTidelockError(error, 'migration_failed')) return error
     this.#thrown = undefined
     const { code, message, hint, details } = error

@@ -83,13 +83,17 @@ function inLockOrder(options: GroupOptions): [string, OpenOptions][] {
   for (const [member, given] of members) {
     if (taken.includes(member)) {
       throw invalid(`A database can't be called '${member}' in a group: that is the group's own`, {
+        hint: 'Give it another key; its name may stay',
         details: { database: member },
       })
     }
     const name: unknown = given?.name
     const other = names.get(name)
     if (other !== undefined && name !== undefined) {
-      throw invalid(`'${other}' and '${member}' are the same database, '${name}'`, { details: { database: member } })
+      throw invalid(`'${other}' and '${member}' are the same database, '${name}'`, {
+        details: { database: member },
+        hint: 'Give each a name of its own',
+      })
     }
     names.set(name, member)
   }

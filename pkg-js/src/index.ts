@@ -4,6 +4,7 @@
  *
  * @packageDocumentation
  */
+export type { ColumnKey } from './column-key.js'
 export { configFromEnv, type EnvConfig } from './config-from-env.js'
 export type { PlanRow } from './core.js'
 export type { Database } from './database.js'
@@ -22,6 +23,7 @@ export type {
   FactsEvent,
   LockEvent,
   MigrationEvent,
+  RoleEvent,
   Warning,
 } from './events.js'
 export type { FileEncryption } from './file-encryption.js'

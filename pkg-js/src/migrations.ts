@@ -93,8 +93,6 @@ export interface Drift {
   /** Not there, though a migration made it. */
   readonly removed: readonly DriftEntry[]
   readonly changed: readonly DriftEntry[]
-  /** The versions that are functions, if any: a scratch database can't run them, so what they make of the schema counts as drift. */
-  readonly skipped?: readonly string[]
 }
 
 /** The scripts of {@link Migrations.generate}. */
@@ -137,13 +135,28 @@ export interface ForceOptions extends CallOptions {
   readonly force: true
 }
 
+/**
+ * Runs the applied migrations of a history in an empty database, where one of them is a function, and gives its file; undefined where the
+ * engine can do that by itself.
+ */
+export type Replay = (
+  history: readonly MigrationStatus[],
+  signal: AbortSignal | undefined,
+) => Promise<Uint8Array | undefined>
+
 /** The schema's history: `db.migrations`. */
 export class Migrations {
   readonly #calls: Connection
+  #replay: Replay | undefined
 
   /** @internal */
   constructor(calls: Connection) {
     this.#calls = calls
+  }
+
+  /** @internal Who runs migrations that are functions in scratch databases. */
+  replayBy(replay: Replay): void {
+    this.#replay = replay
   }
 
   /** One row a version, supplied or applied, in order. */
@@ -203,11 +216,17 @@ export class Migrations {
   /**
    * How the schema differs from what the applied migrations give in a scratch database: tables, columns, indexes, triggers and views.
    * The order of columns and constraints doesn't count, nor do quotes, case, comments and white space; tidelock's own tables are
-   * left out. Rejects as {@link Migrations.run} does when what is applied isn't what is supplied.
+   * left out. Those that are functions run there, too, with a `tx` of that database, which has none of the data.
+   *
+   * Rejects as {@link Migrations.run} does when what is applied isn't what is supplied, and with `migration_failed` (`details.scratch`)
+   * when one doesn't run there.
    */
   async drift(options?: CallOptions): Promise<Drift> {
     checkCall('migrations.drift', options)
-    return this.#calls.read(options, (core) => core.migrationsDrift())
+    const history = await this.status(options)
+    const replaying = this.#replay?.(history, options?.signal) ?? Promise.resolve(undefined)
+    const made = await this.#calls.orStopped(replaying, options)
+    return this.#calls.read(options, (core) => core.migrationsDrift(made))
   }
 
   /**

@@ -32,13 +32,18 @@ export async function open(options: OpenOptions): Promise<Database> {
   signal?.throwIfAborted()
   requireStorage(checked.storage)
   const timetable = await loadTimetable(options)
-  const user = new LocalUser(options, timetable)
+  const opening = { encryption: options.encryption, functions, columnKeys: await checkedColumnKeys(options) }
+  const user = new LocalUser(options, timetable, open)
+  if (options.tabs === 'shared') {
+    const { openShared } = await loaded("tabs 'shared'", import('./open-shared.js'))
+    return openShared(checked, options, user, opening)
+  }
   if (options.thread === 'worker') {
     const { openInWorker } = await loaded("thread 'worker'", import('./worker/open-in-worker.js'))
-    return openInWorker(checked, options, user, functions)
+    return openInWorker(checked, options, user, opening)
   }
-  const bridge = new Bridge(checked, { ...options, functions }, user)
-  const opening = (async () => {
+  const bridge = new Bridge(checked, { ...opening, signal }, user)
+  const opened = (async () => {
     const module = await loadModule(wasm)
     signal?.throwIfAborted()
     const instance = await createDatabaseInstance(
@@ -49,7 +54,7 @@ export async function open(options: OpenOptions): Promise<Database> {
     const folder = checked.path === undefined ? undefined : await openFolder(checked.path)
     return openHere(bridge, checked, user, instance, folder)
   })()
-  return signal === undefined ? opening : unlessAborted(opening, signal)
+  return signal === undefined ? opened : unlessAborted(opened, signal)
 }
 
 /** What few apps ask for, checked by a module that only they load. */
@@ -60,10 +65,17 @@ async function checkRare(options: OpenOptions, { secrets }: Surroundings) {
 }
 
 /** The option `functions`, checked. */
-async function checkedFunctions({ functions, thread }: OpenOptions): Promise<FunctionsSource | undefined> {
+export async function checkedFunctions({ functions, thread }: OpenOptions): Promise<FunctionsSource | undefined> {
   if (functions === undefined) return undefined
   const { checkFunctions } = await loaded('functions', import('./functions.js'))
   return checkFunctions(functions, thread ?? 'current')
+}
+
+/** The keys of the option `columnKey`, checked: 32 bytes each. */
+export async function checkedColumnKeys({ columnKey }: Pick<OpenOptions, 'columnKey'>) {
+  if (columnKey === undefined) return undefined
+  const { columnKeys } = await loaded('columnKey', import('./column-key.js'))
+  return columnKeys(columnKey)
 }
 
 /** Rejects at once when the signal aborts; what opens all the same is closed. */
@@ -121,7 +133,11 @@ async function openFolder(path: string): Promise<FolderFiles> {
 
 /** The storage that was asked for, or an error: there is no silent second choice. */
 export function requireStorage(storage: CoreOptions['storage']): void {
-  if (typeof WebAssembly !== 'object') throw new TidelockError('unsupported_environment', 'WebAssembly is missing here')
+  if (typeof WebAssembly !== 'object')
+    throw new TidelockError('unsupported_environment', 'WebAssembly is missing here', {
+      hint: 'Take a browser that has it, in a mode that allows it',
+      details: { missing: 'WebAssembly' },
+    })
   if (storage === 'memory') return
   if (storage === 'file') {
     if (isNode()) return

@@ -1,3 +1,4 @@
+import type { ColumnKey } from './column-key.js'
 import type { Warning } from './events.js'
 import type { FunctionsModule, SqlFunctions } from './functions.js'
 import type { Migration } from './migrations.js'
@@ -289,7 +290,9 @@ export interface OpenOptions {
   readonly path?: string | undefined
   readonly lock?: LockOptions | undefined
   /**
-   * `shared` is not available in this build.
+   * `shared`: the first tab leads, later ones follow and send it their calls; when it closes, dies or freezes, another one takes over.
+   * See {@link Database.role}. Only with `storage: 'indexeddb'`; `encryption` and `integers` are the same in all tabs, other options are the
+   * leader's. Where a browser lacks BroadcastChannel: `unsupported_environment`.
    * @default 'exclusive'
    */
   readonly tabs?: 'exclusive' | 'shared' | undefined
@@ -347,6 +350,14 @@ export interface OpenOptions {
    * `unsupported_environment` then. A module that can't be imported: `invalid_argument`.
    */
   readonly functions?: SqlFunctions | FunctionsModule | undefined
+  /**
+   * Gives SQL the functions `encrypt(text)`, a blob, and `decrypt(blob)`, the text again: for columns that are nobody's business, neither in
+   * the file nor at the remote, where they sync as ciphertext. AES-256-GCM, in a format that other programs can read (docs/columns.md). Of
+   * several keys the first encrypts, and each decrypts what it has encrypted. NULL gives NULL. What can't be decrypted fails the
+   * statement with `decryption_failed` (`details.reason`: `not_encrypted`, `other_key` or `damaged`). It is not kept anywhere: without
+   * it nothing of these columns can be read any more.
+   */
+  readonly columnKey?: ColumnKey | readonly ColumnKey[] | undefined
   /**
    * Tables whose changes are written into the table {@link OpenOptions.auditTable}, in the transaction of the change itself: `id`, `action`
    * (`insert`, `update`, `delete`), `table_name`, `record_id` (the key as text, of several columns as a JSON array), `old_values` and

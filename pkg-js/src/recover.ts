@@ -1,9 +1,11 @@
 import { Bridge } from './bridge.js'
 import { checkObject, checkString } from './check.js'
 import { checkOptions } from './check-options.js'
+import type { ColumnKey } from './column-key.js'
 import { TidelockError } from './errors.js'
+import type { FunctionsModule, SqlFunctions } from './functions.js'
 import { createDatabaseInstance, loadModule, loadPart } from './instance.js'
-import { surroundings } from './open.js'
+import { checkedColumnKeys, checkedFunctions, surroundings } from './open.js'
 import type { Encryption, OpenOptions, WasmSource } from './options.js'
 import { storedNames } from './stored.js'
 import { LocalUser } from './user.js'
@@ -50,22 +52,30 @@ export async function recover(
     readonly from?: string | undefined
     /** The passphrase or key of an encrypted database. */
     readonly encryption?: Encryption | undefined
+    /**
+     * The functions and collations that the schema uses, as for `open`. Without them indexes, generated columns and checks can't be held
+     * against the rows; `problems` says so then.
+     */
+    readonly functions?: SqlFunctions | FunctionsModule | undefined
+    /** The keys of `encrypt` and `decrypt`, as for `open`: where the schema uses these. */
+    readonly columnKey?: ColumnKey | readonly ColumnKey[] | undefined
     /** Where the wasm module comes from, as for `open`. */
     readonly wasm?: WasmSource | undefined
   },
 ): Promise<RecoveryReport> {
-  const given = checkObject('The options of recover', options, ['from', 'encryption', 'wasm'])
+  const given = checkObject('The options of recover', options, ['from', 'encryption', 'functions', 'columnKey', 'wasm'])
   const from = given.from === undefined ? undefined : checkString('from', given.from)
-  const { wasm, encryption } = options ?? {}
-  const opening: OpenOptions = { name, wasm, encryption }
+  const { wasm, encryption, functions, columnKey } = options ?? {}
+  const opening: OpenOptions = { name, wasm, encryption, functions, columnKey }
   const checked = checkOptions(opening, surroundings())
+  const needed = { functions: await checkedFunctions(opening), columnKeys: await checkedColumnKeys(opening) }
   if (!(await storedNames()).includes(name)) {
     throw new TidelockError('invalid_argument', `There is no database '${name}'`, {
       hint: 'databases() lists those there are',
     })
   }
   const module = await loadModule(wasm)
-  const bridge = new Bridge(checked, { encryption }, new LocalUser(opening))
+  const bridge = new Bridge(checked, { encryption, ...needed }, new LocalUser(opening))
   const instance = await createDatabaseInstance(
     module,
     (part) => loadPart(part, module, wasm),

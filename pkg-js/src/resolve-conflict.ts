@@ -9,7 +9,10 @@ import type { Conflict, RemoteOptions } from './options.js'
 export async function resolveConflict(remote: RemoteOptions | undefined, conflict: Conflict): Promise<string | null> {
   const table = remote?.tables.find((one) => typeof one !== 'string' && one.table === conflict.table)
   const decide = typeof table === 'object' ? table.conflict : undefined
-  if (typeof decide !== 'function') throw invalid(`Table ${conflict.table} has no conflict function`)
+  if (typeof decide !== 'function')
+    throw invalid(`Table ${conflict.table} has no conflict function`, {
+      hint: 'Please report this error',
+    })
   const row: unknown = await decide(conflict)
   if (row === null) return null
   if (typeof row !== 'object' || Array.isArray(row)) {
@@ -39,7 +42,9 @@ function encode(column: string, value: unknown): string {
       if (isA(value, 'Uint8Array')) return `{"b":"${hex(value)}"}`
       if (isA(value, 'ArrayBuffer')) return `{"b":"${hex(new Uint8Array(value))}"}`
   }
-  throw invalid(`The conflict function gave a value for ${column} that can't be stored`)
+  throw invalid(`The conflict function gave a value for ${column} that can't be stored`, {
+    hint: 'Values are null, boolean, number, bigint, string, bytes and Date',
+  })
 }
 
 function hex(bytes: Uint8Array): string {

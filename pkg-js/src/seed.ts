@@ -28,7 +28,11 @@ export async function loadSeed(seed: Seed, signal: AbortSignal | undefined): Pro
     try {
       bytes = await seed()
     } catch (cause) {
-      throw invalid('The function given as seed failed', { cause, details: { option: 'seed' } })
+      throw invalid('The function given as seed failed', {
+        hint: 'The cause is what it threw',
+        cause,
+        details: { option: 'seed' },
+      })
     }
     return fileBytes('What the seed function gives', bytes)
   }
@@ -44,7 +48,11 @@ async function fetched(url: string | URL, signal: AbortSignal | undefined): Prom
     response = await fetch(url, signal === undefined ? {} : { signal })
     if (response.ok) return new Uint8Array(await response.arrayBuffer())
   } catch (cause) {
-    throw new TidelockError('sync_network', 'The seed could not be fetched', { cause, details })
+    throw new TidelockError('sync_network', 'The seed could not be fetched', {
+      hint: 'Is the URL right, is there a network, and does the server allow requests from this page (CORS)?',
+      cause,
+      details,
+    })
   }
   throw new TidelockError('sync_network', `The seed could not be fetched: the answer was ${response.status}`, {
     hint: 'Check the URL given as seed',

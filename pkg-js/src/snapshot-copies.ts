@@ -131,6 +131,6 @@ function asError(thrown: unknown, kind: string): TidelockError {
     hint:
       thrown.name === 'NotAllowedError'
         ? 'The user has to allow writing to the folder again: call requestPermission on its handle after a click'
-        : undefined,
+        : 'It is tried again with the next snapshot; the snapshot itself is stored',
   })
 }

@@ -45,7 +45,11 @@ export interface SqlHelpersOptions {
 export function sqlHelpers(options: SqlHelpersOptions): string {
   const given = checkObject('The options of sqlHelpers', options, ['tables', 'schema', 'updatedAt', 'owner'])
   const tables = checkStrings('tables', given.tables)
-  if (tables.length === 0) throw invalid('tables names no table', { details: { option: 'tables' } })
+  if (tables.length === 0)
+    throw invalid('tables names no table', {
+      hint: "Name those that are synced: tables: ['orders']",
+      details: { option: 'tables' },
+    })
   const { owner = ['user_id', 'owner_id', 'owner'] } = given
   const names = {
     tables: tables.map((table, index) => checkName(`tables[${index}]`, table)),
@@ -64,7 +68,10 @@ function checkName(what: string, name: unknown): string {
   const text = checkString(what, name)
   // PostgreSQL would cut a longer one; a dollar quote would end the text that the name is in.
   if (new TextEncoder().encode(text).length > 63 || text.includes('\0') || text.includes('$tidelock$')) {
-    throw invalid(`${what} is no name that PostgreSQL takes: 1 to 63 bytes`, { details: { option: what } })
+    throw invalid(`${what} is no name that PostgreSQL takes: 1 to 63 bytes`, {
+      hint: 'Give it as it is in the database, without quotes or schema',
+      details: { option: what },
+    })
   }
   return text
 }

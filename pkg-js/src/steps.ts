@@ -2,6 +2,8 @@ import { type Connection, type Soon, soon } from './connection.js'
 import { TidelockError } from './errors.js'
 import type { CallOptions } from './values.js'
 
+const awaitAll = 'Await everything inside its function before it returns'
+
 const idleMs = 5000
 
 /** What happens in one transaction or savepoint, step by step, up to its end. */
@@ -78,7 +80,8 @@ export class Steps {
     const beginning = beginTransaction(this.#calls, ticket, false, this.#idle)
     const begun = beginning instanceof Promise ? await beginning : beginning
     // The one around it was rolled back meanwhile, and this one with it.
-    if (this.#ended) throw new TidelockError('transaction_closed', 'The transaction around this one has ended')
+    if (this.#ended)
+      throw new TidelockError('transaction_closed', 'The transaction around this one has ended', { hint: awaitAll })
     this.#inner = begun.steps
     try {
       return (await begun.run(work, options))[0]
@@ -156,7 +159,8 @@ function begun(calls: Connection, ticket: number, depth: number, steps: Steps) {
       try {
         const value = await calls.orStopped(finish(work, steps), options)
         committing = steps.end()
-        if (!committing) throw new TidelockError('transaction_closed', 'The transaction around this one has ended')
+        if (!committing)
+          throw new TidelockError('transaction_closed', 'The transaction around this one has ended', { hint: awaitAll })
         const wrote = calls.commit(ticket, depth)
         return [value, wrote instanceof Promise ? await wrote : wrote]
       } catch (error) {
@@ -175,5 +179,5 @@ async function finish<T>(work: (steps: Steps) => T | PromiseLike<T>, steps: Step
 
 /** The error of whatever is asked of a transaction after its end. */
 export function hasEnded(): TidelockError {
-  return new TidelockError('transaction_closed', 'This transaction has ended')
+  return new TidelockError('transaction_closed', 'This transaction has ended', { hint: awaitAll })
 }

@@ -73,6 +73,7 @@ export async function storedNames(): Promise<string[]> {
   requireStorage('indexeddb')
   if (typeof indexedDB.databases !== 'function') {
     throw new TidelockError('unsupported_environment', 'indexedDB.databases() is missing here', {
+      hint: 'Keep a list of the names yourself, or take a newer browser',
       details: { missing: 'indexedDB.databases' },
     })
   }
@@ -107,6 +108,7 @@ function remove(name: string): Promise<void> {
       clearTimeout(timer)
       reject(
         new TidelockError('storage_unavailable', 'The browser refused to delete the database', {
+          hint: 'Try again; the cause is what the browser says',
           cause: request.error,
         }),
       )

@@ -55,16 +55,19 @@ export class LocalUser implements User {
   readonly #options: OpenOptions
   readonly #warn: (warning: Warning) => void
   readonly #timetable: Timetable | undefined
+  readonly #open: ((options: OpenOptions) => Promise<Database>) | undefined
   #connection: Connection | undefined
   #database: Database | undefined
+  #role: 'leader' | 'follower' | undefined
   /** What a migration that is a function threw; wasm carries on only its text. */
   #thrown: { readonly version: string; readonly error: unknown } | undefined
   readonly fetch?: (input: string, init: RequestInit) => Promise<Response>
   readonly seed?: () => Promise<Uint8Array>
 
-  /** `timetable`: see {@link loadTimetable}. */
-  constructor(options: OpenOptions, timetable?: Timetable) {
+  /** `timetable`: see {@link loadTimetable}. `open` opens scratch databases. */
+  constructor(options: OpenOptions, timetable?: Timetable, open?: (options: OpenOptions) => Promise<Database>) {
     this.#options = options
+    this.#open = open
     this.#timetable = timetable
     this.#warn = options.onWarning ?? (({ code, message }) => console.warn(`tidelock: ${message} (${code})`))
     const { remote, seed, signal } = options
@@ -97,7 +100,15 @@ export class LocalUser implements User {
   /** The opening is done: what the user gets. */
   opened(checked: CoreOptions, connection: Connection): Database {
     this.#database = new Database(checked, connection)
+    if (this.#role !== undefined) this.#database.plays(this.#role)
     this.#database.copySnapshots(this.#options, checked.snapshots)
+    const open = this.#open
+    if (open !== undefined) {
+      this.#database.migrations.replayBy(async (history, signal) => {
+        const { replay } = await loaded('drift', import('./replay.js'))
+        return replay(open, this.#options, history, signal)
+      })
+    }
     return this.#database
   }
 
@@ -109,6 +120,13 @@ export class LocalUser implements User {
   emit(type: keyof DatabaseEventMap, detail: unknown): void {
     if (type === 'warning') callUser(this.#warn, detail as Warning)
     this.#database?.emit(type, detail)
+  }
+
+  /** What this tab is from now on. */
+  plays(role: 'leader' | 'follower'): void {
+    if (this.#role === role) return
+    this.#role = role
+    this.emit('role', { role })
   }
 
   /** The engine was begun anew: it knows nothing of the live queries. */
@@ -135,7 +153,9 @@ export class LocalUser implements User {
     const work = migration?.[direction]
     const connection = this.#connection
     if (typeof work !== 'function' || connection === undefined)
-      throw new TidelockError('internal', `Migration ${version} has no function for ${direction}`)
+      throw new TidelockError('internal', `Migration ${version} has no function for ${direction}`, {
+        hint: 'Please report this error',
+      })
     const idle = new IdleWatch(connection)
     const steps = new Steps(connection, idle)
     try {

@@ -209,21 +209,11 @@ test('the audit is complete with its defaults, and hides columns by name and by 
     assert.throws(() => check(wrong), { code: 'invalid_argument' }, JSON.stringify(wrong))
 })
 
-const waiting = {
-  tabs: ['shared'],
-}
-
-for (const [option, values] of Object.entries(waiting)) {
-  test(`what this build lacks of ${option} is unsupported_environment, not ignored`, () => {
-    for (const value of values) {
-      assert.throws(
-        () => check({ [option]: value }),
-        (error) => error.code === 'unsupported_environment' && error.message.includes(option),
-        `${option}: ${JSON.stringify(value)}`,
-      )
-    }
-  })
-}
+test('tabs share what lies in the browser', () => {
+  assert.equal(check({ tabs: 'shared' }).name, 'shop')
+  assert.throws(() => check({ tabs: 'shared', storage: 'memory' }), { code: 'invalid_argument' })
+  assert.throws(() => check({ tabs: 'shared', storage: 'file' }), { code: 'unsupported_environment' })
+})
 
 test('cloud mode needs a remote, and realtime is off unless asked for', () => {
   assert.throws(() => check({ mode: 'cloud' }), { code: 'invalid_argument' })

@@ -86,7 +86,7 @@ async function remoteDatabase(options = {}) {
     const opened = channel.ask('open', [{ checked, module: {}, encryption: undefined, has, heard }])
     return { session: { channel, end, gone: Promise.resolve() }, opened }
   }
-  parts.connection = new RemoteCalls(user.callsOptions(checked), begin, true, () => user.renewed())
+  parts.connection = new RemoteCalls(user.callsOptions(checked), begin, { lasting: true }, () => user.renewed())
   user.connect(parts.connection)
   await parts.connection.open()
   parts.db = user.opened(checked, parts.connection)

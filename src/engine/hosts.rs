@@ -25,7 +25,7 @@ impl migrations::Host for Inner {
     }
 
     fn load(&self) -> LocalFuture<'_, Result<()>> {
-        self.ports.platform.parts.load(Part::Operations)
+        self.ports.platform.parts.load(Part::Migrations)
     }
 
     fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>> {

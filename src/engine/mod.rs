@@ -18,6 +18,7 @@
 //! | `rescue` | a database that no longer opens |
 //! | `migrations`, `sync` | drivers of the two concepts; `hosts` is what they ask of the database |
 //! | `triggers`, `audit` | what watches the user's tables; the audit log |
+//! | `tabs` | writes of other tabs, noted in their transactions |
 //! | `maintain` | checks and cleaning up |
 //! | `report` | health, from what all of them know |
 
@@ -45,6 +46,7 @@ mod snapshot_files;
 pub mod snapshots;
 mod statements;
 pub mod sync;
+mod tabs;
 mod triggers;
 pub mod turn;
 

@@ -125,7 +125,11 @@ impl Database {
         inner.snapshots.start();
         self.inner.watch_page();
         let baseline = inner.options.baseline.as_deref();
-        inner.migrations.open(inner, inner.options.migrate, baseline).await.map(drop)
+        inner.migrations.open(inner, inner.options.migrate, baseline).await?;
+        if inner.migrations.supplied().is_ok() {
+            inner.ports.platform.load_ahead(Part::Migrations);
+        }
+        Ok(())
     }
 
     /// Waits for the turn, stores what is left, and lets go of everything. Idempotent; resolves when all is closed.

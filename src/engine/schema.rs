@@ -5,13 +5,18 @@ use crate::{
     error::Result,
     migrate::Lint,
     schema::{Drift, Generated, change::Script},
-    sqlite::mentions,
+    sqlite::{Connection, Image, PageFile, mentions},
 };
 
 impl Database {
     /// See [`Migrations::drift`](super::migrations::Migrations::drift).
-    pub async fn migrations_drift(&self) -> Result<Drift> {
-        self.inner.migrations.drift(&*self.inner).await
+    /// `made` is a database file in which the app has run the applied migrations, functions included.
+    pub async fn migrations_drift(&self, made: Option<Image>) -> Result<Drift> {
+        let inner = &*self.inner;
+        let Some(image) = made else { return inner.migrations.drift(inner, None).await };
+        let made = Connection::open(&PageFile::new(image))?;
+        extensions::load_if_used(&inner.ports.platform, &made).await?;
+        inner.migrations.drift(inner, Some(&made)).await
     }
 
     /// See [`Migrations::generate`](super::migrations::Migrations::generate). Pairs of old and new names are renames.

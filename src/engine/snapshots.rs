@@ -281,6 +281,7 @@ impl Inner {
                 let snapshot = SnapshotInfo::of(&manifest)
                     .ok_or_else(|| Error::internal("A manifest just written is no snapshot's"))?;
                 (self.emit)(SnapshotEvent::Created { snapshot: snapshot.clone() });
+                self.platform.load_ahead(Part::Restore);
                 // The snapshot stands; what could not be deleted goes with the next one.
                 let _ = self.prune(pass).await;
                 Ok(snapshot)

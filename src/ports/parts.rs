@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use super::LocalFuture;
+use super::{LocalFuture, Platform};
 use crate::error::Result;
 
 /// A part of the wasm. What is in it is worked out by scripts/split.mjs from its entries in scripts/parts.json: functions that must
@@ -11,11 +11,15 @@ use crate::error::Result;
 pub enum Part {
     /// Making the object stores of a new database.
     Create,
-    /// Taking, reading and deleting snapshots, and what else is called by hand.
+    /// Taking and deleting snapshots, the health report, and what other parts share.
     Operations,
+    /// Checking snapshots and bringing them back.
+    Restore,
+    /// Running migrations.
+    Migrations,
     /// Keeping what is stored in memory.
     Memory,
-    /// Encrypting what is stored.
+    /// Encrypting what is stored. AES-GCM itself is the part `cipher`, which comes with it.
     Encryption,
     /// Everything about the remote, and capturing local changes.
     Sync,
@@ -31,6 +35,8 @@ impl Part {
         match self {
             Self::Create => "create",
             Self::Operations => "operations",
+            Self::Restore => "restore",
+            Self::Migrations => "migrations",
             Self::Memory => "memory",
             Self::Encryption => "encryption",
             Self::Sync => "sync",
@@ -48,6 +54,15 @@ pub trait Parts {
 
     /// Gives FTS5, once loaded, to a connection (an address of SQLite) that was opened before. Those opened later have it.
     fn add_fts5(&self, connection: usize);
+}
+
+impl Platform {
+    /// Loads a part that may be asked for later, when there may be no network. Nobody waits for it; what doesn't come is loaded when it
+    /// is asked for.
+    pub fn load_ahead(&self, part: Part) {
+        let loading = self.parts.load(part);
+        self.spawner.spawn(Box::pin(async move { drop(loading.await) }));
+    }
 }
 
 /// What an entry of a part gives. An entry is a function that is never inlined; and the optimizer must not know what it gives

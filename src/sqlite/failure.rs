@@ -4,6 +4,7 @@ use std::ffi::{CStr, c_int};
 
 use rusqlite::ffi;
 
+use super::functions;
 use crate::error::{Error, ErrorCode};
 
 /// The error of the call that just failed on this connection: SQLite's own message, with the extended code's name as
@@ -31,6 +32,10 @@ pub(super) fn from_code(code: c_int, message: &str) -> Error {
         ErrorCode::DatabaseCorrupt => error.hint("Restore a snapshot"),
         ErrorCode::SqliteBusy => error.hint("Try again when the statement that is in the way has ended"),
         ErrorCode::OutOfMemory => error.hint("Close other databases and tabs, or work on less at once"),
+        ErrorCode::SqliteError => match functions::hint(message) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        },
         _ => error,
     }
 }

@@ -11,8 +11,13 @@ use crate::{
 };
 
 /// What SQLite says of a schema that needs functions, modules or collations that it can't have.
-const FOREIGN_NEEDS: [&str; 5] =
+const NEEDS: [&str; 5] =
     ["no such function", "unknown function", "unsafe use of", "no such module", "no such collation sequence"];
+
+/// Whether this is what SQLite says where a schema needs functions, modules or collations that aren't there.
+pub fn needs_more(error: &Error) -> bool {
+    NEEDS.iter().any(|need| error.message.contains(need))
+}
 
 /// A file from outside, not checked yet.
 pub struct Foreign {
@@ -104,7 +109,7 @@ impl Connection {
     /// table that was dropped), and that shadow tables take no writes, is as legal as in any other database.
     fn try_to_compile(&self, name: &str, sql: &str) -> Result<()> {
         match self.statement(sql) {
-            Err(error) if error.is(ErrorCode::DatabaseCorrupt) || needs_foreign(&error) => {
+            Err(error) if error.is(ErrorCode::DatabaseCorrupt) || needs_more(&error) => {
                 Err(refused(error).detail("name", name))
             }
             Err(error) if error.is(ErrorCode::OutOfMemory) => Err(error),
@@ -128,13 +133,9 @@ fn check_header(image: &mut Image) -> Result<()> {
     Ok(())
 }
 
-fn needs_foreign(error: &Error) -> bool {
-    FOREIGN_NEEDS.iter().any(|need| error.message.contains(need))
-}
-
 /// The error of a file, for one of SQLite.
 fn refused(error: Error) -> Error {
-    if needs_foreign(&error) {
+    if needs_more(&error) {
         return Error::invalid(format!("The file's schema can't be used here: {}", error.message))
             .hint("Drop what needs it, with the program that made the file")
             .cause(error);

@@ -46,7 +46,7 @@ pub use connection::Connection;
 pub use copy::FkViolation;
 pub use dump::{Sink, plain_or_quoted};
 pub use execute::{Op, Outcome};
-pub use foreign::Foreign;
+pub use foreign::{Foreign, needs_more};
 pub use image::{CHUNK_SIZE, Image};
 pub use page_file::{Batch, PageFile, Pin};
 pub use plan::PlanRow;

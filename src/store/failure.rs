@@ -28,7 +28,7 @@ pub fn missing_chunk(id: &str) -> Error {
 
 /// `database_corrupt`.
 pub fn corrupt(message: &str) -> Error {
-    Error::new(ErrorCode::DatabaseCorrupt, message)
+    Error::new(ErrorCode::DatabaseCorrupt, message).hint("Nothing was changed; recover(name) opens the last good state")
 }
 
 /// `decryption_failed`.

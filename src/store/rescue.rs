@@ -17,7 +17,7 @@ use crate::{
     collections::Bits,
     error::{Error, ErrorCode, Result},
     ports::{Claim, Head, Holder, LogKind, Platform, Store, Truncation},
-    sqlite::{Connection, PageFile},
+    sqlite::{Connection, PageFile, needs_more},
     time::Timestamp,
 };
 
@@ -138,11 +138,15 @@ fn check(found: &Recovered) -> Result<Vec<String>> {
         ));
     }
     let opened = Connection::open(&PageFile::new(found.image.clone()));
-    opened.and_then(|scratch| scratch.quick_check()).map_err(|error| {
-        corrupt("The newest stored state is no database; nothing was changed")
-            .hint("recover(name, { from }) opens an older snapshot")
-            .cause(error)
-    })
+    match opened.and_then(|scratch| scratch.quick_check()) {
+        // Which says nothing about the file.
+        Err(error) if needs_more(&error) => Ok(vec![format!("SQLite's quick_check can't run here: {}", error.message)]),
+        checked => checked.map_err(|error| {
+            corrupt("The newest stored state is no database; nothing was changed")
+                .hint("recover(name, { from }) opens an older snapshot")
+                .cause(error)
+        }),
+    }
 }
 
 /// The fence behind everything that is stored, damaged or not. What is `lost` cuts the chain for good: should the

@@ -41,7 +41,7 @@ fn copied(bytes: &[u8]) -> Result<Uint8Array> {
 }
 
 /// A file that JavaScript holds.
-fn image_of(bytes: &Uint8Array) -> Result<Image> {
+pub(super) fn image_of(bytes: &Uint8Array) -> Result<Image> {
     Image::read(u64::from(bytes.length()), |at, chunk| {
         bytes.subarray(at as u32, at as u32 + chunk.len() as u32).copy_to(chunk);
         Ok(())

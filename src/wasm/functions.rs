@@ -7,11 +7,12 @@ use wasm_bindgen::prelude::*;
 
 use super::{Core, convert::Thrown, options::Fields};
 use crate::{
-    browser::thrown_text,
+    browser::{BrowserEntropy, thrown_text},
     error::{Error, ErrorCode, Result},
+    ports::Entropy,
     sqlite::{
         Integers, Param,
-        functions::{self, Arguments, Definition, Functions, Kind, Phase},
+        functions::{self, Arguments, ColumnKeys, Definition, Functions, Kind, Phase},
     },
     value::Value,
 };
@@ -71,6 +72,22 @@ impl Core {
         };
         let functions = JsFunctions { user, integers };
         functions::add(definitions.collect(), Rc::new(functions)).thrown()
+    }
+
+    /// Gives every connection of this instance `encrypt` and `decrypt`: `Uint8Array[]` of 32 bytes each, the key that encrypts first. Comes
+    /// before `open`, and after the part `cipher` was loaded.
+    #[wasm_bindgen(js_name = addColumnKeys)]
+    pub fn add_column_keys(keys: &Array) -> std::result::Result<(), JsValue> {
+        let copy = |key: JsValue| {
+            let mut bytes = [0; 32];
+            // TypeScript has seen to the length: with another one this traps.
+            Uint8Array::from(key).copy_to(&mut bytes);
+            bytes
+        };
+        let keys: Vec<_> = keys.iter().map(copy).collect();
+        let keys = ColumnKeys::new(&keys, Box::new(|bytes| BrowserEntropy.fill(bytes))).thrown()?;
+        functions::add_column_keys(keys);
+        Ok(())
     }
 }
 

@@ -16,6 +16,7 @@ mod promise;
 mod schema;
 mod statements;
 mod sync;
+mod tabs;
 mod upkeep;
 
 use std::{cell::RefCell, rc::Rc};

@@ -1,10 +1,11 @@
 //! Migrations by hand, and what the schema is and could be: the part `schema`.
 
-use js_sys::{Array, Promise};
+use js_sys::{Array, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 
 use super::{
     Core,
+    files::image_of,
     promise::{answer, done},
 };
 
@@ -38,11 +39,13 @@ impl Core {
         done(async move { database.migrations_drop().await })
     }
 
-    /// How the schema differs from what the migrations make: `{ added, removed, changed, skipped? }`.
+    /// How the schema differs from what the migrations make: `{ added, removed, changed, skipped? }`. `made`: a database file in which the
+    /// app has run those that are applied, functions included.
     #[wasm_bindgen(js_name = migrationsDrift)]
-    pub fn migrations_drift(&self) -> Promise {
+    pub fn migrations_drift(&self, made: Option<Uint8Array>) -> Promise {
+        let made = made.map(|made| image_of(&made)).transpose();
         let database = self.database.clone();
-        answer(async move { database.migrations_drift().await })
+        answer(async move { database.migrations_drift(made?).await })
     }
 
     /// `{ up, down, destructive }`; `renames` has old and new names by turns.

@@ -123,7 +123,7 @@ test('functions of a module get and give values exactly, in statements and in th
     ['null', 'null'],
   ])
   for (const { code, message, cause } of result.wrong) {
-    assert.deepEqual([code, message], ['sqlite_error', 'the SQL function wrong failed'])
+    assert.deepEqual([code, message], ['sqlite_error', 'The SQL function wrong failed'])
     assert.match(cause, /An SQL function must give/)
   }
   assert.deepEqual(result.slugs, [{ slug: 'second-post' }, { slug: 'hello-world' }])
@@ -186,11 +186,11 @@ test('aggregates, windows and collations', async () => {
     result.sorted.map(({ c }) => c),
     ['c', 'b', 'a'],
   )
-  assert.deepEqual([result.step.message, result.step.cause], ['the SQL function gathered failed', 'Error: bad step'])
+  assert.deepEqual([result.step.message, result.step.cause], ['The SQL function gathered failed', 'Error: bad step'])
   for (const failed of [result.noOrder, result.write, result.inside]) {
     assert.deepEqual(
       [failed.code, failed.message, failed.cause],
-      ['sqlite_error', 'the SQL collation failing failed', 'Error: no order'],
+      ['sqlite_error', 'The SQL collation failing failed', 'Error: no order'],
     )
   }
   assert.deepEqual(result.counts, { f: 1, t: 5 })
@@ -225,7 +225,7 @@ test('what a function throws is the cause, wherever it was called, and the datab
   for (const which of ['query', 'again', 'script', 'batch']) {
     const { code, message, details, cause, json } = result[which]
     assert.equal(code, 'sqlite_error', which)
-    assert.match(message, /the SQL function throwing failed/)
+    assert.match(message, /The SQL function throwing failed/)
     assert.equal(details.function, 'throwing')
     assert.equal(cause, 'RangeError: too much')
     assert.ok(!json.includes('secret'))

@@ -134,7 +134,7 @@ function blankPage(module) {
       try {
         return { resolved: await (typeof work === 'function' ? work() : work) }
       } catch (error) {
-        if (!tidelock.isTidelockError(error)) return { notOurs: String(error), name: error?.name }
+        if (!(tidelock.isTidelockError(error) && error instanceof tidelock.TidelockError)) return { notOurs: String(error), name: error?.name }
         const { code, message, hint, details, retryable, cause } = error
         return { code, message, hint, details, retryable, cause: cause && String(cause), json: JSON.stringify(error) }
       }

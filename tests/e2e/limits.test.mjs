@@ -1,6 +1,7 @@
 // Too much: more than maxBytes, more than the wasm memory, more than JavaScript holds. Each is told, and the database goes on.
 import assert from 'node:assert/strict'
 import { freshName, suite, test } from './harness.mjs'
+import { limitedWasm } from './rigs.mjs'
 
 const context = suite()
 
@@ -9,37 +10,11 @@ async function inPage(work) {
   const page = await context.page()
   try {
     return await page.evaluate(
-      async ([source, name]) => {
-        window.limited = async (mebibytes) => {
-          const bytes = new Uint8Array(await (await fetch('/tidelock/dist/tidelock_bg.wasm')).arrayBuffer())
-          const leb = (value) => (value < 128 ? [value] : [(value & 127) | 128, ...leb(value >>> 7)])
-          const out = [bytes.subarray(0, 8)]
-          for (let at = 8; at < bytes.length; ) {
-            const start = at
-            const number = () => {
-              for (let value = 0, shift = 0; ; shift += 7) {
-                const byte = bytes[at++]
-                value |= (byte & 127) << shift
-                if (byte < 128) return value >>> 0
-              }
-            }
-            const id = bytes[at++]
-            const size = number()
-            const end = at + size
-            if (id === 5) {
-              // One memory: flags and least pages; the most pages are added.
-              number()
-              at++
-              const body = [1, 1, ...leb(number()), ...leb(mebibytes * 16)]
-              out.push(new Uint8Array([5, body.length, ...body]))
-            } else out.push(bytes.subarray(start, end))
-            at = end
-          }
-          return WebAssembly.compile(await new Blob(out).arrayBuffer())
-        }
+      async ([source, name, limited]) => {
+        window.limited = new Function(`return (${limited})`)()
         return new Function(`return (${source})`)()(name)
       },
-      [work.toString(), freshName()],
+      [work.toString(), freshName(), limitedWasm.toString()],
     )
   } finally {
     await page.close()

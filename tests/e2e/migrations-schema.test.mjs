@@ -31,7 +31,7 @@ test('drift tells what was changed by hand', async () => {
     await db.close()
     return { none, some }
   })
-  assert.deepEqual(result.none, { added: [], removed: [], changed: [], skipped: ['2'] })
+  assert.deepEqual(result.none, { added: [], removed: [], changed: [] })
   const names = (list) => list.map(({ kind, name, table }) => [kind, name, table ?? null])
   assert.deepEqual(names(result.some.added), [
     ['column', 'age', 'users'],
@@ -44,6 +44,85 @@ test('drift tells what was changed by hand', async () => {
     [result.some.added[0].actual, result.some.changed[0].expected],
     ['integer', 'CREATE VIEW names AS SELECT name FROM users'],
   )
+})
+
+test('drift runs migrations that are functions, in a database of their own', async () => {
+  const result = await inPage(async (name) => {
+    const ran = []
+    const migrations = [
+      {
+        version: '1',
+        name: 'tables',
+        up: async (tx) => {
+          // Other work comes between: what it does must land in the same database.
+          await tx.run('CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT COLLATE NOCASE)')
+          await new Promise((resolve) => setTimeout(resolve, 10))
+          await tx.transaction(async (inner) =>
+            inner.exec('CREATE INDEX by_name ON users (name); INSERT INTO users (name) VALUES (1)'),
+          )
+          ran.push((await tx.get('SELECT count(*) AS n FROM users')).n)
+        },
+      },
+      { version: '2', name: 'view', up: 'CREATE VIEW names AS SELECT name FROM users' },
+      {
+        version: '3',
+        name: 'rows',
+        up: async (tx) => {
+          for (const { name } of await tx.query('SELECT name FROM users'))
+            await tx.exec(`CREATE TABLE of_${name} (body ANY)`)
+          await tx.exec('CREATE VIRTUAL TABLE found USING fts5 (body)')
+        },
+      },
+      { version: '4', name: 'later', up: async (tx) => tx.exec('CREATE TABLE later (n)') },
+    ]
+    const options = { name, migrations, migrate: false }
+    const db = await window.open(options)
+    await db.migrations.run({ to: '3' })
+    await db.run("INSERT INTO users (name) VALUES ('theirs')")
+    const drifting = db.migrations.drift()
+    // What is called meanwhile concerns this database.
+    await db.run("INSERT INTO users (name) VALUES ('meanwhile')")
+    const none = await drifting
+    await db.exec('DROP TABLE of_1; CREATE TABLE extra (n); DROP TABLE found')
+    const some = await db.migrations.drift()
+    const users = await db.get('SELECT group_concat(name) AS names FROM users')
+    const gaveUp = await db.migrations.drift({ signal: AbortSignal.abort(new Error('enough')) }).catch(String)
+    const late = await window.failure(() => db.migrations.drift({ timeoutMs: 1 }))
+    await db.close()
+    // One that doesn't run on an empty database.
+    const broken = [
+      ...migrations.slice(0, 2),
+      { ...migrations[2], up: async (tx) => tx.run('CREATE TABLE of_it AS SELECT * FROM nowhere') },
+    ]
+    const other = await window.open({ ...options, migrations: broken })
+    const failed = await window.failure(() => other.migrations.drift())
+    const still = await other.query('SELECT version FROM schema_migrations')
+    await other.close()
+    const fewer = await window.open({ ...options, migrations: migrations.slice(0, 2) }).catch(({ code }) => code)
+    return { ran, none, some, users, gaveUp, late: late.code, failed, still: still.length, fewer }
+  })
+  assert.deepEqual(result.none, { added: [], removed: [], changed: [] })
+  const names = (list) => list.map(({ kind, name }) => [kind, name])
+  assert.deepEqual(
+    [names(result.some.added), names(result.some.removed), result.some.changed],
+    [
+      [['table', 'extra']],
+      [
+        ['table', 'of_1'],
+        ['table', 'found'],
+      ],
+      [],
+    ],
+  )
+  assert.deepEqual(result.users, { names: '1,theirs,meanwhile' })
+  // Once when it was applied, and again for each drift that ran to its end: always on an empty database.
+  assert.ok(result.ran.length >= 3 && result.ran.every((rows) => rows === 1))
+  assert.deepEqual([result.gaveUp, result.late], ['Error: enough', 'timeout'])
+  assert.equal(result.failed.code, 'migration_failed')
+  assert.match(result.failed.message, /^In a scratch database: Migration 3 .*no such table: (main\.)?nowhere/)
+  assert.deepEqual([result.failed.details.version, result.failed.details.scratch], ['3', true])
+  assert.match(result.failed.cause, /nowhere/)
+  assert.deepEqual([result.still, result.fewer], [3, 'schema_too_new'])
 })
 
 test('what generate gives is a migration, there and back', async () => {

@@ -23,7 +23,8 @@ test('opening loads the core; a second page neither makes stores nor loads sync 
     await db.exec('CREATE TABLE t(x); INSERT INTO t VALUES (1)')
     await db.close()
   }, name)
-  assert.ok(first.parts.includes('bg') && first.parts.includes('create'), String(first.parts))
+  const atOnce = ({ parts }) => [...new Set(parts)].filter((part) => !['operations', 'restore'].includes(part))
+  assert.deepEqual(atOnce(first).sort(), ['bg', 'create'])
   const second = await watchedPage()
   const rows = await second.page.evaluate(async (name) => {
     const db = await open({ name })
@@ -169,6 +170,50 @@ test('where the core was given by hand, its parts are found', async () => {
       .fill(['manual', [{ body: 'tide' }]])
       .flat(),
   )
+})
+
+test('what may be asked for without a network is loaded ahead: restoring once there is a snapshot, migrating where there are migrations', async () => {
+  const name = freshName()
+  const arrived = (page, part) =>
+    page.waitForResponse(new RegExp(`tidelock_${part}\\.wasm$`)).then((response) => response.finished())
+  const first = await watchedPage()
+  const operations = arrived(first.page, 'operations')
+  await first.page.evaluate(async (name) => {
+    window.db = await open({ name })
+    await db.exec('CREATE TABLE t(x); INSERT INTO t VALUES (1)')
+  }, name)
+  await operations
+  const restore = arrived(first.page, 'restore')
+  assert.ok(!first.parts.includes('restore'), 'before the first snapshot there is nothing to go back to')
+  const id = await first.page.evaluate(async () => (await db.snapshots.create()).id)
+  await restore
+  const goOffline = (page) => page.route(/\.(wasm|js)$/, (route) => route.abort())
+  await goOffline(first.page)
+  const rows = await first.page.evaluate(async (id) => {
+    await db.run('DELETE FROM t')
+    await db.snapshots.restore(id)
+    const rows = await db.query('SELECT x FROM t')
+    const { ok } = await db.snapshots.verify(id)
+    await db.close()
+    return [rows, ok]
+  }, id)
+  assert.deepEqual(rows, [[{ x: 1 }], true])
+  assert.ok(!first.parts.includes('migrations'), 'an app without migrations never runs any')
+
+  const second = await watchedPage()
+  const both = Promise.all([arrived(second.page, 'restore'), arrived(second.page, 'migrations')])
+  await second.page.evaluate(async (name) => {
+    window.db = await open({ name, migrations: [] })
+  }, name)
+  await both
+  await goOffline(second.page)
+  const status = await second.page.evaluate(async (id) => {
+    await db.snapshots.restore(id)
+    const status = await db.migrations.status()
+    await db.close()
+    return status
+  }, id)
+  assert.deepEqual(status, [])
 })
 
 test('health is told, too, when the part that would tell it is not served', async () => {

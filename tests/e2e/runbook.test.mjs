@@ -322,6 +322,45 @@ test('a data database is built anew from its source', async () => {
   assert.deepEqual(result.seeded, [{ id: 4, body: 'seed' }])
 })
 
+test('a column key is replaced', async () => {
+  await context.remote.sql('delete from notes')
+  const result = await play(
+    async (run, name, { migrations, remote }) => {
+      const [oldKey, newKey] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)]
+      const given = { name, migrations: [{ ...migrations[0], up: migrations[0].up.replace('body TEXT', 'body BLOB') }] }
+      const tables = [{ table: 'notes', types: { body: 'bytea' } }]
+      const before = await window.open({ ...given, remote: { ...remote, tables }, columnKey: oldKey })
+      await before.exec("INSERT INTO notes VALUES (1, encrypt('one')), (2, encrypt('two'))")
+      await before.close()
+      const db = await window.open({ ...given, remote: { ...remote, tables }, columnKey: [newKey, oldKey] })
+      await db.run("INSERT INTO notes VALUES (3, encrypt('three')), (4, NULL)")
+      const bytes = async () =>
+        (await db.query('SELECT hex(body) AS body FROM notes ORDER BY id')).map(({ body }) => body)
+      const first = await bytes()
+      await run(0, { db })
+      const second = await bytes()
+      await run(0, { db })
+      const third = await bytes()
+      const pending = await db.sync.pending()
+      await db.close()
+      const after = await window.open({ ...given, columnKey: newKey })
+      const rows = await after.query('SELECT decrypt(body) AS body FROM notes ORDER BY id', [], { rowMode: 'array' })
+      await after.close()
+      return {
+        changed: first.map((one, at) => one !== second[at]),
+        again: String(second) !== String(third),
+        pending: pending.length,
+        rows,
+      }
+    },
+    [recipe('A column key is replaced')],
+    { migrations, remote: remote() },
+  )
+  assert.deepEqual([result.changed, result.again, result.pending], [[true, true, false, false], false, 0])
+  assert.deepEqual(result.rows, [['one'], ['two'], ['three'], [null]])
+  assert.equal((await remoteNotes()).length, 4)
+})
+
 test('moving away', async () => {
   await context.remote.sql('delete from notes')
   const result = await play(

@@ -586,7 +586,7 @@ test('a seed or an imported file loses its outbox and its user, and follows the 
   assert.deepEqual(result, [expected, expected])
 })
 
-test('options: fetch, headers, and what this build does not have', async () => {
+test('options: fetch, headers, and what is refused', async () => {
   const table = tableName()
   await remoteTable(table, 'id int primary key, a text', some(1))
   const result = await withDatabase(
@@ -604,7 +604,6 @@ test('options: fetch, headers, and what this build does not have', async () => {
       await again.sync.pull()
       const codes = {}
       for (const [label, options] of Object.entries({
-        shared: { tabs: 'shared' },
         ratio: { remote: { ...remote, maxDeleteRatio: 2 } },
         page: { remote: { ...remote, pageSize: 0 } },
         twice: { remote: { ...remote, tables: ['a', 'A'] } },
@@ -624,8 +623,6 @@ test('options: fetch, headers, and what this build does not have', async () => {
   )
   assert.ok(result.sent >= 1)
   assert.equal(context.remote.stats.requests[0].headers['x-app'], 'shop')
-  const { shared, ...wrong } = result.codes
-  assert.equal(shared, 'unsupported_environment')
-  assert.deepEqual([...new Set(Object.values(wrong))], ['invalid_argument'], JSON.stringify(wrong))
+  assert.deepEqual([...new Set(Object.values(result.codes))], ['invalid_argument'], JSON.stringify(result.codes))
   assert.equal(result.none, 'invalid_argument')
 })

@@ -1,6 +1,7 @@
 // What is special about a worker: that it leaves the page alone, that it may die, and where it comes from.
 import assert from 'node:assert/strict'
 import { freshName, suite, test } from './harness.mjs'
+import { inPage } from './in-page.mjs'
 
 const context = suite()
 const inWorker = { only: 'worker', because: 'it is about the worker itself' }
@@ -445,4 +446,16 @@ test('functions of the user run in the page: migrations, the seed, warnings, dec
     failed: ['migration_failed', true, '2'],
   })
   await page.close()
+})
+
+test('a script finds its place in memory after many rows were there', async () => {
+  const result = await inPage(context, async (db) => {
+    await db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, text)')
+    const rows = Array.from({ length: 20_000 }, (_, n) => [n, 'x'.repeat(20)])
+    await db.runMany('INSERT INTO t VALUES (?, ?)', rows)
+    await db.run('UPDATE t SET text = ? WHERE id = 1', ['y'.repeat(300_000)])
+    await db.exec("INSERT INTO t VALUES (-1, 'script')")
+    return db.get("SELECT id FROM t WHERE text = 'script'")
+  })
+  assert.deepEqual(result, { id: -1 })
 })

@@ -58,7 +58,8 @@ function* walk(folder, ending) {
     const path = join(folder, entry.name)
     if (entry.isDirectory()) {
       if (entry.name !== 'tests') yield* walk(path, ending)
-    } else if (entry.name.endsWith(ending) && !entry.name.endsWith(`.d${ending}`) && entry.name !== `tests${ending}`) yield path
+    } else if (entry.name.endsWith(ending) && !entry.name.endsWith(`.d${ending}`) && entry.name !== `tests${ending}`)
+      yield path
   }
 }
 
@@ -100,7 +101,11 @@ function masked(source, language) {
       const char = /^'(\\u\{[0-9a-f]+\}|\\.|[^\\'])'/u.exec(source.slice(at, at + 14))
       if (char) blank(at, at + char[0].length)
       at += char ? char[0].length : 1
-    } else if (language === 'typescript' && source[at] === '/' && /[=(,:!&|?]\s*$/.test(code.slice(Math.max(0, at - 8), at).join(''))) {
+    } else if (
+      language === 'typescript' &&
+      source[at] === '/' &&
+      /[=(,:!&|?]\s*$/.test(code.slice(Math.max(0, at - 8), at).join(''))
+    ) {
       const regex = /^\/(\\.|\[(\\.|[^\]])*\]|[^/\\\n])+\/[a-z]*/.exec(source.slice(at))
       blank(at, at + (regex ? regex[0].length : 1))
       at += regex ? regex[0].length : 1
@@ -184,7 +189,11 @@ function argumentsOf(code, open) {
 function templatesIn(code, texts, [from, to], place, language) {
   const direct = literals(code, texts, from, to, language)
   if (direct.length > 0) return { templates: direct }
-  const text = code.slice(from, to).trim().replace(/\.(clone|into|to_owned|to_string)\(\)$/, '').replace(/^&/, '')
+  const text = code
+    .slice(from, to)
+    .trim()
+    .replace(/\.(clone|into|to_owned|to_string)\(\)$/, '')
+    .replace(/^&/, '')
   if (/^\w+$/.test(text)) {
     const before = code.slice(Math.max(0, place - 2500), place)
     const start = [...before.matchAll(new RegExp(`\\b(let|const|let mut)\\s+${text}\\b[^=;]*=`, 'g'))].at(-1)
@@ -223,7 +232,13 @@ function literals(code, texts, from, to, language) {
       if (/format!\(\s*$/.test(before)) {
         found.push(unbraced(text))
         at = skip(code, at, to)
-      } else if (!/(==|!=|\.(join|get|contains|starts_with|ends_with|split|trim_end_matches|trim_start_matches|strip_prefix|strip_suffix)\(|\[)\s*$/.test(before) && !/^\s*=>/.test(code.slice(closeOf(code, texts, at), closeOf(code, texts, at) + 8))) found.push(text)
+      } else if (
+        !/(==|!=|\.(join|get|contains|starts_with|ends_with|split|trim_end_matches|trim_start_matches|strip_prefix|strip_suffix)\(|\[)\s*$/.test(
+          before,
+        ) &&
+        !/^\s*=>/.test(code.slice(closeOf(code, texts, at), closeOf(code, texts, at) + 8))
+      )
+        found.push(text)
     } else {
       if (/(===|!==|\.(join|get|includes|startsWith|endsWith|split)\(|\[)\s*$/.test(before)) continue
       found.push(text)

@@ -153,7 +153,7 @@ fn aggregates_have_a_state_for_each_group_and_go_back_in_windows() {
     // After a failed step the state is never asked for its result.
     mine.calls.take();
     let error = connection.rows("SELECT joined(column1) FROM (VALUES ('a'), ('bad'), ('c'))", &[]).unwrap_err();
-    assert_eq!(error.message, "the SQL function joined failed");
+    assert_eq!(error.message, "The SQL function joined failed");
     assert_eq!(mine.calls.take(), ["2 Step 1", "2 Step 1"]);
 }
 
@@ -163,7 +163,7 @@ fn a_failure_names_the_function_and_undoes_the_statement() {
     connection.exec("CREATE TABLE t(a)").unwrap();
     let error = connection.run("INSERT INTO t SELECT twice(column1) FROM (VALUES ('a'), ('bad'))", &[]).unwrap_err();
     assert!(error.is(ErrorCode::SqliteError));
-    assert_eq!(error.message, "the SQL function twice failed");
+    assert_eq!(error.message, "The SQL function twice failed");
     assert_eq!(error.cause.as_deref(), Some("that is bad"));
     assert!(!functions::running());
     assert_eq!(value(&connection, "SELECT count(*) FROM t"), Value::Integer(0));
@@ -176,9 +176,9 @@ fn what_a_failed_collation_sorted_is_neither_given_nor_committed() {
     connection.exec("CREATE TABLE t(a TEXT COLLATE backwards); CREATE INDEX i ON t(a)").unwrap();
     connection.exec("INSERT INTO t VALUES ('a'), ('c')").unwrap();
     let reading = "SELECT * FROM (VALUES ('a'), ('bad'), ('b')) ORDER BY column1 COLLATE backwards";
-    assert_eq!(connection.rows(reading, &[]).unwrap_err().message, "the SQL collation backwards failed");
+    assert_eq!(connection.rows(reading, &[]).unwrap_err().message, "The SQL collation backwards failed");
     for sql in ["INSERT INTO t VALUES ('bad')", "UPDATE t SET a = 'bad' WHERE a = 'c'"] {
-        assert_eq!(connection.run(sql, &[]).unwrap_err().message, "the SQL collation backwards failed");
+        assert_eq!(connection.run(sql, &[]).unwrap_err().message, "The SQL collation backwards failed");
         assert_eq!(value(&connection, "SELECT group_concat(a) FROM (SELECT a FROM t ORDER BY a)"), Value::from("c,a"));
     }
     // Inside a transaction there is no other way than to roll back all of it.

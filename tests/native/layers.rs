@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 7] = [
 
 /// One folder a concept: none of them knows another.
 const CONCEPTS: &[&str] =
-    &["store", "migrate", "schema", "snapshot", "lock", "sync", "live", "health", "audit", "upkeep"];
+    &["store", "migrate", "schema", "snapshot", "lock", "sync", "live", "health", "audit", "upkeep", "tabs"];
 
 /// What `src/lib.rs` gives a second name to.
 const ALIASES: [(&str, &str); 5] =

@@ -2,6 +2,7 @@
 #![cfg(not(target_arch = "wasm32"))]
 
 mod audit;
+mod columns;
 mod docs;
 mod dump;
 mod engine;
@@ -44,4 +45,5 @@ mod sync_schedule;
 mod sync_schema;
 mod sync_simulation;
 mod sync_spans;
+mod tabs;
 mod world;

@@ -7,6 +7,8 @@ use tidelock::{
         migrations::{Atomic, RunOptions},
     },
     error::Detail,
+    schema::Entry,
+    sqlite::{Connection, PageFile},
 };
 
 use crate::world::{Tab, World, run, text};
@@ -201,7 +203,7 @@ fn drift_holds_the_schema_against_the_migrations() {
         *tab.code.borrow_mut() = Some(Box::new(|_, _, _| Box::pin(std::future::ready(Ok(())))));
         let database = open(&tab, code).await;
         database.migrations_run(RunOptions { steps: Some(2), ..RunOptions::default() }).await.unwrap();
-        let drift = database.migrations_drift().await.unwrap();
+        let drift = database.migrations_drift(None).await.unwrap();
         assert!(drift.is_empty() && drift.skipped == ["2"], "{drift:?}");
         run(
             &database,
@@ -209,15 +211,24 @@ fn drift_holds_the_schema_against_the_migrations() {
              record_id, old_values, new_values, actor, timestamp)",
         )
         .await;
-        let drift = database.migrations_drift().await.unwrap();
+        let drift = database.migrations_drift(None).await.unwrap();
         assert_eq!((drift.added[0].name.as_str(), drift.removed[0].name.as_str()), ("b", "i"));
         assert_eq!((drift.added.len(), drift.removed.len(), drift.changed.len()), (1, 1, 0), "{drift:?}");
         // What ran on what a function or a hand had made doesn't run without it.
         database.migrations_run(RunOptions::default()).await.unwrap();
-        let error = database.migrations_drift().await.unwrap_err();
+        let error = database.migrations_drift(None).await.unwrap_err();
         assert_eq!((error.code, &error.details["version"]), (ErrorCode::MigrationFailed, &Detail::Text("3".into())));
         assert!(error.hint.as_ref().is_some_and(|hint| hint.contains("migration 2")), "{error:?}");
+        assert!(error.message.starts_with("In a scratch database: Migration 3"), "{error}");
         assert_eq!(tables(&database).await, "a audit_log b schema_migrations tidelock_own");
+        // The app may have run them all, functions included.
+        let file = PageFile::default();
+        let made = Connection::open(&file).unwrap();
+        made.exec("CREATE TABLE a(x); CREATE INDEX i ON a(x); CREATE TABLE b(y); CREATE TABLE c(z)").unwrap();
+        let drift = database.migrations_drift(Some(file.image())).await.unwrap();
+        let names = |list: &[Entry]| list.iter().map(|entry| entry.name.clone()).collect::<Vec<_>>();
+        assert_eq!((names(&drift.added), names(&drift.removed)), (vec![], vec!["c".to_owned(), "i".to_owned()]));
+        assert!(drift.changed.is_empty() && drift.skipped.is_empty(), "{drift:?}");
         database.close().await.unwrap();
     });
 }

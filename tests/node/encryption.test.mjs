@@ -49,3 +49,20 @@ test('a folder goes from plain to encrypted and back, with snapshots and log', a
   assert.deepEqual(await db.get('SELECT count(*) AS n FROM t'), { n: 3 })
   await db.close()
 })
+
+test('sensitive columns of a folder are read with their key, and in no file of it', async () => {
+  const options = { name: 'columns', path: path.join(base, 'columns') }
+  const columnKey = { passphrase: 'words', salt: 'the salt of one user' }
+  let db = await open({ ...options, columnKey })
+  await db.exec('CREATE TABLE t (s BLOB)')
+  await db.run('INSERT INTO t VALUES (encrypt(?))', [marker])
+  await db.snapshots.create({ label: 'encrypted' })
+  await db.close()
+  assert.equal(isReadable(options.path), false)
+  db = await open({ ...options, columnKey: { ...columnKey, passphrase: 'other' } })
+  await assert.rejects(db.query('SELECT decrypt(s) FROM t'), { code: 'decryption_failed' })
+  await db.close()
+  db = await open({ ...options, columnKey })
+  assert.deepEqual(await db.get('SELECT decrypt(s) AS s FROM t'), { s: marker })
+  await db.close()
+})

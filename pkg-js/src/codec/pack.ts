@@ -284,7 +284,10 @@ function parameterNames(keys: readonly string[]): string {
   for (const name of names) {
     if (name === '' || name.includes('\0')) throw invalid('A parameter name must not be empty or contain NUL')
   }
-  if (new Set(names).size !== names.length) throw invalid(`A parameter is given twice: ${names.join(', ')}`)
+  if (new Set(names).size !== names.length)
+    throw invalid(`A parameter is given twice: ${names.join(', ')}`, {
+      hint: 'One name may have several prefixes in the statement, and is given once, without',
+    })
   return names.join('\0')
 }
 

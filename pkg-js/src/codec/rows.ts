@@ -138,6 +138,7 @@ export type Texts = readonly [string, string]
 /** Where the words are that {@link copyResult} needs, and how long a header is. */
 export const layout = {
   rowsAt,
+  shapeAt,
   columnsAt,
   tagsAt,
   slotsAt,

@@ -43,7 +43,7 @@ export class Statements {
   constructor(core: Core, memory: WebAssembly.Memory, integers: 'auto' | 'bigint' | 'number') {
     this.#core = core
     this.#views = new Views(memory)
-    this.#packer = new Packer(this.#views, (bytes) => this.#reserve(bytes))
+    this.#packer = new Packer(this.#views, (bytes) => this.reserve(bytes))
     this.#results = new Results(this.#views, core)
     this.#integers = integers
   }
@@ -87,7 +87,7 @@ export class Statements {
   /** Runs a script; gives whether it wrote. Its text goes through the parameter area: long ones are copied faster so than as an argument. */
   script(ticket: number, script: string, timeoutMs: number): boolean {
     const text = encoder.encode(script)
-    const address = this.#reserve(text.length)
+    const address = this.reserve(text.length)
     this.#views.refresh().bytes.set(text, address)
     return this.#core.script(ticket, text.length, timeoutMs)
   }
@@ -151,7 +151,8 @@ export class Statements {
     }
   }
 
-  #reserve(bytes: number): number {
+  /** The address of the parameter area, of at least that many bytes. Nobody else may ask the module for it: it could move. */
+  reserve(bytes: number): number {
     if (bytes > this.#room) {
       const room = Math.max(bytes, smallestArea)
       this.#area = this.#core.reserve(room)

@@ -28,7 +28,7 @@ export class GivenUp {
 /** What a call may take along. */
 export interface AskOptions {
   /** Buffers in the arguments that the caller doesn't need any more. */
-  readonly transfer?: readonly ArrayBuffer[] | undefined
+  readonly transfer?: readonly Transferable[] | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -63,7 +63,7 @@ interface Asked {
  * which they were called, as soon as their message arrives.
  */
 export class Channel<Theirs extends Methods<Theirs>, Ours extends Methods<Ours>> {
-  readonly #post: (message: Message, transfer: readonly ArrayBuffer[]) => void
+  readonly #post: (message: Message, transfer: readonly Transferable[]) => void
   readonly #ours: Handlers<Ours>
   readonly #asked = new Map<number, Asked>()
   /** Requests of the other side that it may give up. */
@@ -71,7 +71,7 @@ export class Channel<Theirs extends Methods<Theirs>, Ours extends Methods<Ours>>
   #last = 0
   #ended: { readonly error: unknown } | undefined
 
-  constructor(post: (message: Message, transfer: readonly ArrayBuffer[]) => void, ours: Handlers<Ours>) {
+  constructor(post: (message: Message, transfer: readonly Transferable[]) => void, ours: Handlers<Ours>) {
     this.#post = post
     this.#ours = ours
   }

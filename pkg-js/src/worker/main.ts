@@ -5,7 +5,7 @@ import { Server } from './server.js'
 // The worker of one database: dist/worker.js.
 
 const scope = self as unknown as {
-  postMessage(message: Message, transfer: readonly ArrayBuffer[]): void
+  postMessage(message: Message, transfer: readonly Transferable[]): void
   onmessage: ((event: MessageEvent<Message>) => void) | null
 }
 const server = new Server((message, transfer) => scope.postMessage(message, transfer), createDatabaseInstance)

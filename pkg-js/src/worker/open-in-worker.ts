@@ -1,12 +1,11 @@
 import type { CoreOptions } from '../core.js'
 import type { Database } from '../database.js'
 import { TidelockError } from '../errors.js'
-import type { FunctionsSource } from '../functions.js'
 import { loadModule, loadPart } from '../instance.js'
 import type { OpenOptions } from '../options.js'
 import type { LocalUser } from '../user.js'
 import { GivenUp, type Handlers, Moved } from './channel.js'
-import type { PageMethods } from './protocol.js'
+import type { Opening, PageMethods } from './protocol.js'
 import { type Begin, RemoteCalls } from './remote-calls.js'
 import { Session, workerFailed } from './session.js'
 import { fromThrown } from './thrown.js'
@@ -20,7 +19,7 @@ export async function openInWorker(
   checked: CoreOptions,
   options: OpenOptions,
   user: LocalUser,
-  functions: FunctionsSource | undefined,
+  given: Pick<Opening, 'encryption' | 'functions' | 'columnKeys'>,
 ): Promise<Database> {
   if (typeof Worker !== 'function') {
     throw new TidelockError('unsupported_environment', 'There are no Workers here', {
@@ -42,7 +41,36 @@ export async function openInWorker(
     })
     return { session, opened: Promise.race([failed, opening(session, again, heard)]) }
   }
-  const handlers = (connection: RemoteCalls, number: number): Omit<Handlers<PageMethods>, 'hello'> => ({
+  const handlers = (connection: RemoteCalls, number: number) => pageHandlers(connection, number, options, user)
+  const opening = async (session: Session, again: boolean, heard: readonly string[]) => {
+    const module = await loadModule(options.wasm)
+    await session.channel.ask('open', [
+      {
+        // The lock comes free with the worker that died: nobody is robbed for it.
+        checked: again ? { ...checked, onBusy: 'wait' } : checked,
+        module,
+        ...given,
+        has: { seed: user.seed !== undefined && !again, fetch: user.fetch !== undefined },
+        heard,
+      },
+    ])
+  }
+  const connection = new RemoteCalls(user.callsOptions(checked), begin, { lasting: checked.storage !== 'memory' }, () =>
+    user.renewed(),
+  )
+  user.connect(connection)
+  await connection.open()
+  return user.opened(checked, connection)
+}
+
+/** What an engine elsewhere gets from the thread that called `open`. */
+export function pageHandlers(
+  connection: RemoteCalls,
+  number: number,
+  options: OpenOptions,
+  user: LocalUser,
+): Omit<Handlers<PageMethods>, 'hello'> {
+  return {
     event: (_, event) => user.handle(event),
     dead: (_, error) => void connection.die(fromThrown(error)),
     migrate: (_, version, direction, ticket) => user.migrate(version, direction, connection.ticketOf(number, ticket)),
@@ -56,31 +84,13 @@ export async function openInWorker(
     resolveConflict: (_, conflict) => user.resolveConflict(conflict),
     seed: async () => (await user.seed?.()) ?? new Uint8Array(),
     part: async (_, part) => loadPart(part, await loadModule(options.wasm), options.wasm),
-  })
-  const opening = async (session: Session, again: boolean, heard: readonly string[]) => {
-    const module = await loadModule(options.wasm)
-    await session.channel.ask('open', [
-      {
-        // The lock comes free with the worker that died: nobody is robbed for it.
-        checked: again ? { ...checked, onBusy: 'wait' } : checked,
-        module,
-        encryption: options.encryption,
-        functions,
-        has: { seed: user.seed !== undefined && !again, fetch: user.fetch !== undefined },
-        heard,
-      },
-    ])
+    role: (_, role) => user.plays(role),
+    renewed: () => user.renewed(),
   }
-  const connection = new RemoteCalls(user.callsOptions(checked), begin, checked.storage !== 'memory', () =>
-    user.renewed(),
-  )
-  user.connect(connection)
-  await connection.open()
-  return user.opened(checked, connection)
 }
 
 /** Bundlers look for exactly this expression. */
-function startWorker(worker: OpenOptions['worker']): Worker {
+export function startWorker(worker: OpenOptions['worker']): Worker {
   try {
     if (typeof worker === 'function') return worker()
     if (worker !== undefined) return new Worker(worker, { type: 'module' })

@@ -15,6 +15,12 @@ export interface Area {
   readonly names: string
 }
 
+/** A statement of a batch. */
+export interface PackedSql {
+  readonly sql: string
+  readonly params: readonly Area[]
+}
+
 /** The result of a statement: its header and all that it points to, as offsets into the buffer. */
 export interface Result {
   readonly buffer: ArrayBuffer
@@ -35,6 +41,16 @@ export interface Limit {
   readonly since: number
 }
 
+/** A write that happens exactly once, whoever serves it: noted in its own transaction, see src/tabs/applied.rs. */
+export interface Unit {
+  /** Its number, growing with each write of the tab. */
+  readonly id: number
+  /** The tab has the answers of its writes up to this one. */
+  readonly acknowledged: number
+  /** It was sent before, to somebody who may have applied it. */
+  readonly again: boolean
+}
+
 /** What a worker needs to open its database. */
 export interface Opening {
   readonly checked: CoreOptions
@@ -42,29 +58,34 @@ export interface Opening {
   readonly module: WebAssembly.Module
   readonly encryption: Encryption | undefined
   readonly functions: FunctionsSource | undefined
+  readonly columnKeys: readonly Uint8Array[] | undefined
   /** Whether there is a seed, or a fetch of the user's own, to ask the page for. */
   readonly has: { readonly seed: boolean; readonly fetch: boolean }
   /** The events that somebody listens to. */
   readonly heard: readonly string[]
+  /** Where several tabs share the database: the id of the one that opens it, and of all that live. */
+  readonly tabs?: { readonly own: string; readonly alive: readonly string[] }
 }
 
 /** What a page asks of the worker. */
 export interface WorkerMethods {
   open(opening: Opening): void
   /** One statement on a turn of its own, until it is stored. */
-  statement(kind: Op, sql: string, areas: readonly Area[], limit: Limit | undefined): Result
+  statement(kind: Op, sql: string, areas: readonly Area[], limit: Limit | undefined, unit?: Unit): Result
+  /** Several statements in one transaction, so. */
+  batchAlone(statements: readonly PackedSql[], limit: Limit | undefined, unit?: Unit): readonly Result[]
+  /** A script, so. */
+  scriptAlone(script: string, limit: Limit | undefined, unit?: Unit): void
+  /** A plan, so. */
+  explainAlone(sql: string, limit: Limit | undefined): PlanRow[]
   /** A ticket that has the turn. */
   turn(limit: Limit | undefined): number
   leave(ticket: number): void
   execute(ticket: number, kind: Op, sql: string, areas: readonly Area[], timeoutMs: number): Result
   begin(ticket: number, immediate: boolean): number
-  commit(ticket: number, depth: number): boolean
+  commit(ticket: number, depth: number, unit?: Unit): boolean
   rollback(ticket: number, depth: number): void
-  batch(
-    ticket: number,
-    statements: readonly { readonly sql: string; readonly params: readonly Area[] }[],
-    timeoutMs: number,
-  ): readonly [readonly Result[], boolean]
+  batch(ticket: number, statements: readonly PackedSql[], timeoutMs: number): readonly [readonly Result[], boolean]
   script(ticket: number, script: string, timeoutMs: number): boolean
   explain(ticket: number, sql: string): PlanRow[]
   /** Resolves when what was committed on that ticket is stored as the durability promises; once. */
@@ -75,6 +96,14 @@ export interface WorkerMethods {
   core(method: string, ...args: unknown[]): unknown
   /** Somebody listens to that event from now on. */
   heard(type: string): void
+  /** Whom the audit log is to name for what this user writes. */
+  actor(actor: string | undefined): void
+  /** Whether the write of that number is in the database; if so, when it is stored. */
+  applied(unit: number): boolean
+  /** Another tab is served, too: its messages come and go by the port. */
+  attach(client: string, port: MessagePort): void
+  /** That tab is gone: what it had begun is rolled back. */
+  detach(client: string): void
   /** The page is hidden, shown, or goes away, or its network: the name of the event by which the engine hears of it. */
   page(moment: Moment): void
   close(): void
@@ -94,6 +123,10 @@ export interface PageMethods {
   resolveConflict(conflict: Conflict): string | null
   seed(): Uint8Array
   part(part: Part): WebAssembly.Module
+  /** What this tab is from now on, where several share the database. */
+  role(role: 'leader' | 'follower'): void
+  /** Another engine serves: it knows nothing of live queries and the like. */
+  renewed(): void
 }
 
 /** A Response as plain data. */

@@ -5,24 +5,48 @@ import { type Core, type Op, op, type PlanRow } from '../core.js'
 import { invalid, isTidelockError, TidelockError } from '../errors.js'
 import type { SqlFragment } from '../sql.js'
 import type { CallOptions, RowMode, SqlParams, Statement } from '../values.js'
-import { type AskOptions, GivenUp } from './channel.js'
+import { type AskOptions, type Channel, GivenUp } from './channel.js'
 import { FlatCodec } from './flat-codec.js'
 import { areMany, runManyRows } from './many-rows.js'
 import { watchPage } from './page-life.js'
-import { type Area, type Limit, left, type WorkerMethods } from './protocol.js'
-import type { Session } from './session.js'
+import {
+  type Area,
+  type Limit,
+  left,
+  type PackedSql,
+  type PageMethods,
+  type Result,
+  type WorkerMethods,
+} from './protocol.js'
 
 /** Tickets of different sessions must not be taken for each other: the session's number is above those of its engine. */
 const ticketsPerSession = 2 ** 32
 /** So many deaths within that time are one too many: what kills each worker anew must not go on for ever. */
 const [maxDeaths, deathsWithinMs] = [5, 60_000]
 
+/** Somebody who has the engine, or knows who has, as long as that lasts. */
+export interface Engaged {
+  readonly channel: Pick<Channel<WorkerMethods, PageMethods>, 'ask' | 'tell'>
+  /** Resolves after {@link Engaged.end}, when nothing is held any more. */
+  readonly gone: Promise<void>
+  /** Lets go of it: what waits for it rejects with that error. */
+  end(error: unknown): void
+}
+
 /** Begins a session: a worker, which opens the database. `opened` rejects when it can't. */
 export type Begin = (
   connection: RemoteCalls,
   number: number,
   heard: readonly string[],
-) => { readonly session: Session; readonly opened: Promise<void> }
+) => { readonly session: Engaged; readonly opened: Promise<void> }
+
+/** How the other side lives. */
+export interface RemoteTraits {
+  /** What was in it is stored somewhere else. */
+  readonly lasting: boolean
+  /** Several tabs share it: who serves may change at any time, and what was on its way is then sent again. */
+  readonly shared?: boolean
+}
 
 /**
  * Calls into an engine in another thread. Parameters are packed and results decoded here, as for an engine in this thread. When the other
@@ -30,24 +54,23 @@ export type Begin = (
  */
 export class RemoteCalls extends Connection {
   readonly #begin: Begin
-  /** Whether what was in the worker is stored somewhere else. */
-  readonly #lasting: boolean
+  readonly #traits: RemoteTraits
   readonly #onRenewed: () => void
   readonly #heard = new Set<string>()
-  #session!: Session
+  #session!: Engaged
   #number = 0
   #codec!: FlatCodec
   readonly #deaths: number[] = []
   #isOpen = false
   #unwatchPage = () => {}
 
-  constructor(options: CallsOptions, begin: Begin, lasting: boolean, onRenewed: () => void) {
+  constructor(options: CallsOptions, begin: Begin, traits: RemoteTraits, onRenewed: () => void) {
     super(
-      remoteCore((method, args) => this.#core(method, args)),
+      remoteCore((method, args) => this.#core(method, args), traits),
       options,
     )
     this.#begin = begin
-    this.#lasting = lasting
+    this.#traits = traits
     this.#onRenewed = onRenewed
   }
 
@@ -80,7 +103,7 @@ export class RemoteCalls extends Connection {
     if (number !== this.#number || this.coreIfOpen === undefined) return
     const old = this.#session
     const error = new TidelockError('worker_crashed', 'The worker of this database died', {
-      hint: this.#lasting
+      hint: this.#traits.lasting
         ? 'The database opens itself again. What was acknowledged is there; look whether this call was applied before repeating it'
         : 'What a database in memory held is gone with it: open it anew',
       details: { applied: null },
@@ -94,7 +117,7 @@ export class RemoteCalls extends Connection {
       old.end(error)
       return
     }
-    if (!this.#lasting || this.#deaths.length > maxDeaths) {
+    if (!this.#traits.lasting || this.#deaths.length > maxDeaths) {
       this.die(error)
       return
     }
@@ -124,7 +147,7 @@ export class RemoteCalls extends Connection {
     return rejecting(() => {
       this.check()
       options?.signal?.throwIfAborted()
-      if (typeof sql === 'string' && areMany(kind, params)) {
+      if (typeof sql === 'string' && !this.#traits.shared && areMany(kind, params)) {
         const rows = copyRows(params) as SqlParams[]
         return this.withTurn(options, ({ ticket, timeoutMs }) => this.#runMany(ticket, sql, rows, timeoutMs, options))
       }
@@ -236,18 +259,42 @@ export class RemoteCalls extends Connection {
     statements: readonly Statement[],
     timeoutMs: number,
   ): Promise<readonly [unknown[][], boolean]> {
+    const { codec, packed, transfer } = this.#packed(statements)
+    const [results, wrote] = await this.#ask('batch', [this.#theirs(ticket), packed, timeoutMs], { transfer })
+    return [await decoded(codec, results), wrote]
+  }
+
+  /** In one message, as the next two: so each can be sent again as a whole. */
+  override async batchAlone(statements: readonly Statement[], options: CallOptions | undefined): Promise<unknown[][]> {
+    this.check()
+    options?.signal?.throwIfAborted()
+    const { codec, packed, transfer } = this.#packed(statements)
+    const asked = { transfer, signal: options?.signal }
+    return decoded(codec, await this.#ask('batchAlone', [packed, limitOf(options)], asked))
+  }
+
+  override async scriptAlone(script: string, options: CallOptions | undefined): Promise<void> {
+    this.check()
+    options?.signal?.throwIfAborted()
+    if (typeof script !== 'string') throw invalid('A script must be a string')
+    await this.#ask('scriptAlone', [script, limitOf(options)], { signal: options?.signal })
+  }
+
+  override async explainAlone(sql: string, options: CallOptions | undefined): Promise<PlanRow[]> {
+    this.check()
+    options?.signal?.throwIfAborted()
+    return this.#ask('explainAlone', [sql, limitOf(options)], { signal: options?.signal })
+  }
+
+  #packed(statements: readonly Statement[]) {
     const codec = this.#codec
     const transfer: ArrayBuffer[] = []
-    const packed = eachStatement(statements, ({ sql, params }) => {
+    const packed: PackedSql[] = eachStatement(statements, ({ sql, params }) => {
       const one = codec.pack(op.query, sql, params)
       transfer.push(...one.transfer)
       return { sql: one.text, params: one.areas }
     })
-    const [results, wrote] = await this.#ask('batch', [this.#theirs(ticket), packed, timeoutMs], { transfer })
-    return [
-      (await Promise.all(results.map((result) => codec.decode(op.query, result, 'object')))) as unknown[][],
-      wrote,
-    ]
+    return { codec, packed, transfer }
   }
 
   async script(ticket: number, script: string, timeoutMs: number): Promise<boolean> {
@@ -308,6 +355,7 @@ export class RemoteCalls extends Connection {
   #theirs(ticket: number, applied: false | null = false): number {
     if (!this.#isCurrent(ticket)) {
       throw new TidelockError('worker_crashed', 'The worker in which this transaction began has died', {
+        hint: 'Run the whole transaction again',
         details: { applied },
       })
     }
@@ -333,7 +381,7 @@ export class RemoteCalls extends Connection {
   /** Only pages may ask the browser for it; the engine knows whether the database is still to be asked for. */
   async #persist(): Promise<boolean> {
     const promised = await this.#ask('core', ['persist'])
-    return promised === true || (this.#lasting && ((await navigator.storage?.persist?.()) ?? false))
+    return promised === true || (this.#traits.lasting && ((await navigator.storage?.persist?.()) ?? false))
   }
 
   /** A call of the engine by name. */
@@ -356,11 +404,17 @@ export class RemoteCalls extends Connection {
 }
 
 /** The engine's methods by name, as promises. What is found out here and not there has a method of its own. */
-function remoteCore(call: (method: string, args: readonly unknown[]) => unknown): Core {
-  let cancels = 0
+function remoteCore(call: (method: string, args: readonly unknown[]) => unknown, { shared }: RemoteTraits): Core {
+  // Of one engine's users each has numbers of its own.
+  let cancels = shared === true ? Math.floor(Math.random() * 2 ** 31) : 0
   const get = (_: object, method: string) =>
     method === 'newCancel' ? () => ++cancels : (...args: unknown[]) => call(method, args)
   return new Proxy({}, { get }) as Core
+}
+
+/** The rows of each result. */
+async function decoded(codec: FlatCodec, results: readonly Result[]): Promise<unknown[][]> {
+  return Promise.all(results.map((result) => codec.decode(op.query, result, 'object'))) as Promise<unknown[][]>
 }
 
 /** Bytes to give away: the caller may go on with its own. */

@@ -7,31 +7,20 @@ import type { Opening, PageMethods, WorkerMethods } from './protocol.js'
 /** The user of a database in another thread: what the engine asks goes there. */
 export class RemoteUser implements User {
   readonly #channel: Channel<PageMethods, WorkerMethods>
-  readonly #heard = new Set<string>()
   fetch?: (input: string, init: RequestInit) => Promise<Response>
   seed?: () => Promise<Uint8Array>
+  readonly handle: (event: CoreEvent) => void
 
-  constructor(channel: Channel<PageMethods, WorkerMethods>) {
+  /** `tell` spreads the events. */
+  constructor(channel: Channel<PageMethods, WorkerMethods>, tell: (event: CoreEvent) => void) {
     this.#channel = channel
+    this.handle = tell
   }
 
-  /** Says what there is to ask for, and which events somebody listens to. */
-  begin(has: Opening['has'], heard: readonly string[]): void {
-    for (const type of heard) this.#heard.add(type)
+  /** Says what there is to ask for. */
+  begin(has: Opening['has']): void {
     if (has.seed) this.seed = () => this.#channel.ask('seed', [])
     if (has.fetch) this.fetch = (input, init) => this.#fetch(input, init)
-  }
-
-  heard(type: string): void {
-    this.#heard.add(type)
-  }
-
-  hears(type: string): boolean {
-    return this.#heard.has(type)
-  }
-
-  handle(event: CoreEvent): void {
-    this.#channel.tell('event', [event])
   }
 
   migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void> {

@@ -4,8 +4,6 @@ import { Views } from '../codec/memory.js'
 import { Results } from '../codec/rows.js'
 import type { CallsOptions, Soon } from '../connection.js'
 import { told as answers, type Core, type Op, op } from '../core.js'
-import type { CallOptions } from '../values.js'
-import { breath } from './breath.js'
 import type { Area, Result } from './protocol.js'
 
 /** Twice as many as the wasm module keeps compiled: what is forgotten too early is only slower once. */
@@ -18,8 +16,6 @@ export class ServedCalls extends Calls {
   readonly #header: number
   /** The numbers of the statements that ran, and the names of their last parameters. */
   readonly #numbers = new Map<string, { readonly id: number; readonly names: string }>()
-  /** The shapes whose column names the other thread has. */
-  readonly #known = new Set<number>()
 
   constructor(core: Core, memory: WebAssembly.Memory, options: CallsOptions) {
     super(core, memory, options)
@@ -87,7 +83,7 @@ export class ServedCalls extends Calls {
 
   #put(area: Area | undefined): void {
     if (area === undefined) return
-    const address = this.core.reserve(area.bytes)
+    const address = this.reserve(area.bytes)
     this.#views.refresh().bytes.set(new Uint8Array(area.buffer, 0, area.bytes), address)
   }
 
@@ -104,32 +100,15 @@ export class ServedCalls extends Calls {
     return true
   }
 
-  #result(): Result {
-    const shape = this.#results.shapeId()
-    const known = this.#known.has(shape)
-    const columns = known ? undefined : this.core.columns(shape)
-    this.#known.add(shape)
-    const texts = this.#results.decodedTexts()
-    const buffer = copyResult(this.#views, this.#header, texts === undefined)
-    const result = columns === undefined ? { buffer, shape } : { buffer, shape, columns }
-    return texts === undefined ? result : { ...result, texts }
+  /** Whether the last {@link ServedCalls.execute} wrote, outside of a transaction. */
+  get hasWritten(): boolean {
+    return this.wrote
   }
 
-  /**
-   * A statement that its caller may give up: the wish to do so may be in the line of messages already, behind it. So it takes its turn,
-   * lets messages in, and looks.
-   */
-  stoppable(kind: Op, sql: string, areas: readonly Area[], options: CallOptions, signal: AbortSignal): Promise<Result> {
-    return this.withTurn({ ...options, signal }, async ({ ticket, timeoutMs }) => {
-      await breath()
-      signal.throwIfAborted()
-      let result: Result
-      try {
-        result = this.execute(ticket, kind, sql, areas, timeoutMs)
-      } catch (error) {
-        result = await this.again(error, () => this.execute(ticket, kind, sql, areas, timeoutMs))
-      }
-      return [result, this.wrote] as const
-    })
+  #result(): Result {
+    const shape = this.#results.shapeId()
+    const texts = this.#results.decodedTexts()
+    const buffer = copyResult(this.#views, this.#header, texts === undefined)
+    return texts === undefined ? { buffer, shape } : { buffer, shape, texts }
   }
 }

@@ -34,7 +34,7 @@ export class Session {
       this.#isGone = resolve
     })
     this.channel = new Channel<WorkerMethods, PageMethods>(
-      (message, transfer) => worker.postMessage(message, transfer as ArrayBuffer[]),
+      (message, transfer) => worker.postMessage(message, transfer as Transferable[]),
       { ...handlers, hello: (_, lock) => this.#hello(lock) },
     )
     worker.onmessage = (event: MessageEvent<Message>) => this.channel.receive(event.data)

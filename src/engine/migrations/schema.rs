@@ -18,16 +18,21 @@ const AUDIT_COLUMNS: &str =
     "SELECT group_concat(name) FROM (SELECT lower(name) AS name FROM pragma_table_info(?1, 'main') ORDER BY 1)";
 
 impl Migrations {
-    /// How the schema differs from what the scripts of the applied migrations give in a scratch database.
+    /// How the schema differs from what the applied migrations give in a scratch database: `made`, if the app has run them there, else one
+    /// in which only their scripts run.
     ///
     /// Fails as running does when what is applied isn't what is supplied, `migration_failed` when a script doesn't run there,
     /// and `invalid_argument` without the option `migrations`.
-    pub async fn drift(&self, host: &dyn Host) -> Result<Drift> {
+    pub async fn drift(&self, host: &dyn Host, made: Option<&Connection>) -> Result<Drift> {
         let (applied, actual) = {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
             (self.history.read(&connection)?, self.schema(&connection)?)
         };
+        if let Some(made) = made {
+            plan::check(self.supplied()?, &applied)?;
+            return Ok(drift(&self.schema(made)?, &actual));
+        }
         let scratch = scratch()?;
         let skipped = self.replay(&applied, &scratch)?;
         Ok(Drift { skipped, ..drift(&self.schema(&scratch)?, &actual) })
@@ -125,12 +130,13 @@ fn scratch() -> Result<Connection> {
     Ok(scratch)
 }
 
-fn in_scratch(error: Error, skipped: &[String]) -> Error {
+fn in_scratch(mut error: Error, skipped: &[String]) -> Error {
+    error.message.insert_str(0, "In a scratch database: ");
     let error = error.detail("scratch", true);
     match skipped.last() {
         Some(version) => error.hint(format!(
             "In a scratch database functions don't run, so what migration {version} makes is missing there"
         )),
-        None => error.hint("It ran on data that a scratch database doesn't have. The database itself is as before"),
+        None => error.hint("There it finds none of this database's data. The database itself is as before"),
     }
 }

@@ -47,6 +47,10 @@ impl Snapshots {
                 if inner.platform.parts.load(Part::Operations).await.is_ok() {
                     let _ = inner.sweep().await;
                 }
+                // What was made just now has nothing to go back to before its first snapshot.
+                if inner.storage.epoch() > 1 {
+                    inner.platform.load_ahead(Part::Restore);
+                }
                 drop(pass);
                 Inner::compact_if_wanted(&inner);
             }

@@ -9,7 +9,7 @@ use std::{
 
 use rusqlite::ffi;
 
-use super::{Definition, FAILURE, Functions, GIVEN, HERE, Kind, Phase, failed};
+use super::{Definition, Functions, GIVEN, HERE, Kind, Phase, fail, failed};
 use crate::{
     error::{Error, ErrorCode, Result},
     sqlite::{Connection, codec::Param, failure},
@@ -24,7 +24,13 @@ pub struct Arguments<'a> {
     values: &'a [*mut ffi::sqlite3_value],
 }
 
-impl Arguments<'_> {
+impl<'a> Arguments<'a> {
+    /// Those of a call of SQLite's. SAFETY: so many, which live as long as they are used.
+    pub(super) unsafe fn of(count: c_int, values: *mut *mut ffi::sqlite3_value) -> Self {
+        // SAFETY: as the caller promises; without values the pointer may be null.
+        Self { values: if count == 0 { &[] } else { unsafe { slice::from_raw_parts(values, count as usize) } } }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.values.len()
@@ -172,8 +178,7 @@ fn run<T>(index: usize, kind: &str, work: impl FnOnce(&dyn Functions) -> Result<
         .detail("sqliteCode", "SQLITE_ERROR")
         .hint("The cause is what it threw")
         .cause(cause.message.clone());
-    FAILURE.replace(Some(error));
-    HERE.with(|here| here.failed.set(true));
+    fail(error);
     None
 }
 
@@ -188,27 +193,24 @@ unsafe fn call(
     values: *mut *mut ffi::sqlite3_value,
 ) -> Option<Value> {
     // SAFETY: as the caller promises; without values the pointer may be null.
-    let (index, values) = unsafe {
-        let values: &[_] = if count == 0 { &[] } else { slice::from_raw_parts(values, count as usize) };
-        (ffi::sqlite3_user_data(context).addr(), values)
-    };
-    let result = run(index, "function", |functions| functions.call(index, phase, state, &Arguments { values }));
+    let (index, arguments) = unsafe { (ffi::sqlite3_user_data(context).addr(), Arguments::of(count, values)) };
+    let result = run(index, "function", |functions| functions.call(index, phase, state, &arguments));
     if result.is_none() {
-        let message = c"an SQL function failed";
-        // SAFETY: the context is the call's; the text is copied.
-        unsafe { ffi::sqlite3_result_error(context, message.as_ptr(), -1) };
+        // SAFETY: the context is the call's.
+        unsafe { answer(context, None) };
     }
     result
 }
 
+/// Gives SQLite a result, or none: then it knows that the call has failed.
+///
 /// SAFETY: the context must be the call's.
-unsafe fn answer(context: *mut ffi::sqlite3_context, value: Option<Value>) {
+pub(super) unsafe fn answer(context: *mut ffi::sqlite3_context, value: Option<Value>) {
     let copied = ffi::SQLITE_TRANSIENT();
-    // SAFETY: as the caller promises; what has bytes is copied.
+    // SAFETY: as the caller promises; what has bytes is copied, as is the message.
     unsafe {
         match value {
-            // An error is told already.
-            None => {}
+            None => ffi::sqlite3_result_error(context, c"an SQL function failed".as_ptr(), -1),
             Some(Value::Null) => ffi::sqlite3_result_null(context),
             Some(Value::Integer(value)) => ffi::sqlite3_result_int64(context, value),
             Some(Value::Real(value)) => ffi::sqlite3_result_double(context, value),

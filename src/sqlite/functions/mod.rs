@@ -4,9 +4,12 @@
 //! tried in a scratch database. So they are kept for the thread, and [`Connection::open`] adds them; in wasm an instance has one
 //! database, and these are its functions.
 //!
-//! Here is what every page has: that there may be functions, that one runs, that one has failed. `calls` is a part of its own.
+//! Here is what every page has: that there may be functions, that one runs, that one has failed. The rest is a part of its own: `calls`
+//! of the users' functions, and `columns`, which are `encrypt` and `decrypt` by `column_keys`.
 
 mod calls;
+mod column_keys;
+mod columns;
 
 use std::{
     cell::{Cell, RefCell},
@@ -16,6 +19,7 @@ use std::{
 };
 
 pub use calls::Arguments;
+pub use column_keys::{ColumnKeys, Random};
 
 use super::Connection;
 use crate::{
@@ -85,14 +89,18 @@ type Register = fn(&Connection) -> Result<()>;
 
 /// What is looked at often: plain flags.
 struct Here {
-    register: Cell<Option<Register>>,
+    users: Cell<Option<Register>>,
+    columns: Cell<Option<Register>>,
     running: Cell<bool>,
     failed: Cell<bool>,
 }
 
 thread_local! {
-    static HERE: Here = const { Here { register: Cell::new(None), running: Cell::new(false), failed: Cell::new(false) } };
+    static HERE: Here = const {
+        Here { users: Cell::new(None), columns: Cell::new(None), running: Cell::new(false), failed: Cell::new(false) }
+    };
     static GIVEN: RefCell<Option<Given>> = const { RefCell::new(None) };
+    static COLUMN_KEYS: RefCell<Option<Rc<ColumnKeys>>> = const { RefCell::new(None) };
     static FAILURE: RefCell<Option<Error>> = const { RefCell::new(None) };
 }
 
@@ -111,13 +119,40 @@ pub fn add(definitions: Vec<Definition>, functions: Rc<dyn Functions>) -> Result
     let definitions = named.collect::<Result<_>>()?;
     GIVEN.replace(Some(Given { definitions, functions }));
     // Opaque: were it known what is called, the code behind it would belong to the core.
-    HERE.with(|here| here.register.set(Some(std::hint::black_box(calls::register as Register))));
+    HERE.with(|here| here.users.set(Some(std::hint::black_box(calls::register as Register))));
     Ok(())
+}
+
+/// Gives every connection that this thread opens from now on `encrypt(text)` and `decrypt(blob)` under these keys, in place of those that
+/// were given before. NULL gives NULL.
+///
+/// `encrypt` takes texts only (`invalid_argument`). `decrypt` fails as [`ColumnKeys::decrypt`] does, and can't be called by the
+/// schema, which a file from elsewhere may bring along: only by statements, and by temporary views and triggers.
+pub fn add_column_keys(keys: ColumnKeys) {
+    COLUMN_KEYS.replace(Some(Rc::new(keys)));
+    HERE.with(|here| here.columns.set(Some(std::hint::black_box(columns::register as Register))));
 }
 
 /// Adds what is given, if anything, to a connection that was just opened.
 pub(super) fn register(connection: &Connection) -> Result<()> {
-    HERE.with(|here| here.register.get()).map_or(Ok(()), |register| register(connection))
+    let add = |register: Option<Register>| register.map_or(Ok(()), |register| register(connection));
+    HERE.with(|here| add(here.users.get()).and_then(|()| add(here.columns.get())))
+}
+
+/// What to do about a message of SQLite's on `encrypt` or `decrypt`.
+pub(super) fn hint(message: &str) -> Option<&'static str> {
+    let message = message.strip_suffix("()").unwrap_or(message);
+    let (what, name) = message.split_at_checked(message.len().checked_sub("encrypt".len())?)?;
+    if !name.eq_ignore_ascii_case("encrypt") && !name.eq_ignore_ascii_case("decrypt") {
+        return None;
+    }
+    match what {
+        "no such function: " | "unknown function: " => Some("Open the database with the option columnKey"),
+        "unsafe use of " => Some(
+            "It can be called by statements, and by TEMP views and triggers: what it gives must not get into the file",
+        ),
+        _ => None,
+    }
 }
 
 /// Whether one of the functions runs: its database must not be used meanwhile.
@@ -135,6 +170,12 @@ pub fn inside() -> Error {
 /// Whether a function or collation has failed since the last [`take_failure`].
 pub(super) fn failed() -> bool {
     HERE.with(|here| here.failed.get())
+}
+
+/// Keeps why one has failed for whoever hears of the failed statement.
+fn fail(error: Error) {
+    FAILURE.replace(Some(error));
+    HERE.with(|here| here.failed.set(true));
 }
 
 /// Why.

@@ -87,7 +87,7 @@ fn an_open_database() {
             shown.fails("its commit", database.commit(turn.ticket(), depth));
             let _ = database.rollback(turn.ticket(), depth);
         }
-        shown.fails("a drift from migrations that aren't supplied", database.migrations_drift().await);
+        shown.fails("a drift from migrations that aren't supplied", database.migrations_drift(None).await);
         shown.fails("a version that isn't applied", database.migrations_forget("7").await);
         shown.fails(
             "a schema that is none",

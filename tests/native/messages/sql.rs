@@ -7,7 +7,7 @@ use tidelock::{
     memory::room_for,
     sqlite::{
         Authority, Connection, FlatParams, FlatRows, Image, Integers, Op, PageFile,
-        functions::{self, Arguments, Definition, Functions, Kind, Phase},
+        functions::{self, Arguments, ColumnKeys, Definition, Functions, Kind, Phase},
         tag,
     },
 };
@@ -209,5 +209,26 @@ fn functions_of_the_app() {
     let sorted = "SELECT column1 FROM (VALUES ('a'), ('b')) ORDER BY column1 COLLATE by_length";
     shown.fails("a collation that fails", user(&open, sorted, &[], ""));
     shown.add("a function that uses the database that calls it", &functions::inside());
+    shown.check();
+}
+
+#[test]
+fn sensitive_columns() {
+    let mut shown = Shown::of("columns");
+    let without = connection("CREATE TABLE t(a)");
+    shown.fails("encrypt without a key", user(&without, "SELECT encrypt('secret')", &[], ""));
+    let keys = |key: u8| ColumnKeys::new(&[[key; 32]], Box::new(|bytes| bytes.fill(7)));
+    shown.fails("no key", ColumnKeys::new(&[], Box::new(|_| {})));
+    functions::add_column_keys(keys(1).unwrap());
+    let open = connection("CREATE TABLE t(a)");
+    shown.fails("a number to encrypt", user(&open, "SELECT encrypt(4711)", &[], ""));
+    shown.fails("a text to decrypt", user(&open, "SELECT decrypt('secret')", &[], ""));
+    shown.fails("decrypt in the schema", user(&open, "CREATE INDEX i ON t(decrypt(a))", &[], ""));
+    let decrypted = |bytes: &[u8]| keys(1).unwrap().decrypt(bytes);
+    let theirs = keys(2).unwrap().encrypt("secret").unwrap();
+    shown.fails("a value of another key", decrypted(&theirs));
+    let mut damaged = keys(1).unwrap().encrypt("secret").unwrap();
+    damaged[20] ^= 1;
+    shown.fails("a value that was changed", decrypted(&damaged));
     shown.check();
 }

@@ -207,10 +207,7 @@ fn folders() {
     let write = |store: &FolderStore| {
         let transaction =
             Transaction { fence: None, require: Vec::new(), writes: Vec::new(), durability: Durability::Strict };
-        Sim::new(1).run({
-            let writing = store.write(transaction);
-            async move { writing.await }
-        })
+        Sim::new(1).run(store.write(transaction))
     };
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("journal.1"), b"this is no journal").unwrap();

@@ -1,8 +1,11 @@
 //! The way on from damage: the last good state opens again, and what is damaged stays aside.
 
+use std::{cmp::Ordering, rc::Rc};
+
 use tidelock::{
-    Error, ErrorCode,
+    Error, ErrorCode, Value,
     ports::Holder,
+    sqlite::functions::{self, Arguments, Definition, Functions, Kind, Phase},
     store::{
         Report, Storage,
         faulty::{Crash, Faults},
@@ -175,4 +178,49 @@ fn a_newer_format_is_left_alone_here_too() {
     let before = format!("{:?}", machine.contents());
     assert_eq!(recover(&mut machine, None).unwrap_err().code, ErrorCode::SnapshotIncompatible);
     assert!(format!("{:?}", machine.contents()) == before);
+}
+
+/// Gives what it gets; its order is any order.
+struct Same;
+
+impl Functions for Same {
+    fn call(&self, _: usize, _: Phase, _: u32, arguments: &Arguments<'_>) -> tidelock::Result<Value> {
+        Ok(arguments.values().remove(0))
+    }
+
+    fn compare(&self, _: usize, one: &str, other: &str) -> tidelock::Result<Ordering> {
+        Ok(one.cmp(other))
+    }
+}
+
+#[test]
+fn a_schema_that_needs_functions_is_checked_with_them_and_recovered_without() {
+    let definition =
+        |name: &str, kind| Definition { name: name.to_owned(), kind, deterministic: true, direct_only: false };
+    let give = |definitions| functions::add(definitions, Rc::new(Same)).unwrap();
+    let all = || vec![definition("same", Kind::Scalar), definition("own", Kind::Collation)];
+    for (script, needs) in [
+        ("CREATE TABLE n(x, CHECK (same(x) = x)); INSERT INTO n VALUES (1)", "unknown function: same()"),
+        ("CREATE TABLE n(x COLLATE own PRIMARY KEY); INSERT INTO n VALUES (1)", "no such collation sequence: own"),
+    ] {
+        for given in [true, false] {
+            give(all());
+            let mut machine = Machine::new();
+            let page = with_table(&mut machine);
+            machine.commit(&page, script).unwrap();
+            insert(&mut machine, &page, 1);
+            let last = page.storage.position().lsn;
+            machine.kill(Crash::Process);
+            machine.damage(|contents| contents.log.get_mut(&(last, 0)).unwrap().as_mut().unwrap().bytes[100] ^= 1);
+            if !given {
+                give(vec![]);
+            }
+            let report = recover(&mut machine, None).unwrap();
+            assert_eq!((report.changed, report.lost_batches), (true, 1));
+            let expected = format!("SQLite's quick_check can't run here: {needs}");
+            assert_eq!(report.problems, if given { vec![] } else { vec![expected] });
+            give(all());
+            assert_eq!(sum(&machine.open().unwrap()), 0);
+        }
+    }
 }

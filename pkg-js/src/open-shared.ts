@@ -1,0 +1,58 @@
+import type { CoreOptions } from './core.js'
+import type { Database } from './database.js'
+import { TidelockError } from './errors.js'
+import { loadModule } from './instance.js'
+import type { OpenOptions } from './options.js'
+import { Link } from './tabs/link.js'
+import type { LocalUser } from './user.js'
+import { Channel, GivenUp } from './worker/channel.js'
+import { pageHandlers, startWorker } from './worker/open-in-worker.js'
+import type { Opening, PageMethods, WorkerMethods } from './worker/protocol.js'
+import { type Begin, RemoteCalls } from './worker/remote-calls.js'
+
+/**
+ * Opens a database that several tabs share. What leads and follows does for a tab what a worker does for its page. Rejects as every
+ * opening does, with `leader_unreachable` when the tab that leads doesn't answer, with `unsupported_environment` where tabs can't speak with
+ * each other, and with `schema_too_new` when the tab that leads runs a newer version of the app.
+ */
+export async function openShared(
+  checked: CoreOptions,
+  options: OpenOptions,
+  user: LocalUser,
+  given: Pick<Opening, 'encryption' | 'functions' | 'columnKeys'>,
+): Promise<Database> {
+  if (typeof BroadcastChannel !== 'function') {
+    throw new TidelockError('unsupported_environment', 'BroadcastChannel is missing here', {
+      hint: "Leave tabs out, for 'exclusive'",
+      details: { missing: 'BroadcastChannel' },
+    })
+  }
+  const module = await loadModule(options.wasm)
+  options.signal?.throwIfAborted()
+  const begin: Begin = (connection, number, heard) => {
+    const link = new Link(
+      (message) => queueMicrotask(() => channel.receive(message)),
+      options.thread === 'worker' ? () => startWorker(options.worker) : undefined,
+    )
+    const channel: Channel<WorkerMethods, PageMethods> = new Channel<WorkerMethods, PageMethods>(
+      (message) => queueMicrotask(() => link.channel.receive(message)),
+      { ...pageHandlers(connection, number, options, user), hello: () => {} },
+    )
+    const end = (error: unknown) => {
+      channel.end(error)
+      link.end()
+    }
+    const has = { seed: user.seed !== undefined, fetch: user.fetch !== undefined }
+    const opening = channel.ask('open', [{ checked, module, ...given, has, heard }])
+    const givenUp = new Promise<never>((_, reject) => {
+      options.signal?.addEventListener('abort', () => reject(new GivenUp(options.signal?.reason)))
+    })
+    givenUp.catch(() => {})
+    return { session: { channel, gone: link.gone, end }, opened: Promise.race([opening, givenUp]) }
+  }
+  const traits = { lasting: true, shared: true }
+  const connection = new RemoteCalls(user.callsOptions(checked), begin, traits, () => user.renewed())
+  user.connect(connection)
+  await connection.open()
+  return user.opened(checked, connection)
+}

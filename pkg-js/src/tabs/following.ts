@@ -1,0 +1,132 @@
+import { Channel, type Handlers, type Message } from '../worker/channel.js'
+import type { PageMethods, WorkerMethods } from '../worker/protocol.js'
+import { fromThrown } from '../worker/thrown.js'
+import type { Facts } from './facts.js'
+import { Patience } from './patience.js'
+import { type Numbers, Serving } from './serving.js'
+import { type Call, type FromLeader, type FromTab, isBefore, namesOf } from './wire.js'
+
+const helloEveryMs = 250
+const pingEveryMs = 1000
+
+/** What happens to a follower. */
+export interface FollowerEvents {
+  /** A leader serves this tab. */
+  welcomed(serving: Serving): void
+  /** It is about to stop. */
+  leaving(): void
+  /** The leader can't work with this tab. */
+  refused(error: unknown): void
+  /** It doesn't answer, although this tab is in front of the user. */
+  frozen(): void
+  /** It doesn't answer for as long as anybody is to wait. */
+  unreachable(): void
+}
+
+/** What a leader tells a tab by itself. */
+export type FollowerHandlers = Pick<Handlers<PageMethods>, 'event'>
+
+/** Finds the leader of a database, has it serve this tab, and watches whether it lives. */
+export class Following {
+  readonly #id: string
+  readonly #facts: () => Facts
+  readonly #numbers: Numbers
+  readonly #handlers: (serving: () => Serving) => FollowerHandlers
+  readonly #events: FollowerEvents
+  readonly #all: BroadcastChannel
+  readonly #own: BroadcastChannel
+  readonly #patience: Patience
+  #term: string | undefined
+  #serving: Serving | undefined
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #ended = false
+
+  constructor(
+    name: string,
+    id: string,
+    facts: () => Facts,
+    timeoutMs: number,
+    numbers: Numbers,
+    handlers: (serving: () => Serving) => FollowerHandlers,
+    events: FollowerEvents,
+  ) {
+    this.#id = id
+    this.#facts = facts
+    this.#numbers = numbers
+    this.#handlers = handlers
+    this.#events = events
+    this.#patience = new Patience(timeoutMs, performance.now())
+    const names = namesOf(name)
+    this.#all = new BroadcastChannel(names.all)
+    this.#own = new BroadcastChannel(names.client + id)
+    this.#all.onmessage = ({ data }: MessageEvent<Call>) => {
+      if (!('term' in data)) return
+      this.#patience.heard(performance.now(), false)
+      if (data.term !== this.#term) this.#hello()
+    }
+    this.#own.onmessage = ({ data }: MessageEvent<FromLeader>) => this.#heard(data)
+    this.#hello()
+    this.#tick()
+  }
+
+  end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    clearTimeout(this.#timer)
+    if (this.#term !== undefined) this.#post({ term: this.#term, say: 'bye' })
+    this.#serving?.end()
+    this.#all.close()
+    this.#own.close()
+  }
+
+  #hello(): void {
+    this.#all.postMessage({ hello: this.#id, facts: this.#facts() } satisfies Call)
+  }
+
+  #post(message: FromTab): void {
+    if (!this.#ended || 'say' in message) this.#own.postMessage(message)
+  }
+
+  #heard(data: FromLeader): void {
+    const another = data.term !== this.#term
+    // Somebody who led before, and doesn't know yet.
+    if (this.#term !== undefined && isBefore(data.term, this.#term)) return
+    if (another && !('say' in data && data.say !== 'pong') && !('refused' in data)) return
+    const serves = 'message' in data || ('say' in data && (data.say === 'pong' || data.say === 'welcome'))
+    this.#patience.heard(performance.now(), serves)
+    if ('message' in data) this.#serving?.channel.receive(data.message)
+    else if ('refused' in data) this.#events.refused(fromThrown(data.refused))
+    else if (data.say === 'welcome' && another) this.#follow(data.term)
+    else if (data.say === 'leaving' && !another) this.#events.leaving()
+  }
+
+  #follow(term: string): void {
+    const before = this.#serving
+    this.#term = term
+    const channel: Channel<WorkerMethods, PageMethods> = new Channel<WorkerMethods, PageMethods>(
+      (message: Message) => this.#post({ term, message }),
+      this.#handlers(() => serving) as Handlers<PageMethods>,
+    )
+    const serving = new Serving(channel, this.#numbers, { notes: true, own: false })
+    this.#serving = serving
+    before?.end()
+    this.#events.welcomed(serving)
+  }
+
+  #tick(): void {
+    const welcomed = this.#term !== undefined
+    this.#timer = setTimeout(() => this.#tick(), welcomed ? pingEveryMs : helloEveryMs)
+    const now = performance.now()
+    if (this.#patience.isUnreachable(now)) this.#events.unreachable()
+    if (this.#ended) return
+    const visible = typeof document === 'undefined' || document.visibilityState === 'visible'
+    if (visible && this.#patience.isFrozen(now)) {
+      this.#events.frozen()
+      return
+    }
+    this.#patience.asks()
+    if (this.#term !== undefined) this.#post({ term: this.#term, say: 'ping' })
+    // The leader may be another one by now, whose call was not heard.
+    if (!welcomed || this.#patience.isDoubtful) this.#hello()
+  }
+}

@@ -1,0 +1,263 @@
+import type { TidelockError } from '../errors.js'
+import type { Encryption } from '../options.js'
+import type { Handlers } from '../worker/channel.js'
+import { unknownWhether } from '../worker/desk.js'
+import type { Limit, Unit, WorkerMethods } from '../worker/protocol.js'
+import { rolledBack, type Sending, Sendings } from './sending.js'
+import { Lost, Numbers, type Serving } from './serving.js'
+import { isRepeatable, mayWrite, Units } from './units.js'
+
+/** A turn that was taken, by the number by which this tab knows it. */
+interface Ticket {
+  readonly serving: Serving
+  readonly theirs: number
+  /** The number of its commit. */
+  unit?: number
+  /** That was found to be applied, by somebody else than whom it was sent to. */
+  applied?: boolean
+}
+
+type Methods = Omit<WorkerMethods, 'open' | 'close' | 'page' | 'attach' | 'detach'>
+
+/** The calls of a tab, handed on to whoever serves it: method by method, what may be sent again, and what else is to happen. */
+export class Forwarding {
+  readonly handlers: Handlers<Methods>
+  readonly sendings = new Sendings()
+  readonly numbers = new Numbers()
+  /** The events that somebody listens to. */
+  readonly heard = new Set<string>()
+  readonly #units = new Units()
+  readonly #tickets = new Map<number, Ticket>()
+  readonly #onRekeyed: (encryption: Encryption | null) => Promise<void>
+  #actor: string | undefined
+
+  /** `onRekeyed`: the database has another secret. */
+  constructor(onRekeyed: (encryption: Encryption | null) => Promise<void>) {
+    this.#onRekeyed = onRekeyed
+    this.handlers = this.#handlers()
+  }
+
+  /** Somebody serves from now on; `first` comes before the calls that wait. */
+  serve(serving: Serving, first: () => void): void {
+    void this.sendings.serve(serving, () => {
+      if (this.#actor !== undefined) serving.channel.ask('actor', [this.#actor]).catch(() => {})
+      if (!serving.own) for (const type of this.heard) serving.channel.tell('heard', [type])
+      first()
+    })
+  }
+
+  /** The number by which calls know a turn that somebody has given. */
+  take(serving: Serving, theirs: number): number {
+    const ours = this.numbers.next()
+    this.#tickets.set(ours, { serving, theirs })
+    return ours
+  }
+
+  /** That turn is over. */
+  drop(ticket: number): void {
+    this.#tickets.delete(ticket)
+  }
+
+  #handlers(): Handlers<Methods> {
+    return {
+      heard: (_, type) => {
+        this.heard.add(type)
+        this.sendings.tell(({ channel }) => channel.tell('heard', [type]))
+      },
+      statement: (signal, kind, sql, areas, limit) =>
+        this.#unit({ signal, limit }, mayWrite(sql), (serving, unit) =>
+          serving.channel
+            .ask('statement', [kind, sql, areas, limit, unit], { signal })
+            .then((result) => serving.result(result)),
+        ),
+      batchAlone: (signal, statements, limit) =>
+        this.#unit(
+          { signal, limit },
+          statements.some(({ sql }) => mayWrite(sql)),
+          (serving, unit) =>
+            serving.channel
+              .ask('batchAlone', [statements, limit, unit], { signal })
+              .then((results) => results.map((result) => serving.result(result))),
+        ),
+      scriptAlone: (signal, script, limit) =>
+        this.#unit({ signal, limit }, true, (serving, unit) =>
+          serving.channel.ask('scriptAlone', [script, limit, unit], { signal }),
+        ),
+      explainAlone: (signal, sql, limit) =>
+        this.#repeatable({ signal, limit }, ({ channel }) => channel.ask('explainAlone', [sql, limit], { signal })),
+      turn: (signal, limit) => this.#turn(signal, limit),
+      leave: (_, ticket) => {
+        const held = this.#tickets.get(ticket)
+        if (held === undefined) return
+        if (!held.serving.ended) held.serving.channel.tell('leave', [held.theirs])
+        // What it committed is still asked for.
+        if (held.unit === undefined) this.#tickets.delete(ticket)
+      },
+      execute: (_, ticket, ...rest) =>
+        this.#onTicket(ticket, ({ serving, theirs }) =>
+          serving.channel.ask('execute', [theirs, ...rest]).then((result) => serving.result(result)),
+        ),
+      begin: (_, ticket, immediate) =>
+        this.#onTicket(ticket, ({ serving, theirs }) => serving.channel.ask('begin', [theirs, immediate])),
+      commit: (_, ticket, depth) => this.#commit(ticket, depth),
+      rollback: (_, ticket, depth) => {
+        const held = this.#tickets.get(ticket)
+        if (held !== undefined && !held.serving.ended) held.serving.channel.tell('rollback', [held.theirs, depth])
+      },
+      batch: (_, ticket, ...rest) =>
+        this.#onTicket(ticket, async ({ serving, theirs }) => {
+          const [results, wrote] = await serving.channel.ask('batch', [theirs, ...rest])
+          return [results.map((result) => serving.result(result)), wrote] as const
+        }),
+      script: (_, ticket, ...rest) =>
+        this.#onTicket(ticket, ({ serving, theirs }) => serving.channel.ask('script', [theirs, ...rest])),
+      explain: (_, ticket, sql) =>
+        this.#onTicket(ticket, ({ serving, theirs }) => serving.channel.ask('explain', [theirs, sql])),
+      stored: (_, ticket) => this.#stored(ticket),
+      watch: (_, sql) =>
+        this.#repeatable({}, async (serving) => {
+          const theirs = await serving.channel.ask('watch', [sql])
+          const ours = this.numbers.next()
+          serving.watched.set(theirs, ours)
+          return ours
+        }),
+      unwatch: (_, id) =>
+        this.sendings.tell(({ channel, watched }) => {
+          for (const [theirs, ours] of watched) {
+            if (ours !== id) continue
+            watched.delete(theirs)
+            channel.tell('unwatch', [theirs])
+          }
+        }),
+      core: (_, method, ...args) => this.#core(method, args),
+      applied: (_, unit) => this.#wasApplied(unit),
+      actor: (_, actor) => {
+        this.#actor = actor
+      },
+    }
+  }
+
+  #repeatable<T>(
+    given: Pick<Sending<T>, 'signal' | 'limit' | 'late'>,
+    send: (serving: Serving) => Promise<T>,
+  ): Promise<T> {
+    return this.sendings.call({ ...given, send, onLost: () => 'again' })
+  }
+
+  /** Something on a turn of its own, that happens once. */
+  async #unit<T>(
+    given: Pick<Sending<T>, 'signal' | 'limit'>,
+    writes: boolean,
+    send: (serving: Serving, unit: Unit | undefined) => Promise<T>,
+  ): Promise<T> {
+    if (!writes) return this.#repeatable(given, (serving) => send(serving, undefined))
+    const id = this.#units.begin()
+    try {
+      return await this.sendings.call({
+        ...given,
+        writes,
+        send: (serving, again) => send(serving, serving.notes || again ? this.#units.describe(id, again) : undefined),
+        onLost: (serving) => (serving.notes ? 'again' : unknownWhether('This write')),
+      })
+    } finally {
+      this.#units.end(id)
+    }
+  }
+
+  #turn(signal: AbortSignal | undefined, limit: Limit | undefined): Promise<number> {
+    const take = async (serving: Serving) => {
+      return this.take(serving, await serving.channel.ask('turn', [limit], { signal }))
+    }
+    const late = (ours: number, { channel }: Serving) => {
+      channel.tell('leave', [this.#tickets.get(ours)?.theirs as number])
+      this.#tickets.delete(ours)
+    }
+    return this.#repeatable({ signal, limit, late }, take)
+  }
+
+  /** Something on a turn that was taken: it is over with whoever gave that. */
+  #onTicket<T>(
+    ticket: number,
+    send: (ticket: Ticket) => Promise<T>,
+    onLost: () => TidelockError = rolledBack,
+  ): Promise<T> {
+    const held = this.#tickets.get(ticket)
+    if (held === undefined || held.serving.ended) return Promise.reject(onLost())
+    return send(held).catch((error) => {
+      throw held.serving.isLost(error) ? onLost() : error
+    })
+  }
+
+  async #commit(ticket: number, depth: number): Promise<boolean> {
+    const held = this.#tickets.get(ticket)
+    if (depth > 1 || held === undefined || held.serving.ended)
+      return this.#onTicket(ticket, ({ serving, theirs }) => serving.channel.ask('commit', [theirs, depth]))
+    const { serving, theirs } = held
+    const id = this.#units.begin()
+    let wrote = false
+    try {
+      const unit = serving.notes ? this.#units.describe(id, false) : undefined
+      wrote = await serving.channel.ask('commit', [theirs, depth, unit])
+    } catch (error) {
+      if (!serving.isLost(error)) throw error
+      if (!serving.notes) throw unknownWhether('A commit')
+      if (!(await this.#wasApplied(id))) throw rolledBack()
+      held.applied = true
+      wrote = true
+    } finally {
+      if (wrote) held.unit = id
+      else this.#units.end(id)
+    }
+    return wrote
+  }
+
+  async #stored(ticket: number): Promise<void> {
+    const held = this.#tickets.get(ticket)
+    if (held?.unit === undefined || held.applied) return this.#settled(ticket)
+    try {
+      if (held.serving.ended) throw new Lost()
+      await held.serving.channel.ask('stored', [held.theirs])
+    } catch (error) {
+      if (!held.serving.isLost(error)) throw error
+      if (!held.serving.notes) throw unknownWhether('A commit')
+      if (!(await this.#wasApplied(held.unit))) throw rolledBack()
+    } finally {
+      this.#settled(ticket)
+    }
+  }
+
+  #settled(ticket: number): void {
+    const unit = this.#tickets.get(ticket)?.unit
+    if (unit !== undefined) this.#units.end(unit)
+    this.#tickets.delete(ticket)
+  }
+
+  #wasApplied(unit: number): Promise<boolean> {
+    return this.#repeatable({}, ({ channel }) => channel.ask('applied', [unit]))
+  }
+
+  #core(method: string, args: readonly unknown[]): unknown {
+    switch (method) {
+      case 'cancel':
+      case 'dropCancel':
+        return this.sendings.tell(({ channel }) => channel.tell('core', [method, ...args]))
+      case 'setActor':
+        this.#actor = args[0] as string | undefined
+        return this.#repeatable({}, ({ channel }) => channel.ask('actor', [this.#actor]))
+      case 'rekey':
+        return this.#once(method, args).then(() => this.#onRekeyed(args[0] as Encryption | null))
+      default:
+        return isRepeatable(method)
+          ? this.#repeatable({}, ({ channel }) => channel.ask('core', [method, ...args]))
+          : this.#once(method, args)
+    }
+  }
+
+  #once(method: string, args: readonly unknown[]): Promise<unknown> {
+    return this.sendings.call<unknown>({
+      writes: true,
+      send: ({ channel }) => channel.ask('core', [method, ...args]),
+      onLost: () => unknownWhether(`The call ${method}`),
+    })
+  }
+}

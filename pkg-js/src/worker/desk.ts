@@ -1,0 +1,332 @@
+import { type Soon, soon } from '../connection.js'
+import type { CoreEvent } from '../core.js'
+import { TidelockError } from '../errors.js'
+import type { CallOptions } from '../values.js'
+import { timedOut } from '../waiting.js'
+import { breath } from './breath.js'
+import { type Handlers, Moved } from './channel.js'
+import { worthMoving } from './flat-codec.js'
+import { type Limit, left, type Result, type Unit, type WorkerMethods } from './protocol.js'
+import { replyBytes, replyOf } from './reply.js'
+import type { ServedCalls } from './served-calls.js'
+
+/** What the desks of one engine share. */
+export interface Service {
+  /** Undefined until the opening has come so far that migrations may use it. */
+  readonly calls: ServedCalls | undefined
+  /** Does the work at once when the database is open: so that calls begin in the order of their messages. */
+  whenOpen<T>(work: (calls: ServedCalls) => T): T | Promise<Awaited<T>>
+  /** Whom the engine takes for the actor at present. */
+  actor: string | undefined
+  /** The tabs that may still ask for the answers of their writes, when that is news to the database; else none. */
+  takeAlive(): readonly string[]
+}
+
+/** The results of some statements, and whether the database was written. */
+type Worked = readonly [readonly Result[], boolean]
+
+type Methods = Omit<WorkerMethods, 'open' | 'close' | 'page' | 'attach' | 'detach'>
+
+/** Serves one user of an engine: the page that made it, or another tab. */
+export class Desk {
+  readonly handlers: Handlers<Methods>
+  readonly #service: Service
+  /** The tab's id, where several share the database. */
+  client: string
+  /** The turns that were given away, and how each is given back. */
+  readonly #turns = new Map<number, () => void>()
+  /** What these tickets committed, on its way into storage, until it is asked for. */
+  readonly #stored = new Map<number, Promise<void>>()
+  /** The shapes whose column names the other side has. */
+  readonly #known = new Set<number>()
+  readonly #watched = new Set<number>()
+  readonly #heard = new Set<string>()
+  #actor: string | undefined
+  #ended = false
+
+  constructor(service: Service, client: string) {
+    this.#service = service
+    this.client = client
+    this.handlers = this.#handlers()
+  }
+
+  /** What of an event concerns this user, if anything does. */
+  eventFor(event: CoreEvent): CoreEvent | undefined {
+    if (event.type === 'change') return this.#heard.has('change') ? event : undefined
+    if (event.type !== 'live') return event
+    const ids = (event.detail as { readonly ids: readonly number[] }).ids.filter((id) => this.#watched.has(id))
+    return ids.length === 0 ? undefined : { type: 'live', detail: { ids } }
+  }
+
+  /** Somebody listens to that event from now on. */
+  hear(type: string): void {
+    this.#heard.add(type)
+    this.#service.calls?.heard(type)
+  }
+
+  /** The user is gone: what it had begun is rolled back, and its turns are the next one's. */
+  end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    const { calls } = this.#service
+    for (const id of this.#watched) calls?.unwatch(id)
+    for (const [ticket, leave] of this.#turns) {
+      calls?.rollback(ticket, 1)
+      leave()
+    }
+    this.#turns.clear()
+  }
+
+  #handlers(): Handlers<Methods> {
+    // What comes on a ticket comes while the database opens, too: from migrations.
+    const onTicket = () => this.#served()
+    return {
+      statement: (signal, kind, sql, areas, limit, unit) =>
+        this.#service.whenOpen((calls) => {
+          // Without a promise, where there is nothing to wait for.
+          if (signal === undefined && unit === undefined && this.#actor === this.#service.actor) {
+            const quick = limit === undefined ? calls.quick(kind, sql, areas) : undefined
+            const result = quick ?? (calls.statement(kind, sql, areas, optionsOf(limit)) as Promise<Result>)
+            return soon(result, (result) => moved(this.#named(result)))
+          }
+          return this.#alone(signal, limit, unit, (ticket, timeoutMs) => [
+            [calls.execute(ticket, kind, sql, areas, timeoutMs)],
+            calls.hasWritten,
+          ]).then(([result]) => moved(this.#named(result as Result)))
+        }),
+      batchAlone: (signal, statements, limit, unit) =>
+        this.#service.whenOpen(async (calls) =>
+          this.#batched(
+            await this.#alone(
+              signal,
+              limit,
+              unit,
+              (ticket, timeoutMs) => calls.batch(ticket, statements as never, timeoutMs) as unknown as Worked,
+            ),
+          ),
+        ),
+      scriptAlone: (signal, script, limit, unit) =>
+        this.#service.whenOpen(async (calls) => {
+          const run = (ticket: number, timeoutMs: number) =>
+            soon(calls.script(ticket, script, timeoutMs), (wrote): Worked => [[], wrote])
+          await this.#alone(signal, limit, unit, run, script)
+        }),
+      explainAlone: (signal, sql, limit) =>
+        this.#service.whenOpen((calls) =>
+          calls.withTurn({ ...optionsOf(limit), signal }, ({ ticket }) => [calls.explain(ticket, sql), false]),
+        ),
+      turn: (signal, limit) => this.#service.whenOpen((calls) => this.#turn(calls, { ...optionsOf(limit), signal })),
+      leave: (_, ticket) => {
+        this.#turns.get(ticket)?.()
+        this.#turns.delete(ticket)
+      },
+      execute: (_, ...given) => this.#again((calls) => moved(this.#named(calls.execute(...given)))),
+      begin: (_, ticket, immediate) => onTicket().begin(ticket, immediate),
+      commit: (_, ticket, depth, unit) => {
+        const calls = onTicket()
+        if (unit === undefined || depth > 1) return this.#storing(ticket, calls.commit(ticket, depth))
+        return this.#note(calls, ticket, unit, []).then(() => this.#storing(ticket, calls.commit(ticket, depth)))
+      },
+      rollback: (_, ticket, depth) => onTicket().rollback(ticket, depth),
+      batch: (_, ticket, statements, timeoutMs) =>
+        this.#again((calls) => {
+          const [results, wrote] = calls.batch(ticket, statements as never, timeoutMs) as unknown as [Result[], boolean]
+          this.#storing(ticket, wrote)
+          const { value, transfer } = this.#batched(results)
+          return new Moved([value, wrote] as const, transfer)
+        }),
+      script: (_, ticket, script, timeoutMs) =>
+        this.#again((calls) => soon(calls.script(ticket, script, timeoutMs), (wrote) => this.#storing(ticket, wrote))),
+      explain: (_, ticket, sql) => this.#again((calls) => calls.explain(ticket, sql)),
+      stored: (_, ticket) => {
+        const stored = this.#stored.get(ticket)
+        this.#stored.delete(ticket)
+        return stored
+      },
+      watch: (_, sql) =>
+        this.#service.whenOpen((calls) => {
+          const id = calls.watch(sql)
+          this.#watched.add(id)
+          return id
+        }),
+      unwatch: (_, id) => {
+        this.#watched.delete(id)
+        this.#service.calls?.unwatch(id)
+      },
+      core: (_, method, ...args) =>
+        this.#service.whenOpen((calls) => {
+          if (method === 'setActor') {
+            this.#actor = args[0] as string | undefined
+            this.#service.actor = this.#actor
+          }
+          const core = calls.core as unknown as Record<string, (...args: unknown[]) => unknown>
+          const answer = calls.sync(() => core[method]?.(...args))
+          return answer instanceof Promise ? calls.guard(answer).then(withBytes) : withBytes(answer)
+        }),
+      actor: (_, actor) => {
+        this.#actor = actor
+      },
+      applied: (_, unit) =>
+        this.#service.whenOpen((calls) =>
+          calls.withTurn(undefined, async ({ ticket }) => {
+            const applied = (await this.#reply(calls, ticket, unit)) !== undefined
+            return [applied, applied] as const
+          }),
+        ),
+      heard: (_, type) => this.hear(type),
+    }
+  }
+
+  #served(): ServedCalls {
+    const { calls } = this.#service
+    if (calls === undefined)
+      throw new TidelockError('closed', 'The database is not open yet', { hint: 'Please report this error' })
+    return calls
+  }
+
+  /**
+   * Something on a turn of its own, until it is stored. A caller that may give up has perhaps said so already, behind this in the line of
+   * messages: so these are let in first. A unit is noted in its transaction with its answer; one that was applied before answers the same.
+   * A script that has transactions of its own can't be noted.
+   */
+  #alone(
+    signal: AbortSignal | undefined,
+    limit: Limit | undefined,
+    unit: Unit | undefined,
+    work: (ticket: number, timeoutMs: number) => Soon<Worked>,
+    script?: string,
+  ): Promise<readonly Result[]> {
+    const calls = this.#served()
+    return calls.withTurn({ ...optionsOf(limit), signal }, async ({ ticket, timeoutMs }) => {
+      if (signal !== undefined) {
+        await breath()
+        signal.throwIfAborted()
+      }
+      await this.#act(calls)
+      const run = async () => {
+        try {
+          return await work(ticket, timeoutMs)
+        } catch (error) {
+          return calls.again(error, () => work(ticket, timeoutMs))
+        }
+      }
+      if (unit === undefined) return run()
+      if (script !== undefined && !(await calls.guard(calls.sync(() => calls.core.isWhole(script))))) {
+        if (unit.again) throw unknownWhether('A script with transactions of its own')
+        return run()
+      }
+      if (unit.again) {
+        const reply = await this.#reply(calls, ticket, unit.id)
+        if (reply !== undefined) return [replyOf(reply), true]
+      }
+      const depth = calls.begin(ticket, false)
+      try {
+        const [results] = await run()
+        await this.#note(calls, ticket, unit, results)
+        return [results, calls.commit(ticket, depth)]
+      } catch (error) {
+        calls.rollback(ticket, depth)
+        throw error
+      }
+    })
+  }
+
+  async #note(calls: ServedCalls, ticket: number, unit: Unit, results: readonly Result[]): Promise<void> {
+    const { core } = calls
+    const named = results.map((result) => ({ ...result, columns: core.columns(result.shape) }))
+    const [client, alive, reply] = [this.client, this.#service.takeAlive(), replyBytes(named)]
+    await calls.guard(calls.sync(() => core.noteApplied(ticket, client, unit.id, unit.acknowledged, alive, reply)))
+  }
+
+  #reply(calls: ServedCalls, ticket: number, unit: number): Promise<Uint8Array | undefined> {
+    return calls.guard(calls.sync(() => calls.core.applied(ticket, this.client, unit)))
+  }
+
+  /** Has the engine take this user for the actor of what comes. Needs the turn. */
+  async #act(calls: ServedCalls): Promise<void> {
+    if (this.#actor === this.#service.actor) return
+    this.#service.actor = this.#actor
+    await calls.guard(Promise.resolve(calls.sync(() => calls.core.setActor(this.#actor))))
+  }
+
+  /** What fails because a part of the engine is missing is run again when that is loaded. */
+  #again<T>(work: (calls: ServedCalls) => T): T | Promise<Awaited<T>> {
+    const calls = this.#served()
+    try {
+      return work(calls)
+    } catch (error) {
+      return calls.again(error, () => work(calls)) as Promise<Awaited<T>>
+    }
+  }
+
+  /** What a commit wrote is waited for from the commit on: whether a later flush succeeds is none of its business. */
+  #storing(ticket: number, wrote: boolean): boolean {
+    const stored = wrote ? this.#served().stored() : undefined
+    if (stored !== undefined) {
+      stored.catch(() => {})
+      this.#stored.set(ticket, stored)
+    }
+    return wrote
+  }
+
+  /** Takes the turn and keeps it until the user gives it back. */
+  #turn(calls: ServedCalls, options: CallOptions): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const taken = calls.withTurn(options, async ({ ticket }) => {
+        if (!this.#ended) {
+          await this.#act(calls)
+          await new Promise<void>((end) => {
+            this.#turns.set(ticket, end)
+            resolve(ticket)
+          })
+        }
+        return [undefined, false] as const
+      })
+      taken.catch(reject)
+    })
+  }
+
+  /** A result with its column names, the first time that they come. */
+  #named(result: Result): Result {
+    if (this.#known.has(result.shape) || result.columns !== undefined) return result
+    this.#known.add(result.shape)
+    return { ...result, columns: this.#served().core.columns(result.shape) }
+  }
+
+  #batched(results: readonly Result[]): Moved<readonly Result[]> {
+    const named = results.map((result) => this.#named(result))
+    return new Moved(named, named.map(({ buffer }) => buffer).filter(worthMoving))
+  }
+}
+
+/** What is left of the time; throws `timeout` when none is. */
+function optionsOf(limit: Limit | undefined): CallOptions {
+  if (limit === undefined) return {}
+  const timeoutMs = left(limit)
+  if (timeoutMs === 0) throw timedOut(limit.timeoutMs)
+  return { timeoutMs }
+}
+
+/** `leader_changed`, when nobody can know whether something was applied. */
+export function unknownWhether(what: string): TidelockError {
+  return new TidelockError('leader_changed', `${what} was under way when another tab became the leader`, {
+    hint: 'Look whether it was applied before repeating it',
+    details: { applied: null },
+  })
+}
+
+function moved(result: Result): Moved<Result> | Result {
+  return worthMoving(result.buffer) ? new Moved(result, [result.buffer]) : result
+}
+
+/** Answers of the engine that are files bring their bytes along; these are nobody else's. */
+function withBytes(answer: unknown): unknown {
+  const pieces = Array.isArray(answer) ? answer : ((answer as { pieces?: unknown[] } | undefined)?.pieces ?? [answer])
+  const bytes = pieces.filter((one): one is Uint8Array<ArrayBuffer> => one instanceof Uint8Array)
+  return bytes.length === 0
+    ? answer
+    : new Moved(
+        answer,
+        bytes.map((one) => one.buffer),
+      )
+}

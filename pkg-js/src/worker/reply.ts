@@ -1,0 +1,34 @@
+import type { Result } from './protocol.js'
+
+// Answers of writes as bytes, to be kept in the database until their tab has them: the length of a head in JSON, the head, the buffers.
+
+/** The results of one write's statements. */
+export function replyBytes(results: readonly Required<Pick<Result, 'buffer' | 'columns'>>[]): Uint8Array {
+  const head = new TextEncoder().encode(
+    JSON.stringify(results.map(({ buffer, columns, ...rest }) => ({ ...rest, columns, bytes: buffer.byteLength }))),
+  )
+  const bytes = new Uint8Array(results.reduce((sum, { buffer }) => sum + buffer.byteLength, 4 + head.length))
+  new DataView(bytes.buffer).setUint32(0, head.length, true)
+  bytes.set(head, 4)
+  let at = 4 + head.length
+  for (const { buffer } of results) {
+    bytes.set(new Uint8Array(buffer), at)
+    at += buffer.byteLength
+  }
+  return bytes
+}
+
+/** No number of any engine's: its column names come along. */
+const noShape = -1
+
+/** What {@link replyBytes} was given. */
+export function replyOf(bytes: Uint8Array): (Result & { readonly columns: readonly string[] })[] {
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true)
+  const head = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)))
+  let at = 4 + length
+  return head.map(({ bytes: size, ...rest }: { bytes: number; columns: readonly string[] }) => {
+    const buffer = bytes.slice(at, at + size).buffer
+    at += size
+    return { ...rest, shape: noShape, buffer }
+  })
+}

@@ -1,0 +1,34 @@
+//! Serving other tabs: their writes are noted in their own transactions.
+
+use super::{Database, turn::Ticket};
+use crate::{
+    error::{Error, Result},
+    sqlite::Manner,
+    tabs::{self, Write},
+};
+
+impl Database {
+    /// Notes a write with its answer in the open transaction, unless that has written nothing.
+    ///
+    /// Fails with `transaction_closed` without the turn, and as every write does.
+    pub fn note_applied(&self, ticket: Ticket, write: &Write<'_>, reply: &[u8]) -> Result<()> {
+        let connection = self.inner.connection()?;
+        self.inner.turn.check(ticket)?;
+        if !connection.in_transaction() {
+            return Err(Error::internal("A write is to be noted outside of its transaction"));
+        }
+        if self.inner.transaction.wrote.get() { tabs::note(&connection, write, reply) } else { Ok(()) }
+    }
+
+    /// What a write answered that was noted; `None`: it isn't in the database. Needs the turn.
+    pub fn applied(&self, ticket: Ticket, client: &str, id: u64) -> Result<Option<Vec<u8>>> {
+        let connection = self.inner.connection()?;
+        self.inner.turn.check(ticket)?;
+        tabs::reply(&connection, client, id)
+    }
+
+    /// Whether a script runs in one transaction, which can take a note along.
+    pub fn is_whole(script: &str) -> bool {
+        Manner::of(script) == Manner::Whole
+    }
+}

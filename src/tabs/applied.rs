@@ -1,0 +1,97 @@
+//! The writes of other tabs that are in the database, each with its answer. A note is made in the transaction of its write, so both
+//! are stored or neither: whoever serves the tab next knows which, and can give the answer.
+
+use crate::{error::Result, sqlite::Connection, value::Value};
+
+/// Made at the first need: a database that no tabs share doesn't have it.
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS main.tidelock_applied(
+  client TEXT NOT NULL, id INTEGER NOT NULL, reply BLOB, PRIMARY KEY(client, id)) WITHOUT ROWID";
+
+/// One write of a tab.
+#[derive(Clone, Copy, Debug)]
+pub struct Write<'a> {
+    /// The tab's own id, which no other tab ever has.
+    pub client: &'a str,
+    /// The number of the write, growing with each; below 2^53.
+    pub id: u64,
+    /// The tab has the answers of its writes up to this one.
+    pub acknowledged: u64,
+    /// The tabs that may still ask for an answer; empty: nothing is known about the others.
+    pub keep: &'a [String],
+}
+
+/// Notes a write with its answer, in its transaction, which must be open. What nobody will ask for any more goes.
+pub fn note(connection: &Connection, write: &Write<'_>, reply: &[u8]) -> Result<()> {
+    connection.run(TABLE, &[])?;
+    let client = Value::from(write.client);
+    connection.run(
+        "DELETE FROM main.tidelock_applied WHERE client = ?1 AND id <= ?2",
+        &[client.clone(), integer(write.acknowledged)],
+    )?;
+    if !write.keep.is_empty() {
+        forget(connection, write.keep)?;
+    }
+    let values = [client, integer(write.id), Value::Blob(reply.to_vec())];
+    connection.run("INSERT OR REPLACE INTO main.tidelock_applied(client, id, reply) VALUES (?1, ?2, ?3)", &values)?;
+    Ok(())
+}
+
+/// Forgets what other tabs than these wrote.
+fn forget(connection: &Connection, keep: &[String]) -> Result<()> {
+    for row in connection.rows("SELECT DISTINCT client FROM main.tidelock_applied", &[])? {
+        if !row[0].as_text().is_some_and(|client| keep.iter().any(|kept| kept == client)) {
+            connection.run("DELETE FROM main.tidelock_applied WHERE client = ?1", &row)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a write answered, if it is in the database.
+pub fn reply(connection: &Connection, client: &str, id: u64) -> Result<Option<Vec<u8>>> {
+    if connection.is_table_of("tidelock_applied", "client,id,reply")? != Some(true) {
+        return Ok(None);
+    }
+    let sql = "SELECT reply FROM main.tidelock_applied WHERE client = ?1 AND id = ?2";
+    Ok(match connection.value(sql, &[Value::from(client), integer(id)])? {
+        Some(Value::Blob(reply)) => Some(reply),
+        _ => None,
+    })
+}
+
+fn integer(id: u64) -> Value {
+    Value::Integer(i64::try_from(id).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Write, note, reply};
+    use crate::sqlite::{Connection, PageFile};
+
+    fn write<'a>(client: &'a str, id: u64, acknowledged: u64, keep: &'a [String]) -> Write<'a> {
+        Write { client, id, acknowledged, keep }
+    }
+
+    #[test]
+    fn an_answer_is_there_until_it_is_acknowledged_or_its_tab_is_gone() {
+        let connection = Connection::open(&PageFile::default()).unwrap();
+        assert_eq!(reply(&connection, "a", 1).unwrap(), None);
+        assert_eq!(connection.is_table_of("tidelock_applied", "").unwrap(), None, "asking makes no table");
+        note(&connection, &write("a", 1, 0, &[]), b"one").unwrap();
+        note(&connection, &write("a", 2, 0, &[]), b"").unwrap();
+        note(&connection, &write("b", 1, 0, &[]), b"other").unwrap();
+        assert_eq!(reply(&connection, "a", 1).unwrap().unwrap(), b"one");
+        assert_eq!(reply(&connection, "a", 2).unwrap().unwrap(), b"");
+        note(&connection, &write("a", 3, 1, &["a".to_owned()]), b"three").unwrap();
+        let left = connection.rows("SELECT client, id FROM tidelock_applied ORDER BY id", &[]).unwrap();
+        assert_eq!(left, [["a".into(), 2.into()], ["a".into(), 3.into()]].map(Vec::from));
+    }
+
+    #[test]
+    fn a_note_goes_with_its_transaction() {
+        let connection = Connection::open(&PageFile::default()).unwrap();
+        connection.run("BEGIN", &[]).unwrap();
+        note(&connection, &write("a", 1, 0, &[]), b"one").unwrap();
+        connection.run("ROLLBACK", &[]).unwrap();
+        assert_eq!(reply(&connection, "a", 1).unwrap(), None);
+    }
+}
