@@ -113,7 +113,7 @@ test('what only reads is known by its first word', () => {
 
 test('answers come back from their bytes', () => {
   const result = (n, columns) => ({ buffer: new Uint8Array(n).fill(n).buffer, shape: n, columns })
-  const results = [result(8, ['a', 'é']), result(0, []), { ...result(16, ['b']), changes: 3 }]
+  const results = [result(8, ['a', 'é']), result(0, []), { ...result(16, ['b']), changes: 3, texts: ['a', 'é😀'] }]
   // A view somewhere in a larger buffer, as it comes out of the wasm memory.
   const bytes = replyBytes(results)
   const shifted = new Uint8Array(bytes.length + 3)
