@@ -263,7 +263,7 @@ impl Writer {
             update: self.update.as_deref().map(|sql| connection.statement(sql)).transpose()?,
         };
         // Where nothing has to be asked about a single row.
-        let plain = !pass.unpushed && !pass.staged && !(pass.parents && self.parents.any());
+        let plain = !(pass.unpushed || pass.staged || pass.parents && self.parents.any());
         if let Some(add_many) = self.add_many.as_deref().filter(|_| plain && waiting.len() >= MANY) {
             pass.add_many = Some(connection.statement(add_many)?);
         }
