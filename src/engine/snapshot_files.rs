@@ -68,6 +68,10 @@ fn text_of(image: Image) -> Result<String> {
     for chunk in image.chunks {
         bytes.extend_from_slice(&chunk);
     }
+    // SQLite would read up to the first NUL, and call a file of zeros an empty database.
+    if bytes.contains(&0) {
+        return Err(no_text());
+    }
     String::from_utf8(bytes).map_err(|_| no_text())
 }
 

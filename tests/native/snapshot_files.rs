@@ -192,6 +192,8 @@ fn what_is_no_sound_file_is_refused_and_nothing_is_kept() {
             ("torn", torn, ErrorCode::SnapshotCorrupt),
             ("cut", sound[..20_000].to_vec(), ErrorCode::SnapshotCorrupt),
             ("no text", vec![0xfe, 0xed], ErrorCode::SnapshotCorrupt),
+            ("zeros", vec![0; 20_000], ErrorCode::SnapshotCorrupt),
+            ("zeros in SQL", b"CREATE TABLE t(a);\0 INSERT INTO t VALUES (1);".to_vec(), ErrorCode::SnapshotCorrupt),
             ("no SQL", b"hello there".to_vec(), ErrorCode::SnapshotCorrupt),
             ("cut SQL", b"BEGIN; CREATE TABLE t(a);".to_vec(), ErrorCode::InvalidArgument),
             ("a view", view, ErrorCode::InvalidArgument),

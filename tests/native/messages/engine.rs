@@ -6,6 +6,7 @@ use tidelock::{
     engine::{Database, ImportOptions},
     snapshot::Reason,
     sqlite::{Image, Op},
+    tabs::Write,
 };
 
 use super::Shown;
@@ -63,6 +64,11 @@ fn an_open_database() {
             let lost = execute(&database, turn.ticket(), Op::Run, "INSERT OR ROLLBACK INTO nowhere VALUES (1)");
             assert!(lost.is_err());
             let _ = database.rollback(turn.ticket(), 1);
+        }
+        {
+            let turn = database.turn().acquire().await.unwrap();
+            let write = Write { client: "tab", id: 1, acknowledged: 0, keep: &[] };
+            shown.fails("a note of no transaction", database.note_applied(turn.ticket(), &write, b""));
         }
         let ticket = database.turn().acquire().await.unwrap().ticket();
         shown.fails("a ticket whose turn is over", execute(&database, ticket, Op::Run, "SELECT 1"));
@@ -130,6 +136,10 @@ fn files_that_come_in() {
         shown.fails(
             "a snapshot that is neither a database nor a text",
             database.snapshot_import(Image::from_bytes(&[0xfe, 0xed]), None).await,
+        );
+        shown.fails(
+            "a snapshot of nothing but zeros",
+            database.snapshot_import(Image::from_bytes(&[0; 5000]), None).await,
         );
         shown.fails(
             "a snapshot whose SQL fails",
