@@ -182,7 +182,10 @@ export function toTidelockError(thrown: unknown): TidelockError {
   }
   if (isTrap(thrown)) return trapped(thrown)
   if (thrown instanceof RangeError) {
-    return new TidelockError('out_of_memory', 'There is not enough memory for this call', { cause: thrown })
+    return new TidelockError('out_of_memory', 'There is not enough memory for this call', {
+      hint: 'Close other databases and tabs, or work on less at once',
+      cause: thrown,
+    })
   }
   return new TidelockError('internal', 'An unexpected error inside tidelock', { cause: thrown })
 }

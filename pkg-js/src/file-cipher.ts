@@ -63,7 +63,10 @@ export async function decryptFile(
     })
   }
   if (head[9] !== kind)
-    throw failed(`The file was encrypted with a ${head[9] === byKey ? 'CryptoKey' : 'passphrase'}, not with this`)
+    throw failed(
+      `The file was encrypted with a ${head[9] === byKey ? 'CryptoKey' : 'passphrase'}, not with this`,
+      'Pass encrypt with what it was exported with',
+    )
   const { subtle } = crypto_()
   const key =
     'passphrase' in encryption

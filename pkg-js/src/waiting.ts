@@ -50,5 +50,8 @@ export function onStop(options: CallOptions | undefined, stop: (reason: unknown)
 
 /** `timeout`, of a call that took longer than that. */
 export function timedOut(timeoutMs: number): TidelockError {
-  return new TidelockError('timeout', `The call took longer than ${timeoutMs} ms`, { details: { timeoutMs } })
+  return new TidelockError('timeout', `The call took longer than ${timeoutMs} ms`, {
+    hint: 'Raise timeoutMs, or look what holds it up: calls wait for their turn',
+    details: { timeoutMs },
+  })
 }

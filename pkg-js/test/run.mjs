@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 
 const here = dirname(fileURLToPath(import.meta.url))
@@ -23,6 +23,17 @@ try {
     logLevel: 'warning',
     // The wasm glue is no part of these tests.
     external: ['../generated/instance.js'],
+    plugins: [
+      {
+        // It has files beside it: it stays where it is.
+        name: 'golden',
+        setup: ({ onResolve }) =>
+          onResolve({ filter: /messages\/golden\.mjs$/ }, ({ path, resolveDir }) => ({
+            path: pathToFileURL(join(resolveDir, path)).href,
+            external: true,
+          })),
+      },
+    ],
   })
   const files = tests.map((name) => join(out, name))
   const node = [

@@ -81,6 +81,57 @@ const acts = {
       const db = await window.open({ name })
       return { failed, usable: (await db.get('SELECT 1 AS one')).one }
     },
+    'functions of its own in a tab that follows': async (name) => {
+      const db = await window.open({ name, tabs: 'shared' })
+      const functions = { scalar: { one: () => 1 } }
+      return {
+        failed: await window.failure(window.open({ name, tabs: 'shared', functions })),
+        usable: (await db.get('SELECT 1 AS one')).one,
+      }
+    },
+    'a takeover without BroadcastChannel': async (name) => {
+      const mend = await window.rigEngine(() => {
+        const real = globalThis.BroadcastChannel
+        globalThis.BroadcastChannel = undefined
+        return () => {
+          globalThis.BroadcastChannel = real
+        }
+      })
+      const db = await window.open({ name })
+      const failed = await window.failure(window.open({ name, lock: { onBusy: 'takeover' } }))
+      await mend()
+      return { failed, usable: (await db.get('SELECT 1 AS one')).one }
+    },
+    'a lock that the browser refuses': async (name) => {
+      const mend = await window.rigEngine(() => {
+        const { request } = LockManager.prototype
+        LockManager.prototype.request = function (...given) {
+          if (!String(given[0]).startsWith('tidelock/')) return request.apply(this, given)
+          return Promise.reject(new DOMException('no', 'SecurityError'))
+        }
+        return () => {
+          LockManager.prototype.request = request
+        }
+      })
+      const failed = await window.failure(window.open({ name }))
+      await mend()
+      return { failed, usable: (await (await window.open({ name })).get('SELECT 1 AS one')).one }
+    },
+    'a lock that cannot be asked for': async (name) => {
+      const mend = await window.rigEngine(() => {
+        const { request } = LockManager.prototype
+        LockManager.prototype.request = function (...given) {
+          if (!String(given[0]).startsWith('tidelock/')) return request.apply(this, given)
+          throw new DOMException('no', 'SecurityError')
+        }
+        return () => {
+          LockManager.prototype.request = request
+        }
+      })
+      const failed = await window.failure(window.open({ name }))
+      await mend()
+      return { failed, usable: (await (await window.open({ name })).get('SELECT 1 AS one')).one }
+    },
     'a browser that does not list its databases': async () => ({
       failed: await window.failure(async () => {
         Object.defineProperty(indexedDB, 'databases', { value: undefined, configurable: true })
@@ -261,6 +312,22 @@ const acts = {
       else delete window.indexedDB
       const db = await window.open({ name })
       return { failed, usable: (await db.get('SELECT 1 AS one')).one }
+    },
+    'a database that the browser does not make': async (name) => {
+      const mend = await window.rigEngine(() => {
+        const { open } = IDBFactory.prototype
+        IDBFactory.prototype.open = function (...given) {
+          // With a version: the one that makes the stores.
+          if (given[1] === undefined) return open.apply(this, given)
+          throw new DOMException('no', 'UnknownError')
+        }
+        return () => {
+          IDBFactory.prototype.open = open
+        }
+      })
+      const failed = await window.failure(window.open({ name }))
+      await mend()
+      return { failed, usable: (await (await window.open({ name })).get('SELECT 1 AS one')).one }
     },
     'files in a browser': async (name) => ({ failed: await window.failure(window.open({ name, storage: 'file' })) }),
     'a connection that is lost': async (name) => {

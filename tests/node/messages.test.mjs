@@ -1,12 +1,13 @@
 // Every message of the TypeScript face and of the command line that needs no browser, as a user reads it, by the built package in Node.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { gzipSync } from 'node:zlib'
 import * as tidelock from '../../pkg-js/dist/index.js'
 import { Shown } from '../messages/golden.mjs'
 
@@ -27,6 +28,12 @@ async function failure(work) {
 
 const memory = (options) => open({ name: `messages-${++names}`, storage: 'memory', onWarning() {}, ...options })
 
+function deferred() {
+  const parts = {}
+  parts.promise = new Promise((resolve, reject) => Object.assign(parts, { resolve, reject }))
+  return parts
+}
+
 /** Runs `work` with a property of an object changed. */
 async function without(object, name, value, work) {
   const before = Object.getOwnPropertyDescriptor(object, name)
@@ -40,7 +47,8 @@ async function without(object, name, value, work) {
 }
 
 async function shows(name, acts, prepare) {
-  const shown = new Shown(name)
+  // What differs from run to run: the names of files have the time.
+  const shown = new Shown(name, (text) => text.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>'))
   const problems = []
   for (const [done, act] of Object.entries(acts)) {
     const given = await prepare?.()
@@ -65,6 +73,7 @@ test('options of open', () =>
   shows('options', {
     'no options': () => open(),
     'an empty name': () => memory({ name: '' }),
+    'a name too long': () => memory({ name: 'x'.repeat(129) }),
     'an option that there is not': () => memory({ nmae: 'x' }),
     'an option that is null': () => memory({ durability: null }),
     'a text for a number': () => memory({ maxBytes: 'large' }),
@@ -104,6 +113,8 @@ test('options of open', () =>
     'a migration with a property too many': () =>
       memory({ migrations: [{ version: '1', name: 'a', up: 'SELECT 1', dwon: '' }] }),
     'a migration without up': () => memory({ migrations: [{ version: '1', name: 'a' }] }),
+    'a function that columnKey defines': () =>
+      memory({ columnKey: { passphrase: 'words', salt: 'of this user' }, functions: { scalar: { encrypt: () => 1 } } }),
     'functions for a worker': () => memory({ thread: 'worker', functions: { scalar: { f: () => 1 } } }),
     'a module of functions that is none': () => memory({ functions: { module: 5 } }),
     'a module of functions that is not there': () => memory({ functions: { module: new URL('file:///nowhere.mjs') } }),
@@ -121,6 +132,38 @@ test('options of open', () =>
         without(globalThis, 'navigator', {}, () => memory({ storage: 'indexeddb' })),
       ),
     'no Workers': () => memory({ thread: 'worker' }),
+    'a worker that does not begin': () =>
+      without(globalThis, 'Worker', EventTarget, () =>
+        memory({
+          thread: 'worker',
+          worker: () => {
+            const worker = { postMessage() {}, terminate() {} }
+            setTimeout(() => worker.onerror({ message: 'no such file' }))
+            return worker
+          },
+        }),
+      ),
+    'tabs that share what only one has': () => memory({ tabs: 'shared' }),
+    'processes that share a folder': () => memory({ storage: 'file', path: tmpdir(), tabs: 'shared' }),
+    'tabs that cannot speak with each other': () =>
+      without(globalThis, 'indexedDB', {}, () =>
+        without(globalThis, 'navigator', { locks: {} }, () =>
+          without(globalThis, 'BroadcastChannel', undefined, () => memory({ storage: 'indexeddb', tabs: 'shared' })),
+        ),
+      ),
+    'a package of which a file is not served': async () => {
+      const folder = mkdtempSync(path.join(tmpdir(), 'tidelock-part-'))
+      try {
+        cpSync(new URL('../../pkg-js/dist/', import.meta.url), folder, { recursive: true })
+        rmSync(path.join(folder, 'tidelock_memory.wasm'))
+        const robbed = await import(pathToFileURL(path.join(folder, 'index.js')))
+        await robbed.open({ name: 'robbed', storage: 'memory' })
+      } catch (error) {
+        throw new tidelock.TidelockError(error.code, error.message, error)
+      } finally {
+        rmSync(folder, { recursive: true, force: true })
+      }
+    },
   }))
 
 test('configFromEnv, openGroup, sqlHelpers, migrationsFrom', () =>
@@ -194,6 +237,45 @@ test('calls of a database', () =>
         await db.close()
         throw error
       },
+      'an argument that would be rounded': async () => {
+        const db = await memory({ integers: 'number', functions: { scalar: { same: (n) => n } } })
+        try {
+          await db.query('SELECT same(9007199254740993) IS NULL')
+        } catch (error) {
+          throw new tidelock.TidelockError('integer_out_of_range', error.cause)
+        } finally {
+          await db.close()
+        }
+      },
+      'a migration that is a function and fails elsewhere only': async () => {
+        const up = async (tx) => {
+          if (++runs > 1) await tx.exec('SELECT wrong')
+        }
+        let runs = 0
+        const db = await memory({ migrations: [{ version: '1', name: 'a', up }] })
+        try {
+          await db.migrations.drift()
+        } finally {
+          await db.close()
+        }
+      },
+      'a target that fails': async () => {
+        const target = tidelock.directoryTarget({
+          kind: 'directory',
+          getFileHandle: () => Promise.reject(new Error('no room')),
+          getDirectoryHandle: () => Promise.reject(new Error('no room')),
+          entries: () => [],
+          removeEntry() {},
+        })
+        const db = await memory({ snapshots: { targets: [target], retries: 0 } })
+        const failed = new Promise((resolve) =>
+          db.addEventListener('snapshot', ({ detail }) => detail.error && resolve(detail.error)),
+        )
+        await db.snapshots.create()
+        const error = await failed
+        await db.close()
+        throw new tidelock.TidelockError(error.code, error.message, error)
+      },
       'a migration that is a function and fails': () =>
         memory({ migrations: [{ version: '1', name: 'a', up: (tx) => tx.exec('SELECT 1;\nSELECT wrong;') }] }),
       'a transaction after its end': async (db) => {
@@ -228,6 +310,14 @@ test('calls of a database', () =>
       'an import of nothing': (db) => db.import(5),
       'a compressed file that is damaged': (db) =>
         db.snapshots.import(new Uint8Array([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2, 3])),
+      'a compressed file that is too large': async () => {
+        const db = await memory({ maxBytes: 65536 })
+        try {
+          await db.snapshots.import(gzipSync(new Uint8Array(5_000_000)))
+        } finally {
+          await db.close()
+        }
+      },
       'no CompressionStream': async (db) => {
         const { id } = await db.snapshots.create()
         await without(globalThis, 'CompressionStream', undefined, () => db.snapshots.export(id, { compress: true }))
@@ -252,19 +342,19 @@ test('calls of a database', () =>
       'an encrypted file with another passphrase': async (db) => {
         const { id } = await db.snapshots.create()
         const file = await db.snapshots.export(id, { encrypt: { passphrase: 'right' } })
-        await db.snapshots.import(file, { encryption: { passphrase: 'wrong' } })
+        await db.snapshots.import(file, { encrypt: { passphrase: 'wrong' } })
       },
       'an encrypted file with a key': async (db) => {
         const { id } = await db.snapshots.create()
         const file = await db.snapshots.export(id, { encrypt: { passphrase: 'right' } })
-        await db.snapshots.import(file, { encryption: { key: await key() } })
+        await db.snapshots.import(file, { encrypt: { key: await key() } })
       },
       'an encrypted file of a newer version': async (db) => {
         const { id } = await db.snapshots.create()
         const file = await db.snapshots.export(id, { encrypt: { passphrase: 'right' } })
         const bytes = new Uint8Array(await file.arrayBuffer())
         bytes[8] = 99
-        await db.snapshots.import(bytes, { encryption: { passphrase: 'right' } })
+        await db.snapshots.import(bytes, { encrypt: { passphrase: 'right' } })
       },
       'an encrypted file and nothing for it': async (db) => {
         const { id } = await db.snapshots.create()
@@ -289,8 +379,61 @@ test('seeds and uploads over a network', async () => {
       response.end(body)
     }
   }
+  let name = 'theirs'
+  /** A database whose remote has one row, of that name. */
+  const synced = async (options, work) => {
+    const fetch = async (asked) => {
+      const isNext = /gt\./.test(decodeURIComponent(asked.url ?? asked))
+      const headers = { 'content-type': 'application/json' }
+      return new Response(isNext ? '[]' : JSON.stringify([{ id: 1, name }]), { headers })
+    }
+    const migrations = [{ version: '1', name: 't', up: 'CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT)' }]
+    const db = await memory({ migrations, ...options, remote: { ...remote, retries: 0, fetch, ...options.remote } })
+    try {
+      await work(db)
+    } finally {
+      await db.close()
+    }
+  }
+  /** Why changes of the remote are not told at once. */
+  const untold = async (WebSocket) => {
+    const told = deferred()
+    const onWarning = ({ message }) => told.resolve(message)
+    await without(globalThis, 'WebSocket', WebSocket, () =>
+      synced({ mode: 'cloud', onWarning, remote: { realtime: true } }, () => told.promise),
+    )
+    const [, message] = /: (.*)/.exec(await told.promise)
+    throw new tidelock.TidelockError('sync_network', message)
+  }
   try {
     await shows('network', {
+      'an accessToken that fails': () =>
+        synced(
+          {
+            remote: {
+              accessToken: () => {
+                throw new Error('nobody')
+              },
+            },
+          },
+          (db) => db.sync.pull(),
+        ),
+      'a conflict function that fails': () => {
+        const conflict = () => {
+          throw new Error('undecided')
+        }
+        return synced({ remote: { tables: [{ table: 't', deleted: 'compare', conflict }] } }, async (db) => {
+          await db.sync.pull()
+          await db.run("UPDATE t SET name = 'mine'")
+          name = 'changed'
+          await db.sync.pull()
+        })
+      },
+      'no WebSocket': () => untold(undefined),
+      'a WebSocket that may not be made': () =>
+        untold(function refused() {
+          throw new Error('Content-Security-Policy')
+        }),
       'a seed that is not there': () => {
         status(404)
         return memory({ seed: `${url}/seed.sqlite` })
@@ -322,12 +465,24 @@ const cli = fileURLToPath(new URL('../../pkg-js/dist/cli/main.js', import.meta.u
 
 test('the command line', async () => {
   const base = mkdtempSync(path.join(tmpdir(), 'tidelock-messages-'))
+  let child
   const run = (args) =>
     new Promise((resolve) => {
       const env = { PATH: process.env.PATH, HOME: base }
-      execFile(process.execPath, [cli, ...args, '--json'], { cwd: base, env }, (_error, out, err) => resolve(out + err))
+      const options = { cwd: base, env }
+      child = execFile(process.execPath, [cli, ...args, '--json'], options, (_error, out) => resolve(out))
     })
-  const shown = new Shown('command-line', (text) => text.replaceAll(base, '<folder>'))
+  // A remote that has no table `u`, and that is slow with `t`: meanwhile the user presses Ctrl-C.
+  const server = createServer((request, response) => {
+    if (request.url.includes('/t?')) return child.kill('SIGINT')
+    response.statusCode = 404
+    response.end('{}')
+  })
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const there = `http://127.0.0.1:${server.address().port}`
+  const shown = new Shown('command-line', (text) =>
+    text.replaceAll(base, '<folder>').replaceAll(/\.\d+\.new/g, '.<process>.new'),
+  )
   try {
     mkdirSync(path.join(base, 'migrations'))
     writeFileSync(path.join(base, 'migrations', '0001_a.sql'), 'CREATE TABLE t(a);')
@@ -335,6 +490,7 @@ test('the command line', async () => {
     writeFileSync(path.join(base, 'schema.sql'), 'CREATE TABLE t(id INTEGER PRIMARY KEY);')
     writeFileSync(path.join(base, 'keyless.env'), 'SUPABASE_URL=http://127.0.0.1:1\n')
     writeFileSync(path.join(base, 'full.env'), 'SUPABASE_URL=http://127.0.0.1:1\nSUPABASE_ANON_KEY=k\n')
+    writeFileSync(path.join(base, 'there.env'), `SUPABASE_URL=${there}\nSUPABASE_ANON_KEY=k\n`)
     const full = ['--env', 'full.env']
     for (const [done, args] of Object.entries({
       'a command that there is not': ['fly'],
@@ -364,6 +520,30 @@ test('the command line', async () => {
       'a schema for what has one': ['pull', '--tables', 't', '--schema', 'schema.sql', '--out', 'made.sqlite', ...full],
       'a folder of migrations that is not there': ['migrate', 'status', '--dir', 'nowhere', 'x.sqlite'],
       'a migration without a name': ['migrate', 'new', '!!!'],
+      'a table that the remote lacks': [
+        'pull',
+        '--tables',
+        'u',
+        '--pk',
+        'u=id',
+        '--out',
+        'x.sqlite',
+        '--env',
+        'there.env',
+      ],
+      'a remote that is not there': ['pull', '--tables', 'u', '--pk', 'u=id', '--out', 'x.sqlite', ...full],
+      'a pull that is interrupted': [
+        'pull',
+        '--tables',
+        't',
+        '--schema',
+        'schema.sql',
+        '--out',
+        'x.sqlite',
+        '--env',
+        'there.env',
+      ],
+      'a file in a folder that is not there': ['types', 'made.sqlite', '--out', 'nowhere/types.ts'],
       'steps that are none': ['migrate', 'revert', 'made.sqlite', '--steps', 'two'],
       'types of two schemas': ['types', 'made.sqlite', '--schema', 'schema.sql'],
       'nothing to restore': ['snapshot', 'restore', 'made.sqlite'],
@@ -387,6 +567,8 @@ test('the command line', async () => {
     }
     shown.check()
   } finally {
+    server.closeAllConnections()
+    server.close()
     rmSync(base, { recursive: true, force: true })
   }
 })

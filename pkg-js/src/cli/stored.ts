@@ -58,7 +58,10 @@ export function writeWhole(file: string, bytes: Uint8Array): void {
     renameSync(beside, file)
   } catch (cause) {
     rmSync(beside, { force: true })
-    throw new TidelockError('storage_unavailable', `${file} can't be written: ${(cause as Error).message}`, { cause })
+    throw new TidelockError('storage_unavailable', `${file} can't be written: ${(cause as Error).message}`, {
+      hint: 'Is its folder there, with room in it, and may you write to it?',
+      cause,
+    })
   }
 }
 

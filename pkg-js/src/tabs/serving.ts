@@ -61,7 +61,10 @@ export class Serving {
     if (result.columns !== undefined)
       this.#shapes.set(result.shape, { shape: this.#numbers.next(), columns: result.columns })
     const known = this.#shapes.get(result.shape)
-    if (known === undefined) throw new TidelockError('internal', 'A result came without its column names')
+    if (known === undefined)
+      throw new TidelockError('internal', 'A result came without its column names', {
+        hint: 'Please report this error',
+      })
     new Uint32Array(result.buffer, 0, layout.headerBytes / 4)[layout.shapeAt] = known.shape
     return { ...result, ...known }
   }

@@ -5,6 +5,7 @@
 //! errors are made.
 
 mod engine;
+mod meanwhile;
 mod migrations;
 mod options;
 mod sql;

@@ -3,16 +3,17 @@
 use std::rc::Rc;
 
 use tidelock::{
-    Result,
+    Error, ErrorCode, Result,
     engine::sync::remote_schema::schema_from_remote,
     ports::{Platform, sim::Sim},
-    sync::config::RemoteOptions,
+    sync::{config::RemoteOptions, outbox},
 };
 
 use super::Shown;
 use crate::{
     sync_host::World,
-    sync_model::{Fault, Server},
+    sync_model::{Fault, Row, Server},
+    sync_model_writes::Rules,
 };
 
 const SCHEMA: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, updated_at TEXT)";
@@ -69,6 +70,17 @@ fn answers() {
     pushing.exec("INSERT INTO items VALUES (10, 'new', 'now')");
     (0..40).for_each(|_| pushing.server.fault(Fault::Cut(0.5)));
     shown.fails("the answer to a push that is cut", pushing.push());
+
+    let frozen: Rc<dyn Fn(&Row) -> bool> = Rc::new(|_| true);
+    let columns = ["id", "name", "updated_at"];
+    let mut readable = world();
+    readable.server.define("items", &columns, Rules { frozen: Some(frozen), ..Rules::default() });
+    readable.pull("{}").unwrap();
+    readable.exec("UPDATE items SET name = 'mine' WHERE id = 1");
+    readable.push().unwrap();
+    let kept = outbox::rejected(&readable.host.connection).unwrap().remove(0).error.unwrap();
+    let (message, hint) = kept.trim_end_matches(')').split_once(" (").unwrap();
+    shown.add("a row that may only be read", &Error::new(ErrorCode::SyncRejected, message).hint(hint));
 
     let mut stuck =
         World::with(SCHEMA, &format!(r#"{{"url":"http://server","key":"k","pageSize":1,"tables":{TABLES}}}"#));

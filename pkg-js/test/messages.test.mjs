@@ -1,0 +1,149 @@
+// Messages of the TypeScript face that neither Node with the built package nor one page brings about at will: of lost tabs and workers,
+// of full memory, of what browsers refuse. Each is made by the code that makes it there, over the model of an engine.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Shown } from '../../tests/messages/golden.mjs'
+import { decodeText } from '../src/codec/text.ts'
+import { isTidelockError } from '../src/errors.ts'
+import { joined } from '../src/file-bytes.ts'
+import { loaded } from '../src/loaded.ts'
+import { resolveConflict } from '../src/resolve-conflict.ts'
+import { deleteDatabase } from '../src/stored.ts'
+import { judge } from '../src/tabs/facts.ts'
+import { Forwarding } from '../src/tabs/forwarding.ts'
+import { Sendings } from '../src/tabs/sending.ts'
+import { Lost, Serving } from '../src/tabs/serving.ts'
+import { fakeDatabase, settle } from './fake-core.mjs'
+
+async function shows(name, acts) {
+  const shown = new Shown(name)
+  for (const [done, act] of Object.entries(acts)) {
+    const error = await Promise.resolve()
+      .then(act)
+      .catch((error) => error)
+    assert.ok(isTidelockError(error), `${done}: ${error?.stack ?? error}`)
+    shown.add(done, error)
+  }
+  shown.check()
+}
+
+/** Runs `work` with a property of an object changed. */
+async function having(object, name, value, work) {
+  const before = Object.getOwnPropertyDescriptor(object, name)
+  Object.defineProperty(object, name, { value, configurable: true, writable: true })
+  try {
+    return await work()
+  } finally {
+    if (before === undefined) delete object[name]
+    else Object.defineProperty(object, name, before)
+  }
+}
+
+/** A query whose engine throws that; then, with `again`, another one. */
+async function failing(thrown, again = false) {
+  const { db, core } = fakeDatabase()
+  core.answer = () => {
+    throw thrown
+  }
+  const first = db.query('x')
+  if (!again) return first
+  await assert.rejects(first)
+  await settle()
+  return db.query('x')
+}
+
+const met = { table: 'items', key: { id: 1 }, base: null, local: null, remote: null }
+const decided = (given) =>
+  resolveConflict({ url: '', key: '', tables: [{ table: 'items', conflict: () => given }] }, met)
+
+test('what memory, browsers and functions give', () =>
+  shows('inside', {
+    'a call for which there is no memory': () => failing(new RangeError('Array buffer allocation failed')),
+    'a call after a trap': () => failing(new WebAssembly.RuntimeError('unreachable'), true),
+    'a file for which there is no memory': () => joined([{ length: 2 ** 53 - 1 }]),
+    'a text longer than strings are': () =>
+      // As Chromium answers.
+      having(
+        TextDecoder.prototype,
+        'decode',
+        () => '',
+        () => decodeText(new Uint8Array(100), 0, 100),
+      ),
+    'a module that is not served': () => loaded('conflict functions', Promise.reject(new TypeError('404'))),
+    'a transaction whose outer one was stopped': async () => {
+      const { db } = fakeDatabase()
+      const stop = new AbortController()
+      let nested
+      const outer = db.transaction(
+        async (tx) => {
+          nested = tx.transaction(() => new Promise((resolve) => setTimeout(resolve, 20)))
+          await nested
+        },
+        { signal: stop.signal },
+      )
+      await settle()
+      stop.abort('enough')
+      await outer.catch(() => {})
+      return nested
+    },
+    'a conflict function that gives no row': () => decided('row'),
+    'a conflict function that gives no value': () => decided({ id: 1, name: Symbol('name') }),
+    'a browser that does not delete': () => {
+      const indexedDB = {
+        deleteDatabase() {
+          const request = { error: new Error('UnknownError') }
+          setTimeout(() => request.onerror())
+          return request
+        },
+      }
+      const locks = { request: (_, __, work) => work({}) }
+      return having(globalThis, 'navigator', { locks }, () =>
+        having(globalThis, 'indexedDB', indexedDB, () => deleteDatabase('shop')),
+      )
+    },
+  }))
+
+const one = { version: '1', checksum: 'a' }
+const two = { version: '2', checksum: 'b' }
+const facts = (migrations, more) => ({
+  integers: 'auto',
+  secret: '',
+  migrate: true,
+  outOfOrder: 'error',
+  migrations,
+  ...more,
+})
+
+/** The calls of a tab whose leader has these answers, and dies when it is asked anything else. */
+async function served(answers) {
+  const forwarding = new Forwarding(async () => {})
+  const ask = async (method) => {
+    if (method in answers) return answers[method]
+    throw new Lost()
+  }
+  forwarding.serve(new Serving({ ask, tell() {} }, forwarding.numbers, { notes: false, own: false }), () => {})
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  const { handlers } = forwarding
+  return {
+    statement: (sql) => handlers.statement(undefined, 0, sql, [], undefined),
+    inTransaction: async (sql) => handlers.execute(undefined, await handlers.turn(undefined, undefined), 0, sql, []),
+  }
+}
+
+test('what tabs tell each other', () =>
+  shows('tabs', {
+    'another option than the leader has': () => Promise.reject(judge(facts([]), facts([], { integers: 'bigint' }))),
+    'an older app than the leader is': () => Promise.reject(judge(facts([one, two]), facts([one]))),
+    'a migration left out': () => Promise.reject(judge(facts([one, two]), facts([two]))),
+    'a migration changed': () => Promise.reject(judge(facts([one]), facts([{ ...one, checksum: 'c' }]))),
+    'a migration that comes late': () => Promise.reject(judge(facts([two]), facts([one, two]))),
+    'nobody who leads': () => {
+      const sendings = new Sendings()
+      sendings.timeoutMs = 5
+      return sendings.call({ send: () => {}, onLost: () => 'again' })
+    },
+    'a write when the leader dies': async () => (await served({})).statement('INSERT INTO t VALUES (1)'),
+    'a transaction when the leader dies': async () => (await served({ turn: 1 })).inTransaction('SELECT 1'),
+    'a result whose columns were not told': async () =>
+      (await served({ statement: { buffer: new ArrayBuffer(80), shape: 5 } })).statement('SELECT 1'),
+  }))
