@@ -47,8 +47,7 @@ async function without(object, name, value, work) {
 }
 
 async function shows(name, acts, prepare) {
-  // What differs from run to run: the names of files have the time.
-  const shown = new Shown(name, (text) => text.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>'))
+  const shown = new Shown(name)
   const problems = []
   for (const [done, act] of Object.entries(acts)) {
     const given = await prepare?.()
