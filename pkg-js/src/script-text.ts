@@ -92,7 +92,7 @@ function unclosed(index: number, open: string, close: string): Flaw {
 function endless(index: number): Flaw {
   return {
     index,
-    why: 'the trigger that begins there has no end',
+    why: 'a trigger has no end',
     hint: "A trigger's last statement has a semicolon, and END; behind it",
   }
 }
