@@ -36,7 +36,8 @@ export class Shown {
     if (keys(details) !== '') lines.push(`  details: ${keys(details)}`)
     // What a browser or Node says is theirs to change.
     if (cause !== undefined) lines.push('  has a cause')
-    this.#entries.set(done, this.#mend(lines.join('\n')))
+    const text = lines.join('\n').replace(/backup-\S+?Z-/g, 'backup-TIME-')
+    this.#entries.set(done, this.#mend(text))
   }
 
   /** Compares with what is expected; UPDATE_GOLDEN=1 writes it. */
