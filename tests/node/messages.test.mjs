@@ -184,6 +184,18 @@ test('configFromEnv, openGroup, sqlHelpers, migrationsFrom', () =>
     'files that are none': () => tidelock.migrationsFrom(null),
     'a file that is no text': () => tidelock.migrationsFrom({ '0001_a.sql': 5 }),
     'a file without a version': () => tidelock.migrationsFrom({ 'a.sql': 'SELECT 1' }),
+    'files of one version': () => tidelock.migrationsFrom({ '1_a.sql': 'SELECT 1', '01_b.sql': 'SELECT 1' }),
+    'a file with only the way back': () => tidelock.migrationsFrom({ '1_a.down.sql': 'SELECT 1' }),
+    'a file with a marker of no tool': () => tidelock.migrationsFrom({ '1_a.sql': 'SELECT 1;\n-- migrate:undo' }),
+    'a file with both ways under a name for one': () =>
+      tidelock.migrationsFrom({ '1_a.up.sql': 'SELECT 1;\n-- migrate:down\nSELECT 2' }),
+    'a file with a text that is not closed': () => tidelock.migrationsFrom({ '1_a.sql': "SELECT 1;\nSELECT 'a" }),
+    'a file with a trigger that has no end': () =>
+      tidelock.migrationsFrom({ '1_a.sql': 'CREATE TRIGGER t AFTER INSERT ON a BEGIN DELETE FROM a;' }),
+    'a file of another encoding': () => tidelock.migrationsFrom({ '1_a.sql': 'SELECT 1;\nSELECT caf\ufffd' }),
+    'a file with a lone carriage return behind a comment': () =>
+      tidelock.migrationsFrom({ '1_a.sql': '-- a\rSELECT 1' }),
+    'a migration with a NUL': () => memory({ migrations: [{ version: '1', name: 'a', up: 'SELECT 1;\n\0' }] }),
     'a target that is none': () => tidelock.directoryTarget(5),
   }))
 

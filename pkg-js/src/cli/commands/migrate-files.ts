@@ -21,7 +21,7 @@ function sqlFiles(folder: string): string[] {
   return readdirSync(folder).flatMap((name) => {
     const file = path.join(folder, name)
     if (statSync(file, { throwIfNoEntry: false })?.isDirectory()) return sqlFiles(file)
-    return name.endsWith('.sql') ? [file] : []
+    return /\.sql$/i.test(name) ? [file] : []
   })
 }
 
