@@ -19,7 +19,8 @@ const handed = 'the text comes from the caller, from SQLite, from the remote or 
 
 /** By file and template. */
 export const unshown = {
-  'src/browser/crypto.rs: The encryption key refused its work': first,
+  'src/browser/crypto.rs: The encryption key refused its work':
+    'the usages of the key are looked at before, at every open and rekey',
   "src/browser/crypto.rs: The platform's cryptography failed": platform,
   'src/browser/crypto.rs: PBKDF2 gave a key of another length': platform,
   'src/browser/idb_raw.rs: This page has no IndexedDB': first,
