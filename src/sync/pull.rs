@@ -41,6 +41,8 @@ pub struct Pull {
     /// The ends of spans, as far as they are known.
     ends: Vec<Option<Key>>,
     ends_asked: usize,
+    /// How many rows the first span may still read before its end is known.
+    room: u64,
     /// The rows of this table come from its beginning on: together they are all rows.
     whole: bool,
     /// What is read by the cursor, after the rows without.
@@ -78,6 +80,7 @@ impl Pull {
             span_lanes: Vec::new(),
             ends: Vec::new(),
             ends_asked: 0,
+            room: 0,
             whole: true,
             rows: Range::Cursors,
             whole_tables: vec![false; count],

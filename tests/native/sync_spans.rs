@@ -154,6 +154,21 @@ fn an_end_that_takes_too_long_to_find_is_done_without() {
 }
 
 #[test]
+fn while_an_end_is_looked_for_nothing_is_read_beyond_it() {
+    for tables in [FULL, CURSOR] {
+        for late in 2..7 {
+            let mut world = world(tables, 40);
+            fill(&world, 1000);
+            (0..late).for_each(|_| world.server.fault(Fault::None));
+            world.server.fault(Fault::Status(503, vec![], "{}".to_owned()));
+            let report = world.pull("{}").unwrap();
+            assert_eq!((only(&report), report.tables[0].pages), ("1000/0/0/0/0/0/0".to_owned(), 25), "{tables} {late}");
+            assert!(missing_or_other(&world).is_empty());
+        }
+    }
+}
+
+#[test]
 fn a_token_that_expires_is_renewed_once_for_all() {
     let remote =
         r#"{"url":"http://server","key":"k","hasAccessToken":true,"pageSize":10,"tables":[{"table":"items"}]}"#;

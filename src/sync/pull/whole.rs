@@ -70,7 +70,13 @@ impl Pull {
             }
         } else {
             spans[index].after.clone_from(&last);
-            self.lanes.next(at, Ask::Span, Count::No);
+            self.room = self.room.saturating_sub(count);
+            if self.ends_asked > 0 && self.room == 0 {
+                // It stands where it will end: what is beyond is the next span's, and would be read twice.
+                self.lanes.end(at);
+            } else {
+                self.lanes.next(at, Ask::Span, Count::No);
+            }
             if let Some(total) = counted {
                 // Fewer rows than there are and were asked for: the server's cap.
                 self.ask_ends(last, total.saturating_sub(count), count);
@@ -84,6 +90,7 @@ impl Pull {
     fn ask_ends(&mut self, after: Option<Key>, rows: u64, size: u64) {
         let ends = spans::ends(rows, size);
         (self.ends, self.ends_asked) = (vec![None; ends.len()], ends.len());
+        self.room = ends.first().copied().unwrap_or_default();
         for (index, end) in ends.into_iter().enumerate() {
             self.lanes.add(Ask::End(index, after.clone(), end - 1), Count::No);
         }
@@ -106,7 +113,14 @@ impl Pull {
             }
             spans.push(Span { after: Some(end), upto: None });
         }
-        let lanes = (1..spans.len()).map(|_| self.lanes.add(Ask::Span, Count::No));
+        let waits = self.span_lanes.first().is_none_or(|lane| self.lanes.get(*lane).is_none());
+        if waits {
+            self.span_lanes.clear();
+            if spans[0].upto.is_some() && spans[0].after == spans[0].upto {
+                spans.remove(0);
+            }
+        }
+        let lanes = (self.span_lanes.len()..spans.len()).map(|_| self.lanes.add(Ask::Span, Count::No));
         self.span_lanes.extend(lanes);
         self.sources[self.at].progress.spans = Some(spans);
     }
