@@ -6,7 +6,7 @@ interface Kinds {
   File: File
   Response: Response
   URL: URL
-  Uint8Array: Uint8Array<ArrayBuffer>
+  Uint8Array: Uint8Array
   'WebAssembly.Module': WebAssembly.Module
 }
 

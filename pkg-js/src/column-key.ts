@@ -1,5 +1,7 @@
+import { isA } from './brand.js'
 import { checkObject, checkString } from './check.js'
-import { invalid, TidelockError } from './errors.js'
+import { invalid, type TidelockError } from './errors.js'
+import { webCrypto } from './web-crypto.js'
 
 /**
  * A key of sensitive columns: 32 random bytes, a `CryptoKey` of 256 bits that may be exported, or a passphrase with a salt, from which
@@ -18,11 +20,11 @@ function check(option: unknown): void {
   const keys = listed(option)
   if (keys.length === 0) throw wrong('columnKey needs at least one key')
   for (const key of keys) {
-    if (isBytes(key)) {
+    if (isA(key, 'Uint8Array')) {
       if (key.length === keyBytes) continue
       throw wrong(`columnKey must have ${keyBytes} bytes, not ${key.length}`, randomKey)
     }
-    if (isCryptoKey(key)) {
+    if (isA(key, 'CryptoKey')) {
       if (key.type !== 'secret' || !key.extractable)
         throw wrong(
           'columnKey must be a CryptoKey that may be exported: SQL functions are synchronous, and WebCrypto is not',
@@ -31,18 +33,13 @@ function check(option: unknown): void {
     } else {
       const { passphrase, salt } = checkObject('columnKey', key, ['passphrase', 'salt'])
       checkString('columnKey.passphrase', passphrase)
-      if ((typeof salt !== 'string' && !isBytes(salt)) || bytesOf(salt).length < leastSaltBytes)
+      if ((typeof salt !== 'string' && !isA(salt, 'Uint8Array')) || bytesOf(salt).length < leastSaltBytes)
         throw wrong(
           `columnKey.salt must be a string or a Uint8Array of at least ${leastSaltBytes} bytes`,
           'The same one on each device and on each server that is to read the columns, and another one for each user',
         )
     }
-    if (globalThis.crypto?.subtle === undefined) {
-      throw new TidelockError('unsupported_environment', 'WebCrypto (crypto.subtle) is missing here', {
-        hint: 'Browsers have it on secure pages only: serve the page by https, or from localhost. A Uint8Array as columnKey needs none',
-        details: { missing: 'crypto.subtle' },
-      })
-    }
+    webCrypto('A Uint8Array as columnKey needs none')
   }
 }
 
@@ -54,8 +51,8 @@ export async function columnKeys(option: ColumnKey | readonly ColumnKey[]): Prom
   check(option)
   return Promise.all(
     listed(option).map(async (key) => {
-      if (isBytes(key)) return key.slice()
-      const bytes = isCryptoKey(key) ? await exported(key) : await derived(key)
+      if (isA(key, 'Uint8Array')) return key.slice()
+      const bytes = isA(key, 'CryptoKey') ? await exported(key) : await derived(key)
       if (bytes.length === keyBytes) return bytes
       throw wrong(`columnKey must have ${keyBytes} bytes, not ${bytes.length}`, randomKey)
     }),
@@ -85,15 +82,6 @@ function listed<T>(option: T | readonly T[]): readonly T[] {
 
 function bytesOf(given: string | Uint8Array): Uint8Array<ArrayBuffer> {
   return typeof given === 'string' ? new TextEncoder().encode(given) : new Uint8Array(given)
-}
-
-// Not by instanceof: what another frame or Node's own module has made is one as well.
-function isBytes(value: unknown): value is Uint8Array {
-  return Object.prototype.toString.call(value) === '[object Uint8Array]'
-}
-
-function isCryptoKey(value: unknown): value is CryptoKey {
-  return Object.prototype.toString.call(value) === '[object CryptoKey]'
 }
 
 function wrong(message: string, hint?: string, cause?: unknown): TidelockError {

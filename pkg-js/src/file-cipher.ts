@@ -1,6 +1,7 @@
 import { TidelockError } from './errors.js'
 import { joined } from './file-bytes.js'
 import { type FileEncryption, magic } from './file-encryption.js'
+import { webCrypto } from './web-crypto.js'
 
 // Encrypting and decrypting files: a module of its own, for those that do.
 
@@ -24,16 +25,17 @@ const mostIterations = 20_000_000
 
 /** Encrypts a file. */
 export async function encryptFile(data: Blob, encryption: FileEncryption): Promise<Blob> {
-  const { subtle, random } = crypto_()
+  const crypto = webCrypto()
+  const { subtle } = crypto
   const head = new Uint8Array(headBytes)
   head.set(new TextEncoder().encode(magic))
   head[8] = 1
-  random(head.subarray(32))
+  crypto.getRandomValues(head.subarray(32))
   let key: CryptoKey
   if ('passphrase' in encryption) {
     head[9] = byPassphrase
     new DataView(head.buffer).setUint32(12, iterations, true)
-    random(head.subarray(16, 32))
+    crypto.getRandomValues(head.subarray(16, 32))
     key = await derive(subtle, encryption.passphrase, head.slice(16, 32), iterations)
   } else {
     head[9] = byKey
@@ -67,7 +69,7 @@ export async function decryptFile(
       `The file was encrypted with a ${head[9] === byKey ? 'CryptoKey' : 'passphrase'}, not with this`,
       'Pass encrypt with what it was exported with',
     )
-  const { subtle } = crypto_()
+  const { subtle } = webCrypto()
   const key =
     'passphrase' in encryption
       ? await derive(subtle, encryption.passphrase, head.slice(16, 32), rounds)
@@ -93,17 +95,6 @@ async function derive(
   const base = await subtle.importKey('raw', secret, 'PBKDF2', false, ['deriveKey'])
   const by = { name: 'PBKDF2', hash: 'SHA-256', salt, iterations: rounds }
   return subtle.deriveKey(by, base, { name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt'])
-}
-
-function crypto_(): { subtle: SubtleCrypto; random: (bytes: Uint8Array<ArrayBuffer>) => void } {
-  const { crypto } = globalThis
-  if (crypto?.subtle === undefined) {
-    throw new TidelockError('unsupported_environment', 'WebCrypto (crypto.subtle) is missing here', {
-      hint: 'Browsers have it on secure pages only: serve the page by https, or from localhost',
-      details: { missing: 'crypto.subtle' },
-    })
-  }
-  return { subtle: crypto.subtle, random: (bytes) => void crypto.getRandomValues(bytes) }
 }
 
 function failed(message: string, hint?: string, cause?: unknown): TidelockError {

@@ -1,6 +1,7 @@
 import { invalid, TidelockError } from './errors.js'
 import type { Migration } from './migrations.js'
 import { lineOf, readScript, type ScriptText } from './script-text.js'
+import { compareVersions, versionNumbers } from './versions.js'
 
 /** One file, understood: what it does for which version. */
 interface Part {
@@ -62,7 +63,7 @@ export function migrationsFrom(files: Readonly<Record<string, unknown>>): Migrat
   for (const [file, text] of Object.entries(files)) {
     if (!/\.sql$/i.test(file)) continue
     const part = understand(file, textOf(file, text))
-    const key = comparable(part.version)
+    const key = versionNumbers(part.version).join('.')
     const known = versions.get(key) ?? {}
     versions.set(key, known)
     for (const direction of ['up', 'down'] as const) {
@@ -202,28 +203,6 @@ function scriptOf(file: string, text: string, from = 0, to = text.length): Scrip
   if (script.flaw === undefined) return script
   const { why, hint, index } = script.flaw
   throw refused(file, why, hint, lineOf(text, from + index))
-}
-
-/** The version by its numbers: the same for equal ones. */
-function comparable(version: string): string {
-  return numbers(version).join('.')
-}
-
-function numbers(version: string): string[] {
-  return (version.match(/\d+/g) ?? []).map((digits) => digits.replace(/^0+(?=\d)/, ''))
-}
-
-/** Compares run of digits by run of digits, as numbers of any length. */
-function compareVersions(a: string, b: string): number {
-  const left = numbers(a)
-  const right = numbers(b)
-  for (let at = 0; at < Math.min(left.length, right.length); at++) {
-    const x = left[at] as string
-    const y = right[at] as string
-    if (x.length !== y.length) return x.length - y.length
-    if (x !== y) return x < y ? -1 : 1
-  }
-  return left.length - right.length
 }
 
 function refused(file: string, why: string, hint: string, line = 1): TidelockError {

@@ -1,12 +1,14 @@
 // What tabs that share a database decide, without a browser: who waits how long, who may join, what is sent again.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { compareVersions, factsOf, judge } from '../src/tabs/facts.ts'
+import { factsOf, judge } from '../src/tabs/facts.ts'
 import { Patience } from '../src/tabs/patience.ts'
 import { Sendings } from '../src/tabs/sending.ts'
 import { Lost } from '../src/tabs/serving.ts'
 import { mayWrite, Units } from '../src/tabs/units.ts'
+import { compareVersions } from '../src/versions.ts'
 import { replyBytes, replyOf } from '../src/worker/reply.ts'
+import { facts, one, two } from './tab-facts.mjs'
 
 test('a leader is frozen when three questions and three seconds had no answer', () => {
   const patience = new Patience(10_000, 0)
@@ -39,16 +41,6 @@ test('who is about to lead is not frozen, but nobody waits for it for ever', () 
   assert.equal(patience.isUnreachable(10_000), true)
 })
 
-const one = { version: '1', checksum: 'a' }
-const two = { version: '2', checksum: 'b' }
-const facts = (migrations, more) => ({
-  integers: 'auto',
-  secret: '',
-  migrate: true,
-  outOfOrder: 'error',
-  ...(migrations && { migrations }),
-  ...more,
-})
 const verdict = (leader, tab) => judge(leader, tab).code ?? judge(leader, tab)
 
 test('who may join, who is to lead, and who is refused', () => {
@@ -75,7 +67,7 @@ test('who may join, who is to lead, and who is refused', () => {
 test('versions are in the order that the engine has', () => {
   const sorted = ['0', '1', '1.0', '1.2', '1.10', '2', '9', '10', '20250709035454', '99999999999999999999999999999']
   for (const [i, a] of sorted.entries())
-    for (const [j, b] of sorted.entries()) assert.equal(compareVersions(a, b), Math.sign(i - j), `${a} ${b}`)
+    for (const [j, b] of sorted.entries()) assert.equal(Math.sign(compareVersions(a, b)), Math.sign(i - j), `${a} ${b}`)
 })
 
 test('a secret is told apart without being told', async () => {

@@ -1,6 +1,7 @@
 import type { CoreMigration, CoreOptions } from '../core.js'
 import { invalid, TidelockError } from '../errors.js'
 import type { Encryption } from '../options.js'
+import { compareVersions } from '../versions.js'
 
 /** What a tab says about itself to the leader. */
 export interface Facts {
@@ -67,16 +68,6 @@ export function judge(leader: Facts, tab: Facts): 'welcome' | 'handOver' | Tidel
     hint: "Give it a newer version, or open with outOfOrder: 'apply'",
     details: { version: late.version },
   })
-}
-
-/** By their runs of digits as numbers, then as texts; less than 0 when the first comes first. */
-export function compareVersions(one: string, other: string): number {
-  const [a, b] = [one, other].map((version) => (version.match(/\d+/g) ?? []).map(BigInt)) as [bigint[], bigint[]]
-  for (let at = 0; at < Math.max(a.length, b.length); at++) {
-    const [left, right] = [a[at] ?? -1n, b[at] ?? -1n]
-    if (left !== right) return left < right ? -1 : 1
-  }
-  return 0
 }
 
 function differs(option: 'integers' | 'encryption'): TidelockError {

@@ -1,0 +1,17 @@
+/** Compares versions of migrations: run of digits by run of digits, as numbers of any length. Less than 0 when `a` comes first. */
+export function compareVersions(a: string, b: string): number {
+  const left = versionNumbers(a)
+  const right = versionNumbers(b)
+  for (let at = 0; at < Math.min(left.length, right.length); at++) {
+    const x = left[at] as string
+    const y = right[at] as string
+    if (x.length !== y.length) return x.length - y.length
+    if (x !== y) return x < y ? -1 : 1
+  }
+  return left.length - right.length
+}
+
+/** The runs of digits of a version, without leading zeros: the same for versions that are equal. */
+export function versionNumbers(version: string): string[] {
+  return (version.match(/\d+/g) ?? []).map((digits) => digits.replace(/^0+(?=\d)/, ''))
+}
