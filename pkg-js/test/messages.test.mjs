@@ -2,7 +2,7 @@
 // of full memory, of what browsers refuse. Each is made by the code that makes it there, over the model of an engine.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Shown } from '../../tests/messages/golden.mjs'
+import { having, Shown } from '../../tests/messages/golden.mjs'
 import { decodeText } from '../src/codec/text.ts'
 import { isTidelockError } from '../src/errors.ts'
 import { joined } from '../src/file-bytes.ts'
@@ -14,6 +14,7 @@ import { Forwarding } from '../src/tabs/forwarding.ts'
 import { Sendings } from '../src/tabs/sending.ts'
 import { Lost, Serving } from '../src/tabs/serving.ts'
 import { fakeDatabase, settle } from './fake-core.mjs'
+import { facts, one, two } from './tab-facts.mjs'
 
 async function shows(name, acts) {
   const shown = new Shown(name)
@@ -25,18 +26,6 @@ async function shows(name, acts) {
     shown.add(done, error)
   }
   shown.check()
-}
-
-/** Runs `work` with a property of an object changed. */
-async function having(object, name, value, work) {
-  const before = Object.getOwnPropertyDescriptor(object, name)
-  Object.defineProperty(object, name, { value, configurable: true, writable: true })
-  try {
-    return await work()
-  } finally {
-    if (before === undefined) delete object[name]
-    else Object.defineProperty(object, name, before)
-  }
 }
 
 /** A query whose engine throws that; then, with `again`, another one. */
@@ -102,17 +91,6 @@ test('what memory, browsers and functions give', () =>
       )
     },
   }))
-
-const one = { version: '1', checksum: 'a' }
-const two = { version: '2', checksum: 'b' }
-const facts = (migrations, more) => ({
-  integers: 'auto',
-  secret: '',
-  migrate: true,
-  outOfOrder: 'error',
-  migrations,
-  ...more,
-})
 
 /** The calls of a tab whose leader has these answers, and dies when it is asked anything else. */
 async function served(answers) {

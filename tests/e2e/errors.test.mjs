@@ -330,52 +330,6 @@ const acts = {
       return { failed, usable: (await (await window.open({ name })).get('SELECT 1 AS one')).one }
     },
     'files in a browser': async (name) => ({ failed: await window.failure(window.open({ name, storage: 'file' })) }),
-    'a connection that is lost': async (name) => {
-      const db = await window.open({ name })
-      await db.exec('CREATE TABLE t(a)')
-      const mend = await window.rigEngine(() => {
-        const { transaction } = IDBDatabase.prototype
-        IDBDatabase.prototype.transaction = () => {
-          throw new DOMException('Connection lost', 'UnknownError')
-        }
-        return () => {
-          IDBDatabase.prototype.transaction = transaction
-        }
-      })
-      const failed = await window.failure(db.run('INSERT INTO t VALUES (?)', ['secret']))
-      await mend()
-      await window.until(() =>
-        db.flush().then(
-          () => true,
-          () => false,
-        ),
-      )
-      return { failed, usable: (await db.get('SELECT count(*) AS n FROM t')).n }
-    },
-  },
-  storage_quota_exceeded: {
-    'a full disk': async (name) => {
-      const db = await window.open({ name })
-      await db.exec('CREATE TABLE t(a)')
-      const mend = await window.rigEngine(() => {
-        const { add } = IDBObjectStore.prototype
-        IDBObjectStore.prototype.add = () => {
-          throw new DOMException('no room', 'QuotaExceededError')
-        }
-        return () => {
-          IDBObjectStore.prototype.add = add
-        }
-      })
-      const failed = await window.failure(db.run('INSERT INTO t VALUES (?)', ['secret']))
-      await mend()
-      await window.until(() =>
-        db.flush().then(
-          () => true,
-          () => false,
-        ),
-      )
-      return { failed, usable: (await db.get('SELECT count(*) AS n FROM t')).n }
-    },
   },
   storage_blocked: {
     'a tab that does not close its connection': async (name) => {
@@ -488,8 +442,49 @@ async function synced(name, { given }) {
   return { failed, usable: (await db.get('SELECT count(*) - 1 AS n FROM t')).n }
 }
 
-for (const [code, answers] of Object.entries(remotes)) {
-  acts[code] = Object.fromEntries(Object.keys(answers).map((done) => [done, synced]))
+// What IndexedDB refuses a write with: which method of it throws what.
+const refusals = {
+  storage_unavailable: { 'a connection that is lost': ['IDBDatabase', 'transaction', 'UnknownError'] },
+  storage_quota_exceeded: { 'a full disk': ['IDBObjectStore', 'add', 'QuotaExceededError'] },
+}
+
+async function refused(name, { given }) {
+  const db = await window.open({ name })
+  await db.exec('CREATE TABLE t(a)')
+  const mend = await window.rigEngine(
+    (kind, method, error) => {
+      const { prototype } = globalThis[kind]
+      const before = prototype[method]
+      prototype[method] = () => {
+        throw new DOMException('no', error)
+      }
+      return () => {
+        prototype[method] = before
+      }
+    },
+    ...given,
+  )
+  const failed = await window.failure(db.run('INSERT INTO t VALUES (?)', ['secret']))
+  await mend()
+  await window.until(() =>
+    db.flush().then(
+      () => true,
+      () => false,
+    ),
+  )
+  return { failed, usable: (await db.get('SELECT count(*) AS n FROM t')).n }
+}
+
+/** What an act is given, by its code and what it does. */
+const givens = {}
+for (const [act, table] of [
+  [synced, remotes],
+  [refused, refusals],
+]) {
+  for (const [code, ways] of Object.entries(table)) {
+    givens[code] = { ...givens[code], ...ways }
+    acts[code] = { ...acts[code], ...Object.fromEntries(Object.keys(ways).map((done) => [done, act])) }
+  }
 }
 
 const shown = new Shown('browser', (text) =>
@@ -506,7 +501,7 @@ for (const [code, ways] of Object.entries(acts)) {
         [
           act.toString(),
           freshName(),
-          { trap: trapping.toString(), limited: limitedWasm.toString(), given: remotes[code]?.[done] },
+          { trap: trapping.toString(), limited: limitedWasm.toString(), given: givens[code]?.[done] },
         ],
       )
       await page.close()

@@ -49,3 +49,15 @@ export class Shown {
     assert.deepEqual(text.split('\n\n'), expected.split('\n\n'), `${this.#name}.txt; UPDATE_GOLDEN=1 writes it anew`)
   }
 }
+
+/** Runs `work` with a property of an object changed. */
+export async function having(object, name, value, work) {
+  const before = Object.getOwnPropertyDescriptor(object, name)
+  Object.defineProperty(object, name, { value, configurable: true, writable: true })
+  try {
+    return await work()
+  } finally {
+    if (before === undefined) delete object[name]
+    else Object.defineProperty(object, name, before)
+  }
+}

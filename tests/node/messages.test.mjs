@@ -9,7 +9,7 @@ import { test } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import * as tidelock from '../../pkg-js/dist/index.js'
-import { Shown } from '../messages/golden.mjs'
+import { having, Shown } from '../messages/golden.mjs'
 
 const { open, sql } = tidelock
 let names = 0
@@ -34,16 +34,16 @@ function deferred() {
   return parts
 }
 
-/** Runs `work` with a property of an object changed. */
-async function without(object, name, value, work) {
-  const before = Object.getOwnPropertyDescriptor(object, name)
-  Object.defineProperty(object, name, { value, configurable: true, writable: true })
-  try {
-    return await work()
-  } finally {
-    if (before === undefined) delete object[name]
-    else Object.defineProperty(object, name, before)
-  }
+/** Throws the error of a snapshot's copy to a target, which an event tells. */
+async function copiedTo(target) {
+  const db = await memory({ snapshots: { targets: [target], retries: 0 } })
+  const failed = new Promise((resolve) =>
+    db.addEventListener('snapshot', ({ detail }) => detail.error && resolve(detail.error)),
+  )
+  await db.snapshots.create()
+  const error = await failed
+  await db.close()
+  throw new tidelock.TidelockError(error.code, error.message, error)
 }
 
 async function shows(name, acts, prepare) {
@@ -122,17 +122,17 @@ test('options of open', () =>
     'the URL of a remote that is none': () => memory({ remote: { ...remote, url: 'x' } }),
     'headers that are none': () => memory({ remote: { ...remote, headers: 5 } }),
     'a ratio beyond one': () => memory({ remote: { ...remote, maxDeleteRatio: 5 } }),
-    'no WebAssembly': () => without(globalThis, 'WebAssembly', undefined, () => memory()),
+    'no WebAssembly': () => having(globalThis, 'WebAssembly', undefined, () => memory()),
     'no WebCrypto': () =>
-      without(globalThis, 'crypto', undefined, () => memory({ encryption: { passphrase: 'words' } })),
+      having(globalThis, 'crypto', undefined, () => memory({ encryption: { passphrase: 'words' } })),
     'IndexedDB in Node': () => memory({ storage: 'indexeddb' }),
     'a page without Web Locks': () =>
-      without(globalThis, 'indexedDB', {}, () =>
-        without(globalThis, 'navigator', {}, () => memory({ storage: 'indexeddb' })),
+      having(globalThis, 'indexedDB', {}, () =>
+        having(globalThis, 'navigator', {}, () => memory({ storage: 'indexeddb' })),
       ),
     'no Workers': () => memory({ thread: 'worker' }),
     'a worker that does not begin': () =>
-      without(globalThis, 'Worker', EventTarget, () =>
+      having(globalThis, 'Worker', EventTarget, () =>
         memory({
           thread: 'worker',
           worker: () => {
@@ -145,9 +145,9 @@ test('options of open', () =>
     'tabs that share what only one has': () => memory({ tabs: 'shared' }),
     'processes that share a folder': () => memory({ storage: 'file', path: tmpdir(), tabs: 'shared' }),
     'tabs that cannot speak with each other': () =>
-      without(globalThis, 'indexedDB', {}, () =>
-        without(globalThis, 'navigator', { locks: {} }, () =>
-          without(globalThis, 'BroadcastChannel', undefined, () => memory({ storage: 'indexeddb', tabs: 'shared' })),
+      having(globalThis, 'indexedDB', {}, () =>
+        having(globalThis, 'navigator', { locks: {} }, () =>
+          having(globalThis, 'BroadcastChannel', undefined, () => memory({ storage: 'indexeddb', tabs: 'shared' })),
         ),
       ),
     'a package of which a file is not served': async () => {
@@ -278,14 +278,7 @@ test('calls of a database', () =>
           entries: () => [],
           removeEntry() {},
         })
-        const db = await memory({ snapshots: { targets: [target], retries: 0 } })
-        const failed = new Promise((resolve) =>
-          db.addEventListener('snapshot', ({ detail }) => detail.error && resolve(detail.error)),
-        )
-        await db.snapshots.create()
-        const error = await failed
-        await db.close()
-        throw new tidelock.TidelockError(error.code, error.message, error)
+        await copiedTo(target)
       },
       'a migration that is a function and fails': () =>
         memory({ migrations: [{ version: '1', name: 'a', up: (tx) => tx.exec('SELECT 1;\nSELECT wrong;') }] }),
@@ -331,10 +324,10 @@ test('calls of a database', () =>
       },
       'no CompressionStream': async (db) => {
         const { id } = await db.snapshots.create()
-        await without(globalThis, 'CompressionStream', undefined, () => db.snapshots.export(id, { compress: true }))
+        await having(globalThis, 'CompressionStream', undefined, () => db.snapshots.export(id, { compress: true }))
       },
       'no DecompressionStream': (db) =>
-        without(globalThis, 'DecompressionStream', undefined, () =>
+        having(globalThis, 'DecompressionStream', undefined, () =>
           db.snapshots.import(new Uint8Array([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3])),
         ),
       'a file encrypted with nothing': async (db) => {
@@ -348,7 +341,7 @@ test('calls of a database', () =>
       },
       'an encrypted file and no WebCrypto': async (db) => {
         const { id } = await db.snapshots.create()
-        await without(globalThis, 'crypto', undefined, () => db.snapshots.export(id, { encrypt: { passphrase: 'w' } }))
+        await having(globalThis, 'crypto', undefined, () => db.snapshots.export(id, { encrypt: { passphrase: 'w' } }))
       },
       'an encrypted file with another passphrase': async (db) => {
         const { id } = await db.snapshots.create()
@@ -410,7 +403,7 @@ test('seeds and uploads over a network', async () => {
   const untold = async (WebSocket) => {
     const told = deferred()
     const onWarning = ({ message }) => told.resolve(message)
-    await without(globalThis, 'WebSocket', WebSocket, () =>
+    await having(globalThis, 'WebSocket', WebSocket, () =>
       synced({ mode: 'cloud', onWarning, remote: { realtime: true } }, () => told.promise),
     )
     const [, message] = /: (.*)/.exec(await told.promise)
@@ -457,14 +450,7 @@ test('seeds and uploads over a network', async () => {
       'a copy that fails': async () => {
         status(403, 'expired')
         const target = tidelock.uploadTarget({ url: () => `${url}/put` })
-        const db = await memory({ snapshots: { targets: [target], retries: 0 } })
-        const failed = new Promise((resolve) =>
-          db.addEventListener('snapshot', ({ detail }) => detail.error && resolve(detail.error)),
-        )
-        await db.snapshots.create()
-        const error = await failed
-        await db.close()
-        throw new tidelock.TidelockError(error.code, error.message, error)
+        await copiedTo(target)
       },
     })
   } finally {
