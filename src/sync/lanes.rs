@@ -14,6 +14,8 @@ pub enum Ask {
     Columns,
     /// The row with the newest cursor.
     Newest,
+    /// The greatest key of so many rows.
+    Last(u64),
     /// The next page of the lane's span.
     Span,
     /// The key that ends the span of this index.
@@ -199,6 +201,7 @@ impl Lane {
         let (columns, range, limit) = match &self.ask {
             Ask::Columns => (Some(Vec::new()), Range::Keys(Span::default()), 1),
             Ask::Newest => (Some(place_columns(selection)), Range::Newest, 1),
+            Ask::Last(_) => (Some(selection.key.clone()), Range::Last, 1),
             Ask::End(_, after, rows) => (Some(selection.key.clone()), Range::Beyond(after.clone(), *rows), 1),
             Ask::Nulls(after) => (None, Range::Nulls(after.clone()), page_size),
             Ask::Rows(range) => (None, range.clone(), page_size),

@@ -194,11 +194,18 @@ impl Pull {
             }
             (Verdict::Retry { after_ms, smaller, error }, _) => {
                 if smaller && let Some(lane) = self.lanes.get(at) {
-                    if let Ask::End(index, ..) = lane.ask {
-                        // It can do without.
-                        self.lanes.end(at);
-                        self.end_found(index, None);
-                        return Ok(None);
+                    // It can do without.
+                    match lane.ask {
+                        Ask::End(index, ..) => {
+                            self.lanes.end(at);
+                            self.end_found(index, None);
+                            return Ok(None);
+                        }
+                        Ask::Last(rows) => {
+                            self.last_found(at, rows, None);
+                            return Ok(None);
+                        }
+                        _ => {}
                     }
                     lane.count = lane.count.cheaper();
                     self.pace.too_many(limit);
@@ -262,6 +269,11 @@ impl Pull {
                 let place = plan.read_place(body, &place_columns(&plan.selection))?;
                 self.told(count, counted);
                 return Ok(self.newest(at, place, count));
+            }
+            Ask::Last(rows) => {
+                let place = plan.read_place(body, &plan.selection.key)?;
+                self.last_found(at, rows, place.map(|place| place.key));
+                return Ok(None);
             }
             Ask::End(index, ..) => {
                 let place = plan.read_place(body, &plan.selection.key)?;

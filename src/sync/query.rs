@@ -31,6 +31,8 @@ pub enum Range {
     Beyond(Option<Key>, u64),
     /// The one row with the greatest cursor; one without, where there is none with.
     Newest,
+    /// The one row with the greatest key.
+    Last,
     /// The rows whose cursor is NULL, in the order of the key, behind a key.
     Nulls(Option<Key>),
     /// The rows with a cursor, in the order of cursor and key: all, ...
@@ -76,6 +78,7 @@ impl Selection {
             // An index is as a rule in ascending order, with NULLs last: this is its other end but for them.
             Range::Newest => (Some(".desc.nullslast"), ".desc"),
             Range::Cursors | Range::From(_) | Range::Behind(_) => (Some(".asc"), ".asc"),
+            Range::Last => (None, ".desc"),
             Range::Keys(_) | Range::Beyond(..) | Range::Nulls(_) => (None, ".asc"),
         };
         url.push_str("&order=");

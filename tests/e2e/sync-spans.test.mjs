@@ -36,6 +36,25 @@ test('six spans at once, each page once, and then at most two requests', async (
   assert.ok(spans.length >= 8, `${spans.length} pages of closed spans`)
 })
 
+test('where spans end among keys without many gaps is guessed', async () => {
+  const table = tableName()
+  await remoteTable(table, "id bigint primary key, name text, updated_at timestamptz default '2026-01-01'")
+  // A few gaps, and a newest row that isn't the last one: the greatest key is asked for.
+  await context.remote.sql(`insert into ${table}(id, name) select n, 'name ' || n from generate_series(1, 12000) n where n % 100 <> 0;
+    update ${table} set updated_at = '2026-01-02' where id = 77`)
+  const schema = `CREATE TABLE ${table} (id INTEGER PRIMARY KEY, name TEXT, updated_at TEXT)`
+  const result = await withDatabase({ schema, remote: remoteOptions(quiet(table)) }, async (db) => {
+    const { tables } = await db.sync.pull()
+    return { first: tables[0], rows: await db.get(`SELECT count(*) AS n, sum(id) AS ids FROM ${tables[0].table}`) }
+  })
+  assert.deepEqual([result.first.inserted, result.first.unchanged], [11_880, 0])
+  assert.deepEqual(result.rows, { n: 11_880, ids: (12_000 * 12_001) / 2 - (100 * 120 * 121) / 2 })
+  const asked = requestsOf(table).map(({ path }) => path)
+  assert.ok(asked.some((path) => path.endsWith('order=id.desc&limit=1')))
+  assert.ok(!asked.some((path) => path.includes('offset=')), 'no end is asked for')
+  assert.ok(asked.filter((path) => path.includes('.lte.')).length >= 12)
+})
+
 test('a quiet table costs at most two requests', async () => {
   const table = tableName()
   await remoteTable(table, "id bigint primary key, name text, updated_at timestamptz default '2026-01-01'")

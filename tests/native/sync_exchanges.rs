@@ -26,7 +26,7 @@ macro_rules! exchanges {
         }
     )* };
 }
-exchanges! { cap_and_ties changed_meanwhile compare cut_body other_root overlap spans spans_resumed token_refused too_much_at_once }
+exchanges! { cap_and_ties changed_meanwhile compare cut_body other_root overlap spans spans_asked spans_by_last_key spans_guessed spans_resumed token_refused too_much_at_once }
 
 fn replay(script: &str) {
     let mut lines = script.lines().filter(|line| !line.starts_with('#')).peekable();

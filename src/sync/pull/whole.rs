@@ -4,9 +4,10 @@ use super::{
     super::{
         lanes::{Ask, Count},
         plan::{Rows, Unreadable},
-        spans::{self, Key, Span},
+        spans::{self, Guess, Key, Span},
         state::Position,
         steps::Page,
+        types::Kind,
         window,
     },
     Pull,
@@ -16,21 +17,54 @@ use crate::error::Error;
 impl Pull {
     /// The newest row that there is: where the next pull will begin.
     pub(super) fn newest(&mut self, at: usize, place: Option<Position>, total: Option<u64>) -> Option<Box<Page>> {
-        let empty = place.is_none();
+        let key = place.as_ref().map(|place| place.key.clone());
         let source = &mut self.sources[self.at];
         source.progress.position = place.filter(|place| place.cursor.is_some());
         window::begin(&mut source.progress, &source.plan, self.server_time, None);
-        if empty {
+        let Some(key) = key else {
             let mut page = self.page(Rows::default(), b"");
             self.complete(at, &mut page);
             return Some(page);
-        }
-        self.lanes.next(at, Ask::Span, Count::No);
-        self.span_lanes = vec![at];
-        if let Some(total) = total {
-            self.ask_ends(None, total, u64::from(self.pace.size()));
+        };
+        self.lanes.end(at);
+        // Where nothing is changed, the newest row has the greatest key, too.
+        match total.map_or(Guess::No, |rows| self.guess(rows, &key)) {
+            Guess::Ends(ends) => self.divide(ends),
+            Guess::Greater => _ = self.lanes.add(Ask::Last(total.unwrap_or_default()), Count::No),
+            Guess::No => self.begin_spans(total),
         }
         None
+    }
+
+    /// The greatest key of so many rows; `None`: it has to go without.
+    pub(super) fn last_found(&mut self, at: usize, rows: u64, key: Option<Key>) {
+        self.lanes.end(at);
+        if let Some(key) = key {
+            // What will be behind it is newer than the newest row that was known before.
+            self.sources[self.at].progress.spans = Some(vec![Span { after: None, upto: Some(key.clone()) }]);
+            if let Guess::Ends(ends) = self.guess(rows, &key) {
+                return self.divide(ends);
+            }
+        }
+        self.begin_spans(Some(rows));
+    }
+
+    /// Begins the first span, and asks where it ends.
+    fn begin_spans(&mut self, rows: Option<u64>) {
+        self.span_lanes = vec![self.lanes.add(Ask::Span, Count::No)];
+        if let Some(rows) = rows {
+            self.ask_ends(None, rows, u64::from(self.pace.size()));
+        }
+    }
+
+    /// Where spans end, as far as the newest or the greatest key tells.
+    fn guess(&self, rows: u64, key: &Key) -> Guess {
+        let ends = spans::ends(rows, u64::from(self.pace.size()));
+        let plan = &self.sources[self.at].plan;
+        match (plan.key.as_slice(), key.as_slice()) {
+            ([at], [key]) if plan.columns[*at].kind == Kind::Int8 && !ends.is_empty() => spans::guess(&ends, rows, key),
+            _ => Guess::No,
+        }
     }
 
     pub(super) fn span_page(
@@ -59,8 +93,12 @@ impl Pull {
             if spans.is_empty() {
                 self.lanes.give_up(|ask| matches!(ask, Ask::End(..)));
                 if self.has_cursor() {
-                    let range = window::behind(self.sources[self.at].progress.position.clone());
-                    self.lanes.next(at, Ask::Rows(range), Count::No);
+                    self.rows = window::behind(self.sources[self.at].progress.position.clone());
+                    let stamped = self.sources[self.at].plan.ceiling.is_some();
+                    // Since the pull that was cut, rows may have come that no span has and no cursor tells.
+                    let nulls = self.resumed && !stamped;
+                    let ask = if nulls { Ask::Nulls(None) } else { Ask::Rows(self.rows.clone()) };
+                    self.lanes.next(at, ask, Count::No);
                 } else {
                     self.complete(at, &mut page);
                     return Ok(page);
@@ -103,15 +141,22 @@ impl Pull {
         if self.ends_asked > 0 {
             return;
         }
-        let mut ends: Vec<Key> = std::mem::take(&mut self.ends).into_iter().flatten().collect();
+        let ends = std::mem::take(&mut self.ends).into_iter().flatten().collect();
+        self.divide(ends);
+    }
+
+    /// Makes the one span several, which end at these keys.
+    fn divide(&mut self, mut ends: Vec<Key>) {
         ends.dedup();
-        let Some([first]) = self.sources[self.at].progress.spans.as_deref_mut() else { return };
-        let mut spans = vec![first.clone()];
+        let Some([whole]) = self.sources[self.at].progress.spans.as_deref() else { return };
+        let whole = whole.clone();
+        ends.retain(|end| whole.upto.as_ref() != Some(end));
+        let mut spans = vec![whole.clone()];
         for end in ends {
             if let Some(span) = spans.last_mut() {
                 span.upto = Some(end.clone());
             }
-            spans.push(Span { after: Some(end), upto: None });
+            spans.push(Span { after: Some(end), upto: whole.upto.clone() });
         }
         let waits = self.span_lanes.first().is_none_or(|lane| self.lanes.get(*lane).is_none());
         if waits {
