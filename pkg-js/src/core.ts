@@ -38,6 +38,12 @@ export const tag = {
   bigint: 6,
   /** In a result: any other text. */
   wide: 7,
+  /** In a result: a text in ASCII that is to be remembered, ... */
+  newText: 8,
+  /** ... or any other. They are numbered together, from 0 on. */
+  newWide: 9,
+  /** In a result: the remembered text of that number. */
+  again: 10,
 } as const
 
 /** What {@link Core.again} tells. */

@@ -201,9 +201,14 @@ export class FakeCore {
     const wides = []
     const blobs = []
     const cells = rows.length * columns.length
+    // As the engine does it for texts that come again: here for all short ones.
+    const known = new Map()
     for (const value of rows.flat()) {
-      if (typeof value === 'string') (isAscii(value) ? texts : wides).push(new TextEncoder().encode(value))
-      else if (value instanceof Uint8Array) blobs.push(value)
+      if (typeof value === 'string') {
+        if (known.has(value)) continue
+        if (value.length < 9) known.set(value, -1)
+        ;(isAscii(value) ? texts : wides).push(new TextEncoder().encode(value))
+      } else if (value instanceof Uint8Array) blobs.push(value)
     }
     const size = (parts) => parts.reduce((sum, part) => sum + part.byteLength, 0)
     const slotsAt = areaAt
@@ -214,6 +219,7 @@ export class FakeCore {
     this.#grow(blobAt + size(blobs))
     const view = new DataView(this.memory.buffer)
     const all = new Uint8Array(this.memory.buffer)
+    let remembered = 0
     rows.flat().forEach((value, cell) => {
       const slot = slotsAt + cell * 8
       const put = (kind, number) => {
@@ -222,7 +228,15 @@ export class FakeCore {
       }
       if (value === null) put(tag.null, 0)
       else if (typeof value === 'number') put(Number.isInteger(value) ? tag.integer : tag.real, value)
-      else if (typeof value === 'string') put(isAscii(value) ? tag.text : tag.wide, value.length)
+      else if (typeof value === 'string') {
+        const number = known.get(value)
+        if (number === undefined) put(isAscii(value) ? tag.text : tag.wide, value.length)
+        else if (number >= 0) put(tag.again, number)
+        else {
+          known.set(value, remembered++)
+          put(isAscii(value) ? tag.newText : tag.newWide, value.length)
+        }
+      }
       else if (value instanceof Uint8Array) put(tag.blob, value.length)
       else {
         put(tag.bigint, 0)

@@ -27,6 +27,42 @@ test('rows column by column', async () => {
   assert.deepEqual(none, { columns: ['id', 'price', 'name', 'note', 'large'], rows: 0, values: [[], [], [], [], []] })
 })
 
+test('texts that come again are the same in every form of rows', async () => {
+  const wrong = await inPage(context, async (db) => {
+    await db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, state TEXT, day TEXT, mixed)')
+    const states = ['open', 'öffen', '', 'closed', 'x'.repeat(64), 'x'.repeat(65), null]
+    const rows = Array.from({ length: 20_000 }, (_, n) => [
+      n,
+      `name ${n}`,
+      states[n % 7],
+      n < 9000 ? `day ${n}` : `Tag ${n % 700} ✓`,
+      n % 3 ? `${n % 50}` : n % 50,
+    ])
+    await db.runMany('INSERT INTO t VALUES (?, ?, ?, ?, ?)', rows)
+    const wrong = []
+    const check = (form, row, n) => {
+      if (row.length !== 5 || row.some((value, at) => value !== rows[n][at])) wrong.push(`${form} ${n}: ${row}`)
+    }
+    const sql = 'SELECT * FROM t ORDER BY id'
+    for (const [n, row] of (await db.query(sql)).entries()) check('object', Object.values(row), n)
+    for (const [n, row] of (await db.query(sql, [], { rowMode: 'array' })).entries()) check('array', row, n)
+    const { values } = await db.query(sql, [], { rowMode: 'columns' })
+    for (const n of rows.keys()) {
+      const row = values.map((column) => column[n])
+      check('columns', row, n)
+    }
+    let n = 0
+    for await (const row of db.iterate(sql)) {
+      check('iterate', Object.values(row), n++)
+      // A row is its reader's own.
+      row.state = 'changed'
+    }
+    if (n !== rows.length) wrong.push(`iterate: ${n} rows`)
+    return wrong.slice(0, 5)
+  })
+  assert.deepEqual(wrong, [])
+})
+
 test('a loop over the rows of one moment may write to them', async () => {
   const result = await inPage(context, async (db) => {
     await db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)')

@@ -169,6 +169,8 @@ export class Rows {
   #joined: Texts | undefined
   #at = 0
   #wideAt = 0
+  /** The texts that come again. */
+  #known: string[] = []
 
   constructor(areas: Areas, header: number, shape: Shape, texts?: Texts) {
     this.#areas = areas
@@ -194,6 +196,7 @@ export class Rows {
     this.#joined = texts
     this.#at = 0
     this.#wideAt = 0
+    if (this.#known.length > 0) this.#known = []
     return this
   }
 
@@ -219,6 +222,7 @@ export class Rows {
     const { names, template } = this.#shape
     const columns = this.#columns
     const [text, wide] = this.#joined ?? this.#texts(count)
+    const known = this.#known
     const tags = this.#tag
     const slots = this.#slot
     let blob = this.#blob
@@ -241,9 +245,24 @@ export class Rows {
             at = end
             break
           }
+          case tag.again:
+            value = known[doubles[slots + cell] as number] as string
+            break
           case tag.wide: {
             const end = wideAt + (doubles[slots + cell] as number)
             value = wide.substring(wideAt, end)
+            wideAt = end
+            break
+          }
+          case tag.newText: {
+            const end = at + (doubles[slots + cell] as number)
+            known.push((value = text.substring(at, end)))
+            at = end
+            break
+          }
+          case tag.newWide: {
+            const end = wideAt + (doubles[slots + cell] as number)
+            known.push((value = wide.substring(wideAt, end)))
             wideAt = end
             break
           }
@@ -311,6 +330,7 @@ export class Rows {
     const { bytes, doubles, longs } = this.#areas
     const columns = this.#columns
     const [text, wide] = this.#joined ?? this.#texts(count)
+    const known = this.#known
     const tags = this.#tag
     const slots = this.#slot
     let blob = this.#blob
@@ -333,6 +353,23 @@ export class Rows {
             take(row, column, wide.substring(wideAt, wideAt + slot))
             wideAt += slot
             break
+          case tag.newText: {
+            const value = text.substring(at, at + slot)
+            known.push(value)
+            take(row, column, value)
+            at += slot
+            break
+          }
+          case tag.newWide: {
+            const value = wide.substring(wideAt, wideAt + slot)
+            known.push(value)
+            take(row, column, value)
+            wideAt += slot
+            break
+          }
+          case tag.again:
+            take(row, column, known[slot] as string)
+            break
           case tag.blob:
             take(row, column, bytes.slice(blob, blob + slot))
             blob += slot
@@ -354,6 +391,7 @@ export class Rows {
 
   #advance(rows: number, cells: number, blob: number): void {
     this.left -= rows
+    if (this.left === 0 && this.#known.length > 0) this.#known = []
     this.#tag += cells
     this.#slot += cells
     this.#blob = blob
@@ -383,8 +421,8 @@ export class Rows {
     let wide = 0
     for (let cell = 0; cell < count * this.#columns; cell++) {
       const kind = bytes[this.#tag + cell]
-      if (kind === tag.text) text += doubles[this.#slot + cell] as number
-      else if (kind === tag.wide) wide += doubles[this.#slot + cell] as number
+      if (kind === tag.text || kind === tag.newText) text += doubles[this.#slot + cell] as number
+      else if (kind === tag.wide || kind === tag.newWide) wide += doubles[this.#slot + cell] as number
     }
     return [text, wide]
   }

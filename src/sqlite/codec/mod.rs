@@ -4,7 +4,9 @@
 //! Text lengths are in UTF-16 units, because JavaScript decodes the whole area at once and cuts it by those.
 
 mod params;
+mod repeats;
 mod rows;
+mod words;
 
 pub use params::FlatParams;
 pub(crate) use params::Param;
@@ -27,6 +29,12 @@ pub mod tag {
     pub const BIGINT: u8 = 6;
     /// In a result: a text that isn't ASCII, in an area of its own; the slot is as for [`TEXT`], which is ASCII there.
     pub const WIDE: u8 = 7;
+    /// In a result: a [`TEXT`] that JavaScript is to remember, numbered from 0 on together with those of [`NEW_WIDE`].
+    pub const NEW_TEXT: u8 = 8;
+    /// In a result: a [`WIDE`] that it is to remember.
+    pub const NEW_WIDE: u8 = 9;
+    /// In a result: a text that is remembered; the slot is a double, its number.
+    pub const AGAIN: u8 = 10;
 }
 
 /// How integers are given to JavaScript.
@@ -44,12 +52,9 @@ pub enum Integers {
 /// The largest integer up to which every one is exact as a double.
 pub(super) const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
-/// In each byte of eight, the bit that ASCII leaves alone.
-const HIGH: u64 = 0x8080_8080_8080_8080;
-
 /// The length of a UTF-8 text in UTF-16 units.
 pub(super) fn utf16_length(text: &[u8]) -> usize {
-    const ONES: u64 = HIGH >> 7;
+    const ONES: u64 = words::HIGH >> 7;
     // Every character has one byte that doesn't continue another one; those of four bytes need two units.
     let (mut units, mut rest) = (text.len(), text);
     while let Some((word, more)) = rest.split_first_chunk::<8>() {

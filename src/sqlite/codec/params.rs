@@ -1,6 +1,6 @@
 //! Parameters as JavaScript lays them out in wasm memory.
 
-use super::{HIGH, tag};
+use super::{tag, words::HIGH};
 use crate::error::{Error, Result};
 
 /// Rows of parameters in one buffer, little-endian:

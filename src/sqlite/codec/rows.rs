@@ -6,7 +6,10 @@ use rusqlite::ffi;
 
 use super::{
     super::mem::{self, Plain},
-    HIGH, Integers, MAX_SAFE_INTEGER, tag, utf16_length,
+    Integers, MAX_SAFE_INTEGER,
+    repeats::{FROM_ROWS, Found, Repeats},
+    tag, utf16_length,
+    words::append_ascii,
 };
 use crate::error::{Error, ErrorCode, Result};
 
@@ -34,6 +37,7 @@ pub struct FlatRows {
     pub wide: Vec<u8>,
     /// The bytes of all blobs joined.
     pub blobs: Vec<u8>,
+    repeats: Repeats,
 }
 
 impl FlatRows {
@@ -53,6 +57,7 @@ impl FlatRows {
         empty(&mut self.text);
         empty(&mut self.wide);
         empty(&mut self.blobs);
+        self.repeats.clear();
     }
 
     /// Adds the row that the statement stands at; `direct` says whether its values can be read where they are ([`mem`]). Fails with
@@ -78,6 +83,10 @@ impl FlatRows {
         let slots = self.slots.spare_capacity_mut().as_mut_ptr();
         // SAFETY: as the caller promises.
         let values = if direct { unsafe { mem::row(raw) } } else { std::ptr::null() };
+        if self.rows == FROM_ROWS {
+            self.repeats.begin(columns);
+        }
+        let watched = self.repeats.watched;
         for index in 0..columns {
             // SAFETY: there are so many values side by side, and what they point to stays there until the next call on the statement.
             let (tag, slot) = unsafe {
@@ -87,6 +96,9 @@ impl FlatRows {
                         integer(value, integers).ok_or_else(|| out_of_range(raw, index as c_int))?
                     }
                     Plain::Real(value) => (tag::REAL, value.to_bits()),
+                    Plain::Text(start, length) if index < 32 && watched & 1 << index != 0 => {
+                        self.push_watched(index, slice(start, length))?
+                    }
                     Plain::Text(start, length) => self.push_text(slice(start, length))?,
                     Plain::Blob(start, length) => self.push_blob(slice(start, length))?,
                     Plain::Other => self.push_asking(raw, index as c_int, integers)?,
@@ -158,6 +170,21 @@ impl FlatRows {
         self.push_wide(bytes)
     }
 
+    /// Adds a text of that column which may have been there before.
+    #[inline(never)]
+    fn push_watched(&mut self, column: usize, bytes: &[u8]) -> Result<(u8, u64)> {
+        let place = match self.repeats.find(column, bytes, &self.text, &self.wide) {
+            Found::Again(number) => return Ok((tag::AGAIN, length_slot(number as usize))),
+            Found::Plain => return self.push_text(bytes),
+            Found::New(place) => place,
+        };
+        let (text, wide) = (self.text.len(), self.wide.len());
+        let (kind, slot) = self.push_text(bytes)?;
+        let is_wide = kind == tag::WIDE;
+        let (start, end) = if is_wide { (wide, self.wide.len()) } else { (text, self.text.len()) };
+        Ok((self.repeats.remember(column, place, is_wide, start, end), slot))
+    }
+
     fn push_wide(&mut self, bytes: &[u8]) -> Result<(u8, u64)> {
         let start = self.wide.len();
         if std::str::from_utf8(bytes).is_ok() {
@@ -173,45 +200,6 @@ impl FlatRows {
         }
         Ok((tag::WIDE, length_slot(utf16_length(&self.wide[start..]))))
     }
-}
-
-/// Adds the bytes if they are all ASCII; there must be room for them. Most texts are short: a call to copy them takes longer than
-/// the copying, and looking at them is free on the way.
-#[inline(always)]
-fn append_ascii(area: &mut Vec<u8>, bytes: &[u8]) -> bool {
-    debug_assert!(area.capacity() - area.len() >= bytes.len());
-    let (from, count) = (bytes.as_ptr(), bytes.len());
-    let mut seen = 0;
-    // SAFETY: the area has room for so many bytes behind its end; they count as its own only after all are written.
-    unsafe {
-        let to = area.as_mut_ptr().add(area.len());
-        // Loops and no closures: compiled for size, those would be calls.
-        let mut at = 0;
-        while at + 8 < count {
-            let word = from.add(at).cast::<u64>().read_unaligned();
-            to.add(at).cast::<u64>().write_unaligned(word);
-            seen |= word;
-            at += 8;
-        }
-        if count >= 8 {
-            // The last word may overlap the one before it.
-            at = count - 8;
-            let word = from.add(at).cast::<u64>().read_unaligned();
-            to.add(at).cast::<u64>().write_unaligned(word);
-            seen |= word;
-        } else {
-            while at < count {
-                let byte = *from.add(at);
-                *to.add(at) = byte;
-                seen |= u64::from(byte);
-                at += 1;
-            }
-        }
-        if seen & HIGH == 0 {
-            area.set_len(area.len() + count);
-        }
-    }
-    seen & HIGH == 0
 }
 
 /// What `sqlite3_value_text` or `_blob` just pointed to. Null stands for an empty blob, or for a text that there was no

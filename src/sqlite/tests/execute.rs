@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Error, Result, Value,
     error::{Detail, ErrorCode},
-    sqlite::{Authority, Connection, FlatParams, FlatRows, Integers, Op, Outcome, Step},
+    sqlite::{Authority, Connection, FlatParams, FlatRows, Integers, Op, Outcome, Step, tag},
 };
 
 fn run_as(db: &Connection, op: Op, sql: &str, rows: &[Vec<Value>], names: &str) -> Result<(Outcome, FlatRows)> {
@@ -56,6 +56,34 @@ proptest! {
         prop_assert_eq!(query(&db, &sql, &rows[0]).unwrap(), rows[..1].to_vec());
         // And the engine's own way says the same.
         prop_assert_eq!(db.rows("SELECT * FROM t", &[]).unwrap(), rows);
+    }
+
+    #[test]
+    fn texts_that_come_again_are_the_same(
+        (texts, rows) in prop::collection::vec(
+            prop_oneof![any::<String>(), "[a-c]{0,3}", "(a|é|😀){7,9}", "[a-b]{62,66}"].prop_map(Value::Text), 1..60,
+        ).prop_flat_map(|texts| {
+            let cell = prop_oneof![9 => prop::sample::select(texts.clone()), 1 => any_value()];
+            (Just(texts), prop::collection::vec(prop::collection::vec(cell, 3), 1..400))
+        }),
+        rare in any::<bool>(),
+    ) {
+        let (_file, db) = fresh();
+        db.exec("CREATE TABLE t(a, b, c, d, e)").unwrap();
+        let other = |n: usize| Value::Text(if rare { format!("only {n}") } else { format!("état {}", n % 3) });
+        let of = |n: usize, row: &[Value]| [row, &[other(n), texts[n % texts.len()].clone()]].concat();
+        let rows: Vec<_> = rows.iter().enumerate().map(|(n, row)| of(n, row)).collect();
+        run_as(&db, Op::RunMany, "INSERT INTO t VALUES (?, ?, ?, ?, ?)", &rows, "").unwrap();
+        // One result after the other in the same areas, where the texts lie elsewhere each time.
+        let mut out = FlatRows::default();
+        for order in ["rowid", "rowid DESC", "rowid"] {
+            let sql = format!("SELECT * FROM t ORDER BY {order}");
+            db.execute(Op::Query, &sql, Authority::User, None, "", Integers::Auto, &mut out).unwrap();
+            prop_assert_eq!(&decode(&out), &db.rows(&sql, &[]).unwrap());
+        }
+        if rows.len() > 200 && !rare {
+            prop_assert!(out.tags.chunks(5).filter(|tags| tags[3] == tag::AGAIN).count() > 100);
+        }
     }
 
     #[test]

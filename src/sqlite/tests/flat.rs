@@ -38,6 +38,7 @@ pub fn decode(flat: &FlatRows) -> Vec<Vec<Value>> {
     assert_eq!(units.len(), utf16_length(&flat.wide));
     assert!(flat.text.is_ascii());
     let (mut text, mut wide, mut blob) = (0, 0, 0);
+    let mut known: Vec<String> = vec![];
     let mut values = flat.tags.iter().zip(&flat.slots).map(|(tag, slot)| {
         let number = f64::from_bits(*slot);
         match *tag {
@@ -45,17 +46,23 @@ pub fn decode(flat: &FlatRows) -> Vec<Vec<Value>> {
             tag::BIGINT => Value::Integer(*slot as i64),
             tag::REAL => Value::Real(number),
             tag::NULL => Value::Null,
-            tag::TEXT => {
+            tag::TEXT | tag::NEW_TEXT => {
                 let end = text + number as usize;
                 let cut = String::from_utf8(flat.text[text..end].to_vec()).unwrap();
                 text = end;
+                if *tag == tag::NEW_TEXT {
+                    known.push(cut.clone());
+                }
                 Value::Text(cut)
             }
-            tag::WIDE => {
+            tag::WIDE | tag::NEW_WIDE => {
                 let end = wide + number as usize;
                 let cut = String::from_utf16(&units[wide..end]).unwrap();
                 assert!(!cut.is_ascii());
                 wide = end;
+                if *tag == tag::NEW_WIDE {
+                    known.push(cut.clone());
+                }
                 Value::Text(cut)
             }
             tag::BLOB => {
@@ -64,6 +71,7 @@ pub fn decode(flat: &FlatRows) -> Vec<Vec<Value>> {
                 blob = end;
                 Value::Blob(cut)
             }
+            tag::AGAIN => Value::Text(known[number as usize].clone()),
             tag => panic!("tag {tag}"),
         }
     });
