@@ -236,8 +236,7 @@ export class FakeCore {
           known.set(value, remembered++)
           put(isAscii(value) ? tag.newText : tag.newWide, value.length)
         }
-      }
-      else if (value instanceof Uint8Array) put(tag.blob, value.length)
+      } else if (value instanceof Uint8Array) put(tag.blob, value.length)
       else {
         put(tag.bigint, 0)
         view.setBigInt64(slot, value, true)

@@ -256,13 +256,15 @@ export class Rows {
           }
           case tag.newText: {
             const end = at + (doubles[slots + cell] as number)
-            known.push((value = text.substring(at, end)))
+            value = text.substring(at, end)
+            known.push(value)
             at = end
             break
           }
           case tag.newWide: {
             const end = wideAt + (doubles[slots + cell] as number)
-            known.push((value = wide.substring(wideAt, end)))
+            value = wide.substring(wideAt, end)
+            known.push(value)
             wideAt = end
             break
           }
