@@ -234,37 +234,28 @@ export class Rows {
       const object: Row = { ...template }
       for (let column = 0; column < columns; column++, cell++) {
         let value: SqlResultValue
-        switch (bytes[tags + cell]) {
+        const kind = bytes[tags + cell]
+        switch (kind) {
           case tag.integer:
           case tag.real:
             value = doubles[slots + cell] as number
             break
-          case tag.text: {
+          case tag.text:
+          case tag.newText: {
             const end = at + (doubles[slots + cell] as number)
             value = text.substring(at, end)
+            if (kind === tag.newText) known.push(value)
             at = end
             break
           }
           case tag.again:
             value = known[doubles[slots + cell] as number] as string
             break
-          case tag.wide: {
-            const end = wideAt + (doubles[slots + cell] as number)
-            value = wide.substring(wideAt, end)
-            wideAt = end
-            break
-          }
-          case tag.newText: {
-            const end = at + (doubles[slots + cell] as number)
-            value = text.substring(at, end)
-            known.push(value)
-            at = end
-            break
-          }
+          case tag.wide:
           case tag.newWide: {
             const end = wideAt + (doubles[slots + cell] as number)
             value = wide.substring(wideAt, end)
-            known.push(value)
+            if (kind === tag.newWide) known.push(value)
             wideAt = end
             break
           }
@@ -342,29 +333,24 @@ export class Rows {
     for (let row = 0; row < count; row++) {
       for (let column = 0; column < columns; column++, cell++) {
         const slot = doubles[slots + cell] as number
-        switch (bytes[tags + cell]) {
+        const kind = bytes[tags + cell]
+        switch (kind) {
           case tag.integer:
           case tag.real:
             take(row, column, slot)
             break
           case tag.text:
-            take(row, column, text.substring(at, at + slot))
-            at += slot
-            break
-          case tag.wide:
-            take(row, column, wide.substring(wideAt, wideAt + slot))
-            wideAt += slot
-            break
           case tag.newText: {
             const value = text.substring(at, at + slot)
-            known.push(value)
+            if (kind === tag.newText) known.push(value)
             take(row, column, value)
             at += slot
             break
           }
+          case tag.wide:
           case tag.newWide: {
             const value = wide.substring(wideAt, wideAt + slot)
-            known.push(value)
+            if (kind === tag.newWide) known.push(value)
             take(row, column, value)
             wideAt += slot
             break
