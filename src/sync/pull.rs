@@ -285,6 +285,8 @@ impl Pull {
                 let rows = plan.read_keys(body)?;
                 let last = rows.last.clone().map(|last| last.key);
                 self.moves(&last, &after)?;
+                // Before `begin_keys` moves on to another table, or behind the last one.
+                let page = self.page(rows, body);
                 match last {
                     Some(_) => self.lanes.next(at, Ask::Keys(last), Count::No),
                     None => {
@@ -292,7 +294,7 @@ impl Pull {
                         self.begin_keys(self.at + 1);
                     }
                 }
-                self.page(rows, body)
+                page
             }
             Ask::Nulls(after) => {
                 let rows = plan.read(body)?;

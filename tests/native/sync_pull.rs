@@ -371,6 +371,29 @@ fn hard_deleted_rows_are_found_by_comparing() {
 }
 
 #[test]
+fn keys_are_compared_in_whatever_order_tables_are_listed() {
+    let schema = format!("{ITEMS}; CREATE TABLE countries(code TEXT PRIMARY KEY, name TEXT)");
+    let compared = r#"{"table":"items","cursor":"updated_at","deleted":"compare"}"#;
+    for (tables, cap) in [
+        (format!(r#"[{compared},{{"table":"countries"}}]"#), 1000),
+        (format!(r#"[{{"table":"countries"}},{compared}]"#), 1000),
+        (format!(r#"[{compared},{{"table":"countries"}}]"#), 3),
+    ] {
+        let mut world = World::new(&schema, &tables);
+        world.server.max_rows(cap);
+        (1..=10).for_each(|n| put(&world, n, "remote", &stamp(n)));
+        world.server.put("countries", &[("code", "\"pt\""), ("name", "\"Portugal\"")]);
+        for round in 0..3_u64 {
+            world.pull("{}").unwrap();
+            assert_eq!(world.rows("SELECT count(*) FROM items"), [(10 - round).to_string()]);
+            assert_eq!(world.rows("SELECT count(*) FROM countries"), ["1"]);
+            world.server.remove("items", &(round + 1).to_string());
+            world.sim.advance(600_000);
+        }
+    }
+}
+
+#[test]
 fn tables_that_are_nothing_but_a_key_are_compared_too() {
     let schema = "CREATE TABLE tags(name TEXT, id INTEGER, PRIMARY KEY(id, name)) WITHOUT ROWID";
     let mut world = World::new(schema, r#"[{"table":"tags","cursor":"id","deleted":"compare"}]"#);
