@@ -1,0 +1,84 @@
+// What a scenario is given, in Node and in pages alike. This file is loaded by both: it imports nothing.
+
+let names = 0
+
+/** How a promise, or a function, failed, as plain data; `{ resolved }` when it didn't, `{ notOurs, name }` for any other error. */
+export function failureOf(tidelock, record = () => {}) {
+  return async (work) => {
+    try {
+      return { resolved: await (typeof work === 'function' ? work() : work) }
+    } catch (error) {
+      if (!(tidelock.isTidelockError(error) && error instanceof tidelock.TidelockError))
+        return { notOurs: String(error), name: error?.name }
+      record(error)
+      const { code, message, hint, details, retryable, cause } = error
+      return { code, message, hint, details, retryable, cause: cause && String(cause), json: JSON.stringify(error) }
+    }
+  }
+}
+
+/** Waits until a check gives something truthy → that. */
+export async function until(check, timeoutMs = 10_000) {
+  for (const deadline = Date.now() + timeoutMs; ; ) {
+    const value = await check()
+    if (value) return value
+    if (Date.now() > deadline) throw new Error(`Waited ${timeoutMs} ms in vain for ${check}`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+/**
+ * Runs one scenario, and closes what it left open. The environment gives:
+ * - `tidelock`, the package's exports; `host`: `'node'` or `'page'`; `thread`: `'current'` or `'worker'`;
+ * - `prefix` of the names of databases; `defaults(name)`: options of `open` for a database that outlives its closing;
+ * - `remote`: a facade of a real PostgreSQL and PostgREST (remote.mjs), for the modules under sync/;
+ * - `record(error)`: told each TidelockError that the scenario asserts on;
+ * - `engine`: `inEngine` and `rigEngine`, in pages.
+ */
+export async function runScenario(work, environment) {
+  const { tidelock, host, thread, prefix, defaults, remote, record, engine = {} } = environment
+  const opened = []
+  const t = {
+    tidelock,
+    host,
+    thread,
+    remote,
+    ...engine,
+    /** Messages of warnings, in order, as `{ code, message }`. */
+    warnings: [],
+    /** A name that no other database, table or row has. */
+    freshName: () => `${prefix}-${++names}`,
+    until,
+    failure: failureOf(tidelock, record),
+    /** The options of `open` as scenarios mean them: a fresh name, stored, warnings gathered. */
+    options(given = {}) {
+      const name = given.name ?? t.freshName()
+      return { ...defaults(name), onWarning: (warning) => t.warnings.push(warning), ...given, name }
+    },
+    /** Opens a database, which is closed at the scenario's end at the latest. */
+    async open(given) {
+      const db = await tidelock.open(t.options(given))
+      opened.push(db)
+      return db
+    },
+    /** Opens a database in memory. */
+    memory: (given) => t.open({ storage: 'memory', ...given }),
+  }
+  try {
+    await work(t)
+  } finally {
+    // A database that trapped, or lost its lock, may be past closing.
+    for (const db of opened) await db.close().catch(() => {})
+  }
+}
+
+/** The scenarios of a module that run here: `[title, work]` each. One that is for some places only says which, and why. */
+export function scenariosOf(module, { host, thread }) {
+  const here = host === 'node' ? 'node' : thread === 'worker' ? 'worker' : 'page'
+  return Object.entries(module.default).flatMap(([title, given]) => {
+    if (typeof given === 'function') return [[title, given]]
+    const { only, because, run } = given
+    if (!Array.isArray(only) || !because) throw new Error(`'${title}' says neither where it runs only, nor why`)
+    return only.includes(here) ? [[title, run]] : []
+  })
+}
