@@ -4,7 +4,7 @@ import { freshName, suite, test } from './harness.mjs'
 
 const context = suite()
 
-test('two tabs race for a name ten times: exactly one wins each time, and the other hears who', async () => {
+test('two tabs race for a name ten times: exactly one wins each time, and the other hears who', async (_, thread) => {
   const pages = await Promise.all([context.page(), context.page()])
   const wins = [0, 0]
   for (let round = 0; round < 10; round++) {
@@ -34,7 +34,7 @@ test('two tabs race for a name ten times: exactly one wins each time, and the ot
     const { holder } = lost.details
     assert.equal(typeof holder.id, 'string')
     assert.equal(holder.title, 'A page under test')
-    assert.equal(holder.url, `${context.url}/`)
+    assert.equal(holder.url, `${context.url}/?thread=${thread}`)
     assert.ok(Math.abs(new Date(holder.since) - Date.now()) < 60_000 && holder.since.endsWith('Z'), holder.since)
     await pages[winner].evaluate(() => window.db.close())
   }

@@ -17,10 +17,10 @@ const TYPES = {
 
 /**
  * Serves → `{ url, close() }`. `folders` maps a path prefix (`'/'`, `'/tidelock/'`) to a folder, the longest prefix first;
- * `files` maps a path to its text. `headersOf(path)` gives headers for a file of a folder, in addition. No COOP or COEP headers: users
- * have none either.
+ * `files` maps a path to its text; `calls` a path to a function from a request's body to a result, given as JSON. `headersOf(path)` gives
+ * headers for a file of a folder, in addition. No COOP or COEP headers: users have none either.
  */
-export async function serve({ folders = {}, files = {}, port = 0, headersOf = () => ({}) }) {
+export async function serve({ folders = {}, files = {}, calls = {}, port = 0, headersOf = () => ({}) }) {
   const prefixes = Object.keys(folders).sort((a, b) => b.length - a.length)
   const server = http.createServer(async (request, response) => {
     const pathname = decodeURIComponent(new URL(request.url, 'http://server').pathname)
@@ -29,6 +29,7 @@ export async function serve({ folders = {}, files = {}, port = 0, headersOf = ()
       'content-type': TYPES[path.extname(name)] ?? 'application/octet-stream',
       'cache-control': 'no-store',
     }
+    if (calls[name]) return answer(request, response, calls[name])
     if (files[name] !== undefined) return void response.writeHead(200, headers).end(files[name])
     const prefix = prefixes.find((candidate) => name.startsWith(candidate))
     const file = prefix && path.join(folders[prefix], name.slice(prefix.length))
@@ -47,5 +48,16 @@ export async function serve({ folders = {}, files = {}, port = 0, headersOf = ()
       server.close()
       await once(server, 'close')
     },
+  }
+}
+
+async function answer(request, response, call) {
+  try {
+    const parts = []
+    for await (const part of request) parts.push(part)
+    const result = await call(Buffer.concat(parts).toString())
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(result ?? null))
+  } catch (error) {
+    response.writeHead(500, { 'content-type': 'text/plain' }).end(String(error?.stack ?? error))
   }
 }

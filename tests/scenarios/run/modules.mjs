@@ -9,7 +9,11 @@ export const folder = fileURLToPath(new URL('..', import.meta.url))
 export const modules = ['', 'sync/'].flatMap((under) =>
   readdirSync(`${folder}/${under}`)
     .filter((file) => file.endsWith('.mjs'))
-    .map((file) => ({ name: under + file.slice(0, -'.mjs'.length), path: `${folder}/${under}${file}`, remote: under !== '' })),
+    .map((file) => ({
+      name: under + file.slice(0, -'.mjs'.length),
+      path: `${folder}/${under}${file}`,
+      remote: under !== '',
+    })),
 )
 
 const wanted = process.env.TIDELOCK_SCENARIOS?.split(',')
