@@ -21,8 +21,8 @@ names=
 if [ "${1:-}" = --names ]; then
   glue=.cache/profile/glue dist=.cache/profile/dist names=1
 fi
-features=(--enable-bulk-memory --enable-bulk-memory-opt --enable-nontrapping-float-to-int --enable-sign-ext
-  --enable-mutable-globals --enable-reference-types --enable-multivalue)
+features='--enable-bulk-memory --enable-bulk-memory-opt --enable-nontrapping-float-to-int --enable-sign-ext
+  --enable-mutable-globals --enable-reference-types --enable-multivalue'
 
 # The standard library is compiled along, for size, and without what a panic would say: it traps, which is `internal`. Nothing
 # that users see is formatted with {:?}, so that goes, too. These are unstable options of the stable compiler: of exactly the
@@ -36,17 +36,21 @@ RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zunstable-options -Cpanic=immediate-abort -Zlocati
   cargo rustc --release --lib --crate-type cdylib --target wasm32-unknown-unknown --locked --target-dir "$target" \
   -Z build-std=std,panic_abort -Z build-std-features=optimize_for_size
 
-# small IN OUT.wasm: by wasm-opt, and its functions in an order that gzip likes. Not --converge: what it saves raw, gzip loses; so does
-# naming what is computed twice (local-cse). The lowest 1024 bytes of memory are the far end of the stack: nothing lies there.
+# small FILE.wat: a part of it in dist, by wasm-opt, and its functions in an order that gzip likes. Not --converge: what it saves raw,
+# gzip loses; so does naming what is computed twice (local-cse). The lowest 1024 bytes of memory are the far end of the stack: nothing
+# lies there.
 small() {
+  set -e
+  local in=$1 out opt=node_modules/.bin/wasm-opt
+  out=$(basename "$in" .wat)
+  out=$dist/tidelock_${out/#core/bg}.wasm
   if [ -n "$names" ]; then
-    node_modules/.bin/wasm-opt -Oz --low-memory-unused --skip-pass=local-cse -g "${features[@]}" "$1" -o "$2"
+    $opt -Oz --low-memory-unused --skip-pass=local-cse -g $features "$in" -o "$out"
     return
   fi
-  node_modules/.bin/wasm-opt -Oz --low-memory-unused --skip-pass=local-cse --strip-producers --strip-debug "${features[@]}" "$1" -o "$1.small"
-  node scripts/order.mjs "$1.small" "$1.named"
-  node_modules/.bin/wasm-opt --reorder-functions-by-name --strip-debug -ol 3 -s 2 --generate-stack-ir --optimize-stack-ir \
-    "${features[@]}" "$1.named" -o "$2"
+  $opt -Oz --low-memory-unused --skip-pass=local-cse --strip-producers --strip-debug $features "$in" -o "$in.small"
+  node scripts/order.mjs "$in.small" "$in.named"
+  $opt --reorder-functions-by-name --strip-debug -ol 3 -s 2 --generate-stack-ir --optimize-stack-ir $features "$in.named" -o "$out"
 }
 
 # wasm-opt takes 20 s: not again for the same input.
@@ -57,13 +61,13 @@ if [ ! -f "$dist/tidelock_bg.wasm" ] || [ "$stamp" != "$(cat $glue/stamp 2>/dev/
   mkdir -p "$glue"/parts "$dist"
   wasm-bindgen --target web --omit-default-module-path --no-demangle --out-dir "$glue" --out-name tidelock "$built"
   node scripts/split/trim.mjs "$glue/tidelock_bg.wasm" "$glue/tidelock.js" "$glue/trimmed.wasm"
-  node_modules/.bin/wasm-opt --remove-unused-module-elements -g "${features[@]}" "$glue/trimmed.wasm" -o "$glue/whole.wasm"
-  node_modules/.bin/wasm-dis "${features[@]}" "$glue/whole.wasm" -o "$glue/whole.wat"
+  node_modules/.bin/wasm-opt --remove-unused-module-elements -g $features "$glue/trimmed.wasm" -o "$glue/whole.wasm"
+  node_modules/.bin/wasm-dis $features "$glue/whole.wasm" -o "$glue/whole.wat"
   node scripts/split.mjs "$built" "$glue/whole.wat" "$glue/parts"
-  for part in "$glue"/parts/*.wat; do
-    name=$(basename "$part" .wat)
-    small "$part" "$dist/tidelock_${name/#core/bg}.wasm"
-  done
+  export -f small
+  export dist names features
+  # The largest first: it takes longest.
+  ls -S "$glue"/parts/*.wat | xargs -P "$(nproc)" -I '{}' bash -c 'small "$1"' small '{}'
   node scripts/split/mark.mjs "$stamp" "$dist"/*.wasm
   echo "$stamp" > "$glue/stamp"
 fi
