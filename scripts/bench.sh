@@ -3,9 +3,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
-need_npm
-need_npm benches/browser
-need_npm tests/remote
+need bench
 if [ "${1:-}" = page ]; then exec node benches/browser/page.mjs "${@:2}"; fi
-need_chromium
 exec node benches/browser/run.mjs "$@"

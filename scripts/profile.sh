@@ -3,10 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
-need_npm
-need_npm benches/browser
-need_npm tests/remote
-need_chromium
+need profile
 scripts/wasm.sh --names
 cp pkg-js/dist/*.js .cache/profile/dist/
 exec node benches/browser/profile.mjs "$@"

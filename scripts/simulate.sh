@@ -14,5 +14,5 @@ while [ $# -gt 0 ]; do
   esac
   shift 2
 done
-need_rust
+need simulate
 exec cargo test --locked --quiet --test native -- simulation::whatever --nocapture

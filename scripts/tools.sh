@@ -1,51 +1,102 @@
-# Installs what the build lacks. Sourced by build.sh and the other scripts; every function is quick when there is nothing to do.
+# Installs what a verb of build.sh, or a part of its tests, needs and lacks. Sourced; `need` is quick when there is nothing to do.
 
 tools_dir=${XDG_CACHE_HOME:-$HOME/.cache}/tidelock # outlives `./build.sh clean` and is shared by all work trees
 export CHROMIUM=${CHROMIUM:-/usr/bin/chromium}
 export CHROMEDRIVER=${CHROMEDRIVER:-/usr/bin/chromedriver}
+export FIREFOX=${FIREFOX:-/usr/bin/firefox-esr}
 
 say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 die() { printf 'build.sh: %s\n' "$*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# apt_install HINT PACKAGE...
-apt_install() {
-  local hint=$1 sudo=; shift
-  have apt-get || die "$hint"
-  if [ "$(id -u)" != 0 ]; then sudo -n true 2>/dev/null || die "$hint (no root here: apt-get install $*)"; sudo=sudo; fi
-  say "apt-get install $*"
-  $sudo apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+# The one list of who needs what: a verb or a part of the tests → tools, and others whose needs are its own, too.
+needs_of() {
+  case $1 in
+    build) echo rust clang wasm_bindgen sqlite_sources npm ;;
+    demo) echo build npm:tests/remote ;;
+    check) echo demo chromium ;;
+    native | simulate) echo rust clang sqlite_sources ;;
+    lint) echo native npm ;;
+    web) echo rust clang sqlite_sources wasm_bindgen chromium ;;
+    typescript) echo build ;;
+    packaging) echo build chromium npm:tests/packaging/webpack ;;
+    node) echo build sqlite3 npm:tests/remote ;;
+    remote) echo npm npm:tests/remote ;;
+    e2e) echo build chromium npm:tests/remote ;;
+    browsers) echo build firefox webkit npm:tests/remote npm:tests/browsers ;;
+    bench | profile) echo build chromium npm:benches/browser npm:tests/remote ;;
+    *) die "nothing is known of the needs of '$1'" ;;
+  esac
 }
 
+# need VERB...: installs all that they lack; Debian's packages in one go, before what is compiled or unpacked with them.
+need() {
+  local tool tools=() later=() debian=() brew=()
+  collect "$@"
+  for tool in "${tools[@]}"; do
+    case $tool in
+      clang) have clang-19 && have llvm-ar-19 || { debian+=(clang-19 llvm-19); brew+=(llvm@19); } ;;
+      chromium) [ -x "$CHROMIUM" ] && [ -x "$CHROMEDRIVER" ] || { debian+=(chromium chromium-driver); brew+=(chromium chromedriver); } ;;
+      firefox) [ -x "$FIREFOX" ] || { debian+=(firefox-esr); brew+=(firefox); } ;;
+      webkit) have WebKitWebDriver && have xvfb-run && have xauth || debian+=(webkit2gtk-driver xvfb xauth) ;;
+      sqlite3) have sqlite3 || { debian+=(sqlite3); brew+=(sqlite); } ;;
+      *) later+=("$tool") ;;
+    esac
+  done
+  install_packages
+  for tool in "${later[@]}"; do
+    case $tool in
+      npm:*) need_npm "${tool#npm:}" ;;
+      *) "need_$tool" ;;
+    esac
+  done
+}
+
+# The tools of verbs and parts, each once, in the order of the list.
+collect() {
+  local name
+  for name in "$@"; do
+    case " ${tools[*]} " in *" $name "*) continue ;; esac
+    case $name in
+      npm:* | npm | rust | clang | wasm_bindgen | sqlite_sources | chromium | firefox | webkit | sqlite3) tools+=("$name") ;;
+      *) collect $(needs_of "$name") ;;
+    esac
+  done
+}
+
+install_packages() {
+  [ ${#debian[@]} -gt 0 ] || return 0
+  if ! have apt-get; then
+    ! have brew || die "these are missing: brew install ${brew[*]:-(no formula for ${debian[*]})}; then name them in CHROMIUM, CHROMEDRIVER, FIREFOX, or link clang-19 and llvm-ar-19 into PATH"
+    die "these packages of Debian or Ubuntu are missing, and there is no apt-get here: ${debian[*]}"
+  fi
+  local sudo=
+  if [ "$(id -u)" != 0 ]; then sudo -n true 2>/dev/null || die "run as root: apt-get install ${debian[*]}"; sudo=sudo; fi
+  say "apt-get install ${debian[*]}"
+  $sudo apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${debian[@]}" >/dev/null
+}
+
+# The toolchain of rust-toolchain.toml.
 need_rust() {
   have cargo || die 'Rust is missing: install it with rustup'
-  if have rustup; then
-    local target component
-    target=$(rustup target list --installed)
-    [[ $target == *wasm32-unknown-unknown* ]] || rustup target add wasm32-unknown-unknown
-    component=$(rustup component list --installed)
-    [[ $component == *rustfmt* && $component == *clippy* ]] || rustup component add rustfmt clippy
-    [[ $component == *rust-src* ]] || rustup component add rust-src
-  fi
+  have rustup || return 0
+  local installed=
+  installed=$(RUSTUP_AUTO_INSTALL=0 rustup component list --installed 2>/dev/null) || true
+  case $installed in
+    *clippy*rust-src*rust-std-wasm32-unknown-unknown*rustfmt*) ;;
+    *) say 'rustup: the toolchain of rust-toolchain.toml'; rustup toolchain install ;;
+  esac
 }
 
-need_clang() {
-  if ! have clang-19 || ! have llvm-ar-19; then
-    apt_install 'clang-19 and llvm-ar-19 are missing: they compile SQLite to wasm' clang-19 llvm-19
-  fi
-}
-
-# SQLite's own shell: another reader of the files that the command line writes.
-need_sqlite3() { have sqlite3 || apt_install 'sqlite3 is missing: tests read with it what the command line wrote' sqlite3; }
-
+# Unoptimised: it takes 2 s more to run, and two minutes less to compile.
 need_wasm_bindgen() {
   local version
   version=$(sed -n '/^name = "wasm-bindgen"$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
   export PATH="$tools_dir/wasm-bindgen-$version/bin:$PATH"
   if ! have wasm-bindgen || [[ $(wasm-bindgen --version) != "wasm-bindgen $version" ]]; then
-    say "cargo install wasm-bindgen-cli $version (takes minutes, once)"
-    cargo install wasm-bindgen-cli --version "$version" --root "$tools_dir/wasm-bindgen-$version" --quiet
+    say "cargo install wasm-bindgen-cli $version (a minute or two, once)"
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=0 cargo install wasm-bindgen-cli --version "$version" --root "$tools_dir/wasm-bindgen-$version" --quiet
   fi
 }
 
@@ -68,25 +119,5 @@ need_npm() {
     say "npm ci in $folder"
     npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --loglevel=error
     touch "$folder/node_modules/.package-lock.json"
-  fi
-}
-
-need_chromium() {
-  if [ ! -x "$CHROMIUM" ] || [ ! -x "$CHROMEDRIVER" ]; then
-    apt_install "Chromium and its driver are missing (or set CHROMIUM and CHROMEDRIVER)" chromium chromium-driver
-  fi
-}
-
-# WebKit is Safari's engine. Its driver wants a screen; the drivers of the others come with the browser, or from crates.io.
-need_other_browsers() {
-  local version=0.37.1
-  export FIREFOX=${FIREFOX:-/usr/bin/firefox-esr}
-  export GECKODRIVER=${GECKODRIVER:-$tools_dir/geckodriver-$version/bin/geckodriver}
-  if [ ! -x "$FIREFOX" ] || ! have WebKitWebDriver || ! have xvfb-run || ! have xauth; then
-    apt_install 'Firefox, WebKit with its driver, or Xvfb are missing' firefox-esr webkit2gtk-driver xvfb xauth
-  fi
-  if [ ! -x "$GECKODRIVER" ]; then
-    say "cargo install geckodriver $version (takes minutes, once)"
-    cargo install geckodriver --version "$version" --locked --root "$tools_dir/geckodriver-$version" --quiet
   fi
 }

@@ -6,11 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
 
-need_rust
-need_clang
-need_wasm_bindgen
-need_sqlite_sources
-need_npm
+need build
 
 # Its own folder: these flags would make every other build start again.
 target=target/wasm

@@ -2,8 +2,6 @@
 //
 //   node www/demo.mjs [--port N]                starts it and prints its address, until Ctrl-C
 //   node www/demo.mjs --check [--shots FOLDER]  drives it in headless Chromium and exits with 0 or 1
-import { execFileSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { build } from 'vite'
@@ -45,13 +43,6 @@ for (const [signal, code] of [
 }
 
 async function startRemote() {
-  if (!existsSync(here('../tests/remote/node_modules'))) {
-    console.log('Installing PostgreSQL and PostgREST (npm, once)…')
-    execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {
-      cwd: here('../tests/remote'),
-      stdio: ['ignore', 'ignore', 'inherit'],
-    })
-  }
   const { startRemote } = await import('../tests/remote/index.mjs')
   const starting = startRemote({ seed: 'shop' })
   cleanups.push(async () => (await starting.catch(() => undefined))?.stop())

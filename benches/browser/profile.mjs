@@ -8,9 +8,9 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { demangle } from '../../scripts/wasm-bytes.mjs'
 import { startBrowser } from './browser.mjs'
 import { engines } from './engines/index.js'
-import { demangle } from './report/demangle.js'
 import { buildPage, serve } from './server.mjs'
 import { suites } from './suites/index.js'
 import { startSyncServer } from './sync-server.mjs'
@@ -63,7 +63,7 @@ try {
           .at(-1)
           ?.replace(/-[\w-]{8}(\.\w+)$/, '$1') || 'native'
       const where = file.endsWith('_bg.wasm') ? '' : ` (${file})`
-      const name = demangle(functionName || '(anonymous)') + where
+      const name = (functionName || '(anonymous)') + where
       const ms = profile.timeDeltas[i] / 1000
       self.set(name, (self.get(name) ?? 0) + ms)
       total += ms
@@ -81,9 +81,10 @@ try {
     `${positionals[0] ?? 'app/groups'}, ${engines[options.engine].label}: ${(total / options.rounds).toFixed(1)} ms a round\n`,
   )
   console.log('self ms      %  function')
-  for (const [name, ms] of rows) {
+  const names = demangle(rows.map(([symbol]) => symbol))
+  for (const [index, [, ms]] of rows.entries()) {
     const cells = [(ms / options.rounds).toFixed(2).padStart(7), ((100 * ms) / total).toFixed(1).padStart(5)]
-    console.log(`${cells.join('  ')}  ${name}`)
+    console.log(`${cells.join('  ')}  ${names[index]}`)
   }
   await mkdir(cache, { recursive: true })
   const file = join(cache, `${suite}-${wanted}-${options.engine}.cpuprofile`)

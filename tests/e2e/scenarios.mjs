@@ -1,4 +1,4 @@
-// Each scenario over the package in a page of Chromium, the engine on the page's thread and in a worker.
+// Each scenario over the package in a page of Chromium. Two test files run them, with the engine on the page's thread and in a worker.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
@@ -9,22 +9,24 @@ import { chosen } from '../scenarios/run/modules.mjs'
 import { Browser } from './browser.mjs'
 import { servePackage } from './package.mjs'
 
-const browser = new Browser()
-let server
-let remote
-before(async () => {
-  server = await servePackage({ callRemote: (...call) => remote.call(...call) })
-  await browser.start()
-})
-after(async () => {
-  await browser.dispose()
-  await server?.close()
-})
+/** Registers all scenarios as tests, in a browser of their own. */
+export async function scenariosIn(thread) {
+  const browser = new Browser()
+  let server
+  let remote
+  before(async () => {
+    server = await servePackage({ callRemote: (...call) => remote.call(...call) })
+    await browser.start()
+  })
+  after(async () => {
+    await browser.dispose()
+    await server?.close()
+  })
 
-for (const module of chosen) {
-  const scenarios = await import(pathToFileURL(module.path))
-  for (const thread of ['current', 'worker'])
-    describe(`${module.name}, ${thread === 'worker' ? 'in a worker' : 'on the page'}`, () => {
+  for (const module of chosen) {
+    const scenarios = scenariosOf(await import(pathToFileURL(module.path)), { host: 'page', thread })
+    if (scenarios.length === 0) continue
+    describe(module.name, () => {
       let page
       let running
       before(async () => {
@@ -39,14 +41,14 @@ for (const module of chosen) {
         await page?.close()
         await running?.stop()
       })
-      for (const [title] of scenariosOf(scenarios, { host: 'page', thread }))
+      for (const [title] of scenarios)
         test(title, async () => {
           remote?.fresh()
-          const failed = await page.evaluate(
-            (given) => window.runScenario(...given),
-            [module.name, title, `scenario-${process.pid}`, module.remote ? remote.facts : undefined],
-          )
+          const facts = module.remote ? remote.facts : undefined
+          const given = [module.name, title, `scenario-${process.pid}`, facts]
+          const failed = await page.evaluate((all) => window.runScenario(...all), given)
           assert.equal(failed ?? undefined, undefined)
         })
     })
+  }
 }

@@ -1,0 +1,4 @@
+// Each scenario, with the engine in a worker.
+import { scenariosIn } from './scenarios.mjs'
+
+await scenariosIn('worker')
