@@ -1,16 +1,16 @@
-// Each scenario over the package in a page of Chromium. Two test files run them, with the engine on the page's thread and in a worker.
+// Scenarios over the package in a page of Chromium. Three test files run them: without a remote, with the engine on the page's thread and in a
+// worker, and those of sync.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { control } from '../remote/control.mjs'
 import { startRemote } from '../remote/index.mjs'
 import { scenariosOf } from '../scenarios/run/context.mjs'
-import { chosen } from '../scenarios/run/modules.mjs'
 import { Browser } from './browser.mjs'
 import { servePackage } from './package.mjs'
 
-/** Registers all scenarios as tests, in a browser of their own. */
-export async function scenariosIn(thread) {
+/** Registers the scenarios of these modules as tests, in a browser of their own. */
+export async function scenariosIn(thread, modules) {
   const browser = new Browser()
   let server
   let remote
@@ -23,7 +23,7 @@ export async function scenariosIn(thread) {
     await server?.close()
   })
 
-  for (const module of chosen) {
+  for (const module of modules) {
     const scenarios = scenariosOf(await import(pathToFileURL(module.path)), { host: 'page', thread })
     if (scenarios.length === 0) continue
     describe(module.name, () => {
@@ -45,7 +45,8 @@ export async function scenariosIn(thread) {
         test(title, async () => {
           remote?.fresh()
           const facts = module.remote ? remote.facts : undefined
-          const given = [module.name, title, `scenario-${process.pid}`, facts]
+          // Each page counts its names from one, and they all are in one profile.
+          const given = [module.name, title, module.name.replace('/', '-'), facts]
           const failed = await page.evaluate((all) => window.runScenario(...all), given)
           assert.equal(failed ?? undefined, undefined)
         })

@@ -3,7 +3,6 @@
 
 mod audit;
 mod columns;
-mod docs;
 mod dump;
 mod engine;
 mod file_lock;

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use js_sys::{Function, Promise};
 use tidelock::{
-    ErrorCode, Timestamp,
+    ErrorCode,
     browser::{BrowserClock, BrowserEntropy, BrowserSpawner, IndexedDb},
     engine::flush::Flusher,
     ports::{Durability, Holder, Platform, Store, Whole},
@@ -88,22 +88,6 @@ async fn indexeddb_conforms() {
 }
 
 #[wasm_bindgen_test]
-async fn what_was_acknowledged_is_there_after_a_reopening() {
-    delete("reopen").await;
-    for durability in [Durability::Relaxed, Durability::Strict] {
-        let first = page("reopen", durability).await;
-        first.commit("CREATE TABLE IF NOT EXISTS t(x); INSERT INTO t VALUES (zeroblob(100000));").await.unwrap();
-        first.commit("UPDATE t SET x = 'small' WHERE rowid = 1;").await.unwrap();
-        first.opened.storage.close();
-    }
-    let last = page("reopen", Durability::Relaxed).await;
-    assert_eq!(last.connection.rows("SELECT count(*), min(x) FROM t", &[]).unwrap(), [vec![2.into(), "small".into()]]);
-    assert_eq!(last.opened.storage.epoch(), 3);
-    last.opened.storage.close();
-    delete("reopen").await;
-}
-
-#[wasm_bindgen_test]
 async fn a_batch_of_many_megabytes_goes_in_parts() {
     delete("large").await;
     let opened = open("large").await;
@@ -118,102 +102,6 @@ async fn a_batch_of_many_megabytes_goes_in_parts() {
     assert!(again.image.to_bytes() == bytes);
     again.storage.close();
     delete("large").await;
-}
-
-#[wasm_bindgen_test]
-async fn a_hundred_writers_share_few_transactions() {
-    delete("group").await;
-    let page = page("group", Durability::Relaxed).await;
-    page.commit("CREATE TABLE t(x);").await.unwrap();
-    let before = page.opened.storage.position().lsn;
-    let mut waiting = Vec::new();
-    for number in 0..100 {
-        page.connection.exec(&format!("INSERT INTO t VALUES ({number})")).unwrap();
-        page.flusher.committed();
-        waiting.push(page.flusher.stored().expect("not stored yet"));
-    }
-    for stored in waiting {
-        stored.await.expect("stored");
-    }
-    assert!(page.opened.storage.position().lsn - before <= 3);
-    page.opened.storage.close();
-    delete("group").await;
-}
-
-#[wasm_bindgen_test]
-async fn a_second_holder_ends_the_first_one() {
-    delete("robbed").await;
-    let first = page("robbed", Durability::Relaxed).await;
-    first.commit("CREATE TABLE t(x);").await.unwrap();
-    let second = page("robbed", Durability::Relaxed).await;
-    let error = first.commit("INSERT INTO t VALUES (1);").await.unwrap_err();
-    assert_eq!(error.code, ErrorCode::LockLost);
-    assert_eq!(first.flusher.admit_write().unwrap_err().code, ErrorCode::LockLost);
-    second.commit("INSERT INTO t VALUES (2);").await.unwrap();
-    first.opened.storage.close();
-    second.opened.storage.close();
-    delete("robbed").await;
-}
-
-#[wasm_bindgen_test]
-async fn a_closed_connection_heals() {
-    delete("heals").await;
-    let page = page("heals", Durability::Relaxed).await;
-    page.commit("CREATE TABLE t(x);").await.unwrap();
-    // As a version change by somebody who then doesn't go through with it.
-    js("heals", "await new Promise(ok => { const r = indexedDB.open(name, 2); r.onupgradeneeded = () => r.transaction.abort(); r.onerror = ok })").await;
-    let error = page.commit("INSERT INTO t VALUES (1);").await.unwrap_err();
-    assert_eq!(error.code, ErrorCode::StorageUnavailable);
-    assert_eq!(error.details.get("applied"), Some(&true.into()));
-    page.flusher.flush().await.expect("the next try connects again");
-    page.opened.storage.close();
-    let again = open("heals").await;
-    assert!(!again.created);
-    again.storage.close();
-    delete("heals").await;
-}
-
-#[wasm_bindgen_test]
-async fn a_deleted_database_is_never_made_anew_in_passing() {
-    delete("deleted").await;
-    let page = page("deleted", Durability::Relaxed).await;
-    page.commit("CREATE TABLE t(x);").await.unwrap();
-    delete("deleted").await;
-    let error = page.commit("INSERT INTO t VALUES (1);").await.unwrap_err();
-    assert_eq!(error.code, ErrorCode::StorageUnavailable);
-    assert_eq!(page.flusher.flush().await.unwrap_err().code, ErrorCode::LockLost);
-    let left = js("deleted", "return (await indexedDB.databases()).some(d => d.name === name)").await;
-    assert_eq!(left.as_bool(), Some(false));
-}
-
-#[wasm_bindgen_test]
-async fn a_newer_schema_is_left_alone() {
-    delete("newer").await;
-    js("newer", "(await done(indexedDB.open(name, 7))).close()").await;
-    let error = IndexedDb::open("newer", &Whole).await.err().expect("refuses");
-    assert_eq!(error.code, ErrorCode::SnapshotIncompatible);
-    delete("newer").await;
-}
-
-#[wasm_bindgen_test]
-async fn damaged_records_are_told_from_good_ones() {
-    delete("damaged").await;
-    let page = page("damaged", Durability::Relaxed).await;
-    page.commit("CREATE TABLE t(x);").await.unwrap();
-    page.commit("INSERT INTO t VALUES (1);").await.unwrap();
-    let stored_at = page.opened.storage.position().time;
-    page.commit("INSERT INTO t VALUES (2);").await.unwrap();
-    page.opened.storage.close();
-    js("damaged", "const db = await connect(); const s = db.transaction('log', 'readwrite').objectStore('log'); await done(s.put('nonsense', [4, 0])); db.close()").await;
-    let store = store("damaged").await;
-    let error = Storage::open(store.clone(), &platform(), Holder::default()).await.err().expect("refuses");
-    assert_eq!(error.code, ErrorCode::DatabaseCorrupt);
-    assert_eq!(error.details.get("lostBatches"), Some(&1_i64.into()));
-    assert_eq!(error.details.get("lastGoodAt"), Some(&stored_at.to_string().into()));
-    assert!(stored_at > Timestamp(0));
-    assert_eq!(store.head().await.unwrap().unwrap().epoch, 1, "nothing was written");
-    store.close();
-    delete("damaged").await;
 }
 
 #[wasm_bindgen_test]

@@ -62,7 +62,7 @@ export async function runScenario(work, environment) {
       return db
     },
     /** Opens a database in memory. */
-    memory: (given) => t.open({ storage: 'memory', ...given }),
+    memory: (given) => t.open({ storage: 'memory', path: undefined, ...given }),
   }
   try {
     await work(t)

@@ -1,0 +1,62 @@
+// What the calls of a database refuse: by code here, in its words in tests/messages/golden/scenarios/arguments.txt.
+import assert from 'node:assert/strict'
+import { having } from './run/having.mjs'
+
+const gzip = new Uint8Array([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3])
+
+export default {
+  'what a call is wrongly given is invalid_argument, and the database goes on': async ({
+    failure,
+    memory,
+    tidelock,
+  }) => {
+    const { sql } = tidelock
+    const db = await memory()
+    for (const call of [
+      () => db.batch(5),
+      () => db.batch([5]),
+      () => db.exec(5),
+      () => db.query(5),
+      () => db.query(sql`SELECT 1`, [1]),
+      () => db.query('SELECT 1', [], { tiemoutMs: 5 }),
+      () => db.query('SELECT ?', 5),
+      () => db.query('SELECT ?', [1, 2]),
+      () => db.query('SELECT :a', { '': 1 }),
+      () => db.query('SELECT :a', { ':a': 1, '@a': 2 }),
+      () => db.query('SELECT ?', [2n ** 70n]),
+      () => db.query('SELECT ?', [undefined]),
+      () => db.query('SELECT ?', [{ secret: 1 }]),
+      () => db.runMany('SELECT ?', 5),
+      () => db.runMany('SELECT ?', [[1], 5]),
+      () => db.import(5),
+      () => db.migrations.reset(),
+      () => db.migrations.generate(5),
+      () => db.migrations.generate('SELECT 1', { renames: 5 }),
+      () => db.snapshots.restore(5),
+      () => db.snapshots.restore({ at: 'yesterday' }),
+      () => db.sync.pull(),
+      () => db.sync.retry('x'),
+    ]) {
+      const failed = await failure(call)
+      assert.equal(failed.code, 'invalid_argument', `${call}: ${JSON.stringify(failed)}`)
+      assert.ok(!JSON.stringify(failed).includes('secret'), `${call} shows what was bound`)
+    }
+    assert.equal((await db.get('SELECT 1 AS one')).one, 1)
+  },
+
+  'a host that lacks streams or WebCrypto can not read and write such files': {
+    only: ['node'],
+    because: 'a browser does not let go of them',
+    run: async ({ failure, memory }) => {
+      const db = await memory()
+      const { id } = await db.snapshots.create()
+      const without = async (name, work) => {
+        const { code } = await having(globalThis, name, undefined, () => failure(work))
+        assert.equal(code, 'unsupported_environment', name)
+      }
+      await without('CompressionStream', () => db.snapshots.export(id, { compress: true }))
+      await without('DecompressionStream', () => db.snapshots.import(gzip))
+      await without('crypto', () => db.snapshots.export(id, { encrypt: { passphrase: 'words' } }))
+    },
+  },
+}

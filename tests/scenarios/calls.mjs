@@ -1,0 +1,123 @@
+// Calls of a database: their order, what they take along, what they refuse, and their end.
+import assert from 'node:assert/strict'
+import { journal } from './run/journal.mjs'
+
+export default {
+  'calls run and settle in the order in which they were made, and wait for a transaction': async ({ memory }) => {
+    const { db, insert, write, written } = await journal(memory)
+    const settled = []
+    const all = async (calls) => {
+      await Promise.all(calls.map((call, n) => call.then(() => settled.push(n))))
+      return settled.splice(0)
+    }
+    const hundred = Array.from({ length: 100 }, (_, n) => n)
+    // The first time, and when the statement is known.
+    for (const _ of [1, 2]) assert.deepEqual(await all(hundred.map((n) => write(db, n))), hundred)
+    assert.deepEqual(await written(), [...hundred, ...hundred])
+    await db.run('DELETE FROM journal')
+
+    const tx = await db.begin({ mode: 'immediate' })
+    const waiting = all([
+      write(db, 'run'),
+      db.query(insert, ['query']),
+      db.transaction((tx) => write(tx, 'transaction')),
+      db.exec("INSERT INTO journal (what) VALUES ('exec')"),
+      db.batch([{ sql: insert, params: ['batch'] }]),
+    ])
+    await write(tx, 'first')
+    await tx.commit()
+    await waiting
+    assert.deepEqual(await written(), ['first', 'run', 'query', 'transaction', 'exec', 'batch'])
+  },
+
+  'parameters are those of the call, also when it waits': async ({ memory }) => {
+    const { db, insert, written } = await journal(memory)
+    await db.run(insert, ['known'])
+    const tx = await db.begin()
+    const [params, named, rows] = [[1], { a: 1 }, [[1], [2]]]
+    const calls = [
+      db.run(insert, params),
+      db.run('INSERT INTO journal (what) VALUES (:a)', named),
+      db.runMany(insert, rows),
+    ]
+    params[0] = named.a = rows[0][0] = 99
+    rows.push([3])
+    await tx.rollback()
+    await Promise.all(calls)
+    assert.deepEqual(await written(), ['known', 1, 1, 1, 2])
+  },
+
+  // The arguments of most calls are in arguments.mjs.
+  'the options of calls are checked': async ({ memory, failure, tidelock }) => {
+    const db = await memory()
+    const wrong = async (...calls) => {
+      for (const call of calls) assert.equal((await failure(call)).code, 'invalid_argument', String(call))
+    }
+    for (const options of [{ timeoutMs: 0 }, { timeoutMs: 'x' }, { signal: {} }, { typo: 1 }, 5, { rowMode: 'list' }])
+      await wrong(() => db.query('SELECT 1', [], options))
+    await wrong(
+      () => db.transaction('x'),
+      () => db.transaction(() => {}, { mode: 'exclusive' }),
+      () => db.begin({ mode: 'exclusive' }),
+      () => db.migrations.run({ atomic: 'some' }),
+      () => db.migrations.revert({ atomic: 'all' }),
+      () => db.migrations.forget(),
+      () => db.migrations.generate(),
+      () => db.migrations.sync(),
+    )
+    for (const renames of [[], 'a', { a: 1 }, { a: '' }]) await wrong(() => db.migrations.generate('', { renames }))
+    for (const force of [undefined, {}, { force: false }, { force: 1 }, { force: true, more: 1 }])
+      await wrong(
+        () => db.migrations.reset(force),
+        () => db.migrations.drop(force),
+      )
+    for (const encryption of [undefined, {}, { passphrase: '' }, 'words']) await wrong(() => db.rekey(encryption))
+    // A moment that is none, or names no zone.
+    for (const at of [undefined, 5, '', '2026-11-20', '2026-11-20T12:00:00', 'soon', new Date(Number.NaN)])
+      await wrong(() => db.snapshots.restore({ at }))
+    for (const point of [null, 5, '', {}, { at: new Date(), id: '1' }]) await wrong(() => db.snapshots.restore(point))
+    assert.deepEqual(await db.sync.pending(), [])
+    assert.deepEqual(await db.get(tidelock.sql`SELECT 1 AS one`, undefined, { timeoutMs: 10_000 }), { one: 1 })
+  },
+
+  'a moment may be a text with any zone': async ({ open, failure }) => {
+    const db = await open()
+    // It is understood: from before anything was stored, there is nothing to restore.
+    for (const at of ['2000-01-01T12:00:00.5+02:00', '2000-01-01T10:00:00Z', new Date(5)])
+      assert.equal((await failure(db.snapshots.restore({ at }))).code, 'snapshot_not_found')
+  },
+
+  'the error of a batch says which statement it was': async ({ memory, failure }) => {
+    const db = await memory()
+    const failed = await failure(db.batch([{ sql: 'SELECT 1' }, { sql: 'SELECT wrong' }]))
+    assert.deepEqual([failed.code, failed.details.statement, failed.details.offset], ['sqlite_error', 2, 7])
+  },
+
+  'explain shows the plan': async ({ memory }) => {
+    const db = await memory()
+    await db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, a); CREATE INDEX ta ON t (a)')
+    const plan = await db.explain('SELECT * FROM t WHERE a = ?', [1])
+    assert.match(plan.map((step) => step.detail).join(' '), /ta/)
+  },
+
+  'close lets finish what was called before it, and refuses what comes after': async ({ memory, failure }) => {
+    const { db, write } = await journal(memory)
+    const transaction = db.transaction(async (tx) => {
+      await tx.get('SELECT 1')
+      await new Promise((resolve) => setTimeout(resolve))
+      return tx.get('SELECT count(*) AS n FROM journal')
+    })
+    const before = write(db, 'before')
+    // Some browsers have no such symbol yet.
+    const closing = Symbol.asyncDispose ? db[Symbol.asyncDispose]() : db.close()
+    assert.equal(db.close(), closing)
+    assert.equal(db.closed, true)
+    assert.equal((await failure(db.query('SELECT 1'))).code, 'closed')
+    assert.deepEqual(await transaction, { n: 0 })
+    assert.equal((await before).changes, 1)
+    await closing
+    assert.equal((await failure(() => db.live('SELECT 1'))).code, 'closed')
+    const { status, name } = await db.health()
+    assert.deepEqual([status, name], ['failed', db.name])
+  },
+}

@@ -1,0 +1,142 @@
+// Encryption at rest: who may open, with which keys, what can be read without them, and changing them.
+import assert from 'node:assert/strict'
+import { change, everything, result } from './run/indexeddb.mjs'
+
+const inIndexedDb = { only: ['page', 'worker'], because: 'it looks into IndexedDB; tests/node looks into folders' }
+const generated = (name, usages) => crypto.subtle.generateKey({ name, length: 256 }, false, usages)
+
+export default {
+  'a wrong, missing or superfluous secret is refused, changes nothing, and gives the lock back': async (t) => {
+    const name = t.freshName()
+    const encryption = { passphrase: 'right' }
+    const db = await t.open({ name, encryption })
+    await db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
+    await db.close()
+    const key = await generated('AES-GCM', ['encrypt', 'decrypt'])
+    for (const wrong of [undefined, { passphrase: 'Right' }, { key }])
+      assert.equal((await t.failure(t.open({ name, encryption: wrong }))).code, 'decryption_failed')
+    const again = await t.open({ name, encryption })
+    assert.deepEqual(await again.query('SELECT n FROM t'), [{ n: 1 }])
+    assert.equal((await again.health()).lock.epoch, 2, 'nobody had it in between')
+    const plain = await t.open()
+    await plain.close()
+    const superfluous = await t.failure(t.open({ name: plain.name, encryption }))
+    assert.equal(superfluous.code, 'invalid_argument')
+    assert.match(superfluous.hint, /rekey/)
+  },
+
+  'keys of the user: non-extractable ones of AES-GCM and AES-KW, also cloned; others are refused': async (t) => {
+    const { open, failure, freshName } = t
+    for (const [algorithm, usages] of [
+      ['AES-GCM', ['encrypt', 'decrypt']],
+      ['AES-GCM', ['wrapKey', 'unwrapKey']],
+      ['AES-KW', ['wrapKey', 'unwrapKey']],
+    ]) {
+      const name = freshName()
+      const key = await generated(algorithm, usages)
+      const db = await open({ name, encryption: { key } })
+      await db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (7)')
+      await db.close()
+      const other = await generated(algorithm, usages)
+      assert.equal((await failure(open({ name, encryption: { key: other } }))).code, 'decryption_failed')
+      // As one that was kept in IndexedDB.
+      const again = await open({ name, encryption: { key: structuredClone(key) } })
+      assert.deepEqual(await again.get('SELECT n FROM t'), { n: 7 })
+    }
+    for (const [algorithm, usages] of [
+      ['AES-CBC', ['encrypt', 'decrypt']],
+      ['AES-GCM', ['encrypt']],
+    ]) {
+      const key = await generated(algorithm, usages)
+      assert.equal((await failure(open({ encryption: { key } }))).code, 'invalid_argument')
+    }
+  },
+
+  'rekey: from plain to encrypted, to another passphrase, and back; rows and snapshots go along': async (t) => {
+    const name = t.freshName()
+    let encryption
+    let db = await t.open({ name })
+    await db.exec("CREATE TABLE t (s); INSERT INTO t VALUES ('first')")
+    const { id } = await db.snapshots.create({ label: 'kept' })
+    let rows = 1
+    for (const [next, refused] of [
+      [{ passphrase: 'one' }, 'decryption_failed'],
+      [{ passphrase: 'two' }, 'decryption_failed'],
+      [null, 'invalid_argument'],
+    ]) {
+      await db.rekey(next)
+      await db.run("INSERT INTO t VALUES ('more')")
+      await db.close()
+      assert.equal((await t.failure(t.open({ name, encryption }))).code, refused)
+      encryption = next ?? undefined
+      db = await t.open({ name, encryption })
+      assert.deepEqual(await db.get('SELECT count(*) AS n FROM t'), { n: ++rows })
+      assert.deepEqual(
+        (await db.snapshots.list()).map((one) => [one.id, one.label]),
+        [[id, 'kept']],
+      )
+      assert.deepEqual(await db.snapshots.verify(id), { ok: true, errors: [] })
+    }
+    await db.snapshots.restore(id)
+    assert.deepEqual(await db.query('SELECT s FROM t'), [{ s: 'first' }])
+  },
+
+  'nothing of schema, rows or labels can be read in what is stored, as long as there is a secret': {
+    ...inIndexedDb,
+    run: async ({ open, freshName }) => {
+      const name = freshName()
+      const marker = 'marker-of-a-secret-4711'
+      let encryption
+      let db = await open({ name, snapshots: { compress: false } })
+      await db.exec(`CREATE TABLE "${marker}" (s TEXT); CREATE INDEX "${marker}-index" ON "${marker}" (s)`)
+      for (const next of [undefined, { passphrase: 'one' }, { passphrase: 'two' }, null]) {
+        if (next !== undefined) await db.rekey(next)
+        encryption = next ?? undefined
+        await db.run(`INSERT INTO "${marker}" VALUES ('${marker}-row')`)
+        const { sha256 } = await db.snapshots.create({ label: `${marker}-label` })
+        await db.run(`INSERT INTO "${marker}" VALUES ('${marker}-later')`)
+        await db.close()
+        const stored = await everything(name)
+        for (const told of [marker, 'CREATE TABLE', 'SQLite format 3', sha256])
+          assert.equal(stored.includes(told), encryption === undefined, told)
+        db = await open({ name, encryption, snapshots: { compress: false } })
+        assert.equal((await db.snapshots.list())[0].label, `${marker}-label`)
+        assert.ok(new TextDecoder('latin1').decode(await db.export()).includes(marker), 'what is exported is plain')
+      }
+    },
+  },
+
+  'recover needs the secret, too, and then sets a damaged database to its last good state': {
+    ...inIndexedDb,
+    run: async ({ tidelock, open, failure, freshName }) => {
+      const name = freshName()
+      const encryption = { passphrase: 'words' }
+      const db = await open({ name, encryption })
+      await db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
+      await db.run('INSERT INTO t VALUES (2)')
+      await db.close()
+      await change(name, async (transaction) => {
+        const log = transaction.objectStore('log')
+        const [key] = (await result(log.getAllKeys())).slice(-1)
+        const record = await result(log.get(key))
+        new Uint8Array(record.bytes)[100] ^= 1
+        log.put(record, key)
+      })
+      assert.equal((await failure(open({ name, encryption }))).code, 'database_corrupt')
+      for (const wrong of [undefined, { passphrase: 'other' }])
+        assert.equal((await failure(tidelock.recover(name, { encryption: wrong }))).code, 'decryption_failed')
+      const { lostBatches, changed } = await tidelock.recover(name, { encryption })
+      assert.deepEqual([lostBatches, changed], [1, true])
+      assert.deepEqual(await (await open({ name, encryption })).query('SELECT n FROM t'), [{ n: 1 }])
+    },
+  },
+
+  'an encrypted database in memory is one like any other: nothing of it is at rest': async ({ memory, host }) => {
+    const db = await memory({ encryption: { passphrase: 'x' } })
+    await db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
+    await db.rekey({ passphrase: 'y' })
+    assert.deepEqual(await db.get('SELECT n FROM t'), { n: 1 })
+    const stored = host === 'page' ? await indexedDB.databases() : []
+    assert.ok(!stored.some(({ name }) => name === `tidelock/${db.name}`))
+  },
+}

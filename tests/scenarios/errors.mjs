@@ -1,0 +1,129 @@
+// Failures that no other scenario is about. In their words they are in tests/messages/golden/scenarios/errors.txt.
+import assert from 'node:assert/strict'
+import { having } from './run/having.mjs'
+
+const refusing = async () => new Response('expired', { status: 403 })
+
+export default {
+  'no error shows what was bound, and the database goes on': async ({ failure, memory }) => {
+    const db = await memory({ maxBytes: 65536 })
+    await db.exec('CREATE TABLE t(a UNIQUE)')
+    const endless = 'WITH n(x) AS (VALUES (?) UNION ALL SELECT x FROM n) SELECT count(*) FROM n'
+    const ended = await db.transaction(async (tx) => tx)
+    const closed = await memory()
+    await closed.close()
+    for (const [code, call] of Object.entries({
+      invalid_argument: () => db.query('SELECT ?', ['secret', 'secret']),
+      sqlite_error: () => db.query('SELECT nothing WHERE ? = 1', ['secret']),
+      sqlite_constraint: () => db.runMany('INSERT INTO t VALUES (?)', [['secret'], ['secret']]),
+      database_too_large: () => db.run('INSERT INTO t VALUES (zeroblob(200000) || ?)', ['secret']),
+      timeout: () => db.query(endless, ['secret'], { timeoutMs: 20 }),
+      transaction_closed: () => ended.query('SELECT ?', ['secret']),
+      closed: () => closed.query('SELECT ?', ['secret']),
+    })) {
+      const failed = await failure(call)
+      assert.equal(failed.code, code, JSON.stringify(failed))
+      assert.ok(!`${failed.json} ${failed.cause}`.includes('secret'), JSON.stringify(failed))
+      assert.deepEqual(await db.query('SELECT * FROM t'), [], code)
+    }
+  },
+
+  'an exported file that can not be read says why': async ({ failure, memory }) => {
+    const db = await memory()
+    const small = await memory({ maxBytes: 65536 })
+    const { id } = await db.snapshots.create()
+    const encrypt = { passphrase: 'right' }
+    const file = new Uint8Array(await (await db.snapshots.export(id, { encrypt })).arrayBuffer())
+    const newer = Uint8Array.from(file)
+    newer[8] = 99
+    const large = new Blob([new Uint8Array(5_000_000)]).stream().pipeThrough(new CompressionStream('gzip'))
+    const key = (name, ...usages) => crypto.subtle.generateKey({ name, length: 256 }, true, usages)
+    const damaged = new Uint8Array([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2, 3])
+    const gzip = new Uint8Array(await new Response(large).arrayBuffer())
+    const wrapping = await key('AES-KW', 'wrapKey', 'unwrapKey')
+    const another = await key('AES-GCM', 'encrypt', 'decrypt')
+    const codes = []
+    for (const call of [
+      () => db.snapshots.import(file),
+      () => db.snapshots.import(file, { encrypt: { passphrase: 'wrong' } }),
+      () => db.snapshots.import(file, { encrypt: { key: another } }),
+      () => db.snapshots.import(newer, { encrypt }),
+      () => db.snapshots.import(damaged),
+      () => small.snapshots.import(gzip),
+      () => db.snapshots.export(id, { encrypt: {} }),
+      () => db.snapshots.export(id, { encrypt: { key: wrapping } }),
+    ])
+      codes.push((await failure(call)).code)
+    assert.deepEqual(codes, [
+      'decryption_failed',
+      'decryption_failed',
+      'decryption_failed',
+      'snapshot_incompatible',
+      'snapshot_corrupt',
+      'database_too_large',
+      'invalid_argument',
+      'invalid_argument',
+    ])
+  },
+
+  'a copy and an upload that fail say why': async ({ failure, memory, tidelock, until }) => {
+    const { directoryTarget, uploadTarget } = tidelock
+    const full = () => Promise.reject(new Error('no room'))
+    const folder = {
+      kind: 'directory',
+      getFileHandle: full,
+      getDirectoryHandle: full,
+      entries: () => [],
+      removeEntry() {},
+    }
+    const upload = uploadTarget({ url: () => 'https://bucket.example/put', fetch: refusing })
+    const copied = async (target) => {
+      const db = await memory({ snapshots: { targets: [target], retries: 0 } })
+      let error
+      db.addEventListener('snapshot', ({ detail }) => {
+        error ??= detail.error
+      })
+      await db.snapshots.create()
+      await until(() => error)
+      // What an event tells is plain data, as errors are in JSON.
+      throw new tidelock.TidelockError(error.code, error.message, error)
+    }
+    const written = () => upload.write({ name: 'backup.sqlite' }, new Blob(['x']), new AbortController().signal)
+    assert.equal((await failure(() => copied(directoryTarget(folder)))).code, 'storage_unavailable')
+    assert.equal((await failure(() => copied(upload))).code, 'sync_rejected')
+    assert.equal((await failure(written)).code, 'sync_rejected')
+  },
+
+  'a seed that can not be fetched says why': {
+    only: ['node'],
+    because: 'a page fetches its wasm, too',
+    run: async ({ failure, memory }) => {
+      const seed = 'https://bucket.example/seed.sqlite'
+      const unreachable = () => Promise.reject(new TypeError('no network'))
+      for (const fetch of [refusing, unreachable])
+        assert.equal((await having(globalThis, 'fetch', fetch, () => failure(memory({ seed })))).code, 'sync_network')
+    },
+  },
+
+  'changes that can not be told at once are a warning': {
+    only: ['node', 'page'],
+    because: 'the WebSocket is made where the engine runs',
+    run: async ({ memory, until, warnings }) => {
+      const fetch = async () => new Response('[]', { headers: { 'content-type': 'application/json' } })
+      const remote = { url: 'https://x.supabase.co', key: 'k', tables: ['t'], fetch, realtime: true }
+      const migrations = [{ version: '1', name: 't', up: 'CREATE TABLE t(id INTEGER PRIMARY KEY)' }]
+      const refused = function refused() {
+        throw new Error('Content-Security-Policy')
+      }
+      for (const [WebSocket, words] of [
+        [undefined, ': WebSocket is missing here'],
+        [refused, ': The connection could not be begun'],
+      ])
+        await having(globalThis, 'WebSocket', WebSocket, async () => {
+          const db = await memory({ migrations, remote, mode: 'cloud' })
+          await until(() => warnings.some(({ message }) => message.endsWith(words)))
+          await db.close()
+        })
+    },
+  },
+}

@@ -1,0 +1,147 @@
+// Results of live queries: who gets which, and until when. What they follow is in live.mjs.
+import assert from 'node:assert/strict'
+import { deferred } from './run/journal.mjs'
+
+/** A database with a number in it: `set(n)` changes it, `live()` follows it. */
+async function counter(memory, options) {
+  const db = await memory(options)
+  await db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (0)')
+  return {
+    db,
+    set: (n) => db.run('UPDATE t SET n = ?', [n]),
+    live: (options) => db.live('SELECT n FROM t', [], options),
+  }
+}
+
+const numbers = (seen) => (rows) => void seen.push(rows[0].n)
+
+export default {
+  'a slow reader gets the latest rows, not a backlog, and leaves the query open': async ({ memory, until }) => {
+    const { set, live } = await counter(memory)
+    const query = live()
+    const seen = []
+    const gate = deferred()
+    const reading = (async () => {
+      for await (const [{ n }] of query) {
+        seen.push(n)
+        if (n === 0) await gate.promise
+        if (n === 9) break
+      }
+    })()
+    await until(() => seen.length === 1)
+    for (const n of [1, 2, 3, 9]) await set(n)
+    await until(() => query.rows[0].n === 9)
+    gate.resolve()
+    await reading
+    assert.deepEqual(seen, [0, 9])
+    assert.equal(query.closed, false)
+  },
+
+  'changes that come before it ran again give one result': async ({ memory, until }) => {
+    const { db, set, live } = await counter(memory)
+    const seen = []
+    live().subscribe(numbers(seen))
+    await until(() => seen.length === 1)
+    const tx = await db.begin()
+    const writes = Array.from({ length: 50 }, (_, n) => set(n + 1))
+    await tx.rollback()
+    await Promise.all(writes)
+    await until(() => seen.at(-1) === 50)
+    assert.ok(seen.length <= 3, `${seen}`)
+  },
+
+  'the first result comes by itself, a late subscriber gets the present one, and refresh runs it now': async (t) => {
+    const { set, live } = await counter(t.memory)
+    const query = live()
+    assert.equal(query.rows, undefined)
+    assert.deepEqual(await query.refresh(), [{ n: 0 }])
+    const seen = []
+    const leave = query.subscribe(numbers(seen))
+    await t.until(() => seen.length === 1)
+    assert.deepEqual(seen, [0])
+    leave()
+    await set(1)
+    assert.deepEqual(await query.refresh(), [{ n: 1 }])
+    assert.deepEqual(query.rows, [{ n: 1 }])
+    assert.deepEqual(seen, [0])
+  },
+
+  'an error goes to onError, to the loop, or to a warning; the query goes on': async (t) => {
+    const { db, set, live } = await counter(t.memory)
+    const query = live()
+    const seen = []
+    const errors = []
+    query.subscribe(numbers(seen), (error) => errors.push(error.code))
+    query.subscribe(() => {})
+    const loop = query[Symbol.asyncIterator]()
+    await loop.next()
+    await t.until(() => seen.length === 1)
+    const failing = loop.next()
+    await db.exec('ALTER TABLE t RENAME TO away')
+    assert.equal((await t.failure(failing)).code, 'sqlite_error')
+    await t.until(() => errors.length > 0)
+    assert.deepEqual([errors[0], t.warnings[0].code], ['sqlite_error', 'sqlite_error'])
+    assert.equal((await t.failure(query.refresh())).code, 'sqlite_error')
+    await db.exec('ALTER TABLE away RENAME TO t')
+    await set(2)
+    await t.until(() => seen.at(-1) === 2)
+  },
+
+  'close, the signal and the end of the database end loops and subscriptions': async ({ memory, until }) => {
+    for (const end of ['close', 'signal', 'database']) {
+      const { db, set, live } = await counter(memory)
+      const stop = new AbortController()
+      const query = live({ signal: stop.signal })
+      const seen = []
+      query.subscribe(numbers(seen))
+      let rounds = 0
+      const loop = (async () => {
+        for await (const _ of query) rounds++
+      })()
+      await until(() => rounds === 1 && seen.length === 1)
+      if (end === 'close') query.close()
+      else if (end === 'signal') stop.abort()
+      else await db.close()
+      await loop
+      assert.equal(query.closed, true, end)
+      // Another one, registered after it, hears of the change.
+      if (end !== 'database') {
+        const other = live()
+        await other.refresh()
+        await set(1)
+        await until(() => other.rows[0].n === 1)
+      }
+      assert.deepEqual([rounds, seen], [1, [0]], end)
+    }
+  },
+
+  'parameters and row mode are those of the call': async ({ memory, failure, until }) => {
+    const { db, set } = await counter(memory)
+    const params = [7]
+    const query = db.live('SELECT n, ? FROM t', params, { rowMode: 'array' })
+    params[0] = 8
+    await until(() => query.rows)
+    await set(4)
+    await until(() => query.rows[0][0] === 4)
+    assert.deepEqual(query.rows, [[4, 7]])
+    assert.equal((await failure(() => db.live('SELECT 1', [], { rowMode: 'columns' }))).code, 'invalid_argument')
+  },
+
+  'a commit is told with its tables, and its listener may use the database; one close is told once': async (t) => {
+    const { db, set } = await counter(t.memory)
+    const told = []
+    db.addEventListener('change', ({ detail }) =>
+      told.push(db.get('SELECT n FROM t').then(({ n }) => [detail.tables, n])),
+    )
+    let closes = 0
+    db.addEventListener('close', ({ detail }) => {
+      assert.equal(detail.reason, 'closed')
+      closes++
+    })
+    await set(5)
+    await t.until(() => told.length === 1)
+    assert.deepEqual(await told[0], [['t'], 5])
+    await Promise.all([db.close(), db.close()])
+    assert.equal(closes, 1)
+  },
+}

@@ -1,0 +1,116 @@
+// Maintenance: checks, and cleaning up.
+import assert from 'node:assert/strict'
+
+export default {
+  'what has expired goes, and everything is looked at': async ({ open, failure, until }) => {
+    const options = {
+      expires: { sessions: 'expires_at', codes: 'until' },
+      audit: { tables: ['codes'], retentionDays: 1 },
+    }
+    const db = await open(options)
+    await db.exec(`CREATE TABLE sessions(id INTEGER PRIMARY KEY, expires_at, filler);
+                   CREATE TABLE codes(code TEXT PRIMARY KEY, until) WITHOUT ROWID;
+                   CREATE INDEX by_expiry ON sessions(expires_at)`)
+    const [past, future] = [-3_600_000, 3_600_000].map((ms) => new Date(Date.now() + ms))
+    await db.runMany(
+      'INSERT INTO sessions(expires_at, filler) VALUES (?, zeroblob(400))',
+      Array.from({ length: 5000 }, (_, i) => [i % 5 === 0 ? future : past]),
+    )
+    await db.runMany('INSERT INTO codes VALUES (?, ?)', [
+      ['past', past],
+      ['past, in ms', past.getTime()],
+      ['future', future],
+      ['future, in ms', future.getTime()],
+      ['never', null],
+      ['no time', 'soon'],
+    ])
+    await db.run("UPDATE audit_log SET timestamp = '2001-01-01T00:00:00.000Z' WHERE id <= 3")
+    const changed = new Set()
+    db.addEventListener('change', ({ detail }) => {
+      for (const table of detail.tables) changed.add(table)
+    })
+    let maintained = false
+    const maintaining = db.maintain().finally(() => {
+      maintained = true
+    })
+    await db.get('SELECT count(*) FROM codes')
+    assert.equal(maintained, false, 'calls made meanwhile come between its steps')
+    const report = await maintaining
+    assert.deepEqual([report.integrity, report.foreignKeys, report.errors], [[], [], []])
+    assert.deepEqual([report.ok, report.auditDeleted, report.analyzed], [true, 3, true])
+    assert.deepEqual(report.expired, [
+      { table: 'sessions', deleted: 4000 },
+      { table: 'codes', deleted: 2 },
+    ])
+    assert.ok(report.freedPages > 100 && report.freedBytes === report.freedPages * 4096 && report.ms > 0)
+    assert.deepEqual(await db.query('PRAGMA freelist_count'), [{ freelist_count: 0 }])
+    assert.equal((await db.query("SELECT 1 FROM sqlite_stat1 WHERE idx = 'by_expiry'")).length, 1)
+    await until(() => changed.size > 2)
+    assert.deepEqual([...changed].sort(), ['audit_log', 'codes', 'sessions'])
+    assert.deepEqual(
+      (await db.query('SELECT code FROM codes ORDER BY code')).map(({ code }) => code),
+      ['future', 'future, in ms', 'never', 'no time'],
+    )
+    assert.deepEqual(await db.query('SELECT action, count(*) AS n FROM audit_log GROUP BY action ORDER BY action'), [
+      { action: 'delete', n: 2 },
+      { action: 'insert', n: 3 },
+    ])
+    const again = await db.maintain()
+    assert.deepEqual([again.ok, again.expired[0].deleted, again.freedPages], [true, 0, 0])
+    await db.close()
+    assert.equal((await failure(db.maintain())).code, 'closed')
+    const reopened = await open({ ...options, name: db.name })
+    assert.deepEqual(await reopened.get('SELECT count(*) AS n, min(id) AS first FROM sessions'), { n: 1000, first: 1 })
+  },
+
+  'maintenance can be aborted between its steps, and the database goes on': async ({ memory, failure }) => {
+    const db = await memory({ expires: { t: 'at' } })
+    await db.exec('CREATE TABLE t(at)')
+    await db.runMany('INSERT INTO t VALUES (?)', Array(20_000).fill(['2001-01-01']))
+    const left = async () => (await db.get('SELECT count(*) AS n FROM t')).n
+    const stop = new AbortController()
+    db.addEventListener('change', () => stop.abort(new Error('enough')), { once: true })
+    const aborted = await failure(db.maintain({ signal: stop.signal }))
+    assert.equal(aborted.notOurs, 'Error: enough')
+    const rest = await left()
+    assert.ok(rest > 0 && rest < 20_000, `${rest} rows are left`)
+    const { ok, expired } = await db.maintain()
+    assert.deepEqual([ok, expired[0].deleted, await left()], [true, rest, 0])
+  },
+
+  'what is wrong is told, as an alert too, until it is right': async ({ open, until, warnings }) => {
+    const db = await open({ expires: { parents: 'at', missing: 'at' } })
+    await db.exec(`CREATE TABLE parents(id INTEGER PRIMARY KEY, at);
+                   CREATE TABLE children(parent REFERENCES parents(id));
+                   INSERT INTO parents VALUES (1, '2001-01-01'), (2, '2001-01-01');
+                   INSERT INTO children VALUES (1)`)
+    await db.run('PRAGMA foreign_keys = OFF')
+    await db.run('INSERT INTO children VALUES (99)')
+    await db.run('PRAGMA foreign_keys = ON')
+    const heard = []
+    db.addEventListener('health', ({ detail }) => heard.push(detail.status))
+    const health = async () => {
+      const { status, alerts } = await db.health()
+      return [status, alerts.filter(({ severity }) => severity === 'warning').map(({ code }) => code)]
+    }
+    assert.deepEqual(await health(), ['ok', []])
+    const report = await db.maintain()
+    assert.deepEqual([report.ok, report.analyzed], [false, true])
+    assert.deepEqual(report.foreignKeys, [{ table: 'children', rowid: 2, parent: 'parents' }])
+    assert.deepEqual(
+      report.errors.map(({ step, table, error }) => [step, table, error.code]),
+      [
+        ['expires', 'parents', 'sqlite_constraint'],
+        ['expires', 'missing', 'invalid_argument'],
+      ],
+    )
+    assert.deepEqual(await health(), ['degraded', ['foreign_keys_violated']])
+    await until(() => heard.length > 0)
+    assert.equal(heard[0], 'degraded')
+    assert.ok(warnings.some(({ code }) => code === 'foreign_keys_violated'))
+    await db.run('DELETE FROM children')
+    const again = await db.maintain()
+    assert.deepEqual([again.foreignKeys, again.expired[0]], [[], { table: 'parents', deleted: 2 }])
+    assert.deepEqual(await health(), ['ok', []])
+  },
+}

@@ -1,0 +1,189 @@
+// Copies of snapshots outside of the database's storage, and the way back from them.
+import assert from 'node:assert/strict'
+
+/** A folder as `directoryTarget` takes it, in memory; `files` maps names to blobs. A file is there once it was closed. */
+function folder() {
+  const files = new Map()
+  const handle = (name) => ({
+    async createWritable() {
+      const parts = []
+      return new WritableStream({
+        write: (part) => void parts.push(part),
+        close: () => void files.set(name, new Blob(parts)),
+      })
+    },
+  })
+  return {
+    kind: 'directory',
+    files,
+    getFileHandle: async (name) => handle(name),
+    async *keys() {
+      yield* [...files.keys()]
+    },
+    removeEntry: async (name) => void files.delete(name),
+  }
+}
+
+/** The states that a database's copies go through from now on, and what was told with each. */
+function eventsOf(db) {
+  const events = []
+  db.addEventListener('snapshot', ({ detail }) => detail.state !== 'created' && events.push(detail))
+  return events
+}
+
+/** The rows of `t` in a file, by way of another database. */
+async function rowsIn(file, { open }, encrypt) {
+  const other = await open()
+  const { id } = await other.snapshots.import(file, { encrypt })
+  await other.snapshots.restore(id)
+  return other.query('SELECT n FROM t ORDER BY n')
+}
+
+export default {
+  'snapshots are copied to a folder, as many as are kept, and come back from there': async (t) => {
+    const directory = folder()
+    directory.files.set('notes.txt', new Blob())
+    const db = await t.open({ snapshots: { targets: [t.tidelock.directoryTarget(directory, { keep: 2 })] } })
+    const events = eventsOf(db)
+    await db.exec('CREATE TABLE t (n)')
+    const made = []
+    for (let n = 1; n <= 3; n++) {
+      await db.run('INSERT INTO t VALUES (?)', [n])
+      made.push(await db.snapshots.create())
+    }
+    const names = [...directory.files.keys()].sort()
+    assert.equal(names.length, 3)
+    assert.equal(names.pop(), 'notes.txt', 'what is no backup stays')
+    for (const [at, name] of names.entries()) {
+      const { createdAt, id } = made[at + 1]
+      assert.equal(name, `backup-${createdAt.replaceAll(':', '-')}-${id}.sqlite.gz`)
+    }
+    assert.deepEqual(
+      events.map(({ state, target, snapshot }) => [state, target, snapshot.name]),
+      made.map(({ createdAt, id }) => ['copied', 'directory', `backup-${createdAt}-${id}.sqlite.gz`]),
+    )
+    const [status, ...more] = (await db.snapshots.status()).targets
+    assert.deepEqual([status.kind, status.lastError, status.consecutiveFailures, more], ['directory', null, 0, []])
+    assert.ok(status.lastSuccess >= status.lastAttempt)
+    assert.ok(!(await db.health()).alerts.some(({ code }) => code === 'snapshot_failing'))
+    assert.deepEqual(await rowsIn(directory.files.get(names[1]), t), [{ n: 1 }, { n: 2 }, { n: 3 }])
+  },
+
+  'snapshots on time are copied, too': async ({ open, until, tidelock }) => {
+    const directory = folder()
+    const db = await open({ snapshots: { intervalMs: 20, targets: [tidelock.directoryTarget(directory)] } })
+    await db.exec('CREATE TABLE t (n)')
+    await until(() => directory.files.size > 0)
+  },
+
+  'snapshots are uploaded to signed URLs, tried again when that fails, and come back from there': async (t) => {
+    const files = []
+    const puts = []
+    const statuses = [503, 500]
+    let stored
+    let goOn
+    const looked = new Promise((resolve) => {
+      goOn = resolve
+    })
+    const target = t.tidelock.uploadTarget({
+      url: async (file) => {
+        files.push(file)
+        return `https://bucket.example/${file.name}?X-Signature=${files.length}`
+      },
+      headers: { 'x-amz-acl': 'private' },
+      fetch: async (url, { method, body, headers }) => {
+        puts.push({ url, method, headers })
+        // The second try waits until the first one's failure was looked at.
+        if (puts.length === 2) await looked
+        const status = statuses.shift() ?? 200
+        if (status === 200) stored = body
+        return new Response(status === 200 ? '' : '<Error><Code>SlowDown</Code></Error>', { status })
+      },
+    })
+    const db = await t.open({ snapshots: { compress: false, backoffMs: 10, retries: 3, targets: [target] } })
+    const events = eventsOf(db)
+    await db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (42)')
+    const made = await db.snapshots.create({ label: 'kept' })
+    const [failing] = (await db.snapshots.status()).targets
+    assert.equal(failing.consecutiveFailures, 1)
+    assert.deepEqual([failing.lastError.code, failing.lastError.details.status], ['sync_rejected', 503])
+    assert.doesNotMatch(JSON.stringify(failing.lastError), /X-Signature/)
+    const { status, alerts } = await db.health()
+    assert.equal(status, 'degraded')
+    assert.ok(alerts.some(({ code, severity }) => code === 'snapshot_failing' && severity === 'warning'))
+
+    goOn()
+    await t.until(() => events.length > 0)
+    assert.equal(events[0].state, 'copied')
+    const [{ lastError, consecutiveFailures }] = (await db.snapshots.status()).targets
+    assert.deepEqual([lastError, consecutiveFailures], [null, 0])
+    assert.equal((await db.health()).status, 'ok')
+    const name = `backup-${made.createdAt}-${made.id}.sqlite`
+    assert.deepEqual(
+      puts,
+      [1, 2, 3].map((at) => ({
+        url: `https://bucket.example/${name}?X-Signature=${at}`,
+        method: 'PUT',
+        headers: { 'x-amz-acl': 'private' },
+      })),
+      'each try asks for a URL',
+    )
+    const [file] = files
+    assert.deepEqual([file.name, file.id, file.label, file.size], [name, made.id, 'kept', stored.size])
+    assert.deepEqual(await rowsIn(stored, t), [{ n: 42 }])
+  },
+
+  'a target that never works is given up, and told; the snapshot itself is there': async ({
+    open,
+    until,
+    tidelock,
+  }) => {
+    let asked = 0
+    const url = () => {
+      asked++
+      throw new Error('no way to sign')
+    }
+    const db = await open({ snapshots: { backoffMs: 10, retries: 2, targets: [tidelock.uploadTarget({ url })] } })
+    const events = eventsOf(db)
+    const made = await db.snapshots.create()
+    await until(() => events.length > 0)
+    assert.equal(asked, 3)
+    assert.deepEqual([events[0].state, events[0].target], ['not_copied', 'upload'])
+    assert.match(events[0].error.message, /no way to sign/)
+    assert.deepEqual(await db.snapshots.list(), [made])
+  },
+
+  'the copies of an encrypted database are encrypted, after a rekey by the new passphrase': async (t) => {
+    const directory = folder()
+    const targets = [t.tidelock.directoryTarget(directory)]
+    const [first, second] = [{ passphrase: 'first words' }, { passphrase: 'other words' }]
+    const db = await t.open({ encryption: first, snapshots: { targets } })
+    await db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
+    await db.snapshots.create()
+    await db.rekey(second)
+    await db.run('INSERT INTO t VALUES (2)')
+    await db.snapshots.create()
+    const names = [...directory.files.keys()].sort()
+    assert.ok(names.length === 2 && names.every((name) => name.endsWith('.sqlite.gz.enc')))
+    const [older, newer] = names.map((name) => directory.files.get(name))
+    assert.equal((await t.failure(rowsIn(older, t, second))).code, 'decryption_failed')
+    assert.deepEqual(await rowsIn(older, t, first), [{ n: 1 }])
+    assert.deepEqual(await rowsIn(newer, t, second), [{ n: 1 }, { n: 2 }])
+    const key = await crypto.subtle.generateKey({ name: 'AES-KW', length: 256 }, false, ['wrapKey', 'unwrapKey'])
+    assert.equal((await t.failure(t.open({ encryption: { key }, snapshots: { targets } }))).code, 'invalid_argument')
+  },
+
+  'what is no target is refused': async ({ failure, tidelock }) => {
+    const { directoryTarget, uploadTarget } = tidelock
+    for (const work of [
+      () => directoryTarget(),
+      () => directoryTarget('/tmp'),
+      () => directoryTarget(folder(), { keep: 0 }),
+      () => directoryTarget(folder(), { encrypt: {} }),
+      () => uploadTarget({}),
+      () => uploadTarget({ url: 'https://bucket.example' }),
+      () => uploadTarget({ url: () => '', retries: 1 }),
+    ])
+      assert.equal((await failure(work)).code, 'invalid_argument')
+  },
+}

@@ -1,0 +1,143 @@
+// Transactions and batches: whole or not at all, one after the other.
+import assert from 'node:assert/strict'
+
+/** A database in memory with a table `t`, and what reads the ids in it. */
+async function table(memory) {
+  const db = await memory()
+  await db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY)')
+  return { db, ids: async () => (await db.query('SELECT id FROM t ORDER BY id')).map(({ id }) => id) }
+}
+
+export default {
+  'runMany and batch are one transaction each': async ({ memory, failure }) => {
+    const { db, ids } = await table(memory)
+    const many = await failure(db.runMany('INSERT INTO t VALUES (?)', [[1], [2], [1]]))
+    assert.equal(many.code, 'sqlite_constraint')
+    assert.equal(many.details.sqliteCode, 'SQLITE_CONSTRAINT_PRIMARYKEY')
+    assert.deepEqual(await ids(), [])
+    const batch = await db.batch([
+      { sql: 'INSERT INTO t VALUES (?)', params: [7] },
+      { sql: 'SELECT * FROM t' },
+      { sql: 'SELECT :a AS a', params: { a: 'x' } },
+    ])
+    assert.deepEqual(batch, [[], [{ id: 7 }], [{ a: 'x' }]])
+    const failed = await failure(db.batch([{ sql: 'INSERT INTO t VALUES (8)' }, { sql: 'INSERT INTO t VALUES (7)' }]))
+    assert.equal(failed.code, 'sqlite_constraint')
+    assert.deepEqual(await ids(), [7])
+  },
+
+  'a transaction commits on return, rolls back on throw, and passes the error through': async ({ memory, failure }) => {
+    const { db, ids } = await table(memory)
+    const returned = await db.transaction(async (tx) => {
+      await tx.run('INSERT INTO t VALUES (1)')
+      await tx.runMany('INSERT INTO t VALUES (?)', [[2], [3]])
+      return tx.get('SELECT count(*) AS n FROM t')
+    })
+    assert.deepEqual(returned, { n: 3 })
+    const mine = new RangeError('mine')
+    const thrown = await db
+      .transaction(async (tx) => {
+        await tx.run('INSERT INTO t VALUES (4)')
+        throw mine
+      })
+      .catch((error) => error)
+    assert.equal(thrown, mine)
+    const sql = await failure(
+      db.transaction(async (tx) => {
+        await tx.run('INSERT INTO t VALUES (5)')
+        await tx.run('INSERT INTO t VALUES (1)')
+      }),
+    )
+    assert.equal(sql.code, 'sqlite_constraint')
+    assert.deepEqual(await ids(), [1, 2, 3])
+    // A failed statement that its caller catches takes back only itself.
+    await db.transaction(async (tx) => {
+      await tx.run('INSERT INTO t VALUES (6)')
+      await tx.run('INSERT INTO t VALUES (1)').catch(() => {})
+    })
+    assert.deepEqual(await ids(), [1, 2, 3, 6])
+  },
+
+  'nested transactions are savepoints; calls outside wait; a transaction that ended is closed': async (t) => {
+    const { db, ids } = await table(t.memory)
+    const order = []
+    let outside
+    let kept
+    await db.transaction(async (tx) => {
+      kept = tx
+      await tx.run('INSERT INTO t VALUES (1)')
+      outside = ids().then((seen) => order.push(['outside', ...seen]))
+      await tx.transaction(async (inner) => {
+        await inner.run('INSERT INTO t VALUES (2)')
+        const deepest = inner.transaction(async (deepest) => {
+          await deepest.run('INSERT INTO t VALUES (3)')
+          throw new Error('back')
+        })
+        assert.equal((await t.failure(deepest)).notOurs, 'Error: back')
+      })
+      const second = tx.transaction(async (inner) => {
+        await inner.run('INSERT INTO t VALUES (4)')
+        throw new Error('back')
+      })
+      assert.equal((await t.failure(second)).notOurs, 'Error: back')
+      order.push(['inside', ...(await tx.query('SELECT id FROM t')).map(({ id }) => id)])
+    })
+    await outside
+    assert.deepEqual(order, [
+      ['inside', 1, 2],
+      ['outside', 1, 2],
+    ])
+    assert.equal((await t.failure(kept.run('INSERT INTO t VALUES (9)'))).code, 'transaction_closed')
+    assert.deepEqual(await ids(), [1, 2])
+  },
+
+  'a transaction that was begun is committed, rolled back, or ended by closing': async ({ open, failure }) => {
+    let db = await open()
+    await db.exec('CREATE TABLE t (a)')
+    const count = async (on = db) => (await on.get('SELECT count(*) AS n FROM t')).n
+    const first = await db.begin()
+    await first.run('INSERT INTO t VALUES (1)')
+    const outside = count()
+    await first.transaction((inner) => inner.run('INSERT INTO t VALUES (2)'))
+    await first.commit()
+    assert.equal(await outside, 2)
+    const second = await db.begin({ mode: 'immediate' })
+    await second.run('DELETE FROM t')
+    assert.equal(await count(second), 0)
+    await second.rollback()
+    assert.equal(await count(), 2)
+    const left = await db.begin()
+    await left.run('DELETE FROM t')
+    await db.close()
+    const ended = [
+      () => second.run('DELETE FROM t'),
+      () => first.commit(),
+      () => second.rollback(),
+      () => left.get('x'),
+    ]
+    for (const call of ended) assert.equal((await failure(call)).code, 'transaction_closed')
+    db = await open({ name: db.name })
+    assert.equal(await count(), 2)
+  },
+
+  'statements that would go behind the engine’s back are refused with a hint': async ({ memory, failure }) => {
+    const db = await memory()
+    const begin = (on) => on.query('BEGIN')
+    for (const call of [
+      begin,
+      (on) => on.run("ATTACH ':memory:' AS other"),
+      (on) => on.batch([{ sql: 'PRAGMA journal_mode = WAL' }]),
+      (on) => on.exec('PRAGMA synchronous = 2'),
+      (on) => on.transaction(begin),
+      (on) => on.transaction((tx) => tx.query('PRAGMA foreign_keys = off')),
+    ]) {
+      const { code, hint } = await failure(call(db))
+      assert.equal(code, 'invalid_argument', String(call))
+      assert.ok(hint, String(call))
+    }
+    assert.deepEqual(await db.query('PRAGMA foreign_keys'), [{ foreign_keys: 1 }])
+    assert.deepEqual(await db.query('PRAGMA recursive_triggers'), [{ recursive_triggers: 1 }])
+    await db.query('PRAGMA user_version = 7')
+    assert.deepEqual(await db.query('PRAGMA user_version'), [{ user_version: 7 }])
+  },
+}
