@@ -9,7 +9,7 @@ usage: ./build.sh [verb]
   build        the wasm and the npm package in pkg-js (the default)
   demo [args]  builds, then starts the demo with its embedded remote; --check drives it headless and exits 0 or 1
   test [what]  everything: formatting, lints, native, browser, packaging and end-to-end tests; or the named parts and test files;
-                --changed [commit]: what the changes since that commit (HEAD) can affect
+                --changed [commit]: what the changes since that commit (HEAD) can affect; --all: each scenario in each browser and thread
   simulate     random workloads over a store that misbehaves: --seeds N (10000 by default), or --seed S for that one
   bench [suites] the in-browser benchmark against its peers: --rounds N, --json FILE, --check against benches/baseline.json, --update
                 that and the tables in the docs; `bench page` serves it for a browser of yours

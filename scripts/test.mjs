@@ -1,8 +1,8 @@
-// node scripts/test.mjs [--parts] [PART | TEST FILE]... | --changed [COMMIT]
+// node scripts/test.mjs [--parts] [--all] [PART | TEST FILE]... | --changed [COMMIT]
 //
-// Runs the parts of the tests (all, the named ones, or those that changes since a commit can affect), two steps side by side, to their end.
-// What each step prints is in .cache/test/; the end tells how long each step and the slowest test files took, and what failed.
-// `--parts` only prints which parts it would run.
+// Runs the parts of the tests (all, the named ones, or those that changes since a commit can affect) to their end, a few steps side by
+// side; a file of Node's tests is a step. What each prints is in .cache/test/. The end tells how long they took, and what failed.
+// `--all`: each scenario in each browser and thread. `--parts` only prints which parts it would run.
 import { execFileSync, spawn } from 'node:child_process'
 import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import os from 'node:os'
@@ -10,23 +10,32 @@ import path from 'node:path'
 
 process.chdir(path.join(import.meta.dirname, '..'))
 const LOGS = '.cache/test'
-const cores = Math.max(2, os.availableParallelism())
+/** Many steps wait for a browser now and then. */
+const SIDE_BY_SIDE = Math.max(2, os.availableParallelism()) + 1
+const LONGEST_MS = 15 * 60_000
 
-/** Node's tests of a folder: each file is a process, one for each core at a time. */
-const nodeTests = (folder, concurrency = cores) => ({
-  folder,
-  command: (files) => [
-    ...['node', '--test', '--test-reporter=spec', '--test-reporter-destination=stdout'],
-    ...[
-      '--test-reporter=./scripts/test-reporter.mjs',
-      `--test-reporter-destination=${LOGS}/${folder.replaceAll('/', '-')}.json`,
-    ],
-    ...[`--test-concurrency=${concurrency}`, '--test-timeout=300000', ...files],
-  ],
-})
+/** The folders of Node's tests, by part. */
+const FOLDERS = {
+  node: ['tests/node', 'tests/messages'],
+  e2e: ['tests/e2e'],
+  browsers: ['tests/browsers'],
+  packaging: ['tests/packaging'],
+  remote: ['tests/remote'],
+}
+
+/** A step for each test file of a part, those of scenarios first: they take longest. */
+function nodeTests(part, after = ['package']) {
+  const late = (name) => Number(!/scenarios/.test(name))
+  return FOLDERS[part]
+    .flatMap((folder) => readdirSync(folder).map((name) => `${folder}/${name}`))
+    .filter((name) => name.endsWith('.test.mjs'))
+    .toSorted((a, b) => late(a) - late(b))
+    .map((file) => ({ part, name: file, file, after }))
+}
 
 const browserTest = 'cargo test --locked --target wasm32-unknown-unknown --test web'
 const inBrowser = { WASM_BINDGEN_TEST_NO_ORIGIN_ISOLATION: '1', WASM_BINDGEN_TEST_TIMEOUT: '120' }
+const wasmLints = 'cargo clippy --locked --target wasm32-unknown-unknown --lib --test web -- -D warnings'
 
 /**
  * The steps, in the order in which they begin. `after`: the steps whose results it needs. `cargo`: it holds the lock on target/, so one of
@@ -34,7 +43,6 @@ const inBrowser = { WASM_BINDGEN_TEST_NO_ORIGIN_ISOLATION: '1', WASM_BINDGEN_TES
  */
 const STEPS = [
   { part: 'build', name: 'wasm', command: 'scripts/wasm.sh' },
-  { part: 'lint', name: 'rustfmt', command: 'cargo fmt --all --check' },
   // The same random cases each time: what fails here fails again. `PROPTEST_RNG_SEED= cargo test` looks for others.
   {
     part: 'native',
@@ -43,11 +51,19 @@ const STEPS = [
     command: 'cargo test --locked',
     env: { PROPTEST_RNG_SEED: '20261120' },
   },
-  { part: 'native', name: 'simulation', cargo: true, command: 'scripts/simulate.sh --seeds 10000', after: ['native'] },
+  { part: 'native', name: 'simulation', cargo: true, command: 'scripts/simulate.sh --seeds 10000' },
   { part: 'build', name: 'package', command: 'scripts/package.sh', after: ['wasm'] },
   { part: 'build', name: 'size', command: 'node scripts/size.mjs', after: ['package'] },
-  { part: 'e2e', ...nodeTests('tests/e2e'), after: ['package'] },
-  { part: 'browsers', ...nodeTests('tests/browsers', 1), after: ['package'] },
+  ...nodeTests('browsers'),
+  ...nodeTests('node'),
+  ...nodeTests('e2e'),
+  ...nodeTests('packaging'),
+  ...nodeTests('remote', []),
+  { part: 'demo', name: 'demo', command: 'node www/demo.mjs --check', after: ['package'] },
+  { part: 'typescript', name: 'typescript', command: 'node pkg-js/test/run.mjs', after: ['package'] },
+  { part: 'typescript', name: 'typescript, demo', command: 'node_modules/.bin/tsc -p www', after: ['package'] },
+  { part: 'lint', name: 'rustfmt', command: 'cargo fmt --all --check' },
+  { part: 'lint', name: 'biome', command: 'node_modules/.bin/biome ci --colors=off --error-on-warnings .' },
   { part: 'lint', name: 'clippy', cargo: true, command: 'cargo clippy --locked --all-targets -- -D warnings' },
   // On a page as users have it, without cross-origin isolation, and in a worker of such a page.
   {
@@ -64,29 +80,14 @@ const STEPS = [
     command: browserTest,
     env: { ...inBrowser, WASM_BINDGEN_USE_DEDICATED_WORKER: '1' },
   },
-  {
-    part: 'lint',
-    name: 'clippy, wasm',
-    cargo: true,
-    command: 'cargo clippy --locked --target wasm32-unknown-unknown --lib --test web -- -D warnings',
-  },
-  { part: 'lint', name: 'biome', command: 'node_modules/.bin/biome ci --colors=off --error-on-warnings .' },
-  { part: 'typescript', name: 'typescript', command: 'node pkg-js/test/run.mjs', after: ['package'] },
-  { part: 'typescript', name: 'typescript, demo', command: 'node_modules/.bin/tsc -p www', after: ['package'] },
-  { part: 'node', ...nodeTests('tests/node'), after: ['package'] },
-  { part: 'node', ...nodeTests('tests/messages'), after: ['tests/node', 'tests/e2e'] },
-  { part: 'packaging', ...nodeTests('tests/packaging'), after: ['package'] },
-  { part: 'remote', ...nodeTests('tests/remote') },
-  { part: 'demo', name: 'demo', command: 'node www/demo.mjs --check', after: ['package'] },
-].map((step) => ({ name: step.folder, after: [], env: {}, ...step }))
+  { part: 'lint', name: 'clippy, wasm', cargo: true, command: wasmLints },
+].map((step) => ({ after: [], env: {}, ...step }))
 
 const PARTS = [...new Set(STEPS.map(({ part }) => part))]
 
 /** What a changed file can affect: parts, or a test file itself. Rust is in the package, so it reaches nearly all. */
 function affected(file) {
-  if (/\.test\.mjs$/.test(file) && testFolder(file)) return existsSync(file) ? ['lint', file] : ['lint']
-  const scenario = /^tests\/scenarios\/(?!run\/)(.+)\.mjs$/.exec(file)
-  if (scenario) return ['lint', 'node', 'e2e', 'browsers']
+  if (file.endsWith('.test.mjs')) return STEPS.some((step) => step.file === file) ? ['lint', file] : ['lint']
   const rules = [
     [/^tests\/native\//, ['lint', 'native']],
     [/^tests\/web\//, ['lint', 'web']],
@@ -99,70 +100,43 @@ function affected(file) {
     [/^benches\//, ['lint', 'packaging']],
     [/^pkg-js\/test\//, ['lint', 'typescript']],
     [/^pkg-js\//, PARTS.filter((part) => !['native', 'web'].includes(part))],
-    [/^docs\/|^[A-Z]+\.md$/, ['native', 'e2e']],
+    [/^docs\/|^[A-Z]+\.md$/, ['tests/e2e/readme.test.mjs', 'tests/e2e/runbook.test.mjs']],
   ]
   return rules.find(([pattern]) => pattern.test(file))?.[1] ?? PARTS
 }
 
-const testFolder = (file) => STEPS.find(({ folder }) => folder && path.dirname(file) === folder)
-
-/** The chosen parts and files: `{ parts, files }`, and what these need built. */
-function choose(given) {
-  let named = given
-  if (given[0] === '--changed') {
-    const git = (...words) => execFileSync('git', words, { encoding: 'utf8' }).split('\n').filter(Boolean)
+/** The steps that are named, by part or test file, or that a change can affect; all, if nothing is said. */
+function choose(words) {
+  let named = words
+  if (words[0] === '--changed') {
+    const git = (...args) => execFileSync('git', args, { encoding: 'utf8' }).split('\n').filter(Boolean)
     const changed = [
-      ...git('diff', '--name-only', given[1] ?? 'HEAD'),
+      ...git('diff', '--name-only', words[1] ?? 'HEAD'),
       ...git('ls-files', '--others', '--exclude-standard'),
     ]
     named = [...new Set(changed.flatMap(affected))]
-    if (named.length === 0) return { parts: [], files: [] }
+    if (named.length === 0) return []
   }
-  const files = named.filter((name) => name.endsWith('.mjs'))
-  const parts = named.filter((name) => !files.includes(name))
-  for (const part of parts) if (!PARTS.includes(part)) fail(`no test part '${part}': there are ${PARTS.join(', ')}`)
-  for (const file of files)
-    if (!existsSync(file) || !testFolder(file))
-      fail(`'${file}' is no test file of ${STEPS.flatMap(({ folder }) => folder ?? []).join(', ')}`)
-  return {
-    parts: named.length === 0 ? PARTS : parts,
-    files: files.filter((file) => !parts.includes(testFolder(file).part)),
-  }
+  for (const name of named)
+    if (!STEPS.some(({ part, file }) => part === name || file === name)) {
+      console.error(`build.sh: '${name}' is neither a test file nor a part of the tests: ${PARTS.join(', ')}`)
+      process.exit(2)
+    }
+  return STEPS.filter(({ part, file }) => named.length === 0 || named.includes(part) || named.includes(file))
 }
 
-function fail(message) {
-  console.error(`build.sh: ${message}`)
-  process.exit(2)
-}
-
-const onlyParts = process.argv[2] === '--parts'
-const { parts, files } = choose(process.argv.slice(onlyParts ? 3 : 2))
-const fileParts = files.map((file) => testFolder(file).part)
-if (onlyParts) {
-  console.log([...new Set([...parts, ...fileParts])].join('\n'))
+const flags = ['--parts', '--all'].filter((flag) => process.argv.includes(flag))
+if (flags.includes('--all')) process.env.TIDELOCK_ALL = '1'
+const chosen = choose(process.argv.slice(2).filter((word) => !flags.includes(word)))
+if (flags.includes('--parts')) {
+  console.log([...new Set(chosen.map(({ part }) => part))].join('\n'))
   process.exit(0)
 }
 
-/** The steps to run: those of the parts, those of single files, and those that they need. */
-const wanted = new Map()
-function want(step, only) {
-  wanted.set(step.name, { ...step, only })
-  for (const name of step.after) {
-    const before = STEPS.find((each) => each.name === name)
-    // The messages' rules look at what the tests before them wrote; only a build is a need.
-    if (before.part === 'build' && !wanted.has(name)) want(before)
-  }
-}
-for (const step of STEPS) {
-  const only = files.filter((file) => testFolder(file) === step)
-  if (parts.includes(step.part)) want(step)
-  else if (only.length > 0) want(step, only)
-}
-const steps = STEPS.flatMap((step) => wanted.get(step.name) ?? [])
-if (steps.length === 0) {
-  console.log('nothing to test')
-  process.exit(0)
-}
+/** The chosen ones, and those whose results they need. */
+const needed = new Set(chosen)
+for (const step of needed) for (const name of step.after) needed.add(STEPS.find((each) => each.name === name))
+const steps = STEPS.filter((step) => needed.has(step))
 
 rmSync(LOGS, { recursive: true, force: true })
 mkdirSync(LOGS, { recursive: true })
@@ -172,108 +146,86 @@ const seconds = (from) => Math.round((performance.now() - from) / 1000)
 /** Runs a step → its result; never rejects. */
 async function run(step) {
   const from = performance.now()
-  const log = `${LOGS}/${step.name.replaceAll(/[^\w]+/g, '-')}.log`
-  const command = step.folder
-    ? step.command(
-        step.only ??
-          readdirSync(step.folder)
-            .filter((name) => name.endsWith('.test.mjs'))
-            .map((name) => `${step.folder}/${name}`),
-      )
-    : step.command.split(' ')
-  const out = createWriteStream(log)
-  const child = spawn(command[0], command.slice(1), {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...step.env },
-  })
+  const log = `${LOGS}/${step.name.replaceAll(/[^\w-]+/g, '-')}`
+  const reporters = [
+    ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
+    ...['--test-reporter=./scripts/test-reporter.mjs', `--test-reporter-destination=${log}.json`],
+  ]
+  const [program, ...words] = step.file ? ['node', ...reporters, step.file] : step.command.split(' ')
+  const out = createWriteStream(`${log}.log`)
+  const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...step.env } })
   child.stdout.pipe(out, { end: false })
   child.stderr.pipe(out, { end: false })
+  const timer = setTimeout(() => {
+    out.write(`\nended after ${LONGEST_MS / 60_000} minutes\n`)
+    child.kill('SIGKILL')
+  }, LONGEST_MS)
   const code = await new Promise((resolve) => {
-    child.once('error', (error) => resolve(`${error}`))
+    child.once('error', (error) => resolve(out.write(String(error))))
     child.once('close', resolve)
   })
+  clearTimeout(timer)
   await new Promise((resolve) => out.end(resolve))
-  const text = readFileSync(log, 'utf8')
-  const result = { step, seconds: seconds(from), ...counts(step, text), ok: code === 0 }
-  if (!result.ok && result.failed.length === 0) result.failed.push(step.name)
-  const told = `${step.name}: ${result.ok ? 'ok' : 'FAILED'}, ${result.seconds} s${result.passed ? `, ${result.passed} passed` : ''}`
+  const text = readFileSync(`${log}.log`, 'utf8')
+  const { passed, failed } = step.file ? counted(`${log}.json`) : counts(text)
+  const ok = code === 0
+  if (!ok && failed.length === 0) failed.push('')
+  const told = `${step.name}: ${ok ? 'ok' : 'FAILED'}, ${seconds(from)} s${passed > 0 ? `, ${passed} passed` : ''}`
   console.log(`${String(seconds(started)).padStart(5)} s  ${told}`)
-  if (!result.ok) console.log(`${excerpt(text)}\n       the whole of it is in ${log}`)
-  return result
+  if (!ok) console.log(`${excerpt(text)}\n         all that it printed is in ${log}.log`)
+  return { step, ok, seconds: seconds(from), passed, failed }
 }
 
-/** What the step counted, and the names of what failed. */
-function counts(step, text) {
-  if (step.folder) {
-    const file = `${LOGS}/${step.folder.replaceAll('/', '-')}.json`
-    const { passed, failed, files } = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8') || '{}') : {}
-    return { passed: passed ?? 0, failed: failed ?? [], files: files ?? [] }
-  }
-  // cargo: "test result: ok. 12 passed; 0 failed", "test a::b ... FAILED"; Node's reporter "spec": "ℹ pass 12"; the demo: "11 steps passed".
+/** What the reporter of Node's tests wrote; nothing, where the process died before its end. */
+function counted(file) {
+  const text = existsSync(file) ? readFileSync(file, 'utf8') : ''
+  return text === '' ? { passed: 0, failed: [] } : JSON.parse(text)
+}
+
+/** Of what others print. cargo: "test result: ok. 12 passed", "test a::b ... FAILED"; Node: "ℹ pass 12"; the demo: "11 steps passed", "FAIL name: why". */
+function counts(text) {
   const sum = (pattern) => [...text.matchAll(pattern)].reduce((total, [, n]) => total + Number(n), 0)
   const passed = sum(/^test result: .*?(\d+) passed/gm) + sum(/^ℹ pass (\d+)/gm) + sum(/^(\d+) steps passed/gm)
-  const named = [
+  const failed = [
     ...text.matchAll(/^test (\S+)(?: - should panic)? \.\.\. FAILED/gm),
     ...text.matchAll(/^FAIL +(.+?):/gm),
   ]
-  return { passed, failed: named.map(([, name]) => `${step.name}: ${name}`), files: [] }
+  return { passed, failed: failed.map(([, name]) => name) }
 }
 
-/** The end of what a failed step printed; Node's runner lists what failed at its end. */
+/** The end of what a failed step printed; Node's tests list at their end what failed. */
 function excerpt(text) {
   const lines = text.split('\n')
   const from = lines.findIndex((line) => line.startsWith('✖ failing tests:'))
   return (from < 0 ? lines.slice(-60) : lines.slice(from, from + 200)).join('\n')
 }
 
-/** Two steps at a time: the next one whose needs are met, where at most one has cargo's lock. */
+/** Runs one step after the other: the next whose needs are met, unless it needs cargo's lock and another one has it. */
 const results = new Map()
-const running = new Set()
+const waiting = [...steps]
 let cargoBusy = false
-async function worker() {
-  for (;;) {
-    const waits = steps.filter(({ name }) => !results.has(name) && !running.has(name))
-    if (waits.length === 0) return
-    const ready = waits.find(
-      (step) => !(step.cargo && cargoBusy) && step.after.every((name) => results.has(name) || !wanted.has(name)),
-    )
-    if (ready === undefined) {
-      await new Promise((resolve) => setTimeout(resolve, 50))
+async function lane() {
+  while (waiting.length > 0) {
+    const at = waiting.findIndex((step) => !(step.cargo && cargoBusy) && step.after.every((name) => results.has(name)))
+    if (at < 0) {
+      await new Promise((resolve) => setTimeout(resolve, 100))
       continue
     }
-    const broken = ready.after.find(
-      (name) => results.get(name)?.ok === false && results.get(name).step.part === 'build',
-    )
-    if (broken) {
-      results.set(ready.name, {
-        step: ready,
-        seconds: 0,
-        passed: 0,
-        failed: [`${ready.name}: needs ${broken}`],
-        files: [],
-        ok: false,
-      })
-      continue
-    }
-    running.add(ready.name)
-    if (ready.cargo) cargoBusy = true
-    const result = await run(ready)
-    if (ready.cargo) cargoBusy = false
-    running.delete(ready.name)
-    results.set(ready.name, result)
+    const [step] = waiting.splice(at, 1)
+    const broken = step.after.find((name) => !results.get(name).ok)
+    if (step.cargo) cargoBusy = true
+    const missing = { step, ok: false, seconds: 0, passed: 0, failed: [`not run without ${broken}`] }
+    results.set(step.name, broken ? missing : await run(step))
+    if (step.cargo) cargoBusy = false
   }
 }
-await Promise.all([worker(), worker()])
+await Promise.all(Array.from({ length: SIDE_BY_SIDE }, lane))
 
 const all = [...results.values()]
-console.log('\n  seconds  passed  step')
+console.log('\n  seconds  passed  the slowest first')
 for (const { step, seconds: took, passed } of all.toSorted((a, b) => b.seconds - a.seconds))
   console.log(`${String(took).padStart(9)}${String(passed || '').padStart(8)}  ${step.name}`)
-const slowest = all.flatMap((result) => result.files).toSorted((a, b) => b.seconds - a.seconds)
-if (slowest.length > 0) console.log('\n  seconds  test file')
-for (const file of slowest.slice(0, 20)) console.log(`${file.seconds.toFixed(1).padStart(9)}  ${file.name}`)
-
-const failed = all.flatMap((result) => result.failed)
+const failed = all.flatMap(({ step, failed }) => failed.map((name) => (name ? `${step.name} › ${name}` : step.name)))
 const passed = all.reduce((total, result) => total + result.passed, 0)
 console.log(`\n${passed} passed, ${failed.length} failed, in ${seconds(started)} s`)
 if (failed.length > 0) console.log(`FAILED: ${failed.join('; ')}`)
