@@ -140,6 +140,9 @@ impl Database {
         let inner = &*self.inner;
         let first = !inner.closing.replace(true);
         inner.tell_keeper(News::Stop);
+        if let Some(sync) = inner.sync.get() {
+            sync.close();
+        }
         let _ending = inner.ending.enter().await;
         if !first {
             return Ok(());

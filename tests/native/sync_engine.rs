@@ -12,7 +12,7 @@ use tidelock::{
 
 use crate::{
     sync_host::counts,
-    sync_model::Server,
+    sync_model::{Fault, Server},
     world::{Tab, World},
 };
 
@@ -170,4 +170,36 @@ fn closing_ends_a_pull_and_loses_nothing() {
         assert_eq!((status[0].rows, status[0].pending), (5_000, 0));
         database.close().await.unwrap();
     });
+}
+
+#[test]
+fn closing_ends_calls_that_wait_for_the_network() {
+    for pushes in [true, false] {
+        let mut world = World::new();
+        let server = server(&world, 10);
+        world.run(|tab| async move {
+            let tab = online(tab, &server);
+            let database = tab.open(OPTIONS).await.unwrap();
+            script(&database, "INSERT INTO items VALUES (100, 'mine')").await;
+            (0..20).for_each(|_| server.fault(Fault::Timeout));
+            let clock = tab.ports.platform.clock.clone();
+            let call = async {
+                match pushes {
+                    true => database.sync_push(None).await.map(drop),
+                    false => pull(&database, "{}").await.map(drop),
+                }
+            };
+            let close = async {
+                clock.sleep(50).await;
+                database.close().await.unwrap();
+                clock.now()
+            };
+            let (ended, closed_at) = futures_util::future::join(call, close).await;
+            assert_eq!(ended.unwrap_err().code, ErrorCode::Closed);
+            assert!(clock.now().0 - closed_at.0 < 1_000, "it went on for {} ms", clock.now().0 - closed_at.0);
+            server.take_requests();
+            clock.sleep(600_000).await;
+            assert_eq!(server.take_requests().len(), 0);
+        });
+    }
 }

@@ -16,18 +16,21 @@ mod signal;
 use std::{
     cell::{Cell, RefCell},
     future::Future,
+    pin::pin,
     rc::Rc,
 };
 
+use futures_util::future::{Either, select};
 use serde::Serialize;
 
 use helped::Known;
 use joint::Joint;
 use keep::{Keeper, Retries};
+use signal::Signal;
 
 use super::{
     database::{Inner, Keep},
-    turn::{Guard, Turn},
+    turn::{Guard, Turn, closed},
 };
 use crate::{
     collections::Set,
@@ -134,6 +137,8 @@ pub struct Sync {
     token: RefCell<Option<String>>,
     /// While it keeps in step.
     retries: RefCell<Option<Retries>>,
+    /// Rung when the database closes.
+    closing: Signal,
 }
 
 /// What keeps a database in step, once it is told to.
@@ -176,7 +181,13 @@ impl Sync {
             last_error: RefCell::default(),
             token: RefCell::default(),
             retries: RefCell::default(),
+            closing: Signal::default(),
         }
+    }
+
+    /// Ends the call under way with `closed`, whatever it waits for, and those to come.
+    pub fn close(&self) {
+        self.closing.ring();
     }
 
     /// The checked `remote` option.
@@ -253,7 +264,14 @@ impl Sync {
         let mut busy = Busy { sync: self, host, error: None };
         self.phase.set(phase);
         host.emit(SyncEvent { phase, error: None });
-        let result = Box::pin(work).await;
+        let result = match select(Box::pin(work), pin!(self.closing.rung())).await {
+            Either::Left((result, _)) => result,
+            Either::Right(_) => {
+                // For those that waited behind this call.
+                self.closing.ring();
+                return Err(closed());
+            }
+        };
         busy.error = result.as_ref().err().cloned();
         self.last_error.borrow_mut().clone_from(&busy.error);
         if let Some(error) = &busy.error {
