@@ -224,8 +224,10 @@ impl Connection {
             Error::invalid("There is no SQL statement in this text").hint("It is empty, or a comment")
         })?;
         let facts = self.watcher.take_facts();
-        // A pragma takes effect when it is compiled; a change of the schema or a very long text is rarely run twice.
-        let keep = !(facts.pragma || facts.schema || facts.temp_schema) && sql.len() <= LONGEST_KEPT;
+        // A pragma takes effect when it is compiled, and a plan is not compiled again when the schema has changed; a change of the
+        // schema or a very long text is rarely run twice.
+        let explains = first_word(sql).eq_ignore_ascii_case("EXPLAIN");
+        let keep = !(facts.pragma || facts.schema || facts.temp_schema || explains) && sql.len() <= LONGEST_KEPT;
         let prepared = Rc::new(Prepared::new(raw, sql, authority, facts));
         if !skip_blank(&sql[length..]).is_empty() {
             return Err(several().detail("offset", length));

@@ -259,5 +259,7 @@ fn a_plan_is_told_without_running() {
     assert!(plan[0].detail.contains("SEARCH t"), "{plan:?}");
     assert_eq!(db.explain_query_plan("SELECT nope FROM t").unwrap_err().details["offset"], Detail::Int(7));
     assert!(db.explain_query_plan("PRAGMA foreign_keys = OFF").unwrap().is_empty());
+    db.exec("DROP TABLE t").unwrap();
+    assert!(db.explain_query_plan("SELECT * FROM t WHERE a = ?").unwrap_err().message.contains("no such table"));
     assert_eq!(db.value("PRAGMA foreign_keys", &[]).unwrap(), Some(Value::Integer(1)));
 }
