@@ -1,120 +1,136 @@
-// Firefox and WebKit (Safari's engine), driven by their own WebDriver servers.
+// Firefox and WebKit (Safari's engine) with one interface: `start()`, `page()`, `dispose()`; a page has `goto`, `evaluate` and `close`.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { Builder } from 'selenium-webdriver'
+import puppeteer from 'puppeteer-core'
+import { until } from '../scenarios/run/context.mjs'
 
-const firefox = process.env.FIREFOX ?? '/usr/bin/firefox-esr'
-const miniBrowser = process.env.MINI_BROWSER ?? '/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser'
+/** How long a script in a page, or a page that loads, may take, in milliseconds. */
+const TIMEOUT_MS = 60_000
 
-/** What is known of a browser: its driver's command for a port, and the capabilities of a session with a profile in that folder. */
-const known = {
-  firefox: {
-    command: (port) => [process.env.GECKODRIVER ?? 'geckodriver', '--port', `${port}`, '--host', '127.0.0.1'],
-    capabilities: (profile) => ({
-      browserName: 'firefox',
-      'moz:firefoxOptions': { binary: firefox, args: ['-headless', '-profile', profile] },
-    }),
-  },
-  // It keeps its profile to itself: what is stored ends with the session.
-  webkit: {
-    command: (port) => ['xvfb-run', '-a', 'WebKitWebDriver', `--port=${port}`, '--host=127.0.0.1'],
-    capabilities: () => ({
-      browserName: 'MiniBrowser',
-      'webkitgtk:browserOptions': { binary: miniBrowser, args: ['--automation'] },
-    }),
-  },
+/** Firefox speaks WebDriver BiDi itself. It keeps its profile when it is killed and started again. */
+export class Firefox {
+  #profile = mkdtempSync(path.join(tmpdir(), 'tidelock-firefox-'))
+  #browser
+
+  async start() {
+    this.#browser = await puppeteer.launch({
+      browser: 'firefox',
+      executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr',
+      userDataDir: this.#profile,
+      protocolTimeout: TIMEOUT_MS,
+    })
+  }
+
+  /** A new tab. */
+  page() {
+    return this.#browser.newPage()
+  }
+
+  /** `kill -9` of all its processes; resolves when Firefox is gone. */
+  async kill() {
+    const running = this.#browser.process()
+    const ended = once(running, 'exit')
+    process.kill(-running.pid, 'SIGKILL') // Puppeteer gives it a process group of its own
+    await ended
+  }
+
+  async dispose() {
+    await this.#browser?.close()
+    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
+  }
 }
 
-/** A running browser of that name. */
-export class OtherBrowser {
+/** WebKitGTK, by the WebDriver program that comes with it. What it stores ends with its session. */
+export class WebKit {
   #driver
-  #server
-  #profile = mkdtempSync(path.join(tmpdir(), 'tidelock-browser-'))
-  #name
-  #port
+  #session
+  #first // the window that the session began with, which stays
 
-  constructor(name) {
-    this.#name = name
-  }
-
-  /** Starts it, with what its profile has stored before. */
   async start() {
-    if (this.#server === undefined) await this.#serve()
-    const builder = new Builder().usingServer(`http://127.0.0.1:${this.#port}`)
-    this.#driver = await builder.withCapabilities(known[this.#name].capabilities(this.#profile)).build()
-    await this.#driver.manage().setTimeouts({ script: 60_000, pageLoad: 60_000 })
-  }
-
-  async #serve() {
-    this.#port = await freePort()
-    const [program, ...args] = known[this.#name].command(this.#port)
-    // A group of its own, since xvfb-run leaves its children behind. As root WebKit wants to be told that it has no sandbox.
-    const env = { ...process.env, WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: '1' }
-    this.#server = spawn(program, args, { stdio: 'ignore', detached: true, env })
-    const failed = once(this.#server, 'error').then(([error]) => {
-      throw new Error(`${program} can't be started: ${error.message}`)
+    const port = await freePort()
+    this.#driver = spawn('xvfb-run', ['-a', 'WebKitWebDriver', `--port=${port}`, '--host=127.0.0.1'], {
+      stdio: 'ignore',
+      detached: true, // a process group of its own, since xvfb-run leaves its children behind
+      env: { ...process.env, WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: '1' }, // as root it has none
     })
-    await Promise.race([failed, listening(this.#port)])
-    failed.catch(() => {})
-  }
-
-  /** The tab in front. */
-  get tab() {
-    return this.#driver.getWindowHandle()
-  }
-
-  /** Brings a tab to the front; opens a new one if none is named. */
-  async show(tab) {
-    if (tab === undefined) await this.#driver.switchTo().newWindow('tab')
-    else await this.#driver.switchTo().window(tab)
-    return this.tab
-  }
-
-  /** Loads an address, and waits until the page says that it is ready. */
-  async load(url) {
-    await this.#driver.get(url)
-    await this.#driver.wait(() => this.#driver.executeScript('return window.ready === true'), 15_000)
-  }
-
-  /** Closes the tab in front. */
-  async closeTab() {
-    await this.#driver.close()
-  }
-
-  /** Runs a function in the page, with arguments that JSON can tell; gives its result, or fails as it did. */
-  async run(work, ...args) {
-    // The driver's own scripts have other built-in objects than the page's in Firefox: the page makes the function of its text.
-    const script = 'window.drive(arguments[0], arguments[1]).then(arguments[2])'
-    const answer = JSON.parse(await this.#driver.executeAsyncScript(script, work.toString(), JSON.stringify(args)))
-    if (answer.error !== undefined) throw new Error(answer.error)
-    return answer.value
-  }
-
-  /** The process of the browser itself, where the driver tells it. */
-  async pid() {
-    return (await this.#driver.getCapabilities()).get('moz:processID')
-  }
-
-  /** Forgets a session whose browser is dead. */
-  async forget() {
-    await this.#driver.quit().catch(() => {})
-    this.#driver = undefined
-  }
-
-  /** Ends everything. */
-  async dispose() {
-    await this.#driver?.quit().catch(() => {})
-    if (this.#server?.exitCode === null) {
-      const ended = once(this.#server, 'exit')
-      process.kill(-this.#server.pid)
-      await ended
+    // Who stops the tests stops the group too, as Puppeteer sees to it for Firefox.
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+      process.once(signal, () => {
+        process.kill(-this.#driver.pid)
+        process.exit(1)
+      })
+    const sessions = `http://127.0.0.1:${port}/session`
+    const binary = process.env.MINI_BROWSER ?? '/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser'
+    const alwaysMatch = {
+      'webkitgtk:browserOptions': { binary, args: ['--automation'] },
+      timeouts: { script: TIMEOUT_MS, pageLoad: TIMEOUT_MS },
     }
-    rmSync(this.#profile, { recursive: true, force: true, maxRetries: 5 })
+    const failed = once(this.#driver, 'error').then(([error]) => Promise.reject(error))
+    await Promise.race([failed, until(() => fetch(`http://127.0.0.1:${port}/status`).catch(() => false), 20_000)])
+    const { sessionId } = await command('POST', sessions, { capabilities: { alwaysMatch } })
+    this.#session = `${sessions}/${sessionId}`
+    this.#first = await command('GET', `${this.#session}/window`)
   }
+
+  /** A new window, since WebKit slows the timers of hidden tabs to one a second. */
+  async page() {
+    await command('POST', `${this.#session}/window`, { handle: this.#first }) // the current one may be closed
+    const { handle } = await command('POST', `${this.#session}/window/new`, { type: 'window' })
+    return new WebKitPage(this.#session, handle)
+  }
+
+  async dispose() {
+    if (this.#session) await command('DELETE', this.#session).catch(() => {}) // the group is ended in any case
+    if (this.#driver?.pid === undefined || this.#driver.exitCode !== null) return
+    const ended = once(this.#driver, 'exit')
+    process.kill(-this.#driver.pid)
+    await ended
+  }
+}
+
+/** A window. WebDriver's commands are for the one that was switched to, so one is asked at a time. */
+class WebKitPage {
+  #session
+  #handle
+
+  constructor(session, handle) {
+    this.#session = session
+    this.#handle = handle
+  }
+
+  async #command(method, name, parameters) {
+    await command('POST', `${this.#session}/window`, { handle: this.#handle })
+    return command(method, `${this.#session}/${name}`, parameters)
+  }
+
+  goto(url) {
+    return this.#command('POST', 'url', { url })
+  }
+
+  /** Runs a function in the page: its arguments and result are what JSON can tell. */
+  async evaluate(work, ...args) {
+    const script = `const done = arguments[1]
+      Promise.resolve(arguments[0]).then((args) => (${work})(...args)).then((value) => done({ value }), (error) => done({ error: error + '\\n' + error?.stack }))`
+    const { value, error } = await this.#command('POST', 'execute/async', { script, args: [args] })
+    if (error !== undefined) throw new Error(error)
+    return value
+  }
+
+  close() {
+    return this.#command('DELETE', 'window')
+  }
+}
+
+/** A command of the WebDriver protocol → its value. */
+async function command(method, url, parameters) {
+  const response = await fetch(url, { method, body: parameters && JSON.stringify(parameters) })
+  const { value } = await response.json()
+  if (!response.ok) throw new Error(`${method} ${url}: ${value.error}: ${value.message}`)
+  return value
 }
 
 async function freePort() {
@@ -124,18 +140,4 @@ async function freePort() {
   server.close()
   await once(server, 'close')
   return port
-}
-
-async function listening(port) {
-  for (const deadline = Date.now() + 20_000; ; ) {
-    const socket = net.connect(port, '127.0.0.1')
-    const open = await new Promise((resolve) => {
-      socket.on('connect', () => resolve(true))
-      socket.on('error', () => resolve(false))
-    })
-    socket.destroy()
-    if (open) return
-    if (Date.now() > deadline) throw new Error(`nothing listens on port ${port}`)
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
 }

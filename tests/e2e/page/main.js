@@ -94,14 +94,6 @@ Object.assign(window, {
       return `${error}\n${error?.stack}`
     }
   },
-  /** Runs a function by its source and JSON, for drivers whose own scripts live beside the page's objects → JSON. */
-  async drive(source, args) {
-    try {
-      return JSON.stringify({ value: await new Function(`return (${source})`)()(...JSON.parse(args)) })
-    } catch (error) {
-      return JSON.stringify({ error: `${error} ${error?.stack}` })
-    }
-  },
   ready: true,
 })
 

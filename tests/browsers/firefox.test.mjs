@@ -1,0 +1,40 @@
+// Firefox, which keeps its profile when it is killed: WebKit's ends with the session that a driver began.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Firefox } from './drivers.mjs'
+import { suite } from './suite.mjs'
+
+const firefox = new Firefox()
+const { open } = await suite(firefox)
+
+for (const thread of ['current', 'worker'])
+  test(`killed in the midst of writes, it loses nothing that was acknowledged (${thread})`, async () => {
+    const name = `killed-${thread}`
+    const page = await open(thread)
+    const acknowledged = await page.evaluate(async (name) => {
+      const db = await window.open({ name })
+      await db.exec('CREATE TABLE t (a INTEGER)')
+      let acknowledged = 0
+      const write = async () => {
+        for (;;) {
+          await db.run('INSERT INTO t VALUES (?)', [acknowledged + 1])
+          acknowledged++
+        }
+      }
+      write().catch(() => {}) // ends with the browser
+      await window.until(() => acknowledged >= 200)
+      return acknowledged
+    }, name)
+    await firefox.kill()
+    await firefox.start()
+    const again = await open(thread)
+    const found = await again.evaluate(async (name) => {
+      const db = await window.open({ name })
+      const { n, most } = await db.get('SELECT count(*) AS n, max(a) AS most FROM t')
+      await db.close()
+      return { n, most, warnings: window.warnings }
+    }, name)
+    assert.ok(found.n >= acknowledged, `${acknowledged} writes were acknowledged, ${found.n} are there`)
+    assert.deepEqual(found, { n: found.n, most: found.n, warnings: [] })
+    await again.close()
+  })

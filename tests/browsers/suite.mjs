@@ -1,0 +1,166 @@
+// What runs in each browser of another engine than Chromium's, with the engine on the page's thread and in a worker: the scenarios of
+// what is another engine's work there (IndexedDB, streams, cryptography, workers, fetch), and what only a browser shows.
+import assert from 'node:assert/strict'
+import { after, before, describe, test } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import { servePackage } from '../e2e/package.mjs'
+import { control } from '../remote/control.mjs'
+import { startRemote } from '../remote/index.mjs'
+import { scenariosOf, until } from '../scenarios/run/context.mjs'
+import { local, withRemote } from '../scenarios/run/modules.mjs'
+
+const LOCAL = [
+  'values',
+  'rows',
+  'iterate',
+  'transactions',
+  'functions',
+  'live',
+  'snapshots',
+  'files',
+  'encryption',
+  'columns',
+]
+const SYNC = {
+  current: ['sync/first-example', 'sync/push'],
+  worker: ['sync/first-example', 'sync/pull'],
+}
+
+/** The modules that run with the engine there: with `TIDELOCK_ALL=1` all, with `TIDELOCK_SCENARIOS` those that it names. */
+function modulesIn(thread) {
+  const { TIDELOCK_ALL, TIDELOCK_SCENARIOS } = process.env
+  const usual = [...LOCAL, ...SYNC[thread]]
+  return [...local, ...withRemote].filter(({ name }) => TIDELOCK_ALL || TIDELOCK_SCENARIOS || usual.includes(name))
+}
+
+/** Registers all of it as tests, in that browser → `{ open(thread) }`, which opens a page under test. */
+export async function suite(browser) {
+  let server
+  let remote
+  const load = async (page, thread) => {
+    await page.goto(`${server.url}/?thread=${thread}`)
+    await until(() => page.evaluate(() => window.ready === true))
+  }
+  const open = async (thread) => {
+    const page = await browser.page()
+    await load(page, thread)
+    return page
+  }
+
+  before(async () => {
+    server = await servePackage({ callRemote: (...call) => remote.call(...call) })
+    await browser.start()
+  })
+  after(async () => {
+    await browser.dispose()
+    await server?.close()
+  })
+
+  for (const thread of ['current', 'worker']) {
+    for (const { name, path, remote: synced } of modulesIn(thread)) {
+      const scenarios = scenariosOf(await import(pathToFileURL(path)), { host: 'page', thread })
+      if (scenarios.length === 0) continue
+      describe(`${name} (${thread})`, () => {
+        let page
+        let running
+        before(async () => {
+          if (synced) {
+            running = await startRemote({ seed: 'shop', schemas: ['public', 'other'] })
+            remote = control(running)
+          }
+          page = await open(thread)
+        })
+        after(async () => {
+          await page?.close()
+          await running?.stop()
+        })
+        for (const [title] of scenarios)
+          test(title, async () => {
+            if (synced) remote.fresh()
+            // Each page counts its names from one, and all pages are of one profile.
+            const given = [name, title, `${thread}-${name.replace('/', '-')}`, synced ? remote.facts : undefined]
+            const failed = await page.evaluate((all) => window.runScenario(...all), given)
+            assert.equal(failed ?? undefined, undefined)
+          })
+      })
+    }
+
+    test(`what was written is there after a reload (${thread})`, async () => {
+      const page = await open(thread)
+      await page.evaluate(async () => {
+        const db = await window.open({ name: 'reloaded' })
+        await db.exec('DROP TABLE IF EXISTS t; CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b BLOB)')
+        const rows = Array.from({ length: 5000 }, (_, n) => [`Zeile ä ${n} 𝄞`, new Uint8Array([n % 256])])
+        await db.runMany('INSERT INTO t (a, b) VALUES (?, ?)', rows)
+        await db.run('INSERT INTO t (id) VALUES (?)', [2n ** 53n])
+      })
+      await load(page, thread) // without db.close()
+      const read = await page.evaluate(async () => {
+        const db = await window.open({ name: 'reloaded', lock: { onBusy: 'wait' } })
+        const row = await db.get(
+          'SELECT a, hex(b) AS b, (SELECT CAST(max(id) AS TEXT) FROM t) AS id FROM t WHERE id = 4',
+        )
+        const { n } = await db.get('SELECT count(*) AS n FROM t')
+        await db.close()
+        return { ...row, n, warnings: window.warnings }
+      })
+      assert.deepEqual(read, { a: 'Zeile ä 3 𝄞', b: '03', id: `${2n ** 53n}`, n: 5001, warnings: [] })
+      await page.close()
+    })
+
+    test(`tabs: refused, waiting, taken over, stolen (${thread})`, async () => {
+      const name = `tabs-${thread}`
+      const write = (page) => page.evaluate(() => window.failure(window.db.run('INSERT INTO t VALUES (1)')))
+      const openIn = (page, lock) =>
+        page.evaluate(
+          async (options) => {
+            window.db = await window.open(options)
+            await window.db.exec('CREATE TABLE IF NOT EXISTS t (a); INSERT INTO t VALUES (1)')
+            return (await window.db.get('SELECT count(*) AS n FROM t')).n
+          },
+          { name, lock },
+        )
+      const first = await open(thread)
+      const second = await open(thread)
+      assert.equal(await openIn(first), 1)
+      const refused = await second.evaluate((name) => window.failure(window.open({ name })), name)
+      assert.equal(refused.code, 'database_in_use')
+      assert.equal(refused.details.holder.title, 'A page under test')
+      assert.equal(await openIn(second, { onBusy: 'takeover' }), 2)
+      assert.equal((await write(first)).code, 'closed')
+      assert.equal(await openIn(first, { onBusy: 'steal' }), 3)
+      assert.equal((await write(second)).code, 'lock_lost')
+      await second.evaluate((name) => {
+        window.waiting = window.open({ name, lock: { onBusy: 'wait' } })
+      }, name)
+      const queued = async (lock) => (await navigator.locks.query()).pending.some(({ name }) => name === lock)
+      await until(() => second.evaluate(queued, `tidelock/${name}`))
+      assert.equal((await write(first)).resolved.changes, 1)
+      await first.close() // without db.close()
+      const waited = await second.evaluate(async () => {
+        const db = await window.waiting
+        const { n } = await db.get('SELECT count(*) AS n FROM t')
+        await db.close()
+        return n
+      })
+      assert.equal(waited, 4)
+      await second.close()
+    })
+  }
+
+  test('doctor finds everything there', async () => {
+    const page = await open('current')
+    const { ok, checks } = await page.evaluate(() => window.tidelock.doctor())
+    assert.deepEqual(
+      checks.filter((check) => !check.ok),
+      [],
+    )
+    assert.equal(ok, true)
+    assert.ok(
+      ['indexeddb', 'web-locks', 'worker', 'crypto'].every((name) => checks.some((check) => check.name === name)),
+    )
+    await page.close()
+  })
+
+  return { open }
+}
