@@ -44,13 +44,12 @@ for (const [signal, code] of [
 
 async function startRemote() {
   const { startRemote } = await import('../tests/remote/index.mjs')
-  const starting = startRemote({ seed: 'shop' })
+  const starting = startRemote({ seed: 'shop', schemas: ['public', 'docs'] })
   cleanups.push(async () => (await starting.catch(() => undefined))?.stop())
   return starting
 }
 
 async function startPage(remote) {
-  await build({ root: here('.'), logLevel: 'warn' })
   const server = await serve({
     folders: { '/': here('./dist') },
     files: { '/remote.json': JSON.stringify({ url: remote.url, key: remote.anonKey }) },
@@ -62,7 +61,7 @@ async function startPage(remote) {
 
 try {
   const started = performance.now()
-  const remote = await startRemote()
+  const [remote] = await Promise.all([startRemote(), build({ root: here('.'), logLevel: 'warn' })])
   const page = await startPage(remote)
   const seconds = ((performance.now() - started) / 1000).toFixed(1)
   if (options.check) {

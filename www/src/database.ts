@@ -1,28 +1,51 @@
 // The database of this app: everything that it asks of tidelock is here.
-import { type Database, migrationsFrom, open } from 'tidelock'
+import { type Conflict, type Database, migrationsFrom, open, type TableSync } from 'tidelock'
 
 /** The name of the database, its lock and its storage. */
 export const NAME = 'fennel-and-rye'
 
-/** The tables that the remote has too, parents first. */
-export const SYNCED = ['customers', 'products', 'orders', 'order_lines']
+const parameters = new URLSearchParams(location.search)
+
+/** Set in the address: `?thread=worker` runs SQLite in a worker, `?tabs=shared` lets several tabs work on the database at once. */
+export const SETTINGS = {
+  thread: parameters.get('thread') === 'worker' ? 'worker' : 'current',
+  tabs: parameters.get('tabs') === 'shared' ? 'shared' : 'exclusive',
+} as const
+
+/** The tables that the remote has too, parents first, and what decides where both sides changed the same value. */
+const TABLES: readonly (TableSync & { rule: string })[] = [
+  { table: 'customers', cursor: 'updated_at', conflict: 'keep-local', rule: 'ours stays' },
+  { table: 'products', cursor: 'updated_at', conflict: mergeProduct, rule: 'stock adds up' },
+  { table: 'orders', cursor: 'updated_at', conflict: 'remote-wins', rule: 'the office decides' },
+  { table: 'order_lines', cursor: 'updated_at', conflict: 'keep-local', rule: 'ours stays' },
+]
+
+export const SYNCED = TABLES.map(({ table }) => table)
+
+/** What decides a conflict, in words, by table. */
+export const RULES = new Map(TABLES.map(({ table, rule }) => [table, rule]))
+
+/** Goods in and goods out both count; every other value that was changed here stays. A product that one side deleted is the remote's. */
+function mergeProduct({ base, local, remote }: Conflict): Conflict['remote'] {
+  if (!base || !local || !remote) return remote
+  const changed = Object.entries(local).filter(([column, value]) => value !== base[column])
+  const stock = Number(remote.stock) + Number(local.stock) - Number(base.stock)
+  return { ...remote, ...Object.fromEntries(changed), stock }
+}
 
 const migrations = migrationsFrom(
   import.meta.glob<string>('../migrations/*.sql', { query: '?raw', import: 'default', eager: true }),
 )
 
-/** Opens it; `wait` stands in line while another tab has it, instead of giving up at once. */
+/** Opens it; `wait` waits until the other tab that holds the lock is gone, instead of failing at once. */
 export async function openDatabase(wait: boolean): Promise<Database> {
   const { url, key } = (await (await fetch('./remote.json')).json()) as { url: string; key: string }
   return open({
     name: NAME,
     migrations,
+    ...SETTINGS,
     lock: wait ? { onBusy: 'wait', timeoutMs: 60_000 } : { onBusy: 'fail' },
     snapshots: { intervalMs: 5 * 60_000, keep: 5 },
-    remote: {
-      url,
-      key,
-      tables: SYNCED.map((table) => ({ table, cursor: 'updated_at' })),
-    },
+    remote: { url, key, tables: TABLES.map(({ rule: _, ...table }) => table) },
   })
 }

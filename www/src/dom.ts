@@ -48,10 +48,28 @@ export function action(label: Child, run: () => unknown, props: Props = {}): HTM
   return button
 }
 
+/** A listener that runs `work` once for many calls in a row: a pull commits page after page. */
+export function soon(work: () => unknown, delayMs = 120): () => void {
+  let asked = false
+  return () => {
+    if (asked) return
+    asked = true
+    setTimeout(() => {
+      asked = false
+      work()
+    }, delayMs)
+  }
+}
+
+const NOTES_SHOWN = 3
+
 /** A note that goes by itself. */
 export function toast(text: string, kind: 'ok' | 'error' | 'warning' = 'ok', detail?: string): void {
   const note = h('div', { class: `toast ${kind}` }, h('strong', {}, text), detail && h('span', {}, detail))
-  document.querySelector('#toasts')?.append(note)
+  const notes = document.querySelector('#toasts')
+  notes?.append(note)
+  // A row of quick edits isn't to cover the page.
+  for (const old of [...(notes?.children ?? [])].slice(0, -NOTES_SHOWN)) old.remove()
   setTimeout(() => note.classList.add('leaving'), kind === 'ok' ? 2200 : 8000)
   setTimeout(() => note.remove(), kind === 'ok' ? 2700 : 8500)
 }

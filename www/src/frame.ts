@@ -2,7 +2,7 @@
 import type { Database } from 'tidelock'
 import type { App, View } from './app.ts'
 import { NAME, SYNCED } from './database.ts'
-import { fill, h } from './dom.ts'
+import { fill, h, soon } from './dom.ts'
 import { count, millis, plural } from './format.ts'
 import { type IconName, icon } from './icons.ts'
 import { healthView } from './views/health.ts'
@@ -18,14 +18,21 @@ const VIEWS: Record<IconName, { title: string; make: (app: App) => View }> = {
   sync: { title: 'Sync', make: syncView },
   snapshots: { title: 'Snapshots', make: snapshotsView },
   migrations: { title: 'Migrations', make: migrationsView },
-  lock: { title: 'Lock', make: lockView },
+  lock: { title: 'Lock and tabs', make: lockView },
   health: { title: 'Health', make: healthView },
+}
+
+const ROLES = {
+  owner: 'This tab has the database for itself',
+  leader: 'This tab holds the lock and runs the database for all tabs',
+  follower: 'This tab sends its calls to the leader, and takes over when that one goes',
 }
 
 export function frame(db: Database, openedIn: number): HTMLElement {
   const tables = h('ul', { class: 'tables' })
   const status = h('a', { class: 'pill', href: '#health' }, '…')
   const pending = h('a', { class: 'pill quiet', href: '#sync', hidden: true })
+  const role = h('a', { class: 'pill quiet role', href: '#lock' })
   const main = h('main', { class: 'view' })
   const links = (Object.keys(VIEWS) as IconName[]).map((id) =>
     h('li', {}, h('a', { href: `#${id}` }, icon(id), VIEWS[id].title)),
@@ -49,6 +56,7 @@ export function frame(db: Database, openedIn: number): HTMLElement {
         { class: 'pill quiet wide', title: 'From the call of open() to a database that answers' },
         `${NAME} · opened in ${millis(openedIn)}`,
       ),
+      role,
       pending,
       status,
     ),
@@ -78,6 +86,14 @@ export function frame(db: Database, openedIn: number): HTMLElement {
       if (link.getAttribute('href') === current) link.setAttribute('aria-current', 'page')
       else link.removeAttribute('aria-current')
     }
+  }
+
+  /** What this tab is among those that share the database; a tab that has it for itself says nothing. */
+  function showRole(): void {
+    role.hidden = db.role === 'owner'
+    role.dataset.role = db.role
+    role.title = ROLES[db.role]
+    fill(role, h('span', { class: 'lamp' }), db.role)
   }
 
   async function showNumbers(): Promise<void> {
@@ -115,24 +131,17 @@ export function frame(db: Database, openedIn: number): HTMLElement {
     fill(pending, plural(waiting, 'local edit'), ' not sent')
   }
 
-  // Many changes in a row (a pull applies page after page) ask for the numbers once.
-  let asked = false
   const app: App = {
     db,
     pulls: 0,
-    refresh() {
-      if (asked) return
-      asked = true
-      setTimeout(() => {
-        asked = false
-        if (!db.closed) showNumbers().catch(console.error)
-      }, 120)
-    },
+    refresh: soon(() => (db.closed ? undefined : showNumbers().catch(console.error))),
   }
   db.addEventListener('change', () => app.refresh())
   db.addEventListener('health', () => app.refresh())
+  db.addEventListener('role', showRole)
   addEventListener('hashchange', show)
   app.refresh()
+  showRole()
   show()
   return element
 }

@@ -1,5 +1,5 @@
 // Opens the database, then shows the app, or why it can't be shown.
-import { isTidelockError } from 'tidelock'
+import * as tidelock from 'tidelock'
 import { openDatabase } from './database.ts'
 import { fill, h } from './dom.ts'
 import { frame } from './frame.ts'
@@ -22,11 +22,11 @@ async function start(wait = false): Promise<void> {
     const started = performance.now()
     const db = await openDatabase(wait)
     const openedIn = performance.now() - started
-    Object.assign(window, { db }) // to play with in the console
+    Object.assign(window, { db, tidelock }) // to play with in the console
     fill(root, frame(db, openedIn))
     db.addEventListener('close', () => location.reload())
   } catch (error) {
-    const busy = isTidelockError(error, 'database_in_use') || isTidelockError(error, 'lock_timeout')
+    const busy = tidelock.isTidelockError(error, 'database_in_use') || tidelock.isTidelockError(error, 'lock_timeout')
     fill(root, busy ? busyScreen(error, start) : failedScreen(error, start))
   } finally {
     root.removeAttribute('aria-busy')

@@ -1,7 +1,15 @@
-// Who holds the database, and what a second tab gets.
+// Who holds the database, what a second tab gets, and where SQLite runs.
 import type { App, View } from '../app.ts'
+import { SETTINGS } from '../database.ts'
 import { fill, h, toastError } from '../dom.ts'
 import { ago, clock } from '../format.ts'
+
+const NOTES = {
+  exclusive:
+    'This tab took the lock before it read anything, and the browser gives it back when the tab goes, however it goes. A second tab is told “Database already in use”, and by whom.',
+  shared:
+    'The first tab leads: it holds the lock and runs the database. Later tabs follow: they send it their calls and see every commit at once. When the leader goes, the next tab takes over, and what was on its way happens exactly once.',
+}
 
 export function lockView({ db }: App): View {
   const facts = h('dl', { class: 'facts' })
@@ -16,23 +24,40 @@ export function lockView({ db }: App): View {
     ]
     fill(facts, ...rows.flatMap(([name, value]) => [h('dt', {}, name), h('dd', {}, value ?? '–')]))
   }
-  show().catch(toastError)
+  const update = () => void show().catch(toastError)
+  db.addEventListener('role', update)
+  update()
   const element = h(
     'article',
     {},
     h(
       'div',
       { class: 'heading' },
-      h('h1', {}, 'Lock'),
-      h('a', { class: 'button primary', href: './', target: '_blank' }, 'Open a second tab'),
+      h('h1', {}, 'Lock and tabs'),
+      h('a', { class: 'button primary', href: `./${location.search}`, target: '_blank' }, 'Open a second tab'),
     ),
     h('section', { class: 'card' }, facts),
     h(
+      'section',
+      { class: 'card choices' },
+      choice('A second tab', 'tabs', { exclusive: 'is refused', shared: 'shares the database' }),
+      choice('SQLite runs', 'thread', { current: 'in the page', worker: 'in a worker' }),
+    ),
+    h(
       'p',
       { class: 'note' },
-      'This tab took the lock before it read anything, and the browser gives it back when the tab goes, however it goes. A second tab is told “Database already in use”, and by whom. ',
-      'Every stored write is fenced by the epoch, so that a tab which lost the lock can never write again.',
+      `${NOTES[SETTINGS.tabs]} Every stored write is fenced by the epoch, so that a tab which lost the lock can never write again.`,
     ),
   )
-  return { element }
+  return { element, leave: () => db.removeEventListener('role', update) }
+}
+
+/** One setting of the address, as links to the page with each value. */
+function choice(name: string, parameter: keyof typeof SETTINGS, values: Record<string, string>): HTMLElement {
+  const links = Object.entries(values).map(([value, label]) => {
+    const there = new URLSearchParams({ ...SETTINGS, [parameter]: value })
+    const current = SETTINGS[parameter] === value ? 'true' : undefined
+    return h('a', { href: `?${there}#lock`, 'aria-current': current }, label)
+  })
+  return h('div', { class: 'choice' }, h('span', {}, name), h('span', { class: 'segments' }, ...links))
 }

@@ -1,9 +1,11 @@
-// Pulling from the remote: progress, the report, and the local edits that were kept.
+// In step with the remote: what was sent and pulled, what waits, and what was decided where both sides changed a row.
+import type { PullReport, PushReport } from 'tidelock'
 import type { App, View } from '../app.ts'
 import { SYNCED } from '../database.ts'
-import { action, fill, h, toast, toastError } from '../dom.ts'
+import { action, fill, h, soon, toast, toastError } from '../dom.ts'
 import { ago, bytes, count, millis, plural } from '../format.ts'
 import { grid } from '../grid.ts'
+import { syncLists } from './sync-lists.ts'
 
 export function syncView(app: App): View {
   const { db } = app
@@ -15,8 +17,8 @@ export function syncView(app: App): View {
   )
   const full = h('input', { type: 'checkbox' })
   const meters = new Map(SYNCED.map((table) => [table, meter(table)]))
-  const report = h('section')
-  const pendingArea = h('section', { class: 'card flush' })
+  const report = h('section', { class: 'reports' })
+  const lists = syncLists(app)
   let cancel: AbortController | undefined
 
   const stop = h(
@@ -24,34 +26,52 @@ export function syncView(app: App): View {
     { type: 'button', hidden: true, onclick: () => cancel?.abort(new Error('Stopped: what was read so far is kept')) },
     'Stop',
   )
-  const pull = action(
-    'Pull now',
-    async () => {
-      cancel = new AbortController()
-      stop.hidden = false
-      for (const each of meters.values()) each.reset()
-      try {
-        const result = await db.sync.pull({
-          mode: mode.value as 'merge' | 'replace',
-          full: full.checked,
-          signal: cancel.signal,
-          onProgress: (progress) => meters.get(progress.table)?.show(progress),
-        })
-        for (const each of result.tables)
-          meters.get(each.table)?.finish(each.inserted + each.updated + each.deleted + each.keptLocal, each.ms)
-        app.lastPull = result
-        app.pulls++
-        document.body.dataset.pulls = String(app.pulls)
-        showReport()
-        toast(`Pulled in ${millis(result.ms)}`)
-      } finally {
-        stop.hidden = true
-        app.refresh()
-        await showPending()
-        await showStatus()
-      }
-    },
-    { class: 'primary' },
+
+  /** Runs a sync of either kind, then shows what it did, or what is there although it failed. */
+  async function during(work: (signal: AbortSignal) => Promise<PullReport>): Promise<void> {
+    cancel = new AbortController()
+    stop.hidden = false
+    pull.disabled = sync.disabled = true
+    for (const each of meters.values()) each.reset()
+    try {
+      const result = await work(cancel.signal)
+      for (const each of result.tables)
+        meters.get(each.table)?.finish(each.inserted + each.updated + each.deleted + each.keptLocal, each.ms)
+      app.lastPull = result
+      app.pulls++
+      document.body.dataset.pulls = String(app.pulls)
+    } finally {
+      stop.hidden = true
+      pull.disabled = sync.disabled = false
+      app.refresh()
+      await Promise.all([lists.show(), showStatus()])
+    }
+    showReport()
+  }
+
+  const pull = action('Pull now', () =>
+    during(async (signal) => {
+      const result = await db.sync.pull({
+        mode: mode.value as 'merge' | 'replace',
+        full: full.checked,
+        signal,
+        onProgress: (progress) => meters.get(progress.table)?.show(progress),
+      })
+      app.lastPush = undefined
+      toast(`Pulled in ${millis(result.ms)}`)
+      return result
+    }),
+  )
+  const sync = action(
+    'Sync now',
+    () =>
+      during(async (signal) => {
+        const result = await db.sync.run({ signal })
+        app.lastPush = result.push
+        toast(`Pushed and pulled in ${millis(result.push.ms + result.pull.ms)}`)
+        return result.pull
+      }),
+    { class: 'primary', title: 'Sends the local edits, then pulls' },
   )
 
   function showReport(): void {
@@ -74,36 +94,13 @@ export function syncView(app: App): View {
     )
     fill(
       report,
+      ...(app.lastPush ? pushReport(app.lastPush) : []),
       h('h2', {}, `The last pull: ${pulled.mode}, ${millis(pulled.ms)}`),
       h(
         'div',
         { class: 'card flush', 'data-report': pulled.mode, 'data-pull': String(app.pulls) },
         grid({ columns, rows }),
       ),
-    )
-  }
-
-  async function showPending(): Promise<void> {
-    const pending = await db.sync.pending()
-    const rows = pending.slice(0, 200).map((entry) => ({
-      table: entry.table,
-      key: Object.values(entry.key).join(', '),
-      change: entry.op,
-      columns: (entry.columns ?? []).join(', '),
-      when: ago(entry.time),
-    }))
-    fill(
-      pendingArea,
-      grid({
-        columns: ['table', 'key', 'change', 'columns', 'when'],
-        rows,
-        empty: 'None. Edit a cell of a synced table, then pull: it stays.',
-      }),
-    )
-    fill(
-      pendingTitle,
-      'Local edits not sent yet',
-      pending.length > 0 && h('span', { class: 'badge pending' }, plural(pending.length, 'row')),
     )
   }
 
@@ -114,9 +111,12 @@ export function syncView(app: App): View {
         ?.note(entry.lastPulledAt ? `${count(entry.rows)} rows · pulled ${ago(entry.lastPulledAt)}` : 'never pulled')
   }
 
-  const pendingTitle = h('h2', {}, 'Local edits not sent yet')
   showReport()
-  Promise.all([showPending(), showStatus()]).catch(toastError)
+  const show = () => Promise.all([lists.show(), showStatus()])
+  show().catch(toastError)
+  // Another tab may edit, send and pull as well.
+  const update = soon(() => (db.closed ? undefined : show().catch(console.error)))
+  db.addEventListener('change', update)
   const element = h(
     'article',
     {},
@@ -128,14 +128,34 @@ export function syncView(app: App): View {
       h('label', { class: 'check' }, full, 'read everything again'),
       stop,
       pull,
+      sync,
     ),
     h('section', { class: 'card meters' }, ...[...meters.values()].map((each) => each.element)),
+    ...lists.urgent,
     report,
-    pendingTitle,
-    pendingArea,
+    ...lists.others,
   )
-  return { element, leave: () => cancel?.abort(new Error('Stopped: another view was opened')) }
+  return {
+    element,
+    leave() {
+      db.removeEventListener('change', update)
+      cancel?.abort(new Error('Stopped: another view was opened'))
+    },
+  }
 }
+
+/** The tables of which something was sent. */
+function pushReport({ tables, ms }: PushReport): HTMLElement[] {
+  const sent = tables.filter(({ table: _, ...counts }) => Object.values(counts).some((value) => value > 0))
+  const columns = ['table', 'inserted', 'updated', 'deleted', 'conflicts', 'rejected']
+  const rows = sent.map((table) => ({ ...table }) as Record<string, unknown>)
+  return [
+    h('h2', {}, `The last push: ${millis(ms)}`),
+    h('div', { class: 'card flush', 'data-sent': '' }, grid({ columns, rows, empty: 'There was nothing to send.' })),
+  ]
+}
+
+const WAITING = 'waiting…'
 
 /** The progress of one table. */
 function meter(table: string) {
@@ -146,7 +166,7 @@ function meter(table: string) {
     reset() {
       bar.className = ''
       bar.value = 0
-      fill(label, 'waiting…')
+      fill(label, WAITING)
     },
     show({ rows, total, bytes: read }: { rows: number; total?: number | null; bytes: number }) {
       if (total) bar.value = Math.min(1, rows / total)
@@ -157,6 +177,7 @@ function meter(table: string) {
       bar.value = 1
       bar.className = 'full'
       if (changes === 0) fill(label, 'nothing new')
+      else if (label.textContent === WAITING) fill(label, plural(changes, 'row'))
       label.append(` · ${millis(ms)}`)
     },
     note(text: string) {

@@ -125,11 +125,7 @@ export function tableView({ db }: App, table: string): View {
           value,
           ...keys.map((key) => row[key.name]),
         ] as never)
-        toast(
-          `${table}.${column} saved`,
-          'ok',
-          synced ? 'Kept here until it is sent: a pull leaves it alone' : undefined,
-        )
+        toast(`${table}.${column} saved`, 'ok', synced ? 'Kept here until the next sync sends it' : undefined)
       } catch (error) {
         back(cellText(before))
         toastError(error)
@@ -152,7 +148,7 @@ export function tableView({ db }: App, table: string): View {
   load().catch(toastError)
   const element = h(
     'article',
-    {},
+    { 'data-table': table },
     h(
       'div',
       { class: 'heading' },
