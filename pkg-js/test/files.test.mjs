@@ -2,13 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import { Bridge, openHere } from '../src/bridge.ts'
-import { checkOptions } from '../src/check-options.ts'
 import { checkFileEncryption } from '../src/file-encryption.ts'
 import { loadSeed } from '../src/seed.ts'
 import { fromFile, toFile } from '../src/snapshot-file.ts'
-import { LocalUser } from '../src/user.ts'
-import { FakeCore } from './fake-core.mjs'
 
 const snapshot = { id: '7', createdAt: '2026-11-20T10:00:00.000Z' }
 const text = new TextEncoder().encode('SQLite format 3\0'.repeat(100))
@@ -120,56 +116,4 @@ test('a seed is bytes, a Blob, a function that gives them, or a URL', async () =
   } finally {
     globalThis.fetch = fetch
   }
-})
-
-/** Opens with a seed over a fake core. */
-function seeding(seed, { wants = true, plant = async () => {} } = {}) {
-  const core = new FakeCore()
-  const seen = []
-  core.wantsSeed = () => wants
-  core.seed = async (bytes) => {
-    seen.push(bytes)
-    await plant()
-  }
-  const { start } = core
-  core.start = async () => {
-    seen.push('start')
-    await start?.call(core)
-  }
-  const { close } = core
-  core.close = async () => {
-    seen.push('close')
-    await close.call(core)
-  }
-  const options = { name: 'shop', storage: 'memory', seed }
-  const checked = checkOptions(options, { title: '', url: '', files: false, secrets: false })
-  const user = new LocalUser(options)
-  const bridge = new Bridge(checked, options, user)
-  const instance = {
-    Core: { open: async () => core },
-    memory: core.memory,
-    loadPart: async () => {},
-    addFts5: () => {},
-  }
-  return { opened: openHere(bridge, checked, user, instance), seen }
-}
-
-test('a seed comes before the start, and only where there is no data', async () => {
-  const first = seeding(text)
-  await first.opened
-  assert.deepEqual(first.seen, [text, 'start'])
-  let asked = 0
-  const later = seeding(async () => ++asked, { wants: false })
-  await later.opened
-  assert.deepEqual([later.seen, asked], [['start'], 0])
-})
-
-test('a seed that fails closes the database again', async () => {
-  const refused = { code: 'database_corrupt', message: 'no' }
-  const one = seeding(text, { plant: () => Promise.reject(refused) })
-  await assert.rejects(one.opened, { code: 'database_corrupt' })
-  assert.deepEqual(one.seen, [text, 'close'])
-  const other = seeding(() => Promise.reject(new Error('x')))
-  await assert.rejects(other.opened, { code: 'invalid_argument' })
-  assert.deepEqual(other.seen, ['close'])
 })

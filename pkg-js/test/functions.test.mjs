@@ -1,27 +1,7 @@
-// SQL functions of the user's, without an engine: what they may do to their database, and what is taken of them.
+// Aggregates of the user's, without an engine: what is kept between their steps.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { checkFunctions, loadFunctions } from '../src/functions.ts'
-import { fakeDatabase, settle } from './fake-core.mjs'
-
-test('while a function runs, calls wait for its statement, and tickets are refused', async () => {
-  const functions = { running: false }
-  const { db, core, calls } = fakeDatabase({ functions })
-  await db.run('a', [1])
-  const ticket = core.enter()
-  functions.running = true
-  // The statement is known, and would go the short way, over the parameters of the one that runs.
-  const waiting = db.run('a', [2])
-  const refused = { code: 'invalid_argument' }
-  assert.throws(() => calls.now(ticket, 2, 'a', [3], 'object'), refused)
-  assert.throws(() => calls.execute(ticket, 2, 'a', [3], 0), refused)
-  await settle()
-  assert.deepEqual(core.log, ['a'])
-  functions.running = false
-  core.leave(ticket)
-  await waiting
-  assert.deepEqual(core.log, ['a', 'a'])
-})
 
 test('aggregates keep a state for each group, and let go of it', async () => {
   const source = {

@@ -1,5 +1,5 @@
 // Messages of the TypeScript face that neither Node with the built package nor one page brings about at will: of lost tabs and workers,
-// of full memory, of what browsers refuse. Each is made by the code that makes it there, over the model of an engine.
+// of full memory, of what browsers refuse. Each is made by the code that makes it there.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { having, Shown } from '../../tests/messages/golden.mjs'
@@ -13,7 +13,7 @@ import { judge } from '../src/tabs/facts.ts'
 import { Forwarding } from '../src/tabs/forwarding.ts'
 import { Sendings } from '../src/tabs/sending.ts'
 import { Lost, Serving } from '../src/tabs/serving.ts'
-import { fakeDatabase, settle } from './fake-core.mjs'
+import { deferred, openEngine, settle, trap } from './engine.mjs'
 import { facts, one, two } from './tab-facts.mjs'
 
 async function shows(name, acts) {
@@ -28,17 +28,19 @@ async function shows(name, acts) {
   shown.check()
 }
 
-/** A query whose engine throws that; then, with `again`, another one. */
-async function failing(thrown, again = false) {
-  const { db, core } = fakeDatabase()
-  core.answer = () => {
-    throw thrown
+/** A query for which the engine has no memory. */
+async function starved() {
+  const execute = () => {
+    throw new RangeError('Array buffer allocation failed')
   }
-  const first = db.query('x')
-  if (!again) return first
-  await assert.rejects(first)
-  await settle()
-  return db.query('x')
+  const { db } = await openEngine(undefined, () => ({ execute }))
+  return db.query('SELECT 1')
+}
+
+async function trapped() {
+  const { db, engine } = await openEngine()
+  trap(engine)
+  return db.query('SELECT 1')
 }
 
 const met = { table: 'items', key: { id: 1 }, base: null, local: null, remote: null }
@@ -47,8 +49,8 @@ const decided = (given) =>
 
 test('what memory, browsers and functions give', () =>
   shows('inside', {
-    'a call for which there is no memory': () => failing(new RangeError('Array buffer allocation failed')),
-    'a call after a trap': () => failing(new WebAssembly.RuntimeError('unreachable'), true),
+    'a call for which there is no memory': starved,
+    'a call after a trap': trapped,
     'a file for which there is no memory': () => joined([{ length: 2 ** 53 - 1 }]),
     'a text longer than strings are': () =>
       // As Chromium answers.
@@ -60,19 +62,21 @@ test('what memory, browsers and functions give', () =>
       ),
     'a module that is not served': () => loaded('conflict functions', Promise.reject(new TypeError('404'))),
     'a transaction whose outer one was stopped': async () => {
-      const { db } = fakeDatabase()
+      const { db } = await openEngine()
       const stop = new AbortController()
+      const gate = deferred()
       let nested
       const outer = db.transaction(
         async (tx) => {
-          nested = tx.transaction(() => new Promise((resolve) => setTimeout(resolve, 20)))
+          nested = tx.transaction(() => gate.promise)
           await nested
         },
         { signal: stop.signal },
       )
-      await settle()
+      while (nested === undefined) await settle()
       stop.abort('enough')
       await outer.catch(() => {})
+      gate.resolve()
       return nested
     },
     'a conflict function that gives no row': () => decided('row'),
@@ -100,7 +104,7 @@ async function served(answers) {
     throw new Lost()
   }
   forwarding.serve(new Serving({ ask, tell() {} }, forwarding.numbers, { notes: false, own: false }), () => {})
-  await new Promise((resolve) => setTimeout(resolve, 20))
+  await settle()
   const { handlers } = forwarding
   return {
     statement: (sql) => handlers.statement(undefined, 0, sql, [], undefined),

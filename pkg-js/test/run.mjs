@@ -1,4 +1,5 @@
-// Runs the unit tests of the TypeScript face in Node: bundles each (which takes the types away), then hands them to Node's test runner.
+// Runs the tests of the TypeScript sources in Node: bundles each (which takes the types away), then hands them to Node's test runner.
+// `TIDELOCK_TESTS=options,tabs` names those that are meant.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,7 +8,10 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 
 const here = dirname(fileURLToPath(import.meta.url))
-const tests = readdirSync(here).filter((name) => name.endsWith('.test.mjs'))
+const wanted = process.env.TIDELOCK_TESTS?.split(',')
+const tests = readdirSync(here).filter(
+  (name) => name.endsWith('.test.mjs') && (wanted?.includes(name.slice(0, -'.test.mjs'.length)) ?? true),
+)
 const out = mkdtempSync(join(tmpdir(), 'tidelock-unit-'))
 let status = 1
 try {
@@ -21,14 +25,13 @@ try {
     target: 'node20',
     sourcemap: 'inline',
     logLevel: 'warning',
-    // The wasm glue is no part of these tests.
-    external: ['../generated/instance.js'],
+    define: { TESTS: JSON.stringify(`${pathToFileURL(here)}/`) },
     plugins: [
       {
-        // It has files beside it: it stays where it is.
-        name: 'golden',
+        // They have files beside them: they stay where they are.
+        name: 'in-place',
         setup: ({ onResolve }) =>
-          onResolve({ filter: /messages\/golden\.mjs$/ }, ({ path, resolveDir }) => ({
+          onResolve({ filter: /(messages\/golden\.mjs|generated\/instance\.js)$/ }, ({ path, resolveDir }) => ({
             path: pathToFileURL(join(resolveDir, path)).href,
             external: true,
           })),
@@ -41,6 +44,8 @@ try {
     '--test',
     '--test-reporter=spec',
     '--test-concurrency=1',
+    // An engine that nobody can close any more keeps its timers.
+    '--test-force-exit',
     ...process.argv.slice(2),
     ...files,
   ]

@@ -1,6 +1,7 @@
 // What tabs that share a database decide, without a browser: who waits how long, who may join, what is sent again.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { until } from '../../tests/scenarios/run/context.mjs'
 import { factsOf, judge } from '../src/tabs/facts.ts'
 import { Patience } from '../src/tabs/patience.ts'
 import { Sendings } from '../src/tabs/sending.ts'
@@ -137,7 +138,6 @@ function served() {
   }
   return serving
 }
-const settle = () => new Promise((resolve) => setTimeout(resolve, 20))
 const send = (what, more) => ({
   send: (serving, again) => serving.ask(again ? `${what} again` : what),
   onLost: () => 'again',
@@ -151,7 +151,7 @@ test('calls keep their order from one who serves to the next, and what cannot be
   const calls = [sendings.call(send('a'))]
   await sendings.serve(first, () => {})
   calls.push(sendings.call(send('b')), sendings.call(send('once', { onLost: () => new Error('changed') })))
-  await settle()
+  await until(() => first.asked.length === 3)
   const [, , once] = calls
   first.lose()
   await assert.rejects(once, /changed/)
@@ -172,7 +172,7 @@ test('who is turned away waits for the next one, as if it had not asked', async 
   await sendings.serve(first, () => {})
   const call = sendings.call(send('a', { onLost: () => new Error('never') }))
   first.asked[0].refuse(Object.assign(new Error('closing'), { code: 'closed' }))
-  await settle()
+  await until(() => sendings.serving === undefined)
   await sendings.serve(second, () => {})
   assert.equal(second.asked[0].what, 'a')
   second.asked[0].answer('done')
@@ -203,7 +203,7 @@ test('nobody waits longer than is allowed, by the time, by a signal, or for good
   sendings.giveUp()
   await assert.rejects(turn)
   serving.asked.at(-1).answer(7)
-  await settle()
+  await until(() => late.length > 0)
   assert.deepEqual(late, [7])
   sendings.refuse(new Error('refused'))
   await assert.rejects(sendings.call(send('a')), /refused/)

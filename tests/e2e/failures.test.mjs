@@ -8,6 +8,8 @@ import { Browser } from './browser.mjs'
 import { freshName, suite, test } from './harness.mjs'
 
 const context = suite()
+const inPage = { only: 'current', because: 'how the storage fails is the same for a worker' }
+const inWorker = { only: 'worker', because: 'how the storage fails is the same for a page' }
 
 /** Breaks the storage of a page in one way; `shatter` runs in it, and returns what mends it. */
 const breakages = {
@@ -92,7 +94,7 @@ async function stored(name) {
   const page = await context.page()
   try {
     return await page.evaluate(async (given) => {
-      const db = await window.open({ name: given })
+      const db = await window.open({ name: given, lock: { onBusy: 'wait' } })
       const rows = await db.query('SELECT n FROM t ORDER BY n')
       await db.close()
       return rows.map((row) => row.n)
@@ -103,7 +105,7 @@ async function stored(name) {
 }
 
 for (const [what, { code, shatter }] of Object.entries(breakages)) {
-  test(`${what}: told, kept, tried again, then refused until one is stored`, async () => {
+  test(`${what}: told, kept, tried again, then refused until one is stored`, inWorker, async () => {
     const name = freshName()
     const page = await context.page()
     const seen = await page.evaluate(
@@ -114,8 +116,8 @@ for (const [what, { code, shatter }] of Object.entries(breakages)) {
         db.addEventListener('health', ({ detail }) => 'error' in detail && heard.push(detail.error?.code ?? null))
         const mend = await window.rigEngine(source)
         const first = await window.failure(() => db.run('INSERT INTO t VALUES (1)'))
+        const early = await db.health() // before it is tried again so often that writes are refused
         const visible = await db.query('SELECT n FROM t')
-        const early = await db.health()
         const refused = await window.until(async () => {
           const failed = await window.failure(() => db.run('INSERT INTO t VALUES (2)'))
           return failed.details?.applied === false && failed
@@ -149,13 +151,12 @@ for (const [what, { code, shatter }] of Object.entries(breakages)) {
     assert.deepEqual([seen.after.status, seen.after.storage.lastError], ['ok', null])
     assert.deepEqual(seen.heard, [code, null], 'one event when it begins, one when it ends')
     assert.ok(!seen.rows.includes(3) && !seen.rows.includes(4) && seen.rows.includes(5))
-    await context.browser.kill()
-    await context.browser.start()
+    await page.close()
     assert.deepEqual(await stored(name), seen.rows)
   })
 }
 
-test("in 'deferred' a failure shows in health, and refuses writes after three tries", async () => {
+test("in 'deferred' a failure shows in health, and refuses writes after three tries", inPage, async () => {
   const name = freshName()
   const page = await context.page()
   const seen = await page.evaluate(
@@ -185,7 +186,7 @@ test("in 'deferred' a failure shows in health, and refuses writes after three tr
   assert.deepEqual(await stored(name), seen.rows)
 })
 
-test('another tab begins a version change and gives up: writes go on after a while, snapshots too', async () => {
+test('another tab begins a version change and ends it: writes go on after a while, snapshots too', inPage, async () => {
   const name = freshName()
   const page = await context.page()
   await page.evaluate(async (given) => {
@@ -227,7 +228,7 @@ test('another tab begins a version change and gives up: writes go on after a whi
   assert.ok((await stored(name)).length >= 2)
 })
 
-test('another tab holds a version change: nothing is lost, and writes go on when it ends', async () => {
+test('another tab holds a version change: nothing is lost, and writes go on when it ends', inWorker, async () => {
   const name = freshName()
   const page = await context.page()
   await page.evaluate(async (given) => {
@@ -265,7 +266,7 @@ test('another tab holds a version change: nothing is lost, and writes go on when
   assert.ok((await stored(name)).includes(1))
 })
 
-test('a database that another tab deletes is never made anew in passing', async () => {
+test('a database that another tab deletes is never made anew in passing', inWorker, async () => {
   const name = freshName()
   const page = await context.page()
   await page.evaluate(async (given) => {
@@ -299,7 +300,7 @@ test('a database that another tab deletes is never made anew in passing', async 
   await Promise.all([page.close(), other.close()])
 })
 
-test('a database that a newer app takes over is left alone', async () => {
+test('a database that a newer app takes over is left alone', inPage, async () => {
   const name = freshName()
   const page = await context.page()
   await page.evaluate(async (given) => {
@@ -330,68 +331,72 @@ test('a database that a newer app takes over is left alone', async () => {
   await Promise.all([page.close(), other.close()])
 })
 
-test('a real quota: room is made, then writes fail and are kept, and go on when there is room again', async () => {
-  const name = freshName()
-  const page = await context.page()
-  const devtools = await page.context().newCDPSession(page)
-  const setQuota = (quotaSize) => devtools.send('Storage.overrideQuotaForOrigin', { origin: context.url, quotaSize })
-  // Before the first write: Chromium remembers for half a minute how much room there was.
-  await setQuota(8_000_000)
-  await page.evaluate(async (given) => {
-    window.db = await window.open({ name: given })
-    await window.db.exec('CREATE TABLE t (n INTEGER, filler BLOB)')
-    await window.db.runMany(
-      'INSERT INTO t VALUES (?, randomblob(100000))',
-      Array.from({ length: 10 }, (_, n) => [n]),
-    )
-    for (let i = 0; i < 3; i++) {
-      await window.db.run('UPDATE t SET filler = randomblob(100000) WHERE n = 0')
-      await window.db.snapshots.create()
-    }
-  }, name)
-  const seen = await page.evaluate(async () => {
-    const full = await window.until(async () => {
-      const last = await window.db.get('SELECT max(n) AS n FROM t')
-      const failed = await window.failure(() =>
-        window.db.run('INSERT INTO t VALUES (?, randomblob(300000))', [last.n + 1]),
+test(
+  'a real quota: room is made, then writes fail and are kept, and go on when there is room again',
+  inPage,
+  async () => {
+    const name = freshName()
+    const page = await context.page()
+    const devtools = await page.context().newCDPSession(page)
+    const setQuota = (quotaSize) => devtools.send('Storage.overrideQuotaForOrigin', { origin: context.url, quotaSize })
+    // Before the first write: Chromium remembers for half a minute how much room there was.
+    await setQuota(8_000_000)
+    await page.evaluate(async (given) => {
+      window.db = await window.open({ name: given })
+      await window.db.exec('CREATE TABLE t (n INTEGER, filler BLOB)')
+      await window.db.runMany(
+        'INSERT INTO t VALUES (?, randomblob(100000))',
+        Array.from({ length: 10 }, (_, n) => [n]),
       )
-      return failed.code && { failed, last: last.n + 1 }
-    }, 30_000)
-    let applied = 0
-    const refused = await window.until(async () => {
-      const failed = await window.failure(() => window.db.run("INSERT INTO t VALUES (-1, 'no')"))
-      if (failed.details?.applied === false) return failed
-      applied++
-    }, 30_000)
-    return {
-      full,
-      applied,
-      refused,
-      snapshots: (await window.db.snapshots.list()).length,
-      health: await window.db.health(),
-    }
-  })
-  assert.deepEqual([seen.full.failed.code, seen.full.failed.details.applied], ['storage_quota_exceeded', true])
-  assert.equal(seen.refused.code, 'storage_quota_exceeded')
-  assert.ok(
-    seen.snapshots < 3 && seen.snapshots >= 1,
-    `${seen.snapshots} snapshots: older ones make room, the last good one stays`,
-  )
-  assert.equal(seen.health.status, 'failed')
-  await setQuota(2 ** 32)
-  await page.evaluate(() =>
-    window.until(
-      async () => (await window.failure(() => window.db.run("INSERT INTO t VALUES (-2, 'yes')"))).resolved,
-      20_000,
-    ),
-  )
-  await context.browser.kill()
-  await context.browser.start()
-  const found = await stored(name)
-  assert.ok(found.includes(seen.full.last), 'the write that was told as applied')
-  assert.equal(found.filter((n) => n === -1).length, seen.applied, 'what was refused did not run')
-  assert.ok(found.includes(-2))
-})
+      for (let i = 0; i < 3; i++) {
+        await window.db.run('UPDATE t SET filler = randomblob(100000) WHERE n = 0')
+        await window.db.snapshots.create()
+      }
+    }, name)
+    const seen = await page.evaluate(async () => {
+      const full = await window.until(async () => {
+        const last = await window.db.get('SELECT max(n) AS n FROM t')
+        const failed = await window.failure(() =>
+          window.db.run('INSERT INTO t VALUES (?, randomblob(300000))', [last.n + 1]),
+        )
+        return failed.code && { failed, last: last.n + 1 }
+      }, 30_000)
+      let applied = 0
+      const refused = await window.until(async () => {
+        const failed = await window.failure(() => window.db.run("INSERT INTO t VALUES (-1, 'no')"))
+        if (failed.details?.applied === false) return failed
+        applied++
+      }, 30_000)
+      return {
+        full,
+        applied,
+        refused,
+        snapshots: (await window.db.snapshots.list()).length,
+        health: await window.db.health(),
+      }
+    })
+    assert.deepEqual([seen.full.failed.code, seen.full.failed.details.applied], ['storage_quota_exceeded', true])
+    assert.equal(seen.refused.code, 'storage_quota_exceeded')
+    assert.ok(
+      seen.snapshots < 3 && seen.snapshots >= 1,
+      `${seen.snapshots} snapshots: older ones make room, the last good one stays`,
+    )
+    assert.equal(seen.health.status, 'failed')
+    await setQuota(2 ** 32)
+    await page.evaluate(() =>
+      window.until(
+        async () => (await window.failure(() => window.db.run("INSERT INTO t VALUES (-2, 'yes')"))).resolved,
+        20_000,
+      ),
+    )
+    await context.browser.kill()
+    await context.browser.start()
+    const found = await stored(name)
+    assert.ok(found.includes(seen.full.last), 'the write that was told as applied')
+    assert.equal(found.filter((n) => n === -1).length, seen.applied, 'what was refused did not run')
+    assert.ok(found.includes(-2))
+  },
+)
 
 /** A file system of that many bytes in memory → its folder, or undefined where it can't be mounted. */
 function smallDisk(bytes) {
@@ -404,7 +409,7 @@ function smallDisk(bytes) {
   }
 }
 
-test('a disk that is really full', async (t) => {
+test('a disk that is really full', inWorker, async (t) => {
   const disk = smallDisk(48 * 1024 * 1024)
   if (disk === undefined) return t.diagnostic('no tmpfs can be mounted here: nothing was tested')
   const browser = new Browser({ args: ['--disk-cache-size=1', '--media-cache-size=1'] }, path.join(disk, 'profile'))

@@ -3,6 +3,8 @@ import { after, before, test as nodeTest } from 'node:test'
 import { Browser } from './browser.mjs'
 import { servePackage } from './package.mjs'
 
+export { until } from '../scenarios/run/context.mjs'
+
 /** Where the engine runs in the present test. */
 let thread = 'current'
 

@@ -10,23 +10,3 @@ export async function onFreshName(context, work, argument) {
     await page.close()
   }
 }
-
-/** Runs `work(db, argument)` in a fresh tab on a fresh database, in memory unless the options say otherwise. */
-export async function inPage(context, work, { options = {}, argument } = {}) {
-  const page = await context.page()
-  try {
-    return await page.evaluate(
-      async ([source, given, value]) => {
-        const db = await window.open({ storage: 'memory', ...given })
-        try {
-          return await new Function(`return (${source})`)()(db, value)
-        } finally {
-          await db.close()
-        }
-      },
-      [work.toString(), { name: freshName(), ...options }, argument],
-    )
-  } finally {
-    await page.close()
-  }
-}

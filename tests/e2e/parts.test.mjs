@@ -3,6 +3,8 @@ import assert from 'node:assert/strict'
 import { freshName, suite, test } from './harness.mjs'
 
 const context = suite()
+const inPage = { only: 'current', because: 'the test of JSON functions asks for its part in the same way, in a worker' }
+const inWorker = { only: 'worker', because: 'the test of FTS5 asks for its part in the same way, in the page' }
 
 /** A page, and the names of the parts that it asked for. */
 async function watchedPage() {
@@ -36,7 +38,7 @@ test('opening loads the core; a second page neither makes stores nor loads sync 
   assert.deepEqual(atOnce(second), ['bg'])
 })
 
-test('FTS5 comes with the first statement that asks for it, in whatever call that is', async () => {
+test('FTS5 comes with the first statement that asks for it, in whatever call that is', inPage, async () => {
   const { page, parts } = await watchedPage()
   const create = 'CREATE VIRTUAL TABLE notes USING fts5(body)'
   const found = await page.evaluate(
@@ -82,7 +84,7 @@ test('FTS5 comes with the first statement that asks for it, in whatever call tha
   assert.equal(parts.filter((part) => part === 'fts5').length, 1, 'compiled once for the page')
 })
 
-test('a database with full-text tables has FTS5 from its first statement on', async () => {
+test('a database with full-text tables has FTS5 from its first statement on', inPage, async () => {
   const name = freshName()
   const first = await context.page()
   await first.evaluate(async (name) => {
@@ -236,116 +238,127 @@ test('health is told, too, when the part that would tell it is not served', asyn
   assert.equal(closed.status, 'failed')
 })
 
-test('the JSON functions come with the first statement that calls one, in whatever call that is', async () => {
-  const { page, parts } = await watchedPage()
-  const found = await page.evaluate(async (names) => {
-    const text = '{"a":[1,2],"b":"x"}'
-    const table = `CREATE TABLE t(j TEXT CHECK (json_valid(j)), b AS (j->>'b')); CREATE INDEX tb ON t(json_extract(j, '$.b'))`
-    const log = `CREATE TABLE log(x); CREATE TRIGGER logged AFTER INSERT ON t BEGIN INSERT INTO log SELECT value FROM json_each(NEW.j, '$.a'); END`
-    const rowsOf = async (rows) => {
-      const all = []
-      for await (const row of rows) all.push(row)
-      return all
-    }
-    const ways = {
-      query: (db) => db.query("SELECT ? ->> 'b' AS b", [text]),
-      get: async (db) => [await db.get('SELECT json_extract(?, ?) AS b', [text, '$.b'])],
-      each: (db) => db.query('SELECT value AS b FROM json_each(?) WHERE key = ?', [text, 'b']),
-      empty: (db) => db.query("SELECT iif(json_group_array(1) = '[]', 'x', 'no') AS b WHERE 0"),
-      window: (db) => db.query("SELECT json_group_array('x') OVER () ->> 0 AS b"),
-      iterate: (db) => rowsOf(db.iterate("SELECT ? ->> 'b' AS b", [text])),
-      begin: async (db) => {
-        const tx = await db.begin()
-        await tx.run('CREATE TABLE x(b)')
-        await tx.run("INSERT INTO x SELECT ? ->> 'b'", [text])
-        await tx.commit()
-        return db.query('SELECT b FROM x')
-      },
-      transaction: (db) =>
-        db.transaction(async (tx) => {
+test(
+  'the JSON functions come with the first statement that calls one, in whatever call that is',
+  inWorker,
+  async () => {
+    const { page, parts } = await watchedPage()
+    const found = await page.evaluate(async (names) => {
+      const text = '{"a":[1,2],"b":"x"}'
+      const table = `CREATE TABLE t(j TEXT CHECK (json_valid(j)), b AS (j->>'b')); CREATE INDEX tb ON t(json_extract(j, '$.b'))`
+      const log = `CREATE TABLE log(x); CREATE TRIGGER logged AFTER INSERT ON t BEGIN INSERT INTO log SELECT value FROM json_each(NEW.j, '$.a'); END`
+      const rowsOf = async (rows) => {
+        const all = []
+        for await (const row of rows) all.push(row)
+        return all
+      }
+      const ways = {
+        query: (db) => db.query("SELECT ? ->> 'b' AS b", [text]),
+        get: async (db) => [await db.get('SELECT json_extract(?, ?) AS b', [text, '$.b'])],
+        each: (db) => db.query('SELECT value AS b FROM json_each(?) WHERE key = ?', [text, 'b']),
+        empty: (db) => db.query("SELECT iif(json_group_array(1) = '[]', 'x', 'no') AS b WHERE 0"),
+        window: (db) => db.query("SELECT json_group_array('x') OVER () ->> 0 AS b"),
+        iterate: (db) => rowsOf(db.iterate("SELECT ? ->> 'b' AS b", [text])),
+        begin: async (db) => {
+          const tx = await db.begin()
           await tx.run('CREATE TABLE x(b)')
-          return tx.transaction((inner) => inner.query("SELECT ? ->> 'b' AS b", [text]))
-        }),
-      batch: async (db) => {
-        const sql = [
-          'CREATE TABLE x(b)',
-          `INSERT INTO x SELECT '${text}' ->> 'b'`,
-          'CREATE VIRTUAL TABLE f USING fts5(y)',
-        ]
-        return (await db.batch([...sql, 'SELECT b FROM x'].map((sql) => ({ sql })))).at(-1)
-      },
-      branch: async (db) => {
-        // It ran before, without a call.
-        const sql = "SELECT CASE WHEN ? THEN ? ->> 'b' ELSE 'no' END AS b"
-        await db.query(sql, [0, text])
-        return db.query(sql, [1, text])
-      },
-      branchInside: (db) =>
-        db.transaction(async (tx) => {
+          await tx.run("INSERT INTO x SELECT ? ->> 'b'", [text])
+          await tx.commit()
+          return db.query('SELECT b FROM x')
+        },
+        transaction: (db) =>
+          db.transaction(async (tx) => {
+            await tx.run('CREATE TABLE x(b)')
+            return tx.transaction((inner) => inner.query("SELECT ? ->> 'b' AS b", [text]))
+          }),
+        batch: async (db) => {
+          const sql = [
+            'CREATE TABLE x(b)',
+            `INSERT INTO x SELECT '${text}' ->> 'b'`,
+            'CREATE VIRTUAL TABLE f USING fts5(y)',
+          ]
+          return (await db.batch([...sql, 'SELECT b FROM x'].map((sql) => ({ sql })))).at(-1)
+        },
+        branch: async (db) => {
+          // It ran before, without a call.
           const sql = "SELECT CASE WHEN ? THEN ? ->> 'b' ELSE 'no' END AS b"
-          await tx.query(sql, [0, text])
-          return tx.query(sql, [1, text])
-        }),
-      runMany: async (db) => {
-        await db.run('CREATE TABLE x(b)')
-        await db.runMany("INSERT INTO x SELECT ? ->> 'b'", [[text]])
-        return db.query('SELECT b FROM x')
-      },
-      live: async (db) => {
-        const live = db.live('SELECT value AS b FROM json_each(?) WHERE key = ?', [text, 'b'])
-        const { value } = await live[Symbol.asyncIterator]().next()
-        live.close()
-        return value
-      },
-      explain: async (db) => {
-        await db.explain('SELECT * FROM json_each(?)', [text])
-        return [{ b: 'x' }]
-      },
-      schema: async (db) => {
-        for (const sql of [...table.split('; '), log.split('; ')[0], log.slice(log.indexOf('; ') + 2)])
-          await db.run(sql)
-        await db.exec(`BEGIN; INSERT INTO t(j) VALUES ('${text}'); COMMIT`)
-        return db.query('SELECT b FROM t JOIN log WHERE x = 2')
-      },
-      exec: async (db) => {
-        await db.exec(`${table}; ${log}; INSERT INTO t(j) VALUES ('${text}')`)
-        return db.query("SELECT b FROM t WHERE json_extract(j, '$.b') = 'x'")
-      },
-      migration: (db) => db.query('SELECT b FROM t'),
-      function: (db) => db.query('SELECT b FROM t'),
-      refused: async (db) => {
-        await db.run('CREATE TABLE t(j CHECK (json_valid(j)))')
-        const { code } = await failure(db.run('INSERT INTO t(j) VALUES (?)', ['{']))
-        return [{ b: code === 'sqlite_constraint' ? 'x' : code }]
-      },
-    }
-    const insert = `INSERT INTO t(j) VALUES ('${text}')`
-    const migrations = {
-      migration: [
-        { version: '1', name: 'table', up: table },
-        { version: '2', name: 'row', up: insert },
-      ],
-      function: [
-        { version: '1', name: 'table', up: async (tx) => (await tx.exec(table), void (await tx.run(insert))) },
-      ],
-    }
-    const found = {}
-    for (const [way, work] of Object.entries(ways)) {
-      const name = `${names}-${way}`
-      const db = await open({ name, migrations: migrations[way] })
-      found[way] = await work(db)
-      const { id } = await db.snapshots.create()
-      const { ok } = await db.snapshots.verify(id)
-      if (!ok) found[way] = 'damaged'
-      await db.close()
-    }
-    return found
-  }, freshName())
-  for (const [way, rows] of Object.entries(found)) assert.deepEqual(rows, [{ b: 'x' }], way)
-  assert.equal(parts.filter((part) => part === 'json').length, 1, 'compiled once for the page')
-})
+          await db.query(sql, [0, text])
+          return db.query(sql, [1, text])
+        },
+        branchInside: (db) =>
+          db.transaction(async (tx) => {
+            const sql = "SELECT CASE WHEN ? THEN ? ->> 'b' ELSE 'no' END AS b"
+            await tx.query(sql, [0, text])
+            return tx.query(sql, [1, text])
+          }),
+        runMany: async (db) => {
+          await db.run('CREATE TABLE x(b)')
+          await db.runMany("INSERT INTO x SELECT ? ->> 'b'", [[text]])
+          return db.query('SELECT b FROM x')
+        },
+        live: async (db) => {
+          const live = db.live('SELECT value AS b FROM json_each(?) WHERE key = ?', [text, 'b'])
+          const { value } = await live[Symbol.asyncIterator]().next()
+          live.close()
+          return value
+        },
+        explain: async (db) => {
+          await db.explain('SELECT * FROM json_each(?)', [text])
+          return [{ b: 'x' }]
+        },
+        schema: async (db) => {
+          for (const sql of [...table.split('; '), log.split('; ')[0], log.slice(log.indexOf('; ') + 2)])
+            await db.run(sql)
+          await db.exec(`BEGIN; INSERT INTO t(j) VALUES ('${text}'); COMMIT`)
+          return db.query('SELECT b FROM t JOIN log WHERE x = 2')
+        },
+        exec: async (db) => {
+          await db.exec(`${table}; ${log}; INSERT INTO t(j) VALUES ('${text}')`)
+          return db.query("SELECT b FROM t WHERE json_extract(j, '$.b') = 'x'")
+        },
+        migration: (db) => db.query('SELECT b FROM t'),
+        function: (db) => db.query('SELECT b FROM t'),
+        refused: async (db) => {
+          await db.run('CREATE TABLE t(j CHECK (json_valid(j)))')
+          const { code } = await failure(db.run('INSERT INTO t(j) VALUES (?)', ['{']))
+          return [{ b: code === 'sqlite_constraint' ? 'x' : code }]
+        },
+      }
+      const insert = `INSERT INTO t(j) VALUES ('${text}')`
+      const migrations = {
+        migration: [
+          { version: '1', name: 'table', up: table },
+          { version: '2', name: 'row', up: insert },
+        ],
+        function: [
+          {
+            version: '1',
+            name: 'table',
+            up: async (tx) => {
+              await tx.exec(table)
+              await tx.run(insert)
+            },
+          },
+        ],
+      }
+      const found = {}
+      for (const [way, work] of Object.entries(ways)) {
+        const name = `${names}-${way}`
+        const db = await open({ name, migrations: migrations[way] })
+        found[way] = await work(db)
+        const { id } = await db.snapshots.create()
+        const { ok } = await db.snapshots.verify(id)
+        if (!ok) found[way] = 'damaged'
+        await db.close()
+      }
+      return found
+    }, freshName())
+    for (const [way, rows] of Object.entries(found)) assert.deepEqual(rows, [{ b: 'x' }], way)
+    assert.equal(parts.filter((part) => part === 'json').length, 1, 'compiled once for the page')
+  },
+)
 
-test('a database whose schema uses JSON functions has them from its first statement on', async () => {
+test('a database whose schema uses JSON functions has them from its first statement on', inWorker, async () => {
   const name = freshName()
   const first = await context.page()
   await first.evaluate(async (name) => {

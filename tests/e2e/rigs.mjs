@@ -1,4 +1,4 @@
-// What tests change about the wasm of a page. Each function runs there: hand over its source.
+// What tests change about the wasm of a page. It runs there: hand over its source.
 
 /** The wasm module with so many mebibytes of memory at most. */
 export const limitedWasm = async (mebibytes) => {
@@ -27,36 +27,4 @@ export const limitedWasm = async (mebibytes) => {
     at = end
   }
   return WebAssembly.compile(await new Blob(out).arrayBuffer())
-}
-
-/**
- * For `rigEngine`: a module whose only function traps; one instance calls it wherever it calls out, once it is armed. The one that is
- * made after `doomNext()` is meant.
- */
-export const trapping = () => {
-  const code = [
-    0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 116, 0, 0, 10, 5, 1, 3, 0, 0, 11,
-  ]
-  const { t: trap } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(code))).exports
-  let instances = 0
-  let doomed = 0
-  let armed = false
-  globalThis.doomNext = () => {
-    doomed = instances
-  }
-  globalThis.arm = () => {
-    armed = true
-  }
-  const mined = (imports) => {
-    const own = instances++
-    const wrap = (each) =>
-      typeof each !== 'function' ? each : (...rest) => (armed && own === doomed ? trap() : each(...rest))
-    // Read name by name, as WebAssembly does: not every group lists what it has.
-    const wrapAll = (group) => new Proxy({}, { get: (_, name) => wrap(group[name]) })
-    return Object.fromEntries(Object.entries(imports).map(([name, group]) => [name, wrapAll(group)]))
-  }
-  for (const name of ['instantiate', 'instantiateStreaming']) {
-    const original = WebAssembly[name]
-    WebAssembly[name] = (source, imports) => original.call(WebAssembly, source, mined(imports))
-  }
 }

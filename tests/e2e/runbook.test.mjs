@@ -22,6 +22,8 @@ const context = suite({
 })
 before(() => assert.ok(recipes.size >= 10))
 
+const once = { only: 'current', because: 'a recipe is the same code for a worker' }
+
 /** The code of a recipe; `at` where there are several. */
 function recipe(title, at = 0) {
   const code = recipes.get(title)?.[at]
@@ -58,7 +60,7 @@ async function play(scene, codes, argument = {}) {
   }
 }
 
-test('back up, and restore: a moment, a snapshot, a file', async () => {
+test('back up, and restore: a moment, a snapshot, a file', once, async () => {
   const result = await play(
     async (run, name) => {
       const passphrase = 'correct horse'
@@ -68,9 +70,11 @@ test('back up, and restore: a moment, a snapshot, a file', async () => {
       const { file } = await run(0, { db, passphrase, download: (...given) => downloads.push(given[1]) }, ['file'])
       const count = async (from = db) => (await from.get('SELECT count(*) AS n FROM t')).n
       await db.run('INSERT INTO t VALUES (2)')
-      await new Promise((resolve) => setTimeout(resolve, 20))
+      // A moment of its own, between two commits.
+      const written = Date.now()
+      await window.until(() => Date.now() > written)
       const justBeforeTheMistake = new Date()
-      await new Promise((resolve) => setTimeout(resolve, 20))
+      await window.until(() => Date.now() > justBeforeTheMistake.getTime())
       await db.run('DELETE FROM t')
       await run(1, { db, justBeforeTheMistake })
       const moment = await count()
@@ -89,7 +93,7 @@ test('back up, and restore: a moment, a snapshot, a file', async () => {
   assert.deepEqual([result.moment, result.snapshot, result.fromFile], [2, 1, 1])
 })
 
-test('a migration failed', async () => {
+test('a migration failed', once, async () => {
   const result = await play(
     async (run, name) => {
       const first = { version: '1', name: 'first', up: 'CREATE TABLE t (n)' }
@@ -119,7 +123,7 @@ test('a migration failed', async () => {
   assert.deepEqual(result.after, [{ n: 7, m: null }])
 })
 
-test('another tab has it', async () => {
+test('another tab has it', once, async () => {
   const holder = await context.page()
   const name = freshName()
   await holder.evaluate(async (given) => {
@@ -146,7 +150,7 @@ test('another tab has it', async () => {
   await holder.close()
 })
 
-test('the disk is full', async () => {
+test('the disk is full', once, async () => {
   const result = await play(
     async (run, name) => {
       const db = await window.open({ name })
@@ -188,7 +192,7 @@ test('the disk is full', async () => {
   assert.equal(result.n, 1)
 })
 
-test('the database is corrupt', async () => {
+test('the database is corrupt', once, async () => {
   const result = await play(
     async (run, name) => {
       let db = await window.open({ name })
@@ -224,7 +228,7 @@ test('the database is corrupt', async () => {
   assert.ok(result.n >= 5 && result.n < 10, `${result.n} rows are left of 10`)
 })
 
-test('two databases become one', async () => {
+test('two databases become one', once, async () => {
   const result = await play(
     async (run, name) => {
       const otherName = `${name}-other`
@@ -252,7 +256,7 @@ const migrations = [{ version: '1', name: 'notes', up: 'CREATE TABLE notes (id I
 const remote = () => ({ url: context.remote.url, key: context.remote.anonKey, tables: ['notes'] })
 const remoteNotes = () => context.remote.sql('select id, body from notes order by id')
 
-test('from local to cloud, and back', async () => {
+test('from local to cloud, and back', once, async () => {
   await context.remote.sql("delete from notes; insert into notes values (1, 'cloud')")
   const result = await play(
     async (run, name, { migrations, remote }) => {
@@ -284,7 +288,7 @@ test('from local to cloud, and back', async () => {
   )
 })
 
-test('a data database is built anew from its source', async () => {
+test('a data database is built anew from its source', once, async () => {
   await context.remote.sql("delete from notes; insert into notes values (1, 'cloud'), (2, 'cloud')")
   const result = await play(
     async (run, name, { migrations, remote }) => {
@@ -322,7 +326,7 @@ test('a data database is built anew from its source', async () => {
   assert.deepEqual(result.seeded, [{ id: 4, body: 'seed' }])
 })
 
-test('a column key is replaced', async () => {
+test('a column key is replaced', once, async () => {
   await context.remote.sql('delete from notes')
   const result = await play(
     async (run, name, { migrations, remote }) => {
@@ -361,7 +365,7 @@ test('a column key is replaced', async () => {
   assert.equal((await remoteNotes()).length, 4)
 })
 
-test('moving away', async () => {
+test('moving away', once, async () => {
   await context.remote.sql('delete from notes')
   const result = await play(
     async (run, name, { migrations, remote }) => {
@@ -391,7 +395,7 @@ test('moving away', async () => {
   ])
 })
 
-test('each recipe was run', { only: 'current', because: 'it counts what the tests before it asked for' }, () => {
+test('each recipe was run', once, () => {
   const all = [...recipes].flatMap(([title, codes]) => codes.map((_, at) => `${title} ${at}`))
   assert.deepEqual([...used].sort(), all.sort())
 })

@@ -1,6 +1,4 @@
 // What the sync specs share: a real remote, and a database in a page that knows it.
-import { once } from 'node:events'
-import http from 'node:http'
 import { beforeEach } from 'node:test'
 import { freshName, suite, test } from './harness.mjs'
 
@@ -10,7 +8,6 @@ export { freshName, test }
 export const context = suite({ remote: { seed: 'shop', schemas: ['public', 'other'] } })
 
 export const alice = '11111111-1111-4111-8111-111111111111'
-export const bob = '22222222-2222-4222-8222-222222222222'
 
 beforeEach(() => {
   context.remote.faults.clear()
@@ -72,27 +69,3 @@ let tables = 0
 
 /** A table name that no other test has. */
 export const tableName = () => `t${++tables}`
-/** A column of a report, over all tables. */
-export const total = (report, column) => report.tables.reduce((sum, table) => sum + table[column], 0)
-
-/** Lets a page have things done here, in the midst of its work: `fetch(url/name)` runs the function of that name and gives its result. */
-export async function actions(functions) {
-  const server = http.createServer(async (request, response) => {
-    try {
-      const result = await functions[request.url.slice(1)]()
-      response.writeHead(200, { 'access-control-allow-origin': '*' }).end(JSON.stringify(result ?? null))
-    } catch (error) {
-      response.writeHead(500, { 'access-control-allow-origin': '*' }).end(String(error?.stack))
-    }
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    url: `http://127.0.0.1:${server.address().port}`,
-    async stop() {
-      server.closeAllConnections()
-      server.close()
-      await once(server, 'close')
-    },
-  }
-}

@@ -1,7 +1,7 @@
 // The tab that leads goes: closed, crashed, frozen, in the midst of writes. What was acknowledged is there, and nothing is there twice.
 import assert from 'node:assert/strict'
-import { suite, test } from './harness.mjs'
-import { close, opened, roles } from './tabs-harness.mjs'
+import { suite, test, until } from './harness.mjs'
+import { close, hang, haveRoles, leaderOf, opened } from './tabs-harness.mjs'
 
 const context = suite()
 const tabs = (count, options) => opened(context, count, options)
@@ -56,6 +56,17 @@ function count(page, who) {
   }, who)
 }
 
+/** Waits until each of these tabs has counted so often more, in each of its ways. */
+const counting = (pages) =>
+  Promise.all(
+    pages.map((page) =>
+      page.evaluate(() => {
+        const enough = window.counted + 8
+        return window.until(() => window.counted >= enough)
+      }),
+    ),
+  )
+
 const schema = 'CREATE TABLE counters (who PRIMARY KEY, n); CREATE TABLE log (who, n, PRIMARY KEY (who, n))'
 
 async function begin(pages) {
@@ -64,28 +75,25 @@ async function begin(pages) {
     await pages[0].evaluate((tab) => window.db.run('INSERT INTO counters VALUES (?, 0)', [tab]), who)
 }
 
-for (const [how, end] of [
-  ['crashed', crash],
-  ['closed', (page) => page.close()],
+for (const [how, end, thread] of [
+  ['crashed', crash, { only: 'current', because: 'a crash ends a page and its worker at once' }],
+  ['closed', (page) => page.close(), { only: 'worker', because: 'a worker may outlive its page by a moment' }],
 ]) {
-  test(`counters of four tabs sum up while one leader after the other is ${how}`, async () => {
+  test(`counters of four tabs sum up while one leader after the other is ${how}`, thread, async () => {
     const pages = await tabs(4)
     await begin(pages)
     const counts = pages.map((page, who) => count(page, who))
-    for (const counting of counts) counting.catch(() => {})
+    for (const each of counts) each.catch(() => {})
     const left = [...pages]
     for (let round = 0; round < 3; round++) {
-      await new Promise((resolve) => setTimeout(resolve, 700))
-      const [leader] = (await Promise.all(left.map(async (page) => [await page.evaluate(() => window.db.role), page])))
-        .filter(([role]) => role === 'leader')
-        .map(([, page]) => page)
-      assert.ok(leader, 'somebody leads')
+      await counting(left)
+      const leader = await leaderOf(left)
       await end(leader)
       left.splice(left.indexOf(leader), 1)
     }
     const [last] = left
     await last.evaluate(() => window.until(() => window.db.role === 'leader'))
-    await new Promise((resolve) => setTimeout(resolve, 300))
+    await counting(left)
     await last.evaluate(() => {
       window.stop = true
     })
@@ -102,33 +110,30 @@ for (const [how, end] of [
   })
 }
 
-test('a leader that is stopped in the midst of writes is replaced, and is a follower when it comes back', async () => {
+test('a leader that hangs in the midst of writes is replaced, and is a follower when it comes back', async () => {
   const pages = await tabs(3)
   const others = pages.slice(1)
   await begin(pages)
   const counts = others.map((page, n) => count(page, n + 1))
-  for (const counting of counts) counting.catch(() => {})
-  await new Promise((resolve) => setTimeout(resolve, 300))
-  const blocked = pages[0].evaluate(() =>
+  for (const each of counts) each.catch(() => {})
+  await counting(others)
+  const release = await hang(pages[0], (stop) =>
     window.failure(
       window.db.transaction(async (tx) => {
         await tx.run("INSERT INTO log VALUES ('blocked', 1)")
-        const end = Date.now() + 7000
-        while (Date.now() < end);
+        await new Promise((resolve) => setTimeout(resolve)) // a task of its own: not within one of the engine
+        stop()
         await tx.run("INSERT INTO log VALUES ('blocked', 2)")
       }),
     ),
   )
-  const leads = () => Promise.all(others.map((page) => page.evaluate(() => window.db.role === 'leader')))
-  for (const until = Date.now() + 20_000; !(await leads()).includes(true); ) {
-    assert.ok(Date.now() < until, 'somebody leads')
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
-  const failed = await blocked
+  await leaderOf(others)
+  await counting(others)
+  const failed = await release()
   assert.ok(['lock_lost', 'leader_changed', 'transaction_closed'].includes(failed.code), JSON.stringify(failed))
   await pages[0].evaluate(() => window.until(() => window.db.role === 'follower'))
   assert.deepEqual(await pages[0].evaluate(() => window.roles), ['follower'])
-  await new Promise((resolve) => setTimeout(resolve, 1000))
+  await counting(others)
   for (const page of others) {
     await page.evaluate(() => {
       window.stop = true
@@ -184,24 +189,28 @@ test('the answers that are kept go with their tabs', async (_, thread) => {
   const own = thread === 'worker' ? [1] : []
   assert.deepEqual(await kept(), [1, 1, ...own])
   await one.close()
-  await new Promise((resolve) => setTimeout(resolve, 300))
-  await other.evaluate(() => window.db.run("INSERT INTO log VALUES ('kept', 'more')"))
-  assert.deepEqual(await kept(), [1, ...own])
+  // They go with the next write after the tab.
+  let writes = 0
+  const after = await until(async () => {
+    await other.evaluate((n) => window.db.run("INSERT INTO log VALUES ('kept', ?)", [`more ${n}`]), ++writes)
+    const left = await kept()
+    return left.length < 2 + own.length && left
+  })
+  assert.deepEqual(after, [1, ...own])
   assert.deepEqual(await other.evaluate(() => window.db.migrations.drift()), { added: [], removed: [], changed: [] })
   await close([leader, other])
 })
 
-test('without anybody who leads, calls reject with leader_unreachable after the time that was given', async () => {
-  const pages = await tabs(2, { lock: { timeoutMs: 1500 } })
+test('without anybody who leads, calls reject with leader_unreachable after the time that was given', {
+  only: 'current',
+  because: 'who is reachable is found out between the pages',
+}, async () => {
+  const pages = await tabs(2, { lock: { timeoutMs: 1000 } })
   await begin(pages)
   // A tab in the background takes no lead away.
   await pages[1].evaluate(() => Object.defineProperty(document, 'visibilityState', { get: () => 'hidden' }))
   const name = await pages[0].evaluate(() => window.db.name)
-  const blocked = pages[0].evaluate(() => {
-    const end = Date.now() + 8000
-    while (Date.now() < end);
-  })
-  await new Promise((resolve) => setTimeout(resolve, 200))
+  const release = await hang(pages[0])
   const [read, write] = await pages[1].evaluate(() =>
     Promise.all([
       window.failure(window.db.query('SELECT 1')),
@@ -213,13 +222,13 @@ test('without anybody who leads, calls reject with leader_unreachable after the 
     ['leader_unreachable', true, 'leader_unreachable', null],
   )
   const opening = await pages[1].evaluate(
-    (given) => window.failure(() => window.open({ name: given, tabs: 'shared', lock: { timeoutMs: 500 } })),
+    (given) => window.failure(() => window.open({ name: given, tabs: 'shared', lock: { timeoutMs: 300 } })),
     name,
   )
   assert.equal(opening.code, 'leader_unreachable')
-  await blocked
+  await release()
   await pages[1].evaluate(() => window.until(async () => (await window.failure(window.db.query('SELECT 1'))).resolved))
-  assert.deepEqual(await roles(pages), ['leader', 'follower'])
+  await haveRoles(pages, ['leader', 'follower'])
   await close(pages)
 })
 
@@ -291,12 +300,16 @@ test('a commit whose answer was lost with its leader is known to the next one', 
   })
   await pages[0].evaluate(() => {
     BroadcastChannel.prototype.postMessage = () => {}
+    window.db.addEventListener('change', () => {
+      window.changed = true
+    })
   })
   await pages[1].evaluate(() => {
     window.committed = window.failure(window.tx.commit())
   })
-  // The turn is still its own: nobody else can look.
-  await new Promise((resolve) => setTimeout(resolve, 500))
+  // The connection is still the transaction's: nobody else can read what it wrote.
+  await pages[0].evaluate(() => window.until(() => window.changed))
+  await pages[0].evaluate(() => window.db.flush())
   await crash(pages[0])
   assert.deepEqual(await pages[1].evaluate(() => window.committed), { resolved: undefined })
   assert.equal((await pages[1].evaluate(() => window.db.query('SELECT * FROM log'))).length, 1)
@@ -311,14 +324,14 @@ test('a worker that dies under its leader is replaced, and nothing is lost', {
   await begin(pages)
   const counts = pages.map((page, who) => count(page, who))
   for (let death = 0; death < 3; death++) {
-    await new Promise((resolve) => setTimeout(resolve, 400))
+    await counting(pages)
     await pages[0].evaluate(() => {
       const [worker] = window.workers
       window.workers = []
       Object.getPrototypeOf(Object.getPrototypeOf(worker)).terminate.call(worker)
     })
   }
-  await new Promise((resolve) => setTimeout(resolve, 400))
+  await counting(pages)
   for (const page of pages) {
     await page.evaluate(() => {
       window.stop = true
@@ -330,7 +343,7 @@ test('a worker that dies under its leader is replaced, and nothing is lost', {
     rows,
     counted.map((n) => ({ n })),
   )
-  assert.deepEqual(await roles(pages), ['leader', 'follower'])
+  await haveRoles(pages, ['leader', 'follower'])
   assert.ok((await pages[0].evaluate(() => window.warnings)).some(({ code }) => code === 'worker_crashed'))
   await close(pages)
 })

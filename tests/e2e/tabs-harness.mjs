@@ -1,5 +1,6 @@
 // Tabs that share a database.
-import { freshName } from './harness.mjs'
+import assert from 'node:assert/strict'
+import { freshName, until } from './harness.mjs'
 
 /** So many tabs that have opened the database, as `db`, the leader first; `roles` are the events that each has heard. */
 export async function opened(context, count, options = {}) {
@@ -20,7 +21,48 @@ export async function opened(context, count, options = {}) {
   return pages
 }
 
-/** What each of these tabs is at present. */
-export const roles = (pages) => Promise.all(pages.map((page) => page.evaluate(() => window.db.role)))
+/** Waits until each of these tabs has its role. */
+export async function haveRoles(pages, expected) {
+  let last
+  const have = async () => {
+    last = await Promise.all(pages.map((page) => page.evaluate(() => window.db.role)))
+    return String(last) === String(expected)
+  }
+  await until(have).catch(() => assert.deepEqual(last, expected))
+}
+
+/** Those of these tabs that lead, once one does. */
+export async function leaderOf(pages) {
+  const leads = (page) => page.evaluate(() => window.db.role === 'leader')
+  return until(async () => {
+    const leading = await Promise.all(pages.map(leads))
+    return pages[leading.indexOf(true)]
+  })
+}
+
+/**
+ * Hangs a tab: a synchronous request, which nobody answers yet, keeps all of its JavaScript. Resolves when it hangs, with what lets it
+ * go on: → what `work(hang)` gave, which runs there and calls `hang()` once.
+ */
+export async function hang(page, work = (stop) => stop()) {
+  let answer
+  const asked = new Promise((resolve) => {
+    answer = resolve
+  })
+  await page.route('**/hang', async (route) => answer(route))
+  const working = page.evaluate((source) => {
+    const stop = () => {
+      const request = new XMLHttpRequest()
+      request.open('GET', '/hang', false)
+      request.send()
+    }
+    return new Function(`return (${source})`)()(stop)
+  }, work.toString())
+  const route = await Promise.race([asked, working.then(() => assert.fail('it never hung'))])
+  return async () => {
+    await route.fulfill({ body: '' })
+    return working
+  }
+}
 
 export const close = (pages) => Promise.all(pages.map((page) => page.close()))

@@ -1,14 +1,14 @@
 // Several tabs with one database: who leads, and that a follower can do what a leader can.
 import assert from 'node:assert/strict'
 import { freshName, suite, test } from './harness.mjs'
-import { close, opened, roles } from './tabs-harness.mjs'
+import { close, haveRoles, leaderOf, opened } from './tabs-harness.mjs'
 
 const context = suite()
 const tabs = (count, options) => opened(context, count, options)
 
 test('the first tab leads, later ones follow, and all see the same', async () => {
   const pages = await tabs(3)
-  assert.deepEqual(await roles(pages), ['leader', 'follower', 'follower'])
+  await haveRoles(pages, ['leader', 'follower', 'follower'])
   await pages[1].evaluate(() => window.db.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, v)'))
   const counts = await Promise.all(
     pages.map((page, n) => page.evaluate((v) => window.db.run('INSERT INTO t(v) VALUES (?)', [v]), `tab ${n}`)),
@@ -204,13 +204,21 @@ test('a transaction in one tab keeps the others waiting; that of a tab that goes
     window.tx = await window.db.begin()
     await window.tx.run("INSERT INTO t VALUES ('uncommitted')")
   })
-  const [leading, following] = [pages[0], pages[2]].map((page) =>
-    page.evaluate(async () => (await window.db.query('SELECT v FROM t')).length),
-  )
-  const early = await Promise.race([leading, following, new Promise((resolve) => setTimeout(resolve, 300, 'waits'))])
-  assert.equal(early, 'waits')
+  const others = [pages[0], pages[2]]
+  for (const page of others) {
+    await page.evaluate(async () => {
+      window.reading = window.db.query('SELECT v FROM t').then((rows) => {
+        window.read = true
+        return rows.length
+      })
+      // What doesn't wait for transactions goes the same way, and is answered.
+      for (let n = 0; n < 2; n++) await window.db.health()
+    })
+  }
+  await pages[1].evaluate(() => window.tx.run("INSERT INTO t VALUES ('more')"))
+  for (const page of others) assert.equal(await page.evaluate(() => window.read), undefined, 'it waits')
   await pages[1].close()
-  assert.deepEqual(await Promise.all([leading, following]), [0, 0])
+  for (const page of others) assert.equal(await page.evaluate(() => window.reading), 0)
   // And one that is closed by a call.
   await pages[2].evaluate(async () => {
     window.tx = await window.db.begin()
@@ -253,7 +261,10 @@ test('when the leader closes, another tab leads and goes on with what was under 
   await close(pages)
 })
 
-test('a leader that closes does not wait for ever for the transactions of others', async () => {
+test('a leader that closes does not wait for ever for the transactions of others', {
+  only: 'current',
+  because: 'how long a leader waits is decided in the page, wherever its engine runs',
+}, async () => {
   const [leader, follower] = await tabs(2)
   await follower.evaluate(async () => {
     await window.db.exec('CREATE TABLE t (v)')
@@ -268,7 +279,7 @@ test('a leader that closes does not wait for ever for the transactions of others
   await close([leader, follower])
 })
 
-test('an opening that is given up leaves nothing behind', async () => {
+test('an opening that is cancelled leaves nothing behind', async () => {
   const name = freshName()
   const [owner, page] = [await context.page(), await context.page()]
   await owner.evaluate(async (given) => {
@@ -278,7 +289,10 @@ test('an opening that is given up leaves nothing behind', async () => {
     const stop = new AbortController()
     const options = { name, tabs: 'shared', lock: { onBusy: 'wait' }, signal: stop.signal }
     const opening = window.failure(() => window.open(options))
-    setTimeout(() => stop.abort('enough'), 300)
+    await window.until(async () =>
+      (await navigator.locks.query()).pending.some((lock) => lock.name === `tidelock/${name}`),
+    )
+    stop.abort('enough')
     return (await opening).notOurs
   }, name)
   assert.equal(given, 'enough')
@@ -298,37 +312,40 @@ test('a tab that wants the database for itself, and tabs that share it, exclude 
   const [first, second] = await tabs(2)
   const name = await first.evaluate(() => window.db.name)
   const page = await context.page()
-  const alone = (onBusy) =>
+  const alone = (lock) =>
     page.evaluate(
       (given) =>
         window.failure(async () => {
           window.db = await window.open(given)
           return window.db.role
         }),
-      { name, lock: { onBusy, timeoutMs: 2000 } },
+      { name, lock },
     )
-  const refused = await alone('fail')
+  const refused = await alone({ onBusy: 'fail' })
   assert.equal(refused.code, 'database_in_use')
   assert.equal(refused.details.holder.title, 'A page under test')
-  assert.equal((await alone('wait')).code, 'lock_timeout')
+  assert.equal((await alone({ onBusy: 'wait', timeoutMs: 100 })).code, 'lock_timeout')
   await first.evaluate(() => window.db.exec('CREATE TABLE t (v)'))
-  assert.equal((await alone('takeover')).resolved, 'owner')
-  assert.equal(await first.evaluate(() => window.db.closed), true)
+  assert.equal((await alone({ onBusy: 'takeover' })).resolved, 'owner')
+  await first.evaluate(() => window.until(() => window.db.closed))
   // Those that still share wait for it.
   const writing = second.evaluate(() => window.failure(() => window.db.run('INSERT INTO t VALUES (1)')))
   const shared = await page.evaluate(
-    (given) => window.failure(() => window.open({ name: given, tabs: 'shared', lock: { timeoutMs: 1000 } })),
+    (given) => window.failure(() => window.open({ name: given, tabs: 'shared', lock: { timeoutMs: 300 } })),
     name,
   )
   assert.equal(shared.code, 'leader_unreachable')
   assert.equal(shared.retryable, true)
   await page.evaluate(() => window.db.close())
   assert.equal((await writing).resolved.changes, 1)
-  assert.deepEqual(await roles([second]), ['leader'])
+  await haveRoles([second], ['leader'])
   await close([first, second, page])
 })
 
-test('a shared opening follows onBusy when a tab has the database for itself', async () => {
+test('a shared opening follows onBusy when a tab has the database for itself', {
+  only: 'worker',
+  because: 'the locks are those of the test above, which runs in both threads',
+}, async () => {
   const name = freshName()
   const [owner, other] = [await context.page(), await context.page()]
   await owner.evaluate(async (given) => {
@@ -345,17 +362,23 @@ test('a shared opening follows onBusy when a tab has the database for itself', a
     )
   assert.equal((await open({})).code, 'database_in_use')
   assert.equal((await open({ onBusy: 'wait', timeoutMs: 100 })).code, 'lock_timeout')
-  const locks = await other.evaluate(async () => (await navigator.locks.query()).held.map((lock) => lock.name))
-  assert.deepEqual(
-    locks.filter((lock) => lock.includes(name) && lock !== `tidelock/${name}`),
-    [],
+  await other.evaluate(
+    (given) =>
+      window.until(async () => {
+        const { held } = await navigator.locks.query()
+        return held.every((lock) => !lock.name.includes(given) || lock.name === `tidelock/${given}`)
+      }),
+    name,
   )
   assert.equal((await open({ onBusy: 'takeover' })).resolved, 'leader')
-  assert.equal(await owner.evaluate(() => window.db.closed), true)
+  await owner.evaluate(() => window.until(() => window.db.closed))
   await close([owner, other])
 })
 
-test('secrets and integers are those of all tabs; functions come from a module', async () => {
+test('secrets and integers are those of all tabs, also after a change of the secret', {
+  only: 'worker',
+  because: 'who may join is decided in the page, wherever its engine runs',
+}, async () => {
   const [first] = await tabs(1, { encryption: { passphrase: 'right' }, integers: 'bigint' })
   const name = await first.evaluate(() => window.db.name)
   const page = await context.page()
@@ -386,7 +409,7 @@ test('secrets and integers are those of all tabs; functions come from a module',
   await first.evaluate(() => window.db.close())
   for (const each of [page, third])
     assert.equal(await each.evaluate(async () => String((await window.db.get('SELECT 1 AS n')).n)), '1')
-  assert.deepEqual((await roles([page, third])).sort(), ['follower', 'leader'])
+  await leaderOf([page, third])
   await third.close()
   await close([first, page])
 })
@@ -413,14 +436,17 @@ test('functions of a follower come from a module', {
   await close([first])
 })
 
-test('a newer app takes the lead, and the old tabs are told so', async () => {
+test('a newer app takes the lead, and the old tabs are told so', {
+  only: 'worker',
+  because: 'whose app is newer is found out between the pages',
+}, async () => {
   const old = [{ version: '1', name: 'one', up: 'CREATE TABLE t (v)' }]
   const pages = await tabs(2, { migrations: old })
   const name = await pages[0].evaluate(() => window.db.name)
   await pages[1].evaluate(() => window.db.run('INSERT INTO t VALUES (1)'))
   const newer = [...old, { version: '2', name: 'two', up: 'ALTER TABLE t ADD COLUMN w' }]
   const [page] = await tabs(1, { name, migrations: newer })
-  assert.deepEqual(await roles([page]), ['leader'])
+  await haveRoles([page], ['leader'])
   assert.deepEqual(await page.evaluate(() => window.db.query('SELECT v, w FROM t')), [{ v: 1, w: null }])
   for (const each of pages) {
     const failed = await each.evaluate(() =>

@@ -20,14 +20,21 @@ export default {
     const waiting = all([
       write(db, 'run'),
       db.query(insert, ['query']),
-      db.transaction((tx) => write(tx, 'transaction')),
+      db.transaction(async (tx) => {
+        await write(tx, 'transaction')
+        await tx.transaction((inner) => write(inner, 'savepoint'))
+      }),
       db.exec("INSERT INTO journal (what) VALUES ('exec')"),
       db.batch([{ sql: insert, params: ['batch'] }]),
+      db.runMany(insert, [['many'], ['more']]),
+      db.sql`INSERT INTO journal (what) VALUES (${'sql'})`,
+      db.run(insert, ['last'], { timeoutMs: 10_000, signal: new AbortController().signal }),
     ])
     await write(tx, 'first')
     await tx.commit()
     await waiting
-    assert.deepEqual(await written(), ['first', 'run', 'query', 'transaction', 'exec', 'batch'])
+    const order = 'first run query transaction savepoint exec batch many more sql last'
+    assert.equal((await written()).join(' '), order)
   },
 
   'parameters are those of the call, also when it waits': async ({ memory }) => {

@@ -165,13 +165,15 @@ export default {
     ])
   },
 
-  'a text and bytes beyond a mebibyte come back whole': async ({ memory }) => {
+  'long texts and bytes come back whole': async ({ memory }) => {
     const db = await memory()
-    const text = `${'é'.repeat(1 << 20)}😀ー`
-    const bytes = new Uint8Array(3 << 20).fill(7)
-    const row = await db.get('SELECT ? AS text, ? AS bytes, ? AS last', [text, bytes, 'end'])
-    assert.ok(row.text === text && row.last === 'end')
-    assert.ok(row.bytes.length === bytes.length && row.bytes.every((byte) => byte === 7))
+    for (const text of [`${'é'.repeat(1 << 20)}😀ー`, '東'.repeat(100_000)]) {
+      const bytes = new Uint8Array(3 << 20).fill(7)
+      const row = await db.get('SELECT ? AS text, ? AS bytes, ? AS last', [text, bytes, 'end'])
+      assert.ok(row.text === text && row.last === 'end')
+      assert.ok(row.bytes.length === bytes.length && row.bytes.every((byte) => byte === 7))
+      assert.ok((await db.get('SELECT ? AS text', [text])).text === text)
+    }
   },
 
   'values that SQLite has no place for are refused by the name of their parameter, and never shown': async (t) => {
@@ -193,20 +195,19 @@ export default {
       [/secret/, 'it is an object (RegExp)'],
       [new Map(), 'it is an object (Map)'],
     ]) {
-      for (const [details, work] of [
-        [{ parameter: 2 }, () => db.run('INSERT INTO t VALUES (? + ?)', [1, value])],
-        [{ parameter: 'bad' }, () => db.run('INSERT INTO t VALUES (:ok + :bad)', { ok: 1, bad: value })],
-        [{ parameter: 1, row: 2 }, () => db.runMany('INSERT INTO t VALUES (?)', [[1], [value]])],
-        [
-          { parameter: 1, statement: 2 },
-          () => db.batch([{ sql: 'INSERT INTO t VALUES (1)' }, { sql: 'INSERT INTO t VALUES (?)', params: [value] }]),
-        ],
-      ]) {
-        const failed = await t.failure(work)
-        assert.deepEqual([failed.code, failed.details], ['invalid_argument', details])
-        assert.ok(failed.message.includes(says), `${failed.message}: ${says}`)
-        assert.doesNotMatch(failed.json, /secret|9223372036854775/)
-      }
+      const failed = await t.failure(db.run('INSERT INTO t VALUES (:ok + :bad)', { ok: 1, bad: value }))
+      assert.deepEqual([failed.code, failed.details], ['invalid_argument', { parameter: 'bad' }])
+      assert.ok(failed.message.includes(says), `${failed.message}: ${says}`)
+      assert.doesNotMatch(failed.json, /secret|9223372036854775/)
+    }
+    const insert = 'INSERT INTO t VALUES (?)'
+    for (const [details, call] of [
+      [{ parameter: 2 }, () => db.run('INSERT INTO t VALUES (? + ?)', [1, Number.NaN])],
+      [{ parameter: 1, row: 2 }, () => db.runMany(insert, [[1], [Number.NaN]])],
+      [{ parameter: 1, statement: 2 }, () => db.batch([1, Number.NaN].map((one) => ({ sql: insert, params: [one] })))],
+    ]) {
+      const failed = await t.failure(call)
+      assert.deepEqual([failed.code, failed.details], ['invalid_argument', details])
     }
     assert.equal(await countOf(db), 0)
     await db.exec('CREATE TABLE secrets (s TEXT UNIQUE)')
@@ -238,10 +239,20 @@ export default {
 
   'a row is its reader’s own, whatever its columns are called': async ({ memory }) => {
     const db = await memory()
-    const bytes = await db.get('SELECT ? AS b', [new Uint8Array([1, 2, 3])])
-    assert.equal(bytes.b.buffer.byteLength, 3)
-    await db.get('SELECT ? AS b', [new Uint8Array([7, 7, 7])])
-    assert.deepEqual(bytes, { b: new Uint8Array([1, 2, 3]) })
+    const sql = 'SELECT ? AS b'
+    const given = [new Uint8Array([1, 2, 3])]
+    const own = [
+      (await db.get(sql, given)).b,
+      (await db.query(sql, given))[0].b,
+      (await db.query(sql, given, { rowMode: 'array' }))[0][0],
+      (await db.query(sql, given, { rowMode: 'columns' })).values[0][0],
+    ]
+    for await (const { b } of db.iterate(sql, given)) own.push(b)
+    await db.query(sql, [new Uint8Array([7, 7, 7])])
+    for (const bytes of own) {
+      assert.deepEqual(bytes, given[0])
+      assert.equal(bytes.buffer.byteLength, 3)
+    }
 
     for (const row of [
       await db.get("SELECT 'x' AS __proto__, 'y' AS constructor, 1 AS a"),

@@ -25,7 +25,8 @@ export default {
       for await (const [{ n }] of query) {
         seen.push(n)
         if (n === 0) await gate.promise
-        if (n === 9) break
+        if (n === 9) set(10)
+        if (n === 10) break
       }
     })()
     await until(() => seen.length === 1)
@@ -33,11 +34,14 @@ export default {
     await until(() => query.rows[0].n === 9)
     gate.resolve()
     await reading
-    assert.deepEqual(seen, [0, 9])
+    assert.deepEqual(seen, [0, 9, 10])
     assert.equal(query.closed, false)
   },
 
-  'changes that come before it ran again give one result': async ({ memory, until }) => {
+  'changes that come before it ran again give one result, and one that comes while it runs is not missed': async ({
+    memory,
+    until,
+  }) => {
     const { db, set, live } = await counter(memory)
     const seen = []
     live().subscribe(numbers(seen))
@@ -48,6 +52,16 @@ export default {
     await Promise.all(writes)
     await until(() => seen.at(-1) === 50)
     assert.ok(seen.length <= 3, `${seen}`)
+    // So many rows that the page makes objects of them slice by slice, while other calls run.
+    const many =
+      'WITH RECURSIVE k(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM k WHERE i < 40000) SELECT n, i FROM t, k'
+    const large = db.live(many)
+    await large.refresh()
+    const refreshed = large.refresh()
+    await new Promise((resolve) => setTimeout(resolve))
+    await set(51)
+    await refreshed
+    await until(() => large.rows[0].n === 51)
   },
 
   'the first result comes by itself, a late subscriber gets the present one, and refresh runs it now': async (t) => {
