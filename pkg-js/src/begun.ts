@@ -1,5 +1,5 @@
 import type { Connection } from './connection.js'
-import { beginTransaction, IdleWatch } from './steps.js'
+import { beginTransaction, hasEnded, IdleWatch } from './steps.js'
 import { BegunTx, type Ending } from './transaction.js'
 import type { CallOptions } from './values.js'
 
@@ -68,7 +68,9 @@ function endOf(whole: () => Promise<void>) {
   const ending: Ending = {
     commit() {
       commit()
-      return whole()
+      return whole().catch((error: unknown) => {
+        throw error === rolledBack ? hasEnded() : error
+      })
     },
     async rollback() {
       rollback()

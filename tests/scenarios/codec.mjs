@@ -332,6 +332,7 @@ export default {
   'no rows change nothing, but a wrong statement is found': async ({ memory, failure }) => {
     const db = await memory()
     await db.exec('CREATE TABLE t (a)')
+    await db.query('SELECT ?', [new Uint8Array(10)])
     assert.deepEqual(await db.runMany('INSERT INTO t VALUES (?)', []), { changes: 0 })
     assert.equal(await countOf(db), 0)
     const { code, details } = await failure(db.runMany('INSERT INTO nowhere VALUES (?)', []))

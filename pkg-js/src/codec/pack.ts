@@ -97,7 +97,10 @@ export class Packer {
   /** Packs as many rows as one area takes, from the row `from` on. All rows need the same parameters as the first. */
   many(rows: readonly SqlParams[], from: number): Packed {
     // No rows: nothing runs, but a wrong statement is found out.
-    if (rows.length === 0) return { bytes: this.#write(0, 0), names: '', keys: byPosition, next: 0 }
+    if (rows.length === 0) {
+      this.#start(0)
+      return { bytes: this.#write(0, 0), names: '', keys: byPosition, next: 0 }
+    }
     const first = rows[0] as SqlParams
     return Array.isArray(first) ? this.#arrays(rows, from, first.length) : this.#objects(rows, from)
   }
