@@ -30,12 +30,10 @@ export class Firefox {
     return this.#browser.newPage()
   }
 
-  /** `kill -9` of all its processes; resolves when Firefox is gone. */
+  /** `kill -9` of all its processes; resolves when Firefox is gone, and Puppeteer has put the profile's preferences back. */
   async kill() {
-    const running = this.#browser.process()
-    const ended = once(running, 'exit')
-    process.kill(-running.pid, 'SIGKILL') // Puppeteer gives it a process group of its own
-    await ended
+    process.kill(-this.#browser.process().pid, 'SIGKILL') // Puppeteer gives it a process group of its own
+    await this.#browser.close().catch(() => {})
   }
 
   async dispose() {
