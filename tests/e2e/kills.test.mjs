@@ -1,39 +1,31 @@
 // Whole commits only, and everything acknowledged: after kill -9 of the browser in the middle of writes.
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { freshName, suite, test } from './harness.mjs'
+import { freshName, suite, test, until } from './harness.mjs'
 import { killDuring, reopened } from './killing.mjs'
 
 const context = suite()
 
-/** The newest log file of Chromium's LevelDB under this site's IndexedDB. */
+/** The newest log file of Chromium's LevelDB under this site's IndexedDB; before there is any, the name of its first one. */
 function browserLog() {
   const { host } = new URL(context.url)
   const folder = path.join(
     context.browser.profile,
     `Default/IndexedDB/http_${host.replace(':', '_')}.indexeddb.leveldb`,
   )
-  const logs = readdirSync(folder).filter((name) => name.endsWith('.log'))
-  return path.join(folder, logs.sort().at(-1))
+  const logs = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.log')) : []
+  return path.join(folder, logs.sort().at(-1) ?? '000003.log')
 }
 
 /** Opens a database in a fresh tab, as `window.db`, and waits until it has had Chromium begin a log file of its own. */
 async function renewed(name) {
+  const before = browserLog()
   const page = await context.page()
   await page.evaluate(async (given) => {
-    let deleted = false
-    const { deleteDatabase } = IDBFactory.prototype
-    IDBFactory.prototype.deleteDatabase = function (...names) {
-      const request = deleteDatabase.apply(this, names)
-      request.addEventListener('success', () => {
-        deleted ||= names[0] === `tidelock.renew/${given}`
-      })
-      return request
-    }
     window.db = await window.open({ name: given })
-    await window.until(() => deleted)
   }, name)
+  await until(() => browserLog() !== before)
   return page
 }
 

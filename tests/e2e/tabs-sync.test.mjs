@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { context, freshName, remoteOptions, remoteTable, tableName, test } from './sync-harness.mjs'
 import { close, opened } from './tabs-harness.mjs'
 
-test('a follower pulls and pushes, hears of the progress, and may give up', async () => {
+test('a follower pulls and pushes, hears of the progress, and may cancel', async () => {
   const table = tableName()
   await remoteTable(
     table,
