@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { after, before, beforeEach, test } from 'node:test'
+import { until } from '../scenarios/run/context.mjs'
 import { startRemote } from './index.mjs'
 
 let remote
@@ -98,12 +99,7 @@ test('nothing is left behind, however the process ends', async () => {
     assert.ok(processesIn(folder).length >= 2, 'the check sees the processes while they live')
     if (end === 'uncaught') child.send('now')
     else child.kill(end)
-    const deadline = Date.now() + 5000
-    while ((existsSync(folder) || processesIn(folder).length > 0) && Date.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, 50))
-    }
-    assert.deepEqual(processesIn(folder), [], `processes after ${end}`)
-    assert.ok(!existsSync(folder), `the folder is gone after ${end}`)
+    await until(() => processesIn(folder).length === 0 && !existsSync(folder))
   }
 })
 
