@@ -39,7 +39,7 @@ const wasmLints = 'cargo clippy --locked --target wasm32-unknown-unknown --lib -
 
 /**
  * The steps, in the order in which they begin. `after`: the steps whose results it needs. `cargo`: it holds the lock on target/, so one of
- * them runs at a time.
+ * them runs at a time; they come first, so that one always does.
  */
 const STEPS = [
   { part: 'build', name: 'wasm', command: 'scripts/wasm.sh' },
@@ -51,20 +51,6 @@ const STEPS = [
     command: 'cargo test --locked',
     env: { PROPTEST_RNG_SEED: '20261120' },
   },
-  { part: 'native', name: 'simulation', cargo: true, command: 'scripts/simulate.sh --seeds 10000' },
-  { part: 'build', name: 'package', command: 'scripts/package.sh', after: ['wasm'] },
-  { part: 'build', name: 'size', command: 'node scripts/size.mjs', after: ['package'] },
-  ...nodeTests('browsers'),
-  ...nodeTests('node'),
-  ...nodeTests('e2e'),
-  ...nodeTests('packaging'),
-  ...nodeTests('remote', []),
-  { part: 'demo', name: 'demo', command: 'node www/demo.mjs --check', after: ['package'] },
-  { part: 'typescript', name: 'typescript', command: 'node pkg-js/test/run.mjs', after: ['package'] },
-  { part: 'typescript', name: 'typescript, demo', command: 'node_modules/.bin/tsc -p www', after: ['package'] },
-  { part: 'lint', name: 'rustfmt', command: 'cargo fmt --all --check' },
-  { part: 'lint', name: 'biome', command: 'node_modules/.bin/biome ci --colors=off .' },
-  { part: 'lint', name: 'clippy', cargo: true, command: 'cargo clippy --locked --all-targets -- -D warnings' },
   // On a page as users have it, without cross-origin isolation, and in a worker of such a page.
   {
     part: 'web',
@@ -80,7 +66,21 @@ const STEPS = [
     command: browserTest,
     env: { ...inBrowser, WASM_BINDGEN_USE_DEDICATED_WORKER: '1' },
   },
+  { part: 'lint', name: 'clippy', cargo: true, command: 'cargo clippy --locked --all-targets -- -D warnings' },
   { part: 'lint', name: 'clippy, wasm', cargo: true, command: wasmLints },
+  { part: 'native', name: 'simulation', cargo: true, command: 'scripts/simulate.sh --seeds 10000' },
+  { part: 'lint', name: 'rustfmt', command: 'cargo fmt --all --check' },
+  { part: 'lint', name: 'biome', command: 'node_modules/.bin/biome ci --colors=off .' },
+  { part: 'build', name: 'package', command: 'scripts/package.sh', after: ['wasm'] },
+  { part: 'build', name: 'size', command: 'node scripts/size.mjs', after: ['package'] },
+  ...nodeTests('browsers'),
+  ...nodeTests('node'),
+  ...nodeTests('e2e'),
+  ...nodeTests('packaging'),
+  ...nodeTests('remote', []),
+  { part: 'demo', name: 'demo', command: 'node www/demo.mjs --check', after: ['package'] },
+  { part: 'typescript', name: 'typescript', command: 'node pkg-js/test/run.mjs', after: ['package'] },
+  { part: 'typescript', name: 'typescript, demo', command: 'node_modules/.bin/tsc -p www', after: ['package'] },
 ].map((step) => ({ after: [], env: {}, ...step }))
 
 const PARTS = [...new Set(STEPS.map(({ part }) => part))]
