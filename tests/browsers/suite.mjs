@@ -27,14 +27,17 @@ const SYNC = {
 }
 
 /** The modules that run with the engine there: with `TIDELOCK_ALL=1` all, with `TIDELOCK_SCENARIOS` those that it names. */
-function modulesIn(thread) {
+function modulesIn(thread, without) {
   const { TIDELOCK_ALL, TIDELOCK_SCENARIOS } = process.env
-  const usual = [...LOCAL, ...SYNC[thread]]
+  const usual = [...LOCAL, ...SYNC[thread]].filter((name) => !without.includes(name))
   return [...local, ...withRemote].filter(({ name }) => TIDELOCK_ALL || TIDELOCK_SCENARIOS || usual.includes(name))
 }
 
-/** Registers all of it as tests, in that browser → `{ open(thread) }`, which opens a page under test. */
-export async function suite(browser) {
+/**
+ * Registers all of it as tests, in that browser → `{ open(thread) }`, which opens a page under test. `without`: modules that run there with
+ * TIDELOCK_ALL only.
+ */
+export async function suite(browser, { without = [] } = {}) {
   let server
   let remote
   const load = async (page, thread) => {
@@ -57,7 +60,7 @@ export async function suite(browser) {
   })
 
   for (const thread of ['current', 'worker']) {
-    for (const { name, path, remote: synced } of modulesIn(thread)) {
+    for (const { name, path, remote: synced } of modulesIn(thread, without)) {
       const scenarios = scenariosOf(await import(pathToFileURL(path)), { host: 'page', thread })
       if (scenarios.length === 0) continue
       describe(`${name} (${thread})`, () => {
