@@ -1,22 +1,9 @@
 // What `doctor` sees: a browser that has everything, and one that lacks something.
 import assert from 'node:assert/strict'
+import { byName } from '../scenarios/run/diagnosis.mjs'
 import { suite, test } from './harness.mjs'
 
 const context = suite()
-
-/** Its checks by name; that each has what the contract says is looked at here. */
-function byName({ ok, checks }) {
-  for (const check of checks) {
-    assert.deepEqual(Object.keys(check).sort(), ['hint', 'message', 'name', 'ok'])
-    assert.ok(check.name && check.message && typeof check.ok === 'boolean')
-    assert.ok(check.hint === null || typeof check.hint === 'string')
-  }
-  assert.equal(
-    ok,
-    checks.every((check) => check.ok),
-  )
-  return Object.fromEntries(checks.map((check) => [check.name, check]))
-}
 
 const once = { only: 'current', because: 'it looks at the page, without any database' }
 

@@ -124,9 +124,9 @@ const acts = {
   },
   'lock_timeout: open elsewhere for too long': [openTwice, { lock: { onBusy: 'wait', timeoutMs: 50 } }],
   'lock_lost: stolen from': async (name) => {
-    const robbed = await window.open({ name })
+    const stolen = await window.open({ name })
     const db = await window.open({ name, lock: { onBusy: 'steal' } })
-    return { failed: await window.failure(robbed.query('SELECT ?', ['secret'])), db }
+    return { failed: await window.failure(stolen.query('SELECT ?', ['secret'])), db }
   },
   // With a version: the opening that makes the stores.
   'storage_unavailable: a database that the browser does not make': [

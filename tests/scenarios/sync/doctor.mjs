@@ -1,21 +1,8 @@
 // What `doctor` says of a remote in good and bad order, where it is called.
 import assert from 'node:assert/strict'
+import { byName } from '../run/diagnosis.mjs'
 
 const here = { only: ['node', 'page'], because: 'it opens no database, so that no worker is asked' }
-
-/** Its checks by name, each as the contract has it. */
-function byName({ ok, checks }) {
-  for (const check of checks) {
-    assert.deepEqual(Object.keys(check).sort(), ['hint', 'message', 'name', 'ok'])
-    assert.ok(check.name && check.message && typeof check.ok === 'boolean')
-    assert.ok(check.hint === null || typeof check.hint === 'string')
-  }
-  assert.equal(
-    ok,
-    checks.every((check) => check.ok),
-  )
-  return Object.fromEntries(checks.map((check) => [check.name, check]))
-}
 
 export default {
   'a remote: its tables one by one': {
