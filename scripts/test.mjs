@@ -3,16 +3,18 @@
 // Runs the parts of the tests (all, the named ones, or those that changes since a commit can affect) to their end, a few steps side by
 // side; a file of Node's tests is a step. What each prints is in .cache/test/. The end tells how long they took, and what failed.
 // `--all`: each scenario in each browser and thread. `--parts` only prints which parts it would run.
-import { execFileSync, spawn } from 'node:child_process'
-import { createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
+import { endedBy, runStep, signalSteps } from './run-step.mjs'
 
 process.chdir(path.join(import.meta.dirname, '..'))
 const LOGS = '.cache/test'
 /** Many steps wait for a browser now and then. */
 const SIDE_BY_SIDE = Math.max(2, os.availableParallelism()) + 1
-const LONGEST_MS = 15 * 60_000
+/** How long a step may take on a busy machine with 2 cores: a file of Node's tests, and what may compile first. */
+const LONGEST_MS = { tests: 15 * 60_000, others: 40 * 60_000 }
 
 /** The folders of Node's tests, by part. */
 const FOLDERS = {
@@ -43,20 +45,24 @@ const wasmLints = 'cargo clippy --locked --target wasm32-unknown-unknown --lib -
  */
 const STEPS = [
   { part: 'build', name: 'wasm', command: 'scripts/wasm.sh' },
+  { part: 'native', name: 'native, compile', cargo: true, command: 'cargo test --locked --no-run' },
   // The same random cases each time: what fails here fails again. `PROPTEST_RNG_SEED= cargo test` looks for others.
   {
     part: 'native',
     name: 'native',
     cargo: true,
     command: 'cargo test --locked',
+    after: ['native, compile'],
     env: { PROPTEST_RNG_SEED: '20261120' },
   },
+  { part: 'web', name: 'web, compile', cargo: true, command: `${browserTest} --no-run` },
   // On a page as users have it, without cross-origin isolation, and in a worker of such a page.
   {
     part: 'web',
     name: 'web, page',
     cargo: true,
     command: browserTest,
+    after: ['web, compile'],
     env: { ...inBrowser, WASM_BINDGEN_USE_BROWSER: '1' },
   },
   {
@@ -64,6 +70,7 @@ const STEPS = [
     name: 'web, worker',
     cargo: true,
     command: browserTest,
+    after: ['web, compile'],
     env: { ...inBrowser, WASM_BINDGEN_USE_DEDICATED_WORKER: '1' },
   },
   { part: 'lint', name: 'clippy', cargo: true, command: 'cargo clippy --locked --all-targets -- -D warnings' },
@@ -100,7 +107,10 @@ function affected(file) {
     [/^benches\//, ['lint', 'packaging']],
     [/^pkg-js\/test\//, ['lint', 'typescript']],
     [/^pkg-js\//, PARTS.filter((part) => !['native', 'web'].includes(part))],
-    [/^docs\/|^[A-Z]+\.md$/, ['tests/e2e/readme.test.mjs', 'tests/e2e/runbook.test.mjs']],
+    [
+      /^docs\/|^[A-Z]+\.md$/,
+      ['tests/node/documents.test.mjs', 'tests/e2e/readme.test.mjs', 'tests/e2e/runbook.test.mjs'],
+    ],
   ]
   return rules.find(([pattern]) => pattern.test(file))?.[1] ?? PARTS
 }
@@ -142,6 +152,16 @@ rmSync(LOGS, { recursive: true, force: true })
 mkdirSync(LOGS, { recursive: true })
 const started = performance.now()
 const seconds = (from) => Math.round((performance.now() - from) / 1000)
+const say = (text) => console.log(`${String(seconds(started)).padStart(5)} s  ${text}`)
+
+/** The names of the steps that run. */
+const underWay = new Set()
+setInterval(() => say(`running: ${[...underWay].join('; ')}`), 60_000).unref()
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+  process.once(signal, () => {
+    signalSteps(signal)
+    process.exit(128 + os.constants.signals[signal])
+  })
 
 /** Runs a step → its result; never rejects. */
 async function run(step) {
@@ -151,27 +171,19 @@ async function run(step) {
     ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
     ...['--test-reporter=./scripts/test-reporter.mjs', `--test-reporter-destination=${log}.json`],
   ]
-  const [program, ...words] = step.file ? ['node', ...reporters, step.file] : step.command.split(' ')
-  const out = createWriteStream(`${log}.log`)
-  const child = spawn(program, words, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...step.env } })
-  child.stdout.pipe(out, { end: false })
-  child.stderr.pipe(out, { end: false })
-  const timer = setTimeout(() => {
-    out.write(`\nended after ${LONGEST_MS / 60_000} minutes\n`)
-    child.kill('SIGKILL')
-  }, LONGEST_MS)
-  const code = await new Promise((resolve) => {
-    child.once('error', (error) => resolve(out.write(String(error))))
-    child.once('close', resolve)
-  })
-  clearTimeout(timer)
-  await new Promise((resolve) => out.end(resolve))
+  const command = step.file ? ['node', ...reporters, step.file] : step.command.split(' ')
+  const longestMs = step.file ? LONGEST_MS.tests : LONGEST_MS.others
+  underWay.add(step.name)
+  const { code, late } = await runStep(command, { log: `${log}.log`, env: step.env, longestMs })
+  underWay.delete(step.name)
   const text = readFileSync(`${log}.log`, 'utf8')
   const { passed, failed } = step.file ? counted(`${log}.json`) : counts(text)
   const ok = code === 0
-  if (!ok && failed.length === 0) failed.push('')
-  const told = `${step.name}: ${ok ? 'ok' : 'FAILED'}, ${seconds(from)} s${passed > 0 ? `, ${passed} passed` : ''}`
-  console.log(`${String(seconds(started)).padStart(5)} s  ${told}`)
+  if (late) failed.push(endedBy(longestMs))
+  else if (!ok && failed.length === 0) failed.push('')
+  const outcome = ok ? 'ok' : late ? `FAILED, ${endedBy(longestMs)}` : 'FAILED'
+  const told = `${step.name}: ${outcome}, ${seconds(from)} s${passed > 0 ? `, ${passed} passed` : ''}`
+  say(told)
   if (!ok) console.log(`${excerpt(text)}\n         all that it printed is in ${log}.log`)
   return { step, ok, seconds: seconds(from), passed, failed }
 }
@@ -219,6 +231,8 @@ async function lane() {
     if (step.cargo) cargoBusy = false
   }
 }
+const total = steps.length === STEPS.length ? ': about 10 minutes on 2 cores, 15 when nothing is compiled yet' : ''
+say(`${steps.length} steps, ${SIDE_BY_SIDE} side by side${total}`)
 await Promise.all(Array.from({ length: SIDE_BY_SIDE }, lane))
 
 const all = [...results.values()]

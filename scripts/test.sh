@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
 
-have node || die 'Node 20 is missing'
+have node || die 'Node 20.19 or later is missing'
 parts=$(node scripts/test.mjs --parts "$@")
 [ -z "$parts" ] || need $parts
 exec node scripts/test.mjs "$@"

@@ -5,14 +5,14 @@ import { mkdirSync } from 'node:fs'
 import { Browser } from '../tests/e2e/browser.mjs'
 import { followsDocs } from './check/docs.mjs'
 import { isHealthy, migrates, opens, restores, survivesKill, survivesReload } from './check/local.mjs'
-import { changesNothing, isExact, keepsLocalEdits, pulls } from './check/pull.mjs'
+import { addsUpExactly, changesNothing, isExact, keepsLocalEdits, pulls } from './check/pull.mjs'
 import { decidesConflicts, pushes } from './check/push.mjs'
 import { Run } from './check/run.mjs'
 import { refusesSecondTab, sharesTabs, survivesLeader } from './check/tabs.mjs'
 
 const STEPS = [
-  ...[opens, migrates, pulls, isExact, changesNothing, restores, keepsLocalEdits, survivesReload, survivesKill],
-  ...[refusesSecondTab, pushes, decidesConflicts, sharesTabs, survivesLeader, isHealthy, followsDocs],
+  ...[opens, migrates, pulls, isExact, addsUpExactly, changesNothing, restores, keepsLocalEdits, survivesReload],
+  ...[survivesKill, refusesSecondTab, pushes, decidesConflicts, sharesTabs, survivesLeader, isHealthy, followsDocs],
 ]
 const THREADS = ['current', 'worker']
 
@@ -44,7 +44,7 @@ export async function check({ remote, url, shots, cleanups, startedIn }) {
       return 1
     }
   }
-  const count = STEPS.length * THREADS.length
+  const count = 1 + STEPS.length * THREADS.length // with the start
   console.log(`${count} steps passed, 0 failed, in ${seconds(started).trim()} s`)
   return 0
 }

@@ -70,8 +70,10 @@ try {
     await end()
   } else {
     console.log(`The remote  ${remote.url}/rest/v1  (PostgreSQL and PostgREST, up in ${seconds} s)`)
-    console.log(`The demo    ${page.url}/`)
-    console.log('Ctrl-C ends both.')
+    console.log(`The demo    ${page.url}/  (go to Sync, press “Pull now”)`)
+    console.log('Both stay up until Ctrl-C. The command line reaches this remote, too, from another terminal:')
+    console.log(`  export SUPABASE_URL=${remote.url} SUPABASE_SECRET_KEY=${remote.secretKey}`)
+    console.log('  npx tidelock pull --all --out shop.sqlite')
   }
 } catch (error) {
   if (!ending) {

@@ -14,6 +14,9 @@ export async function migrates(run) {
   await run.page.waitForSelector('.badge.applied')
   const states = await run.page.$$eval('tbody .badge', (badges) => badges.map((badge) => badge.textContent))
   assert.deepEqual(states, ['applied', 'applied', 'applied'])
+  const revert = run.page.locator('button:has-text("Revert the last")')
+  assert.equal(await revert.isDisabled(), true)
+  assert.equal(await revert.getAttribute('title'), '0003 tasks has no down script')
   await run.shot('migrations')
   return `Ran ${states.length} migrations`
 }
@@ -22,6 +25,8 @@ export async function restores(run) {
   await run.view('snapshots')
   await run.page.fill('input[aria-label=Label]', 'before the stocktaking')
   await run.page.click('button:has-text("Take a snapshot")')
+  const note = run.page.locator('.toast:has-text("Pulled")')
+  assert.equal(await note.count(), 0, 'a note of the view before')
   const card = run.page.locator('.snapshot', { hasText: 'before the stocktaking' })
   await card.locator('button:has-text("Verify")').click()
   await card.locator('.note.good').waitFor()

@@ -27,6 +27,9 @@ export async function pulls(run) {
     expected.reduce((a, b) => a + b),
   )
   assert.ok(expected[3] >= 25_000 && report.busiest > 0, 'the progress bar moved')
+  const notes = await run.page.$$eval('.meter .note', (all) => all.map((note) => note.textContent))
+  for (const [n, note] of notes.entries())
+    assert.ok(note.startsWith(`${count(expected[n])} `), `the meter of ${TABLES[n]} says “${note}”`)
   await run.shot('pulled')
   return `Pulled ${count(sum(report, 'inserted'))} rows (${count(expected[3])} order lines, past the cap of 1,000) in ${sum(report, 'pages')} pages`
 }
@@ -50,6 +53,24 @@ export async function isExact(run) {
   assert.equal(typeof beyond.id, 'bigint')
   assert.equal(beyond.amount, '123456789012345678.123456789012')
   return `${count(compared)} values are exactly PostgreSQL's: ids beyond 2^53, numerics like ${beyond.amount}, microseconds`
+}
+
+export async function addsUpExactly(run) {
+  await run.view('sql')
+  await run.page.click('button:has-text("Best customers")')
+  await run.page.waitForSelector('.outcome table')
+  const shown = await run.grid('.outcome')
+  const expected = await run.remote.sql(
+    `select c.name, c.city, count(*) as orders, sum(o.total)::text as revenue
+     from orders o join customers c on c.id = o.customer_id where o.status <> 'cancelled'
+     group by c.id order by sum(o.total) desc limit 20`,
+  )
+  assert.deepEqual(
+    shown,
+    expected.map((row) => ({ ...row, orders: Number(row.orders) })),
+  )
+  await run.shot('best-customers')
+  return `The best customers' revenues add up to the digit: ${shown[0].revenue} for ${shown[0].name}`
 }
 
 export async function changesNothing(run) {

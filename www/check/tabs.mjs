@@ -31,7 +31,8 @@ export async function sharesTabs(run) {
   await becomes(run.page, 'leader')
   const leader = run.page
   await run.view('table/customers')
-  const follower = await run.open({ tabs: 'shared' })
+  // The plain address will do: the setting is remembered.
+  const follower = await run.open()
   await becomes(follower, 'follower')
   // SQLite runs in one place only, whatever the thread.
   assert.equal(follower.workers().length, 0)

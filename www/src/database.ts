@@ -4,13 +4,20 @@ import { type Conflict, type Database, migrationsFrom, open, type TableSync } fr
 /** The name of the database, its lock and its storage. */
 export const NAME = 'fennel-and-rye'
 
-const parameters = new URLSearchParams(location.search)
-
-/** Set in the address: `?thread=worker` runs SQLite in a worker, `?tabs=shared` lets several tabs work on the database at once. */
+/**
+ * Set in the address: `?thread=worker` runs SQLite in a worker, `?tabs=shared` lets several tabs work on the database at once. What was
+ * set last goes for the plain address, too: a tab of that one joins those that share.
+ */
 export const SETTINGS = {
-  thread: parameters.get('thread') === 'worker' ? 'worker' : 'current',
-  tabs: parameters.get('tabs') === 'shared' ? 'shared' : 'exclusive',
+  thread: setting('thread') === 'worker' ? 'worker' : 'current',
+  tabs: setting('tabs') === 'shared' ? 'shared' : 'exclusive',
 } as const
+
+function setting(name: string): string | null {
+  const given = new URLSearchParams(location.search).get(name)
+  if (given !== null) localStorage.setItem(name, given)
+  return given ?? localStorage.getItem(name)
+}
 
 /** The tables that the remote has too, parents first, and what decides where both sides changed the same value. */
 const TABLES: readonly (TableSync & { rule: string })[] = [

@@ -74,6 +74,11 @@ export function toast(text: string, kind: 'ok' | 'error' | 'warning' = 'ok', det
   setTimeout(() => note.remove(), kind === 'ok' ? 2700 : 8500)
 }
 
+/** Takes away what was said of a view that is left; what went wrong stays for its time. */
+export function clearNotes(): void {
+  for (const note of document.querySelectorAll('.toast.ok')) note.remove()
+}
+
 export function toastError(error: unknown): void {
   const { code, message, hint } = describe(error)
   toast(message, 'error', [code, hint].filter(Boolean).join(' · '))

@@ -2,7 +2,7 @@
 import type { Database } from 'tidelock'
 import type { App, View } from './app.ts'
 import { NAME, SYNCED } from './database.ts'
-import { fill, h, soon } from './dom.ts'
+import { clearNotes, fill, h, soon } from './dom.ts'
 import { count, millis, plural } from './format.ts'
 import { type IconName, icon } from './icons.ts'
 import { healthView } from './views/health.ts'
@@ -74,6 +74,7 @@ export function frame(db: Database, openedIn: number): HTMLElement {
   let view: View | undefined
   function show(): void {
     view?.leave?.()
+    clearNotes()
     const [id, table] = decodeURIComponent(location.hash.slice(1) || 'table/orders').split('/')
     view = id === 'table' && table ? tableView(app, table) : (VIEWS[id as IconName] ?? VIEWS.sql).make(app)
     fill(main, view.element)

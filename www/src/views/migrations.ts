@@ -1,4 +1,5 @@
 // The schema's history.
+import type { MigrationStatus } from 'tidelock'
 import type { App, View } from '../app.ts'
 import { action, fill, h, toast, toastError } from '../dom.ts'
 import { clock, millis } from '../format.ts'
@@ -29,30 +30,44 @@ export function migrationsView(app: App): View {
         ),
       ),
     )
-    pending.hidden = !all.some((migration) => migration.state === 'pending')
+    fill(buttons, revert(all), all.some((migration) => migration.state === 'pending') && runPending())
     app.refresh()
   }
 
-  const pending = action(
-    'Run pending',
-    async () => {
-      await db.migrations.run()
-      toast('The schema is up to date')
-      await show()
-    },
-    { class: 'primary', hidden: true },
-  )
-  const revert = action('Revert the last', async () => {
-    await db.migrations.revert()
-    toast('One migration taken back')
-    await show()
-  })
+  function runPending(): HTMLElement {
+    return action(
+      'Run pending',
+      async () => {
+        await db.migrations.run()
+        toast('The schema is up to date')
+        await show()
+      },
+      { class: 'primary' },
+    )
+  }
+
+  function revert(all: readonly MigrationStatus[]): HTMLElement {
+    const last = all.findLast((migration) => migration.appliedAt)
+    return action(
+      'Revert the last',
+      async () => {
+        await db.migrations.revert()
+        toast('One migration taken back')
+        await show()
+      },
+      last?.reversible
+        ? {}
+        : { disabled: true, title: last ? `${last.version} ${last.name} has no down script` : 'None is applied' },
+    )
+  }
+
+  const buttons = h('div', { class: 'buttons' })
   show().catch(toastError)
   const columns = ['Version', 'Name', 'State', 'Applied', 'Took', 'Reversible', 'SHA-256']
   const element = h(
     'article',
     {},
-    h('div', { class: 'heading' }, h('h1', {}, 'Migrations'), revert, pending),
+    h('div', { class: 'heading' }, h('h1', {}, 'Migrations'), buttons),
     h(
       'section',
       { class: 'card flush' },

@@ -2,7 +2,7 @@
 import type { SnapshotInfo } from 'tidelock'
 import type { App, View } from '../app.ts'
 import { action, describe, fill, h, toast, toastError } from '../dom.ts'
-import { ago, bytes, clock } from '../format.ts'
+import { ago, bytes, clock, plural } from '../format.ts'
 
 export function snapshotsView(app: App): View {
   const { db } = app
@@ -15,7 +15,7 @@ export function snapshotsView(app: App): View {
     const next = status.nextAt ? `the next one by itself ${ago(status.nextAt)}` : 'none is scheduled'
     fill(
       schedule,
-      `${all.length} kept, ${bytes(status.bytes)} stored · ${next}`,
+      `${plural(all.length, 'snapshot')} · ${bytes(status.bytes)} of storage, what they share counted once · ${next}`,
       status.lastError ? h('span', { class: 'badge error' }, describe(status.lastError).message) : undefined,
     )
     fill(
@@ -69,7 +69,7 @@ export function snapshotsView(app: App): View {
       h(
         'p',
         { class: 'note' },
-        `${ago(snapshot.createdAt)} · ${bytes(snapshot.bytes)}, ${bytes(snapshot.storedBytes)} stored · schema ${snapshot.schemaVersion ?? '–'}`,
+        `${ago(snapshot.createdAt)} · ${bytes(snapshot.bytes)} database, ${bytes(snapshot.storedBytes)} new in storage · schema ${snapshot.schemaVersion ?? '–'}`,
       ),
       h('p', { class: 'note hash', title: `SHA-256 ${snapshot.sha256}` }, snapshot.sha256),
       h('div', { class: 'buttons' }, verify, restore, outcome),

@@ -41,6 +41,7 @@ export function syncView(app: App): View {
       app.pulls++
       document.body.dataset.pulls = String(app.pulls)
     } finally {
+      cancel = undefined
       stop.hidden = true
       pull.disabled = sync.disabled = false
       app.refresh()
@@ -105,7 +106,10 @@ export function syncView(app: App): View {
   }
 
   async function showStatus(): Promise<void> {
-    for (const entry of await db.sync.status())
+    const status = await db.sync.status()
+    // Until a sync has ended, the meters show how far it is.
+    if (cancel) return
+    for (const entry of status)
       meters
         .get(entry.table)
         ?.note(entry.lastPulledAt ? `${count(entry.rows)} rows · pulled ${ago(entry.lastPulledAt)}` : 'never pulled')

@@ -173,8 +173,8 @@ function invitation(): HTMLElement {
   return h(
     'div',
     { class: 'invitation' },
-    h('p', {}, 'Nothing here yet. The rows are on the remote.'),
-    h('a', { class: 'button primary', href: '#sync' }, 'Go and pull them'),
+    h('p', {}, 'Nothing here yet: the rows are on the remote. Go to Sync and press “Pull now”.'),
+    h('a', { class: 'button primary', href: '#sync' }, 'Go to Sync'),
   )
 }
 
