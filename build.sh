@@ -10,10 +10,12 @@ usage: ./build.sh [verb]
   demo [args]  builds, then starts the demo with its embedded remote; --check drives it headless and exits 0 or 1
   test [what]  everything: formatting, lints, native, browser, packaging and end-to-end tests; or the named parts and test files;
                 --changed [commit]: what the changes since that commit (HEAD) can affect; --all: each scenario in each browser and thread
-  simulate     random workloads over a store that misbehaves: --seeds N (10000 by default), or --seed S for that one
+  simulate     random workloads over a store that misbehaves: --seeds N (10000 by default), or --seed S for that one;
+                `simulate sync`: random configurations and histories of the sync (100000 by default)
   bench [suites] the in-browser benchmark against its peers: --rounds N, --json FILE, --check against benches/baseline.json, --update
                 that and the tables in the docs; `bench page` serves it for a browser of yours
   profile [s/s] Chrome's profiler over a step of it: `profile app/groups`
+  names [file] a stack of the package, from a file or standard input, with the names of the wasm's functions: of this very build
   clean        removes what was built (the wasm-bindgen tool in ~/.cache/tidelock stays)
   help         this text
 TEXT
@@ -45,6 +47,10 @@ case $verb in
     scripts/wasm.sh
     scripts/package.sh
     exec scripts/profile.sh "$@"
+    ;;
+  names)
+    scripts/wasm.sh >&2
+    exec node scripts/names.mjs "$@"
     ;;
   clean)
     cargo clean --quiet

@@ -20,12 +20,14 @@ const nothing = Object.freeze([])
  *
  * `exports(raw)` gives the exports to hand to the glue. Whatever exception leaves a raw export has skipped Rust's clean-up, so it
  * ends the instance: a trap, an exhausted stack, an import's exception that nobody caught. Only what wasm-bindgen itself throws
- * (`thrown(error)`: use of a moved or borrowed object, before anything ran) doesn't. `onTrap` hears of the first one, once.
+ * (`thrown(error)`: use of a moved or borrowed object, before anything ran) doesn't. `onTrap` hears of the first one, once, and of the
+ * panic that it comes from, when it comes from one.
  */
 export function createGuard(onTrap) {
   const harmless = new WeakSet()
   let isDead = false
   let cause
+  let panic
   let [raw, guarded, given] = []
   let depth = 0 // of calls into the instance: an import may call back
 
@@ -33,7 +35,7 @@ export function createGuard(onTrap) {
     if (isDead || harmless.has(error)) return
     isDead = true
     cause = error
-    onTrap(error)
+    onTrap(error, panic)
   }
 
   // Rest parameters cost nothing here: V8 inlines them (measured: 3 ns a call with and without the guard).
@@ -77,6 +79,10 @@ export function createGuard(onTrap) {
     thrown(error) {
       harmless.add(error)
       return error
+    },
+    /** The instance tells this right before a panic traps. */
+    panicked(message, location) {
+      panic = { message, location }
     },
     dead: () => isDead,
     /** The exports as they were given. */

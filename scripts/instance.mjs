@@ -93,13 +93,19 @@ export interface Instance {
 /** What of the code is loaded when it is first needed. */
 export type Part = ${names.map((name) => `'${name}'`).join(' | ')}
 
+/** What a panic says, and in which line of which file it was. */
+export interface Panic {
+  readonly message: string
+  readonly location: string
+}
+
 /**
- * A wasm instance of its own. When it traps, \`onTrap\` is told once, synchronously, before the call that trapped throws; promises
- * that it had not settled by then never will be. Later calls throw an {@link InstanceDeadError}; late timers do nothing.
+ * A wasm instance of its own. When it traps, \`onTrap\` is told once, synchronously, before the call that trapped throws, and of which
+ * panic, if it is one; promises that it had not settled by then never will be. Later calls throw an {@link InstanceDeadError}; late timers do nothing.
  * \`compilePart\` gives the module of a part.
  */
 export declare function createInstance(
-  onTrap: (error: unknown) => void,
+  onTrap: (error: unknown, panic: Panic | undefined) => void,
   compilePart: (part: Part) => Promise<WebAssembly.Module>,
 ): Instance
 

@@ -24,6 +24,8 @@ find dist -name '*.d.ts' -delete
 ../node_modules/.bin/tsc -p tsconfig.cli.json
 ../node_modules/.bin/esbuild src/cli/main.ts --bundle --format=esm --platform=node --target=node20 --charset=utf8 \
   --external:../index.js --outfile=dist/cli/main.js --log-level=warning
+# For `npx tidelock` in this clone: npm made no link before there was a file.
+ln -sf ../tidelock/dist/cli/main.js ../node_modules/.bin/tidelock
 for file in ../README.md ../LICENSE*; do
   [ ! -f "$file" ] || cp "$file" .
 done

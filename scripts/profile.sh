@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Chrome's profiler over a step of the benchmark, on a build whose functions have names. The package's JavaScript is the ordinary one.
+# Chrome's profiler over a step of the benchmark, on the package as it is but for its functions' names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
 need profile
-scripts/wasm.sh --names
-cp pkg-js/dist/*.js .cache/profile/dist/
+mkdir -p .cache/profile/dist
+cp pkg-js/dist/*.js .cache/named/*.wasm .cache/profile/dist/
 exec node benches/browser/profile.mjs "$@"

@@ -114,7 +114,7 @@ need_sqlite_sources() {
 # need_npm [FOLDER]: node_modules as the lock file says.
 need_npm() {
   local folder=${1:-.}
-  have npm || die 'Node 20 with npm is missing'
+  have npm || die 'Node 20.19 or later, with npm, is missing'
   if [ ! "$folder/node_modules/.package-lock.json" -nt "$folder/package-lock.json" ]; then
     say "npm ci in $folder"
     npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --loglevel=error

@@ -70,6 +70,35 @@ export function importedFunctions(bytes) {
   return WebAssembly.Module.imports(new WebAssembly.Module(bytes)).filter(({ kind }) => kind === 'function').length
 }
 
+/** The names of a module's functions by their numbers, imported ones included; none without a `name` section. */
+export function functionNames(bytes) {
+  const names = new Map()
+  const section = sectionsOf(bytes).find(({ id, name }) => id === 0 && name === 'name')
+  const reader = section && new Reader(bytes, section.body)
+  while (reader?.at < section.end) {
+    const kind = reader.byte()
+    const { start } = reader.range()
+    const inside = new Reader(bytes, start)
+    if (kind === 1) inside.list(() => names.set(inside.number(), inside.text()))
+  }
+  return names
+}
+
+/** A custom section. */
+export function customSection(name, content) {
+  const body = [...encode(name.length), ...Buffer.from(name), ...content]
+  return Buffer.from([0, ...encode(body.length), ...body])
+}
+
+/** The `name` section of a module of that name, with the names of functions by their numbers. */
+export function nameSection(module, functions) {
+  const named = (text) => [...encode(Buffer.byteLength(text)), ...Buffer.from(text)]
+  const part = (kind, content) => [kind, ...encode(content.length), ...content]
+  const all = [...functions].sort(([a], [b]) => a - b).flatMap(([index, name]) => [...encode(index), ...named(name)])
+  const own = module === undefined ? [] : part(0, named(module))
+  return customSection('name', [...own, ...(functions.size > 0 ? part(1, [...encode(functions.size), ...all]) : [])])
+}
+
 /** Rust's paths of symbols, in their order; what isn't Rust's stays. */
 export function demangle(symbols) {
   const output = execFileSync('llvm-cxxfilt-19', { input: symbols.join('\n'), maxBuffer: 1e9, encoding: 'utf8' })

@@ -8,7 +8,7 @@
 //!
 //! | layer | modules | what |
 //! |---|---|---|
-//! | L0 | [`error`], [`value`], [`time`], [`collections`], [`memory`] | the vocabulary |
+//! | L0 | [`error`], [`value`], [`time`], [`collections`], [`memory`], [`panics`] | the vocabulary |
 //! | L1 | [`sqlite`] | connection, statements, row codec, page-tracking VFS; the only `unsafe` |
 //! | L2 | [`ports`] | what the concepts need from outside, as small traits |
 //! | L2 | [`store`], [`migrate`], [`schema`], [`snapshot`], [`lock`], [`sync`], [`live`], [`health`], [`audit`], [`upkeep`], [`tabs`] | one folder a concept |
@@ -19,6 +19,7 @@
 pub mod collections;
 pub mod error;
 pub mod memory;
+pub mod panics;
 pub mod time;
 pub mod value;
 

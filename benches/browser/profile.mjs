@@ -1,14 +1,13 @@
 // node benches/browser/profile.mjs [SUITE/STEP] [--engine ID] [--rounds N] [--top N]
 //
 // Chrome's profiler over a step (app/groups by default) of an engine (tidelock) on its page's thread: the functions by the time spent
-// in themselves, and the last round's profile as a .cpuprofile for Chrome's developer tools. For tidelock, scripts/profile.sh makes a
-// build with names in .cache/profile/dist.
+// in themselves, and the last round's profile as a .cpuprofile for Chrome's developer tools. For tidelock, scripts/profile.sh puts
+// the package with names into .cache/profile/dist.
 
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { demangle } from '../../scripts/wasm-bytes.mjs'
 import { startBrowser } from './browser.mjs'
 import { engines } from './engines/index.js'
 import { buildPage, serve } from './server.mjs'
@@ -81,10 +80,9 @@ try {
     `${positionals[0] ?? 'app/groups'}, ${engines[options.engine].label}: ${(total / options.rounds).toFixed(1)} ms a round\n`,
   )
   console.log('self ms      %  function')
-  const names = demangle(rows.map(([symbol]) => symbol))
-  for (const [index, [, ms]] of rows.entries()) {
+  for (const [name, ms] of rows) {
     const cells = [(ms / options.rounds).toFixed(2).padStart(7), ((100 * ms) / total).toFixed(1).padStart(5)]
-    console.log(`${cells.join('  ')}  ${names[index]}`)
+    console.log(`${cells.join('  ')}  ${name}`)
   }
   await mkdir(cache, { recursive: true })
   const file = join(cache, `${suite}-${wanted}-${options.engine}.cpuprofile`)

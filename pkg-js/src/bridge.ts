@@ -2,7 +2,7 @@ import { Calls } from './calls.js'
 import type { CallsOptions } from './connection.js'
 import type { Core, CoreOptions, CoreRemoteOptions, Host } from './core.js'
 import type { Database } from './database.js'
-import { type TidelockError, toTidelockError, trapped } from './errors.js'
+import { type TidelockError, toTidelockError } from './errors.js'
 import { callUser } from './events.js'
 import type { FunctionsSource, UserFunctions } from './functions.js'
 import type { Instance } from './instance.js'
@@ -165,10 +165,10 @@ export class Bridge {
   }
 
   /** The instance has trapped, now or while it opens: it can't give back its lock by itself any more. */
-  trapped(cause: unknown): void {
-    this.#trap ??= trapped(cause)
-    this.#rejectOpening?.(this.#trap)
-    this.#calls?.die(cause)
+  trapped(trap: TidelockError): void {
+    this.#trap = trap
+    this.#rejectOpening?.(trap)
+    this.#calls?.die(trap)
     this.#letGo()
   }
 

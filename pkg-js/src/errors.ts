@@ -1,3 +1,4 @@
+import type { Panic } from '../generated/instance.js'
 import type { CoreError } from './core.js'
 
 const codes = [
@@ -190,10 +191,11 @@ export function toTidelockError(thrown: unknown): TidelockError {
   return new TidelockError('internal', 'An unexpected error inside tidelock', { cause: thrown })
 }
 
-/** `internal`: the wasm instance is unusable from now on. */
-export function trapped(cause: unknown): TidelockError {
+/** `internal`: the wasm instance is unusable from now on. `panic`: where in its code, and why, if it says so. */
+export function trapped(cause: unknown, panic?: Panic): TidelockError {
   return new TidelockError('internal', 'The database engine stopped working; this database is now closed', {
-    hint: 'Open it again: what was stored is intact. Please report this error with its cause',
+    hint: "Open it again: what was stored is intact. Please report this in tidelock's issue tracker: the details, the cause with its stack, the versions of tidelock and of the browser, and what the database was doing",
+    ...(panic === undefined ? {} : { details: { panic } }),
     cause,
   })
 }

@@ -1,7 +1,7 @@
 import { createInstance, type Part, wasmUrl } from '../generated/instance.js'
 import { isA } from './brand.js'
 import type { CoreClass } from './core.js'
-import { TidelockError, toTidelockError } from './errors.js'
+import { TidelockError, toTidelockError, trapped } from './errors.js'
 import type { WasmSource } from './options.js'
 
 /** One wasm instance: memory and code of one database. */
@@ -31,16 +31,19 @@ export function loadModule(source: WasmSource | undefined): Promise<WebAssembly.
 }
 
 /**
- * An instance of its own over a compiled module; `partModule` gives the modules of its parts. When it traps, `onTrap` is told once.
- * Rejects with `wasm_load_failed` and `out_of_memory`.
+ * An instance of its own over a compiled module; `partModule` gives the modules of its parts. When it traps, `onTrap` is told once,
+ * by the error `internal`. Rejects with `wasm_load_failed` and `out_of_memory`.
  */
 export async function createDatabaseInstance(
   module: WebAssembly.Module,
   partModule: (part: Part) => Promise<WebAssembly.Module>,
-  onTrap: (trap: unknown) => void,
+  onTrap: (trap: TidelockError) => void,
 ): Promise<Instance> {
   try {
-    const { init, Core, loadPart, addFts5 } = createInstance(onTrap, partModule)
+    const { init, Core, loadPart, addFts5 } = createInstance(
+      (cause, panic) => onTrap(trapped(cause, panic)),
+      partModule,
+    )
     const { memory } = await init(module)
     return { Core: Core as unknown as CoreClass, memory, loadPart, addFts5 }
   } catch (error) {

@@ -11,6 +11,7 @@ mod files;
 mod functions;
 mod operations;
 mod options;
+mod panics;
 mod plain;
 mod promise;
 mod schema;

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -68,6 +68,15 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
   assert.equal(manifest.dependencies, undefined)
   assert.deepEqual(manifest.sideEffects, ['./dist/worker.js'])
   assert.equal(Object.keys(manifest.exports['.'])[0], 'types')
+})
+
+test('the wasm has paths of sources, and none with a folder of the machine that built it', async () => {
+  const files = packed.files.map(({ path }) => path).filter((path) => path.endsWith('.wasm'))
+  const texts = await Promise.all(files.map((path) => readFile(join(app, 'node_modules/tidelock', path), 'latin1')))
+  assert.ok(texts.some((text) => text.includes('src/wasm/statements.rs')))
+  for (const [index, text] of texts.entries())
+    for (const folder of [homedir(), root, '/registry/src/', '/rustlib/'])
+      assert.ok(!text.includes(folder), `${files[index]} has ${folder}`)
 })
 
 test('importing the package touches no browser global; in Node it keeps its data in a folder', async () => {

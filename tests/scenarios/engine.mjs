@@ -1,17 +1,23 @@
 // Opening, errors, cancelling and closing.
 import assert from 'node:assert/strict'
 
-/** For `rigEngine`: wasm that is instantiated meanwhile traps wherever it calls out, once `trap()` was called. */
-function trapping() {
+/**
+ * For `rigEngine`: wasm that is instantiated meanwhile traps wherever it calls out, once `trap()` was called; or, with `wrong`, it is told
+ * numbers that are wrong by one, from the beginning.
+ */
+function trapping(wrong = false) {
   const code = [
     0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 7, 5, 1, 1, 116, 0, 0, 10, 5, 1, 3, 0, 0, 11,
   ]
   const { t: unreachable } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(code))).exports
-  let armed = false
+  let armed = wrong
   globalThis.trap = () => {
     armed = true
   }
-  const mined = (each) => (typeof each === 'function' ? (...given) => (armed ? unreachable() : each(...given)) : each)
+  const off = (told) => (typeof told === 'number' ? told + 1 : told)
+  const armedCall = (each, given) => (wrong ? off(each(...given)) : unreachable())
+  const mined = (each) =>
+    typeof each === 'function' ? (...given) => (armed ? armedCall(each, given) : each(...given)) : each
   // Read name by name, as WebAssembly does: not every group lists what it has.
   const group = (imports) => new Proxy({}, { get: (_, name) => mined(imports[name]) })
   const { instantiate } = WebAssembly
@@ -130,7 +136,8 @@ export default {
     await mend()
     for (const db of [doomed, other]) await db.exec("CREATE TABLE t (s TEXT); INSERT INTO t VALUES ('here')")
     await t.inEngine(() => globalThis.trap())
-    assert.equal((await t.failure(doomed.query('SELECT * FROM t'))).code, 'internal')
+    const trap = await t.failure(doomed.query('SELECT * FROM t'))
+    assert.deepEqual([trap.code, trap.details], ['internal', {}])
     const after = await t.failure(doomed.query('SELECT 1'))
     assert.ok(['internal', 'closed'].includes(after.code), after.code)
     assert.equal(doomed.closed, true)
@@ -139,5 +146,17 @@ export default {
     await other.run("INSERT INTO t VALUES ('still')")
     const again = await t.until(() => t.open({ name: doomed.name }).catch(() => undefined))
     assert.deepEqual(await again.query('SELECT s FROM t'), [{ s: 'here' }])
+  },
+
+  'a panic of the engine says what it is, and in which line of which file': async (t) => {
+    const mend = await t.rigEngine(trapping, true)
+    // The engine asserts the length of what it copies.
+    const { code, details, cause, hint } = await t.failure(t.open({ columnKey: new Uint8Array(32) }))
+    await mend()
+    assert.equal(code, 'internal')
+    assert.match(cause, /^RuntimeError/)
+    assert.match(details.panic.message, /^assertion/)
+    assert.match(details.panic.location, /^[\w.-]+\/src\/[\w/]+\.rs:[1-9]\d*$/)
+    assert.match(hint, /report/)
   },
 }

@@ -1,0 +1,24 @@
+// node scripts/names.mjs [FILE]: a stack, from a file or from standard input, with the names of tidelock's functions where it has their numbers
+// only (`tidelock_bg.wasm:wasm-function[123]`). They are those of this very build: check out the version that the stack is from.
+
+import { existsSync, readFileSync } from 'node:fs'
+import { functionNames } from './wasm-bytes.mjs'
+
+const folder = new URL('../.cache/named/', import.meta.url)
+const known = new Map()
+function namesOf(part) {
+  if (!known.has(part)) {
+    const file = new URL(`tidelock_${part}.wasm`, folder)
+    known.set(part, existsSync(file) ? functionNames(readFileSync(file)) : new Map())
+  }
+  return known.get(part)
+}
+
+// Browsers and bundlers put something of their own between the file's name and the function's number.
+const call = /tidelock_([a-z0-9]+)\S*?wasm-function\[(\d+)\]/
+const stack = readFileSync(process.argv[2] ?? 0, 'utf8').trimEnd()
+for (const line of stack.split('\n')) {
+  const [, part, index] = line.match(call) ?? []
+  const name = part && namesOf(part).get(Number(index))
+  console.log(name === undefined ? line : `${line}  ${name}`)
+}

@@ -1,0 +1,23 @@
+//! What a panic says. JavaScript sees it as a trap, which only says `unreachable`: it is told the rest before that.
+
+use std::panic;
+
+use wasm_bindgen::prelude::*;
+
+use crate::panics::message;
+
+#[wasm_bindgen]
+extern "C" {
+    /// Keeps it for the error that the trap becomes: scripts/guard.js, which the glue has as a variable.
+    #[wasm_bindgen(js_namespace = guard)]
+    fn panicked(message: &str, location: &str);
+}
+
+/// Runs when the module is instantiated.
+#[wasm_bindgen(start, private)]
+fn tell_panics() {
+    panic::set_hook(Box::new(|info| {
+        let location = info.location().map(|place| format!("{}:{}", place.file(), place.line()));
+        panicked(message(info.payload()), &location.unwrap_or_default());
+    }));
+}
