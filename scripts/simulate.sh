@@ -1,11 +1,17 @@
 #!/usr/bin/env bash
-# scripts/simulate.sh [--seeds N] [--seed S]: random workloads over a store that misbehaves, N seeds (10000), or the one seed S.
+# scripts/simulate.sh [sync] [--seeds N] [--seed S]: random workloads over a store that misbehaves, N seeds (10000), or the one seed S;
+# with `sync`: random configurations and histories of the sync against a model of its remote (100000).
 # The same seed gives the same run. Exits 1 and names the seed when one breaks a promise.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/tools.sh
 
+test=simulation::whatever
 export TIDELOCK_SEEDS=10000
+if [ "${1:-}" = sync ]; then
+  test=sync_random::whatever TIDELOCK_SEEDS=100000
+  shift
+fi
 while [ $# -gt 0 ]; do
   case $1 in
     --seeds) TIDELOCK_SEEDS=${2:?--seeds wants a number} ;;
@@ -15,4 +21,4 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 need simulate
-exec cargo test --locked --quiet --test native -- simulation::whatever --nocapture
+exec cargo test --locked --quiet --test native -- "$test" --nocapture

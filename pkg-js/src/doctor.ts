@@ -1,9 +1,10 @@
 import { checkObject } from './check.js'
+import { type Finding, remoteName, said, TableProbes } from './doctor-tables.js'
 import { isTidelockError } from './errors.js'
 import { loadModule } from './instance.js'
 import { loaded } from './loaded.js'
 import { isNode } from './open.js'
-import type { RemoteOptions, TableSync, WasmSource } from './options.js'
+import type { RemoteOptions, WasmSource } from './options.js'
 import { getRest } from './rest.js'
 
 /** One thing that {@link doctor} looked at. */
@@ -31,8 +32,6 @@ export interface DoctorOptions {
   /** As for {@link open}. */
   readonly wasm?: WasmSource | undefined
 }
-
-type Finding = Omit<Check, 'name' | 'ok' | 'hint'> & { readonly ok?: boolean; readonly hint?: string }
 
 /**
  * Looks whether this browser (or Node) has what tidelock needs, and whether a remote answers as it should: to be called where something
@@ -174,12 +173,13 @@ async function persistence(): Promise<Finding> {
 }
 
 function remoteProbes(remote: RemoteOptions): Probe[] {
+  const tables = new TableProbes(remote)
   return [
     ['remote', () => reach(remote)],
     ['token', () => token(remote)],
     ...remote.tables.map((given): Probe => {
       const table = typeof given === 'string' ? { table: given } : given
-      return [`table ${table.table}`, () => readable(remote, table)]
+      return [`table ${table.table}`, () => tables.look(table)]
     }),
   ]
 }
@@ -224,55 +224,5 @@ function claimsOf(jwt: string): { readonly exp?: number; readonly role?: string 
     return JSON.parse(atob((jwt.split('.')[1] as string).replaceAll('-', '+').replaceAll('_', '/')))
   } catch {
     return undefined
-  }
-}
-
-async function readable(
-  remote: RemoteOptions,
-  table: Partial<TableSync> & { readonly table: string },
-): Promise<Finding> {
-  const name = encodeURIComponent(remoteName(table))
-  const { cursor, deleted } = table
-  const columns = [cursor, deleted === 'compare' ? undefined : deleted].filter((column) => column !== undefined)
-  const select = columns.length === 0 ? '*' : columns.map((column) => encodeURIComponent(`"${column}"`)).join(',')
-  const response = await getRest(remote, `${name}?select=${select}&limit=1`)
-  const { message = '' } = await said(response)
-  if (!response.ok) {
-    const hint = {
-      401: 'Row security or grants keep this role out, or the token is no longer valid',
-      403: 'The role needs GRANT SELECT on the table',
-      404: 'Is that its name, and in this schema? After a change of the schema PostgREST needs a reload',
-    }[response.status]
-    return { ok: false, message: `It answers with status ${response.status}: ${message}`, ...(hint ? { hint } : {}) }
-  }
-  const rows = (await response.json()) as unknown[]
-  if (rows.length === 0)
-    return {
-      message: 'It can be read, and shows no rows',
-      hint: 'If there are rows: row security hides them from this role',
-    }
-  if (cursor === undefined) return { message: 'It can be read' }
-  const unset = await getRest(remote, `${name}?select=${select}&${encodeURIComponent(cursor)}=is.null&limit=1`)
-  if (unset.ok && ((await unset.json()) as unknown[]).length > 0)
-    return {
-      ok: false,
-      message: `There are rows whose ${cursor} is NULL: each pull reads them again`,
-      hint: `Make ${cursor} NOT NULL, with a trigger that sets it: sqlHelpers`,
-    }
-  return { message: 'It can be read, and its cursor is set' }
-}
-
-function remoteName({ table, remoteTable }: Pick<TableSync, 'table' | 'remoteTable'>): string {
-  return remoteTable ?? table
-}
-
-/** What PostgREST and Supabase say in a refusal. */
-async function said(response: Response): Promise<{ message?: string }> {
-  if (response.ok) return {}
-  const text = await response.text()
-  try {
-    return JSON.parse(text) as { message?: string }
-  } catch {
-    return { message: text.slice(0, 200) }
   }
 }

@@ -115,7 +115,8 @@ export interface TableSync {
   readonly filter?: Readonly<Record<string, string>> | undefined
   /**
    * A column that grows with each change, as `updated_at`. Without it each pull reads everything, and a push reads a row before it writes it
-   * and compares: what is written remotely between the two is overwritten.
+   * and compares: what is written remotely between the two is overwritten. The server has to set it at each insert and update, by a trigger
+   * (`sqlHelpers` gives one): a push never sends it.
    */
   readonly cursor?: string | undefined
   /**

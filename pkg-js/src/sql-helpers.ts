@@ -28,7 +28,8 @@ export interface SqlHelpersOptions {
  * SQL that makes a Supabase or PostgREST project a better remote, to be run once by the owner of the tables; it may be run again at any
  * time, with other tables too. The sync works without it, and uses it when it is there:
  *
- * - `updated_at`, set by the server at each insert and each update that changes something;
+ * - `updated_at`, set by the server at each insert and each update that changes something. The sync never sends the column that `cursor`
+ *   names, so that no client's clock decides what others miss: without this trigger the server needs one of its own;
  * - `_xid`, a cursor that can't miss rows which are committed late;
  * - tombstones, by which rows are found that were deleted for good, also by TRUNCATE, without comparing keys;
  * - `tidelock_schema()`, from which {@link schemaFromRemote} makes the local tables, with a publishable key too;

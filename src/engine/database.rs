@@ -140,6 +140,8 @@ pub(super) enum News {
     Stop,
     /// Something else than sync has committed.
     Wrote,
+    /// The remote asked not to be called for so long.
+    RetryAfter { ms: u64 },
     /// A turn in its page's life.
     Page(Moment),
 }

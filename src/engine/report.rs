@@ -52,6 +52,10 @@ impl Database {
             bytes_a_day_ago: inner.bytes_a_day_ago(),
             migration_failure: inner.migrations.failure(),
             found: inner.found.borrow().clone(),
+            lacking_columns: inner
+                .connection()
+                .and_then(|connection| outbox::lacking_columns(&connection, None))
+                .unwrap_or_default(),
             snapshot: SnapshotHealth {
                 last_attempt: snapshots.last_attempt,
                 last_success: snapshots.last_success,

@@ -57,6 +57,8 @@ pub struct Facts {
     pub migration_failure: Option<Error>,
     /// What the last maintenance found.
     pub found: Vec<(AlertCode, String)>,
+    /// Local changes that wait for columns that the remote lacks.
+    pub lacking_columns: u64,
     /// The snapshots.
     pub snapshot: SnapshotHealth,
     /// The lock.
@@ -143,6 +145,11 @@ fn alerts(facts: &Facts, thresholds: &Thresholds, now: Timestamp) -> Vec<Alert> 
             format!("The remote refused {} local changes: see sync.rejected().", sync.rejected),
         );
     }
+    if facts.lacking_columns > 0 {
+        let changes = facts.lacking_columns;
+        let message = format!("{changes} local changes wait for columns that the remote lacks: see sync.pending().");
+        warn(AlertCode::RemoteColumnMissing, message);
+    }
     if facts.cloud && sync.lag_ms.is_some_and(|ms| ms as f64 > thresholds.sync_lag_ms) {
         let message = "The last complete sync lies too far back";
         warn(AlertCode::SyncLag, because(message, sync.last_error.as_ref()));
@@ -184,6 +191,7 @@ mod tests {
             bytes_a_day_ago: None,
             migration_failure: None,
             found: Vec::new(),
+            lacking_columns: 0,
             snapshot: SnapshotHealth { last_success: Some(NOW.plus_ms(-HOUR_MS)), count: 3, ..Default::default() },
             lock: LockHealth { state: LockState::Held, since: Some(NOW), epoch: Some(4) },
             migrations: MigrationsHealth { current: Some("0003".into()), ..Default::default() },
@@ -230,6 +238,7 @@ mod tests {
         degraded(AlertCode::Growth, |facts| facts.bytes_a_day_ago = Some(4_000_000));
         degraded(AlertCode::MigrationFailed, |facts| facts.migration_failure = error());
         degraded(AlertCode::RejectedChanges, |facts| facts.sync.rejected = 1);
+        degraded(AlertCode::RemoteColumnMissing, |facts| facts.lacking_columns = 1);
         degraded(AlertCode::SyncLag, |facts| {
             facts.cloud = true;
             facts.sync.lag_ms = Some(5 * 60_000 + 1);

@@ -44,6 +44,8 @@ pub enum AlertCode {
     FlushFailing,
     /// The remote refused local changes for good.
     RejectedChanges,
+    /// Local changes wait for columns that the remote lacks.
+    RemoteColumnMissing,
     /// The database doubled in a day.
     Growth,
     /// The browser may evict the data when space gets short.

@@ -21,6 +21,15 @@ pub trait Entropy {
     fn fill(&self, bytes: &mut [u8]);
 }
 
+impl dyn Entropy {
+    /// A random number from 0 to 1, by which waits are spread.
+    pub fn chance(&self) -> f64 {
+        let mut bytes = [0; 4];
+        self.fill(&mut bytes);
+        f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
+    }
+}
+
 /// Runs futures in the background of the same thread.
 pub trait Spawner {
     /// Starts the future; nobody waits for it.

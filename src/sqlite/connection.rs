@@ -160,6 +160,14 @@ impl Connection {
         unsafe { ffi::sqlite3_get_autocommit(self.db) == 0 }
     }
 
+    /// Whether rows lack parents that they must have by the end of the transaction.
+    pub fn owes_parents(&self) -> bool {
+        let (mut owes, mut most) = (0, 0);
+        // SAFETY: the connection is open as long as `self` lives, and both places are written to while they are there.
+        unsafe { ffi::sqlite3_db_status(self.db, ffi::SQLITE_DBSTATUS_DEFERRED_FKS, &mut owes, &mut most, 0) };
+        owes != 0
+    }
+
     /// Rows changed since the connection was opened, triggers and foreign key actions included.
     pub fn total_changes(&self) -> u64 {
         // SAFETY: the connection is open as long as `self` lives.

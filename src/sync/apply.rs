@@ -296,7 +296,12 @@ impl Writer {
         if pass.unpushed {
             let seen = if deleted { Seen::Deleted } else { Seen::Row };
             let cursor = pass.rows.cursors.get(at).and_then(Option::as_deref);
-            match self.unpushed.meet(connection, row, seen, cursor)? {
+            let met = with_parents(connection, || self.unpushed.meet(connection, row, seen, cursor));
+            let met = match met {
+                Err(error) if error.is(ErrorCode::SqliteConstraint) => return held(error),
+                met => met?,
+            };
+            match met {
                 Decision::Apply => {}
                 Decision::ApplyConflict => report.conflicts += 1,
                 Decision::Keep { conflict, rejected } => {
@@ -347,16 +352,12 @@ impl Writer {
     /// Deletes a row, unless a row with unpushed changes depends on it.
     fn delete_row(&self, connection: &Connection, key: &[Value], report: &mut TableReport) -> Result<Outcome> {
         if self.parents.protected(connection, key)? {
-            report.kept_local += 1;
-            return Ok(Outcome::Applied);
+            return Ok(Outcome::Held("a row that is to stay refers to it".to_owned()));
         }
-        match connection.run(&self.delete, key) {
+        let deleted = with_parents(connection, || connection.run(&self.delete, key));
+        match deleted {
             Ok(changes) => {
-                if changes > 0 {
-                    report.deleted += 1
-                } else {
-                    report.unchanged += 1
-                }
+                *(if changes > 0 { &mut report.deleted } else { &mut report.unchanged }) += 1;
                 Ok(Outcome::Applied)
             }
             Err(error) => held(error),
@@ -426,6 +427,20 @@ impl Writer {
         parameters.extend(self.key(row));
         connection.run(sql, &parameters).map(drop)
     }
+}
+
+/// Does something about one row. A deferred foreign key that it violates would tell at the end only, for all rows together: it fails at
+/// once, unless all of them are deferred, which is meant.
+fn with_parents<T>(connection: &Connection, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let before = connection.owes_parents();
+    connection.atomically(|connection| {
+        let done = work()?;
+        let meant = || Ok::<_, Error>(connection.value("PRAGMA defer_foreign_keys", &[])? == Some(Value::Integer(1)));
+        if before || !connection.owes_parents() || meant()? {
+            return Ok(done);
+        }
+        Err(Error::new(ErrorCode::SqliteConstraint, "FOREIGN KEY constraint failed"))
+    })
 }
 
 /// Whether anything but capture hears of changes of the table.

@@ -1,8 +1,9 @@
-//! How the jobs of a batch become requests: in bulk where one request can do it, one by one where the guard demands it.
+//! How changes become requests: in bulk where one request can do it, one by one where they differ.
 
 use super::{
-    job::Work,
-    push::{Act, Push, Task},
+    job::{Job, Work},
+    outgoing::filter_text,
+    push::{Act, Task, Way},
     write::{Guard, LONGEST_FILTER, filter_length, same_prefix},
 };
 use crate::value::Value;
@@ -14,149 +15,191 @@ const BULK_BYTES: usize = 400_000;
 /// Keys of one filter at most.
 const BULK_KEYS: usize = 200;
 
-impl Push {
-    /// The requests of the present batch.
-    pub(super) fn plan_batch(&self) -> Vec<Task> {
-        let mut tasks = Vec::new();
-        for table in 0..self.targets.len() {
-            let of = |work: Work| -> Vec<usize> {
-                (0..self.jobs.len()).filter(|at| self.jobs[*at].table == table && self.jobs[*at].work == work).collect()
-            };
-            self.plan_inserts(table, of(Work::Insert), &mut tasks);
-            self.plan_updates(table, of(Work::Update), &mut tasks);
-            self.plan_deletes(table, of(Work::Delete), &mut tasks);
-            self.plan_reads(table, of(Work::Look), false, &mut tasks);
-        }
-        tasks
-    }
+/// From so many updates on that differ from row to row, they are worth a request of another kind.
+const WORTH_A_BULK: usize = 8;
 
-    fn task(&self, table: usize, act: Act, jobs: Vec<usize>) -> Task {
-        Task { table, act, jobs, attempt: 0, epoch: self.epoch, mark: 0 }
-    }
-
-    /// In bulk: rows that fill the same columns.
-    fn plan_inserts(&self, table: usize, jobs: Vec<usize>, tasks: &mut Vec<Task>) {
-        let mut groups: Vec<(&[usize], Vec<usize>, usize)> = Vec::new();
-        for job in jobs {
-            let columns = &self.jobs[job].columns[..];
-            let bytes = self.jobs[job].row.iter().map(weight).sum::<usize>();
-            let open = groups.iter_mut().rev().find(|(known, ..)| *known == columns);
-            match open {
-                Some((_, jobs, size)) if jobs.len() < BULK_ROWS && *size + bytes <= BULK_BYTES => {
-                    jobs.push(job);
-                    *size += bytes;
-                }
-                _ => groups.push((columns, vec![job], bytes)),
-            }
-        }
-        tasks.extend(groups.into_iter().map(|(_, jobs, _)| self.task(table, Act::Insert, jobs)));
-    }
-
-    /// One by one, guarded by the cursor; without one the rows are read first.
-    fn plan_updates(&self, table: usize, jobs: Vec<usize>, tasks: &mut Vec<Task>) {
-        let blind = self.targets[table].blind;
+/// The requests of a batch. `tables`: of each one how its updates are sent, and whether it has JSON.
+pub(super) fn batch(jobs: &[Job], tables: &[(Way, bool)]) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    for (table, (way, has_json)) in tables.iter().enumerate() {
+        let blind = *way == Way::Blind;
+        let of = |work: Work| -> Vec<usize> {
+            (0..jobs.len()).filter(|at| jobs[*at].table == table && jobs[*at].work == work).collect()
+        };
+        tasks.extend(inserts(jobs, table, of(Work::Insert), *has_json));
         let (guarded, unguarded): (Vec<_>, Vec<_>) =
-            jobs.into_iter().partition(|job| blind || self.jobs[*job].cursor.is_some());
-        for job in guarded {
-            let guard = if blind { Guard::None } else { self.jobs[job].guard() };
-            tasks.push(self.task(table, Act::Update(guard), vec![job]));
-        }
-        self.plan_reads(table, unguarded, true, tasks);
+            of(Work::Update).into_iter().partition(|job| blind || jobs[*job].cursor.is_some());
+        tasks.extend(updates(jobs, table, guarded, *way));
+        // Without a guard they are read first.
+        tasks.extend(reads(jobs, table, unguarded, true));
+        tasks.extend(deletes(jobs, table, of(Work::Delete), blind));
+        tasks.extend(reads(jobs, table, of(Work::Look), false));
     }
+    tasks
+}
 
-    /// In bulk, where one cursor value guards several rows; others are read first, and then deleted in bulk too.
-    fn plan_deletes(&self, table: usize, jobs: Vec<usize>, tasks: &mut Vec<Task>) {
-        if self.targets[table].blind {
-            self.push_chunks(table, jobs, tasks, |_| Act::Delete(Guard::None));
-            return;
+/// New rows in bulk, whatever columns they fill; but text of JSON stays as it is only among rows that fill the same ones.
+fn inserts(jobs: &[Job], table: usize, mut new: Vec<usize>, has_json: bool) -> Vec<Task> {
+    let weight = |job: usize| jobs[job].row.iter().map(weight).sum::<usize>();
+    if has_json {
+        new.sort_by(|a, b| jobs[*a].columns.cmp(&jobs[*b].columns));
+    }
+    let together = |first: usize, job: usize| !has_json || jobs[first].columns == jobs[job].columns;
+    let chunks = chunks(new, BULK_ROWS, BULK_BYTES, weight, together);
+    chunks.into_iter().map(|chunk| Task::new(table, Act::Insert, chunk)).collect()
+}
+
+/// Updates as the project allows it: all together, or those in bulk that write the same values into the same columns.
+fn updates(jobs: &[Job], table: usize, changed: Vec<usize>, way: Way) -> Vec<Task> {
+    if way == Way::Together && changed.len() >= WORTH_A_BULK {
+        let weight = |job: usize| jobs[job].row.iter().map(weight).sum::<usize>();
+        let chunks = chunks(changed, BULK_ROWS, BULK_BYTES, weight, |_, _| true);
+        return chunks.into_iter().map(|chunk| Task::new(table, Act::Together, chunk)).collect();
+    }
+    let mut spelled: Vec<(String, usize)> = changed.into_iter().map(|job| (written(&jobs[job]), job)).collect();
+    spelled.sort();
+    let mut tasks = Vec::new();
+    for same in spelled.chunk_by(|a, b| a.0 == b.0) {
+        let same = same.iter().map(|(_, job)| *job).collect();
+        for chunk in keyed(jobs, same) {
+            let guard = if way == Way::Blind { Guard::None } else { any_cursor(jobs, &chunk) };
+            tasks.push(Task::new(table, Act::Update(guard), chunk));
         }
-        let mut groups: Vec<(Option<&str>, Vec<usize>)> = Vec::new();
-        for job in jobs {
-            let cursor = self.jobs[job].cursor.as_deref();
-            match groups.iter_mut().rev().take(64).find(|(known, _)| *known == cursor) {
-                Some((_, jobs)) => jobs.push(job),
-                None => groups.push((cursor, vec![job])),
+    }
+    tasks.sort_by_key(|task| task.jobs.first().copied());
+    tasks
+}
+
+/// Updates of rows that were just read, of a table that has no guard: those that change the same columns in one request.
+fn upserts(jobs: &[Job], table: usize, mut changed: Vec<usize>) -> Vec<Task> {
+    changed.sort_by(|a, b| jobs[*a].columns.cmp(&jobs[*b].columns));
+    let weight = |job: usize| jobs[job].row.iter().map(weight).sum::<usize>();
+    let together = |first: usize, job: usize| jobs[first].columns == jobs[job].columns;
+    let chunks = chunks(changed, BULK_ROWS, BULK_BYTES, weight, together);
+    let act = |chunk: &[usize]| if chunk.len() < WORTH_A_BULK { Act::Update(Guard::None) } else { Act::Upsert };
+    let split = |chunk: Vec<usize>| match act(&chunk) {
+        Act::Upsert => vec![chunk],
+        _ => chunk.into_iter().map(|job| vec![job]).collect(),
+    };
+    let parts = chunks.into_iter().map(|chunk| (act(&chunk), split(chunk)));
+    parts.flat_map(|(act, parts)| parts.into_iter().map(move |part| Task::new(table, act.clone(), part))).collect()
+}
+
+/// In bulk, where one cursor value guards several rows; others are read first, and then deleted in bulk too.
+fn deletes(jobs: &[Job], table: usize, gone: Vec<usize>, blind: bool) -> Vec<Task> {
+    if blind {
+        return delete(jobs, table, gone, |_| Guard::None);
+    }
+    let mut groups: Vec<(Option<&str>, Vec<usize>)> = Vec::new();
+    for job in gone {
+        let cursor = jobs[job].cursor.as_deref();
+        match groups.iter_mut().rev().take(64).find(|(known, _)| *known == cursor) {
+            Some((_, group)) => group.push(job),
+            None => groups.push((cursor, vec![job])),
+        }
+    }
+    let (mut tasks, mut single) = (Vec::new(), Vec::new());
+    for (cursor, group) in groups {
+        match cursor {
+            Some(_) if group.len() > 1 => tasks.extend(delete(jobs, table, group, |chunk| jobs[chunk[0]].guard())),
+            _ => single.extend(group),
+        }
+    }
+    match single.as_slice() {
+        [job] if jobs[*job].cursor.is_some() => {
+            tasks.extend(delete(jobs, table, single, |chunk| jobs[chunk[0]].guard()))
+        }
+        _ => tasks.extend(reads(jobs, table, single, true)),
+    }
+    tasks
+}
+
+fn delete(jobs: &[Job], table: usize, gone: Vec<usize>, guard: impl Fn(&[usize]) -> Guard) -> Vec<Task> {
+    keyed(jobs, gone).into_iter().map(|chunk| Task::new(table, Act::Delete(guard(&chunk)), chunk)).collect()
+}
+
+/// Reads of the rows of these jobs; `then_write`: those that are as the base says are written then.
+pub(super) fn reads(jobs: &[Job], table: usize, wanted: Vec<usize>, then_write: bool) -> Vec<Task> {
+    let length = |job: usize| filter_length(&jobs[job].key) * 2;
+    let chunks = chunks(wanted, BULK_KEYS, LONGEST_FILTER, length, |_, _| true);
+    chunks.into_iter().map(|chunk| Task::new(table, Act::Read(then_write), chunk)).collect()
+}
+
+/// Writes of rows that were just read and are as their base says.
+pub(super) fn writes(jobs: &[Job], table: usize, ready: Vec<usize>, way: Way) -> Vec<Task> {
+    let (changed, gone): (Vec<_>, Vec<_>) = ready.into_iter().partition(|job| jobs[*job].work == Work::Update);
+    let unguarded = changed.iter().all(|job| jobs[*job].cursor.is_none());
+    let mut tasks = match way {
+        Way::Guarded if unguarded && changed.len() >= WORTH_A_BULK => upserts(jobs, table, changed),
+        way => updates(jobs, table, changed, way),
+    };
+    tasks.extend(delete(jobs, table, gone, |chunk| any_cursor(jobs, chunk)));
+    tasks
+}
+
+/// Any of the rows' cursors: one that was changed since has a newer one. Nothing, where one of them has none.
+fn any_cursor(jobs: &[Job], chunk: &[usize]) -> Guard {
+    if let [job] = chunk {
+        return jobs[*job].guard();
+    }
+    let mut cursors: Vec<String> = chunk.iter().filter_map(|job| jobs[*job].cursor.clone()).collect();
+    cursors.sort_unstable();
+    cursors.dedup();
+    let guardable = cursors == [""] || !cursors.is_empty() && !cursors.iter().any(String::is_empty);
+    if guardable { Guard::Cursor(cursors) } else { Guard::None }
+}
+
+/// Jobs in parts whose keys, and cursors, one filter can name.
+fn keyed(jobs: &[Job], all: Vec<usize>) -> Vec<Vec<usize>> {
+    let length =
+        |job: usize| filter_length(&jobs[job].key) + jobs[job].cursor.as_ref().map_or(0, |cursor| cursor.len() + 16);
+    // A cursor that is NULL is guarded for itself alone.
+    let null = |job: usize| jobs[job].cursor.as_deref() == Some("");
+    let together =
+        |first: usize, job: usize| same_prefix(&[&jobs[first].key, &jobs[job].key]) && null(first) == null(job);
+    chunks(all, BULK_KEYS, LONGEST_FILTER, length, together)
+}
+
+/// Cuts a list into parts of so many items at most, of so much weight if one item alone isn't heavier, and of items that go together.
+fn chunks(
+    items: Vec<usize>,
+    most: usize,
+    heaviest: usize,
+    weight: impl Fn(usize) -> usize,
+    together: impl Fn(usize, usize) -> bool,
+) -> Vec<Vec<usize>> {
+    let mut parts: Vec<Vec<usize>> = Vec::new();
+    let mut heavy = 0;
+    for item in items {
+        let own = weight(item);
+        match parts.last_mut() {
+            Some(part) if part.len() < most && heavy + own <= heaviest && together(part[0], item) => part.push(item),
+            _ => {
+                parts.push(vec![item]);
+                heavy = 0;
             }
         }
-        let mut single = Vec::new();
-        for (cursor, jobs) in groups {
-            match cursor {
-                Some(_) if jobs.len() > 1 => {
-                    let guard = self.jobs[jobs[0]].guard();
-                    self.push_chunks(table, jobs, tasks, |_| Act::Delete(guard.clone()));
-                }
-                _ => single.extend(jobs),
-            }
-        }
-        match single.as_slice() {
-            [job] if self.jobs[*job].cursor.is_some() => {
-                tasks.push(self.task(table, Act::Delete(self.jobs[*job].guard()), single));
-            }
-            _ => self.plan_reads(table, single, true, tasks),
-        }
+        heavy += own;
     }
+    parts
+}
 
-    fn plan_reads(&self, table: usize, jobs: Vec<usize>, then_write: bool, tasks: &mut Vec<Task>) {
-        let mut chunk: (Vec<usize>, usize) = (Vec::new(), 0);
-        for job in jobs {
-            let length = filter_length(&self.jobs[job].key) * 2;
-            if chunk.0.len() >= BULK_KEYS || chunk.1 + length > LONGEST_FILTER && !chunk.0.is_empty() {
-                tasks.push(self.task(table, Act::Read(then_write), std::mem::take(&mut chunk.0)));
-                chunk.1 = 0;
-            }
-            chunk.0.push(job);
-            chunk.1 += length;
-        }
-        if !chunk.0.is_empty() {
-            tasks.push(self.task(table, Act::Read(then_write), chunk.0));
-        }
+/// What an update writes, as text that tells values and their types apart.
+fn written(job: &Job) -> String {
+    let mut text = String::new();
+    for at in &job.columns {
+        let value = &job.row[*at];
+        let kind = match value {
+            Value::Null => 'n',
+            Value::Integer(_) => 'i',
+            Value::Real(_) => 'r',
+            Value::Text(_) => 't',
+            Value::Blob(_) => 'b',
+        };
+        let shown = filter_text(value);
+        text.push_str(&format!("{at}{kind}{}:{shown}", shown.len()));
     }
-
-    pub(super) fn plan_reads_now(&mut self, table: usize, jobs: Vec<usize>) {
-        let mut tasks = Vec::new();
-        self.plan_reads(table, jobs, false, &mut tasks);
-        self.queue.extend(tasks);
-    }
-
-    /// Rows that were just read and are as their base says.
-    pub(super) fn write_ready(&mut self, table: usize, jobs: Vec<usize>) {
-        let (updates, deletes): (Vec<_>, Vec<_>) =
-            jobs.into_iter().partition(|job| self.jobs[*job].work == Work::Update);
-        let mut tasks: Vec<Task> =
-            updates.into_iter().map(|job| self.task(table, Act::Update(self.jobs[job].guard()), vec![job])).collect();
-        // Any of the rows' cursors: one that was changed since has a newer one.
-        self.push_chunks(table, deletes, &mut tasks, |jobs| {
-            let mut cursors: Vec<String> = jobs.iter().filter_map(|job| self.jobs[*job].cursor.clone()).collect();
-            cursors.sort_unstable();
-            cursors.dedup();
-            let guardable = cursors.len() <= jobs.len() && !cursors.is_empty() && !cursors.iter().any(String::is_empty);
-            Act::Delete(if guardable { Guard::Cursor(cursors) } else { Guard::None })
-        });
-        self.queue.extend(tasks);
-    }
-
-    /// Cuts jobs into tasks whose keys one filter can name.
-    fn push_chunks(&self, table: usize, jobs: Vec<usize>, tasks: &mut Vec<Task>, act: impl Fn(&[usize]) -> Act) {
-        let mut chunk: (Vec<usize>, usize) = (Vec::new(), 0);
-        for job in jobs {
-            let key = &self.jobs[job].key;
-            let length = filter_length(key) + self.jobs[job].cursor.as_ref().map_or(0, |cursor| cursor.len() + 16);
-            let fits = chunk.0.first().is_none_or(|first| {
-                same_prefix(&[&self.jobs[*first].key, key])
-                    && chunk.0.len() < BULK_KEYS
-                    && chunk.1 + length <= LONGEST_FILTER
-            });
-            if !fits {
-                tasks.push(self.task(table, act(&chunk.0), std::mem::take(&mut chunk.0)));
-                chunk.1 = 0;
-            }
-            chunk.0.push(job);
-            chunk.1 += length;
-        }
-        if !chunk.0.is_empty() {
-            tasks.push(self.task(table, act(&chunk.0), chunk.0));
-        }
-    }
+    text
 }
 
 fn weight(value: &Value) -> usize {

@@ -51,7 +51,8 @@ pub fn resume(connection: &Connection) -> Result<()> {
         let has = |list: &[String], name: &str| list.iter().any(|column| column.eq_ignore_ascii_case(name));
         let synced = |name: &str| match &registered.columns {
             Some(columns) => has(columns, name),
-            None => !has(&registered.missing, name),
+            // Those that the remote lacks, too: it may get them.
+            None => true,
         };
         let present: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
         let columns: Vec<String> = present.iter().filter(|name| key.contains(name) || synced(name)).cloned().collect();

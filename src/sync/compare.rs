@@ -22,7 +22,7 @@ pub fn begin(connection: &Connection) -> Result<()> {
 /// Fails with `remote_empty` before the first deletion, unless `max_ratio` is `None`.
 pub fn delete_vanished(connection: &Connection, targets: &mut [Target], max_ratio: Option<f64>) -> Result<()> {
     let mut vanished = Vec::new();
-    for (at, target) in targets.iter().enumerate().filter(|(_, target)| target.plan.options.compares()) {
+    for (at, target) in targets.iter().enumerate().filter(|(_, target)| target.listed) {
         let absent = absent_keys(connection, target)?;
         let count = absent.len() as u64;
         let keys: Vec<_> = absent.into_iter().filter(|absent| !absent.spared).collect();
@@ -32,16 +32,16 @@ pub fn delete_vanished(connection: &Connection, targets: &mut [Target], max_rati
         }
         vanished.push((at, keys));
     }
+    // None of them keeps another one.
+    for (at, keys) in &vanished {
+        keys.iter().try_for_each(|absent| targets[*at].writer.know(connection, &absent.key, false))?;
+    }
     for (at, keys) in vanished.iter().rev() {
         let target = &mut targets[*at];
-        for Absent { encoded, key, .. } in keys {
-            if target.writer.delete(connection, key, &mut target.report)? {
-                connection.run(
-                    "DELETE FROM tidelock_known WHERE tbl = ?1 AND key = ?2",
-                    &[Value::from(target.plan.name()), Value::from(&**encoded)],
-                )?;
-            } else {
-                // Something local depends on it.
+        for Absent { key, .. } in keys {
+            if !target.writer.delete(connection, key, &mut target.report)? {
+                // Something that stays depends on it.
+                target.writer.know(connection, key, true)?;
                 target.report.kept_local += 1;
             }
         }
@@ -50,15 +50,20 @@ pub fn delete_vanished(connection: &Connection, targets: &mut [Target], max_rati
     connection.run("DELETE FROM temp.tidelock_seen", &[]).map(drop)
 }
 
+/// How many rows the remote is known to have of a table.
+pub fn known(connection: &Connection, table: &str) -> Result<u64> {
+    let count = connection.value("SELECT count(*) FROM tidelock_known WHERE tbl = ?1", &[Value::from(table)])?;
+    Ok(count.and_then(|count| count.as_integer()).unwrap_or_default() as u64)
+}
+
 /// A row that the remote was known to have and didn't send.
 struct Absent {
-    encoded: String,
     key: Vec<Value>,
     /// It has an unpushed change.
     spared: bool,
 }
 
-/// The rows that are there, whose keys were known and not seen.
+/// The rows that are there, whose keys were known and not seen. Of those that are gone here, too, nothing is known any more.
 fn absent_keys(connection: &Connection, target: &Target) -> Result<Vec<Absent>> {
     let rows = connection.rows(
         "SELECT key, EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = known.key AND reason IS NULL) \
@@ -72,10 +77,11 @@ fn absent_keys(connection: &Connection, target: &Target) -> Result<Vec<Absent>> 
     let find = format!("SELECT 1 FROM main.{} WHERE {}", quote(&target.plan.table.name), key_condition(&key, 1));
     let mut absent = Vec::new();
     for row in rows {
-        let encoded = row[0].as_text().unwrap_or_default();
-        let key = decode_key(encoded);
+        let key = decode_key(row[0].as_text().unwrap_or_default());
         if connection.value(&find, &key)?.is_some() {
-            absent.push(Absent { encoded: encoded.to_owned(), key, spared: row[1] == Value::Integer(1) });
+            absent.push(Absent { key, spared: row[1] == Value::Integer(1) });
+        } else {
+            target.writer.know(connection, &key, false)?;
         }
     }
     Ok(absent)
@@ -87,6 +93,5 @@ fn population(connection: &Connection, target: &Target) -> Result<u64> {
         Ok(connection.value(sql, parameters)?.and_then(|count| count.as_integer()).unwrap_or_default() as u64)
     };
     let local = count(&format!("SELECT count(*) FROM main.{}", quote(&target.plan.table.name)), &[])?;
-    let known = count("SELECT count(*) FROM tidelock_known WHERE tbl = ?1", &[Value::from(target.plan.name())])?;
-    Ok(local.min(known))
+    Ok(local.min(known(connection, target.plan.name())?))
 }

@@ -138,9 +138,9 @@ impl TableSync {
         self.conflict.unwrap_or_default()
     }
 
-    /// Whether vanished rows are found by comparing keys.
+    /// Whether vanished rows are found by comparing keys: also those that don't match the filter any more, which no cursor tells.
     pub fn compares(&self) -> bool {
-        self.deleted.as_deref() == Some("compare")
+        self.deleted.as_deref() == Some("compare") || !self.filter.is_empty()
     }
 
     /// The column that marks a deleted row.

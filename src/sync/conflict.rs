@@ -2,7 +2,12 @@
 //!
 //! Whatever it says, the change that is left follows from the two rows alone: see [`change_left`].
 
-use super::{config::Conflict, outbox::ChangeOp, outgoing::same_meaning, types::Kind};
+use super::{
+    config::Conflict,
+    outbox::ChangeOp,
+    outgoing::{same_meaning, stored_as},
+    types::Kind,
+};
 use crate::value::Value;
 
 /// What a push sent, as long as it isn't known whether it arrived.
@@ -64,7 +69,11 @@ pub fn resolve(facts: &Facts<'_>, policy: Conflict, later: impl FnOnce() -> bool
         // A row that was new and is gone again; the remote has another one.
         (None, None, Some(remote)) => settled(Some(remote)),
         (None, Some(local), Some(remote)) => {
-            let same = |at: usize| local[at].is_null() || same_meaning(facts.kinds[at], &local[at], &remote[at]);
+            let same = |at: usize| {
+                local[at].is_null()
+                    || facts.cursor == Some(at)
+                    || same_meaning(facts.kinds[at], &local[at], &remote[at])
+            };
             if (0..local.len()).all(same) {
                 return settled(Some(remote));
             }
@@ -90,7 +99,9 @@ pub fn resolve(facts: &Facts<'_>, policy: Conflict, later: impl FnOnce() -> bool
         },
         (Some(base), Some(local), Some(remote)) => {
             // A column that is younger than the change: whatever is in it was written here.
-            let changed = |at: usize| base[at].as_ref().map_or(!local[at].is_null(), |base| *base != local[at]);
+            let changed = |at: usize| {
+                facts.cursor != Some(at) && base[at].as_ref().map_or(!local[at].is_null(), |base| *base != local[at])
+            };
             let moved = |at: usize| base[at].as_ref().is_some_and(|base| *base != remote[at]);
             let same = |at: usize| same_meaning(facts.kinds[at], &local[at], &remote[at]);
             let columns = 0..local.len();
@@ -99,7 +110,7 @@ pub fn resolve(facts: &Facts<'_>, policy: Conflict, later: impl FnOnce() -> bool
             }
             let merged =
                 || columns.clone().map(|at| if changed(at) { &local[at] } else { &remote[at] }).cloned().collect();
-            let met = |at: &usize| Some(*at) != facts.cursor && changed(*at) && moved(*at) && !same(*at);
+            let met = |at: &usize| changed(*at) && moved(*at) && !same(*at);
             let overlap = columns.clone().any(|at| met(&at));
             match policy {
                 Conflict::Function => Resolution::Ask,
@@ -130,13 +141,13 @@ impl Facts<'_> {
     fn shows(&self, sent: &Sent, remote: &[Value]) -> bool {
         let mut any = false;
         let all = sent.row.iter().enumerate().all(|(at, value)| {
-            let Some(value) = value else { return true };
+            let Some(value) = value.as_ref().filter(|_| self.cursor != Some(at)) else { return true };
             let matters = match (sent.op, self.base.map(|base| &base[at])) {
                 (ChangeOp::Update, Some(base)) => base.as_ref().is_some_and(|base| base != value),
                 _ => !value.is_null(),
             };
             any |= matters;
-            !matters || same_meaning(self.kinds[at], value, &remote[at])
+            !matters || stored_as(self.kinds[at], value, &remote[at])
         });
         any && all
     }
@@ -247,7 +258,7 @@ mod tests {
                 "a 1 t1",
                 "b 1 t9",
                 "a 2 t2",
-                ["conflict b 2 t9", "conflict b 2 t9", "conflict b 2 t9", "conflict b 2 t9", "ask"],
+                ["conflict b 2 t2", "conflict b 2 t2", "conflict b 2 t2", "conflict b 2 t2", "ask"],
             ),
             // The same change on both sides.
             ("a 1 t1", "b 1 t1", "b 2 t2", ["b 2 t2"; 5]),

@@ -8,9 +8,9 @@ use super::{
     capture,
     encode::{decode_key, key_sql},
     helpers::Helpers,
+    page::Source,
     plan::{Plan, Rows, Unreadable},
     staged::Target,
-    steps::Source,
 };
 use crate::{error::Result, sqlite::Connection, value::Value};
 
@@ -27,8 +27,11 @@ pub fn begin(connection: &Connection, sources: &[Source], helpers: Option<&Helpe
             // The user names other key columns than the remote's primary key: tombstones don't tell.
             Err(Unreadable::Failed(_) | Unreadable::Cut) => continue,
         };
+        // A new row under the key of one that is gone isn't that row.
         let sql = format!(
-            "INSERT OR IGNORE INTO temp.tidelock_gone(tbl, key) VALUES (?1, {})",
+            "INSERT OR IGNORE INTO temp.tidelock_gone(tbl, key) SELECT ?1, gone.key FROM (SELECT {} AS key) AS gone \
+             WHERE NOT EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = gone.key AND reason IS NULL \
+               AND op = 'insert' AND sent_op IS NULL)",
             key_sql((0..keys.width).map(|at| format!("?{}", at + 2)))
         );
         for at in 0..keys.len() {

@@ -5,7 +5,7 @@
 //! the next pull begins there, and can't miss a row that was committed late, however late; a row that was read already comes
 //! again at most. A ceiling is remembered as `cluster/number`: in another cluster the numbers mean nothing.
 
-use super::{json, plan::Plan, query::percent, state::Progress, steps::Source};
+use super::{json, plan::Plan, query::percent, state::Progress};
 
 /// The column with the number of the transaction that wrote a row.
 pub const STAMP: &str = "_xid";
@@ -55,15 +55,20 @@ pub fn url(root: &str, since: Option<u64>, after: Option<&str>) -> String {
     url
 }
 
-/// The number from which on tombstones are wanted for these tables; `None`: no table was read by numbers before.
-pub fn since(sources: &[Source]) -> Option<u64> {
-    sources.iter().filter_map(|source| Some(split(mark(&source.progress)?)?.1)).min()
+/// The number from which on tombstones are wanted for these tables, none of which is new and empty; `None`: from none.
+pub fn since(tables: &[Progress]) -> Option<u64> {
+    tables.iter().filter_map(|progress| Some(mark(progress)?.1)).min()
 }
 
-/// The ceiling of the last complete pull. While one is under way that was cut, tombstones wait: rows that came back might have
-/// been read before the cut.
-fn mark(progress: &Progress) -> Option<&str> {
-    progress.watermark.as_deref().filter(|_| progress.started.is_none())
+/// Cluster and number of the last complete pull; no cluster and 0 where there was none by numbers: rows may have been pushed, or
+/// pulled in another way, and deleted since. `None` while a pull is under way that was cut: rows that came back might have been read
+/// before the cut.
+fn mark(progress: &Progress) -> Option<(Option<&str>, u64)> {
+    if progress.started.is_some() {
+        return None;
+    }
+    let numbered = progress.watermark.as_deref().and_then(split);
+    Some(numbered.map_or((None, 0), |(cluster, number)| (Some(cluster), number)))
 }
 
 /// Cluster and number of a remembered ceiling; `None` for a moment.
@@ -120,9 +125,11 @@ impl Helpers {
 
     /// The keys that are gone of a table since it was read, as a JSON array of objects; `None`: nothing is known, or none is.
     pub fn gone_of(&self, plan: &Plan, progress: &Progress) -> Option<String> {
-        let (cluster, since) = split(mark(progress)?)?;
+        let (cluster, since) = mark(progress)?;
         let remote = plan.options.remote();
-        if cluster != self.cluster || !self.tables.iter().any(|helped| helped.name == remote && helped.tombstones) {
+        if cluster.is_some_and(|cluster| cluster != self.cluster)
+            || !self.tables.iter().any(|helped| helped.name == remote && helped.tombstones)
+        {
             return None;
         }
         let of = |gone: &&Gone| gone.table == remote && gone.xid >= since;
@@ -191,7 +198,7 @@ mod tests {
         assert_eq!(helpers.gone_of(&t, &read("77/401")).as_deref(), Some(r#"[{"id": 2}]"#));
         assert_eq!(helpers.gone_of(&t, &read("77/421")), None);
         assert_eq!(helpers.gone_of(&t, &read("78/400")), None, "another cluster's numbers");
-        assert_eq!(helpers.gone_of(&t, &read("2026-01-02T03:04:05Z")), None);
+        assert_eq!(helpers.gone_of(&t, &read("2026-01-02T03:04:05Z")).as_deref(), Some(both), "read in another way");
         assert_eq!(helpers.gone_of(&t, &Progress { started: Some("77/300".into()), ..read("77/300") }), None);
         assert_eq!(helpers.gone_of(&plan(r#"{"table":"u"}"#), &read("77/400")), None, "not for this user's eyes");
     }

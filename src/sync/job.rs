@@ -1,6 +1,6 @@
 //! One change on its way to the remote, and what became of it.
 
-use super::{outbox::ChangeOp, write::Guard};
+use super::{outbox::ChangeOp, plan::Plan, write::Guard};
 use crate::{error::Error, value::Value};
 
 /// What is to be done for a change.
@@ -36,6 +36,8 @@ pub struct Job {
     /// The base's cursor, by which the server tells whether its row is still the same; empty text for NULL, `None` where it
     /// isn't known.
     pub cursor: Option<String>,
+    /// It was sent before, and it isn't known whether it arrived.
+    pub sent_before: bool,
 }
 
 impl Job {
@@ -47,6 +49,17 @@ impl Job {
             Work::Delete => Some(ChangeOp::Delete),
             Work::Look => None,
         }
+    }
+
+    /// The row as it is sent: of a new one, only what is sent.
+    pub fn sent(&self, plan: &Plan) -> Vec<Value> {
+        let known = |at: usize| self.work != Work::Insert || self.sends(plan, at);
+        (0..self.row.len()).map(|at| if known(at) { self.row[at].clone() } else { Value::Null }).collect()
+    }
+
+    /// Whether a column's value counts as known to the remote once the job was sent: it was sent, or is the remote's alone.
+    pub fn sends(&self, plan: &Plan, at: usize) -> bool {
+        self.columns.contains(&at) || plan.remote_cursor() == Some(at)
     }
 
     /// The guard by the base's cursor.
@@ -73,6 +86,8 @@ pub enum Outcome {
     Written(Vec<Value>),
     /// The remote took it, and tells nothing: the row is as it was sent.
     Taken,
+    /// The remote has it from an earlier try, as it was when it was first sent.
+    Arrived,
     /// The remote has no such row any more.
     Deleted,
     /// Nothing was written, because the remote has something else than the base.
@@ -86,4 +101,6 @@ pub enum Outcome {
     },
     /// The table can't be written at present: the change waits.
     Held(Error),
+    /// The remote fails at this one: it is tried again, more and more rarely, while others go on.
+    Failing(Error),
 }

@@ -1,4 +1,4 @@
-//! Sync with PostgREST as a state machine without I/O, and the tables inside the database that it works on.
+//! Sync with PostgREST over ports, and the tables inside the database that it works on.
 //!
 //! | file | subject |
 //! |---|---|
@@ -6,10 +6,12 @@
 //! | `schema`, `types`, `plan` | the local tables, what a JSON value becomes in them, and what is therefore asked for |
 //! | `json`, `encode` | JSON from the wire with every digit; values as JSON inside the database |
 //! | `query`, `write`, `request`, `response` | what is sent, and what an answer means |
-//! | `pull`, `steps`, `lanes` | the machine that reads: events in, instructions out; requests side by side |
+//! | `remote`, `permits`, `queue` | the one client: tries, tokens, roots, how many requests at once; what it hands on |
+//! | `pull`, `page` | reading: requests side by side, pages in order |
 //! | `window`, `spans` | where a pull begins, and how far it came; a table in several spans at once |
-//! | `push`, `bulk`, `job` | the machine that writes; how changes become requests |
+//! | `push`, `bulk`, `job` | writing; how changes become requests |
 //! | `unsent`, `order`, `settle` | changes that wait as jobs, which waits for which, and what became of them |
+//! | `same_key` | which row of an answer belongs to which key that was sent |
 //! | `conflict`, `outgoing` | the one rule for rows that changed on both sides; values on their way out |
 //! | `apply`, `parents`, `unpushed`, `swap`, `staged` | pulled rows into tables: foreign keys, local edits, unique values, rows that wait |
 //! | `remote_schema`, `local_schema` | the remote's tables as it tells them, and the local ones that hold them |
@@ -23,6 +25,7 @@
 pub mod apply;
 mod bulk;
 pub mod capture;
+pub mod circle;
 pub mod compare;
 pub mod config;
 pub mod conflict;
@@ -33,24 +36,28 @@ pub mod helpers;
 pub mod job;
 pub mod json;
 pub mod jwt;
-mod lanes;
 pub mod local_schema;
 pub mod order;
 pub mod outbox;
 pub mod outgoing;
+pub mod page;
 pub mod parents;
+mod permits;
 pub mod plan;
 pub mod pull;
 pub mod push;
 pub mod query;
+mod queue;
 pub mod realtime;
 mod rebase;
+pub mod remote;
 pub mod remote_schema;
 pub mod replace;
 pub mod report;
 pub mod request;
 pub mod response;
 pub mod retry;
+pub mod same_key;
 pub mod schedule;
 pub mod schema;
 pub mod settle;
@@ -58,7 +65,6 @@ pub mod spans;
 pub mod staged;
 pub mod state;
 pub mod status;
-pub mod steps;
 pub mod swap;
 pub mod types;
 pub mod unapplied;

@@ -61,11 +61,12 @@ impl Order {
         }
     }
 
-    /// Begins with what was refused before.
-    pub fn start(&mut self, connection: &Connection) -> Result<()> {
+    /// Begins with what was refused before, and with what isn't sent yet. `now`: milliseconds since 1970.
+    pub fn start(&mut self, connection: &Connection, now: i64) -> Result<()> {
         let rows = connection.rows(
-            "SELECT tbl, key FROM tidelock_outbox WHERE reason IS NOT NULL AND reason <> 'restored' AND op = 'insert'",
-            &[],
+            "SELECT tbl, key FROM tidelock_outbox WHERE op = 'insert' \
+             AND (reason IS NOT NULL AND reason <> 'restored' OR reason IS NULL AND not_before > ?1)",
+            &[Value::Integer(now)],
         )?;
         for row in rows {
             let (name, key) = (row[0].as_text().unwrap_or_default(), row[1].as_text().unwrap_or_default());
@@ -90,6 +91,25 @@ impl Order {
             Work::Update | Work::Look => {}
         }
         Ok(())
+    }
+
+    /// The columns by which a row refers to another; inside: `None` when they can't be NULL.
+    pub fn reference(
+        &self,
+        table: usize,
+        row: &[Option<Value>],
+        parent: usize,
+        referred: &[Option<Value>],
+    ) -> Option<Option<Vec<usize>>> {
+        let refers = |reference: &&Reference| {
+            let mut pairs = reference.from.iter().zip(&reference.to);
+            let same = |(from, to): (&usize, &usize)| {
+                row[*from].as_ref().is_some_and(|value| !value.is_null()) && row[*from] == referred[*to]
+            };
+            reference.parent == parent && pairs.all(same)
+        };
+        let found = self.references[table].iter().find(refers)?;
+        Some(found.nullable.then(|| found.from.clone()))
     }
 
     /// A row that isn't deleted remotely keeps the rows that it refers to.

@@ -58,7 +58,7 @@ pub struct Change {
     pub columns: Vec<String>,
     /// When it last changed, ISO 8601.
     pub time: String,
-    /// Why it was refused; `None` while it waits.
+    /// Why it was refused; of one that waits, why it isn't sent at present, if there is a reason.
     pub reason: Option<String>,
     /// What the remote said.
     pub error: Option<String>,
@@ -104,6 +104,19 @@ pub fn waits(connection: &Connection) -> Result<bool> {
     Ok(state::exists(connection)? && connection.value(sql, &[])?.is_some())
 }
 
+/// How many changes wait for columns that the remote lacks; of one table, or of all.
+pub fn lacking_columns(connection: &Connection, table: Option<&str>) -> Result<u64> {
+    if !state::exists(connection)? {
+        return Ok(0);
+    }
+    let sql = "SELECT count(*) FROM tidelock_outbox \
+               WHERE reason IS NULL AND waiting = 'remote_column_missing' AND (?1 IS NULL OR tbl = ?1)";
+    Ok(connection
+        .value(sql, &[table.map(str::to_owned).into()])?
+        .and_then(|count| count.as_integer())
+        .unwrap_or_default() as u64)
+}
+
 /// How many local changes wait and how many were refused; of one table.
 pub fn unpushed(connection: &Connection, table: &str) -> Result<(u64, u64)> {
     count(connection, Some(table), "")
@@ -135,7 +148,8 @@ fn list(connection: &Connection, which: &str) -> Result<Vec<Change>> {
     }
     let rows = connection.rows(
         &format!(
-            "SELECT id, tbl, key, op, base, time, reason, error, local FROM tidelock_outbox WHERE {which} ORDER BY id"
+            "SELECT id, tbl, key, op, base, time, coalesce(reason, waiting), error, local FROM tidelock_outbox \
+             WHERE {which} ORDER BY id"
         ),
         &[],
     )?;

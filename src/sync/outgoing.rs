@@ -73,6 +73,26 @@ pub fn same_meaning(kind: Kind, a: &Value, b: &Value) -> bool {
     }
 }
 
+/// Whether the server may have made `stored` of `sent`: written in another way, in lower case, without blanks around it, or rounded.
+pub fn stored_as(kind: Kind, sent: &Value, stored: &Value) -> bool {
+    if same_meaning(kind, sent, stored) || super::same_key::same(sent, stored) {
+        return true;
+    }
+    let (sent, stored) = (filter_text(sent), filter_text(stored));
+    if sent.trim().eq_ignore_ascii_case(stored.trim()) {
+        return true;
+    }
+    // As many digits as are stored, of a number or of a second.
+    let step = |text: &str| {
+        let digits = text.rsplit_once('.').map_or("", |(_, digits)| digits);
+        10_f64.powi(-(digits.bytes().take_while(u8::is_ascii_digit).count().min(15) as i32))
+    };
+    let seconds = |text: &str| moment(text).map(|(ms, micros)| ms as f64 / 1e3 + f64::from(micros) / 1e6);
+    let numbers = || Some((sent.parse::<f64>().ok()?, stored.parse::<f64>().ok()?));
+    let moments = || Some((seconds(&sent)?, seconds(&stored)?));
+    numbers().or_else(moments).is_some_and(|(sent, is)| (sent - is).abs() <= step(&stored) * 0.5001)
+}
+
 /// A moment that can be compared to the microsecond; `None` for any other text. Without a time zone it counts as UTC.
 pub fn moment(text: &str) -> Option<(i64, u32)> {
     let time = crate::time::Timestamp::parse(text).or_else(|| crate::time::Timestamp::parse(&format!("{text}Z")))?;

@@ -23,7 +23,7 @@ struct Reference {
 /// The foreign keys from and to a table.
 pub struct Parents {
     references: Vec<Reference>,
-    /// Finds a row with unpushed changes that would be changed with the row of a key; `?1..` are the key's values.
+    /// Finds a row that would be changed with the row of a key, and must not be; `?1..` are the key's values.
     protected: Option<String>,
 }
 
@@ -43,16 +43,17 @@ impl Parents {
                 missing: format!("its parent in {} is missing", key.parent),
             });
         }
-        let mut captured = Vec::new();
-        for registered in state::captured(connection)? {
+        let mut synced = Vec::new();
+        for registered in state::synced(connection)? {
             let Some(table) = Table::read(connection, &registered.table)? else { continue };
             let key = registered.primary_key.unwrap_or_else(|| table.primary_key.clone());
-            captured.push(Captured { name: registered.table, key, table });
+            synced.push(Synced { name: registered.table, key, table });
         }
         let key: Vec<String> = plan.key.iter().map(|at| format!("t0.{}", quote(&plan.columns[*at].name))).collect();
         let condition: Vec<String> =
             key.iter().enumerate().map(|(at, column)| format!("{column} = ?{}", at + 1)).collect();
-        let protected = depends(&captured, &plan.table.name, 0).map(|depends| {
+        let depends = Depends { synced: &synced, own_key: key_sql(key.iter().cloned()), plan };
+        let protected = depends.on(&plan.table.name, 0).map(|depends| {
             format!(
                 "SELECT 1 FROM main.{} t0 WHERE {} AND ({depends})",
                 quote(&plan.table.name),
@@ -84,7 +85,7 @@ impl Parents {
         Ok(None)
     }
 
-    /// Whether deleting the row of a key would also change a row with unpushed changes.
+    /// Whether deleting the row of a key would also change a row with unpushed changes, or one that the remote still has.
     pub fn protected(&self, connection: &Connection, key: &[Value]) -> Result<bool> {
         match &self.protected {
             Some(sql) => Ok(connection.value(sql, key)?.is_some()),
@@ -93,8 +94,8 @@ impl Parents {
     }
 }
 
-/// A table whose changes are captured.
-struct Captured {
+/// A table that is synced.
+struct Synced {
     name: String,
     key: Vec<String>,
     table: Table,
@@ -103,41 +104,65 @@ struct Captured {
 /// Cascades are followed so deep; also ends cycles.
 const MAX_DEPTH: usize = 4;
 
-/// SQL: whether a row with unpushed changes depends on the row `t<depth>` of `table`, by actions that would change it.
-fn depends(captured: &[Captured], table: &str, depth: usize) -> Option<String> {
-    let (parent, child) = (format!("t{depth}"), format!("t{}", depth + 1));
-    let mut conditions = Vec::new();
-    for captured_table in captured {
-        for key in &captured_table.table.foreign_keys {
-            let acts = !matches!(key.on_delete.as_str(), "NO ACTION" | "RESTRICT");
-            if !acts || !key.parent.eq_ignore_ascii_case(table) {
-                continue;
+/// What depends on a row of the plan's table.
+struct Depends<'a> {
+    synced: &'a [Synced],
+    own_key: String,
+    plan: &'a Plan,
+}
+
+impl Depends<'_> {
+    /// SQL: whether a row that is to stay depends on the row `t<depth>` of `table`, by actions that would change it.
+    fn on(&self, table: &str, depth: usize) -> Option<String> {
+        let (parent, child) = (format!("t{depth}"), format!("t{}", depth + 1));
+        let mut conditions = Vec::new();
+        for synced in self.synced {
+            for key in &synced.table.foreign_keys {
+                let acts = !matches!(key.on_delete.as_str(), "NO ACTION" | "RESTRICT");
+                if !acts || !key.parent.eq_ignore_ascii_case(table) {
+                    continue;
+                }
+                let joined: Vec<String> = key
+                    .from
+                    .iter()
+                    .zip(&key.to)
+                    .map(|(from, to)| format!("{child}.{} = {parent}.{}", quote(from), quote(to)))
+                    .collect();
+                let mut any = self.stays(synced, &child);
+                if depth < MAX_DEPTH
+                    && let Some(deeper) = self.on(&synced.table.name, depth + 1)
+                {
+                    any = format!("{any} OR {deeper}");
+                }
+                conditions.push(format!(
+                    "EXISTS (SELECT 1 FROM main.{} {child} WHERE {} AND ({any}))",
+                    quote(&synced.table.name),
+                    joined.join(" AND ")
+                ));
             }
-            let joined: Vec<String> = key
-                .from
-                .iter()
-                .zip(&key.to)
-                .map(|(from, to)| format!("{child}.{} = {parent}.{}", quote(from), quote(to)))
-                .collect();
-            let own_key = key_sql(captured_table.key.iter().map(|column| format!("{child}.{}", quote(column))));
-            let entry = format!(
-                "SELECT 1 FROM tidelock_outbox WHERE tbl = {} AND key = {own_key}",
-                literal(&captured_table.name)
-            );
-            let mut any = format!(
-                "EXISTS ({entry} AND reason IS NULL) OR EXISTS ({entry} AND reason IS NOT NULL AND reason <> 'restored')"
-            );
-            if depth < MAX_DEPTH
-                && let Some(deeper) = depends(captured, &captured_table.table.name, depth + 1)
-            {
-                any = format!("{any} OR {deeper}");
-            }
-            conditions.push(format!(
-                "EXISTS (SELECT 1 FROM main.{} {child} WHERE {} AND ({any}))",
-                quote(&captured_table.table.name),
-                joined.join(" AND ")
-            ));
         }
+        (!conditions.is_empty()).then(|| conditions.join(" OR "))
     }
-    (!conditions.is_empty()).then(|| conditions.join(" OR "))
+
+    /// SQL: whether this row of a table is to stay.
+    fn stays(&self, synced: &Synced, row: &str) -> String {
+        let name = literal(&synced.name);
+        let key = key_sql(synced.key.iter().map(|column| format!("{row}.{}", quote(column))));
+        let entry = format!("SELECT 1 FROM tidelock_outbox WHERE tbl = {name} AND key = {key}");
+        let mut there = format!("EXISTS (SELECT 1 FROM tidelock_known WHERE tbl = {name} AND key = {key})");
+        if self.plan.options.soft_delete().is_some() || !self.plan.options.filter.is_empty() {
+            // The remote still has the row that goes, so it may have what depends on it, unless its keys are compared.
+            there = format!(
+                "({there} OR NOT EXISTS (SELECT 1 FROM tidelock_tables WHERE tbl = {name} AND listed_at IS NOT NULL))"
+            );
+        }
+        if synced.table.name.eq_ignore_ascii_case(&self.plan.table.name) {
+            there = format!("{key} <> {} AND {there}", self.own_key);
+        }
+        format!(
+            "EXISTS ({entry} AND reason IS NULL) OR EXISTS ({entry} AND reason IS NOT NULL AND reason <> 'restored') \
+             OR {there} AND NOT EXISTS \
+             (SELECT 1 FROM tidelock_staged WHERE tbl = {name} AND key = {key} AND row IS NULL)"
+        )
+    }
 }

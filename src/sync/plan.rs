@@ -40,6 +40,8 @@ pub struct Plan {
     pub key: Vec<usize>,
     /// What is asked for: the stored columns first, then a cursor and a soft-delete column that are not stored.
     pub selection: Selection,
+    /// The columns that the remote lacks: their changes wait until it has them.
+    pub lacking: Vec<String>,
     /// Of a table with helpers: up to where everything is decided, see [`super::helpers`].
     pub ceiling: Option<String>,
     cursor: Option<usize>,
@@ -112,8 +114,8 @@ impl From<JsonError> for Unreadable {
 impl Plan {
     /// Joins options and schema. `missing`: columns that the remote is known to lack.
     ///
-    /// Fails with `sync_schema_mismatch` when the local table, its key or a named column doesn't exist, or when the remote
-    /// lacks a column that can't be done without.
+    /// Fails with `sync_schema_mismatch` when the local table, its key or a named column doesn't exist, when the remote lacks a
+    /// column that can't be done without, or when PostgREST can't tell a column from all of them.
     pub fn new(options: &TableSync, table: Table, missing: &[String]) -> Result<Self> {
         let name = &table.name;
         let mismatch = |text: String| Error::new(ErrorCode::SyncSchemaMismatch, text).detail("table", name.clone());
@@ -122,6 +124,14 @@ impl Plan {
         if key_names.is_empty() {
             return Err(mismatch(format!("Table {name} has no primary key"))
                 .hint("Give it one, or name the columns that identify a row in `primaryKey`"));
+        }
+        if let Some(column) = &table.loose_key {
+            let text = format!(
+                "The key column {name}.{column} calls different texts equal: two rows of the remote would be one here"
+            );
+            return Err(mismatch(text)
+                .hint("Declare it without COLLATE NOCASE or RTRIM, by a migration")
+                .detail("column", column.clone()));
         }
         let local = |column: &String| {
             table.column(column).map(|column| column.name.clone()).ok_or_else(|| {
@@ -150,6 +160,12 @@ impl Plan {
                 .hint("Add the column remotely, or take it out of the options of this table")
                 .detail("column", column));
         }
+        let lacking = match named {
+            Some(_) => Vec::new(),
+            None => {
+                table.columns.iter().map(|column| &column.name).filter(|name| !stored.contains(name)).cloned().collect()
+            }
+        };
         let columns: Vec<PlanColumn> = stored
             .iter()
             .filter_map(|name| table.column(name))
@@ -169,6 +185,12 @@ impl Plan {
             }))
         };
         let (cursor, deleted) = (at(options.cursor.as_deref()), at(options.soft_delete()));
+        // Even in quotes: an update would write the whole row's text into it.
+        if select.iter().any(|column| column == "*") {
+            return Err(mismatch(format!("The column * of table {name} can't be synced"))
+                .hint("To PostgREST its name means all columns: rename it, or leave it out of `columns`")
+                .detail("column", "*"));
+        }
         let key = key_names.iter().filter_map(|name| columns.iter().position(|column| column.name == *name)).collect();
         let selection = Selection {
             table: options.remote().to_owned(),
@@ -178,7 +200,7 @@ impl Plan {
             filter: options.filter.iter().map(|(column, filter)| (column.clone(), filter.clone())).collect(),
         };
         let options = options.clone();
-        Ok(Self { options, table, columns, key, selection, ceiling: None, cursor, place: cursor, deleted })
+        Ok(Self { options, table, columns, key, selection, lacking, ceiling: None, cursor, place: cursor, deleted })
     }
 
     /// Reads by the helpers' ceiling from here on: where there is a cursor, in the order of the stamps instead.
@@ -213,6 +235,16 @@ impl Plan {
     /// Where the cursor is among the stored columns; `None` where there is none, or it isn't stored.
     pub fn stored_cursor(&self) -> Option<usize> {
         self.cursor.filter(|at| *at < self.columns.len())
+    }
+
+    /// The key's values of a row.
+    pub fn key_of(&self, row: &[Value]) -> Vec<Value> {
+        self.key.iter().map(|at| row[*at].clone()).collect()
+    }
+
+    /// The stored cursor, which the remote alone writes; `None` where it is a part of the key.
+    pub fn remote_cursor(&self) -> Option<usize> {
+        self.stored_cursor().filter(|at| !self.key.contains(at))
     }
 
     /// The names of the key's columns.
@@ -392,6 +424,7 @@ mod tests {
             (r#"{"table":"t","columns":["id","b"]}"#, &["b"], "b"),
             (r#"{"table":"t"}"#, &["id"], "id"),
             (r#"{"table":"t","cursor":"updated_at"}"#, &["updated_at"], "updated_at"),
+            (r#"{"table":"t","deleted":"*"}"#, &[], "*"),
         ] {
             let error = plan(options, missing).unwrap_err();
             assert!(error.is(ErrorCode::SyncSchemaMismatch), "{error}");

@@ -1,463 +1,456 @@
-//! Reading the remote as a state machine: events in, instructions out, no I/O.
+//! Reading the remote: requests side by side, pages in the order in which they are to be applied.
 //!
 //! Tables are read one after the other, parents first. What has a cursor and was read before: first the rows whose cursor is
 //! NULL, then the rows in the order of cursor and key. All else is read whole, in the order of the key: as soon as the remote
 //! has told how many rows there are, in several spans side by side, whose ends it is asked for; and then, by the cursor, what
-//! changed since the beginning. After all tables come the keys of those whose deletions are found by comparing.
+//! changed since the beginning.
 //!
-//! A pass ends with an empty page only, a span also with the row that ends it: a short page may be the server's cap. The next
-//! page is asked for before the present one is applied, as long as not too many are under way or held.
+//! A pass ends with an empty page, with the row that ends its span, or with the last of the rows that the remote has counted,
+//! never with a short page: that may be the server's cap.
 
 mod whole;
 
+use std::cell::{Cell, RefCell};
+
 use super::{
-    config::Config,
     json,
-    lanes::{Ask, Count, Lanes, Pace, place_columns},
+    page::{Count, Pace, Page, Reading, Source},
     plan::{Plan, Rows, Unreadable},
-    query::Range,
-    request::Requester,
-    response::{Verdict, backoff_ms, http_date, judge},
-    spans::Key,
-    steps::{Event, Instruction, Page, Reading, Source},
+    query::{Range, Selection},
+    queue::Queue,
+    remote::{Answer, Refusal, Remote, Tries},
+    request::{Request, Requester},
+    spans::{Key, Span},
     window::{self, First},
 };
 use crate::{
+    collections::Set,
     error::{Error, ErrorCode, Result},
-    ports::{HttpFailure, HttpResponse},
+    ports::HttpResponse,
     time::Timestamp,
 };
 
-/// The machine.
-pub struct Pull {
-    requester: Requester,
-    sources: Vec<Source>,
+/// Reads tables, and hands over their pages.
+pub struct Pull<'a> {
+    remote: &'a Remote<'a>,
     reading: Reading,
-    at: usize,
-    lanes: Lanes,
-    pace: Pace,
-    /// The lane of each span in the progress of the table.
-    span_lanes: Vec<usize>,
-    /// The ends of spans, as far as they are known.
-    ends: Vec<Option<Key>>,
-    ends_asked: usize,
-    /// How many rows the first span may still read before its end is known.
-    room: u64,
-    /// The rows of this table come from its beginning on: together they are all rows.
-    whole: bool,
-    /// What is read by the cursor, after the rows without.
-    rows: Range,
-    whole_tables: Vec<bool>,
-    resumed: bool,
-    probed: Vec<bool>,
-    /// The server's time before the table's first page.
-    server_time: Option<Timestamp>,
-    total: Option<u64>,
-    /// The number of the present token.
-    token: u32,
-    /// Pages given out that aren't applied.
-    held: usize,
-    finished: bool,
+    tables: Vec<Table>,
+    /// The table that is being read.
+    present: &'a RefCell<String>,
+    /// What was read and isn't applied yet.
+    pub pages: Queue<Box<Page>>,
 }
 
-impl Pull {
-    /// A pull of these tables, in this order. `token`: what the access token function gave.
-    pub fn new(
-        config: &Config,
-        root: Option<String>,
-        sources: Vec<Source>,
-        reading: Reading,
-        token: Option<String>,
-    ) -> Self {
-        let count = sources.len();
+/// One table while it is read.
+struct Table {
+    at: usize,
+    source: RefCell<Source>,
+    pace: RefCell<Pace>,
+    /// A number for each of the spans of the progress.
+    spans: RefCell<Vec<u32>>,
+    last_span: Cell<u32>,
+    /// The rows come from the beginning on: together they are all rows.
+    whole: Cell<bool>,
+    /// The keys of all its rows were handed over.
+    listed: Cell<bool>,
+    resumed: Cell<bool>,
+    /// The server's time before the table's first page.
+    server_time: Cell<Option<Timestamp>>,
+    total: Cell<Option<u64>>,
+}
+
+/// An answer with rows.
+struct Read {
+    rows: Rows,
+    /// How many rows the request would have brought without a limit.
+    count: Option<u64>,
+    answer: Answer,
+}
+
+impl Table {
+    fn new(at: usize, source: Source, page_size: u32) -> Self {
         Self {
-            requester: Requester::new(config, root, token),
-            sources,
-            reading,
-            at: 0,
-            lanes: Lanes::default(),
-            pace: Pace::new(config.options.page_size),
-            span_lanes: Vec::new(),
-            ends: Vec::new(),
-            ends_asked: 0,
-            room: 0,
-            whole: true,
-            rows: Range::Cursors,
-            whole_tables: vec![false; count],
-            resumed: false,
-            probed: vec![false; count],
-            server_time: None,
-            total: None,
-            token: 0,
-            held: 0,
-            finished: false,
+            at,
+            source: RefCell::new(source),
+            pace: RefCell::new(Pace::new(page_size)),
+            spans: RefCell::default(),
+            last_span: Cell::default(),
+            whole: Cell::default(),
+            listed: Cell::default(),
+            resumed: Cell::default(),
+            server_time: Cell::default(),
+            total: Cell::default(),
         }
     }
 
-    /// The tables.
-    pub fn sources(&self) -> &[Source] {
-        &self.sources
+    fn name(&self) -> String {
+        self.source.borrow().plan.name().to_owned()
     }
 
-    /// The root that answered, to begin with the next time.
-    pub fn root(&self) -> &str {
-        self.requester.root()
+    fn has_cursor(&self) -> bool {
+        self.source.borrow().plan.selection.cursor.is_some()
     }
 
-    /// The table that is being read; after the last one, the last.
-    pub fn table(&self) -> &str {
-        let at = self.at.min(self.sources.len().saturating_sub(1));
-        self.sources.get(at).map_or("", |source| source.plan.name())
+    fn compares(&self) -> bool {
+        self.source.borrow().plan.options.compares()
     }
 
-    /// What to do about an event. An error ends the pull.
-    pub fn handle(&mut self, event: Event) -> Result<Vec<Instruction>> {
-        let mut instructions = Vec::new();
-        match event {
-            Event::Start if self.reading.keys_only => self.begin_keys(0),
-            Event::Start => self.begin_table(0),
-            Event::Waited(lane) => match self.lanes.get(lane).map(|lane| lane.ask == Ask::Nothing) {
-                Some(true) => self.lanes.end(lane),
-                _ => self.lanes.again(lane),
-            },
-            Event::Token(token) => {
-                self.requester.renewed(token);
-                self.token += 1;
-                self.lanes.admit();
-            }
-            Event::Applied => self.held = self.held.saturating_sub(1),
-            Event::Answer { lane, answer, now, elapsed_ms, chance } => {
-                instructions.extend(self.answered(lane, &answer, now, elapsed_ms, chance)?);
-            }
-        }
-        let pages = instructions.iter().filter(|instruction| matches!(instruction, Instruction::Apply(_)));
-        self.held += pages.count();
-        self.send_ready(&mut instructions);
-        if self.lanes.is_empty() && !std::mem::replace(&mut self.finished, true) {
-            instructions.push(Instruction::Finish);
-        }
-        Ok(instructions)
+    /// The server's time, by the first answer about this table.
+    fn note_time(&self, answer: &Answer) {
+        self.server_time.set(self.server_time.get().or(answer.server_time));
+    }
+}
+
+/// The places that a pass has come to: a remote that doesn't heed the request sends one of them again.
+struct Way {
+    table: String,
+    places: Set<String>,
+}
+
+impl Way {
+    fn of(table: &Table) -> Self {
+        Self { table: table.name(), places: Set::new() }
     }
 
-    fn send_ready(&mut self, instructions: &mut Vec<Instruction>) {
-        while let Some(at) = self.lanes.take(self.held) {
-            let (Some(lane), Some(source)) = (self.lanes.get(at), self.sources.get(self.at)) else { return };
-            let span = self.span_lanes.iter().position(|lane| *lane == at);
-            let span = span.and_then(|index| source.progress.spans.as_ref()?.get(index).cloned()).unwrap_or_default();
-            lane.token = self.token;
-            let request = lane.request(&self.requester, &source.plan.selection, span, self.pace.size());
-            instructions.push(Instruction::Send(at, request));
+    fn moves(&mut self, cursor: Option<&str>, key: &Key) -> Result<(), Refusal> {
+        let place = json::string_array(cursor.into_iter().chain(key.iter().map(String::as_str)));
+        if self.places.insert(place) {
+            return Ok(());
         }
+        let text = "The remote sends the same page again: it doesn't heed the filters of the request";
+        let error = Error::new(ErrorCode::SyncProtocol, text).hint(super::response::NOT_POSTGREST);
+        Err(error.detail("table", self.table.as_str()).into())
+    }
+}
+
+impl<'a> Pull<'a> {
+    /// A pull of these tables, in this order.
+    pub fn new(remote: &'a Remote<'a>, sources: Vec<Source>, reading: Reading, present: &'a RefCell<String>) -> Self {
+        let tables = sources.into_iter().enumerate().map(|(at, source)| Table::new(at, source, reading.page_size));
+        Self { remote, reading, tables: tables.collect(), present, pages: Queue::default() }
     }
 
-    fn answered(
-        &mut self,
-        at: usize,
-        answer: &Result<HttpResponse, HttpFailure>,
-        now: Timestamp,
-        elapsed_ms: u64,
-        chance: f64,
-    ) -> Result<Option<Instruction>> {
-        let Some(lane) = self.lanes.get(at) else { return Ok(None) };
-        let (limit, old_token, refreshed) = (lane.limit, lane.token != self.token, lane.refreshed);
-        if lane.ask == Ask::Nothing {
-            self.lanes.end(at);
-            return Ok(None);
-        }
-        match (judge(self.table(), answer, now), answer) {
-            (Verdict::Body, Ok(response)) => {
-                self.requester.accepted();
-                match self.body(at, response, elapsed_ms) {
-                    Ok(page) => {
-                        self.pace.came(limit);
-                        Ok(page.map(Instruction::Apply))
-                    }
-                    Err(Unreadable::Failed(error)) => Err(error.detail("table", self.table())),
-                    Err(Unreadable::Cut) => {
-                        let text = format!("The remote's answer for table {} ended early", self.table());
-                        let error = Error::new(ErrorCode::SyncProtocol, text)
-                            .hint(super::response::CUT)
-                            .detail("table", self.table());
-                        self.retry(at, None, error, chance)
-                    }
-                }
-            }
-            (Verdict::Unauthorized(_), _) if old_token => {
-                self.lanes.again(at);
-                Ok(None)
-            }
-            (Verdict::Unauthorized(error), _) => {
-                if refreshed || !self.requester.has_access_token() {
-                    return Err(error);
-                }
-                Ok(self.lanes.refuse(at).then_some(Instruction::RefreshToken))
-            }
-            (Verdict::Retry { after_ms, smaller, error }, _) => {
-                if smaller && let Some(lane) = self.lanes.get(at) {
-                    // It can do without.
-                    match lane.ask {
-                        Ask::End(index, ..) => {
-                            self.lanes.end(at);
-                            self.end_found(index, None);
-                            return Ok(None);
-                        }
-                        Ask::Last(rows) => {
-                            self.last_found(at, rows, None);
-                            return Ok(None);
-                        }
-                        _ => {}
-                    }
-                    lane.count = lane.count.cheaper();
-                    self.pace.too_many(limit);
-                }
-                self.retry(at, after_ms, error, chance)
-            }
-            (Verdict::UnknownPath(error), _) => {
-                if self.requester.try_other_root() {
-                    self.lanes.again(at);
-                    Ok(None)
-                } else {
-                    Err(error)
-                }
-            }
-            (Verdict::UnknownColumn(error), _) => {
-                let named = self.sources[self.at].plan.options.columns.is_some();
-                // Asked already, or the user's own list: nothing to find out.
-                if named || std::mem::replace(&mut self.probed[self.at], true) {
-                    return Err(self.sources[self.at].plan.naming(error));
-                }
-                self.lanes.end(at);
-                self.lanes.give_up(|_| true);
-                self.lanes.add(Ask::Columns, Count::No);
-                Ok(None)
-            }
-            (Verdict::Fail(error), _) => Err(error),
-            (Verdict::Body, Err(_)) => Err(Error::internal("A failed request was taken for a page")),
-        }
+    /// How far the tables were read.
+    pub fn sources(&self) -> impl Iterator<Item = std::cell::Ref<'_, Source>> {
+        self.tables.iter().map(|table| table.source.borrow())
     }
 
-    fn retry(&mut self, at: usize, after_ms: Option<u64>, error: Error, chance: f64) -> Result<Option<Instruction>> {
-        let retries = self.requester.retries();
-        let Some(lane) = self.lanes.get(at) else { return Ok(None) };
-        if lane.attempt >= retries {
-            return Err(error.detail("attempts", lane.attempt + 1));
-        }
-        let wait = after_ms.unwrap_or_else(|| backoff_ms(lane.attempt, chance));
-        lane.attempt += 1;
-        self.lanes.rest(at);
-        Ok(Some(Instruction::Wait(at, wait)))
+    /// Reads all tables. What was read until then is in the pages, whether it succeeds or fails.
+    pub async fn read(&self) -> Result<()> {
+        let read = self.read_tables().await;
+        self.pages.end();
+        read.map_err(Refusal::into_error)
     }
 
-    /// A good answer: what it brings, and what its lane asks for next.
-    fn body(&mut self, at: usize, response: &HttpResponse, elapsed_ms: u64) -> Result<Option<Box<Page>>, Unreadable> {
-        let Some(lane) = self.lanes.get(at) else { return Ok(None) };
-        let (ask, counted) = (lane.ask.clone(), lane.count);
-        let body = &response.body;
-        if ask == Ask::Columns {
-            let page = self.columns(at, body)?;
-            return Ok(Some(page));
+    /// Reads nothing but the keys of all tables. `expected`: of each how many there should be; where the remote has just as many, they
+    /// aren't read.
+    pub async fn read_keys(&self, expected: &[Option<u64>]) -> Result<()> {
+        let read = self.list_all_keys(expected).await;
+        self.pages.end();
+        read.map_err(Refusal::into_error)
+    }
+
+    /// Whether all keys of a table were listed.
+    pub fn listed(&self, table: usize) -> bool {
+        self.tables.get(table).is_some_and(|table| table.listed.get())
+    }
+
+    async fn list_all_keys(&self, expected: &[Option<u64>]) -> Result<(), Refusal> {
+        for (table, expected) in self.tables.iter().zip(expected) {
+            self.present.replace(table.name());
+            if expected.is_none() || self.count(table).await? != *expected {
+                self.list_keys(table).await?;
+                table.listed.set(true);
+            }
         }
-        if self.server_time.is_none() {
-            // When the server began to answer, at the latest.
-            let date = response.header("date").and_then(http_date);
-            self.server_time = date.map(|date| date.plus_ms(-i64::try_from(elapsed_ms).unwrap_or(i64::MAX)));
-        }
-        let count = counted_rows(response).filter(|_| counted != Count::No);
-        let plan = &self.sources[self.at].plan;
-        let page = match ask {
-            Ask::Newest => {
-                let place = plan.read_place(body, &place_columns(&plan.selection))?;
-                self.told(count, counted);
-                return Ok(self.newest(at, place, count));
-            }
-            Ask::Last(rows) => {
-                let place = plan.read_place(body, &plan.selection.key)?;
-                self.last_found(at, rows, place.map(|place| place.key));
-                return Ok(None);
-            }
-            Ask::End(index, ..) => {
-                let place = plan.read_place(body, &plan.selection.key)?;
-                self.lanes.end(at);
-                self.end_found(index, place.map(|place| place.key));
-                return Ok(None);
-            }
-            Ask::Keys(after) => {
-                let rows = plan.read_keys(body)?;
-                let last = rows.last.clone().map(|last| last.key);
-                self.moves(&last, &after)?;
-                // Before `begin_keys` moves on to another table, or behind the last one.
-                let page = self.page(rows, body);
-                match last {
-                    Some(_) => self.lanes.next(at, Ask::Keys(last), Count::No),
-                    None => {
-                        self.lanes.end(at);
-                        self.begin_keys(self.at + 1);
-                    }
-                }
-                page
-            }
-            Ask::Nulls(after) => {
-                let rows = plan.read(body)?;
-                let last = rows.last.clone().map(|last| last.key);
-                self.moves(&last, &after)?;
-                match last {
-                    Some(_) => self.lanes.next(at, Ask::Nulls(last), Count::No),
-                    None => {
-                        let count = if self.reading.count { Count::Exact } else { Count::No };
-                        self.lanes.next(at, Ask::Rows(self.rows.clone()), count);
-                    }
-                }
-                self.page(rows, body)
-            }
-            Ask::Rows(range) => {
-                let rows = plan.read(body)?;
-                let last = rows.last.clone();
-                self.told(count, counted);
-                let mut page = self.page(rows, body);
-                let source = &mut self.sources[self.at];
-                window::begin(&mut source.progress, &source.plan, self.server_time, last.as_ref());
-                match last {
-                    Some(last) => {
-                        let next = Range::Behind(last.clone());
-                        self.moves(&Some(&next), &Some(&range))?;
-                        self.sources[self.at].progress.position = Some(last);
-                        self.lanes.next(at, Ask::Rows(next), Count::No);
-                        page.progress = Some(self.sources[self.at].progress.clone());
-                    }
-                    None => self.complete(at, &mut page),
-                }
-                page
-            }
-            _ => {
-                let rows = plan.read(body)?;
-                self.told(count, counted);
-                return self.span_page(at, rows, body, count).map(Some);
-            }
+        Ok(())
+    }
+
+    /// How many rows the remote has; `None`: it doesn't tell.
+    async fn count(&self, table: &Table) -> Result<Option<u64>, Refusal> {
+        let name = table.name();
+        let make = |requester: &Requester| {
+            let source = table.source.borrow();
+            let (key, range) = (source.plan.selection.key.clone(), Range::Keys(Span::default()));
+            let selection = Selection { columns: key, ..source.plan.selection.clone() };
+            Request { selection: &selection, range: &range, limit: 1, count: Count::Exact.prefer() }.head(requester)
         };
-        Ok(Some(page).filter(|page| !page.rows.is_empty() || page.progress.is_some()))
+        match self.remote.send(&name, &mut self.remote.tries(), &make).await {
+            Ok(answer) => Ok(counted_rows(&answer.response)),
+            // Counting is what it does badly: the keys tell, too.
+            Err(Refusal::TooMuch(_) | Refusal::Trouble(_) | Refusal::Rejected(_)) => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
     }
 
-    /// The columns of any remote row tell which of ours are missing.
-    fn columns(&mut self, at: usize, body: &[u8]) -> Result<Box<Page>, Unreadable> {
-        let text = std::str::from_utf8(body).map_err(|_| Unreadable::Cut)?;
-        let rows = json::elements(text)?;
-        let Some(row) = rows.first() else {
-            // Without a row to look at there is nothing to read either.
-            let mut page = self.page(Rows::default(), b"");
-            self.whole_tables[self.at] = true;
-            self.complete(at, &mut page);
-            page.progress = None;
-            return Ok(page);
-        };
-        let remote = json::members(row)?;
-        let source = &mut self.sources[self.at];
-        let lacks = |column: &&String| !remote.iter().any(|(name, _)| name == column.as_str());
-        let wanted = source.plan.selection.columns.iter().chain(&source.missing);
-        let missing: Vec<String> = wanted.filter(lacks).cloned().collect();
-        let mut plan =
-            Plan::new(&source.plan.options, source.plan.table.clone(), &missing).map_err(Unreadable::Failed)?;
-        if let Some(ceiling) = source.plan.ceiling.take() {
-            plan.read_by_ceiling(ceiling);
+    async fn read_tables(&self) -> Result<(), Refusal> {
+        for table in &self.tables {
+            self.present.replace(table.name());
+            self.read_table(table).await?;
         }
-        source.plan = plan.clone();
-        source.missing.clone_from(&missing);
-        let mut page = self.page(Rows::default(), b"");
+        Ok(())
+    }
+
+    /// Reads a table; once more when the remote turned out to lack columns.
+    async fn read_table(&self, table: &Table) -> Result<(), Refusal> {
+        let named = |error| table.source.borrow().plan.naming(error);
+        match self.read_rows(table).await {
+            Err(Refusal::UnknownColumn(error)) => {
+                // The user's own list: nothing to find out.
+                let listed = table.source.borrow().plan.options.columns.is_some();
+                if listed {
+                    return Err(named(error).into());
+                }
+                if !self.learn_columns(table).await? {
+                    return Ok(());
+                }
+            }
+            read => return read,
+        }
+        match self.read_rows(table).await {
+            Err(Refusal::UnknownColumn(error)) => Err(named(error).into()),
+            read => read,
+        }
+    }
+
+    async fn read_rows(&self, table: &Table) -> Result<(), Refusal> {
+        table.server_time.set(None);
+        table.total.set(None);
+        let start = {
+            let mut source = table.source.borrow_mut();
+            let Source { progress, plan, .. } = &mut *source;
+            window::start(progress, plan, self.reading.full)
+        };
+        table.resumed.set(start.resumed);
+        table.whole.set(start.first == First::All);
+        // A stamp is never NULL.
+        let stamped = table.source.borrow().plan.ceiling.is_some();
+        match start.first {
+            First::All => self.read_all(table).await,
+            First::Spans => self.read_spans(table).await,
+            First::Rows(range) => self.read_changed(table, range, !stamped, self.reading.count).await,
+        }
+    }
+
+    /// The rows by the cursor. `nulls`: before them those whose cursor is NULL; `counts`: these are all that the pull brings.
+    async fn read_changed(&self, table: &Table, rows: Range, nulls: bool, counts: bool) -> Result<(), Refusal> {
+        let (mut tries, mut way) = (self.remote.tries(), Way::of(table));
+        let mut range = if nulls { Range::WithNulls(Box::new(rows.clone())) } else { rows.clone() };
+        // What changed is little as a rule: counted at once, it needs no empty page to end.
+        let mut count = Count::Exact;
+        loop {
+            let read = self.page(table, &mut tries, &range, &mut count).await?;
+            let exact = std::mem::take(&mut count) == Count::Exact;
+            if exact && counts {
+                table.total.set(read.count);
+            }
+            let all = exact && read.count.is_some_and(|count| count <= read.rows.len() as u64);
+            let last = read.rows.last.clone();
+            let mut page = self.make(table, read);
+            {
+                let mut source = table.source.borrow_mut();
+                let Source { progress, plan, .. } = &mut *source;
+                window::begin(progress, plan, table.server_time.get(), last.as_ref());
+                if let Some(last) = &last {
+                    window::moved(progress, plan, last, table.server_time.get());
+                }
+                // A pull that is cut goes on behind the place that is stored: only where this page has come to it. Among rows without a
+                // cursor, or with one to come, it begins anew, before the place of the pull before.
+                page.progress = (progress.position == last).then(|| progress.clone());
+            }
+            let Some(last) = last.filter(|_| !all) else {
+                self.complete(table, page);
+                return Ok(());
+            };
+            way.moves(last.cursor.as_deref(), &last.key)?;
+            self.pages.put(page);
+            range = match last.cursor {
+                Some(_) => Range::Behind(last),
+                // More of them than a page has.
+                None => {
+                    self.read_nulls(table, last.key).await?;
+                    rows.clone()
+                }
+            };
+        }
+    }
+
+    async fn read_nulls(&self, table: &Table, after: Key) -> Result<(), Refusal> {
+        let (mut tries, mut way, mut after) = (self.remote.tries(), Way::of(table), Some(after));
+        loop {
+            let read = self.page(table, &mut tries, &Range::Nulls(after), &mut Count::No).await?;
+            let Some(last) = read.rows.last.clone() else { return Ok(()) };
+            way.moves(None, &last.key)?;
+            after = Some(last.key);
+            self.pages.put(self.make(table, read));
+        }
+    }
+
+    async fn list_keys(&self, table: &Table) -> Result<(), Refusal> {
+        table.pace.replace(Pace::new(self.reading.page_size));
+        let (mut tries, mut way, mut span) = (self.remote.tries(), Way::of(table), Span::default());
+        loop {
+            let range = Range::Keys(span);
+            let key = Some(table.source.borrow().plan.selection.key.clone());
+            let parse = |response: &HttpResponse| table.source.borrow().plan.read_keys(&response.body);
+            let read = self.ask(table, &mut tries, key.as_deref(), &range, &mut Count::No, &parse).await?;
+            let Some(last) = read.rows.last.clone() else { return Ok(()) };
+            way.moves(None, &last.key)?;
+            span = Span { after: Some(last.key), upto: None };
+            self.pages.put(self.make(table, read));
+        }
+    }
+
+    /// The columns of any remote row tell which of ours are missing. `false`: there is no row, and nothing to read either.
+    async fn learn_columns(&self, table: &Table) -> Result<bool, Refusal> {
+        let parse = |response: &HttpResponse| {
+            let text = std::str::from_utf8(&response.body).map_err(|_| Unreadable::Cut)?;
+            let rows = json::elements(text)?;
+            let Some(row) = rows.first() else { return Ok(None) };
+            let names = json::members(row)?.into_iter().map(|(name, _)| name.into_owned());
+            Ok(Some(names.collect::<Vec<String>>()))
+        };
+        let range = Range::Keys(Span::default());
+        let name = table.name();
+        let (remote_has, _) = {
+            let make = self.request(table, Some(&[]), &range, 1, Count::No);
+            self.remote.read(&name, &mut self.remote.tries(), &make, &parse).await?
+        };
+        let Some(remote_has) = remote_has else {
+            table.whole.set(true);
+            table.listed.set(self.reading.compare && table.compares());
+            let mut page = self.empty(table);
+            let has_cursor = table.has_cursor();
+            window::complete(&mut table.source.borrow_mut().progress, has_cursor);
+            page.complete = true;
+            page.missing = Some(table.source.borrow().missing.clone());
+            self.pages.put(page);
+            return Ok(false);
+        };
+        let (plan, missing) = {
+            let mut source = table.source.borrow_mut();
+            let lacks = |column: &&String| !remote_has.contains(column);
+            let wanted = source.plan.selection.columns.iter().chain(&source.missing);
+            let missing: Vec<String> = wanted.filter(lacks).cloned().collect();
+            let mut plan = Plan::new(&source.plan.options, source.plan.table.clone(), &missing)?;
+            if let Some(ceiling) = source.plan.ceiling.take() {
+                plan.read_by_ceiling(ceiling);
+            }
+            source.plan = plan.clone();
+            source.missing.clone_from(&missing);
+            (plan, missing)
+        };
+        let mut page = self.empty(table);
         (page.plan, page.missing) = (Some(plan), Some(missing));
-        self.lanes.end(at);
-        self.begin_table(self.at);
-        Ok(page)
+        self.pages.put(page);
+        Ok(true)
     }
 
-    /// A page of the present table, as far as any answer tells.
-    fn page(&self, rows: Rows, body: &[u8]) -> Box<Page> {
-        let compares = self.whole && self.reading.compare && self.sources[self.at].plan.options.compares();
+    /// Reads one page of whole rows.
+    async fn page(&self, table: &Table, tries: &mut Tries, range: &Range, count: &mut Count) -> Result<Read, Refusal> {
+        let parse = |response: &HttpResponse| table.source.borrow().plan.read(&response.body);
+        self.ask(table, tries, None, range, count, &parse).await
+    }
+
+    /// Reads one page: a smaller one, and less counted, when that was too much. `columns`: others than those of the plan.
+    async fn ask(
+        &self,
+        table: &Table,
+        tries: &mut Tries,
+        columns: Option<&[String]>,
+        range: &Range,
+        count: &mut Count,
+        parse: &dyn Fn(&HttpResponse) -> Result<Rows, Unreadable>,
+    ) -> Result<Read, Refusal> {
+        let name = table.name();
+        loop {
+            let limit = table.pace.borrow().size();
+            let make = self.request(table, columns, range, limit, *count);
+            match self.remote.read(&name, tries, &make, parse).await {
+                Ok((rows, answer)) => {
+                    *tries = self.remote.tries();
+                    table.pace.borrow_mut().came(limit);
+                    table.note_time(&answer);
+                    let count = counted_rows(&answer.response).filter(|_| *count != Count::No);
+                    return Ok(Read { rows, count, answer });
+                }
+                Err(Refusal::TooMuch(_)) => {
+                    *count = count.cheaper();
+                    table.pace.borrow_mut().too_many(limit);
+                }
+                Err(refusal) => return Err(refusal),
+            }
+        }
+    }
+
+    fn request<'r>(
+        &self,
+        table: &'r Table,
+        columns: Option<&'r [String]>,
+        range: &'r Range,
+        limit: u32,
+        count: Count,
+    ) -> impl Fn(&Requester) -> crate::ports::HttpRequest + use<'r> {
+        move |requester| {
+            let source = table.source.borrow();
+            let selection = &source.plan.selection;
+            let count = count.prefer();
+            match columns {
+                Some(columns) => {
+                    let selection = Selection { columns: columns.to_vec(), ..selection.clone() };
+                    Request { selection: &selection, range, limit, count }.build(requester)
+                }
+                None => Request { selection, range, limit, count }.build(requester),
+            }
+        }
+    }
+
+    /// A page of what was read.
+    fn make(&self, table: &Table, read: Read) -> Box<Page> {
+        let mut page = self.empty(table);
+        page.bytes = read.answer.response.body.len() as u64;
+        page.lists_keys |= read.rows.keys_only;
+        page.rows = read.rows;
+        page.permit = Some(read.answer.permit);
+        page
+    }
+
+    fn empty(&self, table: &Table) -> Box<Page> {
         Box::new(Page {
-            table: self.at,
-            lists_keys: rows.keys_only || compares,
+            table: table.at,
+            rows: Rows::default(),
+            lists_keys: table.whole.get() && self.reading.compare && table.compares(),
             progress: None,
             complete: false,
             plan: None,
             missing: None,
-            resumed: self.resumed,
-            bytes: body.len() as u64,
-            total: self.total,
-            rows,
+            resumed: table.resumed.get(),
+            bytes: 0,
+            total: table.total.get(),
+            permit: None,
         })
     }
 
-    /// The table was read with this page: on to the next one.
-    fn complete(&mut self, at: usize, page: &mut Page) {
-        let has_cursor = self.has_cursor();
-        let source = &mut self.sources[self.at];
+    /// The table was read with this page.
+    fn complete(&self, table: &Table, mut page: Box<Page>) {
+        let has_cursor = table.has_cursor();
+        let mut source = table.source.borrow_mut();
         window::complete(&mut source.progress, has_cursor);
         page.complete = true;
+        table.listed.set(page.lists_keys);
         page.progress = Some(source.progress.clone());
         page.missing = Some(source.missing.clone());
-        self.lanes.end(at);
-        self.begin_table(self.at + 1);
+        drop(source);
+        self.pages.put(page);
     }
+}
 
-    fn begin_table(&mut self, at: usize) {
-        self.at = at;
-        self.pace = Pace::new(self.requester.page_size());
-        (self.server_time, self.total) = (None, None);
-        self.span_lanes.clear();
-        let Some(source) = self.sources.get_mut(at) else { return self.begin_keys(0) };
-        let start = window::start(&mut source.progress, &source.plan, self.reading.full);
-        let stamped = source.plan.ceiling.is_some();
-        let spans = source.progress.spans.as_ref().map_or(0, Vec::len);
-        self.resumed = start.resumed;
-        self.whole = start.first == First::All;
-        self.whole_tables[at] = self.whole;
-        match start.first {
-            First::All if self.has_cursor() => {
-                self.lanes.add(Ask::Newest, Count::Exact);
-            }
-            First::All => self.span_lanes = vec![self.lanes.add(Ask::Span, Count::Exact)],
-            First::Spans => self.span_lanes = (0..spans).map(|_| self.lanes.add(Ask::Span, Count::No)).collect(),
-            First::Rows(range) => {
-                // A stamp is never NULL.
-                self.rows = range.clone();
-                self.lanes.add(if stamped { Ask::Rows(range) } else { Ask::Nulls(None) }, Count::No);
-            }
-        }
-    }
-
-    /// The first table from `from` on whose keys have to be listed.
-    fn begin_keys(&mut self, from: usize) {
-        let compares =
-            |at: usize| self.reading.compare && self.sources[at].plan.options.compares() && !self.whole_tables[at];
-        let needs = |at: &usize| self.reading.keys_only || compares(*at);
-        let next = (from..self.sources.len()).find(needs);
-        self.pace = Pace::new(self.requester.page_size());
-        self.at = next.unwrap_or(self.sources.len());
-        if next.is_some() {
-            self.lanes.add(Ask::Keys(None), Count::No);
-        }
-    }
-
-    fn has_cursor(&self) -> bool {
-        self.sources[self.at].plan.selection.cursor.is_some()
-    }
-
-    /// A page must end elsewhere than the one before it.
-    fn moves<T: PartialEq>(&self, last: &Option<T>, before: &Option<T>) -> Result<(), Unreadable> {
-        if last.is_none() || last != before {
-            return Ok(());
-        }
-        let text = "The remote sends the same page again: it doesn't heed the filters of the request";
-        Err(Unreadable::Failed(Error::new(ErrorCode::SyncProtocol, text).hint(super::response::NOT_POSTGREST)))
-    }
-
-    /// How many rows there are, if that is more than a guess.
-    fn told(&mut self, count: Option<u64>, counted: Count) {
-        if counted == Count::Exact {
-            self.total = count;
-        }
-    }
+/// Cursor and key.
+fn place_columns(selection: &Selection) -> Vec<String> {
+    selection.cursor.iter().filter(|cursor| !selection.key.contains(cursor)).chain(&selection.key).cloned().collect()
 }
 
 /// The number after the slash of `0-999/25000`.
 fn counted_rows(response: &HttpResponse) -> Option<u64> {
-    response.header("content-range")?.rsplit('/').next()?.parse().ok()
+    response.header("content-range")?.rsplit_once('/')?.1.parse().ok()
 }

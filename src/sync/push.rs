@@ -1,65 +1,46 @@
-//! Writing to the remote as a state machine: events in, instructions out, no I/O.
+//! Writing to the remote: changes as requests, a few under way at once, and what becomes of each change.
 //!
-//! A batch of jobs becomes requests: inserts and deletes in bulk, updates one by one, guarded by the cursor of the row that
-//! they were made on. A few are under way at once. What a request didn't change is read, and the caller decides; what the
-//! remote refuses is cut in halves until the one row is found. Every request may be sent twice: a second time it changes
-//! nothing, and what it met is read like anything else.
+//! What a request didn't change is read, and the caller decides; what the remote refuses is cut in halves until the one row is
+//! found. Every request may be sent twice: a second time it changes nothing, and what it met is read like anything else. Each
+//! answer makes a request smaller or settles changes, so all of it comes to an end whatever the remote answers.
 
 mod answers;
-mod trouble;
+mod refusals;
+mod together;
 
-use std::collections::VecDeque;
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+};
+
+use futures_util::future::select_all;
 
 use super::{
-    config::{Config, Direction},
+    bulk,
+    config::Direction,
     job::{Job, Outcome},
-    plan::{Plan, Unreadable},
+    plan::{Plan, Rows, Unreadable},
+    queue::Queue,
+    remote::{AT_ONCE, Refusal, Remote, Tries},
     request::Requester,
-    response::{Verdict, http_date, judge},
     types::Kind,
     write::{self, Guard},
 };
 use crate::{
-    error::{Error, ErrorCode, Result},
-    ports::{HttpFailure, HttpRequest, HttpResponse},
-    time::Timestamp,
+    error::{Error, Result},
+    ports::{HttpRequest, HttpResponse, LocalFuture},
     value::Value,
 };
 
-/// Requests under way at once.
-const LANES: usize = 6;
-
-/// What happened.
-#[derive(Debug)]
-pub enum Event {
-    /// The answer to a request.
-    Answer {
-        /// Of the [`Instruction::Send`].
-        id: u32,
-        /// The answer, or why there is none.
-        answer: Result<HttpResponse, HttpFailure>,
-        /// The present moment.
-        now: Timestamp,
-        /// A random number from 0 to 1, for the waits.
-        chance: f64,
-    },
-    /// A wait is over.
-    Waited(u32),
-    /// What the last [`Instruction::RefreshToken`] brought.
-    Token(Option<String>),
-}
-
-/// What to do next. When nothing is left to wait for, the batch is done.
-#[derive(Debug, PartialEq)]
-pub enum Instruction {
-    /// Send this request.
-    Send(u32, HttpRequest),
-    /// Wait for so many milliseconds.
-    Wait(u32, u64),
-    /// Ask for a fresh token.
-    RefreshToken,
-    /// Write down what became of jobs, given by their index in the batch.
-    Settle(Vec<(usize, Outcome)>),
+/// How the updates of a table are sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Way {
+    /// Without looking.
+    Blind,
+    /// Where the row is as its base says: told by the cursor, or read before.
+    Guarded,
+    /// By the helpers' function.
+    Together,
 }
 
 /// What a request does.
@@ -67,6 +48,10 @@ pub enum Instruction {
 pub(super) enum Act {
     Insert,
     Update(Guard),
+    /// Rows that were just read, of a table without a guard: what differs from row to row in one request.
+    Upsert,
+    /// Updates by the helpers' function.
+    Together,
     Delete(Guard),
     /// Read the rows; `true`: those that are as the base says are written then.
     Read(bool),
@@ -80,18 +65,32 @@ pub(super) struct Task {
     pub(super) table: usize,
     pub(super) act: Act,
     pub(super) jobs: Vec<usize>,
-    pub(super) attempt: u32,
-    /// Which token and root it was sent with.
-    pub(super) epoch: u32,
-    /// Which mark for deleted rows it was sent with.
-    pub(super) mark: usize,
+    /// Of a part of what was tried before: how often it may still fail.
+    pub(super) tries: Option<Tries>,
+    /// It was sent before, and it isn't known whether it arrived.
+    pub(super) again: bool,
+    /// How often it is a part of what was sent together.
+    pub(super) cuts: u32,
+    /// Such a request has failed though the table can be read: it is about its rows.
+    pub(super) suspect: bool,
+}
+
+impl Task {
+    pub(super) fn new(table: usize, act: Act, jobs: Vec<usize>) -> Self {
+        Self { table, act, jobs, tries: None, again: false, cuts: 0, suspect: false }
+    }
+
+    /// The same for these jobs.
+    fn part(&self, jobs: &[usize]) -> Self {
+        Self { jobs: jobs.to_vec(), ..self.clone() }
+    }
 }
 
 /// One table of a push.
-pub(super) struct Target {
-    pub(super) plan: Plan,
+struct Target {
+    plan: Plan,
     /// Never read: rows are written without looking.
-    pub(super) blind: bool,
+    blind: bool,
     /// Why it can't be written.
     held: Option<Error>,
     probed: bool,
@@ -100,24 +99,32 @@ pub(super) struct Target {
     remotes: Vec<usize>,
     /// Which of the marks fits the type of its soft-delete column.
     mark: usize,
+    /// Rows in a row that the remote failed at.
+    failing: u32,
 }
 
-/// The machine.
-pub struct Push {
-    requester: Requester,
-    pub(super) targets: Vec<Target>,
-    pub(super) jobs: Vec<Job>,
-    pub(super) queue: VecDeque<Task>,
-    flying: Vec<(u32, Task)>,
-    last: u32,
-    pub(super) epoch: u32,
-    refreshing: bool,
-    skew_ms: Option<i64>,
+/// A push to some tables, batch by batch.
+pub struct Push<'a> {
+    remote: &'a Remote<'a>,
+    targets: RefCell<Vec<Target>>,
+    /// The project has the helpers' function.
+    together: Cell<bool>,
+    /// Bytes of the bodies sent since they were last asked for.
+    sent_bytes: Cell<u64>,
 }
 
-impl Push {
-    /// A push to these tables. `root`: the one that answered before; `token`: what the access token function gave.
-    pub fn new(config: &Config, root: Option<String>, plans: Vec<Plan>, token: Option<String>) -> Self {
+/// What is sent together.
+pub struct Batch<'p> {
+    push: &'p Push<'p>,
+    jobs: &'p [Job],
+    waiting: RefCell<VecDeque<Task>>,
+    /// What became of jobs, given by their index.
+    pub outcomes: Queue<Vec<(usize, Outcome)>>,
+}
+
+impl<'a> Push<'a> {
+    /// A push to these tables. `helped`: the project has tidelock's helpers.
+    pub fn new(remote: &'a Remote<'a>, plans: Vec<Plan>, helped: bool) -> Self {
         let target = |plan: Plan| Target {
             blind: plan.options.direction == Direction::Push,
             plan,
@@ -126,216 +133,190 @@ impl Push {
             lacks: Vec::new(),
             remotes: Vec::new(),
             mark: 0,
+            failing: 0,
         };
-        Self {
-            requester: Requester::new(config, root, token),
-            targets: plans.into_iter().map(target).collect(),
-            jobs: Vec::new(),
-            queue: VecDeque::new(),
-            flying: Vec::new(),
-            last: 0,
-            epoch: 0,
-            refreshing: false,
-            skew_ms: None,
-        }
-    }
-
-    /// The root that answered, to begin with the next time.
-    pub fn root(&self) -> &str {
-        self.requester.root()
-    }
-
-    /// How far the server's clock is ahead, where it shows it.
-    pub fn skew_ms(&self) -> Option<i64> {
-        self.skew_ms
-    }
-
-    /// A job of the present batch.
-    pub fn job(&self, at: usize) -> &Job {
-        &self.jobs[at]
+        let targets = RefCell::new(plans.into_iter().map(target).collect());
+        Self { remote, targets, together: Cell::new(helped), sent_bytes: Cell::default() }
     }
 
     /// The columns that the remote turned out to lack since the last call; the table can be written again.
-    pub fn take_lacking(&mut self, table: usize) -> Vec<String> {
-        let lacks = std::mem::take(&mut self.targets[table].lacks);
+    pub fn take_lacking(&self, table: usize) -> Vec<String> {
+        let target = &mut self.targets.borrow_mut()[table];
+        let lacks = std::mem::take(&mut target.lacks);
         if !lacks.is_empty() {
-            self.targets[table].held = None;
+            target.held = None;
         }
         lacks
     }
 
     /// Goes on with another plan of a table.
-    pub fn set_plan(&mut self, table: usize, plan: Plan) {
-        self.targets[table].plan = plan;
+    pub fn set_plan(&self, table: usize, plan: Plan) {
+        let target = &mut self.targets.borrow_mut()[table];
+        target.plan = plan;
         // They are places in the plan.
-        self.targets[table].remotes.clear();
+        target.remotes.clear();
     }
 
-    /// Begins a batch. The one before must be done.
-    pub fn begin(&mut self, jobs: Vec<Job>) -> Vec<Instruction> {
-        self.jobs = jobs;
-        let tasks = self.plan_batch();
-        self.queue.extend(tasks);
-        let mut out = Vec::new();
-        self.send_more(&mut out);
-        out
+    /// How far the server's clock is ahead, where it shows it.
+    pub fn skew_ms(&self) -> Option<i64> {
+        self.remote.skew_ms()
     }
 
-    /// What to do about an event. An error ends the push; what was settled stays.
-    pub fn handle(&mut self, event: Event) -> Result<Vec<Instruction>> {
-        let mut out = Vec::new();
-        match event {
-            Event::Waited(id) => {
-                if let Some(task) = self.land(id) {
-                    self.queue.push_front(task);
-                }
-            }
-            Event::Token(token) => {
-                self.requester.renewed(token);
-                self.refreshing = false;
-                self.epoch += 1;
-            }
-            Event::Answer { id, answer, now, chance } => {
-                if let Some(task) = self.land(id) {
-                    self.answered(id, task, &answer, now, chance, &mut out)?;
-                }
-            }
-        }
-        self.send_more(&mut out);
-        Ok(out)
-    }
-
-    fn land(&mut self, id: u32) -> Option<Task> {
-        let at = self.flying.iter().position(|(known, _)| *known == id)?;
-        Some(self.flying.swap_remove(at).1)
-    }
-
-    fn answered(
-        &mut self,
-        id: u32,
-        task: Task,
-        answer: &Result<HttpResponse, HttpFailure>,
-        now: Timestamp,
-        chance: f64,
-        out: &mut Vec<Instruction>,
-    ) -> Result<()> {
-        let table = task.table;
-        match judge(self.targets[table].plan.name(), answer, now) {
-            Verdict::Body => {
-                let Ok(response) = answer else {
-                    return Err(Error::internal("A failed request was taken for an answer"));
-                };
-                self.requester.accepted();
-                if let Some(date) = response.header("date").and_then(http_date) {
-                    // The header has whole seconds: half of one on average.
-                    self.skew_ms = Some(date.plus_ms(500).since(now));
-                }
-                match self.body(&task, response) {
-                    Ok(outcomes) => settle(outcomes, out),
-                    Err(Unreadable::Failed(error)) => self.hold(&task, error.detail("table", self.name(table)), out),
-                    Err(Unreadable::Cut) => {
-                        let text = format!("The remote's answer for table {} ended early", self.name(table));
-                        let error = Error::new(ErrorCode::SyncProtocol, text)
-                            .hint(super::response::CUT)
-                            .detail("table", self.name(table));
-                        self.retry(id, task, None, false, error, chance, out)?;
-                    }
-                }
-            }
-            Verdict::Unauthorized(mut error) => {
-                let forbidden = error.details.get("remoteCode") == Some(&"42501".into());
-                if forbidden && !self.requester.has_access_token() {
-                    // What a signed-in user would be told by 403.
-                    error.code = ErrorCode::SyncRejected;
-                    return self.refused(task, error, out);
-                }
-                if task.epoch == self.epoch && !self.refreshing {
-                    if !self.requester.may_refresh() {
-                        return Err(error);
-                    }
-                    self.refreshing = true;
-                    out.push(Instruction::RefreshToken);
-                }
-                self.queue.push_front(task);
-            }
-            Verdict::Retry { after_ms, smaller, error } => {
-                self.retry(id, task, after_ms, smaller, error, chance, out)?;
-            }
-            Verdict::UnknownPath(error) => {
-                if task.epoch < self.epoch {
-                    self.queue.push_front(task);
-                } else if self.requester.try_other_root() {
-                    self.epoch += 1;
-                    self.queue.push_front(task);
-                } else {
-                    self.requester.go_back();
-                    self.hold(&task, error, out);
-                }
-            }
-            Verdict::UnknownColumn(error) => self.unknown_column(&task, error, out),
-            Verdict::Fail(error) if error.is(ErrorCode::SyncRejected) => self.refused(task, error, out)?,
-            Verdict::Fail(error) if error.is(ErrorCode::SyncSchemaMismatch) => self.hold(&task, error, out),
-            Verdict::Fail(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    /// The columns of a job that are sent. Those alone that the remote alone writes are sent all the same, and refused.
-    fn sent(&self, table: usize, job: &Job) -> Vec<usize> {
-        let remotes = &self.targets[table].remotes;
-        let columns: Vec<usize> = job.columns.iter().filter(|at| !remotes.contains(at)).copied().collect();
-        if columns.is_empty() { job.columns.clone() } else { columns }
-    }
-
-    fn send_more(&mut self, out: &mut Vec<Instruction>) {
-        while !self.refreshing && self.flying.len() < LANES {
-            let Some(mut task) = self.queue.pop_front() else { return };
-            let target = &self.targets[task.table];
-            if let (Some(error), false) = (&target.held, matches!(task.act, Act::Probe(_))) {
-                settle(task.jobs.iter().map(|job| (*job, Outcome::Held(error.clone()))).collect(), out);
-                continue;
-            }
-            task.epoch = self.epoch;
-            task.mark = target.mark;
-            self.last = self.last.wrapping_add(1);
-            out.push(Instruction::Send(self.last, self.request(&task)));
-            self.flying.push((self.last, task));
-        }
-    }
-
-    fn request(&self, task: &Task) -> HttpRequest {
-        let (requester, Target { plan, blind, mark, .. }) = (&self.requester, &self.targets[task.table]);
-        let keys = || task.jobs.iter().map(|job| &self.jobs[*job].key[..]).collect::<Vec<_>>();
-        let first = |of: &dyn Fn(&Job) -> HttpRequest| of(&self.jobs[task.jobs[0]]);
-        match &task.act {
-            Act::Insert => {
-                let rows: Vec<&[Value]> = task.jobs.iter().map(|job| &self.jobs[*job].row[..]).collect();
-                first(&|job| write::insert(requester, plan, &rows, &self.sent(task.table, job), *blind))
-            }
-            Act::Update(guard) => first(&|job| {
-                write::update(requester, plan, &job.key, &job.row, &self.sent(task.table, job), guard, *blind)
-            }),
-            Act::Delete(guard) if plan.options.soft_delete().is_some() => {
-                write::soft_delete(requester, plan, &keys(), guard, marks(plan)[*mark], *blind)
-            }
-            Act::Delete(guard) => write::delete(requester, plan, &keys(), guard, *blind),
-            Act::Read(_) => write::read(requester, plan, &keys()),
-            Act::Probe(column) => write::probe(requester, plan, column),
-        }
-    }
-
-    fn name(&self, table: usize) -> &str {
-        self.targets[table].plan.name()
+    /// Bytes that were sent since the last call.
+    pub fn take_sent_bytes(&self) -> u64 {
+        self.sent_bytes.take()
     }
 }
 
-fn settle(outcomes: Vec<(usize, Outcome)>, out: &mut Vec<Instruction>) {
-    if outcomes.is_empty() {
-        return;
+impl<'p> Batch<'p> {
+    /// The changes to send.
+    pub fn new(push: &'p Push<'p>, jobs: &'p [Job]) -> Self {
+        let batch = Self { push, jobs, waiting: RefCell::default(), outcomes: Queue::default() };
+        let tables = push.targets.borrow().len();
+        let tables: Vec<_> = (0..tables).map(|table| (batch.way(table), batch.has_json(table))).collect();
+        batch.waiting.replace(bulk::batch(jobs, &tables).into());
+        batch
     }
-    match out.iter_mut().find_map(|one| if let Instruction::Settle(list) = one { Some(list) } else { None }) {
-        Some(list) => list.extend(outcomes),
-        None => out.push(Instruction::Settle(outcomes)),
+
+    /// Sends everything. What became of changes until then is in the outcomes, whether it succeeds or fails.
+    pub async fn send(&self) -> Result<()> {
+        let sent = self.send_all().await;
+        self.outcomes.end();
+        sent.map_err(Refusal::into_error)
+    }
+
+    async fn send_all(&self) -> Result<(), Refusal> {
+        let mut under_way: Vec<LocalFuture<'_, Result<(), Refusal>>> = Vec::new();
+        loop {
+            while under_way.len() < AT_ONCE {
+                let Some(task) = self.waiting.borrow_mut().pop_front() else { break };
+                under_way.push(Box::pin(self.perform(task)));
+            }
+            if under_way.is_empty() {
+                return Ok(());
+            }
+            let (done, _, others) = select_all(under_way).await;
+            done?;
+            under_way = others;
+        }
+    }
+
+    async fn perform(&self, task: Task) -> Result<(), Refusal> {
+        let held = self.with(task.table, |target| target.held.clone());
+        if let (Some(error), false) = (held, matches!(task.act, Act::Probe(_))) {
+            self.settle_all(&task, &Outcome::Held(error));
+            return Ok(());
+        }
+        let mut tries = task.tries.clone().unwrap_or_else(|| self.push.remote.tries());
+        if task.act == Act::Together {
+            return self.send_together(task, tries).await;
+        }
+        let mark = self.with(task.table, |target| target.mark);
+        match self.request(&task, &mut tries, mark).await {
+            Ok(rows) => {
+                self.answered(&task, &rows);
+                Ok(())
+            }
+            Err(refusal) => self.refused(task, refusal, tries, mark).await,
+        }
+    }
+
+    /// Sends one request; the rows that it answers with.
+    async fn request(&self, task: &Task, tries: &mut Tries, mark: usize) -> Result<Rows, Refusal> {
+        let name = self.name(task.table);
+        let make = |requester: &Requester| self.count_bytes(self.make(requester, task, mark));
+        let parse = |response: &HttpResponse| -> Result<Rows, Unreadable> {
+            self.with(task.table, |target| match task.act {
+                Act::Probe(_) => Ok(Rows::default()),
+                Act::Insert | Act::Update(_) | Act::Delete(_) if target.blind => Ok(Rows::default()),
+                Act::Delete(_) => target.plan.read_keys(&response.body),
+                _ => target.plan.read(&response.body),
+            })
+        };
+        self.push.remote.read(&name, tries, &make, &parse).await.map(|(rows, _)| rows)
+    }
+
+    fn make(&self, requester: &Requester, task: &Task, mark: usize) -> HttpRequest {
+        self.with(task.table, |target| {
+            let Target { plan, blind, .. } = target;
+            let keys: Vec<&[Value]> = task.jobs.iter().map(|job| &self.jobs[*job].key[..]).collect();
+            let first = task.jobs.first().map(|job| &self.jobs[*job]);
+            match (&task.act, first) {
+                (Act::Insert, _) => {
+                    let rows: Vec<(&[Value], Vec<usize>)> =
+                        task.jobs.iter().map(|job| (&self.jobs[*job].row[..], target.sent(&self.jobs[*job]))).collect();
+                    write::insert(requester, plan, &rows, *blind)
+                }
+                (Act::Update(guard), Some(job)) => {
+                    write::update(requester, plan, &keys, &job.row, &target.sent(job), guard, *blind)
+                }
+                (Act::Upsert, Some(job)) => {
+                    let rows: Vec<&[Value]> = task.jobs.iter().map(|job| &self.jobs[*job].row[..]).collect();
+                    write::upsert(requester, plan, &rows, &target.sent(job))
+                }
+                (Act::Delete(guard), _) if plan.options.soft_delete().is_some() => {
+                    write::soft_delete(requester, plan, &keys, guard, marks(plan)[mark], *blind)
+                }
+                (Act::Delete(guard), _) => write::delete(requester, plan, &keys, guard, *blind),
+                (Act::Probe(column), _) => write::probe(requester, plan, column),
+                _ => write::read(requester, plan, &keys),
+            }
+        })
+    }
+
+    /// How the updates of a table are sent.
+    fn way(&self, table: usize) -> Way {
+        match (self.with(table, |target| target.blind), self.may_send_together(table)) {
+            (true, _) => Way::Blind,
+            (_, true) => Way::Together,
+            _ => Way::Guarded,
+        }
+    }
+
+    fn count_bytes(&self, request: HttpRequest) -> HttpRequest {
+        let bytes = request.body.as_ref().map_or(0, Vec::len) as u64;
+        self.push.sent_bytes.set(self.push.sent_bytes.get() + bytes);
+        request
+    }
+
+    fn with<T>(&self, table: usize, look: impl FnOnce(&Target) -> T) -> T {
+        look(&self.push.targets.borrow()[table])
+    }
+
+    fn change<T>(&self, table: usize, change: impl FnOnce(&mut Target) -> T) -> T {
+        change(&mut self.push.targets.borrow_mut()[table])
+    }
+
+    fn name(&self, table: usize) -> String {
+        self.with(table, |target| target.plan.name().to_owned())
+    }
+
+    fn settle(&self, outcomes: Vec<(usize, Outcome)>) {
+        if !outcomes.is_empty() {
+            self.outcomes.put(outcomes);
+        }
+    }
+
+    fn settle_all(&self, task: &Task, outcome: &Outcome) {
+        self.settle(task.jobs.iter().map(|job| (*job, outcome.clone())).collect());
+    }
+
+    /// Before everything that waits.
+    fn next(&self, task: Task) {
+        self.waiting.borrow_mut().push_front(task);
+    }
+
+    /// After everything that waits.
+    fn later(&self, tasks: Vec<Task>) {
+        self.waiting.borrow_mut().extend(tasks);
+    }
+}
+
+impl Target {
+    /// The columns of a job that are sent. Those alone that the remote alone writes are sent all the same, and refused.
+    fn sent(&self, job: &Job) -> Vec<usize> {
+        let columns: Vec<usize> = job.columns.iter().filter(|at| !self.remotes.contains(at)).copied().collect();
+        if columns.is_empty() { job.columns.clone() } else { columns }
     }
 }
 

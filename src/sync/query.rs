@@ -31,8 +31,6 @@ pub enum Range {
     Beyond(Option<Key>, u64),
     /// The one row with the greatest cursor; one without, where there is none with.
     Newest,
-    /// The one row with the greatest key.
-    Last,
     /// The rows whose cursor is NULL, in the order of the key, behind a key.
     Nulls(Option<Key>),
     /// The rows with a cursor, in the order of cursor and key: all, ...
@@ -41,6 +39,8 @@ pub enum Range {
     From(String),
     /// ... or those behind a row.
     Behind(Position),
+    /// The rows whose cursor is NULL, and then these.
+    WithNulls(Box<Range>),
 }
 
 impl Selection {
@@ -52,7 +52,10 @@ impl Selection {
             columns => push_list(&mut url, columns.iter().map(|column| name(column))),
         }
         for (column, filter) in &self.filter {
-            push_pair(&mut url, &name(column), filter);
+            // Several conditions in one, as `or=(a.eq.1,b.eq.2)`: no filter of a column begins with a parenthesis.
+            let combines = matches!(column.as_str(), "and" | "or" | "not.and" | "not.or") && filter.starts_with('(');
+            let column = if combines { column.clone() } else { name(column) };
+            push_pair(&mut url, &column, filter);
         }
         let cursor = self.cursor.as_deref().map(name);
         let cursor = cursor.as_deref();
@@ -72,13 +75,26 @@ impl Selection {
                 let cursor = value.as_deref().map(|value| (cursor, value));
                 self.push_place(&mut url, Side::Behind, cursor, Some(key));
             }
+            (Range::WithNulls(rows), Some(cursor)) => {
+                let rows = match &**rows {
+                    Range::From(value) => Some(format!("{cursor}.gte.{}", quoted(value))),
+                    Range::Behind(Position { cursor: Some(value), key }) => {
+                        Some(condition(Side::Behind, &self.terms(Some((cursor, value)), key)))
+                    }
+                    // All rows.
+                    _ => None,
+                };
+                if let Some(rows) = rows {
+                    push_pair(&mut url, "or", &format!("({cursor}.is.null,{rows})"));
+                }
+            }
             _ => {}
         }
         let (by_cursor, by_key) = match range {
             // An index is as a rule in ascending order, with NULLs last: this is its other end but for them.
             Range::Newest => (Some(".desc.nullslast"), ".desc"),
             Range::Cursors | Range::From(_) | Range::Behind(_) => (Some(".asc"), ".asc"),
-            Range::Last => (None, ".desc"),
+            Range::WithNulls(_) => (Some(".asc.nullsfirst"), ".asc"),
             Range::Keys(_) | Range::Beyond(..) | Range::Nulls(_) => (None, ".asc"),
         };
         url.push_str("&order=");
@@ -97,32 +113,45 @@ impl Selection {
     /// use an index.
     fn push_place(&self, url: &mut String, side: Side, cursor: Option<(&str, &str)>, key: Option<&[String]>) {
         let Some(key) = key else { return };
-        let (outer, inner, last) = match side {
-            Side::Behind => ("gte", "gt", "gt"),
-            Side::UpTo => ("lte", "lt", "lte"),
+        let terms = self.terms(cursor, key);
+        let outer = match side {
+            Side::Behind => "gte",
+            Side::UpTo => "lte",
         };
-        let names: Vec<String> = self.key.iter().map(|column| name(column)).collect();
-        let keys = names.iter().map(String::as_str).zip(key.iter().map(String::as_str));
-        let terms: Vec<(&str, &str)> = cursor.into_iter().chain(keys).collect();
         if let [(column, value), _, ..] = terms.as_slice() {
             push_pair(url, column, &format!("{outer}.{value}"));
         }
-        let mut condition = String::from("(");
-        for (index, (column, value)) in terms.iter().enumerate() {
-            let operator = if index + 1 == terms.len() { last } else { inner };
-            if index == 0 {
-                let _ = write!(condition, "{column}.{operator}.{}", quoted(value));
-                continue;
-            }
-            condition.push_str(",and(");
-            for (equal, value) in &terms[..index] {
-                let _ = write!(condition, "{equal}.eq.{},", quoted(value));
-            }
-            let _ = write!(condition, "{column}.{operator}.{})", quoted(value));
-        }
-        condition.push(')');
-        push_pair(url, "or", &condition);
+        push_pair(url, "or", &format!("({})", condition(side, &terms)));
     }
+
+    /// Cursor and key, each with its value.
+    fn terms<'a>(&self, cursor: Option<(&str, &'a str)>, key: &'a [String]) -> Vec<(String, &'a str)> {
+        let keys = self.key.iter().map(|column| name(column)).zip(key.iter().map(String::as_str));
+        cursor.map(|(column, value)| (column.to_owned(), value)).into_iter().chain(keys).collect()
+    }
+}
+
+/// The conditions of which one has to hold for a row on this side of those values.
+fn condition(side: Side, terms: &[(String, &str)]) -> String {
+    let (inner, last) = match side {
+        Side::Behind => ("gt", "gt"),
+        Side::UpTo => ("lt", "lte"),
+    };
+    let mut condition = String::new();
+    for (index, (column, value)) in terms.iter().enumerate() {
+        let operator = if index + 1 == terms.len() { last } else { inner };
+        // Writing into a String can't fail.
+        if index == 0 {
+            let _ = write!(condition, "{column}.{operator}.{}", quoted(value));
+            continue;
+        }
+        condition.push_str(",and(");
+        for (equal, value) in &terms[..index] {
+            let _ = write!(condition, "{equal}.eq.{},", quoted(value));
+        }
+        let _ = write!(condition, "{column}.{operator}.{})", quoted(value));
+    }
+    condition
 }
 
 /// The side of a row on which other rows lie.
@@ -133,10 +162,17 @@ enum Side {
     UpTo,
 }
 
-/// A column as PostgREST reads it: in double quotes unless it is a plain word.
+/// What PostgREST takes for its own when it is the bare name of a parameter, whatever follows (its `QueryParams.hs`, the same
+/// from 12 to 16); `not`, which negates conditions; and `apikey`, which gateways take out of the query. In double quotes each is
+/// a column.
+const RESERVED: &[&str] =
+    &["select", "columns", "on_conflict", "order", "limit", "offset", "and", "or", "not", "apikey"];
+
+/// A column as PostgREST reads it: in double quotes unless it is a plain word without another meaning.
 pub(super) fn name(column: &str) -> String {
-    let plain = column.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if plain { column.to_owned() } else { quoted(column) }
+    let plain = !column.is_empty() && column.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let reserved = RESERVED.iter().any(|word| word.eq_ignore_ascii_case(column));
+    if plain && !reserved { column.to_owned() } else { quoted(column) }
 }
 
 /// A value inside `or=(...)`, where `,.:()` have a meaning.
@@ -275,5 +311,33 @@ mod tests {
             all.url("http://h", &Range::Keys(Span::default()), 1)
                 .starts_with("http://h/odd%2Fn%C3%A4me?select=*&order=")
         );
+    }
+    #[test]
+    fn names_of_parameters_are_columns_in_quotes() {
+        let mut odd = selection(&["order", "On_Conflict"], Some("limit"));
+        odd.columns = ["order", "select", "count", "a->b"].map(str::to_owned).to_vec();
+        odd.filter = [
+            ("apikey", "eq.1"),
+            ("not", "in.(a,b)"),
+            // A column of that name, and conditions in one.
+            ("or", "eq.x"),
+            ("or", "(a.eq.1,b.is.null)"),
+            ("not.and", "(a.eq.1,b.is.null)"),
+            ("order", "(x)"),
+        ]
+        .map(|(column, filter)| (column.to_owned(), filter.to_owned()))
+        .to_vec();
+        let position = Position { cursor: Some("5".to_owned()), key: vec!["1".to_owned(), "2".to_owned()] };
+        assert_eq!(
+            odd.url("http://h", &Range::Behind(position), 10).replace("%22", "'"),
+            "http://h/orders?select='order','select',count,'a-%3Eb'&'apikey'=eq.1&'not'=in.(a,b)&'or'=eq.x\
+             &or=(a.eq.1,b.is.null)&not.and=(a.eq.1,b.is.null)&'order'=(x)&'limit'=gte.5\
+             &or=('limit'.gt.'5',and('limit'.eq.'5','order'.gt.'1'),and('limit'.eq.'5','order'.eq.'1','On_Conflict'.gt.'2'))\
+             &order='limit'.asc,'order'.asc,'On_Conflict'.asc&limit=10"
+        );
+        for word in ["order", "select", "columns", "on_conflict", "limit", "offset", "and", "or", "not", "apikey"] {
+            assert_eq!(name(word), format!("\"{word}\""));
+        }
+        assert_eq!(["ordered", "_or", "x1", ""].map(name), ["ordered", "_or", "x1", "\"\""]);
     }
 }

@@ -1,7 +1,8 @@
-//! Supabase Realtime as a machine: texts of a socket and the time go in, what to send and which tables to read come out.
+//! The messages of Supabase Realtime: what is sent to the server, and what its texts mean.
 //!
 //! The protocol is Phoenix's, version 1: each text is an object `{ topic, event, payload, ref, join_ref }`. One channel carries all
-//! tables. What comes is a hint and nothing more: it may be missing, come twice or be cut short, so the rows are read the usual way.
+//! tables. A change that the server tells of is a hint and nothing more: it may be missing, come twice or be cut short, so the rows
+//! are read the usual way. Each connection numbers its messages anew, from the one that joins on.
 
 use std::borrow::Cow;
 
@@ -9,56 +10,28 @@ use super::{
     config::{Config, Direction},
     json, jwt,
     query::percent,
-    schedule::backoff_ms,
 };
 
 const TOPIC: &str = "realtime:tidelock";
-/// How long a connection, and then a channel, may take.
-const PATIENCE_MS: u64 = 10_000;
-/// From one sign of life to the next.
-const HEARTBEAT_MS: u64 = 25_000;
 
-/// What happens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The time of [`Realtime::due`] has come.
-    Due,
-    /// The socket is open.
-    Opened,
-    /// The server said a text.
-    Said(String),
-    /// The socket is closed, or couldn't be opened.
-    Closed,
-    /// There is a network again.
-    Online,
-    /// Who is signed in now.
-    Token(Option<String>),
-}
+/// The number of the message that joins the channel: the first one of a connection.
+pub const JOIN: u64 = 1;
 
-/// What is to be done.
+/// What the server says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Open a socket to [`Realtime::url`].
-    Open,
-    /// Close it.
-    Close,
-    /// Say this.
-    Send(String),
-    /// These tables changed remotely; none named: any may have.
-    Stale(Vec<String>),
-    /// The server doesn't want this: why.
+pub enum Message {
+    /// The channel is joined.
+    Joined,
+    /// The server follows the tables from now on.
+    Following,
+    /// The server has answered a later message, the one with this number.
+    Answered(u64),
+    /// This local table changed remotely.
+    Changed(String),
+    /// The server refuses to tell of changes: why.
     Refused(String),
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
-    #[default]
-    Apart,
-    Connecting,
-    /// The channel's number is on its way.
-    Joining(u64),
-    /// In the channel; a heartbeat that wasn't answered yet.
-    Joined(Option<u64>),
+    /// The channel has ended.
+    Closed,
 }
 
 /// A table as both sides call it.
@@ -68,27 +41,18 @@ struct Watched {
     local: String,
 }
 
-/// The connection of one database.
+/// The channel of one database, with all tables that are pulled.
 #[derive(Clone, Debug)]
-pub struct Realtime {
+pub struct Channel {
     url: String,
     schema: String,
-    /// What is said for who isn't signed in.
+    /// The token of whoever isn't signed in.
     key: Option<String>,
     tables: Vec<Watched>,
-    token: Option<String>,
-    state: State,
-    due: u64,
-    /// The number of the last message.
-    last: u64,
-    /// The number of the channel.
-    join: u64,
-    /// Failures since it last worked.
-    failures: u32,
 }
 
-impl Realtime {
-    /// The channel of all tables that are pulled; it begins at the first [`Event::Due`].
+impl Channel {
+    /// The channel of the tables of this `remote`.
     pub fn new(config: &Config) -> Self {
         let options = &config.options;
         let pulled = options.tables.iter().filter(|table| table.direction != Direction::Push);
@@ -99,12 +63,6 @@ impl Realtime {
             tables: pulled
                 .map(|table| Watched { remote: table.remote().to_owned(), local: table.table.clone() })
                 .collect(),
-            token: None,
-            state: State::Apart,
-            due: 0,
-            last: 0,
-            join: 0,
-            failures: 0,
         }
     }
 
@@ -113,142 +71,64 @@ impl Realtime {
         &self.url
     }
 
-    /// When to come with [`Event::Due`], in milliseconds of the clock that `handle` gets.
-    pub fn due(&self) -> u64 {
-        self.due
-    }
-
-    /// What follows from an event. `chance` (0 to 1) spreads many clients.
-    pub fn handle(&mut self, event: Event, now: u64, chance: f64) -> Vec<Action> {
-        match event {
-            Event::Due if now < self.due => Vec::new(),
-            Event::Due => match self.state {
-                State::Apart => {
-                    self.state = State::Connecting;
-                    self.due = now + PATIENCE_MS;
-                    vec![Action::Open]
-                }
-                State::Joined(None) => {
-                    let heartbeat = self.next();
-                    self.state = State::Joined(Some(heartbeat));
-                    self.due = now + HEARTBEAT_MS;
-                    let text =
-                        format!(r#"{{"topic":"phoenix","event":"heartbeat","payload":{{}},"ref":"{heartbeat}"}}"#);
-                    vec![Action::Send(text)]
-                }
-                // No answer: a connection can be dead for a long time before it closes.
-                _ => self.fail(now, chance),
-            },
-            Event::Opened if self.state == State::Connecting => {
-                self.join = self.next();
-                self.state = State::Joining(self.join);
-                self.due = now + PATIENCE_MS;
-                vec![Action::Send(self.joining())]
-            }
-            Event::Closed if self.state != State::Apart => self.fail(now, chance),
-            Event::Online if self.state == State::Apart => {
-                self.due = now;
-                Vec::new()
-            }
-            Event::Token(token) => {
-                if self.token == token {
-                    return Vec::new();
-                }
-                self.token = token;
-                match (self.state, self.bearer()) {
-                    (State::Joined(_), Some(token)) => {
-                        let payload = format!(r#"{{"access_token":{}}}"#, string(token));
-                        vec![Action::Send(self.message("access_token", &payload))]
-                    }
-                    _ => Vec::new(),
-                }
-            }
-            Event::Said(text) => self.said(&text, now, chance),
-            Event::Opened | Event::Closed | Event::Online => Vec::new(),
-        }
-    }
-
-    fn said(&mut self, text: &str, now: u64, chance: f64) -> Vec<Action> {
-        let Ok(message) = json::members(text) else { return Vec::new() };
-        let payload = member(&message, "payload").and_then(|raw| json::members(raw).ok()).unwrap_or_default();
-        let reference = word(&message, "ref").and_then(|number| number.parse().ok());
-        let event = word(&message, "event").unwrap_or_default();
-        let ours = word(&message, "topic").as_deref() == Some(TOPIC);
-        let fine = word(&payload, "status").as_deref() == Some("ok");
-        match (&*event, self.state) {
-            ("phx_reply", State::Joining(join)) if reference == Some(join) => {
-                if fine {
-                    self.state = State::Joined(None);
-                    self.due = now + HEARTBEAT_MS;
-                    // What happened while nobody listened.
-                    return vec![Action::Stale(Vec::new())];
-                }
-                self.refused(member(&payload, "response").and_then(reason), now, chance)
-            }
-            ("phx_reply", State::Joined(Some(heartbeat))) if reference == Some(heartbeat) => {
-                self.state = State::Joined(None);
-                self.failures = 0;
-                Vec::new()
-            }
-            // The channel is open before the server follows the tables.
-            ("system", State::Joined(_)) if ours && fine => {
-                self.failures = 0;
-                vec![Action::Stale(Vec::new())]
-            }
-            ("system", _) if ours => self.refused(word(&payload, "message").map(|text| text.into_owned()), now, chance),
-            ("phx_error" | "phx_close", _) if ours => self.fail(now, chance),
-            ("postgres_changes", State::Joined(_)) if ours => {
-                let data = member(&payload, "data").and_then(|raw| json::members(raw).ok()).unwrap_or_default();
-                let table = word(&data, "table").unwrap_or_default();
-                let known = self.tables.iter().find(|watched| watched.remote == table);
-                known.map(|watched| Action::Stale(vec![watched.local.clone()])).into_iter().collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    fn refused(&mut self, why: Option<String>, now: u64, chance: f64) -> Vec<Action> {
-        let why = why.unwrap_or_else(|| "it gave no reason".to_owned());
-        let mut actions = vec![Action::Refused(why)];
-        actions.append(&mut self.fail(now, chance));
-        actions
-    }
-
-    /// Lets go of the socket, and comes again later.
-    fn fail(&mut self, now: u64, chance: f64) -> Vec<Action> {
-        self.state = State::Apart;
-        self.failures += 1;
-        self.due = now + backoff_ms(self.failures, chance);
-        vec![Action::Close]
-    }
-
-    fn next(&mut self) -> u64 {
-        self.last += 1;
-        self.last
-    }
-
-    fn bearer(&self) -> Option<&str> {
-        self.token.as_deref().or(self.key.as_deref())
-    }
-
-    fn joining(&self) -> String {
+    /// The message that joins the channel, as whoever has the token.
+    pub fn join(&self, token: Option<&str>) -> String {
         let schema = string(&self.schema);
         let change =
             |table: &Watched| format!(r#"{{"event":"*","schema":{schema},"table":{}}}"#, string(&table.remote));
         let changes: Vec<String> = self.tables.iter().map(change).collect();
-        let token = self.bearer().map(|token| format!(r#","access_token":{}"#, string(token))).unwrap_or_default();
+        let token = self.bearer(token).map(|token| format!(r#","access_token":{}"#, string(token))).unwrap_or_default();
         let payload = format!(
             r#"{{"config":{{"broadcast":{{"ack":false,"self":false}},"presence":{{"key":""}},"postgres_changes":[{}],"private":false}}{token}}}"#,
             changes.join(",")
         );
-        let join = self.join;
-        format!(r#"{{"topic":"{TOPIC}","event":"phx_join","payload":{payload},"ref":"{join}","join_ref":"{join}"}}"#)
+        message("phx_join", &payload, JOIN)
     }
 
-    fn message(&mut self, event: &str, payload: &str) -> String {
-        let (number, join) = (self.next(), self.join);
-        format!(r#"{{"topic":"{TOPIC}","event":"{event}","payload":{payload},"ref":"{number}","join_ref":"{join}"}}"#)
+    /// The message that a newer token is there; `None` without one.
+    pub fn access_token(&self, token: Option<&str>, number: u64) -> Option<String> {
+        let payload = format!(r#"{{"access_token":{}}}"#, string(self.bearer(token)?));
+        Some(message("access_token", &payload, number))
     }
+
+    /// What a text of the server means; `None`: nothing that matters here.
+    pub fn parse(&self, text: &str) -> Option<Message> {
+        let message = json::members(text).ok()?;
+        let payload = member(&message, "payload").and_then(|raw| json::members(raw).ok()).unwrap_or_default();
+        let ours = word(&message, "topic").as_deref() == Some(TOPIC);
+        let ok = word(&payload, "status").as_deref() == Some("ok");
+        let refused = |why: Option<String>| Message::Refused(why.unwrap_or_else(|| "it gave no reason".to_owned()));
+        match &*word(&message, "event")? {
+            "phx_reply" => match word(&message, "ref")?.parse().ok()? {
+                JOIN if ok => Some(Message::Joined),
+                JOIN => Some(refused(member(&payload, "response").and_then(reason))),
+                number => Some(Message::Answered(number)),
+            },
+            "system" if ours && ok => Some(Message::Following),
+            "system" if ours => Some(refused(word(&payload, "message").map(Cow::into_owned))),
+            "phx_error" | "phx_close" if ours => Some(Message::Closed),
+            "postgres_changes" if ours => {
+                let data = json::members(member(&payload, "data")?).ok()?;
+                let table = word(&data, "table")?;
+                let watched = self.tables.iter().find(|watched| watched.remote == table)?;
+                Some(Message::Changed(watched.local.clone()))
+            }
+            _ => None,
+        }
+    }
+
+    fn bearer<'a>(&'a self, token: Option<&'a str>) -> Option<&'a str> {
+        token.or(self.key.as_deref())
+    }
+}
+
+/// The message that asks for a sign of life.
+pub fn heartbeat(number: u64) -> String {
+    format!(r#"{{"topic":"phoenix","event":"heartbeat","payload":{{}},"ref":"{number}"}}"#)
+}
+
+fn message(event: &str, payload: &str, number: u64) -> String {
+    format!(r#"{{"topic":"{TOPIC}","event":"{event}","payload":{payload},"ref":"{number}","join_ref":"{JOIN}"}}"#)
 }
 
 /// `https://<project>/rest/v1` → `wss://<project>/realtime/v1/websocket`. Of a PostgREST without a project: beside it.
@@ -276,11 +156,105 @@ fn word<'a>(members: &Members<'a>, name: &str) -> Option<Cow<'a, str>> {
 fn reason(response: &str) -> Option<String> {
     let text = json::text(response);
     let text = text.or_else(|| json::members(response).ok().and_then(|members| word(&members, "reason")));
-    text.map(|text| text.into_owned())
+    text.map(Cow::into_owned)
 }
 
 fn string(text: &str) -> String {
     let mut out = String::new();
     json::push_string(&mut out, text);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Channel, Config, Message, heartbeat};
+
+    const JOINED: &str = r#"{"ref":"1","event":"phx_reply","payload":{"status":"ok","response":{"postgres_changes":[{"id":1}]}},"topic":"realtime:tidelock"}"#;
+    const FOLLOWS: &str = r#"{"ref":null,"event":"system","payload":{"message":"Subscribed to PostgreSQL","status":"ok","extension":"postgres_changes","channel":"tidelock"},"topic":"realtime:tidelock"}"#;
+
+    fn channel_of(remote: &str) -> Channel {
+        Channel::new(&Config::new(serde_json::from_str(remote).unwrap()).unwrap())
+    }
+
+    fn channel() -> Channel {
+        channel_of(
+            r#"{"url":"https://x.supabase.co","key":"sb_publishable_+a","schema":"shop","tables":[{"table":"items","remoteTable":"things"},{"table":"out","direction":"push"},{"table":"b\"c"}]}"#,
+        )
+    }
+
+    #[test]
+    fn the_socket_is_the_projects_own() {
+        assert_eq!(channel().url(), "wss://x.supabase.co/realtime/v1/websocket?apikey=sb_publishable_%2Ba&vsn=1.0.0");
+        for (url, expected) in [
+            ("http://127.0.0.1:54321/rest/v1", "ws://127.0.0.1:54321/realtime/v1/websocket?apikey=k&vsn=1.0.0"),
+            ("HTTPS://a.b/c/rest/v1/", "wss://a.b/c/realtime/v1/websocket?apikey=k&vsn=1.0.0"),
+            ("http://localhost:3000", "ws://localhost:3000/realtime/v1/websocket?apikey=k&vsn=1.0.0"),
+        ] {
+            let channel = channel_of(&format!(r#"{{"url":"{url}","key":"k","tables":[{{"table":"t"}}]}}"#));
+            assert_eq!(channel.url(), expected);
+        }
+    }
+
+    #[test]
+    fn it_joins_for_the_tables_that_are_pulled_as_who_is_signed_in() {
+        let config = r#"{"topic":"realtime:tidelock","event":"phx_join","payload":{"config":{"broadcast":{"ack":false,"self":false},"presence":{"key":""},"postgres_changes":[{"event":"*","schema":"shop","table":"things"},{"event":"*","schema":"shop","table":"b\"c"}],"private":false}"#;
+        let numbers = r#""ref":"1","join_ref":"1"}"#;
+        assert_eq!(channel().join(None), format!("{config}}},{numbers}"));
+        assert_eq!(channel().join(Some("a.b\"")), format!(r#"{config},"access_token":"a.b\""}},{numbers}"#));
+    }
+
+    #[test]
+    fn later_messages_are_numbered() {
+        let text = r#"{"topic":"realtime:tidelock","event":"access_token","payload":{"access_token":"t1"},"ref":"2","join_ref":"1"}"#;
+        assert_eq!(channel().access_token(Some("t1"), 2).as_deref(), Some(text));
+        assert_eq!(channel().access_token(None, 2), None, "the key is no JWT");
+        assert_eq!(heartbeat(3), r#"{"topic":"phoenix","event":"heartbeat","payload":{},"ref":"3"}"#);
+    }
+
+    #[test]
+    fn what_the_server_says_is_understood() {
+        let parse = |text: &str| channel().parse(text);
+        assert_eq!(parse(JOINED), Some(Message::Joined));
+        assert_eq!(parse(FOLLOWS), Some(Message::Following));
+        let alive = r#"{"ref":"2","event":"phx_reply","payload":{"status":"ok","response":{}},"topic":"phoenix"}"#;
+        assert_eq!(parse(alive), Some(Message::Answered(2)));
+        let change = |table: &str| {
+            format!(
+                r#"{{"ref":null,"event":"postgres_changes","payload":{{"data":{{"table":"{table}","type":"INSERT","record":{{"id":1,"table":"x"}},"schema":"public"}},"ids":[1]}},"topic":"realtime:tidelock"}}"#
+            )
+        };
+        assert_eq!(parse(&change("things")), Some(Message::Changed("items".to_owned())));
+        assert_eq!(parse(&change("out")), None, "it isn't pulled");
+        assert_eq!(parse(&change("things").replace("realtime:tidelock", "realtime:other")), None);
+        for event in ["phx_close", "phx_error"] {
+            let text = format!(r#"{{"ref":null,"event":"{event}","payload":{{}},"topic":"realtime:tidelock"}}"#);
+            assert_eq!(parse(&text), Some(Message::Closed));
+        }
+        for nonsense in [
+            "",
+            "{",
+            "[]",
+            "null",
+            r#"{"event":5}"#,
+            r#"{"event":"postgres_changes","topic":"realtime:tidelock"}"#,
+            r#"{"event":"phx_reply","ref":"x","topic":"realtime:tidelock"}"#,
+        ] {
+            assert_eq!(parse(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn refusals_have_their_reason() {
+        let refused = |why: &str| Some(Message::Refused(why.to_owned()));
+        for (reply, why) in
+            [(r#"{"reason":"Unauthorized: no"}"#, "Unauthorized: no"), (r#""bad""#, "bad"), ("{}", "it gave no reason")]
+        {
+            let text = format!(
+                r#"{{"ref":"1","event":"phx_reply","payload":{{"status":"error","response":{reply}}},"topic":"realtime:tidelock"}}"#
+            );
+            assert_eq!(channel().parse(&text), refused(why));
+        }
+        let text = FOLLOWS.replace(r#""status":"ok""#, r#""status":"error""#);
+        assert_eq!(channel().parse(&text), refused("Subscribed to PostgreSQL"));
+    }
 }

@@ -11,7 +11,7 @@ use super::{
     guard,
     plan::Rows,
     schema::Table,
-    staged::{self, Target},
+    staged::Target,
     state,
 };
 use crate::{
@@ -95,7 +95,7 @@ pub fn apply(
             }
             settle_references(connection, targets, &before, limits.discard_unpushed)?;
             for (target, pages) in targets.iter_mut().zip(pages) {
-                staged::forget(connection, &target.plan)?;
+                connection.run("DELETE FROM tidelock_staged WHERE tbl = ?1", &[Value::from(target.plan.name())])?;
                 remember_keys(connection, target)?;
                 let structured: Vec<usize> = pages.iter().flat_map(|rows| rows.structured.iter().copied()).collect();
                 if target.plan.learn_structured(&structured) {

@@ -7,18 +7,18 @@ use super::{
 };
 use crate::ports::{HttpRequest, Method};
 
-/// Knows root, credentials and limits.
+/// Knows root and credentials.
 pub struct Requester {
     root: String,
     other_root: Option<String>,
-    first_root: Option<String>,
+    /// A proper answer has proved the root.
+    proved: bool,
+    /// The present root is the second one.
+    tried: bool,
     headers: Vec<(String, String)>,
     key: String,
     token: Option<String>,
     has_access_token: bool,
-    refreshed: bool,
-    page_size: u32,
-    retries: u32,
     timeout_ms: u64,
 }
 
@@ -37,18 +37,15 @@ impl Requester {
             headers.retain(|(known, _)| *known != name);
             headers.push((name, value.clone()));
         }
-        let other_root = if root.is_some() { None } else { config.other_root.clone() };
         Self {
+            proved: root.is_some(),
+            tried: false,
             root: root.unwrap_or_else(|| config.root.clone()),
-            other_root,
-            first_root: None,
+            other_root: config.other_root.clone(),
             headers,
             key: options.key.clone(),
             token,
             has_access_token: options.has_access_token,
-            refreshed: false,
-            page_size: options.page_size,
-            retries: options.retries,
             timeout_ms: options.timeout_ms,
         }
     }
@@ -58,26 +55,9 @@ impl Requester {
         &self.root
     }
 
-    /// Rows asked for at once.
-    pub fn page_size(&self) -> u32 {
-        self.page_size
-    }
-
-    /// How often a request is sent again.
-    pub fn retries(&self) -> u32 {
-        self.retries
-    }
-
-    /// A request was answered properly: the root is right, and a token refused from now on may be refreshed.
-    pub fn accepted(&mut self) {
-        self.other_root = None;
-        self.first_root = None;
-        self.refreshed = false;
-    }
-
-    /// Whether a fresh token may help; true once for each request.
-    pub fn may_refresh(&mut self) -> bool {
-        self.has_access_token && !std::mem::replace(&mut self.refreshed, true)
+    /// A request was answered properly: the root is right. Whether that is news.
+    pub fn accepted(&mut self) -> bool {
+        !std::mem::replace(&mut self.proved, true)
     }
 
     /// Takes the fresh token.
@@ -112,22 +92,13 @@ impl Requester {
         HttpRequest { method, url, headers, body: body.map(String::into_bytes), timeout_ms: self.timeout_ms }
     }
 
-    /// Goes to the other root, if there is one that was not tried.
+    /// Goes to the other root. `false`: there is none, or this one is proved, or both were tried: whatever is asked for next may
+    /// be at either.
     pub fn try_other_root(&mut self) -> bool {
-        match self.other_root.take() {
-            Some(root) => {
-                self.first_root = Some(std::mem::replace(&mut self.root, root));
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// Neither root had what was asked for: whatever is asked for next may be at either.
-    pub fn go_back(&mut self) {
-        if let Some(first) = self.first_root.take() {
-            self.other_root = Some(std::mem::replace(&mut self.root, first));
-        }
+        let Some(other) = self.other_root.as_mut().filter(|_| !self.proved) else { return false };
+        std::mem::swap(other, &mut self.root);
+        self.tried = !self.tried;
+        self.tried
     }
 }
 
@@ -144,6 +115,11 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
+    /// The request that brings no row, only how many there are.
+    pub fn head(&self, requester: &Requester) -> HttpRequest {
+        HttpRequest { method: Method::Head, ..self.build(requester) }
+    }
+
     /// The request to send.
     pub fn build(&self, requester: &Requester) -> HttpRequest {
         let url = self.selection.url(&requester.root, self.range, self.limit);

@@ -1,7 +1,7 @@
 //! What becomes of a change that a person decides about: it waits again, or it is given up.
 
 use super::{
-    apply::{Care, Writer},
+    apply::Writer,
     capture,
     encode::{decode_key, decode_row},
     job::Remote,
@@ -11,7 +11,7 @@ use super::{
     unpushed::{Entry, Unpushed},
 };
 use crate::{
-    error::{Error, ErrorCode, Result},
+    error::{Error, Result},
     sqlite::Connection,
     value::Value,
 };
@@ -64,7 +64,10 @@ pub fn forget(connection: &Connection, change: &Found) -> Result<()> {
 pub fn retry(connection: &Connection, plan: &Plan, change: &Found) -> Result<()> {
     let unpushed = Unpushed::new(plan);
     match change.reason.as_deref() {
-        None => Ok(()),
+        None => {
+            let sql = "UPDATE tidelock_outbox SET waiting = NULL, error = NULL, tries = NULL, not_before = NULL WHERE id = ?1";
+            connection.run(sql, &[Value::Integer(change.id)]).map(drop)
+        }
         Some("restored") => {
             delete(connection, change.id)?;
             again(connection, plan, &unpushed, change)
@@ -78,7 +81,11 @@ pub fn retry(connection: &Connection, plan: &Plan, change: &Found) -> Result<()>
             )?;
             let local = unpushed.local(connection, &change.key)?;
             let base = base(&entry, local.as_deref());
-            unpushed.leave(connection, Some(change.id), &change.key, local.as_deref(), base.as_deref())?;
+            // A deletion of which it isn't known what the remote has: the push looks.
+            let unknown = change.op == ChangeOp::Delete && local.is_none() && base.is_none() && !entry.gone;
+            if !unknown {
+                unpushed.leave(connection, Some(change.id), &change.key, local.as_deref(), base.as_deref())?;
+            }
             let sql = "UPDATE tidelock_outbox SET reason = NULL, error = NULL, local = NULL WHERE id = ?1";
             connection.run(sql, &[Value::Integer(change.id)]).map(drop)
         }
@@ -147,19 +154,12 @@ pub fn discard(connection: &Connection, writer: &Writer, change: &Found, remote:
         Some(Remote::Deleted | Remote::Absent) => None,
         None => base(&entry, local.as_deref()),
     };
-    let Some(mut row) = row else {
-        return unpushed.write_local(connection, &change.key, local.as_deref(), None);
-    };
+    // What others refer to, and what doesn't fit (yet), waits as a pulled row would.
+    let deleted = row.is_none();
+    let mut row = row.unwrap_or_else(|| unpushed.row_of(&change.key));
     change.key.iter().zip(writer.key_places()).for_each(|(value, at)| row[*at] = value.clone());
-    let rows = Rows { width: row.len(), values: row, deleted: vec![false], ..Rows::default() };
-    let held = writer.write(connection, &rows, Care::Guarded, &mut TableReport::default())?;
-    match held.into_iter().next() {
-        None => Ok(()),
-        Some(held) => {
-            Err(Error::new(ErrorCode::SqliteConstraint, format!("The remote's row doesn't fit: {}", held.error))
-                .hint("Pull the tables that it refers to, or mend what is in its way"))
-        }
-    }
+    let rows = Rows { width: row.len(), values: row, deleted: vec![deleted], ..Rows::default() };
+    writer.merge(connection, &rows, &mut TableReport::default())
 }
 
 fn delete(connection: &Connection, id: i64) -> Result<()> {

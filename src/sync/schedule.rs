@@ -16,6 +16,10 @@ const SHOWN_MS: u64 = 1000;
 const HASTE_MS: u64 = 5000;
 /// The longest wait that grows by itself.
 const LONGEST_BACKOFF_MS: u64 = 120_000;
+/// What fails or comes back for one client often does for many at once: over so long they spread what they ask for then.
+const SPREAD_MS: u64 = 12_000;
+/// The interval of a page that is hidden grows to this, or to 20 times what it was. Less than the lag that `health` warns of.
+const HIDDEN_INTERVAL_MS: u64 = 240_000;
 /// The platform said that the network went: it may be wrong, which a round that succeeds shows.
 const OFFLINE_MS: u64 = 120_000;
 /// A network that comes is told more than once.
@@ -23,11 +27,24 @@ const ONLINE_MS: u64 = 1000;
 /// So long, and at least so often, a change is sent again that the remote refuses because something else is missing there.
 pub const PATIENCE: (f64, u32) = (120_000.0, 6);
 
-/// How long to wait after so many failures (from 1 on), in milliseconds: doubling from a second to two minutes, of which chance (0 to
-/// 1) takes up to a half, so that many clients don't come back at once.
+/// How long to wait after so many failures (from 1 on), in milliseconds: half a second that doubles up to a minute, and chance (0 to
+/// 1) adds as much again, but at least up to 12 seconds.
 pub fn backoff_ms(failures: u32, chance: f64) -> u64 {
-    let full = 1000_u64.saturating_mul(1 << failures.saturating_sub(1).min(7)).min(LONGEST_BACKOFF_MS);
-    full - (full as f64 / 2.0 * chance.clamp(0.0, 1.0)) as u64
+    let least = doubled_ms(failures) / 2;
+    least + share(least.max(SPREAD_MS), chance)
+}
+
+/// How long to wait once there is a network again. `chance`: 0 to 1.
+pub fn return_ms(chance: f64) -> u64 {
+    share(SPREAD_MS, chance)
+}
+
+fn doubled_ms(times: u32) -> u64 {
+    1000_u64.saturating_mul(1 << times.saturating_sub(1).min(7)).min(LONGEST_BACKOFF_MS)
+}
+
+fn share(ms: u64, chance: f64) -> u64 {
+    (ms as f64 * chance.clamp(0.0, 1.0)) as u64
 }
 
 /// What happens.
@@ -46,10 +63,17 @@ pub enum Heard {
     Offline,
     /// The page is in sight again.
     Shown,
+    /// The page is out of sight.
+    Hidden,
     /// Something was written locally.
     Written,
     /// These tables changed remotely; none named: any may have.
     Hint(Vec<String>),
+    /// The remote asked any call, a round's or a user's own, not to come again before this time is over.
+    RetryAfter {
+        /// Milliseconds.
+        ms: u64,
+    },
 }
 
 /// What is to be done, one at a time.
@@ -68,13 +92,12 @@ pub enum Round {
 pub enum End {
     /// All is done.
     Done,
+    /// All is done, and the remote had nothing new.
+    Unchanged,
     /// All is done but for changes that wait for something else to be there.
     Kept,
     /// It failed, and may succeed later.
-    Failed {
-        /// How long the remote wishes not to be asked.
-        retry_after_ms: Option<u64>,
-    },
+    Failed,
     /// It must not be tried again before somebody has decided so.
     Refused,
     /// It was given up, for the sake of another one.
@@ -86,10 +109,13 @@ pub enum End {
 pub struct Schedule {
     /// `None`: it rests.
     interval_ms: Option<u64>,
-    /// When the network went.
+    /// When the network went, and somewhat later by chance.
     offline: Option<u64>,
     /// When it last came.
     online: Option<u64>,
+    hidden: bool,
+    /// Full rounds in a row that found nothing new while the page was hidden.
+    quiet: u32,
     busy: Option<Round>,
     full_at: u64,
     push_at: Option<u64>,
@@ -101,10 +127,10 @@ pub struct Schedule {
     failures: u32,
     /// Rounds in a row after which changes were kept.
     kept: u32,
-    /// Nothing begins before that.
+    /// When the wait after failures ends, which whatever promises success shortens.
+    backoff_until: u64,
+    /// Nothing begins before that, whatever happens: the remote asked for it, or many clients come back at the same time.
     not_before: u64,
-    /// It was the remote that said so.
-    firm: bool,
 }
 
 impl Schedule {
@@ -113,51 +139,71 @@ impl Schedule {
         self.interval_ms.is_some()
     }
 
-    /// Takes in what happens; whether the round under way should be given up, because one that begins now has better chances.
-    pub fn hear(&mut self, heard: Heard, now: u64) -> bool {
+    /// Takes in what happens; whether the round under way should be given up, because one that begins later has better chances.
+    /// `chance` (0 to 1) spreads many clients.
+    pub fn hear(&mut self, heard: Heard, now: u64, chance: f64) -> bool {
         match heard {
-            Heard::Started { interval_ms } => self.start(interval_ms.max(1), now),
+            Heard::Started { interval_ms } => self.start(interval_ms.max(1), now, chance),
             Heard::Stopped => {
-                let (offline, online) = (self.offline, self.online);
-                *self = Self { offline, online, ..Self::default() };
+                let Self { offline, online, hidden, failures, not_before, .. } = *self;
+                *self = Self { offline, online, hidden, failures, not_before, ..Self::default() };
             }
-            Heard::Offline => _ = self.offline.get_or_insert(now),
+            Heard::Offline => _ = self.offline.get_or_insert(now + share(SPREAD_MS, chance)),
             Heard::Online => {
                 self.offline = None;
                 let again = self.online.replace(now).is_some_and(|before| now < before + ONLINE_MS);
                 if self.is_started() && !again {
                     self.full_at = now;
-                    self.hasten(now);
+                    self.backoff_until = now;
+                    self.hold_back(now, chance);
                     // Its requests hang, or wait for their next try.
                     return self.busy.is_some();
                 }
             }
-            _ if !self.is_started() => {}
-            Heard::Shown => {
-                self.full_at = self.full_at.min(now.max(self.last_end + SHOWN_MS));
-                self.hasten(now.max(self.last_end + SHOWN_MS));
+            Heard::Hidden => self.hidden = true,
+            Heard::RetryAfter { ms } => {
+                self.not_before = self.not_before.max(now + ms.saturating_add(share(SPREAD_MS, chance)));
             }
+            Heard::Shown => {
+                self.hidden = false;
+                let at = now.max(self.last_end + SHOWN_MS);
+                self.full_at = self.full_at.min(at);
+                self.hasten(at);
+            }
+            _ if !self.is_started() => {}
             Heard::Written => {
                 self.push_by(now + GATHER_MS);
                 self.hasten(now.max(self.last_end + HASTE_MS));
+                self.end_quiet(now);
             }
             Heard::Hint(tables) => {
                 self.hinted_all |= tables.is_empty();
                 self.hinted.extend(tables);
                 self.pull_at.get_or_insert(now + HINT_MS);
+                self.end_quiet(now);
             }
         }
         false
     }
 
-    fn start(&mut self, interval_ms: u64, now: u64) {
+    fn start(&mut self, interval_ms: u64, now: u64, chance: f64) {
+        self.quiet = 0;
         match self.interval_ms.replace(interval_ms) {
-            None => self.full_at = now,
-            // The next one is as far from the last one as it would have been with this interval; what is due stays so.
-            Some(before) if self.full_at > now && self.failures == 0 => {
-                self.full_at = (self.full_at + interval_ms).saturating_sub(before).max(now);
+            // Another interval is no reason to put off what is due.
+            Some(_) => self.full_at = self.full_at.min(now + interval_ms),
+            None => {
+                self.full_at = now;
+                if self.failures > 0 {
+                    self.hold_back(now, chance);
+                }
             }
-            Some(_) => {}
+        }
+    }
+
+    /// Spreads many clients for which something ends at the same moment; who is held back already isn't for longer.
+    fn hold_back(&mut self, now: u64, chance: f64) {
+        if self.not_before <= now {
+            self.not_before = now + return_ms(chance);
         }
     }
 
@@ -165,13 +211,19 @@ impl Schedule {
         self.push_at = Some(self.push_at.map_or(at, |before| before.min(at)));
     }
 
-    /// Lets a new try begin at that time, unless the remote asked for patience.
+    /// Lets a new try begin at that time, although rounds have failed.
     fn hasten(&mut self, at: u64) {
-        if !self.firm && self.not_before > at {
-            self.not_before = at;
-            if self.failures > 0 {
-                self.full_at = self.full_at.min(at);
-            }
+        if self.backoff_until > at {
+            self.backoff_until = at;
+            self.full_at = self.full_at.min(at);
+        }
+    }
+
+    /// Something goes on, although the page is hidden: the interval is the user's again.
+    fn end_quiet(&mut self, now: u64) {
+        if let (Some(interval_ms), 1..) = (self.interval_ms, self.quiet) {
+            self.quiet = 0;
+            self.full_at = self.full_at.min(now + interval_ms);
         }
     }
 
@@ -182,7 +234,7 @@ impl Schedule {
         }
         let wanted = [Some(self.full_at), self.push_at, self.pull_at].into_iter().flatten().min()?;
         let offline = self.offline.map_or(0, |since| since.max(self.last_end) + OFFLINE_MS);
-        Some(wanted.max(self.not_before).max(offline))
+        Some(wanted.max(self.backoff_until).max(self.not_before).max(offline))
     }
 
     /// The round that is to begin now, if any: it is under way until [`Schedule::ended`].
@@ -218,34 +270,43 @@ impl Schedule {
         let Some(interval_ms) = self.interval_ms else { return };
         self.last_end = now;
         match end {
-            End::Done | End::Kept => {
+            End::Done | End::Unchanged | End::Kept => {
                 self.offline = None;
                 self.failures = 0;
-                self.not_before = 0;
-                self.firm = false;
+                self.backoff_until = 0;
                 if round == Round::Full {
-                    self.full_at = now + interval_ms;
+                    self.quiet = if self.hidden && end == End::Unchanged { self.quiet + 1 } else { 0 };
+                    // A tenth more or less: clients that began together drift apart.
+                    let wait = self.stretched(interval_ms);
+                    self.full_at = now + wait - wait / 10 + share(wait / 5, chance);
                 }
                 if !matches!(round, Round::Pull(_)) {
                     self.kept = if end == End::Kept { self.kept + 1 } else { 0 };
                 }
                 if end == End::Kept {
-                    self.push_by(now + backoff_ms(self.kept, chance));
+                    let wait = doubled_ms(self.kept);
+                    self.push_by(now + wait - share(wait / 2, chance));
                 }
             }
-            End::Failed { retry_after_ms } => {
+            End::Failed => {
                 self.failures += 1;
-                let wait = backoff_ms(self.failures, chance).max(retry_after_ms.unwrap_or_default());
-                self.firm = retry_after_ms.is_some();
-                self.not_before = now + wait;
-                self.full_at = self.not_before;
+                self.backoff_until = now + backoff_ms(self.failures, chance);
+                self.full_at = self.backoff_until;
             }
-            End::Refused => _ = self.hear(Heard::Stopped, now),
+            End::Refused => {
+                self.failures = 0;
+                self.hear(Heard::Stopped, now, chance);
+            }
             End::GivenUp => {
                 // What it was to do is still to be done.
                 self.full_at = self.full_at.min(now);
             }
         }
+    }
+    /// The interval of a page that nobody looks at, and for which nothing changes.
+    fn stretched(&self, interval_ms: u64) -> u64 {
+        let longest = interval_ms.saturating_mul(20).min(HIDDEN_INTERVAL_MS).max(interval_ms);
+        interval_ms.saturating_mul(1 << self.quiet.min(5)).min(longest)
     }
 }
 
@@ -255,8 +316,8 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_two_minutes() {
-        let waits: Vec<u64> = (1..10).map(|failures| backoff_ms(failures, 0.0) / 1000).collect();
-        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 120, 120]);
-        assert_eq!(backoff_ms(2, 1.0), 1000);
+        let waits = |chance| (1..10).map(|failures| backoff_ms(failures, chance) / 500).collect::<Vec<u64>>();
+        assert_eq!(waits(0.0), [1, 2, 4, 8, 16, 32, 64, 120, 120]);
+        assert_eq!(waits(1.0), [25, 26, 28, 32, 40, 64, 128, 240, 240]);
     }
 }

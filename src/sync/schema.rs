@@ -49,6 +49,8 @@ pub struct Table {
     pub foreign_keys: Vec<ForeignKey>,
     /// The column lists of its unique indexes, without the primary key's.
     pub unique: Vec<Vec<String>>,
+    /// A column of the primary key that calls different texts equal, as NOCASE does.
+    pub loose_key: Option<String>,
 }
 
 impl Table {
@@ -69,6 +71,7 @@ impl Table {
             primary_key,
             foreign_keys: foreign_keys(connection, name)?,
             unique: unique(connection, name)?,
+            loose_key: loose_key(connection, name)?,
         };
         Ok(Some(table))
     }
@@ -134,6 +137,16 @@ fn foreign_keys(connection: &Connection, table: &str) -> Result<Vec<ForeignKey>>
     Ok(keys.into_iter().map(|(_, key)| key).collect())
 }
 
+/// A column of the primary key that calls different texts equal.
+fn loose_key(connection: &Connection, table: &str) -> Result<Option<String>> {
+    let column = connection.value(
+        "SELECT info.name FROM pragma_index_list(?1, 'main') AS list, pragma_index_xinfo(list.name, 'main') AS info \
+         WHERE list.origin = 'pk' AND info.\"key\" = 1 AND info.coll <> 'BINARY'",
+        &[Value::from(table)],
+    )?;
+    Ok(column.as_ref().and_then(Value::as_text).map(str::to_owned))
+}
+
 fn unique(connection: &Connection, table: &str) -> Result<Vec<Vec<String>>> {
     let indexes = connection.rows(
         "SELECT name FROM pragma_index_list(?1, 'main') WHERE \"unique\" = 1 AND origin <> 'pk'",
@@ -147,22 +160,28 @@ fn unique(connection: &Connection, table: &str) -> Result<Vec<Vec<String>>> {
     Ok(unique)
 }
 
-/// The indexes of `tables` in an order in which parents come before their children; cycles are cut anywhere.
+/// The indexes of `tables` in an order in which parents come before their children; circles are cut at a reference that may be
+/// NULL, if there is one.
 pub fn parents_first(tables: &[&Table]) -> Vec<usize> {
-    fn visit(at: usize, tables: &[&Table], seen: &mut [bool], order: &mut Vec<usize>) {
+    fn visit(at: usize, tables: &[&Table], all: bool, seen: &mut [bool], order: &mut Vec<usize>) {
         if std::mem::replace(&mut seen[at], true) {
             return;
         }
-        for key in &tables[at].foreign_keys {
+        let table = tables[at];
+        let required = |name: &String| {
+            table.primary_key.contains(name) || table.column(name).is_some_and(|column| column.not_null)
+        };
+        for key in table.foreign_keys.iter().filter(|key| all || key.from.iter().all(required)) {
             if let Some(parent) = tables.iter().position(|table| table.name.eq_ignore_ascii_case(&key.parent)) {
-                visit(parent, tables, seen, order);
+                visit(parent, tables, all, seen, order);
             }
         }
         order.push(at);
     }
-    let (mut seen, mut order) = (vec![false; tables.len()], Vec::with_capacity(tables.len()));
-    for at in 0..tables.len() {
-        visit(at, tables, &mut seen, &mut order);
+    let mut order: Vec<usize> = (0..tables.len()).collect();
+    for all in [true, false] {
+        let (mut seen, before) = (vec![false; tables.len()], std::mem::take(&mut order));
+        before.into_iter().for_each(|at| visit(at, tables, all, &mut seen, &mut order));
     }
     order
 }

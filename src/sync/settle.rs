@@ -10,7 +10,7 @@ use super::{
     outbox::ChangeOp,
     plan::{Plan, Rows},
     report::TableReport,
-    unpushed::{Decision, Entry, Seen, refuse, reject},
+    unpushed::{Decision, Entry, Seen, refuse, reject, retry_later},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -45,6 +45,8 @@ pub struct PushTarget {
     pub report: TablePushed,
     /// Whether local rows changed since it was last told.
     pub touched: bool,
+    /// Milliseconds since 1970.
+    pub now: i64,
 }
 
 /// What is left of a change.
@@ -56,24 +58,18 @@ pub enum Left {
     Again,
     /// It was refused for good.
     Rejected,
+    /// The remote fails at it: it waits for itself.
+    Failing,
     /// It was refused, perhaps only for now.
     Later(Error),
     /// The table can't be written at present.
     Held(Error),
 }
 
-/// How patient a push still is with a change.
-#[derive(Clone, Copy)]
-pub struct Patience {
-    /// A refusal may still be taken for one that heals.
-    pub may_heal: bool,
-    /// It was tried so often that nothing else can be expected.
-    pub exhausted: bool,
-}
-
 impl PushTarget {
-    /// Writes down what became of a job; inside a transaction in which capture is silent.
-    pub fn settle(&mut self, connection: &Connection, job: &Job, outcome: Outcome, patience: Patience) -> Result<Left> {
+    /// Writes down what became of a job; inside a transaction in which capture is silent. `exhausted`: it was tried so often that
+    /// nothing else can be expected.
+    pub fn settle(&mut self, connection: &Connection, job: &Job, outcome: Outcome, exhausted: bool) -> Result<Left> {
         let found = self.writer.unpushed.entry(connection, &job.key)?;
         let Some(entry) = found.filter(|entry| entry.id == job.id && !entry.rejected) else {
             // The change isn't here any more: an older image was restored, or the table was replaced.
@@ -81,26 +77,25 @@ impl PushTarget {
         };
         match outcome {
             Outcome::Written(row) => self.written(connection, job, &entry, row),
-            Outcome::Taken => self.written(connection, job, &entry, job.row.clone()),
+            Outcome::Taken => self.written(connection, job, &entry, job.sent(&self.plan)),
+            Outcome::Arrived => self.arrived(connection, job, &entry),
             Outcome::Deleted => self.deleted(connection, job, &entry),
-            Outcome::Met(remote) => self.met(connection, job, &entry, remote, patience),
-            Outcome::Refused { error, later } => {
-                self.refused(connection, job, &entry, error, later && patience.may_heal)
-            }
+            Outcome::Met(remote) => self.met(connection, job, &entry, remote, exhausted),
+            Outcome::Refused { error, later } => self.refused(connection, job, &entry, error, later),
             Outcome::Held(error) => Ok(Left::Held(error)),
+            // An earlier try of it may have arrived: what was sent stays noted.
+            Outcome::Failing(error) => {
+                retry_later(connection, entry.id, &error, self.now)?;
+                Ok(Left::Failing)
+            }
         }
     }
 
-    fn written(&mut self, connection: &Connection, job: &Job, entry: &Entry, mut remote: Vec<Value>) -> Result<Left> {
-        // The server may write a key in another way; here it stays what it is.
-        self.plan.key.iter().zip(&job.key).for_each(|(at, value)| remote[*at] = value.clone());
+    fn written(&mut self, connection: &Connection, job: &Job, entry: &Entry, remote: Vec<Value>) -> Result<Left> {
         let unpushed = &self.writer.unpushed;
         let local = unpushed.local(connection, &job.key)?;
-        let op = job.op().unwrap_or(ChangeOp::Update);
-        let sent = |at: usize| {
-            if op == ChangeOp::Update || job.columns.contains(&at) { job.row[at].clone() } else { Value::Null }
-        };
-        let sent = Sent { op, row: (0..job.row.len()).map(|at| Some(sent(at))).collect() };
+        let row = job.sent(&self.plan).into_iter().map(Some).collect();
+        let sent = Sent { op: job.op().unwrap_or(ChangeOp::Update), row };
         let row = local.as_ref().map(|local| after_own_write(&sent, local, &remote));
         match unpushed.write_local(connection, &job.key, local.as_deref(), row.as_deref()) {
             Ok(()) => unpushed.leave(connection, Some(entry.id), &job.key, row.as_deref(), Some(&remote))?,
@@ -122,8 +117,34 @@ impl PushTarget {
         }
         // A reference that had to wait for its row.
         let waits = job.work == Work::Insert
-            && (0..job.row.len()).any(|at| !job.row[at].is_null() && !job.columns.contains(&at));
+            && (0..job.row.len()).any(|at| !job.row[at].is_null() && !job.sends(&self.plan, at));
         Ok(if waits { Left::Again } else { Left::Done })
+    }
+
+    /// A new row of a table that is never read; what was edited since it was first sent is still to be sent.
+    fn arrived(&mut self, connection: &Connection, job: &Job, entry: &Entry) -> Result<Left> {
+        let mut remote = self.writer.unpushed.row_of(&job.key);
+        let sent = entry.sent.iter().flat_map(|sent| &sent.row).enumerate();
+        sent.for_each(|(at, value)| remote[at] = value.clone().unwrap_or_default());
+        let local = self.writer.unpushed.local(connection, &job.key)?;
+        self.writer.unpushed.leave(connection, Some(entry.id), &job.key, local.as_deref(), Some(&remote))?;
+        self.report.inserted += 1;
+        Ok(if local.as_ref() == Some(&remote) { Left::Done } else { Left::Again })
+    }
+
+    /// A row is gone remotely. A new one of ours that may have been it isn't sent again.
+    pub fn set_aside_gone(&mut self, connection: &Connection, key: &[Value]) -> Result<()> {
+        let unpushed = &self.writer.unpushed;
+        let Some(entry) = unpushed.entry(connection, key)? else { return Ok(()) };
+        if entry.rejected || entry.sent.is_none_or(|sent| sent.op != ChangeOp::Insert) {
+            return Ok(());
+        }
+        let met = unpushed.meet(connection, &unpushed.row_of(key), Seen::Deleted, None)?;
+        if let Decision::Keep { conflict, rejected } = met {
+            self.report.conflicts += u64::from(conflict);
+            self.report.rejected += u64::from(rejected);
+        }
+        Ok(())
     }
 
     fn deleted(&mut self, connection: &Connection, job: &Job, entry: &Entry) -> Result<Left> {
@@ -142,20 +163,22 @@ impl PushTarget {
         job: &Job,
         entry: &Entry,
         remote: Remote,
-        patience: Patience,
+        exhausted: bool,
     ) -> Result<Left> {
         let unpushed = &self.writer.unpushed;
         let mut counted = TableReport::default();
         match remote {
-            Remote::Row(mut row, cursor) => {
-                self.plan.key.iter().zip(&job.key).for_each(|(at, value)| row[*at] = value.clone());
+            Remote::Row(row, cursor) => {
+                if self.plan.options.compares() {
+                    self.writer.know(connection, &job.key, true)?;
+                }
                 self.writer.merge(connection, &one_row(row, false, cursor), &mut counted)?;
             }
             Remote::Deleted => {
                 let row = unpushed.row_of(&job.key);
                 self.writer.merge(connection, &one_row(row, true, None), &mut counted)?;
             }
-            Remote::Absent if job.work == Work::Insert && patience.exhausted => {
+            Remote::Absent if job.work == Work::Insert && exhausted => {
                 let text = "The remote has a row with this key that it doesn't show";
                 reject(connection, entry.id, "refused", text)?;
                 counted.rejected += 1;

@@ -3,10 +3,7 @@
 //! The bounds are keys that the remote gave: it compares with them, nobody does here. So a span that turns out to be shorter,
 //! longer or gone costs a request, never a row.
 
-use super::json;
-
-/// How many requests are under way at once, and how many pages are in memory.
-pub const AT_ONCE: usize = 6;
+use super::{json, remote::AT_ONCE};
 
 /// A key, in the server's own text.
 pub type Key = Vec<String>;
@@ -27,30 +24,6 @@ pub fn ends(rows: u64, page: u64) -> Vec<u64> {
     let pages = rows.div_ceil(page);
     let spans = (pages / 2).min(AT_ONCE as u64);
     (1..spans).map(|span| (pages * span).div_ceil(spans) * page).collect()
-}
-
-/// What a key tells of the keys of so many rows.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Guess {
-    /// If it is the greatest one, they are whole numbers with few gaps, as of an identity column: about here are the ends.
-    Ends(Vec<Key>),
-    /// It isn't the greatest one.
-    Greater,
-    /// They are something else.
-    No,
-}
-
-/// Where spans end that have so many `rows` before their ends, as far as one key tells. The ends are guesses: bad ones cost longer spans.
-pub fn guess(ends: &[u64], rows: u64, key: &str) -> Guess {
-    match key.parse::<u64>() {
-        // Some count from 0.
-        Ok(key) if key < rows.saturating_sub(1) => Guess::Greater,
-        Ok(key) if key <= rows.saturating_add(rows / 4) => {
-            let step = key as f64 / rows.max(1) as f64;
-            Guess::Ends(ends.iter().map(|end| vec![((*end as f64 * step) as u64).to_string()]).collect())
-        }
-        _ => Guess::No,
-    }
 }
 
 /// The spans as text: of each its two keys, as lists of strings, or nothing.
@@ -93,20 +66,6 @@ mod tests {
                 assert!(ends.is_sorted() && ends.last().is_none_or(|last| *last < rows), "{rows} {page} {ends:?}");
             }
         }
-    }
-
-    #[test]
-    fn ends_among_numbers_without_many_gaps_are_guessed() {
-        let ends = |keys: &[u64]| Guess::Ends(keys.iter().map(|key| vec![key.to_string()]).collect());
-        for (key, expected) in [("99", &[39, 79]), ("100", &[40, 80]), ("125", &[50, 100])] {
-            assert_eq!(guess(&[40, 80], 100, key), ends(expected), "{key}");
-        }
-        assert_eq!(guess(&[40, 80], 100, "98"), Guess::Greater);
-        for other in ["126", "-10", "1e1", "100.0", "99999999999999999999", "a", ""] {
-            assert_eq!(guess(&[40, 80], 100, other), Guess::No, "{other}");
-        }
-        assert_eq!(guess(&[1 << 40], 1 << 41, &(1_u64 << 41).to_string()), ends(&[1 << 40]));
-        assert_eq!(guess(&[], 0, "0"), ends(&[]));
     }
 
     #[test]

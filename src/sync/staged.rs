@@ -22,6 +22,8 @@ pub struct Target {
     pub writer: Writer,
     /// What became of it.
     pub report: TableReport,
+    /// All keys that the remote has were noted.
+    pub listed: bool,
 }
 
 /// Applies what can be applied by now, in one transaction. What is left counts as rejected.
@@ -83,6 +85,11 @@ fn cycles(connection: &Connection, targets: &mut [Target]) -> Result<()> {
                     }
                 }
                 orphans.push(out);
+            }
+            if orphans.iter().all(Vec::is_empty) && connection.owes_parents() {
+                // Rows that stay refer to one that was to go.
+                let deletions = |rows: &Rows| (0..rows.len()).filter(|at| rows.deleted[*at]).collect();
+                orphans = candidates.iter().map(deletions).collect();
             }
             if orphans.iter().all(Vec::is_empty) { Ok(()) } else { Err(Error::internal("Some rows have no parents")) }
         });
@@ -148,7 +155,14 @@ fn peek(connection: &Connection, plan: &Plan) -> Result<Rows> {
     Ok(rows)
 }
 
-/// Forgets the staged rows of a table whose rows are all read again.
+/// Forgets the staged rows of a table whose rows are all read again: if not by this pull, which may be cut, then by the next one.
+/// Rows that are to go don't come again.
 pub fn forget(connection: &Connection, plan: &Plan) -> Result<()> {
-    connection.run("DELETE FROM tidelock_staged WHERE tbl = ?1", &[Value::from(plan.name())]).map(drop)
+    connection.atomically(|connection| {
+        let table = [Value::from(plan.name())];
+        if connection.run("DELETE FROM tidelock_staged WHERE tbl = ?1 AND row IS NOT NULL", &table)? > 0 {
+            connection.run("UPDATE tidelock_tables SET selected = NULL, started = NULL WHERE tbl = ?1", &table)?;
+        }
+        Ok(())
+    })
 }

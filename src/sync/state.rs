@@ -13,10 +13,11 @@ use crate::{error::Result, sqlite::Connection, time::Timestamp, value::Value};
 /// - `tidelock_sync`: the owner and other single facts.
 /// - `tidelock_tables`: one row a synced table: how it is captured, and how far it was read. `cursor` and `key` are
 ///   values in the server's own text; `started` is set while a pull is under way, and `spans` while that reads all rows;
-///   `structured` are the columns of text in which the remote was seen to keep objects or arrays.
+///   `listed_at` is when all its keys were last compared; `structured` are the columns of text in which the remote was seen to keep objects or arrays.
 /// - `tidelock_outbox`: one row a changed key; `base` is the row before its first change that the remote doesn't know.
 ///   Entries with a `reason` were refused for good. `local` is what the row was: of a restored image, and while the schema
-///   changes. `sent_op` and `sent` are what a push sent of it, as long as it isn't known whether that arrived; `gone`: the
+///   changes. `waiting` is why one that isn't refused isn't sent at present: `retrying` (the remote failed at it `tries` times, and it
+///   isn't sent before `not_before`, in milliseconds since 1970), or `remote_column_missing`. `sent_op` and `sent` are what a push sent of it, as long as it isn't known whether that arrived; `gone`: the
 ///   remote was seen to have no such row.
 /// - `tidelock_staged`: rows of the remote that can't be applied yet, mostly because their parents are missing; without
 ///   `row`, a deletion.
@@ -27,10 +28,11 @@ CREATE TABLE IF NOT EXISTS tidelock_sync(name TEXT PRIMARY KEY, value TEXT) WITH
 CREATE TABLE IF NOT EXISTS tidelock_tables(
   tbl TEXT PRIMARY KEY COLLATE NOCASE, capture INTEGER NOT NULL, primary_key TEXT, columns TEXT,
   selected TEXT, missing TEXT, cursor TEXT, key TEXT, started TEXT, watermark TEXT,
-  pulled_at TEXT, last_error TEXT, pushed_at TEXT, structured TEXT, spans TEXT) WITHOUT ROWID;
+  pulled_at TEXT, last_error TEXT, pushed_at TEXT, structured TEXT, spans TEXT, listed_at TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tidelock_outbox(
   id INTEGER PRIMARY KEY AUTOINCREMENT, tbl TEXT NOT NULL, key TEXT NOT NULL, op TEXT NOT NULL, base TEXT,
-  time TEXT NOT NULL, reason TEXT, error TEXT, local TEXT, sent_op TEXT, sent TEXT);
+  time TEXT NOT NULL, reason TEXT, error TEXT, local TEXT, sent_op TEXT, sent TEXT,
+  waiting TEXT, tries INTEGER, not_before INTEGER);
 CREATE UNIQUE INDEX IF NOT EXISTS tidelock_outbox_pending ON tidelock_outbox(tbl, key) WHERE reason IS NULL;
 CREATE INDEX IF NOT EXISTS tidelock_outbox_rejected ON tidelock_outbox(tbl, key) WHERE reason IS NOT NULL;
 CREATE TABLE IF NOT EXISTS tidelock_staged(
@@ -42,12 +44,16 @@ CREATE TABLE IF NOT EXISTS tidelock_conflicts(
 ";
 
 /// What databases of earlier builds may lack.
-const ADDED: [(&str, &str); 5] = [
+const ADDED: [(&str, &str); 9] = [
     ("tidelock_outbox", "sent_op"),
     ("tidelock_outbox", "sent"),
     ("tidelock_tables", "pushed_at"),
     ("tidelock_tables", "structured"),
     ("tidelock_tables", "spans"),
+    ("tidelock_outbox", "waiting"),
+    ("tidelock_outbox", "tries"),
+    ("tidelock_outbox", "not_before"),
+    ("tidelock_tables", "listed_at"),
 ];
 
 /// Adds what databases of earlier builds lack.
@@ -156,11 +162,17 @@ pub fn captures(connection: &Connection) -> Result<bool> {
 
 /// The tables whose changes are captured.
 pub fn captured(connection: &Connection) -> Result<Vec<Registered>> {
-    if !exists(connection)? {
-        return Ok(Vec::new());
-    }
-    let rows = connection
-        .rows("SELECT tbl, primary_key, columns, missing FROM tidelock_tables WHERE capture = 1 ORDER BY tbl", &[])?;
+    if exists(connection)? { tables(connection, "capture = 1") } else { Ok(Vec::new()) }
+}
+
+/// All tables that were ever synced.
+pub fn synced(connection: &Connection) -> Result<Vec<Registered>> {
+    tables(connection, "1")
+}
+
+fn tables(connection: &Connection, condition: &str) -> Result<Vec<Registered>> {
+    let sql = format!("SELECT tbl, primary_key, columns, missing FROM tidelock_tables WHERE {condition} ORDER BY tbl");
+    let rows = connection.rows(&sql, &[])?;
     let list = |value: &Value| value.as_text().and_then(json::parse_string_array);
     let registered = |row: Vec<Value>| Registered {
         table: row[0].as_text().unwrap_or_default().to_owned(),
@@ -241,6 +253,18 @@ pub(super) fn read_anew(connection: &Connection, changes: &str) -> Result<()> {
          WHERE tbl IN (SELECT tbl FROM tidelock_outbox WHERE {changes})"
     );
     connection.run(&sql, &[]).map(drop)
+}
+
+/// When all keys of a table were last compared.
+pub fn listed_at(connection: &Connection, table: &str) -> Result<Option<Timestamp>> {
+    let value = connection.value("SELECT listed_at FROM tidelock_tables WHERE tbl = ?1", &[Value::from(table)])?;
+    Ok(value.as_ref().and_then(Value::as_text).and_then(Timestamp::parse))
+}
+
+/// Writes down when all keys of a table were compared.
+pub fn save_listed(connection: &Connection, table: &str, at: Timestamp) -> Result<()> {
+    let sql = "UPDATE tidelock_tables SET listed_at = ?2 WHERE tbl = ?1";
+    connection.run(sql, &[Value::from(table), Value::from(at.to_string())]).map(drop)
 }
 
 /// The columns that the remote was found to lack.

@@ -58,15 +58,20 @@ impl Writer {
         }
         let mut tried = report.clone();
         let done = connection.atomically(|connection| {
-            // A parked value may be what other rows refer to; it is back before the transaction ends.
+            // A parked value may be what other rows refer to; it is back before this ends.
             connection.exec("PRAGMA defer_foreign_keys = ON")?;
             for held in &held {
                 connection.run(park, &self.key(rows.row(held.row)))?;
             }
             let waiting = held.iter().map(|held| held.row).collect();
             let left = self.write_some(connection, rows, waiting, care, &mut tried)?;
-            if left.is_empty() { Ok(()) } else { Err(Error::internal("The rows don't only exchange their values")) }
+            let whole = left.is_empty() && (care == Care::Deferred || !connection.owes_parents());
+            if whole { Ok(()) } else { Err(Error::internal("The rows don't only exchange their values")) }
         });
+        if care != Care::Deferred && connection.in_transaction() {
+            // What comes next in this transaction is to fail at once again.
+            connection.exec("PRAGMA defer_foreign_keys = OFF")?;
+        }
         match done {
             Ok(()) => {
                 *report = tried;

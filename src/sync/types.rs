@@ -244,7 +244,7 @@ fn bytes(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Whether SQLite's numeric affinities take the text for a number: sign, digits, point, exponent, blanks around.
-fn looks_numeric(text: &str) -> bool {
+pub(super) fn looks_numeric(text: &str) -> bool {
     let text = text.trim_matches([' ', '\t', '\n', '\u{b}', '\u{c}', '\r']);
     let text = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {

@@ -97,6 +97,9 @@ pub struct Unpushed {
     leave: String,
     leave_new: String,
     log: String,
+    /// The columns that the remote lacks, and the statement that reads them.
+    lacking: Vec<String>,
+    local_lacking: String,
     /// What has to be added to the local clock to get the server's.
     skew_ms: Cell<i64>,
     questions: RefCell<Vec<Question>>,
@@ -123,7 +126,16 @@ impl Unpushed {
             row_sql(columns.iter().enumerate().map(|(at, name)| (name.as_str(), format!("?{}", at + from))))
         };
         // NULL instead of a row whose key is NULL: there is none.
-        let maybe = |from: usize| format!("CASE WHEN ?{} IS NOT NULL THEN {} END", from + plan.key[0], row(from));
+        let unless_null =
+            |from: usize, row: String| format!("CASE WHEN ?{} IS NOT NULL THEN {row} END", from + plan.key[0]);
+        let maybe = |from: usize| unless_null(from, row(from));
+        // With the columns that the remote lacks behind the others.
+        let all = || columns.iter().chain(&plan.lacking).enumerate();
+        let base = |from: usize| {
+            let members = all().map(|(at, name)| (name.as_str(), format!("?{}", at + from)));
+            unless_null(from, row_sql(members))
+        };
+        let all_columns = width + plan.lacking.len();
         let key_from = |from: usize| key_sql((0..plan.key.len()).map(|at| format!("?{}", at + from)));
         Self {
             pending: format!("{entry} AND reason IS NULL"),
@@ -136,18 +148,25 @@ impl Unpushed {
                 (1..=width).map(|at| format!("?{at}")).collect::<Vec<_>>().join(", ")
             ),
             delete: format!("DELETE FROM main.{table} WHERE {}", key_condition(&key, 1)),
-            // ?1 is the id, ?2 the operation, ?3.. the remote's row.
+            // ?1 is the id, ?2 the operation, ?3.. the remote's row and the base of what it lacks.
             leave: format!(
-                "UPDATE tidelock_outbox SET op = ?2, base = {}, sent_op = NULL, sent = NULL WHERE id = ?1",
-                maybe(3)
+                "UPDATE tidelock_outbox SET op = ?2, base = {}, sent_op = NULL, sent = NULL, waiting = NULL, error = NULL, \
+                 tries = NULL, not_before = NULL WHERE id = ?1",
+                base(3)
             ),
-            // ?1 is the table, ?2 the operation, ?3.. the remote's row, then the key.
+            // ?1 is the table, ?2 the operation, ?3.. the same, then the key.
             leave_new: format!(
                 "INSERT INTO tidelock_outbox(tbl, key, op, base, time) \
                  VALUES (?1, {}, ?2, {}, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))",
-                key_from(width + 3),
-                maybe(3)
+                key_from(all_columns + 3),
+                base(3)
             ),
+            local_lacking: format!(
+                "SELECT {} FROM main.{table} WHERE {}",
+                plan.lacking.iter().map(|column| quote(column)).collect::<Vec<_>>().join(", "),
+                key_condition(&key, 1)
+            ),
+            lacking: plan.lacking.clone(),
             // ?1 is the table, ?2.. the key, then base, local, remote and result.
             log: format!(
                 "INSERT INTO tidelock_conflicts(tbl, key, time, base, local, remote, result) \
@@ -184,8 +203,8 @@ impl Unpushed {
     /// isn't stored.
     pub fn meet(&self, connection: &Connection, row: &[Value], seen: Seen, cursor: Option<&str>) -> Result<Decision> {
         let key = self.key_of(row);
-        let Some(entry) = self.entry(connection, &key)? else { return Ok(Decision::Apply) };
         let local = self.local(connection, &key)?;
+        let Some(entry) = self.joined(connection, &key, local.is_some())? else { return Ok(Decision::Apply) };
         let remote = (seen == Seen::Row).then_some(row);
         if remote.is_none() && entry.gone {
             return Ok(Decision::Keep { conflict: false, rejected: false });
@@ -220,7 +239,7 @@ impl Unpushed {
                     self.log(connection, &key, &entry, local.as_deref(), remote, row.as_deref())?;
                 }
                 if row.as_deref() == remote {
-                    self.drop(connection, entry.id)?;
+                    self.leave(connection, Some(entry.id), &key, row.as_deref(), remote)?;
                     return Ok(if conflict { Decision::ApplyConflict } else { Decision::Apply });
                 }
                 if let Err(error) = self.write_local(connection, &key, local.as_deref(), row.as_deref()) {
@@ -267,14 +286,33 @@ impl Unpushed {
 
     /// The change of a key: the one that waits, else one that was refused.
     pub fn entry(&self, connection: &Connection, key: &[Value]) -> Result<Option<Entry>> {
+        match self.find(connection, key, false)? {
+            None => self.find(connection, key, true),
+            pending => Ok(pending),
+        }
+    }
+
+    fn find(&self, connection: &Connection, key: &[Value], rejected: bool) -> Result<Option<Entry>> {
         let mut parameters = vec![Value::from(&*self.name)];
         parameters.extend_from_slice(key);
-        for (sql, rejected) in [(&self.pending, false), (&self.rejected, true)] {
-            if let Some(found) = connection.rows(sql, &parameters)?.into_iter().next() {
-                return Ok(Some(self.read_entry(&found, rejected)));
-            }
-        }
-        Ok(None)
+        let found = connection.rows(if rejected { &self.rejected } else { &self.pending }, &parameters)?;
+        Ok(found.first().map(|found| self.read_entry(found, rejected)))
+    }
+
+    /// The same, once the remote's row is to be judged by it: what waits behind a refused change becomes a part of that, since its base
+    /// is no row that the remote ever had. `there`: the row is here.
+    fn joined(&self, connection: &Connection, key: &[Value], there: bool) -> Result<Option<Entry>> {
+        let (pending, refused) = (self.find(connection, key, false)?, self.find(connection, key, true)?);
+        let (Some(pending), Some(refused)) = (&pending, &refused) else { return Ok(pending.or(refused)) };
+        self.drop(connection, pending.id)?;
+        let op = match (&refused.base, there) {
+            (None, true) => ChangeOp::Insert,
+            (Some(_), true) => ChangeOp::Update,
+            (_, false) => ChangeOp::Delete,
+        };
+        let sql = "UPDATE tidelock_outbox SET op = ?2, time = ?3 WHERE id = ?1";
+        connection.run(sql, &[Value::Integer(refused.id), Value::from(op.as_str()), Value::from(&*pending.time)])?;
+        Ok(Some(Entry { op, time: pending.time.clone(), ..refused.clone() }))
     }
 
     /// Reads `id, op, base, sent_op, sent, time`.
@@ -337,19 +375,54 @@ impl Unpushed {
         remote: Option<&[Value]>,
     ) -> Result<()> {
         let nothing = || vec![Value::Null; self.columns.len()];
-        match (change_left(local, remote), id) {
+        let (base, changed) = self.lacking(connection, id, key)?;
+        // What the remote has no column for waits until it has one, as long as there is the row.
+        let waits = changed && local.is_some() && remote.is_some();
+        match (change_left(local, remote).or(waits.then_some(ChangeOp::Update)), id) {
             (None, Some(id)) => self.drop(connection, id),
             (None, None) => Ok(()),
             (Some(op), id) => {
                 let mut parameters = vec![id.map_or_else(|| Value::from(&*self.name), Value::Integer)];
                 parameters.push(Value::from(op.as_str()));
                 parameters.extend(remote.map_or_else(nothing, <[Value]>::to_vec));
+                parameters.extend(base);
                 if id.is_none() {
                     parameters.extend_from_slice(key);
                 }
-                connection.run(if id.is_some() { &self.leave } else { &self.leave_new }, &parameters).map(drop)
+                connection.run(if id.is_some() { &self.leave } else { &self.leave_new }, &parameters)?;
+                match id {
+                    Some(id) if local == remote => self.wait_for_columns(connection, id, key).map(drop),
+                    _ => Ok(()),
+                }
             }
         }
+    }
+
+    /// Of the columns that the remote lacks: what they were before the change, and whether they are something else now.
+    fn lacking(&self, connection: &Connection, id: Option<i64>, key: &[Value]) -> Result<(Vec<Value>, bool)> {
+        if self.lacking.is_empty() {
+            return Ok((Vec::new(), false));
+        }
+        let local = connection.rows(&self.local_lacking, key)?.into_iter().next();
+        let local = local.unwrap_or_else(|| vec![Value::Null; self.lacking.len()]);
+        let Some(id) = id else { return Ok((local, false)) };
+        let stored = connection.value("SELECT base FROM tidelock_outbox WHERE id = ?1", &[Value::Integer(id)])?;
+        let stored = stored.as_ref().and_then(Value::as_text).map(decode_row).unwrap_or_default();
+        let known = |name: &String| stored.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let base: Vec<Value> = self.lacking.iter().map(|name| known(name).unwrap_or_default()).collect();
+        let changed = base != local;
+        Ok((base, changed))
+    }
+
+    /// Lets a change wait for the columns that the remote lacks, if it is about any.
+    pub fn wait_for_columns(&self, connection: &Connection, id: i64, key: &[Value]) -> Result<bool> {
+        if !self.lacking(connection, Some(id), key)?.1 {
+            return Ok(false);
+        }
+        let text = format!("The remote table has no column {}: add it there, and it is sent", self.lacking.join(", "));
+        let sql = "UPDATE tidelock_outbox SET waiting = 'remote_column_missing', error = ?2 WHERE id = ?1";
+        connection.run(sql, &[Value::Integer(id), Value::from(text)])?;
+        Ok(true)
     }
 
     /// Writes a conflict into the log.
@@ -391,6 +464,7 @@ impl Unpushed {
             Some(remote) => {
                 let mut parameters = vec![Value::Integer(entry.id), Value::from(entry.op.as_str())];
                 parameters.extend_from_slice(remote);
+                parameters.extend(self.lacking(connection, Some(entry.id), key)?.0);
                 connection.run(&self.leave, &parameters)?;
             }
             None => {
@@ -414,6 +488,13 @@ impl Unpushed {
 pub fn refuse(connection: &Connection, id: i64, error: &Error) -> Result<()> {
     let hint = error.hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
     reject(connection, id, "refused", &format!("{}{hint}", error.message))
+}
+
+/// Lets a change wait that the remote fails at, longer each time. `now`: milliseconds since 1970.
+pub fn retry_later(connection: &Connection, id: i64, error: &Error, now: i64) -> Result<()> {
+    let sql = "UPDATE tidelock_outbox SET waiting = 'retrying', error = ?2, tries = coalesce(tries, 0) + 1, \
+               not_before = ?3 + min(10000 << min(coalesce(tries, 0), 9), 3600000) WHERE id = ?1";
+    connection.run(sql, &[Value::Integer(id), Value::from(&*error.message), Value::Integer(now)]).map(drop)
 }
 
 /// Moves a change to the rejected ones.

@@ -1,6 +1,8 @@
 //! The changes that wait, as jobs.
 
 use super::{
+    capture,
+    config::Direction,
     conflict::Sent,
     encode::{decode_key, quote, row_sql},
     job::{Job, Work},
@@ -16,6 +18,9 @@ const BATCH: usize = 10_000;
 /// ... and about the bytes of their rows.
 const BATCH_BYTES: usize = 16 << 20;
 
+/// Whether the time of a change has come; `?3` is now. (A clock that was set back doesn't hold it up for longer than it was to wait.)
+const DUE: &str = "(not_before IS NULL OR not_before <= ?3 OR not_before > ?3 + 3600000)";
+
 /// Which changes are wanted.
 #[derive(Clone, Copy)]
 pub struct Wanted<'a> {
@@ -25,6 +30,8 @@ pub struct Wanted<'a> {
     pub newest: i64,
     /// None of these.
     pub skip: &'a dyn Fn(i64) -> bool,
+    /// Milliseconds since 1970: none that is to wait longer.
+    pub now: i64,
 }
 
 /// The next changes of a table, oldest first. Those whose key has a refused change wait behind it. An entry that turns out to
@@ -44,12 +51,13 @@ pub fn load(
     };
     let mut statement = connection.statement(&format!(
         "SELECT id, op, base, sent_op, sent, time, key FROM tidelock_outbox AS change \
-         WHERE tbl = ?1 AND reason IS NULL AND id <= ?2 AND {filter} AND NOT EXISTS (SELECT 1 FROM tidelock_outbox AS refused \
+         WHERE tbl = ?1 AND reason IS NULL AND id <= ?2 AND {filter} AND {DUE} AND NOT EXISTS (SELECT 1 FROM tidelock_outbox AS refused \
            WHERE refused.tbl = ?1 AND refused.key = change.key AND refused.reason IS NOT NULL AND refused.reason <> 'restored') \
          ORDER BY id"
     ))?;
     statement.bind(1, &Value::from(plan.name()))?;
     statement.bind(2, &Value::Integer(wanted.newest))?;
+    statement.bind(3, &Value::Integer(wanted.now))?;
     let (mut jobs, mut empty, mut bytes) = (Vec::new(), Vec::new(), 0);
     while statement.step()? == crate::sqlite::Step::Row {
         if (wanted.skip)(statement.column_i64(0)) {
@@ -59,46 +67,65 @@ pub fn load(
         let entry = unpushed.read_entry(&row, false);
         let key = decode_key(row[6].as_text().unwrap_or_default());
         let local = unpushed.local(connection, &key)?;
-        match job(plan, table, &entry, key, local) {
+        match job(plan, table, &entry, key.clone(), local) {
             Some(job) if job.work == wanted.work => {
                 bytes += job.row.iter().map(|value| 16 + value.as_text().map_or(0, str::len)).sum::<usize>();
                 jobs.push(job);
             }
             Some(_) => {}
-            None => empty.push(entry.id),
+            None => empty.push((entry.id, key)),
         }
         if jobs.len() >= BATCH || bytes >= BATCH_BYTES {
             break;
         }
     }
     drop(statement);
-    for id in empty {
-        connection.run("DELETE FROM tidelock_outbox WHERE id = ?1", &[Value::Integer(id)])?;
+    for (id, key) in empty {
+        if !unpushed.wait_for_columns(connection, id, &key)? {
+            forget_cursor(connection, plan, unpushed, &key)?;
+            connection.run("DELETE FROM tidelock_outbox WHERE id = ?1", &[Value::Integer(id)])?;
+        }
     }
     Ok(jobs)
+}
+
+/// A change that is about nothing but the cursor is none: the row gets the remote's again.
+fn forget_cursor(connection: &Connection, plan: &Plan, unpushed: &Unpushed, key: &[Value]) -> Result<()> {
+    let (Some(cursor), Some(entry)) = (plan.remote_cursor(), unpushed.entry(connection, key)?) else { return Ok(()) };
+    let (Some(base), Some(local)) = (entry.base, unpushed.local(connection, key)?) else { return Ok(()) };
+    let Some(known) = &base[cursor] else { return Ok(()) };
+    let mut row = local.clone();
+    row[cursor].clone_from(known);
+    capture::silently(connection, |connection| unpushed.write_local(connection, key, Some(&local), Some(&row)))
 }
 
 /// What is to be done for an entry; `None`: nothing, it changes nothing.
 fn job(plan: &Plan, table: usize, entry: &Entry, key: Vec<Value>, local: Option<Vec<Value>>) -> Option<Job> {
     let known = |at: usize| entry.base.as_ref().and_then(|base| base[at].as_ref());
     let cursor = plan.stored_cursor().and_then(known).map(filter_text);
-    let look = match (&entry.sent, entry.op) {
-        (Some(sent), op) => sent.op != op || op != ChangeOp::Delete && !as_sent(sent, local.as_deref()),
-        (None, op) => op != ChangeOp::Insert && entry.base.is_none(),
-    };
+    // What may only be written can't be looked at: it is sent once more.
+    let blind = plan.options.direction == Direction::Push;
+    let look = !blind
+        && match (&entry.sent, entry.op) {
+            (Some(sent), op) => sent.op != op || op != ChangeOp::Delete && !as_sent(sent, local.as_deref()),
+            (None, op) => op != ChangeOp::Insert && entry.base.is_none(),
+        };
+    let sent_before = entry.sent.is_some();
     let (work, columns) = match (entry.op, &local) {
         _ if look => (Work::Look, Vec::new()),
         (ChangeOp::Delete, _) => (Work::Delete, Vec::new()),
         // It went without a trace: by a cascade of a pull.
         (_, None) => return None,
         (ChangeOp::Insert, Some(row)) => {
-            // What is NULL is the server's to fill.
-            (Work::Insert, (0..row.len()).filter(|at| plan.key.contains(at) || !row[*at].is_null()).collect())
+            // What is NULL is the server's to fill, and so is the cursor.
+            let fills = |at: &usize| plan.key.contains(at) || !row[*at].is_null() && plan.remote_cursor() != Some(*at);
+            (Work::Insert, (0..row.len()).filter(fills).collect())
         }
         (ChangeOp::Update, Some(row)) => {
             // A column that is younger than the change: whatever is in it was written here.
             let changed = |at: &usize| known(*at).map_or(!row[*at].is_null(), |base| *base != row[*at]);
-            let columns: Vec<usize> = (0..row.len()).filter(changed).collect();
+            let own = |at: &usize| plan.remote_cursor() != Some(*at);
+            let columns: Vec<usize> = (0..row.len()).filter(own).filter(changed).collect();
             if columns.is_empty() {
                 return None;
             }
@@ -106,7 +133,7 @@ fn job(plan: &Plan, table: usize, entry: &Entry, key: Vec<Value>, local: Option<
         }
     };
     let row = local.unwrap_or_default();
-    Some(Job { id: entry.id, table, work, key, row, columns, base: entry.base.clone(), cursor })
+    Some(Job { id: entry.id, table, work, key, row, columns, base: entry.base.clone(), cursor, sent_before })
 }
 
 fn as_sent(sent: &Sent, local: Option<&[Value]>) -> bool {
@@ -117,7 +144,13 @@ fn as_sent(sent: &Sent, local: Option<&[Value]>) -> bool {
 /// Writes down that these jobs are being sent: so that what becomes of it can be told later, whatever happens now.
 pub fn mark(connection: &Connection, plan: &Plan, jobs: &[Job]) -> Result<()> {
     let members = plan.columns.iter().enumerate().map(|(at, column)| (column.name.as_str(), format!("?{}", at + 3)));
-    let row = format!("UPDATE tidelock_outbox SET sent_op = ?2, sent = {} WHERE id = ?1", row_sql(members));
+    let mut sent = row_sql(members);
+    if plan.options.direction == Direction::Push {
+        // Where rows are never read, the first one counts that may have arrived.
+        sent = format!("CASE WHEN sent_op IS NULL THEN {sent} ELSE sent END");
+    }
+    let row =
+        format!("UPDATE tidelock_outbox SET sent_op = ?2, sent = {sent}, waiting = NULL, error = NULL WHERE id = ?1");
     for job in jobs {
         let Some(op) = job.op() else { continue };
         let mut parameters = vec![Value::Integer(job.id), Value::from(op.as_str())];
@@ -125,9 +158,7 @@ pub fn mark(connection: &Connection, plan: &Plan, jobs: &[Job]) -> Result<()> {
             connection.run("UPDATE tidelock_outbox SET sent_op = ?2, sent = NULL WHERE id = ?1", &parameters)?;
             continue;
         }
-        // Of a new row, only what is sent.
-        let sent = |at: usize| op == ChangeOp::Update || job.columns.contains(&at);
-        parameters.extend((0..job.row.len()).map(|at| if sent(at) { job.row[at].clone() } else { Value::Null }));
+        parameters.extend(job.sent(plan));
         connection.run(&row, &parameters)?;
     }
     Ok(())

@@ -107,8 +107,6 @@ fn comparable(progress: &Progress, plan: &Plan) -> bool {
 
 /// The moment before `cursor` to begin with; `None`: behind the cursor is early enough, or it is no moment.
 fn overlap(cursor: &str, watermark: Option<&str>, overlap_ms: u64) -> Option<String> {
-    // A timestamp without time zone is as good as one in UTC: only differences count.
-    let moment = |text: &str| Timestamp::parse(text).or_else(|| Timestamp::parse(&format!("{text}Z")));
     let newest = moment(cursor)?;
     let server = watermark.and_then(moment).unwrap_or(newest);
     let from = server.plus_ms(-i64::try_from(overlap_ms).unwrap_or(i64::MAX));
@@ -122,6 +120,30 @@ pub fn begin(progress: &mut Progress, plan: &Plan, server_time: Option<Timestamp
         let mark = plan.ceiling.clone().or_else(|| server_time.map(|time| time.to_string()));
         progress.started = Some(mark.or_else(known).unwrap_or_default());
     }
+}
+
+/// The rows up to this one were read by the cursor: the next pull begins there.
+///
+/// A moment that is still to come (one row with `infinity`, or written by a fast clock) would hide what is written until then: it
+/// is read, and again the next time, but nothing begins behind it.
+pub fn moved(progress: &mut Progress, plan: &Plan, last: &Position, server_time: Option<Timestamp>) {
+    let ahead = |cursor: &str| match (moment(cursor), server_time) {
+        (Some(moment), Some(now)) => {
+            moment > now.plus_ms(i64::try_from(plan.options.overlap_ms.max(AHEAD_MS)).unwrap_or(i64::MAX))
+        }
+        _ => cursor == "infinity",
+    };
+    if last.cursor.as_deref().is_some_and(|cursor| !ahead(cursor)) {
+        progress.position = Some(last.clone());
+    }
+}
+
+/// How far a server's rows may be ahead of the time that it shows.
+const AHEAD_MS: u64 = 60_000;
+
+/// A timestamp without time zone is as good as one in UTC: only differences count.
+fn moment(text: &str) -> Option<Timestamp> {
+    Timestamp::parse(text).or_else(|| Timestamp::parse(&format!("{text}Z")))
 }
 
 /// Everything was read.

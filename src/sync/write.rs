@@ -3,6 +3,7 @@
 //! Every one names the keys that it is about: an UPDATE or DELETE without a filter would be about the whole table.
 
 use super::{
+    job::Job,
     json,
     outgoing::{filter_text, push_json},
     plan::Plan,
@@ -26,42 +27,91 @@ pub enum Guard {
     Cursor(Vec<String>),
 }
 
-/// Inserts rows, given by their values; those whose key is taken are left alone. `columns`: the ones that are sent.
-pub fn insert(requester: &Requester, plan: &Plan, rows: &[&[Value]], columns: &[usize], blind: bool) -> HttpRequest {
+/// Inserts rows, given by their values and the columns of them that are sent: the server fills the others. Those whose key is taken
+/// are left alone. `blind`: of a table that may not be read, which is what finding a taken key would take.
+pub fn insert(requester: &Requester, plan: &Plan, rows: &[(&[Value], Vec<usize>)], blind: bool) -> HttpRequest {
+    let all = (0..plan.columns.len()).filter(|at| rows.iter().any(|(_, columns)| columns.contains(at)));
     let mut url = format!("{}/{}?columns=", requester.root(), percent(&plan.selection.table));
-    push_list(&mut url, columns.iter().map(|at| name(&plan.columns[*at].name)));
-    url.push_str("&on_conflict=");
-    push_list(&mut url, plan.selection.key.iter().map(|column| name(column)));
+    push_list(&mut url, all.map(|at| name(&plan.columns[at].name)));
     if !blind {
+        url.push_str("&on_conflict=");
+        push_list(&mut url, plan.selection.key.iter().map(|column| name(column)));
         push_select(&mut url, &plan.selection.columns);
     }
     let mut body = String::from("[");
-    for (index, row) in rows.iter().enumerate() {
+    for (index, (row, columns)) in rows.iter().enumerate() {
         if index > 0 {
             body.push(',');
         }
         push_object(&mut body, plan, row, columns);
     }
     body.push(']');
-    let prefer = if blind { "return=minimal" } else { "return=representation" };
-    requester.request(Method::Post, url, &format!("resolution=ignore-duplicates,{prefer}"), Some(body))
+    let prefer = if blind { "return=minimal" } else { "resolution=ignore-duplicates,return=representation" };
+    // Only where it is needed: PostgREST puts such a body into the form of jsonb first, which JSON text doesn't survive as it is.
+    let missing = if rows.windows(2).any(|pair| pair[0].1 != pair[1].1) { "missing=default," } else { "" };
+    requester.request(Method::Post, url, &format!("{missing}{prefer}"), Some(body))
 }
 
-/// Changes columns of one row.
+/// Changes columns of rows, all to the same values: those of `row`.
 pub fn update(
     requester: &Requester,
     plan: &Plan,
-    key: &[Value],
+    keys: &[&[Value]],
     row: &[Value],
     columns: &[usize],
     guard: &Guard,
     blind: bool,
 ) -> HttpRequest {
-    let url = target(requester, plan, &[key], guard, (!blind).then_some(&plan.selection.columns[..]));
+    let url = target(requester, plan, keys, guard, (!blind).then_some(&plan.selection.columns[..]));
     let mut body = String::new();
     push_object(&mut body, plan, row, columns);
     let prefer = if blind { "return=minimal" } else { "return=representation" };
     requester.request(Method::Patch, url, prefer, Some(body))
+}
+
+/// Changes columns of rows, each to its own values. One that is gone meanwhile would be inserted.
+pub fn upsert(requester: &Requester, plan: &Plan, rows: &[&[Value]], columns: &[usize]) -> HttpRequest {
+    let sent: Vec<usize> = (0..plan.columns.len()).filter(|at| plan.key.contains(at) || columns.contains(at)).collect();
+    let mut url = format!("{}/{}?columns=", requester.root(), percent(&plan.selection.table));
+    push_list(&mut url, sent.iter().map(|at| name(&plan.columns[*at].name)));
+    url.push_str("&on_conflict=");
+    push_list(&mut url, plan.selection.key.iter().map(|column| name(column)));
+    push_select(&mut url, &plan.selection.columns);
+    let mut body = String::from("[");
+    for (index, row) in rows.iter().enumerate() {
+        if index > 0 {
+            body.push(',');
+        }
+        push_object(&mut body, plan, row, &sent);
+    }
+    body.push(']');
+    requester.request(Method::Post, url, "resolution=merge-duplicates,return=representation", Some(body))
+}
+
+/// Changes rows by the helpers' function, each where its cursor is still that of the base, all of them or none.
+pub fn together(requester: &Requester, plan: &Plan, changes: &[(&Job, Vec<usize>)]) -> HttpRequest {
+    let mut table = String::new();
+    json::push_string(&mut table, &plan.selection.table);
+    let mut body = String::from(r#"{"push":{"changes":["#);
+    for (index, (job, columns)) in changes.iter().enumerate() {
+        if index > 0 {
+            body.push(',');
+        }
+        body.push_str(&format!(r#"{{"op":"update","table":{table},"key":"#));
+        push_object(&mut body, plan, &job.row, &plan.key);
+        body.push_str(r#","row":"#);
+        push_object(&mut body, plan, &job.row, columns);
+        let cursor = plan.stored_cursor().filter(|_| job.cursor.is_some());
+        if let (Some(cursor), Some(base)) = (cursor, &job.base) {
+            let base: Vec<Value> = base.iter().map(|value| value.clone().unwrap_or_default()).collect();
+            body.push_str(r#","base":"#);
+            push_object(&mut body, plan, &base, &[cursor]);
+        }
+        body.push('}');
+    }
+    body.push_str("]}}");
+    let url = format!("{}/rpc/tidelock_push", requester.root());
+    requester.request(Method::Post, url, "", Some(body))
 }
 
 /// Deletes rows; gives back their keys.
@@ -214,10 +264,12 @@ mod tests {
     }
 
     fn plan(options: &str) -> Plan {
+        plan_of("CREATE TABLE t(id INTEGER PRIMARY KEY, n NUMERIC TEXT, u TEXT, \"a,b\" TEXT, j JSON TEXT)", options)
+    }
+
+    fn plan_of(schema: &str, options: &str) -> Plan {
         let connection = Connection::open(&PageFile::default()).unwrap();
-        connection
-            .exec("CREATE TABLE t(id INTEGER PRIMARY KEY, n NUMERIC TEXT, u TEXT, \"a,b\" TEXT, j JSON TEXT)")
-            .unwrap();
+        connection.exec(schema).unwrap();
         let options: TableSync = serde_json::from_str(options).unwrap();
         Plan::new(&options, Table::read(&connection, "t").unwrap().unwrap(), &[]).unwrap()
     }
@@ -237,12 +289,13 @@ mod tests {
         let key = [Value::Integer(7)];
         let cursor = |values: &[&str]| Guard::Cursor(values.iter().map(|value| (*value).to_owned()).collect());
         assert_eq!(
-            show(&insert(&requester, &plan, &[&row, &row], &[0, 1], false)),
-            "POST t?columns=id,n&on_conflict=id&select=id,n,u,gone (resolution=ignore-duplicates,return=representation) \
-             [{\"id\":9223372036854775807,\"n\":1.50},{\"id\":9223372036854775807,\"n\":1.50}]"
+            show(&insert(&requester, &plan, &[(&row, vec![0, 1]), (&row, vec![0])], false)),
+            "POST t?columns=id,n&on_conflict=id&select=id,n,u,gone \
+             (missing=default,resolution=ignore-duplicates,return=representation) \
+             [{\"id\":9223372036854775807,\"n\":1.50},{\"id\":9223372036854775807}]"
         );
         assert_eq!(
-            show(&update(&requester, &plan, &key, &row, &[1], &cursor(&["2026-01-01T00:00:00+00:00"]), false)),
+            show(&update(&requester, &plan, &[&key], &row, &[1], &cursor(&["2026-01-01T00:00:00+00:00"]), false)),
             "PATCH t?id=eq.7&u=eq.2026-01-01T00:00:00%2B00:00&select=id,n,u,gone (return=representation) {\"n\":1.50}"
         );
         assert_eq!(
@@ -275,6 +328,34 @@ mod tests {
             show(&read(&requester, &plan, &keys[1..])),
             "GET t?select=id,n,u&or=(and(id.eq.'1',u.eq.'%5C''),and(id.eq.'2',u.eq.'x')) ()"
         );
+    }
+
+    #[test]
+    fn names_of_parameters_are_columns_in_quotes() {
+        let schema = r#"CREATE TABLE t("on_conflict" INTEGER PRIMARY KEY, "order" TEXT, "apikey" TEXT, "or" TEXT)"#;
+        let options = r#"{"table":"t","columns":["order","apikey"],"cursor":"apikey","deleted":"or"}"#;
+        let (requester, plan) = (requester("public"), plan_of(schema, options));
+        let row = [Value::Integer(1), Value::from("x"), Value::from("7")];
+        let keys: [&[Value]; 2] = [&[Value::Integer(1)], &[Value::Integer(2)]];
+        let guard = Guard::Cursor(vec!["7".to_owned()]);
+        assert_eq!(
+            show(&insert(&requester, &plan, &[(&row, vec![0, 1])], false)),
+            "POST t?columns='on_conflict','order'&on_conflict='on_conflict'&select='on_conflict','order','apikey','or' \
+             (resolution=ignore-duplicates,return=representation) [{\"on_conflict\":1,\"order\":\"x\"}]"
+        );
+        assert_eq!(
+            show(&update(&requester, &plan, &keys[..1], &row, &[1], &guard, true)),
+            "PATCH t?'on_conflict'=eq.1&'apikey'=eq.7 (return=minimal) {\"order\":\"x\"}"
+        );
+        assert_eq!(
+            show(&delete(&requester, &plan, &keys, &Guard::None, true)),
+            "DELETE t?'on_conflict'=in.('1','2') (return=minimal)"
+        );
+        assert_eq!(
+            show(&read(&requester, &plan, &keys)),
+            "GET t?select='on_conflict','order','apikey','or'&'on_conflict'=in.('1','2') ()"
+        );
+        assert_eq!(show(&probe(&requester, &plan, "order")), "GET t?select='order'&limit=0 ()");
     }
 
     #[test]

@@ -1,15 +1,16 @@
-// The README's example, as it stands there: what its comments promise is what the page prints.
+// The examples that a browser shows: the README's, whose comments promise what the page prints, and that of docs/tabs.md, which needs
+// what only a browser stores. tests/node/documents.test.mjs runs the others.
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { suite } from './harness.mjs'
+import { blocksOfDocuments } from '../node/documents/blocks.mjs'
+import { freshName, suite, until } from './harness.mjs'
 
-const README = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+const blocks = new Map(blocksOfDocuments().map(({ id, code }) => [id, code]))
 
 const context = suite()
 
 test('the twenty lines of the README do what they say', async () => {
-  const [, example] = README.match(/```ts\n([\s\S]*?)```/)
+  const example = blocks.get('README.md: Twenty lines')
   const promised = [...example.matchAll(/console\.log\(.*?\) \/\/ (.*)/g)].map(([, comment]) => comment)
   assert.ok(promised.length >= 2, 'the example shows what it prints')
   const page = await context.page()
@@ -30,4 +31,34 @@ test('the twenty lines of the README do what they say', async () => {
     promised.map((text) => new Function(`return ${text}`)()),
   )
   await page.close()
+})
+
+test('the example of docs/tabs.md, in two tabs, twice', async () => {
+  const code = blocks.get('docs/tabs.md: Several tabs, one database')
+  const name = freshName()
+  const run = (page) =>
+    page.evaluate(
+      async ([code, name]) => {
+        window.shown = []
+        const scope = {
+          open: (options) => window.open({ ...options, name }),
+          migrations: [{ version: '1', name: 'notes', up: 'CREATE TABLE notes (id INTEGER PRIMARY KEY)' }],
+          show: (role) => window.shown.push(role),
+        }
+        const AsyncFunction = (async () => {}).constructor
+        window.db = await new AsyncFunction(...Object.keys(scope), `${code}\nreturn db`)(...Object.values(scope))
+        return window.db.role
+      },
+      [code, name],
+    )
+  for (const rows of [1, 2]) {
+    const [first, second] = [await context.page(), await context.page()]
+    assert.deepEqual([await run(first), await run(second)], ['leader', 'follower'])
+    await second.evaluate(() => window.db.run('INSERT INTO notes DEFAULT VALUES'))
+    assert.equal((await first.evaluate(() => window.db.query('SELECT id FROM notes'))).length, rows)
+    await first.close()
+    await until(() => second.evaluate(() => window.shown.includes('leader')))
+    await second.evaluate(() => window.db.close())
+    await second.close()
+  }
 })

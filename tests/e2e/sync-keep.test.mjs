@@ -22,9 +22,12 @@ async function named(values = "(1, 'remote')") {
 const rowsOf = async (table) =>
   (await context.remote.sql(`select id, name from ${table} order by id`)).map(({ id, name }) => `${id} ${name}`)
 
+/** A client comes back to a network or to realtime by chance within 12 seconds. */
+const backWithinMs = 30_000
+
 /** Waits until the remote has these rows. */
-async function untilThere(table, rows) {
-  await until(async () => String(await rowsOf(table)) === String(rows)).catch(async () =>
+async function untilThere(table, rows, timeoutMs) {
+  await until(async () => String(await rowsOf(table)) === String(rows), timeoutMs).catch(async () =>
     assert.deepEqual(await rowsOf(table), rows),
   )
 }
@@ -53,10 +56,10 @@ async function closed(page) {
   await page.close()
 }
 
-const untilHere = (page, table, rows) =>
+const untilHere = (page, table, rows, timeoutMs) =>
   page.evaluate(
-    ([name, wanted]) => window.until(async () => String(await window.rows(name)) === wanted),
-    [table, String(rows)],
+    ([name, wanted, within]) => window.until(async () => String(await window.rows(name)) === wanted, within),
+    [table, String(rows), timeoutMs],
   )
 
 test('a cloud database comes up without waiting, is ready after the first pull, and sends what is written', async () => {
@@ -176,7 +179,7 @@ test('offline it works, with an expired token too, and what was written leaves w
   await page.evaluate((token) => {
     window.token = token
   }, context.remote.jwtFor(alice))
-  await untilThere(table, ['1 remote', '2 unreachable', '3 offline'])
+  await untilThere(table, ['1 remote', '2 unreachable', '3 offline'], backWithinMs)
   await page.evaluate(() => window.db.sync.ready)
   await closed(page)
 })
@@ -236,7 +239,7 @@ test('realtime: hints are followed, tokens are told, gaps are pulled', async () 
   // The connection breaks, and something is written meanwhile that nobody tells.
   realtime.kill()
   await context.remote.sql(`update ${table} set name = 'missed' where id = 2`)
-  await untilHere(page, table, ['1 remote', '2 missed'])
+  await untilHere(page, table, ['1 remote', '2 missed'], backWithinMs)
   await joined(2)
   // What is written here is sent at once and comes back as a hint without harm.
   await page.evaluate((name) => window.db.run(`INSERT INTO ${name} VALUES (3, 'mine')`), table)

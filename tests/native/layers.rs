@@ -8,7 +8,7 @@ use std::{
 
 /// The modules by layer, lowest first. Modules of one layer may use each other, except the concepts.
 const LAYERS: [&[&str]; 7] = [
-    &["error", "value", "time", "collections", "memory"],
+    &["error", "value", "time", "collections", "memory", "panics"],
     &["sqlite"],
     &["ports"],
     CONCEPTS,

@@ -4,7 +4,8 @@ use tidelock::{ErrorCode, sync::outbox};
 
 use crate::{
     sync_host::{World, counts, fails, only},
-    sync_model::Fault,
+    sync_model::{Fault, Row},
+    sync_model_writes::Rules,
 };
 
 const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT)";
@@ -69,6 +70,26 @@ fn a_row_committed_long_after_its_transaction_began_is_found() {
     world.server.set_helpers(Some(&state("c", 502, &[])));
     assert_eq!(only(&world.pull("{}").unwrap()), "0/1/0/1/0/0/0", "and the other one comes again");
     assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/0/0/0/0");
+}
+
+#[test]
+fn what_was_pushed_and_deleted_before_the_first_pull_goes_and_a_new_row_under_its_key_stays() {
+    let mut world = World::with(ITEMS, REMOTE);
+    world.server.define("items", &["id", "name", "updated_at"], Rules::default());
+    world.server.install_helpers("items");
+    world.exec("INSERT INTO items VALUES (1, 'a'), (2, 'b')");
+    world.push().unwrap();
+    let other = world.server.begin();
+    for id in ["1", "2"] {
+        assert!(world.server.delete_row("items", &Row::from([("id".to_owned(), id.to_owned())]), &other));
+    }
+    world.server.end(other);
+    world.exec("DELETE FROM items WHERE id = 2");
+    world.push().unwrap();
+    world.exec("INSERT INTO items VALUES (2, 'new')");
+    world.pull("{}").unwrap();
+    assert_eq!(world.rows("SELECT id, name FROM items"), ["2|new"]);
+    assert_eq!(world.outbox(), ["insert items Integer(2) id,name"]);
 }
 
 #[test]
@@ -155,7 +176,21 @@ fn another_cluster_or_no_helpers_any_more_begin_anew() {
     world.sim.advance(120_000);
     world.server.take_helper_calls();
     assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/0/0/0/0");
-    assert!(world.server.take_helper_calls().is_empty());
+    assert_eq!(world.server.take_helper_calls().len(), 1, "they may come back");
+}
+
+#[test]
+fn a_new_row_whose_answer_was_lost_and_that_is_gone_since_does_not_come_back() {
+    let mut world = pulled();
+    world.server.define("items", &["id", "name", "updated_at", "_xid"], Rules::default());
+    world.exec("INSERT INTO items(id, name) VALUES (1000, 'arrived'), (1001, 'arrived, too')");
+    (0..6).for_each(|_| world.server.fault(Fault::Lost));
+    fails(world.push(), ErrorCode::SyncNetwork);
+    world.server.remove("items", "1000");
+    world.server.set_helpers(Some(&state("c", 520, &[r#"["1","items",{"id":1000},"510"]"#])));
+    assert_eq!(world.pushed(), ["items 1/0/0/1/1"]);
+    assert_eq!(world.outbox(), ["insert items Integer(1000) id,name (conflict)"]);
+    assert!(!world.server.rows("items").iter().any(|row| row["id"] == "1000"));
 }
 
 #[test]
@@ -168,12 +203,12 @@ fn a_project_without_helpers_is_asked_now_and_then() {
     };
     assert_eq!((calls(&mut world, "{}"), calls(&mut world, "{}")), (1, 0));
     world.reopen(REMOTE);
-    assert_eq!(calls(&mut world, "{}"), 0, "it was asked a moment ago");
+    assert_eq!(calls(&mut world, "{}"), 0, "it was asked today");
     assert_eq!(calls(&mut world, r#"{"full":true}"#), 1);
-    world.sim.advance(600_000);
+    world.sim.advance(86_400_000);
     world.reopen(REMOTE);
     assert_eq!((calls(&mut world, "{}"), calls(&mut world, "{}")), (1, 0));
-    world.sim.advance(600_000);
+    world.sim.advance(86_400_000);
     world.reopen(REMOTE);
     world.server.set_helpers(Some(&state("c", 10, &[])));
     assert_eq!(calls(&mut world, "{}"), 1);

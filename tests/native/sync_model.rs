@@ -1,9 +1,13 @@
 //! A model of PostgREST in memory: tables of JSON rows, the filters and orders that tidelock asks with, a cap on rows, and
 //! faults on demand. It shares no code with what it tests.
 
+mod helped;
+mod query;
+pub mod values;
+mod watchdog;
+
 use std::{
     cell::RefCell,
-    cmp::Ordering,
     collections::{BTreeMap, VecDeque},
     rc::Rc,
 };
@@ -13,6 +17,11 @@ use tidelock::{
     ports::{Clock, Http, HttpFailure, HttpRequest, HttpResponse, LocalFuture, Method},
 };
 
+use self::{helped::Helped, query::unescape, watchdog::Watchdog};
+pub(crate) use self::{
+    query::{Query, refusal},
+    values::compare,
+};
 use crate::sync_model_writes::Rules;
 
 /// A row: column and JSON text.
@@ -29,6 +38,8 @@ pub enum Fault {
     Timeout,
     /// The right answer, cut after this part of its body.
     Cut(f64),
+    /// The same where the answer is no refusal.
+    CutRows(f64),
     /// The request is carried out, and the connection dropped before the answer.
     Lost,
     /// The right answer.
@@ -53,6 +64,8 @@ pub(crate) struct State {
     helpers: Option<String>,
     helpers_after: Option<String>,
     helper_calls: Vec<String>,
+    pub(crate) helped: Helped,
+    watchdog: Watchdog,
 }
 
 /// The server. Cheap to clone: a handle.
@@ -143,7 +156,7 @@ impl Server {
 
     fn answer(&self, request: &HttpRequest) -> Result<HttpResponse, HttpFailure> {
         let fault = self.state.borrow_mut().faults.pop_front().unwrap_or(Fault::None);
-        match fault {
+        match fault.clone() {
             Fault::None => Ok(self.respond(request)),
             Fault::Drop => Err(HttpFailure::Network("connection reset".to_owned())),
             Fault::Timeout => Err(HttpFailure::Timeout),
@@ -155,8 +168,11 @@ impl Server {
                 self.respond(request);
                 Err(HttpFailure::Network("connection reset".to_owned()))
             }
-            Fault::Cut(part) => {
+            Fault::Cut(part) | Fault::CutRows(part) => {
                 let mut response = self.respond(request);
+                if matches!(fault, Fault::CutRows(_)) && response.status >= 400 {
+                    return Ok(response);
+                }
                 let length = ((response.body.len() as f64) * part) as usize;
                 response.body.truncate(length.min(response.body.len().saturating_sub(1)));
                 Ok(response)
@@ -168,6 +184,9 @@ impl Server {
     fn helpers(&self, call: &str) -> HttpResponse {
         let mut state = self.state.borrow_mut();
         state.helper_calls.push(call.to_owned());
+        if let Some(answer) = state.helped.answer(call) {
+            return HttpResponse { status: 200, headers: vec![], body: answer.into_bytes() };
+        }
         let later = if call.contains("&after=") { state.helpers_after.as_ref() } else { None };
         match later.or(state.helpers.as_ref()) {
             Some(answer) => HttpResponse { status: 200, headers: vec![], body: answer.clone().into_bytes() },
@@ -199,59 +218,46 @@ impl Server {
         let (_, rest) = request.url.split_once("://").unwrap();
         let path = &rest[rest.find('/').unwrap()..];
         let (path, query) = path.split_once('?').unwrap();
-        let Some(table) = path.strip_prefix(self.prefix).filter(|table| !table.contains('/')) else {
+        let Some(table) = path.strip_prefix(self.prefix).filter(|table| !table.contains('/')).map(unescape) else {
             return error(404, "{}");
         };
-        if request.method != Method::Get {
-            return self.write(request, table, query);
+        let table = table.as_str();
+        match request.method {
+            Method::Get | Method::Head => self.read(request, table, query).unwrap_or_else(|refused| refused),
+            _ => self.write(request, table, query),
         }
+    }
+
+    fn read(&self, request: &HttpRequest, table: &str, query: &str) -> Result<HttpResponse, HttpResponse> {
         let state = self.state.borrow();
         let Some(rows) = state.tables.get(table) else {
-            return error(404, r#"{"code":"42P01","message":"relation does not exist"}"#);
+            return Err(refusal(404, "42P01", "relation does not exist"));
         };
-        let named = state.rules.get(table).map(|rules| &rules.columns).filter(|columns| !columns.is_empty());
-        let columns: Vec<&String> = named
-            .map(|columns| columns.iter().collect())
-            .or_else(|| rows.first().map(|row| row.keys().collect()))
-            .unwrap_or_default();
-        let mut found: Vec<&Row> = if state.hides { vec![] } else { rows.iter().collect() };
-        let (mut select, mut order, mut limit, mut offset) = (Vec::new(), Vec::new(), usize::MAX, 0);
-        for pair in query.split('&') {
-            let (key, value) = pair.split_once('=').unwrap();
-            let (key, value) = (unescape(key), unescape(value));
-            match key.as_str() {
-                "select" => select = value.split(',').map(str::to_owned).collect(),
-                "order" => order = value.split(',').map(Order::read).collect(),
-                "limit" => limit = value.parse().unwrap(),
-                "offset" => offset = value.parse().unwrap(),
-                "or" => {
-                    let condition = parse(&mut Tokens(&format!("or{value}")));
-                    found.retain(|row| condition.holds(row));
-                }
-                column => {
-                    if !columns.is_empty() && !columns.iter().any(|known| *known == column) {
-                        return error(400, r#"{"code":"42703"}"#);
-                    }
-                    let (op, value) = value.split_once('.').unwrap();
-                    let condition = Condition::Compare(column.to_owned(), op.to_owned(), value.to_owned());
-                    found.retain(|row| condition.holds(row));
-                }
-            }
+        let rules = state.rules.get(table).cloned().unwrap_or_default();
+        let query = Query::read(query, &rules.kinds)?;
+        let columns = match rows.first() {
+            Some(row) if rules.columns.is_empty() => row.keys().cloned().collect(),
+            _ => rules.columns.clone(),
+        };
+        let columns = state.helped.with_stamp(table, columns);
+        if let Some(unknown) = query.unknown(&columns).filter(|_| !columns.is_empty()) {
+            return Err(refusal(400, "42703", &format!("column {table}.{unknown} does not exist")));
         }
-        if select != ["*"]
-            && let Some(unknown) = select.iter().find(|name| !columns.is_empty() && !columns.contains(name))
-        {
-            let body = format!(r#"{{"code":"42703","message":"column {table}.{unknown} does not exist"}}"#);
-            return error(400, &body);
+        // Names are looked up before rights.
+        if rules.refuses.contains(&Method::Get) {
+            return Err(refusal(401, "42501", "permission denied"));
         }
-        found.sort_by(|a, b| {
-            order.iter().map(|order| order.compare(a, b)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-        });
+        let visible = |row: &&Row| {
+            let hidden = rules.hidden.as_ref().is_some_and(|hidden| hidden(row));
+            !state.hides && !hidden && query.holds(row)
+        };
+        let mut found: Vec<&Row> = rows.iter().filter(visible).collect();
+        query.sort(&mut found);
         let total = found.len();
-        found.drain(..offset.min(total));
-        found.truncate(limit.min(state.max_rows));
-        let body: Vec<String> = found.iter().map(|row| show(row, &select)).collect();
-        let counted = request.headers.iter().any(|(name, value)| name == "prefer" && value.starts_with("count="));
+        found.drain(..query.offset.min(total));
+        found.truncate(query.limit.unwrap_or(usize::MAX).min(state.max_rows));
+        let body: Vec<String> = found.iter().map(|row| show(row, &query.select)).collect();
+        let counted = request.headers.iter().any(|(name, value)| name == "prefer" && value.contains("count="));
         let mut headers = Vec::new();
         if counted {
             headers.push(("content-range".to_owned(), format!("0-{}/{total}", found.len())));
@@ -260,15 +266,26 @@ impl Server {
             headers.push(("date".to_owned(), http_date(self.clock.now())));
         }
         let status = if counted && found.len() < total { 206 } else { 200 };
-        HttpResponse { status, headers, body: format!("[{}]", body.join(",\n ")).into_bytes() }
+        let body = if request.method == Method::Head { String::new() } else { format!("[{}]", body.join(",\n ")) };
+        Ok(HttpResponse { status, headers, body: body.into_bytes() })
     }
 }
 
 impl Http for Server {
     fn send(&self, request: HttpRequest) -> LocalFuture<'static, Result<HttpResponse, HttpFailure>> {
+        let now = self.clock.now();
+        {
+            let State { watchdog, tables, .. } = &mut *self.state.borrow_mut();
+            watchdog.request(now, || tables.values().map(Vec::len).sum(), &request.url);
+        }
         // Whether the project has helpers is no part of what most tests count.
         if let Some((_, call)) = request.url.split_once("/rpc/tidelock_state") {
-            return Box::pin(std::future::ready(Ok(self.helpers(call))));
+            let right = request
+                .url
+                .split_once("://")
+                .is_some_and(|(_, rest)| rest[rest.find('/').unwrap()..].starts_with(&format!("{}rpc/", self.prefix)));
+            let nothing = HttpResponse { status: 404, headers: vec![], body: br#"{"code":"PGRST125"}"#.to_vec() };
+            return Box::pin(std::future::ready(Ok(if right { self.helpers(call) } else { nothing })));
         }
         {
             let mut state = self.state.borrow_mut();
@@ -297,169 +314,13 @@ impl Drop for Landing {
 }
 
 pub(crate) fn show(row: &Row, select: &[String]) -> String {
-    let cell = |(name, json): (&String, &String)| format!("\"{name}\":{json}");
+    let cell = |(name, json): (&String, &String)| format!("{}:{json}", values::string(name));
     let cells: Vec<String> = if select == ["*"] {
         row.iter().map(cell).collect()
     } else {
         select.iter().map(|name| cell((name, &row[name]))).collect()
     };
     format!("{{{}}}", cells.join(","))
-}
-
-/// A column of `order=`; NULL comes last in either direction.
-struct Order {
-    column: String,
-    descending: bool,
-}
-
-impl Order {
-    fn read(term: &str) -> Self {
-        let term = term.strip_suffix(".nullslast").unwrap_or(term);
-        let (column, direction) = term.rsplit_once('.').unwrap();
-        assert!(matches!(direction, "asc" | "desc"));
-        Self { column: column.to_owned(), descending: direction == "desc" }
-    }
-
-    fn compare(&self, a: &Row, b: &Row) -> Ordering {
-        let (a, b) = (&a[&self.column], &b[&self.column]);
-        let order = compare(a, b);
-        if self.descending && a != "null" && b != "null" { order.reverse() } else { order }
-    }
-}
-
-pub(crate) enum Condition {
-    And(Vec<Condition>),
-    Or(Vec<Condition>),
-    Compare(String, String, String),
-}
-
-impl Condition {
-    pub(crate) fn holds(&self, row: &Row) -> bool {
-        match self {
-            Self::And(all) => all.iter().all(|condition| condition.holds(row)),
-            Self::Or(any) => any.iter().any(|condition| condition.holds(row)),
-            Self::Compare(column, op, value) => {
-                let cell = &row[column];
-                match (op.as_str(), value.as_str()) {
-                    ("is", "null") => cell == "null",
-                    ("not", "is.null") => cell != "null",
-                    _ if cell == "null" => false,
-                    ("gt", _) => compare(cell, value).is_gt(),
-                    ("gte", _) => compare(cell, value).is_ge(),
-                    ("lt", _) => compare(cell, value).is_lt(),
-                    ("lte", _) => compare(cell, value).is_le(),
-                    ("eq", _) => compare(cell, value).is_eq(),
-                    ("in", _) => listed(value).iter().any(|value| compare(cell, value).is_eq()),
-                    other => panic!("unknown filter {other:?}"),
-                }
-            }
-        }
-    }
-}
-
-/// Numbers as numbers, everything else by its text; NULL last.
-pub(crate) fn compare(a: &str, b: &str) -> Ordering {
-    match (a.parse::<i64>(), b.parse::<i64>()) {
-        (Ok(a), Ok(b)) => a.cmp(&b),
-        _ => (a == "null").cmp(&(b == "null")).then_with(|| moment(&plain(a)).cmp(&moment(&plain(b)))),
-    }
-}
-
-/// The text of a JSON string, or the text as it is.
-fn plain(json: &str) -> String {
-    match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(inner) => inner.replace("\\\"", "\"").replace("\\\\", "\\"),
-        None => json.to_owned(),
-    }
-}
-
-/// A timestamp in one form, to the microsecond; other text as it is.
-fn moment(text: &str) -> String {
-    match Timestamp::parse(text) {
-        Some(time) => {
-            let fraction =
-                text.split_once('.').map_or("", |(_, rest)| rest).trim_end_matches(|c: char| !c.is_ascii_digit());
-            let digits: String = fraction.chars().take_while(char::is_ascii_digit).collect();
-            format!("{:020} {digits:0<6}", time.0.div_euclid(1000))
-        }
-        None => text.to_owned(),
-    }
-}
-
-/// The values of `("a","b")`.
-fn listed(list: &str) -> Vec<String> {
-    let mut rest = list.strip_prefix('(').unwrap();
-    let mut values = Vec::new();
-    loop {
-        let mut tokens = Tokens(rest);
-        values.push(tokens.value());
-        match tokens.0.strip_prefix(',') {
-            Some(more) => rest = more,
-            None => {
-                assert_eq!(tokens.0, ")");
-                return values;
-            }
-        }
-    }
-}
-
-struct Tokens<'a>(&'a str);
-
-/// `or(a.gt."x",and(a.eq."x",b.gt."y"))`
-fn parse(tokens: &mut Tokens<'_>) -> Condition {
-    for word in ["or(", "and("] {
-        if let Some(rest) = tokens.0.strip_prefix(word) {
-            tokens.0 = rest;
-            let mut parts = vec![parse(tokens)];
-            while let Some(rest) = tokens.0.strip_prefix(',') {
-                tokens.0 = rest;
-                parts.push(parse(tokens));
-            }
-            tokens.0 = tokens.0.strip_prefix(')').unwrap();
-            return if word == "or(" { Condition::Or(parts) } else { Condition::And(parts) };
-        }
-    }
-    let (column, rest) = tokens.0.split_once('.').unwrap();
-    let (op, rest) = rest.split_once('.').unwrap();
-    tokens.0 = rest;
-    Condition::Compare(column.to_owned(), op.to_owned(), tokens.value())
-}
-
-impl Tokens<'_> {
-    /// A quoted value.
-    fn value(&mut self) -> String {
-        let rest = self.0.strip_prefix('"').expect("a quoted value");
-        let mut value = String::new();
-        let mut chars = rest.char_indices();
-        loop {
-            match chars.next().unwrap() {
-                (_, '\\') => value.push(chars.next().unwrap().1),
-                (at, '"') => {
-                    self.0 = &rest[at + 1..];
-                    return value;
-                }
-                (_, other) => value.push(other),
-            }
-        }
-    }
-}
-
-pub(crate) fn unescape(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((byte, tail)) = rest.split_first() {
-        match byte {
-            b'%' => {
-                bytes.push(u8::from_str_radix(std::str::from_utf8(&tail[..2]).unwrap(), 16).unwrap());
-                rest = &tail[2..];
-                continue;
-            }
-            b'+' => bytes.push(b' '),
-            other => bytes.push(*other),
-        }
-        rest = tail;
-    }
-    String::from_utf8(bytes).unwrap()
 }
 
 fn http_date(time: Timestamp) -> String {

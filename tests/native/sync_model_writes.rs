@@ -8,9 +8,12 @@ use tidelock::{
     ports::{HttpRequest, HttpResponse, Method},
 };
 
-use crate::sync_model::{Condition, Row, Server, State, compare, show, unescape};
+use crate::sync_model::{Query, Row, Server, State, compare, refusal, show, values::Kind};
 
 type Predicate = Rc<dyn Fn(&Row) -> bool>;
+
+/// What a trigger makes of a value.
+pub type Rewrite = fn(&str) -> String;
 
 /// What a table demands of its rows.
 #[derive(Clone, Default)]
@@ -33,6 +36,55 @@ pub struct Rules {
     pub hidden: Option<Predicate>,
     /// A boolean column, which refuses anything else.
     pub flag: Option<String>,
+    /// The types of its columns; none: they take everything.
+    pub kinds: BTreeMap<String, Kind>,
+    /// What a trigger makes of each value of a column.
+    pub rewrites: Vec<(String, Rewrite)>,
+    /// Columns that can't be NULL.
+    pub required: Vec<String>,
+    /// What the role may not do; without `Get` nothing can be read, returned or compared either.
+    pub refuses: Vec<Method>,
+    /// Rows on which a trigger breaks.
+    pub breaks: Option<Predicate>,
+    /// Columns that no client of ours may send.
+    pub never_sent: Vec<String>,
+}
+
+impl Rules {
+    fn key(&self) -> Vec<String> {
+        if self.key.is_empty() { vec!["id".to_owned()] } else { self.key.clone() }
+    }
+
+    /// A value as it is stored.
+    fn store(&self, column: &str, json: &str) -> Result<String, HttpResponse> {
+        let kind = self.kinds.get(column).copied().unwrap_or_default();
+        let stored = kind.store(json).ok_or_else(|| refusal(400, "22P02", &format!("invalid input for {column}")))?;
+        let rewrite = self.rewrites.iter().find(|(name, _)| name == column).filter(|_| stored != "null");
+        Ok(rewrite.map_or(stored.clone(), |(_, rewrite)| rewrite(&stored)))
+    }
+
+    /// A row as it is before any value is sent.
+    fn blank(&self, stamp: &str) -> Row {
+        let mut row: Row = self.columns.iter().map(|column| (column.clone(), "null".to_owned())).collect();
+        let default = |value: &String| if value == NOW { stamp.to_owned() } else { value.clone() };
+        row.extend(self.defaults.iter().map(|(column, value)| (column.clone(), default(value))));
+        row
+    }
+}
+
+/// The present moment, as a default or as a value that is sent.
+pub const NOW: &str = "\"now\"";
+
+/// A transaction of another client.
+pub struct Transaction {
+    number: u64,
+    began: Timestamp,
+}
+
+impl Transaction {
+    pub fn began(&self) -> Timestamp {
+        self.began
+    }
 }
 
 impl Server {
@@ -52,7 +104,8 @@ impl Server {
         let stamp = stamp(&mut state, now);
         let rows = state.tables.get_mut(table).unwrap();
         let at = rows.iter().position(|row| row["id"] == id);
-        let mut row = at.map_or_else(|| blank(&rules, &[("id", id)]), |at| rows[at].clone());
+        let mut row = at.map_or_else(|| rules.blank(&stamp), |at| rows[at].clone());
+        row.insert("id".to_owned(), id.to_owned());
         for (column, value) in cells {
             row.insert((*column).to_owned(), (*value).to_owned());
         }
@@ -65,42 +118,132 @@ impl Server {
         }
     }
 
+    pub fn begin(&self) -> Transaction {
+        Transaction { number: self.state.borrow_mut().helped.begin(), began: self.now() }
+    }
+
+    pub fn end(&self, transaction: Transaction) {
+        self.state.borrow_mut().helped.end(transaction.number);
+    }
+
+    /// Another client writes the row of this key. Whether the server took it. Its triggers stamp by the beginning of the
+    /// transaction; where there is none, the client does, in the column `by_hand`.
+    pub fn write_row(
+        &self,
+        table: &str,
+        key: &Row,
+        cells: &Row,
+        by_hand: Option<&str>,
+        transaction: &Transaction,
+    ) -> bool {
+        let now = self.now();
+        let mut state = self.state.borrow_mut();
+        let rules = state.rules.get(table).cloned().unwrap_or_default();
+        let late = now.since(transaction.began) > 0;
+        let stamp = if late {
+            spelled(transaction.began.0 * 1000 + 500 + (transaction.number % 500) as i64)
+        } else {
+            stamp(&mut state, now)
+        };
+        let Ok(cells) = cells
+            .iter()
+            .map(|(name, value)| Ok((name.clone(), rules.store(name, value)?)))
+            .collect::<Result<Row, HttpResponse>>()
+        else {
+            return false;
+        };
+        let before = state.tables[table].clone();
+        let at = before.iter().position(|row| key.iter().all(|(name, value)| row[name] == *value));
+        let mut row = at.map_or_else(|| rules.blank(&stamp), |at| before[at].clone());
+        row.extend(key.clone());
+        row.extend(cells);
+        row.extend(
+            rules.stamp.iter().map(String::as_str).chain(by_hand).map(|column| (column.to_owned(), stamp.clone())),
+        );
+        state.helped.stamp(table, &mut row, transaction.number);
+        let rows = state.tables.get_mut(table).unwrap();
+        match at {
+            Some(at) => rows[at] = row.clone(),
+            None => rows.push(row.clone()),
+        }
+        let taken = check(&state, table, &rules, &[row], Method::Post).is_ok();
+        if !taken {
+            state.tables.insert(table.to_owned(), before);
+        }
+        taken
+    }
+
+    /// Another client deletes the row of this key. Whether it was there and nothing refers to it.
+    pub fn delete_row(&self, table: &str, key: &Row, transaction: &Transaction) -> bool {
+        let mut state = self.state.borrow_mut();
+        let rules = state.rules.get(table).cloned().unwrap_or_default();
+        let before = state.tables[table].clone();
+        let is = |row: &Row| key.iter().all(|(name, value)| row[name] == *value);
+        let (gone, kept): (Vec<Row>, Vec<Row>) = before.iter().cloned().partition(is);
+        state.tables.insert(table.to_owned(), kept);
+        let taken = !gone.is_empty() && check(&state, table, &rules, &gone, Method::Delete).is_ok();
+        if taken {
+            gone.iter().for_each(|row| state.helped.bury(table, &rules.key(), row, transaction.number));
+        } else {
+            state.tables.insert(table.to_owned(), before);
+        }
+        taken
+    }
+
+    /// The columns and rules of a table change, and its rows with them.
+    pub fn alter(&self, table: &str, alter: impl FnOnce(&mut Rules, &mut Vec<Row>)) {
+        let State { tables, rules, .. } = &mut *self.state.borrow_mut();
+        alter(rules.get_mut(table).unwrap(), tables.get_mut(table).unwrap());
+    }
+
+    /// Runs the helpers' SQL for a table.
+    pub fn install_helpers(&self, table: &str) {
+        let State { tables, helped, .. } = &mut *self.state.borrow_mut();
+        helped.install(table, tables.get_mut(table).unwrap());
+    }
+
     pub(crate) fn write(&self, request: &HttpRequest, table: &str, query: &str) -> HttpResponse {
         let now = self.clock.now();
         let mut state = self.state.borrow_mut();
         if !state.tables.contains_key(table) {
-            return error(404, "", "{}");
+            return HttpResponse { status: 404, headers: vec![], body: b"{}".to_vec() };
         }
+        let transaction = state.helped.begin();
         // A statement that fails leaves nothing.
         let before = (state.tables.clone(), state.history.len());
-        match run(&mut state, request, table, query, now) {
+        let answer = match run(&mut state, request, table, query, now, transaction) {
             Ok(response) => response,
             Err(refused) => {
                 state.tables = before.0;
                 state.history.truncate(before.1);
+                state.helped.roll_back(transaction);
                 refused
             }
-        }
+        };
+        state.helped.end(transaction);
+        answer
     }
-}
-
-fn error(status: u16, code: &str, body: &str) -> HttpResponse {
-    let body = if code.is_empty() { body.to_owned() } else { format!(r#"{{"code":"{code}","message":"{body}"}}"#) };
-    HttpResponse { status, headers: vec![], body: body.into_bytes() }
 }
 
 /// A moment that is later than all before it.
 fn stamp(state: &mut State, now: Timestamp) -> String {
     state.stamped = (state.stamped + 1).max(now.0 * 1000);
-    let text = Timestamp(state.stamped / 1000).to_string();
-    format!("\"{}{:03}+00:00\"", text.trim_end_matches('Z'), state.stamped % 1000)
+    spelled(state.stamped)
 }
 
-fn blank(rules: &Rules, cells: &[(&str, &str)]) -> Row {
-    let mut row: Row = rules.columns.iter().map(|column| (column.clone(), "null".to_owned())).collect();
-    row.extend(rules.defaults.iter().cloned());
-    row.extend(cells.iter().map(|(column, value)| ((*column).to_owned(), (*value).to_owned())));
-    row
+/// A moment in microseconds, as JSON.
+fn spelled(micros: i64) -> String {
+    let text = Timestamp(micros.div_euclid(1000)).to_string();
+    format!("\"{}{:03}+00:00\"", text.trim_end_matches('Z'), micros.rem_euclid(1000))
+}
+
+/// What a statement writes with.
+struct Statement<'a> {
+    rules: &'a Rules,
+    key: Vec<String>,
+    prefer: &'a str,
+    stamp: String,
+    transaction: u64,
 }
 
 fn run(
@@ -109,140 +252,192 @@ fn run(
     table: &str,
     query: &str,
     now: Timestamp,
+    transaction: u64,
 ) -> Result<HttpResponse, HttpResponse> {
     let rules = state.rules.get(table).cloned().unwrap_or_default();
-    let key = if rules.key.is_empty() { vec!["id".to_owned()] } else { rules.key.clone() };
     let header =
         |name: &str| request.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value.as_str());
     assert_eq!(header("content-type"), "application/json");
-    let (mut select, mut columns, mut conditions) = (Vec::new(), None, Vec::new());
-    for pair in query.split('&') {
-        let (name, value) = pair.split_once('=').unwrap();
-        let (name, value) = (unescape(name), unescape(value));
-        let list = || value.split(',').map(str::to_owned).collect::<Vec<_>>();
-        match name.as_str() {
-            "select" => select = list(),
-            "columns" => columns = Some(list()),
-            "on_conflict" => assert_eq!(list(), key, "on_conflict names the key"),
-            column => {
-                let (op, value) = value.split_once('.').unwrap();
-                conditions.push(Condition::Compare(column.to_owned(), op.to_owned(), value.to_owned()));
-            }
-        }
+    let prefer = header("prefer");
+    let query = Query::read(query, &rules.kinds)?;
+    let minimal = prefer.contains("return=minimal");
+    let compares = query.on_conflict.is_some() || request.method != Method::Post;
+    let blind = rules.refuses.contains(&Method::Get) && (compares || !minimal);
+    if blind || rules.refuses.contains(&request.method) {
+        let status = if header("authorization").is_empty() { 401 } else { 403 };
+        return Err(refusal(status, "42501", &format!("permission denied for table {table}")));
     }
-    let knows = |column: &String| rules.columns.is_empty() || rules.columns.contains(column);
-    if select.iter().any(|column| !knows(column)) {
-        return Err(error(400, "42703", "column does not exist"));
+    let columns = state.helped.with_stamp(table, rules.columns.clone());
+    if let Some(unknown) = query.unknown(&columns).filter(|_| !columns.is_empty()) {
+        return Err(refusal(400, "42703", &format!("column {table}.{unknown} does not exist")));
     }
     let body = std::str::from_utf8(request.body.as_deref().unwrap_or_default()).unwrap();
-    let stamp = stamp(state, now);
-    let mut touched = Vec::new();
-    match request.method {
-        Method::Post => {
-            let columns = columns.expect("`columns` says which are sent");
-            if columns.iter().any(|column| !knows(column)) {
-                return Err(error(400, "PGRST204", "column not in the schema cache"));
-            }
-            let sent: Vec<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(body).unwrap();
-            for object in sent {
-                assert!(object.keys().all(|column| columns.contains(column)) && object.len() == columns.len());
-                let mut row = blank(&rules, &[]);
-                row.extend(object.into_iter().map(|(column, value)| (column, value.get().to_owned())));
-                let rows = &state.tables[table];
-                if rows.iter().any(|known| key.iter().all(|column| compare(&known[column], &row[column]).is_eq())) {
-                    assert!(header("prefer").contains("resolution=ignore-duplicates"));
-                    continue;
-                }
-                if let Some(column) = &rules.stamp {
-                    row.insert(column.clone(), stamp.clone());
-                }
-                state.tables.get_mut(table).unwrap().push(row.clone());
-                state.history.push(format!("insert {}", row[&key[0]]));
-                touched.push(row);
-            }
-        }
-        Method::Patch | Method::Delete => {
-            assert!(
-                key.iter().all(|column| conditions
-                    .iter()
-                    .any(|one| matches!(one, Condition::Compare(name, ..) if name == column))),
-                "a write without its key"
-            );
-            let may = |row: &Row| {
-                let is = |predicate: &Option<Predicate>| predicate.as_ref().is_some_and(|predicate| predicate(row));
-                conditions.iter().all(|condition| condition.holds(row)) && !is(&rules.frozen) && !is(&rules.hidden)
-            };
-            if request.method == Method::Delete {
-                let (gone, kept) = state.tables.remove(table).unwrap().into_iter().partition(|row| may(row));
-                touched = gone;
-                state.history.extend(touched.iter().map(|row| format!("delete {}", row[&key[0]])));
-                state.tables.insert(table.to_owned(), kept);
-            } else {
-                let sent: BTreeMap<String, Box<RawValue>> = serde_json::from_str(body).unwrap();
-                if sent.keys().any(|column| !knows(column)) {
-                    return Err(error(400, "PGRST204", "column not in the schema cache"));
-                }
-                if let Some(flag) = &rules.flag
-                    && sent.get(flag).is_some_and(|value| !matches!(value.get(), "true" | "false"))
-                {
-                    return Err(error(400, "22P02", "invalid input syntax for type boolean"));
-                }
-                let State { tables, history, .. } = state;
-                for row in tables.get_mut(table).unwrap().iter_mut().filter(|row| may(row)) {
-                    for (column, value) in &sent {
-                        let value = if value.get() == "\"now\"" { &stamp } else { value.get() };
-                        let id = row[&key[0]].clone();
-                        if row.insert(column.clone(), value.to_owned()).as_deref() != Some(value) {
-                            history.push(format!("{id} {column} {value}"));
-                        }
-                    }
-                    if let Some(column) = &rules.stamp {
-                        row.insert(column.clone(), stamp.clone());
-                    }
-                    touched.push(row.clone());
-                }
-            }
-        }
+    let statement = Statement { rules: &rules, key: rules.key(), prefer, stamp: stamp(state, now), transaction };
+    let touched = match request.method {
+        Method::Post => statement.insert(state, table, &query, body)?,
+        Method::Patch => statement.update(state, table, &query, body)?,
+        Method::Delete => statement.delete(state, table, &query),
         _ => panic!("{:?}", request.method),
-    }
+    };
     check(state, table, &rules, &touched, request.method)?;
-    if header("prefer").contains("return=minimal") {
+    if minimal {
         return Ok(HttpResponse {
             status: if request.method == Method::Post { 201 } else { 204 },
             ..HttpResponse::default()
         });
     }
-    let rows: Vec<String> = touched.iter().map(|row| show(row, &select)).collect();
+    let rows: Vec<String> = touched.iter().map(|row| show(row, &query.select)).collect();
     let status = if request.method == Method::Post && !touched.is_empty() { 201 } else { 200 };
     Ok(HttpResponse { status, headers: vec![], body: format!("[{}]", rows.join(",\n ")).into_bytes() })
 }
 
+impl Statement<'_> {
+    /// The values of an object, as they are stored.
+    fn sent(&self, object: BTreeMap<String, Box<RawValue>>) -> Result<Row, HttpResponse> {
+        let columns = &self.rules.columns;
+        if let Some(unknown) = object.keys().find(|column| !columns.is_empty() && !columns.contains(column)) {
+            return Err(refusal(400, "PGRST204", &format!("column {unknown} is not in the schema cache")));
+        }
+        if let Some(column) = object.keys().find(|column| self.rules.never_sent.contains(column)) {
+            panic!("{column} was sent");
+        }
+        if let Some(flag) = &self.rules.flag
+            && object.get(flag).is_some_and(|value| !matches!(value.get(), "true" | "false"))
+        {
+            return Err(refusal(400, "22P02", "invalid input syntax for type boolean"));
+        }
+        let stored = |value: &str, column: &String| match value {
+            NOW => Ok(self.stamp.clone()),
+            value => self.rules.store(column, value),
+        };
+        object.into_iter().map(|(column, value)| Ok((column.clone(), stored(value.get(), &column)?))).collect()
+    }
+
+    fn stamped(&self, state: &State, table: &str, row: &mut Row) {
+        if let Some(column) = &self.rules.stamp {
+            row.insert(column.clone(), self.stamp.clone());
+        }
+        state.helped.stamp(table, row, self.transaction);
+    }
+
+    fn insert(&self, state: &mut State, table: &str, query: &Query, body: &str) -> Result<Vec<Row>, HttpResponse> {
+        let columns = query.columns.as_ref().expect("`columns` says which are sent");
+        if let Some(conflict) = &query.on_conflict {
+            assert_eq!(conflict, &self.key, "on_conflict names the key");
+        }
+        if let Some(unknown) =
+            columns.iter().find(|column| !self.rules.columns.is_empty() && !self.rules.columns.contains(column))
+        {
+            return Err(refusal(400, "PGRST204", &format!("column {unknown} is not in the schema cache")));
+        }
+        let defaults = self.prefer.contains("missing=default");
+        let sent: Vec<BTreeMap<String, Box<RawValue>>> = serde_json::from_str(body).unwrap();
+        let mut touched = Vec::new();
+        for object in sent {
+            assert!(object.keys().all(|column| columns.contains(column)), "what isn't in `columns` is ignored");
+            assert!(defaults || object.len() == columns.len(), "what is missing becomes NULL");
+            let cells = self.sent(object)?;
+            let mut row = self.rules.blank(&self.stamp);
+            row.extend(cells.clone());
+            let same = |known: &&mut Row| self.key.iter().all(|column| compare(&known[column], &row[column]).is_eq());
+            let known = state.tables.get_mut(table).unwrap().iter_mut().find(same);
+            match known {
+                Some(_) if self.prefer.contains("resolution=ignore-duplicates") => continue,
+                Some(known) if self.prefer.contains("resolution=merge-duplicates") => {
+                    known.extend(cells);
+                    row = known.clone();
+                    self.stamped(state, table, &mut row);
+                    let is = |known: &&mut Row| self.key.iter().all(|column| known[column] == row[column]);
+                    *state.tables.get_mut(table).unwrap().iter_mut().find(is).unwrap() = row.clone();
+                }
+                Some(_) => return Err(duplicate(table, "pkey")),
+                None => {
+                    self.stamped(state, table, &mut row);
+                    state.history.push(format!("insert {}", row[&self.key[0]]));
+                    state.tables.get_mut(table).unwrap().push(row.clone());
+                }
+            }
+            touched.push(row);
+        }
+        Ok(touched)
+    }
+
+    fn may(&self, query: &Query, row: &Row) -> bool {
+        let is = |predicate: &Option<Predicate>| predicate.as_ref().is_some_and(|predicate| predicate(row));
+        query.holds(row) && !is(&self.rules.frozen) && !is(&self.rules.hidden)
+    }
+
+    fn update(&self, state: &mut State, table: &str, query: &Query, body: &str) -> Result<Vec<Row>, HttpResponse> {
+        assert!(self.key.iter().all(|column| query.pins(column)), "a write without its key");
+        let cells = self.sent(serde_json::from_str(body).unwrap())?;
+        let mut rows = state.tables.remove(table).unwrap();
+        let mut touched = Vec::new();
+        for row in rows.iter_mut().filter(|row| self.may(query, row)) {
+            let id = row[&self.key[0]].clone();
+            for (column, value) in &cells {
+                if row.insert(column.clone(), value.clone()).as_ref() != Some(value) {
+                    state.history.push(format!("{id} {column} {value}"));
+                }
+            }
+            self.stamped(state, table, row);
+            touched.push(row.clone());
+        }
+        state.tables.insert(table.to_owned(), rows);
+        Ok(touched)
+    }
+
+    fn delete(&self, state: &mut State, table: &str, query: &Query) -> Vec<Row> {
+        assert!(self.key.iter().all(|column| query.pins(column)), "a write without its key");
+        let rows = state.tables.remove(table).unwrap();
+        let (gone, kept): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| self.may(query, row));
+        state.tables.insert(table.to_owned(), kept);
+        for row in &gone {
+            state.history.push(format!("delete {}", row[&self.key[0]]));
+            state.helped.bury(table, &self.key, row, self.transaction);
+        }
+        gone
+    }
+}
+
+fn duplicate(table: &str, constraint: &str) -> HttpResponse {
+    refusal(409, "23505", &format!("duplicate key value violates unique constraint \"{table}_{constraint}\""))
+}
+
+/// The constraints, once a statement is through.
 fn check(state: &State, table: &str, rules: &Rules, touched: &[Row], method: Method) -> Result<(), HttpResponse> {
+    if rules.breaks.as_ref().is_some_and(|breaks| touched.iter().any(|row| breaks(row))) {
+        return Err(refusal(500, "XX000", "a trigger broke"));
+    }
+    let key_of = |parent: &str| state.rules.get(parent).map_or("id".to_owned(), |rules| rules.key()[0].clone());
     if method == Method::Delete {
+        let key = rules.key()[0].clone();
         for (child, child_rules) in &state.rules {
             for (column, _) in child_rules.parents.iter().filter(|(_, parent)| parent == table) {
-                let orphan = |row: &Row| touched.iter().any(|gone| gone["id"] == row[column]);
+                let orphan = |row: &Row| touched.iter().any(|gone| gone[&key] == row[column]);
                 if state.tables[child].iter().any(orphan) {
-                    return Err(error(409, "23503", "is still referenced"));
+                    return Err(refusal(409, "23503", "is still referenced"));
                 }
             }
         }
         return Ok(());
     }
     for row in touched {
+        if let Some(column) = rules.required.iter().find(|column| row[*column] == "null") {
+            return Err(refusal(400, "23502", &format!("null value in column {column} violates not-null constraint")));
+        }
         if rules.check.as_ref().is_some_and(|check| !check(row)) {
-            return Err(error(400, "23514", "violates check constraint"));
+            return Err(refusal(400, "23514", "violates check constraint"));
         }
         for (column, parent) in &rules.parents {
-            if row[column] != "null" && !state.tables[parent].iter().any(|known| known["id"] == row[column]) {
-                return Err(error(409, "23503", "violates foreign key constraint"));
+            let key = key_of(parent);
+            if row[column] != "null" && !state.tables[parent].iter().any(|known| known[&key] == row[column]) {
+                return Err(refusal(409, "23503", "violates foreign key constraint"));
             }
         }
         for column in &rules.unique {
-            if row[column] != "null"
-                && state.tables[table].iter().filter(|known| known[column] == row[column]).count() > 1
-            {
-                return Err(error(409, "23505", "duplicate key value violates unique constraint"));
+            let same = state.tables[table].iter().filter(|known| known[column] == row[column]).count();
+            if row[column] != "null" && same > 1 {
+                return Err(duplicate(table, &format!("{column}_key")));
             }
         }
     }

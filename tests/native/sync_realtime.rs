@@ -1,150 +1,326 @@
-//! Supabase Realtime: what is said to the server and what is made of its answers.
+//! Realtime: connections, hints, tokens and gaps of an open database, over sockets whose other end is in the test's hands.
 
-use tidelock::sync::{
-    config::Config,
-    realtime::{Action, Event, Realtime},
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
 };
 
-const JOINED: &str = r#"{"ref":"1","event":"phx_reply","payload":{"status":"ok","response":{"postgres_changes":[{"id":1}]}},"topic":"realtime:tidelock"}"#;
-const FOLLOWS: &str = r#"{"ref":null,"event":"system","payload":{"message":"Subscribed to PostgreSQL","status":"ok","extension":"postgres_changes","channel":"tidelock"},"topic":"realtime:tidelock"}"#;
+use tidelock::{
+    Result,
+    engine::Database,
+    ports::{Clock, Moment, Socket, SocketNews, Sockets},
+    sync::schedule::backoff_ms,
+};
 
-fn machine(rest: &str) -> Realtime {
-    let remote = format!(
-        r#"{{"url":"https://x.supabase.co","key":"sb_publishable_+a","tables":[{{"table":"items","remoteTable":"things"}},{{"table":"out","direction":"push"}},{{"table":"b\"c"}}]{rest}}}"#
-    );
-    Realtime::new(&Config::new(serde_json::from_str(&remote).unwrap()).unwrap())
+use crate::{
+    sync_keep::{heard, names, options, with_server},
+    sync_model::Server,
+    world::{Tab, TestPage},
+};
+
+const FOLLOWS: &str = r#"{"topic":"realtime:tidelock","event":"system","payload":{"status":"ok","message":"Subscribed to PostgreSQL"},"ref":null}"#;
+const HINT: &str = r#"{"topic":"realtime:tidelock","event":"postgres_changes","payload":{"data":{"schema":"public","table":"items"}},"ref":null}"#;
+
+type Heard = Rc<dyn Fn(SocketNews)>;
+
+#[derive(Default)]
+struct TestSockets {
+    said: Rc<RefCell<Vec<String>>>,
+    opened: Cell<u32>,
+    heard: RefCell<Option<Heard>>,
+    live: Rc<Cell<u32>>,
 }
 
-/// Opened at 0, joined at 20.
-fn joined() -> Realtime {
-    let mut machine = machine("");
-    assert_eq!(machine.handle(Event::Due, 0, 0.0), [Action::Open]);
-    let said = machine.handle(Event::Opened, 10, 0.0);
-    assert_eq!(said.len(), 1);
-    assert_eq!(machine.handle(Event::Said(JOINED.to_owned()), 20, 0.0), [Action::Stale(Vec::new())]);
-    machine
+struct TestSocket {
+    said: Rc<RefCell<Vec<String>>>,
+    live: Rc<Cell<u32>>,
 }
 
-fn said(machine: &mut Realtime, text: &str) -> Vec<Action> {
-    machine.handle(Event::Said(text.to_owned()), 30, 0.0)
-}
-
-fn send(text: &str) -> Vec<Action> {
-    vec![Action::Send(text.to_owned())]
-}
-
-#[test]
-fn the_socket_is_the_projects_own() {
-    assert_eq!(machine("").url(), "wss://x.supabase.co/realtime/v1/websocket?apikey=sb_publishable_%2Ba&vsn=1.0.0");
-    for (url, expected) in [
-        ("http://127.0.0.1:54321/rest/v1", "ws://127.0.0.1:54321/realtime/v1/websocket?apikey=k&vsn=1.0.0"),
-        ("HTTPS://a.b/c/rest/v1/", "wss://a.b/c/realtime/v1/websocket?apikey=k&vsn=1.0.0"),
-        ("http://localhost:3000", "ws://localhost:3000/realtime/v1/websocket?apikey=k&vsn=1.0.0"),
-    ] {
-        let remote = format!(r#"{{"url":"{url}","key":"k","tables":[{{"table":"t"}}]}}"#);
-        let config = Config::new(serde_json::from_str(&remote).unwrap()).unwrap();
-        assert_eq!(Realtime::new(&config).url(), expected);
+impl Sockets for TestSockets {
+    fn open(&self, url: &str, heard: Box<dyn Fn(SocketNews)>) -> Result<Box<dyn Socket>> {
+        assert_eq!(url, "ws://server/realtime/v1/websocket?apikey=k&vsn=1.0.0");
+        self.opened.set(self.opened.get() + 1);
+        self.live.set(self.live.get() + 1);
+        self.heard.replace(Some(heard.into()));
+        Ok(Box::new(TestSocket { said: self.said.clone(), live: self.live.clone() }))
     }
 }
 
-#[test]
-fn it_joins_for_the_tables_that_are_pulled_as_who_is_signed_in() {
-    let mut machine = machine(r#","schema":"shop""#);
-    assert_eq!(machine.handle(Event::Token(Some("a.b\"".to_owned())), 0, 0.0), []);
-    machine.handle(Event::Due, 0, 0.0);
-    assert_eq!(
-        machine.handle(Event::Opened, 5, 0.0),
-        send(
-            r#"{"topic":"realtime:tidelock","event":"phx_join","payload":{"config":{"broadcast":{"ack":false,"self":false},"presence":{"key":""},"postgres_changes":[{"event":"*","schema":"shop","table":"things"},{"event":"*","schema":"shop","table":"b\"c"}],"private":false},"access_token":"a.b\""},"ref":"1","join_ref":"1"}"#
-        )
-    );
-}
-
-#[test]
-fn it_reads_all_when_it_listens_and_then_what_is_named() {
-    let mut machine = joined();
-    assert_eq!(said(&mut machine, FOLLOWS), [Action::Stale(Vec::new())]);
-    let change = |table: &str| {
-        format!(
-            r#"{{"ref":null,"event":"postgres_changes","payload":{{"data":{{"table":"{table}","type":"INSERT","record":{{"id":1,"table":"x"}},"schema":"public"}},"ids":[1]}},"topic":"realtime:tidelock"}}"#
-        )
-    };
-    assert_eq!(said(&mut machine, &change("things")), [Action::Stale(vec!["items".to_owned()])]);
-    assert_eq!(said(&mut machine, &change("out")), []);
-    assert_eq!(said(&mut machine, &change("things").replace("realtime:tidelock", "realtime:other")), []);
-    for nonsense in
-        ["", "{", "[]", "null", r#"{"event":5}"#, r#"{"event":"postgres_changes","topic":"realtime:tidelock"}"#]
-    {
-        assert_eq!(said(&mut machine, nonsense), [], "{nonsense}");
+impl Socket for TestSocket {
+    fn send(&self, text: &str) {
+        self.said.borrow_mut().push(text.to_owned());
     }
 }
 
+impl Drop for TestSocket {
+    fn drop(&mut self) {
+        self.live.set(self.live.get() - 1);
+    }
+}
+
+impl TestSockets {
+    fn tell(&self, news: SocketNews) {
+        let heard = self.heard.borrow().clone().expect("a socket was opened");
+        heard(news);
+    }
+
+    fn say(&self, text: &str) {
+        self.tell(SocketNews::Said(text.to_owned()));
+    }
+
+    /// What was said since the last call.
+    fn said(&self) -> Vec<String> {
+        self.said.take()
+    }
+
+    fn answer(&self, number: u32, status: &str, response: &str) {
+        self.say(&format!(
+            r#"{{"topic":"realtime:tidelock","event":"phx_reply","payload":{{"status":"{status}","response":{response}}},"ref":"{number}"}}"#
+        ));
+    }
+
+    /// Lets the newest one open.
+    async fn open_up(&self, clock: &dyn Clock) {
+        self.tell(SocketNews::Opened);
+        clock.sleep(1).await;
+    }
+
+    /// Lets the newest one join; what it said for it.
+    async fn join(&self, clock: &dyn Clock) -> Vec<String> {
+        self.open_up(clock).await;
+        let said = self.said();
+        self.answer(1, "ok", "{}");
+        clock.sleep(500).await;
+        said
+    }
+
+    /// How long it takes until it connects once more.
+    async fn reconnects_after(&self, clock: &dyn Clock) -> u64 {
+        let (opened, since) = (self.opened.get(), clock.monotonic_ms());
+        while self.opened.get() == opened {
+            clock.sleep(10).await;
+        }
+        (clock.monotonic_ms() - since) as u64
+    }
+}
+
+struct Scene {
+    tab: Tab,
+    server: Server,
+    page: Rc<TestPage>,
+    sockets: Rc<TestSockets>,
+    clock: Rc<dyn Clock>,
+    database: Database,
+}
+
+/// Runs a scenario with a database that has begun to connect: rounds come by the hour, so that whatever else is pulled was told.
+fn listening<F: Future<Output = Scene> + 'static>(scenario: impl FnOnce(Scene) -> F + 'static) {
+    with_server(|tab, server, page| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let sockets = Rc::new(TestSockets::default());
+        let mut ports = tab.ports.clone();
+        ports.sockets = sockets.clone();
+        let tab = Tab { ports, ..tab };
+        tab.token.replace(Some("t1".to_owned()));
+        let remote = r#","realtime":true,"hasAccessToken":true,"userId":"a""#;
+        let database = tab.open(&options("local", remote)).await.unwrap();
+        database.sync_start(3_600_000).unwrap();
+        assert_eq!(sockets.opened.get(), 0, "first it must be known whose data it is");
+        clock.sleep(500).await;
+        assert_eq!(sockets.opened.get(), 1);
+        let scene = scenario(Scene { tab, server, page, sockets, clock, database }).await;
+        scene.database.close().await.unwrap();
+        scene.clock.sleep(0).await;
+        assert_eq!(scene.sockets.live.get(), 0);
+        let opened = scene.sockets.opened.get();
+        scene.sockets.tell(SocketNews::Closed);
+        scene.clock.sleep(300_000).await;
+        assert_eq!(scene.sockets.opened.get(), opened, "a closed one rests");
+    });
+}
+
+/// Whether the wait is one after so many failures.
+fn is_backoff(wait: u64, failures: u32) -> bool {
+    let ends = [backoff_ms(failures, 0.0), backoff_ms(failures, 1.0)];
+    (ends[0].min(ends[1])..=ends[0].max(ends[1]) + 20).contains(&wait)
+}
+
 #[test]
-fn a_token_is_told_when_it_changes() {
-    let mut machine = joined();
-    let token =
-        |machine: &mut Realtime, token: Option<&str>| machine.handle(Event::Token(token.map(str::to_owned)), 40, 0.0);
-    let text = r#"{"topic":"realtime:tidelock","event":"access_token","payload":{"access_token":"t1"},"ref":"2","join_ref":"1"}"#;
-    assert_eq!(token(&mut machine, Some("t1")), send(text));
-    assert_eq!(token(&mut machine, Some("t1")), []);
-    assert_eq!(token(&mut machine, None), [], "there is nothing to say: the key is no JWT");
+fn hints_are_followed_and_gaps_are_pulled() {
+    listening(|scene| async move {
+        let Scene { server, sockets, clock, database, .. } = &scene;
+        server.change("items", "1", &[("name", "\"before\"")]);
+        sockets.join(&**clock).await;
+        assert_eq!(names(database).await, "1 before", "what happened while nobody listened");
+        server.change("items", "1", &[("name", "\"meanwhile\"")]);
+        sockets.say(FOLLOWS);
+        clock.sleep(500).await;
+        assert_eq!(names(database).await, "1 meanwhile", "the channel is open before the server follows");
+        server.change("items", "1", &[("name", "\"theirs\"")]);
+        server.take_requests();
+        (0..50).for_each(|_| sockets.say(HINT));
+        clock.sleep(700).await;
+        assert_eq!(names(database).await, "1 theirs");
+        let requests = server.take_requests();
+        assert!(requests.len() <= 2 && requests.iter().all(|request| request.url.contains("items")), "{requests:?}");
+        // The connection breaks, something is written, and it comes again.
+        sockets.tell(SocketNews::Closed);
+        server.change("items", "1", &[("name", "\"missed\"")]);
+        assert!(is_backoff(sockets.reconnects_after(&**clock).await, 1));
+        assert_eq!(sockets.live.get(), 1);
+        sockets.join(&**clock).await;
+        assert_eq!(names(database).await, "1 missed");
+        database.sync_stop();
+        clock.sleep(0).await;
+        assert_eq!(sockets.live.get(), 0);
+        sockets.say(HINT);
+        database.sync_start(30_000).unwrap();
+        clock.sleep(500).await;
+        assert_eq!(sockets.live.get(), 1);
+        scene
+    });
+}
+
+#[test]
+fn it_joins_as_who_is_signed_in_and_tells_each_new_token() {
+    listening(|scene| async move {
+        let Scene { tab, sockets, page, clock, .. } = &scene;
+        let signs_in = async |token: Option<&str>| {
+            tab.token.replace(token.map(str::to_owned));
+            // The next round learns of it.
+            page.happens(Moment::Shown);
+            clock.sleep(2000).await;
+        };
+        let told = |token: &str, number: u32| {
+            [format!(
+                r#"{{"topic":"realtime:tidelock","event":"access_token","payload":{{"access_token":"{token}"}},"ref":"{number}","join_ref":"1"}}"#
+            )]
+        };
+        // Before it has joined, and while it does.
+        signs_in(Some("t2")).await;
+        sockets.open_up(&**clock).await;
+        let join = sockets.said();
+        assert_eq!(join.len(), 1);
+        assert!(join[0].contains(r#""event":"phx_join""#) && join[0].contains(r#""access_token":"t2""#), "{join:?}");
+        signs_in(Some("t3")).await;
+        assert!(sockets.said().is_empty());
+        sockets.answer(1, "ok", "{}");
+        clock.sleep(1).await;
+        assert_eq!(sockets.said(), told("t3", 2));
+        signs_in(Some("t3")).await;
+        assert!(sockets.said().is_empty());
+        signs_in(Some("t4")).await;
+        assert_eq!(sockets.said(), told("t4", 3));
+        scene
+    });
 }
 
 #[test]
 fn a_dead_connection_is_noticed() {
-    let mut machine = joined();
-    assert_eq!(machine.due(), 25_020);
-    assert_eq!(machine.handle(Event::Due, 25_019, 0.0), []);
-    let heartbeat = |n| send(&format!(r#"{{"topic":"phoenix","event":"heartbeat","payload":{{}},"ref":"{n}"}}"#));
-    assert_eq!(machine.handle(Event::Due, 25_020, 0.0), heartbeat(2));
-    let alive = r#"{"ref":"2","event":"phx_reply","payload":{"status":"ok","response":{}},"topic":"phoenix"}"#;
-    assert_eq!(machine.handle(Event::Said(alive.to_owned()), 25_100, 0.0), []);
-    assert_eq!(machine.handle(Event::Due, 50_020, 0.0), heartbeat(3));
-    assert_eq!(machine.handle(Event::Due, 75_020, 0.0), [Action::Close], "nobody answered");
-    assert_eq!(machine.due(), 76_020);
-    assert_eq!(machine.handle(Event::Due, 76_020, 0.0), [Action::Open]);
-    assert_eq!(machine.handle(Event::Opened, 76_030, 0.0).len(), 1);
-    let joined = JOINED.replace(r#""ref":"1""#, r#""ref":"4""#);
-    assert_eq!(machine.handle(Event::Said(joined), 76_040, 0.0), [Action::Stale(Vec::new())], "after each gap");
+    listening(|scene| async move {
+        let Scene { server, sockets, clock, database, .. } = &scene;
+        sockets.join(&**clock).await;
+        let heartbeat =
+            |number: u32| [format!(r#"{{"topic":"phoenix","event":"heartbeat","payload":{{}},"ref":"{number}"}}"#)];
+        clock.sleep(24_000).await;
+        // What comes meanwhile is no reason to put it off.
+        sockets.say(HINT);
+        assert!(sockets.said().is_empty());
+        clock.sleep(1000).await;
+        assert_eq!(sockets.said(), heartbeat(2));
+        sockets.answer(2, "ok", "{}");
+        clock.sleep(25_000).await;
+        assert_eq!(sockets.said(), heartbeat(3));
+        sockets.answer(2, "ok", "{}");
+        clock.sleep(23_000).await;
+        assert_eq!(sockets.live.get(), 1);
+        server.change("items", "1", &[("name", "\"missed\"")]);
+        clock.sleep(2000).await;
+        assert_eq!(sockets.live.get(), 0, "nobody answered");
+        sockets.reconnects_after(&**clock).await;
+        sockets.join(&**clock).await;
+        assert_eq!(names(database).await, "1 missed");
+        scene
+    });
 }
 
 #[test]
 fn it_comes_again_later_and_later() {
-    let mut machine = machine("");
-    let mut now = 0;
-    for wait in [1000, 2000, 4000, 8000] {
-        assert_eq!(machine.handle(Event::Due, now, 0.0), [Action::Open]);
-        assert_eq!(machine.handle(Event::Closed, now, 0.0), [Action::Close]);
-        assert_eq!(machine.due(), now + wait);
-        now += wait;
-    }
-    assert_eq!(machine.handle(Event::Online, now - 7000, 0.0), []);
-    assert_eq!(machine.handle(Event::Due, now - 7000, 0.0), [Action::Open], "a network is there again");
-    assert_eq!(machine.handle(Event::Due, now + 3000, 0.0), [Action::Close], "it takes too long");
-    assert_eq!(machine.handle(Event::Closed, now + 3000, 0.0), [], "already known");
+    listening(|scene| async move {
+        let Scene { sockets, page, clock, .. } = &scene;
+        for failures in 1..8 {
+            // Joining alone doesn't shorten the next wait.
+            sockets.join(&**clock).await;
+            sockets.tell(SocketNews::Closed);
+            let wait = sockets.reconnects_after(&**clock).await;
+            assert!(is_backoff(wait, failures), "{wait} after {failures}");
+        }
+        sockets.tell(SocketNews::Closed);
+        clock.sleep(15_000).await;
+        page.happens(Moment::Online);
+        assert!(sockets.reconnects_after(&**clock).await <= 12_100, "a network is there again");
+        // A connection that takes too long, and one that doesn't get to join.
+        clock.sleep(9000).await;
+        assert_eq!(sockets.live.get(), 1);
+        clock.sleep(1100).await;
+        assert_eq!(sockets.live.get(), 0);
+        sockets.reconnects_after(&**clock).await;
+        clock.sleep(9000).await;
+        sockets.open_up(&**clock).await;
+        clock.sleep(9000).await;
+        assert_eq!(sockets.live.get(), 1);
+        clock.sleep(1100).await;
+        assert_eq!(sockets.live.get(), 0);
+        // What has worked begins anew.
+        sockets.reconnects_after(&**clock).await;
+        sockets.join(&**clock).await;
+        sockets.say(FOLLOWS);
+        clock.sleep(1).await;
+        sockets.tell(SocketNews::Closed);
+        assert!(is_backoff(sockets.reconnects_after(&**clock).await, 1));
+        scene
+    });
 }
 
 #[test]
-fn refusals_are_told_with_their_reason() {
-    for (reply, why) in
-        [(r#"{"reason":"Unauthorized: no"}"#, "Unauthorized: no"), (r#""bad""#, "bad"), ("{}", "it gave no reason")]
-    {
-        let mut machine = machine("");
-        machine.handle(Event::Due, 0, 0.0);
-        machine.handle(Event::Opened, 0, 0.0);
-        let text = format!(
-            r#"{{"ref":"1","event":"phx_reply","payload":{{"status":"error","response":{reply}}},"topic":"realtime:tidelock"}}"#
-        );
-        assert_eq!(said(&mut machine, &text), [Action::Refused(why.to_owned()), Action::Close]);
-    }
-    let mut machine = joined();
-    let text = FOLLOWS.replace(r#""status":"ok""#, r#""status":"error""#);
-    assert_eq!(said(&mut machine, &text), [Action::Refused("Subscribed to PostgreSQL".to_owned()), Action::Close]);
-    // Nothing has worked yet: joining alone doesn't shorten the next wait.
-    assert_eq!(machine.due(), 1030);
-    for event in ["phx_close", "phx_error"] {
-        let mut machine = joined();
-        let text = format!(r#"{{"ref":null,"event":"{event}","payload":{{}},"topic":"realtime:tidelock"}}"#);
-        assert_eq!(said(&mut machine, &text), [Action::Close]);
-    }
+fn refusals_are_told_once_with_their_reason() {
+    listening(|scene| async move {
+        let Scene { tab, sockets, clock, .. } = &scene;
+        for _ in 0..3 {
+            sockets.open_up(&**clock).await;
+            sockets.answer(1, "error", r#"{"reason":"Unauthorized: no"}"#);
+            clock.sleep(0).await;
+            assert_eq!(sockets.live.get(), 0);
+            sockets.reconnects_after(&**clock).await;
+        }
+        assert_eq!(heard(tab, "realtime_unavailable"), 1);
+        assert_eq!(heard(tab, "refused to tell of changes: Unauthorized: no"), 1);
+        // When it has joined, too; and the server may end the channel.
+        for text in [
+            FOLLOWS.replace("ok", "error"),
+            r#"{"topic":"realtime:tidelock","event":"phx_close","payload":{},"ref":null}"#.to_owned(),
+        ] {
+            sockets.join(&**clock).await;
+            assert_eq!(sockets.live.get(), 1);
+            sockets.say(&text);
+            clock.sleep(0).await;
+            assert_eq!(sockets.live.get(), 0, "{text}");
+            sockets.reconnects_after(&**clock).await;
+        }
+        scene
+    });
+}
+
+#[test]
+fn where_nobody_tells_the_interval_finds() {
+    with_server(|tab, server, _| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let database = tab.open(&options("cloud", r#","realtime":true"#)).await.unwrap();
+        clock.sleep(200_000).await;
+        assert_eq!(heard(&tab, "realtime_unavailable"), 1, "said once");
+        server.change("items", "1", &[("name", "\"theirs\"")]);
+        clock.sleep(34_000).await;
+        assert_eq!(names(&database).await, "1 theirs");
+        database.close().await.unwrap();
+    });
 }

@@ -2,15 +2,25 @@
 //! too early, and always another one.
 
 use proptest::prelude::*;
-use tidelock::sync::schedule::{End, Heard, Round, Schedule};
+use tidelock::{
+    ports::sim::Sim,
+    sync::schedule::{End, Heard, Round, Schedule},
+};
 
 const START: u64 = 1_000_000;
-/// The longest that it waits of its own accord.
-const LONGEST: u64 = 120_000;
+/// The longest that it waits of its own accord, but for the interval.
+const LONGEST: u64 = 120_000 + SPREAD;
+/// Over how long many clients spread what they ask for at once.
+const SPREAD: u64 = 12_000;
+/// What the interval grows to while the page is hidden.
+const HIDDEN: u64 = 240_000;
+
+/// How long it believes that there is no network.
+const OFFLINE: u64 = 120_000;
 
 fn started(interval_ms: u64) -> Schedule {
     let mut schedule = Schedule::default();
-    schedule.hear(Heard::Started { interval_ms }, START);
+    schedule.hear(Heard::Started { interval_ms }, START, 0.0);
     schedule
 }
 
@@ -18,7 +28,7 @@ fn started(interval_ms: u64) -> Schedule {
 fn quiet(interval_ms: u64) -> Schedule {
     let mut schedule = started(interval_ms);
     assert_eq!(schedule.take(START), Some(Round::Full));
-    schedule.ended(End::Done, START, 0.0);
+    schedule.ended(End::Done, START, 0.5);
     schedule
 }
 
@@ -26,10 +36,10 @@ fn quiet(interval_ms: u64) -> Schedule {
 fn a_round_now_then_each_interval() {
     let mut schedule = Schedule::default();
     assert_eq!((schedule.next(), schedule.take(START)), (None, None), "it rests until it is started");
-    schedule.hear(Heard::Started { interval_ms: 1000 }, START);
+    schedule.hear(Heard::Started { interval_ms: 1000 }, START, 0.0);
     assert_eq!(schedule.take(START), Some(Round::Full));
     assert_eq!((schedule.next(), schedule.take(START + 9000)), (None, None), "one at a time");
-    schedule.ended(End::Done, START + 70, 0.0);
+    schedule.ended(End::Done, START + 70, 0.5);
     assert_eq!(schedule.next(), Some(START + 1070));
     assert_eq!(schedule.take(START + 1069), None);
     assert_eq!(schedule.take(START + 1070), Some(Round::Full));
@@ -38,30 +48,31 @@ fn a_round_now_then_each_interval() {
 #[test]
 fn starting_again_changes_the_interval() {
     let mut schedule = quiet(30_000);
-    schedule.hear(Heard::Started { interval_ms: 500 }, START + 100);
-    assert_eq!(schedule.next(), Some(START + 500));
-    schedule.hear(Heard::Started { interval_ms: 60_000 }, START + 200);
-    assert_eq!(schedule.next(), Some(START + 60_000));
-    schedule.hear(Heard::Started { interval_ms: 10 }, START + 5000);
-    assert_eq!(schedule.next(), Some(START + 5000), "it is long due");
+    schedule.hear(Heard::Started { interval_ms: 500 }, START + 100, 0.0);
+    assert_eq!(schedule.next(), Some(START + 600));
+    schedule.hear(Heard::Started { interval_ms: 60_000 }, START + 200, 0.0);
+    assert_eq!(schedule.next(), Some(START + 600), "what was soon due isn't put off");
+    schedule.take(START + 600);
+    schedule.ended(End::Done, START + 600, 0.5);
+    assert_eq!(schedule.next(), Some(START + 60_600));
     let mut schedule = started(30_000);
-    schedule.hear(Heard::Started { interval_ms: 60_000 }, START);
-    assert_eq!(schedule.take(START), Some(Round::Full), "the first one isn't put off");
+    schedule.hear(Heard::Started { interval_ms: 60_000 }, START, 0.0);
+    assert_eq!(schedule.take(START), Some(Round::Full), "nor is the first one");
 }
 
 #[test]
 fn writes_are_gathered_and_sent_soon() {
     let mut schedule = quiet(30_000);
     for ms in 0..200 {
-        schedule.hear(Heard::Written, START + ms);
+        schedule.hear(Heard::Written, START + ms, 0.0);
     }
     assert_eq!(schedule.next(), Some(START + 250));
     assert_eq!(schedule.take(START + 250), Some(Round::Push));
-    schedule.hear(Heard::Written, START + 260);
-    schedule.ended(End::Done, START + 300, 0.0);
+    schedule.hear(Heard::Written, START + 260, 0.0);
+    schedule.ended(End::Done, START + 300, 0.5);
     assert_eq!(schedule.next(), Some(START + 510), "what was written meanwhile");
     assert_eq!(schedule.take(START + 510), Some(Round::Push));
-    schedule.ended(End::Done, START + 520, 0.0);
+    schedule.ended(End::Done, START + 520, 0.5);
     assert_eq!(schedule.next(), Some(START + 30_000), "pushes don't put off the interval");
 }
 
@@ -69,7 +80,7 @@ fn writes_are_gathered_and_sent_soon() {
 fn hints_are_gathered_by_table() {
     let mut schedule = quiet(30_000);
     let hint = |schedule: &mut Schedule, tables: &[&str], at| {
-        schedule.hear(Heard::Hint(tables.iter().map(|table| (*table).to_owned()).collect()), at)
+        schedule.hear(Heard::Hint(tables.iter().map(|table| (*table).to_owned()).collect()), at, 0.0)
     };
     hint(&mut schedule, &["b"], START);
     hint(&mut schedule, &["a"], START + 10);
@@ -77,9 +88,9 @@ fn hints_are_gathered_by_table() {
     assert_eq!(schedule.take(START + 200), Some(Round::Pull(vec!["a".to_owned(), "b".to_owned()])));
     hint(&mut schedule, &["c"], START + 210);
     hint(&mut schedule, &[], START + 220);
-    schedule.ended(End::Done, START + 300, 0.0);
+    schedule.ended(End::Done, START + 300, 0.5);
     assert_eq!(schedule.take(START + 410), Some(Round::Pull(Vec::new())), "any may have changed");
-    schedule.ended(End::Done, START + 500, 0.0);
+    schedule.ended(End::Done, START + 500, 0.5);
     assert_eq!(schedule.next(), Some(START + 30_000));
 }
 
@@ -87,34 +98,188 @@ fn hints_are_gathered_by_table() {
 fn failures_double_the_wait_and_writes_shorten_it_a_little() {
     let mut schedule = started(1000);
     let mut at = START;
-    for wait in [1000, 2000, 4000, 8000, 16_000, 32_000, 64_000, 120_000, 120_000] {
+    for wait in [500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000] {
         assert_eq!(schedule.take(at), Some(Round::Full));
-        schedule.ended(End::Failed { retry_after_ms: None }, at, 0.0);
+        schedule.ended(End::Failed, at, 0.0);
         assert_eq!(schedule.next(), Some(at + wait));
         at += wait;
     }
-    schedule.hear(Heard::Written, at - 119_000);
-    assert_eq!(schedule.next(), Some(at - 115_000), "five seconds after the last one");
-    assert_eq!(schedule.take(at - 115_000), Some(Round::Full));
-    schedule.ended(End::Done, at, 0.0);
+    schedule.hear(Heard::Written, at - 59_000, 0.0);
+    assert_eq!(schedule.next(), Some(at - 55_000), "five seconds after the last one");
+    assert_eq!(schedule.take(at - 55_000), Some(Round::Full));
+    schedule.ended(End::Done, at, 0.5);
     assert_eq!(schedule.next(), Some(at + 1000));
 }
 
 #[test]
-fn the_remotes_wish_stands() {
-    let mut schedule = started(1000);
-    schedule.take(START);
-    schedule.ended(End::Failed { retry_after_ms: Some(600_000) }, START, 1.0);
-    for heard in [Heard::Written, Heard::Shown, Heard::Online, Heard::Hint(Vec::new())] {
-        schedule.hear(heard, START + 10);
-        assert_eq!(schedule.next(), Some(START + 600_000));
+fn nothing_begins_before_the_remote_wishes_it() {
+    for failed in [true, false] {
+        let mut schedule = started(1000);
+        if failed {
+            schedule.take(START);
+            schedule.hear(Heard::RetryAfter { ms: 600_000 }, START, 0.25);
+            schedule.ended(End::Failed, START, 1.0);
+        } else {
+            // It was a call by hand that the remote said it to.
+            schedule.hear(Heard::RetryAfter { ms: 600_000 }, START, 0.25);
+        }
+        for heard in [
+            Heard::Written,
+            Heard::Shown,
+            Heard::Online,
+            Heard::Hint(Vec::new()),
+            Heard::RetryAfter { ms: 1000 },
+            Heard::Stopped,
+            Heard::Started { interval_ms: 1000 },
+        ] {
+            schedule.hear(heard, START + 10, 0.0);
+            assert!(schedule.next().is_none_or(|at| at == START + 603_000), "{schedule:?}");
+        }
+        assert_eq!(schedule.take(START + 603_000), Some(Round::Full));
     }
+}
+
+#[test]
+fn a_hidden_page_for_which_nothing_changes_asks_more_rarely() {
+    let mut schedule = started(30_000);
+    let mut at = START;
+    let mut round = |schedule: &mut Schedule, end| {
+        at = schedule.next().unwrap();
+        assert_eq!(schedule.take(at), Some(Round::Full));
+        schedule.ended(end, at, 0.5);
+        (at, (schedule.next().unwrap() - at) / 1000)
+    };
+    for _ in 0..3 {
+        assert_eq!(round(&mut schedule, End::Unchanged).1, 30, "as long as it is in sight");
+    }
+    schedule.hear(Heard::Hidden, START, 0.0);
+    let waits: Vec<u64> = (0..5).map(|_| round(&mut schedule, End::Unchanged).1).collect();
+    assert_eq!(waits, [60, 120, 240, 240, 240]);
+    assert_eq!(round(&mut schedule, End::Done).1, 30, "there was something new");
+    for heard in [Heard::Written, Heard::Hint(vec!["a".to_owned()]), Heard::Started { interval_ms: 30_000 }] {
+        round(&mut schedule, End::Unchanged);
+        let (at, wait) = round(&mut schedule, End::Unchanged);
+        assert_eq!(wait, 120);
+        schedule.hear(heard, at + 10, 0.0);
+        while let Some(round) = schedule.take(at + 1000) {
+            assert_ne!(round, Round::Full);
+            schedule.ended(End::Unchanged, at + 1000, 0.5);
+        }
+        assert_eq!(schedule.next(), Some(at + 30_010));
+    }
+    let (at, _) = round(&mut schedule, End::Unchanged);
+    schedule.hear(Heard::Shown, at + 5000, 0.0);
+    assert_eq!(schedule.next(), Some(at + 5000));
+    assert_eq!(round(&mut schedule, End::Unchanged).1, 30, "in sight again");
+    // At most 20 times as rarely, and never more often than the user said.
+    for (interval, longest) in [(1000, 20), (600_000, 600)] {
+        let mut schedule = started(interval);
+        schedule.hear(Heard::Hidden, START, 0.0);
+        let waits = (0..9).map(|_| round(&mut schedule, End::Unchanged).1);
+        assert_eq!(waits.last(), Some(longest));
+    }
+}
+
+/// When the first request of each of 1,000 clients comes, of which each is made with a number from 0 to 999 and a chance.
+fn first_requests(mut client: impl FnMut(u64, &mut dyn FnMut() -> f64) -> Schedule) -> Vec<u64> {
+    let entropy = Sim::new(7).platform().entropy;
+    let mut times: Vec<u64> =
+        (0..1000).map(|number| client(number, &mut || entropy.chance()).next().expect("a round is to come")).collect();
+    times.sort();
+    times
+}
+
+fn assert_spread(times: &[u64], over_ms: u64) {
+    let first = times[0];
+    assert!(times[999] - first >= over_ms, "{} ms", times[999] - first);
+    let most = (0..=(times[999] - first) / 1000)
+        .map(|second| times.iter().filter(|at| (*at - first) / 1000 == second).count())
+        .max();
+    assert!(most < Some(150), "{most:?} of 1000 in one second");
+}
+
+#[test]
+fn a_thousand_clients_that_come_back_at_once_spread_what_they_ask_for() {
+    // There is a network again, whatever follows from that.
+    for then in [None, Some(Heard::Written), Some(Heard::Hint(Vec::new())), Some(Heard::Shown)] {
+        for has_failed in [false, true] {
+            let times = first_requests(|number, chance| {
+                let mut schedule = quiet(30_000);
+                schedule.hear(Heard::Offline, START + 10, chance());
+                if has_failed {
+                    schedule.take(START + 200_000).unwrap();
+                    schedule.ended(End::Failed, START + 200_000, chance());
+                }
+                schedule.hear(Heard::Online, START + 600_000 + number, chance());
+                if let Some(heard) = then.clone() {
+                    schedule.hear(heard, START + 601_000, chance());
+                }
+                schedule
+            });
+            assert!(times[0] >= START + 600_000);
+            assert_spread(&times, 10_000);
+            assert!(times[999] <= START + 614_000, "soon all the same");
+        }
+    }
+    // The server answers none of them, be it for the first time or for long.
+    for failures in 1..10 {
+        let times = first_requests(|number, chance| {
+            let mut schedule = started(30_000);
+            for failure in 1..=failures {
+                schedule.take(START + 600_000 * failure).unwrap();
+                schedule.ended(End::Failed, START + 600_000 * failure + number, chance());
+            }
+            schedule
+        });
+        assert_spread(&times, 10_000);
+    }
+    // The server asks all of them to come in a minute.
+    let times = first_requests(|number, chance| {
+        let mut schedule = started(30_000);
+        schedule.take(START).unwrap();
+        schedule.hear(Heard::RetryAfter { ms: 60_000 }, START + number, chance());
+        schedule.ended(End::Failed, START + number, chance());
+        schedule
+    });
+    assert!(times[0] >= START + 60_000);
+    assert_spread(&times, 10_000);
+    // All are stopped and started after that.
+    let times = first_requests(|number, chance| {
+        let mut schedule = started(30_000);
+        schedule.take(START).unwrap();
+        schedule.ended(End::Failed, START, chance());
+        schedule.hear(Heard::Stopped, START + 1, chance());
+        schedule.hear(Heard::Started { interval_ms: 30_000 }, START + 50_000 + number, chance());
+        schedule
+    });
+    assert_spread(&times, 10_000);
+    // The platform never says that there is a network again.
+    let times = first_requests(|number, chance| {
+        let mut schedule = quiet(30_000);
+        schedule.hear(Heard::Offline, START + number, chance());
+        schedule
+    });
+    assert_spread(&times, 10_000);
+}
+
+#[test]
+fn clients_that_began_together_drift_apart() {
+    let times = first_requests(|_, chance| {
+        let mut schedule = started(30_000);
+        for _ in 0..5 {
+            let at = schedule.next().unwrap();
+            schedule.take(at).unwrap();
+            schedule.ended(End::Done, at, chance());
+        }
+        schedule
+    });
+    assert_spread(&times, 10_000);
 }
 
 #[test]
 fn changes_that_wait_for_others_are_sent_again_while_the_rest_goes_on() {
     let mut schedule = quiet(3000);
-    schedule.hear(Heard::Written, START);
+    schedule.hear(Heard::Written, START, 0.0);
     let mut at = START + 250;
     assert_eq!(schedule.take(at), Some(Round::Push));
     schedule.ended(End::Kept, at, 0.0);
@@ -123,37 +288,37 @@ fn changes_that_wait_for_others_are_sent_again_while_the_rest_goes_on() {
     assert_eq!(schedule.take(at), Some(Round::Push));
     schedule.ended(End::Kept, at, 0.0);
     assert_eq!(schedule.next(), Some(START + 3000), "the interval goes on");
-    schedule.hear(Heard::Written, at + 10);
+    schedule.hear(Heard::Written, at + 10, 0.0);
     assert_eq!(schedule.next(), Some(at + 260), "and so do writes");
 }
 
 #[test]
 fn without_a_network_it_hardly_tries_and_with_it_it_tries_at_once() {
     let mut schedule = quiet(1000);
-    schedule.hear(Heard::Offline, START + 500);
-    schedule.hear(Heard::Written, START + 600);
-    assert_eq!(schedule.next(), Some(START + 500 + LONGEST));
-    assert!(!schedule.hear(Heard::Online, START + 7000), "nothing is under way");
+    schedule.hear(Heard::Offline, START + 500, 0.0);
+    schedule.hear(Heard::Written, START + 600, 0.0);
+    assert_eq!(schedule.next(), Some(START + 500 + OFFLINE));
+    assert!(!schedule.hear(Heard::Online, START + 7000, 0.0), "nothing is under way");
     assert_eq!(schedule.take(START + 7000), Some(Round::Full));
-    assert!(!schedule.hear(Heard::Online, START + 7100), "said twice");
-    schedule.hear(Heard::Offline, START + 8000);
-    assert!(schedule.hear(Heard::Online, START + 8200), "what hangs is given up");
-    schedule.ended(End::GivenUp, START + 8200, 0.0);
+    assert!(!schedule.hear(Heard::Online, START + 7100, 0.0), "said twice");
+    schedule.hear(Heard::Offline, START + 8000, 0.0);
+    assert!(schedule.hear(Heard::Online, START + 8200, 0.0), "what hangs is given up");
+    schedule.ended(End::GivenUp, START + 8200, 0.5);
     assert_eq!(schedule.take(START + 8200), Some(Round::Full));
-    schedule.ended(End::Done, START + 8300, 0.0);
+    schedule.ended(End::Done, START + 8300, 0.5);
     // A platform that is wrong about it.
-    schedule.hear(Heard::Offline, START + 9000);
-    assert_eq!(schedule.take(START + 9000 + LONGEST), Some(Round::Full));
-    schedule.ended(End::Done, START + 9000 + LONGEST, 0.0);
-    assert_eq!(schedule.next(), Some(START + 10_000 + LONGEST), "a round went through all the same");
+    schedule.hear(Heard::Offline, START + 9000, 0.0);
+    assert_eq!(schedule.take(START + 9000 + OFFLINE), Some(Round::Full));
+    schedule.ended(End::Done, START + 9000 + OFFLINE, 0.5);
+    assert_eq!(schedule.next(), Some(START + 10_000 + OFFLINE), "a round went through all the same");
 }
 
 #[test]
 fn a_page_that_is_shown_looks_at_the_remote() {
     let mut schedule = quiet(600_000);
-    schedule.hear(Heard::Shown, START + 10);
+    schedule.hear(Heard::Shown, START + 10, 0.0);
     assert_eq!(schedule.next(), Some(START + 1000), "not again and again");
-    schedule.hear(Heard::Shown, START + 50_000);
+    schedule.hear(Heard::Shown, START + 50_000, 0.0);
     assert_eq!(schedule.take(START + 50_000), Some(Round::Full));
 }
 
@@ -163,16 +328,16 @@ fn what_must_not_go_on_stops() {
     schedule.take(START);
     schedule.ended(End::Refused, START + 10, 0.0);
     for heard in [Heard::Written, Heard::Online, Heard::Shown, Heard::Hint(Vec::new())] {
-        schedule.hear(heard, START + 20);
+        schedule.hear(heard, START + 20, 0.0);
     }
     assert_eq!((schedule.is_started(), schedule.next()), (false, None));
-    schedule.hear(Heard::Started { interval_ms: 1000 }, START + 30);
+    schedule.hear(Heard::Started { interval_ms: 1000 }, START + 30, 0.0);
     assert_eq!(schedule.take(START + 30), Some(Round::Full));
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    Hear(Heard),
+    Hear(Heard, f64),
     End(End, f64),
     Pass(u64),
 }
@@ -184,18 +349,16 @@ fn step() -> impl Strategy<Value = Step> {
         Just(Heard::Online),
         Just(Heard::Offline),
         Just(Heard::Shown),
+        Just(Heard::Hidden),
+        (0..400_000_u64).prop_map(|ms| Heard::RetryAfter { ms }),
         Just(Heard::Written),
         Just(Heard::Written),
         prop::collection::vec("[ab]", 0..3).prop_map(Heard::Hint),
     ];
-    let end = prop_oneof![
-        Just(End::Done),
-        Just(End::Kept),
-        prop::option::of(0..400_000_u64).prop_map(|retry_after_ms| End::Failed { retry_after_ms }),
-        Just(End::GivenUp),
-    ];
+    let end =
+        prop_oneof![Just(End::Done), Just(End::Kept), Just(End::Unchanged), Just(End::Failed), Just(End::GivenUp),];
     prop_oneof![
-        heard.prop_map(Step::Hear),
+        (heard, 0.0..1.0).prop_map(|(heard, chance)| Step::Hear(heard, chance)),
         (end, 0.0..1.0).prop_map(|(end, chance)| Step::End(end, chance)),
         (0..5000_u64).prop_map(Step::Pass),
         (0..300_000_u64).prop_map(Step::Pass),
@@ -207,36 +370,49 @@ proptest! {
     fn whatever_happens_the_next_round_comes_and_never_too_early(steps in prop::collection::vec(step(), 1..200)) {
         let mut schedule = Schedule::default();
         let mut now = START;
-        let (mut interval, mut under_way, mut wish) = (None, false, 0);
-        let (mut written, mut offline) = (None, false);
+        let (mut interval, mut under_way) = (None, false);
+        // Until when the remote wishes not to be asked, and until when at most nothing may begin.
+        let (mut wish, mut held) = (0, 0);
+        let (mut written, mut offline, mut hidden, mut failing) = (None, false, false, false);
         for step in steps {
             match step {
-                Step::Hear(heard) => {
+                Step::Hear(heard, chance) => {
                     match &heard {
-                        Heard::Started { interval_ms } => interval = Some(*interval_ms),
+                        Heard::Started { interval_ms } => {
+                            if interval.is_none() && failing {
+                                held = held.max(now + SPREAD);
+                            }
+                            interval = Some(*interval_ms);
+                        }
                         Heard::Stopped => {
                             // What is under way then belongs to nobody any more.
-                            (interval, under_way, written, wish) = (None, false, None, 0);
+                            (interval, under_way, written) = (None, false, None);
                         }
                         Heard::Offline => offline = true,
-                        Heard::Online => offline = false,
+                        Heard::Online => {
+                            offline = false;
+                            held = held.max(now + SPREAD);
+                        }
+                        Heard::Hidden => hidden = true,
+                        Heard::Shown => hidden = false,
+                        Heard::RetryAfter { ms } => {
+                            wish = wish.max(now + ms);
+                            held = held.max(wish + SPREAD);
+                        }
                         Heard::Written if interval.is_some() => written = written.or(Some(now)),
                         _ => {}
                     }
-                    let given_up = schedule.hear(heard, now);
+                    let given_up = schedule.hear(heard, now, chance);
                     prop_assert!(!given_up || under_way);
                 }
                 Step::End(end, chance) => {
                     schedule.ended(end, now, chance);
                     if under_way {
-                        wish = match end {
-                            End::Failed { retry_after_ms } => now + retry_after_ms.unwrap_or_default(),
-                            End::Done | End::Kept => {
-                                offline = false;
-                                0
-                            }
-                            _ => wish,
-                        };
+                        match end {
+                            End::Failed => failing = true,
+                            End::Done | End::Unchanged | End::Kept => (offline, failing) = (false, false),
+                            End::Refused | End::GivenUp => {}
+                        }
                     }
                     under_way = false;
                 }
@@ -248,7 +424,8 @@ proptest! {
                 (Some(at), Some(interval)) => {
                     prop_assert!(!under_way);
                     prop_assert!(at >= wish, "before the remote wishes it");
-                    prop_assert!(at <= now.max(wish) + interval.max(LONGEST), "it forgets to come again");
+                    let longest = if hidden { interval.max(HIDDEN) } else { interval };
+                    prop_assert!(at <= now.max(held) + (longest + longest / 10).max(LONGEST), "it forgets to come again");
                 }
             }
             let due = schedule.next().is_some_and(|at| at <= now);
@@ -262,8 +439,10 @@ proptest! {
                 }
             }
             // A write that nothing stands in the way of leaves within a second.
-            if let (Some(at), Some(since), 0, false) = (schedule.next(), written, wish, offline) {
-                prop_assert!(at <= since.max(now) + 250);
+            if let (Some(at), Some(since)) = (schedule.next(), written)
+                && !offline && !failing
+            {
+                prop_assert!(at <= since.max(now).max(held) + 250);
             }
         }
     }

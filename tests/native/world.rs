@@ -53,7 +53,7 @@ impl World {
     }
 
     pub fn tab(&self) -> Tab {
-        Tab { ports: self.ports(), heard: Rc::default(), code: Rc::default() }
+        Tab { ports: self.ports(), heard: Rc::default(), token: Rc::default(), code: Rc::default() }
     }
 
     /// The tab dies with all that it runs; its locks are free.
@@ -71,6 +71,8 @@ type Code = Box<dyn Fn(&str, &str, Ticket) -> LocalFuture<'static, Result<()>>>;
 pub struct Tab {
     pub ports: Ports,
     pub heard: Rc<RefCell<Vec<String>>>,
+    /// Who is signed in.
+    pub token: Rc<RefCell<Option<String>>>,
     /// What stands in for migrations that are functions.
     pub code: Rc<RefCell<Option<Code>>>,
 }
@@ -122,7 +124,7 @@ impl Callbacks for TestCallbacks {
     }
 
     fn access_token(&self) -> LocalFuture<'static, Result<Option<String>>> {
-        Box::pin(ready(Ok(None)))
+        Box::pin(ready(Ok(self.0.token.borrow().clone())))
     }
 
     /// The timetable of these tests: at each full hour.

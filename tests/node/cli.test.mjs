@@ -1,9 +1,10 @@
 // The command line as a user runs it: the built file in a process of its own, against a real remote.
 import assert from 'node:assert/strict'
-import { execFile, execFileSync } from 'node:child_process'
+import { execFile, execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { open } from '../../pkg-js/dist/index.js'
@@ -91,6 +92,13 @@ test('help, versions and wrong uses', async () => {
   assert.equal(JSON.parse(out).error.code, 'invalid_argument')
 })
 
+test('a reader that stops early, as head does, is no failure', async () => {
+  const child = spawn(process.execPath, [cli, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] })
+  child.stdout.destroy()
+  const [err, code] = await Promise.all([text(child.stderr), new Promise((resolve) => child.once('exit', resolve))])
+  assert.deepEqual([code, err], [0, ''])
+})
+
 test('a pull makes a file that SQLite opens, that serves as a seed, and is brought up to date', async () => {
   const cwd = folder()
   writeFileSync(path.join(cwd, 'schema.sql'), productsSql)
@@ -152,6 +160,13 @@ test('a whole project: the schema comes from the remote', async () => {
   assert.equal(sqlite3(file, 'PRAGMA foreign_key_check'), '')
   const [{ limit }] = await remote.sql('select max(credit_limit)::text as limit from customers')
   assert.equal(sqlite3(file, `SELECT count(*) > 0 FROM customers WHERE credit_limit = '${limit}'`), '1')
+
+  // The same command later: the file is brought up to date, with the tables that the remote has by now.
+  await remote.sql('create table regions (id int primary key, name text); insert into regions values (1, $$North$$)')
+  const again = await json(cwd, ['pull', '--all', '--out', 'all.sqlite'], supabase())
+  assert.deepEqual(again.report.tables.map(({ table }) => table).sort(), [...tables, 'regions'].sort())
+  assert.equal(sqlite3(file, 'SELECT name FROM regions'), 'North')
+  await remote.sql('drop table regions')
 
   const pulled = await json(cwd, ['schema', 'pull', '--tables', 'products,customers'], supabase())
   assert.match(pulled.file, /^migrations\/\d{14}_remote\.sql$/)

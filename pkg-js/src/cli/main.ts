@@ -73,4 +73,9 @@ function general(args: readonly string[], output: Output): number {
   return asked || args.includes('--help') || args.includes('-h') ? 0 : 1
 }
 
+// Whoever reads may stop early, as `head` does: what is left to say is for nobody, and no failure.
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error) => {
+    if (error.code !== 'EPIPE') throw error
+  })
 process.exitCode = await main(process.argv.slice(2))

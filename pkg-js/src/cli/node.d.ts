@@ -23,12 +23,16 @@ declare module 'node:util' {
   }): { values: Readonly<Record<string, string | boolean | readonly string[]>>; positionals: readonly string[] }
 }
 
+type OutputStream = import('./output.js').Stream & {
+  on(event: 'error', listener: (error: Error & { readonly code?: string }) => void): void
+}
+
 declare const process: {
   readonly argv: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>
   readonly pid: number
-  readonly stdout: import('./output.js').Stream
-  readonly stderr: import('./output.js').Stream
+  readonly stdout: OutputStream
+  readonly stderr: OutputStream
   exitCode: number
   once(event: 'SIGINT', listener: () => void): void
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use futures_util::future::{Either, select};
 
-use super::{Host, OnProgress, Sync, SyncEvent};
+use super::{Host, OnProgress, Sync, SyncEvent, keep::retry_after_ms};
 use crate::{
     engine::{
         Database, Event,
@@ -74,6 +74,9 @@ impl Host for Inner {
     }
 
     fn emit(&self, event: SyncEvent) {
+        if let Some(ms) = event.error.as_ref().and_then(retry_after_ms) {
+            self.tell_keeper(News::RetryAfter { ms });
+        }
         self.events.emit(Event::Sync(event));
     }
 }

@@ -58,7 +58,9 @@ impl Keep for Keeper {
             News::Start { interval_ms } => self.start(&inner, interval_ms),
             News::Stop => self.stop(),
             News::Wrote => self.schedule(&inner, Heard::Written),
+            News::RetryAfter { ms } => self.schedule(&inner, Heard::RetryAfter { ms }),
             News::Page(Moment::Shown) => self.schedule(&inner, Heard::Shown),
+            News::Page(Moment::Hidden) => self.schedule(&inner, Heard::Hidden),
             News::Page(Moment::Offline) => self.schedule(&inner, Heard::Offline),
             News::Page(Moment::Online) => {
                 self.schedule(&inner, Heard::Online);
@@ -66,7 +68,7 @@ impl Keep for Keeper {
                     listener.online();
                 }
             }
-            News::Opened | News::Page(_) => {}
+            News::Opened | News::Page(Moment::Leaving) => {}
         }
     }
 }
@@ -99,7 +101,7 @@ impl Keeper {
 
     /// Gives up the round under way, too: what it did stays done, and what it had sent is sent again without effect.
     fn stop(&self) {
-        self.schedule.borrow_mut().hear(Heard::Stopped, 0);
+        self.schedule.borrow_mut().hear(Heard::Stopped, 0, 0.0);
         self.listener.take();
         let run = self.run.take();
         if let Some(run) = run {
@@ -116,7 +118,7 @@ impl Keeper {
 
     fn schedule(&self, inner: &Inner, heard: Heard) {
         let before = self.schedule.borrow().next();
-        let cut = self.schedule.borrow_mut().hear(heard, now(inner));
+        let cut = self.schedule.borrow_mut().hear(heard, now(inner), inner.ports.platform.entropy.chance());
         let run = self.run.borrow();
         let Some(run) = &*run else { return };
         if cut {
@@ -187,13 +189,12 @@ async fn keep(keeper: Rc<Keeper>, run: Rc<Run>) {
             Either::Right(_) => End::GivenUp,
         };
         let Some(inner) = keeper.inner.upgrade().filter(|_| !run.over.get()) else { return };
-        let chance = inner.sync.get().map_or(0.5, Sync::chance);
-        keeper.schedule.borrow_mut().ended(end, now(&inner), chance);
+        keeper.schedule.borrow_mut().ended(end, now(&inner), inner.ports.platform.entropy.chance());
         match end {
             // Not before a first success: from then on it is known whose data this is.
-            End::Done | End::Kept => keeper.listen(&inner),
+            End::Done | End::Unchanged | End::Kept => keeper.listen(&inner),
             End::Refused => keeper.stop(),
-            End::Failed { .. } | End::GivenUp => {}
+            End::Failed | End::GivenUp => {}
         }
     }
 }
@@ -214,11 +215,14 @@ fn perform(inner: Rc<Inner>, round: Round) -> LocalFuture<'static, End> {
                     return end;
                 }
                 let pulled = database.after_pull(Vec::new()).await;
-                if let (Some(error), End::Done) = (failed, pulled) {
+                if !matches!(pulled, End::Done | End::Unchanged) {
+                    return pulled;
+                }
+                if let Some(error) = failed {
                     // The pull that went through is not the whole truth.
                     database.synced().map(|sync| sync.last_error.replace(Some(error))).ok();
                 }
-                return if pulled == End::Done { end } else { pulled };
+                return if end == End::Done { pulled } else { end };
             }
         };
         database.after_pull(tables).await
@@ -234,7 +238,7 @@ fn is_general(error: &Error) -> bool {
         ErrorCode::Closed,
         ErrorCode::LockLost,
     ];
-    codes.iter().any(|code| error.is(*code)) || error.details.contains_key("retryAfterMs")
+    codes.iter().any(|code| error.is(*code)) || retry_after_ms(error).is_some()
 }
 
 fn failed(error: &Error) -> End {
@@ -244,17 +248,21 @@ fn failed(error: &Error) -> End {
     {
         return End::Refused;
     }
-    let retry_after_ms = match error.details.get("retryAfterMs") {
+    End::Failed
+}
+
+/// How long the remote asks not to be called.
+pub(super) fn retry_after_ms(error: &Error) -> Option<u64> {
+    match error.details.get("retryAfterMs") {
         Some(Detail::Int(ms)) => u64::try_from(*ms).ok(),
         _ => None,
-    };
-    End::Failed { retry_after_ms }
+    }
 }
 
 impl Database {
-    /// Keeps in step from now on: a push and a pull at once, then each `interval_ms` (from the end of one round to the next), also when
-    /// there is a network again, when the page is shown, and soon after local writes. Again: changes the interval. A round that fails
-    /// is tried again, after a wait that doubles. What a round does and why it failed, events and the status tell; for another
+    /// Keeps in step from now on: a push and a pull at once, then each `interval_ms` (from the end of one round to the next, a tenth
+    /// more or less; more rarely while the page is hidden and nothing changes), also when there is a network again, when the page is
+    /// shown, and soon after local writes. Again: changes the interval. A round that fails is tried again, after a wait that doubles. What a round does and why it failed, events and the status tell; for another
     /// user's token (`sync_user_mismatch`) it stops. Fails with `invalid_argument` without a remote, and with `closed`.
     pub fn sync_start(&self, interval_ms: u64) -> Result<()> {
         self.synced()?;
@@ -297,7 +305,8 @@ impl Database {
                 if report.tables.iter().any(|table| table.conflicts > 0) {
                     self.inner.tell_keeper(News::Wrote);
                 }
-                End::Done
+                let changed = report.tables.iter().any(|table| table.inserted + table.updated + table.deleted > 0);
+                if changed { End::Done } else { End::Unchanged }
             }
         }
     }

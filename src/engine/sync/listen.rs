@@ -1,22 +1,30 @@
-//! The socket on which the remote tells of changes: does what the machine of [`crate::sync::realtime`] says.
+//! The socket on which the remote tells of changes: connects, joins the channel, and reconnects whenever that is lost.
 
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    convert::Infallible,
+    pin::pin,
     rc::Rc,
 };
 
-use futures_util::future::select;
+use futures_util::future::{Either, select};
 
 use super::signal::Signal;
 use crate::{
     error::{Error, ErrorCode},
-    ports::{Platform, Ports, Socket, SocketNews, Sockets},
+    ports::{LocalFuture, Platform, Ports, SocketNews, Sockets},
     sync::{
         config::Config,
-        realtime::{Action, Event, Realtime},
+        realtime::{Channel, JOIN, Message, heartbeat},
+        schedule::{backoff_ms, return_ms},
     },
 };
+
+/// How long a connection, and then a channel, may take.
+const TIMEOUT_MS: u64 = 10_000;
+/// From one heartbeat to the next, by which the last one must have been answered.
+const HEARTBEAT_MS: u64 = 25_000;
 
 /// What a listener tells.
 pub(super) enum Told {
@@ -27,130 +35,210 @@ pub(super) enum Told {
 }
 
 /// Listens until it is dropped.
-pub(super) struct Listener(Rc<Inner>);
+pub(super) struct Listener(Rc<Control>);
 
-struct Inner {
-    platform: Platform,
-    sockets: Rc<dyn Sockets>,
-    machine: RefCell<Realtime>,
-    socket: RefCell<Option<Box<dyn Socket>>>,
-    /// What happened and wasn't looked at yet. What a socket calls only writes it down: it may be dropped for it.
-    events: RefCell<VecDeque<Event>>,
-    /// Something happened.
-    news: Signal,
-    over: Cell<bool>,
-    tell: Box<dyn Fn(Told)>,
+/// What a listener is told from outside.
+#[derive(Default)]
+struct Control {
+    token: RefCell<Option<String>>,
+    token_changed: Signal,
+    online: Signal,
+    over: Signal,
 }
 
 impl Listener {
     /// Connects in the background, and whenever the connection is lost.
     pub fn begin(config: &Config, ports: &Ports, tell: Box<dyn Fn(Told)>) -> Self {
-        let inner = Rc::new(Inner {
+        let control = Rc::new(Control::default());
+        let subscription = Subscription {
             platform: ports.platform.clone(),
             sockets: ports.sockets.clone(),
-            machine: RefCell::new(Realtime::new(config)),
-            socket: RefCell::default(),
-            events: RefCell::default(),
-            news: Signal::default(),
-            over: Cell::default(),
+            channel: Channel::new(config),
+            control: control.clone(),
+            failures: Cell::default(),
             tell,
-        });
-        ports.platform.spawner.spawn(Box::pin(listen(inner.clone())));
-        Self(inner)
+        };
+        ports.platform.spawner.spawn(Box::pin(async move {
+            select(pin!(subscription.control.over.rung()), pin!(subscription.keep())).await;
+        }));
+        Self(control)
     }
 
     /// Who is signed in now.
     pub fn token(&self, token: Option<String>) {
-        self.0.happened(Event::Token(token));
+        if self.0.token.replace(token.clone()) != token {
+            self.0.token_changed.ring();
+        }
     }
 
     /// There is a network again.
     pub fn online(&self) {
-        self.0.happened(Event::Online);
+        self.0.online.ring();
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.0.over.set(true);
-        self.0.socket.take();
-        self.0.news.ring();
+        self.0.over.ring();
     }
 }
 
-async fn listen(inner: Rc<Inner>) {
-    while !inner.over.get() {
-        let event = inner.events.borrow_mut().pop_front();
-        match event {
-            Some(event) => inner.handle(event),
-            None => {
-                let wait = inner.machine.borrow().due().saturating_sub(inner.now());
-                if wait > 0 {
-                    select(inner.platform.clock.sleep(wait), Box::pin(inner.news.rung())).await;
-                } else {
-                    inner.handle(Event::Due);
+/// Why nobody listens any more; `None`: the connection broke.
+type Ended = Option<Error>;
+
+/// What happens next in a session.
+enum Next {
+    Message(Message),
+    Token(Option<String>),
+    HeartbeatDue,
+}
+
+struct Subscription {
+    platform: Platform,
+    sockets: Rc<dyn Sockets>,
+    channel: Channel,
+    control: Rc<Control>,
+    /// Sessions in a row that ended before the server had followed the tables or answered a heartbeat.
+    failures: Cell<u32>,
+    tell: Box<dyn Fn(Told)>,
+}
+
+impl Subscription {
+    async fn keep(&self) {
+        loop {
+            let Err(ended) = self.session().await;
+            if let Some(error) = ended {
+                // Where there are no sockets, there never will be any.
+                let never = error.is(ErrorCode::UnsupportedEnvironment);
+                (self.tell)(Told::Unavailable(error));
+                if never {
+                    return;
                 }
             }
+            self.failures.set(self.failures.get() + 1);
+            self.control.online.hush();
+            let (clock, chance) = (&self.platform.clock, self.platform.entropy.chance());
+            let back_online = async {
+                self.control.online.rung().await;
+                clock.sleep(return_ms(chance)).await;
+            };
+            select(clock.sleep(backoff_ms(self.failures.get(), chance)), pin!(back_online)).await;
         }
     }
-}
 
-impl Inner {
-    fn now(&self) -> u64 {
-        self.platform.clock.monotonic_ms() as u64
-    }
-
-    fn happened(&self, event: Event) {
-        self.events.borrow_mut().push_back(event);
-        self.news.ring();
-    }
-
-    fn handle(self: &Rc<Self>, event: Event) {
-        let mut chance = [0];
-        self.platform.entropy.fill(&mut chance);
-        let actions = self.machine.borrow_mut().handle(event, self.now(), f64::from(chance[0]) / 255.0);
-        for action in actions {
-            match action {
-                Action::Open => self.open(),
-                Action::Close => drop(self.socket.take()),
-                Action::Send(text) => {
-                    if let Some(socket) = &*self.socket.borrow() {
+    /// One connection, until it ends.
+    async fn session(&self) -> Result<Infallible, Ended> {
+        let incoming = Rc::new(Incoming::default());
+        let heard = incoming.clone();
+        let socket = self.sockets.open(self.channel.url(), Box::new(move |news| heard.push(news))).map_err(Some)?;
+        self.in_time(async {
+            while incoming.next().await? != SocketNews::Opened {}
+            Ok(())
+        })
+        .await?;
+        self.control.token_changed.hush();
+        socket.send(&self.channel.join(self.control.token.borrow().as_deref()));
+        self.in_time(async {
+            while self.message(&incoming).await? != Message::Joined {}
+            Ok(())
+        })
+        .await?;
+        // What happened while nobody listened.
+        self.all_is_stale();
+        let mut number = JOIN;
+        let mut unanswered = None;
+        let mut heartbeat_due = self.platform.clock.sleep(HEARTBEAT_MS);
+        loop {
+            match self.next(&incoming, &mut heartbeat_due).await? {
+                // The channel is open before the server follows the tables.
+                Next::Message(Message::Following) => {
+                    self.failures.set(0);
+                    self.all_is_stale();
+                }
+                Next::Message(Message::Answered(answered)) if unanswered == Some(answered) => {
+                    self.failures.set(0);
+                    unanswered = None;
+                }
+                Next::Message(Message::Changed(table)) => (self.tell)(Told::Stale(vec![table])),
+                Next::Message(_) => {}
+                Next::Token(token) => {
+                    if let Some(text) = self.channel.access_token(token.as_deref(), number + 1) {
+                        number += 1;
                         socket.send(&text);
                     }
                 }
-                Action::Stale(tables) => (self.tell)(Told::Stale(tables)),
-                Action::Refused(why) => {
-                    let text = format!("The remote's realtime service refused to tell of changes: {why}");
-                    (self.tell)(Told::Unavailable(
-                        Error::new(ErrorCode::SyncRejected, text)
-                            .hint("Add the tables to the publication supabase_realtime"),
-                    ));
+                // A connection can be dead for a long time before it closes.
+                Next::HeartbeatDue if unanswered.is_some() => return Err(None),
+                Next::HeartbeatDue => {
+                    number += 1;
+                    unanswered = Some(number);
+                    socket.send(&heartbeat(number));
+                    heartbeat_due = self.platform.clock.sleep(HEARTBEAT_MS);
                 }
             }
         }
     }
 
-    fn open(self: &Rc<Self>) {
-        // What an earlier socket said is over with it.
-        self.events.borrow_mut().retain(|event| matches!(event, Event::Token(_)));
-        let me = Rc::downgrade(self);
-        let heard = move |news| {
-            if let Some(inner) = me.upgrade() {
-                inner.happened(match news {
-                    SocketNews::Opened => Event::Opened,
-                    SocketNews::Said(text) => Event::Said(text),
-                    SocketNews::Closed => Event::Closed,
-                });
+    async fn next(&self, incoming: &Incoming, heartbeat_due: &mut LocalFuture<'static, ()>) -> Result<Next, Ended> {
+        let token_changed = pin!(self.control.token_changed.rung());
+        match select(pin!(self.message(incoming)), select(token_changed, heartbeat_due)).await {
+            Either::Left((message, _)) => message.map(Next::Message),
+            Either::Right((Either::Left(_), _)) => Ok(Next::Token(self.control.token.borrow().clone())),
+            Either::Right((Either::Right(_), _)) => Ok(Next::HeartbeatDue),
+        }
+    }
+
+    /// The next message of the server that goes on with the session.
+    async fn message(&self, incoming: &Incoming) -> Result<Message, Ended> {
+        loop {
+            let SocketNews::Said(text) = incoming.next().await? else { continue };
+            match self.channel.parse(&text) {
+                None => {}
+                Some(Message::Closed) => return Err(None),
+                Some(Message::Refused(why)) => {
+                    let text = format!("The remote's realtime service refused to tell of changes: {why}");
+                    let error = Error::new(ErrorCode::SyncRejected, text)
+                        .hint("Add the tables to the publication supabase_realtime");
+                    return Err(Some(error));
+                }
+                Some(message) => return Ok(message),
             }
-        };
-        let url = self.machine.borrow().url().to_owned();
-        match self.sockets.open(&url, Box::new(heard)) {
-            Ok(socket) => _ = self.socket.replace(Some(socket)),
-            Err(error) => {
-                // Where there are no sockets, there never will be any.
-                self.over.set(error.is(ErrorCode::UnsupportedEnvironment));
-                (self.tell)(Told::Unavailable(error));
-                self.happened(Event::Closed);
+        }
+    }
+
+    async fn in_time(&self, work: impl Future<Output = Result<(), Ended>>) -> Result<(), Ended> {
+        match select(pin!(work), self.platform.clock.sleep(TIMEOUT_MS)).await {
+            Either::Left((result, _)) => result,
+            Either::Right(_) => Err(None),
+        }
+    }
+
+    fn all_is_stale(&self) {
+        (self.tell)(Told::Stale(Vec::new()));
+    }
+}
+
+/// What a socket says, in order. Its callback only writes it down: the socket may be dropped for it.
+#[derive(Default)]
+struct Incoming {
+    news: RefCell<VecDeque<SocketNews>>,
+    arrived: Signal,
+}
+
+impl Incoming {
+    fn push(&self, news: SocketNews) {
+        self.news.borrow_mut().push_back(news);
+        self.arrived.ring();
+    }
+
+    /// Fails when the socket is closed.
+    async fn next(&self) -> Result<SocketNews, Ended> {
+        loop {
+            let news = self.news.borrow_mut().pop_front();
+            match news {
+                Some(SocketNews::Closed) => return Err(None),
+                Some(news) => return Ok(news),
+                None => self.arrived.rung().await,
             }
         }
     }

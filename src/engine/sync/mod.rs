@@ -1,4 +1,4 @@
-//! Performs what the sync machine says, with the network, the clock and the database around it.
+//! Sync with the network, the clock and the database around it.
 
 mod helped;
 mod host;
@@ -23,7 +23,6 @@ use std::{
 use futures_util::future::{Either, select};
 use serde::Serialize;
 
-use helped::Known;
 use joint::Joint;
 use keep::{Keeper, Retries};
 use signal::Signal;
@@ -39,6 +38,7 @@ use crate::{
     sqlite::Connection,
     sync::{
         config::Config,
+        remote::{Known, Remote, Tokens},
         report::{Cells, Conflicting, PullOptions, PullProgress, PullReport, PushReport},
         status::{self, TableStatus},
     },
@@ -118,12 +118,10 @@ pub struct Sync {
     platform: Platform,
     /// One call at a time.
     flight: Rc<Turn>,
-    /// The root that answered.
-    root: RefCell<Option<String>>,
+    /// What is known of the remote from call to call.
+    known: Known,
     /// The tables whose full list of columns was tried since opening: a column that the remote lacked may be there by now.
     tried: RefCell<Set<String>>,
-    /// Whether the project has tidelock's helpers.
-    helpers: Cell<Known>,
     pulls: Joint<PullOptions, PullReport>,
     pushes: Joint<(), PushReport>,
     /// A push is under way that still takes up what is changed.
@@ -161,6 +159,23 @@ impl Drop for Busy<'_> {
     }
 }
 
+/// The access tokens of the user whose data it is.
+struct UserTokens<'a> {
+    sync: &'a Sync,
+    host: &'a dyn Host,
+}
+
+impl Tokens for UserTokens<'_> {
+    fn fresh(&self) -> LocalFuture<'_, Result<Option<String>>> {
+        Box::pin(async {
+            let token = self.host.access_token().await?;
+            let _turn = self.host.turn().await?;
+            self.sync.check_owner(&*self.host.connection()?, token.as_deref())?;
+            Ok(token)
+        })
+    }
+}
+
 impl Sync {
     /// The sync of a database with this `remote`.
     pub fn new(config: Config, http: Rc<dyn Http>, platform: &Platform) -> Self {
@@ -169,9 +184,8 @@ impl Sync {
             http,
             platform: platform.clone(),
             flight: Rc::default(),
-            root: RefCell::default(),
+            known: Known::default(),
             tried: RefCell::default(),
-            helpers: Cell::default(),
             pulls: Joint::default(),
             pushes: Joint::default(),
             accepting: Cell::default(),
@@ -193,6 +207,14 @@ impl Sync {
     /// The checked `remote` option.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The client of one call, and whom it asks as. Fails as the access token function does.
+    async fn remote<'a>(&'a self, host: &'a dyn Host) -> Result<(Remote<'a>, Option<String>)> {
+        let token = if self.config.options.has_access_token { host.access_token().await? } else { None };
+        let tokens = Box::new(UserTokens { sync: self, host });
+        let remote = Remote::new(&self.config, &*self.http, &self.platform, &self.known, token.clone(), tokens);
+        Ok((remote, token))
     }
 
     /// What it is doing.

@@ -1,31 +1,35 @@
 //! One pull, from the first request to the last row.
 
-use super::{Host, Sync, push::local_table, reading::Sink};
+use super::{Host, Sync, push::local_table};
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::LocalFuture,
     sqlite::Connection,
     sync::{
         apply::{Keys, Writer},
         capture, compare,
         config::{Direction, Names, TableSync},
+        encode::quote,
         gone,
-        helpers::Helpers,
+        helpers::{self, Helpers},
         jwt,
+        page::{Page, Reading, Source},
         plan::{Plan, Rows},
         pull::Pull,
+        remote::Remote,
         replace::{self, Limits},
         report::{PullMode, PullOptions, PullProgress, PullReport, TableReport},
         schema::parents_first,
         staged::{self, Target},
         state,
-        steps::{Page, Reading, Source},
     },
     time::Timestamp,
 };
 
+/// All keys are compared once in so many milliseconds, however many there are.
+const LIST_AGAIN_MS: i64 = 6 * 3_600_000;
+
 /// What a pull carries from page to page.
-pub(super) struct Run {
+struct Run {
     targets: Vec<Target>,
     mode: PullMode,
     /// Of a replace: all rows read, by table.
@@ -33,48 +37,6 @@ pub(super) struct Run {
     stored_missing: Vec<Vec<String>>,
     began: Vec<Option<f64>>,
     rows: Vec<u64>,
-    nulls: Vec<u64>,
-}
-
-impl Run {
-    /// Whether there is nothing to read.
-    pub(super) fn is_empty(&self) -> bool {
-        self.targets.is_empty()
-    }
-
-    /// The same tables, begun anew after an attempt: what that one has applied is told too.
-    pub(super) fn after(mut self, attempt: Run) -> Run {
-        if self.mode == PullMode::Merge {
-            for (target, before) in self.targets.iter_mut().zip(attempt.targets) {
-                target.report = before.report;
-            }
-            self.began = attempt.began;
-        }
-        self
-    }
-}
-
-/// Takes in the pages of a pull.
-struct Taking<'a> {
-    sync: &'a Sync,
-    host: &'a dyn Host,
-    run: &'a mut Run,
-    progress: Option<&'a dyn Fn(PullProgress)>,
-    /// When the last page was taken in.
-    since: f64,
-}
-
-impl Sink for Taking<'_> {
-    fn take(&mut self, page: Box<Page>) -> LocalFuture<'_, Result<()>> {
-        Box::pin(async move {
-            let at = page.table;
-            self.run.began[at].get_or_insert(self.since);
-            self.sync.take(self.host, self.run, page, self.progress).await?;
-            self.since = self.sync.platform.clock.monotonic_ms();
-            self.run.targets[at].report.ms = self.since - self.run.began[at].unwrap_or_default();
-            Ok(())
-        })
-    }
 }
 
 impl Sync {
@@ -87,10 +49,50 @@ impl Sync {
         let clock = &*self.platform.clock;
         let started = clock.monotonic_ms();
         host.admit_write()?;
-        let token = if self.config.options.has_access_token { host.access_token().await? } else { None };
-        let (pull, mut run) = self.read_helped(host, &options, token, progress).await?;
-        if !run.is_empty() {
-            *self.root.borrow_mut() = Some(pull.root().to_owned());
+        let (remote, token) = self.remote(host).await?;
+        let since = {
+            let _turn = host.turn().await?;
+            let connection = host.connection()?;
+            state::register(&connection, &self.config.options.tables)?;
+            self.check_owner(&connection, token.as_deref())?;
+            let tables = self.selected(&options)?;
+            let mut progress = Vec::new();
+            for table in tables {
+                let any = format!("SELECT 1 FROM main.{} LIMIT 1", quote(&local_table(&connection, table)?.name));
+                let read = state::progress(&connection, &table.table)?;
+                let numbered = read.watermark.as_deref().and_then(helpers::split).is_some();
+                if numbered || connection.value(&any, &[])?.is_some() {
+                    progress.push(read);
+                }
+            }
+            helpers::since(&progress)
+        };
+        let anything = !self.selected(&options)?.is_empty();
+        let helpers = if anything { self.ask_helpers(host, &remote, since, options.full).await? } else { None };
+        let (sources, mut run) = {
+            let _turn = host.turn().await?;
+            self.begin(&*host.connection()?, &options, helpers.as_ref())?
+        };
+        let replacing = options.mode == PullMode::Replace;
+        let reading = Reading {
+            full: options.full || replacing,
+            count: progress.is_some(),
+            compare: !replacing,
+            page_size: self.config.options.page_size,
+        };
+        let pull = Pull::new(&remote, sources, reading, &self.reading);
+        let mut since = clock.monotonic_ms();
+        self.take_in(&pull, pull.read(), async |page| {
+            let at = page.table;
+            run.began[at].get_or_insert(since);
+            self.take(host, &mut run, page, progress).await?;
+            since = clock.monotonic_ms();
+            run.targets[at].report.ms = since - run.began[at].unwrap_or_default();
+            Ok(())
+        })
+        .await?;
+        if run.mode == PullMode::Merge {
+            self.compare(host, &remote, &pull, &mut run).await?;
         }
         self.finish(host, &pull, &mut run, &options).await?;
         if let Some(stored) = host.stored() {
@@ -100,17 +102,13 @@ impl Sync {
         Ok(PullReport { mode: options.mode, tables, ms: clock.monotonic_ms() - started })
     }
 
-    /// Checks whose data it is, and what is to be read; needs the turn.
-    pub(super) fn begin(
+    /// What is to be read; needs the turn.
+    fn begin(
         &self,
         connection: &Connection,
         options: &PullOptions,
-        token: Option<String>,
-        count: bool,
         helpers: Option<&Helpers>,
-    ) -> Result<(Pull, Run)> {
-        state::register(connection, &self.config.options.tables)?;
-        self.check_owner(connection, token.as_deref())?;
+    ) -> Result<(Vec<Source>, Run)> {
         compare::begin(connection)?;
         let (mut tables, mut configs) = (Vec::new(), Vec::new());
         for config in self.selected(options)? {
@@ -137,7 +135,7 @@ impl Sync {
             }
             let writer = Writer::new(connection, &plan)?;
             let report = TableReport { table: config.table.clone(), ..TableReport::default() };
-            targets.push(Target { plan: plan.clone(), writer, report });
+            targets.push(Target { plan: plan.clone(), writer, report, listed: false });
             sources.push(Source { plan, progress, missing });
             stored_missing.push(stored);
         }
@@ -145,10 +143,7 @@ impl Sync {
         if options.mode == PullMode::Replace && !options.discard_unpushed {
             replace::check_unpushed(connection, &targets)?;
         }
-        let replacing = options.mode == PullMode::Replace;
-        let reading = Reading { full: options.full || replacing, count, compare: !replacing, keys_only: false };
         let count = sources.len();
-        let pull = Pull::new(&self.config, self.root.borrow().clone(), sources, reading, token);
         let run = Run {
             targets,
             mode: options.mode,
@@ -156,9 +151,50 @@ impl Sync {
             stored_missing,
             began: vec![None; count],
             rows: vec![0; count],
-            nulls: vec![0; count],
         };
-        Ok((pull, run))
+        Ok((sources, run))
+    }
+
+    /// Notes the keys of the tables whose deletions are found by comparing, unless there are just as many as are known. Now and then all
+    /// the same: the number may be right by chance.
+    async fn compare(&self, host: &dyn Host, remote: &Remote<'_>, pull: &Pull<'_>, run: &mut Run) -> Result<()> {
+        let (mut places, mut sources, mut expected) = (Vec::new(), Vec::new(), Vec::new());
+        let now = self.platform.clock.now();
+        {
+            let _turn = host.turn().await?;
+            let connection = host.connection()?;
+            for (at, (target, source)) in run.targets.iter_mut().zip(pull.sources()).enumerate() {
+                target.listed = pull.listed(at);
+                let name = target.plan.name();
+                if target.listed {
+                    state::save_listed(&connection, name, now)?;
+                } else if target.plan.options.compares() {
+                    let listed = state::listed_at(&connection, name)?;
+                    let lately = listed.is_some_and(|listed| (0..LIST_AGAIN_MS).contains(&now.since(listed)));
+                    expected.push(if lately { Some(compare::known(&connection, name)?) } else { None });
+                    places.push(at);
+                    sources.push(source.clone());
+                }
+            }
+        }
+        if sources.is_empty() {
+            return Ok(());
+        }
+        let reading = Reading { page_size: self.config.options.page_size, ..Reading::default() };
+        let listing = Pull::new(remote, sources, reading, &self.reading);
+        self.take_in(&listing, listing.read_keys(&expected), async |mut page| {
+            page.table = places[page.table];
+            self.take(host, run, page, None).await
+        })
+        .await?;
+        let _turn = host.turn().await?;
+        let connection = host.connection()?;
+        for (listed, at) in places.iter().enumerate().filter(|(listed, _)| listing.listed(*listed)) {
+            run.targets[*at].listed |= listing.listed(listed);
+            state::save_listed(&connection, run.targets[*at].plan.name(), now)?;
+        }
+        host.committed(&[]);
+        Ok(())
     }
 
     /// The tables of this pull; push-only ones are never read.
@@ -179,28 +215,6 @@ impl Sync {
         Ok(tables)
     }
 
-    /// Reads what there is to read.
-    pub(super) async fn read_all(
-        &self,
-        host: &dyn Host,
-        pull: &mut Pull,
-        run: &mut Run,
-        progress: Option<&dyn Fn(PullProgress)>,
-    ) -> Result<()> {
-        if run.is_empty() {
-            return Ok(());
-        }
-        let since = self.platform.clock.monotonic_ms();
-        self.read(host, pull, Box::new(Taking { sync: self, host, run, progress, since })).await
-    }
-
-    /// A random number from 0 to 1.
-    pub(super) fn chance(&self) -> f64 {
-        let mut bytes = [0; 4];
-        self.platform.entropy.fill(&mut bytes);
-        f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
-    }
-
     /// Takes in a page: a merge applies it, a replace keeps it for the end.
     async fn take(
         &self,
@@ -216,13 +230,10 @@ impl Sync {
         report.bytes += page.bytes;
         if !page.rows.keys_only {
             run.rows[at] += page.rows.len() as u64;
-            if page.progress.is_none() {
-                run.nulls[at] += page.rows.len() as u64;
-            }
         }
         if let (Some(tell), false) = (progress, page.rows.keys_only || page.rows.is_empty()) {
-            let total = page.total.map(|total| total + run.nulls[at]);
-            tell(PullProgress { table: report.table.clone(), rows: run.rows[at], total, bytes: report.bytes });
+            let (table, rows, bytes) = (report.table.clone(), run.rows[at], report.bytes);
+            tell(PullProgress { table, rows, total: page.total, bytes });
         }
         {
             let _turn = host.turn().await?;
@@ -270,7 +281,7 @@ impl Sync {
     }
 
     /// What follows when all is read.
-    async fn finish(&self, host: &dyn Host, pull: &Pull, run: &mut Run, options: &PullOptions) -> Result<()> {
+    async fn finish(&self, host: &dyn Host, pull: &Pull<'_>, run: &mut Run, options: &PullOptions) -> Result<()> {
         let _turn = host.turn().await?;
         let connection = host.connection()?;
         host.admit_write()?;
@@ -292,7 +303,7 @@ impl Sync {
                 replace::check_vanishing(&connection, &run.targets, &run.gathered, limits)?;
                 host.safety_snapshot().await?;
                 let names: Vec<String> = run.targets.iter().map(|target| target.plan.name().to_owned()).collect();
-                let progress: Vec<_> = pull.sources().iter().map(|source| source.progress.clone()).collect();
+                let progress: Vec<_> = pull.sources().map(|source| source.progress.clone()).collect();
                 replace::apply(&connection, &mut run.targets, &run.gathered, limits, |connection| {
                     for (table, progress) in names.iter().zip(&progress) {
                         state::save_progress(connection, table, progress)?;
@@ -342,7 +353,7 @@ impl Sync {
 
 /// One page and its progress in one transaction; whether rows changed.
 fn merge_page(connection: &Connection, target: &mut Target, page: &Page) -> Result<bool> {
-    let Target { plan, writer, report } = target;
+    let Target { plan, writer, report, .. } = target;
     let mut counted = report.clone();
     connection.atomically(|connection| {
         capture::silently(connection, |connection| {

@@ -1,28 +1,30 @@
 //! One push, from the outbox to the last answer.
 
-use futures_util::future::{join_all, select_all};
+use futures_util::future::try_join;
 
 use super::{Host, Sync};
 use crate::{
     collections::{Map, Set},
     error::{Error, ErrorCode, Result},
-    ports::LocalFuture,
     sqlite::Connection,
     sync::{
         apply::Writer,
-        capture,
+        capture, circle,
         config::{Direction, TableSync},
         job::{Job, Outcome, Work},
         order::Order,
         outbox,
         plan::Plan,
-        push::{Event, Instruction, Push},
+        push::{Batch, Push},
+        remote::{Refusal, Remote},
         report::{PullProgress, PushReport},
+        request::Requester,
         schema::{Table, parents_first},
-        settle::{Left, Patience, PushTarget, TablePushed},
+        settle::{Left, PushTarget, TablePushed},
         state,
         unpushed::{refuse, reject},
         unsent::{self, Wanted},
+        write,
     },
 };
 
@@ -31,7 +33,8 @@ const TRIES: u32 = 5;
 
 /// What a push carries from batch to batch.
 struct Run {
-    push: Push,
+    /// The project has tidelock's helpers.
+    helped: bool,
     targets: Vec<PushTarget>,
     order: Order,
     /// The newest change when the push began.
@@ -48,6 +51,8 @@ struct Run {
     moved: u64,
     /// Some change is to be sent once more, on another base.
     again: bool,
+    /// Changes that have let go of what others wait for.
+    opened: Set<i64>,
     told: Vec<PullProgress>,
 }
 
@@ -60,18 +65,21 @@ impl Sync {
         let clock = &*self.platform.clock;
         let started = clock.monotonic_ms();
         host.admit_write()?;
-        let token = if self.config.options.has_access_token { host.access_token().await? } else { None };
+        let (remote, token) = self.remote(host).await?;
+        self.ask_for_columns(host, &remote).await?;
         let mut run = {
             let _turn = host.turn().await?;
-            self.begin_push(&*host.connection()?, token)?
+            self.begin_push(&*host.connection()?, token.as_deref())?
         };
+        if run.helped {
+            self.heed_tombstones(host, &remote, &mut run.targets).await?;
+        }
+        let plans = run.targets.iter().map(|target| target.plan.clone()).collect();
+        let push = Push::new(&remote, plans, run.helped);
         let nothing = run.told.iter().all(|table| table.total == Some(0));
         if !nothing {
-            {
-                let _accepting = Accepting::begin(self);
-                self.rounds(host, &mut run, progress).await?;
-            }
-            *self.root.borrow_mut() = Some(run.push.root().to_owned());
+            let _accepting = Accepting::begin(self);
+            self.rounds(host, &push, &mut run, progress).await?;
         }
         self.end_push(host, &run).await?;
         if let Some(stored) = host.stored() {
@@ -84,10 +92,63 @@ impl Sync {
         Ok(PushReport { tables, ms: clock.monotonic_ms() - started })
     }
 
+    /// Asks the remote whether it has got the columns that changes wait for.
+    async fn ask_for_columns(&self, host: &dyn Host, remote: &Remote<'_>) -> Result<()> {
+        let mut waiting = Vec::new();
+        {
+            let _turn = host.turn().await?;
+            let connection = host.connection()?;
+            state::register(&connection, &self.config.options.tables)?;
+            for config in self.config.options.tables.iter().filter(|table| table.direction != Direction::Pull) {
+                if outbox::lacking_columns(&connection, Some(&config.table))? > 0 {
+                    let missing = state::missing(&connection, &config.table)?;
+                    waiting.push((self.push_plan(&connection, config, local_table(&connection, config)?)?, missing));
+                }
+            }
+        }
+        for (plan, missing) in waiting {
+            let still = self.lacking(remote, &plan, &missing).await?;
+            if still.len() < missing.len() {
+                let _turn = host.turn().await?;
+                let connection = host.connection()?;
+                connection.atomically(|connection| state::save_missing(connection, plan.name(), &still))?;
+                host.committed(&[]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of these columns that the remote lacks.
+    pub(super) async fn lacking(&self, remote: &Remote<'_>, plan: &Plan, columns: &[String]) -> Result<Vec<String>> {
+        let mut lacks = Vec::new();
+        for column in columns {
+            let make = |requester: &Requester| write::probe(requester, plan, column);
+            match remote.send(plan.name(), &mut remote.tries(), &make).await {
+                // Refused: it is there, and may not be read.
+                Ok(_) | Err(Refusal::Rejected(_)) => {}
+                Err(Refusal::UnknownColumn(_)) => lacks.push(column.clone()),
+                Err(refusal) => return Err(refusal.into_error()),
+            }
+        }
+        Ok(lacks)
+    }
+
+    /// Notes columns that the remote turned out to lack; the plan without them. Needs the turn.
+    pub(super) fn leave_out(&self, connection: &Connection, config: &TableSync, lacks: Vec<String>) -> Result<Plan> {
+        let mut missing = state::missing(connection, &config.table)?;
+        missing.extend(lacks);
+        connection.atomically(|connection| {
+            state::save_missing(connection, &config.table, &missing)?;
+            capture::resume(connection)
+        })?;
+        self.tried.borrow_mut().insert(config.table.clone());
+        self.push_plan(connection, config, local_table(connection, config)?)
+    }
+
     /// Checks whose data it is, and what is to be sent; needs the turn.
-    fn begin_push(&self, connection: &Connection, token: Option<String>) -> Result<Run> {
+    fn begin_push(&self, connection: &Connection, token: Option<&str>) -> Result<Run> {
         state::register(connection, &self.config.options.tables)?;
-        self.check_owner(connection, token.as_deref())?;
+        self.check_owner(connection, token)?;
         let (mut tables, mut configs) = (Vec::new(), Vec::new());
         for config in self.config.options.tables.iter().filter(|table| table.direction != Direction::Pull) {
             tables.push(local_table(connection, config)?);
@@ -102,14 +163,13 @@ impl Sync {
             let (total, _) = outbox::counts(connection, Some(plan.name()))?;
             told.push(PullProgress { table: plan.name().to_owned(), rows: 0, total: Some(total), bytes: 0 });
             let report = TablePushed { table: plan.name().to_owned(), ..TablePushed::default() };
-            targets.push(PushTarget { plan, writer, report, touched: false });
+            targets.push(PushTarget { plan, writer, report, touched: false, now: self.platform.clock.now().0 });
         }
-        let plans: Vec<Plan> = targets.iter().map(|target| target.plan.clone()).collect();
-        let mut order = Order::new(&plans.iter().collect::<Vec<_>>());
-        order.start(connection)?;
+        let mut order = Order::new(&targets.iter().map(|target| &target.plan).collect::<Vec<_>>());
+        order.start(connection, self.platform.clock.now().0)?;
         let count = targets.len();
         Ok(Run {
-            push: Push::new(&self.config, self.root.borrow().clone(), plans, token),
+            helped: state::fact(connection, "helpers")?.as_deref() == Some("present"),
             targets,
             order,
             newest: unsent::newest(connection)?,
@@ -121,6 +181,7 @@ impl Sync {
             done: Vec::new(),
             moved: 0,
             again: false,
+            opened: Set::new(),
             told,
         })
     }
@@ -132,18 +193,24 @@ impl Sync {
     }
 
     /// Everything in order; then once more what was refused because of something that came later, as long as that helps.
-    async fn rounds(&self, host: &dyn Host, run: &mut Run, progress: Option<&dyn Fn(PullProgress)>) -> Result<()> {
+    async fn rounds(
+        &self,
+        host: &dyn Host,
+        push: &Push<'_>,
+        run: &mut Run,
+        progress: Option<&dyn Fn(PullProgress)>,
+    ) -> Result<()> {
         loop {
             let before = run.moved;
             let count = run.targets.len();
             let all: Vec<usize> = (0..count).collect();
-            self.send_all(host, run, Work::Look, &all, progress).await?;
+            self.send_all(host, push, run, Work::Look, &all, progress).await?;
             for table in 0..count {
-                self.send_all(host, run, Work::Insert, &[table], progress).await?;
+                self.send_all(host, push, run, Work::Insert, &[table], progress).await?;
             }
-            self.send_all(host, run, Work::Update, &all, progress).await?;
+            self.send_all(host, push, run, Work::Update, &all, progress).await?;
             for table in (0..count).rev() {
-                self.send_all(host, run, Work::Delete, &[table], progress).await?;
+                self.send_all(host, push, run, Work::Delete, &[table], progress).await?;
             }
             let later = std::mem::take(&mut run.later);
             let again = std::mem::take(&mut run.again);
@@ -160,6 +227,9 @@ impl Sync {
             }
             if later.is_empty() {
                 continue;
+            }
+            if run.moved == before {
+                self.open_circles(host, push, run, &later).await?;
             }
             if run.moved > before {
                 for (job, _) in &later {
@@ -182,10 +252,47 @@ impl Sync {
         }
     }
 
+    /// Lets go of what changes hold that wait for each other in a circle; each once a push.
+    async fn open_circles(
+        &self,
+        host: &dyn Host,
+        push: &Push<'_>,
+        run: &mut Run,
+        later: &[(Job, Error)],
+    ) -> Result<()> {
+        let fresh: Vec<&Job> = later.iter().map(|(job, _)| job).filter(|job| !run.opened.contains(&job.id)).collect();
+        let plans: Vec<&Plan> = run.targets.iter().map(|target| &target.plan).collect();
+        let openings = circle::openings(&plans, &run.order, &fresh);
+        if openings.is_empty() {
+            return Ok(());
+        }
+        run.opened.extend(openings.iter().map(|job| job.id));
+        {
+            let _turn = host.turn().await?;
+            let connection = host.connection()?;
+            host.admit_write()?;
+            connection.atomically(|connection| {
+                openings
+                    .iter()
+                    .try_for_each(|job| unsent::mark(connection, plans[job.table], std::slice::from_ref(job)))
+            })?;
+            host.committed(&[]);
+        }
+        if let Some(stored) = host.stored() {
+            stored.await?;
+        }
+        // Half a change isn't counted.
+        let counted: Vec<TablePushed> = run.targets.iter().map(|target| target.report.clone()).collect();
+        self.send(host, push, run, &openings, None).await?;
+        run.targets.iter_mut().zip(counted).for_each(|(target, counted)| target.report.updated = counted.updated);
+        Ok(())
+    }
+
     /// All changes of one kind, batch by batch.
     async fn send_all(
         &self,
         host: &dyn Host,
+        push: &Push<'_>,
         run: &mut Run,
         work: Work,
         tables: &[usize],
@@ -211,73 +318,58 @@ impl Sync {
                 stored.await?;
             }
             for batch in batches {
-                self.drive(host, run, batch, progress).await?;
+                self.send(host, push, run, &batch, progress).await?;
             }
-            self.learn_lacking(host, run).await?;
+            self.learn_lacking(host, push, run).await?;
         }
     }
 
-    /// Runs the machine until a batch is done.
-    async fn drive(
+    /// Sends a batch, and writes down what becomes of its changes while others are under way; also when it fails.
+    async fn send(
         &self,
         host: &dyn Host,
+        push: &Push<'_>,
         run: &mut Run,
-        batch: Vec<Job>,
+        jobs: &[Job],
         progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<()> {
-        let mut under_way: Vec<LocalFuture<'_, Result<Event>>> = Vec::new();
-        let mut instructions = run.push.begin(batch);
-        loop {
-            for instruction in instructions {
-                match instruction {
-                    Instruction::Send(id, request) => {
-                        let sent = request.body.as_ref().map_or(0, Vec::len) as u64;
-                        if let Some(told) = run.told.iter_mut().find(|told| told.table == *self.reading.borrow()) {
-                            told.bytes += sent;
-                        }
-                        let answer = self.http.send(request);
-                        under_way.push(Box::pin(async move {
-                            let answer = answer.await;
-                            Ok(Event::Answer { id, answer, now: self.platform.clock.now(), chance: self.chance() })
-                        }));
-                    }
-                    Instruction::Wait(id, ms) => under_way.push(Box::pin(async move {
-                        self.platform.clock.sleep(ms).await;
-                        Ok(Event::Waited(id))
-                    })),
-                    Instruction::RefreshToken => {
-                        under_way.push(Box::pin(async move { Ok(Event::Token(self.fresh_token(host).await?)) }))
-                    }
-                    Instruction::Settle(outcomes) => self.settle(host, run, outcomes, progress).await?,
+        let batch = Batch::new(push, jobs);
+        let mut sent = Ok(());
+        let sending = async {
+            sent = batch.send().await;
+            Ok(())
+        };
+        let settling = async {
+            while let Some(outcomes) = batch.outcomes.next().await {
+                if let Some(told) = run.told.iter_mut().find(|told| told.table == *self.reading.borrow()) {
+                    told.bytes += push.take_sent_bytes();
                 }
+                let outcomes = outcomes.into_iter().map(|(at, outcome)| (&jobs[at], outcome)).collect();
+                self.settle(host, push.skew_ms(), run, outcomes, progress).await?;
             }
-            if under_way.is_empty() {
-                return Ok(());
-            }
-            let (event, _, rest) = select_all(under_way).await;
-            under_way = rest;
-            instructions = run.push.handle(event?)?;
-        }
+            Ok(())
+        };
+        try_join(Box::pin(sending), Box::pin(settling)).await?;
+        sent
     }
 
     async fn settle(
         &self,
         host: &dyn Host,
+        skew_ms: Option<i64>,
         run: &mut Run,
-        outcomes: Vec<(usize, Outcome)>,
+        outcomes: Vec<(&Job, Outcome)>,
         progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<()> {
         {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
             host.admit_write()?;
-            let skew = run.push.skew_ms().unwrap_or_default();
             connection.atomically(|connection| {
                 capture::silently(connection, |connection| {
-                    for (at, outcome) in outcomes {
-                        settle_one(connection, run, at, outcome, skew)?;
-                    }
-                    Ok(())
+                    outcomes.into_iter().try_for_each(|(job, outcome)| {
+                        settle_one(connection, run, job, outcome, skew_ms.unwrap_or_default())
+                    })
                 })
             })?;
             let touched =
@@ -294,36 +386,29 @@ impl Sync {
                 }
             }
         }
-        join_all(run.targets.iter().map(|target| self.answer_questions(host, &target.plan, &target.writer)))
-            .await
-            .into_iter()
-            .collect()
+        for target in &run.targets {
+            self.answer_questions(host, &target.plan, &target.writer).await?;
+        }
+        Ok(())
     }
 
     /// Goes on without the columns that the remote turned out to lack.
-    async fn learn_lacking(&self, host: &dyn Host, run: &mut Run) -> Result<()> {
+    async fn learn_lacking(&self, host: &dyn Host, push: &Push<'_>, run: &mut Run) -> Result<()> {
         for at in 0..run.targets.len() {
-            let lacks = run.push.take_lacking(at);
+            let lacks = push.take_lacking(at);
             if lacks.is_empty() {
                 continue;
             }
             let _turn = host.turn().await?;
             let connection = host.connection()?;
             let config = run.targets[at].plan.options.clone();
-            let mut missing = state::missing(&connection, &config.table)?;
-            missing.extend(lacks);
-            connection.atomically(|connection| {
-                state::save_missing(connection, &config.table, &missing)?;
-                capture::resume(connection)
-            })?;
-            self.tried.borrow_mut().insert(config.table.clone());
-            let plan = self.push_plan(&connection, &config, local_table(&connection, &config)?)?;
-            run.push.set_plan(at, plan.clone());
+            let plan = self.leave_out(&connection, &config, lacks)?;
+            push.set_plan(at, plan.clone());
             run.targets[at].writer = Writer::new(&connection, &plan)?;
             run.targets[at].plan = plan;
             let plans: Vec<&Plan> = run.targets.iter().map(|target| &target.plan).collect();
             run.order = Order::new(&plans);
-            run.order.start(&connection)?;
+            run.order.start(&connection, self.platform.clock.now().0)?;
             run.errors[at] = None;
             let held = std::mem::take(&mut run.held[at]);
             run.skip.retain(|id| !held.contains(id));
@@ -345,14 +430,6 @@ impl Sync {
         })?;
         host.committed(&[]);
         Ok(())
-    }
-
-    /// A token asked for anew, of the user whose data it is.
-    pub(super) async fn fresh_token(&self, host: &dyn Host) -> Result<Option<String>> {
-        let token = host.access_token().await?;
-        let _turn = host.turn().await?;
-        self.check_owner(&*host.connection()?, token.as_deref())?;
-        Ok(token)
     }
 }
 
@@ -389,7 +466,7 @@ fn load(connection: &Connection, run: &mut Run, work: Work, tables: &[usize]) ->
     for &table in tables {
         let target = &run.targets[table];
         let skip = |id: i64| run.skip.contains(&id);
-        let wanted = Wanted { work, newest: run.newest, skip: &skip };
+        let wanted = Wanted { work, newest: run.newest, skip: &skip, now: target.now };
         let jobs = unsent::load(connection, &target.plan, table, &target.writer.unpushed, wanted)?;
         for mut job in jobs {
             run.skip.insert(job.id);
@@ -397,7 +474,7 @@ fn load(connection: &Connection, run: &mut Run, work: Work, tables: &[usize]) ->
                 run.order.hold_back(connection, &job)?;
                 continue;
             }
-            if let Some(column) = crate::sync::write::unsendable(&run.targets[table].plan, &job.row, &job.columns) {
+            if let Some(column) = write::unsendable(&run.targets[table].plan, &job.row, &job.columns) {
                 let text =
                     format!("{}.{column} is not the JSON that its type promises", run.targets[table].plan.name());
                 reject(connection, job.id, "refused", &text)?;
@@ -422,14 +499,12 @@ fn load(connection: &Connection, run: &mut Run, work: Work, tables: &[usize]) ->
     Ok(batches)
 }
 
-fn settle_one(connection: &Connection, run: &mut Run, at: usize, outcome: Outcome, skew_ms: i64) -> Result<()> {
-    let job = run.push.job(at).clone();
+fn settle_one(connection: &Connection, run: &mut Run, job: &Job, outcome: Outcome, skew_ms: i64) -> Result<()> {
     let target = &mut run.targets[job.table];
     target.writer.unpushed.set_skew(skew_ms);
     let tried = run.tries.get(&job.id).copied().unwrap_or_default() + 1;
     run.tries.insert(job.id, tried);
-    let patience = Patience { may_heal: true, exhausted: tried >= TRIES };
-    match target.settle(connection, &job, outcome, patience)? {
+    match target.settle(connection, job, outcome, tried >= TRIES)? {
         Left::Done => {
             run.moved += 1;
             run.done.push(job.id);
@@ -440,13 +515,13 @@ fn settle_one(connection: &Connection, run: &mut Run, at: usize, outcome: Outcom
                 run.again = true;
                 run.skip.retain(|id| *id != job.id);
             } else {
-                run.order.hold_back(connection, &job)?;
+                run.order.hold_back(connection, job)?;
             }
         }
-        Left::Rejected => run.order.hold_back(connection, &job)?,
-        Left::Later(error) => run.later.push((job, error)),
+        Left::Rejected | Left::Failing => run.order.hold_back(connection, job)?,
+        Left::Later(error) => run.later.push((job.clone(), error)),
         Left::Held(error) => {
-            run.order.hold_back(connection, &job)?;
+            run.order.hold_back(connection, job)?;
             run.held[job.table].push(job.id);
             run.errors[job.table].get_or_insert(error);
         }

@@ -1,9 +1,12 @@
 //! Conflicts that a function of the user decides: asked outside of any transaction, and applied only if nothing has changed
 //! meanwhile.
 
+use futures_util::future::{Either, select};
+
 use super::{Host, Sync};
 use crate::{
-    error::Result,
+    error::{Error, ErrorCode, Result},
+    ports::LocalFuture,
     sqlite::Connection,
     sync::{
         apply::Writer,
@@ -41,7 +44,7 @@ impl Sync {
                     local: cells(plan, local.as_deref()),
                     remote: cells(plan, question.remote.as_deref()),
                 };
-                let said = host.resolve(case).await?;
+                let said = self.within_time(host.resolve(case)).await?;
                 let row = said.map(|said| row_of(plan, &said, local.as_deref(), &question));
                 if self.apply_answer(host, plan, writer, &question, (&entry, local.as_deref()), row).await? {
                     break;
@@ -49,6 +52,15 @@ impl Sync {
             }
         }
         Ok(())
+    }
+
+    /// Fails with `timeout` when the function gives no answer within `remote.timeoutMs`.
+    async fn within_time<T>(&self, asked: LocalFuture<'_, Result<T>>) -> Result<T> {
+        match select(asked, self.platform.clock.sleep(self.config.options.timeout_ms)).await {
+            Either::Left((said, _)) => said,
+            Either::Right(_) => Err(Error::new(ErrorCode::Timeout, "The conflict function gave no answer in time")
+                .hint("Let it settle, or raise remote.timeoutMs; the change waits, and is asked about again")),
+        }
     }
 
     /// The change as it is now; `None` when it is gone.

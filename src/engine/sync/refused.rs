@@ -1,26 +1,27 @@
 //! What users do about changes by hand: send a refused one again, give one up, queue rows that were there before.
 
-use super::{Host, Sync, push::local_table, reading::Sink};
+use super::{Host, Sync, push::local_table};
 use crate::{
-    error::{Error, Result},
-    ports::LocalFuture,
-    sqlite::Connection,
+    error::{Error, ErrorCode, Result},
+    ports::HttpResponse,
     sync::{
         apply::{Keys, Writer},
         capture, compare,
         config::{Direction, TableSync},
-        job::{Job, Outcome, Remote, Work},
-        plan::{Plan, Rows},
+        job::Remote as RemoteRow,
+        page::{Reading, Source},
+        plan::Plan,
         pull::Pull,
-        push::{Event, Instruction, Push},
+        remote::{Refusal, Remote},
         report::TableReport,
-        retry,
+        request::Requester,
+        response::NOT_POSTGREST,
+        retry, same_key,
         schema::Table,
         staged::{self, Target},
-        state,
-        steps::{Page, Reading, Source},
-        unapplied, unsent,
+        state, unapplied, unsent, write,
     },
+    value::Value,
 };
 
 impl Sync {
@@ -44,16 +45,15 @@ impl Sync {
         self.durable(host).await
     }
 
-    /// Gives up a change: the row becomes the remote's again, or goes when the remote has none. (Of a table that was dropped, the
-    /// change is all there is.) Fails with `invalid_argument`
-    /// for an unknown id, with `sync_*` when the remote can't be read, and with `sqlite_constraint` when its row doesn't fit.
-    /// Nothing has changed then.
+    /// Gives up a change: the row becomes the remote's again, or goes when the remote has none; what other rows don't let it become at
+    /// present waits, as a pulled row does. (Of a table that was dropped, the change is all there is.) Fails with `invalid_argument`
+    /// for an unknown id, and with `sync_*` when the remote can't be read. Nothing has changed then.
     pub async fn discard(&self, host: &dyn Host, id: i64) -> Result<()> {
         let _flight = self.flight.acquire().await?;
         if unapplied::is_one(id) {
             return self.try_row(host, id, false).await;
         }
-        let token = if self.config.options.has_access_token { host.access_token().await? } else { None };
+        let (client, token) = self.remote(host).await?;
         let found = {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
@@ -73,12 +73,24 @@ impl Sync {
             }
         };
         // Of a table that is no more there is no row to take.
-        let Some((change, plan, writer)) = found else { return self.durable(host).await };
+        let Some((change, mut plan, mut writer)) = found else { return self.durable(host).await };
         // What is only ever written can't be read: the row becomes what it was.
         let remote = if plan.options.direction == Direction::Push {
             None
         } else {
-            Some(self.read_row(host, &plan, change.key.clone(), token).await?)
+            let mut read = read_row(&client, &plan, &change.key).await;
+            if let (Err(Refusal::UnknownColumn(_)), None) = (&read, &plan.options.columns) {
+                let columns: Vec<String> = plan.columns.iter().map(|column| column.name.clone()).collect();
+                let lacks = self.lacking(&client, &plan, &columns).await?;
+                {
+                    let _turn = host.turn().await?;
+                    let connection = host.connection()?;
+                    plan = self.leave_out(&connection, &plan.options, lacks)?;
+                    writer = Writer::new(&connection, &plan)?;
+                }
+                read = read_row(&client, &plan, &change.key).await;
+            }
+            Some(read.map_err(Refusal::into_error)?)
         };
         {
             let _turn = host.turn().await?;
@@ -105,7 +117,7 @@ impl Sync {
                 .detail("table", table));
         }
         host.admit_write()?;
-        let token = if self.config.options.has_access_token { host.access_token().await? } else { None };
+        let (client, token) = self.remote(host).await?;
         let (plan, writer) = {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
@@ -117,7 +129,7 @@ impl Sync {
             (plan, writer)
         };
         if config.direction != Direction::Push {
-            self.list_keys(host, &plan, &writer, token).await?;
+            self.list_keys(host, &client, &plan, &writer).await?;
         }
         let queued = {
             let _turn = host.turn().await?;
@@ -143,7 +155,10 @@ impl Sync {
                 let config = self.known(&table)?;
                 let plan = self.push_plan(&connection, config, local_table(&connection, config)?)?;
                 let writer = Writer::new(&connection, &plan)?;
-                staged::resolve(&connection, &mut [Target { plan, writer, report: TableReport::default() }])?;
+                staged::resolve(
+                    &connection,
+                    &mut [Target { plan, writer, report: TableReport::default(), listed: false }],
+                )?;
             } else {
                 unapplied::forget(&connection, &table, &key)?;
             }
@@ -166,76 +181,36 @@ impl Sync {
         }
     }
 
-    /// Reads the remote's row of a key.
-    async fn read_row(
-        &self,
-        host: &dyn Host,
-        plan: &Plan,
-        key: Vec<crate::Value>,
-        token: Option<String>,
-    ) -> Result<Remote> {
-        let mut push = Push::new(&self.config, self.root.borrow().clone(), vec![plan.clone()], token);
-        let look = Job {
-            id: 0,
-            table: 0,
-            work: Work::Look,
-            key,
-            row: Vec::new(),
-            columns: Vec::new(),
-            base: None,
-            cursor: None,
-        };
-        let mut waiting = push.begin(vec![look]);
-        loop {
-            let mut event = None;
-            for instruction in std::mem::take(&mut waiting) {
-                match instruction {
-                    Instruction::Send(id, request) => {
-                        let answer = self.http.send(request).await;
-                        let (now, chance) = (self.platform.clock.now(), self.chance());
-                        event = Some(Event::Answer { id, answer, now, chance });
-                    }
-                    Instruction::Wait(id, ms) => {
-                        self.platform.clock.sleep(ms).await;
-                        event = Some(Event::Waited(id));
-                    }
-                    Instruction::RefreshToken => event = Some(Event::Token(self.fresh_token(host).await?)),
-                    Instruction::Settle(outcomes) => match outcomes.into_iter().next() {
-                        Some((_, Outcome::Met(remote))) => return Ok(remote),
-                        Some((_, Outcome::Held(error) | Outcome::Refused { error, .. })) => return Err(error),
-                        _ => {}
-                    },
-                }
-            }
-            let Some(event) = event else { return Err(Error::internal("Reading a row came to no end")) };
-            waiting = push.handle(event)?;
-        }
-    }
-
     /// Notes all keys that the remote has in `temp.tidelock_seen`.
-    async fn list_keys(&self, host: &dyn Host, plan: &Plan, writer: &Writer, token: Option<String>) -> Result<()> {
+    async fn list_keys(&self, host: &dyn Host, client: &Remote<'_>, plan: &Plan, writer: &Writer) -> Result<()> {
         let source = Source { plan: plan.clone(), progress: state::Progress::default(), missing: Vec::new() };
-        let reading = Reading { keys_only: true, ..Reading::default() };
-        let mut pull = Pull::new(&self.config, self.root.borrow().clone(), vec![source], reading, token);
-        self.read(host, &mut pull, Box::new(Noting { host, writer })).await
-    }
-}
-
-/// Notes the keys of all pages.
-struct Noting<'a> {
-    host: &'a dyn Host,
-    writer: &'a Writer,
-}
-
-impl Sink for Noting<'_> {
-    fn take(&mut self, page: Box<Page>) -> LocalFuture<'_, Result<()>> {
-        Box::pin(async move {
-            let _turn = self.host.turn().await?;
-            note(&*self.host.connection()?, self.writer, &page.rows)
+        let reading = Reading { page_size: self.config.options.page_size, ..Reading::default() };
+        let pull = Pull::new(client, vec![source], reading, &self.reading);
+        self.take_in(&pull, pull.read_keys(&[None]), async |page| {
+            let _turn = host.turn().await?;
+            let connection = host.connection()?;
+            connection.atomically(|connection| writer.note_keys(connection, &page.rows, Keys::Seen))
         })
+        .await
     }
 }
 
-fn note(connection: &Connection, writer: &Writer, rows: &Rows) -> Result<()> {
-    connection.atomically(|connection| writer.note_keys(connection, rows, Keys::Seen))
+/// Reads the remote's row of a key.
+async fn read_row(client: &Remote<'_>, plan: &Plan, key: &[Value]) -> Result<RemoteRow, Refusal> {
+    let make = |requester: &Requester| write::read(requester, plan, &[key]);
+    let parse = |response: &HttpResponse| plan.read(&response.body);
+    let (rows, _) = client.read(plan.name(), &mut client.tries(), &make, &parse).await?;
+    let keys: Vec<Vec<Value>> = (0..rows.len()).map(|at| plan.key_of(rows.row(at))).collect();
+    let found = same_key::assign(&[key], &keys.iter().map(Vec::as_slice).collect::<Vec<_>>())[0];
+    match found {
+        None if rows.is_empty() => Ok(RemoteRow::Absent),
+        None => {
+            Err(Error::new(ErrorCode::SyncProtocol, "The remote has answered with another row than the one asked for")
+                .hint(NOT_POSTGREST)
+                .detail("table", plan.name())
+                .into())
+        }
+        Some(at) if rows.deleted[at] => Ok(RemoteRow::Deleted),
+        Some(at) => Ok(RemoteRow::Row(rows.row(at).to_vec(), rows.cursors.get(at).cloned().flatten())),
+    }
 }

@@ -1,172 +1,295 @@
 //! A table that is read whole: by spans of its key, side by side.
 
+use futures_util::future::{Either, select, select_all};
+
 use super::{
     super::{
-        lanes::{Ask, Count},
-        plan::{Rows, Unreadable},
-        spans::{self, Guess, Key, Span},
+        page::Count,
+        query::Range,
+        remote::Refusal,
+        spans::{self, Key, Span},
         state::Position,
-        steps::Page,
-        types::Kind,
         window,
     },
-    Pull,
+    Pull, Table, Way, place_columns,
 };
-use crate::error::Error;
+use crate::ports::{HttpResponse, LocalFuture};
 
-impl Pull {
-    /// The newest row that there is: where the next pull will begin.
-    pub(super) fn newest(&mut self, at: usize, place: Option<Position>, total: Option<u64>) -> Option<Box<Page>> {
-        let key = place.as_ref().map(|place| place.key.clone());
-        let source = &mut self.sources[self.at];
-        source.progress.position = place.filter(|place| place.cursor.is_some());
-        window::begin(&mut source.progress, &source.plan, self.server_time, None);
-        let Some(key) = key else {
-            let mut page = self.page(Rows::default(), b"");
-            self.complete(at, &mut page);
-            return Some(page);
-        };
-        self.lanes.end(at);
-        // Where nothing is changed, the newest row has the greatest key, too.
-        match total.map_or(Guess::No, |rows| self.guess(rows, &key)) {
-            Guess::Ends(ends) => self.divide(ends),
-            Guess::Greater => _ = self.lanes.add(Ask::Last(total.unwrap_or_default()), Count::No),
-            Guess::No => self.begin_spans(total),
-        }
-        None
+/// How many rows the first span may still read before it is known where it ends.
+#[derive(Default)]
+struct Room(std::cell::Cell<Option<u64>>);
+
+/// Why a span was left.
+#[derive(PartialEq)]
+enum Left {
+    /// It was read.
+    Ended,
+    /// What comes next is for another span, once it is known where that begins.
+    NoRoom,
+}
+
+impl Table {
+    /// Makes what is left to read these spans.
+    fn set_spans(&self, spans: Vec<Span>) {
+        let numbers = spans.iter().map(|_| self.new_number()).collect();
+        self.spans.replace(numbers);
+        self.source.borrow_mut().progress.spans = Some(spans);
     }
 
-    /// The greatest key of so many rows; `None`: it has to go without.
-    pub(super) fn last_found(&mut self, at: usize, rows: u64, key: Option<Key>) {
-        self.lanes.end(at);
-        if let Some(key) = key {
-            // What will be behind it is newer than the newest row that was known before.
-            self.sources[self.at].progress.spans = Some(vec![Span { after: None, upto: Some(key.clone()) }]);
-            if let Guess::Ends(ends) = self.guess(rows, &key) {
-                return self.divide(ends);
-            }
-        }
-        self.begin_spans(Some(rows));
+    fn new_number(&self) -> u32 {
+        self.last_span.set(self.last_span.get() + 1);
+        self.last_span.get()
     }
 
-    /// Begins the first span, and asks where it ends.
-    fn begin_spans(&mut self, rows: Option<u64>) {
-        self.span_lanes = vec![self.lanes.add(Ask::Span, Count::No)];
-        if let Some(rows) = rows {
-            self.ask_ends(None, rows, u64::from(self.pace.size()));
-        }
+    fn span(&self, number: u32) -> Option<(usize, Span)> {
+        let at = self.spans.borrow().iter().position(|known| *known == number)?;
+        Some((at, self.source.borrow().progress.spans.as_ref()?.get(at)?.clone()))
     }
 
-    /// Where spans end, as far as the newest or the greatest key tells.
-    fn guess(&self, rows: u64, key: &Key) -> Guess {
-        let ends = spans::ends(rows, u64::from(self.pace.size()));
-        let plan = &self.sources[self.at].plan;
-        match (plan.key.as_slice(), key.as_slice()) {
-            ([at], [key]) if plan.columns[*at].kind == Kind::Int8 && !ends.is_empty() => spans::guess(&ends, rows, key),
-            _ => Guess::No,
-        }
-    }
-
-    pub(super) fn span_page(
-        &mut self,
-        at: usize,
-        rows: Rows,
-        body: &[u8],
-        counted: Option<u64>,
-    ) -> Result<Box<Page>, Unreadable> {
-        let last = rows.last.clone();
-        let count = rows.len() as u64;
-        let mut page = self.page(rows, body);
-        let source = &mut self.sources[self.at];
-        window::begin(&mut source.progress, &source.plan, self.server_time, last.as_ref());
-        let index = self.span_lanes.iter().position(|lane| *lane == at).unwrap_or_default();
-        let spans = source.progress.spans.get_or_insert_default();
-        let Some(span) = spans.get(index).cloned() else {
-            return Err(Unreadable::Failed(Error::internal("A page of no span")));
-        };
-        let last = last.map(|last| last.key);
-        self.moves(&last, &span.after)?;
-        let spans = self.sources[self.at].progress.spans.get_or_insert_default();
-        if last.is_none() || last == span.upto {
-            spans.remove(index);
-            self.span_lanes.remove(index);
-            if spans.is_empty() {
-                self.lanes.give_up(|ask| matches!(ask, Ask::End(..)));
-                if self.has_cursor() {
-                    self.rows = window::behind(self.sources[self.at].progress.position.clone());
-                    let stamped = self.sources[self.at].plan.ceiling.is_some();
-                    // Since the pull that was cut, rows may have come that no span has and no cursor tells.
-                    let nulls = self.resumed && !stamped;
-                    let ask = if nulls { Ask::Nulls(None) } else { Ask::Rows(self.rows.clone()) };
-                    self.lanes.next(at, ask, Count::No);
-                } else {
-                    self.complete(at, &mut page);
-                    return Ok(page);
-                }
-            } else {
-                self.lanes.end(at);
-            }
-        } else {
-            spans[index].after.clone_from(&last);
-            self.room = self.room.saturating_sub(count);
-            if self.ends_asked > 0 && self.room == 0 {
-                // It stands where it will end: what is beyond is the next span's, and would be read twice.
-                self.lanes.end(at);
-            } else {
-                self.lanes.next(at, Ask::Span, Count::No);
-            }
-            if let Some(total) = counted {
-                // Fewer rows than there are and were asked for: the server's cap.
-                self.ask_ends(last, total.saturating_sub(count), count);
-            }
-        }
-        page.progress = Some(self.sources[self.at].progress.clone());
-        Ok(page)
-    }
-
-    /// Asks for the ends of spans: `rows` rows behind `after`, in pages of `size`.
-    fn ask_ends(&mut self, after: Option<Key>, rows: u64, size: u64) {
-        let ends = spans::ends(rows, size);
-        (self.ends, self.ends_asked) = (vec![None; ends.len()], ends.len());
-        self.room = ends.first().copied().unwrap_or_default();
-        for (index, end) in ends.into_iter().enumerate() {
-            self.lanes.add(Ask::End(index, after.clone(), end - 1), Count::No);
-        }
-    }
-
-    /// With the last end, the one span that was begun becomes several.
-    pub(super) fn end_found(&mut self, index: usize, key: Option<Key>) {
-        self.ends[index] = key;
-        self.ends_asked -= 1;
-        if self.ends_asked > 0 {
-            return;
-        }
-        let ends = std::mem::take(&mut self.ends).into_iter().flatten().collect();
-        self.divide(ends);
-    }
-
-    /// Makes the one span several, which end at these keys.
-    fn divide(&mut self, mut ends: Vec<Key>) {
+    /// Cuts the only span at these keys; it keeps its number and what it has read.
+    fn divide(&self, mut ends: Vec<Key>) {
         ends.dedup();
-        let Some([whole]) = self.sources[self.at].progress.spans.as_deref() else { return };
-        let whole = whole.clone();
-        ends.retain(|end| whole.upto.as_ref() != Some(end));
-        let mut spans = vec![whole.clone()];
+        let mut source = self.source.borrow_mut();
+        let Some([only]) = source.progress.spans.as_deref() else { return };
+        let mut spans = vec![only.clone()];
         for end in ends {
             if let Some(span) = spans.last_mut() {
                 span.upto = Some(end.clone());
             }
-            spans.push(Span { after: Some(end), upto: whole.upto.clone() });
+            spans.push(Span { after: Some(end), upto: only.upto.clone() });
         }
-        let waits = self.span_lanes.first().is_none_or(|lane| self.lanes.get(*lane).is_none());
-        if waits {
-            self.span_lanes.clear();
-            if spans[0].upto.is_some() && spans[0].after == spans[0].upto {
-                spans.remove(0);
-            }
-        }
-        let lanes = (self.span_lanes.len()..spans.len()).map(|_| self.lanes.add(Ask::Span, Count::No));
-        self.span_lanes.extend(lanes);
-        self.sources[self.at].progress.spans = Some(spans);
+        self.spans.borrow_mut().extend((1..spans.len()).map(|_| self.new_number()));
+        source.progress.spans = Some(spans);
     }
+
+    /// Where the next pull by the cursor begins.
+    fn behind(&self) -> Range {
+        window::behind(self.source.borrow().progress.position.clone())
+    }
+}
+
+impl Pull<'_> {
+    /// Reads all rows, and then what changed meanwhile.
+    pub(super) async fn read_all(&self, table: &Table) -> Result<(), Refusal> {
+        table.set_spans(vec![Span::default()]);
+        if !table.has_cursor() {
+            return self.read_counted(table).await;
+        }
+        let Some(total) = self.read_newest(table).await? else { return Ok(()) };
+        let page_size = u64::from(table.pace.borrow().size());
+        let ends = total.map_or_else(Vec::new, |total| spans::ends(total, page_size));
+        self.read_divided(table, None, ends).await?;
+        let range = table.behind();
+        self.read_changed(table, range, false, false).await
+    }
+
+    /// Reads what is left of all rows after a pull that was cut, and then what changed meanwhile.
+    pub(super) async fn read_spans(&self, table: &Table) -> Result<(), Refusal> {
+        let spans = table.source.borrow().progress.spans.clone().unwrap_or_default();
+        table.set_spans(spans);
+        self.read_side_by_side(table).await?;
+        if !table.has_cursor() {
+            return Ok(());
+        }
+        // Since the pull that was cut, rows may have come that no span has and no cursor tells.
+        let nulls = table.source.borrow().plan.ceiling.is_none();
+        let range = table.behind();
+        self.read_changed(table, range, nulls, false).await
+    }
+
+    /// The newest row that there is, where the next pull will begin; gives how many rows there are, if the remote tells. `None`: there
+    /// are none.
+    async fn read_newest(&self, table: &Table) -> Result<Option<Option<u64>>, Refusal> {
+        let (mut tries, mut count) = (self.remote.tries(), Count::Exact);
+        let name = table.name();
+        let columns = place_columns(&table.source.borrow().plan.selection);
+        let parse = |response: &HttpResponse| table.source.borrow().plan.read_place(&response.body, &columns);
+        let (place, answer) = loop {
+            let make = self.request(table, Some(&columns), &Range::Newest, 1, count);
+            match self.remote.read(&name, &mut tries, &make, &parse).await {
+                // It asks for a single row: what takes too long is counting.
+                Err(Refusal::TooMuch(_)) => count = count.cheaper(),
+                read => break read?,
+            }
+        };
+        table.note_time(&answer);
+        let total = super::counted_rows(&answer.response).filter(|_| count != Count::No);
+        if count == Count::Exact {
+            table.total.set(total);
+        }
+        drop(answer);
+        let empty = place.is_none();
+        {
+            let mut source = table.source.borrow_mut();
+            let super::Source { progress, plan, .. } = &mut *source;
+            if let Some(place) = place.filter(|place| place.cursor.is_some()) {
+                window::moved(progress, plan, &place, table.server_time.get());
+            }
+            window::begin(progress, plan, table.server_time.get(), None);
+        }
+        if empty {
+            let page = self.empty(table);
+            self.complete(table, page);
+            return Ok(None);
+        }
+        Ok(Some(total))
+    }
+
+    /// Without a cursor: the first page tells how many rows there are, and how many the server gives at once.
+    async fn read_counted(&self, table: &Table) -> Result<(), Refusal> {
+        let number = table.last_span.get();
+        let (mut way, mut count) = (Way::of(table), Count::Exact);
+        let (rows, total, left) = self.read_span_page(table, number, &mut way, &mut count).await?;
+        if left == Some(Left::Ended) {
+            return Ok(());
+        }
+        let ends = match total {
+            Some(total) if rows > 0 => spans::ends(total.saturating_sub(rows), rows),
+            _ => Vec::new(),
+        };
+        let after = table.span(number).and_then(|(_, span)| span.after);
+        self.read_divided(table, after, ends).await
+    }
+
+    /// Reads the only span, in several as soon as it is known where they end: so many rows behind `after`.
+    async fn read_divided(&self, table: &Table, after: Option<Key>, ends: Vec<u64>) -> Result<(), Refusal> {
+        if ends.is_empty() {
+            return self.read_side_by_side(table).await;
+        }
+        let first = table.last_span.get();
+        let room = Room(std::cell::Cell::new(ends.first().copied()));
+        let reading = Box::pin(self.read_span(table, first, &room));
+        let asking = Box::pin(self.ask_ends(table, after, ends));
+        match select(asking, reading).await {
+            Either::Left((ends, reading)) => {
+                table.divide(ends?);
+                room.0.set(None);
+                let others: Vec<u32> = table.spans.borrow().iter().copied().filter(|number| *number != first).collect();
+                let reading: LocalFuture<'_, Result<(), Refusal>> = Box::pin(async move { reading.await.map(drop) });
+                let others = others.into_iter().map(|number| self.read_to_the_end(table, number));
+                all(std::iter::once(reading).chain(others).collect()).await
+            }
+            Either::Right((Ok(Left::NoRoom), asking)) => {
+                table.divide(asking.await?);
+                self.read_side_by_side(table).await
+            }
+            Either::Right((left, _)) => left.map(drop),
+        }
+    }
+
+    async fn read_side_by_side(&self, table: &Table) -> Result<(), Refusal> {
+        let numbers = table.spans.borrow().clone();
+        all(numbers.into_iter().map(|number| self.read_to_the_end(table, number)).collect()).await
+    }
+
+    fn read_to_the_end<'p>(&'p self, table: &'p Table, number: u32) -> LocalFuture<'p, Result<(), Refusal>> {
+        Box::pin(async move { self.read_span(table, number, &Room::default()).await.map(drop) })
+    }
+
+    async fn read_span(&self, table: &Table, number: u32, room: &Room) -> Result<Left, Refusal> {
+        let mut way = Way::of(table);
+        loop {
+            if room.0.get() == Some(0) {
+                return Ok(Left::NoRoom);
+            }
+            let (rows, _, left) = self.read_span_page(table, number, &mut way, &mut Count::No).await?;
+            if let Some(left) = left {
+                return Ok(left);
+            }
+            room.0.set(room.0.get().map(|room| room.saturating_sub(rows)));
+        }
+    }
+
+    /// The next page of a span: its rows, how many there are in all if they were to be counted, and whether that was the last.
+    async fn read_span_page(
+        &self,
+        table: &Table,
+        number: u32,
+        way: &mut Way,
+        count: &mut Count,
+    ) -> Result<(u64, Option<u64>, Option<Left>), Refusal> {
+        let Some((_, span)) = table.span(number) else { return Ok((0, None, Some(Left::Ended))) };
+        if span.upto.is_some() && span.after == span.upto {
+            // Its end was found when it stood there.
+            self.end_span(table, number);
+            return Ok((0, None, Some(Left::Ended)));
+        }
+        let read = self.page(table, &mut self.remote.tries(), &Range::Keys(span), count).await?;
+        if *count == Count::Exact {
+            table.total.set(read.count);
+        }
+        let (rows, total) = (read.rows.len() as u64, read.count);
+        let all = *count == Count::Exact && total.is_some_and(|total| rows >= total);
+        let place = read.rows.last.clone();
+        let mut page = self.make(table, read);
+        {
+            let mut source = table.source.borrow_mut();
+            let super::Source { progress, plan, .. } = &mut *source;
+            window::begin(progress, plan, table.server_time.get(), place.as_ref());
+        }
+        let last = place.map(|Position { key, .. }| key);
+        if let Some(last) = &last {
+            way.moves(None, last)?;
+        }
+        // It may have been cut meanwhile.
+        let Some((at, span)) = table.span(number) else { return Ok((0, None, Some(Left::Ended))) };
+        let ended = last.is_none() || last == span.upto || all;
+        if ended {
+            self.end_span(table, number);
+        } else if let Some(spans) = &mut table.source.borrow_mut().progress.spans {
+            spans[at].after = last;
+        }
+        if ended && table.spans.borrow().is_empty() && !table.has_cursor() {
+            self.complete(table, page);
+        } else {
+            page.progress = Some(table.source.borrow().progress.clone());
+            self.pages.put(page);
+        }
+        Ok((rows, total, ended.then_some(Left::Ended)))
+    }
+
+    fn end_span(&self, table: &Table, number: u32) {
+        let Some((at, _)) = table.span(number) else { return };
+        table.spans.borrow_mut().remove(at);
+        if let Some(spans) = &mut table.source.borrow_mut().progress.spans {
+            spans.remove(at);
+        }
+    }
+
+    /// The keys so many rows behind `after`; those that take too long to find are left out.
+    async fn ask_ends(&self, table: &Table, after: Option<Key>, ends: Vec<u64>) -> Result<Vec<Key>, Refusal> {
+        let found = std::cell::RefCell::new(vec![None; ends.len()]);
+        let asking = ends.into_iter().enumerate().map(|(at, end)| -> LocalFuture<'_, Result<(), Refusal>> {
+            let (after, found) = (after.clone(), &found);
+            Box::pin(async move {
+                found.borrow_mut()[at] = self.ask_end(table, after, end - 1).await?;
+                Ok(())
+            })
+        });
+        all(asking.collect()).await?;
+        Ok(found.into_inner().into_iter().flatten().collect())
+    }
+
+    async fn ask_end(&self, table: &Table, after: Option<Key>, rows: u64) -> Result<Option<Key>, Refusal> {
+        let name = table.name();
+        let columns = table.source.borrow().plan.selection.key.clone();
+        let parse = |response: &HttpResponse| table.source.borrow().plan.read_place(&response.body, &columns);
+        let range = Range::Beyond(after, rows);
+        let make = self.request(table, Some(&columns), &range, 1, Count::No);
+        match self.remote.read(&name, &mut self.remote.tries(), &make, &parse).await {
+            Ok((place, _)) => Ok(place.map(|place| place.key)),
+            Err(Refusal::TooMuch(_) | Refusal::Trouble(_)) => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
+    }
+}
+
+/// Does all of them side by side; the first one that fails ends the others.
+async fn all(mut under_way: Vec<LocalFuture<'_, Result<(), Refusal>>>) -> Result<(), Refusal> {
+    while !under_way.is_empty() {
+        let (done, _, others) = select_all(under_way).await;
+        done?;
+        under_way = others;
+    }
+    Ok(())
 }

@@ -1,57 +1,69 @@
 //! What an answer with rows says of each job: which row is whose, and what its being there, or not, means.
 
-use super::{Act, Push, Task};
+use super::{Act, Batch, Task};
 use crate::{
-    error::{Error, ErrorCode, Result},
-    ports::HttpResponse,
+    error::{Error, ErrorCode},
     sync::{
+        bulk,
         conflict::differs,
         job::{Outcome, Remote, Work},
-        plan::{Rows, Unreadable},
+        plan::Rows,
+        same_key,
     },
     value::Value,
 };
 
-impl Push {
-    pub(super) fn body(&mut self, task: &Task, response: &HttpResponse) -> Result<Vec<(usize, Outcome)>, Unreadable> {
-        let target = &self.targets[task.table];
-        let all = |outcome: Outcome| task.jobs.iter().map(|job| (*job, outcome.clone())).collect();
+/// Which rows of an answer belong to which jobs.
+struct Assigned {
+    /// A job, and its row.
+    found: Vec<(usize, usize)>,
+    /// Jobs without one.
+    left: Vec<usize>,
+    /// Rows of nobody.
+    strangers: usize,
+}
+
+impl Batch<'_> {
+    pub(super) fn answered(&self, task: &Task, rows: &Rows) {
+        let blind = self.with(task.table, |target| target.blind);
+        if !matches!(task.act, Act::Read(_) | Act::Probe(_)) {
+            self.change(task.table, |target| target.failing = 0);
+        }
         match &task.act {
-            Act::Probe(_) => Ok(Vec::new()),
-            Act::Insert | Act::Update(_) if target.blind => Ok(all(Outcome::Taken)),
-            Act::Delete(_) if target.blind => Ok(all(Outcome::Deleted)),
-            Act::Insert | Act::Update(_) => {
-                let rows = target.plan.read(&response.body)?;
-                let (found, left) = self.assign(task, &rows);
-                let outcomes =
-                    found.into_iter().map(|(job, at)| (job, Outcome::Written(rows.row(at).to_vec()))).collect();
-                self.plan_reads_now(task.table, left);
-                Ok(outcomes)
+            Act::Probe(_) => {}
+            Act::Insert | Act::Update(_) if blind => self.settle_all(task, &Outcome::Taken),
+            Act::Delete(_) if blind => self.settle_all(task, &Outcome::Deleted),
+            Act::Insert | Act::Update(_) | Act::Upsert | Act::Together | Act::Delete(_) => {
+                let Assigned { found, left, strangers } = self.assign(task, rows);
+                let written = |job: usize, at: usize| match task.act {
+                    Act::Delete(_) => Outcome::Deleted,
+                    _ => Outcome::Written(self.row_of(job, rows.row(at))),
+                };
+                self.settle(found.into_iter().map(|(job, at)| (job, written(job, at))).collect());
+                if strangers > 0 && task.act == Act::Insert {
+                    // It has stored rows under keys that nobody sent: sent once more, they would be stored once more.
+                    let error = self.another_key(task.table);
+                    self.settle(left.into_iter().map(|job| (job, refused(&error))).collect());
+                } else {
+                    self.later(bulk::reads(self.jobs, task.table, left, false));
+                }
             }
-            Act::Delete(_) => {
-                let rows = target.plan.read_keys(&response.body)?;
-                let (found, left) = self.assign(task, &rows);
-                self.plan_reads_now(task.table, left);
-                Ok(found.into_iter().map(|(job, _)| (job, Outcome::Deleted)).collect())
-            }
-            Act::Read(then_write) => {
-                let rows = target.plan.read(&response.body)?;
-                Ok(self.read(task, &rows, *then_write))
-            }
+            Act::Read(then_write) => self.looked(task, rows, *then_write),
         }
     }
 
-    fn read(&mut self, task: &Task, rows: &Rows, then_write: bool) -> Vec<(usize, Outcome)> {
-        let (found, left) = self.assign(task, rows);
+    fn looked(&self, task: &Task, rows: &Rows, then_write: bool) {
+        let Assigned { found, left, strangers } = self.assign(task, rows);
         let (mut outcomes, mut ready) = (Vec::new(), Vec::new());
+        let progress = !found.is_empty();
         for (job, at) in found {
-            let (row, work) = (rows.row(at), self.jobs[job].work);
+            let (row, work) = (self.row_of(job, rows.row(at)), self.jobs[job].work);
             if rows.deleted[at] {
                 let outcome = if work == Work::Delete { Outcome::Deleted } else { Outcome::Met(Remote::Deleted) };
                 outcomes.push((job, outcome));
                 continue;
             }
-            let same = self.jobs[job].base.as_ref().is_some_and(|base| !differs(base, row));
+            let same = self.jobs[job].base.as_ref().is_some_and(|base| !differs(base, &row));
             match (work, same) {
                 (Work::Update | Work::Delete, true) if then_write => ready.push(job),
                 (Work::Update | Work::Delete, true) => {
@@ -60,11 +72,11 @@ impl Push {
                     let error = Error::new(ErrorCode::SyncRejected, text)
                         .hint("Row security allows to see the row, and neither to change nor to delete it")
                         .detail("table", self.name(task.table));
-                    outcomes.push((job, Outcome::Refused { error, later: false }));
+                    outcomes.push((job, refused(&error)));
                 }
                 _ => {
                     let cursor = rows.cursors.get(at).cloned().flatten();
-                    outcomes.push((job, Outcome::Met(Remote::Row(row.to_vec(), cursor))));
+                    outcomes.push((job, Outcome::Met(Remote::Row(row, cursor))));
                 }
             }
         }
@@ -73,39 +85,60 @@ impl Push {
                 let deleted = self.jobs[job].work == Work::Delete;
                 outcomes.push((job, if deleted { Outcome::Deleted } else { Outcome::Met(Remote::Absent) }));
             }
-        } else if !left.is_empty() {
+        } else if !left.is_empty() && progress && strangers == 0 {
             // The answer may have been cut by the server's cap: what isn't in it may be there all the same.
-            self.queue.push_front(Task { jobs: left, attempt: 0, ..task.clone() });
+            self.next(task.part(&left));
+        } else if left.len() > 1 || task.jobs.len() > 1 {
+            // Each for itself: the server compares the key, and there is one row at most.
+            left.iter().for_each(|job| self.next(task.part(&[*job])));
+        } else {
+            let error = self.another_key(task.table);
+            outcomes.extend(left.into_iter().map(|job| (job, refused(&error))));
         }
-        self.write_ready(task.table, ready);
-        outcomes
+        self.settle(outcomes);
+        self.later(bulk::writes(self.jobs, task.table, ready, self.way(task.table)));
     }
 
-    /// Which row of an answer belongs to which job; and the jobs without one. Of a single row there is no doubt, also when
-    /// the server writes its key in another way.
-    fn assign(&self, task: &Task, rows: &Rows) -> (Vec<(usize, usize)>, Vec<usize>) {
-        if let ([job], 1) = (task.jobs.as_slice(), rows.len()) {
-            return (vec![(*job, 0)], Vec::new());
-        }
-        let plan = &self.targets[task.table].plan;
-        let is = |at: usize, key: &[Value]| {
-            let row = rows.row(at);
-            (0..key.len()).all(|index| row[if rows.keys_only { index } else { plan.key[index] }] == key[index])
-        };
+    /// The remote's row of a job. The server may write its key in another way; here it stays what it is.
+    fn row_of(&self, job: usize, row: &[Value]) -> Vec<Value> {
+        let job = &self.jobs[job];
+        let mut row = row.to_vec();
+        self.with(job.table, |target| {
+            target.plan.key.iter().zip(&job.key).for_each(|(at, key)| row[*at] = key.clone())
+        });
+        row
+    }
+
+    fn another_key(&self, table: usize) -> Error {
+        let name = self.name(table);
+        let text = format!("The remote has answered with a row of table {name} that has another key than the one sent");
+        Error::new(ErrorCode::SyncRejected, text)
+            .hint("A trigger or the column's type changes the key: send keys that the remote stores as they are")
+            .detail("table", name)
+    }
+
+    fn assign(&self, task: &Task, rows: &Rows) -> Assigned {
+        let keys: Vec<Vec<Value>> = self.with(task.table, |target| {
+            let key = |at: usize| match rows.keys_only {
+                true => rows.row(at).to_vec(),
+                false => target.plan.key_of(rows.row(at)),
+            };
+            (0..rows.len()).map(key).collect()
+        });
+        let sent: Vec<&[Value]> = task.jobs.iter().map(|job| &self.jobs[*job].key[..]).collect();
+        let places = same_key::assign(&sent, &keys.iter().map(Vec::as_slice).collect::<Vec<_>>());
         let (mut found, mut left) = (Vec::new(), Vec::new());
-        // Rows mostly come back in the order in which they were sent.
-        let mut next = 0;
-        for job in &task.jobs {
-            let key = &self.jobs[*job].key;
-            let at = (next..rows.len()).chain(0..next).find(|at| is(*at, key));
+        for (job, at) in task.jobs.iter().zip(places) {
             match at {
-                Some(at) => {
-                    next = at + 1;
-                    found.push((*job, at));
-                }
+                Some(at) => found.push((*job, at)),
                 None => left.push(*job),
             }
         }
-        (found, left)
+        let strangers = rows.len() - found.len();
+        Assigned { found, left, strangers }
     }
+}
+
+fn refused(error: &Error) -> Outcome {
+    Outcome::Refused { error: error.clone(), later: false }
 }

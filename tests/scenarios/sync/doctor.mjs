@@ -58,6 +58,69 @@ export default {
     },
   },
 
+  'a cursor: who sets it, and what tells nothing': {
+    ...here,
+    run: async ({ remote, tidelock }) => {
+      await remote.sql(`
+        create table fine (id int primary key, "order" timestamptz not null default now(), "select" text, "a""b\\,c" int);
+        insert into fine values (1, now(), 'yes', 1);
+        create table unset (id int primary key, "limit" timestamptz, "apikey" bigint);
+        insert into unset values (1, now(), 1), (2, null, null);
+        create table later (id int primary key, at timestamptz);
+        insert into later values (1, now()), (2, 'infinity');
+        create table stamped (id int primary key);
+        insert into stamped values (1);
+        ${tidelock.sqlHelpers({ tables: ['stamped'] })}`)
+      const { url, anonKey: key } = remote
+      const look = async (given) => {
+        const checks = byName(await tidelock.doctor({ remote: { url, key, tables: [given] } }))
+        return checks[`table ${given.table}`]
+      }
+      // Names that PostgREST takes for its own where they aren't in quotes.
+      for (const cursor of ['order', 'select', 'a"b\\,c']) {
+        const check = await look({ table: 'fine', cursor, filter: { select: 'eq.yes' } })
+        assert.equal(check.ok, true, JSON.stringify(check))
+        assert.match(check.message, /cursor is set/)
+        assert.match(check.hint, /never sends .*trigger.*sqlHelpers.*filter.*keys/s)
+      }
+      for (const cursor of ['limit', 'apikey'])
+        assert.match((await look({ table: 'unset', cursor })).message, /NULL/, cursor)
+      const later = await look({ table: 'later', cursor: 'at' })
+      assert.deepEqual([later.ok, /future/.test(later.message)], [false, true])
+      assert.deepEqual((await look({ table: 'stamped', cursor: 'updated_at' })).hint, null)
+      const odd = await look({ table: 'fine', filter: { nowhere: 'eq.1' } })
+      assert.deepEqual([odd.ok, /filter/.test(odd.hint)], [false, true])
+      const lacking = await look({ table: 'fine', columns: ['id', 'nowhere'] })
+      assert.deepEqual([lacking.ok, /remote_column_missing/.test(lacking.hint)], [false, true])
+    },
+  },
+
+  'a table that is only inserted into': {
+    ...here,
+    run: async ({ remote, tidelock }) => {
+      await remote.sql(`
+        create table votes (id int primary key);
+        revoke all on votes from anon;
+        grant insert on votes to anon;
+        create table ballots (id int primary key);
+        alter table ballots enable row level security;
+        create policy cast_one on ballots for insert with check (true)`)
+      const { url, anonKey: key } = remote
+      const diagnose = async (direction) => {
+        const tables = ['votes', 'ballots'].map((table) => ({ table, direction }))
+        const checks = byName(await tidelock.doctor({ remote: { url, key, tables } }))
+        return [checks['table votes'], checks['table ballots']]
+      }
+      const [votes, ballots] = await diagnose('both')
+      assert.deepEqual([votes.ok, ballots.ok], [false, true])
+      for (const { hint } of [votes, ballots]) assert.match(hint, /direction: 'push'/)
+      for (const { ok, message } of await diagnose('push')) {
+        assert.equal(ok, true)
+        assert.match(message, /direction: 'push'/)
+      }
+    },
+  },
+
   'options without sense are refused': {
     ...here,
     run: async ({ tidelock, failure }) => {

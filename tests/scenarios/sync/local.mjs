@@ -59,7 +59,7 @@ export default {
       ...withSchema(`CREATE TABLE ${parent} (id INTEGER PRIMARY KEY, name TEXT, note TEXT);
         CREATE TABLE ${child} (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES ${parent} ON DELETE CASCADE);
         CREATE TABLE tags (parent INTEGER REFERENCES ${parent} ON DELETE CASCADE, tag TEXT)`),
-      remote: remote.options([child, parent], { retries: 0 }),
+      remote: remote.options([child, { table: parent, columns: ['name'] }], { retries: 0 }),
     })
     await db.sync.pull()
     await db.exec(`UPDATE ${parent} SET note = 'note ' || id; INSERT INTO tags VALUES (1, 'red'), (2, 'blue')`)

@@ -125,21 +125,36 @@ async function openWork(work: string, file: string, given: Invocation, remote?: 
 
 /** Makes the tables that aren't there yet; which ones are to be pulled. */
 async function makeTables(work: string, file: string, remote: Endpoint, given: Invocation): Promise<readonly string[]> {
-  const wanted = names(given.value('tables'))
+  const named = names(given.value('tables'))
   const all = given.flag('all')
-  if (all === wanted.length > 0) throw misuse('What to pull is not clear', 'Give either --tables a,b or --all')
+  if (all === named.length > 0) throw misuse('What to pull is not clear', 'Give either --tables a,b or --all')
   const db = await openWork(work, file, given)
   try {
     const there = await tableNames(db)
+    // Only the remote knows which tables a file lacks that was pulled, or begun, before.
+    const asks = all && there.length > 0 && given.value('schema') === undefined
+    const wanted = asks ? await remoteTables(remote) : named
     const missing = wanted.filter((table) => !there.includes(table))
-    if (!all && missing.length === 0) return wanted
-    await db.exec(await schemaFor(all ? undefined : missing, there, remote, given))
+    if (wanted.length > 0 && missing.length === 0) return wanted
+    await db.exec(await schemaFor(wanted.length > 0 ? missing : undefined, there, remote, given))
     const now = await tableNames(db)
     const absent = wanted.filter((table) => !now.includes(table))
     if (absent.length > 0) throw misuse(`The schema has no table ${absent.join(', ')}`)
-    return all ? now : wanted
+    return wanted.length > 0 ? wanted : now
   } finally {
     await db.close()
+  }
+}
+
+/** The tables that the remote shows and that have a primary key. */
+async function remoteTables(remote: Endpoint): Promise<readonly string[]> {
+  const { up } = await schemaFromRemote(remote)
+  const scratch = await open({ name: 'tables of the remote', storage: 'memory', snapshots: false })
+  try {
+    await scratch.exec(up)
+    return await tableNames(scratch)
+  } finally {
+    await scratch.close()
   }
 }
 

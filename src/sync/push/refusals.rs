@@ -1,0 +1,172 @@
+//! What becomes of a request that brought nothing: its jobs are sent in smaller parts, refused or held.
+
+use super::{Act, Batch, Task, marks};
+use crate::{
+    error::{Detail, Error},
+    sync::{
+        job::Outcome,
+        remote::{Refusal, Tries},
+    },
+};
+
+/// When the remote has failed at so many rows in a row, it is the table that it fails at.
+const FAILING: u32 = 20;
+
+impl Batch<'_> {
+    pub(super) async fn refused(
+        &self,
+        mut task: Task,
+        refusal: Refusal,
+        tries: Tries,
+        mark: usize,
+    ) -> Result<(), Refusal> {
+        task.again |= tries.any();
+        match refusal {
+            Refusal::Rejected(error) => self.rejected(task, error, mark),
+            Refusal::UnknownColumn(error) => self.unknown_column(&task, error),
+            Refusal::Mismatch(error) => self.hold(&task, error),
+            Refusal::TooMuch(_) => {
+                task.tries = Some(tries);
+                self.halve_or_repeat(&task);
+            }
+            Refusal::Trouble(error) => return self.troubled(task, error).await,
+            Refusal::Failed(_) => return Err(refusal),
+        }
+        Ok(())
+    }
+
+    pub(super) fn halve_or_repeat(&self, task: &Task) {
+        if task.jobs.len() < 2 {
+            return self.next(task.clone());
+        }
+        let (first, second) = task.jobs.split_at(task.jobs.len() / 2);
+        [second, first].into_iter().for_each(|half| self.next(task.part(half)));
+    }
+
+    fn rejected(&self, task: Task, error: Error, mark: usize) {
+        let code = match error.details.get("remoteCode") {
+            Some(Detail::Text(code)) => code.as_str(),
+            _ => "",
+        };
+        match task.act {
+            // The column is there, and may not be read.
+            Act::Probe(_) => return,
+            Act::Read(_) => return self.hold(&task, error),
+            _ => {}
+        }
+        if code == "428C9" && matches!(task.act, Act::Insert | Act::Update(_)) && self.leave_out(&task, &error) {
+            return self.next(task);
+        }
+        if task.act == Act::Upsert {
+            // It may be refused what an update is allowed: to insert, or columns that only a new row needs.
+            return task.jobs.iter().rev().for_each(|job| {
+                self.next(Task::new(task.table, Act::Update(self.jobs[*job].guard()), vec![*job]));
+            });
+        }
+        let wrong_type = matches!(code, "22P02" | "22007" | "22008" | "42804");
+        if matches!(task.act, Act::Delete(_)) && wrong_type && self.next_mark(task.table, mark) {
+            return self.next(task);
+        }
+        if let ("23505", Act::Insert, [job]) = (code, &task.act, task.jobs.as_slice())
+            && (task.again || self.jobs[*job].sent_before)
+            && self.with(task.table, |target| target.blind)
+            && is_about_the_key(&error)
+        {
+            // It had arrived: the answer was lost.
+            return self.settle_all(&task, &Outcome::Arrived);
+        }
+        // What the remote makes itself it refuses of every row that has the same columns.
+        if task.jobs.len() > 1 && code != "428C9" {
+            return self.halve_or_repeat(&Task { tries: None, ..task });
+        }
+        let later = matches!(code, "23503" | "23505");
+        self.settle_all(&task, &Outcome::Refused { error, later });
+    }
+
+    /// Whether there is another mark for deleted rows than the one that was refused.
+    fn next_mark(&self, table: usize, refused: usize) -> bool {
+        self.change(table, |target| {
+            if target.plan.options.soft_delete().is_none() {
+                return false;
+            }
+            if refused == target.mark && target.mark + 1 < marks(&target.plan).len() {
+                target.mark += 1;
+            }
+            refused < target.mark
+        })
+    }
+
+    /// Notes a column that the remote alone writes: it isn't sent any more, and counts as sent. Whether that leaves something to send.
+    fn leave_out(&self, task: &Task, error: &Error) -> bool {
+        self.change(task.table, |target| {
+            let plan = &target.plan;
+            let named = plan.column_in(error);
+            let named = named.and_then(|name| plan.columns.iter().position(|column| column.name == name));
+            let Some(named) = named.filter(|at| !plan.key.contains(at) && !target.remotes.contains(at)) else {
+                return false;
+            };
+            target.remotes.push(named);
+            task.jobs.iter().all(|job| self.jobs[*job].columns.iter().any(|at| !target.remotes.contains(at)))
+        })
+    }
+
+    /// The remote fails at a request however often it is asked. Where the table can be read, it is about the rows: one such row
+    /// doesn't stop the others.
+    async fn troubled(&self, mut task: Task, error: Error) -> Result<(), Refusal> {
+        if matches!(task.act, Act::Read(_) | Act::Probe(_)) {
+            return Err(Refusal::Failed(error));
+        }
+        if !task.suspect {
+            let blind = self.with(task.table, |target| target.blind);
+            let look = Task::new(task.table, Act::Read(false), task.jobs.iter().take(1).copied().collect());
+            if !blind && self.request(&look, &mut self.push.remote.tries().at_most(1), 0).await.is_err() {
+                return Err(Refusal::Failed(error));
+            }
+            task.suspect = true;
+        }
+        task.tries = Some(self.push.remote.tries().at_most(2));
+        if task.jobs.len() > 1 {
+            self.halve_or_repeat(&task);
+            return Ok(());
+        }
+        let failing = self.change(task.table, |target| {
+            target.failing += 1;
+            target.failing
+        });
+        if failing > FAILING {
+            self.hold(&task, error);
+        } else {
+            self.settle_all(&task, &Outcome::Failing(error));
+        }
+        Ok(())
+    }
+
+    /// The table can't be written at present.
+    fn hold(&self, task: &Task, error: Error) {
+        let error = error.detail("table", self.name(task.table));
+        self.settle_all(task, &Outcome::Held(error.clone()));
+        self.change(task.table, |target| _ = target.held.get_or_insert(error));
+    }
+
+    /// Finds out which columns the remote lacks, once; those that the user named must be there.
+    fn unknown_column(&self, task: &Task, error: Error) {
+        if let Act::Probe(column) = &task.act {
+            return self.change(task.table, |target| target.lacks.push(column.clone()));
+        }
+        let (error, probes) = self.change(task.table, |target| {
+            let ask = target.plan.options.columns.is_none() && !std::mem::replace(&mut target.probed, true);
+            let columns = target.plan.columns.iter().enumerate().filter(|(at, _)| ask && !target.plan.key.contains(at));
+            let probe = |name: &str| Task::new(task.table, Act::Probe(name.to_owned()), Vec::new());
+            let probes: Vec<Task> = columns.map(|(_, column)| probe(&column.name)).collect();
+            (target.plan.naming(error), probes)
+        });
+        self.later(probes);
+        self.hold(task, error);
+    }
+}
+
+/// Whether a row with the same key is in the way, and not one with another unique value: by the name that PostgreSQL gives the
+/// constraint. (`details` name the columns, but not to a role that can't read the table.)
+fn is_about_the_key(error: &Error) -> bool {
+    error.message.contains("_pkey")
+}

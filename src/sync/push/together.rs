@@ -1,0 +1,113 @@
+//! Many updates in one call, where the project has tidelock's helpers: `tidelock_push` writes each row that is as its base says, all of
+//! them in one transaction or none.
+
+use super::{Act, Batch, Task};
+use crate::{
+    ports::HttpResponse,
+    sync::{
+        json,
+        plan::{PlanColumn, Rows, Unreadable},
+        remote::{Refusal, Tries},
+        request::Requester,
+        types::Kind,
+        write,
+    },
+};
+
+/// So often a call is cut at the row that it fails at; then its rows are sent one by one.
+const CUTS: u32 = 6;
+
+/// What the function answered.
+enum Told {
+    /// All rows were written: these.
+    Written(Rows),
+    /// Nothing was, because of the change of this index.
+    Failed(usize),
+    /// It is another function.
+    Other,
+}
+
+impl Batch<'_> {
+    /// Whether updates of this table may be sent together: what the function answers has the form of jsonb, which is that of a pull for
+    /// all but JSON itself.
+    pub(super) fn may_send_together(&self, table: usize) -> bool {
+        self.push.together.get() && !self.has_json(table)
+    }
+
+    /// Whether a column of the table may hold JSON, whose text another form would change.
+    pub(super) fn has_json(&self, table: usize) -> bool {
+        let may =
+            |column: &PlanColumn| column.structured || matches!(column.kind, Kind::Json | Kind::Array | Kind::Any);
+        self.with(table, |target| target.plan.columns.iter().any(may))
+    }
+
+    pub(super) async fn send_together(&self, task: Task, mut tries: Tries) -> Result<(), Refusal> {
+        let name = self.name(task.table);
+        let make = |requester: &Requester| {
+            self.with(task.table, |target| {
+                let changes: Vec<_> =
+                    task.jobs.iter().map(|job| (&self.jobs[*job], target.sent(&self.jobs[*job]))).collect();
+                self.count_bytes(write::together(requester, &target.plan, &changes))
+            })
+        };
+        let parse = |response: &HttpResponse| {
+            self.with(task.table, |target| told(&response.body, &|body| target.plan.read(body)))
+        };
+        match self.push.remote.read(&name, &mut tries, &make, &parse).await {
+            Ok((Told::Written(rows), _)) => {
+                self.answered(&Task { act: Act::Update(write::Guard::None), ..task }, &rows)
+            }
+            Ok((Told::Failed(at), _)) if at < task.jobs.len() && task.cuts < CUTS => {
+                let (before, rest) = task.jobs.split_at(at);
+                let (one, after) = rest.split_at(1);
+                let cut = Task { cuts: task.cuts + 1, ..task.clone() };
+                [after, before].into_iter().filter(|part| !part.is_empty()).for_each(|part| self.next(cut.part(part)));
+                // By itself it tells what is wrong with it.
+                self.send_one_by_one(task.table, one);
+            }
+            Err(Refusal::TooMuch(_)) => {
+                let task = Task { tries: Some(tries), ..task };
+                self.halve_or_repeat(&task);
+            }
+            Err(Refusal::Failed(error)) => return Err(Refusal::Failed(error)),
+            // Nothing of it was written, for whatever reason: the ordinary requests say what is wrong.
+            answer => {
+                if !matches!(answer, Ok((Told::Failed(_), _))) {
+                    self.push.together.set(false);
+                }
+                self.send_one_by_one(task.table, &task.jobs);
+            }
+        }
+        Ok(())
+    }
+
+    fn send_one_by_one(&self, table: usize, jobs: &[usize]) {
+        for job in jobs.iter().rev() {
+            self.next(Task::new(table, Act::Update(self.jobs[*job].guard()), vec![*job]));
+        }
+    }
+}
+
+/// Reads `{ applied, results: [{ status, row }], failed }`.
+fn told(body: &[u8], read: &dyn Fn(&[u8]) -> Result<Rows, Unreadable>) -> Result<Told, Unreadable> {
+    let text = std::str::from_utf8(body).map_err(|_| Unreadable::Cut)?;
+    let answer = json::members(text)?;
+    let member = |name: &str| answer.iter().find(|(known, _)| known == name).map(|(_, raw)| *raw);
+    match (member("applied"), member("results"), member("failed")) {
+        (Some("true"), Some(results), _) => {
+            let mut rows = String::from("[");
+            for result in json::elements(results)? {
+                let result = json::members(result)?;
+                let Some((_, row)) = result.iter().find(|(name, _)| name == "row") else { continue };
+                if rows.len() > 1 {
+                    rows.push(',');
+                }
+                rows.push_str(row);
+            }
+            rows.push(']');
+            Ok(Told::Written(read(rows.as_bytes())?))
+        }
+        (Some("false"), _, Some(failed)) => Ok(failed.parse().map_or(Told::Other, Told::Failed)),
+        _ => Ok(Told::Other),
+    }
+}

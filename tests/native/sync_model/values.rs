@@ -1,0 +1,99 @@
+//! The types of the model's columns: which values they take, and how the server spells them.
+
+use std::cmp::Ordering;
+
+use tidelock::Timestamp;
+
+/// The type of a remote column.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Takes everything as it is sent.
+    #[default]
+    Any,
+    Integer,
+    Text,
+    Uuid,
+    Date,
+    Boolean,
+    /// With so many digits behind the point.
+    Numeric(usize),
+}
+
+impl Kind {
+    /// The stored JSON of a value sent as JSON; `None`: the type refuses it.
+    pub fn store(self, json: &str) -> Option<String> {
+        if json == "null" || self == Self::Any {
+            return Some(json.to_owned());
+        }
+        let text = plain(json);
+        match self {
+            Self::Any => None,
+            Self::Integer => text.parse::<i64>().ok().map(|value| value.to_string()),
+            Self::Text => Some(string(&text)),
+            Self::Uuid => is_uuid(&text).then(|| string(&text.to_ascii_lowercase())),
+            Self::Date => date(&text).map(|text| string(&text)),
+            Self::Boolean => matches!(text.as_str(), "true" | "false").then(|| text.clone()),
+            Self::Numeric(digits) => text.parse::<f64>().ok().map(|value| format!("{value:.digits$}")),
+        }
+    }
+
+    /// The stored JSON of a filter's value.
+    pub fn filter(self, text: &str) -> Option<String> {
+        if self == Self::Any { Some(text.to_owned()) } else { self.store(&string(text)) }
+    }
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text
+            .char_indices()
+            .all(|(at, c)| if matches!(at, 8 | 13 | 18 | 23) { c == '-' } else { c.is_ascii_hexdigit() })
+}
+
+/// `2026-1-2` and `20260102` are 2026-01-02.
+fn date(text: &str) -> Option<String> {
+    let parts: Vec<&str> = match text.len() {
+        8 if text.bytes().all(|byte| byte.is_ascii_digit()) => vec![&text[..4], &text[4..6], &text[6..]],
+        _ => text.split('-').collect(),
+    };
+    let [year, month, day] = parts.as_slice() else { return None };
+    let (year, month, day) = (year.parse::<u32>().ok()?, month.parse::<u32>().ok()?, day.parse::<u32>().ok()?);
+    Some(format!("{year:04}-{month:02}-{day:02}"))
+}
+
+/// A JSON string.
+pub fn string(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// The text of a JSON string, or the text as it is.
+pub fn plain(json: &str) -> String {
+    match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(inner) => inner.replace("\\\"", "\"").replace("\\\\", "\\"),
+        None => json.to_owned(),
+    }
+}
+
+/// Numbers as numbers, everything else by its text; NULL last.
+pub fn compare(a: &str, b: &str) -> Ordering {
+    if let (Ok(a), Ok(b)) = (a.parse::<i64>(), b.parse::<i64>()) {
+        return a.cmp(&b);
+    }
+    if let (Ok(a), Ok(b)) = (a.parse::<f64>(), b.parse::<f64>()) {
+        return a.total_cmp(&b);
+    }
+    (a == "null").cmp(&(b == "null")).then_with(|| moment(&plain(a)).cmp(&moment(&plain(b))))
+}
+
+/// A timestamp in one form, to the microsecond; other text as it is.
+fn moment(text: &str) -> String {
+    match Timestamp::parse(text) {
+        Some(time) => {
+            let fraction =
+                text.split_once('.').map_or("", |(_, rest)| rest).trim_end_matches(|c: char| !c.is_ascii_digit());
+            let digits: String = fraction.chars().take_while(char::is_ascii_digit).collect();
+            format!("{:020} {digits:0<6}", time.0.div_euclid(1000))
+        }
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,179 @@
+//! Until nothing moves any more, and what has to be true then.
+
+use std::collections::BTreeSet;
+
+use super::{
+    configuration::{Deleted, Holds},
+    history::{Call, Scene},
+    ledger::{Key, Rows, Side, is_synced, is_wanted, key_of, local_rows, remote_rows},
+};
+use crate::sync_model::Row;
+use tidelock::{
+    ErrorCode,
+    sync::{outbox, report::Cells},
+};
+
+/// Rounds of a push and a pull after which it must be at rest.
+const ROUNDS: usize = 12;
+
+impl Scene {
+    /// Pushes and pulls until nothing changes any more. While rows break on the server, pushes may say so.
+    pub fn come_to_rest(&mut self, breaking: bool) {
+        // Columns that the remote has got are found when the database is opened, or by what waits for them.
+        self.world.reopen(&self.configuration.remote());
+        let mut before = None;
+        for round in 0.. {
+            assert!(round < ROUNDS, "it never comes to rest: {:?}", self.world.outbox());
+            self.world.sim.advance(70_000);
+            let pushed = self.call(&Call::Push, vec![], None);
+            let pulled = self.call(&Call::Pull(r#"{"allowEmpty":true}"#.to_owned()), vec![], None);
+            for (result, may_fail) in [(pushed, breaking), (pulled, false)] {
+                let result = result.expect("nobody aborts");
+                let broken = |error: &tidelock::Error| may_fail && error.is(ErrorCode::SyncServer);
+                assert!(result.is_ok() || result.as_ref().is_err_and(broken), "at rest: {result:?}");
+            }
+            let now = Some((self.local(), self.remote(), self.world.outbox()));
+            if before == now && round > 1 {
+                return;
+            }
+            before = now;
+        }
+    }
+
+    pub fn local(&self) -> Vec<Rows> {
+        self.configuration.tables.iter().map(|table| local_rows(&self.world, table)).collect()
+    }
+
+    pub fn remote(&self) -> Vec<Rows> {
+        self.configuration.tables.iter().map(|table| remote_rows(&self.world, table)).collect()
+    }
+
+    /// The rows that users are told about: pending, rejected and unapplied.
+    pub fn entries(&self) -> BTreeSet<(usize, Key)> {
+        let connection = &self.world.host.connection;
+        let all = outbox::pending(connection).unwrap().into_iter().chain(outbox::rejected(connection).unwrap());
+        all.map(|change| self.row_of(&change.table, &change.key)).collect()
+    }
+
+    fn row_of(&self, table: &str, key: &Cells) -> (usize, Key) {
+        let at = self.configuration.tables.iter().position(|known| known.name == table).unwrap();
+        let value = |name: &str| key.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+        (at, key_of(&self.configuration.tables[at], value))
+    }
+
+    /// While rows break on the server, only those wait, what refers to them, and what was changed after it was refused.
+    pub fn only_broken_rows_wait(&self) {
+        let (local, entries) = (self.local(), self.entries());
+        let rejected = outbox::rejected(&self.world.host.connection).unwrap();
+        let refused: BTreeSet<_> = rejected.iter().map(|change| self.row_of(&change.table, &change.key)).collect();
+        for change in outbox::pending(&self.world.host.connection).unwrap() {
+            let (at, key) = self.row_of(&change.table, &change.key);
+            let cells = local[at].get(&key);
+            let broken = cells.and_then(|cells| cells["a"].as_deref()).is_some_and(|a| a.contains("break"));
+            let refers = |(name, holds): (&String, Holds)| match (holds, cells) {
+                (Holds::Parent(parent, _), Some(cells)) => {
+                    cells[name].as_ref().is_some_and(|key| entries.contains(&(parent, key.clone())))
+                }
+                _ => false,
+            };
+            let columns = &self.configuration.tables[at].columns;
+            let held = columns.iter().any(|column| refers((&column.name, column.holds))) || self.is_parent(at, &key);
+            let deleted = cells.is_none();
+            let behind = refused.contains(&(at, key.clone()));
+            let lacks = change.reason.as_deref() == Some("remote_column_missing");
+            assert!(
+                broken || held || deleted || behind || lacks,
+                "{} {key} waits for rows that it has nothing to do with",
+                change.table
+            );
+        }
+    }
+
+    /// What has to be true at rest.
+    pub fn check(&mut self) {
+        let (local, remote, entries) = (self.local(), self.remote(), self.entries());
+        let conflicts = outbox::conflicts(&self.world.host.connection, 1000).unwrap();
+        let decided: BTreeSet<(usize, Key)> =
+            conflicts.iter().map(|conflict| self.row_of(&conflict.table, &conflict.key)).collect();
+        for at in 0..self.configuration.tables.len() {
+            self.both_are_equal(at, &local[at], &remote[at], &entries);
+        }
+        let accounted =
+            |at: usize, key: &Key| entries.contains(&(at, key.clone())) || decided.contains(&(at, key.clone()));
+        self.ledger.nothing_is_lost(&self.configuration, &remote, &accounted);
+        self.ledger.nothing_is_made_up(&self.configuration, &remote, &accounted);
+        self.refusals_are_the_servers();
+        self.again_changes_nothing();
+    }
+
+    fn both_are_equal(&self, at: usize, local: &Rows, remote: &Rows, entries: &BTreeSet<(usize, Key)>) {
+        let table = &self.configuration.tables[at];
+        // What the app does to rows that are only pulled is its own affair.
+        let own = |key: &Key| table.direction == "pull" && self.ledger.wrote_since(Side::App, at, key, 0);
+        let told = |key: &Key| entries.contains(&(at, key.clone())) || own(key);
+        if table.direction == "push" {
+            return;
+        }
+        for (key, cells) in remote.iter().filter(|(key, cells)| is_wanted(table, cells) && !told(key)) {
+            let here = local.get(key).unwrap_or_else(|| panic!("{} {key} isn't here: {cells:?}", table.name));
+            // A column that is dropped and added again between two pulls moves no cursor.
+            let known = |name: &str| !(table.cursor && self.ledger.is_anew(at, name));
+            for (name, value) in cells.iter().filter(|(name, _)| is_synced(table, name) && known(name)) {
+                assert_eq!(here[name], *value, "{} {key} {name}: here and there", table.name);
+            }
+        }
+        for key in local.keys().filter(|key| !told(key)) {
+            let wanted = remote.get(key).is_some_and(|cells| is_wanted(table, cells));
+            let stays = self.configuration.keeps_deleted(at) && self.ledger.other_ever(at, key)
+                || table.deleted != Deleted::Compare && remote.contains_key(key)
+                || self.is_parent(at, key);
+            assert!(wanted || stays, "{} {key} is here, and not there: {:?}", table.name, remote.get(key));
+        }
+    }
+
+    /// Whether a local row refers to this one.
+    pub fn is_parent(&self, at: usize, key: &Key) -> bool {
+        let refers = |(child, rows): (usize, &Rows)| {
+            let columns = &self.configuration.tables[child].columns;
+            let mut parents =
+                columns.iter().filter(|one| matches!(one.holds, Holds::Parent(parent, _) if parent == at));
+            parents.any(|column| {
+                rows.values().any(|cells| cells.get(&column.name).is_some_and(|cell| cell.as_ref() == Some(key)))
+            })
+        };
+        self.local().iter().enumerate().any(refers)
+    }
+
+    /// Only what the database said refuses a row.
+    fn refusals_are_the_servers(&self) {
+        for change in outbox::rejected(&self.world.host.connection).unwrap() {
+            let error = change.error.as_deref().unwrap_or_default();
+            let bare = error.starts_with("The remote answered") && !error.contains(": ");
+            assert!(
+                change.reason.as_deref() != Some("refused") || !bare,
+                "{} was refused by no database: {error}",
+                change.table
+            );
+        }
+    }
+
+    fn again_changes_nothing(&mut self) {
+        let before = (self.local(), self.remote(), self.world.outbox());
+        self.world.server.take_requests();
+        let pushed = self.call(&Call::Push, vec![], None);
+        let sent = self.world.server.take_requests().len();
+        assert!(pushed.is_some_and(|pushed| pushed.is_ok()));
+        if outbox::pending(&self.world.host.connection).unwrap().is_empty() {
+            assert_eq!(sent, 0, "a push without changes sends nothing");
+        }
+        let report = self.world.pull(r#"{"allowEmpty":true}"#).unwrap();
+        let changed = |report: &tidelock::sync::report::TableReport| report.inserted + report.updated + report.deleted;
+        assert!(report.tables.iter().all(|table| changed(table) == 0), "the second pull: {:?}", report.tables);
+        assert!(before == (self.local(), self.remote(), self.world.outbox()), "the second pull changed something");
+    }
+}
+
+/// For messages: a row without its key.
+pub fn show(row: &Row) -> String {
+    row.iter().map(|(name, json)| format!("{name}={json}")).collect::<Vec<_>>().join(" ")
+}

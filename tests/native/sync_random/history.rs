@@ -1,0 +1,555 @@
+//! Random histories: what the app, other clients, the network and deployments do, one step after the other.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::{Either, select};
+use tidelock::{Result, ports::sim::Sim, sync::outbox};
+
+use super::{
+    chance::Chance,
+    check::show,
+    configuration::{CURSOR, Column, Configuration, Deleted, Holds, KEYS, MARK, Table},
+    features::Features,
+    ledger::{Key, Ledger, Side, local_rows, remote_rows},
+};
+use crate::{
+    sync_host::World,
+    sync_model::{
+        Fault, Row,
+        values::{plain, string},
+    },
+    sync_model_writes::Transaction,
+};
+
+/// A call of the sync that takes longer than this never ends.
+const FOREVER_MS: u64 = 24 * 3_600_000;
+/// Codes of errors that a sync may end with.
+const CODES: &[&str] = &["unpushed_changes", "remote_empty"];
+
+pub enum Call {
+    Push,
+    /// With these options.
+    Pull(String),
+}
+
+/// A configuration, its history so far, and what has to come out.
+pub struct Scene {
+    pub seed: u64,
+    pub chance: Chance,
+    pub features: Features,
+    pub configuration: Configuration,
+    pub world: World,
+    pub ledger: Ledger,
+    pub log: Vec<String>,
+    late: Vec<Transaction>,
+    values: usize,
+    /// Rows that the app has surely pulled.
+    pulled: BTreeSet<(usize, Key)>,
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if std::thread::panicking() || std::env::var("TIDELOCK_SEED").is_ok() {
+            eprintln!("---- seed {}\n{}{}\n----", self.seed, self.configuration, self.log.join("\n"));
+        }
+    }
+}
+
+impl Scene {
+    pub fn new(seed: u64, features: &Features) -> Self {
+        let chance = Chance::new(seed);
+        let configuration = Configuration::draw(&chance, features);
+        let sim = Sim::new(seed);
+        let server = configuration.server(sim.platform().clock);
+        let world = World::on(sim, server, &configuration.schema(), &configuration.remote());
+        Self {
+            seed,
+            chance,
+            features: features.clone(),
+            configuration,
+            world,
+            ledger: Ledger::default(),
+            log: Vec::new(),
+            late: Vec::new(),
+            values: 0,
+            pulled: BTreeSet::new(),
+        }
+    }
+
+    pub fn play(&mut self) {
+        for _ in 0..self.chance.between(20, 60) {
+            match self.chance.below(20) {
+                0..=5 => self.app_writes(),
+                6..=9 => self.other_writes(),
+                10 => self.begin_late(),
+                11 => self.wait(),
+                12 if self.features.has("reopen") => self.reopen(),
+                13 if self.features.has("decisions") => self.decide(),
+                14 => self.deploy(),
+                _ => self.sync(),
+            }
+        }
+        while let Some(transaction) = self.late.pop() {
+            self.world.server.end(transaction);
+        }
+        // Pulls ask once a session which columns the remote lacks.
+        if self.ledger.any_deployed() {
+            self.world.reopen(&self.configuration.remote());
+        }
+    }
+
+    /// The trigger that broke is mended.
+    pub fn mend(&mut self) {
+        self.log.push("the trigger is mended".to_owned());
+        for table in &self.configuration.tables {
+            self.world.server.alter(&table.remote, |rules, _| rules.breaks = None);
+        }
+    }
+
+    fn value(&mut self, holds: Holds) -> Option<String> {
+        self.values += 1;
+        let number = self.values;
+        Some(match holds {
+            Holds::Integer => number.to_string(),
+            Holds::Lowered => format!("V{number}"),
+            Holds::Trimmed => format!(" v{number} "),
+            Holds::Rounded if self.features.has("rewrites") => format!("{number}.125"),
+            Holds::Rounded => format!("{number}.25"),
+            Holds::State => "open".to_owned(),
+            Holds::Visible => "true".to_owned(),
+            Holds::Text if self.configuration.breaking && self.chance.one_in(12) => format!("break{number}"),
+            _ => format!("v{number}"),
+        })
+    }
+
+    fn app_writes(&mut self) {
+        let before: Vec<_> = self.local();
+        let mut statements = Vec::new();
+        for _ in 0..self.chance.between(1, 4) {
+            let at = self.chance.below(self.configuration.tables.len());
+            if self.configuration.tables[at].direction != "pull" {
+                statements.extend(self.app_statement(at));
+            }
+        }
+        let script = format!("BEGIN; {} COMMIT", statements.iter().map(|one| format!("{one}; ")).collect::<String>());
+        let connection = self.world.host.connection.clone();
+        let done = connection.exec(&script);
+        self.log.push(format!(
+            "app: {script}{}",
+            done.as_ref().err().map(|error| format!(" -- {error}")).unwrap_or_default()
+        ));
+        if done.is_err() {
+            if connection.in_transaction() {
+                connection.exec("ROLLBACK").unwrap();
+            }
+            return;
+        }
+        for (at, after) in self.local().iter().enumerate() {
+            self.ledger.note(at, Side::App, &before[at], after);
+            // A row that nobody else heard of, and that is gone again, is no deletion.
+            for key in before[at].keys().filter(|key| !after.contains_key(*key)) {
+                if !self.entries().contains(&(at, key.clone())) {
+                    self.ledger.give_up(at, key.clone());
+                }
+            }
+        }
+    }
+
+    fn app_statement(&mut self, at: usize) -> Option<String> {
+        let table = self.configuration.tables[at].clone();
+        let rows = self.world.host.connection.rows(&format!("SELECT rowid FROM {}", table.name), &[]).unwrap();
+        let row = self.chance.pick(&rows).and_then(|row| row[0].as_integer());
+        let quote = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+        let writable = |column: &&Column| column.local && !matches!(column.holds, Holds::State | Holds::Visible);
+        match (self.chance.below(11), row) {
+            (0..=3, Some(row)) => {
+                let columns: Vec<&Column> = table.columns.iter().filter(writable).collect();
+                let mut sets = Vec::new();
+                for _ in 0..self.chance.between(1, 2) {
+                    let column = *self.chance.pick(&columns)?;
+                    sets.push(format!("{} = {}", quote(&column.name), self.app_value(column)));
+                }
+                if table.client_clock && table.cursor && self.chance.one_in(2) {
+                    sets.push(format!("{CURSOR} = '2025-01-01T00:00:00Z'"));
+                }
+                Some(format!("UPDATE {} SET {} WHERE rowid = {row}", table.name, sets.join(", ")))
+            }
+            (4..=5, Some(row)) => Some(format!("DELETE FROM {} WHERE rowid = {row}", table.name)),
+            (6, Some(_))
+                if self.features.has("swapped_unique")
+                    && rows.len() > 1
+                    && table.columns.iter().any(|column| column.holds == Holds::Unique) =>
+            {
+                let (a, b) = (rows[0][0].as_integer()?, rows[1][0].as_integer()?);
+                let of = |row: i64| format!("(SELECT u FROM {} WHERE rowid = {row})", table.name);
+                let name = &table.name;
+                Some(format!(
+                    "CREATE TEMP TABLE swap AS SELECT {} a, {} b; UPDATE {name} SET u = NULL WHERE rowid = {a}; \
+                     UPDATE {name} SET u = (SELECT a FROM swap) WHERE rowid = {b}; UPDATE {name} SET u = (SELECT b FROM swap) WHERE rowid = {a}; DROP TABLE swap",
+                    of(a),
+                    of(b)
+                ))
+            }
+            (action, _) => {
+                let number = self.chance.below(KEYS);
+                let respelled = table.respelled && self.chance.one_in(2);
+                let key = table.spell(number, respelled);
+                let literal = |json: &String| {
+                    if json.starts_with('"') { format!("'{}'", plain(json).replace('\'', "''")) } else { json.clone() }
+                };
+                let mut cells: Vec<(String, String)> =
+                    key.iter().map(|(name, json)| (quote(name), literal(json))).collect();
+                let known = local_rows(&self.world, &table)
+                    .contains_key(&super::ledger::remote_key(&table, &table.key_row(number)));
+                if known && respelled {
+                    return None;
+                }
+                if action == 7 && !respelled && !known && self.features.has("moved_keys") {
+                    let row = row?;
+                    let sets: Vec<String> = cells.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+                    return Some(format!("UPDATE {} SET {} WHERE rowid = {row}", table.name, sets.join(", ")));
+                }
+                for column in table.columns.iter().filter(|column| column.local) {
+                    let needed = matches!(column.holds, Holds::State | Holds::Visible | Holds::Parent(_, true));
+                    if needed || self.chance.below(4) > 0 {
+                        cells.push((quote(&column.name), self.app_value(column)));
+                    }
+                }
+                let or = if action == 8 && !respelled { " OR REPLACE" } else { "" };
+                let (names, values): (Vec<String>, Vec<String>) = cells.into_iter().unzip();
+                Some(format!("INSERT{or} INTO {}({}) VALUES ({})", table.name, names.join(", "), values.join(", ")))
+            }
+        }
+    }
+
+    /// A value as SQL.
+    fn app_value(&mut self, column: &Column) -> String {
+        if let Holds::Parent(parent, required) = column.holds {
+            let parent = &self.configuration.tables[parent];
+            let keys = self
+                .world
+                .host
+                .connection
+                .rows(&format!("SELECT \"{}\" FROM {}", parent.key[0].0.replace('"', "\"\""), parent.name), &[])
+                .unwrap();
+            let key = self.chance.pick(&keys).filter(|_| required || !self.chance.one_in(4));
+            return match key.map(|row| &row[0]) {
+                Some(tidelock::Value::Integer(key)) => key.to_string(),
+                Some(tidelock::Value::Text(key)) => format!("'{}'", key.replace('\'', "''")),
+                _ => "NULL".to_owned(),
+            };
+        }
+        if column.holds == Holds::Visible {
+            return "1".to_owned();
+        }
+        if column.holds != Holds::State && self.chance.one_in(8) {
+            return "NULL".to_owned();
+        }
+        self.value(column.holds).map_or("NULL".to_owned(), |text| format!("'{text}'"))
+    }
+
+    fn begin_late(&mut self) {
+        if self.features.has("late_commits") && self.late.len() < 2 {
+            self.log.push(format!("{}: another client begins a transaction", self.world.server.now()));
+            self.late.push(self.world.server.begin());
+        }
+    }
+
+    fn other_writes(&mut self) {
+        let now = self.world.server.now();
+        let transaction = match self.chance.pick(&[true, false]) {
+            // What is open for longer than the overlap is found by full reads only.
+            Some(true) if self.late.last().is_some_and(|late| now.since(late.began()) < 45_000) => {
+                self.late.pop().unwrap()
+            }
+            _ => self.world.server.begin(),
+        };
+        for _ in 0..self.chance.between(1, 3) {
+            let at = self.chance.below(self.configuration.tables.len());
+            self.other_write(at, &transaction);
+        }
+        self.world.server.end(transaction);
+    }
+
+    fn other_write(&mut self, at: usize, transaction: &Transaction) {
+        let table = self.configuration.tables[at].clone();
+        if table.direction == "push" {
+            return;
+        }
+        let before = remote_rows(&self.world, &table);
+        let key = table.key_row(self.chance.below(KEYS));
+        let known = before.contains_key(&super::ledger::remote_key(&table, &key));
+        let mut cells = Row::new();
+        let name = super::ledger::remote_key(&table, &key);
+        let removes = known
+            && self.chance.one_in(3)
+            && (self.features.has("early_deletions") || self.pulled.contains(&(at, name.clone())))
+            && (self.features.has("deleted_parents") || !self.is_parent(at, &name));
+        let done = if removes && !table.soft() {
+            self.pulled.remove(&(at, name));
+            self.world.server.delete_row(&table.remote, &key, transaction)
+        } else {
+            let columns: Vec<&Column> = table.columns.iter().filter(|column| column.remote).collect();
+            for column in columns {
+                if let Some(json) = self.other_value(&table, column).filter(|_| !known || self.chance.one_in(2)) {
+                    cells.insert(column.name.clone(), json);
+                }
+            }
+            if let Deleted::Marked { flag } = table.deleted {
+                let mark = if flag { "true" } else { "\"2026-01-01T00:00:00+00:00\"" };
+                let none = if flag { "false" } else { "null" };
+                cells.insert(MARK.to_owned(), if removes { mark } else { none }.to_owned());
+            }
+            let by_hand = (!table.stamped).then_some(CURSOR);
+            self.world.server.write_row(&table.remote, &key, &cells, by_hand, transaction)
+        };
+        let what = if done { "" } else { " -- refused" };
+        self.log.push(format!(
+            "other: {} {} {} {}{what}",
+            table.name,
+            if removes { "removes" } else { "writes" },
+            show(&key),
+            show(&cells)
+        ));
+        self.ledger.note(at, Side::Other, &before, &remote_rows(&self.world, &table));
+    }
+
+    fn other_value(&mut self, table: &Table, column: &Column) -> Option<String> {
+        match column.holds {
+            Holds::Parent(parent, required) => {
+                let parent = &self.configuration.tables[parent];
+                let rows = self.world.server.rows(&parent.remote);
+                let row = self.chance.pick(&rows).filter(|_| required || !self.chance.one_in(4));
+                row.map(|row| row[&parent.key[0].0].clone())
+            }
+            Holds::Visible => Some(if self.chance.one_in(5) { "false" } else { "true" }.to_owned()),
+            Holds::State => {
+                // A row that leaves is found where vanished ones are looked for.
+                let leaves = table.deleted == Deleted::Compare || self.features.has("leaving_filter");
+                let done = leaves && self.chance.one_in(4);
+                Some(string(if done { "done" } else { "open" }))
+            }
+            Holds::Required => self.value(column.holds).map(|text| string(&text)),
+            _ if self.chance.one_in(8) => Some("null".to_owned()),
+            Holds::Integer | Holds::Rounded => self.value(column.holds),
+            Holds::Text => {
+                self.values += 1;
+                Some(format!("\"r{}\"", self.values))
+            }
+            _ => self.value(column.holds).map(|text| string(&text)),
+        }
+    }
+
+    fn wait(&mut self) {
+        let ms = self.chance.below(90_000) as u64;
+        self.log.push(format!("wait {ms} ms"));
+        self.world.sim.advance(ms);
+    }
+
+    fn reopen(&mut self) {
+        if self.chance.one_in(2) {
+            self.configuration.page_size = self.chance.between(1, 20);
+            let at = self.chance.below(self.configuration.tables.len());
+            let table = &mut self.configuration.tables[at];
+            if table.deleted == Deleted::Stays && self.features.has("compare_later") {
+                table.deleted = Deleted::Compare;
+            }
+        }
+        let remote = self.configuration.remote();
+        self.log.push(format!("reopen: {remote}"));
+        self.world.reopen(&remote);
+    }
+
+    fn decide(&mut self) {
+        let rejected = outbox::rejected(&self.world.host.connection).unwrap();
+        let Some(change) = self.chance.pick(&rejected) else { return };
+        if change.reason.as_deref() != Some("unapplied") && self.chance.one_in(2) {
+            self.log.push(format!("discard {} {:?}", change.table, change.key));
+            let at = self.configuration.tables.iter().position(|table| table.name == change.table).unwrap();
+            let value = |name: &str| change.key.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+            let key = super::ledger::key_of(&self.configuration.tables[at], value);
+            self.ledger.give_up(at, key);
+            let result = self.world.discard(change.id);
+            assert!(result.is_ok(), "discard leads out: {result:?}");
+        } else {
+            self.log.push(format!("retry {} {:?}", change.table, change.key));
+            self.world.retry(change.id);
+        }
+    }
+
+    fn deploy(&mut self) {
+        let at = self.chance.below(self.configuration.tables.len());
+        let table = &mut self.configuration.tables[at];
+        let named = |name: &str| table.named.as_ref().is_some_and(|named| named.iter().any(|known| known == name));
+        let optional: Vec<usize> = (0..table.columns.len())
+            .filter(|index| table.columns[*index].holds == Holds::Text && !named(&table.columns[*index].name))
+            .collect();
+        let Some(index) = self.chance.pick(&optional).copied() else { return };
+        let renames = self.chance.one_in(3);
+        let Column { name, remote: there, .. } = table.columns[index].clone();
+        if !there && self.features.has("added_columns") {
+            table.columns[index].remote = true;
+            self.world.server.alter(&table.remote, |rules, rows| {
+                rules.columns.push(name.clone());
+                rows.iter_mut().for_each(|row| _ = row.insert(name.clone(), "null".to_owned()));
+            });
+            self.log.push(format!("deploy: {}.{name} is there", table.remote));
+        } else if there
+            && name != "renamed"
+            && self.features.has(if renames { "renamed_columns" } else { "dropped_columns" })
+        {
+            table.columns[index].remote = false;
+            let again = renames && table.columns.iter().all(|column| column.name != "renamed");
+            if again {
+                table.columns.push(Column {
+                    name: "renamed".to_owned(),
+                    holds: Holds::Text,
+                    local: false,
+                    remote: true,
+                });
+            }
+            self.world.server.alter(&table.remote, |rules, rows| {
+                rules.columns.retain(|column| *column != name);
+                rules.columns.extend(again.then(|| "renamed".to_owned()));
+                for row in rows {
+                    let value = row.remove(&name).unwrap();
+                    row.extend(again.then(|| ("renamed".to_owned(), value)));
+                }
+            });
+            self.log.push(format!("deploy: {}.{name} is {}", table.remote, if again { "renamed" } else { "gone" }));
+        } else {
+            return;
+        }
+        self.ledger.deploy(at, &name);
+    }
+
+    fn faults(&mut self) -> Vec<Fault> {
+        if !self.features.has("faults") || self.chance.one_in(2) {
+            return vec![];
+        }
+        (0..self.chance.between(1, 5)).map(|_| self.fault()).collect()
+    }
+
+    fn fault(&mut self) -> Fault {
+        let html = |status| {
+            Fault::Status(status, vec![("content-type", "text/html".to_owned())], "<html>no</html>".to_owned())
+        };
+        match self.chance.below(16) {
+            0 => Fault::Drop,
+            1 => Fault::Timeout,
+            2 if self.features.has("cut_refusals") => Fault::Cut(0.7),
+            2 => Fault::CutRows(0.7),
+            3 => Fault::Status(429, vec![("retry-after", "2".to_owned())], String::new()),
+            4 => Fault::Status(500, vec![], r#"{"code":"57014","message":"canceling statement"}"#.to_owned()),
+            5 => Fault::Status(503, vec![], String::new()),
+            6 => Fault::Status(500, vec![], "{}".to_owned()),
+            7 if self.features.has("too_large") => Fault::Status(413, vec![], String::new()),
+            8 | 9 if self.features.has("lost_answers") => Fault::Lost,
+            10 if self.features.has("html_refusals") => {
+                html([400, 402, 403, 405, 409, 410, 414, 451][self.chance.below(8)])
+            }
+            _ => Fault::None,
+        }
+    }
+
+    fn sync(&mut self) {
+        let faults = self.faults();
+        let aborted = (self.features.has("kills") && self.chance.one_in(5)).then(|| self.chance.below(400) as u64);
+        let call = if self.chance.one_in(2) { Call::Push } else { Call::Pull(self.pull_options()) };
+        let _ = self.call(&call, faults, aborted);
+    }
+
+    fn pull_options(&mut self) -> String {
+        let mut parts = vec![format!(r#""allowEmpty":{}"#, !self.chance.one_in(3))];
+        match self.chance.below(8) {
+            0 => parts.push(r#""full":true"#.to_owned()),
+            1 => {
+                let table = &self.configuration.tables[self.chance.below(self.configuration.tables.len())];
+                if table.direction != "push" {
+                    parts.push(format!(r#""tables":["{}"]"#, table.name));
+                }
+            }
+            2 if self.features.has("replace") => {
+                parts.push(r#""mode":"replace""#.to_owned());
+                if self.chance.one_in(2) {
+                    parts.push(r#""discardUnpushed":true"#.to_owned());
+                    let entries: BTreeSet<_> = self.entries();
+                    entries.into_iter().for_each(|(at, key)| self.ledger.give_up(at, key));
+                }
+            }
+            _ => {}
+        }
+        format!("{{{}}}", parts.join(","))
+    }
+
+    /// Calls the sync; `None`: it was aborted. Whatever becomes of it, what it leaves must be sound.
+    pub fn call(&mut self, call: &Call, faults: Vec<Fault>, aborted: Option<u64>) -> Option<Result<()>> {
+        let ceiling = self.ceiling(call, faults.len());
+        let kinds: Vec<String> = faults.iter().map(|fault| format!("{fault:?}")).collect();
+        faults.into_iter().for_each(|fault| self.world.server.fault(fault));
+        self.world.server.take_requests();
+        let (sync, host, clock) = (self.world.sync.clone(), self.world.host.clone(), self.world.sim.platform().clock);
+        let options = match call {
+            Call::Push => None,
+            Call::Pull(options) => Some(options.clone()),
+        };
+        let limit = clock.sleep(aborted.unwrap_or(FOREVER_MS));
+        let result = self.world.sim.run(async move {
+            let work = async move {
+                match options {
+                    None => sync.push(&*host, None).await.map(|_| ()),
+                    Some(options) => sync.pull(&*host, serde_json::from_str(&options).unwrap(), None).await.map(|_| ()),
+                }
+            };
+            match select(Box::pin(work), limit).await {
+                Either::Left((result, _)) => Some(result),
+                Either::Right(_) => None,
+            }
+        });
+        if let (Call::Pull(options), Some(Ok(()))) = (call, &result)
+            && !options.contains("tables")
+        {
+            let all = self.remote().into_iter().enumerate();
+            self.pulled.extend(all.flat_map(|(at, rows)| rows.into_keys().map(move |key| (at, key))));
+        }
+        let sent = self.world.server.take_requests().len();
+        let name = match call {
+            Call::Push => "push",
+            Call::Pull(options) => &format!("pull {options}"),
+        };
+        let shown = match &result {
+            None => "aborted".to_owned(),
+            Some(Ok(())) => "done".to_owned(),
+            Some(Err(error)) => format!("{}: {}", error.code, error.message),
+        };
+        self.log.push(format!("{}: {name} {} -> {shown} ({sent} requests)", self.world.server.now(), kinds.join(" ")));
+        self.log.extend(self.world.outbox().into_iter().map(|entry| format!("    {entry}")));
+        self.world.server.clear_faults();
+        assert!(aborted.is_some() || result.is_some(), "it never ends");
+        assert!(sent <= ceiling, "{sent} requests, {ceiling} at most");
+        assert!(!self.world.host.connection.in_transaction());
+        assert!(self.world.host.connection.foreign_key_check().unwrap().is_empty());
+        if let Some(Err(error)) = &result {
+            let code = error.code.to_string();
+            // A replace is all or nothing: rows whose parents the server doesn't show refuse it.
+            let whole = matches!(call, Call::Pull(options) if options.contains("replace"));
+            let known = CODES.contains(&code.as_str()) || whole && code == "sqlite_constraint";
+            assert!(known || code.starts_with("sync_"), "an error of the sync: {error:?}");
+        }
+        result
+    }
+
+    /// So many requests do for a call: a few for each table, page, change and fault.
+    fn ceiling(&self, call: &Call, faults: usize) -> usize {
+        let page = self.configuration.page_size.min(self.configuration.max_rows);
+        let tables = self.configuration.tables.len();
+        let rows: usize =
+            self.configuration.tables.iter().map(|table| self.world.server.rows(&table.remote).len()).sum();
+        let pages = if faults == 0 { rows / page } else { rows };
+        let changes = self.world.outbox().len();
+        3 * match call {
+            Call::Push => 4 + 6 * tables + 8 * changes + 4 * faults,
+            Call::Pull(_) => 4 + 16 * tables + 4 * pages + 4 * changes + 4 * faults,
+        }
+    }
+}

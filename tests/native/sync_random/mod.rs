@@ -1,0 +1,70 @@
+//! Random configurations and histories against the model server, from a seed: whatever is drawn, both sides are equal at
+//! rest, no change is lost, requests follow the work, and nothing panics.
+//!
+//! `TIDELOCK_DRAWS=n` or `TIDELOCK_SEEDS=n` draws n seeds, `TIDELOCK_SEED=n` plays that one and shows it. `TIDELOCK_WITHOUT=a,b` leaves features
+//! out, which tells what a failure is about; `TIDELOCK_WITH=a,b` adds those of `NOT_YET`.
+
+mod chance;
+mod check;
+mod configuration;
+mod features;
+mod history;
+mod ledger;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use self::{features::Features, history::Scene};
+
+/// As many as take 20 s on one core.
+const DRAWS: u64 = 600;
+
+fn run(seed: u64, features: &Features) {
+    let mut scene = Scene::new(seed, features);
+    scene.play();
+    if scene.configuration.breaking {
+        scene.come_to_rest(true);
+        scene.only_broken_rows_wait();
+        scene.mend();
+    }
+    scene.come_to_rest(false);
+    scene.check();
+}
+
+/// Plays seeds on all processors; those that fail, at most so many.
+fn run_all(seeds: std::ops::Range<u64>, features: &Features, most: usize) -> Vec<u64> {
+    let next = AtomicU64::new(seeds.start);
+    let failed = std::sync::Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end || failed.lock().unwrap().len() >= most {
+                return;
+            }
+            if std::panic::catch_unwind(|| run(seed, features)).is_err() {
+                failed.lock().unwrap().push(seed);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().for_each(|thread| thread.join().expect("panics are caught"));
+    });
+    failed.into_inner().unwrap()
+}
+
+#[test]
+fn whatever_is_drawn_both_sides_agree_and_nothing_is_lost() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let features = Features::from_environment();
+    if let Some(seed) = number("TIDELOCK_SEED") {
+        run(seed, &features);
+        return;
+    }
+    let draws = number("TIDELOCK_DRAWS").or_else(|| number("TIDELOCK_SEEDS")).unwrap_or(DRAWS);
+    let most = number("TIDELOCK_FAILURES").unwrap_or(1) as usize;
+    let started = std::time::Instant::now();
+    let failed = run_all(0..draws, &features, most);
+    println!("{draws} draws in {:.1} s", started.elapsed().as_secs_f64());
+    assert!(failed.is_empty(), "seeds {failed:?} fail: TIDELOCK_SEED=n plays one");
+}

@@ -1,0 +1,337 @@
+// What each block of code of README.md and docs/ is given, and what is to be seen after it. A function runs its block, at least twice;
+// an object says where else it is run, and why not here.
+import assert from 'node:assert/strict'
+import { alice, withSchema } from '../../scenarios/run/remote.mjs'
+
+const notes = withSchema('CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT)')
+const inRunbookTest = (because) => ({ elsewhere: 'tests/e2e/runbook.test.mjs', because })
+
+/** What `supabase.auth.getSession()` gives of a user who is signed in. */
+const signedIn = (access_token) => ({ auth: { getSession: async () => ({ data: { session: { access_token } } }) } })
+
+/** Runs a block twice in the same database, and looks after each time. */
+const twice = async (work) => {
+  for (const round of [1, 2]) await work(round)
+}
+
+/** Two notes at the remote → the options that sync them. */
+async function remoteNotes({ remote }, columns = 'id bigint primary key, body text') {
+  await remote.table('notes', columns)
+  return { ...notes, remote: remote.options(['notes']) }
+}
+
+export const examples = {
+  'README.md: Two commands': {
+    elsewhere: 'build.sh',
+    because: 'they are the build, the demo and the tests themselves',
+  },
+  'README.md: Two commands (2)': {
+    elsewhere: 'tests/packaging/package.test.mjs',
+    because: 'the tarball is packed and installed there',
+  },
+
+  async 'README.md: Twenty lines'({ run, code, printed }) {
+    const [first] = [...code.matchAll(/console\.log\(.*?\) \/\/ (.*)/g)].map(([, promised]) => promised)
+    await run()
+    assert.deepEqual(printed(), [new Function(`return ${first}`)(), 'ok'])
+    // The database is there already, with the tea of the first time.
+    await run()
+    assert.equal(printed()[0].length, 2)
+  },
+
+  async 'README.md: From the command line'({ runCommands, remote, folder, write }) {
+    await remote.table(
+      'orders',
+      'id bigint primary key, item text, updated_at timestamptz default now()',
+      "(1, 'tea'), (2, 'rye')",
+    )
+    write('.env', `SUPABASE_URL=${remote.url}\nSUPABASE_SECRET_KEY=${remote.secretKey}\n`)
+    write('src/tables.ts', '')
+    await twice(async (round) => {
+      const [pulled, pushed, , , inspected] = await runCommands()
+      assert.match(pulled, /orders/)
+      assert.match(pushed, /orders/)
+      assert.match(inspected, /orders/, `round ${round}, in ${folder}`)
+    })
+  },
+
+  async 'docs/columns.md: Sensitive columns'({ run, remote }) {
+    await remote.table('patients', 'id bigint primary key, note bytea')
+    const given = {
+      migrations: withSchema('CREATE TABLE patients (id INTEGER PRIMARY KEY, note BLOB)').migrations,
+      remote: remote.options([{ table: 'patients', types: { note: 'bytea' } }]),
+      passphrase: 'correct horse',
+      userId: alice,
+    }
+    await twice(async () => {
+      await run(given, ['db', 'note'], async ({ db, note }) => {
+        assert.equal(note, 'allergic to nuts')
+        await db.sync.run()
+        const [{ n }] = await remote.sql('select length(note) as n from patients where id = 1')
+        assert.equal(Number(n), 'allergic to nuts'.length + 33, 'the remote has the ciphertext')
+        // The example's row is a new one each time.
+        await db.run('DELETE FROM patients')
+        await db.sync.run()
+      })
+    })
+  },
+
+  async 'docs/columns.md: The bytes'({ run, open }) {
+    const key = { passphrase: 'correct horse', salt: 'battery staple' }
+    const db = await open({ storage: 'memory', columnKey: key })
+    await twice(() =>
+      run(key, ['encrypt', 'decrypt'], async ({ encrypt, decrypt }) => {
+        const [{ ours }] = await db.query("SELECT encrypt('née') AS ours")
+        assert.equal(decrypt(Buffer.from(ours)), 'née')
+        assert.deepEqual(await db.query('SELECT decrypt(?) AS text', [encrypt('née')]), [{ text: 'née' }])
+      }),
+    )
+  },
+
+  async 'docs/operations.md: SQL functions and collations'({ run }) {
+    await twice(() =>
+      run({}, ['db'], async ({ db }) => {
+        const row =
+          await db.get(`SELECT slug('Rye & Fennel') AS slug, 'rye' REGEXP '^r' AS starts, 'ä' < 'b' COLLATE german AS sorted,
+          (SELECT product(value) FROM (SELECT 2 AS value UNION SELECT 3)) AS product`)
+        assert.deepEqual(row, { slug: 'rye-fennel', starts: 1, sorted: 1, product: 6 })
+      }),
+    )
+  },
+
+  'docs/performance.md: The benchmark': { elsewhere: 'build.sh', because: 'a benchmark takes a quarter of an hour' },
+
+  async 'docs/runbook.md: Back up'({ run, open }) {
+    const db = await open({ name: 'shop' })
+    await twice(() =>
+      run({ db, passphrase: 'correct horse', download() {} }, ['file'], ({ file }) =>
+        assert.match(file.name, /^backup-.+\.sqlite\.gz\.enc$/),
+      ),
+    )
+  },
+
+  async 'docs/runbook.md: Restore'({ run, open, pause }) {
+    const db = await open({ name: 'shop' })
+    await db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
+    await pause()
+    const justBeforeTheMistake = new Date()
+    await pause()
+    await twice(async () => {
+      await db.run('DELETE FROM t')
+      await run({ db, justBeforeTheMistake })
+      assert.deepEqual(await db.query('SELECT n FROM t'), [{ n: 1 }])
+    })
+  },
+
+  async 'docs/runbook.md: Restore (2)'({ run, open }) {
+    const db = await open({ name: 'shop' })
+    await db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
+    await db.snapshots.create({ label: 'before the audit' })
+    await twice(async () => {
+      await db.run('DELETE FROM t')
+      await run({ db })
+      assert.deepEqual(await db.query('SELECT n FROM t'), [{ n: 1 }])
+    })
+  },
+
+  async 'docs/runbook.md: Restore (3)'({ run, open }) {
+    const passphrase = 'correct horse'
+    const db = await open({ name: 'shop' })
+    await db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
+    const { id } = await db.snapshots.create()
+    const file = await db.snapshots.export(id, { compress: true, encrypt: { passphrase } })
+    const other = await open({ name: 'another' })
+    await twice(async () => {
+      await run({ db: other, file, passphrase })
+      assert.deepEqual(await other.query('SELECT n FROM t'), [{ n: 1 }])
+    })
+  },
+
+  async 'docs/runbook.md: A migration failed'({ run }) {
+    const first = { version: '1', name: 'first', up: 'CREATE TABLE t (n)' }
+    const broken = { version: '2', name: 'second', up: 'ALTER TABLE nowhere ADD COLUMN m' }
+    const reports = []
+    const given = {
+      name: 'shop',
+      migrations: [first, broken],
+      report: (version) => reports.push(version),
+      work: (db) => db.run('INSERT INTO t VALUES (1)'),
+    }
+    await twice(() => run(given))
+    assert.deepEqual(reports, ['2', '2'])
+  },
+
+  'docs/runbook.md: Another tab has it': inRunbookTest('it needs two tabs'),
+  'docs/runbook.md: The disk is full': inRunbookTest('the browser’s storage is made to refuse'),
+  'docs/runbook.md: The database is corrupt': inRunbookTest('what the browser stores is damaged'),
+
+  async 'docs/runbook.md: From local to cloud, and back'({ run, open, remote }) {
+    const { migrations, remote: option } = await remoteNotes({ remote })
+    const name = 'notebook'
+    await twice(async (round) => {
+      const db = await open({ name, migrations })
+      await db.run('INSERT INTO notes VALUES (?, ?)', [round, 'made here'])
+      await run({ db, name, migrations, remote: option }, ['db'], async ({ db }) => {
+        assert.deepEqual(await db.sync.pending(), [])
+        assert.equal((await remote.sql('select from notes')).length, round)
+      })
+    })
+  },
+
+  async 'docs/runbook.md: Two databases become one'({ run, open, deleteFolder }) {
+    const schema = 'CREATE TABLE IF NOT EXISTS items (id INTEGER PRIMARY KEY, title TEXT)'
+    const db = await open({ name: 'kept' })
+    await db.exec(schema)
+    await twice(async (round) => {
+      const other = await open({ name: 'other' })
+      await other.exec(`${schema}; INSERT INTO items VALUES (1, 'in both'), (${round + 1}, 'in one')`)
+      await other.close()
+      await run({ db, otherName: 'other', deleteDatabase: deleteFolder })
+      assert.equal((await db.query('SELECT id FROM items')).length, round + 1)
+    })
+  },
+
+  async 'docs/runbook.md: A data database is built anew from its source'({ run, open, remote }) {
+    const options = await remoteNotes({ remote })
+    await remote.sql("insert into notes values (1, 'cloud'), (2, 'cloud')")
+    options.remote.tables = [{ table: 'notes', direction: 'pull' }]
+    const db = await open({ name: 'data', ...options })
+    await db.sync.pull()
+    await twice(async (round) => {
+      await db.run('INSERT INTO notes VALUES (9, ?)', [`stray ${round}`])
+      await run({ db })
+      assert.deepEqual(await db.query('SELECT id FROM notes'), [{ id: 1 }, { id: 2 }])
+    })
+  },
+
+  async 'docs/runbook.md: A data database is built anew from its source (2)'({ run, open }) {
+    const source = await open({ storage: 'memory' })
+    await source.exec('CREATE TABLE words (word); INSERT INTO words VALUES (1)')
+    const seedUrl = URL.createObjectURL(new Blob([await source.export()]))
+    const db = await open({ name: 'data' })
+    await twice(async () => {
+      await run({ db, seedUrl })
+      assert.deepEqual(await db.query('SELECT * FROM words'), [{ word: 1 }])
+      await db.run('DELETE FROM words')
+    })
+    URL.revokeObjectURL(seedUrl)
+  },
+
+  async 'docs/runbook.md: A column key is replaced'({ run, open, remote }) {
+    await remote.table('notes', 'id bigint primary key, body bytea')
+    const [oldKey, newKey] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)]
+    const options = {
+      name: 'notebook',
+      ...withSchema('CREATE TABLE notes (id INTEGER PRIMARY KEY, body BLOB)'),
+      remote: remote.options([{ table: 'notes', types: { body: 'bytea' } }]),
+    }
+    const before = await open({ ...options, columnKey: oldKey })
+    await before.exec("INSERT INTO notes VALUES (1, encrypt('one'))")
+    await before.close()
+    const db = await open({ ...options, columnKey: [newKey, oldKey] })
+    const stored = () => remote.sql('select body from notes')
+    await run({ db })
+    const first = await stored()
+    await run({ db })
+    assert.deepEqual(await stored(), first, 'nothing is encrypted twice')
+    await db.close()
+    const after = await open({ ...options, columnKey: newKey })
+    assert.deepEqual(await after.query('SELECT decrypt(body) AS body FROM notes'), [{ body: 'one' }])
+  },
+
+  async 'docs/runbook.md: Moving away'({ run, open }) {
+    const db = await open({ name: 'notebook', ...notes })
+    await db.run("INSERT INTO notes VALUES (1, 'it''s')")
+    await twice(() =>
+      run({ db }, ['sql'], async ({ sql }) => {
+        const read = await open({ storage: 'memory' })
+        await read.exec(sql)
+        assert.deepEqual(await read.query('SELECT body FROM notes'), [{ body: "it's" }])
+      }),
+    )
+  },
+
+  async 'docs/runbook.md: Moving away (2)'({ run, open, remote }) {
+    const local = await open({ name: 'notebook', ...notes })
+    await local.run("INSERT INTO notes VALUES (1, 'one'), (2, 'two')")
+    await local.close()
+    const db = await open({ name: 'notebook', ...(await remoteNotes({ remote })) })
+    await twice((round) =>
+      run({ db }, ['tables', 'refused'], async ({ tables, refused }) => {
+        assert.deepEqual([tables[0]?.inserted ?? 0, refused], [round === 1 ? 2 : 0, []])
+        assert.equal((await remote.sql('select from notes')).length, 2)
+      }),
+    )
+  },
+
+  async 'docs/supabase.md: The helpers: SQL to run once'({ run, printed, remote }) {
+    await remote.table('orders', 'id bigint primary key')
+    await remote.table('order_lines', 'id bigint primary key')
+    await twice(async () => {
+      await run()
+      await remote.sql(printed()[0])
+    })
+    const [{ count }] = await remote.sql("select count(*) from pg_trigger where tgname = 'zz_tidelock_stamp'")
+    assert.equal(Number(count), 2)
+  },
+
+  async 'docs/supabase.md: One transaction'({ run, tidelock, remote, supabaseClient }) {
+    await remote.table('orders', 'id bigint primary key, total numeric')
+    await remote.table(
+      'stock',
+      'sku text primary key, n int, updated_at timestamptz',
+      "('tea', 5, '2026-11-20T10:00:00+00:00')",
+    )
+    await remote.table('carts', 'id bigint primary key', '(3)')
+    await remote.sql(tidelock.sqlHelpers({ tables: ['orders', 'stock', 'carts'] }))
+    const supabase = supabaseClient(await remote.jwt(alice))
+    await twice((round) =>
+      run({ supabase, deviceId: 'device' }, ['data'], ({ data }) =>
+        round === 1
+          ? assert.deepEqual([data.applied, data.results.length], [true, 3])
+          : assert.deepEqual([data.applied, data.failed, data.results[0].status], [false, 0, 'conflict']),
+      ),
+    )
+  },
+
+  async 'docs/supabase.md: The local tables'({ run, open, remote }) {
+    await remote.table('orders', 'id bigint primary key, total numeric')
+    await remote.table('order_lines', 'id bigint primary key, order_id bigint references orders')
+    await twice(() =>
+      run({ url: remote.url, key: remote.secretKey }, ['migration'], async ({ migration }) => {
+        const db = await open({ storage: 'memory', migrations: [migration] })
+        await db.exec("INSERT INTO orders VALUES (1, '12.50'); INSERT INTO order_lines VALUES (1, 1)")
+      }),
+    )
+  },
+
+  async 'docs/sync.md: Sync'({ run, remote }) {
+    await remote.table(
+      'orders',
+      'id int primary key, item text, updated_at timestamptz default clock_timestamp()',
+      "(1, 'tea'), (2, 'rye'), (3, 'oca')",
+    )
+    await remote.table('countries', 'code text primary key, name text', "('PT', 'Portugal')")
+    const given = {
+      ...withSchema(`CREATE TABLE orders (id INTEGER PRIMARY KEY, item TEXT, updated_at TEXT);
+        CREATE TABLE countries (code TEXT PRIMARY KEY, name TEXT)`),
+      supabase: signedIn(await remote.jwt(alice)),
+    }
+    // It opens the database anew each time, with a change here and a deletion there since the last time.
+    for (const round of [1, 2, 3])
+      await run(given, ['db'], async ({ db }) => {
+        assert.equal((await db.query('SELECT id FROM orders')).length, 4 - round)
+        assert.equal((await db.query('SELECT code FROM countries')).length, 1)
+        assert.deepEqual(await db.sync.pending(), [])
+        const items = await remote.sql("select id from orders where item like 'changed%'")
+        assert.equal(items.length, Math.min(round - 1, 1))
+        await db.run('UPDATE orders SET item = ? WHERE id = 3', [`changed ${round}`])
+        await remote.sql(`delete from orders where id = ${round}`)
+      })
+  },
+
+  'docs/tabs.md: Several tabs, one database': {
+    elsewhere: 'tests/e2e/readme.test.mjs',
+    because: 'only what a browser stores can be shared by tabs',
+  },
+}

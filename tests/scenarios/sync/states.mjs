@@ -1,0 +1,120 @@
+// What keeps a change from leaving, and what leads out of it: docs/sync.md has the list.
+import assert from 'node:assert/strict'
+import { withSchema } from '../run/remote.mjs'
+
+/** A table of two columns with two rows, open to everybody, there and here → `{ table, db }`. */
+async function synced(
+  { memory, remote },
+  { columns = 'id int primary key, a text', here = 'a TEXT', ...options } = {},
+) {
+  const table = remote.tableName()
+  await remote.table(table, columns)
+  await remote.sql(`insert into ${table} (id, a) values (1, 'one'), (2, 'two')`)
+  const db = await memory({
+    ...withSchema(`CREATE TABLE ${table} (id INTEGER PRIMARY KEY, ${here})`),
+    remote: remote.options([{ table, ...options.table }], { retries: 1, ...options.remote }),
+  })
+  await db.sync.pull()
+  return { table, db }
+}
+
+const reasons = async (list) => (await list).map(({ key, reason }) => [Object.values(key)[0], reason])
+
+export default {
+  'a row that the remote fails at waits for itself, and the others go on': async (t) => {
+    const { table, db } = await synced(t)
+    await t.remote.sql(`create or replace function fail_${table}() returns trigger language plpgsql as
+        $$ begin if new.a = 'bad' then raise exception 'no' using errcode = 'XX000'; end if; return new; end $$;
+      create trigger fail before insert or update on ${table} for each row execute function fail_${table}()`)
+    await db.run(`INSERT INTO ${table} VALUES (3, 'bad'), (4, 'good')`)
+    await db.run(`UPDATE ${table} SET a = 'changed' WHERE id = 1`)
+    await db.sync.push()
+    assert.deepEqual(await reasons(db.sync.pending()), [[3, 'retrying']])
+    assert.deepEqual(await db.sync.rejected(), [])
+    assert.deepEqual(await t.remote.sql(`select id, a from ${table} order by id`), [
+      { id: '1', a: 'changed' },
+      { id: '2', a: 'two' },
+      { id: '4', a: 'good' },
+    ])
+    // Its time hasn't come: nothing is asked for its sake.
+    await t.remote.resetRequests()
+    await db.sync.push()
+    assert.deepEqual(await t.remote.requests({ table }), [])
+    await t.remote.sql(`drop trigger fail on ${table}`)
+    const [{ id }] = await db.sync.pending()
+    await db.sync.retry(id)
+    await db.sync.push()
+    assert.deepEqual(await db.sync.pending(), [])
+    assert.equal((await t.remote.sql(`select from ${table}`)).length, 4)
+  },
+
+  'a refusal of the project keeps every change, and says so': async (t) => {
+    const { table, db } = await synced(t)
+    await db.run(`UPDATE ${table} SET a = 'changed'`)
+    for (const [status, body] of [
+      [402, { message: 'quota exceeded' }],
+      [403, '<html>blocked</html>'],
+      [410, '<html>gone</html>'],
+    ]) {
+      const fault = await t.remote.fault({ table, status, body, times: 100 })
+      const { code } = await t.failure(db.sync.push())
+      assert.equal(code, 'sync_server', String(status))
+      await fault.remove()
+    }
+    assert.deepEqual([(await db.sync.pending()).length, (await db.sync.rejected()).length], [2, 0])
+    await db.sync.push()
+    assert.deepEqual(await db.sync.pending(), [])
+  },
+
+  'a table that may only be inserted into takes rows': async ({ memory, remote }) => {
+    const table = remote.tableName()
+    await remote.table(table, 'id int primary key, a text')
+    await remote.sql(`revoke all on ${table} from anon; grant insert on ${table} to anon`)
+    const db = await memory({
+      ...withSchema(`CREATE TABLE ${table} (id INTEGER PRIMARY KEY, a TEXT)`),
+      remote: remote.options([{ table, direction: 'push' }]),
+    })
+    await db.run(`INSERT INTO ${table} VALUES (1, 'one'), (2, NULL)`)
+    await db.sync.run()
+    assert.deepEqual(await db.sync.pending(), [])
+    assert.equal((await remote.sql(`select from ${table}`)).length, 2)
+  },
+
+  'a row that leaves the filter goes, and a cursor in the future hides no other row': async (t) => {
+    const { table, db } = await synced(t, {
+      columns: 'id int primary key, a text, at timestamptz not null default clock_timestamp()',
+      here: 'a TEXT, at TEXT',
+      table: { cursor: 'at', filter: { a: 'neq.hidden' } },
+    })
+    await t.remote.sql(`update ${table} set at = 'infinity' where id = 2`)
+    await db.sync.pull()
+    await t.remote.sql(
+      `insert into ${table} (id, a) values (3, 'three'); update ${table} set a = 'hidden' where id = 1`,
+    )
+    await db.sync.pull()
+    assert.deepEqual(await db.query(`SELECT id FROM ${table}`), [{ id: 2 }, { id: 3 }])
+  },
+
+  'a key that ignores case is refused': async ({ memory, remote, failure }) => {
+    const table = remote.tableName()
+    await remote.table(table, 'id text primary key', "('a'), ('A')")
+    const db = await memory({
+      ...withSchema(`CREATE TABLE ${table} (id TEXT COLLATE NOCASE PRIMARY KEY)`),
+      remote: remote.options([table]),
+    })
+    const { code, hint } = await failure(db.sync.pull())
+    assert.deepEqual([code, /NOCASE/.test(hint)], ['sync_schema_mismatch', true])
+  },
+
+  'a conflict function that gives no answer fails the call, and loses nothing': async (t) => {
+    const { table, db } = await synced(t, {
+      table: { conflict: () => new Promise(() => {}) },
+      remote: { timeoutMs: 500 },
+    })
+    await db.run(`UPDATE ${table} SET a = 'here' WHERE id = 1`)
+    await t.remote.sql(`update ${table} set a = 'there' where id = 1`)
+    assert.equal((await t.failure(db.sync.pull())).code, 'timeout')
+    assert.equal((await db.sync.pending()).length, 1)
+    assert.deepEqual(await db.get(`SELECT a FROM ${table} WHERE id = 1`), { a: 'here' })
+  },
+}
