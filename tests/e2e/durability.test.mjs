@@ -229,14 +229,18 @@ test("'deferred' writes of a page that navigates away in the same task are store
   const name = freshName()
   for (let round = 1; round <= 3; round++) {
     const page = await context.page()
-    const gone = page.waitForURL('**/elsewhere')
     await page.evaluate(async (given) => {
-      const db = await window.open({ name: given, durability: 'deferred' })
-      await db.exec('CREATE TABLE IF NOT EXISTS t (n)')
-      await db.flush()
-      void db.run('INSERT INTO t VALUES (1)')
-      location.assign('/elsewhere')
+      window.db = await window.open({ name: given, durability: 'deferred' })
+      await window.db.exec('CREATE TABLE IF NOT EXISTS t (n)')
+      await window.db.flush()
     }, name)
+    const gone = page.waitForURL('**/elsewhere')
+    const leave = page.evaluate(() => {
+      void window.db.run('INSERT INTO t VALUES (1)')
+      location.assign('/elsewhere')
+    })
+    // The page may be gone before it has answered.
+    await leave.catch((error) => assert.match(error.message, /context was destroyed|navigation/))
     await gone
     await page.close()
     assert.deepEqual(await reopened(context, name, (db) => db.get('SELECT count(*) AS n FROM t')), { n: round })
