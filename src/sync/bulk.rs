@@ -40,20 +40,17 @@ pub(super) fn batch(jobs: &[Job], tables: &[(Way, bool)]) -> Vec<Task> {
 
 /// New rows in bulk, whatever columns they fill; but text of JSON stays as it is only among rows that fill the same ones.
 fn inserts(jobs: &[Job], table: usize, mut new: Vec<usize>, has_json: bool) -> Vec<Task> {
-    let weight = |job: usize| jobs[job].row.iter().map(weight).sum::<usize>();
     if has_json {
         new.sort_by(|a, b| jobs[*a].columns.cmp(&jobs[*b].columns));
     }
     let together = |first: usize, job: usize| !has_json || jobs[first].columns == jobs[job].columns;
-    let chunks = chunks(new, BULK_ROWS, BULK_BYTES, weight, together);
-    chunks.into_iter().map(|chunk| Task::new(table, Act::Insert, chunk)).collect()
+    rows(jobs, new, together).into_iter().map(|chunk| Task::new(table, Act::Insert, chunk)).collect()
 }
 
 /// Updates as the project allows it: all together, or those in bulk that write the same values into the same columns.
 fn updates(jobs: &[Job], table: usize, changed: Vec<usize>, way: Way) -> Vec<Task> {
     if way == Way::Together && changed.len() >= WORTH_A_BULK {
-        let weight = |job: usize| jobs[job].row.iter().map(weight).sum::<usize>();
-        let chunks = chunks(changed, BULK_ROWS, BULK_BYTES, weight, |_, _| true);
+        let chunks = rows(jobs, changed, |_, _| true);
         return chunks.into_iter().map(|chunk| Task::new(table, Act::Together, chunk)).collect();
     }
     let mut spelled: Vec<(String, usize)> = changed.into_iter().map(|job| (written(&jobs[job]), job)).collect();
@@ -73,16 +70,15 @@ fn updates(jobs: &[Job], table: usize, changed: Vec<usize>, way: Way) -> Vec<Tas
 /// Updates of rows that were just read, of a table that has no guard: those that change the same columns in one request.
 fn upserts(jobs: &[Job], table: usize, mut changed: Vec<usize>) -> Vec<Task> {
     changed.sort_by(|a, b| jobs[*a].columns.cmp(&jobs[*b].columns));
-    let weight = |job: usize| jobs[job].row.iter().map(weight).sum::<usize>();
-    let together = |first: usize, job: usize| jobs[first].columns == jobs[job].columns;
-    let chunks = chunks(changed, BULK_ROWS, BULK_BYTES, weight, together);
-    let act = |chunk: &[usize]| if chunk.len() < WORTH_A_BULK { Act::Update(Guard::None) } else { Act::Upsert };
-    let split = |chunk: Vec<usize>| match act(&chunk) {
-        Act::Upsert => vec![chunk],
-        _ => chunk.into_iter().map(|job| vec![job]).collect(),
-    };
-    let parts = chunks.into_iter().map(|chunk| (act(&chunk), split(chunk)));
-    parts.flat_map(|(act, parts)| parts.into_iter().map(move |part| Task::new(table, act.clone(), part))).collect()
+    let mut tasks = Vec::new();
+    for chunk in rows(jobs, changed, |first, job| jobs[first].columns == jobs[job].columns) {
+        if chunk.len() >= WORTH_A_BULK {
+            tasks.push(Task::new(table, Act::Upsert, chunk));
+        } else {
+            tasks.extend(chunk.into_iter().map(|job| Task::new(table, Act::Update(Guard::None), vec![job])));
+        }
+    }
+    tasks
 }
 
 /// In bulk, where one cursor value guards several rows; others are read first, and then deleted in bulk too.
@@ -158,6 +154,11 @@ fn keyed(jobs: &[Job], all: Vec<usize>) -> Vec<Vec<usize>> {
     let together =
         |first: usize, job: usize| same_prefix(&[&jobs[first].key, &jobs[job].key]) && null(first) == null(job);
     chunks(all, BULK_KEYS, LONGEST_FILTER, length, together)
+}
+
+/// Jobs in parts whose rows one body can have.
+fn rows(jobs: &[Job], all: Vec<usize>, together: impl Fn(usize, usize) -> bool) -> Vec<Vec<usize>> {
+    chunks(all, BULK_ROWS, BULK_BYTES, |job| jobs[job].row.iter().map(weight).sum(), together)
 }
 
 /// Cuts a list into parts of so many items at most, of so much weight if one item alone isn't heavier, and of items that go together.

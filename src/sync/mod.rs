@@ -47,7 +47,7 @@ pub mod plan;
 pub mod pull;
 pub mod push;
 pub mod query;
-mod queue;
+pub mod queue;
 pub mod realtime;
 mod rebase;
 pub mod remote;

@@ -21,6 +21,7 @@ use super::{
     remote::{Answer, Refusal, Remote, Tries},
     request::{Request, Requester},
     spans::{Key, Span},
+    state::Position,
     window::{self, First},
 };
 use crate::{
@@ -95,13 +96,25 @@ impl Table {
         self.source.borrow().plan.options.compares()
     }
 
+    /// Notes that a pull begins, once, with the place of its first page.
+    fn begin(&self, place: Option<&Position>) {
+        let Source { progress, plan, .. } = &mut *self.source.borrow_mut();
+        window::begin(progress, plan, self.server_time.get(), place);
+    }
+
+    /// Notes how far it was read.
+    fn moved(&self, place: &Position) {
+        let Source { progress, plan, .. } = &mut *self.source.borrow_mut();
+        window::moved(progress, plan, place, self.server_time.get());
+    }
+
     /// The server's time, by the first answer about this table.
     fn note_time(&self, answer: &Answer) {
         self.server_time.set(self.server_time.get().or(answer.server_time));
     }
 }
 
-/// The places that a pass has come to: a remote that doesn't heed the request sends one of them again.
+/// The places that a pass has come to: a remote that ignores the filter sends one of them again.
 struct Way {
     table: String,
     places: Set<String>,
@@ -117,7 +130,7 @@ impl Way {
         if self.places.insert(place) {
             return Ok(());
         }
-        let text = "The remote sends the same page again: it doesn't heed the filters of the request";
+        let text = "The remote sends the same page again: it ignores the filters of the request";
         let error = Error::new(ErrorCode::SyncProtocol, text).hint(super::response::NOT_POSTGREST);
         Err(error.detail("table", self.table.as_str()).into())
     }
@@ -217,8 +230,7 @@ impl<'a> Pull<'a> {
         table.server_time.set(None);
         table.total.set(None);
         let start = {
-            let mut source = table.source.borrow_mut();
-            let Source { progress, plan, .. } = &mut *source;
+            let Source { progress, plan, .. } = &mut *table.source.borrow_mut();
             window::start(progress, plan, self.reading.full)
         };
         table.resumed.set(start.resumed);
@@ -247,17 +259,13 @@ impl<'a> Pull<'a> {
             let all = exact && read.count.is_some_and(|count| count <= read.rows.len() as u64);
             let last = read.rows.last.clone();
             let mut page = self.make(table, read);
-            {
-                let mut source = table.source.borrow_mut();
-                let Source { progress, plan, .. } = &mut *source;
-                window::begin(progress, plan, table.server_time.get(), last.as_ref());
-                if let Some(last) = &last {
-                    window::moved(progress, plan, last, table.server_time.get());
-                }
-                // A pull that is cut goes on behind the place that is stored: only where this page has come to it. Among rows without a
-                // cursor, or with one to come, it begins anew, before the place of the pull before.
-                page.progress = (progress.position == last).then(|| progress.clone());
+            table.begin(last.as_ref());
+            if let Some(last) = &last {
+                table.moved(last);
             }
+            // A pull that is cut goes on behind the place that is stored: only where this page has come to it. Among rows without a
+            // cursor, or with one to come, it begins anew, before the place of the pull before.
+            page.progress = Some(table.source.borrow().progress.clone()).filter(|progress| progress.position == last);
             let Some(last) = last.filter(|_| !all) else {
                 self.complete(table, page);
                 return Ok(());

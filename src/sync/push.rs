@@ -55,8 +55,6 @@ pub(super) enum Act {
     Delete(Guard),
     /// Read the rows; `true`: those that are as the base says are written then.
     Read(bool),
-    /// Does this column exist?
-    Probe(String),
 }
 
 /// One request: what it does, and for which jobs of the batch.
@@ -93,8 +91,8 @@ struct Target {
     blind: bool,
     /// Why it can't be written.
     held: Option<Error>,
-    probed: bool,
-    lacks: Vec<String>,
+    /// The remote lacks a column of it; which, is still to be asked.
+    unknown_column: bool,
     /// The columns that the remote alone writes, as far as it has said so.
     remotes: Vec<usize>,
     /// Which of the marks fits the type of its soft-delete column.
@@ -105,7 +103,8 @@ struct Target {
 
 /// A push to some tables, batch by batch.
 pub struct Push<'a> {
-    remote: &'a Remote<'a>,
+    /// The client of the push.
+    pub remote: &'a Remote<'a>,
     targets: RefCell<Vec<Target>>,
     /// The project has the helpers' function.
     together: Cell<bool>,
@@ -129,8 +128,7 @@ impl<'a> Push<'a> {
             blind: plan.options.direction == Direction::Push,
             plan,
             held: None,
-            probed: false,
-            lacks: Vec::new(),
+            unknown_column: false,
             remotes: Vec::new(),
             mark: 0,
             failing: 0,
@@ -139,20 +137,16 @@ impl<'a> Push<'a> {
         Self { remote, targets, together: Cell::new(helped), sent_bytes: Cell::default() }
     }
 
-    /// The columns that the remote turned out to lack since the last call; the table can be written again.
-    pub fn take_lacking(&self, table: usize) -> Vec<String> {
-        let target = &mut self.targets.borrow_mut()[table];
-        let lacks = std::mem::take(&mut target.lacks);
-        if !lacks.is_empty() {
-            target.held = None;
-        }
-        lacks
+    /// Whether the remote turned out to lack a column of the table since the last call.
+    pub fn met_unknown_column(&self, table: usize) -> bool {
+        std::mem::take(&mut self.targets.borrow_mut()[table].unknown_column)
     }
 
-    /// Goes on with another plan of a table.
+    /// Goes on with another plan of a table, which can be written again.
     pub fn set_plan(&self, table: usize, plan: Plan) {
         let target = &mut self.targets.borrow_mut()[table];
         target.plan = plan;
+        target.held = None;
         // They are places in the plan.
         target.remotes.clear();
     }
@@ -203,7 +197,7 @@ impl<'p> Batch<'p> {
 
     async fn perform(&self, task: Task) -> Result<(), Refusal> {
         let held = self.with(task.table, |target| target.held.clone());
-        if let (Some(error), false) = (held, matches!(task.act, Act::Probe(_))) {
+        if let Some(error) = held {
             self.settle_all(&task, &Outcome::Held(error));
             return Ok(());
         }
@@ -227,7 +221,6 @@ impl<'p> Batch<'p> {
         let make = |requester: &Requester| self.count_bytes(self.make(requester, task, mark));
         let parse = |response: &HttpResponse| -> Result<Rows, Unreadable> {
             self.with(task.table, |target| match task.act {
-                Act::Probe(_) => Ok(Rows::default()),
                 Act::Insert | Act::Update(_) | Act::Delete(_) if target.blind => Ok(Rows::default()),
                 Act::Delete(_) => target.plan.read_keys(&response.body),
                 _ => target.plan.read(&response.body),
@@ -258,7 +251,6 @@ impl<'p> Batch<'p> {
                     write::soft_delete(requester, plan, &keys, guard, marks(plan)[mark], *blind)
                 }
                 (Act::Delete(guard), _) => write::delete(requester, plan, &keys, guard, *blind),
-                (Act::Probe(column), _) => write::probe(requester, plan, column),
                 _ => write::read(requester, plan, &keys),
             }
         })
@@ -304,6 +296,13 @@ impl<'p> Batch<'p> {
     /// Before everything that waits.
     fn next(&self, task: Task) {
         self.waiting.borrow_mut().push_front(task);
+    }
+
+    /// Updates that were to go in bulk, before everything that waits.
+    fn send_one_by_one(&self, table: usize, jobs: &[usize]) {
+        for job in jobs.iter().rev() {
+            self.next(Task::new(table, Act::Update(self.jobs[*job].guard()), vec![*job]));
+        }
     }
 
     /// After everything that waits.

@@ -7,6 +7,21 @@ use std::{
     task::{Poll, Waker},
 };
 
+use futures_util::future::try_join;
+
+use crate::{error::Result, ports::LocalFuture};
+
+/// Takes things out while they are put in, also those that came before putting them in failed: that is told at the end.
+pub async fn beside(putting: LocalFuture<'_, Result<()>>, taking: LocalFuture<'_, Result<()>>) -> Result<()> {
+    let mut put = Ok(());
+    let putting = async {
+        put = putting.await;
+        Ok(())
+    };
+    try_join(Box::pin(putting), taking).await?;
+    put
+}
+
 /// Things in the order in which they came, until it ends. One takes them out.
 #[derive(Debug)]
 pub struct Queue<T> {

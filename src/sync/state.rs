@@ -150,8 +150,6 @@ pub struct Registered {
     pub primary_key: Option<Vec<String>>,
     /// The synced columns, where the user named them.
     pub columns: Option<Vec<String>>,
-    /// The columns that the remote was found to lack.
-    pub missing: Vec<String>,
 }
 
 /// Whether changes of any table are captured.
@@ -171,14 +169,13 @@ pub fn synced(connection: &Connection) -> Result<Vec<Registered>> {
 }
 
 fn tables(connection: &Connection, condition: &str) -> Result<Vec<Registered>> {
-    let sql = format!("SELECT tbl, primary_key, columns, missing FROM tidelock_tables WHERE {condition} ORDER BY tbl");
+    let sql = format!("SELECT tbl, primary_key, columns FROM tidelock_tables WHERE {condition} ORDER BY tbl");
     let rows = connection.rows(&sql, &[])?;
     let list = |value: &Value| value.as_text().and_then(json::parse_string_array);
     let registered = |row: Vec<Value>| Registered {
         table: row[0].as_text().unwrap_or_default().to_owned(),
         primary_key: list(&row[1]),
         columns: list(&row[2]),
-        missing: list(&row[3]).unwrap_or_default(),
     };
     Ok(rows.into_iter().map(registered).collect())
 }

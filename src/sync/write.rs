@@ -30,26 +30,10 @@ pub enum Guard {
 /// Inserts rows, given by their values and the columns of them that are sent: the server fills the others. Those whose key is taken
 /// are left alone. `blind`: of a table that may not be read, which is what finding a taken key would take.
 pub fn insert(requester: &Requester, plan: &Plan, rows: &[(&[Value], Vec<usize>)], blind: bool) -> HttpRequest {
-    let all = (0..plan.columns.len()).filter(|at| rows.iter().any(|(_, columns)| columns.contains(at)));
-    let mut url = format!("{}/{}?columns=", requester.root(), percent(&plan.selection.table));
-    push_list(&mut url, all.map(|at| name(&plan.columns[at].name)));
-    if !blind {
-        url.push_str("&on_conflict=");
-        push_list(&mut url, plan.selection.key.iter().map(|column| name(column)));
-        push_select(&mut url, &plan.selection.columns);
-    }
-    let mut body = String::from("[");
-    for (index, (row, columns)) in rows.iter().enumerate() {
-        if index > 0 {
-            body.push(',');
-        }
-        push_object(&mut body, plan, row, columns);
-    }
-    body.push(']');
     let prefer = if blind { "return=minimal" } else { "resolution=ignore-duplicates,return=representation" };
     // Only where it is needed: PostgREST puts such a body into the form of jsonb first, which JSON text doesn't survive as it is.
     let missing = if rows.windows(2).any(|pair| pair[0].1 != pair[1].1) { "missing=default," } else { "" };
-    requester.request(Method::Post, url, &format!("{missing}{prefer}"), Some(body))
+    post(requester, plan, rows, blind, &format!("{missing}{prefer}"))
 }
 
 /// Changes columns of rows, all to the same values: those of `row`.
@@ -72,20 +56,29 @@ pub fn update(
 /// Changes columns of rows, each to its own values. One that is gone meanwhile would be inserted.
 pub fn upsert(requester: &Requester, plan: &Plan, rows: &[&[Value]], columns: &[usize]) -> HttpRequest {
     let sent: Vec<usize> = (0..plan.columns.len()).filter(|at| plan.key.contains(at) || columns.contains(at)).collect();
+    let rows: Vec<(&[Value], Vec<usize>)> = rows.iter().map(|row| (*row, sent.clone())).collect();
+    post(requester, plan, &rows, false, "resolution=merge-duplicates,return=representation")
+}
+
+/// Posts rows, given by their values and the columns of them that are sent.
+fn post(requester: &Requester, plan: &Plan, rows: &[(&[Value], Vec<usize>)], blind: bool, prefer: &str) -> HttpRequest {
+    let all = (0..plan.columns.len()).filter(|at| rows.iter().any(|(_, columns)| columns.contains(at)));
     let mut url = format!("{}/{}?columns=", requester.root(), percent(&plan.selection.table));
-    push_list(&mut url, sent.iter().map(|at| name(&plan.columns[*at].name)));
-    url.push_str("&on_conflict=");
-    push_list(&mut url, plan.selection.key.iter().map(|column| name(column)));
-    push_select(&mut url, &plan.selection.columns);
+    push_list(&mut url, all.map(|at| name(&plan.columns[at].name)));
+    if !blind {
+        url.push_str("&on_conflict=");
+        push_list(&mut url, plan.selection.key.iter().map(|column| name(column)));
+        push_select(&mut url, &plan.selection.columns);
+    }
     let mut body = String::from("[");
-    for (index, row) in rows.iter().enumerate() {
+    for (index, (row, columns)) in rows.iter().enumerate() {
         if index > 0 {
             body.push(',');
         }
-        push_object(&mut body, plan, row, &sent);
+        push_object(&mut body, plan, row, columns);
     }
     body.push(']');
-    requester.request(Method::Post, url, "resolution=merge-duplicates,return=representation", Some(body))
+    requester.request(Method::Post, url, prefer, Some(body))
 }
 
 /// Changes rows by the helpers' function, each where its cursor is still that of the base, all of them or none.

@@ -578,10 +578,17 @@ fn the_database_belongs_to_one_user() {
     world.pull("{}").unwrap();
     *world.host.token.borrow_mut() = Some(u1.to_owned());
     world.pull("{}").unwrap();
+    // A column that the remote may have got by now is asked for by a push.
+    world.exec(
+        "INSERT INTO items(id) VALUES (9);
+         UPDATE tidelock_outbox SET reason = 'remote_column_missing';
+         UPDATE tidelock_tables SET missing = '[\"name\"]'",
+    );
     world.server.take_requests();
     for other in [Some(u2.to_owned()), None] {
         *world.host.token.borrow_mut() = other;
         fails(world.pull("{}"), ErrorCode::SyncUserMismatch);
+        fails(world.push(), ErrorCode::SyncUserMismatch);
     }
     assert!(world.server.take_requests().is_empty(), "found out before any request");
     world.reopen(&format!(r#"{{"url":"http://server","key":"k","userId":"u1","tables":{FULL}}}"#));

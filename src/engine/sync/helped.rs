@@ -63,7 +63,7 @@ impl Sync {
 
     /// Sets new rows aside that may have arrived, by an answer that was lost, and are gone since by the project's tombstones: sent once more
     /// they would come back.
-    pub(super) async fn heed_tombstones(
+    pub(super) async fn set_aside_gone(
         &self,
         host: &dyn Host,
         remote: &Remote<'_>,
@@ -80,7 +80,7 @@ impl Sync {
             progress.collect::<Result<Vec<_>>>()?
         };
         let Some(since) = helpers::since(&progress) else { return Ok(()) };
-        // Who can't be told of them sends as if there were none.
+        // Without an answer it is sent as if there were none.
         let Ok(Some(helpers)) = all_pages(remote, Some(since)).await else { return Ok(()) };
         let _turn = host.turn().await?;
         let connection = host.connection()?;

@@ -40,6 +40,7 @@ use crate::{
         config::Config,
         remote::{Known, Remote, Tokens},
         report::{Cells, Conflicting, PullOptions, PullProgress, PullReport, PushReport},
+        state,
         status::{self, TableStatus},
     },
 };
@@ -126,7 +127,7 @@ pub struct Sync {
     pushes: Joint<(), PushReport>,
     /// A push is under way that still takes up what is changed.
     accepting: Cell<bool>,
-    /// Somebody has joined it.
+    /// Another call has joined it.
     more: Cell<bool>,
     phase: Cell<Phase>,
     reading: RefCell<String>,
@@ -209,12 +210,18 @@ impl Sync {
         &self.config
     }
 
-    /// The client of one call, and whom it asks as. Fails as the access token function does.
-    async fn remote<'a>(&'a self, host: &'a dyn Host) -> Result<(Remote<'a>, Option<String>)> {
+    /// The client of one call, for the user whose data it is. Fails as the access token function does, and with
+    /// `sync_user_mismatch` before any request.
+    async fn remote<'a>(&'a self, host: &'a dyn Host) -> Result<Remote<'a>> {
         let token = if self.config.options.has_access_token { host.access_token().await? } else { None };
+        {
+            let _turn = host.turn().await?;
+            let connection = host.connection()?;
+            state::register(&connection, &self.config.options.tables)?;
+            self.check_owner(&connection, token.as_deref())?;
+        }
         let tokens = Box::new(UserTokens { sync: self, host });
-        let remote = Remote::new(&self.config, &*self.http, &self.platform, &self.known, token.clone(), tokens);
-        Ok((remote, token))
+        Ok(Remote::new(&self.config, &*self.http, &self.platform, &self.known, token, tokens))
     }
 
     /// What it is doing.

@@ -49,15 +49,13 @@ impl Sync {
         let clock = &*self.platform.clock;
         let started = clock.monotonic_ms();
         host.admit_write()?;
-        let (remote, token) = self.remote(host).await?;
+        let remote = self.remote(host).await?;
+        let tables = self.selected(&options)?;
         let since = {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
-            state::register(&connection, &self.config.options.tables)?;
-            self.check_owner(&connection, token.as_deref())?;
-            let tables = self.selected(&options)?;
             let mut progress = Vec::new();
-            for table in tables {
+            for table in &tables {
                 let any = format!("SELECT 1 FROM main.{} LIMIT 1", quote(&local_table(&connection, table)?.name));
                 let read = state::progress(&connection, &table.table)?;
                 let numbered = read.watermark.as_deref().and_then(helpers::split).is_some();
@@ -67,11 +65,11 @@ impl Sync {
             }
             helpers::since(&progress)
         };
-        let anything = !self.selected(&options)?.is_empty();
-        let helpers = if anything { self.ask_helpers(host, &remote, since, options.full).await? } else { None };
+        let helpers =
+            if tables.is_empty() { None } else { self.ask_helpers(host, &remote, since, options.full).await? };
         let (sources, mut run) = {
             let _turn = host.turn().await?;
-            self.begin(&*host.connection()?, &options, helpers.as_ref())?
+            self.begin(&*host.connection()?, &tables, &options, helpers.as_ref())?
         };
         let replacing = options.mode == PullMode::Replace;
         let reading = Reading {
@@ -106,15 +104,12 @@ impl Sync {
     fn begin(
         &self,
         connection: &Connection,
+        configs: &[&TableSync],
         options: &PullOptions,
         helpers: Option<&Helpers>,
     ) -> Result<(Vec<Source>, Run)> {
         compare::begin(connection)?;
-        let (mut tables, mut configs) = (Vec::new(), Vec::new());
-        for config in self.selected(options)? {
-            tables.push(local_table(connection, config)?);
-            configs.push(config);
-        }
+        let tables = configs.iter().map(|config| local_table(connection, config)).collect::<Result<Vec<_>>>()?;
         let order = parents_first(&tables.iter().collect::<Vec<_>>());
         let (mut sources, mut targets, mut stored_missing) = (Vec::new(), Vec::new(), Vec::new());
         for at in order {
@@ -189,8 +184,8 @@ impl Sync {
         .await?;
         let _turn = host.turn().await?;
         let connection = host.connection()?;
-        for (listed, at) in places.iter().enumerate().filter(|(listed, _)| listing.listed(*listed)) {
-            run.targets[*at].listed |= listing.listed(listed);
+        for (_, at) in places.iter().enumerate().filter(|(listed, _)| listing.listed(*listed)) {
+            run.targets[*at].listed = true;
             state::save_listed(&connection, run.targets[*at].plan.name(), now)?;
         }
         host.committed(&[]);
@@ -253,7 +248,7 @@ impl Sync {
         Ok(())
     }
 
-    /// Remembers which columns the remote lacks, and captures accordingly; needs the turn.
+    /// Remembers which columns the remote lacks; needs the turn.
     fn learn_columns(&self, connection: &Connection, run: &mut Run, page: &Page) -> Result<()> {
         let target = &mut run.targets[page.table];
         if let Some(plan) = &page.plan {
@@ -272,10 +267,7 @@ impl Sync {
         if run.stored_missing[at] == missing {
             return Ok(());
         }
-        connection.atomically(|connection| {
-            state::save_missing(connection, table, missing)?;
-            capture::resume(connection)
-        })?;
+        connection.atomically(|connection| state::save_missing(connection, table, missing))?;
         run.stored_missing[at] = missing.to_vec();
         Ok(())
     }
@@ -322,7 +314,7 @@ impl Sync {
         Ok(())
     }
 
-    /// The database belongs to whoever synced it first.
+    /// The database belongs to the user who synced it first.
     pub(super) fn check_owner(&self, connection: &Connection, token: Option<&str>) -> Result<()> {
         let user = self.config.options.user_id.clone().or_else(|| jwt::claim(token?, "sub"));
         match (state::owner(connection)?, user) {

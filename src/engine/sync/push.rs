@@ -1,7 +1,5 @@
 //! One push, from the outbox to the last answer.
 
-use futures_util::future::try_join;
-
 use super::{Host, Sync};
 use crate::{
     collections::{Map, Set},
@@ -16,6 +14,7 @@ use crate::{
         outbox,
         plan::Plan,
         push::{Batch, Push},
+        queue::beside,
         remote::{Refusal, Remote},
         report::{PullProgress, PushReport},
         request::Requester,
@@ -65,14 +64,14 @@ impl Sync {
         let clock = &*self.platform.clock;
         let started = clock.monotonic_ms();
         host.admit_write()?;
-        let (remote, token) = self.remote(host).await?;
+        let remote = self.remote(host).await?;
         self.ask_for_columns(host, &remote).await?;
         let mut run = {
             let _turn = host.turn().await?;
-            self.begin_push(&*host.connection()?, token.as_deref())?
+            self.begin_push(&*host.connection()?)?
         };
         if run.helped {
-            self.heed_tombstones(host, &remote, &mut run.targets).await?;
+            self.set_aside_gone(host, &remote, &mut run.targets).await?;
         }
         let plans = run.targets.iter().map(|target| target.plan.clone()).collect();
         let push = Push::new(&remote, plans, run.helped);
@@ -98,7 +97,6 @@ impl Sync {
         {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
-            state::register(&connection, &self.config.options.tables)?;
             for config in self.config.options.tables.iter().filter(|table| table.direction != Direction::Pull) {
                 if outbox::lacking_columns(&connection, Some(&config.table))? > 0 {
                     let missing = state::missing(&connection, &config.table)?;
@@ -137,18 +135,13 @@ impl Sync {
     pub(super) fn leave_out(&self, connection: &Connection, config: &TableSync, lacks: Vec<String>) -> Result<Plan> {
         let mut missing = state::missing(connection, &config.table)?;
         missing.extend(lacks);
-        connection.atomically(|connection| {
-            state::save_missing(connection, &config.table, &missing)?;
-            capture::resume(connection)
-        })?;
+        connection.atomically(|connection| state::save_missing(connection, &config.table, &missing))?;
         self.tried.borrow_mut().insert(config.table.clone());
         self.push_plan(connection, config, local_table(connection, config)?)
     }
 
-    /// Checks whose data it is, and what is to be sent; needs the turn.
-    fn begin_push(&self, connection: &Connection, token: Option<&str>) -> Result<Run> {
-        state::register(connection, &self.config.options.tables)?;
-        self.check_owner(connection, token)?;
+    /// What is to be sent; needs the turn.
+    fn begin_push(&self, connection: &Connection) -> Result<Run> {
         let (mut tables, mut configs) = (Vec::new(), Vec::new());
         for config in self.config.options.tables.iter().filter(|table| table.direction != Direction::Pull) {
             tables.push(local_table(connection, config)?);
@@ -218,7 +211,7 @@ impl Sync {
                 if !self.more.take() {
                     return Ok(());
                 }
-                // Whoever joined meanwhile wants what was changed since, too.
+                // A call that joined meanwhile wants what was changed since, too.
                 let done = std::mem::take(&mut run.done);
                 run.skip.retain(|id| !done.contains(id));
                 let _turn = host.turn().await?;
@@ -334,11 +327,6 @@ impl Sync {
         progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<()> {
         let batch = Batch::new(push, jobs);
-        let mut sent = Ok(());
-        let sending = async {
-            sent = batch.send().await;
-            Ok(())
-        };
         let settling = async {
             while let Some(outcomes) = batch.outcomes.next().await {
                 if let Some(told) = run.told.iter_mut().find(|told| told.table == *self.reading.borrow()) {
@@ -349,8 +337,7 @@ impl Sync {
             }
             Ok(())
         };
-        try_join(Box::pin(sending), Box::pin(settling)).await?;
-        sent
+        beside(Box::pin(batch.send()), Box::pin(settling)).await
     }
 
     async fn settle(
@@ -395,7 +382,11 @@ impl Sync {
     /// Goes on without the columns that the remote turned out to lack.
     async fn learn_lacking(&self, host: &dyn Host, push: &Push<'_>, run: &mut Run) -> Result<()> {
         for at in 0..run.targets.len() {
-            let lacks = push.take_lacking(at);
+            if !push.met_unknown_column(at) {
+                continue;
+            }
+            let plan = &run.targets[at].plan;
+            let lacks = self.lacking(push.remote, plan, &but_the_key(plan)).await?;
             if lacks.is_empty() {
                 continue;
             }
@@ -458,6 +449,12 @@ pub(super) fn local_table(connection: &Connection, config: &TableSync) -> Result
             .hint("Create it in a migration, or take it out of remote.tables")
             .detail("table", config.table.clone())
     })
+}
+
+/// The columns that a remote may lack.
+pub(super) fn but_the_key(plan: &Plan) -> Vec<String> {
+    let columns = plan.columns.iter().enumerate().filter(|(at, _)| !plan.key.contains(at));
+    columns.map(|(_, column)| column.name.clone()).collect()
 }
 
 /// The next batches, in the order in which they have to be sent; marked as being on their way.

@@ -1,11 +1,9 @@
 //! Pages are applied one after the other while others are read.
 
-use futures_util::future::try_join;
-
 use super::Sync;
 use crate::{
     error::Result,
-    sync::{page::Page, pull::Pull},
+    sync::{page::Page, pull::Pull, queue::beside},
 };
 
 /// So long pages are applied one right after the other, before everything else on this thread has its turn.
@@ -20,11 +18,6 @@ impl Sync {
         mut take: impl AsyncFnMut(Box<Page>) -> Result<()>,
     ) -> Result<()> {
         let clock = &*self.platform.clock;
-        let mut read = Ok(());
-        let reading = async {
-            read = reading.await;
-            Ok(())
-        };
         let taking = async {
             let mut rested = clock.monotonic_ms();
             loop {
@@ -39,7 +32,6 @@ impl Sync {
                 take(page).await?;
             }
         };
-        try_join(Box::pin(reading), Box::pin(taking)).await?;
-        read
+        beside(Box::pin(reading), Box::pin(taking)).await
     }
 }

@@ -1,6 +1,9 @@
 //! What users do about changes by hand: send a refused one again, give one up, queue rows that were there before.
 
-use super::{Host, Sync, push::local_table};
+use super::{
+    Host, Sync,
+    push::{but_the_key, local_table},
+};
 use crate::{
     error::{Error, ErrorCode, Result},
     ports::HttpResponse,
@@ -53,12 +56,10 @@ impl Sync {
         if unapplied::is_one(id) {
             return self.try_row(host, id, false).await;
         }
-        let (client, token) = self.remote(host).await?;
+        let client = self.remote(host).await?;
         let found = {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
-            state::register(&connection, &self.config.options.tables)?;
-            self.check_owner(&connection, token.as_deref())?;
             let change = retry::find(&connection, id)?;
             if Table::read(&connection, &change.table)?.is_none() {
                 host.admit_write()?;
@@ -80,8 +81,7 @@ impl Sync {
         } else {
             let mut read = read_row(&client, &plan, &change.key).await;
             if let (Err(Refusal::UnknownColumn(_)), None) = (&read, &plan.options.columns) {
-                let columns: Vec<String> = plan.columns.iter().map(|column| column.name.clone()).collect();
-                let lacks = self.lacking(&client, &plan, &columns).await?;
+                let lacks = self.lacking(&client, &plan, &but_the_key(&plan)).await?;
                 {
                     let _turn = host.turn().await?;
                     let connection = host.connection()?;
@@ -117,12 +117,10 @@ impl Sync {
                 .detail("table", table));
         }
         host.admit_write()?;
-        let (client, token) = self.remote(host).await?;
+        let client = self.remote(host).await?;
         let (plan, writer) = {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
-            state::register(&connection, &self.config.options.tables)?;
-            self.check_owner(&connection, token.as_deref())?;
             compare::begin(&connection)?;
             let plan = self.push_plan(&connection, config, local_table(&connection, config)?)?;
             let writer = Writer::new(&connection, &plan)?;

@@ -119,14 +119,10 @@ impl Pull<'_> {
         }
         drop(answer);
         let empty = place.is_none();
-        {
-            let mut source = table.source.borrow_mut();
-            let super::Source { progress, plan, .. } = &mut *source;
-            if let Some(place) = place.filter(|place| place.cursor.is_some()) {
-                window::moved(progress, plan, &place, table.server_time.get());
-            }
-            window::begin(progress, plan, table.server_time.get(), None);
+        if let Some(place) = place.filter(|place| place.cursor.is_some()) {
+            table.moved(&place);
         }
+        table.begin(None);
         if empty {
             let page = self.empty(table);
             self.complete(table, page);
@@ -222,11 +218,7 @@ impl Pull<'_> {
         let all = *count == Count::Exact && total.is_some_and(|total| rows >= total);
         let place = read.rows.last.clone();
         let mut page = self.make(table, read);
-        {
-            let mut source = table.source.borrow_mut();
-            let super::Source { progress, plan, .. } = &mut *source;
-            window::begin(progress, plan, table.server_time.get(), place.as_ref());
-        }
+        table.begin(place.as_ref());
         let last = place.map(|Position { key, .. }| key);
         if let Some(last) = &last {
             way.moves(None, last)?;

@@ -26,11 +26,10 @@ struct Assigned {
 impl Batch<'_> {
     pub(super) fn answered(&self, task: &Task, rows: &Rows) {
         let blind = self.with(task.table, |target| target.blind);
-        if !matches!(task.act, Act::Read(_) | Act::Probe(_)) {
+        if !matches!(task.act, Act::Read(_)) {
             self.change(task.table, |target| target.failing = 0);
         }
         match &task.act {
-            Act::Probe(_) => {}
             Act::Insert | Act::Update(_) if blind => self.settle_all(task, &Outcome::Taken),
             Act::Delete(_) if blind => self.settle_all(task, &Outcome::Deleted),
             Act::Insert | Act::Update(_) | Act::Upsert | Act::Together | Act::Delete(_) => {

@@ -48,20 +48,15 @@ impl Batch<'_> {
             Some(Detail::Text(code)) => code.as_str(),
             _ => "",
         };
-        match task.act {
-            // The column is there, and may not be read.
-            Act::Probe(_) => return,
-            Act::Read(_) => return self.hold(&task, error),
-            _ => {}
+        if matches!(task.act, Act::Read(_)) {
+            return self.hold(&task, error);
         }
         if code == "428C9" && matches!(task.act, Act::Insert | Act::Update(_)) && self.leave_out(&task, &error) {
             return self.next(task);
         }
         if task.act == Act::Upsert {
             // It may be refused what an update is allowed: to insert, or columns that only a new row needs.
-            return task.jobs.iter().rev().for_each(|job| {
-                self.next(Task::new(task.table, Act::Update(self.jobs[*job].guard()), vec![*job]));
-            });
+            return self.send_one_by_one(task.table, &task.jobs);
         }
         let wrong_type = matches!(code, "22P02" | "22007" | "22008" | "42804");
         if matches!(task.act, Act::Delete(_)) && wrong_type && self.next_mark(task.table, mark) {
@@ -113,7 +108,7 @@ impl Batch<'_> {
     /// The remote fails at a request however often it is asked. Where the table can be read, it is about the rows: one such row
     /// doesn't stop the others.
     async fn troubled(&self, mut task: Task, error: Error) -> Result<(), Refusal> {
-        if matches!(task.act, Act::Read(_) | Act::Probe(_)) {
+        if matches!(task.act, Act::Read(_)) {
             return Err(Refusal::Failed(error));
         }
         if !task.suspect {
@@ -148,19 +143,12 @@ impl Batch<'_> {
         self.change(task.table, |target| _ = target.held.get_or_insert(error));
     }
 
-    /// Finds out which columns the remote lacks, once; those that the user named must be there.
+    /// Which columns the remote lacks is asked when the batch is over; those that the user named must be there.
     fn unknown_column(&self, task: &Task, error: Error) {
-        if let Act::Probe(column) = &task.act {
-            return self.change(task.table, |target| target.lacks.push(column.clone()));
-        }
-        let (error, probes) = self.change(task.table, |target| {
-            let ask = target.plan.options.columns.is_none() && !std::mem::replace(&mut target.probed, true);
-            let columns = target.plan.columns.iter().enumerate().filter(|(at, _)| ask && !target.plan.key.contains(at));
-            let probe = |name: &str| Task::new(task.table, Act::Probe(name.to_owned()), Vec::new());
-            let probes: Vec<Task> = columns.map(|(_, column)| probe(&column.name)).collect();
-            (target.plan.naming(error), probes)
+        let error = self.change(task.table, |target| {
+            target.unknown_column = target.plan.options.columns.is_none();
+            target.plan.naming(error)
         });
-        self.later(probes);
         self.hold(task, error);
     }
 }

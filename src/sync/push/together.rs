@@ -80,12 +80,6 @@ impl Batch<'_> {
         }
         Ok(())
     }
-
-    fn send_one_by_one(&self, table: usize, jobs: &[usize]) {
-        for job in jobs.iter().rev() {
-            self.next(Task::new(table, Act::Update(self.jobs[*job].guard()), vec![*job]));
-        }
-    }
 }
 
 /// Reads `{ applied, results: [{ status, row }], failed }`.
