@@ -13,7 +13,10 @@ use serde::Deserialize;
 pub use log::Log;
 pub use triggers::{missing, resume, set_actor, suspend};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    sqlite::is_reserved,
+};
 
 /// The name of the table unless another one is asked for.
 pub const TABLE: &str = "audit_log";
@@ -47,15 +50,11 @@ pub struct Redacted {
 impl Options {
     /// Refuses what can't be meant: `invalid_argument`.
     pub fn check(&self) -> Result<()> {
-        let reserved = |name: &str| {
-            let lower = name.to_ascii_lowercase();
-            lower.starts_with("sqlite_") || lower.starts_with("tidelock_")
-        };
-        if self.table.is_empty() || reserved(&self.table) || self.table.chars().any(char::is_control) {
+        if self.table.is_empty() || is_reserved(&self.table) || self.table.chars().any(char::is_control) {
             return Err(Error::invalid(format!("`auditTable` can't be \"{}\"", self.table))
                 .hint("Take a table name that begins neither with sqlite_ nor with tidelock_"));
         }
-        let wrong = self.tables.iter().find(|name| reserved(name) || name.eq_ignore_ascii_case(&self.table));
+        let wrong = self.tables.iter().find(|name| is_reserved(name) || name.eq_ignore_ascii_case(&self.table));
         match wrong {
             None => Ok(()),
             Some(name) => Err(Error::invalid(format!("The table \"{name}\" can't be audited"))

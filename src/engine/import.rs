@@ -2,16 +2,10 @@
 
 use serde::Deserialize;
 
-use super::{
-    Database,
-    database::Inner,
-    extensions,
-    migrations::{Host, has_data},
-    turn::Guard,
-};
+use super::{Database, database::Inner, migrations::has_data, turn::Guard};
 use crate::{
     error::{Error, ErrorCode, Result},
-    sqlite::{Connection, Image, PageFile, Sink},
+    sqlite::{Connection, Image, Sink},
     sync::{capture, outbox, state},
 };
 
@@ -53,12 +47,7 @@ impl Database {
         let turn = inner.acquire().await?;
         let connection = inner.connection()?;
         inner.flusher.admit_write()?;
-        let (pending, _) = outbox::counts(&connection, None)?;
-        if pending > 0 && !options.force {
-            return Err(Error::new(ErrorCode::UnpushedChanges, format!("{pending} local changes were not pushed yet"))
-                .hint("Push them first, or import with { force: true }: they then are only in the safety snapshot")
-                .detail("pending", pending));
-        }
+        inner.check_unpushed(&connection, options.force, "import")?;
         let before = inner.snapshots.safety().await?.id;
         Ok(PreparedImport { scratch, turn, before })
     }
@@ -71,13 +60,10 @@ impl Database {
         let inner = &*self.inner;
         let PreparedImport { scratch, turn, before } = prepared;
         let connection = inner.connection()?;
-        inner.replace_contents(&connection, &scratch).await?;
-        drop(scratch);
-        let mut result = inner.catch_up(&connection, turn.ticket()).await;
-        if let Err(error) = result {
-            let back = inner.go_back(&connection, &before).await;
-            result = Err(if back.is_ok() { error } else { error.detail("snapshotId", before) });
-        }
+        let result = {
+            let then = Box::pin(inner.catch_up(&connection, turn.ticket()));
+            inner.replace(&connection, scratch, Some(&before), then).await
+        };
         drop(turn);
         let stored = inner.flusher.flush().await;
         result.and(stored)
@@ -107,7 +93,7 @@ impl Database {
             return Ok(false);
         }
         let scratch = inner.open_file(image, None).await?;
-        inner.replace_contents(&connection, &scratch).await?;
+        inner.replace(&connection, scratch, None, Box::pin(async { Ok(()) })).await?;
         Ok(true)
     }
 }
@@ -116,21 +102,12 @@ impl Inner {
     /// A file's contents in a scratch database, checked and made ready to be this database's.
     async fn open_file(&self, image: Image, baseline: Option<&str>) -> Result<Connection> {
         check_size(&image, self.options.max_bytes)?;
-        let foreign = Connection::open_foreign(image)?;
-        extensions::load_if_used(&self.ports.platform, foreign.scratch()).await?;
-        let (scratch, _) = foreign.check()?;
+        let (scratch, _) = self.check_file(Connection::open_foreign(image)?).await?;
         self.migrations.adopt(&scratch, baseline.or(self.options.baseline.as_deref()))?;
         self.migrations.check(&scratch).map_err(incompatible)?;
         // All of it as it will be done to the database itself, where nothing may fail any more.
-        let loaded = self.load_sync_if_used(&scratch).await;
-        loaded.and_then(|()| self.adopt(&scratch)).map_err(|error| {
-            if !error.is(ErrorCode::SqliteError) {
-                return error;
-            }
-            Error::invalid(format!("The file has tables of tidelock that this version can't use: {}", error.message))
-                .hint("Drop the tables whose names begin with tidelock_ from the file")
-                .cause(error)
-        })?;
+        self.remake_sync(&scratch).await?;
+        self.adopt(&scratch)?;
         Ok(scratch)
     }
 
@@ -142,24 +119,6 @@ impl Inner {
         }
         self.rehearse_audit(scratch)?;
         if state::captures(scratch)? { capture::resume(scratch) } else { Ok(()) }
-    }
-
-    /// One commit that makes the contents those of another database.
-    pub(super) async fn replace_contents(&self, connection: &Connection, source: &Connection) -> Result<()> {
-        connection.restore_from(source)?;
-        connection.limit_size(self.options.max_bytes)?;
-        extensions::load_if_used(&self.ports.platform, connection).await?;
-        self.start_capture(connection).await?;
-        Host::committed(self);
-        Ok(())
-    }
-
-    /// Makes the contents a snapshot's again, after what replaced them has failed.
-    pub(super) async fn go_back(&self, connection: &Connection, snapshot: &str) -> Result<()> {
-        let image = self.snapshots.load(snapshot).await?;
-        let before = Connection::open(&PageFile::new(image))?;
-        self.replace_contents(connection, &before).await?;
-        self.migrations.refresh(connection)
     }
 }
 

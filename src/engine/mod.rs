@@ -13,6 +13,7 @@
 //! | `reset` | dropping everything, to begin anew |
 //! | `schema` | drift, generated scripts, lint |
 //! | `rekey` | changing what the storage is encrypted with |
+//! | `contents` | replacing the contents, all of them or nothing |
 //! | `import` | contents that come as a file: `import`, `seed` |
 //! | `snapshot_files` | snapshots as files to keep |
 //! | `rescue` | a database that no longer opens |
@@ -23,6 +24,7 @@
 //! | `report` | health, from what all of them know |
 
 mod audit;
+mod contents;
 mod database;
 mod event;
 mod extensions;

@@ -1,9 +1,10 @@
 //! Beginning anew: everything is dropped, after a snapshot of it, while the database stays open.
 
-use super::{Database, database::Inner, turn::Guard};
+use super::{Database, database::Inner};
 use crate::{
     error::Result,
     migrate::Report,
+    ports::LocalFuture,
     sqlite::{Connection, PageFile},
 };
 
@@ -15,15 +16,17 @@ impl Database {
     pub async fn migrations_reset(&self) -> Result<Report> {
         let inner = &*self.inner;
         inner.migrations.supplied()?;
-        let (turn, before) = inner.emptied().await?;
-        let mut result = inner.migrations.run_pending(inner, turn.ticket()).await;
-        if let Err(error) = result {
-            let back = inner.go_back(&*inner.connection()?, &before).await;
-            result = Err(if back.is_ok() { error } else { error.detail("snapshotId", before) });
-        }
+        let mut report = Report::default();
+        let turn = inner.acquire().await?;
+        let result = inner
+            .empty(Box::pin(async {
+                report = inner.migrations.run_pending(inner, turn.ticket()).await?;
+                Ok(())
+            }))
+            .await;
         drop(turn);
         let stored = inner.flusher.flush().await;
-        result.and_then(|report| stored.map(|()| report))
+        result.and(stored).map(|()| report)
     }
 
     /// Drops everything, and runs nothing: all migrations are pending then. A safety snapshot is taken first.
@@ -31,23 +34,20 @@ impl Database {
     /// Fails as taking a snapshot and storing do.
     pub async fn migrations_drop(&self) -> Result<()> {
         let inner = &*self.inner;
-        let (turn, _) = inner.emptied().await?;
-        let refreshed = inner.migrations.refresh(&*inner.connection()?);
+        let turn = inner.acquire().await?;
+        let result = inner.empty(Box::pin(async { inner.migrations.refresh(&*inner.connection()?) })).await;
         drop(turn);
         let stored = inner.flusher.flush().await;
-        refreshed.and(stored)
+        result.and(stored)
     }
 }
 
 impl Inner {
-    /// Takes the turn and a snapshot, and makes the contents those of a new database. Gives the turn, and the snapshot's id.
-    async fn emptied(&self) -> Result<(Guard, String)> {
-        let turn = self.acquire().await?;
+    /// Makes the contents those of a new database, after a snapshot; needs the turn.
+    async fn empty(&self, then: LocalFuture<'_, Result<()>>) -> Result<()> {
         let connection = self.connection()?;
         self.flusher.admit_write()?;
         let before = self.snapshots.safety().await?.id;
-        let empty = Connection::open(&PageFile::default())?;
-        self.replace_contents(&connection, &empty).await?;
-        Ok((turn, before))
+        self.replace(&connection, Connection::open(&PageFile::default())?, Some(&before), then).await
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Database, database::Inner, extensions, migrations::Host, turn::Ticket};
+use super::{Database, extensions};
 use crate::{
     error::{Error, ErrorCode, Result},
     sqlite::{Connection, Image, PageFile},
@@ -15,11 +15,11 @@ impl Database {
     /// a safety snapshot first.
     ///
     /// Fails with `snapshot_not_found`, `snapshot_corrupt`, `snapshot_incompatible` (a state newer than the supplied
-    /// migrations), `migration_invalid` (something else goes by the name of the audit log), or `unpushed_changes` unless `force`; then nothing has changed. Should one of its pending migrations
-    /// fail, the restored contents stay as they were before it.
+    /// migrations), `migration_invalid` (something else goes by the name of the audit log), or `unpushed_changes` unless `force`, and as its pending migrations do. Then
+    /// nothing has changed.
     pub async fn restore(&self, id: &str, force: bool) -> Result<()> {
         let image = self.inner.snapshots.load(id).await?;
-        self.replace(image, force, Wanted::Snapshot(id)).await
+        self.bring_back(image, force, Wanted::Snapshot(id)).await
     }
 
     /// Replaces the contents by those after the newest stored commit not later than `at`, as one commit, like
@@ -30,48 +30,36 @@ impl Database {
     pub async fn restore_at(&self, at: Timestamp, force: bool) -> Result<()> {
         self.flush().await?;
         let image = self.inner.snapshots.load_at(at).await?;
-        self.replace(image, force, Wanted::Moment(at)).await
+        self.bring_back(image, force, Wanted::Moment(at)).await
     }
 
-    async fn replace(&self, image: Image, force: bool, wanted: Wanted<'_>) -> Result<()> {
+    async fn bring_back(&self, image: Image, force: bool, wanted: Wanted<'_>) -> Result<()> {
         let inner = &*self.inner;
         let turn = inner.acquire().await?;
         let connection = inner.connection()?;
-        let (pending, _) = outbox::counts(&connection, None)?;
-        if pending > 0 && !force {
-            return Err(Error::new(ErrorCode::UnpushedChanges, format!("{pending} local changes were not pushed yet"))
-                .hint("Push them first, or restore with { force: true }: they then are only in the safety snapshot")
-                .detail("pending", pending));
-        }
-        let scratch = Connection::open(&PageFile::new(image)).map_err(|error| wanted.corrupt(&error.message))?;
+        inner.flusher.admit_write()?;
+        inner.check_unpushed(&connection, force, "restore")?;
+        let scratch = Connection::open(&PageFile::new(image)).map_err(|error| {
+            if error.is(ErrorCode::DatabaseCorrupt) { wanted.corrupt(&error.message) } else { error }
+        })?;
         extensions::load_if_used(&inner.ports.platform, &scratch).await?;
         if let Some(damage) = scratch.quick_check()?.into_iter().next() {
             return Err(wanted.corrupt(&damage));
         }
+        scratch.check_own()?;
         inner.migrations.check(&scratch).map_err(|error| wanted.incompatible(error))?;
+        inner.remake_sync(&scratch).await?;
         inner.rehearse_audit(&scratch)?;
         // The image's own unpushed changes are old news by now: they are kept, but never sent.
         outbox::set_aside_restored(&scratch)?;
-        inner.snapshots.safety().await?;
-        connection.restore_from(&scratch)?;
-        drop(scratch);
-        extensions::load_if_used(&inner.ports.platform, &connection).await?;
-        inner.start_capture(&connection).await?;
-        Host::committed(inner);
-        let migrated = inner.catch_up(&connection, turn.ticket()).await;
+        let before = inner.snapshots.safety().await?.id;
+        let result = {
+            let then = Box::pin(inner.catch_up(&connection, turn.ticket()));
+            inner.replace(&connection, scratch, Some(&before), then).await
+        };
         drop(turn);
         let stored = inner.flusher.flush().await;
-        migrated.and(stored)
-    }
-}
-
-impl Inner {
-    /// Runs the migrations that restored contents lack, as opening them would.
-    pub(super) async fn catch_up(&self, connection: &Connection, ticket: Ticket) -> Result<()> {
-        if self.options.migrations.is_some() && self.options.migrate {
-            return self.migrations.run_pending(self, ticket).await.map(drop);
-        }
-        self.migrations.refresh(connection)
+        result.and(stored)
     }
 }
 

@@ -53,8 +53,7 @@ impl Database {
             Connection::open_sql(&text, limit)
         };
         let foreign = foreign.map_err(refused)?;
-        extensions::load_if_used(platform, foreign.scratch()).await?;
-        let (scratch, file) = foreign.check().map_err(refused)?;
+        let (scratch, file) = inner.check_file(foreign).await.map_err(refused)?;
         let schema_version = inner.migrations.newest_in(&scratch);
         drop(scratch);
         inner.snapshots.import(&file.pin(), label.unwrap_or_else(|| LABEL.to_owned()), schema_version).await

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{migration::Migration, version};
 use crate::{
     error::{Error, ErrorCode, Result},
-    sqlite::Connection,
+    sqlite::{Connection, is_reserved},
     time::Timestamp,
     value::Value,
 };
@@ -60,9 +60,7 @@ impl History {
     ///
     /// `invalid_argument` when it is empty, has control characters, or begins with `sqlite_` or `tidelock_`.
     pub fn new(name: &str) -> Result<Self> {
-        let lower = name.to_ascii_lowercase();
-        let reserved = lower.starts_with("sqlite_") || lower.starts_with("tidelock_");
-        if name.is_empty() || reserved || name.chars().any(char::is_control) {
+        if name.is_empty() || is_reserved(name) || name.chars().any(char::is_control) {
             return Err(Error::invalid(format!("`migrationsTable` can't be \"{name}\""))
                 .hint("Take a table name that begins neither with sqlite_ nor with tidelock_"));
         }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{definition::Definition, same};
 use crate::{
     error::Result,
-    sqlite::{Connection, normal, tokens},
+    sqlite::{Connection, is_reserved, normal, tokens},
     value::Value,
 };
 
@@ -83,10 +83,7 @@ impl Schema {
         let mut schema = Self::default();
         let kinds = connection.rows("SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main'", &[])?;
         let kind_of = |name: &str| kinds.iter().find(|row| row[0].as_text() == Some(name));
-        let is_own = |name: &str| {
-            let lower = name.to_ascii_lowercase();
-            lower.starts_with("sqlite_") || lower.starts_with("tidelock_") || ignored.iter().any(|one| same(one, name))
-        };
+        let is_own = |name: &str| is_reserved(name) || ignored.iter().any(|one| same(one, name));
         let sql = "SELECT type, name, tbl_name, sql FROM main.sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid";
         for mut row in connection.rows(sql, &[])? {
             let mut text = |at: usize| match std::mem::replace(&mut row[at], Value::Null) {

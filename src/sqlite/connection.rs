@@ -48,16 +48,19 @@ impl Connection {
             // SAFETY: just opened, without statements, and nobody else has it.
             unsafe { ffi::sqlite3_close(db) };
         })?;
-        let connection = Self {
+        let mut connection = Self {
             db,
             watcher,
             cache: RefCell::default(),
             shapes: RefCell::default(),
             deadline: RefCell::default(),
-            reads_values: mem::looks_as_expected(db),
+            reads_values: false,
         };
+        // Before anything reads the schema: SQLite doesn't hold a function that it meets there unknown to what is said of it later, and
+        // one that only statements may call would serve the schema.
         functions::register(&connection)?;
         pragmas::apply(&connection, file)?;
+        connection.reads_values = mem::looks_as_expected(db);
         Ok(connection)
     }
 

@@ -29,6 +29,11 @@ impl Connection {
         // SQLite so, or until the connection, closed by then, is dropped.
         unsafe { ffi::sqlite3_progress_handler(self.raw(), INTERVAL, callback, context) };
     }
+
+    /// Asks it between two statements.
+    pub(super) fn is_past_deadline(&self) -> bool {
+        self.deadline().borrow_mut().as_mut().is_some_and(|deadline| deadline())
+    }
 }
 
 unsafe extern "C" fn ask(context: *mut c_void) -> c_int {

@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_int};
 
 use rusqlite::ffi;
 
-use super::functions;
+use super::{foreign::needs_more, functions};
 use crate::error::{Error, ErrorCode};
 
 /// The error of the call that just failed on this connection: SQLite's own message, with the extended code's name as
@@ -22,7 +22,11 @@ pub(super) fn last(db: *mut ffi::sqlite3, code: c_int) -> Error {
 
 /// An error from a result code alone.
 pub(super) fn from_code(code: c_int, message: &str) -> Error {
-    let kind = classify(code);
+    let mut kind = classify(code);
+    if kind == ErrorCode::DatabaseCorrupt && needs_more(message) {
+        // A sound schema, which calls a function that isn't for it any more.
+        kind = ErrorCode::SqliteError;
+    }
     let error = Error::new(kind, message).detail("sqliteCode", name(code));
     match kind {
         ErrorCode::DatabaseTooLarge => error.hint("Raise maxBytes, or delete rows and run VACUUM"),
@@ -32,6 +36,9 @@ pub(super) fn from_code(code: c_int, message: &str) -> Error {
         ErrorCode::DatabaseCorrupt => error.hint("Restore a snapshot"),
         ErrorCode::SqliteBusy => error.hint("Try again when the statement that is in the way has ended"),
         ErrorCode::OutOfMemory => error.hint("Close other databases and tabs, or work on less at once"),
+        ErrorCode::SqliteError if message.starts_with("malformed database schema") => {
+            error.hint("Give the function as it was when the schema was made: deterministic, and not directOnly")
+        }
         ErrorCode::SqliteError => match functions::hint(message) {
             Some(hint) => error.hint(hint),
             None => error,

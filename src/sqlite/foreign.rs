@@ -3,20 +3,32 @@
 //! Such a file may be cut off, damaged, of another kind, or made to do harm: pages that lie about each other, a schema
 //! that was written by hand, views and triggers that call what isn't there or isn't theirs to call.
 
-use super::{Connection, Image, PageFile, dump::run_apart, image::page_size_of, text::quote};
+use super::{Connection, Image, PageFile, dump::run_apart, image::page_size_of, text::quote, tokens::tokens};
 use crate::{
+    collections::Set,
     error::{Error, ErrorCode, Result},
     memory::no_memory,
     value::Value,
 };
 
 /// What SQLite says of a schema that needs functions, modules or collations that it can't have.
-const NEEDS: [&str; 5] =
-    ["no such function", "unknown function", "unsafe use of", "no such module", "no such collation sequence"];
+const NEEDS: [&str; 6] = [
+    "no such function",
+    "unknown function",
+    "unsafe use of",
+    "non-deterministic functions prohibited",
+    "no such module",
+    "no such collation sequence",
+];
 
-/// Whether this is what SQLite says where a schema needs functions, modules or collations that aren't there.
-pub fn needs_more(error: &Error) -> bool {
-    NEEDS.iter().any(|need| error.message.contains(need))
+/// So many selects a view may stand for, and so deep views may be in each other: SQLite writes a view out wherever it is named, and asks
+/// for no deadline meanwhile.
+const MOST_SELECTS: u64 = 10_000;
+const DEEPEST: usize = 100;
+
+/// Whether this is what SQLite says where a schema needs functions, modules or collations that aren't there, or aren't for it.
+pub fn needs_more(message: &str) -> bool {
+    NEEDS.iter().any(|need| message.contains(need))
 }
 
 /// A file from outside, not checked yet.
@@ -30,6 +42,11 @@ impl Foreign {
     /// The scratch database: give it what the file's schema may need before [`check`](Self::check).
     pub fn scratch(&self) -> &Connection {
         &self.scratch
+    }
+
+    /// How large it is.
+    pub fn bytes(&self) -> u64 {
+        self.file.bytes()
     }
 
     /// Checks it: `quick_check`, and that everything in its schema can be compiled. Gives the scratch database with its file.
@@ -61,6 +78,8 @@ impl Connection {
         if let Some(first) = damage.into_iter().next() {
             return Err(corrupt(&first));
         }
+        scratch.check_own()?;
+        scratch.check_views()?;
         scratch.check_schema()?;
         if utf16 { scratch.in_utf8() } else { Ok((scratch, file)) }
     }
@@ -79,16 +98,32 @@ impl Connection {
         Ok((Connection::open(&file)?, file))
     }
 
+    /// Fails with `invalid_argument` where a view, a trigger or a foreign key, of a file or of a snapshot, names tidelock's own tables: what
+    /// is written into them would be sent with the user's rights. By its text, since what it needs may come later.
+    pub fn check_own(&self) -> Result<()> {
+        let sql = r#"SELECT name FROM main.sqlite_schema
+            WHERE type IN ('view', 'trigger') AND sql LIKE '%tidelock\_%' ESCAPE '\'
+            UNION ALL SELECT t.name FROM main.sqlite_schema AS t, pragma_foreign_key_list(t.name, 'main') AS k
+            WHERE t.type = 'table' AND k."table" LIKE 'tidelock\_%' ESCAPE '\'"#;
+        let Some(found) = self.value(sql, &[]).map_err(refused)? else { return Ok(()) };
+        let name = found.as_text().unwrap_or_default();
+        Err(Error::invalid(format!("The file's schema can't be used here: {name} uses tidelock's own tables"))
+            .hint("Drop it, with the program that made the file")
+            .detail("name", name))
+    }
+
     /// Compiles what the schema would have compiled later: every view and table as it is read, and as it is written with
     /// the triggers on it.
     fn check_schema(&self) -> Result<()> {
-        let sql = "SELECT name, type FROM main.sqlite_schema WHERE type IN ('table', 'view')
+        let sql = "SELECT name FROM main.sqlite_schema WHERE type IN ('table', 'view')
                    AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
         for row in self.rows(sql, &[]).map_err(refused)? {
             let name = row[0].as_text().unwrap_or_default();
+            let compile = |sql: &str| self.try_to_compile(name, sql);
             let table = format!("main.{}", quote(name));
-            self.try_to_compile(name, &format!("SELECT * FROM {table}"))?;
-            self.try_to_compile(name, &format!("DELETE FROM {table}"))?;
+            compile(&format!("SELECT * FROM {table}"))?;
+            compile(&format!("DELETE FROM {table}"))?;
+            compile(&format!("INSERT INTO {table} DEFAULT VALUES"))?;
             let columns =
                 self.rows("SELECT name FROM pragma_table_xinfo(?1, 'main') WHERE hidden = 0", &[Value::from(name)]);
             // What can't be listed can't be read either; a view may name tables that don't exist.
@@ -98,9 +133,9 @@ impl Connection {
                 continue;
             }
             let set: Vec<_> = columns.iter().map(|column| format!("{column} = {column}")).collect();
-            self.try_to_compile(name, &format!("UPDATE {table} SET {}", set.join(", ")))?;
+            compile(&format!("UPDATE {table} SET {}", set.join(", ")))?;
             let values = vec!["NULL"; columns.len()].join(", ");
-            self.try_to_compile(name, &format!("INSERT INTO {table}({}) VALUES ({values})", columns.join(", ")))?;
+            compile(&format!("INSERT INTO {table}({}) VALUES ({values})", columns.join(", ")))?;
         }
         Ok(())
     }
@@ -108,13 +143,50 @@ impl Connection {
     /// Fails where SQLite finds damage, or something that the file may not have. What else may be wrong with a view (a
     /// table that was dropped), and that shadow tables take no writes, is as legal as in any other database.
     fn try_to_compile(&self, name: &str, sql: &str) -> Result<()> {
+        if self.is_past_deadline() {
+            return Err(Error::new(ErrorCode::Timeout, "The file takes too long to check"));
+        }
         match self.statement(sql) {
-            Err(error) if error.is(ErrorCode::DatabaseCorrupt) || needs_more(&error) => {
+            Err(error) if error.is(ErrorCode::DatabaseCorrupt) || needs_more(&error.message) => {
                 Err(refused(error).detail("name", name))
             }
-            Err(error) if error.is(ErrorCode::OutOfMemory) => Err(error),
+            Err(error) if error.is(ErrorCode::OutOfMemory) || error.is(ErrorCode::Timeout) => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Fails with `invalid_argument` when views stand for too much, by how often their texts name each other: also in a circle, which a
+    /// view that has a table expression by another view's name may seem to be in.
+    fn check_views(&self) -> Result<()> {
+        let rows = self.rows("SELECT lower(name), sql FROM main.sqlite_schema WHERE type = 'view'", &[]);
+        let rows = rows.map_err(refused)?;
+        let text = |row: &[Value], at: usize| row[at].as_text().unwrap_or_default().to_owned();
+        let views: Set<String> = rows.iter().map(|row| text(row, 0)).collect();
+        let place = |name: &str| views.iter().position(|view| view == name);
+        let mut inner = vec![Vec::new(); views.len()];
+        for row in &rows {
+            let Some(own) = place(&text(row, 0)) else { continue };
+            let names = tokens(&text(row, 1)).iter().map(|token| token.name().to_ascii_lowercase()).collect::<Vec<_>>();
+            inner[own] = names.iter().filter_map(|name| place(name)).filter(|other| *other != own).collect();
+        }
+        // As SQLite does it: each time the views are written out that are in those that were written out.
+        let mut selects = vec![1_u64; views.len()];
+        for _ in 0..DEEPEST {
+            let next: Vec<u64> =
+                inner.iter().map(|inner| 1 + inner.iter().map(|view| selects[*view]).sum::<u64>()).collect();
+            if next == selects {
+                return Ok(());
+            }
+            selects = next;
+            if selects.iter().any(|selects| *selects > MOST_SELECTS) {
+                break;
+            }
+        }
+        let most = selects.iter().max().and_then(|most| selects.iter().position(|selects| selects == most));
+        let name = most.map_or("", |at| &*views[at]);
+        Err(Error::invalid(format!("The file's schema can't be used here: the view {name} stands for too many others"))
+            .hint("Drop such views, with the program that made the file")
+            .detail("name", name))
     }
 }
 
@@ -135,7 +207,7 @@ fn check_header(image: &mut Image) -> Result<()> {
 
 /// The error of a file, for one of SQLite.
 fn refused(error: Error) -> Error {
-    if needs_more(&error) {
+    if needs_more(&error.message) {
         return Error::invalid(format!("The file's schema can't be used here: {}", error.message))
             .hint("Drop what needs it, with the program that made the file")
             .cause(error);

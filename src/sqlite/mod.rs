@@ -52,6 +52,6 @@ pub use page_file::{Batch, PageFile, Pin};
 pub use plan::PlanRow;
 pub use script::{Manner, ScriptOutline};
 pub use statement::{Statement, Step};
-pub use text::{first_statement, line_of, literal, mentions, quote, statement_end, statements};
+pub use text::{first_statement, is_reserved, line_of, literal, mentions, quote, statement_end, statements};
 pub use tokens::{Token, TokenKind, default_value, normal, tokens};
 pub use triggers::SILENT;

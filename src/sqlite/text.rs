@@ -26,6 +26,12 @@ pub(super) fn skip_blank(sql: &str) -> &str {
     &sql[at..]
 }
 
+/// Whether a name belongs to SQLite or to tidelock.
+pub fn is_reserved(name: &str) -> bool {
+    let begins = |with: &str| name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    begins("sqlite_") || begins("tidelock_")
+}
+
 /// An SQL identifier in double quotes.
 pub fn quote(name: &str) -> String {
     between(name, '"')

@@ -140,7 +140,9 @@ fn check(found: &Recovered) -> Result<Vec<String>> {
     let opened = Connection::open(&PageFile::new(found.image.clone()));
     match opened.and_then(|scratch| scratch.quick_check()) {
         // Which says nothing about the file.
-        Err(error) if needs_more(&error) => Ok(vec![format!("SQLite's quick_check can't run here: {}", error.message)]),
+        Err(error) if needs_more(&error.message) => {
+            Ok(vec![format!("SQLite's quick_check can't run here: {}", error.message)])
+        }
         checked => checked.map_err(|error| {
             corrupt("The newest stored state is no database; nothing was changed")
                 .hint("recover(name, { from }) opens an older snapshot")

@@ -38,7 +38,6 @@ pub fn resume(connection: &Connection) -> Result<()> {
     if captured.is_empty() {
         return Ok(());
     }
-    state::upgrade(connection)?;
     connection.make_silent()?;
     connection.exec(PRUNE)?;
     for registered in captured {

@@ -6,7 +6,13 @@ use super::{
     json,
     spans::{self, Span},
 };
-use crate::{error::Result, sqlite::Connection, time::Timestamp, value::Value};
+use crate::{
+    collections::Set,
+    error::Result,
+    sqlite::{Connection, quote},
+    time::Timestamp,
+    value::Value,
+};
 
 /// The tables of sync.
 ///
@@ -43,38 +49,63 @@ CREATE TABLE IF NOT EXISTS tidelock_conflicts(
   base TEXT, local TEXT, remote TEXT, result TEXT);
 ";
 
-/// What databases of earlier builds may lack.
-const ADDED: [(&str, &str); 9] = [
-    ("tidelock_outbox", "sent_op"),
-    ("tidelock_outbox", "sent"),
-    ("tidelock_tables", "pushed_at"),
-    ("tidelock_tables", "structured"),
-    ("tidelock_tables", "spans"),
-    ("tidelock_outbox", "waiting"),
-    ("tidelock_outbox", "tries"),
-    ("tidelock_outbox", "not_before"),
-    ("tidelock_tables", "listed_at"),
-];
-
-/// Adds what databases of earlier builds lack.
-pub fn upgrade(connection: &Connection) -> Result<()> {
-    let lacks = |(table, column): &(&str, &str)| -> Result<bool> {
-        let sql = "SELECT 1 FROM pragma_table_info(?1, 'main') WHERE name = ?2";
-        Ok(connection.value(sql, &[Value::from(*table), Value::from(*column)])?.is_none())
-    };
-    // They came in this order: who has the last one has them all.
-    if !lacks(&ADDED[ADDED.len() - 1])? {
+/// Makes the tables as they are defined here, with the rows of those that are there in another form: they are another build's, or were
+/// made to do harm. Where there are none it makes none. `contents`: those of the database are about to be replaced, and nothing else that goes
+/// by tidelock's names stays.
+pub fn remake(connection: &Connection, contents: bool) -> Result<()> {
+    let sql = r"SELECT name, sql, type = 'table' FROM main.sqlite_schema
+                WHERE sql IS NOT NULL AND tbl_name LIKE 'tidelock\_%' ESCAPE '\'";
+    let mut found = connection.rows(sql, &[])?;
+    let text = |value: &Value| value.as_text().unwrap_or_default().to_owned();
+    // As SQLite keeps them.
+    let wanted: Set<String> =
+        TABLES.split(';').map(|sql| sql.trim().replace("IF NOT EXISTS ", "")).filter(|sql| !sql.is_empty()).collect();
+    if !contents {
+        found.retain(|row| row[0].as_text().is_some_and(|name| TABLES.contains(&format!(" {name}("))));
+    }
+    let ours: Set<String> = found.iter().map(|row| text(&row[1])).collect();
+    if found.is_empty() || ours == wanted {
         return Ok(());
     }
     connection.atomically(|connection| {
+        let mut kept = Vec::new();
+        for name in found.iter().filter(|row| row[2] == Value::Integer(1)).map(|row| text(&row[0])) {
+            let columns = columns(connection, &name)?;
+            let list: Vec<String> = columns.iter().map(|column| quote(column)).collect();
+            let table = quote(&name);
+            if !list.is_empty() {
+                kept.push((
+                    name,
+                    columns,
+                    connection.rows(&format!("SELECT {} FROM main.{table}", list.join(", ")), &[])?,
+                ));
+            }
+            connection.exec(&format!("DROP TABLE main.{table}"))?;
+        }
         connection.exec(TABLES)?;
-        for added in &ADDED {
-            if lacks(added)? {
-                connection.exec(&format!("ALTER TABLE {} ADD COLUMN {} TEXT", added.0, added.1))?;
+        for (name, columns, rows) in kept {
+            let present = self::columns(connection, &name)?;
+            let at: Vec<usize> = (0..columns.len()).filter(|at| present.contains(&columns[*at])).collect();
+            if at.is_empty() {
+                continue;
+            }
+            let list: Vec<&str> = at.iter().map(|at| &*columns[*at]).collect();
+            let places = vec!["?"; at.len()].join(", ");
+            // What the definition doesn't take is no row of sync's.
+            let sql = format!("INSERT OR IGNORE INTO main.{name}({}) VALUES ({places})", list.join(", "));
+            for row in rows {
+                let values: Vec<Value> = at.iter().map(|at| row[*at].clone()).collect();
+                connection.run(&sql, &values)?;
             }
         }
         Ok(())
     })
+}
+
+/// A table's columns, without those that are computed; none of one that doesn't exist.
+fn columns(connection: &Connection, table: &str) -> Result<Vec<String>> {
+    let rows = connection.rows("SELECT name FROM pragma_table_info(?1, 'main')", &[Value::from(table)])?;
+    Ok(rows.iter().filter_map(|row| row[0].as_text().map(str::to_owned)).collect())
 }
 
 /// Whether this database was ever synced.
@@ -89,7 +120,7 @@ pub fn exists(connection: &Connection) -> Result<bool> {
 #[inline(never)]
 pub fn register(connection: &Connection, tables: &[TableSync]) -> Result<()> {
     if exists(connection)? {
-        upgrade(connection)?;
+        remake(connection, false)?;
         if registered(connection, tables)? {
             return Ok(());
         }

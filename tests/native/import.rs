@@ -1,6 +1,11 @@
 //! Contents that come as files: what is taken, what is refused, and that a refusal changes nothing.
 
-use tidelock::{ErrorCode, engine::ImportOptions, snapshot::Reason};
+use tidelock::{
+    ErrorCode,
+    engine::ImportOptions,
+    snapshot::Reason,
+    sqlite::functions::{self, ColumnKeys},
+};
 
 use crate::{
     files::{image, made_by, rows_of},
@@ -70,6 +75,13 @@ fn files_of_every_page_size_encoding_and_journal_mode_are_taken() {
     }
 }
 
+/// A table `t`, and so many views, each on the one before.
+fn nested_views(count: usize, select: &str) -> String {
+    let view = |at: usize| if at == 0 { "t".to_owned() } else { format!("v{at}") };
+    let views = (1..=count).map(|at| format!("CREATE VIEW v{at} AS {};", select.replace("{}", &view(at - 1))));
+    format!("CREATE TABLE t(a);{}", views.collect::<String>())
+}
+
 /// A file with one thing wrong, and the code that it is refused with.
 fn hostile_files() -> Vec<(&'static str, Vec<u8>, ErrorCode)> {
     use ErrorCode::{DatabaseCorrupt, DatabaseTooLarge, InvalidArgument, SnapshotIncompatible};
@@ -127,7 +139,30 @@ fn hostile_files() -> Vec<(&'static str, Vec<u8>, ErrorCode)> {
             "INSERT INTO sqlite_schema VALUES ('table', 'm', 'm', 0, 'CREATE VIRTUAL TABLE m USING geo(x)')"), InvalidArgument),
         ("a collation that isn't there", written(
             "UPDATE sqlite_schema SET sql = 'CREATE TABLE t(a TEXT COLLATE german)' WHERE name = 't'; CREATE INDEX i ON t(a)"), InvalidArgument),
-        ("tables of tidelock of another shape", made_by("CREATE TABLE t(a TEXT); CREATE TABLE tidelock_tables(x);"), InvalidArgument),
+        ("a trigger on an own table", made_by(
+            "CREATE TABLE tidelock_outbox(id); CREATE TABLE t(a TEXT);
+             CREATE TRIGGER g AFTER INSERT ON tidelock_outbox BEGIN DELETE FROM t; END;"), InvalidArgument),
+        ("a trigger that writes into an own table", made_by(
+            "CREATE TABLE tidelock_outbox(id); CREATE TABLE t(a TEXT);
+             CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO TideLock_outbox VALUES (1); END;"), InvalidArgument),
+        ("a trigger that writes into an own table to come", made_by(
+            "CREATE TABLE t(a TEXT); CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO tidelock_outbox VALUES (1); END;"),
+            InvalidArgument),
+        ("a trigger that comes to an own table when more is there", made_by(
+            "CREATE TABLE t(a TEXT); CREATE TRIGGER g AFTER INSERT ON t BEGIN
+               INSERT INTO later VALUES (1); INSERT INTO \"tidelock_outbox\" VALUES (1); END;"), InvalidArgument),
+        ("a foreign key to an own table", made_by(
+            "CREATE TABLE t(a TEXT REFERENCES tidelock_known(key) ON DELETE CASCADE);"), InvalidArgument),
+        ("a view on an own table", made_by(
+            "CREATE TABLE tidelock_tables(x); CREATE VIEW v AS SELECT * FROM tidelock_tables;"), InvalidArgument),
+        ("a view in the place of an own table", made_by("CREATE TABLE t(a); CREATE VIEW tidelock_tables AS SELECT a FROM t;"),
+            InvalidArgument),
+        ("a trigger by an own name", made_by(
+            "CREATE TABLE t(a); CREATE TRIGGER tidelock_capture_t AFTER INSERT ON t BEGIN SELECT 1; END;"), InvalidArgument),
+        ("views that stand for too much", made_by(&nested_views(40, "SELECT x.a FROM {} x, {} y")), InvalidArgument),
+        ("views that seem to be in a circle and stand for too much", made_by(&nested_views(40,
+            "SELECT x.a FROM {} x, {} y, (WITH v39 AS (SELECT 1) SELECT * FROM v39)")), InvalidArgument),
+        ("views too deep in others", made_by(&nested_views(200, "SELECT a FROM {}")), InvalidArgument),
         ("more than maxBytes", made_by("CREATE TABLE t(a); INSERT INTO t VALUES (zeroblob(3000000));"), DatabaseTooLarge),
     ]
 }
@@ -158,6 +193,83 @@ fn hostile_files_are_refused_and_nothing_changes() {
 }
 
 #[test]
+fn what_only_statements_may_call_serves_no_schema() {
+    for (what, schema) in [
+        ("a generated column", "CREATE TABLE t(a TEXT, b TEXT AS (decrypt(a)))"),
+        ("a stored one", "CREATE TABLE t(a TEXT, b TEXT AS (decrypt(a)) STORED)"),
+        ("a check", "CREATE TABLE t(a TEXT CHECK (decrypt(a) <> ''x''))"),
+        ("a default", "CREATE TABLE t(a TEXT, b TEXT DEFAULT (decrypt(x''00'')))"),
+        ("a stored value that is never the same", "CREATE TABLE t(a TEXT, b BLOB AS (encrypt(a)) STORED)"),
+    ] {
+        let file = made_by(&format!(
+            "CREATE TABLE t(a TEXT); CREATE TABLE u(a); CREATE TRIGGER g AFTER INSERT ON u BEGIN INSERT INTO t(a) VALUES (NEW.a); END;
+             PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = '{schema}' WHERE name = 't'; PRAGMA writable_schema = OFF;"
+        ));
+        refused_with_column_keys(what, file);
+    }
+    for (what, index) in [
+        ("an index", "CREATE INDEX i ON t(decrypt(a))"),
+        ("a part of one", "CREATE INDEX i ON t(a) WHERE decrypt(a) = ''x''"),
+        ("an index of what is never the same", "CREATE INDEX i ON t(encrypt(a))"),
+    ] {
+        let file = made_by(&format!(
+            "CREATE TABLE t(a TEXT); CREATE INDEX i ON t(a);
+             PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = '{index}' WHERE name = 'i'; PRAGMA writable_schema = OFF;"
+        ));
+        refused_with_column_keys(what, file);
+    }
+}
+
+fn refused_with_column_keys(what: &'static str, file: Vec<u8>) {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let keys = ColumnKeys::new(&[[1; 32]], Box::new(|bytes: &mut [u8]| bytes.fill(7))).unwrap();
+        functions::add_column_keys(keys);
+        let database = tab.open("{}").await.unwrap();
+        run(&database, "CREATE TABLE t(a TEXT); INSERT INTO t VALUES ('mine')").await;
+        let error = database.import(image(&file), ImportOptions::default()).await.expect_err(what);
+        assert_eq!(error.code, ErrorCode::InvalidArgument, "{what}: {error:?}");
+        let error = database.snapshot_import(image(&file), None).await.expect_err(what);
+        assert_eq!(error.code, ErrorCode::InvalidArgument, "{what}: {error:?}");
+        assert!(database.snapshots().list().is_empty(), "{what}");
+        assert_eq!(text(&database, ALL).await, "mine", "{what}");
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_restore_lets_no_trigger_write_what_is_sent() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let remote = r#"{ "remote": { "url": "http://127.0.0.1:1", "key": "anon", "tables": [{ "table": "t" }] } }"#;
+        let database = tab.open(remote).await.unwrap();
+        run(&database, "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT)").await;
+        run(&database, "CREATE TRIGGER g AFTER INSERT ON t BEGIN DELETE FROM tidelock_outbox; END").await;
+        let before = database.snapshots().create(None, Reason::Manual).await.unwrap();
+        run(&database, "DROP TRIGGER g; INSERT INTO t VALUES (1, 'mine')").await;
+        let error = database.restore(&before.id, true).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidArgument, "{error}");
+        assert_eq!(text(&database, ALL).await, "mine");
+        assert_eq!(database.sync_pending().await.unwrap().len(), 1);
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_restored_file_of_another_page_size_may_grow_as_far_as_any() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let database = tab.open(r#"{ "maxBytes": 2097152 }"#).await.unwrap();
+        run(&database, "CREATE TABLE t(a)").await;
+        let file = made_by("PRAGMA page_size = 512; CREATE TABLE t(a);");
+        let snapshot = database.snapshot_import(image(&file), None).await.unwrap();
+        database.restore(&snapshot.id, false).await.unwrap();
+        run(&database, "INSERT INTO t VALUES (zeroblob(1500000))").await;
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
 fn what_only_looks_odd_is_taken() {
     for script in [
         "CREATE VIEW v AS SELECT * FROM dropped",
@@ -167,6 +279,7 @@ fn what_only_looks_odd_is_taken() {
         "PRAGMA foreign_keys = OFF; CREATE TABLE child(p REFERENCES parent(id)); INSERT INTO child VALUES (7)",
         "CREATE TABLE \"a \"\" b\"(\"c \"\" d\"); CREATE TABLE s(a) STRICT_ISNT",
         "CREATE TABLE r(i INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO r VALUES (5); ANALYZE",
+        "CREATE TABLE tidelock_tables(x); CREATE INDEX strange ON tidelock_tables(x); CREATE TABLE tidelock_more(x)",
     ] {
         let script = script.replace("; CREATE TABLE s(a) STRICT_ISNT", "; CREATE TABLE s(a INT) STRICT");
         let file = made_by(&format!("CREATE TABLE t(a TEXT); INSERT INTO t VALUES ('x'); {script};"));

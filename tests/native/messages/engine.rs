@@ -125,8 +125,11 @@ fn files_that_come_in() {
         let database = made(&tab, MIGRATIONS, "INSERT INTO t VALUES ('own')").await;
         let import = |image: Image| database.import(image, ImportOptions::default());
         shown.fails("newer than the app", import(newer()).await);
-        let odd = made_by("CREATE TABLE t(a TEXT); CREATE TABLE tidelock_tables(x)");
-        shown.fails("with tables of tidelock that aren't", import(image(&odd)).await);
+        let odd = made_by("CREATE TABLE t(a TEXT); CREATE VIEW v AS SELECT * FROM tidelock_tables");
+        shown.fails("with a view on tables of tidelock", import(image(&odd)).await);
+        let many = (1..15).map(|at| format!("CREATE VIEW n{at} AS SELECT 1 FROM n{0}, n{0} AS other;", at - 1));
+        let deep = made_by(&format!("CREATE TABLE n0(a);{}", many.collect::<String>()));
+        shown.fails("with a view that stands for too much", import(image(&deep)).await);
         let view = made_by("CREATE TABLE t(a TEXT); CREATE VIEW v AS SELECT readfile('x')");
         shown.fails("with a function that isn't here", import(image(&view)).await);
         let unknown = ImportOptions { baseline: Some("7".into()), force: false };

@@ -1,0 +1,95 @@
+//! The one way to replace the contents: by a file's, a snapshot's, or by nothing.
+
+use super::{database::Inner, extensions, migrations::Host, turn::Ticket};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    ports::LocalFuture,
+    sqlite::{Connection, Foreign, PageFile},
+    sync::{outbox, state},
+};
+
+/// A file may take so long to be checked, and so much longer for each mebibyte.
+const CHECK_MS: f64 = 5_000.0;
+const CHECK_MS_PER_MIB: f64 = 200.0;
+
+impl Inner {
+    /// Refuses to replace what was changed here and isn't pushed yet.
+    pub(super) fn check_unpushed(&self, connection: &Connection, force: bool, verb: &str) -> Result<()> {
+        let (pending, _) = outbox::counts(connection, None)?;
+        if pending == 0 || force {
+            return Ok(());
+        }
+        Err(Error::new(ErrorCode::UnpushedChanges, format!("{pending} local changes were not pushed yet"))
+            .hint(format!(
+                "Push them first, or {verb} with {{ force: true }}: they then are only in the safety snapshot"
+            ))
+            .detail("pending", pending))
+    }
+
+    /// Checks a file from outside, in its scratch database. Fails as [`Foreign::check`] does, and with `timeout`.
+    pub(super) async fn check_file(&self, foreign: Foreign) -> Result<(Connection, PageFile)> {
+        let platform = &self.ports.platform;
+        extensions::load_if_used(platform, foreign.scratch()).await?;
+        let clock = platform.clock.clone();
+        let mebibytes = foreign.bytes() as f64 / f64::from(1 << 20);
+        let deadline = clock.monotonic_ms() + CHECK_MS + CHECK_MS_PER_MIB * mebibytes;
+        foreign.scratch().set_deadline(Some(Box::new(move || clock.monotonic_ms() >= deadline)));
+        let (scratch, file) = foreign.check()?;
+        scratch.set_deadline(None);
+        Ok((scratch, file))
+    }
+
+    /// Makes what sync keeps in contents from elsewhere fit for this build; what is to be done with it follows.
+    pub(super) async fn remake_sync(&self, scratch: &Connection) -> Result<()> {
+        self.load_sync_if_used(scratch).await?;
+        state::remake(scratch, true)
+    }
+
+    /// Makes the contents those of another database, as one commit, and does what is left to do. When anything of it fails, they become
+    /// again what they were: those of the snapshot `before`, or none.
+    pub(super) async fn replace(
+        &self,
+        connection: &Connection,
+        source: Connection,
+        before: Option<&str>,
+        then: LocalFuture<'_, Result<()>>,
+    ) -> Result<()> {
+        let mut replaced = self.take_over(connection, &source).await;
+        drop(source);
+        if replaced.is_ok() {
+            replaced = then.await;
+        }
+        let Err(error) = replaced else { return Ok(()) };
+        match (self.go_back(connection, before).await, before) {
+            (Err(_), Some(before)) => Err(error.detail("snapshotId", before)),
+            _ => Err(error),
+        }
+    }
+
+    async fn take_over(&self, connection: &Connection, source: &Connection) -> Result<()> {
+        connection.restore_from(source)?;
+        // The pages may have another size.
+        connection.limit_size(self.options.max_bytes)?;
+        extensions::load_if_used(&self.ports.platform, connection).await?;
+        self.start_capture(connection).await?;
+        Host::committed(self);
+        Ok(())
+    }
+
+    async fn go_back(&self, connection: &Connection, before: Option<&str>) -> Result<()> {
+        let file = match before {
+            Some(snapshot) => PageFile::new(self.snapshots.load(snapshot).await?),
+            None => PageFile::default(),
+        };
+        self.take_over(connection, &Connection::open(&file)?).await?;
+        self.migrations.refresh(connection)
+    }
+
+    /// Runs the migrations that new contents lack, as opening them would.
+    pub(super) async fn catch_up(&self, connection: &Connection, ticket: Ticket) -> Result<()> {
+        if self.options.migrations.is_some() && self.options.migrate {
+            return self.migrations.run_pending(self, ticket).await.map(drop);
+        }
+        self.migrations.refresh(connection)
+    }
+}
