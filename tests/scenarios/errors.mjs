@@ -36,6 +36,11 @@ export default {
     const file = new Uint8Array(await (await db.snapshots.export(id, { encrypt })).arrayBuffer())
     const newer = Uint8Array.from(file)
     newer[8] = 99
+    const rounds = (count) => {
+      const changed = Uint8Array.from(file)
+      new DataView(changed.buffer).setUint32(12, count, true)
+      return changed
+    }
     const large = new Blob([new Uint8Array(5_000_000)]).stream().pipeThrough(new CompressionStream('gzip'))
     const key = (name, ...usages) => crypto.subtle.generateKey({ name, length: 256 }, true, usages)
     const damaged = new Uint8Array([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 2, 3])
@@ -48,6 +53,9 @@ export default {
       () => db.snapshots.import(file, { encrypt: { passphrase: 'wrong' } }),
       () => db.snapshots.import(file, { encrypt: { key: another } }),
       () => db.snapshots.import(newer, { encrypt }),
+      () => db.snapshots.import(rounds(0), { encrypt }),
+      () => db.snapshots.import(rounds(599_999), { encrypt }),
+      () => db.snapshots.import(rounds(2 ** 32 - 1), { encrypt }),
       () => db.snapshots.import(damaged),
       () => small.snapshots.import(gzip),
       () => db.snapshots.export(id, { encrypt: {} }),
@@ -59,6 +67,9 @@ export default {
       'decryption_failed',
       'decryption_failed',
       'snapshot_incompatible',
+      'decryption_failed',
+      'decryption_failed',
+      'decryption_failed',
       'snapshot_corrupt',
       'database_too_large',
       'invalid_argument',

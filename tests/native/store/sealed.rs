@@ -85,7 +85,21 @@ fn it_opens_with_its_own_secret_only_and_a_refused_opening_changes_nothing() {
             machine.secret = secret;
             assert_eq!(machine.refused().code, ErrorCode::DecryptionFailed);
         }
-        machine.secret = made_with;
+        machine.secret.clone_from(&made_with);
+        if matches!(made_with, Some(Secret::Passphrase(_))) {
+            let set = |machine: &Machine, rounds| {
+                machine.damage(|contents| {
+                    let head = contents.head.as_mut().unwrap();
+                    std::mem::replace(&mut head.encryption.as_mut().unwrap().iterations, rounds)
+                })
+            };
+            let rounds = set(&machine, 0);
+            for rounds in [0, 599_999, u32::MAX] {
+                set(&machine, rounds);
+                assert_eq!(machine.refused().code, ErrorCode::DecryptionFailed, "{rounds} rounds");
+            }
+            set(&machine, rounds);
+        }
         assert_eq!(sum(&machine.open().unwrap()), 5);
     }
 }
