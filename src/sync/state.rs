@@ -53,15 +53,15 @@ CREATE TABLE IF NOT EXISTS tidelock_conflicts(
 /// made to do harm. Where there are none it makes none. `contents`: those of the database are about to be replaced, and nothing else that goes
 /// by tidelock's names stays.
 pub fn remake(connection: &Connection, contents: bool) -> Result<()> {
-    let sql = r"SELECT name, sql, type = 'table' FROM main.sqlite_schema
+    let sql = r"SELECT name, sql, type = 'table', tbl_name FROM main.sqlite_schema
                 WHERE sql IS NOT NULL AND tbl_name LIKE 'tidelock\_%' ESCAPE '\'";
-    let mut found = connection.rows(sql, &[])?;
     let text = |value: &Value| value.as_text().unwrap_or_default().to_owned();
+    let mut found = connection.rows(sql, &[])?;
     // As SQLite keeps them.
     let wanted: Set<String> =
         TABLES.split(';').map(|sql| sql.trim().replace("IF NOT EXISTS ", "")).filter(|sql| !sql.is_empty()).collect();
     if !contents {
-        found.retain(|row| row[0].as_text().is_some_and(|name| TABLES.contains(&format!(" {name}("))));
+        found.retain(|row| TABLES.contains(&format!(" {}(", text(&row[3]))));
     }
     let ours: Set<String> = found.iter().map(|row| text(&row[1])).collect();
     if found.is_empty() || ours == wanted {
