@@ -10,6 +10,7 @@ import { loaded } from './loaded.js'
 import type { FolderFiles } from './node-files.js'
 import type { Conflict, OpenOptions } from './options.js'
 import type { RecoveryReport } from './recover.js'
+import { request } from './request.js'
 import type { LocalUser, User } from './user.js'
 
 /** What {@link Bridge} hands on as it is. */
@@ -184,7 +185,7 @@ export class Bridge {
       loadPart: (part) => instance.loadPart(part),
       addFts5: (connection) => instance.addFts5(connection),
       migrate: (version, direction, ticket) => user.migrate(version, direction, ticket),
-      fetch: (input, init) => (user.fetch === undefined ? fetch(input, init) : user.fetch(input, init)),
+      fetch: (url, asking) => (user.fetch === undefined ? request(url, asking) : user.fetch(url, asking)),
       accessToken: () => user.accessToken(),
       nextSnapshot: (after) => user.nextSnapshot(after),
       resolveConflict: (conflict) => user.resolveConflict(conflict as Conflict),

@@ -10,6 +10,7 @@ import {
 } from './check.js'
 import type { CoreRemoteOptions } from './core.js'
 import { invalid } from './errors.js'
+import { maxResponseBytes } from './rest.js'
 
 const remoteTypes = ['text', 'int8', 'numeric', 'float8', 'bool', 'json', 'bytea', 'array', 'timestamptz'] as const
 
@@ -25,6 +26,7 @@ const remoteKeys = [
   'headers',
   'retries',
   'timeoutMs',
+  'maxResponseBytes',
   'maxDeleteRatio',
   'realtime',
 ]
@@ -65,6 +67,7 @@ export function checkRemote(remote: unknown, secretsAllowed: boolean): CoreRemot
     headers: checkTexts('remote.headers', given.headers ?? {}),
     retries: checkInteger('remote.retries', given.retries ?? 5, 0),
     timeoutMs: checkInteger('remote.timeoutMs', given.timeoutMs ?? 30_000, 1),
+    maxResponseBytes: checkInteger('remote.maxResponseBytes', given.maxResponseBytes ?? maxResponseBytes, 1),
     maxDeleteRatio: checkRatio('remote.maxDeleteRatio', given.maxDeleteRatio ?? 0.5),
     realtime: checkBoolean('remote.realtime', given.realtime ?? false),
     hasAccessToken: given.accessToken !== undefined,

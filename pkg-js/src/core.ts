@@ -4,6 +4,7 @@ import type { Part } from '../generated/instance.js'
 // One wasm instance = one `Core` = one database. Nothing here is public.
 
 import type { Encryption } from './options.js'
+import type { Answer, Asking } from './request.js'
 
 /** The plain object that a failing call into wasm throws. */
 export interface CoreError {
@@ -358,6 +359,7 @@ export interface CoreRemoteOptions {
   readonly headers: Readonly<Record<string, string>>
   readonly retries: number
   readonly timeoutMs: number
+  readonly maxResponseBytes: number
   readonly maxDeleteRatio: number
   readonly realtime: boolean
   readonly hasAccessToken: boolean
@@ -382,7 +384,7 @@ export interface Host {
   loadPart(part: Part): Promise<void>
   /** Calls SQLite's initialisation of FTS5 for the connection at that address. */
   addFts5(connection: number): void
-  fetch(input: string, init: RequestInit): Promise<Response>
+  fetch(url: string, asking: Asking): Promise<Answer>
   accessToken(): Promise<string | null>
   nextSnapshot(after: number): Promise<number | null>
   /** What the user's function makes of a conflict: the row as JSON text, blobs as `{"b":"hex"}`; null when it is to go. */

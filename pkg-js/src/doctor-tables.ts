@@ -1,5 +1,5 @@
 import type { RemoteOptions, TableSync } from './options.js'
-import { getRest } from './rest.js'
+import { getRest, type RestAnswer } from './rest.js'
 
 /** What a look found; `ok` unless it says otherwise. */
 export interface Finding {
@@ -26,13 +26,13 @@ export class TableProbes {
       getRest(this.#remote, `${encodeURIComponent(remoteName(table))}?select=${select}${filter}&limit=1`)
 
     const response = await read(filters(table))
-    if (!response.ok) return refused(table, response.status, await said(response))
+    if (!response.ok) return refused(table, response.status, response.said())
     if (direction === 'push')
       return {
         message: "It is there; with direction: 'push' it is never read",
         hint: 'Only a push shows whether the role may write it',
       }
-    const [row] = (await response.json()) as Record<string, unknown>[]
+    const [row] = response.json() as Record<string, unknown>[]
     if (row === undefined) return { message: 'It can be read, and shows no rows', hint: unseen(table) }
     if (cursor === undefined) return { message: 'It can be read' }
     return (
@@ -47,11 +47,11 @@ export class TableProbes {
   async #unfit(
     cursor: string,
     value: unknown,
-    read: (filter: string) => Promise<Response>,
+    read: (filter: string) => Promise<RestAnswer>,
   ): Promise<Finding | undefined> {
     const exist = async (condition: string) => {
       const response = await read(`&${encodeURIComponent(name(cursor))}=${encodeURIComponent(condition)}`)
-      return response.ok && ((await response.json()) as unknown[]).length > 0
+      return response.ok && (response.json() as unknown[]).length > 0
     }
     if (await exist('is.null'))
       return {
@@ -84,17 +84,6 @@ export class TableProbes {
 
 export function remoteName({ table, remoteTable }: Pick<TableSync, 'table' | 'remoteTable'>): string {
   return remoteTable ?? table
-}
-
-/** What PostgREST and Supabase say in a refusal. */
-export async function said(response: Response): Promise<{ message?: string; code?: string }> {
-  if (response.ok) return {}
-  const text = await response.text()
-  try {
-    return JSON.parse(text) as { message?: string; code?: string }
-  } catch {
-    return { message: text.slice(0, 200) }
-  }
 }
 
 function refused(
@@ -146,7 +135,7 @@ function hints(all: readonly (string | undefined)[]): { hint?: string } {
 async function stampedTables(remote: RemoteOptions): Promise<ReadonlySet<string>> {
   const response = await getRest(remote, 'rpc/tidelock_state')
   if (!response.ok) return new Set()
-  const { tables = {} } = (await response.json()) as { tables?: Record<string, { xid?: boolean }> }
+  const { tables = {} } = response.json() as { tables?: Record<string, { xid?: boolean }> }
   return new Set(Object.keys(tables).filter((table) => tables[table]?.xid === true))
 }
 

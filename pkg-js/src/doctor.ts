@@ -1,11 +1,12 @@
 import { checkObject } from './check.js'
-import { type Finding, remoteName, said, TableProbes } from './doctor-tables.js'
+import { type Finding, remoteName, TableProbes } from './doctor-tables.js'
 import { isTidelockError } from './errors.js'
 import { loadModule } from './instance.js'
+import { isNode } from './is-node.js'
 import { loaded } from './loaded.js'
-import { isNode } from './open.js'
 import type { RemoteOptions, WasmSource } from './options.js'
-import { getRest } from './rest.js'
+import { getRest, tokenOf } from './rest.js'
+import { claimsOf } from './secrets.js'
 
 /** One thing that {@link doctor} looked at. */
 export interface Check {
@@ -186,14 +187,10 @@ function remoteProbes(remote: RemoteOptions): Probe[] {
 
 /** The root is refused to keys for pages: an answer of any kind tells that there is a server, and a 401 what it thinks of the key. */
 async function reach(remote: RemoteOptions): Promise<Finding> {
-  if (typeof document !== 'undefined' && isSecret(remote.key)) {
-    const hint = 'Use the publishable (or anon) key in a page, and revoke this one: everybody can read it there'
-    return { ok: false, message: 'The key is a secret one', hint }
-  }
   const [first] = remote.tables
   const table = first === undefined ? '' : remoteName(typeof first === 'string' ? { table: first } : first)
   const response = await getRest(remote, table === '' ? '' : `${encodeURIComponent(table)}?limit=0`)
-  const { message = '' } = await said(response)
+  const { message = '' } = response.said()
   if (response.status === 401 && /api key/i.test(message))
     return { ok: false, message: `The remote refuses the key: ${message}`, hint: 'Is it the key of this project?' }
   if (response.status >= 500)
@@ -202,9 +199,8 @@ async function reach(remote: RemoteOptions): Promise<Finding> {
 }
 
 async function token(remote: RemoteOptions): Promise<Finding> {
-  const text = await remote.accessToken?.()
-  if (text === undefined || text === null)
-    return { message: 'Nobody is signed in: requests are made with the key alone' }
+  const text = await tokenOf(remote)
+  if (text === undefined) return { message: 'Nobody is signed in: requests are made with the key alone' }
   const claims = claimsOf(text)
   if (claims === undefined)
     return { ok: false, message: 'The access token is no JWT', hint: "Give the session's access_token" }
@@ -212,17 +208,4 @@ async function token(remote: RemoteOptions): Promise<Finding> {
   return left < 0
     ? { ok: false, message: `The access token expired ${-left} s ago`, hint: 'Let accessToken give a fresh one' }
     : { message: 'The access token is valid' }
-}
-
-function isSecret(key: string): boolean {
-  return key.startsWith('sb_secret_') || claimsOf(key)?.role === 'service_role'
-}
-
-/** What a JWT claims, unverified; undefined for anything else. */
-function claimsOf(jwt: string): { readonly exp?: number; readonly role?: string } | undefined {
-  try {
-    return JSON.parse(atob((jwt.split('.')[1] as string).replaceAll('-', '+').replaceAll('_', '/')))
-  } catch {
-    return undefined
-  }
 }

@@ -1,7 +1,8 @@
-import type { Health } from './health.js'
+import type { Alert, Health } from './health.js'
 
 /**
  * The health of a database, or of a group, as an HTTP response, for a service worker or a Node route at `/health`: 200, or 503 when it has failed.
+ * Whoever may see that route sees of errors only their code and time, and alerts without what they quote.
  *
  * @example
  * ```ts
@@ -12,8 +13,24 @@ import type { Health } from './health.js'
  */
 export async function healthResponse(db: { health(): Promise<Pick<Health, 'status'>> }): Promise<Response> {
   const health = await db.health()
-  return new Response(JSON.stringify(health), {
+  return new Response(JSON.stringify(health, inPublic), {
     status: health.status === 'failed' ? 503 : 200,
     headers: { 'content-type': 'application/json', 'cache-control': 'no-store' },
   })
+}
+
+/** What JSON.stringify is to write of a part: `this` is what has it. */
+function inPublic(this: unknown, key: string, value: unknown): unknown {
+  if (key === 'lastError' && typeof value === 'object' && value !== null) {
+    const { code, details } = value as { readonly code?: unknown; readonly details?: { readonly time?: unknown } }
+    const { lastAttempt } = this as { readonly lastAttempt?: unknown }
+    return { code, time: details?.time ?? lastAttempt ?? null }
+  }
+  if (key === 'alerts' && Array.isArray(value)) return value.map(withoutQuote)
+  return value
+}
+
+/** What an alert quotes, as the message of an error, stands behind a colon. */
+function withoutQuote({ code, severity, message }: Alert): Alert {
+  return { code, severity, message: message.split(': ', 1)[0] as string }
 }

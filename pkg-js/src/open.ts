@@ -5,9 +5,11 @@ import type { Database } from './database.js'
 import { TidelockError } from './errors.js'
 import type { FunctionsSource } from './functions.js'
 import { createDatabaseInstance, loadModule, loadPart } from './instance.js'
+import { isNode } from './is-node.js'
 import { loaded } from './loaded.js'
 import type { FolderFiles } from './node-files.js'
 import type { OpenOptions } from './options.js'
+import { mayHoldSecrets } from './secrets.js'
 import { LocalUser, loadTimetable } from './user.js'
 
 /**
@@ -109,7 +111,7 @@ export function surroundings(): Surroundings {
     // Without what stands behind '#': that is where sign-in flows leave their tokens.
     url: typeof location === 'undefined' ? '' : location.href.replace(/#.*$/s, ''),
     files: typeof indexedDB === 'undefined' && isNode(),
-    secrets: typeof document === 'undefined' && isNode(),
+    secrets: mayHoldSecrets(),
   }
 }
 
@@ -117,11 +119,6 @@ export function surroundings(): Surroundings {
 function programName(): string {
   const { process } = globalThis as { process?: { argv?: readonly string[] } }
   return process?.argv?.[1] ?? ''
-}
-
-/** Whether this is Node, where databases may lie in folders. */
-export function isNode(): boolean {
-  return (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node !== undefined
 }
 
 /** The files of a folder. Only Node loads this module; its name is kept from bundlers, which would look for Node in the browser. */

@@ -177,7 +177,10 @@ export interface RemoteOptions {
   readonly tables: readonly (string | TableSync)[]
   /** @default 1000 */
   readonly pageSize?: number | undefined
-  /** @default the global `fetch` */
+  /**
+   * Redirects are not followed: it gets `redirect: 'manual'`, and an answer that comes from another address is refused.
+   * @default the global `fetch`
+   */
   readonly fetch?: typeof fetch | undefined
   /** Sent with each request. */
   readonly headers?: Readonly<Record<string, string>> | undefined
@@ -188,6 +191,12 @@ export interface RemoteOptions {
    * @default 30000
    */
   readonly timeoutMs?: number | undefined
+  /**
+   * The most bytes of one answer, decompressed: of a larger one no more is read. Pages of rows are then asked for again with fewer
+   * rows; a single row that is larger is `sync_protocol`, with `details.limit`. Up to six answers are in memory at once.
+   * @default 67108864 (64 MiB)
+   */
+  readonly maxResponseBytes?: number | undefined
   /**
    * The share of a table that a pull may delete because the remote didn't send it.
    * @default 0.5
@@ -321,7 +330,7 @@ export interface OpenOptions {
   /**
    * A `.sqlite` file, used only when there is no data yet: its URL, its bytes, or a function that gives them. It is checked
    * as for {@link Database.import}; pending migrations then run, see `baseline`. Its unpushed changes and its user don't come
-   * along.
+   * along. From a URL no more than `maxBytes` is read (`database_too_large`), and a redirect is `sync_protocol`.
    */
   readonly seed?: string | URL | BufferSource | Blob | (() => Promise<BufferSource>) | undefined
   /**

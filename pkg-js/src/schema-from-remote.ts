@@ -13,7 +13,7 @@ import { LocalUser } from './user.js'
 export interface SchemaFromRemoteOptions
   extends Pick<
     RemoteOptions,
-    'url' | 'key' | 'accessToken' | 'schema' | 'fetch' | 'headers' | 'retries' | 'timeoutMs'
+    'url' | 'key' | 'accessToken' | 'schema' | 'fetch' | 'headers' | 'retries' | 'timeoutMs' | 'maxResponseBytes'
   > {
   /**
    * The remote tables that are wanted.
@@ -98,6 +98,7 @@ const keys = [
   'headers',
   'retries',
   'timeoutMs',
+  'maxResponseBytes',
   'tables',
   'version',
   'name',

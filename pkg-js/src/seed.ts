@@ -2,6 +2,7 @@ import { isA } from './brand.js'
 import { invalid, TidelockError } from './errors.js'
 import { fileBytes, isBlob, viewOf } from './file-bytes.js'
 import type { OpenOptions } from './options.js'
+import { type Answer, isOk, movedError, placeOf, request } from './request.js'
 
 type Seed = NonNullable<OpenOptions['seed']>
 
@@ -19,10 +20,14 @@ export function checkSeed(seed: unknown): void {
 }
 
 /**
- * The bytes of a seed. Rejects with `sync_network` when they can't be fetched, and with `invalid_argument` when the function
- * fails or gives something else.
+ * The bytes of a seed, of one from a URL at most `maxBytes`: more is `database_too_large`. Rejects with `sync_network` when they can't be
+ * fetched, with `sync_protocol` for a redirect, and with `invalid_argument` when the function fails or gives something else.
  */
-export async function loadSeed(seed: Seed, signal: AbortSignal | undefined): Promise<Uint8Array<ArrayBuffer>> {
+export async function loadSeed(
+  seed: Seed,
+  signal: AbortSignal | undefined,
+  maxBytes = 2 ** 30,
+): Promise<Uint8Array<ArrayBuffer>> {
   if (typeof seed === 'function') {
     let bytes: unknown
     try {
@@ -38,15 +43,19 @@ export async function loadSeed(seed: Seed, signal: AbortSignal | undefined): Pro
   }
   if (typeof seed !== 'string' && !isA(seed, 'URL'))
     return isBlob(seed) ? fileBytes('seed', seed) : viewOf('seed', seed)
-  return fetched(seed, signal)
+  return fetched(seed, signal, maxBytes)
 }
 
-async function fetched(url: string | URL, signal: AbortSignal | undefined): Promise<Uint8Array<ArrayBuffer>> {
-  const details = { url: String(url) }
-  let response: Response
+async function fetched(
+  url: string | URL,
+  signal: AbortSignal | undefined,
+  maxBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  // What stands behind the path may be a signature.
+  const details = { url: placeOf(url, globalThis.location?.href) }
+  let answer: Answer
   try {
-    response = await fetch(url, signal === undefined ? {} : { signal })
-    if (response.ok) return new Uint8Array(await response.arrayBuffer())
+    answer = await request(url, { signal, maxBytes })
   } catch (cause) {
     throw new TidelockError('sync_network', 'The seed could not be fetched', {
       hint: 'Is the URL right, is there a network, and does the server allow requests from this page (CORS)?',
@@ -54,8 +63,19 @@ async function fetched(url: string | URL, signal: AbortSignal | undefined): Prom
       details,
     })
   }
-  throw new TidelockError('sync_network', `The seed could not be fetched: the answer was ${response.status}`, {
-    hint: 'Check the URL given as seed',
-    details: { ...details, status: response.status },
-  })
+  const moved = movedError('The seed', 'seed', answer)
+  if (moved !== undefined) throw moved
+  if (!isOk(answer)) {
+    throw new TidelockError('sync_network', `The seed could not be fetched: the answer was ${answer.status}`, {
+      hint: 'Check the URL given as seed',
+      details: { ...details, status: answer.status },
+    })
+  }
+  if (answer.body === null) {
+    throw new TidelockError('database_too_large', `The seed is larger than maxBytes (${maxBytes} bytes)`, {
+      hint: 'Open it with a larger maxBytes',
+      details: { ...details, limit: maxBytes },
+    })
+  }
+  return answer.body
 }

@@ -1,5 +1,6 @@
 import { isTidelockError, TidelockError, type TidelockErrorJson, toTidelockError } from './errors.js'
 import type { FileEncryption } from './file-encryption.js'
+import { Secrets } from './secrets.js'
 import { fileName } from './snapshot-file.js'
 import type { SnapshotExportOptions, SnapshotInfo } from './snapshots.js'
 import type { SnapshotFile, SnapshotTarget } from './targets.js'
@@ -126,8 +127,9 @@ function asError(thrown: unknown, kind: string): TidelockError {
   if (!(thrown instanceof Error)) return toTidelockError(thrown)
   const full = thrown.name === 'QuotaExceededError'
   const code = full ? 'storage_quota_exceeded' : kind === 'upload' ? 'sync_network' : 'storage_unavailable'
-  return new TidelockError(code, `The copy of a snapshot failed: ${thrown.message}`, {
-    cause: thrown,
+  const cause = new Secrets().maskError(thrown)
+  return new TidelockError(code, `The copy of a snapshot failed: ${cause.message}`, {
+    cause,
     hint:
       thrown.name === 'NotAllowedError'
         ? 'The user has to allow writing to the folder again: call requestPermission on its handle after a click'

@@ -1,6 +1,8 @@
 import { checkFunction, checkInteger, checkObject } from './check.js'
 import { invalid, TidelockError } from './errors.js'
 import { checkFileEncryption, type FileEncryption } from './file-encryption.js'
+import { isOk, movedError, request } from './request.js'
+import { checkHeaders, Secrets } from './secrets.js'
 import { SnapshotCopies, type SnapshotSource } from './snapshot-copies.js'
 import type { SnapshotInfo } from './snapshots.js'
 
@@ -34,7 +36,10 @@ export interface DirectoryTargetOptions extends TargetOptions {
 
 /** What {@link uploadTarget} needs. */
 export interface UploadTargetOptions extends TargetOptions {
-  /** Where that file goes: a URL that takes a `PUT`, signed for it. Asked for anew each time, also when a copy is tried again. */
+  /**
+   * Where that file goes: a URL that takes a `PUT`, signed for it. Asked for anew each time, also when a copy is tried again. A
+   * redirect fails the copy.
+   */
   readonly url: (file: SnapshotFile) => string | URL | Promise<string | URL>
   /** Sent along with each. */
   readonly headers?: Readonly<Record<string, string>> | undefined
@@ -101,6 +106,9 @@ export function uploadTarget(options: UploadTargetOptions): SnapshotTarget {
   return new UploadTarget(options)
 }
 
+/** What a storage answers is short; of more nothing is read. */
+const longestAnswer = 1_048_576
+
 /** Only these are deleted for `keep`. */
 const ours = /^backup-.+-[^-]+\.(sqlite|sql)(\.gz)?(\.enc)?$/
 
@@ -142,7 +150,7 @@ class UploadTarget extends SnapshotTarget {
   readonly kind = 'upload'
   readonly #url: UploadTargetOptions['url']
   readonly #headers: Readonly<Record<string, string>>
-  readonly #fetch: typeof fetch
+  readonly #fetch: typeof fetch | undefined
 
   constructor(options: UploadTargetOptions) {
     const given = checkObject('The options of uploadTarget', options, ['url', 'headers', 'fetch', 'encrypt'])
@@ -151,17 +159,25 @@ class UploadTarget extends SnapshotTarget {
     if (given.fetch !== undefined) checkFunction('fetch', given.fetch)
     this.#url = options.url
     this.#headers = checkObject('headers', given.headers, Object.keys(given.headers ?? {})) as Record<string, string>
-    const own = options.fetch
-    this.#fetch = own === undefined ? (input, init) => fetch(input, init) : (input, init) => own(input, init)
+    checkHeaders('headers', this.#headers)
+    this.#fetch = options.fetch
   }
 
   async write(file: SnapshotFile, bytes: Blob, signal: AbortSignal): Promise<void> {
     const url = await this.#url(file)
-    const response = await this.#fetch(url, { method: 'PUT', body: bytes, headers: this.#headers, signal })
-    if (response.ok) return
-    // A signed URL is a secret: it isn't part of the message.
-    throw new TidelockError('sync_rejected', `The upload of ${file.name} was answered with status ${response.status}`, {
-      details: { status: response.status, body: (await response.text()).slice(0, 500) },
+    const headers = this.#headers
+    const answer = await request(
+      url,
+      { method: 'PUT', body: bytes, headers, signal, maxBytes: longestAnswer },
+      this.#fetch,
+    )
+    if (isOk(answer)) return
+    const moved = movedError(`The upload of ${file.name}`, 'url', answer)
+    if (moved !== undefined) throw moved
+    // A signed URL is a secret: it isn't part of the error, whoever says it.
+    const said = new Secrets(headers, String(url)).mask(new TextDecoder().decode(answer.body ?? undefined))
+    throw new TidelockError('sync_rejected', `The upload of ${file.name} was answered with status ${answer.status}`, {
+      details: { status: answer.status, body: said.slice(0, 500) },
       hint: 'Look at what the storage answered in details.body; a signed URL is good for one file and for a short time',
     })
   }

@@ -5,6 +5,7 @@ import { invalid, isTidelockError, TidelockError } from './errors.js'
 import { callUser, type DatabaseEventMap, type Warning } from './events.js'
 import { loaded } from './loaded.js'
 import type { Conflict, OpenOptions } from './options.js'
+import { type Answer, type Asking, request } from './request.js'
 import { loadSeed } from './seed.js'
 import { IdleWatch, Steps } from './steps.js'
 import { Tx } from './transaction.js'
@@ -37,7 +38,7 @@ export interface User {
   /** Runs a migration that is a function, with the turn of that ticket. */
   migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void>
   /** The user's own `fetch`, if there is one. */
-  fetch?(input: string, init: RequestInit): Promise<Response>
+  fetch?(url: string, asking: Asking): Promise<Answer>
   accessToken(): Promise<string | null>
   /** When the next snapshot after that time is due by the user's timetable, in milliseconds since 1970; null: never. */
   nextSnapshot(after: number): Promise<number | null>
@@ -61,7 +62,7 @@ export class LocalUser implements User {
   #role: 'leader' | 'follower' | undefined
   /** What a migration that is a function threw; wasm carries on only its text. */
   #thrown: { readonly version: string; readonly error: unknown } | undefined
-  readonly fetch?: (input: string, init: RequestInit) => Promise<Response>
+  readonly fetch?: (url: string, asking: Asking) => Promise<Answer>
   readonly seed?: () => Promise<Uint8Array>
 
   /** `timetable`: see {@link loadTimetable}. `open` opens scratch databases. */
@@ -70,12 +71,12 @@ export class LocalUser implements User {
     this.#open = open
     this.#timetable = timetable
     this.#warn = options.onWarning ?? (({ code, message }) => console.warn(`tidelock: ${message} (${code})`))
-    const { remote, seed, signal } = options
+    const { remote, seed, signal, maxBytes } = options
     const own = remote?.fetch
-    if (own !== undefined) this.fetch = (input, init) => own(input, init)
+    if (own !== undefined) this.fetch = (url, asking) => request(url, asking, own)
     if (seed !== undefined) {
       this.seed = async () => {
-        const bytes = await loadSeed(seed, signal)
+        const bytes = await loadSeed(seed, signal, maxBytes)
         signal?.throwIfAborted()
         return bytes
       }

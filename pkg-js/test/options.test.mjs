@@ -50,6 +50,7 @@ test('the defaults are those of the contract', () => {
     headers: {},
     retries: 5,
     timeoutMs: 30_000,
+    maxResponseBytes: 67_108_864,
     maxDeleteRatio: 0.5,
     realtime: false,
     hasAccessToken: false,

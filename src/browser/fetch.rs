@@ -1,13 +1,16 @@
-//! HTTP through `fetch`: whole bodies, with a timeout, aborted when nobody waits any more.
+//! HTTP through the package's one way to send requests: with a timeout, aborted when nobody waits any more.
 
 use futures_util::future::{Either, select};
-use js_sys::{Array, JsString, Object, Uint8Array};
+use js_sys::{Array, JsString, Uint8Array};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{AbortController, Response};
+use web_sys::AbortController;
 
 use super::{Host, object, thrown_text};
-use crate::ports::{Clock, Http, HttpFailure, HttpRequest, HttpResponse, LocalFuture, entered};
+use crate::{
+    memory::room_for,
+    ports::{Clock, Http, HttpFailure, HttpRequest, HttpResponse, LocalFuture, entered},
+};
 
 /// Sends requests through the host's `fetch`.
 pub struct Fetch {
@@ -29,41 +32,55 @@ fn send(host: Host, request: HttpRequest) -> LocalFuture<'static, Result<HttpRes
         let answer = Box::pin(exchange(&host, &request, &abort.0));
         let timeout = super::BrowserClock.sleep(request.timeout_ms);
         match select(answer, timeout).await {
-            Either::Left((answer, _)) => answer.map_err(|error| failure(&error)),
+            Either::Left((answer, _)) => answer.map_err(|error| failure(&error))?,
             Either::Right(_) => Err(HttpFailure::Timeout),
         }
     })
 }
 
-async fn exchange(host: &Host, request: &HttpRequest, abort: &AbortController) -> Result<HttpResponse, JsValue> {
+async fn exchange(
+    host: &Host,
+    request: &HttpRequest,
+    abort: &AbortController,
+) -> Result<Result<HttpResponse, HttpFailure>, JsValue> {
     let headers: Vec<_> = request.headers.iter().map(|(name, value)| (name.as_str(), value.into())).collect();
-    let init = object(&[
+    let asking = object(&[
         ("method", request.method.as_str().into()),
         ("headers", object(&headers).into()),
         ("signal", abort.signal().into()),
+        ("maxBytes", (request.max_bytes as f64).into()),
         // The rows must be the server's, never a cache's.
         ("cache", "no-store".into()),
     ]);
     if let Some(body) = &request.body {
-        js_sys::Reflect::set(&init, &"body".into(), &Uint8Array::from(body.as_slice()))?;
+        js_sys::Reflect::set(&asking, &"body".into(), &Uint8Array::from(body.as_slice()))?;
     }
-    let response: Response = JsFuture::from(host.fetch(&request.url, &init)?).await?.unchecked_into();
-    let body = JsFuture::from(response.array_buffer()?).await?;
-    Ok(HttpResponse {
-        status: response.status(),
-        headers: headers_of(&response),
-        body: Uint8Array::new(&body).to_vec(),
+    let answer: Answer = JsFuture::from(host.fetch(&request.url, &asking)?).await?.unchecked_into();
+    let text = |value: JsValue| String::from(value.unchecked_into::<JsString>());
+    let headers = answer.headers();
+    let headers = headers.iter().map(|pair| pair.unchecked_into::<Array>());
+    let headers = headers.map(|pair| (text(pair.get(0)), text(pair.get(1)))).collect();
+    Ok(match answer.body() {
+        None => Err(HttpFailure::TooLarge { limit: request.max_bytes }),
+        // Once as it is, and about twice as rows.
+        Some(body) if room_for(3 * u64::from(body.length())).is_err() => Err(HttpFailure::NoMemory),
+        Some(body) => Ok(HttpResponse { status: answer.status(), headers, body: body.to_vec() }),
     })
 }
 
-fn headers_of(response: &Response) -> Vec<(String, String)> {
-    let text = |value: JsValue| String::from(value.unchecked_into::<JsString>());
-    let entries = Array::from(&Object::from(response.headers()));
-    entries
-        .iter()
-        .map(|entry| entry.unchecked_into::<Array>())
-        .map(|pair| (text(pair.get(0)), text(pair.get(1))))
-        .collect()
+#[wasm_bindgen]
+extern "C" {
+    /// What the host's `fetch` gives.
+    type Answer;
+
+    #[wasm_bindgen(method, getter)]
+    fn status(this: &Answer) -> u16;
+
+    #[wasm_bindgen(method, getter)]
+    fn headers(this: &Answer) -> Array;
+
+    #[wasm_bindgen(method, getter)]
+    fn body(this: &Answer) -> Option<Uint8Array>;
 }
 
 fn failure(thrown: &JsValue) -> HttpFailure {

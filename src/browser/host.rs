@@ -30,9 +30,9 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     pub fn migrate(this: &Host, version: &str, direction: &str, ticket: u32) -> Result<Promise, JsValue>;
 
-    /// The user's `fetch`, or the platform's.
+    /// Sends an `Asking` by the user's `fetch`, or the platform's → an `Answer`; both are in the package's `request.ts`.
     #[wasm_bindgen(method, catch)]
-    pub fn fetch(this: &Host, url: &str, init: &Object) -> Result<Promise, JsValue>;
+    pub fn fetch(this: &Host, url: &str, asking: &Object) -> Result<Promise, JsValue>;
 
     /// Loads a part of the wasm.
     #[wasm_bindgen(method, catch, js_name = loadPart)]

@@ -75,6 +75,12 @@ pub(crate) fn thrown_text(thrown: &JsValue) -> String {
     }
 }
 
+/// What kind of value was thrown, without what it says.
+pub(crate) fn thrown_name(thrown: &JsValue) -> String {
+    let error = thrown.dyn_ref::<js_sys::Error>();
+    error.map_or_else(|| String::from("no Error"), |error| String::from(error.name()))
+}
+
 fn platform(parts: Rc<dyn Parts>) -> Platform {
     let (clock, entropy, spawner) = (Rc::new(BrowserClock), Rc::new(BrowserEntropy), Rc::new(BrowserSpawner));
     Platform { clock, entropy, spawner, parts }

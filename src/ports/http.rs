@@ -1,4 +1,6 @@
-//! HTTP as the sync engine sees it: whole bodies, no streaming, no redirects policy of its own.
+//! HTTP as the sync engine sees it: whole bodies up to a limit, no streaming.
+//!
+//! Redirects are never followed: another host would get the credentials, and a `POST` may come to be a `GET`.
 
 use super::LocalFuture;
 
@@ -41,8 +43,10 @@ pub struct HttpRequest {
     pub headers: Vec<(String, String)>,
     /// The body, if any.
     pub body: Option<Vec<u8>>,
-    /// Milliseconds after which the request is given up with [`HttpFailure::Timeout`].
+    /// Milliseconds after which the request is cancelled with [`HttpFailure::Timeout`].
     pub timeout_ms: u64,
+    /// A body with more bytes than this is not read to its end: [`HttpFailure::TooLarge`].
+    pub max_bytes: u64,
 }
 
 /// A complete answer: the body arrived to its last byte.
@@ -50,7 +54,8 @@ pub struct HttpRequest {
 pub struct HttpResponse {
     /// The status code.
     pub status: u16,
-    /// Header names (lower case) and values, as far as CORS shows them.
+    /// Header names (lower case) and values, as far as CORS shows them. The `location` of a redirect is absolute, without what
+    /// stands behind its path; pages don't see it.
     pub headers: Vec<(String, String)>,
     /// The body, decompressed.
     pub body: Vec<u8>,
@@ -70,6 +75,13 @@ pub enum HttpFailure {
     Network(String),
     /// Nothing complete within the request's `timeout_ms`.
     Timeout,
+    /// A body of more than the request's `max_bytes`.
+    TooLarge {
+        /// That many.
+        limit: u64,
+    },
+    /// A body for which there is no memory here.
+    NoMemory,
 }
 
 /// Sends requests. Dropping the returned future aborts the request.

@@ -7,7 +7,7 @@ use serde::{
     de::{SeqAccess, Visitor},
 };
 
-use super::{jwt, types::Kind};
+use super::{credentials, types::Kind};
 use crate::{
     collections::{Map, Set},
     error::{Error, Result},
@@ -177,6 +177,9 @@ pub struct RemoteOptions {
     /// Milliseconds after which a request is given up.
     #[serde(default = "timeout_ms")]
     pub timeout_ms: u64,
+    /// A larger answer is not read, in bytes.
+    #[serde(default = "max_response_bytes")]
+    pub max_response_bytes: u64,
     /// The part of a table's rows that may vanish by absence.
     #[serde(default = "max_delete_ratio")]
     pub max_delete_ratio: f64,
@@ -206,6 +209,9 @@ fn retries() -> u32 {
 fn timeout_ms() -> u64 {
     30_000
 }
+fn max_response_bytes() -> u64 {
+    64 * 1024 * 1024
+}
 fn max_delete_ratio() -> f64 {
     0.5
 }
@@ -224,7 +230,7 @@ pub struct Config {
 impl Config {
     /// Checks the option. Fails with `invalid_argument`.
     pub fn new(options: RemoteOptions) -> Result<Self> {
-        check_key(&options.key, options.secrets_allowed)?;
+        credentials::check_options(&options)?;
         if options.tables.is_empty() {
             return Err(Error::invalid("remote.tables names no table").hint("Name those to sync: tables: ['orders']"));
         }
@@ -233,6 +239,11 @@ impl Config {
         }
         if options.timeout_ms == 0 {
             return Err(Error::invalid("remote.timeoutMs must be at least 1").hint("Leave it out for 30000"));
+        }
+        if options.max_response_bytes == 0 {
+            return Err(
+                Error::invalid("remote.maxResponseBytes must be at least 1").hint("Leave it out for 67108864 (64 MiB)")
+            );
         }
         if !(0.0..=1.0).contains(&options.max_delete_ratio) {
             return Err(Error::invalid("remote.maxDeleteRatio must be between 0 and 1").hint("Leave it out for 0.5"));
@@ -251,7 +262,7 @@ impl Config {
 
     /// The same for calls that are about no table yet.
     pub fn without_tables(options: RemoteOptions) -> Result<Self> {
-        check_key(&options.key, options.secrets_allowed)?;
+        credentials::check_options(&options)?;
         let (root, other_root) = roots(&options.url)?;
         Ok(Self { options, root, other_root })
     }
@@ -267,20 +278,6 @@ impl Config {
     pub fn table(&self, name: &str) -> Option<&TableSync> {
         self.options.tables.iter().find(|table| table.table.eq_ignore_ascii_case(name))
     }
-}
-
-fn check_key(key: &str, secrets_allowed: bool) -> Result<()> {
-    if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Error::invalid("remote.key is empty or has blanks in it").hint("Use the project's publishable key"));
-    }
-    let secret = key.starts_with("sb_secret_") || jwt::claim(key, "role").as_deref() == Some("service_role");
-    if secret && !secrets_allowed {
-        return Err(Error::invalid(
-            "remote.key is a secret key: whoever opens the page could read and change all data",
-        )
-        .hint("Use the publishable (anon) key here, and make a new secret key if this one was published"));
-    }
-    Ok(())
 }
 
 fn check_table(table: &TableSync) -> Result<()> {
@@ -356,6 +353,7 @@ mod tests {
         );
         assert_eq!((options.schema.as_str(), options.page_size, options.retries), ("public", 1000, 5));
         assert_eq!((options.timeout_ms, options.max_delete_ratio), (30_000, 0.5));
+        assert_eq!(options.max_response_bytes, 67_108_864);
         let table = &options.tables[0];
         assert_eq!(
             (table.overlap_ms, table.conflict(), table.direction),
@@ -403,22 +401,5 @@ mod tests {
         ] {
             assert!(base(rest).is_err_and(|error| error.is(ErrorCode::InvalidArgument)), "{rest}");
         }
-    }
-
-    #[test]
-    fn secret_keys_are_refused_in_a_page() {
-        // {"role":"service_role"} and {"role":"anon"}, unsigned.
-        let service = "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoic2VydmljZV9yb2xlIn0.x";
-        let anon = "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoiYW5vbiJ9.x";
-        for key in [service, "sb_secret_abc", "", "a b"] {
-            assert!(check_key(key, false).is_err_and(|error| error.is(ErrorCode::InvalidArgument)), "{key}");
-        }
-        for key in [anon, "sb_publishable_abc"] {
-            check_key(key, false).unwrap();
-        }
-        check_key(service, true).unwrap();
-        let node =
-            r#"{"url":"https://x.supabase.co","key":"sb_secret_abc","secretsAllowed":true,"tables":[{"table":"t"}]}"#;
-        config(node).unwrap();
     }
 }

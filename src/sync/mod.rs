@@ -2,7 +2,8 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `config`, `jwt` | the `remote` option, and what is refused of it |
+//! | `config` | the `remote` option, and what is refused of it |
+//! | `credentials`, `jwt` | keys, tokens and headers: checked before they are used, masked in texts from outside |
 //! | `schema`, `types`, `plan` | the local tables, what a JSON value becomes in them, and what is therefore asked for |
 //! | `json`, `encode` | JSON from the wire with every digit; values as JSON inside the database |
 //! | `query`, `write`, `request`, `response` | what is sent, and what an answer means |
@@ -29,6 +30,7 @@ pub mod circle;
 pub mod compare;
 pub mod config;
 pub mod conflict;
+pub mod credentials;
 pub mod encode;
 pub mod gone;
 pub mod guard;

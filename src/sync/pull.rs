@@ -386,6 +386,7 @@ impl<'a> Pull<'a> {
                     *count = count.cheaper();
                     table.pace.borrow_mut().too_many(limit);
                 }
+                Err(Refusal::TooLarge(_)) if limit > 1 => table.pace.borrow_mut().too_many(limit),
                 Err(refusal) => return Err(refusal),
             }
         }

@@ -10,7 +10,7 @@ use super::{
     permits::{Permit, Permits},
     plan::Unreadable,
     request::Requester,
-    response::{CUT, Verdict, backoff_ms, http_date, judge},
+    response::{CUT, Verdict, backoff_ms, http_date, judge, moved},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -38,6 +38,8 @@ pub enum Refusal {
     Mismatch(Error),
     /// Less at once may do; it was waited for already.
     TooMuch(Error),
+    /// The answer is larger than the limit: a request for less may do.
+    TooLarge(Error),
     /// The remote fails at this request however often it is asked, perhaps at no other.
     Trouble(Error),
     /// Nothing else will go better.
@@ -58,6 +60,7 @@ impl Refusal {
             | Self::UnknownColumn(error)
             | Self::Mismatch(error)
             | Self::TooMuch(error)
+            | Self::TooLarge(error)
             | Self::Trouble(error)
             | Self::Failed(error) => error,
         }
@@ -184,9 +187,11 @@ impl<'a> Remote<'a> {
             }
             let (token, root, sent) = (self.token_number.get(), self.root_number.get(), clock.monotonic_ms());
             let request = make(&self.requester.borrow());
+            let url = request.url.clone();
             let answer = self.http.send(request).await;
             let now = clock.now();
-            match judge(about, &answer, now) {
+            let verdict = judge(about, &answer, self.requester.borrow().secrets(), now);
+            match verdict {
                 Verdict::Body => {
                     let response = answer.unwrap_or_default();
                     self.accepted();
@@ -234,6 +239,11 @@ impl<'a> Remote<'a> {
                 }
                 Verdict::UnknownColumn(error) => return Err(Refusal::UnknownColumn(error)),
                 Verdict::Rejected(error) => return Err(Refusal::Rejected(error)),
+                Verdict::TooLarge(error) => return Err(Refusal::TooLarge(error)),
+                Verdict::Moved(location) => {
+                    let root = location.as_deref().and_then(|to| self.requester.borrow().moved_root(&url, to));
+                    return Err(Refusal::Failed(moved(about, location.as_deref(), root.as_deref())));
+                }
                 Verdict::Fail(error) => return Err(Refusal::Failed(error)),
             }
         }

@@ -2,6 +2,7 @@
 
 use super::{
     config::Config,
+    credentials::Secrets,
     jwt,
     query::{Range, Selection},
 };
@@ -20,6 +21,8 @@ pub struct Requester {
     token: Option<String>,
     has_access_token: bool,
     timeout_ms: u64,
+    max_bytes: u64,
+    secrets: Secrets,
 }
 
 impl Requester {
@@ -37,6 +40,8 @@ impl Requester {
             headers.retain(|(known, _)| *known != name);
             headers.push((name, value.clone()));
         }
+        let mut secrets = Secrets::new(options);
+        token.iter().for_each(|token| secrets.add(token));
         Self {
             proved: root.is_some(),
             tried: false,
@@ -47,6 +52,8 @@ impl Requester {
             token,
             has_access_token: options.has_access_token,
             timeout_ms: options.timeout_ms,
+            max_bytes: options.max_response_bytes,
+            secrets,
         }
     }
 
@@ -62,7 +69,21 @@ impl Requester {
 
     /// Takes the fresh token.
     pub fn renewed(&mut self, token: Option<String>) {
+        token.iter().for_each(|token| self.secrets.add(token));
         self.token = token;
+    }
+
+    /// What went out with the requests so far and must not be kept.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// The `remote.url` that a redirect hints at: a request to `url`, under the present root, was sent on to `location`.
+    pub fn moved_root(&self, url: &str, location: &str) -> Option<String> {
+        let path = url.strip_prefix(&self.root)?.split('?').next()?;
+        let root = location.strip_suffix(path)?;
+        let given = if self.other_root.is_some() { root.strip_suffix("/rest/v1").unwrap_or(root) } else { root };
+        Some(given.to_owned())
     }
 
     /// Whether there is a function that gives tokens.
@@ -89,7 +110,8 @@ impl Requester {
                 }
             }
         }
-        HttpRequest { method, url, headers, body: body.map(String::into_bytes), timeout_ms: self.timeout_ms }
+        let body = body.map(String::into_bytes);
+        HttpRequest { method, url, headers, body, timeout_ms: self.timeout_ms, max_bytes: self.max_bytes }
     }
 
     /// Goes to the other root. `false`: there is none, or this one is proved, or both were tried: whatever is asked for next may

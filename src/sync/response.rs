@@ -1,8 +1,9 @@
 //! What an answer of PostgREST means: a page, a wait, a fresh token, or an error. Never told by a message's text.
 
-use super::json;
+use super::{credentials::Secrets, json};
 use crate::{
     error::{Error, ErrorCode},
+    memory::no_memory,
     ports::{HttpFailure, HttpResponse},
     time::Timestamp,
 };
@@ -31,6 +32,10 @@ pub enum Verdict {
     Mismatch(Error),
     /// PostgREST or PostgreSQL refuses what was sent, by a code.
     Rejected(Error),
+    /// The answer is larger than the limit: less at once may do.
+    TooLarge(Error),
+    /// It is at another address, as far as that is told: nothing is sent on.
+    Moved(Option<String>),
     /// No use to try again, whatever is sent.
     Fail(Error),
 }
@@ -44,16 +49,20 @@ pub const NOT_POSTGREST: &str = "remote.url should be a Supabase project or a Po
 /// What to do about answers that end early.
 pub(super) const CUT: &str = "The network, or what is between, cut it off: try again";
 
-/// Judges an answer to a request about `table`.
-pub fn judge(table: &str, answer: &Result<HttpResponse, HttpFailure>, now: Timestamp) -> Verdict {
+/// Judges an answer to a request about `table`. What it says becomes part of errors without the `secrets`.
+pub fn judge(table: &str, answer: &Result<HttpResponse, HttpFailure>, secrets: &Secrets, now: Timestamp) -> Verdict {
     let response = match answer {
         Ok(response) => response,
-        Err(failure) => return judge_failure(table, failure),
+        Err(failure) => return judge_failure(table, failure, secrets),
     };
     if matches!(response.status, 200 | 201 | 204 | 206) {
         return Verdict::Body;
     }
-    let problem = Problem::read(response);
+    if matches!(response.status, 301..=303 | 307 | 308) {
+        return Verdict::Moved(response.header("location").map(|location| secrets.mask(location)));
+    }
+    let mut problem = Problem::read(response);
+    problem.message = secrets.mask(&problem.message);
     let error = |code| problem.error(code, table, response.status);
     let retry = |smaller| {
         let after_ms = response.header("retry-after").and_then(|text| retry_after(text, now));
@@ -116,7 +125,21 @@ fn rejection_hint(code: &str) -> &'static str {
     }
 }
 
-fn judge_failure(table: &str, failure: &HttpFailure) -> Verdict {
+/// What a redirect is told as. `root`: the `remote.url` that would do.
+pub fn moved(table: &str, location: Option<&str>, root: Option<&str>) -> Error {
+    let to = location.unwrap_or("another address");
+    let hint = match root {
+        Some(root) => format!("Set remote.url to {root}: neither keys nor rows are sent on to where a redirect leads"),
+        None => "Open remote.url to see where it leads: https instead of http, another host, or a sign-in page in between. Keys and \
+                 rows are not sent on"
+            .to_owned(),
+    };
+    let error = Error::new(ErrorCode::SyncProtocol, format!("The remote redirects to {to}"));
+    let error = error.hint(hint).detail("table", table);
+    location.into_iter().fold(error, |error, location| error.detail("location", location))
+}
+
+fn judge_failure(table: &str, failure: &HttpFailure, secrets: &Secrets) -> Verdict {
     let error = |text: String| Error::new(ErrorCode::SyncNetwork, text).detail("table", table);
     match failure {
         HttpFailure::Network(words) => Verdict::Retry {
@@ -124,8 +147,18 @@ fn judge_failure(table: &str, failure: &HttpFailure) -> Verdict {
             smaller: false,
             error: error(format!("The remote could not be reached while syncing {table}"))
                 .hint("Is there a network, is remote.url right, and does the server allow this page (CORS)?")
-                .cause(words),
+                .cause(secrets.mask(words)),
         },
+        HttpFailure::NoMemory => Verdict::TooLarge(no_memory("for an answer of the remote").detail("table", table)),
+        HttpFailure::TooLarge { limit } => Verdict::TooLarge(
+            Error::new(
+                ErrorCode::SyncProtocol,
+                format!("The remote's answer for table {table} is larger than remote.maxResponseBytes ({limit} bytes)"),
+            )
+            .hint("Raise remote.maxResponseBytes, or leave large columns out of `columns`")
+            .detail("table", table)
+            .detail("limit", *limit),
+        ),
         HttpFailure::Timeout => Verdict::Retry {
             after_ms: None,
             smaller: true,
@@ -211,7 +244,7 @@ mod tests {
     }
 
     fn show(answer: &Result<HttpResponse, HttpFailure>) -> String {
-        match judge("t", answer, Timestamp(0)) {
+        match judge("t", answer, &Secrets::default(), Timestamp(0)) {
             Verdict::Body => "body".to_owned(),
             Verdict::Unauthorized(error) => format!("unauthorized {}", error.code),
             Verdict::Retry { after_ms, smaller, error } => format!("retry {after_ms:?} {smaller} {}", error.code),
@@ -219,6 +252,8 @@ mod tests {
             Verdict::UnknownPath(error) => format!("path {}", error.code),
             Verdict::Mismatch(error) => format!("mismatch {}", error.code),
             Verdict::Rejected(error) => format!("rejected {}", error.code),
+            Verdict::TooLarge(error) => format!("too large {}", error.code),
+            Verdict::Moved(location) => format!("moved {}", location.as_deref().unwrap_or("")),
             Verdict::Fail(error) => format!("fail {}", error.code),
         }
     }
@@ -250,7 +285,10 @@ mod tests {
             (500, r#"{"code":"40P01"}"#, "retry None false sync_server"),
             (503, r#"{"code":"PGRST001"}"#, "retry None false sync_server"),
             (504, r#"{"code":"PGRST003"}"#, "retry None true sync_server"),
-            (302, "", "fail sync_protocol"),
+            (301, "", "moved "),
+            (303, "[]", "moved "),
+            (308, "", "moved "),
+            (304, "", "fail sync_protocol"),
             (201, "[]", "body"),
             (204, "", "body"),
             (409, r#"{"code":"23505"}"#, "rejected sync_rejected"),
@@ -268,6 +306,9 @@ mod tests {
         }
         assert_eq!(show(&Err(HttpFailure::Network("reset".into()))), "retry None false sync_network");
         assert_eq!(show(&Err(HttpFailure::Timeout)), "retry None true sync_network");
+        assert_eq!(show(&Err(HttpFailure::TooLarge { limit: 9 })), "too large sync_protocol");
+        assert_eq!(show(&Err(HttpFailure::NoMemory)), "too large out_of_memory");
+        assert_eq!(show(&answer(307, &[("location", "https://x/orders")], "")), "moved https://x/orders");
     }
 
     #[test]
@@ -282,12 +323,13 @@ mod tests {
 
     #[test]
     fn errors_say_which_table_and_what_the_remote_said() {
-        let Verdict::Rejected(error) =
-            judge("orders", &answer(403, &[], r#"{"code":"42501","message":"permission denied"}"#), Timestamp(0))
-        else {
+        let mut secrets = Secrets::default();
+        secrets.add("the-token");
+        let denied = answer(403, &[], r#"{"code":"42501","message":"permission denied to \u0074he-token"}"#);
+        let Verdict::Rejected(error) = judge("orders", &denied, &secrets, Timestamp(0)) else {
             panic!("a refusal");
         };
-        assert_eq!(error.message, "The remote answered 403 for table orders: permission denied");
+        assert_eq!(error.message, "The remote answered 403 for table orders: permission denied to ***");
         assert_eq!(error.details["remoteCode"], "42501".into());
         assert_eq!(error.details["table"], "orders".into());
     }

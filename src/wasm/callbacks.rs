@@ -4,7 +4,7 @@ use wasm_bindgen::JsValue;
 
 use super::{convert::to_js, settled};
 use crate::{
-    browser::{Host, thrown_text},
+    browser::{Host, thrown_name, thrown_text},
     engine::{Callbacks, Event, turn::Ticket},
     error::{Error, ErrorCode, Result},
     ports::{LocalFuture, entered},
@@ -38,9 +38,10 @@ impl Callbacks for HostCallbacks {
         let started = self.host.access_token();
         Box::pin(async move {
             let thrown = |error: JsValue| {
+                // What it says may hold the very credentials that it was to renew.
                 Error::new(ErrorCode::SyncUnauthorized, "accessToken() failed")
-                    .cause(thrown_text(&error))
-                    .hint("Sign in again, or let it return null for the key alone")
+                    .cause(thrown_name(&error))
+                    .hint("Sign in again, or let it return null for the key alone; log inside of it what it throws")
             };
             settled(started).await.map(|token| token.as_string()).map_err(thrown)
         })

@@ -29,6 +29,7 @@ mod sync_capture;
 mod sync_engine;
 mod sync_helped;
 mod sync_host;
+mod sync_hostile;
 mod sync_keep;
 mod sync_model;
 mod sync_model_writes;

@@ -299,7 +299,10 @@ impl Http for Server {
             server.clock.sleep(20).await;
             let answer = server.answer(&request);
             drop(landing);
-            answer
+            answer.and_then(|answer| match answer.body.len() as u64 > request.max_bytes {
+                true => Err(HttpFailure::TooLarge { limit: request.max_bytes }),
+                false => Ok(answer),
+            })
         })
     }
 }

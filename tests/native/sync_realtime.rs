@@ -288,13 +288,13 @@ fn refusals_are_told_once_with_their_reason() {
         let Scene { tab, sockets, clock, .. } = &scene;
         for _ in 0..3 {
             sockets.open_up(&**clock).await;
-            sockets.answer(1, "error", r#"{"reason":"Unauthorized: no"}"#);
+            sockets.answer(1, "error", r#"{"reason":"Unauthorized: eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoiYW5vbiJ9.x"}"#);
             clock.sleep(0).await;
             assert_eq!(sockets.live.get(), 0);
             sockets.reconnects_after(&**clock).await;
         }
         assert_eq!(heard(tab, "realtime_unavailable"), 1);
-        assert_eq!(heard(tab, "refused to tell of changes: Unauthorized: no"), 1);
+        assert_eq!(heard(tab, "refused to tell of changes: Unauthorized: ***"), 1, "without the token");
         // When it has joined, too; and the server may end the channel.
         for text in [
             FOLLOWS.replace("ok", "error"),

@@ -61,7 +61,7 @@ function typeOf(kinds: ReadonlySet<string>): string {
 
 async function someRows(remote: Endpoint, table: string): Promise<Record<string, unknown>[]> {
   const response = await getRest(remote, `${encodeURIComponent(table)}?limit=${sample}`)
-  if (response.ok) return (await response.json()) as Record<string, unknown>[]
+  if (response.ok) return response.json() as Record<string, unknown>[]
   const { status } = response
   const code = status === 401 ? 'sync_unauthorized' : status >= 500 ? 'sync_server' : 'sync_rejected'
   throw new TidelockError(code, `The remote answered with status ${status} when asked for ${table}`, {

@@ -3,6 +3,7 @@ import type { Database } from '../database.js'
 import { TidelockError } from '../errors.js'
 import { loadModule, loadPart } from '../instance.js'
 import type { OpenOptions } from '../options.js'
+import { request } from '../request.js'
 import type { LocalUser } from '../user.js'
 import { GivenUp, type Handlers, Moved } from './channel.js'
 import type { Opening, PageMethods } from './protocol.js'
@@ -74,10 +75,9 @@ export function pageHandlers(
     event: (_, event) => user.handle(event),
     dead: (_, error) => void connection.die(fromThrown(error)),
     migrate: (_, version, direction, ticket) => user.migrate(version, direction, connection.ticketOf(number, ticket)),
-    fetch: async (signal, input, init) => {
-      const response = await (user.fetch ?? fetch)(input, { ...init, ...(signal === undefined ? {} : { signal }) })
-      const body = await response.arrayBuffer()
-      return new Moved({ status: response.status, headers: [...response.headers], body }, [body])
+    fetch: async (signal, url, asking) => {
+      const answer = await (user.fetch ?? request)(url, { ...asking, signal })
+      return new Moved(answer, answer.body === null ? [] : [answer.body.buffer])
     },
     accessToken: () => user.accessToken(),
     nextSnapshot: (_, after) => user.nextSnapshot(after),

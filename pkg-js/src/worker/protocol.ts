@@ -3,6 +3,7 @@ import type { Texts } from '../codec/rows.js'
 import type { CoreEvent, CoreOptions, Op, PlanRow } from '../core.js'
 import type { FunctionsSource } from '../functions.js'
 import type { Conflict, Encryption } from '../options.js'
+import type { Answer, Asking } from '../request.js'
 import type { Moment } from './page-life.js'
 import type { Thrown } from './thrown.js'
 
@@ -117,7 +118,7 @@ export interface PageMethods {
   /** The engine stopped working. */
   dead(error: Thrown): void
   migrate(version: string, direction: 'up' | 'down', ticket: number): void
-  fetch(input: string, init: Omit<RequestInit, 'signal'>): FetchAnswer
+  fetch(url: string, asking: Omit<Asking, 'signal'>): Answer
   accessToken(): string | null
   nextSnapshot(after: number): number | null
   resolveConflict(conflict: Conflict): string | null
@@ -127,13 +128,6 @@ export interface PageMethods {
   role(role: 'leader' | 'follower'): void
   /** Another engine serves: it knows nothing of live queries and the like. */
   renewed(): void
-}
-
-/** A Response as plain data. */
-export interface FetchAnswer {
-  readonly status: number
-  readonly headers: readonly (readonly [string, string])[]
-  readonly body: ArrayBuffer
 }
 
 /** How many milliseconds are left; 0 when none is. */

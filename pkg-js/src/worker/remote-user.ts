@@ -1,5 +1,6 @@
 import type { CoreEvent } from '../core.js'
 import type { Conflict } from '../options.js'
+import type { Answer, Asking } from '../request.js'
 import type { User } from '../user.js'
 import type { Channel } from './channel.js'
 import type { Opening, PageMethods, WorkerMethods } from './protocol.js'
@@ -7,7 +8,7 @@ import type { Opening, PageMethods, WorkerMethods } from './protocol.js'
 /** The user of a database in another thread: what the engine asks goes there. */
 export class RemoteUser implements User {
   readonly #channel: Channel<PageMethods, WorkerMethods>
-  fetch?: (input: string, init: RequestInit) => Promise<Response>
+  fetch?: (url: string, asking: Asking) => Promise<Answer>
   seed?: () => Promise<Uint8Array>
   readonly handle: (event: CoreEvent) => void
 
@@ -20,7 +21,7 @@ export class RemoteUser implements User {
   /** Says what there is to ask for. */
   begin(has: Opening['has']): void {
     if (has.seed) this.seed = () => this.#channel.ask('seed', [])
-    if (has.fetch) this.fetch = (input, init) => this.#fetch(input, init)
+    if (has.fetch) this.fetch = (url, { signal, ...asking }) => this.#channel.ask('fetch', [url, asking], { signal })
   }
 
   migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void> {
@@ -37,11 +38,5 @@ export class RemoteUser implements User {
 
   resolveConflict(conflict: Conflict): Promise<string | null> {
     return this.#channel.ask('resolveConflict', [conflict])
-  }
-
-  /** As much of a Response as the engine reads, since not every one can be made anew (a status outside of 200 to 599). */
-  async #fetch(input: string, { signal, ...init }: RequestInit): Promise<Response> {
-    const { status, headers, body } = await this.#channel.ask('fetch', [input, init], { signal: signal ?? undefined })
-    return { status, headers, arrayBuffer: async () => body } as unknown as Response
   }
 }

@@ -176,7 +176,7 @@ impl Inner {
         let (waiting, failures) = {
             let mut state = self.state.borrow_mut();
             state.failures += 1;
-            state.last_error = Some(error.clone());
+            state.last_error = Some(error.clone().detail("time", self.platform.clock.now().to_string()));
             (std::mem::take(&mut state.waiting), state.failures)
         };
         refuse(waiting.into_iter().map(|(_, sender)| sender), &error.clone().detail("applied", true));

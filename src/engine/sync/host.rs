@@ -56,11 +56,7 @@ impl Host for Inner {
                 false => Box::pin(std::future::pending()),
             };
             match select(self.callbacks.access_token(), patience).await {
-                Either::Left((token, _)) => {
-                    let token = token?;
-                    sync.token.borrow_mut().clone_from(&token);
-                    Ok(token)
-                }
+                Either::Left((token, _)) => token,
                 Either::Right(_) => {
                     Err(Error::new(ErrorCode::SyncUnauthorized, "accessToken() gave no answer in time")
                         .hint("Raise remote.timeoutMs, or let it return the token that is there"))

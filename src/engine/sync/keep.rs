@@ -220,7 +220,7 @@ fn perform(inner: Rc<Inner>, round: Round) -> LocalFuture<'static, End> {
                 }
                 if let Some(error) = failed {
                     // The pull that went through is not the whole truth.
-                    database.synced().map(|sync| sync.last_error.replace(Some(error))).ok();
+                    database.synced().map(|sync| sync.remember(Some(error))).ok();
                 }
                 return if end == End::Done { pulled } else { end };
             }

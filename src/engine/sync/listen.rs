@@ -16,6 +16,7 @@ use crate::{
     ports::{LocalFuture, Platform, Ports, SocketNews, Sockets},
     sync::{
         config::Config,
+        credentials::Secrets,
         realtime::{Channel, JOIN, Message, heartbeat},
         schedule::{backoff_ms, return_ms},
     },
@@ -54,6 +55,7 @@ impl Listener {
             platform: ports.platform.clone(),
             sockets: ports.sockets.clone(),
             channel: Channel::new(config),
+            secrets: Secrets::new(&config.options),
             control: control.clone(),
             failures: Cell::default(),
             tell,
@@ -97,6 +99,7 @@ struct Subscription {
     platform: Platform,
     sockets: Rc<dyn Sockets>,
     channel: Channel,
+    secrets: Secrets,
     control: Rc<Control>,
     /// Sessions in a row that ended before the server had followed the tables or answered a heartbeat.
     failures: Cell<u32>,
@@ -110,7 +113,9 @@ impl Subscription {
             if let Some(error) = ended {
                 // Where there are no sockets, there never will be any.
                 let never = error.is(ErrorCode::UnsupportedEnvironment);
-                (self.tell)(Told::Unavailable(error));
+                let mut secrets = self.secrets.clone();
+                self.control.token.borrow().iter().for_each(|token| secrets.add(token));
+                (self.tell)(Told::Unavailable(secrets.mask_error(error)));
                 if never {
                     return;
                 }

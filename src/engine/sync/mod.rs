@@ -38,6 +38,7 @@ use crate::{
     sqlite::Connection,
     sync::{
         config::Config,
+        credentials::check_token,
         remote::{Known, Remote, Tokens},
         report::{Cells, Conflicting, PullOptions, PullProgress, PullReport, PushReport},
         state,
@@ -169,7 +170,7 @@ struct UserTokens<'a> {
 impl Tokens for UserTokens<'_> {
     fn fresh(&self) -> LocalFuture<'_, Result<Option<String>>> {
         Box::pin(async {
-            let token = self.host.access_token().await?;
+            let token = self.sync.ask_token(self.host).await?;
             let _turn = self.host.turn().await?;
             self.sync.check_owner(&*self.host.connection()?, token.as_deref())?;
             Ok(token)
@@ -213,7 +214,7 @@ impl Sync {
     /// The client of one call, for the user whose data it is. Fails as the access token function does, and with
     /// `sync_user_mismatch` before any request.
     async fn remote<'a>(&'a self, host: &'a dyn Host) -> Result<Remote<'a>> {
-        let token = if self.config.options.has_access_token { host.access_token().await? } else { None };
+        let token = if self.config.options.has_access_token { self.ask_token(host).await? } else { None };
         {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
@@ -224,6 +225,14 @@ impl Sync {
         Ok(Remote::new(&self.config, &*self.http, &self.platform, &self.known, token, tokens))
     }
 
+    /// The user's token, asked for anew and checked. Fails as the access token function does, and with `invalid_argument` for
+    /// what is no token to be used here.
+    async fn ask_token(&self, host: &dyn Host) -> Result<Option<String>> {
+        let token = check_token(host.access_token().await?, self.config.options.secrets_allowed)?;
+        self.token.borrow_mut().clone_from(&token);
+        Ok(token)
+    }
+
     /// What it is doing.
     pub fn phase(&self) -> Phase {
         self.phase.get()
@@ -232,6 +241,12 @@ impl Sync {
     /// Why the last call failed, until one succeeds.
     pub fn last_error(&self) -> Option<Error> {
         self.last_error.borrow().clone()
+    }
+
+    /// Remembers why a call failed, and when.
+    fn remember(&self, error: Option<Error>) {
+        let now = self.platform.clock.now().to_string();
+        *self.last_error.borrow_mut() = error.map(|error| error.detail("time", now));
     }
 
     /// One entry a synced table.
@@ -302,7 +317,7 @@ impl Sync {
             }
         };
         busy.error = result.as_ref().err().cloned();
-        self.last_error.borrow_mut().clone_from(&busy.error);
+        self.remember(busy.error.clone());
         if let Some(error) = &busy.error {
             let table = self.reading.borrow().clone();
             self.note_failure(host, &table, error).await;

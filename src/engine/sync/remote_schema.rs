@@ -7,8 +7,9 @@ use crate::{
     ports::{Http, HttpResponse, LocalFuture, Method, Platform},
     sync::{
         config::{Config, RemoteOptions},
+        credentials::check_token,
         local_schema::{LocalSchema, local_schema},
-        remote::{self, Known, Refusal, Remote},
+        remote::{self, Known, Refusal, Remote, Tokens as _},
         remote_schema::{RemoteTable, from_function, from_openapi},
         request::Requester,
         response::NOT_POSTGREST,
@@ -18,11 +19,14 @@ use crate::{
 /// Where access tokens come from.
 pub type Tokens<'a> = &'a dyn Fn() -> LocalFuture<'a, Result<Option<String>>>;
 
-struct Asked<'a>(Tokens<'a>);
+struct Asked<'a> {
+    ask: Tokens<'a>,
+    secrets_allowed: bool,
+}
 
 impl remote::Tokens for Asked<'_> {
     fn fresh(&self) -> LocalFuture<'_, Result<Option<String>>> {
-        (self.0)()
+        Box::pin(async { check_token((self.ask)().await?, self.secrets_allowed) })
     }
 }
 
@@ -43,9 +47,10 @@ pub async fn schema_from_remote<'a>(
     let named: Vec<String> = remote.tables.iter().map(|table| table.remote().to_owned()).collect();
     let wanted = (!named.is_empty()).then_some(&named[..]);
     let config = Config::without_tables(remote)?;
-    let token = if config.options.has_access_token { tokens().await? } else { None };
+    let tokens = Asked { ask: tokens, secrets_allowed: config.options.secrets_allowed };
+    let token = if config.options.has_access_token { tokens.fresh().await? } else { None };
     let known = Known::default();
-    let remote = Remote::new(&config, &*http, platform, &known, token, Box::new(Asked(tokens)));
+    let remote = Remote::new(&config, &*http, platform, &known, token, Box::new(tokens));
     let mut told = match get(&remote, "/rpc/tidelock_schema").await {
         Ok(body) => from_function(&body),
         Err(refusal) => {

@@ -29,6 +29,14 @@ impl Batch<'_> {
                 task.tries = Some(tries);
                 self.halve_or_repeat(&task);
             }
+            Refusal::TooLarge(error) => {
+                // The remote may have done it.
+                task.again = true;
+                match task.jobs.len() {
+                    0 | 1 => self.settle_all(&task, &Outcome::Failing(error)),
+                    _ => self.halve_or_repeat(&task),
+                }
+            }
             Refusal::Trouble(error) => return self.troubled(task, error).await,
             Refusal::Failed(_) => return Err(refusal),
         }

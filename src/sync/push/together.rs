@@ -69,6 +69,7 @@ impl Batch<'_> {
                 let task = Task { tries: Some(tries), ..task };
                 self.halve_or_repeat(&task);
             }
+            Err(Refusal::TooLarge(_)) if task.jobs.len() > 1 => self.halve_or_repeat(&task),
             Err(Refusal::Failed(error)) => return Err(Refusal::Failed(error)),
             // Nothing of it was written, for whatever reason: the ordinary requests say what is wrong.
             answer => {

@@ -44,6 +44,11 @@ fn options() {
     shown.fails("a URL with a password", remote("https://u:p@x.co", "k", tables));
     shown.fails("an empty key", remote(url, "", tables));
     shown.fails("a secret key", remote(url, "sb_secret_abc", tables));
+    let headers = |headers: &str| remote(url, "k", &format!(r#""headers":{headers},{tables}"#));
+    shown.fails("a secret key in a header", headers(r#"{"authorization":"Bearer sb_secret_abc"}"#));
+    shown.fails("a header with a line end", headers(r#"{"x-key":"abc\n"}"#));
+    shown.fails("a header whose name has a blank", headers(r#"{"x key":"abc"}"#));
+    shown.fails("no bytes of an answer", remote(url, "k", &format!(r#""maxResponseBytes":0,{tables}"#)));
 
     let audited = |json: &str| serde_json::from_str::<audit::Options>(json).unwrap().check();
     shown.fails("an audit in a reserved table", audited(r#"{"tables":["t"],"table":"sqlite_log"}"#));

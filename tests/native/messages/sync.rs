@@ -53,7 +53,19 @@ fn answers() {
     shown.fails("a failing server", answered(500, "oops"));
     shown.fails("a page of another server", answered(200, "<html>hello</html>"));
     shown.fails("something else than rows", answered(200, r#"{"a":1}"#));
-    shown.fails("a redirect", answered(302, ""));
+    shown.fails("a redirect, as a page sees it", answered(302, ""));
+    for (done, location) in [
+        ("a redirect to another host", "https://www.server/rest/v1/items"),
+        ("a redirect to a sign-in page", "https://login.server/"),
+    ] {
+        let mut moved = world();
+        moved.server.fault(Fault::Status(301, vec![("location", location.to_owned())], String::new()));
+        shown.fails(done, moved.pull("{}"));
+    }
+    let little = format!(r#"{{"url":"http://server","key":"k","maxResponseBytes":9,"tables":{TABLES}}}"#);
+    let mut large = World::with(SCHEMA, &little);
+    large.server.put("items", &[("id", "1"), ("name", "\"x\""), ("updated_at", "null")]);
+    shown.fails("a row that is too large", large.pull("{}"));
     let mut late = world();
     late.server.fault(Fault::Status(503, vec![("retry-after", "100000".to_owned())], String::new()));
     shown.fails("a server that asks to wait for a day", late.pull("{}"));

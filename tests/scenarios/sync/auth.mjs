@@ -104,15 +104,23 @@ export default {
     assert.deepEqual(await remote.sql(`select a from ${table} where id = 2`), [{ a: 'offline' }])
   },
 
-  'a function for tokens that fails is no network trouble, and says so': async ({ memory, failure, remote }) => {
+  'a function for tokens that fails is no network trouble, and is told by the name of what it throws': async ({
+    memory,
+    failure,
+    remote,
+  }) => {
     const { given } = await shared(remote)
-    const db = await memory(given({ accessToken: () => Promise.reject(new Error('signed out')) }))
+    const accessToken = async () => {
+      throw new TypeError('refresh token s3cr3t')
+    }
+    const db = await memory(given({ accessToken }))
     const failed = await failure(db.sync.pull())
     assert.equal(failed.code, 'sync_unauthorized')
-    assert.match(failed.cause, /signed out/)
+    assert.match(failed.cause, /TypeError/)
+    assert.doesNotMatch(JSON.stringify([failed, await db.health(), await db.sync.status()]), /s3cr3t/)
   },
 
-  'a secret key is refused in a page, before anything is sent': {
+  'a secret key is refused in a page on every way in, before anything is sent': {
     only: ['page', 'worker'],
     because: 'a program in Node may hold a secret key',
     run: async ({ memory, failure, remote }) => {
@@ -122,6 +130,20 @@ export default {
         assert.equal(failed.code, 'invalid_argument')
         assert.match(failed.hint, /publishable/)
         assert.ok(!JSON.stringify(failed).includes(key), 'the key is in no error')
+      }
+      for (const secret of [remote.serviceKey, remote.secretKey]) {
+        const db = await memory(given({ accessToken: async () => secret }))
+        const refused = [
+          await failure(memory(given({ headers: { authorization: `Bearer ${secret}` } }))),
+          await failure(memory(given({ headers: { apikey: secret } }))),
+          await failure(db.sync.pull()),
+          await failure(db.sync.push()),
+        ]
+        for (const { code, message } of refused) {
+          assert.equal(code, 'invalid_argument')
+          assert.match(message, /is a secret key/)
+        }
+        assert.ok(!JSON.stringify([refused, await db.health(), await db.sync.status()]).includes(secret))
       }
       assert.equal((await failure(memory(given({ key: '' })))).code, 'invalid_argument')
       for (const key of [remote.anonKey, remote.publishableKey]) await memory(given({ key }))

@@ -43,11 +43,14 @@ export default {
       const wrongKey = await diagnose({ key: 'sb_publishable_of_another_project', tables: ['tasks'] })
       assert.equal(wrongKey.remote.ok, false)
       // In a page everybody could read it.
-      for (const secret of [remote.secretKey, remote.serviceKey]) {
-        const given = await diagnose({ key: secret })
-        assert.equal(given.remote.ok, host === 'node')
-        if (host === 'page') assert.match(given.remote.message, /secret/)
-      }
+      await remote.resetRequests()
+      for (const secret of [remote.secretKey, remote.serviceKey])
+        for (const given of [{ key: secret }, { headers: { apikey: secret } }, { accessToken: async () => secret }]) {
+          const { remote: seen } = await diagnose({ ...given, tables: ['tasks'] })
+          assert.equal(seen.ok, host === 'node', JSON.stringify(seen))
+          if (host === 'page') assert.match(seen.message, /secret/)
+        }
+      if (host === 'page') assert.deepEqual(await remote.requests(), [])
       const expired = await remote.jwt('user-1', { exp: 1_000_000_000 })
       const { token } = await diagnose({ accessToken: async () => expired })
       assert.equal(token.ok, false)

@@ -146,6 +146,47 @@ export default {
     await Promise.all(Object.entries(troubles).map(meet))
   },
 
+  'a redirect is not followed: nothing is stored, and what it swallowed is not pushed': async (t) => {
+    const [table, elsewhere] = [await numbered(t, 1), await numbered(t, 1)]
+    const db = await synced(t, plain(table), [table])
+    await db.run(`INSERT INTO ${table} VALUES (5, 'here')`)
+    const location = `${t.remote.url}/rest/v1/${elsewhere}`
+    for (const status of [301, 308]) {
+      await t.remote.fault({ table, status, headers: { location }, times: 1000 })
+      for (const call of ['push', 'pull']) {
+        const { code, message, hint } = await t.failure(db.sync[call]())
+        assert.equal(code, 'sync_protocol')
+        // A page can't see where a redirect leads.
+        assert.match(
+          message,
+          t.host === 'node' ? new RegExp(`redirects to ${location}$`) : /redirects to another address/,
+        )
+        assert.match(hint, /remote\.url/)
+      }
+      await t.remote.clearFaults()
+    }
+    assert.deepEqual(await t.remote.requests({ table: elsewhere }), [])
+    assert.deepEqual(await db.query(`SELECT * FROM ${table}`), [{ id: 5, a: 'here' }])
+    assert.equal((await db.sync.pending()).length, 1)
+    await db.sync.run()
+    assert.equal(await count(db, table), 2)
+  },
+
+  'pages over maxResponseBytes come smaller; a row over it is an error with the limit': async (t) => {
+    for (const more of [{}, { fetch: (url, init) => fetch(url, init) }]) {
+      const table = await numbered(t, 25, "repeat('x', 300)")
+      const db = await synced(t, plain(table), [table], { maxResponseBytes: 2000, ...more })
+      await db.sync.pull()
+      assert.equal(await count(db, table), 25)
+      await t.remote.sql(`insert into ${table} values (26, repeat('x', 3000))`)
+      const { code, details } = await t.failure(db.sync.pull())
+      assert.deepEqual([code, details.limit, details.table], ['sync_protocol', 2000, table])
+      assert.equal(await count(db, table), 25)
+      await t.remote.sql(`delete from ${table} where id = 26`)
+      await db.sync.pull()
+    }
+  },
+
   'a wrong key, an unknown table and an unknown column say which': async (t) => {
     const table = await numbered(t, 1)
     for (const [tables, more, code, named] of [

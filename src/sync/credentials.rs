@@ -1,0 +1,224 @@
+//! Keys, tokens and header values: checked before they are used, masked in every text that comes from outside.
+
+use super::{config::RemoteOptions, jwt};
+use crate::error::{Error, Result};
+
+/// Headers that say what is asked for, not who asks.
+const NO_SECRETS: [&str; 6] = ["accept", "accept-profile", "content-profile", "content-type", "prefer", "user-agent"];
+
+/// Shorter texts are no secrets: masking them would blot out ordinary words.
+const SHORTEST: usize = 4;
+/// Shorter secrets are masked where they stand as words of their own.
+const SHORTEST_ANYWHERE: usize = 8;
+/// More of a text from outside is left out, in characters.
+const LONGEST_TEXT: usize = 1000;
+
+const MASK: &str = "***";
+
+/// Checks the key and the headers of the option. Fails with `invalid_argument`, never with a value in it.
+pub fn check_options(options: &RemoteOptions) -> Result<()> {
+    let key = &options.key;
+    if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Error::invalid("remote.key is empty or has blanks in it").hint("Use the project's publishable key"));
+    }
+    check("remote.key", key, options.secrets_allowed)?;
+    for (name, value) in &options.headers {
+        if name.is_empty()
+            || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+        {
+            return Err(Error::invalid("remote.headers has a name that no header can have")
+                .hint("A name has letters, digits and hyphens"));
+        }
+        check(&format!("remote.headers['{name}']"), value, options.secrets_allowed)?;
+    }
+    Ok(())
+}
+
+/// Checks a token before it is used. Fails with `invalid_argument`, never with the token in it.
+pub fn check_token(token: Option<String>, secrets_allowed: bool) -> Result<Option<String>> {
+    if let Some(token) = &token {
+        check("The token of accessToken()", token, secrets_allowed)?;
+    }
+    Ok(token)
+}
+
+fn check(what: &str, value: &str, secrets_allowed: bool) -> Result<()> {
+    // What `fetch` takes: Latin-1 without line ends.
+    let unfit = |char: char| char.is_control() && char != '\t' || char > '\u{ff}';
+    if let Some(at) = value.chars().position(unfit) {
+        return Err(Error::invalid(format!("{what} has a character that no header can have, at position {}", at + 1))
+            .hint(
+                "Trim what is read from a file or from the environment: a line break at its end is such a character",
+            ));
+    }
+    if !secrets_allowed && value.split_ascii_whitespace().any(is_secret) {
+        return Err(Error::invalid(format!(
+            "{what} is a secret key: whoever opens the page could read and change all data"
+        ))
+        .hint("Use the publishable (anon) key here, and make a new secret key if this one was published"));
+    }
+    Ok(())
+}
+
+/// Whether it opens everything to whoever has it.
+fn is_secret(text: &str) -> bool {
+    text.starts_with("sb_secret_") || jwt::claim(text, "role").as_deref() == Some("service_role")
+}
+
+/// The secrets that go out with requests, to be masked in what comes back.
+#[derive(Clone, Debug, Default)]
+pub struct Secrets(Vec<String>);
+
+impl Secrets {
+    /// Those of the option.
+    pub fn new(options: &RemoteOptions) -> Self {
+        let mut secrets = Self::default();
+        secrets.add(&options.key);
+        let headers = options.headers.iter();
+        headers
+            .filter(|(name, _)| !NO_SECRETS.contains(&&*name.to_ascii_lowercase()))
+            .for_each(|(_, value)| secrets.add(value));
+        secrets
+    }
+
+    /// One more: it, and its words, as the token behind `Bearer`.
+    pub fn add(&mut self, secret: &str) {
+        for text in [secret].into_iter().chain(secret.split_ascii_whitespace()) {
+            if text.len() >= SHORTEST
+                && !matches!(text, "Bearer" | "Basic")
+                && !self.0.iter().any(|known| known == text)
+            {
+                self.0.push(text.to_owned());
+            }
+        }
+        self.0.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    }
+
+    /// A text from outside as it may be kept and shown: of a bounded length, without these secrets, and without other
+    /// tokens and keys that are known by their form.
+    pub fn mask(&self, text: &str) -> String {
+        let mut masked = text.to_owned();
+        for secret in &self.0 {
+            masked = without(&masked, secret);
+        }
+        let is_token = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
+        let mut shown = String::with_capacity(masked.len());
+        for word in masked.split_inclusive(|char| !is_token(char)) {
+            let token = word.trim_end_matches(|char| !is_token(char)).trim_end_matches('.');
+            let known = jwt::is_jwt(token) || token.starts_with("sb_secret_");
+            shown.push_str(if known { MASK } else { token });
+            shown.push_str(&word[token.len()..]);
+        }
+        if let Some((end, _)) = shown.char_indices().nth(LONGEST_TEXT) {
+            shown.truncate(end);
+            shown.push('…');
+        }
+        shown
+    }
+
+    /// The error as it may be kept and shown.
+    pub fn mask_error(&self, mut error: Error) -> Error {
+        error.message = self.mask(&error.message);
+        error.cause = error.cause.as_deref().map(|cause| self.mask(cause));
+        error
+    }
+}
+
+/// The text with a mask in each place of the secret.
+fn without(text: &str, secret: &str) -> String {
+    let in_word = |char: Option<char>| secret.len() < SHORTEST_ANYWHERE && char.is_some_and(char::is_alphanumeric);
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(secret) {
+        let (before, behind) = (&rest[..at], &rest[at + secret.len()..]);
+        masked.push_str(before);
+        let last = before.chars().next_back().or_else(|| masked.chars().next_back());
+        masked.push_str(if in_word(last) || in_word(behind.chars().next()) { secret } else { MASK });
+        rest = behind;
+    }
+    masked.push_str(rest);
+    masked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // {"role":"service_role"} and {"role":"anon"}, unsigned; the last one's header begins with a blank.
+    const SERVICE: &str = "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoic2VydmljZV9yb2xlIn0.x";
+    const ANON: &str = "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoiYW5vbiJ9.x";
+    const DISGUISED: &str = "IHsiYWxnIjoiSFMyNTYifQ.eyJyb2xlIjoic2VydmljZV9yb2xlIn0.x";
+
+    fn options(key: &str, headers: &str, secrets_allowed: bool) -> RemoteOptions {
+        let key = serde_json::to_string(key).unwrap();
+        let json = format!(
+            r#"{{"url":"https://x.supabase.co","key":{key},"headers":{headers},"secretsAllowed":{secrets_allowed},"tables":[]}}"#
+        );
+        serde_json::from_str(&json).unwrap()
+    }
+
+    #[test]
+    fn secret_keys_are_refused_in_a_page_on_every_way_in() {
+        let header = |value: &str| options("k", &format!(r#"{{"x-key":"{value}"}}"#), false);
+        for secret in [SERVICE, DISGUISED, "sb_secret_abc"] {
+            let bearer = format!("Bearer {secret}");
+            for refused in [
+                check_options(&options(secret, "{}", false)),
+                check_options(&header(secret)),
+                check_options(&header(&bearer)),
+                check_token(Some(secret.to_owned()), false).map(drop),
+            ] {
+                let error = refused.unwrap_err();
+                assert_eq!(error.code.as_str(), "invalid_argument");
+                assert!(!error.to_string().contains(secret), "{error}");
+            }
+            check_options(&options(secret, &format!(r#"{{"authorization":"{bearer}"}}"#), true)).unwrap();
+        }
+        for fine in [ANON, "sb_publishable_abc"] {
+            check_options(&options(fine, "{}", false)).unwrap();
+            check_options(&header(fine)).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_no_header_can_have_is_refused_without_the_value() {
+        for value in ["line1-secret\\nline2", "line1-secret\\u0000", "line1-secret\\u20ac"] {
+            let given = options("k", &format!(r#"{{"x-key":"{value}"}}"#), true);
+            let error = check_options(&given).unwrap_err();
+            assert_eq!(
+                error.message,
+                "remote.headers['x-key'] has a character that no header can have, at position 13"
+            );
+            let token = given.headers.get("x-key").cloned();
+            let error = check_token(token, true).unwrap_err();
+            assert!(error.message.starts_with("The token of accessToken() has a character"), "{error}");
+        }
+        assert!(check_options(&options("k", r#"{"x\ny":"v"}"#, true)).is_err());
+        for key in ["", "a b", "a\n"] {
+            assert!(check_options(&options(key, "{}", true)).is_err(), "{key}");
+        }
+        check_options(&options("k", r#"{"x-client":"müller\t1.0"}"#, true)).unwrap();
+    }
+
+    #[test]
+    fn texts_from_outside_are_masked() {
+        let mut secrets =
+            Secrets::new(&options("tiny", r#"{"x-key":"Basic s3cr3t-s3cr3t","prefer":"permission"}"#, true));
+        secrets.add("opaque-token");
+        for (text, masked) in [
+            ("permission denied", "permission denied"),
+            ("key opaque-tokens is no JWT", "key ***s is no JWT"),
+            ("x-key: Basic s3cr3t-s3cr3t", "x-key: ***"),
+            ("got s3cr3t-s3cr3t", "got ***"),
+            ("apikey tiny, a tinycolumn", "apikey ***, a tinycolumn"),
+            (&format!("Bearer {ANON}."), "Bearer ***."),
+            ("(sb_secret_other)", "(***)"),
+            ("", ""),
+        ] {
+            assert_eq!(secrets.mask(text), masked);
+        }
+        assert_eq!(secrets.mask(&"ä".repeat(2000)).chars().count(), LONGEST_TEXT + 1);
+        let error = secrets.mask_error(Error::invalid("opaque-token").cause("opaque-token"));
+        assert_eq!((error.message.as_str(), error.cause.as_deref()), ("***", Some("***")));
+    }
+}
