@@ -8,6 +8,7 @@ import type { FunctionsSource, UserFunctions } from './functions.js'
 import type { Instance } from './instance.js'
 import { loaded } from './loaded.js'
 import type { FolderFiles } from './node-files.js'
+import type { ReadOnlyFiles } from './node-read-only.js'
 import type { Conflict, OpenOptions } from './options.js'
 import type { RecoveryReport } from './recover.js'
 import { request } from './request.js'
@@ -26,7 +27,7 @@ export async function openHere(
   checked: CoreOptions,
   user: LocalUser,
   instance: Instance,
-  folder?: FolderFiles,
+  folder?: FolderFiles | ReadOnlyFiles,
 ): Promise<Database> {
   const connect = (core: Core, options: CallsOptions) => {
     const calls = new Calls(core, instance.memory, options)
@@ -64,7 +65,7 @@ export class Bridge {
     instance: Instance,
     given: CallsOptions,
     connect: (core: Core, options: CallsOptions) => T,
-    folder?: FolderFiles,
+    folder?: FolderFiles | ReadOnlyFiles,
   ): Promise<T> {
     let options = given
     try {

@@ -3,23 +3,44 @@ import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import * as process from 'node:process'
 import type { NodeFiles } from './core.js'
+import { ReadOnlyFiles } from './node-read-only.js'
 
 // A module of its own: only Node loads it, and only for `storage: 'file'`.
+
+/** The option of `open` by which the command line reads a folder without writing to it. */
+const readOnly = Symbol.for('tidelock.readOnly')
+
+/** The files of a database's folder. */
+export function filesOf(folder: string, options: object): FolderFiles | ReadOnlyFiles {
+  return readOnly in options ? new ReadOnlyFiles(new FolderFiles(folder, 'r')) : new FolderFiles(folder)
+}
 
 /** The files below one folder, and the processes of this machine, as the wasm module calls for them. */
 export class FolderFiles implements NodeFiles {
   readonly #folder: string
+  readonly #mode: 'r' | 'r+'
   /** The file that was written or read last stays open: it mostly is the next one, too. */
   #open: { readonly name: string; readonly file: number } | undefined
   /** The lock file that is this one's, as long as it has not been given back. */
   #lock: string | undefined
 
-  constructor(folder: string) {
+  /** `mode`: how files that are there are opened. */
+  constructor(folder: string, mode: 'r' | 'r+' = 'r+') {
     this.#folder = resolve(folder)
+    this.#mode = mode
   }
 
+  /** Where a name lies: always below the folder, and never behind a symbolic link. */
   #path(name: string): string {
-    return join(this.#folder, name)
+    let path = this.#folder
+    if (name === '') return path
+    for (const part of name.split('/')) {
+      if (!/^\w[\w.-]*$/.test(part)) throw new Error('A file outside of the database folder was named')
+      path = join(path, part)
+      const about = fs.lstatSync(path, { throwIfNoEntry: false })
+      if (about !== undefined) mustBePlain(path, about)
+    }
+    return path
   }
 
   /** The open file; undefined when there is none and none is to be made. */
@@ -27,7 +48,7 @@ export class FolderFiles implements NodeFiles {
     if (this.#open?.name === name) return this.#open.file
     this.close()
     try {
-      const file = fs.openSync(this.#path(name), make ? fs.constants.O_RDWR | fs.constants.O_CREAT : 'r+')
+      const file = fs.openSync(this.#path(name), make ? fs.constants.O_RDWR | fs.constants.O_CREAT : this.#mode)
       this.#open = { name, file }
       return file
     } catch (error) {
@@ -44,7 +65,11 @@ export class FolderFiles implements NodeFiles {
 
   list(folder: string): string[] {
     try {
-      return fs.readdirSync(this.#path(folder))
+      const path = this.#path(folder)
+      return fs.readdirSync(path, { withFileTypes: true }).map((entry) => {
+        mustBePlain(join(path, entry.name), entry)
+        return entry.name
+      })
     } catch (error) {
       if (hasCode(error, 'ENOENT')) return []
       throw error
@@ -57,7 +82,7 @@ export class FolderFiles implements NodeFiles {
 
   size(name: string): number | undefined {
     // Of the name, not of the open file, which somebody may have replaced.
-    return fs.statSync(this.#path(name), { throwIfNoEntry: false })?.size
+    return fs.lstatSync(this.#path(name), { throwIfNoEntry: false })?.size
   }
 
   read(name: string, at: number, length: number): Uint8Array | undefined {
@@ -91,7 +116,7 @@ export class FolderFiles implements NodeFiles {
   syncFolder(folder: string): void {
     // Windows can't open a folder, and keeps its names safe by itself.
     if (process.platform === 'win32') return
-    const opened = fs.openSync(this.#path(folder), 'r')
+    const opened = fs.openSync(folder === '..' ? join(this.#folder, folder) : this.#path(folder), 'r')
     try {
       fs.fsyncSync(opened)
     } finally {
@@ -157,6 +182,12 @@ export class FolderFiles implements NodeFiles {
     if (fields[0] === 'Z' || fields[0] === 'X') return undefined
     return `${procText('sys/kernel/random/boot_id') ?? ''} ${fields[19] ?? ''}`
   }
+}
+
+/** Fails as opening a symbolic link does, and so for each special file. */
+function mustBePlain(path: string, about: fs.Kind): void {
+  if (!about.isFile() && !about.isDirectory())
+    throw Object.assign(new Error(`${path} is a symbolic link or a special file`), { code: 'ELOOP', path })
 }
 
 function procText(name: string): string | undefined {

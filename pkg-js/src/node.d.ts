@@ -1,12 +1,22 @@
 // The little of Node that this package calls, so that its types need no others.
 
 declare module 'node:fs' {
+  /** What a name in a folder stands for. */
+  export interface Kind {
+    isFile(): boolean
+    isDirectory(): boolean
+  }
   export function readdirSync(path: string): string[]
+  export function readdirSync(path: string, options: { withFileTypes: true }): (Kind & { readonly name: string })[]
   export function mkdirSync(path: string, options: { recursive: true }): void
   export function statSync(
     path: string,
     options: { throwIfNoEntry: false },
-  ): { readonly size: number; readonly mtimeMs: number; isDirectory(): boolean } | undefined
+  ): (Kind & { readonly size: number; readonly mtimeMs: number; readonly mode: number }) | undefined
+  export function lstatSync(
+    path: string,
+    options: { throwIfNoEntry: false },
+  ): (Kind & { readonly size: number; readonly uid: number }) | undefined
   export function openSync(path: string, flags: string | number): number
   export function closeSync(file: number): void
   export function fstatSync(file: number): { readonly size: number }

@@ -7,7 +7,6 @@ import type { FunctionsSource } from './functions.js'
 import { createDatabaseInstance, loadModule, loadPart } from './instance.js'
 import { isNode } from './is-node.js'
 import { loaded } from './loaded.js'
-import type { FolderFiles } from './node-files.js'
 import type { OpenOptions } from './options.js'
 import { mayHoldSecrets } from './secrets.js'
 import { LocalUser, loadTimetable } from './user.js'
@@ -53,7 +52,7 @@ export async function open(options: OpenOptions): Promise<Database> {
       (part) => loadPart(part, module, wasm),
       (trap) => bridge.trapped(trap),
     )
-    const folder = checked.path === undefined ? undefined : await openFolder(checked.path)
+    const folder = checked.path === undefined ? undefined : await openFolder(checked.path, options)
     return openHere(bridge, checked, user, instance, folder)
   })()
   return signal === undefined ? opened : unlessAborted(opened, signal)
@@ -122,10 +121,10 @@ function programName(): string {
 }
 
 /** The files of a folder. Only Node loads this module; its name is kept from bundlers, which would look for Node in the browser. */
-async function openFolder(path: string): Promise<FolderFiles> {
+async function openFolder(path: string, options: OpenOptions) {
   const name = './node-files.js'
   const module = (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as typeof import('./node-files.js')
-  return new module.FolderFiles(path)
+  return module.filesOf(path, options)
 }
 
 /** The storage that was asked for, or an error: there is no silent second choice. */

@@ -9,10 +9,12 @@ import { joined } from '../src/file-bytes.ts'
 import { loaded } from '../src/loaded.ts'
 import { resolveConflict } from '../src/resolve-conflict.ts'
 import { deleteDatabase } from '../src/stored.ts'
-import { judge } from '../src/tabs/facts.ts'
+import { differs, judge, rekeyed } from '../src/tabs/facts.ts'
 import { Forwarding } from '../src/tabs/forwarding.ts'
 import { Sendings } from '../src/tabs/sending.ts'
 import { Lost, Serving } from '../src/tabs/serving.ts'
+import { otherVersion, refusal } from '../src/tabs/wire.ts'
+import { fromThrown } from '../src/worker/thrown.ts'
 import { deferred, openEngine, settle, trap } from './engine.mjs'
 import { facts, one, two } from './tab-facts.mjs'
 
@@ -98,7 +100,7 @@ test('what memory, browsers and functions give', () =>
 
 /** The calls of a tab whose leader has these answers, and dies when it is asked anything else. */
 async function served(answers) {
-  const forwarding = new Forwarding(async () => {})
+  const forwarding = new Forwarding(() => {})
   const ask = async (method) => {
     if (method in answers) return answers[method]
     throw new Lost()
@@ -115,6 +117,10 @@ async function served(answers) {
 test('what tabs tell each other', () =>
   shows('tabs', {
     'another option than the leader has': () => Promise.reject(judge(facts([]), facts([], { integers: 'bigint' }))),
+    'another secret than the leader has': () => Promise.reject(differs('encryption')),
+    'a secret that another tab has changed': () => Promise.reject(rekeyed()),
+    'another version of tidelock': () => Promise.reject(otherVersion({ hello: 'a tab' })),
+    'a call that the leader does not know': () => Promise.reject(fromThrown(refusal({ message: { id: 1 } }).thrown)),
     'an older app than the leader is': () => Promise.reject(judge(facts([one, two]), facts([one]))),
     'a migration left out': () => Promise.reject(judge(facts([one, two]), facts([two]))),
     'a migration changed': () => Promise.reject(judge(facts([one]), facts([{ ...one, checksum: 'c' }]))),

@@ -5,7 +5,6 @@ export const two = { version: '2', checksum: 'b' }
 /** The facts of a tab that knows these migrations; without any of one that doesn't know of any. */
 export const facts = (migrations, more) => ({
   integers: 'auto',
-  secret: '',
   migrate: true,
   outOfOrder: 'error',
   ...(migrations && { migrations }),

@@ -7,6 +7,7 @@ use super::{property, thrown_text};
 use crate::{
     error::{Error, ErrorCode, Result},
     ports::{Files, Process, Processes},
+    store::failure::not_plain,
 };
 
 #[wasm_bindgen]
@@ -63,6 +64,10 @@ extern "C" {
 
 fn failure(thrown: JsValue) -> Error {
     let code = match property(&thrown, "code").and_then(|code| code.as_string()).as_deref() {
+        Some("ELOOP") => {
+            let path = property(&thrown, "path").and_then(|path| path.as_string());
+            return not_plain(&path.unwrap_or_default());
+        }
         Some("ENOSPC" | "EDQUOT") => ErrorCode::StorageQuotaExceeded,
         _ => ErrorCode::StorageUnavailable,
     };

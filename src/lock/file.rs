@@ -80,7 +80,12 @@ impl FileLocks {
         {
             return Ok(None);
         }
-        let number = newest.map_or(0, |(number, _)| number) + 1;
+        let highest = newest.map_or(0, |(number, _)| number);
+        let number = highest.checked_add(1).ok_or_else(|| {
+            Error::new(ErrorCode::DatabaseCorrupt, "The database's folder has a lock file with an impossible number")
+                .hint("No process has it: remove this file")
+                .detail("file", file_name(highest))
+        })?;
         let mut random = [0; 8];
         platform.entropy.fill(&mut random);
         let id = format!("{}-{:016x}", me.pid, u64::from_le_bytes(random));

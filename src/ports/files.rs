@@ -2,7 +2,9 @@
 
 use crate::error::Result;
 
-/// Raw operations on the files below one folder. Names are relative to it; `""` is the folder itself, `".."` the one around it.
+/// Raw operations on the files below one folder. Names are relative to it: `""` is the folder itself, `"journal.1"` a file in it,
+/// `"chunks/ab"` one of a folder in it. No other name is taken, and symbolic links are not followed (`database_corrupt`): nothing
+/// outside of the folder can be named.
 ///
 /// Failures: `storage_quota_exceeded` when the disk is full, else `storage_unavailable`; a file that isn't there is none.
 pub trait Files {
@@ -27,7 +29,7 @@ pub trait Files {
     /// Everything that was written to the file survives a power cut once this returns.
     fn sync(&self, name: &str) -> Result<()>;
 
-    /// The names in a folder survive a power cut once this returns.
+    /// The names in a folder survive a power cut once this returns; `".."` is the folder around them all.
     fn sync_folder(&self, folder: &str) -> Result<()>;
 
     /// Gives a file another name, at once; a file of that name is replaced.

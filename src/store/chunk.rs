@@ -17,6 +17,11 @@ pub fn id(plain: &[u8]) -> ChunkId {
     hex(&Sha256::digest(plain))
 }
 
+/// Whether a text has the form of a chunk's id, as every store names its chunks: 64 hex digits.
+pub fn is_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// SHA-256 over the chunks' SHA-256 in order, as 64 hex digits.
 pub fn digest(chunks: &[ChunkRef]) -> String {
     let mut hash = Sha256::new();

@@ -31,6 +31,13 @@ pub fn corrupt(message: &str) -> Error {
     Error::new(ErrorCode::DatabaseCorrupt, message).hint("Nothing was changed; recover(name) opens the last good state")
 }
 
+/// The error of a symbolic link, or of another special file, in a database's folder.
+pub fn not_plain(path: &str) -> Error {
+    Error::new(ErrorCode::DatabaseCorrupt, "The database's folder has a symbolic link or another special file in it")
+        .hint("Nothing was changed; tidelock makes plain files and folders only: remove the link, or put in its place what it points to")
+        .detail("path", path)
+}
+
 /// `decryption_failed`.
 pub fn refused(message: &str) -> Error {
     Error::new(ErrorCode::DecryptionFailed, message).hint("Nothing was changed; open it with the right `encryption`")

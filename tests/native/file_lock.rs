@@ -204,3 +204,15 @@ fn this_process_knows_itself() {
     child.wait().unwrap();
     assert_eq!(OwnProcess.began(child.id()), None);
 }
+
+#[test]
+fn a_lock_file_with_the_last_number_there_is_is_refused() {
+    let scratch = Scratch::new("number");
+    std::fs::create_dir_all(&scratch.0).unwrap();
+    std::fs::write(scratch.0.join(format!("lock.{}", u64::MAX)), "").unwrap();
+    let mut world = World::new();
+    let platform = world.sim.platform();
+    let locks = FileLocks::new(scratch.files(), Rc::new(Others::default().with(7, "a")), platform);
+    let taken = world.sim.run(async move { locks.acquire("x", Acquire::IfAvailable).await.map(|lock| lock.is_some()) });
+    assert_eq!(taken.unwrap_err().code, ErrorCode::DatabaseCorrupt);
+}

@@ -26,7 +26,7 @@ async function main(args: readonly string[]): Promise<number> {
     if (found === undefined) return general(args, output)
     const [command, rest] = found
     if (rest.includes('--help') || rest.includes('-h')) {
-      output.line(help(command))
+      output.lines(help(command))
       return 0
     }
     const given = invocation(command, rest, { output, env: process.env, signal: abort.signal })
@@ -66,10 +66,10 @@ function general(args: readonly string[], output: Output): number {
   const asked = first === undefined || first === '--help' || first === '-h' || first === 'help'
   if (!asked && group.length === 0)
     throw misuse(`There is no command '${first}'`, 'npx tidelock --help lists the commands')
-  output.line('Usage: npx tidelock COMMAND [options]\n')
+  output.lines('Usage: npx tidelock COMMAND [options]\n')
   output.line('Commands:')
   for (const line of table((asked ? commands : group).map(({ name, about }) => [name, about]))) output.line(line)
-  output.line('\nnpx tidelock COMMAND --help shows its options and examples.')
+  output.lines('\nnpx tidelock COMMAND --help shows its options and examples.')
   return asked || args.includes('--help') || args.includes('-h') ? 0 : 1
 }
 

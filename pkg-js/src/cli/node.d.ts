@@ -3,14 +3,29 @@
 declare module 'node:fs' {
   export function readFileSync(path: string | URL, encoding: 'utf8'): string
   export function readFileSync(path: string): Uint8Array<ArrayBuffer>
-  export function writeFileSync(path: string, data: string | Uint8Array, options?: { flush: true }): void
+  export function writeFileSync(
+    path: string,
+    data: Uint8Array,
+    options: { flush: true; flag: 'wx'; mode: number },
+  ): void
+  export function chmodSync(path: string, mode: number): void
+  export function mkdirSync(path: string, options: { mode: number }): void
   export function existsSync(path: string): boolean
   export function rmSync(path: string, options: { recursive?: true; force: true }): void
 }
 
+declare module 'node:crypto' {
+  export function randomInt(below: number): number
+}
+
 declare module 'node:path' {
   export function basename(path: string): string
-  const path: { join(...parts: string[]): string; resolve(...parts: string[]): string; basename(path: string): string }
+  const path: {
+    join(...parts: string[]): string
+    resolve(...parts: string[]): string
+    basename(path: string): string
+    dirname(path: string): string
+  }
   export default path
 }
 
@@ -30,7 +45,9 @@ type OutputStream = import('./output.js').Stream & {
 declare const process: {
   readonly argv: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>
-  readonly pid: number
+  umask(): number
+  /** Missing on Windows. */
+  readonly getuid?: () => number
   readonly stdout: OutputStream
   readonly stderr: OutputStream
   exitCode: number

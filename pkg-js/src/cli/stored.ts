@@ -1,4 +1,5 @@
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { randomInt } from 'node:crypto'
+import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Invocation } from './command.js'
 import { misuse } from './command.js'
@@ -19,9 +20,12 @@ export function stored(where: string): Stored {
 
 type Extra = Pick<OpenOptions, 'migrations' | 'migrate' | 'remote' | 'outOfOrder' | 'baseline'>
 
+/** Has `open` only read a folder: see src/node-files.ts. */
+const readOnly = { [Symbol.for('tidelock.readOnly')]: true }
+
 /**
- * Opens it, does the work and closes it. A `.sqlite` file is worked on in memory, and written back, whole or not at all, when `write` is set
- * and the work succeeded.
+ * Opens it, does the work and closes it. Nothing at all is written unless `write` is set: what the opening of a folder changes stays in
+ * memory. A `.sqlite` file is worked on in memory anyway, and written back, whole or not at all, when the work succeeded.
  */
 export async function withDatabase<T>(
   { path: where, kind }: Stored,
@@ -32,8 +36,16 @@ export async function withDatabase<T>(
   const { write = false, ...options } = extra
   const onWarning = ({ message }: { message: string }) => given.output.warn(message)
   const name = nameOf(where)
+  const folder = write ? { snapshots: { onHidden: false } } : { snapshots: false as const, ...readOnly }
+  if (
+    kind === 'folder' &&
+    !write &&
+    options.migrations === undefined &&
+    !readdirSync(where).some((file) => file.startsWith('journal.'))
+  )
+    throw misuse(`${where} holds no database`, "It is the folder of a database with storage: 'file'")
   const db = await (kind === 'folder'
-    ? open({ name, path: where, onWarning, snapshots: { onHidden: false }, ...options })
+    ? open({ name, path: where, onWarning, ...folder, ...options })
     : open({ name, storage: 'memory', seed: readBytes(where), snapshots: false, onWarning, ...options }))
   try {
     const answer = await work(db)
@@ -50,11 +62,16 @@ export function nameOf(where: string): string {
   return base.slice(0, 128) || 'database'
 }
 
-/** Writes a file so that it is never there by half. */
+/**
+ * Writes a file so that it is never there by half. It has the rights of the one that it replaces, or those that new files get; until it is
+ * whole, nobody else may read it, and nobody can have prepared its place.
+ */
 export function writeWhole(file: string, bytes: Uint8Array): void {
-  const beside = `${file}.${process.pid}.new`
+  const beside = `${file}.${randomInt(2 ** 48 - 1)}.new`
   try {
-    writeFileSync(beside, bytes, { flush: true })
+    writeFileSync(beside, bytes, { flush: true, flag: 'wx', mode: 0o600 })
+    const { mode } = statSync(file, { throwIfNoEntry: false }) ?? { mode: 0o666 & ~process.umask() }
+    chmodSync(beside, mode & 0o777)
     renameSync(beside, file)
   } catch (cause) {
     rmSync(beside, { force: true })

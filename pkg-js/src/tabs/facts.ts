@@ -1,13 +1,10 @@
 import type { CoreMigration, CoreOptions } from '../core.js'
 import { invalid, TidelockError } from '../errors.js'
-import type { Encryption } from '../options.js'
 import { compareVersions } from '../versions.js'
 
 /** What a tab says about itself to the leader. */
 export interface Facts {
   readonly integers: CoreOptions['integers']
-  /** Tells secrets apart without telling them. */
-  readonly secret: string
   /** Without checksum: functions. None at all: this tab doesn't know of any. */
   readonly migrations?: readonly { readonly version: string; readonly checksum?: string }[]
   /** Whether it would run those that are pending. */
@@ -16,11 +13,9 @@ export interface Facts {
 }
 
 /** What a tab with these options says. */
-export async function factsOf(options: CoreOptions, encryption: Encryption | undefined): Promise<Facts> {
-  const { integers, migrations, migrate, outOfOrder, name } = options
+export async function factsOf({ integers, migrations, migrate, outOfOrder }: CoreOptions): Promise<Facts> {
   const known = migrations && (await Promise.all(migrations.map(versionOf)))
-  const secret = await proofOf(name, encryption)
-  return { integers, secret, migrate, outOfOrder, ...(known === undefined ? {} : { migrations: known }) }
+  return { integers, migrate, outOfOrder, ...(known === undefined ? {} : { migrations: known }) }
 }
 
 /**
@@ -29,7 +24,6 @@ export async function factsOf(options: CoreOptions, encryption: Encryption | und
  */
 export function judge(leader: Facts, tab: Facts): 'welcome' | 'handOver' | TidelockError {
   if (tab.integers !== leader.integers) return differs('integers')
-  if (tab.secret !== leader.secret) return differs('encryption')
   if (tab.migrations === undefined) return 'welcome'
   const [theirs, ours] = [tab.migrations, leader.migrations ?? []]
   const find = (list: Facts['migrations'], version: string) =>
@@ -70,10 +64,19 @@ export function judge(leader: Facts, tab: Facts): 'welcome' | 'handOver' | Tidel
   })
 }
 
-function differs(option: 'integers' | 'encryption'): TidelockError {
+/** The error of a tab that was opened with another value of an option that all tabs need to share. */
+export function differs(option: 'integers' | 'encryption'): TidelockError {
   return invalid(`The option ${option} is another one than in the tab that leads`, {
     details: { option },
     hint: `Tabs that share a database open it with the same ${option}`,
+  })
+}
+
+/** The error of a tab whose database has got another secret in another tab. */
+export function rekeyed(): TidelockError {
+  return new TidelockError('closed', 'Another tab has changed the encryption of the database', {
+    hint: 'Open it again, with the passphrase or key that rekey was given there',
+    details: { applied: null },
   })
 }
 
@@ -83,31 +86,6 @@ async function versionOf({ version, up, checksum }: CoreMigration) {
 }
 
 async function sha256(text: string): Promise<string> {
-  return hex(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)))
-}
-
-/** The same for the same secret and database, and as hard to go back from as what is stored. */
-async function proofOf(name: string, encryption: Encryption | undefined): Promise<string> {
-  if (encryption === undefined) return ''
-  const salt = new TextEncoder().encode(`tidelock/${name}/tabs`)
-  if ('passphrase' in encryption) {
-    const passphrase = new TextEncoder().encode(encryption.passphrase)
-    const key = await crypto.subtle.importKey('raw', passphrase, 'PBKDF2', false, ['deriveBits'])
-    const derivation = { name: 'PBKDF2', hash: 'SHA-256', salt, iterations: 600_000 }
-    return hex(await crypto.subtle.deriveBits(derivation, key, 256))
-  }
-  const { key } = encryption
-  const known = await crypto.subtle.importKey('raw', await crypto.subtle.digest('SHA-256', salt), 'AES-GCM', true, [
-    'encrypt',
-  ])
-  // What it makes of something known. A nonce that random ones never meet.
-  const how = key.algorithm.name === 'AES-KW' ? 'AES-KW' : { name: 'AES-GCM', iv: new Uint8Array(12) }
-  if (key.usages.includes('wrapKey')) return hex(await crypto.subtle.wrapKey('raw', known, key, how))
-  if (key.algorithm.name === 'AES-GCM' && key.usages.includes('encrypt'))
-    return hex(await crypto.subtle.encrypt(how as AesGcmParams, key, salt))
-  return 'key'
-}
-
-function hex(bytes: ArrayBuffer): string {
-  return [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))
+  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
 }

@@ -1,10 +1,11 @@
 import { Channel, type Handlers, type Message } from '../worker/channel.js'
 import type { PageMethods, WorkerMethods } from '../worker/protocol.js'
 import { fromThrown } from '../worker/thrown.js'
-import type { Facts } from './facts.js'
+import { differs, type Facts } from './facts.js'
 import { Patience } from './patience.js'
+import { contextOf, type Prover } from './prover.js'
 import { type Numbers, Serving } from './serving.js'
-import { type Call, type FromLeader, type FromTab, isBefore, namesOf } from './wire.js'
+import { callIn, type FromLeader, type FromTab, fromLeaderIn, isBefore, namesOf, otherVersion, post } from './wire.js'
 
 const helloEveryMs = 250
 const pingEveryMs = 1000
@@ -28,14 +29,20 @@ export type FollowerHandlers = Pick<Handlers<PageMethods>, 'event'>
 
 /** Finds the leader of a database, has it serve this tab, and watches whether it lives. */
 export class Following {
+  readonly #name: string
   readonly #id: string
+  /** So that what was proved to it at one time says nothing at another. */
+  readonly #nonce = crypto.randomUUID()
   readonly #facts: () => Facts
+  readonly #prover: () => Promise<Prover>
   readonly #numbers: Numbers
   readonly #handlers: (serving: () => Serving) => FollowerHandlers
   readonly #events: FollowerEvents
   readonly #all: BroadcastChannel
   readonly #own: BroadcastChannel
   readonly #patience: Patience
+  /** The term whose leader has proved that it has the secret. */
+  #proved: string | undefined
   #term: string | undefined
   #serving: Serving | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -45,13 +52,16 @@ export class Following {
     name: string,
     id: string,
     facts: () => Facts,
+    prover: () => Promise<Prover>,
     timeoutMs: number,
     numbers: Numbers,
     handlers: (serving: () => Serving) => FollowerHandlers,
     events: FollowerEvents,
   ) {
+    this.#name = name
     this.#id = id
     this.#facts = facts
+    this.#prover = prover
     this.#numbers = numbers
     this.#handlers = handlers
     this.#events = events
@@ -59,12 +69,18 @@ export class Following {
     const names = namesOf(name)
     this.#all = new BroadcastChannel(names.all)
     this.#own = new BroadcastChannel(names.client + id)
-    this.#all.onmessage = ({ data }: MessageEvent<Call>) => {
-      if (!('term' in data)) return
+    this.#all.onmessage = ({ data }: MessageEvent<unknown>) => {
+      const said = callIn(data)
+      if (said === undefined || !('term' in said)) return
       this.#patience.heard(performance.now(), false)
-      if (data.term !== this.#term) this.#hello()
+      if (said.term !== this.#term) this.#hello()
     }
-    this.#own.onmessage = ({ data }: MessageEvent<FromLeader>) => this.#heard(data)
+    this.#own.onmessage = ({ data }: MessageEvent<unknown>) => {
+      const said = fromLeaderIn(data)
+      if (said !== undefined) this.#heard(said)
+      // A leader of another version refuses whom it doesn't understand. Whoever is served is served by one of this version.
+      else if (this.#term === undefined && otherVersion(data) !== undefined) this.#events.refused(otherVersion(data))
+    }
     this.#hello()
     this.#tick()
   }
@@ -80,24 +96,46 @@ export class Following {
   }
 
   #hello(): void {
-    this.#all.postMessage({ hello: this.#id, facts: this.#facts() } satisfies Call)
+    post(this.#all, { hello: this.#id, nonce: this.#nonce, facts: this.#facts() })
   }
 
   #post(message: FromTab): void {
-    if (!this.#ended || 'say' in message) this.#own.postMessage(message)
+    if (!this.#ended || 'say' in message) post(this.#own, message)
   }
 
   #heard(data: FromLeader): void {
     const another = data.term !== this.#term
     // Somebody who led before, and doesn't know yet.
     if (this.#term !== undefined && isBefore(data.term, this.#term)) return
-    if (another && !('say' in data && data.say !== 'pong') && !('refused' in data)) return
+    if (another && ('message' in data || ('say' in data && data.say === 'pong'))) return
     const serves = 'message' in data || ('say' in data && (data.say === 'pong' || data.say === 'welcome'))
     this.#patience.heard(performance.now(), serves)
     if ('message' in data) this.#serving?.channel.receive(data.message)
     else if ('refused' in data) this.#events.refused(fromThrown(data.refused))
-    else if (data.say === 'welcome' && another) this.#follow(data.term)
+    else if ('challenge' in data) void this.#handshake(data)
+    else if (data.say === 'welcome' && another && data.term === this.#proved) this.#follow(data.term)
     else if (data.say === 'leaving' && !another) this.#events.leaving()
+  }
+
+  /** A leader has proved that it has the secret; so does this tab. */
+  async #handshake({
+    term,
+    challenge,
+    nonce,
+    proof,
+  }: Extract<FromLeader, { readonly challenge: string }>): Promise<void> {
+    if (nonce !== this.#nonce) return
+    const handshake = [this.#name, this.#id, term, nonce, challenge]
+    const prover = await this.#prover()
+    const isRight = await prover.verify(contextOf('leader', handshake), proof)
+    const own = isRight ? await prover.prove(contextOf('follower', handshake)) : undefined
+    if (this.#ended) return
+    if (own === undefined) {
+      this.#events.refused(differs('encryption'))
+      return
+    }
+    this.#proved = term
+    this.#post({ term, proof: own })
   }
 
   #follow(term: string): void {
@@ -107,7 +145,11 @@ export class Following {
       (message: Message) => this.#post({ term, message }),
       this.#handlers(() => serving) as Handlers<PageMethods>,
     )
-    const serving = new Serving(channel, this.#numbers, { notes: true, own: false })
+    const serving = new Serving(channel, this.#numbers, {
+      notes: true,
+      own: false,
+      handOver: () => this.#post({ term, say: 'handOver' }),
+    })
     this.#serving = serving
     before?.end()
     this.#events.welcomed(serving)

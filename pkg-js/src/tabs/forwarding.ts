@@ -28,11 +28,11 @@ export class Forwarding {
   readonly heard = new Set<string>()
   readonly #units = new Units()
   readonly #tickets = new Map<number, Ticket>()
-  readonly #onRekeyed: (encryption: Encryption | null) => Promise<void>
+  readonly #onRekeyed: (encryption: Encryption | null) => void
   #actor: string | undefined
 
-  /** `onRekeyed`: the database has another secret. */
-  constructor(onRekeyed: (encryption: Encryption | null) => Promise<void>) {
+  /** `onRekeyed`: this tab has given the database another secret. */
+  constructor(onRekeyed: (encryption: Encryption | null) => void) {
     this.#onRekeyed = onRekeyed
     this.handlers = this.#handlers()
   }
@@ -245,12 +245,26 @@ export class Forwarding {
         this.#actor = args[0] as string | undefined
         return this.#repeatable({}, ({ channel }) => channel.ask('actor', [this.#actor]))
       case 'rekey':
-        return this.#once(method, args).then(() => this.#onRekeyed(args[0] as Encryption | null))
+        return this.#rekey(args[0] as Encryption | null)
       default:
         return isRepeatable(method)
           ? this.#repeatable({}, ({ channel }) => channel.ask('core', [method, ...args]))
           : this.#once(method, args)
     }
+  }
+
+  /** What encrypts a database never leaves the tab that was given it: that one leads before its own engine is asked. */
+  async #rekey(encryption: Encryption | null): Promise<void> {
+    await this.sendings.call<unknown>({
+      writes: true,
+      send: async (serving) => {
+        if (serving.own) return serving.channel.ask('core', ['rekey', encryption])
+        serving.handOver()
+        throw new Lost()
+      },
+      onLost: ({ own }) => (own ? unknownWhether('The call rekey') : 'again'),
+    })
+    this.#onRekeyed(encryption)
   }
 
   #once(method: string, args: readonly unknown[]): Promise<unknown> {

@@ -6,14 +6,15 @@ import type { Moment } from '../worker/page-life.js'
 import type { Opening, PageMethods, WorkerMethods } from '../worker/protocol.js'
 import { fromThrown, toThrown } from '../worker/thrown.js'
 import { type Engine, engineHere, engineInWorker } from './engine.js'
-import { type Facts, factsOf } from './facts.js'
+import { type Facts, factsOf, rekeyed } from './facts.js'
 import { Following } from './following.js'
 import { Forwarding } from './forwarding.js'
 import { Leading } from './leading.js'
 import { type HeldLock, heldBehind, hold } from './locks.js'
+import { type Prover, proverOf } from './prover.js'
 import { unreachable } from './sending.js'
 import { Lost, Serving } from './serving.js'
-import { type Call, namesOf } from './wire.js'
+import { namesOf } from './wire.js'
 
 /** Deaths of this tab's engine that are one too many, within that time. */
 const [maxDeaths, deathsWithinMs] = [5, 60_000]
@@ -44,15 +45,16 @@ export class Link {
   #opening!: Opening
   #facts!: Facts
   #encryption: Encryption | undefined
-  readonly #calls = new Forwarding(async (rekeyed) => {
-    this.#all?.postMessage({ rekeyed } satisfies Call)
-    await this.#rekeyed(rekeyed)
+  /** Proves that this tab has the database's secret. */
+  #prover!: Promise<Prover>
+  readonly #calls = new Forwarding((encryption) => {
+    this.#secure(encryption ?? undefined)
+    this.#leading?.desk.rekeyed()
   })
   #client: HeldLock | undefined
   #lock: HeldLock | undefined
   #leading: Led | undefined
   #following: { readonly desk: Following; readonly queue: AbortController } | undefined
-  #all: BroadcastChannel | undefined
   #opened: { resolve(): void; reject(error: unknown): void } | undefined
   /** Whether it was ever served: before that, what fails is an opening. */
   #wasServed = false
@@ -74,7 +76,6 @@ export class Link {
     if (this.#ended) return
     this.#ended = true
     this.#calls.sendings.refuse(new TidelockError('closed', 'The database is closed', { hint: 'Open it again' }))
-    this.#all?.close()
     this.#stopFollowing()
     const leading = this.#leading
     this.#leading = undefined
@@ -101,9 +102,11 @@ export class Link {
     }
   }
 
-  async #rekeyed(encryption: Encryption | null): Promise<void> {
-    this.#encryption = encryption ?? undefined
-    this.#facts = await factsOf(this.#opening.checked, this.#encryption)
+  #secure(encryption: Encryption | undefined): void {
+    this.#encryption = encryption
+    this.#prover = proverOf(this.#opening.checked.name, encryption)
+    // Whoever needs it hears of a failure.
+    this.#prover.catch(() => {})
   }
 
   // Opening and closing.
@@ -111,17 +114,13 @@ export class Link {
   async #open(opening: Opening): Promise<void> {
     const { checked, encryption } = opening
     this.#opening = opening
-    this.#encryption = encryption
+    this.#secure(encryption)
     for (const type of opening.heard) this.#calls.heard.add(type)
     this.#calls.sendings.timeoutMs = checked.lockTimeoutMs
-    this.#facts = await factsOf(checked, encryption)
+    this.#facts = await factsOf(checked)
     const names = namesOf(checked.name)
     this.#client = await hold(names.client + this.#id, {})
     if (this.#ended) return this.#client?.release()
-    this.#all = new BroadcastChannel(names.all)
-    this.#all.onmessage = ({ data }: MessageEvent<Call>) => {
-      if ('rekeyed' in data) void this.#rekeyed(data.rekeyed)
-    }
     const served = new Promise<void>((resolve, reject) => {
       this.#opened = { resolve, reject }
     })
@@ -165,6 +164,7 @@ export class Link {
       name,
       this.#id,
       () => this.#facts,
+      () => this.#prover,
       lockTimeoutMs,
       this.#calls.numbers,
       (serving) => ({ event: (_, event) => this.#event(serving(), event) }),
@@ -219,9 +219,11 @@ export class Link {
     following?.desk.end()
   }
 
-  /** The leader's app is another one: it lets this tab in no more. */
+  /** The leader's app is another one, or the secret is: it lets this tab in no more. */
   #refuse(error: unknown): void {
-    if (this.#wasServed) {
+    const isLocked = isTidelockError(error, 'closed') || isTidelockError(error, 'invalid_argument')
+    if (this.#wasServed && isLocked) this.#fail(rekeyed())
+    else if (this.#wasServed) {
       this.#stopFollowing()
       this.#calls.sendings.refuse(error)
     } else this.#fail(error)
@@ -255,6 +257,7 @@ export class Link {
       desk: new Leading(
         name,
         () => this.#facts,
+        () => this.#prover,
         engine,
         () => void this.#handOver(),
       ),
@@ -347,7 +350,7 @@ export class Link {
     if (!this.#ended) this.#follow()
   }
 
-  /** A newer version of the app is to lead: finishes what was begun, stores it, and lets it. */
+  /** Another tab is to lead, because its app is newer, or to change the secret: finishes what was begun, stores it, and lets it. */
   async #handOver(): Promise<void> {
     const leading = this.#leading
     if (leading === undefined || leading.serving.leaving || this.#ended) return

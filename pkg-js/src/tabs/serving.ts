@@ -22,6 +22,8 @@ export class Serving {
   readonly notes: boolean
   /** Its own engine. */
   readonly own: boolean
+  /** Asks whoever serves to let this tab lead. */
+  readonly handOver: () => void
   /** It is about to stop. */
   leaving = false
   #ended = false
@@ -33,8 +35,9 @@ export class Serving {
   constructor(
     channel: Channel<WorkerMethods, PageMethods>,
     numbers: Numbers,
-    { notes, own }: { readonly notes: boolean; readonly own: boolean },
+    { notes, own, handOver }: { readonly notes: boolean; readonly own: boolean; handOver?(): void },
   ) {
+    this.handOver = handOver ?? (() => {})
     this.channel = channel
     this.#numbers = numbers
     this.notes = notes

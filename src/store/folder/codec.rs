@@ -1,7 +1,8 @@
 //! The records as bytes: little-endian numbers, texts and lists with their length before them.
 
 use crate::{
-    ports::{ChunkRef, Encryption, Head, Holder, LogKind, LogRecord, Manifest, ManifestKind, Truncation},
+    ports::{ChunkId, ChunkRef, Encryption, Head, Holder, LogKind, LogRecord, Manifest, ManifestKind, Truncation},
+    store::chunk,
     time::Timestamp,
 };
 
@@ -141,6 +142,11 @@ impl<'a> In<'a> {
         std::str::from_utf8(self.bytes()?).ok().map(str::to_owned)
     }
 
+    /// A chunk's id: it becomes the name of a file, so anything else is refused.
+    pub fn chunk_id(&mut self) -> Option<ChunkId> {
+        self.text().filter(|id| chunk::is_id(id))
+    }
+
     fn optional(&mut self) -> Option<Option<String>> {
         let is_there = self.u32()? == 1;
         let text = self.text()?;
@@ -220,7 +226,7 @@ impl<'a> In<'a> {
             db_bytes: self.u64()?,
             chunk_size: self.u32()?,
             chunks: self
-                .list(|bytes| Some(ChunkRef { id: bytes.text()?, check: bytes.u64()?, stored: bytes.u32()? }))?
+                .list(|bytes| Some(ChunkRef { id: bytes.chunk_id()?, check: bytes.u64()?, stored: bytes.u32()? }))?
                 .into(),
             sha256: self.text()?,
             stored_bytes: self.u64()?,

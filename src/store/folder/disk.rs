@@ -1,7 +1,7 @@
 //! Files and processes of a native program, through `std`.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, DirEntry, File, OpenOptions},
     io::{ErrorKind, Read, Seek, SeekFrom, Write},
     path::PathBuf,
 };
@@ -9,6 +9,7 @@ use std::{
 use crate::{
     error::{Error, ErrorCode, Result},
     ports::{Files, Process, Processes},
+    store::failure::not_plain,
 };
 
 /// The files below one folder of a disk.
@@ -22,12 +23,30 @@ impl Disk {
         Self { folder: folder.into() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+    /// Where a name lies: always below the folder, and never behind a symbolic link.
+    fn path(&self, name: &str) -> Result<PathBuf> {
+        let mut path = self.folder.clone();
+        if name.is_empty() {
+            return Ok(path);
+        }
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        for part in name.split('/') {
+            if part.is_empty() || part.starts_with('.') || !part.bytes().all(plain) {
+                return Err(Error::internal("A file outside of the database's folder was named"));
+            }
+            path.push(part);
+            if let Some(about) = found(fs::symlink_metadata(&path))?
+                && !about.is_file()
+                && !about.is_dir()
+            {
+                return Err(not_plain(&path.to_string_lossy()));
+            }
+        }
+        Ok(path)
     }
 
     fn open(&self, name: &str) -> Result<Option<File>> {
-        found(File::open(self.path(name)))
+        found(File::open(self.path(name)?))
     }
 }
 
@@ -51,16 +70,25 @@ fn found<T>(result: std::io::Result<T>) -> Result<Option<T>> {
 
 impl Files for Disk {
     fn list(&self, folder: &str) -> Result<Vec<String>> {
-        let Some(entries) = found(fs::read_dir(self.path(folder)))? else { return Ok(Vec::new()) };
-        entries.map(|entry| Ok(entry.map_err(failure)?.file_name().to_string_lossy().into_owned())).collect()
+        let Some(entries) = found(fs::read_dir(self.path(folder)?))? else { return Ok(Vec::new()) };
+        let name = |entry: std::io::Result<DirEntry>| {
+            let entry = entry.map_err(failure)?;
+            let kind = entry.file_type().map_err(failure)?;
+            if kind.is_file() || kind.is_dir() {
+                Ok(entry.file_name().to_string_lossy().into_owned())
+            } else {
+                Err(not_plain(&entry.path().to_string_lossy()))
+            }
+        };
+        entries.map(name).collect()
     }
 
     fn make_folder(&self, folder: &str) -> Result<()> {
-        fs::create_dir_all(self.path(folder)).map_err(failure)
+        fs::create_dir_all(self.path(folder)?).map_err(failure)
     }
 
     fn size(&self, name: &str) -> Result<Option<u64>> {
-        Ok(found(fs::metadata(self.path(name)))?.map(|about| about.len()))
+        Ok(found(fs::symlink_metadata(self.path(name)?))?.map(|about| about.len()))
     }
 
     fn read(&self, name: &str, at: u64, length: usize) -> Result<Option<Vec<u8>>> {
@@ -72,36 +100,37 @@ impl Files for Disk {
     }
 
     fn write(&self, name: &str, at: u64, bytes: &[u8]) -> Result<()> {
-        let opened = OpenOptions::new().write(true).create(true).truncate(false).open(self.path(name));
+        let opened = OpenOptions::new().write(true).create(true).truncate(false).open(self.path(name)?);
         let mut file = opened.map_err(failure)?;
         file.seek(SeekFrom::Start(at)).and_then(|_| file.write_all(bytes)).map_err(failure)
     }
 
     fn truncate(&self, name: &str, bytes: u64) -> Result<()> {
-        let file = OpenOptions::new().write(true).open(self.path(name)).map_err(failure)?;
+        let file = OpenOptions::new().write(true).open(self.path(name)?).map_err(failure)?;
         file.set_len(bytes).map_err(failure)
     }
 
     fn sync(&self, name: &str) -> Result<()> {
-        let file = OpenOptions::new().write(true).open(self.path(name)).map_err(failure)?;
+        let file = OpenOptions::new().write(true).open(self.path(name)?).map_err(failure)?;
         file.sync_all().map_err(failure)
     }
 
     fn sync_folder(&self, folder: &str) -> Result<()> {
         // Only where folders are files that can be opened.
         if cfg!(unix) {
-            File::open(self.path(folder)).and_then(|folder| folder.sync_all()).map_err(failure)
+            let path = if folder == ".." { self.folder.join(folder) } else { self.path(folder)? };
+            File::open(path).and_then(|folder| folder.sync_all()).map_err(failure)
         } else {
             Ok(())
         }
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
-        fs::rename(self.path(from), self.path(to)).map_err(failure)
+        fs::rename(self.path(from)?, self.path(to)?).map_err(failure)
     }
 
     fn link(&self, from: &str, to: &str) -> Result<bool> {
-        match fs::hard_link(self.path(from), self.path(to)) {
+        match fs::hard_link(self.path(from)?, self.path(to)?) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(failure(error)),
@@ -109,7 +138,7 @@ impl Files for Disk {
     }
 
     fn remove(&self, name: &str) -> Result<()> {
-        found(fs::remove_file(self.path(name))).map(drop)
+        found(fs::remove_file(self.path(name)?)).map(drop)
     }
 
     fn close(&self) {}

@@ -68,7 +68,8 @@ impl Journal {
         };
         let mut journal = Self::empty(files, segment_bytes, segment);
         journal.read()?;
-        if journal.start_bytes == 0 {
+        // The next segment needs a number, too.
+        if journal.start_bytes == 0 || segment == u64::MAX {
             return Err(corrupt("The journal of the database is damaged where it begins")
                 .hint("Restore the folder from a backup")
                 .detail("file", segment_name(segment)));
@@ -118,9 +119,18 @@ impl Journal {
                 continue;
             }
             for frame in transaction.drain(..) {
-                // One that can't be read as what it says is as good as damaged: whoever needs it will miss it.
-                if !self.state.apply(&frame) && is_first {
-                    return Ok(());
+                if self.state.apply(&frame) {
+                    continue;
+                }
+                // Any other frame that can't be decoded is as good as damaged: whoever needs it will miss it.
+                match frame.kind {
+                    Kind::Start => return Ok(()),
+                    Kind::PutChunk | Kind::DeleteChunk => {
+                        return Err(corrupt("The journal of the database names a chunk by something else than its id")
+                            .hint("Restore the folder from a backup")
+                            .detail("file", segment_name(self.place.segment)));
+                    }
+                    _ => {}
                 }
             }
             self.place = frames.place();

@@ -60,7 +60,7 @@ impl State {
             newest: bytes.list(get_key)?.pop(),
             epochs: bytes.list(In::log_record)?.into_iter().map(|record| (key_of(&record), record)).collect(),
             manifests: bytes.list(In::manifest)?.into_iter().map(|one| (one.generation, Some(one))).collect(),
-            chunks: bytes.list(In::text)?.into_iter().collect(),
+            chunks: bytes.list(In::chunk_id)?.into_iter().collect(),
             sealed: bytes.list(|bytes| Some((bytes.u64()?, get_key(bytes)?)))?,
         })
     }
@@ -92,9 +92,9 @@ impl State {
                 self.manifests.insert(generation, body.manifest());
             }
             Kind::DeleteManifest => _ = self.manifests.remove(&body.u64()?),
-            Kind::PutChunk => _ = self.chunks.insert(body.text()?),
+            Kind::PutChunk => _ = self.chunks.insert(body.chunk_id()?),
             Kind::DeleteChunk => {
-                let id = body.text()?;
+                let id = body.chunk_id()?;
                 self.chunks.retain(|known| *known != id);
             }
             Kind::Seal => {}

@@ -20,6 +20,7 @@ use tidelock::{
 use super::Shown;
 use crate::store::{
     bench::{Machine, insert, key, snapshot, vault, with_table},
+    hostile_folder::{PUT_CHUNK, START_FRAME, add_frame, empty_state},
     page::Page,
 };
 
@@ -213,6 +214,15 @@ fn folders() {
     std::fs::write(folder.join("journal.1"), b"this is no journal").unwrap();
     let found = |store: FolderStore| -> Result<()> { Sim::new(1).run(async move { store.head().await.map(drop) }) };
     shown.fails("a journal that is none", found(store(&folder)));
+    std::fs::write(folder.join("journal.1"), b"").unwrap();
+    add_frame(&folder.join("journal.1"), 1, START_FRAME, &empty_state());
+    add_frame(&folder.join("journal.1"), 1, PUT_CHUNK, b"\x02\0\0\0..");
+    shown.fails("a journal that names a file elsewhere", found(store(&folder)));
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("/etc", folder.join("chunks")).unwrap();
+        shown.fails("a folder with a symbolic link", found(store(&folder)));
+    }
     std::fs::remove_dir_all(&folder).unwrap();
     std::fs::write(&folder, b"a file").unwrap();
     shown.fails("a file in the place of the folder", found(store(&folder.join("inner"))));

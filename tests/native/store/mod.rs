@@ -8,6 +8,7 @@ mod fencing;
 mod folder;
 mod generations;
 mod history;
+pub mod hostile_folder;
 mod pace;
 pub mod page;
 mod policy;

@@ -66,8 +66,13 @@ export const inspect: Command = {
       for (const { name: index } of indexes.filter((one) => one.table === name)) output.line(`  index ${index}`)
       for (const { name: trigger } of triggers.filter((one) => one.table === name)) output.line(`  trigger ${trigger}`)
     }
-    if (views.length > 0) output.line(`\nviews: ${views.join(', ')}`)
-    if (sync.pending + sync.rejected > 0)
-      output.line(`\nchanges that wait to be pushed: ${sync.pending}, refused: ${sync.rejected}`)
+    if (views.length > 0) {
+      output.line()
+      output.line(`views: ${views.join(', ')}`)
+    }
+    if (sync.pending + sync.rejected > 0) {
+      output.line()
+      output.line(`changes that wait to be pushed: ${sync.pending}, refused: ${sync.rejected}`)
+    }
   },
 }

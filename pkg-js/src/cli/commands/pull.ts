@@ -1,4 +1,4 @@
-import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { type Command, type Invocation, misuse } from '../command.js'
 import { inferSchema } from '../infer.js'
@@ -91,16 +91,22 @@ export const pull: Command = {
   },
 }
 
+/** The file of the work folder that tells from what the pull began. */
+const begunFrom = 'begun-from'
+
 /** Where a pull works until it is complete: beside the file, so that a pull that was cut can go on. */
 function workFolder(file: string): string {
   const work = `${file}.pulling`
-  const begun = path.join(work, 'begun-from')
-  const state = fileState(file)
-  if (existsSync(work)) {
-    // Somebody wrote the file since: what was begun from another one is of no use.
-    if (existsSync(begun) && readText(begun) === state) return work
+  const begun = path.join(work, begunFrom)
+  const found = lstatSync(work, { throwIfNoEntry: false })
+  if (found !== undefined) {
+    // Nobody else has prepared it, and nobody wrote the file since: what was begun from another one is of no use.
+    const isOurs = found.isDirectory() && (process.getuid === undefined || found.uid === process.getuid())
+    if (isOurs && existsSync(begun) && readText(begun) === fileState(file)) return work
     rmSync(work, { recursive: true, force: true })
   }
+  mkdirSync(path.dirname(work), { recursive: true })
+  mkdirSync(work, { mode: 0o700 })
   return work
 }
 
@@ -110,7 +116,8 @@ function fileState(file: string): string {
 }
 
 async function openWork(work: string, file: string, given: Invocation, remote?: Parameters<typeof open>[0]['remote']) {
-  const seed = existsSync(work) ? undefined : bytesIfThere(file)
+  const begun = path.join(work, begunFrom)
+  const seed = existsSync(begun) ? undefined : bytesIfThere(file)
   const db = await open({
     name: nameOf(file),
     path: work,
@@ -119,7 +126,7 @@ async function openWork(work: string, file: string, given: Invocation, remote?: 
     ...(seed === undefined ? {} : { seed }),
     ...(remote === undefined ? {} : { remote }),
   })
-  writeFileSync(path.join(work, 'begun-from'), fileState(file))
+  writeWhole(begun, new TextEncoder().encode(fileState(file)))
   return db
 }
 

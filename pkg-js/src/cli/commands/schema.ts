@@ -32,6 +32,7 @@ export const schemaPull: Command = {
   },
 
   print({ file, sql }: { file: string | null; sql: string }, output: Output) {
-    output.line(file ?? sql.trimEnd())
+    if (file === null) output.lines(sql.trimEnd())
+    else output.line(file)
   },
 }

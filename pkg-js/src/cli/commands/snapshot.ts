@@ -14,7 +14,7 @@ const create: Command = {
   examples: ['npx tidelock snapshot create --db ./shop.tidelock --label "before the import"'],
   run: (given) => {
     const label = given.value('label')
-    return inFolder(given, (db) => db.snapshots.create(label === undefined ? {} : { label }))
+    return inFolder(given, true, (db) => db.snapshots.create(label === undefined ? {} : { label }))
   },
   print: (snapshot: SnapshotInfo, output: Output) => printSnapshot(snapshot, output),
 }
@@ -24,7 +24,7 @@ const list: Command = {
   about: 'Lists the snapshots, the newest first.',
   options: folder,
   examples: ['npx tidelock snapshot list --db ./shop.tidelock'],
-  run: (given) => inFolder(given, (db) => db.snapshots.list()),
+  run: (given) => inFolder(given, false, (db) => db.snapshots.list()),
   print(snapshots: readonly SnapshotInfo[], output: Output) {
     for (const snapshot of snapshots) printSnapshot(snapshot, output)
     if (snapshots.length === 0) output.line('There are none.')
@@ -50,7 +50,7 @@ const restore: Command = {
     if ((id === undefined) === (at === undefined))
       throw misuse('What to restore is not clear', 'Give either an ID or --at TIME')
     const what = id ?? { at: at as string }
-    await inFolder(given, (db) => db.snapshots.restore(what, { force: given.flag('force') }))
+    await inFolder(given, true, (db) => db.snapshots.restore(what, { force: given.flag('force') }))
     return { restored: id ?? (at as string) }
   },
   print: ({ restored }: { restored: string }, output: Output) => output.line(`${restored} is back`),
@@ -59,11 +59,11 @@ const restore: Command = {
 /** The commands that work with snapshots. */
 export const snapshot: readonly Command[] = [create, list, restore]
 
-function inFolder<T>(given: Invocation, work: Parameters<typeof withDatabase<T>>[3]): Promise<T> {
+function inFolder<T>(given: Invocation, write: boolean, work: Parameters<typeof withDatabase<T>>[3]): Promise<T> {
   const where = stored(given.need('db'))
   if (where.kind === 'file')
     throw misuse(`${where.path} is a single file, which has no snapshots`, "A folder of storage: 'file' has")
-  return withDatabase(where, given, {}, work)
+  return withDatabase(where, given, { write }, work)
 }
 
 function printSnapshot({ id, createdAt, bytes, reason, label }: SnapshotInfo, output: Output): void {

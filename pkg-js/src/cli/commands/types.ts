@@ -28,7 +28,8 @@ export const types: Command = {
   },
 
   print({ file, module }: { file: string | null; module: string }, output: Output) {
-    output.line(file ?? module.trimEnd())
+    if (file === null) output.lines(module.trimEnd())
+    else output.line(file)
   },
 }
 

@@ -1,0 +1,206 @@
+import { type Core, type CoreOptions, op } from '../core.js'
+import type { Desk } from '../worker/desk.js'
+
+// What messages of other tabs must look like, in one place. Whoever shares the origin can send anything.
+
+/** Whether a value has some form. */
+type Shape = (value: unknown) => boolean
+
+const text: Shape = (value) => typeof value === 'string'
+const flag: Shape = (value) => typeof value === 'boolean'
+const whole: Shape = (value) => Number.isSafeInteger(value) && (value as number) >= 0
+const number: Shape = (value) => Number.isFinite(value)
+const anything: Shape = () => true
+const bytes: Shape = (value) => value instanceof Uint8Array
+const oneOf =
+  (...values: readonly unknown[]): Shape =>
+  (value) =>
+    values.includes(value)
+const maybe =
+  (shape: Shape): Shape =>
+  (value) =>
+    value === undefined || shape(value)
+const either =
+  (...shapes: readonly Shape[]): Shape =>
+  (value) =>
+    shapes.some((shape) => shape(value))
+/** An array without holes. */
+const list =
+  (shape: Shape): Shape =>
+  (value) =>
+    Array.isArray(value) && Array.from(value).every(shape)
+const object =
+  (fields: Readonly<Record<string, Shape>>): Shape =>
+  (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    Object.entries(fields).every(([name, shape]) => shape((value as Record<string, unknown>)[name]))
+
+const operation = oneOf(...Object.values(op))
+const limit = maybe(object({ timeoutMs: number, since: number }))
+const unit = maybe(object({ id: whole, acknowledged: whole, again: flag }))
+const areas = list((value) => {
+  if (!object({ bytes: whole, names: text })(value)) return false
+  const { buffer, bytes } = value as { buffer: unknown; bytes: number }
+  return buffer instanceof ArrayBuffer && bytes <= buffer.byteLength
+})
+const statements = list(object({ sql: text, params: areas }))
+
+const options = maybe(object({}))
+const cancel = maybe(whole)
+/** Functions are left out of the arguments. */
+const progress = oneOf(undefined)
+
+/** The engine's own methods that another tab may call: not those that open, close or secure it, nor those that need the mutex. */
+type CoreCall =
+  | Extract<keyof Core, `${'migrations' | 'snapshots' | 'sync'}${string}`>
+  | 'cancel'
+  | 'dropCancel'
+  | 'exportBytes'
+  | 'exportSql'
+  | 'flush'
+  | 'health'
+  | 'importBytes'
+  | 'maintain'
+  | 'persist'
+
+/** The forms of their arguments: a string where bytes are expected, or the other way round, could end an instance. */
+const coreMethods: Readonly<Record<CoreCall, readonly Shape[]>> = {
+  cancel: [whole],
+  dropCancel: [whole],
+  exportBytes: [],
+  exportSql: [],
+  flush: [],
+  health: [options],
+  importBytes: [bytes, options, cancel],
+  maintain: [list(object({})), cancel],
+  migrationsBaseline: [text],
+  migrationsDrift: [maybe(bytes)],
+  migrationsDrop: [],
+  migrationsForget: [text],
+  migrationsGenerate: [text, list(text)],
+  migrationsLint: [],
+  migrationsRedo: [],
+  migrationsReset: [],
+  migrationsRevert: [options],
+  migrationsRun: [options],
+  migrationsStatus: [],
+  migrationsSync: [text],
+  persist: [],
+  snapshotsCreate: [options],
+  snapshotsDelete: [text],
+  snapshotsExport: [text, flag],
+  snapshotsImport: [bytes, maybe(text), cancel],
+  snapshotsList: [],
+  snapshotsPrune: [],
+  snapshotsRestore: [text, options],
+  snapshotsRestoreAt: [number, options],
+  snapshotsStatus: [],
+  snapshotsVerify: [text],
+  syncConflicts: [number],
+  syncDiscard: [text],
+  syncEnqueue: [text],
+  syncPending: [],
+  syncPull: [options, progress, cancel],
+  syncPush: [progress, cancel],
+  syncReady: [],
+  syncRejected: [],
+  syncRetry: [text],
+  syncStart: [number],
+  syncStatus: [],
+  syncStop: [],
+}
+
+/** What a follower may ask of an engine, with the forms of the arguments. */
+const toEngine: Readonly<Record<keyof Desk['handlers'], readonly Shape[]>> = {
+  statement: [operation, text, areas, limit, unit],
+  batchAlone: [statements, limit, unit],
+  scriptAlone: [text, limit, unit],
+  explainAlone: [text, limit],
+  turn: [limit],
+  leave: [whole],
+  execute: [whole, operation, text, areas, number],
+  begin: [whole, flag],
+  commit: [whole, whole, unit],
+  rollback: [whole, whole],
+  batch: [whole, statements, number],
+  script: [whole, text, number],
+  explain: [whole, text],
+  stored: [whole],
+  watch: [text],
+  unwatch: [whole],
+  core: [text],
+  heard: [text],
+  actor: [maybe(text)],
+  applied: [whole],
+}
+
+/** What an engine tells a follower. */
+const toFollower: Readonly<Record<string, readonly Shape[]>> = {
+  event: [object({ type: text, detail: object({}) })],
+}
+
+/** A thrown error with its causes, which end. */
+function thrown(value: unknown, depth = 0): boolean {
+  if (depth > 16 || !object({})(value)) return false
+  const { cause } = value as { cause?: unknown }
+  const ours = object({ ours: object({ code: text, message: text, hint: maybe(text), details: maybe(object({})) }) })
+  const other = object({ name: text, message: text, stack: maybe(text) })
+  return either(ours, other, object({ text }))(value) && (cause === undefined || thrown(cause, depth + 1))
+}
+
+/** A message of a {@link import('../worker/channel.js').Channel}, calling one of these methods, or answering. */
+const message =
+  (methods: Readonly<Record<string, readonly Shape[]>>): Shape =>
+  (value) => {
+    if (!object({ method: text })(value))
+      return either(
+        (answer) => object({ answer: whole })(answer) && 'value' in (answer as object),
+        object({ answer: whole, thrown: (error) => thrown(error) }),
+        object({ answer: whole, givenUp: oneOf(true) }),
+        object({ called: whole, which: whole, args: list(anything) }),
+        object({ giveUp: whole }),
+      )(value)
+    const { method, args } = value as { method: string; args: readonly unknown[] }
+    const isCall = object({
+      id: whole,
+      args: list(anything),
+      functions: maybe(list(whole)),
+      stoppable: oneOf(undefined, true),
+    })
+    if (!isCall(value)) return false
+    return method === 'core' && 'core' in methods
+      ? has(coreMethods, args[0], args.slice(1))
+      : has(methods, method, args)
+  }
+
+/** Whether a table has such a method, and its arguments their forms. */
+function has(methods: Readonly<Record<string, readonly Shape[]>>, method: unknown, args: readonly unknown[]): boolean {
+  const forms = typeof method === 'string' && Object.hasOwn(methods, method) ? methods[method] : undefined
+  return forms !== undefined && args.length <= forms.length && forms.every((form, at) => form(args[at]))
+}
+
+const facts = object({
+  integers: oneOf(...(['auto', 'bigint', 'number'] satisfies CoreOptions['integers'][])),
+  migrations: maybe(list(object({ version: text, checksum: maybe(text) }))),
+  migrate: flag,
+  outOfOrder: oneOf(...(['error', 'apply'] satisfies CoreOptions['outOfOrder'][])),
+})
+
+/** What is said to all tabs. */
+export const call = either(object({ hello: text, nonce: text, facts }), object({ term: text }))
+
+/** What a leader says to one tab. */
+export const fromLeader = either(
+  object({ term: text, say: oneOf('welcome', 'pong', 'soon', 'leaving') }),
+  object({ term: text, challenge: text, nonce: text, proof: bytes }),
+  object({ term: text, refused: (error) => thrown(error) }),
+  object({ term: text, message: message(toFollower) }),
+)
+
+/** What a tab says to its leader. */
+export const fromTab = either(
+  object({ term: text, say: oneOf('ping', 'bye', 'handOver') }),
+  object({ term: text, proof: bytes }),
+  object({ term: text, message: message(toEngine) }),
+)

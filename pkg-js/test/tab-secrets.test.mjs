@@ -1,0 +1,168 @@
+// How tabs prove to each other that they have the same secret, and which messages of theirs are listened to.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { contextOf, proverOf } from '../src/tabs/prover.ts'
+import { callIn, fromLeaderIn, fromTabIn, helloOfOtherVersion, otherVersion, refusal } from '../src/tabs/wire.ts'
+import { facts, one } from './tab-facts.mjs'
+
+const generate = (name, ...usages) => crypto.subtle.generateKey({ name, length: 256 }, false, usages)
+const gcm = () => generate('AES-GCM', 'encrypt', 'decrypt')
+const wrapping = (name) => generate(name, 'wrapKey', 'unwrapKey')
+const context = contextOf('leader', ['shop', 'a tab', 'a term', 'x', 'y'])
+
+test('a proof is right for the same secret, database and context, and for no other', async () => {
+  const keys = [
+    await gcm(),
+    await gcm(),
+    await wrapping('AES-GCM'),
+    await wrapping('AES-GCM'),
+    await wrapping('AES-KW'),
+  ]
+  const secrets = [undefined, { passphrase: 'a' }, { passphrase: 'b' }, ...keys.map((key) => ({ key }))]
+  const provers = await Promise.all(secrets.map((secret) => proverOf('shop', secret)))
+  const others = await Promise.all(secrets.map((secret) => proverOf('shop', secret)))
+  for (const [n, prover] of provers.entries()) {
+    const proof = await prover.prove(context)
+    for (const [m, other] of others.entries()) assert.equal(await other.verify(context, proof), n === m, `${n} ${m}`)
+    if (secrets[n] === undefined) continue
+    for (const another of [
+      contextOf('follower', ['shop', 'a tab', 'a term', 'x', 'y']),
+      contextOf('leader', ['shop', 'a tab', 'a term', 'x', 'z']),
+      contextOf('leader', ['shop', 'a tab', 'a term', 'xy', '']),
+    ])
+      assert.equal(await prover.verify(another, proof), false, `${n}`)
+    for (const damaged of [new Uint8Array(0), proof.slice(1), proof.map((byte) => byte ^ 1), new Uint8Array(28)])
+      assert.equal(await prover.verify(context, damaged), false, `${n}`)
+  }
+})
+
+test('no nonce comes twice under a key of the user, and none is zero', async (t) => {
+  const nonces = []
+  for (const method of ['encrypt', 'wrapKey']) {
+    const original = crypto.subtle[method].bind(crypto.subtle)
+    t.mock.method(crypto.subtle, method, (...given) => {
+      const how = given.find((one) => one?.iv !== undefined)
+      if (how !== undefined) nonces.push(Buffer.from(how.iv).toString('hex'))
+      return original(...given)
+    })
+  }
+  for (const key of [await gcm(), await wrapping('AES-GCM')])
+    for (const name of ['shop', 'other', 'shop']) {
+      const prover = await proverOf(name, { key })
+      for (let n = 0; n < 5; n++) await prover.prove(context)
+    }
+  assert.equal(nonces.length, 30)
+  assert.equal(new Set(nonces).size, 30)
+  assert.ok(nonces.every((nonce) => nonce.length === 24 && !/^0+$/.test(nonce)))
+})
+
+test('a key that can do nothing proves nothing', async () => {
+  const prover = await proverOf('shop', { key: await generate('AES-GCM', 'encrypt') })
+  const plain = await proverOf('shop', undefined)
+  assert.equal(await plain.verify(context, await prover.prove(context)), false)
+  assert.equal(await prover.verify(context, await prover.prove(context)), false)
+})
+
+const area = () => ({ buffer: new ArrayBuffer(8), bytes: 8, names: '' })
+const limit = { timeoutMs: 5, since: 1 }
+const unit = { id: 1, acknowledged: 0, again: false }
+const from = (message) => fromTabIn({ v: 2, term: 'x', message }) !== undefined
+const asks = (method, ...args) => from({ id: 1, method, args })
+
+test('what tabs say to each other is understood', () => {
+  assert.ok(callIn({ v: 2, hello: 'a', nonce: 'b', facts: facts([one, { version: '2' }]) }))
+  assert.ok(callIn({ v: 2, term: 'x' }))
+  for (const say of ['ping', 'bye', 'handOver']) assert.ok(fromTabIn({ v: 2, term: 'x', say }))
+  assert.ok(fromTabIn({ v: 2, term: 'x', proof: new Uint8Array(3) }))
+  for (const said of [
+    { say: 'welcome' },
+    { challenge: 'a', nonce: 'b', proof: new Uint8Array(3) },
+    { refused: { ours: { code: 'closed', message: 'm', details: {} }, cause: { text: 'c' } } },
+    { message: { id: 0, method: 'event', args: [{ type: 'change', detail: {} }] } },
+    { message: { answer: 1, value: undefined } },
+    { message: { answer: 1, thrown: { name: 'Error', message: 'm', stack: undefined } } },
+    { message: { called: 1, which: 0, args: [{}] } },
+  ])
+    assert.ok(fromLeaderIn({ v: 2, term: 'x', ...said }), JSON.stringify(said))
+  assert.ok(asks('statement', 0, 'SELECT 1', [area()], limit, unit))
+  assert.ok(asks('statement', 0, 'SELECT 1', [], undefined))
+  assert.ok(asks('batch', 1, [{ sql: 'x', params: [area()] }], 0))
+  assert.ok(asks('core', 'importBytes', new Uint8Array(1), {}, 1))
+  assert.ok(asks('core', 'flush'))
+  assert.ok(from({ id: 4, method: 'core', args: ['syncPull', {}, undefined, 1], functions: [2], stoppable: true }))
+  assert.ok(from({ giveUp: 3 }))
+})
+
+test('what has another form is not listened to', () => {
+  const circle = { text: 'x' }
+  circle.cause = circle
+  for (const junk of [
+    undefined,
+    null,
+    0,
+    'takeover',
+    [],
+    {},
+    { v: 2 },
+    { v: 2, term: 1 },
+    { v: '2', term: 'x', say: 'ping' },
+  ]) {
+    assert.equal(callIn(junk), undefined)
+    assert.equal(fromTabIn(junk), undefined)
+    assert.equal(fromLeaderIn(junk), undefined)
+  }
+  for (const refused of [circle, 'text', { ours: { code: 1, message: 'm' } }, { ours: null }])
+    assert.equal(fromLeaderIn({ v: 2, term: 'x', refused }), undefined)
+  for (const given of [
+    { hello: 'a', facts: facts() },
+    { hello: 'a', nonce: 'b', facts: { ...facts(), integers: 'none' } },
+    { hello: 'a', nonce: 'b', facts: facts([{ version: 1 }]) },
+    { hello: 'a', nonce: 'b', facts: { ...facts(), migrations: Array(2) } },
+  ])
+    assert.equal(callIn({ v: 2, ...given }), undefined, JSON.stringify(given))
+  for (const [method, ...args] of [
+    ['toString'],
+    ['constructor'],
+    ['__proto__'],
+    ['open', {}],
+    ['close'],
+    ['attach', 'x', {}],
+    ['core'],
+    ['core', 'rekey', { passphrase: 'x' }],
+    ['core', 'free'],
+    ['core', 'constructor'],
+    ['core', 'execute', 1, 0, 'x', 0, '', 0],
+    ['core', 'connect', {}],
+    ['core', 'close'],
+    ['core', 'flush', 1],
+    ['core', 'importBytes', { length: 4e9 }, {}, 1],
+    ['core', 'migrationsSync', new Uint8Array(1)],
+    ['statement', 0, 1, []],
+    ['statement', 99, 'x', []],
+    ['statement', 0, 'x', [{ ...area(), bytes: 9 }]],
+    ['statement', 0, 'x', [{ ...area(), buffer: new Uint8Array(8) }]],
+    ['statement', 0, 'x', [area()], { timeoutMs: Number.NaN, since: 0 }],
+    ['statement', 0, 'x', Array(3)],
+    ['statement', 0, 'x', [], undefined, unit, 'more'],
+    ['execute', -1, 0, 'x', [], 0],
+    ['execute', '1', 0, 'x', [], 0],
+    ['begin', 1],
+    ['applied', 1.5],
+  ])
+    assert.equal(asks(method, ...args), false, JSON.stringify([method, ...args]))
+  assert.equal(from({ id: 1, method: 'turn', args: 'x' }), false)
+  assert.equal(from({ id: 1, method: 'turn', args: [], functions: ['x'] }), false)
+})
+
+test('another version is answered, in a form that all versions know', () => {
+  const hello = { hello: 'a tab', facts: {} }
+  assert.equal(helloOfOtherVersion(hello), 'a tab')
+  assert.equal(helloOfOtherVersion({ ...hello, v: 3 }), 'a tab')
+  assert.equal(helloOfOtherVersion({ ...hello, v: 2 }), undefined, 'of this version, and malformed')
+  assert.equal(otherVersion({ v: 3, term: 'x', refused: {} }).code, 'database_in_use')
+  assert.equal(otherVersion({ v: 2, term: 'x' }), undefined)
+  assert.equal(otherVersion('x'), undefined)
+  assert.equal(refusal({ message: { id: 7, method: 'nonsense' } }).answer, 7)
+  for (const said of [undefined, {}, { message: null }, { message: { id: 0 } }, { message: { id: 'x' } }])
+    assert.equal(refusal(said), undefined)
+})

@@ -1,0 +1,147 @@
+//! Folders that were made to do harm: nothing outside of them is read, written or removed.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use tidelock::{
+    Error, ErrorCode,
+    ports::{Store, sim::Sim},
+    snapshot::Reason,
+    store::folder::{Disk, FolderStore},
+};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::page::Page;
+
+const HEADER: usize = 36;
+pub const START_FRAME: u8 = 0;
+pub const PUT_CHUNK: u8 = 5;
+
+/// A folder with a database and, beside it, a file that is none of its business.
+struct Scene {
+    around: PathBuf,
+    sim: Sim,
+}
+
+impl Scene {
+    fn new(name: &str) -> Self {
+        let around = std::env::temp_dir().join(format!("tidelock-{}-hostile-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&around);
+        fs::create_dir_all(around.join("elsewhere")).unwrap();
+        fs::write(around.join("elsewhere/victim"), "precious").unwrap();
+        let mut scene = Self { around, sim: Sim::new(1) };
+        let (store, platform) = (scene.store(), scene.sim.platform());
+        scene.sim.run(async move {
+            let page = Page::open(store.clone(), &platform).await.unwrap();
+            page.commit("CREATE TABLE t(v); INSERT INTO t VALUES (1)").await.unwrap();
+            page.snapshots.create(None, Reason::Manual).await.unwrap();
+            store.close();
+        });
+        scene
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.around.join("db.tidelock")
+    }
+
+    fn store(&self) -> Rc<dyn Store> {
+        Rc::new(FolderStore::new(Rc::new(Disk::new(self.folder()))))
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.folder().join("journal.1")
+    }
+
+    /// Opens the database, which must be refused, and leaves the victim alone.
+    fn refused(&mut self) -> Error {
+        let (store, platform) = (self.store(), self.sim.platform());
+        let error = self.sim.run(async move {
+            let opened = Page::open(store, &platform).await;
+            opened.map(drop).expect_err("it was opened")
+        });
+        assert_eq!(error.code, ErrorCode::DatabaseCorrupt);
+        assert_eq!(fs::read_to_string(self.around.join("elsewhere/victim")).unwrap(), "precious");
+        error
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.around);
+    }
+}
+
+/// Adds a frame to a segment, with all its checksums right.
+pub fn add_frame(segment: &Path, number: u64, kind: u8, body: &[u8]) {
+    let mut bytes = fs::read(segment).unwrap();
+    let (mut at, mut chain) = (0, 0);
+    while at < bytes.len() {
+        let length = u32::from_le_bytes(bytes[at + 8..at + 12].try_into().unwrap()) as usize;
+        chain = u64::from_le_bytes(bytes[at + 28..at + HEADER].try_into().unwrap());
+        at += HEADER + length;
+    }
+    let mut header = [0; HEADER];
+    header[..4].copy_from_slice(b"tdlk");
+    (header[4], header[5]) = (kind, 1);
+    header[8..12].copy_from_slice(&(body.len() as u32).to_le_bytes());
+    header[20..28].copy_from_slice(&chain.to_le_bytes());
+    let layout =
+        [&number.to_le_bytes()[..], &(at as u64).to_le_bytes(), &header[..28], &xxh3_64(body).to_le_bytes()].concat();
+    header[28..].copy_from_slice(&xxh3_64(&layout).to_le_bytes());
+    bytes.extend_from_slice(&header);
+    bytes.extend_from_slice(body);
+    fs::write(segment, bytes).unwrap();
+}
+
+/// The body of a segment's first frame when nothing was stored: the layout's number, then six empty lists.
+pub fn empty_state() -> Vec<u8> {
+    [&[1, 0, 0, 0][..], &[0; 24]].concat()
+}
+
+#[test]
+fn a_journal_that_names_a_chunk_elsewhere_is_corrupt() {
+    for (number, id) in ["../../elsewhere/victim", "/etc/passwd", "", "ab", &"AB".repeat(32)].iter().enumerate() {
+        let mut scene = Scene::new(&format!("journal-{number}"));
+        let body = [&(id.len() as u32).to_le_bytes()[..], id.as_bytes()].concat();
+        add_frame(&scene.journal(), 1, PUT_CHUNK, &body);
+        let before = fs::read(scene.journal()).unwrap();
+        scene.refused();
+        assert_eq!(fs::read(scene.journal()).unwrap(), before, "nothing was written");
+    }
+}
+
+#[test]
+fn the_last_number_there_is_leaves_none_for_the_next_segment() {
+    let mut scene = Scene::new("number");
+    let last = scene.folder().join(format!("journal.{}", u64::MAX));
+    fs::write(&last, "").unwrap();
+    add_frame(&last, u64::MAX, START_FRAME, &empty_state());
+    scene.refused();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_symbolic_link_in_a_folder_is_refused() {
+    use std::os::unix::fs::symlink;
+    for name in ["chunks", "journal.1", "one chunk"] {
+        let mut scene = Scene::new(&name.replace(' ', "-"));
+        let of = match name {
+            "one chunk" => fs::read_dir(scene.folder().join("chunks")).unwrap().next().unwrap().unwrap().path(),
+            name => scene.folder().join(name),
+        };
+        let moved = scene.around.join("elsewhere/moved");
+        fs::rename(&of, &moved).unwrap();
+        if name == "chunks" {
+            fs::write(moved.join("bystander"), "precious").unwrap();
+        }
+        symlink(&moved, &of).unwrap();
+        let error = scene.refused();
+        assert!(error.to_string().contains("symbolic link"), "{error}");
+        if name == "chunks" {
+            assert!(moved.join("bystander").exists());
+        }
+    }
+}

@@ -1,0 +1,167 @@
+// Folders that came from elsewhere: what is outside of them is left alone, and looking at them changes nothing.
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
+import path from 'node:path'
+import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { isTidelockError, open } from '../../pkg-js/dist/index.js'
+
+const cli = fileURLToPath(new URL('../../pkg-js/dist/cli/main.js', import.meta.url))
+const base = mkdtempSync(path.join(tmpdir(), 'tidelock-hostile-'))
+after(() => rmSync(base, { recursive: true, force: true }))
+const quiet = { onWarning: () => {} }
+let folders = 0
+
+/** A folder with a database of some commits and snapshots, in a folder of its own. */
+async function made() {
+  const around = path.join(base, `case ${++folders}`)
+  const where = path.join(around, 'shop.tidelock')
+  const db = await open({ name: 'shop', path: where, ...quiet })
+  await db.exec('CREATE TABLE t (n)')
+  await db.snapshots.create({ label: 'one' })
+  await db.run('INSERT INTO t VALUES (1)')
+  await db.snapshots.create({ label: 'two' })
+  await db.run('INSERT INTO t VALUES (2)')
+  await db.close()
+  return { around, where }
+}
+
+/** All that a folder holds: names, kinds, contents, and when each was changed. */
+function listing(folder) {
+  const of = (name) => {
+    const file = path.join(folder, name)
+    const { mode, mtimeNs, ctimeNs, ino } = lstatSync(file, { bigint: true })
+    const kind = lstatSync(file)
+    const contents = kind.isDirectory() ? listing(file) : kind.isFile() ? readFileSync(file, 'base64') : 'special'
+    return [name, `${mode} ${ino} ${mtimeNs} ${ctimeNs}`, contents]
+  }
+  const { mtimeNs } = lstatSync(folder, { bigint: true })
+  return [String(mtimeNs), ...readdirSync(folder).sort().map(of)]
+}
+
+/** Runs the command line → { code, out, err }. */
+function run(args, options = {}) {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [cli, ...args], { cwd: base, ...options }, (error, out, err) =>
+      resolve({ code: error === null ? 0 : (error.code ?? error.signal), out, err }),
+    )
+  })
+}
+
+/** What only looks at a folder: each command, and what it says of a sound one. */
+const looks = [
+  [['inspect'], /t: 2 rows/],
+  [['verify'], /^ok, with 2 snapshots$/m],
+  [['types'], /t: \{/],
+  [['snapshot', 'list', '--db'], /"two"/],
+]
+
+test('inspect, verify, types and snapshot list write nothing, also where a crash left something to tidy up', async () => {
+  const { where } = await made()
+  // No process has this number: the largest that Linux gives is 2^22.
+  const dead = `tidelock\nid 4194305-ab\npid 4194305\nbegan never\nhost ${hostname()}\nsince then\n`
+  for (const leftovers of [false, true]) {
+    if (leftovers) {
+      writeFileSync(path.join(where, 'chunks', 'ab'.repeat(32)), 'a chunk that nothing names')
+      writeFileSync(path.join(where, 'chunks', `${'cd'.repeat(32)}.tmp`), 'half a chunk')
+      writeFileSync(path.join(where, 'journal.2.tmp'), 'half a segment')
+      writeFileSync(path.join(where, 'journal.0'), 'an old segment')
+      writeFileSync(path.join(where, 'lock.1000'), dead)
+      const journal = path.join(where, 'journal.1')
+      writeFileSync(journal, Buffer.concat([readFileSync(journal), Buffer.from('tdlk half a frame')]))
+    }
+    const before = listing(where)
+    for (const [args, expected] of looks) {
+      const { code, out, err } = await run([...args, where])
+      assert.equal(code, 0, `${args}: ${err}`)
+      assert.match(out, expected)
+      assert.deepEqual(listing(where), before, `${args}`)
+    }
+  }
+  const db = await open({ name: 'shop', path: where, ...quiet })
+  assert.deepEqual(await db.query('SELECT n FROM t'), [{ n: 1 }, { n: 2 }])
+  await db.close()
+  assert.ok(!readdirSync(where).includes('journal.2.tmp'), 'opening it does tidy up')
+})
+
+test('a folder that may not be written can be looked at', async () => {
+  const { around, where } = await made()
+  const isRoot = process.getuid() === 0
+  for (const folder of [where, path.join(where, 'chunks')]) {
+    for (const name of readdirSync(folder))
+      if (lstatSync(path.join(folder, name)).isFile()) chmodSync(path.join(folder, name), 0o444)
+    chmodSync(folder, 0o555)
+  }
+  chmodSync(base, 0o755)
+  const before = listing(around)
+  // Rights mean nothing to root.
+  const somebody = isRoot ? { uid: 65534, gid: 65534 } : {}
+  for (const [args, expected] of looks) {
+    const { code, out, err } = await run([...args, where], somebody)
+    assert.equal(code, 0, `${args}: ${err}`)
+    assert.match(out, expected)
+  }
+  assert.deepEqual(listing(around), before)
+  for (const folder of [where, path.join(where, 'chunks')]) chmodSync(folder, 0o755)
+})
+
+test('a folder without a database is not made one by looking at it', async () => {
+  const empty = path.join(base, 'empty')
+  mkdirSync(empty)
+  for (const command of ['inspect', 'verify', 'types']) {
+    const { code, err } = await run([command, empty])
+    assert.equal(code, 1)
+    assert.match(err, /holds no database \(invalid_argument\)/)
+  }
+  assert.deepEqual(readdirSync(empty), [])
+})
+
+test('a symbolic link in a folder is refused, and what it points to left alone', async () => {
+  for (const name of ['chunks', 'journal.1', 'lock.1', 'lock.7', 'journal.7']) {
+    const { around, where } = await made()
+    const elsewhere = path.join(around, 'elsewhere')
+    mkdirSync(elsewhere)
+    writeFileSync(path.join(elsewhere, 'precious'), 'precious')
+    const target = path.join(elsewhere, 'target')
+    if (name.endsWith('7')) writeFileSync(target, 'precious')
+    else renameSync(path.join(where, name), target)
+    if (name === 'chunks') writeFileSync(path.join(target, 'bystander'), 'precious')
+    symlinkSync(target, path.join(where, name))
+    const before = listing(around)
+    const error = await open({ name: 'shop', path: where, ...quiet }).then(
+      () => assert.fail(`${name}: it was opened`),
+      (error) => error,
+    )
+    assert.ok(isTidelockError(error, 'database_corrupt'), String(error.stack))
+    assert.match(error.message, /symbolic link/)
+    assert.equal(error.details.path, path.join(where, name))
+    for (const command of ['inspect', 'verify']) {
+      const { code, err } = await run([command, where])
+      assert.equal(code, 1)
+      assert.match(err, /symbolic link.*\(database_corrupt\)/)
+    }
+    assert.deepEqual(listing(around), before, name)
+  }
+})
+
+test('a folder that is itself reached by a link opens as ever', async () => {
+  const { around, where } = await made()
+  const link = path.join(around, 'link')
+  symlinkSync(where, link)
+  const db = await open({ name: 'shop', path: link, ...quiet })
+  assert.deepEqual(await db.query('SELECT n FROM t'), [{ n: 1 }, { n: 2 }])
+  await db.close()
+})
