@@ -431,7 +431,7 @@ impl Writer {
 
 /// Does something about one row. A deferred foreign key that it violates would tell at the end only, for all rows together: it fails at
 /// once, unless all of them are deferred, which is meant.
-fn with_parents<T>(connection: &Connection, work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(super) fn with_parents<T>(connection: &Connection, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let before = connection.owes_parents();
     connection.atomically(|connection| {
         let done = work()?;

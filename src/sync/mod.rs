@@ -12,7 +12,7 @@
 //! | `window`, `spans` | where a pull begins, and how far it came; a table in several spans at once |
 //! | `push`, `bulk`, `job` | writing; how changes become requests |
 //! | `unsent`, `order`, `settle` | changes that wait as jobs, which waits for which, and what became of them |
-//! | `same_key` | which row of an answer belongs to which key that was sent |
+//! | `same_key`, `respell` | which row of an answer belongs to which key that was sent; a row takes the key as the server spells it |
 //! | `conflict`, `outgoing` | the one rule for rows that changed on both sides; values on their way out |
 //! | `apply`, `parents`, `unpushed`, `swap`, `staged` | pulled rows into tables: foreign keys, local edits, unique values, rows that wait |
 //! | `remote_schema`, `local_schema` | the remote's tables as it tells them, and the local ones that hold them |
@@ -57,6 +57,7 @@ pub mod remote_schema;
 pub mod replace;
 pub mod report;
 pub mod request;
+mod respell;
 pub mod response;
 pub mod retry;
 pub mod same_key;

@@ -8,6 +8,7 @@ use super::{
     outbox::ChangeOp,
     plan::{Plan, Rows},
     report::TableReport,
+    respell::Respell,
     unpushed::{Entry, Unpushed},
 };
 use crate::{
@@ -141,7 +142,13 @@ fn again(connection: &Connection, plan: &Plan, unpushed: &Unpushed, change: &Fou
 
 /// Gives up a change; inside a transaction in which capture is silent. `remote`: the remote's row; `None`: it can't be read,
 /// and the row becomes what it was before the change.
-pub fn discard(connection: &Connection, writer: &Writer, change: &Found, remote: Option<&Remote>) -> Result<()> {
+pub fn discard(
+    connection: &Connection,
+    plan: &Plan,
+    writer: &Writer,
+    change: &Found,
+    remote: Option<&Remote>,
+) -> Result<()> {
     let unpushed = &writer.unpushed;
     let entry = unpushed.read_entry(&change.row, true);
     connection.run(
@@ -157,7 +164,11 @@ pub fn discard(connection: &Connection, writer: &Writer, change: &Found, remote:
     // What others refer to, and what doesn't fit (yet), waits as a pulled row would.
     let deleted = row.is_none();
     let mut row = row.unwrap_or_else(|| unpushed.row_of(&change.key));
-    change.key.iter().zip(writer.key_places()).for_each(|(value, at)| row[*at] = value.clone());
+    let answered = writer.key(&row);
+    let respelled = answered != change.key;
+    if !respelled || Respell::new(connection)?.run(connection, &plan.table.name, &change.key, &answered)?.is_none() {
+        change.key.iter().zip(writer.key_places()).for_each(|(value, at)| row[*at] = value.clone());
+    }
     let rows = Rows { width: row.len(), values: row, deleted: vec![deleted], ..Rows::default() };
     writer.merge(connection, &rows, &mut TableReport::default())
 }

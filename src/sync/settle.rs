@@ -1,15 +1,18 @@
 //! What became of a job, written down: in the same transaction the change leaves the outbox and the row becomes what the
 //! remote said, except for what was edited in between.
 
+use std::{cell::OnceCell, rc::Rc};
+
 use serde::Serialize;
 
 use super::{
-    apply::Writer,
+    apply::{Writer, with_parents},
     conflict::{Sent, after_own_write},
     job::{Job, Outcome, Remote, Work},
     outbox::ChangeOp,
     plan::{Plan, Rows},
     report::TableReport,
+    respell::Respell,
     unpushed::{Decision, Entry, Seen, refuse, reject, retry_later},
 };
 use crate::{
@@ -45,6 +48,10 @@ pub struct PushTarget {
     pub report: TablePushed,
     /// Whether local rows changed since it was last told.
     pub touched: bool,
+    /// Tables whose rows followed a key that the server spells in its own way, since they were last told.
+    pub followed: Vec<String>,
+    /// What follows a key; read at the first need.
+    pub respell: OnceCell<Rc<Respell>>,
     /// Milliseconds since 1970.
     pub now: i64,
 }
@@ -75,6 +82,78 @@ impl PushTarget {
             // The change isn't here any more: an older image was restored, or the table was replaced.
             return Ok(Left::Done);
         };
+        let answered = match &outcome {
+            Outcome::Written(row) | Outcome::Met(Remote::Row(row, _)) => self.writer.key(row),
+            _ => job.key.clone(),
+        };
+        if answered == job.key {
+            return self.settle_as(connection, job, outcome, entry, exhausted);
+        }
+        let mut job = job.clone();
+        let follows = self.follow_key(connection, &job.key, &answered)?;
+        if follows {
+            self.plan.key.iter().zip(&answered).for_each(|(at, value)| {
+                // A deletion has no row.
+                if let Some(cell) = job.row.get_mut(*at) {
+                    cell.clone_from(value);
+                }
+            });
+            job.key = answered;
+        }
+        // Otherwise it goes on as it is spelled here.
+        let spelled = |mut row: Vec<Value>| {
+            self.plan.key.iter().zip(&job.key).for_each(|(at, value)| row[*at].clone_from(value));
+            row
+        };
+        let outcome = match outcome {
+            Outcome::Written(row) => Outcome::Written(spelled(row)),
+            Outcome::Met(Remote::Row(row, cursor)) => Outcome::Met(Remote::Row(spelled(row), cursor)),
+            other => other,
+        };
+        match self.writer.unpushed.entry(connection, &job.key)?.filter(|entry| entry.id == job.id) {
+            Some(entry) => self.settle_as(connection, &job, outcome, entry, exhausted),
+            None => Ok(Left::Done),
+        }
+    }
+
+    /// The row of a key gets it as the server spells it. `false`: something doesn't let it.
+    fn follow_key(&mut self, connection: &Connection, old: &[Value], new: &[Value]) -> Result<bool> {
+        let followed = self.respell(connection)?.run(connection, &self.plan.table.name, old, new)?;
+        let follows = followed.is_some();
+        self.followed.extend(followed.unwrap_or_default());
+        Ok(follows)
+    }
+
+    fn respell(&self, connection: &Connection) -> Result<Rc<Respell>> {
+        if let Some(respell) = self.respell.get() {
+            return Ok(respell.clone());
+        }
+        let respell = Rc::new(Respell::new(connection)?);
+        Ok(self.respell.get_or_init(|| respell).clone())
+    }
+
+    /// The rows that a row refers to get their keys as the server spells them: those of tables that are never read have no other
+    /// answer.
+    fn follow_parents(&mut self, connection: &Connection, sent: &[Value], remote: &[Value]) -> Result<()> {
+        let differs = sent.iter().zip(remote).any(|(sent, answered)| sent != answered && !sent.is_null());
+        if self.plan.table.foreign_keys.is_empty() || !differs {
+            return Ok(());
+        }
+        let columns: Vec<String> = self.plan.columns.iter().map(|column| column.name.clone()).collect();
+        let table = (&*self.plan.table.name, &columns[..]);
+        let followed = self.respell(connection)?.run_parents(connection, table, (sent, remote))?;
+        self.followed.extend(followed);
+        Ok(())
+    }
+
+    fn settle_as(
+        &mut self,
+        connection: &Connection,
+        job: &Job,
+        outcome: Outcome,
+        entry: Entry,
+        exhausted: bool,
+    ) -> Result<Left> {
         match outcome {
             Outcome::Written(row) => self.written(connection, job, &entry, row),
             Outcome::Taken => self.written(connection, job, &entry, job.sent(&self.plan)),
@@ -92,12 +171,14 @@ impl PushTarget {
     }
 
     fn written(&mut self, connection: &Connection, job: &Job, entry: &Entry, remote: Vec<Value>) -> Result<Left> {
+        self.follow_parents(connection, &job.sent(&self.plan), &remote)?;
         let unpushed = &self.writer.unpushed;
         let local = unpushed.local(connection, &job.key)?;
         let row = job.sent(&self.plan).into_iter().map(Some).collect();
         let sent = Sent { op: job.op().unwrap_or(ChangeOp::Update), row };
         let row = local.as_ref().map(|local| after_own_write(&sent, local, &remote));
-        match unpushed.write_local(connection, &job.key, local.as_deref(), row.as_deref()) {
+        let write = || unpushed.write_local(connection, &job.key, local.as_deref(), row.as_deref());
+        match with_parents(connection, write) {
             Ok(()) => unpushed.leave(connection, Some(entry.id), &job.key, row.as_deref(), Some(&remote))?,
             Err(error) if error.is(ErrorCode::SqliteConstraint) => {
                 // The remote made something of the row that doesn't fit here: it waits as a pulled one would.
@@ -165,17 +246,20 @@ impl PushTarget {
         remote: Remote,
         exhausted: bool,
     ) -> Result<Left> {
-        let unpushed = &self.writer.unpushed;
         let mut counted = TableReport::default();
         match remote {
             Remote::Row(row, cursor) => {
                 if self.plan.options.compares() {
                     self.writer.know(connection, &job.key, true)?;
                 }
+                if let Some(sent) = entry.sent.as_ref().filter(|sent| sent.op != ChangeOp::Delete) {
+                    let sent: Vec<Value> = sent.row.iter().map(|value| value.clone().unwrap_or_default()).collect();
+                    self.follow_parents(connection, &sent, &row)?;
+                }
                 self.writer.merge(connection, &one_row(row, false, cursor), &mut counted)?;
             }
             Remote::Deleted => {
-                let row = unpushed.row_of(&job.key);
+                let row = self.writer.unpushed.row_of(&job.key);
                 self.writer.merge(connection, &one_row(row, true, None), &mut counted)?;
             }
             Remote::Absent if job.work == Work::Insert && exhausted => {
@@ -184,6 +268,7 @@ impl PushTarget {
                 counted.rejected += 1;
             }
             Remote::Absent => {
+                let unpushed = &self.writer.unpushed;
                 if let Decision::Keep { conflict, rejected } =
                     unpushed.meet(connection, &unpushed.row_of(&job.key), Seen::Absent, None)?
                 {
@@ -195,7 +280,7 @@ impl PushTarget {
         self.touched |= counted.inserted + counted.updated + counted.deleted + counted.conflicts > 0;
         self.report.conflicts += counted.conflicts;
         self.report.rejected += counted.rejected;
-        match unpushed.entry(connection, &job.key)? {
+        match self.writer.unpushed.entry(connection, &job.key)? {
             None => {
                 // What was sent had arrived: the answer was lost.
                 if counted.conflicts == 0 {

@@ -301,11 +301,16 @@ pub fn missing(connection: &Connection, table: &str) -> Result<Vec<String>> {
     Ok(value.as_ref().and_then(Value::as_text).and_then(json::parse_string_array).unwrap_or_default())
 }
 
-/// Writes down which columns the remote lacks.
+/// Writes down which columns the remote lacks. None of them counts as read: all rows are read again when the remote has it.
 pub fn save_missing(connection: &Connection, table: &str, missing: &[String]) -> Result<()> {
-    let list = (!missing.is_empty()).then(|| json::string_array(missing.iter().map(String::as_str)));
-    connection.run("UPDATE tidelock_tables SET missing = ?2 WHERE tbl = ?1", &[Value::from(table), list.into()])?;
-    Ok(())
+    let list = |names: &[String]| json::string_array(names.iter().map(String::as_str));
+    let mut selected = progress(connection, table)?.selected;
+    if let Some(selected) = &mut selected {
+        selected.retain(|column| !missing.contains(column));
+    }
+    let sql = "UPDATE tidelock_tables SET missing = ?2, selected = ?3 WHERE tbl = ?1";
+    let missing = (!missing.is_empty()).then(|| list(missing));
+    connection.run(sql, &[Value::from(table), missing.into(), selected.as_deref().map(list).into()]).map(drop)
 }
 
 /// The columns of text in which the remote was seen to keep objects or arrays.

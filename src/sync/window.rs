@@ -55,6 +55,8 @@ pub fn start(progress: &mut Progress, plan: &Plan, full: bool) -> Start {
     if full || !progress.selected.as_ref().is_some_and(known) || !same_cluster {
         return all(progress);
     }
+    // A column that went is a new one when it is there again.
+    progress.selected = Some(plan.selection.columns.clone());
     let has_cursor = plan.selection.cursor.is_some();
     let whole_key = |key: &Vec<String>| key.len() == plan.key.len();
     let usable = |position: &&Position| position.cursor.is_some() == has_cursor && whole_key(&position.key);

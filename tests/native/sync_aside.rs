@@ -126,3 +126,58 @@ fn rows_that_the_local_schema_refuses_are_kept_with_the_reason_and_stop_nothing(
     assert_eq!(outbox::rejected(&world.host.connection).unwrap(), []);
     assert_eq!(world.rows("SELECT id, name FROM items"), ["1|good", "2|better", "3|good"]);
 }
+
+#[test]
+fn a_row_that_waits_stays_while_a_column_goes_and_comes_back() {
+    let schema = "CREATE TABLE parents(id INTEGER PRIMARY KEY);
+         CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, parent INTEGER REFERENCES parents, updated_at TEXT)";
+    let remote = r#"{"url":"http://server","key":"k","tables":[
+        {"table":"parents"},{"table":"items","cursor":"updated_at","overlapMs":0}]}"#;
+    let mut world = World::with(schema, remote);
+    let rules = Rules { stamp: Some("updated_at".to_owned()), ..Rules::default() };
+    world.server.define("parents", &["id"], Rules::default());
+    world.server.define("items", &["id", "name", "parent", "updated_at"], rules);
+    world.pull("{}").unwrap();
+    world.server.change("items", "1", &[("name", "\"first\"")]);
+    world.pull("{}").unwrap();
+    world.server.alter("items", |rules, rows| {
+        rules.columns.retain(|column| column != "name");
+        rows.iter_mut().for_each(|row| _ = row.remove("name"));
+    });
+    world.server.change("items", "2", &[("parent", "7")]);
+    world.pull("{}").unwrap();
+    assert_eq!(world.outbox(), ["insert items Integer(2) id,parent,updated_at (unapplied)"]);
+    world.server.alter("items", |rules, rows| {
+        rules.columns.push("name".to_owned());
+        rows.iter_mut().for_each(|row| _ = row.insert("name".to_owned(), "\"new\"".to_owned()));
+    });
+    world.reopen(remote);
+    world.pull("{}").unwrap();
+    assert_eq!(world.outbox(), ["insert items Integer(2) id,name,parent,updated_at (unapplied)"]);
+    assert_eq!(world.rows("SELECT id, name FROM items"), ["1|new"]);
+    world.server.change("parents", "7", &[]);
+    world.pull("{}").unwrap();
+    assert_eq!(world.rows("SELECT id, name, parent FROM items"), ["1|new|∅", "2|new|7"]);
+    assert!(world.outbox().is_empty());
+}
+
+#[test]
+fn a_push_that_misses_a_column_does_not_hide_another_one_that_came() {
+    let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, note TEXT, updated_at TEXT)";
+    let remote = format!(r#"{{"url":"http://server","key":"k","tables":{CURSOR}}}"#);
+    let mut world = World::with(schema, &remote);
+    let rules = Rules { stamp: Some("updated_at".to_owned()), ..Rules::default() };
+    world.server.define("items", &["id", "name", "updated_at"], rules);
+    world.server.change("items", "1", &[]);
+    world.pull("{}").unwrap();
+    world.server.alter("items", |rules, rows| {
+        rules.columns = vec!["id".to_owned(), "note".to_owned(), "updated_at".to_owned()];
+        rows.iter_mut().for_each(|row| _ = (row.remove("name"), row.insert("note".to_owned(), "\"there\"".to_owned())));
+    });
+    world.reopen(&remote);
+    world.exec("UPDATE items SET name = 'mine'");
+    world.push().unwrap();
+    world.pull("{}").unwrap();
+    assert_eq!(world.rows("SELECT id, name, note FROM items"), ["1|mine|there"]);
+    assert_eq!(world.outbox(), ["update items Integer(1) name (remote_column_missing)"]);
+}

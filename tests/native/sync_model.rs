@@ -217,7 +217,10 @@ impl Server {
         }
         let (_, rest) = request.url.split_once("://").unwrap();
         let path = &rest[rest.find('/').unwrap()..];
-        let (path, query) = path.split_once('?').unwrap();
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        if path.strip_prefix(self.prefix) == Some("rpc/tidelock_push") {
+            return self.push(request);
+        }
         let Some(table) = path.strip_prefix(self.prefix).filter(|table| !table.contains('/')).map(unescape) else {
             return error(404, "{}");
         };

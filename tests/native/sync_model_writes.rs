@@ -8,7 +8,10 @@ use tidelock::{
     ports::{HttpRequest, HttpResponse, Method},
 };
 
-use crate::sync_model::{Query, Row, Server, State, compare, refusal, show, values::Kind};
+use crate::sync_model::{
+    Query, Row, Server, State, compare, refusal, show,
+    values::{Kind, plain, string},
+};
 
 type Predicate = Rc<dyn Fn(&Row) -> bool>;
 
@@ -94,6 +97,12 @@ impl Server {
         let mut state = self.state.borrow_mut();
         state.tables.entry(table.to_owned()).or_default();
         state.rules.insert(table.to_owned(), Rules { columns, ..rules });
+    }
+
+    /// A value as the type of the column spells it.
+    pub fn spelled(&self, table: &str, column: &str, text: &str) -> String {
+        let kind = self.state.borrow().rules.get(table).and_then(|rules| rules.kinds.get(column).copied());
+        kind.and_then(|kind| kind.store(&string(text))).map_or(text.to_owned(), |json| plain(&json))
     }
 
     /// Another client changes a row, with all that a trigger does.
@@ -202,6 +211,33 @@ impl Server {
         helped.install(table, tables.get_mut(table).unwrap());
     }
 
+    /// `tidelock_push` of the helpers: all of these updates, each of a row that is as in its base, or none.
+    pub(crate) fn push(&self, request: &HttpRequest) -> HttpResponse {
+        let now = self.clock.now();
+        let mut state = self.state.borrow_mut();
+        if !state.helped.any() {
+            return refusal(404, "PGRST202", "Could not find the function");
+        }
+        let body: Pushed = serde_json::from_slice(request.body.as_deref().unwrap_or_default()).unwrap();
+        let transaction = state.helped.begin();
+        let before = (state.tables.clone(), state.history.len());
+        let mut results = Vec::new();
+        for change in body.push.changes {
+            let Some(row) = change.apply(&mut state, now, transaction) else {
+                state.tables = before.0;
+                state.history.truncate(before.1);
+                state.helped.roll_back(transaction);
+                state.helped.end(transaction);
+                let body = format!(r#"{{"applied":false,"results":[],"failed":{}}}"#, results.len());
+                return HttpResponse { status: 200, headers: vec![], body: body.into_bytes() };
+            };
+            results.push(format!(r#"{{"status":"done","row":{}}}"#, show(&row, &["*".to_owned()])));
+        }
+        state.helped.end(transaction);
+        let body = format!(r#"{{"applied":true,"results":[{}]}}"#, results.join(","));
+        HttpResponse { status: 200, headers: vec![], body: body.into_bytes() }
+    }
+
     pub(crate) fn write(&self, request: &HttpRequest, table: &str, query: &str) -> HttpResponse {
         let now = self.clock.now();
         let mut state = self.state.borrow_mut();
@@ -222,6 +258,62 @@ impl Server {
         };
         state.helped.end(transaction);
         answer
+    }
+}
+
+/// What `tidelock_push` takes.
+#[derive(serde::Deserialize)]
+struct Pushed {
+    push: Changes,
+}
+
+#[derive(serde::Deserialize)]
+struct Changes {
+    changes: Vec<Change>,
+}
+
+type Object = BTreeMap<String, Box<RawValue>>;
+
+#[derive(serde::Deserialize)]
+struct Change {
+    op: String,
+    table: String,
+    key: Object,
+    row: Object,
+    #[serde(default)]
+    base: Object,
+}
+
+impl Change {
+    /// The row as it is then; `None`: it is refused.
+    fn apply(self, state: &mut State, now: Timestamp, transaction: u64) -> Option<Row> {
+        assert_eq!(self.op, "update");
+        let rules = state.rules.get(&self.table)?.clone();
+        if rules.refuses.iter().any(|method| matches!(method, Method::Get | Method::Patch)) {
+            return None;
+        }
+        let statement =
+            Statement { rules: &rules, key: rules.key(), prefer: "", stamp: stamp(state, now), transaction };
+        let stored = |object: Object| -> Option<Row> {
+            let store = |(column, value): (String, Box<RawValue>)| {
+                Some((column.clone(), rules.store(&column, value.get()).ok()?))
+            };
+            object.into_iter().map(store).collect()
+        };
+        let (key, base) = (stored(self.key)?, stored(self.base)?);
+        let cells = statement.sent(self.row).ok()?;
+        let is = |predicate: &Option<Predicate>, row: &Row| predicate.as_ref().is_some_and(|predicate| predicate(row));
+        let same = |row: &&mut Row| {
+            let all = key.iter().chain(&base).all(|(column, value)| compare(&row[column], value).is_eq());
+            all && !is(&rules.frozen, row) && !is(&rules.hidden, row)
+        };
+        let mut row = state.tables.get_mut(&self.table)?.iter_mut().find(same)?.clone();
+        row.extend(cells);
+        statement.stamped(state, &self.table, &mut row);
+        let known = state.tables.get_mut(&self.table)?.iter_mut().find(same)?;
+        known.clone_from(&row);
+        check(state, &self.table, &rules, std::slice::from_ref(&row), Method::Patch).ok()?;
+        Some(row)
     }
 }
 

@@ -6,7 +6,7 @@ use tidelock::{ErrorCode, Value, sync::report::Cells};
 
 use crate::{
     sync_host::{World, fails},
-    sync_model::{Fault, Row},
+    sync_model::{Fault, Row, values::Kind},
     sync_model_writes::Rules,
 };
 
@@ -844,4 +844,96 @@ fn a_column_that_was_added_since_is_sent_too() {
     assert_eq!(remote(&world, "items", &["id", "name", "note"]), ["1|x|mine", "2|x|null"]);
     assert_eq!(world.rows("SELECT id, name, note FROM items"), ["1|x|mine", "2|x|∅"]);
     assert_eq!(world.outbox(), Vec::<String>::new());
+}
+
+/// Parents and children with keys of the type uuid, which the server writes in lower case.
+fn with_uuids() -> World {
+    let schema = "CREATE TABLE parents(id TEXT PRIMARY KEY, name TEXT, own TEXT, updated_at TEXT);
+         CREATE TABLE children(id TEXT PRIMARY KEY, parent TEXT REFERENCES parents ON DELETE CASCADE, updated_at TEXT)";
+    let tables = r#"[{"table":"parents","cursor":"updated_at","columns":["name","updated_at"]},
+        {"table":"children","cursor":"updated_at"}]"#;
+    let world = World::new(schema, tables);
+    let kinds = |columns: &[&str]| columns.iter().map(|column| ((*column).to_owned(), Kind::Uuid)).collect();
+    let rules = Rules { kinds: kinds(&["id"]), ..stamped() };
+    world.server.define("parents", &["id", "name", "updated_at"], rules);
+    let parents = vec![("parent".to_owned(), "parents".to_owned())];
+    let rules = Rules { kinds: kinds(&["id", "parent"]), parents, ..stamped() };
+    world.server.define("children", &["id", "parent", "updated_at"], rules);
+    world
+}
+
+const UPPER: &str = "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11";
+const LOWER: &str = "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11";
+
+#[test]
+fn a_row_takes_its_key_as_the_server_spells_it_with_all_that_refers_to_it() {
+    let mut world = with_uuids();
+    world.exec(&format!(
+        "INSERT INTO parents(id, name, own) VALUES ('{UPPER}', 'first', 'kept');
+         INSERT INTO children(id, parent) VALUES ('B' || substr('{UPPER}', 2), '{UPPER}')"
+    ));
+    world.push().unwrap();
+    let child = format!("b{}", &LOWER[1..]);
+    for _ in 0..2 {
+        assert_eq!(world.rows("SELECT id, name, own FROM parents"), [format!("{LOWER}|first|kept")]);
+        assert_eq!(world.rows("SELECT id, parent FROM children"), [format!("{child}|{LOWER}")]);
+        assert!(world.outbox().is_empty());
+        world.pull("{}").unwrap();
+    }
+    world.exec("UPDATE parents SET name = 'second'");
+    assert_eq!(world.pushed(), ["parents 0/1/0/0/0", "children 0/0/0/0/0"]);
+    assert_eq!(world.server.rows("parents")[0]["name"], "\"second\"");
+}
+
+#[test]
+fn a_row_that_came_under_another_spelling_becomes_one_with_the_one_that_was_sent() {
+    for deleted in [false, true] {
+        let mut world = with_uuids();
+        world.exec(&format!("INSERT INTO parents(id, name, own) VALUES ('{UPPER}', 'first', 'kept')"));
+        world.server.fault(Fault::Lost);
+        (0..8).for_each(|_| world.server.fault(Fault::Drop));
+        world.push().unwrap_err();
+        world.server.clear_faults();
+        world.pull("{}").unwrap();
+        assert_eq!(world.rows("SELECT count(*) FROM parents"), ["2"], "nothing says yet that they are the same");
+        world.exec(&format!("INSERT INTO children(id, parent) VALUES ('{UPPER}', '{LOWER}')"));
+        if deleted {
+            world.exec("DELETE FROM children");
+            world.exec(&format!("DELETE FROM parents WHERE id = '{UPPER}'"));
+        } else {
+            world.exec(&format!("UPDATE parents SET name = 'second' WHERE id = '{LOWER}'"));
+            world.exec(&format!("UPDATE parents SET own = 'mine' WHERE id = '{UPPER}'"));
+        }
+        for _ in 0..2 {
+            world.push().unwrap();
+            world.pull("{}").unwrap();
+            assert!(world.outbox().is_empty(), "{:?}", world.outbox());
+        }
+        let parents = world.rows("SELECT id, name, own FROM parents");
+        let children = world.rows("SELECT id, parent FROM children");
+        if deleted {
+            assert_eq!((parents.len(), children.len(), world.server.rows("parents").len()), (0, 0, 0));
+        } else {
+            assert_eq!(parents, [format!("{LOWER}|second|mine")]);
+            assert_eq!(children, [format!("{LOWER}|{LOWER}")]);
+            assert_eq!(world.server.rows("parents")[0]["name"], "\"second\"");
+        }
+    }
+}
+
+#[test]
+fn a_row_of_a_table_that_is_never_read_gets_its_key_by_the_answer_to_its_children() {
+    let schema = "CREATE TABLE parents(id TEXT PRIMARY KEY, name TEXT);
+         CREATE TABLE children(id INTEGER PRIMARY KEY, parent TEXT REFERENCES parents DEFERRABLE INITIALLY DEFERRED)";
+    let mut world = World::new(schema, r#"[{"table":"parents","direction":"push"},{"table":"children"}]"#);
+    let kinds = |column: &str| std::iter::once((column.to_owned(), Kind::Uuid)).collect();
+    world.server.define("parents", &["id", "name"], Rules { kinds: kinds("id"), ..Rules::default() });
+    let parents = vec![("parent".to_owned(), "parents".to_owned())];
+    world.server.define("children", &["id", "parent"], Rules { kinds: kinds("parent"), parents, ..Rules::default() });
+    world.exec(&format!("INSERT INTO parents VALUES ('{UPPER}', 'p'); INSERT INTO children VALUES (1, '{UPPER}')"));
+    world.push().unwrap();
+    world.pull("{}").unwrap();
+    assert_eq!(world.rows("SELECT id, name FROM parents"), [format!("{LOWER}|p")]);
+    assert_eq!(world.rows("SELECT id, parent FROM children"), [format!("1|{LOWER}")]);
+    assert!(world.outbox().is_empty());
 }

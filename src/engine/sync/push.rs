@@ -1,5 +1,7 @@
 //! One push, from the outbox to the last answer.
 
+use std::cell::OnceCell;
+
 use super::{Host, Sync};
 use crate::{
     collections::{Map, Set},
@@ -136,7 +138,6 @@ impl Sync {
         let mut missing = state::missing(connection, &config.table)?;
         missing.extend(lacks);
         connection.atomically(|connection| state::save_missing(connection, &config.table, &missing))?;
-        self.tried.borrow_mut().insert(config.table.clone());
         self.push_plan(connection, config, local_table(connection, config)?)
     }
 
@@ -156,7 +157,16 @@ impl Sync {
             let (total, _) = outbox::counts(connection, Some(plan.name()))?;
             told.push(PullProgress { table: plan.name().to_owned(), rows: 0, total: Some(total), bytes: 0 });
             let report = TablePushed { table: plan.name().to_owned(), ..TablePushed::default() };
-            targets.push(PushTarget { plan, writer, report, touched: false, now: self.platform.clock.now().0 });
+            let now = self.platform.clock.now().0;
+            targets.push(PushTarget {
+                plan,
+                writer,
+                report,
+                touched: false,
+                followed: Vec::new(),
+                respell: OnceCell::new(),
+                now,
+            });
         }
         let mut order = Order::new(&targets.iter().map(|target| &target.plan).collect::<Vec<_>>());
         order.start(connection, self.platform.clock.now().0)?;
@@ -361,7 +371,8 @@ impl Sync {
             })?;
             let touched =
                 |target: &mut PushTarget| std::mem::take(&mut target.touched).then(|| target.plan.table.name.clone());
-            let names: Vec<String> = run.targets.iter_mut().filter_map(touched).collect();
+            let mut names: Vec<String> = run.targets.iter_mut().filter_map(touched).collect();
+            run.targets.iter_mut().for_each(|target| names.append(&mut target.followed));
             host.committed(&names.iter().map(String::as_str).collect::<Vec<_>>());
         }
         if let Some(tell) = progress {

@@ -98,7 +98,7 @@ impl Sync {
             host.admit_write()?;
             connection.atomically(|connection| {
                 capture::silently(connection, |connection| {
-                    retry::discard(connection, &writer, &change, remote.as_ref())
+                    retry::discard(connection, &plan, &writer, &change, remote.as_ref())
                 })
             })?;
             host.committed(&[&plan.table.name]);

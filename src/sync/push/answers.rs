@@ -34,11 +34,11 @@ impl Batch<'_> {
             Act::Delete(_) if blind => self.settle_all(task, &Outcome::Deleted),
             Act::Insert | Act::Update(_) | Act::Upsert | Act::Together | Act::Delete(_) => {
                 let Assigned { found, left, strangers } = self.assign(task, rows);
-                let written = |job: usize, at: usize| match task.act {
+                let written = |at: usize| match task.act {
                     Act::Delete(_) => Outcome::Deleted,
-                    _ => Outcome::Written(self.row_of(job, rows.row(at))),
+                    _ => Outcome::Written(rows.row(at).to_vec()),
                 };
-                self.settle(found.into_iter().map(|(job, at)| (job, written(job, at))).collect());
+                self.settle(found.into_iter().map(|(job, at)| (job, written(at))).collect());
                 if strangers > 0 && task.act == Act::Insert {
                     // It has stored rows under keys that nobody sent: sent once more, they would be stored once more.
                     let error = self.another_key(task.table);
@@ -56,13 +56,13 @@ impl Batch<'_> {
         let (mut outcomes, mut ready) = (Vec::new(), Vec::new());
         let progress = !found.is_empty();
         for (job, at) in found {
-            let (row, work) = (self.row_of(job, rows.row(at)), self.jobs[job].work);
+            let (row, work) = (rows.row(at).to_vec(), self.jobs[job].work);
             if rows.deleted[at] {
                 let outcome = if work == Work::Delete { Outcome::Deleted } else { Outcome::Met(Remote::Deleted) };
                 outcomes.push((job, outcome));
                 continue;
             }
-            let same = self.jobs[job].base.as_ref().is_some_and(|base| !differs(base, &row));
+            let same = self.jobs[job].base.as_ref().is_some_and(|base| !differs(base, &self.spelled(job, &row)));
             match (work, same) {
                 (Work::Update | Work::Delete, true) if then_write => ready.push(job),
                 (Work::Update | Work::Delete, true) => {
@@ -98,8 +98,8 @@ impl Batch<'_> {
         self.later(bulk::writes(self.jobs, task.table, ready, self.way(task.table)));
     }
 
-    /// The remote's row of a job. The server may write its key in another way; here it stays what it is.
-    fn row_of(&self, job: usize, row: &[Value]) -> Vec<Value> {
+    /// The remote's row of a job with the key as it was sent: the server may write it in another way.
+    fn spelled(&self, job: usize, row: &[Value]) -> Vec<Value> {
         let job = &self.jobs[job];
         let mut row = row.to_vec();
         self.with(job.table, |target| {

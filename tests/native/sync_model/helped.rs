@@ -25,6 +25,11 @@ impl Helped {
         self.end(number);
     }
 
+    /// Whether the helpers are there.
+    pub(crate) fn any(&self) -> bool {
+        !self.tables.is_empty()
+    }
+
     /// A transaction begins.
     pub(crate) fn begin(&mut self) -> u64 {
         self.last += 1;

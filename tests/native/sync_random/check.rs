@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     configuration::{Deleted, Holds},
     history::{Call, Scene},
-    ledger::{Key, Rows, Side, is_synced, is_wanted, key_of, local_rows, remote_rows},
+    ledger::{Key, Rows, Side, is_synced, is_wanted, key_of, local_keys, local_rows, remote_rows},
 };
 use crate::sync_model::Row;
 use tidelock::{
@@ -80,9 +80,12 @@ impl Scene {
             let held = columns.iter().any(|column| refers((&column.name, column.holds))) || self.is_parent(at, &key);
             let deleted = cells.is_none();
             let behind = refused.contains(&(at, key.clone()));
+            // Of two rows that are one to the server, only one is looked at here.
+            let keys = local_keys(&self.world, &self.configuration.tables[at]);
+            let twice = keys.iter().filter(|known| **known == key).count() > 1;
             let lacks = change.reason.as_deref() == Some("remote_column_missing");
             assert!(
-                broken || held || deleted || behind || lacks,
+                broken || held || deleted || behind || lacks || twice,
                 "{} {key} waits for rows that it has nothing to do with",
                 change.table
             );
@@ -95,7 +98,13 @@ impl Scene {
         let conflicts = outbox::conflicts(&self.world.host.connection, 1000).unwrap();
         let decided: BTreeSet<(usize, Key)> =
             conflicts.iter().map(|conflict| self.row_of(&conflict.table, &conflict.key)).collect();
-        for at in 0..self.configuration.tables.len() {
+        for (at, table) in self.configuration.tables.iter().enumerate() {
+            let mut keys = local_keys(&self.world, table);
+            keys.sort();
+            for twice in keys.windows(2).filter(|pair| pair[0] == pair[1]) {
+                let told = entries.contains(&(at, twice[0].clone()));
+                assert!(told, "{} {} is here twice", table.name, twice[0]);
+            }
             self.both_are_equal(at, &local[at], &remote[at], &entries);
         }
         let accounted =

@@ -65,10 +65,6 @@ const FEATURES: &[&str] = &[
 /// What the sync doesn't hold yet, and why.
 pub const NOT_YET: &[(&str, &str)] = &[
     (
-        "push_only_cycles",
-        "a reference that waits for its row is never sent, where a circle has a table that is only pushed",
-    ),
-    (
         "leaving_parents",
         "a row that leaves takes its children along by CASCADE, which the remote still has, without a word",
     ),
@@ -82,7 +78,6 @@ pub const NOT_YET: &[(&str, &str)] = &[
         "compare_later",
         "rows that were pulled before a table had `deleted: 'compare'` look like those that exist only locally",
     ),
-    ("respelled_keys", "a pull brings a row whose key the server spells differently as a second one"),
 ];
 
 /// The features that a run has.

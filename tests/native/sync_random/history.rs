@@ -10,7 +10,7 @@ use super::{
     check::show,
     configuration::{CURSOR, Column, Configuration, Deleted, Holds, KEYS, MARK, Table},
     features::Features,
-    ledger::{Key, Ledger, Side, local_rows, remote_rows},
+    ledger::{Key, Ledger, Side, local_keys, local_rows, remote_rows},
 };
 use crate::{
     sync_host::World,
@@ -43,6 +43,8 @@ pub struct Scene {
     pub log: Vec<String>,
     late: Vec<Transaction>,
     values: usize,
+    /// The rows of tables with respelled keys that the present transaction of the app has made.
+    fresh: BTreeSet<(usize, usize)>,
     /// Rows that the app has surely pulled.
     pulled: BTreeSet<(usize, Key)>,
 }
@@ -72,6 +74,7 @@ impl Scene {
             log: Vec::new(),
             late: Vec::new(),
             values: 0,
+            fresh: BTreeSet::new(),
             pulled: BTreeSet::new(),
         }
     }
@@ -124,6 +127,7 @@ impl Scene {
 
     fn app_writes(&mut self) {
         let before: Vec<_> = self.local();
+        self.fresh.clear();
         let mut statements = Vec::new();
         for _ in 0..self.chance.between(1, 4) {
             let at = self.chance.below(self.configuration.tables.len());
@@ -157,7 +161,14 @@ impl Scene {
 
     fn app_statement(&mut self, at: usize) -> Option<String> {
         let table = self.configuration.tables[at].clone();
-        let rows = self.world.host.connection.rows(&format!("SELECT rowid FROM {}", table.name), &[]).unwrap();
+        let by_id = format!("SELECT rowid FROM {} ORDER BY rowid", table.name);
+        let mut rows = self.world.host.connection.rows(&by_id, &[]).unwrap();
+        if table.respelled {
+            // Of a row that is here twice until it is pushed, nobody could say which value was written last.
+            let keys = local_keys(&self.world, &table);
+            let mut of_row = keys.iter();
+            rows.retain(|_| of_row.next().is_some_and(|key| keys.iter().filter(|other| *other == key).count() == 1));
+        }
         let row = self.chance.pick(&rows).and_then(|row| row[0].as_integer());
         let quote = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
         let writable = |column: &&Column| column.local && !matches!(column.holds, Holds::State | Holds::Visible);
@@ -201,7 +212,13 @@ impl Scene {
                     key.iter().map(|(name, json)| (quote(name), literal(json))).collect();
                 let known = local_rows(&self.world, &table)
                     .contains_key(&super::ledger::remote_key(&table, &table.key_row(number)));
-                if known && respelled {
+                let same: Vec<String> = cells.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+                let same = format!("SELECT 1 FROM {} WHERE {}", table.name, same.join(" AND "));
+                // Two rows that are one to the server are not what apps make.
+                let name = super::ledger::remote_key(&table, &table.key_row(number));
+                let deleted = !known && self.entries().contains(&(at, name));
+                let again = table.respelled && (!self.fresh.insert((at, number)) || deleted);
+                if again || known && self.world.host.connection.value(&same, &[]).unwrap().is_none() {
                     return None;
                 }
                 if action == 7 && !respelled && !known && self.features.has("moved_keys") {

@@ -54,19 +54,30 @@ pub fn remote_key(table: &Table, row: &Row) -> Key {
     table.key.iter().map(|(name, _)| plain(&row[name])).collect::<Vec<_>>().join("|")
 }
 
+/// The rows by their keys; one of several that the server takes for the same.
 pub fn local_rows(world: &World, table: &Table) -> Rows {
+    read_local(world, table).into_iter().collect()
+}
+
+/// The keys of all rows.
+pub fn local_keys(world: &World, table: &Table) -> Vec<Key> {
+    read_local(world, table).into_iter().map(|(key, _)| key).collect()
+}
+
+fn read_local(world: &World, table: &Table) -> Vec<(Key, Cells)> {
     let columns =
         world.host.connection.rows(&format!("SELECT name FROM pragma_table_info('{}')", table.name), &[]).unwrap();
     let columns: Vec<&str> = columns.iter().map(|row| row[0].as_text().unwrap()).collect();
-    let rows = world.host.connection.rows(&format!("SELECT * FROM {}", table.name), &[]).unwrap();
+    let rows = world.host.connection.rows(&format!("SELECT * FROM {} ORDER BY rowid", table.name), &[]).unwrap();
     let read = |row: &Vec<Value>| {
         let at = |name: &str| row.get(columns.iter().position(|column| *column == name)?);
         let cells = columns.iter().filter(|name| table.key.iter().all(|(key, _)| key != *name));
         let cells = cells.map(|name| {
             let holds = table.columns.iter().find(|column| column.name == *name).map(|column| column.holds);
-            let value = at(name)
-                .and_then(text)
-                .map(|text| if matches!(holds, Some(Holds::Parent(..))) { text } else { kept(table, name, text) });
+            let value = at(name).and_then(text).map(|text| match holds {
+                Some(Holds::Parent(..)) => world.server.spelled(&table.remote, name, &text),
+                _ => kept(table, name, text),
+            });
             ((*name).to_owned(), value)
         });
         (key_of(table, at), cells.collect())
@@ -112,6 +123,12 @@ struct Write {
     at: usize,
     side: Side,
     value: Option<String>,
+}
+
+/// Whether the app has undone its change by this write, which is no change then: what another client wrote meanwhile is left.
+fn gives_back(writes: &[Write], last: &Write) -> bool {
+    let mut before = writes.iter().take_while(|write| write.at < last.at);
+    before.any(|write| write.value == last.value) && before.any(|write| write.side == Side::Other)
 }
 
 /// What was done to a row as a whole.
@@ -220,6 +237,7 @@ impl Ledger {
                 || redeployed
                 || given_up
                 || last.value.is_none()
+                || gives_back(writes, last)
                 || self.wrote_since(Side::Other, *at, key, last.at)
             {
                 continue;

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::{features::Features, history::Scene};
 
-/// As many as take 20 s on one core.
-const DRAWS: u64 = 600;
+/// As many as take a minute on two cores.
+const DRAWS: u64 = 2000;
 
 fn run(seed: u64, features: &Features) {
     let mut scene = Scene::new(seed, features);
