@@ -37,6 +37,10 @@ const keys = {
   uuid: { there: ['id uuid'], here: ['id TEXT'], of: (n) => [uuid(n)] },
   text: { there: ['"order" text'], here: ['"order" TEXT'], of: (n) => [`k,"(${n}) ü`] },
   date: { there: ['day date'], here: ['day TEXT'], of: (n) => [`2026-02-${String(1 + (n % 28)).padStart(2, '0')}`] },
+  // The server spells these in another way.
+  upper: { there: ['id uuid'], here: ['id TEXT'], of: (n) => [uuid(n).toUpperCase()] },
+  padded: { there: ['code char(6)'], here: ['code TEXT'], of: (n) => [`c${n}`] },
+  decimal: { there: ['n_id numeric(8,2)'], here: ['n_id NUMERIC TEXT'], of: (n) => [`${n}.5`] },
   pair: { there: ['a_id int', '"limit" text'], here: ['a_id INTEGER', '"limit" TEXT'], of: (n) => [n % 5, `p${n}`] },
 }
 /** Other columns: there, here, and some values. */
@@ -50,7 +54,7 @@ const columns = {
   not: { there: 'text', here: 'TEXT', values: ['x', 'y', null] },
 }
 const quote = (name) => `"${name.replaceAll('"', '""')}"`
-const bare = (definition) => definition.replace(/ [^ ]+$/, '').replaceAll('"', '')
+const bare = (definition) => definition.split(' ')[0].replaceAll('"', '')
 
 /** Draws the tables of a seed. */
 function draw(seed) {
@@ -153,7 +157,12 @@ async function rowsHere(db, table) {
 
 async function rowsThere(scene, table) {
   const list = [...table.keyColumns, ...table.columns, ...(table.parent === undefined ? [] : ['parent'])]
-  const cast = (column) => (column === 'flag' ? `${quote(column)}::int::text` : `${quote(column)}::text`)
+  // As JSON has it: a cast would take the blanks off a char(n).
+  const cast = (column) => {
+    // As JSON has a key: a cast would take the blanks off a char(n).
+    if (column === 'parent' || table.keyColumns.includes(column)) return `to_json(${quote(column)})#>>'{}'`
+    return column === 'flag' ? `${quote(column)}::int::text` : `${quote(column)}::text`
+  }
   const where = table.softly ? 'where deleted_at is null' : ''
   const rows = await remote.sql(
     `select ${list.map((column) => `${cast(column)} as ${quote(column)}`).join(', ')} from ${scene.schema}.${table.name} ${where}`,
