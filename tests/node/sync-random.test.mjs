@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { open, sqlHelpers } from '../../pkg-js/dist/index.js'
-import { startRemote } from './index.mjs'
+import { startRemote } from '../remote/index.mjs'
 
 const draws = Number(process.env.TIDELOCK_DRAWS ?? 50)
 const only = process.env.TIDELOCK_SEED
