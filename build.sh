@@ -16,6 +16,7 @@ usage: ./build.sh [verb]
                 that and the tables in the docs; `bench page` serves it for a browser of yours
   profile [s/s] Chrome's profiler over a step of it: `profile app/groups`
   names [file] a stack of the package, from a file or standard input, with the names of the wasm's functions: of this very build
+  audit        known vulnerabilities, licences and sources of all dependencies, by cargo-deny and npm audit
   clean        removes what was built (the wasm-bindgen tool in ~/.cache/tidelock stays)
   help         this text
 TEXT
@@ -52,6 +53,7 @@ case $verb in
     scripts/wasm.sh >&2
     exec node scripts/names.mjs "$@"
     ;;
+  audit) exec scripts/audit.sh ;;
   clean)
     cargo clean --quiet
     find . -name node_modules -type d -prune -exec rm -rf {} +

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../pkg-js"
 
-printf '\033[1m==> package: types, bundle\033[0m\n'
+printf '\033[1m==> package: types, bundle, notices\033[0m\n'
 find dist -maxdepth 1 -name '*.js' -delete
 find dist -name '*.d.ts' -delete
 ../node_modules/.bin/tsc -p tsconfig.json
@@ -24,6 +24,7 @@ find dist -name '*.d.ts' -delete
 ../node_modules/.bin/tsc -p tsconfig.cli.json
 ../node_modules/.bin/esbuild src/cli/main.ts --bundle --format=esm --platform=node --target=node20 --charset=utf8 \
   --external:../index.js --outfile=dist/cli/main.js --log-level=warning
+node ../scripts/notices.mjs > THIRD_PARTY_NOTICES.md
 # For `npx tidelock` in this clone: npm made no link before there was a file.
 ln -sf ../tidelock/dist/cli/main.js ../node_modules/.bin/tidelock
 for file in ../README.md ../LICENSE*; do

@@ -96,7 +96,7 @@ need_wasm_bindgen() {
   export PATH="$tools_dir/wasm-bindgen-$version/bin:$PATH"
   if ! have wasm-bindgen || [[ $(wasm-bindgen --version) != "wasm-bindgen $version" ]]; then
     say "cargo install wasm-bindgen-cli $version (a minute or two, once)"
-    CARGO_PROFILE_RELEASE_OPT_LEVEL=0 cargo install wasm-bindgen-cli --version "$version" --root "$tools_dir/wasm-bindgen-$version" --quiet
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=0 cargo install wasm-bindgen-cli --version "$version" --locked --root "$tools_dir/wasm-bindgen-$version" --quiet
   fi
 }
 

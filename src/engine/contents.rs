@@ -4,11 +4,11 @@ use super::{database::Inner, extensions, migrations::Host, turn::Ticket};
 use crate::{
     error::{Error, ErrorCode, Result},
     ports::LocalFuture,
-    sqlite::{Connection, Foreign, PageFile},
+    sqlite::{Connection, Deadline, Foreign, PageFile},
     sync::{outbox, state},
 };
 
-/// A file may take so long to be checked, and so much longer for each mebibyte.
+/// A file, or an SQL text, may take so long to be checked, and so much longer for each mebibyte.
 const CHECK_MS: f64 = 5_000.0;
 const CHECK_MS_PER_MIB: f64 = 200.0;
 
@@ -30,13 +30,18 @@ impl Inner {
     pub(super) async fn check_file(&self, foreign: Foreign) -> Result<(Connection, PageFile)> {
         let platform = &self.ports.platform;
         extensions::load_if_used(platform, foreign.scratch()).await?;
-        let clock = platform.clock.clone();
-        let mebibytes = foreign.bytes() as f64 / f64::from(1 << 20);
-        let deadline = clock.monotonic_ms() + CHECK_MS + CHECK_MS_PER_MIB * mebibytes;
-        foreign.scratch().set_deadline(Some(Box::new(move || clock.monotonic_ms() >= deadline)));
+        foreign.scratch().set_deadline(Some(self.time_to_check(foreign.bytes())));
         let (scratch, file) = foreign.check()?;
         scratch.set_deadline(None);
         Ok((scratch, file))
+    }
+
+    /// The end of the time that a file or text of so many bytes may take, from now on.
+    pub(super) fn time_to_check(&self, bytes: u64) -> Deadline {
+        let clock = self.ports.platform.clock.clone();
+        let mebibytes = bytes as f64 / f64::from(1 << 20);
+        let end = clock.monotonic_ms() + CHECK_MS + CHECK_MS_PER_MIB * mebibytes;
+        Box::new(move || clock.monotonic_ms() >= end)
     }
 
     /// Makes what sync keeps in contents from elsewhere fit for this build; what is to be done with it follows.

@@ -9,11 +9,12 @@
 use rusqlite::ffi;
 
 use super::{
-    Connection, Foreign, Image, PageFile, Statement, Step,
+    Connection, Deadline, Foreign, Image, PageFile, Statement, Step,
+    foreign::too_slow,
     text::{first_statement, quote, statement_end},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     memory::no_memory,
     value::Value,
 };
@@ -36,17 +37,18 @@ impl Connection {
         dump.flush()
     }
 
-    /// Runs an SQL text from outside in a database of its own, no larger than `max_bytes`; [`Foreign::check`] must follow.
+    /// Runs an SQL text from outside in a database of its own, no larger than `max_bytes`, until `deadline` says true;
+    /// [`Foreign::check`] must follow.
     ///
-    /// Fails with SQLite's error and the line of the statement, with `invalid_argument` when the text leaves a transaction
-    /// open or has no statement, and as a foreign file does.
-    pub fn open_sql(script: &str, max_bytes: u64) -> Result<Foreign> {
-        Self::open_foreign(run_apart(script, max_bytes)?)
+    /// Fails with SQLite's error and the line of the statement, with `timeout`, with `invalid_argument` when the text leaves a
+    /// transaction open or has no statement, and as a foreign file does.
+    pub fn open_sql(script: &str, max_bytes: u64, deadline: Option<Deadline>) -> Result<Foreign> {
+        Self::open_foreign(run_apart(script, max_bytes, deadline)?)
     }
 }
 
 /// What an SQL text makes of an empty database.
-pub(super) fn run_apart(script: &str, max_bytes: u64) -> Result<Image> {
+pub(super) fn run_apart(script: &str, max_bytes: u64, deadline: Option<Deadline>) -> Result<Image> {
     if first_statement(script).is_empty() {
         return Err(Error::invalid("There is no SQL statement in this text").hint("It is empty, or a comment"));
     }
@@ -55,7 +57,8 @@ pub(super) fn run_apart(script: &str, max_bytes: u64) -> Result<Image> {
     let connection = Connection::open(&file)?;
     // The schema's lines for virtual tables are written by hand. What harm that does, the check finds.
     connection.set_defensive(false);
-    connection.exec(script)?;
+    connection.set_deadline(deadline);
+    connection.exec(script).map_err(|error| if error.is(ErrorCode::Timeout) { too_slow() } else { error })?;
     if connection.in_transaction() {
         return Err(Error::invalid("The SQL text leaves a transaction open").hint("it may have been cut off"));
     }

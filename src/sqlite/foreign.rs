@@ -92,9 +92,10 @@ impl Connection {
             text.extend_from_slice(piece);
             Ok(())
         })?;
+        let deadline = self.set_deadline(None);
         drop(self);
         let text = String::from_utf8(text).map_err(|_| corrupt("its texts can't be read"))?;
-        let file = PageFile::new(run_apart(&text, u64::MAX)?);
+        let file = PageFile::new(run_apart(&text, u64::MAX, deadline)?);
         Ok((Connection::open(&file)?, file))
     }
 
@@ -144,13 +145,13 @@ impl Connection {
     /// table that was dropped), and that shadow tables take no writes, is as legal as in any other database.
     fn try_to_compile(&self, name: &str, sql: &str) -> Result<()> {
         if self.is_past_deadline() {
-            return Err(Error::new(ErrorCode::Timeout, "The file takes too long to check"));
+            return Err(too_slow());
         }
         match self.statement(sql) {
             Err(error) if error.is(ErrorCode::DatabaseCorrupt) || needs_more(&error.message) => {
                 Err(refused(error).detail("name", name))
             }
-            Err(error) if error.is(ErrorCode::OutOfMemory) || error.is(ErrorCode::Timeout) => Err(error),
+            Err(error) if error.is(ErrorCode::OutOfMemory) || error.is(ErrorCode::Timeout) => Err(refused(error)),
             _ => Ok(()),
         }
     }
@@ -214,8 +215,15 @@ fn refused(error: Error) -> Error {
     }
     match error.code {
         ErrorCode::SqliteError | ErrorCode::DatabaseCorrupt => corrupt(&error.message),
+        ErrorCode::Timeout => too_slow(),
         _ => error,
     }
+}
+
+/// The error of a file, or of an SQL text, whose time is over.
+pub(super) fn too_slow() -> Error {
+    Error::new(ErrorCode::Timeout, "The file takes too long to check")
+        .hint("Check where it comes from; nothing has changed")
 }
 
 fn corrupt(what: &str) -> Error {

@@ -44,6 +44,7 @@ pub(crate) use codec::Param;
 pub use codec::{FlatParams, FlatRows, Integers, tag};
 pub use connection::Connection;
 pub use copy::FkViolation;
+pub use deadline::Deadline;
 pub use dump::{Sink, plain_or_quoted};
 pub use execute::{Op, Outcome};
 pub use foreign::{Foreign, needs_more};

@@ -66,7 +66,7 @@ fn same(one: &Connection, other: &Connection) {
 /// The text brings back the same database, in a scratch database and by plain SQLite.
 fn comes_back(connection: &Connection) -> String {
     let text = dump(connection);
-    let (again, _) = Connection::open_sql(&text, u64::MAX)
+    let (again, _) = Connection::open_sql(&text, u64::MAX, None)
         .and_then(Foreign::check)
         .unwrap_or_else(|error| panic!("{error:?}\n{text}"));
     same(&again, connection);
@@ -142,9 +142,23 @@ fn everything_that_a_schema_can_have_comes_back() {
 }
 
 #[test]
+fn a_text_that_never_ends_is_ended() {
+    let endless = "CREATE TABLE a(x);
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) INSERT INTO a SELECT i FROM n WHERE i < 0";
+    let mut asked = 0;
+    let soon = Box::new(move || {
+        asked += 1;
+        asked > 100
+    });
+    let error = Connection::open_sql(endless, u64::MAX, Some(soon)).map(drop).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Timeout, "{error}");
+    assert_eq!(error.message, "The file takes too long to check");
+}
+
+#[test]
 fn a_comment_that_never_ends_swallows_nothing() {
     let text = dump(&open("CREATE VIEW v AS SELECT 1 AS one /* open; CREATE TABLE a(x)"));
-    let again = Connection::open_sql(&text, u64::MAX).and_then(Foreign::check).unwrap().0;
+    let again = Connection::open_sql(&text, u64::MAX, None).and_then(Foreign::check).unwrap().0;
     assert_eq!(again.value("SELECT one FROM v", &[]).unwrap(), Some(Value::Integer(1)));
     assert_eq!(dump(&again), text);
 }
@@ -152,7 +166,7 @@ fn a_comment_that_never_ends_swallows_nothing() {
 #[test]
 fn a_full_text_index_works_after_it_came_back() {
     let text = dump(&open("CREATE VIRTUAL TABLE f USING fts5(a); INSERT INTO f VALUES ('find me'), ('and me')"));
-    let again = Connection::open_sql(&text, u64::MAX).and_then(Foreign::check).unwrap().0;
+    let again = Connection::open_sql(&text, u64::MAX, None).and_then(Foreign::check).unwrap().0;
     again.exec("INSERT INTO f VALUES ('me too'); INSERT INTO f(f) VALUES ('integrity-check')").unwrap();
     let found = again.value("SELECT count(*) FROM f WHERE f MATCH 'me'", &[]).unwrap();
     assert_eq!(found, Some(Value::Integer(3)));
@@ -192,11 +206,11 @@ fn texts_that_are_no_sound_database_are_refused() {
         ),
         ("CREATE TABLE a(x); INSERT INTO a VALUES (zeroblob(2000000))", ErrorCode::DatabaseTooLarge),
     ] {
-        let opened = Connection::open_sql(script, 1_000_000).and_then(Foreign::check);
+        let opened = Connection::open_sql(script, 1_000_000, None).and_then(Foreign::check);
         let error = opened.err().unwrap_or_else(|| panic!("{script}"));
         assert_eq!(error.code, code, "{script}: {error:?}");
     }
-    let error = Connection::open_sql("CREATE TABLE a(x);\n\nINSERT INTO b VALUES (1);", u64::MAX).err().unwrap();
+    let error = Connection::open_sql("CREATE TABLE a(x);\n\nINSERT INTO b VALUES (1);", u64::MAX, None).err().unwrap();
     assert_eq!(serde_json::to_value(&error.details).unwrap()["line"], 3);
 }
 

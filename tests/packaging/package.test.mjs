@@ -61,13 +61,26 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
     assert.ok(files.includes(needed), `${needed} is missing`)
   }
   const strangers = files.filter(
-    (path) => !/^(package\.json|README\.md|LICENSE[^/]*|dist\/.*\.(js|d\.ts|wasm)|generated\/.*\.d\.ts)$/.test(path),
+    (path) => !/^(package\.json|[A-Z_]+\.md|LICENSE[^/]*|dist\/.*\.(js|d\.ts|wasm)|generated\/.*\.d\.ts)$/.test(path),
   )
   assert.deepEqual(strangers, [])
   const manifest = JSON.parse(await readFile(join(app, 'node_modules/tidelock/package.json'), 'utf8'))
   assert.equal(manifest.dependencies, undefined)
   assert.deepEqual(manifest.sideEffects, ['./dist/worker.js'])
   assert.equal(Object.keys(manifest.exports['.'])[0], 'types')
+})
+
+test('the tarball has a notice of each crate that the wasm is made of, and of what is bundled', async () => {
+  const notices = await readFile(join(app, 'node_modules/tidelock/THIRD_PARTY_NOTICES.md'), 'utf8')
+  const { stdout } = await run(
+    'cargo',
+    ['tree', '--target', 'wasm32-unknown-unknown', '--edges', 'normal,no-proc-macro', '--prefix', 'none', '--locked'],
+    { cwd: root },
+  )
+  const crates = stdout.match(/^[\w-]+ v[\d.]+/gm).filter((crate) => !crate.startsWith('tidelock'))
+  assert.ok(crates.length > 20)
+  for (const each of [...crates.map((crate) => crate.replace(' v', ' ')), 'croner'])
+    assert.match(notices, new RegExp(`^(- |## .*: )${each}\\b`, 'm'))
 })
 
 test('the wasm has paths of sources, and none with a folder of the machine that built it', async () => {

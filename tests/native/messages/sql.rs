@@ -171,7 +171,7 @@ fn files() {
     damaged[4096..8192].fill(0x5a);
     shown.fails("a file with a damaged page", checked(&damaged));
     shown.fails("a file cut off", checked(&good[..4096 * 2]));
-    let text = |sql: &str| Connection::open_sql(sql, 1 << 20).and_then(|foreign| foreign.check().map(drop));
+    let text = |sql: &str| Connection::open_sql(sql, 1 << 20, None).and_then(|foreign| foreign.check().map(drop));
     shown.fails("a text without a statement", text("-- empty"));
     shown.fails("a text that was cut off", text("BEGIN; CREATE TABLE t(a);"));
     shown.fails("a text that is wrong in its second line", text("CREATE TABLE t(a);\nINSERT INTO u VALUES (1);"));

@@ -1,0 +1,146 @@
+// node scripts/notices.mjs > pkg-js/THIRD_PARTY_NOTICES.md
+//
+// The licences of what the npm package contains: the crates that are compiled into the wasm, the C that comes with them, Rust's standard
+// library, and the JavaScript that is bundled. From Cargo.lock and node_modules; fails for a licence that it doesn't know.
+import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+
+const root = path.join(import.meta.dirname, '..')
+const out = (command, ...args) => execFileSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 28 })
+
+/** The npm packages that the package's sources import: esbuild puts their code into dist. */
+function bundled() {
+  const folder = path.join(root, 'pkg-js/src')
+  const files = readdirSync(folder, { recursive: true }).filter((file) => file.endsWith('.ts'))
+  const imports = files.flatMap((file) => [
+    ...readFileSync(path.join(folder, file), 'utf8').matchAll(/^(?:import|export|\}).* from '(?!\.|node:)([^']+)'/gm),
+  ])
+  return [...new Set(imports.map(([, name]) => name))]
+}
+
+/** What no package manager knows of: code within a crate, found by words in one of its files. */
+const within = [
+  ['sqlite-wasm-rs', 'shim/musl/stdlib/strtod.c', 'strto', 'musl', 'Copyright © 2005-2020 Rich Felker, et al.'],
+  ['sqlite-wasm-rs', 'shim/musl/stdlib/qsort.c', 'Valentin Ochs', 'musl, qsort', 'Copyright (C) 2011 by Valentin Ochs'],
+  [
+    'sqlite-wasm-rs',
+    'shim/printf/printf.h',
+    'Marco Paland',
+    'printf',
+    'Copyright (c) 2014-2019 Marco Paland, 2021-2024 Eyal Rozenberg',
+  ],
+]
+
+const rust = [
+  ["Rust's standard library", 'Copyright (c) The Rust Project Contributors'],
+  ['compiler-builtins, part of it', 'Copyright (c) 2018 Jorge Aparicio'],
+  ['dlmalloc, part of it', 'Copyright (c) 2014 Alex Crichton'],
+  ['hashbrown, part of it', "Copyright (c) 2016 Amanieu d'Antras"],
+]
+
+/** The packages that are linked into the wasm, without what only builds them. */
+function crates() {
+  const platform = ['--filter-platform', 'wasm32-unknown-unknown']
+  const { packages, resolve, workspace_members } = JSON.parse(
+    out('cargo', 'metadata', '--format-version', '1', '--locked', '--quiet', ...platform),
+  )
+  const byId = new Map(packages.map((each) => [each.id, each]))
+  const nodes = new Map(resolve.nodes.map((each) => [each.id, each]))
+  const linked = new Set([packages.find(({ name }) => name === 'tidelock').id])
+  for (const id of linked) {
+    const normal = nodes.get(id).deps.filter(({ dep_kinds }) => dep_kinds.some(({ kind }) => kind === null))
+    const isMacro = ({ pkg }) => byId.get(pkg).targets.some(({ kind }) => kind.includes('proc-macro'))
+    for (const each of normal) if (!isMacro(each)) linked.add(each.pkg)
+  }
+  return [...linked]
+    .filter((id) => !workspace_members.includes(id))
+    .map((id) => byId.get(id))
+    .map(({ name, version, license, authors, manifest_path }) => ({
+      name,
+      version,
+      license,
+      authors,
+      folder: path.dirname(manifest_path),
+    }))
+}
+
+function npmPackage(name) {
+  const folder = path.join(root, 'node_modules', name)
+  const { version, license, author } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'))
+  return { name, version, license, authors: [author?.name ?? author], folder }
+}
+
+/** The licences that may be here, the preferred one first, with words of their texts. */
+const texts = {
+  MIT: 'Permission is hereby granted, free of charge',
+  Zlib: "This software is provided 'as-is'",
+  'BSL-1.0': 'Boost Software License',
+  'Unicode-3.0': 'UNICODE LICENSE V3',
+}
+
+/** The licences that hold: of each choice the first one that is known. */
+function chosen({ name, license }) {
+  return license.split(' AND ').map((part) => {
+    const choices = part.replaceAll(/[()]/g, '').split(/ OR |\//)
+    const found = Object.keys(texts).find((known) => choices.includes(known))
+    if (found === undefined)
+      throw new Error(`${name}: the licence ${license} is not one that scripts/notices.mjs knows`)
+    return found
+  })
+}
+
+/** The package's own text of that licence; undefined where it has none. */
+function textOf({ folder }, license) {
+  const files = readdirSync(folder).filter((file) => /^licen[cs]e|^copying/i.test(file))
+  return files
+    .toSorted()
+    .map((file) => readFileSync(path.join(folder, file), 'utf8'))
+    .find((text) => text.includes(texts[license]))
+}
+
+/** Who has the rights, as the text of its licence says, else its authors. */
+function copyrightOf({ name, authors }, text = '') {
+  const [head, rest = ''] = text.split(texts.MIT)
+  const lines = head.match(/^\s*copyright\b.*/gim) ?? rest.match(/^\s*copyright (?:\(c\)|©) \d{4}.*/gim)
+  if (lines !== null) return lines.map((line) => line.trim().replace(/ or$/, '')).join('; ')
+  const people = authors.filter(Boolean).map((author) => author.replace(/ *<.*>/, ''))
+  return `Copyright (c) ${people.length > 0 ? people.join(', ') : `the authors of ${name}`}`
+}
+
+const all = [...bundled().map(npmPackage), ...crates()].toSorted((a, b) => (a.name < b.name ? -1 : 1))
+const mit = []
+const others = []
+for (const each of all) {
+  const title = `${each.name} ${each.version}`
+  for (const license of chosen(each)) {
+    const text = textOf(each, license)
+    if (license === 'MIT') mit.push([title, copyrightOf(each, text)])
+    else if (text === undefined) throw new Error(`${title}: no text of its licence ${license} in ${each.folder}`)
+    else others.push([title, license, text.trim()])
+  }
+}
+for (const [crate, file, words, name, copyright] of within) {
+  const found = all.find((each) => each.name === crate)
+  const place = found && path.join(found.folder, file)
+  if (!place || !existsSync(place) || !readFileSync(place, 'utf8').includes(words))
+    throw new Error(`${name} is no longer in ${crate}: look what is there instead, and mend scripts/notices.mjs`)
+  mit.push([`${name}, in ${crate}`, copyright])
+}
+mit.push(...rust)
+
+const own = readFileSync(path.join(root, 'LICENSE-MIT'), 'utf8')
+console.log(`# Third-party notices
+
+What the package \`tidelock\` contains of others, and under which licence. SQLite (https://sqlite.org) is in the public domain.
+
+## MIT
+
+${mit.map(([name, copyright]) => `- ${name}: ${copyright}`).join('\n')}
+
+${own.slice(own.indexOf(texts.MIT)).trim()}
+
+Of the functions of mathematics in musl and libm: Copyright (C) 1993 by Sun Microsystems, Inc. All rights reserved.
+Permission to use, copy, modify, and distribute this software is freely granted, provided that this notice is preserved.
+
+${others.map(([name, license, text]) => `## ${license}: ${name}\n\n${text}`).join('\n\n')}`)
