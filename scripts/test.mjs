@@ -1,4 +1,4 @@
-// node scripts/test.mjs [--parts] [--all] [PART | TEST FILE]... | --changed [COMMIT]
+// node scripts/test.mjs [--parts] [--all] [PART | STEP | TEST FILE]... | --changed [COMMIT]
 //
 // Runs the parts of the tests (all, the named ones, or those that changes since a commit can affect) to their end, a few steps side by
 // side; a file of Node's tests is a step. What each prints is in .cache/test/. The end tells how long they took, and what failed.
@@ -82,6 +82,8 @@ const STEPS = [
   { part: 'build', name: 'size', command: 'node scripts/size.mjs', after: ['package'] },
   ...nodeTests('browsers'),
   ...nodeTests('node'),
+  // The same cases each time: `./build.sh fuzz` looks for others.
+  { part: 'node', name: 'fuzz', command: 'node tests/fuzz/fuzz.mjs --seconds 20 --from 1', after: ['package'] },
   ...nodeTests('e2e'),
   ...nodeTests('packaging'),
   ...nodeTests('remote', []),
@@ -100,6 +102,7 @@ function affected(file) {
     [/^tests\/web\//, ['lint', 'web']],
     [/^tests\/packaging\//, ['lint', 'packaging']],
     [/^tests\/browsers\//, ['lint', 'browsers']],
+    [/^tests\/fuzz\//, ['lint', 'fuzz']],
     [/^tests\/messages\//, ['lint', 'node', 'native', 'typescript']],
     [/^tests\/e2e\//, ['lint', 'e2e', 'browsers', 'demo']],
     [/^tests\/(node|scenarios)\//, ['lint', 'node', 'e2e', 'browsers']],
@@ -115,7 +118,7 @@ function affected(file) {
   return rules.find(([pattern]) => pattern.test(file))?.[1] ?? PARTS
 }
 
-/** The steps that are named, by part or test file, or that a change can affect; all, if nothing is said. */
+/** The steps that are named, by part, step or test file, or that a change can affect; all, if nothing is said. */
 function choose(words) {
   let named = words
   if (words[0] === '--changed') {
@@ -128,11 +131,16 @@ function choose(words) {
     if (named.length === 0) return []
   }
   for (const name of named)
-    if (!STEPS.some(({ part, file }) => part === name || file === name)) {
-      console.error(`build.sh: '${name}' is neither a test file nor a part of the tests: ${PARTS.join(', ')}`)
+    if (!STEPS.some((step) => isNamed(step, [name]))) {
+      console.error(`build.sh: '${name}' is neither a test file, a step nor a part of the tests: ${PARTS.join(', ')}`)
       process.exit(2)
     }
-  return STEPS.filter(({ part, file }) => named.length === 0 || named.includes(part) || named.includes(file))
+  return STEPS.filter((step) => named.length === 0 || isNamed(step, named))
+}
+
+/** Whether a step, its file or its part is among the names. */
+function isNamed({ part, name, file }, names) {
+  return [part, name, file].some((one) => names.includes(one))
 }
 
 const flags = ['--parts', '--all'].filter((flag) => process.argv.includes(flag))

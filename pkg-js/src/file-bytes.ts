@@ -54,33 +54,41 @@ export function isGzip(bytes: Uint8Array): boolean {
 }
 
 /**
- * What a gzip file holds, `most` bytes at most: a small file can hold a very large one.
+ * What a gzip file holds, at most as many bytes as `mostOf` allows for its start: a small file can hold a very large one.
  * Rejects with `snapshot_corrupt` and `database_too_large`.
  */
-export async function gunzip(bytes: Uint8Array<ArrayBuffer>, most: number): Promise<Uint8Array<ArrayBuffer>> {
+export async function gunzip(
+  bytes: Uint8Array<ArrayBuffer>,
+  mostOf: (start: Uint8Array) => number,
+): Promise<Uint8Array<ArrayBuffer>> {
   if (typeof DecompressionStream !== 'function') throw unavailable('DecompressionStream', 'Decompress the file before')
   const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip')).getReader()
-  const pieces: Uint8Array[] = []
-  let total = 0
-  for (;;) {
-    let step: { readonly done: boolean; readonly value?: Uint8Array | undefined }
-    try {
-      step = await reader.read()
-    } catch (cause) {
-      throw new TidelockError('snapshot_corrupt', 'The compressed file is damaged', {
-        hint: 'Check where it comes from; nothing has changed',
-        cause,
-      })
+  try {
+    const pieces: Uint8Array[] = []
+    let total = 0
+    for (let most: number | undefined; ; ) {
+      const { done, value } = await reader.read().catch(damaged)
+      if (done) return joined(pieces)
+      most ??= mostOf(value)
+      pieces.push(value)
+      total += value.length
+      if (total > most) throw tooLarge(most)
     }
-    if (step.done || step.value === undefined) return joined(pieces)
-    pieces.push(step.value)
-    total += step.value.length
-    if (total > most) {
-      reader.cancel().catch(() => {})
-      throw new TidelockError('database_too_large', 'The compressed file holds more than this database may have', {
-        hint: 'Open it with a larger maxBytes',
-        details: { limit: most },
-      })
-    }
+  } finally {
+    reader.cancel().catch(() => {})
   }
+}
+
+function damaged(cause: unknown): never {
+  throw new TidelockError('snapshot_corrupt', 'The compressed file is damaged', {
+    hint: 'Check where it comes from; nothing has changed',
+    cause,
+  })
+}
+
+function tooLarge(limit: number): TidelockError {
+  return new TidelockError('database_too_large', 'The compressed file holds more than this database may have', {
+    hint: 'Open it with a larger maxBytes',
+    details: { limit },
+  })
 }

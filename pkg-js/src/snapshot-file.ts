@@ -1,4 +1,5 @@
 import type { CoreSnapshotFile } from './core.js'
+import { TidelockError } from './errors.js'
 import { fileBytes, gunzip, gzip, isGzip } from './file-bytes.js'
 import { type FileEncryption, isEncrypted } from './file-encryption.js'
 import { loaded } from './loaded.js'
@@ -6,6 +7,8 @@ import { loaded } from './loaded.js'
 const types = { sqlite: 'application/vnd.sqlite3', sql: 'application/sql' }
 /** SQL text is longer than the database that it makes. */
 const textRatio = 8
+/** Of a longer SQL text wasm memory would not hold what importing it takes. */
+const mostText = 2 ** 30
 
 /** The name of a snapshot's file. */
 export function fileName(
@@ -51,7 +54,16 @@ export async function fromFile(
     const { decryptFile } = await cipher()
     bytes = await decryptFile(bytes, encryption)
   }
-  return isGzip(bytes) ? gunzip(bytes, maxBytes * textRatio) : bytes
+  return isGzip(bytes) ? gunzip(bytes, (start) => mostBytes(start, maxBytes)) : bytes
+}
+
+/** How many bytes a file that begins so may have. Throws `snapshot_corrupt` when it is neither a database nor a text. */
+function mostBytes(start: Uint8Array, maxBytes: number): number {
+  if (new TextDecoder().decode(start.subarray(0, 16)) === 'SQLite format 3\0') return maxBytes
+  if (!start.includes(0)) return Math.min(maxBytes * textRatio, mostText)
+  throw new TidelockError('snapshot_corrupt', 'The compressed file holds neither a SQLite database nor SQL text', {
+    hint: 'Check where it comes from; nothing has changed',
+  })
 }
 
 const cipher = () => loaded('encrypted files', import('./file-cipher.js'))

@@ -57,13 +57,13 @@ test('a wrong or missing passphrase, and a file that was changed, fail to decryp
     changed[at] ^= 1
     await assert.rejects(fromFile(changed, secret, megabyte), failed, `byte ${at}`)
   }
-  for (const [at, value] of [
-    [8, 2],
-    [15, 0xff],
+  for (const [at, value, code] of [
+    [8, 2, 'snapshot_incompatible'],
+    [15, 0xff, 'decryption_failed'],
   ]) {
     const newer = file.slice()
     newer[at] = value
-    await assert.rejects(fromFile(newer, secret, megabyte), { code: 'snapshot_incompatible' })
+    await assert.rejects(fromFile(newer, secret, megabyte), { code })
   }
 })
 
@@ -75,8 +75,13 @@ test('two files of the same snapshot have no ciphertext in common', async () => 
 })
 
 test('a small file that holds a very large one is stopped, and a damaged one is told', async () => {
-  const bomb = gzipSync(Buffer.alloc(64 * megabyte))
-  await assert.rejects(fromFile(new Uint8Array(bomb), undefined, megabyte), { code: 'database_too_large' })
+  const bomb = (start, megabytes) => new Uint8Array(gzipSync(Buffer.alloc(megabytes * megabyte, start)))
+  for (const [start, megabytes, code] of [
+    ['SQLite format 3\0', 2, 'database_too_large'],
+    ['x', 10, 'database_too_large'],
+    ['\0', 2, 'snapshot_corrupt'],
+  ])
+    await assert.rejects(fromFile(bomb(start, megabytes), undefined, megabyte), { code })
   const damaged = new Uint8Array(gzipSync(text)).slice(0, -9)
   await assert.rejects(fromFile(damaged, undefined, megabyte), { code: 'snapshot_corrupt' })
   await assert.rejects(fromFile('backup.sqlite', undefined, megabyte), { code: 'invalid_argument' })

@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use rusqlite::ffi;
 
 use super::{
-    codec::{FlatParams, Param, ParamReader},
+    codec::{FlatParams, Param, ParamReader, malformed},
     prepared::Prepared,
 };
 use crate::error::{Error, ErrorCode, Result};
@@ -32,7 +32,7 @@ impl Places {
         }
         let names: Vec<&str> = names.split('\0').collect();
         if names.len() != columns {
-            return Err(Error::internal("Malformed parameter buffer: as many names as columns are needed"));
+            return Err(malformed("as many names as columns are needed"));
         }
         let mut pairs = Vec::with_capacity(columns);
         for index in 1..=prepared.parameter_count() {
@@ -63,7 +63,7 @@ impl Places {
         match self {
             Self::Positional => check_count(columns, prepared.parameter_count()),
             Self::Named(known, _) if *known == columns => Ok(()),
-            Self::Named(..) => Err(Error::internal("Malformed parameter buffer: other names than before")),
+            Self::Named(..) => Err(malformed("other names than before")),
         }
     }
 

@@ -5,10 +5,10 @@ use std::rc::Rc;
 use super::{
     Authority, Connection, Facts, Statement, Step,
     bind::{Places, without_values},
-    codec::{FlatParams, FlatRows, Integers},
+    codec::{FlatParams, FlatRows, Integers, malformed},
     prepared::Prepared,
 };
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// What a caller wants of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl Connection {
         let prepared = &*statement.prepared;
         let (rows, _) = shape_of(params);
         if !matches!(op, Op::RunMany | Op::RunPart) && rows != 1 {
-            return Err(Error::internal("Malformed parameter buffer: one row is needed"));
+            return Err(malformed("one row is needed"));
         }
         let writes = prepared.writes();
         let mut changes = 0;

@@ -18,6 +18,7 @@ import path from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { isTidelockError, open } from '../../pkg-js/dist/index.js'
+import { listing } from './listing.mjs'
 
 const cli = fileURLToPath(new URL('../../pkg-js/dist/cli/main.js', import.meta.url))
 const base = mkdtempSync(path.join(tmpdir(), 'tidelock-hostile-'))
@@ -37,19 +38,6 @@ async function made() {
   await db.run('INSERT INTO t VALUES (2)')
   await db.close()
   return { around, where }
-}
-
-/** All that a folder holds: names, kinds, contents, and when each was changed. */
-function listing(folder) {
-  const of = (name) => {
-    const file = path.join(folder, name)
-    const { mode, mtimeNs, ctimeNs, ino } = lstatSync(file, { bigint: true })
-    const kind = lstatSync(file)
-    const contents = kind.isDirectory() ? listing(file) : kind.isFile() ? readFileSync(file, 'base64') : 'special'
-    return [name, `${mode} ${ino} ${mtimeNs} ${ctimeNs}`, contents]
-  }
-  const { mtimeNs } = lstatSync(folder, { bigint: true })
-  return [String(mtimeNs), ...readdirSync(folder).sort().map(of)]
 }
 
 /** Runs the command line → { code, out, err }. */

@@ -10,7 +10,7 @@ mod words;
 
 pub use params::FlatParams;
 pub(crate) use params::Param;
-pub(super) use params::ParamReader;
+pub(super) use params::{ParamReader, malformed};
 pub use rows::FlatRows;
 
 /// How a value's slot is to be read.

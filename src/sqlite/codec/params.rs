@@ -146,6 +146,8 @@ fn bytes_of(text: &[u8], start: usize, units: usize) -> usize {
     if seen == units { length } else { usize::MAX }
 }
 
-fn malformed(what: &str) -> Error {
-    Error::internal(format!("Malformed parameter buffer: {what}"))
+/// A buffer that this version of the package doesn't pack. Only another tab sends one: what it sends is its own choice.
+pub(in crate::sqlite) fn malformed(what: &str) -> Error {
+    Error::invalid(format!("Malformed parameter buffer: {what}"))
+        .hint("Reload all tabs of this app, so that they run the same version")
 }

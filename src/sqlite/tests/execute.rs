@@ -151,7 +151,7 @@ fn a_statement_is_found_by_its_number_while_it_is_kept() {
         Ok::<_, Error>(decode(&out))
     };
     assert_eq!(again(&["x".into(), "y".into()]).unwrap(), [vec!["y".into(), "x".into()]], "the names of before");
-    assert!(again(&["x".into()]).unwrap_err().is(ErrorCode::Internal));
+    assert!(again(&["x".into()]).unwrap_err().is(ErrorCode::InvalidArgument));
     assert!(db.statement_known(id, Authority::Engine).is_none());
     assert!(db.statement_known(0, Authority::User).is_none());
     db.exec("CREATE TABLE t(a)").unwrap();

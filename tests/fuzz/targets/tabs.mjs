@@ -1,0 +1,254 @@
+// What other tabs of the origin say: to a leader with an engine, and to a follower.
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { inspect } from 'node:util'
+import { bundled } from '../bundled.mjs'
+import { anyValue } from '../random.mjs'
+import { mustBeTyped } from '../rules.mjs'
+
+const dist = new URL('../../../pkg-js/dist/', import.meta.url)
+const compiled = new Map()
+function moduleOf(part) {
+  if (!compiled.has(part)) compiled.set(part, WebAssembly.compile(readFileSync(new URL(`tidelock_${part}.wasm`, dist))))
+  return compiled.get(part)
+}
+
+const statements = [
+  'SELECT 1',
+  'SELECT * FROM mine',
+  'INSERT INTO t VALUES (?)',
+  'INSERT INTO t VALUES (:a)',
+  'SELECT',
+  '',
+  'BEGIN',
+  'COMMIT',
+  'CREATE TABLE IF NOT EXISTS u (a); DROP TABLE u',
+  'PRAGMA user_version = 5',
+  "SELECT json('{}'), x'00', 9223372036854775807, 1e999, NULL",
+  'WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 3000) SELECT x, hex(x) FROM n',
+]
+/** The methods, with the kinds of their arguments: what their shapes let through, and what they don't. */
+const methods = {
+  statement: ['op', 'sql', 'areas', 'limit', 'unit'],
+  batchAlone: ['statements', 'limit', 'unit'],
+  scriptAlone: ['sql', 'limit', 'unit'],
+  explainAlone: ['sql', 'limit'],
+  turn: ['limit'],
+  leave: ['ticket'],
+  execute: ['ticket', 'op', 'sql', 'areas', 'number'],
+  begin: ['ticket', 'flag'],
+  commit: ['ticket', 'ticket', 'unit'],
+  rollback: ['ticket', 'ticket'],
+  batch: ['ticket', 'statements', 'number'],
+  script: ['ticket', 'sql', 'number'],
+  explain: ['ticket', 'sql'],
+  stored: ['ticket'],
+  watch: ['sql'],
+  unwatch: ['ticket'],
+  heard: ['text'],
+  actor: ['text'],
+  applied: ['ticket'],
+}
+/** The engine's own, and their arguments: those that a tab may call, and those that it may not. */
+const ofCore = {
+  cancel: ['ticket'],
+  dropCancel: ['ticket'],
+  exportBytes: [],
+  exportSql: [],
+  flush: [],
+  health: ['options'],
+  importBytes: ['bytes', 'options', 'ticket'],
+  maintain: ['list', 'ticket'],
+  migrationsBaseline: ['text'],
+  migrationsDrift: ['bytes'],
+  migrationsForget: ['text'],
+  migrationsGenerate: ['sql', 'list'],
+  migrationsLint: [],
+  migrationsRedo: [],
+  migrationsRevert: ['options'],
+  migrationsRun: ['options'],
+  migrationsStatus: [],
+  persist: [],
+  snapshotsCreate: ['options'],
+  snapshotsDelete: ['text'],
+  snapshotsExport: ['text', 'flag'],
+  snapshotsImport: ['bytes', 'text', 'ticket'],
+  snapshotsList: [],
+  snapshotsPrune: [],
+  snapshotsRestore: ['text', 'options'],
+  snapshotsRestoreAt: ['number', 'options'],
+  snapshotsStatus: [],
+  snapshotsVerify: ['text'],
+  syncConflicts: ['number'],
+  syncDiscard: ['text'],
+  syncEnqueue: ['text'],
+  syncPending: [],
+  syncPull: ['options', 'nothing', 'ticket'],
+  syncPush: ['nothing', 'ticket'],
+  syncReady: [],
+  syncRejected: [],
+  syncRetry: ['text'],
+  syncStart: ['number'],
+  syncStatus: [],
+  syncStop: [],
+  close: [],
+  free: [],
+  rekey: ['text'],
+  constructor: [],
+}
+
+const argument = {
+  op: (random) => random.below(5),
+  sql: (random) => random.pick(statements),
+  areas: (random) => (random.oneIn(2) ? [] : random.some(3, () => area(random))),
+  limit: (random) =>
+    random.oneIn(2)
+      ? undefined
+      : { timeoutMs: random.pick([0, 1, 1000, -1, 1e300]), since: random.pick([0, Date.now(), 1e300]) },
+  unit: (random) =>
+    random.oneIn(2) ? undefined : { id: number(random), acknowledged: number(random), again: random.oneIn(2) },
+  statements: (random) => random.some(4, () => ({ sql: random.pick(statements), params: argument.areas(random) })),
+  ticket: (random) => random.pick([0, 1, 2, 3, 4, 5, 2 ** 31, 2 ** 32, 2 ** 53 - 1]),
+  number: (random) => random.pick([0, 1, -1, 0.5, 1000, 2 ** 32, 1e300, -1e300]),
+  flag: (random) => random.oneIn(2),
+  text: (random) => random.pick(['', '1', 'change', 'mine', 'quick_check', '\0', '\ud800', 'x'.repeat(5000)]),
+  bytes: (random) => new Uint8Array(random.below(9000)).fill(random.below(256)),
+  options: (random) =>
+    random.oneIn(2)
+      ? {}
+      : { to: 'x', steps: -1, label: 'x', mode: 'replace', force: true, dryRun: true, full: 1, tables: [{}] },
+  list: (random) =>
+    random.oneIn(3) ? [{ table: 'mine', column: 'id', before: 9e15 }] : [random.pick(['a=b', {}, { sql: 1 }])],
+  nothing: () => undefined,
+}
+
+const number = (random) => random.pick([0, 1, 2, 7, 2 ** 32 + 1, 2 ** 53 - 1])
+
+/** Parameters as they are packed, or nearly so. */
+function area(random) {
+  const bytes = Uint8Array.from({ length: 8 * random.below(12) }, () => random.pick([0, 1, 2, 3, 4, 5, 8, 16, 255]))
+  return {
+    buffer: bytes.buffer,
+    bytes: random.oneIn(4) ? number(random) : bytes.length,
+    names: random.pick(['', 'a', ':a\0@b', '\0\0']),
+  }
+}
+
+function request(random, id) {
+  const isCore = random.oneIn(3)
+  const table = isCore ? ofCore : methods
+  const method = random.pick(Object.keys(table))
+  const args = table[method].map((kind) => (random.oneIn(25) ? anyValue(random) : argument[kind](random)))
+  if (random.oneIn(20)) args.splice(random.below(args.length + 1), random.below(2), anyValue(random))
+  return {
+    id: random.oneIn(15) ? anyValue(random) : id,
+    method: isCore ? 'core' : random.oneIn(30) ? anyValue(random) : method,
+    args: isCore ? [method, ...args] : args,
+    ...(random.oneIn(20) ? { functions: random.pick([[0], [1e9], [-1], ['x']]) } : {}),
+    ...(random.oneIn(4) ? { stoppable: true } : {}),
+  }
+}
+
+function make(random) {
+  const messages = random.some(12, () => {
+    const id = 1 + random.below(20)
+    const said = { v: 2, term: 'term', message: request(random, id) }
+    const kind = random.below(14)
+    if (kind === 0)
+      said.message = random.pick([
+        { giveUp: id },
+        { answer: id, value: anyValue(random) },
+        { called: id, which: 0, args: [] },
+      ])
+    if (kind === 1)
+      said.message = {
+        answer: id,
+        thrown: random.pick([{ ours: { code: 'x', message: 'y' } }, { text: 'z' }, anyValue(random)]),
+      }
+    if (kind === 2)
+      said.message = { id, method: 'event', args: [random.pick([{ type: 'change', detail: {} }, anyValue(random)])] }
+    if (kind === 3)
+      return {
+        v: 2,
+        hello: 'tab',
+        nonce: 'n',
+        facts: { integers: 'auto', migrate: true, outOfOrder: 'error', migrations: [anyValue(random)] },
+      }
+    if (kind === 4)
+      return random.pick([
+        { v: 2, term: 'term', proof: new Uint8Array(3) },
+        { v: 2, term: 'term', refused: anyValue(random) },
+        anyValue(random),
+      ])
+    if (random.oneIn(10)) said[random.pick(['v', 'term', 'message', 'say'])] = anyValue(random)
+    return said
+  })
+  return { messages }
+}
+
+export async function setUp() {
+  const [{ engineHere }, wire, { Channel }, { checkOptions }] = await Promise.all(
+    ['tabs/engine.ts', 'tabs/wire.ts', 'worker/channel.ts', 'check-options.ts'].map(bundled),
+  )
+  const around = { title: '', url: '', files: false, secrets: false }
+  const checked = checkOptions({ name: 'shared', storage: 'memory', snapshots: { onHidden: false } }, around)
+  /** The leader's engine, as long as it lives. */
+  async function started() {
+    const engine = engineHere({ event() {}, dead() {}, part: (_, part) => moduleOf(part) })
+    const opening = {
+      checked,
+      module: await moduleOf('bg'),
+      has: { seed: false, fetch: false },
+      heard: [],
+      tabs: { own: 'own', alive: ['own'] },
+    }
+    await engine.channel.ask('open', [opening])
+    await engine.channel.ask('scriptAlone', [
+      'CREATE TABLE mine (id INTEGER PRIMARY KEY); INSERT INTO mine VALUES (1); CREATE TABLE t (a)',
+      undefined,
+    ])
+    return engine
+  }
+  let engine = await started()
+  let clients = 0
+
+  return {
+    make,
+    async run({ messages }) {
+      const answers = []
+      const client = engine.attach(`client-${++clients}`, (message) => answers.push(message))
+      const follower = new Channel(() => {}, { event() {} })
+      let understood = 0
+      for (const data of messages) {
+        wire.callIn(data)
+        wire.helloOfOtherVersion(data)
+        wire.otherVersion(data)
+        wire.refusal(data)
+        const toFollower = wire.fromLeaderIn(data)
+        if (toFollower !== undefined && 'message' in toFollower) follower.receive(toFollower.message)
+        const said = wire.fromTabIn(data)
+        if (said === undefined || !('message' in said)) continue
+        understood++
+        client.post(said.message)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      // What it has begun ends with it, and the leader goes on.
+      client.end()
+      const { buffer } = await engine.channel.ask('statement', [0, 'SELECT count(*) FROM mine', [], undefined])
+      assert.ok(buffer.byteLength > 0)
+      for (const { thrown } of answers) if (thrown !== undefined) mustBeOurs(thrown)
+      if (clients % 50 === 0) {
+        engine.end(new Error('done'))
+        engine = await started()
+      }
+      return understood === 0 ? 'not understood' : 'understood'
+    },
+  }
+}
+
+/** An error on its way to another tab. */
+function mustBeOurs(thrown) {
+  assert.ok('ours' in thrown, `It failed with ${inspect(thrown)}`)
+  const { code, message } = thrown.ours
+  mustBeTyped(Object.assign(new Error(message), { name: 'TidelockError', code }))
+}

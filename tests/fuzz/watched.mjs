@@ -1,0 +1,78 @@
+// A child process with the cases of one target, and a watch over how long a case takes, and how much memory.
+import { fork } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+
+/** How long a case may take, also on a busy machine. */
+const LONGEST_MS = 15_000
+/** How much memory a case may take in addition. */
+const MOST_BYTES = 768 * 2 ** 20
+/** A process with so much memory makes way for another one. */
+const LARGE_BYTES = 1536 * 2 ** 20
+
+export class Watched {
+  #name
+  #folder
+  #child
+  #heard = () => {}
+
+  constructor(name, folder) {
+    this.#name = name
+    this.#folder = folder
+  }
+
+  /** Runs the case `{ seed }` or `{ input }` → `{ input, failure, outcome }`: what it was that went wrong, if anything did, else how it ended. */
+  async run(what) {
+    if (this.#child !== undefined && residentBytes(this.#child.pid) > LARGE_BYTES) this.stop()
+    if (this.#child === undefined) await this.#start()
+    const child = this.#child
+    const before = residentBytes(child.pid)
+    return new Promise((resolve) => {
+      let input = what.input
+      const end = (failure, outcome) => {
+        clearTimeout(late)
+        clearInterval(watch)
+        if (failure !== undefined) this.stop()
+        resolve({ input, failure, outcome })
+      }
+      const late = setTimeout(() => end(`It took more than ${LONGEST_MS / 1000} s`), LONGEST_MS)
+      const watch = setInterval(() => {
+        const more = residentBytes(child.pid) - before
+        if (more > MOST_BYTES) end(`It took ${Math.round(more / 2 ** 20)} MiB of memory`)
+      }, 100)
+      this.#heard = (message) => {
+        if ('input' in message) input = message.input
+        if ('died' in message) end(`The process ended with ${message.died}`)
+        if ('ended' in message) end(message.failure, message.outcome)
+      }
+      child.send(what)
+    })
+  }
+
+  /** Ends the process. */
+  stop() {
+    this.#heard = () => {}
+    this.#child?.kill('SIGKILL')
+    this.#child = undefined
+  }
+
+  #start() {
+    const child = fork(path.join(import.meta.dirname, 'child.mjs'), [this.#name, this.#folder], {
+      execArgv: ['--expose-gc', '--disable-warning=ExperimentalWarning'],
+      serialization: 'advanced',
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    })
+    this.#child = child
+    return new Promise((resolve, reject) => {
+      this.#heard = (message) => ('ready' in message ? resolve() : reject(new Error(`${this.#name} didn't start`)))
+      child.on('message', (message) => child === this.#child && this.#heard(message))
+      child.on('exit', (code, signal) => child === this.#child && this.#heard({ died: signal ?? `code ${code}` }))
+    })
+  }
+}
+
+/** The memory of a process; 0 where the system doesn't tell. */
+function residentBytes(pid) {
+  const file = `/proc/${pid}/statm`
+  return existsSync(file) ? Number(readFileSync(file, 'utf8').split(' ')[1]) * 4096 : 0
+}
