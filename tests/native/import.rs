@@ -12,6 +12,7 @@ use crate::{
     world::{World, run, text},
 };
 
+const REMOTE: &str = r#"{ "remote": { "url": "http://127.0.0.1:1", "key": "anon", "tables": [{ "table": "t" }] } }"#;
 const ALL: &str = "SELECT coalesce(group_concat(a, ' '), '') FROM t";
 
 #[test]
@@ -241,8 +242,7 @@ fn refused_with_column_keys(what: &'static str, file: Vec<u8>) {
 fn a_restore_lets_no_trigger_write_what_is_sent() {
     let mut world = World::new();
     world.run(|tab| async move {
-        let remote = r#"{ "remote": { "url": "http://127.0.0.1:1", "key": "anon", "tables": [{ "table": "t" }] } }"#;
-        let database = tab.open(remote).await.unwrap();
+        let database = tab.open(REMOTE).await.unwrap();
         run(&database, "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT)").await;
         run(&database, "CREATE TRIGGER g AFTER INSERT ON t BEGIN DELETE FROM tidelock_outbox; END").await;
         let before = database.snapshots().create(None, Reason::Manual).await.unwrap();
@@ -342,8 +342,7 @@ fn an_imported_file_gets_the_migrations_that_it_lacks() {
 fn unpushed_changes_stop_an_import_and_those_of_the_file_stay_behind() {
     let mut world = World::new();
     world.run(|tab| async move {
-        let remote = r#"{ "remote": { "url": "http://127.0.0.1:1", "key": "anon", "tables": [{ "table": "t" }] } }"#;
-        let database = tab.open(remote).await.unwrap();
+        let database = tab.open(REMOTE).await.unwrap();
         run(&database, "CREATE TABLE t(id INTEGER PRIMARY KEY, a TEXT); INSERT INTO t VALUES (1, 'local')").await;
         let exported = database.export().unwrap();
         let file: Vec<u8> = (0..exported.chunk_count()).flat_map(|index| exported.chunk(index)).collect();

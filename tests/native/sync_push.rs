@@ -12,6 +12,9 @@ use crate::{
 
 const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, price NUMERIC TEXT, updated_at TEXT)";
 const COLUMNS: [&str; 4] = ["id", "name", "price", "updated_at"];
+/// A table that is only written, each request once.
+const PUSHED_LOG: &str =
+    r#"{"url":"http://server","key":"k","retries":0,"tables":[{"table":"log","direction":"push"}]}"#;
 const CURSOR: &str = r#"[{"table":"items","cursor":"updated_at"}]"#;
 const FULL: &str = r#"[{"table":"items"}]"#;
 
@@ -643,10 +646,7 @@ fn tables_that_are_only_written_are_never_read() {
 #[test]
 fn an_edit_after_a_lost_answer_is_sent_where_nothing_is_read() {
     let schema = "CREATE TABLE log(id TEXT PRIMARY KEY, line TEXT)";
-    let mut world = World::with(
-        schema,
-        r#"{"url":"http://server","key":"k","retries":0,"tables":[{"table":"log","direction":"push"}]}"#,
-    );
+    let mut world = World::with(schema, PUSHED_LOG);
     world.server.define("log", &["id", "line"], Rules::default());
     world.exec("INSERT INTO log VALUES ('a', '1')");
     for line in ["2", "3"] {
@@ -662,10 +662,7 @@ fn an_edit_after_a_lost_answer_is_sent_where_nothing_is_read() {
 #[test]
 fn another_unique_value_in_the_way_is_no_lost_answer() {
     let schema = "CREATE TABLE log(id TEXT PRIMARY KEY, slug TEXT UNIQUE)";
-    let mut world = World::with(
-        schema,
-        r#"{"url":"http://server","key":"k","retries":0,"tables":[{"table":"log","direction":"push"}]}"#,
-    );
+    let mut world = World::with(schema, PUSHED_LOG);
     world.server.define("log", &["id", "slug"], Rules { unique: vec!["slug".to_owned()], ..Rules::default() });
     world.exec("INSERT INTO log VALUES ('a', 's')");
     world.push().unwrap();

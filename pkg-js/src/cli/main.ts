@@ -73,7 +73,7 @@ function general(args: readonly string[], output: Output): number {
   return asked || args.includes('--help') || args.includes('-h') ? 0 : 1
 }
 
-// Whoever reads may stop early, as `head` does: what is left to say is for nobody, and no failure.
+// The reader of the output may stop early, as `head` does: that is no failure.
 for (const stream of [process.stdout, process.stderr])
   stream.on('error', (error) => {
     if (error.code !== 'EPIPE') throw error
