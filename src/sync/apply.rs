@@ -7,7 +7,7 @@ use std::fmt::Write;
 use super::{
     capture,
     encode::{key_sql, quote, row_sql},
-    parents::Parents,
+    parents::{Parents, Synced},
     plan::{Plan, Rows},
     report::TableReport,
     schema::key_condition,
@@ -133,6 +133,11 @@ impl Pass<'_> {
 impl Writer {
     /// The statements of a plan.
     pub fn new(connection: &Connection, plan: &Plan) -> Result<Self> {
+        Self::among(connection, plan, &Synced::all(connection)?)
+    }
+
+    /// The same, for a plan whose synced tables are read already.
+    pub fn among(connection: &Connection, plan: &Plan, synced: &[Synced]) -> Result<Self> {
         let table = quote(&plan.table.name);
         let names: Vec<String> = plan.columns.iter().map(|column| quote(&column.name)).collect();
         let key_columns: Vec<String> = plan.key.iter().map(|at| plan.columns[*at].name.clone()).collect();
@@ -179,7 +184,7 @@ impl Writer {
             update: (!others.is_empty())
                 .then(|| format!("UPDATE main.{table} SET {} WHERE {where_key}", others.join(", "))),
             delete: format!("DELETE FROM main.{table} WHERE {}", key_condition(&key_columns, 1)),
-            parents: Parents::new(connection, plan)?,
+            parents: Parents::new(plan, synced),
             unpushed: Unpushed::new(plan),
             // ?1 is the table, ?2.. the columns or the key's values, the last one the reason.
             stage: format!(

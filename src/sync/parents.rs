@@ -28,8 +28,8 @@ pub struct Parents {
 }
 
 impl Parents {
-    /// Reads what refers to what.
-    pub fn new(connection: &Connection, plan: &Plan) -> Result<Self> {
+    /// Those of a plan's table, among the tables that are synced.
+    pub fn new(plan: &Plan, synced: &[Synced]) -> Self {
         let at = |name: &String| plan.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
         let mut references = Vec::new();
         for key in &plan.table.foreign_keys {
@@ -43,16 +43,10 @@ impl Parents {
                 missing: format!("its parent in {} is missing", key.parent),
             });
         }
-        let mut synced = Vec::new();
-        for registered in state::synced(connection)? {
-            let Some(table) = Table::read(connection, &registered.table)? else { continue };
-            let key = registered.primary_key.unwrap_or_else(|| table.primary_key.clone());
-            synced.push(Synced { name: registered.table, key, table });
-        }
         let key: Vec<String> = plan.key.iter().map(|at| format!("t0.{}", quote(&plan.columns[*at].name))).collect();
         let condition: Vec<String> =
             key.iter().enumerate().map(|(at, column)| format!("{column} = ?{}", at + 1)).collect();
-        let depends = Depends { synced: &synced, own_key: key_sql(key.iter().cloned()), plan };
+        let depends = Depends { synced, own_key: key_sql(key.iter().cloned()), plan };
         let protected = depends.on(&plan.table.name, 0).map(|depends| {
             format!(
                 "SELECT 1 FROM main.{} t0 WHERE {} AND ({depends})",
@@ -60,7 +54,7 @@ impl Parents {
                 condition.join(" AND ")
             )
         });
-        Ok(Self { references, protected })
+        Self { references, protected }
     }
 
     /// Whether the table refers to any.
@@ -95,10 +89,23 @@ impl Parents {
 }
 
 /// A table that is synced.
-struct Synced {
+pub struct Synced {
     name: String,
     key: Vec<String>,
     table: Table,
+}
+
+impl Synced {
+    /// All of them, as the schema is now. Reading them takes a while: once for all plans of a pull or push.
+    pub fn all(connection: &Connection) -> Result<Vec<Self>> {
+        let mut synced = Vec::new();
+        for registered in state::synced(connection)? {
+            let Some(table) = Table::read(connection, &registered.table)? else { continue };
+            let key = registered.primary_key.unwrap_or_else(|| table.primary_key.clone());
+            synced.push(Self { name: registered.table, key, table });
+        }
+        Ok(synced)
+    }
 }
 
 /// Cascades are followed so deep; also ends cycles.

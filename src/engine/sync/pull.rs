@@ -13,6 +13,7 @@ use crate::{
         helpers::{self, Helpers},
         jwt,
         page::{Page, Reading, Source},
+        parents::Synced,
         plan::{Plan, Rows},
         pull::Pull,
         remote::Remote,
@@ -111,6 +112,7 @@ impl Sync {
         compare::begin(connection)?;
         let tables = configs.iter().map(|config| local_table(connection, config)).collect::<Result<Vec<_>>>()?;
         let order = parents_first(&tables.iter().collect::<Vec<_>>());
+        let synced = Synced::all(connection)?;
         let (mut sources, mut targets, mut stored_missing) = (Vec::new(), Vec::new(), Vec::new());
         for at in order {
             let config = configs[at];
@@ -128,7 +130,7 @@ impl Sync {
                 // Every row comes again, those that waited too.
                 staged::forget(connection, &plan)?;
             }
-            let writer = Writer::new(connection, &plan)?;
+            let writer = Writer::among(connection, &plan, &synced)?;
             let report = TableReport { table: config.table.clone(), ..TableReport::default() };
             targets.push(Target { plan: plan.clone(), writer, report, listed: false });
             sources.push(Source { plan, progress, missing });

@@ -14,6 +14,7 @@ use crate::{
         job::{Job, Outcome, Work},
         order::Order,
         outbox,
+        parents::Synced,
         plan::Plan,
         push::{Batch, Push},
         queue::beside,
@@ -149,11 +150,12 @@ impl Sync {
             configs.push(config);
         }
         let order = parents_first(&tables.iter().collect::<Vec<_>>());
+        let synced = Synced::all(connection)?;
         let (mut targets, mut told) = (Vec::new(), Vec::new());
         for at in order {
             let config = configs[at];
             let plan = self.push_plan(connection, config, tables[at].clone())?;
-            let writer = Writer::new(connection, &plan)?;
+            let writer = Writer::among(connection, &plan, &synced)?;
             let (total, _) = outbox::counts(connection, Some(plan.name()))?;
             told.push(PullProgress { table: plan.name().to_owned(), rows: 0, total: Some(total), bytes: 0 });
             let report = TablePushed { table: plan.name().to_owned(), ..TablePushed::default() };
