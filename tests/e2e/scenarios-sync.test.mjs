@@ -1,11 +1,14 @@
-// The scenarios of sync, with the engine on the page's thread; in a worker those in which its fetch and its callbacks matter, or all of them
-// with TIDELOCK_ALL=1.
+// The scenarios of sync in pages: those in which the browser's fetch, its storage or its callbacks matter, or all of them with
+// TIDELOCK_ALL=1. Node runs all of them.
 import { withRemote } from '../scenarios/run/modules.mjs'
 import { scenariosIn } from './scenarios.mjs'
 
-const inWorker = ['sync/auth', 'sync/conflicts', 'sync/first-example', 'sync/pull']
-await scenariosIn('current', withRemote)
-await scenariosIn(
-  'worker',
-  withRemote.filter(({ name }) => process.env.TIDELOCK_ALL || inWorker.includes(name)),
-)
+const chosen = {
+  current: ['auth', 'conflicts', 'contract', 'first-example', 'helpers', 'local', 'pull', 'push', 'spans', 'trouble'],
+  worker: ['auth', 'conflicts', 'first-example', 'pull'],
+}
+for (const [thread, names] of Object.entries(chosen))
+  await scenariosIn(
+    thread,
+    withRemote.filter(({ name }) => process.env.TIDELOCK_ALL || names.includes(name.slice('sync/'.length))),
+  )
