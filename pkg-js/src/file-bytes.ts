@@ -89,6 +89,6 @@ function damaged(cause: unknown): never {
 function tooLarge(limit: number): TidelockError {
   return new TidelockError('database_too_large', 'The compressed file holds more than this database may have', {
     hint: 'Open it with a larger maxBytes',
-    details: { limit },
+    details: { maxBytes: limit },
   })
 }

@@ -107,8 +107,8 @@ function unlessAborted(opening: Promise<Database>, signal: AbortSignal): Promise
 export function surroundings(): Surroundings {
   return {
     title: typeof document === 'undefined' ? programName() : document.title,
-    // Without what stands behind '#': that is where sign-in flows leave their tokens.
-    url: typeof location === 'undefined' ? '' : location.href.replace(/#.*$/s, ''),
+    // Without query and fragment: that is where sign-in flows leave their codes and tokens.
+    url: typeof location === 'undefined' ? '' : location.href.replace(/[?#].*$/s, ''),
     files: typeof indexedDB === 'undefined' && isNode(),
     secrets: mayHoldSecrets(),
   }

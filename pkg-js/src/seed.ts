@@ -74,7 +74,7 @@ async function fetched(
   if (answer.body === null) {
     throw new TidelockError('database_too_large', `The seed is larger than maxBytes (${maxBytes} bytes)`, {
       hint: 'Open it with a larger maxBytes',
-      details: { ...details, limit: maxBytes },
+      details: { ...details, maxBytes },
     })
   }
   return answer.body

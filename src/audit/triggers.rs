@@ -6,7 +6,7 @@
 use super::{Log, Options};
 use crate::{
     error::{Error, Result},
-    sqlite::{Connection, SILENT, literal, quote},
+    sqlite::{Connection, SILENT, TableFacts, TableKind, literal, quote},
     value::Value,
 };
 
@@ -70,31 +70,19 @@ struct Table {
 impl Table {
     /// `None` when there is no such table.
     fn read(connection: &Connection, name: &str) -> Result<Option<Self>> {
-        let sql =
-            "SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE LIMIT 1";
-        let found = connection.rows(sql, &[Value::from(name)])?;
-        let Some([Value::Text(name), kind, _]) = found.first().map(Vec::as_slice) else { return Ok(None) };
-        if kind.as_text() != Some("table") {
+        let Some(facts) = TableFacts::read(connection, name)? else { return Ok(None) };
+        let name = &facts.name;
+        if facts.kind != TableKind::Table {
             return Err(Error::invalid(format!("\"{name}\" can't be audited: it is no ordinary table"))
                 .hint("Views and virtual tables have no triggers: audit the tables behind them")
                 .detail("table", name.as_str()));
         }
-        let sql = "SELECT name, pk FROM pragma_table_xinfo(?1, 'main') WHERE hidden = 0 ORDER BY cid";
-        let (mut columns, mut key) = (Vec::new(), Vec::new());
-        for row in connection.rows(sql, &[Value::from(name.as_str())])? {
-            let [Value::Text(column), Value::Integer(at)] = &*row else { continue };
-            if *at > 0 {
-                key.push((*at, column.clone()));
-            }
-            columns.push(column.clone());
-        }
-        key.sort_unstable();
-        let mut key: Vec<String> = key.into_iter().map(|(_, column)| column).collect();
+        let mut key = facts.primary_key();
         if key.is_empty() {
-            let free = |name: &&str| !columns.iter().any(|column: &String| column.eq_ignore_ascii_case(name));
-            key.extend(["rowid", "_rowid_", "oid"].into_iter().find(free).map(str::to_owned));
+            key.extend(facts.rowid_name().map(str::to_owned));
         }
-        Ok(Some(Self { name: name.clone(), columns, key }))
+        let stored = facts.columns.into_iter().filter(|column| !column.generated);
+        Ok(Some(Self { columns: stored.map(|column| column.name).collect(), name: facts.name, key }))
     }
 
     /// The SQL of its triggers.

@@ -195,7 +195,10 @@ fn assemble(
     let Opened { storage, image, warnings, .. } = opened;
     if image.len() > options.max_bytes {
         let message = format!("The database has {} bytes, more than maxBytes allows", image.len());
-        return Err(Error::new(ErrorCode::DatabaseTooLarge, message).hint("Open it with a larger maxBytes"));
+        return Err(Error::new(ErrorCode::DatabaseTooLarge, message)
+            .hint("Open it with a larger maxBytes")
+            .detail("bytes", image.len())
+            .detail("maxBytes", options.max_bytes));
     }
     let file = PageFile::new(image);
     file.set_max_bytes(options.max_bytes);

@@ -4,7 +4,7 @@ use std::collections::{HashMap, hash_map::Entry};
 
 use crate::{
     error::{Detail, Result},
-    sqlite::{Connection, FkViolation},
+    sqlite::{Connection, FkViolation, quote},
     value::Value,
 };
 
@@ -37,7 +37,7 @@ impl Violation {
 pub fn violations(connection: &Connection) -> Result<Vec<Violation>> {
     let mut queries = HashMap::new();
     let mut found = Vec::new();
-    for at in connection.foreign_key_check()? {
+    for at in connection.foreign_key_check(usize::MAX)? {
         let values = match at.rowid {
             Some(rowid) => {
                 let query = match queries.entry((at.table.clone(), at.key)) {
@@ -56,17 +56,10 @@ pub fn violations(connection: &Connection) -> Result<Vec<Violation>> {
 
 /// The query that gives the columns of one foreign key of a row as SQL literals.
 fn values_query(connection: &Connection, table: &str, key: i64) -> Result<String> {
-    let quote = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    let columns = connection
-        .rows(
-            "SELECT \"from\" FROM pragma_foreign_key_list(?1, 'main') WHERE id = ?2 ORDER BY seq",
-            &[table.into(), key.into()],
-        )?
-        .iter()
-        .filter_map(|row| row.first().and_then(Value::as_text))
-        .map(|column| format!("quote({})", quote(column)))
-        .collect::<Vec<_>>()
-        .join("||','||");
+    let keys = connection.foreign_keys(table)?;
+    let from = keys.iter().filter(|it| it.id == key).flat_map(|key| &key.from);
+    let columns: Vec<String> = from.map(|column| format!("quote({})", quote(column))).collect();
+    let columns = columns.join("||','||");
     Ok(format!("SELECT {columns} FROM main.{} WHERE rowid = ?1", quote(table)))
 }
 

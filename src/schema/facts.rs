@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::{definition::Definition, same};
 use crate::{
+    collections::Map,
     error::Result,
-    sqlite::{Connection, is_reserved, normal, tokens},
+    sqlite::{Connection, TableFacts, TableKind, is_reserved, normal, tokens},
     value::Value,
 };
 
@@ -81,8 +82,8 @@ impl Schema {
     /// Reads the schema `main`. Left out are SQLite's and tidelock's own tables, those in `ignored`, and what is on them.
     pub fn read(connection: &Connection, ignored: &[&str]) -> Result<Self> {
         let mut schema = Self::default();
-        let kinds = connection.rows("SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main'", &[])?;
-        let kind_of = |name: &str| kinds.iter().find(|row| row[0].as_text() == Some(name));
+        let all: Map<String, TableFacts> =
+            TableFacts::all(connection)?.into_iter().map(|facts| (facts.name.clone(), facts)).collect();
         let is_own = |name: &str| is_reserved(name) || ignored.iter().any(|one| same(one, name));
         let sql = "SELECT type, name, tbl_name, sql FROM main.sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid";
         for mut row in connection.rows(sql, &[])? {
@@ -105,13 +106,15 @@ impl Schema {
                 schema.objects.push(Object { kind, name, table, sql, normal });
                 continue;
             }
-            let facts = kind_of(&name);
-            if facts.is_some_and(|facts| facts[1].as_text() == Some("shadow")) {
+            let facts = all.get(&name);
+            if facts.is_some_and(|facts| facts.kind == TableKind::Shadow) {
                 continue;
             }
             let definition = Definition::read(&sql);
-            let numbered = definition.is_some() && facts.is_some_and(|facts| facts[2] == Value::Integer(0));
-            let rowid = if numbered { rowid_of(connection, &name)? } else { Rowid::None };
+            let rowid = match facts.filter(|_| definition.is_some()) {
+                Some(facts) => rowid_of(connection, facts)?,
+                None => Rowid::None,
+            };
             schema.tables.push(Table { name, sql, normal, definition, rowid });
         }
         Ok(schema)
@@ -141,21 +144,12 @@ impl Schema {
     }
 }
 
-fn rowid_of(connection: &Connection, table: &str) -> Result<Rowid> {
-    let table = Value::from(table);
-    let columns = "SELECT name, type, pk FROM pragma_table_xinfo(?1, 'main')";
-    let columns = connection.rows(columns, std::slice::from_ref(&table))?;
-    let mut keys = columns.iter().filter(|column| column[2] != Value::Integer(0));
-    if let (Some(key), None) = (keys.next(), keys.next())
-        && key[1].as_text().is_some_and(|declared| same(declared, "INTEGER"))
-    {
-        // A key with an index of its own doesn't number the rows: INTEGER PRIMARY KEY DESC.
-        let index = "SELECT 1 FROM pragma_index_list(?1, 'main') WHERE origin = 'pk'";
-        if connection.value(index, &[table])?.is_none() {
-            return Ok(Rowid::Column(key[0].as_text().unwrap_or_default().to_owned()));
-        }
+fn rowid_of(connection: &Connection, facts: &TableFacts) -> Result<Rowid> {
+    if facts.without_rowid {
+        return Ok(Rowid::None);
     }
-    let free =
-        |name: &&&str| !columns.iter().any(|column| column[0].as_text().is_some_and(|column| same(column, name)));
-    Ok(["rowid", "_rowid_", "oid"].iter().find(free).map_or(Rowid::Covered, |name| Rowid::Hidden(name)))
+    Ok(match facts.rowid_column(connection)? {
+        Some(column) => Rowid::Column(column.to_owned()),
+        None => facts.rowid_name().map_or(Rowid::Covered, Rowid::Hidden),
+    })
 }

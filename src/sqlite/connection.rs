@@ -1,7 +1,7 @@
 //! A connection: SQLite over a page file, with its statement cache.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     ffi::{c_int, c_uint},
     rc::Rc,
 };
@@ -16,11 +16,12 @@ use super::{
     failure, functions, mem, pragmas,
     prepared::Prepared,
     shapes::Shapes,
+    tables::TableFacts,
     text::{first_word, skip_blank, statements},
     vfs,
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     value::Value,
 };
 
@@ -34,6 +35,8 @@ pub struct Connection {
     cache: RefCell<Cache>,
     shapes: RefCell<Shapes>,
     deadline: RefCell<Option<Box<Deadline>>>,
+    /// How large the file may become, for the error of a statement that would make it larger.
+    pub(super) max_bytes: Cell<u64>,
     /// Whether values can be read where SQLite keeps them.
     reads_values: bool,
 }
@@ -54,6 +57,7 @@ impl Connection {
             cache: RefCell::default(),
             shapes: RefCell::default(),
             deadline: RefCell::default(),
+            max_bytes: Cell::new(u64::MAX),
             reads_values: false,
         };
         // Before anything reads the schema: SQLite doesn't hold a function that it meets there unknown to what is said of it later, and
@@ -101,14 +105,15 @@ impl Connection {
     /// Whether what goes by that name is a table of exactly these columns (their names in lower case and in order, joined by commas);
     /// `None`: nothing goes by it.
     pub fn is_table_of(&self, name: &str, columns: &str) -> Result<Option<bool>> {
-        let name = [Value::from(name)];
         let sql = "SELECT type FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE";
-        let Some(kind) = self.value(sql, &name)? else { return Ok(None) };
-        let found = self.value(
-            "SELECT group_concat(name) FROM (SELECT lower(name) AS name FROM pragma_table_info(?1, 'main') ORDER BY 1)",
-            &name,
-        )?;
-        Ok(Some(kind.as_text() == Some("table") && found.as_ref().and_then(Value::as_text) == Some(columns)))
+        let Some(kind) = self.value(sql, &[Value::from(name)])? else { return Ok(None) };
+        let Some(facts) = TableFacts::read(self, name)?.filter(|_| kind.as_text() == Some("table")) else {
+            return Ok(Some(false));
+        };
+        let stored = facts.columns.iter().filter(|column| !column.generated);
+        let mut names: Vec<String> = stored.map(|column| column.name.to_ascii_lowercase()).collect();
+        names.sort_unstable();
+        Ok(Some(names.join(",") == columns))
     }
 
     /// A cached statement, prepared with [`Authority::Engine`]; given back to the cache when dropped.
@@ -218,7 +223,12 @@ impl Connection {
     /// The error of the call that just failed.
     pub(super) fn failure(&self, code: c_int) -> Error {
         let told = self.watcher.take_refusal().or_else(functions::take_failure);
-        told.unwrap_or_else(|| failure::last(self.db, code))
+        let error = told.unwrap_or_else(|| failure::last(self.db, code));
+        match self.max_bytes.get() {
+            u64::MAX => error,
+            limit if error.is(ErrorCode::DatabaseTooLarge) => error.detail("maxBytes", limit),
+            _ => error,
+        }
     }
 
     /// A statement from the cache or compiled now, for the caller alone until it releases it.

@@ -4,7 +4,7 @@ use rusqlite::ffi;
 
 use super::Connection;
 use crate::{
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     value::Value,
 };
 
@@ -29,7 +29,7 @@ impl Connection {
     /// has changed.
     pub fn restore_from(&self, source: &Connection) -> Result<()> {
         if self.in_transaction() {
-            return Err(Error::new(crate::ErrorCode::SqliteBusy, "A transaction is open in the database to replace")
+            return Err(Error::new(ErrorCode::SqliteBusy, "A transaction is open in the database to replace")
                 .hint("Try again when it has ended"));
         }
         let encoding = |connection: &Connection| connection.value("PRAGMA encoding", &[]);
@@ -60,7 +60,20 @@ impl Connection {
 
     /// SQLite's `quick_check`: what is wrong with the file, nothing when it is sound.
     pub fn quick_check(&self) -> Result<Vec<String>> {
-        let rows = self.rows("PRAGMA quick_check", &[])?;
+        self.wrongs("PRAGMA quick_check")
+    }
+
+    /// SQLite's `integrity_check`, which reads the indexes, too: so many of the things that are wrong with the file.
+    pub fn integrity_check(&self, limit: usize) -> Result<Vec<String>> {
+        match self.wrongs(&format!("PRAGMA integrity_check({limit})")) {
+            // Too damaged to be gone through: that is an answer, too.
+            Err(error) if error.is(ErrorCode::DatabaseCorrupt) => Ok(vec![error.message.clone()]),
+            wrongs => wrongs,
+        }
+    }
+
+    fn wrongs(&self, check: &str) -> Result<Vec<String>> {
+        let rows = self.rows(check, &[])?;
         let texts = rows.into_iter().filter_map(|mut row| match row.pop() {
             Some(Value::Text(text)) if text != "ok" => Some(text),
             _ => None,
@@ -68,11 +81,11 @@ impl Connection {
         Ok(texts.collect())
     }
 
-    /// Every row whose foreign keys are violated.
-    pub fn foreign_key_check(&self) -> Result<Vec<FkViolation>> {
+    /// So many of the rows whose foreign keys are violated.
+    pub fn foreign_key_check(&self, limit: usize) -> Result<Vec<FkViolation>> {
         let mut statement = self.statement("PRAGMA foreign_key_check")?;
         let mut violations = Vec::new();
-        while statement.step()? == super::Step::Row {
+        while violations.len() < limit && statement.step()? == super::Step::Row {
             violations.push(FkViolation {
                 table: statement.column_text(0).unwrap_or_default().to_owned(),
                 rowid: statement.column(1).as_integer(),

@@ -11,6 +11,7 @@ use rusqlite::ffi;
 use super::{
     Connection, Deadline, Foreign, Image, PageFile, Statement, Step,
     foreign::too_slow,
+    tables::TableFacts,
     text::{first_statement, quote, statement_end},
 };
 use crate::{
@@ -138,15 +139,11 @@ impl Dump<'_, '_> {
 
     /// All rows of a table, as INSERT statements.
     fn rows(&mut self, name: &str) -> Result<()> {
-        let columns = self.connection.rows(
-            "SELECT name, hidden FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 1 ORDER BY cid",
-            &[Value::from(name)],
-        )?;
-        let computed = columns.iter().any(|column| column[1] != Value::Integer(0));
-        let stored = columns.iter().filter(|column| column[1] == Value::Integer(0));
-        let mut names: Vec<String> = stored.filter_map(|column| column[0].as_text().map(str::to_owned)).collect();
-        let rowid = self.rowid_to_keep(name, &columns)?;
-        let listed = computed || rowid.is_some();
+        let Some(facts) = TableFacts::read(self.connection, name)? else { return Ok(()) };
+        let stored = facts.columns.iter().filter(|column| !column.generated);
+        let mut names: Vec<String> = stored.map(|column| column.name.clone()).collect();
+        let rowid = self.rowid_to_keep(&facts)?;
+        let listed = names.len() < facts.columns.len() || rowid.is_some();
         names.splice(0..0, rowid.map(str::to_owned));
 
         let table = quote(name);
@@ -175,18 +172,10 @@ impl Dump<'_, '_> {
 
     /// The name of the rowid, where inserting the rows in their order would not give the same ones again, and no column
     /// holds them: other tables, such as full-text indexes, may refer to them.
-    fn rowid_to_keep(&self, name: &str, columns: &[Vec<Value>]) -> Result<Option<&'static str>> {
-        let without = "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1";
-        if self.connection.value(without, &[Value::from(name)])? != Some(Value::Integer(0)) {
-            return Ok(None);
-        }
-        let taken =
-            |alias: &&str| !columns.iter().any(|c| c[0].as_text().is_some_and(|c| c.eq_ignore_ascii_case(alias)));
-        let Some(rowid) = ["rowid", "_rowid_", "oid"].into_iter().find(taken) else { return Ok(None) };
-        let table = quote(name);
-        let key = "SELECT name FROM pragma_table_xinfo(?1, 'main') WHERE pk > 0 AND type = 'INTEGER' COLLATE NOCASE";
-        let key = self.connection.rows(key, &[Value::from(name)])?;
-        let test = match key.first().and_then(|row| row[0].as_text()) {
+    fn rowid_to_keep(&self, facts: &TableFacts) -> Result<Option<&'static str>> {
+        let Some(rowid) = facts.rowid_name() else { return Ok(None) };
+        let table = quote(&facts.name);
+        let test = match facts.rowid_column(self.connection)? {
             Some(key) => format!("SELECT 1 FROM main.{table} WHERE {rowid} IS NOT {} LIMIT 1", quote(key)),
             None => format!(
                 "SELECT 1 FROM (SELECT count(*) AS rows, min({rowid}) AS first, max({rowid}) AS last FROM main.{table}) \

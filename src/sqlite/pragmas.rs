@@ -65,6 +65,8 @@ impl Connection {
         self.value("SELECT count(*) FROM sqlite_schema", &[])?;
         let page_size = self.value("PRAGMA page_size", &[])?.and_then(|size| size.as_integer()).unwrap_or(4096);
         let pages = (bytes / page_size.unsigned_abs().max(512)).clamp(1, u64::from(u32::MAX - 1));
-        self.exec(&format!("PRAGMA max_page_count = {pages}"))
+        self.exec(&format!("PRAGMA max_page_count = {pages}"))?;
+        self.max_bytes.set(bytes);
+        Ok(())
     }
 }

@@ -11,6 +11,7 @@ use super::{credentials, types::Kind};
 use crate::{
     collections::{Map, Set},
     error::{Error, Result},
+    sqlite::is_reserved,
 };
 
 /// Which way a table's changes go.
@@ -287,7 +288,7 @@ fn check_table(table: &TableSync) -> Result<()> {
             Error::invalid("remote.tables has a table without a name").hint("Give its name: { table: 'orders' }")
         );
     }
-    if name.to_ascii_lowercase().starts_with("sqlite_") || name.to_ascii_lowercase().starts_with("tidelock_") {
+    if is_reserved(name) {
         return Err(
             Error::invalid(format!("remote.tables: {name} is an internal table")).hint("Sync tables of your own")
         );

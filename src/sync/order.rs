@@ -6,7 +6,12 @@ use super::{
     plan::Plan,
     schema::key_condition,
 };
-use crate::{collections::Set, error::Result, sqlite::Connection, value::Value};
+use crate::{
+    collections::Set,
+    error::Result,
+    sqlite::{Connection, ForeignKey},
+    value::Value,
+};
 
 /// A foreign key between two tables of the push.
 struct Reference {
@@ -34,7 +39,7 @@ pub struct Order {
 impl Order {
     /// Reads what refers to what. `plans`: parents first.
     pub fn new(plans: &[&Plan]) -> Self {
-        let reference = |plan: &Plan, key: &super::schema::ForeignKey| {
+        let reference = |plan: &Plan, key: &ForeignKey| {
             let at = |plan: &Plan, name: &String| {
                 plan.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name))
             };

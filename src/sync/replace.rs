@@ -82,7 +82,7 @@ pub fn apply(
             if !limits.discard_unpushed {
                 check_unpushed(connection, targets)?;
             }
-            let before = connection.foreign_key_check()?;
+            let before = connection.foreign_key_check(usize::MAX)?;
             check_vanishing(connection, targets, pages, limits)?;
             for target in targets.iter() {
                 connection.run("DELETE FROM tidelock_outbox WHERE tbl = ?1", &[Value::from(target.plan.name())])?;
@@ -158,7 +158,7 @@ fn settle_references(
     discard_unpushed: bool,
 ) -> Result<()> {
     loop {
-        let violations = connection.foreign_key_check()?;
+        let violations = connection.foreign_key_check(usize::MAX)?;
         let new: Vec<&FkViolation> = violations.iter().filter(|violation| !before.contains(violation)).collect();
         let Some(first) = new.first() else { return Ok(()) };
         let mut settled = false;
@@ -205,16 +205,13 @@ fn check_child(connection: &Connection, violation: &FkViolation) -> Result<()> {
 
 fn settle(connection: &Connection, violation: &FkViolation) -> Result<bool> {
     let Some(rowid) = violation.rowid else { return Ok(false) };
-    let keys = connection.rows(
-        "SELECT \"from\", on_delete FROM pragma_foreign_key_list(?1, 'main') WHERE id = ?2",
-        &[Value::from(&*violation.table), Value::Integer(violation.key)],
-    )?;
+    let keys = connection.foreign_keys(&violation.table)?;
+    let Some(key) = keys.iter().find(|key| key.id == violation.key) else { return Ok(false) };
     let table = quote(&violation.table);
-    let sql = match keys.first().and_then(|key| key[1].as_text()) {
-        Some("CASCADE") => format!("DELETE FROM main.{table} WHERE rowid = ?1"),
-        Some("SET NULL") => {
-            let set: Vec<String> =
-                keys.iter().filter_map(|key| key[0].as_text()).map(|from| format!("{} = NULL", quote(from))).collect();
+    let sql = match key.on_delete.as_str() {
+        "CASCADE" => format!("DELETE FROM main.{table} WHERE rowid = ?1"),
+        "SET NULL" => {
+            let set: Vec<String> = key.from.iter().map(|from| format!("{} = NULL", quote(from))).collect();
             format!("UPDATE main.{table} SET {} WHERE rowid = ?1", set.join(", "))
         }
         _ => return Ok(false),

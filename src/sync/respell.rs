@@ -38,16 +38,14 @@ impl Respell {
     /// Reads the schema.
     pub fn new(connection: &Connection) -> Result<Self> {
         let synced = state::synced(connection)?;
-        let names =
-            connection.rows("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'", &[])?;
         let mut known = Vec::new();
-        for name in names.iter().filter_map(|row| row[0].as_text()) {
-            let Some(table) = Table::read(connection, name)? else { continue };
+        for table in Table::all(connection)? {
+            let name = &table.name;
             let synced = synced.iter().find(|synced| synced.table.eq_ignore_ascii_case(name));
             let key = synced.and_then(|synced| synced.primary_key.clone()).unwrap_or_else(|| table.primary_key.clone());
             // As the table names them.
             let key = key.iter().filter_map(|name| Some(table.column(name)?.name.clone())).collect();
-            let name = synced.map_or_else(|| name.to_owned(), |synced| synced.table.clone());
+            let name = synced.map_or_else(|| name.clone(), |synced| synced.table.clone());
             known.push(Known { table, name, key });
         }
         Ok(Self(known))

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    sqlite::{Connection, Step},
+    sqlite::{ColumnFacts, Connection, ForeignKey, TableFacts, TableKind},
     value::Value,
 };
 
@@ -21,19 +21,6 @@ pub struct Column {
     pub affinity: Affinity,
     /// Whether it refuses NULL.
     pub not_null: bool,
-}
-
-/// A reference to another table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ForeignKey {
-    /// The table referred to.
-    pub parent: String,
-    /// The referring columns.
-    pub from: Vec<String>,
-    /// The columns referred to.
-    pub to: Vec<String>,
-    /// `CASCADE`, `SET NULL`, `NO ACTION`...
-    pub on_delete: String,
 }
 
 /// A local table.
@@ -57,23 +44,32 @@ impl Table {
     /// Reads an ordinary table of the main schema; `None` when there is no such table (views and virtual tables can't be
     /// synced).
     pub fn read(connection: &Connection, name: &str) -> Result<Option<Self>> {
-        let facts = connection.rows(
-            "SELECT name, strict FROM pragma_table_list WHERE schema = 'main' AND type = 'table' \
-             AND name = ?1 COLLATE NOCASE",
-            &[Value::from(name)],
-        )?;
-        let Some([Value::Text(name), strict]) = facts.first().map(Vec::as_slice) else { return Ok(None) };
-        let strict = *strict == Value::Integer(1);
-        let (columns, primary_key) = columns(connection, name, strict)?;
-        let table = Self {
-            name: name.clone(),
-            columns,
-            primary_key,
-            foreign_keys: foreign_keys(connection, name)?,
-            unique: unique(connection, name)?,
-            loose_key: loose_key(connection, name)?,
-        };
-        Ok(Some(table))
+        TableFacts::read(connection, name)?
+            .filter(|facts| facts.kind == TableKind::Table)
+            .map(|facts| Self::of(connection, facts))
+            .transpose()
+    }
+
+    /// Reads all ordinary tables of the main schema.
+    pub fn all(connection: &Connection) -> Result<Vec<Self>> {
+        let ordinary = TableFacts::all(connection)?.into_iter().filter(|facts| facts.kind == TableKind::Table);
+        ordinary.map(|facts| Self::of(connection, facts)).collect()
+    }
+
+    fn of(connection: &Connection, facts: TableFacts) -> Result<Self> {
+        Ok(Self {
+            columns: facts
+                .columns
+                .iter()
+                .filter(|column| !column.generated)
+                .map(|it| column(it, facts.strict))
+                .collect(),
+            primary_key: facts.primary_key(),
+            foreign_keys: foreign_keys(connection, &facts.name)?,
+            unique: unique(connection, &facts.name)?,
+            loose_key: loose_key(connection, &facts.name)?,
+            name: facts.name,
+        })
     }
 
     /// The column of that name, whatever its case.
@@ -82,59 +78,23 @@ impl Table {
     }
 }
 
-fn columns(connection: &Connection, table: &str, strict: bool) -> Result<(Vec<Column>, Vec<String>)> {
-    let mut statement = connection
-        .statement("SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?1, 'main') ORDER BY cid")?;
-    statement.bind(1, &Value::from(table))?;
-    let (mut columns, mut key) = (Vec::new(), Vec::new());
-    while statement.step()? == Step::Row {
-        if statement.column(4) != Value::Integer(0) {
-            continue;
-        }
-        let name = text(&statement.column(0));
-        let declared = text(&statement.column(1));
-        if let Value::Integer(at @ 1..) = statement.column(3) {
-            key.push((at, name.clone()));
-        }
-        // In a STRICT table ANY means what no type means in others: values stay as they are.
-        let any = strict && declared.eq_ignore_ascii_case("any");
-        columns.push(Column {
-            kind: Kind::from_declared(&declared),
-            affinity: if any { Affinity::Blob } else { Affinity::from_declared(&declared) },
-            not_null: statement.column(2) == Value::Integer(1),
-            name,
-        });
+fn column(facts: &ColumnFacts, strict: bool) -> Column {
+    // In a STRICT table ANY means what no type means in others: values stay as they are.
+    let any = strict && facts.declared.eq_ignore_ascii_case("any");
+    Column {
+        name: facts.name.clone(),
+        kind: Kind::from_declared(&facts.declared),
+        affinity: if any { Affinity::Blob } else { Affinity::from_declared(&facts.declared) },
+        not_null: facts.not_null,
     }
-    key.sort_unstable();
-    Ok((columns, key.into_iter().map(|(_, name)| name).collect()))
 }
 
 fn foreign_keys(connection: &Connection, table: &str) -> Result<Vec<ForeignKey>> {
-    let mut keys: Vec<(i64, ForeignKey)> = Vec::new();
-    let rows = connection.rows(
-        "SELECT id, \"table\", \"from\", \"to\", on_delete FROM pragma_foreign_key_list(?1, 'main') ORDER BY id, seq",
-        &[Value::from(table)],
-    )?;
-    for row in rows {
-        let id = row[0].as_integer().unwrap_or_default();
-        let (parent, from) = (text(&row[1]), text(&row[2]));
-        if keys.last().is_none_or(|(last, _)| *last != id) {
-            keys.push((id, ForeignKey { parent, from: Vec::new(), to: Vec::new(), on_delete: text(&row[4]) }));
-        }
-        if let Some((_, key)) = keys.last_mut() {
-            key.from.push(from);
-            if let Some(to) = row[3].as_text() {
-                key.to.push(to.to_owned());
-            }
-        }
+    let mut keys = connection.foreign_keys(table)?;
+    for key in keys.iter_mut().filter(|key| key.to.is_empty()) {
+        key.to = TableFacts::read(connection, &key.parent)?.map(|parent| parent.primary_key()).unwrap_or_default();
     }
-    for (_, key) in &mut keys {
-        // `REFERENCES parent` without columns means the parent's primary key.
-        if key.to.is_empty() {
-            key.to = columns(connection, &key.parent, false)?.1;
-        }
-    }
-    Ok(keys.into_iter().map(|(_, key)| key).collect())
+    Ok(keys)
 }
 
 /// A column of the primary key that calls different texts equal.
@@ -196,10 +156,6 @@ pub fn key_condition(columns: &[String], first: usize) -> String {
         sql.push_str(&format!("{} = ?{}", quote(column), first + index));
     }
     sql
-}
-
-fn text(value: &Value) -> String {
-    value.as_text().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]

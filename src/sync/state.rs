@@ -9,7 +9,7 @@ use super::{
 use crate::{
     collections::Set,
     error::Result,
-    sqlite::{Connection, quote},
+    sqlite::{Connection, TableFacts, quote},
     time::Timestamp,
     value::Value,
 };
@@ -104,8 +104,9 @@ pub fn remake(connection: &Connection, contents: bool) -> Result<()> {
 
 /// A table's columns, without those that are computed; none of one that doesn't exist.
 fn columns(connection: &Connection, table: &str) -> Result<Vec<String>> {
-    let rows = connection.rows("SELECT name FROM pragma_table_info(?1, 'main')", &[Value::from(table)])?;
-    Ok(rows.iter().filter_map(|row| row[0].as_text().map(str::to_owned)).collect())
+    let facts = TableFacts::read(connection, table)?;
+    let stored = facts.into_iter().flat_map(|facts| facts.columns).filter(|column| !column.generated);
+    Ok(stored.map(|column| column.name).collect())
 }
 
 /// Whether this database was ever synced.

@@ -2,9 +2,8 @@
 
 use super::report::Orphan;
 use crate::{
-    error::{ErrorCode, Result},
-    sqlite::Connection,
-    value::Value,
+    error::Result,
+    sqlite::{Connection, FkViolation},
 };
 
 /// How many of them are told.
@@ -14,24 +13,13 @@ const ANALYZED_ROWS: u32 = 1000;
 
 /// What is wrong with the file; nothing when it is sound.
 pub fn integrity(connection: &Connection) -> Result<Vec<String>> {
-    let rows = match connection.rows(&format!("PRAGMA integrity_check({TOLD})"), &[]) {
-        // Too damaged to be gone through: that is an answer, too.
-        Err(error) if error.is(ErrorCode::DatabaseCorrupt) => return Ok(vec![error.message.clone()]),
-        rows => rows?,
-    };
-    let texts = rows.into_iter().filter_map(|mut row| match row.pop() {
-        Some(Value::Text(text)) if text != "ok" => Some(text),
-        _ => None,
-    });
-    Ok(texts.collect())
+    connection.integrity_check(TOLD)
 }
 
 /// Rows whose parent is missing.
 pub fn foreign_keys(connection: &Connection) -> Result<Vec<Orphan>> {
-    let sql = format!("SELECT \"table\", rowid, parent FROM pragma_foreign_key_check LIMIT {TOLD}");
-    let text = |value: &Value| value.as_text().unwrap_or_default().to_owned();
-    let rows = connection.rows(&sql, &[])?.into_iter();
-    Ok(rows.map(|row| Orphan { table: text(&row[0]), rowid: row[1].as_integer(), parent: text(&row[2]) }).collect())
+    let found = connection.foreign_key_check(TOLD)?.into_iter();
+    Ok(found.map(|FkViolation { table, rowid, parent, .. }| Orphan { table, rowid, parent }).collect())
 }
 
 /// Gathers the planner's statistics anew.

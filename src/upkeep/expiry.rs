@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::{
     error::{Error, Result},
-    sqlite::{Connection, quote},
+    sqlite::{Connection, TableFacts, TableKind, quote},
     time::Timestamp,
     value::Value,
 };
@@ -36,35 +36,29 @@ impl Sweep {
     /// Begins. `invalid_argument` when there is no such table or column.
     pub fn begin(connection: &Connection, expiry: &Expiry, now: Timestamp) -> Result<Self> {
         let Expiry { table, column } = expiry;
-        let sql = "SELECT name, wr FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name = ?1 COLLATE NOCASE";
-        let found = connection.rows(sql, &[Value::from(table.as_str())])?;
-        let Some([Value::Text(name), without_rowid]) = found.first().map(Vec::as_slice) else {
-            return Err(Error::invalid(format!("There is no table \"{table}\" whose rows could expire"))
-                .hint("Mend its name in `expires`")
-                .detail("table", table.as_str()));
-        };
-        let sql = "SELECT name, pk FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 1 ORDER BY pk";
-        let columns = connection.rows(sql, &[Value::from(name.as_str())])?;
-        let name_of = |row: &[Value]| row[0].as_text().unwrap_or_default().to_owned();
-        if !columns.iter().any(|row| name_of(row).eq_ignore_ascii_case(column)) {
+        let facts =
+            TableFacts::read(connection, table)?.filter(|facts| facts.kind == TableKind::Table).ok_or_else(|| {
+                Error::invalid(format!("There is no table \"{table}\" whose rows could expire"))
+                    .hint("Mend its name in `expires`")
+                    .detail("table", table.as_str())
+            })?;
+        if !facts.has_column(column) {
             return Err(Error::invalid(format!("The table \"{table}\" has no column \"{column}\" to expire by"))
                 .hint("Mend its name in `expires`")
                 .detail("table", table.as_str())
                 .detail("column", column.as_str()));
         }
-        let key: Vec<String> = if *without_rowid == Value::Integer(1) {
-            columns.iter().filter(|row| row[1] != Value::Integer(0)).map(|row| quote(&name_of(row))).collect()
+        let key: Vec<String> = if facts.without_rowid {
+            facts.primary_key().iter().map(|name| quote(name)).collect()
         } else {
-            let taken = |name: &&str| columns.iter().any(|row| name_of(row).eq_ignore_ascii_case(name));
-            let free = ["rowid", "_rowid_", "oid"].into_iter().find(|name| !taken(name));
-            vec![free.unwrap_or("rowid").to_owned()]
+            vec![facts.rowid_name().unwrap_or("rowid").to_owned()]
         };
         let value = quote(column);
         let expired = format!(
             "CASE typeof({value}) WHEN 'text' THEN julianday({value}) <= ?1 WHEN 'integer' THEN {ms} WHEN 'real' THEN {ms} END",
             ms = format!("CASE WHEN {value} BETWEEN -1e11 AND 1e11 THEN {value} * 1000.0 ELSE {value} END <= ?2")
         );
-        let table = format!("main.{}", quote(name));
+        let table = format!("main.{}", quote(&facts.name));
         Ok(Self { table, width: key.len(), key: key.join(", "), expired, now, last: None, done: false })
     }
 

@@ -34,7 +34,8 @@ test('two tabs race for a name ten times: exactly one wins each time, and the ot
     const { holder } = lost.details
     assert.equal(typeof holder.id, 'string')
     assert.equal(holder.title, 'A page under test')
-    assert.equal(holder.url, `${context.url}/?thread=${thread}`)
+    // Without the query, which may hold the code of a sign-in.
+    assert.equal(holder.url, `${context.url}/`)
     assert.ok(Math.abs(new Date(holder.since) - Date.now()) < 60_000 && holder.since.endsWith('Z'), holder.since)
     await pages[winner].evaluate(() => window.db.close())
   }

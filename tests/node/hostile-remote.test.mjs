@@ -176,7 +176,7 @@ test('an answer without end is read to its limit, and the database goes on', asy
   const { checks } = await doctor({ remote: remote(there.url, { maxResponseBytes: 2_000_000 }) })
   assert.match(checks.find(({ name }) => name === 'table notes').message, /larger than remote\.maxResponseBytes/)
   const seeded = await failure(openWith({ seed: `${there.url}/seed.sqlite`, maxBytes: 2_000_000 }))
-  assert.deepEqual([seeded.error.code, seeded.error.details.limit], ['database_too_large', 2_000_000])
+  assert.deepEqual([seeded.error.code, seeded.error.details.maxBytes], ['database_too_large', 2_000_000])
   assert.ok(process.memoryUsage().rss - before < 300_000_000, 'it never was in memory')
 })
 

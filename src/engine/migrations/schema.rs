@@ -8,14 +8,11 @@ use crate::{
     schema::{Drift, Generated, Renames, Schema, change, drift, generate},
     sqlite::{Authority, Connection, PageFile},
     time::Timestamp,
-    value::Value,
 };
 
 /// The audit's table, unless another one was named. It is tidelock's own if it has just these columns.
 const AUDIT_TABLE: &str = "audit_log";
 const AUDITED: &str = "action,actor,id,new_values,old_values,record_id,table_name,timestamp";
-const AUDIT_COLUMNS: &str =
-    "SELECT group_concat(name) FROM (SELECT lower(name) AS name FROM pragma_table_info(?1, 'main') ORDER BY 1)";
 
 impl Migrations {
     /// How the schema differs from what the applied migrations give in a scratch database: `made`, if the app has run them there, else one
@@ -85,8 +82,7 @@ impl Migrations {
     /// The schema without what is tidelock's own.
     fn schema(&self, connection: &Connection) -> Result<Schema> {
         let audit = self.aside.get().map_or(AUDIT_TABLE, String::as_str);
-        let columns = connection.value(AUDIT_COLUMNS, &[audit.into()])?;
-        let audits = columns.as_ref().and_then(Value::as_text) == Some(AUDITED);
+        let audits = connection.is_table_of(audit, AUDITED)? == Some(true);
         let ignored = [self.history.name(), audit];
         Schema::read(connection, &ignored[..1 + usize::from(audits)])
     }

@@ -240,6 +240,7 @@ fn a_full_database_refuses_and_goes_on() {
             (error.code, error.details["sqliteCode"].clone()),
             (ErrorCode::DatabaseTooLarge, "SQLITE_FULL".into())
         );
+        assert_eq!(error.details["maxBytes"], (1_u64 << 20).into());
         if db.in_transaction() {
             db.exec("ROLLBACK").unwrap();
         }
@@ -343,7 +344,7 @@ fn foreign_keys_are_checked() {
     let (_file, db) = fresh();
     db.exec("CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p); PRAGMA foreign_keys = OFF; INSERT INTO c VALUES (5)")
         .unwrap();
-    let violations = db.foreign_key_check().unwrap();
+    let violations = db.foreign_key_check(usize::MAX).unwrap();
     assert_eq!(
         (violations.len(), &*violations[0].table, violations[0].rowid, &*violations[0].parent),
         (1, "c", Some(1), "p")

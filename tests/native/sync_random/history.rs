@@ -545,7 +545,7 @@ impl Scene {
         assert!(aborted.is_some() || result.is_some(), "it never ends");
         assert!(sent <= ceiling, "{sent} requests, {ceiling} at most");
         assert!(!self.world.host.connection.in_transaction());
-        assert!(self.world.host.connection.foreign_key_check().unwrap().is_empty());
+        assert!(self.world.host.connection.foreign_key_check(usize::MAX).unwrap().is_empty());
         if let Some(Err(error)) = &result {
             let code = error.code.to_string();
             // A replace is all or nothing: rows whose parents the server doesn't show refuse it.

@@ -1,0 +1,174 @@
+//! What SQLite says of a table: the one place that asks its pragmas for columns, keys and references.
+
+use super::{Connection, Step};
+use crate::{error::Result, value::Value};
+
+/// The names by which a rowid can be reached, while no column has them.
+const ROWID_NAMES: [&str; 3] = ["rowid", "_rowid_", "oid"];
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableKind {
+    /// An ordinary table.
+    Table,
+    /// A view.
+    View,
+    /// A virtual table.
+    Virtual,
+    /// A table in which a virtual one keeps its data.
+    Shadow,
+}
+
+/// A table or view of the schema `main`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableFacts {
+    /// Its name as the schema spells it.
+    pub name: String,
+    /// What it is.
+    pub kind: TableKind,
+    /// Whether it is WITHOUT ROWID.
+    pub without_rowid: bool,
+    /// Whether it is STRICT.
+    pub strict: bool,
+    /// Its columns in order, without the hidden ones of virtual tables.
+    pub columns: Vec<ColumnFacts>,
+}
+
+/// A column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnFacts {
+    /// Its name as the schema spells it.
+    pub name: String,
+    /// Its declared type; empty without one.
+    pub declared: String,
+    /// Whether it refuses NULL by NOT NULL.
+    pub not_null: bool,
+    /// Its place in the primary key, from 1; 0 when it isn't in it.
+    pub key: i64,
+    /// Whether SQLite computes it.
+    pub generated: bool,
+}
+
+/// A reference to another table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ForeignKey {
+    /// Its number, as `PRAGMA foreign_key_check` gives it.
+    pub id: i64,
+    /// The table referred to.
+    pub parent: String,
+    /// The referring columns.
+    pub from: Vec<String>,
+    /// The columns referred to; empty where the declaration names none: the parent's primary key.
+    pub to: Vec<String>,
+    /// `CASCADE`, `SET NULL`, `NO ACTION`...
+    pub on_delete: String,
+}
+
+impl TableFacts {
+    /// Reads a table or view of that name, whatever its case; `None` when there is none.
+    pub fn read(connection: &Connection, name: &str) -> Result<Option<Self>> {
+        let sql = "SELECT name, type, wr, strict FROM pragma_table_list(?1) WHERE schema = 'main'";
+        let mut found = connection.rows(sql, &[Value::from(name)])?;
+        found.pop().map(|row| Self::of(connection, row)).transpose()
+    }
+
+    /// Reads all tables and views.
+    pub fn all(connection: &Connection) -> Result<Vec<Self>> {
+        let sql = "SELECT name, type, wr, strict FROM pragma_table_list WHERE schema = 'main'";
+        connection.rows(sql, &[])?.into_iter().map(|row| Self::of(connection, row)).collect()
+    }
+
+    fn of(connection: &Connection, mut row: Vec<Value>) -> Result<Self> {
+        let name = text(&mut row[0]);
+        Ok(Self {
+            kind: match row[1].as_text() {
+                Some("table") => TableKind::Table,
+                Some("view") => TableKind::View,
+                Some("shadow") => TableKind::Shadow,
+                _ => TableKind::Virtual,
+            },
+            without_rowid: row[2] == Value::Integer(1),
+            strict: row[3] == Value::Integer(1),
+            columns: columns(connection, &name)?,
+            name,
+        })
+    }
+
+    /// The columns of the primary key, in its order; none when none is declared.
+    pub fn primary_key(&self) -> Vec<String> {
+        let mut key: Vec<&ColumnFacts> = self.columns.iter().filter(|column| column.key > 0).collect();
+        key.sort_by_key(|column| column.key);
+        key.into_iter().map(|column| column.name.clone()).collect()
+    }
+
+    /// Whether it has a column of that name.
+    pub fn has_column(&self, name: &str) -> bool {
+        self.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))
+    }
+
+    /// A name that reaches the rowid; `None` when the table has none, or all three names are columns.
+    pub fn rowid_name(&self) -> Option<&'static str> {
+        let numbered = matches!(self.kind, TableKind::Table | TableKind::Shadow) && !self.without_rowid;
+        ROWID_NAMES.into_iter().find(|name| numbered && !self.has_column(name))
+    }
+
+    /// The column that is the rowid by another name: the INTEGER PRIMARY KEY.
+    pub fn rowid_column(&self, connection: &Connection) -> Result<Option<&str>> {
+        let mut keys = self.columns.iter().filter(|column| column.key > 0);
+        let (Some(key), None) = (keys.next(), keys.next()) else { return Ok(None) };
+        if self.without_rowid || !key.declared.eq_ignore_ascii_case("INTEGER") {
+            return Ok(None);
+        }
+        // A key with an index of its own doesn't number the rows: INTEGER PRIMARY KEY DESC.
+        let index = "SELECT 1 FROM pragma_index_list(?1, 'main') WHERE origin = 'pk'";
+        let indexed = connection.value(index, &[Value::from(self.name.as_str())])?.is_some();
+        Ok((!indexed).then_some(key.name.as_str()))
+    }
+}
+
+impl Connection {
+    /// The references of a table to others, in the order of their numbers.
+    pub fn foreign_keys(&self, table: &str) -> Result<Vec<ForeignKey>> {
+        let sql = "SELECT id, \"table\", \"from\", \"to\", on_delete FROM pragma_foreign_key_list(?1, 'main') ORDER BY id, seq";
+        let mut keys: Vec<ForeignKey> = Vec::new();
+        for mut row in self.rows(sql, &[Value::from(table)])? {
+            let id = row[0].as_integer().unwrap_or_default();
+            if keys.last().is_none_or(|last| last.id != id) {
+                let (parent, on_delete) = (text(&mut row[1]), text(&mut row[4]));
+                keys.push(ForeignKey { id, parent, from: Vec::new(), to: Vec::new(), on_delete });
+            }
+            if let Some(key) = keys.last_mut() {
+                key.from.push(text(&mut row[2]));
+                if !row[3].is_null() {
+                    key.to.push(text(&mut row[3]));
+                }
+            }
+        }
+        Ok(keys)
+    }
+}
+
+fn columns(connection: &Connection, table: &str) -> Result<Vec<ColumnFacts>> {
+    let sql =
+        "SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 1 ORDER BY cid";
+    let mut statement = connection.statement(sql)?;
+    statement.bind(1, &Value::from(table))?;
+    let mut columns = Vec::new();
+    while statement.step()? == Step::Row {
+        columns.push(ColumnFacts {
+            name: statement.column_text(0).unwrap_or_default().to_owned(),
+            declared: statement.column_text(1).unwrap_or_default().to_owned(),
+            not_null: statement.column_i64(2) == 1,
+            key: statement.column_i64(3),
+            generated: statement.column_i64(4) != 0,
+        });
+    }
+    Ok(columns)
+}
+
+fn text(value: &mut Value) -> String {
+    match std::mem::replace(value, Value::Null) {
+        Value::Text(text) => text,
+        _ => String::new(),
+    }
+}
