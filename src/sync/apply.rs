@@ -225,10 +225,11 @@ impl Writer {
     }
 
     /// Merges a page into the table, inside a transaction in which capture is silent. Rows that can't be applied yet are
-    /// staged.
-    pub fn merge(&self, connection: &Connection, rows: &Rows, report: &mut TableReport) -> Result<()> {
+    /// staged, and given back.
+    pub fn merge(&self, connection: &Connection, rows: &Rows, report: &mut TableReport) -> Result<Vec<Held>> {
         let held = self.write(connection, rows, Care::Guarded, report)?;
-        self.stage(connection, rows, &held)
+        self.stage(connection, rows, &held)?;
+        Ok(held)
     }
 
     /// Writes all rows of a page; gives those back that can't be applied.
@@ -294,30 +295,48 @@ impl Writer {
     }
 
     fn write_row(&self, pass: &mut Pass<'_>, at: usize, report: &mut TableReport) -> Result<Outcome> {
-        let (connection, row, deleted) = (pass.connection, pass.rows.row(at), pass.rows.deleted[at]);
+        let (connection, row) = (pass.connection, pass.rows.row(at));
         if pass.staged {
-            self.run_keyed(connection, &self.unstage, row)?;
+            self.unstage(connection, &self.key(row))?;
         }
-        if pass.unpushed {
-            let seen = if deleted { Seen::Deleted } else { Seen::Row };
-            let cursor = pass.rows.cursors.get(at).and_then(Option::as_deref);
-            let met = with_parents(connection, || self.unpushed.meet(connection, row, seen, cursor));
-            let met = match met {
-                Err(error) if error.is(ErrorCode::SqliteConstraint) => return held(error),
-                met => met?,
-            };
-            match met {
-                Decision::Apply => {}
-                Decision::ApplyConflict => report.conflicts += 1,
-                Decision::Keep { conflict, rejected } => {
-                    report.kept_local += 1;
-                    report.conflicts += u64::from(conflict);
-                    report.rejected += u64::from(rejected);
-                    return Ok(Outcome::Applied);
-                }
-                Decision::Held(error) => return Ok(Outcome::Held(error)),
+        if !pass.unpushed {
+            return self.apply_row(pass, at, report);
+        }
+        // A row that has to wait undoes what it did to the change that it met.
+        let mut tried = report.clone();
+        let done = with_parents(connection, || match self.meet_row(pass, at, &mut tried)? {
+            Outcome::Applied => Ok(()),
+            Outcome::Held(error) => Err(Error::new(ErrorCode::SqliteConstraint, error)),
+        });
+        match done {
+            Ok(()) => {
+                *report = tried;
+                Ok(Outcome::Applied)
+            }
+            Err(error) => held(error),
+        }
+    }
+
+    /// Writes a row that may meet an unpushed change.
+    fn meet_row(&self, pass: &mut Pass<'_>, at: usize, report: &mut TableReport) -> Result<Outcome> {
+        let seen = if pass.rows.deleted[at] { Seen::Deleted } else { Seen::Row };
+        let cursor = pass.rows.cursors.get(at).and_then(Option::as_deref);
+        match self.unpushed.meet(pass.connection, pass.rows.row(at), seen, cursor)? {
+            Decision::Apply => {}
+            Decision::ApplyConflict => report.conflicts += 1,
+            Decision::Keep { conflict, rejected } => {
+                report.kept_local += 1;
+                report.conflicts += u64::from(conflict);
+                report.rejected += u64::from(rejected);
+                return Ok(Outcome::Applied);
             }
         }
+        self.apply_row(pass, at, report)
+    }
+
+    /// Writes a row that meets no change.
+    fn apply_row(&self, pass: &mut Pass<'_>, at: usize, report: &mut TableReport) -> Result<Outcome> {
+        let (connection, row, deleted) = (pass.connection, pass.rows.row(at), pass.rows.deleted[at]);
         if deleted {
             return self.delete_row(connection, &self.key(row), report);
         }
@@ -421,16 +440,16 @@ impl Writer {
         connection.run(if has { &self.know_key } else { &self.unknow_key }, &parameters).map(drop)
     }
 
+    /// Forgets that the row of a key waits: something later is known of it.
+    pub fn unstage(&self, connection: &Connection, key: &[Value]) -> Result<()> {
+        let mut parameters = vec![Value::from(&*self.name)];
+        parameters.extend_from_slice(key);
+        connection.run(&self.unstage, &parameters).map(drop)
+    }
+
     fn has_staged(&self, connection: &Connection) -> Result<bool> {
         let sql = "SELECT 1 FROM tidelock_staged WHERE tbl = ?1 LIMIT 1";
         Ok(connection.value(sql, &[Value::from(&*self.name)])?.is_some())
-    }
-
-    /// Runs a statement whose parameters are the table's name and the key's values.
-    fn run_keyed(&self, connection: &Connection, sql: &str, row: &[Value]) -> Result<()> {
-        let mut parameters = vec![Value::from(&*self.name)];
-        parameters.extend(self.key(row));
-        connection.run(sql, &parameters).map(drop)
     }
 }
 

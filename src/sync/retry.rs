@@ -170,7 +170,7 @@ pub fn discard(
         change.key.iter().zip(writer.key_places()).for_each(|(value, at)| row[*at] = value.clone());
     }
     let rows = Rows { width: row.len(), values: row, deleted: vec![deleted], ..Rows::default() };
-    writer.merge(connection, &rows, &mut TableReport::default())
+    writer.merge(connection, &rows, &mut TableReport::default()).map(drop)
 }
 
 fn delete(connection: &Connection, id: i64) -> Result<()> {

@@ -65,8 +65,8 @@ pub enum Left {
     Again,
     /// It was refused for good.
     Rejected,
-    /// The remote fails at it: it waits for itself.
-    Failing,
+    /// It can't get any further now, and waits for itself: the remote fails at it, or what it met waits for a parent.
+    Waiting,
     /// It was refused, perhaps only for now.
     Later(Error),
     /// The table can't be written at present.
@@ -165,13 +165,14 @@ impl PushTarget {
             // An earlier try of it may have arrived: what was sent stays noted.
             Outcome::Failing(error) => {
                 retry_later(connection, entry.id, &error, self.now)?;
-                Ok(Left::Failing)
+                Ok(Left::Waiting)
             }
         }
     }
 
     fn written(&mut self, connection: &Connection, job: &Job, entry: &Entry, remote: Vec<Value>) -> Result<Left> {
         self.follow_parents(connection, &job.sent(&self.plan), &remote)?;
+        self.writer.unstage(connection, &job.key)?;
         let unpushed = &self.writer.unpushed;
         let local = unpushed.local(connection, &job.key)?;
         let row = job.sent(&self.plan).into_iter().map(Some).collect();
@@ -229,6 +230,7 @@ impl PushTarget {
     }
 
     fn deleted(&mut self, connection: &Connection, job: &Job, entry: &Entry) -> Result<Left> {
+        self.writer.unstage(connection, &job.key)?;
         let local = self.writer.unpushed.local(connection, &job.key)?;
         self.writer.unpushed.leave(connection, Some(entry.id), &job.key, local.as_deref(), None)?;
         if self.plan.options.compares() {
@@ -247,6 +249,7 @@ impl PushTarget {
         exhausted: bool,
     ) -> Result<Left> {
         let mut counted = TableReport::default();
+        let mut held = Vec::new();
         match remote {
             Remote::Row(row, cursor) => {
                 if self.plan.options.compares() {
@@ -256,11 +259,11 @@ impl PushTarget {
                     let sent: Vec<Value> = sent.row.iter().map(|value| value.clone().unwrap_or_default()).collect();
                     self.follow_parents(connection, &sent, &row)?;
                 }
-                self.writer.merge(connection, &one_row(row, false, cursor), &mut counted)?;
+                held = self.writer.merge(connection, &one_row(row, false, cursor), &mut counted)?;
             }
             Remote::Deleted => {
                 let row = self.writer.unpushed.row_of(&job.key);
-                self.writer.merge(connection, &one_row(row, true, None), &mut counted)?;
+                held = self.writer.merge(connection, &one_row(row, true, None), &mut counted)?;
             }
             Remote::Absent if job.work == Work::Insert && exhausted => {
                 let text = "The remote has a row with this key that it doesn't show";
@@ -268,6 +271,7 @@ impl PushTarget {
                 counted.rejected += 1;
             }
             Remote::Absent => {
+                self.writer.unstage(connection, &job.key)?;
                 let unpushed = &self.writer.unpushed;
                 if let Decision::Keep { conflict, rejected } =
                     unpushed.meet(connection, &unpushed.row_of(&job.key), Seen::Absent, None)?
@@ -296,7 +300,7 @@ impl PushTarget {
             Some(entry) if entry.rejected => Ok(Left::Rejected),
             Some(entry) => {
                 unmark(connection, entry.id)?;
-                Ok(Left::Again)
+                Ok(if held.is_empty() { Left::Again } else { Left::Waiting })
             }
         }
     }

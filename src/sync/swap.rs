@@ -48,20 +48,23 @@ impl Writer {
         report: &mut TableReport,
     ) -> Result<Vec<Held>> {
         let Some(park) = &self.park else { return Ok(held) };
-        if care != Care::Bare {
-            for held_row in &held {
-                // A local change is told by comparing the row with its base: it must not be touched.
-                if self.unpushed.has(connection, rows.row(held_row.row))? {
-                    return Ok(held);
-                }
+        let mut keys = Vec::new();
+        for held in &held {
+            let row = rows.row(held.row);
+            // A local change is told by comparing the row with its base: that row must not be touched.
+            if care == Care::Bare || !self.unpushed.has(connection, row)? {
+                keys.push(self.key(row));
             }
+        }
+        if keys.is_empty() {
+            return Ok(held);
         }
         let mut tried = report.clone();
         let done = connection.atomically(|connection| {
             // A parked value may be what other rows refer to; it is back before this ends.
             connection.exec("PRAGMA defer_foreign_keys = ON")?;
-            for held in &held {
-                connection.run(park, &self.key(rows.row(held.row)))?;
+            for key in &keys {
+                connection.run(park, key)?;
             }
             let waiting = held.iter().map(|held| held.row).collect();
             let left = self.write_some(connection, rows, waiting, care, &mut tried)?;

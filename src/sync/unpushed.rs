@@ -17,7 +17,7 @@ use super::{
     types::Kind,
 };
 use crate::{
-    error::{Error, ErrorCode, Result},
+    error::{Error, Result},
     sqlite::Connection,
     time::Timestamp,
     value::Value,
@@ -37,8 +37,6 @@ pub enum Decision {
         /// The change was set aside.
         rejected: bool,
     },
-    /// A constraint is in the way.
-    Held(String),
 }
 
 /// What is known of the remote's row.
@@ -200,7 +198,7 @@ impl Unpushed {
 
     /// Decides about a row of the remote, and does what the decision means for outbox and local row; inside a transaction in
     /// which capture is silent. Of a row that isn't there, only the key's values count. `cursor`: the row's cursor, where it
-    /// isn't stored.
+    /// isn't stored. Fails with `sqlite_constraint` where the local row can't be what was decided; the caller undoes the rest then.
     pub fn meet(&self, connection: &Connection, row: &[Value], seen: Seen, cursor: Option<&str>) -> Result<Decision> {
         let key = self.key_of(row);
         let local = self.local(connection, &key)?;
@@ -242,13 +240,7 @@ impl Unpushed {
                     self.leave(connection, Some(entry.id), &key, row.as_deref(), remote)?;
                     return Ok(if conflict { Decision::ApplyConflict } else { Decision::Apply });
                 }
-                if let Err(error) = self.write_local(connection, &key, local.as_deref(), row.as_deref()) {
-                    return if error.is(ErrorCode::SqliteConstraint) {
-                        Ok(Decision::Held(error.into_parts().message))
-                    } else {
-                        Err(error)
-                    };
-                }
+                self.write_local(connection, &key, local.as_deref(), row.as_deref())?;
                 self.leave(connection, Some(entry.id), &key, row.as_deref(), remote)?;
                 Ok(Decision::Keep { conflict, rejected: false })
             }

@@ -181,3 +181,58 @@ fn a_push_that_misses_a_column_does_not_hide_another_one_that_came() {
     assert_eq!(world.rows("SELECT id, name, note FROM items"), ["1|mine|there"]);
     assert_eq!(world.outbox(), ["update items Integer(1) name (remote_column_missing)"]);
 }
+
+/// Parents, and an item without one; the remote lacks the item's `note`.
+fn with_parents() -> World {
+    let schema = "CREATE TABLE parents(id INTEGER PRIMARY KEY);
+         CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, note TEXT, parent INTEGER REFERENCES parents, updated_at TEXT)";
+    let remote = r#"{"url":"http://server","key":"k","tables":[
+        {"table":"parents"},{"table":"items","cursor":"updated_at","conflict":"remote-wins"}]}"#;
+    let mut world = World::with(schema, remote);
+    let rules = Rules { stamp: Some("updated_at".to_owned()), ..Rules::default() };
+    world.server.define("parents", &["id"], Rules::default());
+    world.server.define("items", &["id", "name", "parent", "updated_at"], rules);
+    world.server.change("items", "1", &[("name", "\"first\"")]);
+    world.pull("{}").unwrap();
+    world
+}
+
+#[test]
+fn a_row_that_waits_is_forgotten_once_a_push_finds_it_gone() {
+    let mut world = with_parents();
+    world.server.change("items", "1", &[("parent", "7")]);
+    world.pull("{}").unwrap();
+    assert_eq!(world.outbox(), ["update items Integer(1) id,name,parent,updated_at (unapplied)"]);
+    world.server.remove("items", "1");
+    world.exec("DELETE FROM items");
+    assert_eq!(world.pushed(), ["parents 0/0/0/0/0", "items 0/0/1/0/0"]);
+    world.server.change("parents", "7", &[]);
+    world.pull("{}").unwrap();
+    assert_eq!(world.rows("SELECT id FROM items"), Vec::<String>::new());
+}
+
+#[test]
+fn a_row_that_waits_for_its_parent_leaves_the_change_that_it_met_as_it_was() {
+    let mut world = with_parents();
+    world.exec("UPDATE items SET name = 'mine', note = 'kept'");
+    world.server.change("items", "1", &[("name", "\"theirs\""), ("parent", "7")]);
+    world.sim.advance(600_000);
+    for _ in 0..3 {
+        world.pull("{}").unwrap();
+        world.push().unwrap();
+        assert_eq!(world.rows("SELECT name, note FROM items"), ["mine|kept"]);
+        assert_eq!(world.server.rows("items")[0]["name"], "\"theirs\"");
+        assert_eq!(
+            world.outbox(),
+            ["update items Integer(1) name,note", "update items Integer(1) id,name,parent,updated_at (unapplied)"]
+        );
+    }
+    assert!(outbox::conflicts(&world.host.connection, 10).unwrap().is_empty(), "it isn't decided yet");
+    world.server.take_requests();
+    world.push().unwrap();
+    assert_eq!(world.server.take_requests().len(), 2, "it is sent once, and meets the row");
+    world.server.change("parents", "7", &[]);
+    world.pull("{}").unwrap();
+    assert_eq!(world.rows("SELECT name, note, parent FROM items"), ["theirs|kept|7"]);
+    assert_eq!(world.outbox(), ["update items Integer(1) note (remote_column_missing)"]);
+}

@@ -547,6 +547,24 @@ fn unique_values_may_change_hands() {
 }
 
 #[test]
+fn unique_values_change_hands_with_a_row_that_has_a_change() {
+    let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, slug TEXT NOT NULL UNIQUE, name TEXT)";
+    let mut world = World::new(schema, r#"[{"table":"items"}]"#);
+    let put = |world: &World, slugs: [&str; 2]| {
+        for (id, slug) in [("1", slugs[0]), ("2", slugs[1])] {
+            world.server.put("items", &[("id", id), ("slug", &format!("\"{slug}\"")), ("name", "null")]);
+        }
+    };
+    put(&world, ["a", "b"]);
+    world.pull("{}").unwrap();
+    world.exec("UPDATE items SET name = 'mine' WHERE id = 1");
+    put(&world, ["b", "a"]);
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/1/0/0/1/1/0");
+    assert_eq!(world.rows("SELECT * FROM items"), ["1|b|mine", "2|a|∅"]);
+    assert_eq!(world.outbox(), ["update items Integer(1) name"]);
+}
+
+#[test]
 fn a_deleted_parent_takes_its_children_but_no_unpushed_change() {
     let schema = "CREATE TABLE parent(id INTEGER PRIMARY KEY);
         CREATE TABLE child(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES parent ON DELETE CASCADE, name TEXT);";

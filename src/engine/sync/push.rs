@@ -528,7 +528,7 @@ fn settle_one(connection: &Connection, run: &mut Run, job: &Job, outcome: Outcom
                 run.order.hold_back(connection, job)?;
             }
         }
-        Left::Rejected | Left::Failing => run.order.hold_back(connection, job)?,
+        Left::Rejected | Left::Waiting => run.order.hold_back(connection, job)?,
         Left::Later(error) => run.later.push((job.clone(), error)),
         Left::Held(error) => {
             run.order.hold_back(connection, job)?;
