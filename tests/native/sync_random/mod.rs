@@ -1,8 +1,9 @@
 //! Random configurations and histories against the model server, from a seed: whatever is drawn, both sides are equal at
 //! rest, no change is lost, requests follow the work, and nothing panics.
 //!
-//! `TIDELOCK_DRAWS=n` or `TIDELOCK_SEEDS=n` draws n seeds, `TIDELOCK_SEED=n` plays that one and shows it. `TIDELOCK_WITHOUT=a,b` leaves features
-//! out, which tells what a failure is about; `TIDELOCK_WITH=a,b` adds those of `NOT_YET`.
+//! `TIDELOCK_DRAWS=n` or `TIDELOCK_SEEDS=n` draws n seeds, from `TIDELOCK_FIRST=n` on; `TIDELOCK_SEED=n` plays that one and shows it.
+//! `TIDELOCK_WITHOUT=a,b` leaves features out, which tells what a failure is about; `TIDELOCK_WITH=a,b` adds those of `NOT_YET`;
+//! `TIDELOCK_FAILURES=n` goes on until n seeds have failed.
 
 mod chance;
 mod check;
@@ -62,9 +63,10 @@ fn whatever_is_drawn_both_sides_agree_and_nothing_is_lost() {
         return;
     }
     let draws = number("TIDELOCK_DRAWS").or_else(|| number("TIDELOCK_SEEDS")).unwrap_or(DRAWS);
+    let first = number("TIDELOCK_FIRST").unwrap_or_default();
     let most = number("TIDELOCK_FAILURES").unwrap_or(1) as usize;
     let started = std::time::Instant::now();
-    let failed = run_all(0..draws, &features, most);
+    let failed = run_all(first..first + draws, &features, most);
     println!("{draws} draws in {:.1} s", started.elapsed().as_secs_f64());
     assert!(failed.is_empty(), "seeds {failed:?} fail: TIDELOCK_SEED=n plays one");
 }
