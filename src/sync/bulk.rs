@@ -4,6 +4,7 @@ use super::{
     job::{Job, Work},
     outgoing::filter_text,
     push::{Act, Task, Way},
+    same_key,
     write::{Guard, LONGEST_FILTER, filter_length, same_prefix},
 };
 use crate::value::Value;
@@ -38,13 +39,16 @@ pub(super) fn batch(jobs: &[Job], tables: &[(Way, bool)]) -> Vec<Task> {
     tasks
 }
 
-/// New rows in bulk, whatever columns they fill; but text of JSON stays as it is only among rows that fill the same ones.
-fn inserts(jobs: &[Job], table: usize, mut new: Vec<usize>, has_json: bool) -> Vec<Task> {
-    if has_json {
-        new.sort_by(|a, b| jobs[*a].columns.cmp(&jobs[*b].columns));
-    }
-    let together = |first: usize, job: usize| !has_json || jobs[first].columns == jobs[job].columns;
-    rows(jobs, new, together).into_iter().map(|chunk| Task::new(table, Act::Insert, chunk)).collect()
+/// New rows in bulk, whatever columns they fill; but text of JSON stays as it is only among rows that fill the same ones. Rows that
+/// may be one to the server go apart: the answer to both could be the row of either.
+fn inserts(jobs: &[Job], table: usize, new: Vec<usize>, has_json: bool) -> Vec<Task> {
+    let repeats = same_key::repeats(&new.iter().map(|job| &jobs[*job].key[..]).collect::<Vec<_>>());
+    let mut new: Vec<_> = repeats.into_iter().zip(new).collect();
+    let sort = |(repeat, job): &(usize, usize)| (*repeat, has_json.then_some(&jobs[*job].columns));
+    new.sort_by(|a, b| sort(a).cmp(&sort(b)));
+    let alike = new.chunk_by(|a, b| sort(a) == sort(b)).map(|alike| alike.iter().map(|(_, job)| *job).collect());
+    let chunks = alike.flat_map(|alike| rows(jobs, alike, |_, _| true));
+    chunks.map(|chunk| Task::new(table, Act::Insert, chunk)).collect()
 }
 
 /// Updates as the project allows it: all together, or those in bulk that write the same values into the same columns.

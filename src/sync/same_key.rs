@@ -77,6 +77,16 @@ pub fn assign(sent: &[&[Value]], answered: &[&[Value]]) -> Vec<Option<usize>> {
     rows
 }
 
+/// For each key, how many of the keys before it the server may take for the same one.
+pub fn repeats(keys: &[&[Value]]) -> Vec<usize> {
+    let mut repeats = vec![0; keys.len()];
+    let places: Vec<Place> = (0..keys.len()).map(|at| (Side::Sent, at)).collect();
+    for same in grouped(&places, |(_, at)| keys[at].iter().map(canonical).collect()) {
+        same.iter().enumerate().for_each(|(before, (_, at))| repeats[*at] = before);
+    }
+    repeats
+}
+
 /// Where a key is found.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Side {

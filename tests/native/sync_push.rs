@@ -934,3 +934,27 @@ fn a_row_of_a_table_that_is_never_read_gets_its_key_by_the_answer_to_its_childre
     assert_eq!(world.rows("SELECT id, parent FROM children"), [format!("1|{LOWER}")]);
     assert!(world.outbox().is_empty());
 }
+
+#[test]
+fn two_rows_that_are_one_to_the_server_keep_the_values_of_both() {
+    let schema = "CREATE TABLE days(id TEXT PRIMARY KEY, name TEXT)";
+    for (spelled, reason) in [
+        (["2026-2-1", "2026-02-01"], "conflict"),
+        (["2026-02-01", "2026-2-1"], "conflict"),
+        // A spelling that isn't known to mean the same.
+        (["2026-2-1", "20260201"], "refused"),
+    ] {
+        let mut world = World::new(schema, r#"[{"table":"days"}]"#);
+        let kinds = std::iter::once(("id".to_owned(), Kind::Date)).collect();
+        world.server.define("days", &["id", "name"], Rules { kinds, ..Rules::default() });
+        for (id, name) in spelled.iter().zip(["first", "second"]) {
+            world.exec(&format!("INSERT INTO days VALUES ('{id}', '{name}')"));
+        }
+        world.push().unwrap();
+        world.push().unwrap();
+        assert_eq!(remote(&world, "days", &["id", "name"]), ["2026-02-01|first"]);
+        assert_eq!(world.rows("SELECT name FROM days WHERE name = 'second'"), ["second"], "{spelled:?}");
+        let outbox = world.outbox();
+        assert!(outbox.len() == 1 && outbox[0].contains(reason), "{spelled:?} {outbox:?}");
+    }
+}
