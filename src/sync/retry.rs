@@ -169,6 +169,9 @@ pub fn discard(
     if !respelled || Respell::new(connection)?.run(connection, &plan.table.name, &change.key, &answered)?.is_none() {
         change.key.iter().zip(writer.key_places()).for_each(|(value, at)| row[*at] = value.clone());
     }
+    if remote.is_some() && plan.options.compares() {
+        writer.know(connection, &writer.key(&row), !deleted)?;
+    }
     let rows = Rows { width: row.len(), values: row, deleted: vec![deleted], ..Rows::default() };
     writer.merge(connection, &rows, &mut TableReport::default()).map(drop)
 }

@@ -5,7 +5,7 @@ use tidelock::{ErrorCode, sync::outbox};
 
 use crate::{
     sync_host::{World, fails, only},
-    sync_model::Fault,
+    sync_model::{Fault, Row},
     sync_model_writes::Rules,
 };
 
@@ -53,6 +53,23 @@ fn rows_that_are_only_spared_count_as_vanishing() {
     assert_eq!(world.rows("SELECT id FROM items"), ["1"]);
     // Nothing is deleted here: no reason to refuse.
     world.pull("{}").unwrap();
+}
+
+#[test]
+fn a_row_that_a_discard_brought_goes_when_it_vanishes() {
+    let mut world = world(r#"[{"table":"items","deleted":"compare"}]"#, 2);
+    let check: std::rc::Rc<dyn Fn(&Row) -> bool> = std::rc::Rc::new(|row| row["name"] != "\"bad\"");
+    world.server.alter("items", |rules, _| rules.check = Some(check));
+    world.exec("INSERT INTO items(id, name) VALUES (5, 'bad')");
+    world.push().unwrap();
+    let refused = outbox::rejected(&world.host.connection).unwrap();
+    assert_eq!(refused[0].reason.as_deref(), Some("refused"));
+    world.server.change("items", "5", &[("name", "\"theirs\"")]);
+    world.discard(refused[0].id).unwrap();
+    assert_eq!(world.rows("SELECT name FROM items WHERE id = 5"), ["theirs"]);
+    world.server.remove("items", "5");
+    world.pull("{}").unwrap();
+    assert_eq!(world.rows("SELECT id FROM items"), ["1", "2"]);
 }
 
 #[test]

@@ -63,22 +63,10 @@ const FEATURES: &[&str] = &[
 ];
 
 /// What the sync doesn't hold yet, and why.
-pub const NOT_YET: &[(&str, &str)] = &[
-    (
-        "leaving_parents",
-        "a row that leaves takes its children along by CASCADE, which the remote still has, without a word",
-    ),
-    (
-        "decisions",
-        "a deletion whose row a child still refers to goes without a word, after the child's conflict was retried",
-    ),
-    ("deleted_parents", "a deleted row, to which a row with a conflict refers, ends a pull with sqlite_constraint"),
-    ("pushed_filter", "a row that a push reads isn't held to the filter, and stays"),
-    (
-        "compare_later",
-        "rows that were pulled before a table had `deleted: 'compare'` look like those that exist only locally",
-    ),
-];
+pub const NOT_YET: &[(&str, &str)] = &[(
+    "compare_later",
+    "rows that were pulled before a table had `deleted: 'compare'` look like those that exist only locally",
+)];
 
 /// The features that a run has.
 #[derive(Clone, Debug)]
