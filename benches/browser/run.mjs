@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { startBrowser } from './browser.mjs'
+import { measureCold } from './cold.mjs'
 import { engines } from './engines/index.js'
 import { runInBrowser } from './in-browser.mjs'
 import { measureMemory, memory } from './memory.mjs'
@@ -56,6 +57,7 @@ const runs = {
     differ: [],
     ...(await measureMemory(startBrowser, { url, rounds, scale, wanted })),
   }),
+  cold: () => measureCold(cache, { rounds, wanted }),
   size: async () => {
     const browser = await startBrowser()
     try {

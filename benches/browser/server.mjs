@@ -50,8 +50,8 @@ async function fingerprint(folders) {
   return hash.digest('hex')
 }
 
-/** Serves a folder → `{ url, close() }`. `onServe(name)` hears of each file. */
-export function serve(folder, { port = 0, onServe } = {}) {
+/** Serves a folder → `{ url, close() }`. `onServe(name)` hears of each file; each is there `delay` ms later. */
+export function serve(folder, { port = 0, delay = 0, onServe } = {}) {
   const headersOf = (name) => {
     const isolated = name.startsWith('/isolated/')
     const inner = isolated ? name.slice('/isolated'.length) : name
@@ -60,5 +60,5 @@ export function serve(folder, { port = 0, onServe } = {}) {
     const cache = inner.startsWith('/assets/') ? 'max-age=31536000, immutable' : 'no-cache'
     return { 'cache-control': cache, ...(isolated && isolation) }
   }
-  return serveFolders({ folders: { '/': folder, '/isolated/': folder }, port, headersOf })
+  return serveFolders({ folders: { '/': folder, '/isolated/': folder }, port, delay, headersOf })
 }

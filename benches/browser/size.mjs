@@ -76,7 +76,8 @@ export async function measureSizes(browser, cache, wanted) {
   return { results, files, notRun }
 }
 
-async function buildEntry(id, outDir) {
+/** Builds the page of an engine into a folder. */
+export async function buildEntry(id, outDir) {
   const entry = {
     name: 'entry',
     enforce: 'pre',
@@ -88,7 +89,7 @@ async function buildEntry(id, outDir) {
     logLevel: 'error',
     plugins: [entry],
     worker: { format: 'es' },
-    build: { outDir, emptyOutDir: true, target: 'es2022', assetsInlineLimit: 0, modulePreload: false },
+    build: { outDir, emptyOutDir: true, target: 'es2022', assetsInlineLimit: 0, modulePreload: { polyfill: false } },
   })
 }
 

@@ -4,6 +4,7 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import http from 'node:http'
 import path from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 
 const TYPES = {
   '.html': 'text/html; charset=utf-8',
@@ -18,11 +19,12 @@ const TYPES = {
 /**
  * Serves → `{ url, close() }`. `folders` maps a path prefix (`'/'`, `'/tidelock/'`) to a folder, the longest prefix first;
  * `files` maps a path to its text; `calls` a path to a function from a request's body to a result, given as JSON. `headersOf(path)` gives
- * headers for a file of a folder, in addition. No COOP or COEP headers: users have none either.
+ * headers for a file of a folder, in addition; `delay`: how many milliseconds later each answer comes. No COOP or COEP headers: users have none either.
  */
-export async function serve({ folders = {}, files = {}, calls = {}, port = 0, headersOf = () => ({}) }) {
+export async function serve({ folders = {}, files = {}, calls = {}, port = 0, delay = 0, headersOf = () => ({}) }) {
   const prefixes = Object.keys(folders).sort((a, b) => b.length - a.length)
   const server = http.createServer(async (request, response) => {
+    if (delay > 0) await setTimeout(delay)
     const pathname = decodeURIComponent(new URL(request.url, 'http://server').pathname)
     const name = pathname.endsWith('/') ? `${pathname}index.html` : pathname
     const headers = {

@@ -24,6 +24,7 @@ const noFts5 = { fts: 'built without FTS5' }
 export const engines = {
   // In memory.
   tidelock: { label: 'tidelock', module: 'tidelock', place: 'page' },
+  'tidelock-migrations': { label: 'tidelock, migrations', module: 'tidelock', place: 'page' },
   'tidelock-worker': { label: 'tidelock, worker', module: 'tidelock', place: 'own', options: { thread: 'worker' } },
   official: { label: 'sqlite-wasm', module: 'official', place: 'page' },
   'official-worker': { label: 'sqlite-wasm, worker', module: 'official', place: 'remote' },

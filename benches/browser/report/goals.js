@@ -16,6 +16,9 @@ const goals = [
   row('durable updates, concurrent', 0.05, 'durable', 'concurrent'),
   row('open + full scan of 100 MB', 1.5, 'durable', 'scan'),
   row('download, gzip, everything included, to official’s', 1, 'size', 'settledGzip', 'official'),
+  row('first visit, 50 ms latency, to wa-sqlite’s over IndexedDB', 1, 'cold', 'firstLate', 'wa-sqlite-idb'),
+  row('first visit, to wa-sqlite’s over IndexedDB', 1, 'cold', 'first', 'wa-sqlite-idb'),
+  row('later visits, to official’s in memory', 1.1, 'cold', 'later', 'official'),
   {
     text: 'page blocked while a worker reads 50,000 rows, ms',
     max: 10,
