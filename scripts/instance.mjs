@@ -46,8 +46,6 @@ const methods = names
   .map((part) => [part, (parts[part].exports ?? []).map((name) => name.replace(/^core_/, ''))])
   .filter(([, list]) => list.length > 0)
 
-const needs = Object.fromEntries(names.filter((part) => parts[part].needs).map((part) => [part, parts[part].needs]))
-
 const entry = `
 import { createGuard, InstanceDeadError } from './guard.js'
 import { createParts } from './parts.js'
@@ -57,7 +55,7 @@ export function createInstance(onTrap, compilePart) {
   const glue = (() => {
     ${glue}
   })()
-  const parts = createParts(guard.raw, guard.given, compilePart, ${JSON.stringify(needs)})
+  const parts = createParts(guard.raw, guard.given, compilePart)
   ${methods.map(([part, list]) => `parts.before(glue.Core, '${part}', ${JSON.stringify(list)})`).join('\n  ')}
   const addFts5 = (connection) => guard.guarded().sqlite3Fts5Init(connection)
   return { init: glue.init, Core: glue.Core, dead: guard.dead, loadPart: parts.load, addFts5 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# pkg-js/src → the publishable package: dist/index.js (one module, the wasm beside it) and the types. Needs scripts/wasm.sh first.
+# pkg-js/src → the publishable package: dist/index.js (the wasm beside it, and what only some apps import) and the types. Needs scripts/wasm.sh first.
 set -euo pipefail
 cd "$(dirname "$0")/../pkg-js"
 
@@ -7,10 +7,8 @@ printf '\033[1m==> package: types, bundle, notices\033[0m\n'
 find dist -maxdepth 1 -name '*.js' -delete
 find dist -name '*.d.ts' -delete
 ../node_modules/.bin/tsc -p tsconfig.json
-# import.meta.url and the literal wasm URL stay as they are: that is what the user's bundler looks for. What only some apps need is
-# imported when they do; what such modules share with index.js comes to be in chunks, which a bundler puts where index.js goes.
-../node_modules/.bin/esbuild src/index.ts --bundle --splitting --external:./cron.js --format=esm --platform=neutral --target=es2022 \
-  --charset=utf8 --outdir=dist --chunk-names='[name]-[hash]' --log-level=warning
+# import.meta.url and the literal wasm URL stay as they are: that is what the user's bundler looks for.
+node ../scripts/bundle.mjs
 # The parser of cron patterns: loaded by whom it concerns.
 ../node_modules/.bin/esbuild src/cron.ts --bundle --format=esm --platform=neutral --target=es2022 --charset=utf8 --minify \
   --legal-comments=inline --outfile=dist/cron.js --log-level=warning

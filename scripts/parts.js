@@ -1,21 +1,18 @@
 // Adds the parts of the wasm to one instance. Bundled into pkg-js/generated/instance.js; it knows nothing about tidelock.
 
 /**
- * `core()` gives the instance's own exports, `js()` what the glue gives to it, `compile(name)` a part's module; `needs` has the parts that must be there before
- * another one. `load(name)` resolves when the part's functions can be
- * called: each part is instantiated once, and tried again after a failure.
+ * `core()` gives the instance's own exports, `js()` what the glue gives to it, `compile(name)` a part's module. `load(name)` resolves when
+ * the part's functions can be called: each part is instantiated once, and tried again after a failure.
  */
-export function createParts(core, js, compile, needs) {
+export function createParts(core, js, compile) {
   const loading = new Map()
   // What a part takes from the table is named by its place there.
   const table = new Proxy({}, { get: (_, place) => core().$table.get(Number.parseInt(place, 36)) })
-  const instances = {}
   const load = (name) => {
     const known = loading.get(name)
     if (known !== undefined) return known
-    const part = Promise.all([compile(name), ...(needs[name] ?? []).map(load)]).then(async ([module]) => {
-      const { exports } = await WebAssembly.instantiate(module, { ...instances, core: core(), js: js(), table })
-      instances[name] = exports
+    const part = compile(name).then(async (module) => {
+      await WebAssembly.instantiate(module, { core: core(), js: js(), table })
     })
     loading.set(name, part)
     part.catch(() => loading.delete(name))

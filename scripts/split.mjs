@@ -4,8 +4,9 @@
 // scripts/parts.json (exports of the module, or functions that are called through `parts::...`): everything that only they reach.
 //
 // LINKED is the module as it was linked with --emit-relocs, MODULE the same after wasm-bindgen and wasm-opt, with its function
-// names. Writes OUT_DIR/core.wat and OUT_DIR/<part>.wat. A part imports memory, tables, globals and functions from the core, and puts its
-// own functions into the core's table when it is instantiated. It may also need another part, from which it imports what both use. An entry's place in the core is taken by a call through that table.
+// names. Writes OUT_DIR/core.wat and OUT_DIR/<part>.wat. A part imports memory, tables, globals and functions from the core, and from
+// nothing else; it puts its own functions into the core's table when it is instantiated. An entry's place in the core is taken by a call
+// through that table.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -25,8 +26,6 @@ const data = divideData(module.others.filter(isData), linked.data, home)
 
 const functions = [...module.functions]
 const names = shortNames(module)
-/** What stands for functions of a part until that is there, exported so far only to be kept. */
-const standIns = new Set(JSON.stringify(parts).match(/(?<="lacking":")\w+/g))
 const fromGlue = new Map(module.imports.map((each) => [each.name, `"js" "${names.imports[each.import]}"`]))
 
 // The table: where each function of a part is put. Entries without a place get one at its end.
@@ -41,44 +40,26 @@ for (const name of entries.keys()) {
   slotOf.set(name, tableSize++)
 }
 
-// What the parts need of the core and of each other, under names that are short.
+// What the parts need of the core, under names that are short.
 const shared = new Map()
-const share = (kind, name, part) => {
+const share = (kind, name) => {
   if (kind === 'func' && fromGlue.has(name)) return fromGlue.get(name)
   // Functions are found in the table: a place there is smaller than an export. Not entries, whose places are filled later.
   if (kind === 'func' && !entries.has(name)) {
-    const owner = home.get(name)
-    if (![part, 'core', ...(parts[part].needs ?? [])].includes(owner))
-      throw new Error(`scripts/parts.json: ${part} calls ${name} of ${owner}, which it doesn't need`)
     if (!slotOf.has(name)) {
       slots.push([tableSize, name])
       slotOf.set(name, tableSize++)
     }
     return `"table" "${slotOf.get(name).toString(36)}"`
   }
-  let owner = kind === 'func' && module.functions.has(name) ? home.get(name) : 'core'
-  // What another part begins with is reached through the core, as from there: that part may not be loaded yet.
-  if (entries.has(name) && !parts[part].needs?.includes(owner)) owner = 'core'
-  if (owner !== 'core' && !parts[part].needs?.includes(owner))
-    throw new Error(`scripts/parts.json: ${part} calls ${name} of ${owner}, which it doesn't need`)
-  const key = `${owner} ${name}`
   const as = name === '$0' ? '$table' : `$${shared.size.toString(36)}`
-  if (!shared.has(key)) shared.set(key, { kind, name, owner, as })
-  return `"${owner}" "${shared.get(key).as}"`
+  if (!shared.has(name)) shared.set(name, { kind, as })
+  return `"core" "${shared.get(name).as}"`
 }
-const exportsOf = (owner) =>
-  [...shared.values()]
-    .filter((each) => each.owner === owner)
-    .map(({ kind, name, as }) => ` (export "${as}" (${kind} ${name}))`)
 const list = (kind, types) => (types.length > 0 ? ` (${kind} ${types.join(' ')})` : '')
 const shape = ({ parameters, results }) => list('param', parameters) + list('result', results)
 
-// Those that others need come after these, when it is known what they are to export.
-const rank = (part) => {
-  const others = Object.keys(parts).filter((other) => parts[other].needs?.includes(part))
-  return Math.max(0, ...others.map((other) => rank(other) + 1))
-}
-for (const part of Object.keys(parts).sort((a, b) => rank(a) - rank(b))) {
+for (const part of Object.keys(parts)) {
   const own = functions.filter(([name]) => home.get(name) === part)
   const ownNames = new Set(own.map(([name]) => name))
   const text = own.map(([, { field }]) => field).join('\n')
@@ -86,25 +67,18 @@ for (const part of Object.keys(parts).sort((a, b) => rank(a) - rank(b))) {
   for (const field of module.others) {
     const [, kind, name, type] = field.match(/^ \((table|global) (\$\S+) (.*)$/s) ?? []
     if (kind === 'table')
-      imports.push(` (import ${share(kind, name, part)} (table ${name} 0 ${type.match(/\w+(?=\)$)/)[0]}))`)
+      imports.push(` (import ${share(kind, name)} (table ${name} 0 ${type.match(/\w+(?=\)$)/)[0]}))`)
     if (kind === 'global' && text.includes(` ${name}`)) {
-      imports.push(` (import ${share(kind, name, part)} (global ${name} ${type.match(/^(\(mut \w+\)|\w+)/)[0]}))`)
+      imports.push(` (import ${share(kind, name)} (global ${name} ${type.match(/^(\(mut \w+\)|\w+)/)[0]}))`)
     }
   }
   const callees = new Set(own.flatMap(([, { callees }]) => [...callees]))
   for (const callee of callees) {
     if (ownNames.has(callee)) continue
-    imports.push(` (import ${share('func', callee, part)} (func ${callee}${shape(signatureOf(callee))}))`)
+    imports.push(` (import ${share('func', callee)} (func ${callee}${shape(signatureOf(callee))}))`)
   }
   const filled = slots.filter(([, name]) => ownNames.has(name)).sort(([a], [b]) => a - b)
-  const fields = [
-    ...module.types,
-    ...imports,
-    ...runs(filled).map(elements),
-    ...exportsOf(part),
-    ...(data[part] ?? []),
-    text,
-  ]
+  const fields = [...module.types, ...imports, ...runs(filled).map(elements), ...(data[part] ?? []), text]
   write(part, fields)
   console.log(
     `split: ${part} has ${own.length} functions of ${functions.length}, ${filled.length} in the table, ${data[part]?.length ?? 0} pieces of data`,
@@ -113,20 +87,18 @@ for (const part of Object.keys(parts).sort((a, b) => rank(a) - rank(b))) {
 
 // The core: thunks where parts are entered, and nothing in the table where their functions come to be.
 const kept = functions.filter(([name]) => home.get(name) === 'core').map(([, { field }]) => field)
-for (const [name, { otherwise, lacking, exported }] of entries) {
+for (const [name, { otherwise, exported }] of entries) {
   const { parameters, results } = module.functions.get(name)
   const gets = parameters.map((_, index) => `(local.get ${index})`).join(' ')
   const signature = shape({ parameters, results })
   kept.push(` (func ${name}${signature} (call_indirect $0${signature} ${gets} (i32.const ${slotOf.get(name)})))`)
   if (exported !== undefined) kept.push(` (export "${exported}" (func ${name}))`)
   if (otherwise !== undefined) kept.push(` (func ${placeholder(name)}${signature} (i32.const ${otherwise}))`)
-  if (lacking !== undefined) kept.push(` (func ${placeholder(name)}${signature} (call $${lacking} (local.get 0)))`)
 }
 kept.push(' (func $nowhere (unreachable))')
 const inCore = (name) => {
   if (home.get(name) === 'core' || !module.functions.has(name)) return name
-  const { otherwise, lacking } = entries.get(name) ?? {}
-  return otherwise === undefined && lacking === undefined ? '$nowhere' : placeholder(name)
+  return entries.get(name)?.otherwise === undefined ? '$nowhere' : placeholder(name)
 }
 const places = slots.map(([slot, name]) => [slot, inCore(name)]).sort(([a], [b]) => a - b)
 write('core', [
@@ -137,10 +109,8 @@ write('core', [
     .map((field) => (field === table ? ` (table $0 ${tableSize} ${tableSize} funcref)` : field)),
   ...data.core,
   ...runs(places).map(elements),
-  ...module.exports
-    .filter(({ name }) => !standIns.has(name))
-    .map(({ field, name }) => field.replace(/"[^"]*"/, `"${names.exports[name] ?? name}"`)),
-  ...exportsOf('core'),
+  ...module.exports.map(({ field, name }) => field.replace(/"[^"]*"/, `"${names.exports[name] ?? name}"`)),
+  ...[...shared].map(([name, { kind, as }]) => ` (export "${as}" (${kind} ${name}))`),
   ...kept,
 ])
 

@@ -103,7 +103,7 @@ export class Bridge {
   }
 
   /** SQL functions, those of the columns and the user's: in the instance before anything else. Gives the user's. */
-  async #addFunctions({ Core, loadPart }: Instance): Promise<UserFunctions | undefined> {
+  async #addFunctions({ Core }: Instance): Promise<UserFunctions | undefined> {
     const { functions: source, columnKeys } = this.#opening
     let functions: UserFunctions | undefined
     if (source !== undefined) {
@@ -112,7 +112,6 @@ export class Bridge {
     }
     if (columnKeys !== undefined) {
       functions?.leaveTo('columnKey', ['encrypt', 'decrypt'])
-      await loadPart('cipher')
       await this.#unlessTrapped(Core.addColumnKeys(columnKeys))
     }
     if (functions !== undefined) await this.#unlessTrapped(functions.addTo(Core, this.#checked.integers))

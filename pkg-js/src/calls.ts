@@ -13,8 +13,8 @@ import type { CallOptions, RowMode, Statement } from './values.js'
  */
 export class Calls extends Connection {
   readonly #statements: Statements
-  /** What is known to be loaded: then no script is searched for it. */
-  readonly #has = { fts5: false, json: false }
+  /** Whether FTS5 is known to be loaded: then no script is searched for it. */
+  #hasFts5 = false
   /** Whether the last {@link Calls.execute} wrote, outside of a transaction. */
   protected wrote = false
 
@@ -161,20 +161,18 @@ export class Calls extends Connection {
   }
 
   /**
-   * FTS5 and the JSON functions are loaded when they are first asked for: so SQLite says what is missing. What failed so has done
-   * nothing and can be run again; any other error is thrown again.
+   * FTS5 is loaded when it is first asked for: so SQLite says that it is missing. What failed so has done nothing and can be run again;
+   * any other error is thrown again.
    */
   async loadWhatLacks(error: unknown): Promise<void> {
-    const lacks = missing(error)
-    if (lacks === null) throw error
-    await this.#load(lacks[1] !== undefined, lacks[2] !== undefined)
+    if (missing(error) === null) throw error
+    await this.#loadFts5()
   }
 
-  /** Loads SQLite's full-text search and JSON functions, unless they are there. Rejects with `wasm_load_failed`. */
-  async #load(fts5: boolean, json: boolean): Promise<void> {
-    await this.guard(this.sync(() => this.core.loadExtensions(fts5, json)))
-    this.#has.fts5 ||= fts5
-    this.#has.json ||= json
+  /** Loads SQLite's full-text search, unless it is there. Rejects with `wasm_load_failed`. */
+  async #loadFts5(): Promise<void> {
+    await this.guard(this.sync(() => this.core.loadFts5()))
+    this.#hasFts5 = true
   }
 
   async #waitForTurn(options: CallOptions | undefined): Promise<Turn> {
@@ -228,10 +226,8 @@ export class Calls extends Connection {
       if (this.coreIfOpen === undefined) throw this.closedError()
       return this.sync(() => this.#statements.script(ticket, script, timeoutMs))
     }
-    // Before it runs: one with its own COMMIT could not be run again, and what it does may set off triggers with JSON functions.
-    const fts5 = !this.#has.fts5 && /fts5/i.test(script)
-    const json = !this.#has.json && /json|->|\bbegin\b/i.test(script)
-    return fts5 || json ? this.#load(fts5, json).then(run) : run()
+    // Before it runs: one with its own COMMIT could not be run again.
+    return !this.#hasFts5 && /fts5/i.test(script) ? this.#loadFts5().then(run) : run()
   }
 
   explain(ticket: number, sql: string): PlanRow[] {
@@ -262,7 +258,7 @@ export class Calls extends Connection {
   }
 }
 
-/** What a statement failed for lack of, if it was that: FTS5 or the JSON functions. */
+/** What says that a statement failed for lack of FTS5, if it was that. */
 export function missing(error: unknown): RegExpMatchArray | null {
-  return error instanceof TidelockError ? error.message.match(/no such module: (fts5)|no such part: (json)/) : null
+  return error instanceof TidelockError ? error.message.match(/no such module: fts5/) : null
 }

@@ -117,15 +117,10 @@ export abstract class Connection {
   /** Makes it possible to run a statement again that failed because a part of the engine is missing; throws any other error again. */
   abstract loadWhatLacks(error: unknown): Promise<void>
 
-  /** Runs again what failed so, and once more where the next thing is missing. */
+  /** Runs again what failed so. */
   async again<T>(error: unknown, work: () => Soon<T>): Promise<T> {
     await this.loadWhatLacks(error)
-    try {
-      return work() as Awaited<T>
-    } catch (another) {
-      await this.loadWhatLacks(another)
-      return work()
-    }
+    return work()
   }
 
   /** Registers a live query; gives the id by which events name it. */

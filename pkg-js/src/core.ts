@@ -116,8 +116,8 @@ export interface Core {
   /** Resolves when what was committed up to now is stored; undefined when there is nothing to wait for. */
   stored(): Promise<void> | undefined
 
-  /** Loads FTS5, the JSON functions, or both, for a statement that failed because they are missing. */
-  loadExtensions(fts5: boolean, json: boolean): Promise<void>
+  /** Loads FTS5 for a statement that failed because it is missing. */
+  loadFts5(): Promise<void>
 
   // Live queries.
 

@@ -2,7 +2,8 @@ import { createInstance, type Part, wasmUrl } from '../generated/instance.js'
 import { isA } from './brand.js'
 import type { CoreClass } from './core.js'
 import { TidelockError, toTidelockError, trapped } from './errors.js'
-import type { WasmSource } from './options.js'
+import { isNode } from './is-node.js'
+import type { OpenOptions, WasmSource } from './options.js'
 
 /** One wasm instance: memory and code of one database. */
 export interface Instance {
@@ -22,12 +23,36 @@ const byObject = new WeakMap<object, Promise<WebAssembly.Module>>()
 export function loadModule(source: WasmSource | undefined): Promise<WebAssembly.Module> {
   if (isA(source, 'WebAssembly.Module')) return Promise.resolve(source)
   if (source === undefined || isA(source, 'URL')) {
-    const url = source ?? wasmUrl()
-    return remember(byUrl, url.href, () => compileUrl(url))
+    return moduleAt(source ?? wasmUrl())
   }
   return remember(byObject, source, () =>
     isA(source, 'Response') ? compileResponse(source) : WebAssembly.compile(source),
   )
+}
+
+/**
+ * Begins to load what an opening with these options needs, the core and its parts at once: they don't wait for each other. Who needs
+ * one of them is told what went wrong with it.
+ */
+export function beginToLoad(options: OpenOptions): void {
+  const { wasm } = options
+  loadModule(wasm).catch(() => {})
+  for (const part of partsOf(options)) for (const url of partUrls(part, wasm).slice(0, 1)) moduleAt(url).catch(() => {})
+}
+
+/** The parts that an opening with these options needs for certain. */
+function partsOf(options: OpenOptions): Part[] {
+  const { migrations, remote, encryption, columnKey, storage, audit, functions, seed } = options
+  const given = (...values: unknown[]) => values.some((value) => value !== undefined)
+  const needed: Record<Part, boolean> = {
+    migrations: given(migrations),
+    tools: given(audit, functions, seed),
+    sync: given(remote),
+    encryption: given(encryption, columnKey),
+    stores: storage === undefined ? isNode() : storage !== 'indexeddb',
+    fts5: migrations?.some(({ up }) => typeof up === 'string' && /fts5/i.test(up)) ?? false,
+  }
+  return (Object.keys(needed) as Part[]).filter((part) => needed[part])
 }
 
 /**
@@ -63,7 +88,7 @@ export async function loadPart(
   let failure: unknown
   for (const url of partUrls(part, source)) {
     try {
-      const module = await remember(byUrl, url.href, () => compileUrl(url))
+      const module = await moduleAt(url)
       if (buildOf(module) === buildOf(core)) return module
       // It must not meet a core whose functions are others: what was deployed is newer than the page.
       throw new Error(`${url} belongs to another build than the page`)
@@ -80,6 +105,10 @@ function partUrls(part: Part, source: WasmSource | undefined): URL[] {
   if (address === '') return [own]
   const beside = new URL(`tidelock_${part}.wasm`, address)
   return /\/tidelock_bg\.wasm$/.test(new URL(address).pathname) ? [beside, own] : [own, beside]
+}
+
+function moduleAt(url: URL): Promise<WebAssembly.Module> {
+  return remember(byUrl, url.href, () => compileUrl(url))
 }
 
 function buildOf(module: WebAssembly.Module): string {

@@ -4,7 +4,7 @@ import type { CoreOptions } from './core.js'
 import type { Database } from './database.js'
 import { TidelockError } from './errors.js'
 import type { FunctionsSource } from './functions.js'
-import { createDatabaseInstance, loadModule, loadPart } from './instance.js'
+import { beginToLoad, createDatabaseInstance, loadModule, loadPart } from './instance.js'
 import { isNode } from './is-node.js'
 import { loaded } from './loaded.js'
 import type { OpenOptions } from './options.js'
@@ -27,11 +27,13 @@ import { LocalUser, loadTimetable } from './user.js'
  */
 export async function open(options: OpenOptions): Promise<Database> {
   const around = surroundings()
-  const checked = { ...checkOptions(options, around), ...(await checkRare(options, around)) }
-  const functions = await checkedFunctions(options)
+  const common = checkOptions(options, around)
   const { signal, wasm } = options
   signal?.throwIfAborted()
-  requireStorage(checked.storage)
+  requireStorage(common.storage)
+  beginToLoad(options)
+  const checked = { ...common, ...(await checkRare(options, around)) }
+  const functions = await checkedFunctions(options)
   const timetable = await loadTimetable(options)
   const opening = { encryption: options.encryption, functions, columnKeys: await checkedColumnKeys(options) }
   const user = new LocalUser(options, timetable, open)

@@ -4,9 +4,9 @@ import { demangle } from '../wasm-bytes.mjs'
 
 /**
  * `parts` names the entries of each part: `exports` of the module, `functions` of the linked module by a piece of their symbol's
- * name, the functions of a `table` of them. Gives `entries`, functions by name with what they give while their part isn't there, and `home`: the core or the part
- * where a function, or a node of data, belongs. What two parts need is that one's which the other `needs`, else the core's; what nobody reaches has no home (functions in the table that
- * only an export kept alive which scripts/split/trim.mjs left out).
+ * name. Gives `entries`, functions by name with what they give while their part isn't there, and `home`: the core or the part
+ * where a function, or a node of data, belongs. What two parts reach is the core's, with all that it reaches: so no part needs another
+ * one. What nobody reaches has no home (functions in the table that only an export kept alive which scripts/split/trim.mjs left out).
  *
  * Both graphs count, the linked module's and the final one's: what wasm-opt inlined or merged is reached by either.
  */
@@ -23,7 +23,7 @@ export function reach(module, linked, parts) {
       throw new Error(`scripts/parts.json: ${part} is entered by ${name}, which is not there`)
     entries.set(name, { part, ...more })
   }
-  for (const [part, { exports = [], functions = [], table }] of Object.entries(parts)) {
+  for (const [part, { exports = [], functions = [] }] of Object.entries(parts)) {
     for (const each of exports) {
       const found = module.exports.find(({ name }) => name === each)
       if (!found) throw new Error(`scripts/parts.json: ${part} names the export ${each}, which is not there`)
@@ -34,13 +34,6 @@ export function reach(module, linked, parts) {
       if (found.length !== 1)
         throw new Error(`scripts/parts.json: ${found.length} functions are called ${path}, not one`)
       enter(found[0][1][0], part, more)
-    }
-    if (table) {
-      const found = linked.data.filter(({ name }) => name === table.data)
-      if (found.length !== 1)
-        throw new Error(`scripts/parts.json: ${found.length} pieces of data are called ${table.data}, not one`)
-      for (const target of linked.edges.get(found[0].node))
-        if (byPlainName.has(target)) enter(byPlainName.get(target)[0], part, { lacking: table.lacking })
     }
   }
   const cut = new Set([...entries.keys()].map(plain))
@@ -75,22 +68,14 @@ export function reach(module, linked, parts) {
       from([...entries].filter(([, entry]) => entry.part === part).map(([name]) => plain(name))),
     ]),
   )
-  // What parts share that don't need one another is the core's, with all that it reaches.
-  const needs = (one, other) => one === other || parts[one].needs?.includes(other)
-  const owned = (node) => Object.keys(parts).filter((part) => reached[part].has(node))
-  const ownerOf = (node) => {
-    const owners = owned(node)
-    return owners.find((one) => owners.every((other) => needs(other, one)))
-  }
+  const reachedBy = (node) => Object.keys(parts).filter((part) => reached[part].has(node))
   const data = linked.data.map(({ node }) => node)
-  const homeless = [...byPlainName.keys(), ...data].filter(
-    (node) => owned(node).length > 1 && ownerOf(node) === undefined,
-  )
-  const inCore = from([...core, ...homeless])
+  const shared = [...byPlainName.keys(), ...data].filter((node) => reachedBy(node).length > 1)
+  const inCore = from([...core, ...shared])
 
   const home = new Map()
   const settle = (name, node) => {
-    const owner = inCore.has(node) ? 'core' : ownerOf(node)
+    const owner = inCore.has(node) ? 'core' : reachedBy(node)[0]
     if (owner !== undefined) home.set(name, owner)
   }
   for (const name of module.functions.keys()) settle(name, plain(name))

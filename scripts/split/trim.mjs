@@ -1,4 +1,4 @@
-// node scripts/split/trim.mjs IN.wasm GLUE.js OUT.wasm: leaves out the exports that neither the glue nor the parts use, so that what only they keep
+// node scripts/split/trim.mjs IN.wasm GLUE.js OUT.wasm: leaves out the exports that the glue doesn't use, so that what only they keep
 // alive can go, and the custom sections that told of the linking.
 
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -7,9 +7,7 @@ import { encode, Reader, sectionsOf } from '../wasm-bytes.mjs'
 const [source, gluePath, target] = process.argv.slice(2)
 const wasm = readFileSync(source)
 const glue = readFileSync(gluePath, 'utf8')
-const parts = readFileSync(new URL('../parts.json', import.meta.url), 'utf8')
-const standIns = parts.match(/(?<="lacking": ")\w+/g)
-const used = new Set([...glue.matchAll(/\bwasm\.(\w+)/g)].map(([, name]) => name).concat(standIns))
+const used = new Set([...glue.matchAll(/\bwasm\.(\w+)/g)].map(([, name]) => name))
 
 const kept = [wasm.subarray(0, 8)]
 for (const { id, name, header, body, end } of sectionsOf(wasm)) {

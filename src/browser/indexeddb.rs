@@ -18,10 +18,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{
-        ChunkId, Claim, Durability, Estimate, Head, LocalFuture, LogEntry, Manifest, Part, Parts, Store, Stores,
-        Transaction, entered,
-    },
+    ports::{ChunkId, Claim, Durability, Estimate, Head, LocalFuture, LogEntry, Manifest, Store, Stores, Transaction},
     store::failure::{corrupt, lock_lost},
 };
 
@@ -50,13 +47,12 @@ impl IndexedDb {
     ///
     /// Fails with `storage_unavailable` where IndexedDB is missing or refuses, `storage_blocked` when another tab stands in
     /// the way for 10 s, `snapshot_incompatible` when a newer version made the object stores.
-    pub async fn open(name: &str, parts: &dyn Parts) -> Result<Self> {
+    pub async fn open(name: &str) -> Result<Self> {
         idb_raw::available()?;
         let inner =
             Inner { name: format!("tidelock/{name}"), connection: RefCell::default(), lost: RefCell::default() };
         let mut database = inner.connect().await?;
         if database.is_none() {
-            parts.load(Part::Create).await?;
             in_time(make(&inner.name)).await?;
             database = inner.connect().await?;
         }
@@ -73,8 +69,6 @@ impl IndexedDb {
 }
 
 /// rexie deletes object stores that it isn't told of, so this is the one place that tells it.
-/// The entry of the part `create`: never inlined, so that the part can be cut off here.
-#[inline(never)]
 fn make(name: &str) -> LocalFuture<'_, Result<()>> {
     let stores = [META, LOG, SNAPSHOTS, CHUNKS];
     let builder = stores.into_iter().fold(Rexie::builder(name).version(VERSION), |builder, store| {
@@ -86,7 +80,7 @@ fn make(name: &str) -> LocalFuture<'_, Result<()>> {
             .hint("Private modes and full disks refuse it; storage: 'memory' works everywhere")
             .cause(cause)
     };
-    entered(async move { builder.build().await.map(|rexie| rexie.close()).map_err(refused) })
+    Box::pin(async move { builder.build().await.map(|rexie| rexie.close()).map_err(refused) })
 }
 
 async fn in_time<T>(connecting: LocalFuture<'_, Result<T>>) -> Result<T> {
@@ -356,16 +350,12 @@ impl Store for IndexedDb {
 }
 
 /// All databases of the origin.
-pub struct IndexedDbs {
-    /// The loader of what makes a new one.
-    pub parts: Rc<dyn Parts>,
-}
+pub struct IndexedDbs;
 
 impl Stores for IndexedDbs {
     fn open(&self, name: &str) -> LocalFuture<'static, Result<Rc<dyn Store>>> {
         let name = name.to_owned();
-        let parts = self.parts.clone();
-        Box::pin(async move { IndexedDb::open(&name, &*parts).await.map(|store| Rc::new(store) as Rc<dyn Store>) })
+        Box::pin(async move { IndexedDb::open(&name).await.map(|store| Rc::new(store) as Rc<dyn Store>) })
     }
 
     fn estimate(&self) -> LocalFuture<'static, Estimate> {

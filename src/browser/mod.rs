@@ -39,7 +39,7 @@ use wasm_bindgen::{JsCast, JsValue};
 
 use crate::{
     lock::FileLocks,
-    ports::{Parts, Platform, Ports},
+    ports::{Platform, Ports},
     store::folder::Folder,
 };
 
@@ -81,20 +81,19 @@ pub(crate) fn thrown_name(thrown: &JsValue) -> String {
     error.map_or_else(|| String::from("no Error"), |error| String::from(error.name()))
 }
 
-fn platform(parts: Rc<dyn Parts>) -> Platform {
+fn platform(host: &Host) -> Platform {
     let (clock, entropy, spawner) = (Rc::new(BrowserClock), Rc::new(BrowserEntropy), Rc::new(BrowserSpawner));
-    Platform { clock, entropy, spawner, parts }
+    Platform { clock, entropy, spawner, parts: Rc::new(HostParts { host: host.clone() }) }
 }
 
 /// Everything from outside, over this browser.
 pub fn ports(host: &Host) -> Ports {
-    let parts: Rc<dyn Parts> = Rc::new(HostParts { host: host.clone() });
     Ports {
-        platform: platform(parts.clone()),
+        platform: platform(host),
         locks: Rc::new(WebLocks { host: host.clone() }),
         http: Rc::new(Fetch { host: host.clone() }),
         sockets: Rc::new(WebSockets),
-        stores: Rc::new(IndexedDbs { parts }),
+        stores: Rc::new(IndexedDbs),
         lifecycle: Rc::new(PageLifecycle),
     }
 }
@@ -102,7 +101,7 @@ pub fn ports(host: &Host) -> Ports {
 /// Everything from outside, over a folder in Node.
 pub fn folder_ports(host: &Host, files: NodeFiles) -> Ports {
     let files = Rc::new(files);
-    let platform = platform(Rc::new(HostParts { host: host.clone() }));
+    let platform = platform(host);
     Ports {
         locks: Rc::new(FileLocks::new(files.clone(), files.clone(), platform.clone())),
         http: Rc::new(Fetch { host: host.clone() }),

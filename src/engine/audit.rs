@@ -4,22 +4,15 @@ use super::Database;
 use crate::{
     audit::{self, Options},
     error::Result,
-    ports::Part,
 };
 
 impl Database {
     /// Says what is to be audited; at most once, before [`start`](Self::start), which begins with it.
     ///
-    /// Closes the database and fails with `invalid_argument` for tables that can't be audited or hold the log, and with
-    /// `wasm_load_failed`.
+    /// Closes the database and fails with `invalid_argument` for tables that can't be audited or hold the log.
     pub async fn audit(&self, options: Options) -> Result<()> {
         let inner = &*self.inner;
-        let ready = match options.check() {
-            // The triggers write JSON.
-            Ok(()) => inner.ports.platform.parts.load(Part::Json).await,
-            wrong => wrong,
-        };
-        match ready {
+        match options.check() {
             Ok(()) => {
                 inner.migrations.leave_aside(&options.table);
                 inner.audit.get_or_init(|| options);

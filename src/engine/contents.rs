@@ -1,9 +1,9 @@
 //! The one way to replace the contents: by a file's, a snapshot's, or by nothing.
 
-use super::{database::Inner, extensions, migrations::Host, turn::Ticket};
+use super::{database::Inner, fts5, migrations::Host, turn::Ticket};
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::LocalFuture,
+    ports::{LocalFuture, Part},
     sqlite::{Connection, Deadline, Foreign, PageFile},
     sync::{outbox, state},
 };
@@ -29,7 +29,7 @@ impl Inner {
     /// Checks a file from outside, in its scratch database. Fails as [`Foreign::check`] does, and with `timeout`.
     pub(super) async fn check_file(&self, foreign: Foreign) -> Result<(Connection, PageFile)> {
         let platform = &self.ports.platform;
-        extensions::load_if_used(platform, foreign.scratch()).await?;
+        fts5::load_if_used(platform, foreign.scratch()).await?;
         foreign.scratch().set_deadline(Some(self.time_to_check(foreign.bytes())));
         let (scratch, file) = foreign.check()?;
         scratch.set_deadline(None);
@@ -46,8 +46,11 @@ impl Inner {
 
     /// Makes what sync keeps in contents from elsewhere fit for this build; what is to be done with it follows.
     pub(super) async fn remake_sync(&self, scratch: &Connection) -> Result<()> {
-        self.load_sync_if_used(scratch).await?;
-        state::remake(scratch, true)
+        if !state::drop_others(scratch)? {
+            return Ok(());
+        }
+        self.ports.platform.parts.load(Part::Sync).await?;
+        state::remake(scratch)
     }
 
     /// Makes the contents those of another database, as one commit, and does what is left to do. When anything of it fails, they become
@@ -75,7 +78,7 @@ impl Inner {
         connection.restore_from(source)?;
         // The pages may have another size.
         connection.limit_size(self.options.max_bytes)?;
-        extensions::load_if_used(&self.ports.platform, connection).await?;
+        fts5::load_if_used(&self.ports.platform, connection).await?;
         self.start_capture(connection).await?;
         Host::committed(self);
         Ok(())

@@ -8,8 +8,8 @@ use std::{
 use super::{
     Callbacks, Database, Event,
     database::{Events, Inner, News, Transaction},
-    extensions,
     flush::{Flusher, Pace},
+    fts5,
     gate::Gate,
     lock,
     migrations::Migrations,
@@ -117,18 +117,16 @@ impl Database {
             let _turn = inner.acquire().await?;
             let connection = inner.connection()?;
             let platform = &inner.ports.platform;
-            let named = |word| inner.migrations.mention(word);
-            extensions::load(platform, &connection, named("fts5"), named("json") || named("->")).await?;
-            extensions::load_if_used(platform, &connection).await?;
+            if inner.migrations.mention("fts5") {
+                fts5::load(platform, &connection).await?;
+            }
+            fts5::load_if_used(platform, &connection).await?;
             inner.start_capture(&connection).await?;
         }
         inner.snapshots.start();
         self.inner.watch_page();
         let baseline = inner.options.baseline.as_deref();
         inner.migrations.open(inner, inner.options.migrate, baseline).await?;
-        if inner.migrations.supplied().is_ok() {
-            inner.ports.platform.load_ahead(Part::Migrations);
-        }
         Ok(())
     }
 
@@ -161,7 +159,7 @@ pub(super) async fn open_store(options: &OpenOptions, ports: &Ports) -> Result<R
     match options.storage {
         StorageKind::Indexeddb | StorageKind::File => ports.stores.open(&options.name).await,
         StorageKind::Memory => {
-            ports.platform.parts.load(Part::Memory).await?;
+            ports.platform.parts.load(Part::Stores).await?;
             Ok(store::in_memory())
         }
     }
@@ -263,21 +261,16 @@ fn assemble(
 impl Inner {
     /// Begins to audit, and to capture local changes: of the tables that `remote` names, else of those that an opening before named.
     pub(super) async fn start_capture(&self, connection: &Connection) -> Result<()> {
-        self.load_sync_if_used(connection).await?;
+        // Also where nothing is captured any more: a restore has what sync keeps to take along, and may come without a network. What can't
+        // be read will be found by who reads it.
+        if self.sync.get().is_some() || state::exists(connection).unwrap_or(true) {
+            self.ports.platform.parts.load(Part::Sync).await?;
+        }
         if let Some(sync) = self.sync.get() {
             state::register(connection, &sync.config().options.tables)?;
         }
         self.capturing.set(state::captures(connection)?);
         self.resume_triggers(connection)
-    }
-
-    /// Loads the code that captures local changes, where any are to be captured. `wasm_load_failed`.
-    pub(super) async fn load_sync_if_used(&self, connection: &Connection) -> Result<()> {
-        // What can't be read will be found by who reads it.
-        if self.sync.get().is_some() || state::captures(connection).unwrap_or(true) {
-            self.ports.platform.parts.load(Part::Sync).await?;
-        }
-        Ok(())
     }
 
     /// Lets go of everything, where it can't be opened.

@@ -26,10 +26,8 @@ pub async fn recover(options: OpenOptions, ports: Ports, from: Option<String>) -
 }
 
 async fn recover_held(options: &OpenOptions, ports: &Ports, from: Option<&str>) -> Result<Report> {
-    // For the check of what is found, whose schema nobody knows yet. What can't be loaded isn't there then, as it will say.
-    for part in [Part::Json, Part::Fts5] {
-        let _ = ports.platform.parts.load(part).await;
-    }
+    // For the check of what is found, whose schema nobody knows yet. What can't be loaded isn't there then, as the check will say.
+    let _ = ports.platform.parts.load(Part::Fts5).await;
     let store = open_store(options, ports).await?;
     let holder = holder(options, ports).await;
     let report = Storage::recover(store.clone(), &ports.platform, holder, from).await;

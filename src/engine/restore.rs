@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use super::{Database, extensions};
+use super::{Database, fts5};
 use crate::{
     error::{Error, ErrorCode, Result},
     sqlite::{Connection, Image, PageFile},
-    sync::outbox,
+    sync::{outbox, state},
     time::Timestamp,
 };
 
@@ -42,7 +42,7 @@ impl Database {
         let scratch = Connection::open(&PageFile::new(image)).map_err(|error| {
             if error.is(ErrorCode::DatabaseCorrupt) { wanted.corrupt(&error.message) } else { error }
         })?;
-        extensions::load_if_used(&inner.ports.platform, &scratch).await?;
+        fts5::load_if_used(&inner.ports.platform, &scratch).await?;
         if let Some(damage) = scratch.quick_check()?.into_iter().next() {
             return Err(wanted.corrupt(&damage));
         }
@@ -51,7 +51,9 @@ impl Database {
         inner.remake_sync(&scratch).await?;
         inner.rehearse_audit(&scratch)?;
         // The image's own unpushed changes are old news by now: they are kept, but never sent.
-        outbox::set_aside_restored(&scratch)?;
+        if state::exists(&scratch)? {
+            outbox::set_aside_restored(&scratch)?;
+        }
         let before = inner.snapshots.safety().await?.id;
         let result = {
             let then = Box::pin(inner.catch_up(&connection, turn.ticket()));

@@ -1,6 +1,6 @@
 //! Drift, generated scripts and lint, for an open database: see `migrations::schema`.
 
-use super::{Database, extensions};
+use super::{Database, fts5};
 use crate::{
     error::Result,
     migrate::Lint,
@@ -15,13 +15,13 @@ impl Database {
         let inner = &*self.inner;
         let Some(image) = made else { return inner.migrations.drift(inner, None).await };
         let made = Connection::open(&PageFile::new(image))?;
-        extensions::load_if_used(&inner.ports.platform, &made).await?;
+        fts5::load_if_used(&inner.ports.platform, &made).await?;
         inner.migrations.drift(inner, Some(&made)).await
     }
 
     /// See [`Migrations::generate`](super::migrations::Migrations::generate). Pairs of old and new names are renames.
     pub async fn migrations_generate(&self, sql: &str, renames: &[(String, String)]) -> Result<Generated> {
-        extensions::load_if_named(&self.inner.ports.platform, sql).await?;
+        fts5::load_if_named(&self.inner.ports.platform, sql).await?;
         self.inner.migrations.generate(&*self.inner, sql, renames).await
     }
 
@@ -29,11 +29,13 @@ impl Database {
     pub async fn migrations_sync(&self, sql: &str) -> Result<Script> {
         let inner = &*self.inner;
         let platform = &inner.ports.platform;
-        extensions::load_if_named(platform, sql).await?;
+        fts5::load_if_named(platform, sql).await?;
         let result = {
             let turn = inner.acquire().await?;
             // What was loaded before this connection was opened it has; what comes now is to be given to it.
-            extensions::load(platform, &*inner.connection()?, mentions(sql, "fts5"), false).await?;
+            if mentions(sql, "fts5") {
+                fts5::load(platform, &*inner.connection()?).await?;
+            }
             inner.flusher.admit_write()?;
             inner.migrations.sync(inner, turn.ticket(), sql).await
         };

@@ -1,6 +1,6 @@
 //! Snapshots as files to keep: out as `.sqlite` or SQL text, and back.
 
-use super::{Database, extensions, import::check_size};
+use super::{Database, fts5, import::check_size};
 use crate::{
     error::{Error, ErrorCode, Result},
     memory::no_memory,
@@ -20,7 +20,7 @@ impl Database {
         let image = snapshots.load(id).await?;
         if sql {
             let scratch = Connection::open(&PageFile::new(image))?;
-            extensions::load_if_used(&self.inner.ports.platform, &scratch).await?;
+            fts5::load_if_used(&self.inner.ports.platform, &scratch).await?;
             scratch.dump(sink)?;
         } else {
             image.chunks.iter().try_for_each(|chunk| sink(chunk))?;
@@ -49,7 +49,7 @@ impl Database {
             Connection::open_foreign(image)
         } else {
             let text = text_of(image).map_err(refused)?;
-            extensions::load_if_named(platform, &text).await?;
+            fts5::load_if_named(platform, &text).await?;
             Connection::open_sql(&text, limit, Some(inner.time_to_check(text.len() as u64)))
         };
         let foreign = foreign.map_err(refused)?;

@@ -11,13 +11,13 @@ use futures_channel::oneshot;
 use serde::Serialize;
 
 use super::{
-    extensions,
     flush::Flusher,
+    fts5,
     gate::{Gate, Pass},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{LocalFuture, Manifest, ManifestKind, Part, Platform, entered},
+    ports::{LocalFuture, Manifest, ManifestKind, Platform},
     snapshot::{
         Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Stock, Verification, VerifyMode, first_due,
     },
@@ -281,7 +281,6 @@ impl Inner {
                 let snapshot = SnapshotInfo::of(&manifest)
                     .ok_or_else(|| Error::internal("A manifest just written is no snapshot's"))?;
                 (self.emit)(SnapshotEvent::Created { snapshot: snapshot.clone() });
-                self.platform.load_ahead(Part::Restore);
                 // The snapshot stands; what could not be deleted goes with the next one.
                 let _ = self.prune(pass).await;
                 Ok(snapshot)
@@ -307,7 +306,6 @@ impl Inner {
     /// Freezes, stages, checks and publishes; returns how many commits are in it, too. A damaged chunk that would have
     /// been reused is stored again by a second try, and a connection that broke unnoticed is made again for it.
     async fn take(&self, _pass: &Pass, tag: Tag, verify: VerifyMode) -> Result<(Manifest, u64)> {
-        self.platform.parts.load(Part::Operations).await?;
         let mut again = true;
         loop {
             match self.try_to_take(tag.clone(), verify).await {
@@ -325,52 +323,33 @@ impl Inner {
         }
     }
 
-    // The entries of the part `operations`: behind `Parts::load`, and never inlined, so that the part can be cut off there.
-
-    #[inline(never)]
-    fn try_to_take(&self, tag: Tag, verify: VerifyMode) -> LocalFuture<'_, Result<(Manifest, u64)>> {
-        entered(async move {
-            let frozen = self.flusher.freeze().await?;
-            let (compress, read_back) = (self.options.compress, verify != VerifyMode::None);
-            let staged = self.storage.stage(&frozen.pin, &frozen.touched, frozen.at, compress, read_back).await?;
-            drop(frozen.pin);
-            if verify == VerifyMode::Full {
-                let errors = quick_check(&self.platform, self.storage.assemble(&staged).await?).await;
-                if let Some(first) = errors.into_iter().next() {
-                    return Err(Error::new(ErrorCode::SnapshotCorrupt, first)
-                        .hint("Keep what is there: export it, then restore a snapshot from before"));
-                }
+    async fn try_to_take(&self, tag: Tag, verify: VerifyMode) -> Result<(Manifest, u64)> {
+        let frozen = self.flusher.freeze().await?;
+        let (compress, read_back) = (self.options.compress, verify != VerifyMode::None);
+        let staged = self.storage.stage(&frozen.pin, &frozen.touched, frozen.at, compress, read_back).await?;
+        drop(frozen.pin);
+        if verify == VerifyMode::Full {
+            let errors = quick_check(&self.platform, self.storage.assemble(&staged).await?).await;
+            if let Some(first) = errors.into_iter().next() {
+                return Err(Error::new(ErrorCode::SnapshotCorrupt, first)
+                    .hint("Keep what is there: export it, then restore a snapshot from before"));
             }
-            Ok((self.storage.publish(staged, tag).await?, frozen.commits))
-        })
+        }
+        Ok((self.storage.publish(staged, tag).await?, frozen.commits))
     }
 
     /// Deletes what the options let go of.
-    #[inline(never)]
-    fn let_go(&self) -> LocalFuture<'_, Result<()>> {
+    async fn prune(&self, _pass: &Pass) -> Result<()> {
         let plan = self.of_stock(|stock| stock.prune(&self.options, self.now()));
-        entered(self.carry_out(plan))
+        self.carry_out(plan).await
     }
 
     /// Deletes what is missed least, and what snapshots that failed left behind; `false` when nothing is left that could go.
-    #[inline(never)]
-    fn free_space(&self) -> LocalFuture<'_, Result<bool>> {
+    async fn free_space(&self) -> Result<bool> {
         let plan = self.of_stock(|stock| stock.relieve());
-        entered(async move {
-            let frees = plan != Plan::default();
-            self.carry_out(plan).await?;
-            self.storage.sweep().await.map(|swept| frees || swept > 0)
-        })
-    }
-
-    #[inline(never)]
-    fn sweep(&self) -> LocalFuture<'_, Result<usize>> {
-        entered(self.storage.sweep())
-    }
-
-    async fn prune(&self, _pass: &Pass) -> Result<()> {
-        self.platform.parts.load(Part::Operations).await?;
-        self.let_go().await
+        let frees = plan != Plan::default();
+        self.carry_out(plan).await?;
+        self.storage.sweep().await.map(|swept| frees || swept > 0)
     }
 
     /// Asks the rules about what is stored.
@@ -397,7 +376,7 @@ async fn quick_check(platform: &Platform, image: Image) -> Vec<String> {
     }
     let checked = async {
         let scratch = Connection::open(&PageFile::new(image))?;
-        extensions::load_if_used(platform, &scratch).await?;
+        fts5::load_if_used(platform, &scratch).await?;
         scratch.quick_check()
     };
     checked.await.unwrap_or_else(|error| vec![error.into_parts().message])

@@ -2,46 +2,34 @@
 
 use std::future::Future;
 
-use super::{LocalFuture, Platform};
+use super::LocalFuture;
 use crate::error::Result;
 
 /// A part of the wasm. What is in it is worked out by scripts/split.mjs from its entries in scripts/parts.json: functions that must
 /// not run before [`Parts::load`] has resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Making the object stores of a new database.
-    Create,
-    /// Taking and deleting snapshots, the health report, and what other parts share.
-    Operations,
-    /// Checking snapshots and bringing them back.
-    Restore,
-    /// Running migrations.
+    /// Migrations, and what compares schemas.
     Migrations,
-    /// Keeping what is stored in memory.
-    Memory,
-    /// Encrypting what is stored. AES-GCM itself is the part `cipher`, which comes with it.
+    /// Stores other than the browser's: in memory, and in a folder.
+    Stores,
+    /// Encrypting what is stored, and columns.
     Encryption,
     /// Everything about the remote, and capturing local changes.
     Sync,
     /// SQLite's full-text search.
     Fts5,
-    /// SQLite's JSON functions.
-    Json,
 }
 
 impl Part {
     /// Its name in scripts/parts.json, and in the name of its file.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Create => "create",
-            Self::Operations => "operations",
-            Self::Restore => "restore",
             Self::Migrations => "migrations",
-            Self::Memory => "memory",
+            Self::Stores => "stores",
             Self::Encryption => "encryption",
             Self::Sync => "sync",
             Self::Fts5 => "fts5",
-            Self::Json => "json",
         }
     }
 }
@@ -54,15 +42,6 @@ pub trait Parts {
 
     /// Gives FTS5, once loaded, to a connection (an address of SQLite) that was opened before. Those opened later have it.
     fn add_fts5(&self, connection: usize);
-}
-
-impl Platform {
-    /// Loads a part that may be asked for later, when there may be no network. Nobody waits for it; what doesn't come is loaded when it
-    /// is asked for.
-    pub fn load_ahead(&self, part: Part) {
-        let loading = self.parts.load(part);
-        self.spawner.spawn(Box::pin(async move { drop(loading.await) }));
-    }
 }
 
 /// What an entry of a part gives. An entry is a function that is never inlined; and the optimizer must not know what it gives

@@ -11,9 +11,7 @@ use crate::{
     collections::{Bits, Set},
     error::{Error, ErrorCode, Result},
     memory::room_for,
-    ports::{
-        ChunkId, ChunkRef, Durability, LocalFuture, Manifest, ManifestKind, Transaction, Truncation, Write, entered,
-    },
+    ports::{ChunkId, ChunkRef, Durability, Manifest, ManifestKind, Transaction, Truncation, Write},
     sqlite::{CHUNK_SIZE, Image, Pin},
 };
 
@@ -93,14 +91,10 @@ pub struct Staged {
 }
 
 impl Storage {
-    /// A checkpoint that no replay from an older manifest crosses, of what opening read. An entry of the part `operations`: never
-    /// inlined, so that the part can be cut off here.
-    #[inline(never)]
-    pub(super) fn put_barrier<'a>(&'a self, image: &'a Image, at: Position) -> LocalFuture<'a, Result<()>> {
-        entered(async move {
-            let staged = self.stage(image, &Bits::new(), at, true, true).await?;
-            self.publish(staged, Tag { barrier: true, ..Tag::checkpoint() }).await.map(drop)
-        })
+    /// A checkpoint that no replay from an older manifest crosses, of what opening read.
+    pub(super) async fn put_barrier(&self, image: &Image, at: Position) -> Result<()> {
+        let staged = self.stage(image, &Bits::new(), at, true, true).await?;
+        self.publish(staged, Tag { barrier: true, ..Tag::checkpoint() }).await.map(drop)
     }
 
     /// Stores the chunks of `source` that changed since the newest manifest (`touched`, and what is known from before)

@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// A store in memory. An entry of the part `memory`: never inlined, and the optimizer must not know whose methods it has, so that the
+/// A store in memory. An entry of the part `stores`: never inlined, and the optimizer must not know whose methods it has, so that the
 /// part can be cut off here.
 #[inline(never)]
 pub fn in_memory() -> Rc<dyn Store> {

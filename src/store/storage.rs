@@ -14,8 +14,7 @@ use crate::{
     collections::{Bits, Set},
     error::Result,
     ports::{
-        Claim, Durability, Fence, Head, Holder, LocalFuture, Manifest, Part, Platform, Store, Transaction, Truncation,
-        Write,
+        Claim, Durability, Fence, Head, Holder, LocalFuture, Manifest, Platform, Store, Transaction, Truncation, Write,
     },
     sqlite::{Batch, Image},
 };
@@ -138,7 +137,6 @@ impl Storage {
             stale: RefCell::new(found.stale),
         }));
         if found.needs_barrier {
-            platform.parts.load(Part::Operations).await?;
             storage.put_barrier(&found.image, end).await?;
         }
         let created = found.head.is_none();

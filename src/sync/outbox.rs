@@ -252,11 +252,10 @@ pub(super) fn local_row(
 }
 
 /// Sets aside all waiting changes after a restore: the remote may have them already, so they are never sent by
-/// themselves. What their rows are now is kept with them, since the next pull brings the rows to the remote's state.
+/// themselves. What their rows are now is kept with them, since the next pull brings the rows to the remote's state. An entry of the
+/// part `sync`, for databases that were ever synced.
+#[inline(never)]
 pub fn set_aside_restored(connection: &Connection) -> Result<u64> {
-    if !state::exists(connection)? {
-        return Ok(0);
-    }
     let captured = state::captured(connection)?;
     connection.atomically(|connection| {
         for registered in &captured {

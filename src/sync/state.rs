@@ -49,20 +49,21 @@ CREATE TABLE IF NOT EXISTS tidelock_conflicts(
   base TEXT, local TEXT, remote TEXT, result TEXT);
 ";
 
+/// The names of those tables: SQL's list of them.
+const NAMES: &str = "('tidelock_sync', 'tidelock_tables', 'tidelock_outbox', 'tidelock_staged', 'tidelock_known', 'tidelock_conflicts')";
+
 /// Makes the tables as they are defined here, with the rows of those that are there in another form: they are another build's, or were
-/// made to do harm. Where there are none it makes none. `contents`: those of the database are about to be replaced, and nothing else that goes
-/// by tidelock's names stays.
-pub fn remake(connection: &Connection, contents: bool) -> Result<()> {
-    let sql = r"SELECT name, sql, type = 'table', tbl_name FROM main.sqlite_schema
-                WHERE sql IS NOT NULL AND tbl_name LIKE 'tidelock\_%' ESCAPE '\'";
+/// made to do harm. Where there are none it makes none. An entry of the part `sync`: never inlined, so that the part can be cut off here.
+#[inline(never)]
+pub fn remake(connection: &Connection) -> Result<()> {
+    let sql = format!(
+        "SELECT name, sql, type = 'table' FROM main.sqlite_schema WHERE sql IS NOT NULL AND tbl_name IN {NAMES}"
+    );
     let text = |value: &Value| value.as_text().unwrap_or_default().to_owned();
-    let mut found = connection.rows(sql, &[])?;
+    let found = connection.rows(&sql, &[])?;
     // As SQLite keeps them.
     let wanted: Set<String> =
         TABLES.split(';').map(|sql| sql.trim().replace("IF NOT EXISTS ", "")).filter(|sql| !sql.is_empty()).collect();
-    if !contents {
-        found.retain(|row| TABLES.contains(&format!(" {}(", text(&row[3]))));
-    }
     let ours: Set<String> = found.iter().map(|row| text(&row[1])).collect();
     if found.is_empty() || ours == wanted {
         return Ok(());
@@ -109,6 +110,21 @@ fn columns(connection: &Connection, table: &str) -> Result<Vec<String>> {
     Ok(stored.map(|column| column.name).collect())
 }
 
+/// Drops whatever else goes by tidelock's names in contents from elsewhere. Gives whether there are tables of sync, in whatever form:
+/// these are to be [remade](remake).
+pub fn drop_others(connection: &Connection) -> Result<bool> {
+    let sql = format!(
+        r"SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name LIKE 'tidelock\_%' ESCAPE '\' AND name NOT IN {NAMES}"
+    );
+    for row in connection.rows(&sql, &[])? {
+        // One may have gone with another: the tables behind a virtual one.
+        let name = quote(row[0].as_text().unwrap_or_default());
+        connection.exec(&format!("DROP TABLE IF EXISTS main.{name}"))?;
+    }
+    let sql = format!("SELECT 1 FROM main.sqlite_schema WHERE tbl_name IN {NAMES} LIMIT 1");
+    Ok(connection.value(&sql, &[])?.is_some())
+}
+
 /// Whether this database was ever synced.
 pub fn exists(connection: &Connection) -> Result<bool> {
     let found =
@@ -117,11 +133,11 @@ pub fn exists(connection: &Connection) -> Result<bool> {
 }
 
 /// Makes the tables where they are missing, and writes down which tables are captured: so that a later opening without
-/// `remote` captures them too. An entry of the part `sync`: never inlined, so that the part can be cut off here.
+/// `remote` captures them too. An entry of the part `sync`, too.
 #[inline(never)]
 pub fn register(connection: &Connection, tables: &[TableSync]) -> Result<()> {
     if exists(connection)? {
-        remake(connection, false)?;
+        remake(connection)?;
         if registered(connection, tables)? {
             return Ok(());
         }

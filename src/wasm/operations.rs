@@ -28,11 +28,11 @@ impl Core {
         done(async move { database.start().await })
     }
 
-    /// Loads FTS5, the JSON functions, or both, for a statement that failed because they are missing; after that it can be run again.
-    #[wasm_bindgen(js_name = loadExtensions)]
-    pub fn load_extensions(&self, fts5: bool, json: bool) -> Promise {
+    /// Loads FTS5 for a statement that failed because it is missing; after that it can be run again.
+    #[wasm_bindgen(js_name = loadFts5)]
+    pub fn load_fts5(&self) -> Promise {
         let database = self.database.clone();
-        done(async move { database.load_extensions(fts5, json).await })
+        done(async move { database.load_fts5().await })
     }
 
     /// Resolves when everything committed so far is stored.

@@ -88,7 +88,7 @@ const acts = {
   'wasm_load_failed: a part that is not served': async (name) => {
     const real = window.fetch
     window.fetch = (given, ...more) =>
-      String(given.url ?? given).endsWith('tidelock_memory.wasm')
+      String(given.url ?? given).endsWith('tidelock_stores.wasm')
         ? Promise.resolve(new Response('', { status: 404 }))
         : real(given, ...more)
     const failed = await window.failure(window.open({ name, storage: 'memory' }))

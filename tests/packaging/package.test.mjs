@@ -37,25 +37,9 @@ test('the tarball holds the module, its types, the wasm, and nothing that is not
     'dist/index.d.ts',
     'dist/node-files.js',
     'dist/worker.js',
-    ...[
-      'bg',
-      'create',
-      'memory',
-      'operations',
-      'restore',
-      'migrations',
-      'files',
-      'schema',
-      'encryption',
-      'sync',
-      'remote',
-      'upkeep',
-      'tabs',
-      'functions',
-      'folder',
-      'fts5',
-      'json',
-    ].map((part) => `dist/tidelock_${part}.wasm`),
+    ...['bg', 'migrations', 'tools', 'sync', 'encryption', 'stores', 'fts5'].map(
+      (part) => `dist/tidelock_${part}.wasm`,
+    ),
     'generated/instance.d.ts',
   ]) {
     assert.ok(files.includes(needed), `${needed} is missing`)

@@ -41,7 +41,7 @@ pub async fn delete(name: &str) {
 }
 
 async fn store(name: &str) -> Rc<dyn Store> {
-    Rc::new(IndexedDb::open(name, &Whole).await.expect("opens"))
+    Rc::new(IndexedDb::open(name).await.expect("opens"))
 }
 
 async fn open(name: &str) -> Opened {

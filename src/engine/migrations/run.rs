@@ -1,4 +1,4 @@
-//! Running what was planned. Most openings have nothing to run, so all of this is in the part `operations`.
+//! Running what was planned. Most openings have nothing to run, so all of this is in the part `migrations`.
 
 use super::{Atomic, Host, Migrations, Progress, has_data};
 use crate::{
@@ -37,7 +37,7 @@ enum Place<'a> {
 }
 
 impl Migrations {
-    /// An entry of the part `operations`, never inlined, so that the part can be cut off here.
+    /// An entry of the part `migrations`, never inlined, so that the part can be cut off here.
     #[inline(never)]
     pub(super) fn run_plan<'a>(
         &'a self,

@@ -7,7 +7,6 @@ use futures_util::future::{Either, select};
 
 use super::{Inner, Snapshots};
 use crate::{
-    ports::Part,
     snapshot::{Reason, VerifyMode, backoff_ms, hidden_due},
     store::Tag,
     time::Timestamp,
@@ -43,14 +42,8 @@ impl Snapshots {
         self.0.platform.spawner.spawn(Box::pin(async move {
             if let Some(inner) = inner.upgrade() {
                 let pass = inner.gate.enter().await;
-                // Loaded now, when nobody waits for it: later there may be no network. What can't be swept stays for the next opening.
-                if inner.platform.parts.load(Part::Operations).await.is_ok() {
-                    let _ = inner.sweep().await;
-                }
-                // What was made just now has nothing to go back to before its first snapshot.
-                if inner.storage.epoch() > 1 {
-                    inner.platform.load_ahead(Part::Restore);
-                }
+                // What can't be swept stays for the next opening.
+                let _ = inner.storage.sweep().await;
                 drop(pass);
                 Inner::compact_if_wanted(&inner);
             }
@@ -86,8 +79,8 @@ impl Inner {
     /// Frees space for the log, in the order of what is missed least; whether there was something to free.
     async fn relieve(&self) -> bool {
         let _pass = self.gate.enter().await;
-        // What could not be loaded, or not be deleted, frees nothing.
-        self.platform.parts.load(Part::Operations).await.is_ok() && self.free_space().await.unwrap_or(false)
+        // What could not be deleted frees nothing.
+        self.free_space().await.unwrap_or(false)
     }
 
     fn wants_checkpoint(&self) -> bool {
