@@ -127,4 +127,13 @@ export default {
     const { status, name } = await db.health()
     assert.deepEqual([status, name], ['failed', db.name])
   },
+  'a transaction that commits while the database closes resolves, wherever it is stored': async (t) => {
+    for (const open of [t.memory, t.open]) {
+      const { db, write } = await journal(open)
+      const transaction = db.transaction((tx) => write(tx, 'begun before the end'))
+      const closing = db.close()
+      assert.equal((await transaction).changes, 1)
+      await closing
+    }
+  },
 }

@@ -259,14 +259,16 @@ export class Desk {
     }
   }
 
-  /** What a commit wrote is waited for from the commit on: whether a later flush succeeds is none of its business. */
+  /**
+   * What a commit wrote is waited for from the commit on: whether a later flush succeeds is none of its business. Whether there is anything to
+   * wait for: the database may be closed before it could be asked.
+   */
   #storing(ticket: number, wrote: boolean): boolean {
     const stored = wrote ? this.#served().stored() : undefined
-    if (stored !== undefined) {
-      stored.catch(() => {})
-      this.#stored.set(ticket, stored)
-    }
-    return wrote
+    if (stored === undefined) return false
+    stored.catch(() => {})
+    this.#stored.set(ticket, stored)
+    return true
   }
 
   /** Takes the turn and keeps it until the user gives it back. */

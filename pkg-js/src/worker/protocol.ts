@@ -84,6 +84,7 @@ export interface WorkerMethods {
   leave(ticket: number): void
   execute(ticket: number, kind: Op, sql: string, areas: readonly Area[], timeoutMs: number): Result
   begin(ticket: number, immediate: boolean): number
+  /** Whether it wrote something whose storing is to be waited for. */
   commit(ticket: number, depth: number, unit?: Unit): boolean
   rollback(ticket: number, depth: number): void
   batch(ticket: number, statements: readonly PackedSql[], timeoutMs: number): readonly [readonly Result[], boolean]
