@@ -1,20 +1,22 @@
 import type { Calls } from './calls.js'
 import { op } from './core.js'
 import { invalid, TidelockError } from './errors.js'
-import type { Statement } from './values.js'
+import type { Done, StatementOf } from './works.js'
 
 /** Runs several statements in one transaction or savepoint, without giving up the turn. */
-export function runBatch(
-  calls: Calls,
+export function runBatch<P, R>(
+  calls: Calls<P, R>,
   ticket: number,
-  statements: readonly Statement[],
+  statements: readonly StatementOf<P>[],
   timeoutMs: number,
-): readonly [unknown[], boolean] {
-  const run = ({ sql, params }: Statement) => calls.execute(ticket, op.query, sql, params, timeoutMs)
+): Done<R> {
   checkStatements(statements)
   const depth = calls.begin(ticket, false)
   try {
-    return [eachStatement(statements, run), calls.commit(ticket, depth)]
+    const results = eachStatement(statements, ({ sql, params }) =>
+      calls.execute(ticket, op.query, sql, params as P, timeoutMs),
+    )
+    return { results, wrote: calls.commit(ticket, depth) }
   } catch (error) {
     calls.rollback(ticket, depth)
     throw error
@@ -22,9 +24,12 @@ export function runBatch(
 }
 
 /** Does something with each statement of a batch; an error says which one it was. */
-export function eachStatement<T>(statements: readonly Statement[], work: (statement: Statement) => T): T[] {
+export function eachStatement<P, T>(
+  statements: readonly StatementOf<P>[],
+  work: (statement: StatementOf<P>) => T,
+): T[] {
   checkStatements(statements)
-  return statements.map((statement: Statement | null, index) => {
+  return statements.map((statement: StatementOf<P> | null, index) => {
     if (typeof statement?.sql !== 'string') throw invalid(`Statement ${index + 1} of the batch must be { sql, params }`)
     try {
       return work(statement)

@@ -1,4 +1,5 @@
 import { Calls } from './calls.js'
+import { Statements } from './codec/statements.js'
 import type { CallsOptions } from './connection.js'
 import type { Core, CoreOptions, CoreRemoteOptions, Host } from './core.js'
 import type { Database } from './database.js'
@@ -30,7 +31,7 @@ export async function openHere(
   folder?: FolderFiles | ReadOnlyFiles,
 ): Promise<Database> {
   const connect = (core: Core, options: CallsOptions) => {
-    const calls = new Calls(core, instance.memory, options)
+    const calls = new Calls(core, new Statements(core, instance.memory, options.integers), options)
     user.connect(calls)
     return calls
   }

@@ -1,47 +1,49 @@
-import { runBatch } from './batch.js'
-import type { Rows } from './codec/rows.js'
-import { Statements } from './codec/statements.js'
-import { type CallsOptions, Connection, copyParams, notNow, type Soon, type Turn } from './connection.js'
-import type { Core, Op, PlanRow } from './core.js'
+import type { Mode } from './codec/rows.js'
+import type { StatementRunner } from './codec/statements.js'
+import { type CallsOptions, Connection, copyParams, notNow, type Soon, soon, type Turn } from './connection.js'
+import type { Core, Op } from './core.js'
 import { invalid, TidelockError } from './errors.js'
 import { fragmentParts, type SqlFragment } from './sql.js'
-import type { CallOptions, RowMode, Statement } from './values.js'
+import type { CallOptions } from './values.js'
+import { type Done, perform, type Work } from './works.js'
 
 /**
  * The common path of every call into one wasm instance: take the turn, execute, decode, wait until it is stored.
- * A call that finds the turn free executes before it returns its promise, so concurrent calls run in their order.
+ * A call that finds the turn free executes before it returns its promise, so concurrent calls run in their order. Parameters come as P and
+ * results go as R: see {@link StatementRunner}.
  */
-export class Calls extends Connection {
-  readonly #statements: Statements
+export class Calls<P = unknown, R = unknown> extends Connection {
+  readonly #statements: StatementRunner<P, R>
   /** Whether FTS5 is known to be loaded: then no script is searched for it. */
   #hasFts5 = false
-  /** Whether the last {@link Calls.execute} wrote, outside of a transaction. */
-  protected wrote = false
 
-  constructor(core: Core, memory: WebAssembly.Memory, options: CallsOptions) {
+  constructor(core: Core, statements: StatementRunner<P, R>, options: CallsOptions) {
     super(core, options)
-    this.#statements = new Statements(core, memory, options.integers)
+    this.#statements = statements
   }
 
-  /** One statement on a turn of its own: the whole path. */
-  statement(
-    kind: Op,
-    sql: string | SqlFragment,
-    params: unknown,
-    options?: CallOptions,
-    mode: RowMode = 'object',
-  ): Promise<unknown> {
-    // Most calls find the turn free and run what ran before: they need no more than one promise.
+  /** Whether the last {@link Calls.execute} wrote, outside of a transaction. */
+  get wrote(): boolean {
+    return this.#statements.executor.wrote
+  }
+
+  statement(kind: Op, sql: string | SqlFragment, params: P, options?: CallOptions, mode: Mode = 'object'): Promise<R> {
+    try {
+      const result = this.#statement(kind, sql, params, options, mode)
+      return result instanceof Promise ? result : Promise.resolve(result)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** Most calls find the turn free and run what ran before: they need no promise, unless there is something to wait for. */
+  #statement(kind: Op, sql: string | SqlFragment, params: P, options: CallOptions | undefined, mode: Mode): Soon<R> {
     if (options === undefined && typeof sql === 'string' && !this.#inFunction) {
-      try {
-        this.check()
-        const result = this.now(0, kind, sql, params, mode)
-        if (result !== notNow) {
-          const stored = this.#statements.wrote ? this.stored() : undefined
-          return stored === undefined ? Promise.resolve(result) : stored.then(() => result)
-        }
-      } catch (error) {
-        return Promise.reject(error)
+      this.check()
+      const result = this.now(0, kind, sql, params, mode)
+      if (result !== notNow) {
+        const stored = this.wrote ? this.stored() : undefined
+        return stored === undefined ? result : stored.then(() => result)
       }
     }
     return this.#alone(params, options, (ticket, params, timeoutMs) =>
@@ -49,7 +51,13 @@ export class Calls extends Connection {
     )
   }
 
-  now(ticket: number, kind: Op, sql: string, params: unknown, mode: RowMode): unknown {
+  override alone(work: Work<P>, options: CallOptions | undefined): Soon<Done<R>> {
+    if (work.type !== 'statement') return super.alone(work, options) as Promise<Done<R>>
+    const result = this.#statement(work.kind, work.sql, work.params, options, 'object')
+    return soon(result, (result) => ({ results: [result], wrote: false }))
+  }
+
+  now(ticket: number, kind: Op, sql: string, params: P, mode: Mode): R | typeof notNow {
     if (this.coreIfOpen === undefined) throw this.closedError()
     this.#refuseInFunction()
     try {
@@ -60,16 +68,6 @@ export class Calls extends Connection {
       if (missing(failure) !== null) return notNow
       throw failure
     }
-  }
-
-  cursor(sql: string | SqlFragment, params: unknown, options: CallOptions | undefined): Promise<Rows> {
-    return this.#alone(params, options, (ticket, params, timeoutMs) => {
-      const [text, bound] = typeof sql === 'string' ? [sql, params] : fragmentParts(sql, params)
-      this.#refuseInFunction()
-      const rows = this.sync(() => this.#statements.cursor(ticket, text, bound, timeoutMs))
-      this.wrote = this.#statements.wrote
-      return rows
-    })
   }
 
   /** Whether an SQL function of this database runs, called by a statement whose parameters and rows are in use. */
@@ -86,19 +84,17 @@ export class Calls extends Connection {
 
   /** Runs one statement as soon as the turn is free, a second time if it lacked something, and waits until it is stored. */
   async #alone<T>(
-    params: unknown,
+    params: P,
     options: CallOptions | undefined,
-    run: (ticket: number, params: unknown, timeoutMs: number) => T,
+    run: (ticket: number, params: P, timeoutMs: number) => T,
   ): Promise<T> {
-    this.check()
-    options?.signal?.throwIfAborted()
-    let ticket = this.core.enter()
-    let timeoutMs = options?.timeoutMs ?? 0
-    if (ticket === 0) {
+    let turn = this.acquire(options)
+    if (turn instanceof Promise) {
       // The caller may change its objects while this waits.
-      params = copyParams(params)
-      ;({ ticket, timeoutMs } = await this.#waitForTurn(options))
+      params = copyParams(params) as P
+      turn = await turn
     }
+    const { ticket, timeoutMs } = turn
     let result: T
     let wrote: boolean
     try {
@@ -118,46 +114,15 @@ export class Calls extends Connection {
   }
 
   /** Executes one statement on a ticket that holds the turn, and decodes its result. */
-  execute(
-    ticket: number,
-    kind: Op,
-    sql: string | SqlFragment,
-    params: unknown,
-    timeoutMs: number,
-    mode: RowMode = 'object',
-  ): unknown {
-    if (typeof sql !== 'string') [sql, params] = fragmentParts(sql, params)
+  execute(ticket: number, kind: Op, sql: string | SqlFragment, params: P, timeoutMs: number, mode: Mode = 'object'): R {
+    if (typeof sql !== 'string') [sql, params] = fragmentParts(sql, params) as [string, P]
     if (this.coreIfOpen === undefined) throw this.closedError()
     this.#refuseInFunction()
     try {
-      const result = this.#statements.run(ticket, kind, sql, params, timeoutMs, mode)
-      this.wrote = this.#statements.wrote
-      return result
+      return this.#statements.run(ticket, kind, sql, params, timeoutMs, mode)
     } catch (error) {
       throw this.failure(error)
     }
-  }
-
-  /** Several steps on one turn. The work says whether it wrote something that is to be waited for. */
-  async withTurn<T>(options: CallOptions | undefined, work: (turn: Turn) => Soon<readonly [T, boolean]>): Promise<T> {
-    this.check()
-    options?.signal?.throwIfAborted()
-    const ticket = this.core.enter()
-    const turn = ticket === 0 ? await this.#waitForTurn(options) : { ticket, timeoutMs: options?.timeoutMs ?? 0 }
-    let step: readonly [T, boolean]
-    try {
-      let working: Soon<readonly [T, boolean]>
-      try {
-        working = work(turn)
-      } catch (error) {
-        working = this.again(error, () => work(turn))
-      }
-      step = working instanceof Promise ? await working : working
-    } finally {
-      this.leave(turn.ticket)
-    }
-    if (step[1]) await this.stored()
-    return step[0]
   }
 
   /**
@@ -173,6 +138,17 @@ export class Calls extends Connection {
   async #loadFts5(): Promise<void> {
     await this.guard(this.sync(() => this.core.loadFts5()))
     this.#hasFts5 = true
+  }
+
+  perform(ticket: number, work: Work<P>, timeoutMs: number): Soon<Done<R>> {
+    return perform(this, ticket, work, timeoutMs)
+  }
+
+  acquire(options: CallOptions | undefined): Soon<Turn> {
+    this.check()
+    options?.signal?.throwIfAborted()
+    const ticket = this.core.enter()
+    return ticket === 0 ? this.#waitForTurn(options) : { ticket, timeoutMs: options?.timeoutMs ?? 0 }
   }
 
   async #waitForTurn(options: CallOptions | undefined): Promise<Turn> {
@@ -199,6 +175,10 @@ export class Calls extends Connection {
     }
   }
 
+  holds(): boolean {
+    return this.coreIfOpen !== undefined
+  }
+
   begin(ticket: number, immediate: boolean): number {
     return this.sync(() => this.core.begin(ticket, immediate))
   }
@@ -216,22 +196,14 @@ export class Calls extends Connection {
     }
   }
 
-  batch(ticket: number, statements: readonly Statement[], timeoutMs: number): readonly [unknown[][], boolean] {
-    return runBatch(this, ticket, statements, timeoutMs) as [unknown[][], boolean]
-  }
-
+  /** Runs a script; whether it wrote. */
   script(ticket: number, script: string, timeoutMs: number): Soon<boolean> {
-    if (typeof script !== 'string') throw invalid('A script must be a string')
     const run = () => {
       if (this.coreIfOpen === undefined) throw this.closedError()
-      return this.sync(() => this.#statements.script(ticket, script, timeoutMs))
+      return this.sync(() => this.#statements.executor.script(ticket, script, timeoutMs))
     }
     // Before it runs: one with its own COMMIT could not be run again.
     return !this.#hasFts5 && /fts5/i.test(script) ? this.#loadFts5().then(run) : run()
-  }
-
-  explain(ticket: number, sql: string): PlanRow[] {
-    return this.sync(() => this.core.explain(ticket, sql))
   }
 
   watch(sql: string): number {
@@ -246,12 +218,7 @@ export class Calls extends Connection {
     if (type === 'change' && !this.closed) this.sync(() => this.core.tellChanges())
   }
 
-  /** The address of the parameter area, of at least that many bytes. */
-  protected reserve(bytes: number): number {
-    return this.#statements.reserve(bytes)
-  }
-
-  /** Resolves when what was committed up to now is stored as the durability promises. */
+  /** Of all that was committed up to now. */
   stored(): Promise<void> | undefined {
     const stored = this.sync(() => this.core.stored())
     return stored === undefined ? undefined : this.guard(stored)

@@ -32,6 +32,11 @@ export function checkString(what: string, value: unknown): string {
   return value
 }
 
+export function checkScript(script: unknown): string {
+  if (typeof script !== 'string') throw invalid('A script must be a string')
+  return script
+}
+
 export function checkBoolean(what: string, value: unknown): boolean {
   if (typeof value !== 'boolean') throw wrong(what, 'true or false')
   return value

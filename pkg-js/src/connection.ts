@@ -1,10 +1,11 @@
 import { isPlain } from './brand.js'
-import type { Rows } from './codec/rows.js'
-import type { Core, Op, PlanRow } from './core.js'
+import type { Mode } from './codec/rows.js'
+import type { Core, Op } from './core.js'
 import { isTidelockError, isTrap, TidelockError, toTidelockError, trapped } from './errors.js'
 import type { SqlFragment } from './sql.js'
-import type { CallOptions, RowMode, Statement } from './values.js'
+import type { CallOptions } from './values.js'
 import { onStop, Waiting } from './waiting.js'
+import type { Done, Work } from './works.js'
 
 /** What the calls of one database need to know and whom they tell. */
 export interface CallsOptions {
@@ -60,17 +61,20 @@ export abstract class Connection {
     sql: string | SqlFragment,
     params: unknown,
     options?: CallOptions,
-    mode?: RowMode,
+    mode?: Mode,
   ): Promise<unknown>
-  /** A query on a turn of its own; its rows in a buffer of their own, to be decoded when they are wanted. */
-  abstract cursor(sql: string | SqlFragment, params: unknown, options: CallOptions | undefined): Promise<Rows>
-  /** Several steps on one turn. The work says whether it wrote something that is to be waited for. */
-  abstract withTurn<T>(options: CallOptions | undefined, work: (turn: Turn) => Soon<readonly [T, boolean]>): Promise<T>
+  /** The turn, which is to be given back by {@link Connection.leave}. */
+  abstract acquire(options: CallOptions | undefined): Soon<Turn>
+  abstract leave(ticket: number): void
+  /** Whether that ticket may still hold the turn: not once its engine is gone. */
+  abstract holds(ticket: number): boolean
+  /** Resolves when what that ticket committed is stored as the durability promises; undefined: there is nothing to wait for. */
+  abstract stored(ticket: number): Promise<void> | undefined
 
   // On a ticket that holds the turn.
 
   /** The result of a statement that ran before, at once; `notNow` when it has to be executed the long way. */
-  abstract now(ticket: number, kind: Op, sql: string, params: unknown, mode: RowMode): unknown
+  abstract now(ticket: number, kind: Op, sql: string, params: unknown, mode: Mode): unknown
 
   /** Executes one statement, and decodes its result. */
   abstract execute(
@@ -79,39 +83,42 @@ export abstract class Connection {
     sql: string | SqlFragment,
     params: unknown,
     timeoutMs: number,
-    mode?: RowMode,
+    mode?: Mode,
   ): unknown
+  /** Runs anything else. */
+  abstract perform(ticket: number, work: Work, timeoutMs: number): Soon<Done>
   /** BEGIN, or a savepoint inside a transaction; gives the depth. */
   abstract begin(ticket: number, immediate: boolean): Soon<number>
-  /** Commits that depth; whether the database was written. */
+  /** Commits that depth; whether there is something to wait for. */
   abstract commit(ticket: number, depth: number): Soon<boolean>
   /** Rolls back after something else has failed, whose error counts. */
   abstract rollback(ticket: number, depth: number): void
-  /** The rows of several statements in one transaction or savepoint, and whether the database was written. */
-  abstract batch(
-    ticket: number,
-    statements: readonly Statement[],
-    timeoutMs: number,
-  ): Soon<readonly [unknown[][], boolean]>
-  /** Runs a script; whether the database was written. */
-  abstract script(ticket: number, script: string, timeoutMs: number): Soon<boolean>
-  abstract explain(ticket: number, sql: string): Soon<PlanRow[]>
 
-  // On a turn of their own, until what they wrote is stored.
-
-  /** The rows of several statements in one transaction. */
-  batchAlone(statements: readonly Statement[], options: CallOptions | undefined): Promise<unknown[][]> {
-    return this.withTurn(options, ({ ticket, timeoutMs }) => this.batch(ticket, statements, timeoutMs))
+  /** Several steps on one turn. The work says whether it wrote something that is to be waited for. */
+  async withTurn<T>(options: CallOptions | undefined, work: (turn: Turn) => Soon<readonly [T, boolean]>): Promise<T> {
+    const acquiring = this.acquire(options)
+    const turn = acquiring instanceof Promise ? await acquiring : acquiring
+    let step: readonly [T, boolean]
+    try {
+      let working: Soon<readonly [T, boolean]>
+      try {
+        working = work(turn)
+      } catch (error) {
+        working = this.again(error, () => work(turn))
+      }
+      step = working instanceof Promise ? await working : working
+    } finally {
+      this.leave(turn.ticket)
+    }
+    if (step[1]) await this.stored(turn.ticket)
+    return step[0]
   }
 
-  scriptAlone(script: string, options: CallOptions | undefined): Promise<void> {
+  /** Anything on a turn of its own, until what it wrote is stored. */
+  alone(work: Work, options: CallOptions | undefined): Soon<Done> {
     return this.withTurn(options, ({ ticket, timeoutMs }) =>
-      soon(this.script(ticket, script, timeoutMs), (wrote) => [undefined, wrote] as const),
+      soon(this.perform(ticket, work, timeoutMs), (done) => [done, done.wrote] as const),
     )
-  }
-
-  explainAlone(sql: string, options: CallOptions | undefined): Promise<PlanRow[]> {
-    return this.withTurn(options, ({ ticket }) => soon(this.explain(ticket, sql), (plan) => [plan, false] as const))
   }
 
   /** Makes it possible to run a statement again that failed because a part of the engine is missing; throws any other error again. */

@@ -1,8 +1,9 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import { BegunTransactions } from './begun.js'
-import { checkBoolean, checkCall, checkFunction, checkOneOf, checkQuery, checkString } from './check.js'
+import { checkBoolean, checkCall, checkFunction, checkOneOf, checkQuery, checkScript, checkString } from './check.js'
 import { checkEncryption } from './check-encryption.js'
+import type { Rows } from './codec/rows.js'
 import { type Connection, copyParams, rejecting } from './connection.js'
 import { type CoreOptions, type Op, op, type PlanRow } from './core.js'
 import { isTidelockError, type TidelockError } from './errors.js'
@@ -192,7 +193,8 @@ export class Database extends EventTarget implements AsyncDisposable {
     const { signal } = checkCall('iterate', options)
     const bound = copyParams(params)
     return {
-      [Symbol.asyncIterator]: () => new Iteration<T>(() => this.#calls.cursor(sql, bound, options), signal),
+      [Symbol.asyncIterator]: () =>
+        new Iteration<T>(() => this.#calls.statement(op.query, sql, bound, options, 'cursor') as Promise<Rows>, signal),
     }
   }
 
@@ -219,13 +221,13 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** Runs several statements in one transaction, and gives the rows of each. `details.statement` of an error counts from 1. */
   async batch<T = Row>(statements: readonly Statement[], options?: CallOptions): Promise<T[][]> {
     checkCall('batch', options)
-    return this.#calls.batchAlone(statements, options) as Promise<T[][]>
+    return (await this.#calls.alone({ type: 'batch', statements }, options)).results as T[][]
   }
 
   /** Runs a script of several statements in one transaction, unless it has its own BEGIN and COMMIT. */
   async exec(script: string, options?: CallOptions): Promise<void> {
     checkCall('exec', options)
-    return this.#calls.scriptAlone(script, options)
+    await this.#calls.alone({ type: 'script', script: checkScript(script) }, options)
   }
 
   /**
@@ -244,7 +246,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     checkFunction('The work of a transaction', work)
     const immediate = checkTransaction('transaction', options)
     return this.#calls.withTurn(options, async ({ ticket, timeoutMs }) => {
-      const idle = new IdleWatch(this.#calls)
+      const idle = new IdleWatch(this.#calls, ticket)
       try {
         const left = { signal: options?.signal, timeoutMs: timeoutMs === 0 ? undefined : timeoutMs }
         const beginning = beginTransaction(this.#calls, ticket, immediate, idle)
@@ -263,7 +265,7 @@ export class Database extends EventTarget implements AsyncDisposable {
    * {@link Database.transaction} can't be forgotten to end. All other calls wait for its end, as for that; idle for 5 s, it warns
    * (`transaction_idle`). `options` are for the wait until it has begun.
    *
-   * {@link Database.close} rolls back one that is open, and so does the garbage collector when its object is lost, some time later.
+   * {@link Database.close} rolls back one that is open.
    *
    * @example
    * ```ts
@@ -297,7 +299,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** How SQLite would run a statement. Parameters change nothing about it, and are accepted for convenience. */
   async explain(sql: string, _params?: SqlParams, options?: CallOptions): Promise<PlanRow[]> {
     checkCall('explain', options)
-    return this.#calls.explainAlone(sql, options)
+    return (await this.#calls.alone({ type: 'explain', sql }, options)).value as PlanRow[]
   }
 
   /**

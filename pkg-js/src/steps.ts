@@ -119,8 +119,9 @@ export class IdleWatch {
   #lastUsed = Date.now()
   #timer: ReturnType<typeof setTimeout>
 
-  constructor(calls: Connection) {
+  constructor(calls: Connection, ticket: number) {
     const look = () => {
+      if (!calls.holds(ticket)) return
       const left = idleMs - (Date.now() - this.#lastUsed)
       if (left > 0) this.#timer = setTimeout(look, left)
       else
@@ -143,31 +144,49 @@ export class IdleWatch {
 
 /** Begins a transaction on a ticket that holds the turn. */
 export function beginTransaction(calls: Connection, ticket: number, immediate: boolean, idle: IdleWatch) {
-  return soon(calls.begin(ticket, immediate), (depth) => begun(calls, ticket, depth, new Steps(calls, idle)))
+  return soon(calls.begin(ticket, immediate), (depth) => new Begun(calls, ticket, depth, new Steps(calls, idle)))
 }
 
-/** A transaction that has begun; `run` takes it to its end. */
-function begun(calls: Connection, ticket: number, depth: number, steps: Steps) {
-  return {
-    steps,
-    /** What the work returned, and whether the database was written. Rolls back when it throws, aborts or takes too long. */
-    async run<T>(
-      work: (steps: Steps) => T | PromiseLike<T>,
-      options: CallOptions | undefined,
-    ): Promise<readonly [T, boolean]> {
-      let committing = false
-      try {
-        const value = await calls.orStopped(finish(work, steps), options)
-        committing = steps.end()
-        if (!committing)
-          throw new TidelockError('transaction_closed', 'The transaction around this one has ended', { hint: awaitAll })
-        const wrote = calls.commit(ticket, depth)
-        return [value, wrote instanceof Promise ? await wrote : wrote]
-      } catch (error) {
-        if (committing || steps.end()) calls.rollback(ticket, depth)
-        throw error
-      }
-    },
+/** A transaction or savepoint that has begun. */
+export class Begun {
+  readonly steps: Steps
+  readonly #calls: Connection
+  readonly #ticket: number
+  readonly #depth: number
+
+  constructor(calls: Connection, ticket: number, depth: number, steps: Steps) {
+    this.#calls = calls
+    this.#ticket = ticket
+    this.#depth = depth
+    this.steps = steps
+  }
+
+  /**
+   * Takes it to its end: what the work returned, and whether there is something to wait for. Rolls back when the work throws, aborts or takes
+   * too long.
+   */
+  async run<T>(
+    work: (steps: Steps) => T | PromiseLike<T>,
+    options: CallOptions | undefined,
+  ): Promise<readonly [T, boolean]> {
+    let committing = false
+    try {
+      const value = await this.#calls.orStopped(finish(work, this.steps), options)
+      committing = this.steps.end()
+      if (!committing)
+        throw new TidelockError('transaction_closed', 'The transaction around this one has ended', { hint: awaitAll })
+      const wrote = this.#calls.commit(this.#ticket, this.#depth)
+      return [value, wrote instanceof Promise ? await wrote : wrote]
+    } catch (error) {
+      if (committing) this.#calls.rollback(this.#ticket, this.#depth)
+      else this.rollback()
+      throw error
+    }
+  }
+
+  /** Unless the one around it has ended it already. */
+  rollback(): void {
+    if (this.steps.end()) this.#calls.rollback(this.#ticket, this.#depth)
   }
 }
 

@@ -1,5 +1,5 @@
-import { checkCall, checkFunction, checkQuery } from './check.js'
-import { type Connection, copyParams, notNow, rejecting, soon } from './connection.js'
+import { checkCall, checkFunction, checkQuery, checkScript } from './check.js'
+import { type Connection, copyParams, notNow, rejecting } from './connection.js'
 import { type Op, op } from './core.js'
 import { queryTag, type SqlFragment, type SqlQueryTag } from './sql.js'
 import { hasEnded, type Steps } from './steps.js'
@@ -16,6 +16,7 @@ import type {
   SqlResultValue,
   Statement,
 } from './values.js'
+import type { Done, Work } from './works.js'
 
 /**
  * A transaction that is open: what the function given to {@link Database.transaction} works with.
@@ -74,14 +75,13 @@ export class Tx {
   /** Runs several statements, all or none, see {@link Database.batch}. */
   async batch<T = Row>(statements: readonly Statement[], options?: CallOptions): Promise<T[][]> {
     checkCall('batch', options)
-    const run = () => this.#calls.batch(this.#ticket, statements, options?.timeoutMs ?? 0)
-    return this.#steps.step(options, () => soon(run(), ([rows]) => rows)) as Promise<T[][]>
+    return (await this.#perform({ type: 'batch', statements }, options)).results as T[][]
   }
 
   /** Runs a script inside this transaction: it can't have a BEGIN or COMMIT of its own. */
   async exec(script: string, options?: CallOptions): Promise<void> {
     checkCall('exec', options)
-    await this.#steps.step(options, () => this.#calls.script(this.#ticket, script, options?.timeoutMs ?? 0))
+    await this.#perform({ type: 'script', script: checkScript(script) }, options)
   }
 
   /** A nested transaction (a savepoint): commits into this one when its function returns, rolls back when it throws. */
@@ -90,6 +90,10 @@ export class Tx {
     checkCall('transaction', options)
     const inside = (steps: Steps) => work(new Tx(this.#calls, this.#ticket, steps))
     return this.#steps.step(options, () => this.#steps.nested(this.#ticket, inside, options))
+  }
+
+  #perform(work: Work, options: CallOptions | undefined): Promise<Done> {
+    return this.#steps.step(options, () => this.#calls.perform(this.#ticket, work, options?.timeoutMs ?? 0))
   }
 
   #checked(
@@ -133,9 +137,9 @@ export class Tx {
 
 /** How a transaction that was begun by a call is told to end. */
 export interface Ending {
-  /** Each resolves when all is done: after a commit, when that is stored as `durability` promises. */
+  /** Resolves when what was written is stored as `durability` promises. */
   commit(): Promise<void>
-  rollback(): Promise<void>
+  rollback(): void
 }
 
 /** A transaction that its user ends: what {@link Database.begin} gives. */
@@ -167,7 +171,7 @@ export class BegunTx extends Tx {
 
   /** Rolls back, after the calls made before it. After a commit that failed there is nothing left to do. */
   async rollback(): Promise<void> {
-    if (!this.#failed) await this.#end().rollback()
+    if (!this.#failed) this.#end().rollback()
   }
 
   #end(): Ending {

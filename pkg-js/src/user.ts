@@ -157,7 +157,7 @@ export class LocalUser implements User {
       throw new TidelockError('internal', `Migration ${version} has no function for ${direction}`, {
         hint: 'Please report this error',
       })
-    const idle = new IdleWatch(connection)
+    const idle = new IdleWatch(connection, ticket)
     const steps = new Steps(connection, idle)
     try {
       await work(new Tx(connection, ticket, steps))

@@ -4,8 +4,6 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, mock, test } from 'node:test'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { having } from '../../tests/messages/golden.mjs'
 import { deferred, openEngine, opening, settle } from './engine.mjs'
 
@@ -156,28 +154,6 @@ test('a transaction that does nothing for five seconds is warned about once', as
   } finally {
     mock.timers.reset()
   }
-  await db.close()
-})
-
-test('a transaction that was begun and forgotten is rolled back when the garbage collector finds it', async () => {
-  setFlagsFromString('--expose-gc')
-  const gc = runInNewContext('gc')
-  const { db, ids, write, store } = await storedLate()
-  store.resolve()
-  await (async () => {
-    const tx = await db.begin()
-    await write(tx, 1)
-  })()
-  let done = false
-  const next = write(db, 2).then(() => {
-    done = true
-  })
-  for (const deadline = Date.now() + 10_000; !done && Date.now() < deadline; ) {
-    await new Promise((resolve) => setTimeout(resolve, 5))
-    gc()
-  }
-  await next
-  assert.deepEqual(await ids(), [2])
   await db.close()
 })
 

@@ -108,9 +108,10 @@ async function served(answers) {
   forwarding.serve(new Serving({ ask, tell() {} }, forwarding.numbers, { notes: false, own: false }), () => {})
   await settle()
   const { handlers } = forwarding
+  const statement = (sql) => ({ type: 'statement', kind: 0, sql, params: [] })
   return {
-    statement: (sql) => handlers.statement(undefined, 0, sql, [], undefined),
-    inTransaction: async (sql) => handlers.execute(undefined, await handlers.turn(undefined, undefined), 0, sql, []),
+    statement: (sql) => handlers.run(undefined, statement(sql), 0),
+    inTransaction: async (sql) => handlers.run(undefined, statement(sql), await handlers.turn()),
   }
 }
 
@@ -133,5 +134,5 @@ test('what tabs tell each other', () =>
     'a write when the leader dies': async () => (await served({})).statement('INSERT INTO t VALUES (1)'),
     'a transaction when the leader dies': async () => (await served({ turn: 1 })).inTransaction('SELECT 1'),
     'a result whose columns were not told': async () =>
-      (await served({ statement: { buffer: new ArrayBuffer(80), shape: 5 } })).statement('SELECT 1'),
+      (await served({ run: { results: [{ buffer: new ArrayBuffer(80), shape: 5 }] } })).statement('SELECT 1'),
   }))

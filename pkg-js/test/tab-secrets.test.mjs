@@ -65,6 +65,7 @@ test('a key that can do nothing proves nothing', async () => {
 
 const area = () => ({ buffer: new ArrayBuffer(8), bytes: 8, names: '' })
 const limit = { timeoutMs: 5, since: 1 }
+const statement = (sql, params, kind = 0) => ({ type: 'statement', kind, sql, params })
 const unit = { id: 1, acknowledged: 0, again: false }
 const from = (message) => fromTabIn({ v: 2, term: 'x', message }) !== undefined
 const asks = (method, ...args) => from({ id: 1, method, args })
@@ -84,9 +85,11 @@ test('what tabs say to each other is understood', () => {
     { message: { called: 1, which: 0, args: [{}] } },
   ])
     assert.ok(fromLeaderIn({ v: 2, term: 'x', ...said }), JSON.stringify(said))
-  assert.ok(asks('statement', 0, 'SELECT 1', [area()], limit, unit))
-  assert.ok(asks('statement', 0, 'SELECT 1', [], undefined))
-  assert.ok(asks('batch', 1, [{ sql: 'x', params: [area()] }], 0))
+  assert.ok(asks('run', statement('SELECT 1', [area()]), 0, limit, unit))
+  assert.ok(asks('run', statement('SELECT 1', []), 7, undefined))
+  assert.ok(asks('run', { type: 'batch', statements: [{ sql: 'x', params: [area()] }] }, 1))
+  assert.ok(asks('run', { type: 'script', script: 'x' }, 1))
+  assert.ok(asks('run', { type: 'explain', sql: 'x' }, 1))
   assert.ok(asks('core', 'importBytes', new Uint8Array(1), {}, 1))
   assert.ok(asks('core', 'flush'))
   assert.ok(from({ id: 4, method: 'core', args: ['syncPull', {}, undefined, 1], functions: [2], stoppable: true }))
@@ -137,21 +140,26 @@ test('what has another form is not listened to', () => {
     ['core', 'flush', 1],
     ['core', 'importBytes', { length: 4e9 }, {}, 1],
     ['core', 'migrationsSync', new Uint8Array(1)],
-    ['statement', 0, 1, []],
-    ['statement', 99, 'x', []],
-    ['statement', 0, 'x', [{ ...area(), bytes: 9 }]],
-    ['statement', 0, 'x', [{ ...area(), buffer: new Uint8Array(8) }]],
-    ['statement', 0, 'x', [area()], { timeoutMs: Number.NaN, since: 0 }],
-    ['statement', 0, 'x', Array(3)],
-    ['statement', 0, 'x', [], undefined, unit, 'more'],
-    ['execute', -1, 0, 'x', [], 0],
-    ['execute', '1', 0, 'x', [], 0],
+    ['run', statement(1, []), 0],
+    ['run', statement('x', [], 99), 0],
+    ['run', statement('x', [{ ...area(), bytes: 9 }]), 0],
+    ['run', statement('x', [{ ...area(), buffer: new Uint8Array(8) }]), 0],
+    ['run', statement('x', [area()]), 0, { timeoutMs: Number.NaN, since: 0 }],
+    ['run', statement('x', Array(3)), 0],
+    ['run', statement('x', []), 0, undefined, unit, 'more'],
+    ['run', statement('x', []), -1],
+    ['run', statement('x', []), '1'],
+    ['run', { ...statement('x', []), type: 'script' }, 1],
+    ['run', { type: 'batch', statements: [null] }, 1],
+    ['run', { type: 'toString' }, 1],
+    ['run', null, 1],
     ['begin', 1],
     ['applied', 1.5],
   ])
     assert.equal(asks(method, ...args), false, JSON.stringify([method, ...args]))
   assert.equal(from({ id: 1, method: 'turn', args: 'x' }), false)
   assert.equal(from({ id: 1, method: 'turn', args: [], functions: ['x'] }), false)
+  assert.equal(from({ id: 1, method: 'turn', args: [limit], functions: [0] }), false, 'a function in its place')
 })
 
 test('another version is answered, in a form that all versions know', () => {

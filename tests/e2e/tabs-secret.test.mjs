@@ -169,7 +169,8 @@ test('a page without the secret is not served, whatever it repeats of what it ha
     own.addEventListener('message', ({ data }) => answers.push(data))
     window.all.postMessage({ ...hello, hello: id })
     const { term } = await window.until(() => answers.find(({ challenge }) => challenge))
-    own.postMessage({ v: 2, term, message: { id: 1, method: 'statement', args: [0, 'SELECT 1', []] } })
+    const work = { type: 'statement', kind: 0, sql: 'SELECT 1', params: [] }
+    own.postMessage({ v: 2, term, message: { id: 1, method: 'run', args: [work, 0] } })
     for (const { proof } of proofs) {
       const before = answers.length
       window.all.postMessage({ ...hello, hello: id, nonce: crypto.randomUUID() })
@@ -201,6 +202,8 @@ test('messages of another form or version end nothing: they are ignored, or answ
     const circle = {}
     circle.cause = circle
     const call = (method, ...args) => ({ v: 2, term, message: { id: 4321, method, args } })
+    const run = (work, ticket) => call('run', work, ticket)
+    const short = { buffer: new ArrayBuffer(4), bytes: 4, names: '' }
     const junk = [
       ...[undefined, null, 0, '', 'x', [], {}, circle, new Map(), new ArrayBuffer(3), new Error('x')],
       ...[
@@ -235,14 +238,15 @@ test('messages of another form or version end nothing: they are ignored, or answ
         call('core', 'close'),
       ],
       ...[
-        call('statement', 0, {}, []),
-        call('execute', 9, 0, 'x', [{}], 0),
+        run({ type: 'statement', kind: 0, sql: {}, params: [] }, 0),
+        run({ type: 'statement', kind: 0, sql: 'x', params: [{}] }, 9),
         call('core', 'importBytes', { length: 4e9 }, {}, 1),
       ],
       ...[
         call('turn', { timeoutMs: 'x' }),
-        call('batch', 1, [null], 0),
-        call('statement', 0, 'SELECT ?', [{ buffer: new ArrayBuffer(4), bytes: 4, names: '' }]),
+        run({ type: 'batch', statements: [null] }, 1),
+        run({ type: 'explain' }, 0),
+        run({ type: 'statement', kind: 0, sql: 'SELECT ?', params: [short] }, 0),
       ],
     ]
     for (let round = 0; round < 3; round++)

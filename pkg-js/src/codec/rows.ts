@@ -36,6 +36,9 @@ export function shapeOf(names: readonly string[]): Shape {
   return { names, template }
 }
 
+/** How the rows of a query are to come; `cursor`: in a buffer of their own, to be decoded when they are wanted, as {@link Rows}. */
+export type Mode = RowMode | 'cursor'
+
 /** Reads the result of the last {@link Core.execute}. Each method must be called before the next call into wasm. */
 export class Results {
   readonly #source: Source

@@ -5,7 +5,7 @@ import { unknownWhether } from '../worker/desk.js'
 import type { Limit, Unit, WorkerMethods } from '../worker/protocol.js'
 import { rolledBack, type Sending, Sendings } from './sending.js'
 import { Lost, Numbers, type Serving } from './serving.js'
-import { isRepeatable, mayWrite, Units } from './units.js'
+import { isRepeatable, Units, writes } from './units.js'
 
 /** A turn that was taken, by the number by which this tab knows it. */
 interface Ticket {
@@ -64,27 +64,10 @@ export class Forwarding {
         this.heard.add(type)
         this.sendings.tell(({ channel }) => channel.tell('heard', [type]))
       },
-      statement: (signal, kind, sql, areas, limit) =>
-        this.#unit({ signal, limit }, mayWrite(sql), (serving, unit) =>
-          serving.channel
-            .ask('statement', [kind, sql, areas, limit, unit], { signal })
-            .then((result) => serving.result(result)),
-        ),
-      batchAlone: (signal, statements, limit) =>
-        this.#unit(
-          { signal, limit },
-          statements.some(({ sql }) => mayWrite(sql)),
-          (serving, unit) =>
-            serving.channel
-              .ask('batchAlone', [statements, limit, unit], { signal })
-              .then((results) => results.map((result) => serving.result(result))),
-        ),
-      scriptAlone: (signal, script, limit) =>
-        this.#unit({ signal, limit }, true, (serving, unit) =>
-          serving.channel.ask('scriptAlone', [script, limit, unit], { signal }),
-        ),
-      explainAlone: (signal, sql, limit) =>
-        this.#repeatable({ signal, limit }, ({ channel }) => channel.ask('explainAlone', [sql, limit], { signal })),
+      run: (signal, work, ticket, limit) =>
+        ticket === 0
+          ? this.#unit({ signal, limit }, writes(work), (serving, unit) => serving.run(work, 0, limit, unit, signal))
+          : this.#onTicket(ticket, ({ serving, theirs }) => serving.run(work, theirs, limit)),
       turn: (signal, limit) => this.#turn(signal, limit),
       leave: (_, ticket) => {
         const held = this.#tickets.get(ticket)
@@ -93,10 +76,6 @@ export class Forwarding {
         // What it committed is still asked for.
         if (held.unit === undefined) this.#tickets.delete(ticket)
       },
-      execute: (_, ticket, ...rest) =>
-        this.#onTicket(ticket, ({ serving, theirs }) =>
-          serving.channel.ask('execute', [theirs, ...rest]).then((result) => serving.result(result)),
-        ),
       begin: (_, ticket, immediate) =>
         this.#onTicket(ticket, ({ serving, theirs }) => serving.channel.ask('begin', [theirs, immediate])),
       commit: (_, ticket, depth) => this.#commit(ticket, depth),
@@ -104,15 +83,6 @@ export class Forwarding {
         const held = this.#tickets.get(ticket)
         if (held !== undefined && !held.serving.ended) held.serving.channel.tell('rollback', [held.theirs, depth])
       },
-      batch: (_, ticket, ...rest) =>
-        this.#onTicket(ticket, async ({ serving, theirs }) => {
-          const [results, wrote] = await serving.channel.ask('batch', [theirs, ...rest])
-          return [results.map((result) => serving.result(result)), wrote] as const
-        }),
-      script: (_, ticket, ...rest) =>
-        this.#onTicket(ticket, ({ serving, theirs }) => serving.channel.ask('script', [theirs, ...rest])),
-      explain: (_, ticket, sql) =>
-        this.#onTicket(ticket, ({ serving, theirs }) => serving.channel.ask('explain', [theirs, sql])),
       stored: (_, ticket) => this.#stored(ticket),
       watch: (_, sql) =>
         this.#repeatable({}, async (serving) => {
@@ -147,15 +117,15 @@ export class Forwarding {
   /** Something on a turn of its own, that happens once. */
   async #unit<T>(
     given: Pick<Sending<T>, 'signal' | 'limit'>,
-    writes: boolean,
+    mayWrite: boolean,
     send: (serving: Serving, unit: Unit | undefined) => Promise<T>,
   ): Promise<T> {
-    if (!writes) return this.#repeatable(given, (serving) => send(serving, undefined))
+    if (!mayWrite) return this.#repeatable(given, (serving) => send(serving, undefined))
     const id = this.#units.begin()
     try {
       return await this.sendings.call({
         ...given,
-        writes,
+        writes: true,
         send: (serving, again) => send(serving, serving.notes || again ? this.#units.describe(id, again) : undefined),
         onLost: (serving) => (serving.notes ? 'again' : unknownWhether('This write')),
       })

@@ -2,6 +2,7 @@ import { layout } from '../codec/rows.js'
 import { isTidelockError, TidelockError } from '../errors.js'
 import type { Channel } from '../worker/channel.js'
 import type { PageMethods, Result, WorkerMethods } from '../worker/protocol.js'
+import type { Done } from '../works.js'
 
 /** What calls reject with when whoever served them doesn't any more. */
 export class Lost {}
@@ -59,8 +60,16 @@ export class Serving {
     this.channel.end(new Lost())
   }
 
+  /** Has it run something; see {@link WorkerMethods.run}. */
+  async run(
+    ...[work, ticket, limit, unit, signal]: [...Parameters<WorkerMethods['run']>, AbortSignal?]
+  ): Promise<Done<Result>> {
+    const done = await this.channel.ask('run', [work, ticket, limit, unit], { signal })
+    return { ...done, results: done.results.map((result) => this.#result(result)) }
+  }
+
   /** A result with the number that its column names have here, and with these. */
-  result(result: Result): Result {
+  #result(result: Result): Result {
     if (result.columns !== undefined)
       this.#shapes.set(result.shape, { shape: this.#numbers.next(), columns: result.columns })
     const known = this.#shapes.get(result.shape)

@@ -1,5 +1,6 @@
 import { type Core, type CoreOptions, op } from '../core.js'
 import type { Desk } from '../worker/desk.js'
+import type { Work } from '../works.js'
 
 // What messages of other tabs must look like, in one place. Whoever shares the origin can send anything.
 
@@ -44,11 +45,18 @@ const areas = list((value) => {
   const { buffer, bytes } = value as { buffer: unknown; bytes: number }
   return buffer instanceof ArrayBuffer && bytes <= buffer.byteLength
 })
-const statements = list(object({ sql: text, params: areas }))
+/** What an engine runs, by its type. */
+const works: Readonly<Record<Work['type'], Readonly<Record<string, Shape>>>> = {
+  statement: { kind: operation, sql: text, params: areas },
+  batch: { statements: list(object({ sql: text, params: areas })) },
+  script: { script: text },
+  explain: { sql: text },
+}
+const work = either(...Object.entries(works).map(([type, fields]) => object({ type: oneOf(type), ...fields })))
 
 const options = maybe(object({}))
 const cancel = maybe(whole)
-/** Functions are left out of the arguments. */
+/** A function, which is left out of the arguments; there may be none. */
 const progress = oneOf(undefined)
 
 /** The engine's own methods that another tab may call: not those that open, close or secure it, nor those that need the mutex. */
@@ -113,19 +121,12 @@ const coreMethods: Readonly<Record<CoreCall, readonly Shape[]>> = {
 
 /** What a follower may ask of an engine, with the forms of the arguments. */
 const toEngine: Readonly<Record<keyof Desk['handlers'], readonly Shape[]>> = {
-  statement: [operation, text, areas, limit, unit],
-  batchAlone: [statements, limit, unit],
-  scriptAlone: [text, limit, unit],
-  explainAlone: [text, limit],
+  run: [work, whole, limit, unit],
   turn: [limit],
   leave: [whole],
-  execute: [whole, operation, text, areas, number],
   begin: [whole, flag],
   commit: [whole, whole, unit],
   rollback: [whole, whole],
-  batch: [whole, statements, number],
-  script: [whole, text, number],
-  explain: [whole, text],
   stored: [whole],
   watch: [text],
   unwatch: [whole],
@@ -161,7 +162,7 @@ const message =
         object({ called: whole, which: whole, args: list(anything) }),
         object({ giveUp: whole }),
       )(value)
-    const { method, args } = value as { method: string; args: readonly unknown[] }
+    const { method, args, functions = [] } = value as { method: string; args: unknown[]; functions?: number[] }
     const isCall = object({
       id: whole,
       args: list(anything),
@@ -170,14 +171,28 @@ const message =
     })
     if (!isCall(value)) return false
     return method === 'core' && 'core' in methods
-      ? has(coreMethods, args[0], args.slice(1))
-      : has(methods, method, args)
+      ? has(
+          coreMethods,
+          args[0],
+          args.slice(1),
+          functions.map((at) => at - 1),
+        )
+      : has(methods, method, args, functions)
   }
 
-/** Whether a table has such a method, and its arguments their forms. */
-function has(methods: Readonly<Record<string, readonly Shape[]>>, method: unknown, args: readonly unknown[]): boolean {
+/** Whether a table has such a method, and its arguments their forms; `functions` are the places where it is to get one. */
+function has(
+  methods: Readonly<Record<string, readonly Shape[]>>,
+  method: unknown,
+  args: readonly unknown[],
+  functions: readonly number[],
+): boolean {
   const forms = typeof method === 'string' && Object.hasOwn(methods, method) ? methods[method] : undefined
-  return forms !== undefined && args.length <= forms.length && forms.every((form, at) => form(args[at]))
+  return (
+    forms !== undefined &&
+    args.length <= forms.length &&
+    forms.every((form, at) => form(args[at]) && (form === progress || !functions.includes(at)))
+  )
 }
 
 const facts = object({

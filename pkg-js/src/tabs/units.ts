@@ -1,4 +1,5 @@
 import type { Unit } from '../worker/protocol.js'
+import type { Work } from '../works.js'
 
 /** Numbers the writes of one tab, and knows up to which one their answers are here. */
 export class Units {
@@ -27,6 +28,18 @@ export class Units {
 /** Whether a statement may write, by its first word. What only reads needs no number, and may be sent again at any time. */
 export function mayWrite(sql: string): boolean {
   return !/^\s*(select|values|explain|pragma|vacuum|analyze)\b/i.test(sql)
+}
+
+/** Whether something may write. */
+export function writes(work: Work): boolean {
+  switch (work.type) {
+    case 'statement':
+      return mayWrite(work.sql)
+    case 'batch':
+      return work.statements.some(({ sql }) => mayWrite(sql))
+    default:
+      return work.type !== 'explain'
+  }
 }
 
 /** The engine's methods that may be called again, because they only read, or because twice is as good as once. */

@@ -3,12 +3,20 @@ import type { CoreEvent } from '../core.js'
 import { TidelockError } from '../errors.js'
 import type { CallOptions } from '../values.js'
 import { timedOut } from '../waiting.js'
+import type { Done, Work } from '../works.js'
 import { breath } from './breath.js'
 import { type Handlers, Moved } from './channel.js'
 import { worthMoving } from './flat-codec.js'
-import { type Limit, left, type Result, type Unit, type WorkerMethods } from './protocol.js'
+import {
+  type Area,
+  type Limit,
+  left,
+  type Result,
+  type ServedCalls,
+  type Unit,
+  type WorkerMethods,
+} from './protocol.js'
 import { replyBytes, replyOf } from './reply.js'
-import type { ServedCalls } from './served-calls.js'
 
 /** What the desks of one engine share. */
 export interface Service {
@@ -22,9 +30,6 @@ export interface Service {
   takeAlive(): readonly string[]
 }
 
-/** The results of some statements, and whether the database was written. */
-type Worked = readonly [readonly Result[], boolean]
-
 type Methods = Omit<WorkerMethods, 'open' | 'close' | 'page' | 'attach' | 'detach'>
 
 /** Serves one user of an engine: the page that made it, or another tab. */
@@ -33,8 +38,8 @@ export class Desk {
   readonly #service: Service
   /** The tab's id, where several share the database. */
   client: string
-  /** The turns that were given away, and how each is given back. */
-  readonly #turns = new Map<number, () => void>()
+  /** The tickets of turns that were given away. */
+  readonly #turns = new Set<number>()
   /** What these tickets committed, on its way into storage, until it is asked for. */
   readonly #stored = new Map<number, Promise<void>>()
   /** The shapes whose column names the other side has. */
@@ -70,9 +75,9 @@ export class Desk {
     this.#ended = true
     const { calls } = this.#service
     for (const id of this.#watched) calls?.unwatch(id)
-    for (const [ticket, leave] of this.#turns) {
+    for (const ticket of this.#turns) {
       calls?.rollback(ticket, 1)
-      leave()
+      calls?.leave(ticket)
     }
     this.#turns.clear()
   }
@@ -81,46 +86,18 @@ export class Desk {
     // What comes on a ticket comes while the database opens, too: from migrations.
     const onTicket = () => this.#served()
     return {
-      statement: (signal, kind, sql, areas, limit, unit) =>
-        this.#service.whenOpen((calls) => {
-          // Without a promise, where there is nothing to wait for.
-          if (signal === undefined && unit === undefined && this.#actor === this.#service.actor) {
-            const quick = limit === undefined ? calls.quick(kind, sql, areas) : undefined
-            const result = quick ?? (calls.statement(kind, sql, areas, optionsOf(limit)) as Promise<Result>)
-            return soon(result, (result) => moved(this.#named(result)))
-          }
-          return this.#alone(signal, limit, unit, (ticket, timeoutMs) => [
-            [calls.execute(ticket, kind, sql, areas, timeoutMs)],
-            calls.hasWritten,
-          ]).then(([result]) => moved(this.#named(result as Result)))
-        }),
-      batchAlone: (signal, statements, limit, unit) =>
-        this.#service.whenOpen(async (calls) =>
-          this.#batched(
-            await this.#alone(
-              signal,
-              limit,
-              unit,
-              (ticket, timeoutMs) => calls.batch(ticket, statements as never, timeoutMs) as unknown as Worked,
-            ),
-          ),
-        ),
-      scriptAlone: (signal, script, limit, unit) =>
-        this.#service.whenOpen(async (calls) => {
-          const run = (ticket: number, timeoutMs: number) =>
-            soon(calls.script(ticket, script, timeoutMs), (wrote): Worked => [[], wrote])
-          await this.#alone(signal, limit, unit, run, script)
-        }),
-      explainAlone: (signal, sql, limit) =>
-        this.#service.whenOpen((calls) =>
-          calls.withTurn({ ...optionsOf(limit), signal }, ({ ticket }) => [calls.explain(ticket, sql), false]),
-        ),
+      run: (signal, work, ticket, limit, unit) => {
+        if (ticket === 0)
+          return this.#service.whenOpen((calls) =>
+            soon(this.#alone(calls, work, signal, limit, unit), (done) => this.#moved(done)),
+          )
+        const run = () => onTicket().perform(ticket, work, limit === undefined ? 0 : Math.max(1, left(limit)))
+        return soon(this.#again(run), (done) => this.#moved(done))
+      },
       turn: (signal, limit) => this.#service.whenOpen((calls) => this.#turn(calls, { ...optionsOf(limit), signal })),
       leave: (_, ticket) => {
-        this.#turns.get(ticket)?.()
-        this.#turns.delete(ticket)
+        if (this.#turns.delete(ticket)) this.#service.calls?.leave(ticket)
       },
-      execute: (_, ...given) => this.#again((calls) => moved(this.#named(calls.execute(...given)))),
       begin: (_, ticket, immediate) => onTicket().begin(ticket, immediate),
       commit: (_, ticket, depth, unit) => {
         const calls = onTicket()
@@ -128,16 +105,6 @@ export class Desk {
         return this.#note(calls, ticket, unit, []).then(() => this.#storing(ticket, calls.commit(ticket, depth)))
       },
       rollback: (_, ticket, depth) => onTicket().rollback(ticket, depth),
-      batch: (_, ticket, statements, timeoutMs) =>
-        this.#again((calls) => {
-          const [results, wrote] = calls.batch(ticket, statements as never, timeoutMs) as unknown as [Result[], boolean]
-          this.#storing(ticket, wrote)
-          const { value, transfer } = this.#batched(results)
-          return new Moved([value, wrote] as const, transfer)
-        }),
-      script: (_, ticket, script, timeoutMs) =>
-        this.#again((calls) => soon(calls.script(ticket, script, timeoutMs), (wrote) => this.#storing(ticket, wrote))),
-      explain: (_, ticket, sql) => this.#again((calls) => calls.explain(ticket, sql)),
       stored: (_, ticket) => {
         const stored = this.#stored.get(ticket)
         this.#stored.delete(ticket)
@@ -190,45 +157,53 @@ export class Desk {
    * A script that has transactions of its own can't be noted.
    */
   #alone(
+    calls: ServedCalls,
+    work: Work<readonly Area[]>,
     signal: AbortSignal | undefined,
     limit: Limit | undefined,
     unit: Unit | undefined,
-    work: (ticket: number, timeoutMs: number) => Soon<Worked>,
-    script?: string,
-  ): Promise<readonly Result[]> {
-    const calls = this.#served()
+  ): Soon<Done<Result>> {
+    // Without a promise, where there is nothing to wait for.
+    if (signal === undefined && unit === undefined && this.#actor === this.#service.actor)
+      return calls.alone(work, limit && optionsOf(limit))
     return calls.withTurn({ ...optionsOf(limit), signal }, async ({ ticket, timeoutMs }) => {
       if (signal !== undefined) {
         await breath()
         signal.throwIfAborted()
       }
       await this.#act(calls)
-      const run = async () => {
-        try {
-          return await work(ticket, timeoutMs)
-        } catch (error) {
-          return calls.again(error, () => work(ticket, timeoutMs))
-        }
-      }
-      if (unit === undefined) return run()
-      if (script !== undefined && !(await calls.guard(calls.sync(() => calls.core.isWhole(script))))) {
-        if (unit.again) throw unknownWhether('A script with transactions of its own')
-        return run()
-      }
-      if (unit.again) {
-        const reply = await this.#reply(calls, ticket, unit.id)
-        if (reply !== undefined) return [replyOf(reply), true]
-      }
-      const depth = calls.begin(ticket, false)
-      try {
-        const [results] = await run()
-        await this.#note(calls, ticket, unit, results)
-        return [results, calls.commit(ticket, depth)]
-      } catch (error) {
-        calls.rollback(ticket, depth)
-        throw error
-      }
+      const done = await this.#once(calls, ticket, unit, work, timeoutMs)
+      return [done, done.wrote]
     })
+  }
+
+  /** Runs something, a unit once and for all. */
+  async #once(
+    calls: ServedCalls,
+    ticket: number,
+    unit: Unit | undefined,
+    work: Work<readonly Area[]>,
+    timeoutMs: number,
+  ): Promise<Done<Result>> {
+    const run = () => this.#again(() => calls.perform(ticket, work, timeoutMs))
+    if (unit === undefined) return run()
+    if (work.type === 'script' && !(await calls.guard(calls.sync(() => calls.core.isWhole(work.script))))) {
+      if (unit.again) throw unknownWhether('A script with transactions of its own')
+      return run()
+    }
+    if (unit.again) {
+      const reply = await this.#reply(calls, ticket, unit.id)
+      if (reply !== undefined) return { results: replyOf(reply), wrote: true }
+    }
+    const depth = calls.begin(ticket, false)
+    try {
+      const done = await run()
+      await this.#note(calls, ticket, unit, done.results)
+      return { ...done, wrote: calls.commit(ticket, depth) }
+    } catch (error) {
+      calls.rollback(ticket, depth)
+      throw error
+    }
   }
 
   async #note(calls: ServedCalls, ticket: number, unit: Unit, results: readonly Result[]): Promise<void> {
@@ -250,12 +225,13 @@ export class Desk {
   }
 
   /** What fails because a part of the engine is missing is run again when that is loaded. */
-  #again<T>(work: (calls: ServedCalls) => T): T | Promise<Awaited<T>> {
-    const calls = this.#served()
+  #again<T>(work: () => Soon<T>): Soon<T> {
     try {
-      return work(calls)
+      const working = work()
+      const again = (error: unknown) => this.#served().again(error, work)
+      return working instanceof Promise ? working.catch(again) : working
     } catch (error) {
-      return calls.again(error, () => work(calls)) as Promise<Awaited<T>>
+      return this.#served().again(error, work)
     }
   }
 
@@ -272,20 +248,17 @@ export class Desk {
   }
 
   /** Takes the turn and keeps it until the user gives it back. */
-  #turn(calls: ServedCalls, options: CallOptions): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const taken = calls.withTurn(options, async ({ ticket }) => {
-        if (!this.#ended) {
-          await this.#act(calls)
-          await new Promise<void>((end) => {
-            this.#turns.set(ticket, end)
-            resolve(ticket)
-          })
-        }
-        return [undefined, false] as const
-      })
-      taken.catch(reject)
-    })
+  async #turn(calls: ServedCalls, options: CallOptions): Promise<number> {
+    const { ticket } = await calls.acquire(options)
+    this.#turns.add(ticket)
+    try {
+      if (this.#ended) throw new Error('The user is gone')
+      await this.#act(calls)
+      return ticket
+    } catch (error) {
+      if (this.#turns.delete(ticket)) calls.leave(ticket)
+      throw error
+    }
   }
 
   /** A result with its column names, the first time that they come. */
@@ -295,9 +268,10 @@ export class Desk {
     return { ...result, columns: this.#served().core.columns(result.shape) }
   }
 
-  #batched(results: readonly Result[]): Moved<readonly Result[]> {
-    const named = results.map((result) => this.#named(result))
-    return new Moved(named, named.map(({ buffer }) => buffer).filter(worthMoving))
+  /** Its results with their column names, and in buffers that are moved where that is quicker. */
+  #moved(done: Done<Result>): Moved<Done<Result>> {
+    const results = done.results.map((result) => this.#named(result))
+    return new Moved({ ...done, results }, results.map(({ buffer }) => buffer).filter(worthMoving))
   }
 }
 
@@ -315,10 +289,6 @@ export function unknownWhether(what: string): TidelockError {
     hint: 'Look whether it was applied before repeating it',
     details: { applied: null },
   })
-}
-
-function moved(result: Result): Moved<Result> | Result {
-  return worthMoving(result.buffer) ? new Moved(result, [result.buffer]) : result
 }
 
 /** Answers of the engine that are files bring their bytes along; these are nobody else's. */

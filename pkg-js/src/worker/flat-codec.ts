@@ -1,11 +1,11 @@
 import { Detached, reused } from '../codec/copy.js'
 import { Packer } from '../codec/pack.js'
-import { Results, type Rows } from '../codec/rows.js'
+import { type Mode, Results } from '../codec/rows.js'
 import { runResult } from '../codec/run-result.js'
 import { type Op, op } from '../core.js'
 import { invalid } from '../errors.js'
 import { fragmentParts, type SqlFragment } from '../sql.js'
-import type { RowMode, SqlParams } from '../values.js'
+import type { SqlParams } from '../values.js'
 import type { Area, Result } from './protocol.js'
 import { allRows } from './slices.js'
 
@@ -64,7 +64,7 @@ export class FlatCodec {
   }
 
   /** Of each shape the first result that comes brings the names: all are to be decoded, in their order. Of many rows it gives a promise. */
-  decode(kind: Op, result: Result, mode: RowMode): unknown {
+  decode(kind: Op, result: Result, mode: Mode): unknown {
     const decoded = this.#decode(kind, result, mode)
     const before = this.#slicing
     if (before === undefined && !(decoded instanceof Promise)) return decoded
@@ -78,27 +78,18 @@ export class FlatCodec {
     return settled
   }
 
-  #decode(kind: Op, result: Result, mode: RowMode): unknown {
-    this.#take(result)
+  #decode(kind: Op, result: Result, mode: Mode): unknown {
     const { changes } = result
+    if (mode === 'cursor') this.#in.buffer = result.buffer
+    else this.#in.read(result.buffer)
+    this.#learn(result)
+    if (mode === 'cursor') return this.#results.cursor()
     if (kind === op.runMany) return { changes: changes ?? this.#results.changes() }
     if (kind === op.run) return runResult(this.#results, this.#integers)
     if (kind === op.get) return this.#results.first()
     return mode === 'columns' || !worthMoving(result.buffer)
       ? this.#results.rows(mode)
       : allRows(this.#results.cursor(), mode)
-  }
-
-  /** To go through the rows of a result, which has a buffer to itself. As {@link decode}, in the order in which results come. */
-  cursor(result: Result): Rows {
-    this.#in.buffer = result.buffer
-    this.#learn(result)
-    return this.#results.cursor()
-  }
-
-  #take(result: Result): void {
-    this.#in.read(result.buffer)
-    this.#learn(result)
   }
 
   #learn({ shape, columns, texts }: Result): void {

@@ -1,9 +1,11 @@
 import type { Part } from '../../generated/instance.js'
+import type { Calls } from '../calls.js'
 import type { Texts } from '../codec/rows.js'
-import type { CoreEvent, CoreOptions, Op, PlanRow } from '../core.js'
+import type { CoreEvent, CoreOptions } from '../core.js'
 import type { FunctionsSource } from '../functions.js'
 import type { Conflict, Encryption } from '../options.js'
 import type { Answer, Asking } from '../request.js'
+import type { Done, Work } from '../works.js'
 import type { Moment } from './page-life.js'
 import type { Thrown } from './thrown.js'
 
@@ -14,12 +16,6 @@ export interface Area {
   readonly buffer: ArrayBuffer
   readonly bytes: number
   readonly names: string
-}
-
-/** A statement of a batch. */
-export interface PackedSql {
-  readonly sql: string
-  readonly params: readonly Area[]
 }
 
 /** The result of a statement: its header and all that it points to, as offsets into the buffer. */
@@ -34,6 +30,9 @@ export interface Result {
   /** The changes of several executions together, which their last header doesn't tell. */
   readonly changes?: number
 }
+
+/** The calls of an engine that serves another thread. */
+export type ServedCalls = Calls<readonly Area[], Result>
 
 /** How long a call may take. */
 export interface Limit {
@@ -71,25 +70,15 @@ export interface Opening {
 /** What a page asks of the worker. */
 export interface WorkerMethods {
   open(opening: Opening): void
-  /** One statement on a turn of its own, until it is stored. */
-  statement(kind: Op, sql: string, areas: readonly Area[], limit: Limit | undefined, unit?: Unit): Result
-  /** Several statements in one transaction, so. */
-  batchAlone(statements: readonly PackedSql[], limit: Limit | undefined, unit?: Unit): readonly Result[]
-  /** A script, so. */
-  scriptAlone(script: string, limit: Limit | undefined, unit?: Unit): void
-  /** A plan, so. */
-  explainAlone(sql: string, limit: Limit | undefined): PlanRow[]
+  /** Runs something on a ticket that has the turn; with ticket 0 on a turn of its own, until what it wrote is stored. */
+  run(work: Work<readonly Area[]>, ticket: number, limit: Limit | undefined, unit?: Unit): Done<Result>
   /** A ticket that has the turn. */
   turn(limit: Limit | undefined): number
   leave(ticket: number): void
-  execute(ticket: number, kind: Op, sql: string, areas: readonly Area[], timeoutMs: number): Result
   begin(ticket: number, immediate: boolean): number
   /** Whether it wrote something whose storing is to be waited for. */
   commit(ticket: number, depth: number, unit?: Unit): boolean
   rollback(ticket: number, depth: number): void
-  batch(ticket: number, statements: readonly PackedSql[], timeoutMs: number): readonly [readonly Result[], boolean]
-  script(ticket: number, script: string, timeoutMs: number): boolean
-  explain(ticket: number, sql: string): PlanRow[]
   /** Resolves when what was committed on that ticket is stored as the durability promises; once. */
   stored(ticket: number): void
   watch(sql: string): number

@@ -1,23 +1,15 @@
-import { eachStatement } from '../batch.js'
-import type { Rows } from '../codec/rows.js'
+import type { Mode } from '../codec/rows.js'
 import { type CallsOptions, Connection, copyRows, notNow, rejecting, type Soon, type Turn } from '../connection.js'
-import { type Core, type Op, op, type PlanRow } from '../core.js'
-import { invalid, isTidelockError, TidelockError } from '../errors.js'
+import { type Core, type Op, op } from '../core.js'
+import { isTidelockError, TidelockError } from '../errors.js'
 import type { SqlFragment } from '../sql.js'
-import type { CallOptions, RowMode, SqlParams, Statement } from '../values.js'
+import type { CallOptions, SqlParams } from '../values.js'
+import { type Done, packedWork, type Work } from '../works.js'
 import { type AskOptions, type Channel, GivenUp } from './channel.js'
 import { FlatCodec } from './flat-codec.js'
 import { areMany, runManyRows } from './many-rows.js'
 import { watchPage } from './page-life.js'
-import {
-  type Area,
-  type Limit,
-  left,
-  type PackedSql,
-  type PageMethods,
-  type Result,
-  type WorkerMethods,
-} from './protocol.js'
+import { type Area, type Limit, left, type PageMethods, type Result, type WorkerMethods } from './protocol.js'
 
 /** Tickets of different sessions must not be taken for each other: the session's number is above those of its engine. */
 const ticketsPerSession = 2 ** 32
@@ -142,44 +134,32 @@ export class RemoteCalls extends Connection {
     sql: string | SqlFragment,
     params: unknown,
     options?: CallOptions,
-    mode: RowMode = 'object',
+    mode: Mode = 'object',
   ): Promise<unknown> {
     return rejecting(() => {
-      this.check()
-      options?.signal?.throwIfAborted()
+      this.#checked(options)
       if (typeof sql === 'string' && !this.#traits.shared && areMany(kind, params)) {
         const rows = copyRows(params) as SqlParams[]
         return this.withTurn(options, ({ ticket, timeoutMs }) => this.#runMany(ticket, sql, rows, timeoutMs, options))
       }
-      const codec = this.#codec
-      const { text, areas, transfer } = codec.pack(kind, sql, params)
-      const asked = { transfer, signal: options?.signal }
-      return this.#ask('statement', [kind, text, areas, limitOf(options)], asked, (result) =>
-        codec.decode(kind, result, mode),
-      )
+      return this.#statement(0, kind, sql, params, limitOf(options?.timeoutMs), mode, options?.signal)
     })
   }
 
-  async cursor(sql: string | SqlFragment, params: unknown, options: CallOptions | undefined): Promise<Rows> {
-    this.check()
-    options?.signal?.throwIfAborted()
-    const codec = this.#codec
-    const { text, areas, transfer } = codec.pack(op.query, sql, params)
-    const asked = { transfer, signal: options?.signal }
-    return codec.cursor(await this.#ask('statement', [op.query, text, areas, limitOf(options)], asked))
+  override alone(work: Work, options: CallOptions | undefined): Promise<Done> {
+    return rejecting(() => {
+      this.#checked(options)
+      return this.#run(0, work, limitOf(options?.timeoutMs), options?.signal)
+    })
   }
 
-  async withTurn<T>(
-    options: CallOptions | undefined,
-    work: (turn: Turn) => readonly [T, boolean] | Promise<readonly [T, boolean]>,
-  ): Promise<T> {
-    this.check()
-    options?.signal?.throwIfAborted()
-    const limit = limitOf(options)
+  async acquire(options: CallOptions | undefined): Promise<Turn> {
+    this.#checked(options)
+    const limit = limitOf(options?.timeoutMs)
     const asked = this.#ask('turn', [limit], { signal: options?.signal })
-    let ticket: number
     try {
-      ticket = this.#ours(await this.orStopped(asked, options))
+      const ticket = this.#ours(await this.orStopped(asked, options))
+      return { ticket, timeoutMs: limit === undefined ? 0 : Math.max(1, left(limit)) }
     } catch (error) {
       // One that comes all the same is given back.
       asked.then(
@@ -188,15 +168,20 @@ export class RemoteCalls extends Connection {
       )
       throw error
     }
-    let step: readonly [T, boolean]
-    try {
-      step = await work({ ticket, timeoutMs: limit === undefined ? 0 : Math.max(1, left(limit)) })
-    } finally {
-      this.leave(ticket)
-    }
-    // It has committed: whether that outlives the worker nobody knows.
-    if (step[1]) await this.#ask('stored', [this.#theirs(ticket, null)])
-    return step[0]
+  }
+
+  /** It has committed: whether that outlives the worker nobody knows. */
+  async stored(ticket: number): Promise<void> {
+    await this.#ask('stored', [this.#theirs(ticket, null)])
+  }
+
+  holds(ticket: number): boolean {
+    return this.#isCurrent(ticket) && this.coreIfOpen !== undefined
+  }
+
+  #checked(options: CallOptions | undefined): void {
+    this.check()
+    options?.signal?.throwIfAborted()
   }
 
   now(): unknown {
@@ -209,19 +194,51 @@ export class RemoteCalls extends Connection {
     sql: string | SqlFragment,
     params: unknown,
     timeoutMs: number,
-    mode: RowMode = 'object',
+    mode: Mode = 'object',
   ): Promise<unknown> {
     return rejecting(() => {
       if (typeof sql === 'string' && areMany(kind, params)) {
         const rows = copyRows(params) as SqlParams[]
         return this.#runMany(ticket, sql, rows, timeoutMs, undefined).then(([done]) => done)
       }
-      const codec = this.#codec
-      const { text, areas, transfer } = codec.pack(kind, sql, params)
-      return this.#ask('execute', [this.#theirs(ticket), kind, text, areas, timeoutMs], { transfer }, (result) =>
-        codec.decode(kind, result, mode),
-      )
+      return this.#statement(this.#theirs(ticket), kind, sql, params, limitOf(timeoutMs), mode)
     })
+  }
+
+  perform(ticket: number, work: Work, timeoutMs: number): Promise<Done> {
+    return rejecting(() => this.#run(this.#theirs(ticket), work, limitOf(timeoutMs)))
+  }
+
+  #statement(
+    ticket: number,
+    kind: Op,
+    sql: string | SqlFragment,
+    params: unknown,
+    limit: Limit | undefined,
+    mode: Mode,
+    signal?: AbortSignal,
+  ): Promise<unknown> {
+    const codec = this.#codec
+    const { text, areas, transfer } = codec.pack(kind, sql, params)
+    const work = { type: 'statement', kind, sql: text, params: areas } as const
+    return this.#ask('run', [work, ticket, limit], { transfer, signal }, ({ results: [result] }) =>
+      codec.decode(kind, result as Result, mode),
+    )
+  }
+
+  /** Anything else: all its statements are packed, and all results decoded. */
+  #run(ticket: number, work: Work, limit: Limit | undefined, signal?: AbortSignal): Promise<Done> {
+    const codec = this.#codec
+    const transfer: ArrayBuffer[] = []
+    const packed = packedWork(work, (kind, sql, params) => {
+      const { areas, transfer: moved } = codec.pack(kind, sql, params)
+      transfer.push(...moved)
+      return areas
+    })
+    return this.#ask('run', [packed, ticket, limit], { transfer, signal }, async (done) => ({
+      ...done,
+      results: await Promise.all(done.results.map((result) => codec.decode(op.query, result, 'object'))),
+    }))
   }
 
   /** One statement for many rows, as {@link runManyRows} does it. */
@@ -230,10 +247,10 @@ export class RemoteCalls extends Connection {
     const pack = (from: number) => codec.packSome(rows, from)
     const execute = (kind: Op, area: Area, timeoutMs: number) =>
       this.#ask(
-        'execute',
-        [this.#theirs(ticket), kind, sql, [area], timeoutMs],
+        'run',
+        [{ type: 'statement', kind, sql, params: [area] }, this.#theirs(ticket), limitOf(timeoutMs)],
         { transfer: [area.buffer] },
-        (result) => codec.decode(op.runMany, result, 'object') as Soon<{ changes: number }>,
+        ({ results: [result] }) => codec.decode(op.runMany, result as Result, 'object') as Soon<{ changes: number }>,
       )
     return runManyRows(this, { ticket, timeoutMs }, { count: rows.length, pack, execute }, options?.signal)
   }
@@ -252,58 +269,6 @@ export class RemoteCalls extends Connection {
 
   leave(ticket: number): void {
     if (this.#isCurrent(ticket)) this.#session.channel.tell('leave', [this.#theirs(ticket)])
-  }
-
-  async batch(
-    ticket: number,
-    statements: readonly Statement[],
-    timeoutMs: number,
-  ): Promise<readonly [unknown[][], boolean]> {
-    const { codec, packed, transfer } = this.#packed(statements)
-    const [results, wrote] = await this.#ask('batch', [this.#theirs(ticket), packed, timeoutMs], { transfer })
-    return [await decoded(codec, results), wrote]
-  }
-
-  /** In one message, as the next two: so each can be sent again as a whole. */
-  override async batchAlone(statements: readonly Statement[], options: CallOptions | undefined): Promise<unknown[][]> {
-    this.check()
-    options?.signal?.throwIfAborted()
-    const { codec, packed, transfer } = this.#packed(statements)
-    const asked = { transfer, signal: options?.signal }
-    return decoded(codec, await this.#ask('batchAlone', [packed, limitOf(options)], asked))
-  }
-
-  override async scriptAlone(script: string, options: CallOptions | undefined): Promise<void> {
-    this.check()
-    options?.signal?.throwIfAborted()
-    if (typeof script !== 'string') throw invalid('A script must be a string')
-    await this.#ask('scriptAlone', [script, limitOf(options)], { signal: options?.signal })
-  }
-
-  override async explainAlone(sql: string, options: CallOptions | undefined): Promise<PlanRow[]> {
-    this.check()
-    options?.signal?.throwIfAborted()
-    return this.#ask('explainAlone', [sql, limitOf(options)], { signal: options?.signal })
-  }
-
-  #packed(statements: readonly Statement[]) {
-    const codec = this.#codec
-    const transfer: ArrayBuffer[] = []
-    const packed: PackedSql[] = eachStatement(statements, ({ sql, params }) => {
-      const one = codec.pack(op.query, sql, params)
-      transfer.push(...one.transfer)
-      return { sql: one.text, params: one.areas }
-    })
-    return { codec, packed, transfer }
-  }
-
-  async script(ticket: number, script: string, timeoutMs: number): Promise<boolean> {
-    if (typeof script !== 'string') throw invalid('A script must be a string')
-    return this.#ask('script', [this.#theirs(ticket), script, timeoutMs])
-  }
-
-  async explain(ticket: number, sql: string): Promise<PlanRow[]> {
-    return this.#ask('explain', [this.#theirs(ticket), sql])
   }
 
   /** The worker has seen to that. */
@@ -412,11 +377,6 @@ function remoteCore(call: (method: string, args: readonly unknown[]) => unknown,
   return new Proxy({}, { get }) as Core
 }
 
-/** The rows of each result. */
-async function decoded(codec: FlatCodec, results: readonly Result[]): Promise<unknown[][]> {
-  return Promise.all(results.map((result) => codec.decode(op.query, result, 'object'))) as Promise<unknown[][]>
-}
-
 /** Bytes to give away: the caller may go on with its own. */
 function copied(bytes: Uint8Array, transfer: ArrayBuffer[]): Uint8Array {
   const copy = bytes.slice()
@@ -424,6 +384,6 @@ function copied(bytes: Uint8Array, transfer: ArrayBuffer[]): Uint8Array {
   return copy
 }
 
-function limitOf(options: CallOptions | undefined): Limit | undefined {
-  return options?.timeoutMs === undefined ? undefined : { timeoutMs: options.timeoutMs, since: Date.now() }
+function limitOf(timeoutMs: number | undefined): Limit | undefined {
+  return timeoutMs ? { timeoutMs, since: Date.now() } : undefined
 }

@@ -1,12 +1,13 @@
 import { Bridge } from '../bridge.js'
+import { Calls } from '../calls.js'
 import type { CallsOptions } from '../connection.js'
 import type { CoreEvent } from '../core.js'
 import type { createDatabaseInstance } from '../instance.js'
 import { Channel, type Handlers, type Message } from './channel.js'
 import { Desk, type Service } from './desk.js'
-import type { Opening, PageMethods, WorkerMethods } from './protocol.js'
+import { PackedStatements } from './packed-statements.js'
+import type { Opening, PageMethods, ServedCalls, WorkerMethods } from './protocol.js'
 import { RemoteUser } from './remote-user.js'
-import { ServedCalls } from './served-calls.js'
 import { toThrown } from './thrown.js'
 
 /** A tab that is served. */
@@ -115,7 +116,7 @@ export class Server implements Service {
       onDead: (error) => this.channel.tell('dead', [toThrown(error)]),
     }
     await bridge.open(instance, options, (core, given) => {
-      this.calls = new ServedCalls(core, instance.memory, given)
+      this.calls = new Calls(core, new PackedStatements(core, instance.memory), given)
       if (heard.includes('change')) this.calls.heard('change')
       return this.calls
     })

@@ -29,19 +29,12 @@ const statements = [
 ]
 /** The methods, with the kinds of their arguments: what their shapes let through, and what they don't. */
 const methods = {
-  statement: ['op', 'sql', 'areas', 'limit', 'unit'],
-  batchAlone: ['statements', 'limit', 'unit'],
-  scriptAlone: ['sql', 'limit', 'unit'],
-  explainAlone: ['sql', 'limit'],
+  run: ['work', 'ticket', 'limit', 'unit'],
   turn: ['limit'],
   leave: ['ticket'],
-  execute: ['ticket', 'op', 'sql', 'areas', 'number'],
   begin: ['ticket', 'flag'],
   commit: ['ticket', 'ticket', 'unit'],
   rollback: ['ticket', 'ticket'],
-  batch: ['ticket', 'statements', 'number'],
-  script: ['ticket', 'sql', 'number'],
-  explain: ['ticket', 'sql'],
   stored: ['ticket'],
   watch: ['sql'],
   unwatch: ['ticket'],
@@ -97,8 +90,25 @@ const ofCore = {
   constructor: [],
 }
 
+/** What an engine runs. */
+const works = [
+  (random) => ({ type: 'explain', sql: random.pick(statements) }),
+  (random) => ({ type: 'script', script: random.pick(statements) }),
+  (random) => ({ type: 'batch', statements: argument.statements(random) }),
+  (random) => ({
+    type: 'statement',
+    kind: random.below(5),
+    sql: random.pick(statements),
+    params: argument.areas(random),
+  }),
+]
+
 const argument = {
-  op: (random) => random.below(5),
+  work: (random) => {
+    const fields = { ...random.pick(works)(random), ...random.pick([{}, {}, {}, {}, works[0](random)]) }
+    if (random.oneIn(10)) fields[random.pick(Object.keys(fields))] = anyValue(random)
+    return fields
+  },
   sql: (random) => random.pick(statements),
   areas: (random) => (random.oneIn(2) ? [] : random.some(3, () => area(random))),
   limit: (random) =>
@@ -203,10 +213,8 @@ export async function setUp() {
       tabs: { own: 'own', alive: ['own'] },
     }
     await engine.channel.ask('open', [opening])
-    await engine.channel.ask('scriptAlone', [
-      'CREATE TABLE mine (id INTEGER PRIMARY KEY); INSERT INTO mine VALUES (1); CREATE TABLE t (a)',
-      undefined,
-    ])
+    const script = 'CREATE TABLE mine (id INTEGER PRIMARY KEY); INSERT INTO mine VALUES (1); CREATE TABLE t (a)'
+    await engine.channel.ask('run', [{ type: 'script', script }, 0, undefined])
     return engine
   }
   let engine = await started()
@@ -234,8 +242,9 @@ export async function setUp() {
       }
       // What it has begun ends with it, and the leader goes on.
       client.end()
-      const { buffer } = await engine.channel.ask('statement', [0, 'SELECT count(*) FROM mine', [], undefined])
-      assert.ok(buffer.byteLength > 0)
+      const work = { type: 'statement', kind: 0, sql: 'SELECT count(*) FROM mine', params: [] }
+      const { results } = await engine.channel.ask('run', [work, 0, undefined])
+      assert.ok(results[0].buffer.byteLength > 0)
       for (const { thrown } of answers) if (thrown !== undefined) mustBeOurs(thrown)
       if (clients % 50 === 0) {
         engine.end(new Error('done'))
