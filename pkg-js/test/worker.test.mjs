@@ -181,3 +181,25 @@ test('a channel calls functions of the caller, gives up, and rejects all when it
   await assert.rejects(waiting, /over/)
   await assert.rejects(asking.ask('steps', []), /over/)
 })
+
+test('a channel hands calls on to another one, with the wish to give up', async () => {
+  const pair = (handlers) => {
+    const asking = new Channel(
+      to(() => serving),
+      {},
+    )
+    const serving = new Channel(
+      to(() => asking),
+      handlers,
+    )
+    return asking
+  }
+  const waiting = (signal) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+  const far = pair({ add: (_, a, b) => a + b, forever: waiting })
+  const near = pair(far.forwarding(['add', 'forever']))
+  assert.equal(await near.asking(['add']).add(1, 2), 3)
+  const controller = new AbortController()
+  const given = near.ask('forever', [], { signal: controller.signal })
+  controller.abort('enough')
+  await assert.rejects(given, (error) => error instanceof GivenUp && error.reason === 'enough')
+})

@@ -1,11 +1,12 @@
 import type { CoreEvent } from '../core.js'
 import { isTidelockError, TidelockError } from '../errors.js'
 import type { Encryption } from '../options.js'
-import { Channel, GivenUp, type Handlers, type Message } from '../worker/channel.js'
+import { Channel, type Handlers, type Message } from '../worker/channel.js'
+import { Deaths } from '../worker/deaths.js'
 import type { Moment } from '../worker/page-life.js'
-import type { Opening, PageMethods, WorkerMethods } from '../worker/protocol.js'
+import { type Opening, type PageMethods, questions, type WorkerMethods } from '../worker/protocol.js'
 import { fromThrown, toThrown } from '../worker/thrown.js'
-import { type Engine, engineHere, engineInWorker } from './engine.js'
+import { type Engine, type EngineHandlers, engineHere, engineInWorker } from './engine.js'
 import { type Facts, factsOf, rekeyed } from './facts.js'
 import { Following } from './following.js'
 import { Forwarding } from './forwarding.js'
@@ -15,9 +16,6 @@ import { type Prover, proverOf } from './prover.js'
 import { unreachable } from './sending.js'
 import { Lost, Serving } from './serving.js'
 import { namesOf } from './wire.js'
-
-/** Deaths of this tab's engine that are one too many, within that time. */
-const [maxDeaths, deathsWithinMs] = [5, 60_000]
 
 /** So long a leader that closes waits for the transactions of other tabs. */
 const finishWithinMs = 1000
@@ -60,7 +58,7 @@ export class Link {
   #wasServed = false
   #seeded = false
   #ended = false
-  readonly #deaths: number[] = []
+  readonly #deaths = new Deaths()
 
   /** `post` takes messages to the page; with `startWorker` engines live in workers. */
   constructor(post: (message: Message) => void, startWorker: (() => Worker) | undefined) {
@@ -368,14 +366,12 @@ export class Link {
 
   /** The worker of this tab's engine died: another one opens the database. */
   async #crashed(lock: HeldLock, cause: unknown): Promise<void> {
-    const now = Date.now()
-    this.#deaths.push(now)
-    while ((this.#deaths[0] as number) < now - deathsWithinMs) this.#deaths.shift()
+    const isOneTooMany = this.#deaths.note()
     const error = new TidelockError('worker_crashed', 'The worker of this database died', {
       details: { applied: null },
       cause,
     })
-    if (!this.#wasServed || this.#deaths.length > maxDeaths) return this.#fail(error)
+    if (!this.#wasServed || isOneTooMany) return this.#fail(error)
     this.#calls.sendings.pause()
     await this.#dropEngine()
     if (this.#ended) return
@@ -385,25 +381,16 @@ export class Link {
   }
 
   /** What an engine of this tab asks of its page, which answers. */
-  #engineHandlers(serving: () => Serving) {
+  #engineHandlers(serving: () => Serving): EngineHandlers {
     const page = this.channel
     return {
-      event: (_: unknown, event: CoreEvent) => this.#event(serving(), event),
-      dead: (_: unknown, error: Parameters<PageMethods['dead']>[0]) => this.#fail(fromThrown(error)),
-      migrate: (_: unknown, version: string, direction: 'up' | 'down', theirs: number) => {
+      event: (_, event) => this.#event(serving(), event),
+      dead: (_, error) => this.#fail(fromThrown(error)),
+      migrate: (_, version, direction, theirs) => {
         const ours = this.#calls.take(serving(), theirs)
         return page.ask('migrate', [version, direction, ours]).finally(() => this.#calls.drop(ours))
       },
-      fetch: (signal: AbortSignal | undefined, ...args: Parameters<PageMethods['fetch']>) =>
-        page.ask('fetch', args, { signal }).catch((error: unknown) => {
-          throw error instanceof GivenUp ? error.reason : error
-        }),
-      accessToken: () => page.ask('accessToken', []),
-      nextSnapshot: (_: unknown, after: number) => page.ask('nextSnapshot', [after]),
-      resolveConflict: (_: unknown, ...args: Parameters<PageMethods['resolveConflict']>) =>
-        page.ask('resolveConflict', args),
-      seed: () => page.ask('seed', []),
-      part: (_: unknown, ...args: Parameters<PageMethods['part']>) => page.ask('part', args),
+      ...page.forwarding([...questions, 'fetch', 'seed', 'part']),
     }
   }
 

@@ -107,6 +107,22 @@ export class Channel<Theirs extends Methods<Theirs>, Ours extends Methods<Ours>>
     })
   }
 
+  /** These methods of the other side, as functions. */
+  asking<K extends keyof Theirs & string>(names: readonly K[]): Pick<Theirs, K> {
+    return Object.fromEntries(
+      names.map((name) => [name, (...args: Parameters<Theirs[K]>) => this.ask(name, args)]),
+    ) as unknown as Pick<Theirs, K>
+  }
+
+  /** Handlers that hand on what they are asked to these methods of the other side. */
+  forwarding<K extends keyof Theirs & string>(names: readonly K[]): Pick<Handlers<Theirs>, K> {
+    const handlers = names.map((name) => [
+      name,
+      (signal: AbortSignal | undefined, ...args: Parameters<Theirs[K]>) => this.ask(name, args, { signal }),
+    ])
+    return Object.fromEntries(handlers)
+  }
+
   /** Calls a method of the other side without waiting for it. */
   tell<K extends keyof Theirs & string>(method: K, args: Parameters<Theirs[K]>): void {
     if (this.#ended === undefined) this.#post({ id: 0, method, args }, [])
@@ -182,9 +198,19 @@ export class Channel<Theirs extends Methods<Theirs>, Ours extends Methods<Ours>>
     if (this.#ended !== undefined) return
     // Nobody waits: what was told only helps, as leaving a place that is gone.
     if (id === 0) return
-    if (signal?.aborted && error === signal.reason) this.#post({ answer: id, givenUp: true }, [])
+    if (signal?.aborted && (error === signal.reason || error instanceof GivenUp))
+      this.#post({ answer: id, givenUp: true }, [])
     else this.#post({ answer: id, thrown: toThrown(error) }, [])
   }
+}
+
+/** Serves methods by functions of these names. */
+export function answering<T extends Methods<T>, K extends keyof T & string>(
+  functions: Pick<T, K>,
+  names: readonly K[],
+): Pick<Handlers<T>, K> {
+  const handlers = names.map((name) => [name, (_: unknown, ...args: never[]) => functions[name](...args)])
+  return Object.fromEntries(handlers)
 }
 
 function requestOf(id: number, method: string, args: readonly unknown[], stoppable: boolean): Message {

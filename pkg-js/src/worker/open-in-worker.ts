@@ -5,8 +5,8 @@ import { loadModule, loadPart } from '../instance.js'
 import type { OpenOptions } from '../options.js'
 import { request } from '../request.js'
 import type { LocalUser } from '../user.js'
-import { GivenUp, type Handlers, Moved } from './channel.js'
-import type { Opening, PageMethods } from './protocol.js'
+import { answering, GivenUp, type Handlers, Moved } from './channel.js'
+import { type Opening, type PageMethods, questions } from './protocol.js'
 import { type Begin, RemoteCalls } from './remote-calls.js'
 import { Session, workerFailed } from './session.js'
 import { fromThrown } from './thrown.js'
@@ -72,6 +72,7 @@ export function pageHandlers(
   user: LocalUser,
 ): Omit<Handlers<PageMethods>, 'hello'> {
   return {
+    ...answering<PageMethods, (typeof questions)[number]>(user, questions),
     event: (_, event) => user.handle(event),
     dead: (_, error) => void connection.die(fromThrown(error)),
     migrate: (_, version, direction, ticket) => user.migrate(version, direction, connection.ticketOf(number, ticket)),
@@ -79,9 +80,6 @@ export function pageHandlers(
       const answer = await (user.fetch ?? request)(url, { ...asking, signal })
       return new Moved(answer, answer.body === null ? [] : [answer.body.buffer])
     },
-    accessToken: () => user.accessToken(),
-    nextSnapshot: (_, after) => user.nextSnapshot(after),
-    resolveConflict: (_, conflict) => user.resolveConflict(conflict),
     seed: async () => (await user.seed?.()) ?? new Uint8Array(),
     part: async (_, part) => loadPart(part, await loadModule(options.wasm), options.wasm),
     role: (_, role) => user.plays(role),

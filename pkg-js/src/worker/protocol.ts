@@ -3,8 +3,9 @@ import type { Calls } from '../calls.js'
 import type { Texts } from '../codec/rows.js'
 import type { CoreEvent, CoreOptions } from '../core.js'
 import type { FunctionsSource } from '../functions.js'
-import type { Conflict, Encryption } from '../options.js'
+import type { Encryption } from '../options.js'
 import type { Answer, Asking } from '../request.js'
+import type { User } from '../user.js'
 import type { Done, Work } from '../works.js'
 import type { Moment } from './page-life.js'
 import type { Thrown } from './thrown.js'
@@ -100,18 +101,17 @@ export interface WorkerMethods {
   close(): void
 }
 
+/** What an engine asks of its user, wherever that is, and hands on as it is: a new question is one here, and a method of {@link User}. */
+export const questions = ['accessToken', 'nextSnapshot', 'resolveConflict'] as const satisfies readonly (keyof User)[]
+
 /** What a worker asks of its page, or tells it. */
-export interface PageMethods {
+export interface PageMethods extends Pick<User, 'migrate' | (typeof questions)[number]> {
   /** The worker runs. It holds a Web Lock of that name as long as it lives, where there are Web Locks. */
   hello(lock: string | undefined): void
   event(event: CoreEvent): void
   /** The engine stopped working. */
   dead(error: Thrown): void
-  migrate(version: string, direction: 'up' | 'down', ticket: number): void
   fetch(url: string, asking: Omit<Asking, 'signal'>): Answer
-  accessToken(): string | null
-  nextSnapshot(after: number): number | null
-  resolveConflict(conflict: Conflict): string | null
   seed(): Uint8Array
   part(part: Part): WebAssembly.Module
   /** What this tab is from now on, where several share the database. */

@@ -6,6 +6,7 @@ import type { SqlFragment } from '../sql.js'
 import type { CallOptions, SqlParams } from '../values.js'
 import { type Done, packedWork, type Work } from '../works.js'
 import { type AskOptions, type Channel, GivenUp } from './channel.js'
+import { Deaths } from './deaths.js'
 import { FlatCodec } from './flat-codec.js'
 import { areMany, runManyRows } from './many-rows.js'
 import { watchPage } from './page-life.js'
@@ -13,8 +14,6 @@ import { type Area, type Limit, left, type PageMethods, type Result, type Worker
 
 /** Tickets of different sessions must not be taken for each other: the session's number is above those of its engine. */
 const ticketsPerSession = 2 ** 32
-/** So many deaths within that time are one too many: what kills each worker anew must not go on for ever. */
-const [maxDeaths, deathsWithinMs] = [5, 60_000]
 
 /** Somebody who has the engine, or knows who has, as long as that lasts. */
 export interface Engaged {
@@ -52,7 +51,7 @@ export class RemoteCalls extends Connection {
   #session!: Engaged
   #number = 0
   #codec!: FlatCodec
-  readonly #deaths: number[] = []
+  readonly #deaths = new Deaths()
   #isOpen = false
   #unwatchPage = () => {}
 
@@ -101,15 +100,13 @@ export class RemoteCalls extends Connection {
       details: { applied: null },
       cause,
     })
-    const now = Date.now()
-    this.#deaths.push(now)
-    while ((this.#deaths[0] as number) < now - deathsWithinMs) this.#deaths.shift()
+    const isOneTooMany = this.#deaths.note()
     // While it opens for the first time, or closes, there is nobody to open it again for.
     if (this.closed || !this.#isOpen) {
       old.end(error)
       return
     }
-    if (!this.#traits.lasting || this.#deaths.length > maxDeaths) {
+    if (!this.#traits.lasting || isOneTooMany) {
       this.die(error)
       return
     }

@@ -7,7 +7,7 @@ import { Channel, type Handlers, type Message } from './channel.js'
 import { Desk, type Service } from './desk.js'
 import { PackedStatements } from './packed-statements.js'
 import type { Opening, PageMethods, ServedCalls, WorkerMethods } from './protocol.js'
-import { RemoteUser } from './remote-user.js'
+import { remoteUser } from './remote-user.js'
 import { toThrown } from './thrown.js'
 
 /** A tab that is served. */
@@ -20,7 +20,6 @@ interface Attached {
 export class Server implements Service {
   readonly channel: Channel<PageMethods, WorkerMethods>
   readonly #createInstance: typeof createDatabaseInstance
-  readonly #user: RemoteUser
   readonly #desk: Desk
   readonly #attached = new Map<string, Attached>()
   calls: ServedCalls | undefined
@@ -40,7 +39,6 @@ export class Server implements Service {
     this.#createInstance = createInstance
     this.#desk = new Desk(this, '')
     this.channel = new Channel<PageMethods, WorkerMethods>(post, this.#handlers())
-    this.#user = new RemoteUser(this.channel, (event) => this.#tell(event))
     this.#opened = new Promise((resolve) => {
       this.#becomeOpen = resolve
     })
@@ -96,14 +94,14 @@ export class Server implements Service {
     { checked, module, encryption, functions, columnKeys, has, heard, tabs }: Opening,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    this.#user.begin(has)
+    const user = remoteUser(this.channel, (event) => this.#tell(event), has)
     if (tabs !== undefined) {
       this.#desk.client = tabs.own
       for (const client of tabs.alive) this.#alive.add(client)
       this.#toldAlive = false
     }
     for (const type of heard) this.#desk.hear(type)
-    const bridge = new Bridge(checked, { encryption, functions, columnKeys, signal }, this.#user)
+    const bridge = new Bridge(checked, { encryption, functions, columnKeys, signal }, user)
     const instance = await this.#createInstance(
       module,
       (part) => this.channel.ask('part', [part]),
@@ -111,7 +109,7 @@ export class Server implements Service {
     )
     const options: CallsOptions = {
       integers: checked.integers,
-      warn: (detail) => this.#user.handle({ type: 'warning', detail }),
+      warn: (detail) => user.handle({ type: 'warning', detail }),
       refine: (error) => error,
       onDead: (error) => this.channel.tell('dead', [toThrown(error)]),
     }
