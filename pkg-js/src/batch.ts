@@ -1,6 +1,6 @@
 import type { Calls } from './calls.js'
 import { op } from './core.js'
-import { invalid, TidelockError } from './errors.js'
+import { invalid, TidelockError, telling } from './errors.js'
 import type { Done, StatementOf } from './works.js'
 
 /** Runs several statements in one transaction or savepoint, without giving up the turn. */
@@ -45,10 +45,6 @@ function checkStatements(statements: unknown): void {
 
 function atStatement(error: unknown, index: number): unknown {
   if (!(error instanceof TidelockError)) return error
-  const { code, message, hint, details, cause } = error
-  return new TidelockError(code, `Statement ${index + 1} of the batch: ${message}`, {
-    hint,
-    cause,
-    details: { ...details, statement: index + 1 },
-  })
+  const statement = index + 1
+  return telling(error, { message: `Statement ${statement} of the batch: ${error.message}`, details: { statement } })
 }

@@ -190,8 +190,8 @@ export class Bridge {
       accessToken: () => user.accessToken(),
       nextSnapshot: (after) => user.nextSnapshot(after),
       resolveConflict: (conflict) => user.resolveConflict(conflict as Conflict),
-      ...(encryption === undefined ? {} : { encryption }),
-      ...(signal === undefined ? {} : { signal }),
+      encryption,
+      signal,
     }
   }
 

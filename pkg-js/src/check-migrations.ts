@@ -55,9 +55,9 @@ function checkMigration(migration: unknown, index: number): CoreMigration {
     transaction: transaction ?? true,
     upIsFunction: typeof up === 'function',
     downIsFunction: typeof down === 'function',
-    ...(typeof up === 'string' ? { up } : {}),
-    ...(typeof down === 'string' ? { down } : {}),
-    ...(checksum === undefined ? {} : { checksum }),
+    up: typeof up === 'string' ? up : undefined,
+    down: typeof down === 'string' ? down : undefined,
+    checksum,
   }
 }
 

@@ -1,12 +1,14 @@
 import { isA } from './brand.js'
 import {
   checkBoolean,
+  checkDays,
   checkFunction,
   checkInteger,
   checkObject,
   checkOneOf,
   checkSignal,
   checkString,
+  optional,
 } from './check.js'
 import { checkEncryption } from './check-encryption.js'
 import { checkMigrations } from './check-migrations.js'
@@ -110,7 +112,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
   return {
     name: checkName(given.name),
     storage,
-    ...(storage === 'file' ? { path: path ?? defaultPath(given.name as string) } : {}),
+    path: storage === 'file' ? (path ?? defaultPath(given.name as string)) : undefined,
     durability,
     integers: checkOneOf('integers', given.integers ?? 'auto', ['auto', 'bigint', 'number']),
     maxBytes: checkInteger('maxBytes', given.maxBytes ?? gib, 64 * 1024),
@@ -122,9 +124,9 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
     migrationsTable: checkString('migrationsTable', given.migrationsTable ?? 'schema_migrations'),
     snapshots,
     mode,
-    ...(given.health === undefined ? {} : { health: checkThresholds(given.health) }),
-    ...(given.baseline === undefined ? {} : { baseline: checkString('baseline', given.baseline) }),
-    ...(given.migrations === undefined ? {} : { migrations: checkMigrations(given.migrations) }),
+    health: given.health === undefined ? undefined : checkThresholds(given.health),
+    baseline: optional('baseline', given.baseline, checkString),
+    migrations: given.migrations === undefined ? undefined : checkMigrations(given.migrations),
   }
 }
 
@@ -191,10 +193,8 @@ function checkSnapshots(snapshots: unknown): CoreSnapshotOptions {
     compress: checkBoolean('snapshots.compress', given.compress ?? true),
     verify: checkOneOf('snapshots.verify', given.verify ?? 'quick', ['quick', 'full', 'none']),
     logRetentionMs: checkInteger('snapshots.logRetentionMs', given.logRetentionMs ?? 7 * 86_400_000, 0),
-    ...(given.retentionDays === undefined ? {} : { retentionDays: checkDays(given.retentionDays) }),
-    ...(given.logMaxBytes === undefined
-      ? {}
-      : { logMaxBytes: checkInteger('snapshots.logMaxBytes', given.logMaxBytes, 0) }),
+    retentionDays: optional('snapshots.retentionDays', given.retentionDays, checkDays),
+    logMaxBytes: optional('snapshots.logMaxBytes', given.logMaxBytes, (what, value) => checkInteger(what, value, 0)),
   }
 }
 
@@ -220,14 +220,6 @@ function checkThresholds(thresholds: unknown): object {
 }
 
 /** Parts of a day are fine. */
-function checkDays(days: unknown): number {
-  if (typeof days !== 'number' || !(days > 0))
-    throw invalid('snapshots.retentionDays must be a number of days, more than 0', {
-      details: { option: 'snapshots.retentionDays' },
-    })
-  return days
-}
-
 function checkWasm(wasm: unknown): void {
   if (!isA(wasm, 'URL', 'Response', 'ArrayBuffer', 'WebAssembly.Module') && !ArrayBuffer.isView(wasm)) {
     throw invalid('wasm must be a URL, a Response, bytes or a WebAssembly.Module', { details: { option: 'wasm' } })

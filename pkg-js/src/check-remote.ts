@@ -7,6 +7,7 @@ import {
   checkOneOf,
   checkString,
   checkStrings,
+  optional,
 } from './check.js'
 import type { CoreRemoteOptions } from './core.js'
 import { invalid } from './errors.js'
@@ -72,7 +73,7 @@ export function checkRemote(remote: unknown, secretsAllowed: boolean): CoreRemot
     realtime: checkBoolean('remote.realtime', given.realtime ?? false),
     hasAccessToken: given.accessToken !== undefined,
     secretsAllowed,
-    ...(given.userId === undefined ? {} : { userId: checkString('remote.userId', given.userId) }),
+    userId: optional('remote.userId', given.userId, checkString),
   }
 }
 

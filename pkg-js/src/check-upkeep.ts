@@ -1,4 +1,4 @@
-import { checkObject, checkString, checkStrings } from './check.js'
+import { checkDays, checkObject, checkString, checkStrings, optional } from './check.js'
 import type { CoreAudit, CoreExpiry } from './core.js'
 import { invalid } from './errors.js'
 
@@ -15,7 +15,7 @@ export function checkAudit(audit: unknown, table: unknown, migrationsTable: unkn
     table: name,
     tables: checkStrings('audit.tables', given.tables),
     redact: given.redact === undefined ? [] : checkRedact(given.redact),
-    ...(given.retentionDays === undefined ? {} : { retentionDays: checkDays(given.retentionDays) }),
+    retentionDays: optional('audit.retentionDays', given.retentionDays, checkDays),
   }
 }
 
@@ -32,13 +32,6 @@ function checkRedact(redact: unknown): CoreAudit['redact'] {
   return Object.entries(tables).flatMap(([table, columns]) =>
     checkStrings(`audit.redact.${table}`, columns).map((column) => ({ table, column })),
   )
-}
-
-function checkDays(days: unknown): number {
-  if (typeof days === 'number' && days > 0) return days
-  throw invalid('audit.retentionDays must be a number of days, more than 0', {
-    details: { option: 'audit.retentionDays' },
-  })
 }
 
 /** The option `expires`. */

@@ -37,6 +37,11 @@ export function checkScript(script: unknown): string {
   return script
 }
 
+/** What a check makes of an option; undefined when that isn't given. */
+export function optional<T>(what: string, value: unknown, check: (what: string, value: unknown) => T): T | undefined {
+  return value === undefined ? undefined : check(what, value)
+}
+
 export function checkBoolean(what: string, value: unknown): boolean {
   if (typeof value !== 'boolean') throw wrong(what, 'true or false')
   return value
@@ -44,6 +49,12 @@ export function checkBoolean(what: string, value: unknown): boolean {
 
 export function checkFunction(what: string, value: unknown): void {
   if (typeof value !== 'function') throw wrong(what, 'a function')
+}
+
+/** A number of days, which may be a part of one. */
+export function checkDays(what: string, days: unknown): number {
+  if (typeof days === 'number' && days > 0) return days
+  throw wrong(what, 'a number of days, more than 0')
 }
 
 /** A whole number within the range, both ends included. */

@@ -1,7 +1,16 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import { BegunTransactions } from './begun.js'
-import { checkBoolean, checkCall, checkFunction, checkOneOf, checkQuery, checkScript, checkString } from './check.js'
+import {
+  checkBoolean,
+  checkCall,
+  checkFunction,
+  checkOneOf,
+  checkQuery,
+  checkScript,
+  checkString,
+  optional,
+} from './check.js'
 import { checkEncryption } from './check-encryption.js'
 import type { Rows } from './codec/rows.js'
 import { type Connection, copyParams, rejecting } from './connection.js'
@@ -331,7 +340,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     const { baseline, force } = checkCall('import', options, ['baseline', 'force'])
     const wanted = {
       force: checkBoolean('force', force ?? false),
-      ...(baseline === undefined ? {} : { baseline: checkString('baseline', baseline) }),
+      baseline: optional('baseline', baseline, checkString),
     }
     this.#calls.check()
     // Without a wait where there is none: the caller may use its bytes again.

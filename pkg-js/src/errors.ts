@@ -149,6 +149,19 @@ export function isTidelockError<Code extends ErrorCode = ErrorCode>(
   return code === undefined ? typeof found === 'string' : found === code
 }
 
+/** The same error, with more to tell, or something else. */
+export function telling(
+  { code, message, hint, details, cause }: TidelockError,
+  more: TidelockErrorOptions & { readonly message?: string },
+): TidelockError {
+  return new TidelockError(code, more.message ?? message, {
+    hint,
+    cause,
+    ...more,
+    details: { ...details, ...more.details },
+  })
+}
+
 /** `invalid_argument`, the commonest one. */
 export function invalid(message: string, options?: TidelockErrorOptions): TidelockError {
   return new TidelockError('invalid_argument', message, options)
@@ -195,7 +208,7 @@ export function toTidelockError(thrown: unknown): TidelockError {
 export function trapped(cause: unknown, panic?: Panic): TidelockError {
   return new TidelockError('internal', 'The database engine stopped working; this database is now closed', {
     hint: "Open it again: what was stored is intact. Please report this in tidelock's issue tracker: the details, the cause with its stack, the versions of tidelock and of the browser, and what the database was doing",
-    ...(panic === undefined ? {} : { details: { panic } }),
+    details: panic && { panic },
     cause,
   })
 }

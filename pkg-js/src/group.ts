@@ -1,5 +1,5 @@
 import type { Database } from './database.js'
-import { invalid, isTidelockError, TidelockError } from './errors.js'
+import { invalid, isTidelockError, telling } from './errors.js'
 import type { Health } from './health.js'
 import type { MigrationStatus } from './migrations.js'
 import { open } from './open.js'
@@ -146,6 +146,5 @@ async function closeAll(opened: readonly [string, Database][]): Promise<void> {
 /** The error, with the name in the group that it is about. What isn't ours (the reason of a signal) stays what it is. */
 function naming(error: unknown, member: string): unknown {
   if (!isTidelockError(error)) return error
-  const { code, message, hint, details, cause } = error
-  return new TidelockError(code, message, { hint, cause, details: { ...details, database: member } })
+  return telling(error, { details: { database: member } })
 }

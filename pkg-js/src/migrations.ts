@@ -1,4 +1,4 @@
-import { checkBoolean, checkCall, checkInteger, checkOneOf, checkString } from './check.js'
+import { checkBoolean, checkCall, checkInteger, checkOneOf, checkString, optional } from './check.js'
 import { type Connection, withCancel } from './connection.js'
 import { invalid } from './errors.js'
 import type { Tx } from './transaction.js'
@@ -292,16 +292,12 @@ function checkRenames(renames: unknown): string[] {
   ])
 }
 
-function checkRun(
-  call: string,
-  options: unknown,
-  keys: readonly string[],
-): { to?: string; steps?: number; dryRun?: boolean; atomic?: 'each' | 'all' } {
+function checkRun(call: string, options: unknown, keys: readonly string[]) {
   const { to, steps, dryRun, atomic } = checkCall(call, options, ['to', 'steps', 'dryRun', ...keys])
   return {
-    ...(to === undefined ? {} : { to: checkString('to', to) }),
-    ...(steps === undefined ? {} : { steps: checkInteger('steps', steps, 0) }),
-    ...(dryRun === undefined ? {} : { dryRun: checkBoolean('dryRun', dryRun) }),
-    ...(atomic === undefined ? {} : { atomic: checkOneOf('atomic', atomic, ['each', 'all'] as const) }),
+    to: optional('to', to, checkString),
+    steps: optional('steps', steps, (what, value) => checkInteger(what, value, 0)),
+    dryRun: optional('dryRun', dryRun, checkBoolean),
+    atomic: optional('atomic', atomic, (what, value) => checkOneOf(what, value, ['each', 'all'] as const)),
   }
 }

@@ -17,8 +17,8 @@ export function checkRareOptions(
   secrets: boolean,
 ): Pick<CoreOptions, 'remote' | 'audit' | 'expires'> {
   return {
-    ...(audit === undefined ? {} : { audit: checkAudit(audit, auditTable, migrationsTable) }),
-    ...(expires === undefined ? {} : { expires: checkExpires(expires) }),
-    ...(remote === undefined ? {} : { remote: checkRemote(remote, secrets) }),
+    audit: audit === undefined ? undefined : checkAudit(audit, auditTable, migrationsTable),
+    expires: expires === undefined ? undefined : checkExpires(expires),
+    remote: remote === undefined ? undefined : checkRemote(remote, secrets),
   }
 }

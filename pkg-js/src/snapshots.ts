@@ -1,4 +1,4 @@
-import { checkBoolean, checkCall, checkMoment, checkObject, checkOneOf, checkString } from './check.js'
+import { checkBoolean, checkCall, checkMoment, checkObject, checkOneOf, checkString, optional } from './check.js'
 import { type Connection, withCancel } from './connection.js'
 import type { CoreSnapshotFile } from './core.js'
 import { invalid } from './errors.js'
@@ -72,7 +72,7 @@ export class Snapshots {
    */
   async create(options?: CallOptions & { readonly label?: string | undefined }): Promise<SnapshotInfo> {
     const { label } = checkCall('snapshots.create', options, ['label'])
-    const wanted = label === undefined ? {} : { label: checkString('label', label) }
+    const wanted = { label: optional('label', label, checkString) }
     const made = await this.#calls.cancellable<SnapshotInfo>(options, (core, cancel) =>
       core.snapshotsCreate(withCancel(wanted, cancel)),
     )

@@ -7,6 +7,7 @@ import {
   checkOneOf,
   checkString,
   checkStrings,
+  optional,
 } from './check.js'
 import type { Connection } from './connection.js'
 import { invalid, isTidelockError } from './errors.js'
@@ -373,6 +374,6 @@ function checkPull(options: PullOptions | undefined) {
     full: checkBoolean('full', full ?? false),
     allowEmpty: checkBoolean('allowEmpty', allowEmpty ?? false),
     discardUnpushed: checkBoolean('discardUnpushed', discardUnpushed ?? false),
-    ...(tables === undefined ? {} : { tables: checkStrings('tables', tables) }),
+    tables: optional('tables', tables, checkStrings),
   }
 }

@@ -4,9 +4,16 @@ import { checkOptions } from '../src/check-options.ts'
 import { checkRareOptions } from '../src/rare-options.ts'
 
 const page = { title: 'Shop', url: 'https://shop.example/', files: false, secrets: false }
+/** What isn't given is undefined in what comes of it: to the engine that is the same as missing. */
+const withoutUndefined = (value) => {
+  if (Array.isArray(value)) return value.map(withoutUndefined)
+  if (typeof value !== 'object' || value === null) return value
+  const given = Object.entries(value).filter(([, one]) => one !== undefined)
+  return Object.fromEntries(given.map(([name, one]) => [name, withoutUndefined(one)]))
+}
 const check = (options, around = page) => {
   const given = { name: 'shop', ...options }
-  return { ...checkOptions(given, around), ...checkRareOptions(given, around.secrets) }
+  return withoutUndefined({ ...checkOptions(given, around), ...checkRareOptions(given, around.secrets) })
 }
 const remote = {
   url: 'https://x.supabase.co',

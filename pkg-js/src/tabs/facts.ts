@@ -15,7 +15,7 @@ export interface Facts {
 /** What a tab with these options says. */
 export async function factsOf({ integers, migrations, migrate, outOfOrder }: CoreOptions): Promise<Facts> {
   const known = migrations && (await Promise.all(migrations.map(versionOf)))
-  return { integers, migrate, outOfOrder, ...(known === undefined ? {} : { migrations: known }) }
+  return { integers, migrate, outOfOrder, migrations: known }
 }
 
 /**
