@@ -14,6 +14,7 @@ import type { Conflict, OpenOptions } from './options.js'
 import type { RecoveryReport } from './recover.js'
 import { request } from './request.js'
 import type { LocalUser, User } from './user.js'
+import { Waiting } from './waiting.js'
 
 /** What {@link Bridge} hands on as it is. */
 export interface Opening extends Pick<OpenOptions, 'signal' | 'encryption'> {
@@ -50,7 +51,7 @@ export class Bridge {
   #calls: Calls | undefined
   #release: (() => void) | undefined
   #trap: TidelockError | undefined
-  #rejectOpening: ((error: TidelockError) => void) | undefined
+  readonly #waiting = new Waiting()
 
   constructor(checked: CoreOptions, opening: Opening, user: User) {
     this.#checked = checked
@@ -145,11 +146,8 @@ export class Bridge {
 
   /** Settles as the instance's promise does, or rejects when the instance traps: its promises never settle then. */
   #unlessTrapped<T>(promise: Promise<T>): Promise<T> {
-    const dying = new Promise<never>((_, reject) => {
-      this.#rejectOpening = reject
-      if (this.#trap !== undefined) reject(this.#trap)
-    })
-    return Promise.race([promise, dying])
+    if (this.#trap !== undefined) throw this.#trap
+    return this.#waiting.until(Promise.resolve(promise), undefined, (error) => error)
   }
 
   /** Gives a database without data its first. When that fails, nothing stays open. */
@@ -169,7 +167,7 @@ export class Bridge {
   /** The instance has trapped, now or while it opens: it can't give back its lock by itself any more. */
   trapped(trap: TidelockError): void {
     this.#trap = trap
-    this.#rejectOpening?.(trap)
+    this.#waiting.end(trap)
     this.#calls?.die(trap)
     this.#letGo()
   }

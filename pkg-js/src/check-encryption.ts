@@ -4,16 +4,23 @@ import { invalid } from './errors.js'
 import type { Encryption } from './options.js'
 import { webCrypto } from './web-crypto.js'
 
-/** Checks a passphrase or key. Fails with `invalid_argument`, and with `unsupported_environment` where there is no WebCrypto. */
-export function checkEncryption(encryption: unknown): Encryption {
-  const { passphrase, key } = checkObject('encryption', encryption, ['passphrase', 'key'])
-  if ((passphrase === undefined) === (key === undefined)) {
-    throw invalid('encryption must be { passphrase } or { key }', { details: { option: 'encryption' } })
-  }
-  webCrypto()
-  if (passphrase !== undefined) return { passphrase: checkString('encryption.passphrase', passphrase) }
-  if (!isA(key, 'CryptoKey')) {
-    throw invalid('encryption.key must be a CryptoKey', { details: { option: 'encryption.key' } })
-  }
+/** Checks the option of that name, a passphrase or a key. Fails with `invalid_argument`. */
+export function checkSecret(
+  option: string,
+  secret: unknown,
+): { readonly passphrase: string } | { readonly key: CryptoKey } {
+  const { passphrase, key } = checkObject(option, secret, ['passphrase', 'key'])
+  if ((passphrase === undefined) === (key === undefined))
+    throw invalid(`${option} must be { passphrase } or { key }`, { details: { option } })
+  if (passphrase !== undefined) return { passphrase: checkString(`${option}.passphrase`, passphrase) }
+  if (!isA(key, 'CryptoKey'))
+    throw invalid(`${option}.key must be a CryptoKey`, { details: { option: `${option}.key` } })
   return { key }
+}
+
+/** Checks the option `encryption`. Fails with `invalid_argument`, and with `unsupported_environment` where there is no WebCrypto. */
+export function checkEncryption(encryption: unknown): Encryption {
+  const checked = checkSecret('encryption', encryption)
+  webCrypto()
+  return checked
 }

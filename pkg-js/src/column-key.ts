@@ -1,7 +1,7 @@
 import { isA } from './brand.js'
 import { checkObject, checkString } from './check.js'
 import { invalid, type TidelockError } from './errors.js'
-import { webCrypto } from './web-crypto.js'
+import { bytesOfPassphrase, webCrypto } from './web-crypto.js'
 
 /**
  * A key of sensitive columns: 32 random bytes, a `CryptoKey` of 256 bits that may be exported, or a passphrase with a salt, from which
@@ -12,8 +12,6 @@ export type ColumnKey = CryptoKey | Uint8Array | { readonly passphrase: string; 
 
 const keyBytes = 32
 const leastSaltBytes = 8
-/** As for the option `encryption`. */
-const iterations = 600_000
 
 /** Throws what {@link columnKeys} rejects with. */
 function check(option: unknown): void {
@@ -70,10 +68,7 @@ async function exported(key: CryptoKey): Promise<Uint8Array> {
 }
 
 async function derived({ passphrase, salt }: Exclude<ColumnKey, CryptoKey | Uint8Array>): Promise<Uint8Array> {
-  const { subtle } = crypto
-  const secret = await subtle.importKey('raw', bytesOf(passphrase), 'PBKDF2', false, ['deriveBits'])
-  const by = { name: 'PBKDF2', hash: 'SHA-256', salt: bytesOf(salt), iterations }
-  return new Uint8Array(await subtle.deriveBits(by, secret, keyBytes * 8))
+  return new Uint8Array(await bytesOfPassphrase(passphrase, bytesOf(salt)))
 }
 
 function listed<T>(option: T | readonly T[]): readonly T[] {

@@ -92,3 +92,8 @@ function tooLarge(limit: number): TidelockError {
     details: { maxBytes: limit },
   })
 }
+
+/** Two digits a byte. */
+export function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}

@@ -1,7 +1,6 @@
 import { TidelockError } from './errors.js'
-import { joined } from './file-bytes.js'
 import { type FileEncryption, magic } from './file-encryption.js'
-import { webCrypto } from './web-crypto.js'
+import { bytesOfPassphrase, iterations, webCrypto } from './web-crypto.js'
 
 // Encrypting and decrypting files: a module of its own, for those that do.
 
@@ -19,7 +18,6 @@ const headBytes = 44
 const tagBytes = 16
 const byPassphrase = 1
 const byKey = 2
-const iterations = 600_000
 /** Fewer rounds than this version makes protect nothing, and more are made to keep the page busy. */
 const mostIterations = 5_000_000
 
@@ -36,7 +34,7 @@ export async function encryptFile(data: Blob, encryption: FileEncryption): Promi
     head[9] = byPassphrase
     new DataView(head.buffer).setUint32(12, iterations, true)
     crypto.getRandomValues(head.subarray(16, 32))
-    key = await derive(subtle, encryption.passphrase, head.slice(16, 32), iterations)
+    key = await derive(encryption.passphrase, head.slice(16, 32), iterations)
   } else {
     head[9] = byKey
     key = encryption.key
@@ -76,9 +74,7 @@ export async function decryptFile(
     )
   const { subtle } = webCrypto()
   const key =
-    'passphrase' in encryption
-      ? await derive(subtle, encryption.passphrase, head.slice(16, 32), rounds)
-      : encryption.key
+    'passphrase' in encryption ? await derive(encryption.passphrase, head.slice(16, 32), rounds) : encryption.key
   try {
     return new Uint8Array(await subtle.decrypt(parameters(head), key, bytes.subarray(headBytes)))
   } catch (cause) {
@@ -90,16 +86,9 @@ function parameters(head: Uint8Array<ArrayBuffer>): AesGcmParams {
   return { name: 'AES-GCM', iv: head.slice(32), additionalData: head }
 }
 
-async function derive(
-  subtle: SubtleCrypto,
-  passphrase: string,
-  salt: Uint8Array<ArrayBuffer>,
-  rounds: number,
-): Promise<CryptoKey> {
-  const secret = joined([new TextEncoder().encode(passphrase)])
-  const base = await subtle.importKey('raw', secret, 'PBKDF2', false, ['deriveKey'])
-  const by = { name: 'PBKDF2', hash: 'SHA-256', salt, iterations: rounds }
-  return subtle.deriveKey(by, base, { name: 'AES-GCM', length: 256 }, false, ['encrypt', 'decrypt'])
+async function derive(passphrase: string, salt: Uint8Array<ArrayBuffer>, rounds: number): Promise<CryptoKey> {
+  const bytes = await bytesOfPassphrase(passphrase, salt, rounds)
+  return webCrypto().subtle.importKey('raw', bytes, 'AES-GCM', false, ['encrypt', 'decrypt'])
 }
 
 function failed(message: string, hint?: string, cause?: unknown): TidelockError {

@@ -1,5 +1,4 @@
-import { isA } from './brand.js'
-import { checkObject, checkString } from './check.js'
+import { checkSecret } from './check-encryption.js'
 import { invalid } from './errors.js'
 
 /** What an encrypted file begins with. What comes after it: `file-cipher.ts`. */
@@ -10,13 +9,10 @@ export type FileEncryption = { readonly passphrase: string } | { readonly key: C
 
 /** Checks the option of that name. */
 export function checkFileEncryption(option: string, value: unknown): FileEncryption {
-  const given = checkObject(option, value, ['passphrase', 'key'])
-  if ((given.passphrase === undefined) === (given.key === undefined))
-    throw invalid(`${option} needs either a passphrase or a key`, { details: { option } })
-  if (given.key === undefined) return { passphrase: checkString(`${option}.passphrase`, given.passphrase) }
-  if (!isA(given.key, 'CryptoKey') || given.key.algorithm.name !== 'AES-GCM')
+  const checked = checkSecret(option, value)
+  if ('key' in checked && checked.key.algorithm.name !== 'AES-GCM')
     throw invalid(`${option}.key must be a CryptoKey for AES-GCM`, { details: { option: `${option}.key` } })
-  return { key: given.key }
+  return checked
 }
 
 /** Whether these are the first bytes of an encrypted file. */

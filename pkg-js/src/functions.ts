@@ -1,5 +1,6 @@
 import { isA } from './brand.js'
 import { checkBoolean, checkFunction, checkObject } from './check.js'
+import { plainValue } from './codec/pack.js'
 import type { CoreClass, CoreFunction } from './core.js'
 import { invalid, isTidelockError, TidelockError, telling } from './errors.js'
 import type { SqlResultValue, SqlValue } from './values.js'
@@ -279,31 +280,8 @@ export class UserFunctions {
 
 /** What the engine takes of what a function gave. */
 function asValue(given: FunctionResult): null | number | bigint | string | Uint8Array {
-  notPromise(given)
-  switch (typeof given) {
-    case 'undefined':
-      return null
-    case 'boolean':
-      return given ? 1 : 0
-    case 'string':
-      return given
-    case 'number':
-      if (Number.isFinite(given)) return given
-      break
-    case 'bigint':
-      if (given === BigInt.asIntN(64, given)) return given
-      break
-    case 'object':
-      if (given === null) return given
-      switch (Object.prototype.toString.call(given)) {
-        case '[object Uint8Array]':
-          return given as Uint8Array
-        case '[object ArrayBuffer]':
-          return new Uint8Array(given as ArrayBuffer)
-        case '[object Date]':
-          if (!Number.isNaN((given as Date).getTime())) return (given as Date).toISOString()
-      }
-  }
+  const value = notPromise(given) === undefined ? null : plainValue(given)
+  if (value !== undefined) return value
   throw new TypeError(
     'An SQL function must give null, a boolean, a finite number, a bigint of 64 bits, a string, a Uint8Array, an ArrayBuffer or a valid Date',
   )

@@ -5,7 +5,7 @@ import { loadModule } from './instance.js'
 import type { OpenOptions } from './options.js'
 import { Link } from './tabs/link.js'
 import type { LocalUser } from './user.js'
-import { Channel, GivenUp } from './worker/channel.js'
+import { Channel } from './worker/channel.js'
 import { pageHandlers, startWorker } from './worker/open-in-worker.js'
 import type { Opening, PageMethods, WorkerMethods } from './worker/protocol.js'
 import { type Begin, RemoteCalls } from './worker/remote-calls.js'
@@ -43,16 +43,12 @@ export async function openShared(
       link.end()
     }
     const has = { seed: user.seed !== undefined, fetch: user.fetch !== undefined }
-    const opening = channel.ask('open', [{ checked, module, ...given, has, heard }])
-    const givenUp = new Promise<never>((_, reject) => {
-      options.signal?.addEventListener('abort', () => reject(new GivenUp(options.signal?.reason)))
-    })
-    givenUp.catch(() => {})
-    return { session: { channel, gone: link.gone, end }, opened: Promise.race([opening, givenUp]) }
+    const opened = channel.ask('open', [{ checked, module, ...given, has, heard }])
+    return { session: { channel, gone: link.gone, end }, opened }
   }
   const traits = { lasting: true, shared: true }
   const connection = new RemoteCalls(user.callsOptions(checked), begin, traits, () => user.renewed())
   user.connect(connection)
-  await connection.open()
+  await connection.open(options.signal)
   return user.opened(checked, connection)
 }

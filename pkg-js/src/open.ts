@@ -10,6 +10,7 @@ import { loaded } from './loaded.js'
 import type { OpenOptions } from './options.js'
 import { mayHoldSecrets } from './secrets.js'
 import { LocalUser, loadTimetable } from './user.js'
+import { until } from './waiting.js'
 
 /**
  * Opens a database: takes its lock, loads and mends its data, runs its migrations.
@@ -57,7 +58,11 @@ export async function open(options: OpenOptions): Promise<Database> {
     const folder = checked.path === undefined ? undefined : await openFolder(checked.path, options)
     return openHere(bridge, checked, user, instance, folder)
   })()
-  return signal === undefined ? opened : unlessAborted(opened, signal)
+  return until(opened, { signal }).catch((error) => {
+    // What opens all the same is closed; nobody is left to be told what goes wrong then.
+    opened.then((database) => database.close()).catch(() => {})
+    throw error
+  })
 }
 
 /** What few apps ask for, checked by a module that only they load. */
@@ -79,30 +84,6 @@ export async function checkedColumnKeys({ columnKey }: Pick<OpenOptions, 'column
   if (columnKey === undefined) return undefined
   const { columnKeys } = await loaded('columnKey', import('./column-key.js'))
   return columnKeys(columnKey)
-}
-
-/** Rejects at once when the signal aborts; what opens all the same is closed. */
-function unlessAborted(opening: Promise<Database>, signal: AbortSignal): Promise<Database> {
-  return new Promise((resolve, reject) => {
-    let gaveUp = false
-    const abort = () => {
-      gaveUp = true
-      reject(signal.reason)
-    }
-    signal.addEventListener('abort', abort)
-    opening.then(
-      (database) => {
-        signal.removeEventListener('abort', abort)
-        // Nobody is left to be told what goes wrong while closing.
-        if (gaveUp) database.close().catch(() => {})
-        else resolve(database)
-      },
-      (error) => {
-        signal.removeEventListener('abort', abort)
-        reject(error)
-      },
-    )
-  })
 }
 
 /** What the page says about itself. */

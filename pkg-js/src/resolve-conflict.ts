@@ -1,5 +1,6 @@
-import { isA } from './brand.js'
+import { plainValue } from './codec/pack.js'
 import { invalid } from './errors.js'
+import { hex } from './file-bytes.js'
 import type { Conflict, RemoteOptions } from './options.js'
 
 /**
@@ -22,31 +23,22 @@ export async function resolveConflict(remote: RemoteOptions | undefined, conflic
   return `{${cells.map(([column, value]) => `${JSON.stringify(column)}:${encode(column, value)}`).join(',')}}`
 }
 
-function encode(column: string, value: unknown): string {
+function encode(column: string, given: unknown): string {
+  const value = plainValue(given)
   switch (typeof value) {
-    case 'boolean':
-      return value ? '1' : '0'
     case 'bigint':
       return String(value)
     case 'string':
       return JSON.stringify(value)
     case 'number':
-      if (Number.isSafeInteger(value)) return String(value)
       // A number beyond 2^53 is a double, not an integer.
-      if (Number.isFinite(value))
-        return Number.isInteger(value) && !String(value).includes('e') ? `${value}.0` : String(value)
-      break
+      return !Number.isInteger(value) || Number.isSafeInteger(value) || String(value).includes('e')
+        ? String(value)
+        : `${value}.0`
     case 'object':
-      if (value === null) return 'null'
-      if (isA(value, 'Date')) return JSON.stringify(value.toISOString())
-      if (isA(value, 'Uint8Array')) return `{"b":"${hex(value)}"}`
-      if (isA(value, 'ArrayBuffer')) return `{"b":"${hex(new Uint8Array(value))}"}`
+      return value === null ? 'null' : `{"b":"${hex(value)}"}`
   }
   throw invalid(`The conflict function gave a value for ${column} that can't be stored`, {
     hint: 'Values are null, boolean, number, bigint, string, bytes and Date',
   })
-}
-
-function hex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }

@@ -1,3 +1,5 @@
+import { quoted } from './sql.js'
+
 // The SQL of sqlHelpers, piece by piece. PostgreSQL 14 and later. Every statement may be run again.
 
 /** The names that the SQL is about, checked. */
@@ -6,10 +8,6 @@ export interface HelperNames {
   readonly schema: string
   readonly updatedAt: string
   readonly owner: readonly string[]
-}
-
-function quote(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
 }
 
 function literal(text: string): string {
@@ -150,10 +148,10 @@ create policy own on tidelock.mutations using (sub is not distinct from tidelock
 
 /** The trigger that stamps rows. */
 export function stampSql({ updatedAt }: HelperNames): string {
-  const column = quote(updatedAt)
+  const column = quoted(updatedAt)
   return `-- 3. The stamps of a row: when it was written, by the server's clock, and by which transaction. Neither is ever the client's.
 -- An update that changes nothing leaves them. (A number of another cluster is replaced all the same.)
-create or replace function tidelock.${quote(`stamp_${updatedAt}`)}() returns trigger language plpgsql set search_path = '' as $tidelock$
+create or replace function tidelock.${quoted(`stamp_${updatedAt}`)}() returns trigger language plpgsql set search_path = '' as $tidelock$
 begin
   if tg_op = 'UPDATE' then
     new.${column} := old.${column};
@@ -237,7 +235,7 @@ end $tidelock$;
 
 /** The functions that the API exposes for reading. */
 export function functionsSql({ schema }: HelperNames): string {
-  const at = quote(schema)
+  const at = quoted(schema)
   return `-- 5. What a pull asks first: up to which transaction everything is decided (all that comes later has a higher number), which tables are
 -- helped with, and, behind the transaction of the pull before, the tombstones that the caller may know of, up to 1000.
 create or replace function ${at}.tidelock_state(since text default null, after bigint default 0) returns json
@@ -306,7 +304,7 @@ grant execute on function ${at}.tidelock_state(text, bigint), ${at}.tidelock_sch
 
 /** The function that applies changes in one transaction. */
 export function pushSql({ schema }: HelperNames): string {
-  const at = quote(schema)
+  const at = quoted(schema)
   return `-- 7. Changes in one transaction, as the caller, whose row security applies; all of them or none. { client, mutation, changes }, each change
 -- { op: 'insert' | 'update' | 'delete', table, key, row, base }: an insert leaves a row alone that is there already; an update or delete is
 -- for the row as it is in 'base'. The same mutation of the same client is applied once, and answered alike. The answer:

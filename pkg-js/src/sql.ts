@@ -32,11 +32,16 @@ export interface SqlQueryTag extends SqlHelpers {
   <T>(strings: TemplateStringsArray, ...values: readonly (SqlValue | SqlFragment)[]): SqlQuery<T>
 }
 
+/** A name as an identifier in SQL. */
+export function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
 function identifier(name: string): SqlFragment {
   if (typeof name !== 'string' || name === '' || name.includes('\0')) {
     throw invalid('An identifier must be a non-empty string without NUL')
   }
-  return new SqlFragment(`"${name.replaceAll('"', '""')}"`, [])
+  return new SqlFragment(quoted(name), [])
 }
 
 function raw(text: string): SqlFragment {

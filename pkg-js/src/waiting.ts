@@ -33,6 +33,11 @@ export class Waiting {
   }
 }
 
+/** Settles as the promise does, unless the signal aborts or the time runs out before. */
+export function until<T>(promise: Promise<T>, options: CallOptions): Promise<T> {
+  return new Waiting().until(promise, options, (error) => error)
+}
+
 /** Calls `stop` with the reason, once the signal aborts or the time has run out. Gives the function that ends the watch. */
 export function onStop(options: CallOptions | undefined, stop: (reason: unknown) => void): () => void {
   if (options === undefined) return () => {}

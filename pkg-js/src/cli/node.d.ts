@@ -30,6 +30,7 @@ declare module 'node:path' {
 }
 
 declare module 'node:util' {
+  export function parseEnv(text: string): Record<string, string>
   export function parseArgs(config: {
     args: readonly string[]
     options: Readonly<Record<string, { type: 'boolean' | 'string'; short?: string; multiple?: boolean }>>

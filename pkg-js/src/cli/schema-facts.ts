@@ -1,4 +1,4 @@
-import type { Database } from './tidelock.js'
+import { type Database, sql } from './tidelock.js'
 
 /** A column, as SQLite tells it. */
 export interface ColumnFacts {
@@ -12,7 +12,7 @@ export interface ColumnFacts {
 
 /** A name as an identifier in SQL. */
 export function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
+  return sql.identifier(name).sql
 }
 
 /** The tables and views of the user, in the order of their names: not SQLite's, not tidelock's own. */

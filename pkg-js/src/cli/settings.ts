@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { parseEnv } from 'node:util'
 import { type Invocation, misuse, type OptionSpec } from './command.js'
 import { TidelockError } from './tidelock.js'
 
@@ -25,7 +26,7 @@ export interface Endpoint {
 /** The remote that the options or the environment name. Fails with `invalid_argument` naming what is missing. */
 export function endpoint(given: Invocation): Endpoint {
   const file = given.value('env')
-  const env = file === undefined ? given.env : { ...given.env, ...readEnv(file) }
+  const env = file === undefined ? given.env : { ...given.env, ...parseEnv(readText(file)) }
   const read = (name: string) => prefixes.map((prefix) => env[prefix + name]?.trim()).find((value) => value)
   const url = given.value('url') ?? read('SUPABASE_URL')
   if (url === undefined)
@@ -50,19 +51,6 @@ export function endpoint(given: Invocation): Endpoint {
     schema: given.value('remote-schema') ?? 'public',
     ...(token === undefined ? {} : { accessToken: async () => token }),
   }
-}
-
-/** `NAME=value` lines, as in `.env`: comments, `export`, single and double quotes. */
-export function readEnv(file: string): Record<string, string> {
-  const variables: Record<string, string> = {}
-  for (const line of readText(file).split(/\r?\n/)) {
-    const match = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*$/.exec(line)
-    if (match === null) continue
-    const [, name, text] = match as unknown as [string, string, string]
-    const quoted = /^(['"])(.*?)\1\s*(?:#.*)?$/.exec(text)
-    variables[name] = quoted === null ? text.replace(/\s+#.*$/, '') : (quoted[2] as string)
-  }
-  return variables
 }
 
 /** `a=b,c` pairs of a repeatable option: columns by table. */

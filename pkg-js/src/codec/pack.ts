@@ -205,20 +205,12 @@ export class Packer {
   }
 
   #object(cell: number, value: object): boolean {
-    // By brand, not by instanceof: values may come from another realm.
-    switch (Object.prototype.toString.call(value)) {
-      case '[object Uint8Array]':
-        if (!ArrayBuffer.isView(value)) return false
-        return this.#blob(cell, value as Uint8Array)
-      case '[object ArrayBuffer]':
-        return this.#blob(cell, new Uint8Array(value as ArrayBuffer))
-      case '[object Date]':
-        if (Number.isNaN((value as Date).getTime())) return false
-        this.#text(cell, (value as Date).toISOString())
-        return true
-      default:
-        return false
+    const plain = plainValue(value)
+    if (typeof plain === 'string') {
+      this.#text(cell, plain)
+      return true
     }
+    return typeof plain === 'object' && plain !== null && this.#blob(cell, plain)
   }
 
   #blob(cell: number, value: Uint8Array): boolean {
@@ -263,6 +255,27 @@ export class Packer {
     this.#blobs.length = 0
     return end - address
   }
+}
+
+/** What SQLite makes of a value, as the simplest that means the same; undefined when it can't be bound. */
+export function plainValue(value: unknown): null | number | bigint | string | Uint8Array | undefined {
+  switch (typeof value) {
+    case 'string':
+      return value
+    case 'boolean':
+      return value ? 1 : 0
+    case 'number':
+      return Number.isFinite(value) ? value : undefined
+    case 'bigint':
+      return value === BigInt.asIntN(64, value) ? value : undefined
+    case 'object':
+      if (value === null) return null
+      // By brand, not by instanceof: values may come from another realm.
+      if (isA(value, 'Uint8Array')) return ArrayBuffer.isView(value) ? value : undefined
+      if (isA(value, 'ArrayBuffer')) return new Uint8Array(value)
+      if (isA(value, 'Date')) return Number.isNaN(value.getTime()) ? undefined : value.toISOString()
+  }
+  return undefined
 }
 
 /** At least the bytes that a text takes in UTF-8: exact for large ones, which a threefold reserve would waste memory on. */

@@ -1,5 +1,6 @@
 import type { CoreMigration, CoreOptions } from '../core.js'
 import { invalid, TidelockError } from '../errors.js'
+import { hex } from '../file-bytes.js'
 import { compareVersions } from '../versions.js'
 
 /** What a tab says about itself to the leader. */
@@ -87,5 +88,5 @@ async function versionOf({ version, up, checksum }: CoreMigration) {
 
 async function sha256(text: string): Promise<string> {
   const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
+  return hex(new Uint8Array(digest))
 }

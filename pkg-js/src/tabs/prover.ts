@@ -1,4 +1,5 @@
 import type { Encryption } from '../options.js'
+import { bytesOfPassphrase } from '../web-crypto.js'
 
 /** Proves to another tab that this one has the same secret, and checks the other's proof. */
 export interface Prover {
@@ -22,14 +23,7 @@ export async function proverOf(name: string, encryption: Encryption | undefined)
   const salt = new TextEncoder().encode(`tidelock/${name}/tabs`)
   if (encryption === undefined)
     return { prove: async () => new Uint8Array(0), verify: async (_, { length }) => length === 0 }
-  if ('passphrase' in encryption) {
-    const passphrase = await subtle.importKey('raw', new TextEncoder().encode(encryption.passphrase), 'PBKDF2', false, [
-      'deriveBits',
-    ])
-    return hmac(
-      await subtle.deriveBits({ name: 'PBKDF2', hash: 'SHA-256', salt, iterations: 600_000 }, passphrase, 256),
-    )
-  }
+  if (encryption.passphrase !== undefined) return hmac(await bytesOfPassphrase(encryption.passphrase, salt))
   const { key } = encryption
   const { name: algorithm } = key.algorithm
   const may = (...usages: KeyUsage[]) => usages.every((usage) => key.usages.includes(usage))

@@ -5,7 +5,7 @@ import { loadModule, loadPart } from '../instance.js'
 import type { OpenOptions } from '../options.js'
 import { request } from '../request.js'
 import type { LocalUser } from '../user.js'
-import { answering, GivenUp, type Handlers, Moved } from './channel.js'
+import { answering, type Handlers, Moved } from './channel.js'
 import { type Opening, type PageMethods, questions } from './protocol.js'
 import { type Begin, RemoteCalls } from './remote-calls.js'
 import { Session, workerFailed } from './session.js'
@@ -34,8 +34,6 @@ export async function openInWorker(
       fail = reject
     })
     const again = number > 1
-    // Whoever gives up opening needs no more of the worker; what opened all the same later isn't theirs to end.
-    if (!again) options.signal?.addEventListener('abort', () => fail(new GivenUp(options.signal?.reason)))
     const session = new Session(startWorker(options.worker), handlers(connection, number), {
       failed: fail,
       crashed: (cause) => connection.crashed(number, cause),
@@ -60,7 +58,7 @@ export async function openInWorker(
     user.renewed(),
   )
   user.connect(connection)
-  await connection.open()
+  await connection.open(options.signal)
   return user.opened(checked, connection)
 }
 

@@ -4,6 +4,7 @@ import { type Core, type Op, op } from '../core.js'
 import { isTidelockError, TidelockError } from '../errors.js'
 import type { SqlFragment } from '../sql.js'
 import type { CallOptions, SqlParams } from '../values.js'
+import { until } from '../waiting.js'
 import { type Done, packedWork, type Work } from '../works.js'
 import { type AskOptions, type Channel, GivenUp } from './channel.js'
 import { Deaths } from './deaths.js'
@@ -65,17 +66,17 @@ export class RemoteCalls extends Connection {
     this.#onRenewed = onRenewed
   }
 
-  /** Begins the first session; resolves when the database is open. What rejects has left nothing behind. */
-  async open(): Promise<void> {
+  /** Begins the first session; resolves when the database is open. What rejects, by the signal too, has left nothing behind. */
+  async open(signal?: AbortSignal): Promise<void> {
     try {
-      await this.#start()
+      await until(this.#start(), { signal })
     } catch (error) {
       const failure = this.#refined(error)
       if (this.#session !== undefined) {
         this.end(failure)
         await this.#session.gone
       }
-      throw error instanceof GivenUp ? error.reason : failure
+      throw signal?.aborted && error === signal.reason ? error : failure
     }
     this.#isOpen = true
     this.#unwatchPage = watchPage((moment) => this.#session.channel.tell('page', [moment]))
