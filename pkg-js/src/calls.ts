@@ -39,7 +39,7 @@ export class Calls<P = unknown, R = unknown> extends Connection {
   /** Most calls find the turn free and run what ran before: they need no promise, unless there is something to wait for. */
   #statement(kind: Op, sql: string | SqlFragment, params: P, options: CallOptions | undefined, mode: Mode): Soon<R> {
     if (options === undefined && typeof sql === 'string' && !this.#inFunction) {
-      this.check()
+      this.checkTurn()
       const result = this.now(0, kind, sql, params, mode)
       if (result !== notNow) {
         const stored = this.wrote ? this.stored() : undefined
@@ -145,7 +145,7 @@ export class Calls<P = unknown, R = unknown> extends Connection {
   }
 
   acquire(options: CallOptions | undefined): Soon<Turn> {
-    this.check()
+    this.checkTurn()
     options?.signal?.throwIfAborted()
     const ticket = this.core.enter()
     return ticket === 0 ? this.#waitForTurn(options) : { ticket, timeoutMs: options?.timeoutMs ?? 0 }

@@ -1,7 +1,7 @@
 import { isPlain } from './brand.js'
 import type { Mode } from './codec/rows.js'
 import type { Core, Op } from './core.js'
-import { isTidelockError, isTrap, TidelockError, toTidelockError, trapped } from './errors.js'
+import { invalid, isTidelockError, isTrap, TidelockError, toTidelockError, trapped } from './errors.js'
 import type { SqlFragment } from './sql.js'
 import type { CallOptions } from './values.js'
 import { onStop, Waiting } from './waiting.js'
@@ -48,6 +48,7 @@ export abstract class Connection {
   #dead: TidelockError | undefined
   readonly #waiting = new Waiting()
   #late: (() => void)[] = []
+  #isInside = false
 
   /** Of another thread's core all methods give promises. */
   constructor(core: Core, options: CallsOptions) {
@@ -162,6 +163,28 @@ export abstract class Connection {
     this.startLate()
   }
 
+  /** The same for a call that waits for its turn. Throws `invalid_argument` where that would be to wait for itself. */
+  checkTurn(): void {
+    this.check()
+    if (!this.#isInside) return
+    throw invalid('A call on the database in the function of a transaction would wait for itself: use tx', {
+      hint: 'Call tx, the argument of the function, for whatever belongs to the transaction',
+    })
+  }
+
+  /** Runs the function of a transaction. Up to its first `await` it is known that a call comes from it. */
+  inside<T>(work: () => T): T {
+    const before = this.#isInside
+    this.#isInside = true
+    try {
+      const result = work()
+      this.startLate()
+      return result
+    } finally {
+      this.#isInside = before
+    }
+  }
+
   /** Runs something before the next call begins, at the latest in a microtask. */
   later(start: () => void): void {
     this.#late.push(start)
@@ -215,7 +238,7 @@ export abstract class Connection {
     options: CallOptions | undefined,
     work: (core: Core, cancel: number) => Promise<unknown>,
   ): Promise<T> {
-    this.check()
+    this.checkTurn()
     options?.signal?.throwIfAborted()
     if (options?.signal === undefined && options?.timeoutMs === undefined) {
       return (await this.guard(this.sync(() => work(this.core, 0)))) as T

@@ -241,7 +241,8 @@ export class Database extends EventTarget implements AsyncDisposable {
 
   /**
    * Runs a function in a transaction: commits when it returns, rolls back when it throws. Calls on the database itself wait
-   * for its end, so inside use `tx` only.
+   * for its end, so inside use `tx` only: one that the function makes before its first `await` rejects with `invalid_argument`; a later one
+   * can't be told from calls of others, and waits.
    *
    * @example
    * ```ts

@@ -127,7 +127,7 @@ export class IdleWatch {
       else
         calls.warn(
           'transaction_idle',
-          `A transaction has done nothing for ${idleMs / 1000} s; all other calls wait for its end`,
+          `A transaction has done nothing for ${idleMs / 1000} s; all other calls wait for its end, also those on the database in its own function`,
         )
     }
     this.#timer = setTimeout(look, idleMs)
@@ -171,7 +171,7 @@ export class Begun {
   ): Promise<readonly [T, boolean]> {
     let committing = false
     try {
-      const value = await this.#calls.orStopped(finish(work, this.steps), options)
+      const value = await this.#calls.orStopped(this.#finish(work), options)
       committing = this.steps.end()
       if (!committing)
         throw new TidelockError('transaction_closed', 'The transaction around this one has ended', { hint: awaitAll })
@@ -184,16 +184,16 @@ export class Begun {
     }
   }
 
+  async #finish<T>(work: (steps: Steps) => T | PromiseLike<T>): Promise<T> {
+    const value = await this.#calls.inside(() => work(this.steps))
+    await this.steps.settled()
+    return value
+  }
+
   /** Unless the one around it has ended it already. */
   rollback(): void {
     if (this.steps.end()) this.#calls.rollback(this.#ticket, this.#depth)
   }
-}
-
-async function finish<T>(work: (steps: Steps) => T | PromiseLike<T>, steps: Steps): Promise<T> {
-  const value = await work(steps)
-  await steps.settled()
-  return value
 }
 
 /** The error of whatever is asked of a transaction after its end. */

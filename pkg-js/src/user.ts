@@ -160,7 +160,7 @@ export class LocalUser implements User {
     const idle = new IdleWatch(connection, ticket)
     const steps = new Steps(connection, idle)
     try {
-      await work(new Tx(connection, ticket, steps))
+      await connection.inside(() => work(new Tx(connection, ticket, steps)))
       await steps.settled()
     } catch (error) {
       this.#thrown = { version, error }

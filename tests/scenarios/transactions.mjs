@@ -91,6 +91,40 @@ export default {
     assert.deepEqual(await ids(), [1, 2])
   },
 
+  'a call on the database in the function of a transaction, which would wait for itself, is refused at once': async (
+    t,
+  ) => {
+    const { db, ids } = await table(t.memory)
+    const insert = 'INSERT INTO t VALUES (1)'
+    const calls = {
+      query: () => db.query(insert),
+      run: () => db.run(insert, [], { timeoutMs: 10_000 }),
+      runMany: () => db.runMany('INSERT INTO t VALUES (?)', [[1]]),
+      batch: () => db.batch([{ sql: insert }]),
+      exec: () => db.exec(insert),
+      sql: () => db.sql`INSERT INTO t VALUES (${1})`,
+      iterate: () => db.iterate('SELECT * FROM t')[Symbol.asyncIterator]().next(),
+      explain: () => db.explain(insert),
+      begin: () => db.begin(),
+      transaction: () => db.transaction((tx) => tx.run(insert)),
+      maintain: () => db.maintain(),
+      'a savepoint': (tx) => tx.transaction(async () => db.run(insert)),
+    }
+    for (const [name, call] of Object.entries(calls)) {
+      const { code, message } = await t.failure(db.transaction(async (tx) => await call(tx)))
+      assert.equal(code, 'invalid_argument', name)
+      assert.match(message, /use tx/, name)
+    }
+    // What only looks like it: calls of others, which wait for their turn, and what needs none.
+    const { status } = await db.transaction(async () => db.health())
+    assert.notEqual(status, 'failed')
+    const tx = await db.begin()
+    const outside = db.run(insert)
+    await tx.commit()
+    await outside
+    assert.deepEqual(await ids(), [1])
+  },
+
   'a transaction that was begun is committed, rolled back, or ended by closing': async ({ open, failure }) => {
     let db = await open()
     await db.exec('CREATE TABLE t (a)')

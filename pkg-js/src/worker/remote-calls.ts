@@ -178,7 +178,7 @@ export class RemoteCalls extends Connection {
   }
 
   #checked(options: CallOptions | undefined): void {
-    this.check()
+    this.checkTurn()
     options?.signal?.throwIfAborted()
   }
 
