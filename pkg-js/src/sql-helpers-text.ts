@@ -95,7 +95,7 @@ begin
   select tg_table_schema, tg_table_name,
     (select jsonb_object_agg(name, gone.it -> name) from unnest(tg_argv) with ordinality a(name, at) where at > 1),
     gone.it ->> nullif(tg_argv[0], '')
-  from (select to_jsonb(g) as it from gone g) as gone;
+  from (select to_jsonb(g.*) as it from gone g) as gone;
   return null;
 end $tidelock$;
 
@@ -116,7 +116,7 @@ begin
   execute format(
     'insert into tidelock.tombstones (schema, tbl, key, owner)
      select $1, $2, (select jsonb_object_agg(name, gone.it -> name) from unnest($3) with ordinality a(name, at) where at > 1), gone.it ->> $4
-     from (select to_jsonb(g) as it from %I.%I g) as gone', tg_table_schema, tg_table_name)
+     from (select to_jsonb(g.*) as it from %I.%I g) as gone', tg_table_schema, tg_table_name)
   using tg_table_schema::text, tg_table_name::text, tg_argv, nullif(tg_argv[0], '');
   return null;
 end $tidelock$;
@@ -347,10 +347,13 @@ begin
       if change ->> 'op' <> 'insert' and not coalesce(change -> 'key' ?& keys, false) then
         raise exception using errcode = '22023', message = 'a change without its whole key';
       end if;
+      if change ->> 'op' <> 'delete' and coalesce(change -> 'row', '{}') = '{}' then
+        raise exception using errcode = '22023', message = 'a change without columns';
+      end if;
       if change ->> 'op' = 'insert' then
         columns := array(select jsonb_object_keys(change -> 'row'));
         execute format(
-          'insert into %1$s as t (%2$s) select %2$s from jsonb_populate_record(null::%1$s, $1) on conflict (%3$s) do nothing returning to_jsonb(t)',
+          'insert into %1$s as t (%2$s) select %2$s from jsonb_populate_record(null::%1$s, $1) on conflict (%3$s) do nothing returning to_jsonb(t.*)',
           target, (select string_agg(quote_ident(name), ', ') from unnest(columns) name), (select string_agg(quote_ident(name), ', ') from unnest(keys) name))
           into written using change -> 'row';
       else
@@ -359,12 +362,12 @@ begin
           from jsonb_object_keys(change -> 'base') name), '');
         if change ->> 'op' = 'delete' then
           execute format('delete from %1$s as t using jsonb_populate_record(null::%1$s, $1) k, jsonb_populate_record(null::%1$s, $2) b where %2$s
-            returning to_jsonb(t)', target, same)
+            returning to_jsonb(t.*)', target, same)
             into written using change -> 'key', coalesce(change -> 'base', '{}');
         elsif change ->> 'op' = 'update' then
           columns := array(select jsonb_object_keys(change -> 'row'));
           execute format('update %1$s as t set %3$s from jsonb_populate_record(null::%1$s, $1) k, jsonb_populate_record(null::%1$s, $2) b,
-              jsonb_populate_record(null::%1$s, $3) n where %2$s returning to_jsonb(t)',
+              jsonb_populate_record(null::%1$s, $3) n where %2$s returning to_jsonb(t.*)',
             target, same, (select string_agg(format('%1$I = n.%1$I', name), ', ') from unnest(columns) name))
             into written using change -> 'key', coalesce(change -> 'base', '{}'), change -> 'row';
         else
@@ -376,7 +379,7 @@ begin
         continue;
       end if;
       same := (select string_agg(format('t.%1$I = k.%1$I', name), ' and ') from unnest(keys) name);
-      execute format('select to_jsonb(t) from %1$s as t, jsonb_populate_record(null::%1$s, $1) k where %2$s', target, same)
+      execute format('select to_jsonb(t.*) from %1$s as t, jsonb_populate_record(null::%1$s, $1) k where %2$s', target, same)
         into present using coalesce(change -> 'key', change -> 'row');
       if change ->> 'op' = 'delete' and present is null then
         -- Gone already.

@@ -115,6 +115,37 @@ test('a deleted row leaves its key, by DELETE, cascade, TRUNCATE and a new key',
   assert.equal(all.length, 8)
 })
 
+test('columns may have the names that the helpers use inside', async () => {
+  const names = ['g', 't', 'k', 'b', 'n', 'it', 'gone', 'name', 'change', 'owner', 'key']
+  const columns = names.map((name) => `"${name}" jsonb`).join(', ')
+  await remote.sql(`create table named (id int primary key, ${columns})`)
+  await remote.sql(sqlHelpers({ tables: ['named'] }))
+  const odd = JSON.stringify({ id: 77 })
+  const row = Object.fromEntries(names.map((name) => [name, { id: 77 }]))
+  const changes = [{ op: 'insert', table: 'named', row: { id: 1, ...row } }]
+  const push = (changes) => call('tidelock_push', { method: 'POST', args: { push: { client: 'n', changes } } })
+  assert.equal((await push(changes)).applied, true)
+  const updated = await push([{ op: 'update', table: 'named', key: { id: 1 }, base: row, row: { t: 1 } }])
+  assert.deepEqual(
+    [updated.applied, updated.results?.[0].row.t, updated.results?.[0].row.id],
+    [true, 1, 1],
+    updated.message,
+  )
+  const conflict = await push([{ op: 'update', table: 'named', key: { id: 1 }, base: { t: 2 }, row: { t: 3 } }])
+  assert.deepEqual([conflict.applied, conflict.results?.[0].row.id], [false, 1])
+  const nothing = await push([{ op: 'update', table: 'named', key: { id: 1 }, base: {}, row: {} }])
+  assert.deepEqual([nothing.code, nothing.message], ['22023', 'a change without columns'])
+  await remote.sql(`insert into named (id, g) values (2, '${odd}'), (3, '${odd}')`)
+  await remote.sql('delete from named where id = 2')
+  assert.equal((await push([{ op: 'delete', table: 'named', key: { id: 1 }, base: { t: 1 } }])).applied, true)
+  await remote.sql('truncate named')
+  const keys = await remote.sql("select key from tidelock.tombstones where tbl = 'named' order by id")
+  assert.deepEqual(
+    keys.map(({ key }) => JSON.parse(key).id),
+    [2, 1, 3],
+  )
+})
+
 test('tombstones come in pages of 1000, with every digit of their keys', async () => {
   const { ceiling } = await call('tidelock_state')
   await remote.sql(
