@@ -47,6 +47,9 @@ impl fmt::Display for Applied {
     }
 }
 
+/// So many rows a tracking table may have. One from outside may have any number, and each is read at each opening.
+const MOST: usize = 10_000;
+
 /// The tracking table by its name. It is made with the first migration; until then the history is empty.
 #[derive(Clone, Debug)]
 pub struct History {
@@ -105,8 +108,9 @@ impl History {
         // The casts: a table of the same shape may have come from another tool, with numbers for versions.
         let sql = format!(
             "SELECT CAST(version AS TEXT), CAST(name AS TEXT), CAST(checksum AS TEXT), CAST(applied_at AS TEXT), \
-             CAST(execution_ms AS INTEGER) FROM {}",
-            self.table
+             CAST(execution_ms AS INTEGER) FROM {} LIMIT {}",
+            self.table,
+            MOST + 1
         );
         let text = |value: Option<Value>| match value {
             Some(Value::Text(text)) => text,
@@ -123,6 +127,12 @@ impl History {
             }
         };
         let mut applied: Vec<_> = connection.rows(&sql, &[])?.into_iter().map(row).collect();
+        if applied.len() > MOST {
+            let message = format!("\"{}\" has more rows than there can be migrations: {MOST}", self.name);
+            return Err(Error::new(ErrorCode::MigrationInvalid, message)
+                .hint("Open with another `migrationsTable`, or check where the file comes from")
+                .detail("table", self.name.as_str()));
+        }
         applied.sort_unstable_by(|a, b| version::compare(&a.version, &b.version));
         Ok(applied)
     }

@@ -12,6 +12,7 @@ use std::{
 
 use rusqlite::ffi;
 
+use super::functions;
 use crate::error::{Error, Result};
 
 /// On whose behalf a statement is prepared: what the authorizer refuses.
@@ -26,6 +27,9 @@ pub enum Authority {
     /// A statement of a migration: as for a user, but setting `foreign_keys` is let through. It has no effect in the open
     /// transaction, and tools that write migrations put it there.
     Migration,
+    /// A statement of an SQL text from outside, in a database of its own: ATTACH is refused, and the functions that the schema of a file
+    /// from outside can't call either.
+    File,
 }
 
 /// What SQLite told about a statement when it compiled it.
@@ -80,6 +84,11 @@ static FOREIGN_KEYS: Refusal = Refusal {
 static PRAGMA: Refusal = Refusal {
     message: "This pragma can't be set: tidelock's storage relies on it",
     hint: "Reading it is allowed; the settings are described under durability",
+};
+
+static DIRECT_ONLY: Refusal = Refusal {
+    message: "A file can't call decrypt(), nor functions with directOnly",
+    hint: "Drop the call, with the program that made the file",
 };
 
 /// Pragmas that a user may read but not set.
@@ -184,6 +193,11 @@ impl Watcher {
             return None;
         }
         match action {
+            ffi::SQLITE_ATTACH | ffi::SQLITE_DETACH if mode == Authority::File => Some(&ATTACH),
+            ffi::SQLITE_FUNCTION if mode == Authority::File => {
+                second.get().is_some_and(functions::is_direct_only).then_some(&DIRECT_ONLY)
+            }
+            _ if mode == Authority::File => None,
             ffi::SQLITE_TRANSACTION | ffi::SQLITE_SAVEPOINT => (mode != Authority::Script).then_some(&TRANSACTION),
             ffi::SQLITE_ATTACH => (!self.vacuum.get() || first.get() != Some(b"")).then_some(&ATTACH),
             ffi::SQLITE_DETACH => (!self.vacuum.get()).then_some(&ATTACH),

@@ -9,7 +9,7 @@
 use rusqlite::ffi;
 
 use super::{
-    Connection, Deadline, Foreign, Image, PageFile, Statement, Step,
+    Authority, Connection, Deadline, Foreign, Image, PageFile, Statement, Step,
     foreign::too_slow,
     tables::TableFacts,
     text::{first_statement, quote, statement_end},
@@ -56,10 +56,12 @@ pub(super) fn run_apart(script: &str, max_bytes: u64, deadline: Option<Deadline>
     let file = PageFile::default();
     file.set_max_bytes(max_bytes);
     let connection = Connection::open(&file)?;
+    connection.limit_values(script.len() as u64);
     // The schema's lines for virtual tables are written by hand. What harm that does, the check finds.
     connection.set_defensive(false);
     connection.set_deadline(deadline);
-    connection.exec(script).map_err(|error| if error.is(ErrorCode::Timeout) { too_slow() } else { error })?;
+    let run = connection.for_each_statement(script, Authority::File, &mut |statement, _| statement.run());
+    run.map_err(|error| if error.is(ErrorCode::Timeout) { too_slow() } else { error })?;
     if connection.in_transaction() {
         return Err(Error::invalid("The SQL text leaves a transaction open").hint("it may have been cut off"));
     }

@@ -39,6 +39,9 @@ pub(super) fn from_code(code: c_int, message: &str) -> Error {
         ErrorCode::SqliteError if message.starts_with("malformed database schema") => {
             error.hint("Give the function as it was when the schema was made: deterministic, and not directOnly")
         }
+        ErrorCode::SqliteError if message.starts_with("LIKE or GLOB pattern") => {
+            error.hint("A pattern may have 1,000 bytes: instr() finds longer texts, and FTS5 many words")
+        }
         ErrorCode::SqliteError => match functions::hint(message) {
             Some(hint) => error.hint(hint),
             None => error,

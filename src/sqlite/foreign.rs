@@ -69,6 +69,7 @@ impl Connection {
         let utf16 = matches!(image.chunks[0][56..60], [0, 0, 0, 2 | 3]);
         let file = PageFile::new(image);
         let scratch = Connection::open(&file).map_err(refused)?;
+        scratch.limit_values(file.bytes());
         Ok(Foreign { scratch, file, utf16 })
     }
 
@@ -81,6 +82,8 @@ impl Connection {
         scratch.check_own()?;
         scratch.check_views()?;
         scratch.check_schema()?;
+        // What it computes from now on is asked for here.
+        scratch.limit_values(u64::MAX);
         if utf16 { scratch.in_utf8() } else { Ok((scratch, file)) }
     }
 

@@ -24,6 +24,13 @@ PRAGMA foreign_keys = ON;
 PRAGMA recursive_triggers = ON;
 PRAGMA trusted_schema = OFF;";
 
+/// Bytes of the longest pattern of LIKE and GLOB. SQLite matches each wildcard by a call in a call: 6,000 of them are more than the stack of a
+/// page holds, which ends the engine.
+const LONGEST_PATTERN: c_int = 1000;
+
+/// Values of so many bytes may be made while a file from outside is checked, however small it is.
+const SHORTEST_LIMIT: c_int = 100_000;
+
 /// What only a database that has no pages yet takes over.
 const NEW: &str = "PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;";
 
@@ -42,6 +49,8 @@ pub(super) fn apply(connection: &Connection, file: &PageFile) -> Result<()> {
     if mode.as_ref().and_then(Value::as_text) != Some("memory") {
         return Err(Error::internal("SQLite refused the journal in memory"));
     }
+    // SAFETY: `db` is open.
+    unsafe { ffi::sqlite3_limit(db, ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, LONGEST_PATTERN) };
     // Reads the schema, which not every file has.
     connection.value("SELECT count(*) FROM sqlite_schema", &[])?;
     connection.limit_size(file.max_bytes())
@@ -53,6 +62,14 @@ impl Connection {
         let nobody = std::ptr::null_mut::<c_int>();
         // SAFETY: the connection is open. DEFENSIVE takes an int and a pointer for the answer, here none.
         unsafe { ffi::sqlite3_db_config(self.raw(), ffi::SQLITE_DBCONFIG_DEFENSIVE, c_int::from(yes), nobody) };
+    }
+
+    /// Makes values that are longer than all of a file from outside an error: none of it has such, and one call of a function with
+    /// them may take minutes, in which no deadline is looked at.
+    pub(super) fn limit_values(&self, bytes: u64) {
+        let longest = c_int::try_from(bytes).unwrap_or(c_int::MAX).max(SHORTEST_LIMIT);
+        // SAFETY: the connection is open; SQLite lowers what is beyond its own limit.
+        unsafe { ffi::sqlite3_limit(self.raw(), ffi::SQLITE_LIMIT_LENGTH, longest) };
     }
 
     /// Makes statements that would grow the file beyond so many bytes fail; `u64::MAX`: none does. SQLite counts in pages, so

@@ -43,6 +43,9 @@ pub enum Verdict {
 /// Beyond this wish the call fails instead of waiting.
 const LONGEST_WAIT_MS: u64 = 120_000;
 
+/// A longer wish is taken for this one: it may be a mistake of a proxy, and calls that go on by themselves heed it.
+const LONGEST_WISH_MS: u64 = 3_600_000;
+
 /// What to do about answers that PostgREST doesn't give.
 pub const NOT_POSTGREST: &str = "remote.url should be a Supabase project or a PostgREST root";
 
@@ -208,11 +211,11 @@ fn is_code(text: &str) -> bool {
 }
 
 fn retry_after(text: &str, now: Timestamp) -> Option<u64> {
-    if let Ok(seconds) = text.trim().parse::<u64>() {
-        return Some(seconds.saturating_mul(1000));
-    }
-    let moment = http_date(text)?;
-    Some(u64::try_from(moment.since(now)).unwrap_or(0))
+    let ms = match text.trim().parse::<u64>() {
+        Ok(seconds) => seconds.saturating_mul(1000),
+        Err(_) => u64::try_from(http_date(text)?.since(now)).unwrap_or(0),
+    };
+    Some(ms.min(LONGEST_WISH_MS))
 }
 
 /// Reads the date of an HTTP header, `Fri, 20 Nov 2026 07:37:17 GMT`.
@@ -319,6 +322,9 @@ mod tests {
         assert_eq!(retry("Thu, 01 Jan 1970 00:00:07 GMT"), "retry Some(7000) false sync_server");
         assert_eq!(retry("soon"), "retry None false sync_server");
         assert_eq!(retry("3600"), "fail sync_server");
+        let wish = |text| retry_after(text, Timestamp(0));
+        assert_eq!(wish("99999999999"), Some(3_600_000));
+        assert_eq!(wish("Fri, 31 Dec 9999 23:59:59 GMT"), Some(3_600_000));
     }
 
     #[test]

@@ -196,15 +196,22 @@ fn texts_that_are_no_sound_database_are_refused() {
         ("", ErrorCode::InvalidArgument),
         ("BEGIN; CREATE TABLE a(x); INSERT INTO a VALUES (1)", ErrorCode::InvalidArgument),
         ("CREATE TABLE a(x); INSERT INTO a VALUES ('cut off", ErrorCode::SqliteError),
-        ("CREATE TABLE a(x); ATTACH 'other.sqlite' AS other", ErrorCode::SqliteError),
-        ("CREATE TABLE a(x); VACUUM INTO 'other.sqlite'", ErrorCode::SqliteError),
+        ("CREATE TABLE a(x); ATTACH 'other.sqlite' AS other", ErrorCode::InvalidArgument),
+        ("CREATE TABLE a(x); ATTACH '' AS other", ErrorCode::InvalidArgument),
+        ("CREATE TABLE a(x); VACUUM INTO 'other.sqlite'", ErrorCode::InvalidArgument),
         ("CREATE TABLE a(x); SELECT load_extension('x')", ErrorCode::SqliteError),
         ("CREATE TABLE a(x); CREATE VIEW v AS SELECT readfile('x')", ErrorCode::InvalidArgument),
         (
             "CREATE TABLE a(x); PRAGMA writable_schema = ON; UPDATE sqlite_schema SET rootpage = 1",
             ErrorCode::DatabaseCorrupt,
         ),
-        ("CREATE TABLE a(x); INSERT INTO a VALUES (zeroblob(2000000))", ErrorCode::DatabaseTooLarge),
+        // A value of more bytes than the text has.
+        ("CREATE TABLE a(x); INSERT INTO a VALUES (zeroblob(2000000))", ErrorCode::SqliteError),
+        (
+            "CREATE TABLE a(x); WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100)
+             INSERT INTO a SELECT zeroblob(90000) FROM n",
+            ErrorCode::DatabaseTooLarge,
+        ),
     ] {
         let opened = Connection::open_sql(script, 1_000_000, None).and_then(Foreign::check);
         let error = opened.err().unwrap_or_else(|| panic!("{script}"));

@@ -160,6 +160,15 @@ fn hostile_files() -> Vec<(&'static str, Vec<u8>, ErrorCode)> {
             InvalidArgument),
         ("a trigger by an own name", made_by(
             "CREATE TABLE t(a); CREATE TRIGGER tidelock_capture_t AFTER INSERT ON t BEGIN SELECT 1; END;"), InvalidArgument),
+        ("a trigger that keeps the history of migrations from being written", made_by(
+            "CREATE TABLE t(a TEXT); CREATE TABLE schema_migrations(version TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL,
+               checksum TEXT NOT NULL, applied_at TEXT NOT NULL, execution_ms INTEGER NOT NULL);
+             CREATE TRIGGER g BEFORE INSERT ON Schema_Migrations BEGIN SELECT RAISE(IGNORE); END;"), InvalidArgument),
+        ("a check by a pattern that would need all of the stack", made_by(&format!(
+            "CREATE TABLE t(a TEXT CHECK (a LIKE '{}')); INSERT INTO t VALUES ('{}');", "%a".repeat(600), "a".repeat(600))),
+            DatabaseCorrupt),
+        ("a check that makes large values", made_by(
+            "CREATE TABLE t(a TEXT CHECK (length(hex(zeroblob(5000000))) > 0)); INSERT INTO t VALUES ('x');"), DatabaseCorrupt),
         ("views that stand for too much", made_by(&nested_views(40, "SELECT x.a FROM {} x, {} y")), InvalidArgument),
         ("views that seem to be in a circle and stand for too much", made_by(&nested_views(40,
             "SELECT x.a FROM {} x, {} y, (WITH v39 AS (SELECT 1) SELECT * FROM v39)")), InvalidArgument),
@@ -267,6 +276,30 @@ fn a_restored_file_of_another_page_size_may_grow_as_far_as_any() {
         run(&database, "INSERT INTO t VALUES (zeroblob(1500000))").await;
         database.close().await.unwrap();
     });
+}
+
+#[test]
+fn a_text_from_outside_decrypts_nothing() {
+    let keys = || ColumnKeys::new(&[[7; 32]], Box::new(|bytes: &mut [u8]| bytes.fill(1))).unwrap();
+    let sealed = keys().encrypt("secret").unwrap();
+    let hex: String = sealed.iter().map(|byte| format!("{byte:02x}")).collect();
+    for sql in [
+        format!("CREATE TABLE t(a); INSERT INTO t VALUES (decrypt(x'{hex}'))"),
+        format!(
+            "CREATE TABLE t(a); CREATE TEMP VIEW v AS SELECT Decrypt(x'{hex}') AS a; INSERT INTO t SELECT a FROM v"
+        ),
+        format!("CREATE TABLE t AS SELECT \"DECRYPT\"(x'{hex}') AS a"),
+    ] {
+        let mut world = World::new();
+        world.run(|tab| async move {
+            functions::add_column_keys(keys());
+            let database = tab.open("{}").await.unwrap();
+            let error = database.snapshot_import(image(sql.as_bytes()), None).await.expect_err(&sql);
+            assert_eq!(error.code, ErrorCode::InvalidArgument, "{sql}: {error}");
+            assert!(database.snapshots().list().is_empty());
+            database.close().await.unwrap();
+        });
+    }
 }
 
 #[test]

@@ -206,6 +206,11 @@ impl Migrations {
         Ok(without_history)
     }
 
+    /// The name of the tracking table.
+    pub fn tracking_table(&self) -> &str {
+        self.history.name()
+    }
+
     /// The newest migration that another database, such as a file, has applied; none without a tracking table.
     pub fn newest_in(&self, connection: &Connection) -> Option<String> {
         let applied = self.history.read(connection).ok()?;

@@ -136,6 +136,15 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
     HERE.with(|here| add(here.users.get()).and_then(|()| add(here.columns.get())))
 }
 
+/// Whether a function of that name may be called by statements of the app only.
+pub(super) fn is_direct_only(name: &[u8]) -> bool {
+    let is_given = |given: &Given| {
+        let mut directly = given.definitions.iter().filter(|(_, definition)| definition.direct_only);
+        directly.any(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name))
+    };
+    name.eq_ignore_ascii_case(b"decrypt") || GIVEN.with_borrow(|given| given.as_ref().is_some_and(is_given))
+}
+
 /// What to do about a message of SQLite's on `encrypt` or `decrypt`.
 pub(super) fn hint(message: &str) -> Option<&'static str> {
     let message = message.strip_suffix("()").unwrap_or(message);

@@ -305,6 +305,18 @@ fn errors_tell_codes_and_places_but_no_values() {
 }
 
 #[test]
+fn a_pattern_that_would_need_all_of_the_stack_is_an_error() {
+    let (_file, db) = fresh();
+    for sql in ["SELECT ?2 LIKE ?1", "SELECT ?2 GLOB replace(?1, '%', '*')"] {
+        let ask = |wildcards: usize| query(&db, sql, &["%a".repeat(wildcards).into(), "a".repeat(1000).into()]);
+        assert_eq!(ask(500).unwrap(), vec![vec![Value::Integer(1)]], "{sql}");
+        let error = ask(501).unwrap_err();
+        assert_eq!((error.code, &*error.message), (ErrorCode::SqliteError, "LIKE or GLOB pattern too complex"));
+        assert!(error.hint.as_deref().unwrap().contains("FTS5"));
+    }
+}
+
+#[test]
 fn a_deadline_stops_a_statement() {
     let (_file, db) = fresh();
     db.exec("CREATE TABLE t(a)").unwrap();
