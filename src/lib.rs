@@ -11,6 +11,7 @@
 //! | L0 | [`error`], [`value`], [`time`], [`collections`], [`memory`], [`panics`] | the vocabulary |
 //! | L1 | [`sqlite`] | connection, statements, row codec, page-tracking VFS; the only `unsafe` |
 //! | L2 | [`ports`] | what the concepts need from outside, as small traits |
+//! | L2 | [`format`](mod@format) | the records that are stored, and their bytes |
 //! | L2 | [`store`], [`migrate`], [`schema`], [`snapshot`], [`lock`], [`sync`], [`live`], [`health`], [`audit`], [`upkeep`], [`tabs`] | one folder a concept |
 //! | | [`engine`] | joins the concepts into a database |
 //! | L3 | `browser` (wasm only) | one thin file a browser capability |
@@ -26,6 +27,8 @@ pub mod value;
 pub mod sqlite;
 
 pub mod ports;
+
+pub mod format;
 
 pub mod audit;
 pub mod health;

@@ -19,8 +19,8 @@ const prefix = 'tidelock/'
 /** Deleting waits for connections that are being closed; no longer than this. */
 const deleteTimeoutMs = 10_000
 
-/** The part of the record `meta['head']` that is of interest here. */
-interface Head {
+/** What stands beside the bytes of the head, under the same key: `meta['head']`. */
+interface Label {
   readonly features?: readonly string[]
   readonly holder?: { readonly id: string; readonly title: string; readonly url: string; readonly since: number }
 }
@@ -36,12 +36,12 @@ export async function databases(): Promise<DatabaseInfo[]> {
   const taken = new Set(held.map((lock) => lock.name))
   return Promise.all(
     names.map(async (name) => {
-      const head = await readHead(name)
-      const since = head?.holder?.since
+      const label = await readLabel(name)
+      const since = label?.holder?.since
       return {
         name,
         inUse: taken.has(prefix + name),
-        encrypted: head === undefined ? null : (head.features ?? []).includes('encryption'),
+        encrypted: label === undefined ? null : (label.features ?? []).includes('encryption'),
         openedAt: typeof since === 'number' ? new Date(since).toISOString() : null,
       }
     }),
@@ -83,7 +83,7 @@ export async function storedNames(): Promise<string[]> {
 }
 
 async function inUse(name: string): Promise<TidelockError> {
-  const holder = (await readHead(name))?.holder
+  const holder = (await readLabel(name))?.holder
   return new TidelockError('database_in_use', 'Database already in use', {
     hint: 'Close the other tab, or delete it with { force: true }',
     details: holder === undefined ? {} : { holder: { ...holder, since: new Date(holder.since).toISOString() } },
@@ -116,8 +116,8 @@ function remove(name: string): Promise<void> {
   })
 }
 
-/** The head of a stored database; undefined where there is none, or none that can be read. */
-function readHead(name: string): Promise<Head | undefined> {
+/** What is shown of a stored database; undefined where there is none, or none that can be read. */
+function readLabel(name: string): Promise<Label | undefined> {
   return new Promise((resolve) => {
     const opening = indexedDB.open(prefix + name)
     // It was deleted in between: nothing is made in its place.
@@ -125,13 +125,13 @@ function readHead(name: string): Promise<Head | undefined> {
     opening.onerror = () => resolve(undefined)
     opening.onsuccess = () => {
       const database = opening.result
-      const done = (head: Head | undefined) => {
+      const done = (label: Label | undefined) => {
         database.close()
-        resolve(head)
+        resolve(label)
       }
       try {
         const request = database.transaction('meta').objectStore('meta').get('head')
-        request.onsuccess = () => done(request.result as Head | undefined)
+        request.onsuccess = () => done(request.result as Label | undefined)
         request.onerror = () => done(undefined)
       } catch {
         done(undefined) // it has no such object store

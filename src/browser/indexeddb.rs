@@ -13,13 +13,13 @@ use wasm_bindgen_futures::spawn_local;
 
 use super::{
     idb_raw::{self, Answer, Begun, Database},
-    idb_records as records,
-    idb_write::{CHUNKS, HEAD, LOG, META, SNAPSHOTS, finish, issue, of_write, store_of},
+    idb_values::{HEAD, bytes, head_bytes, id_of, log_key, read_log_key},
+    idb_write::{CHUNKS, LOG, META, SNAPSHOTS, finish, issue, of_write, store_of, written_store},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{ChunkId, Claim, Durability, Estimate, Head, LocalFuture, LogEntry, Manifest, Store, Stores, Transaction},
-    store::failure::{corrupt, lock_lost},
+    ports::{ChunkId, Durability, Estimate, Guard, Key, LocalFuture, LogKey, Store, StoredRecord, Stores, Transaction},
+    store::failure::lock_lost,
 };
 
 /// The version of the object stores, not of what is in them: that one is in the head.
@@ -131,14 +131,28 @@ impl Inner {
     }
 
     /// Reads values one by one, each in a transaction of its own, for when one of them can't be read. Such a one is null.
-    async fn read_alone(&self, store: &str, keys: &[JsValue]) -> Result<Vec<Option<JsValue>>> {
+    async fn read_alone(&self, store: &str, keys: &[JsValue]) -> Result<Vec<JsValue>> {
         let mut values = Vec::with_capacity(keys.len());
         for key in keys {
-            let value = match self.read(store)?.get(store, key).value().await {
+            values.push(match self.read(store)?.get(store, key).value().await {
                 Err(error) if is_lost(&error) => JsValue::NULL,
                 value => value?,
-            };
-            values.push((!value.is_undefined()).then_some(value));
+            });
+        }
+        Ok(values)
+    }
+
+    /// Reads values together, or one by one where that fails.
+    async fn values(&self, store: &str, keys: &[JsValue]) -> Result<Vec<JsValue>> {
+        let begun = self.read(store)?;
+        // All are asked for before the first answer is awaited.
+        let answers: Vec<Answer> = keys.iter().map(|key| begun.get(store, key)).collect();
+        let mut values = Vec::with_capacity(keys.len());
+        for answer in answers {
+            match answer.value().await {
+                Err(error) if is_lost(&error) => return self.read_alone(store, keys).await,
+                value => values.push(value?),
+            }
         }
         Ok(values)
     }
@@ -150,13 +164,13 @@ impl Inner {
                 stores.push(store);
             }
         };
-        if transaction.fence.is_some() {
+        if transaction.guard != Guard::Nothing {
             add(META);
         }
         if !transaction.require.is_empty() {
             add(CHUNKS);
         }
-        transaction.writes.iter().for_each(|write| add(store_of(write)));
+        transaction.writes.iter().for_each(|write| add(written_store(write)));
         self.connection()?.begin(&stores, true, transaction.durability)
     }
 
@@ -168,41 +182,21 @@ impl Inner {
 }
 
 impl Store for IndexedDb {
-    fn claim(&self, claim: Claim) -> LocalFuture<'_, Result<bool>> {
-        Box::pin(async move {
-            let begun = self.0.connection()?.begin(&[META, LOG], true, Durability::Strict)?;
-            let (head, newest) = (begun.get(META, &HEAD.into()), begun.last_key(LOG));
-            let (head, newest) = (head.value().await?, newest.value().await?);
-            let newest = super::property(&newest, "key").and_then(|key| records::read_log_key(&key));
-            let same = match &claim.found {
-                Some(found) => records::read_head(&head).as_ref() == Some(found),
-                None => records::read_head(&head).is_none(),
-            };
-            if !same || newest != claim.newest {
-                begun.abort();
-                let _ = begun.end().await;
-                return Ok(false);
-            }
-            let record = &claim.record;
-            begun.put(META, &HEAD.into(), &records::head(&claim.head))?;
-            begun.add(LOG, &records::log_key(record.lsn, record.part), &records::log_record(record))?;
-            begun.commit();
-            begun.end().await.map_err(of_write).map(|()| true)
-        })
-    }
-
     fn write(&self, transaction: Transaction) -> LocalFuture<'static, Result<()>> {
         let issued = self.0.begin(&transaction).and_then(|begun| {
-            let Transaction { fence, require, writes, .. } = transaction;
-            if fence.is_none() && require.is_empty() {
-                if let Err(error) = issue(&begun, &writes, None) {
+            let Transaction { guard, require, writes, .. } = transaction;
+            if guard == Guard::Nothing && require.is_empty() {
+                if let Err(error) = issue(&begun, &writes) {
                     begun.abort();
                     return Err(error);
                 }
                 begun.commit();
                 return Ok((begun, None));
             }
-            let asked = fence.map(|fence| (fence, begun.get(META, &HEAD.into())));
+            let asked = match guard {
+                Guard::Nothing => None,
+                Guard::Head(head) => Some((head, begun.get(META, &HEAD.into()))),
+            };
             // All keys by one request: thousands of them by one each hold up the page.
             let required = (!require.is_empty()).then(|| (require, begun.keys(CHUNKS, &JsValue::UNDEFINED, 0)));
             Ok((begun, Some((asked, required, writes))))
@@ -215,101 +209,57 @@ impl Store for IndexedDb {
         })
     }
 
-    fn head(&self) -> LocalFuture<'_, Result<Option<Head>>> {
+    fn head(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
+        Box::pin(async move { Ok(head_bytes(&self.0.read(META)?.get(META, &HEAD.into()).value().await?)) })
+    }
+
+    fn get(&self, keys: Vec<Key>) -> LocalFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
         Box::pin(async move {
-            let value = self.0.read(META)?.get(META, &HEAD.into()).value().await?;
-            if value.is_undefined() {
-                return Ok(None);
-            }
-            let head = records::read_head(&value);
-            head.map(Some).ok_or_else(|| corrupt("The head record of the database is damaged"))
+            let Some(first) = keys.first() else { return Ok(Vec::new()) };
+            let ids: Vec<JsValue> = keys.iter().map(id_of).collect();
+            let values = self.0.values(store_of(first), &ids).await?;
+            Ok(values.iter().map(|value| (!value.is_undefined()).then(|| bytes(value))).collect())
         })
     }
 
-    fn manifests(&self) -> LocalFuture<'_, Result<(Vec<Manifest>, Vec<u64>)>> {
-        Box::pin(async move {
-            let keys = self.0.read(SNAPSHOTS)?.keys(SNAPSHOTS, &JsValue::UNDEFINED, 0).list().await?;
-            let values = self.0.read_alone(SNAPSHOTS, &keys).await?;
-            let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
-            for (key, value) in keys.iter().zip(values) {
-                let generation = key.as_f64().unwrap_or(0.0) as u64;
-                let manifest = value.and_then(|value| records::read_manifest(&value));
-                match manifest.filter(|manifest| manifest.generation == generation) {
-                    Some(manifest) => readable.push(manifest),
-                    None => unreadable.push(generation),
-                }
-            }
-            Ok((readable, unreadable))
-        })
-    }
-
-    fn manifest(&self, generation: u64) -> LocalFuture<'_, Result<Option<Manifest>>> {
-        Box::pin(async move {
-            let key = JsValue::from_f64(generation as f64);
-            let value = self.0.read_alone(SNAPSHOTS, &[key]).await?.pop().flatten();
-            Ok(value.and_then(|value| records::read_manifest(&value)))
-        })
-    }
-
-    fn log(&self, after: (u64, u32), max_bytes: usize) -> LocalFuture<'_, Result<Vec<LogEntry>>> {
+    fn log(&self, after: LogKey, max_bytes: usize) -> LocalFuture<'_, Result<Vec<StoredRecord>>> {
         Box::pin(async move {
             let mut after = after;
-            let (mut entries, mut bytes, mut count) = (Vec::new(), 0, FIRST_RECORDS);
-            while entries.is_empty() || bytes < max_bytes {
+            let (mut records, mut length, mut count) = (Vec::new(), 0, FIRST_RECORDS);
+            while records.is_empty() || length < max_bytes {
                 let begun = self.0.read(LOG)?;
-                let from = records::log_key(after.0, after.1);
+                let from = log_key(after);
                 let (keys, values) = (begun.keys(LOG, &from, count), begun.values(LOG, &from, count));
                 let keys = keys.list().await?;
                 let values = match values.list().await {
                     Err(error) if is_lost(&error) => self.0.read_alone(LOG, &keys).await?,
-                    values => values?.into_iter().map(Some).collect(),
+                    values => values?,
                 };
                 let last = (keys.len() as u32) < count;
                 for (key, value) in keys.iter().zip(values) {
                     // A key of another shape is no place in the log: unreadable, where it lies.
-                    let (lsn, part) = records::read_log_key(key).unwrap_or((after.0, after.1.saturating_add(1)));
-                    after = (lsn, part);
-                    let record = value.and_then(|value| records::read_log_record(&value));
-                    bytes += record.as_ref().map_or(0, |record| record.bytes.len());
-                    entries.push(LogEntry { lsn, part, record });
+                    let record = match read_log_key(key) {
+                        Some(key) => (key, bytes(&value)),
+                        None => ((after.0, after.1.saturating_add(1)), Vec::new()),
+                    };
+                    after = record.0;
+                    length += record.1.len();
+                    records.push(record);
                 }
                 if last {
                     break;
                 }
-                let average = (bytes / entries.len()).max(1);
-                count = (max_bytes.saturating_sub(bytes) / average).clamp(1, MOST_RECORDS as usize) as u32;
+                let average = (length / records.len()).max(1);
+                count = (max_bytes.saturating_sub(length) / average).clamp(1, MOST_RECORDS as usize) as u32;
             }
-            Ok(entries)
+            Ok(records)
         })
     }
 
-    fn newest_log(&self) -> LocalFuture<'_, Result<Option<(u64, u32)>>> {
+    fn generations(&self) -> LocalFuture<'_, Result<Vec<u64>>> {
         Box::pin(async move {
-            let begun = self.0.read(LOG)?;
-            let cursor = begun.last_key(LOG).value().await?;
-            Ok(super::property(&cursor, "key").and_then(|key| records::read_log_key(&key)))
-        })
-    }
-
-    fn chunks<'a>(&'a self, ids: &'a [ChunkId]) -> LocalFuture<'a, Result<Vec<Option<Vec<u8>>>>> {
-        Box::pin(async move {
-            let begun = self.0.read(CHUNKS)?;
-            // All are asked for before the first answer is awaited.
-            let answers: Vec<Answer> = ids.iter().map(|id| begun.get(CHUNKS, &id.into())).collect();
-            let mut values = Vec::with_capacity(ids.len());
-            for answer in answers {
-                match answer.value().await {
-                    Err(error) if is_lost(&error) => {
-                        let keys: Vec<JsValue> = ids.iter().map(JsValue::from).collect();
-                        values = self.0.read_alone(CHUNKS, &keys).await?;
-                        break;
-                    }
-                    value => values.push(Some(value?).filter(|value| !value.is_undefined())),
-                }
-            }
-            // Something that is no buffer is a damaged chunk, not a missing one.
-            let stored = |value: JsValue| records::bytes(&value).unwrap_or_default();
-            Ok(values.into_iter().map(|value| value.map(stored)).collect())
+            let keys = self.0.read(SNAPSHOTS)?.keys(SNAPSHOTS, &JsValue::UNDEFINED, 0).list().await?;
+            Ok(keys.iter().map(|key| key.as_f64().unwrap_or(0.0) as u64).collect())
         })
     }
 

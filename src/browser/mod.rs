@@ -8,7 +8,7 @@ mod entropy;
 mod fetch;
 mod host;
 mod idb_raw;
-mod idb_records;
+mod idb_values;
 mod idb_write;
 mod indexeddb;
 mod lifecycle;

@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{LocalFuture, Manifest, ManifestKind, Platform},
+    format::{Manifest, ManifestKind},
+    ports::{LocalFuture, Platform},
     snapshot::{
         Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Stock, Verification, VerifyMode, first_due,
     },

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     error::Error,
-    ports::{Manifest, ManifestKind},
+    format::{Manifest, ManifestKind},
     time::Timestamp,
 };
 

@@ -3,7 +3,7 @@
 use super::SnapshotOptions;
 use crate::{
     collections::Set,
-    ports::{Manifest, ManifestKind, Truncation},
+    format::{Manifest, ManifestKind, Truncation},
     time::Timestamp,
 };
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-use crate::ports::{ChunkId, ChunkRef};
+use crate::{format::ChunkRef, ports::ChunkId};
 
 const HEADER: usize = 5;
 const PLAIN: u8 = 0;
@@ -15,11 +15,6 @@ const LZ4: u8 = 1;
 /// The content id of a chunk: SHA-256 of its plain bytes, as 64 hex digits.
 pub fn id(plain: &[u8]) -> ChunkId {
     hex(&Sha256::digest(plain))
-}
-
-/// Whether a text has the form of a chunk's id, as every store names its chunks: 64 hex digits.
-pub fn is_id(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// SHA-256 over the chunks' SHA-256 in order, as 64 hex digits.

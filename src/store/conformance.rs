@@ -4,14 +4,13 @@
 
 use std::rc::Rc;
 
-use super::{Position, batch_records, checksum, chunk, epoch_record};
+use super::chunk;
 use crate::{
     error::{ErrorCode, Result},
+    format::Head,
     ports::{
-        ChunkRef, Claim, Durability, Fence, Head, Holder, LocalFuture, LogRecord, Manifest, ManifestKind, Store,
-        Transaction, Truncation, Write,
+        ChunkId, Durability, Guard, Holder, Key, Label, LocalFuture, LogKey, Store, StoredRecord, Transaction, Write,
     },
-    sqlite::Batch,
     time::Timestamp,
 };
 
@@ -28,358 +27,293 @@ type Case = fn(Handles) -> LocalFuture<'static, ()>;
 /// The cases, by name.
 pub const CASES: &[(&str, Case)] = &[
     ("an empty database has nothing", |h| Box::pin(empty(h))),
-    ("records come back as they were", |h| Box::pin(round_trip(h))),
+    ("bytes come back as they were", |h| Box::pin(round_trip(h))),
     ("a claim needs the head that it found", |h| Box::pin(claim_needs_its_head(h))),
     ("a claim needs the log that it found", |h| Box::pin(claim_needs_its_log(h))),
     ("fencing: a robbed holder's batch meets the epoch record", |h| Box::pin(robbed_append(h))),
-    ("fencing: a robbed holder's other writes find another epoch", |h| Box::pin(robbed_write(h))),
+    ("fencing: a robbed holder's other writes find another head", |h| Box::pin(robbed_write(h))),
     ("whole commits: all parts or none", |h| Box::pin(all_parts_or_none(h))),
     ("manifest last: a missing chunk refuses it", |h| Box::pin(manifest_needs_its_chunks(h))),
     ("chunks of every size come back, in the form stored last", |h| Box::pin(chunk_sizes(h))),
     ("the log is read in slices and in order", |h| Box::pin(log_in_slices(h))),
-    ("truncation spares epoch records", |h| Box::pin(truncation(h))),
+    ("a cut spares the records that it is told", |h| Box::pin(cut(h))),
     ("deletion deletes", |h| Box::pin(deletion(h))),
     ("head and log can be stored in another form", |h| Box::pin(another_form(h))),
     ("a reopened store goes on", |h| Box::pin(reopened(h))),
 ];
 
-fn holder(title: &str) -> Holder {
-    Holder {
+/// Behind all keys of an lsn.
+const LAST: u32 = u32::MAX;
+
+fn head(epoch: u64) -> Vec<u8> {
+    let holder = Holder {
         id: "ab".repeat(16),
-        title: title.to_owned(),
+        title: "one ☂".to_owned(),
         url: "https://example.test/a?b#c".to_owned(),
         since: Timestamp(7),
-    }
-}
-
-fn first_claim(title: &str) -> (Claim, Position) {
-    let (record, end) = epoch_record(Position::default(), 1, Timestamp(1_000));
-    let head = Head {
-        format: 1,
-        features: Vec::new(),
-        database_id: "0123456789abcdef".repeat(2),
-        epoch: 1,
-        holder: holder(title),
-        generation: 0,
-        lsn: 1,
-        epochs: vec![1],
-        truncated: Truncation::default(),
-        encryption: None,
     };
-    (Claim { found: None, newest: None, head, record }, end)
+    let database_id = "0123456789abcdef".repeat(2);
+    Head { format: crate::format::FORMAT, holder, database_id, epoch, ..Head::default() }.encode()
 }
 
-fn next_claim(found: &Head, newest: (u64, u32), end: Position) -> (Claim, Position) {
-    let (record, next) = epoch_record(end, found.epoch + 1, Timestamp(2_000));
-    let mut head = found.clone();
-    head.epoch += 1;
-    head.lsn = record.lsn;
-    head.epochs.push(record.lsn);
-    (Claim { found: Some(found.clone()), newest: Some(newest), head, record }, next)
+fn put_head(head: &[u8]) -> Write {
+    Write::PutHead(head.to_vec(), Label::default())
 }
 
-async fn made(store: &dyn Store) -> (Head, Position) {
-    let (claim, end) = first_claim("one");
-    let head = claim.head.clone();
-    assert!(store.claim(claim).await.expect("claims"), "an empty database can be claimed");
-    (head, end)
+fn over(found: Option<&[u8]>, writes: Vec<Write>) -> Transaction {
+    let guard = Guard::Head(found.map(<[u8]>::to_vec));
+    Transaction { guard, require: Vec::new(), writes, durability: Durability::Strict }
 }
 
-fn batch(first_page: u32, pages: u32) -> Batch {
-    let pages: Vec<u32> = (first_page..first_page + pages).collect();
-    let bytes = pages.iter().flat_map(|page| (0..512_u32).map(move |n| (page * 31 + n) as u8)).collect();
-    Batch { page_size: 512, db_pages: 1000, pages, bytes }
+/// Takes the fence, with an epoch record at that lsn.
+fn claim(found: Option<&[u8]>, next: &[u8], lsn: u64) -> Transaction {
+    over(found, vec![put_head(next), Write::Add((lsn, 0), b"epoch".to_vec())])
 }
 
-fn append(from: Position, pages: u32, part_bytes: usize) -> (Transaction, Position) {
-    let (records, end) = batch_records(from, 1, &batch(3, pages), Timestamp(1_500), part_bytes);
-    let writes = records.into_iter().map(Write::AddLog).collect();
-    (Transaction { fence: None, require: Vec::new(), writes, durability: Durability::Relaxed }, end)
+async fn made(store: &dyn Store) -> Vec<u8> {
+    store.write(claim(None, &head(1), 1)).await.expect("an empty database can be claimed");
+    head(1)
 }
 
-fn fenced(head: &Head, writes: Vec<Write>) -> Transaction {
-    let fence = Some(Fence { database_id: head.database_id.clone(), epoch: head.epoch });
-    Transaction { fence, require: Vec::new(), writes, durability: Durability::Strict }
+/// Bytes that tell one record from another.
+fn record((lsn, part): LogKey, length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at as u64 * 31 + lsn * 7 + u64::from(part)) as u8).collect()
 }
 
-fn manifest(generation: u64, chunks: Vec<ChunkRef>) -> Manifest {
-    let mut manifest = Manifest {
-        generation,
-        format: 1,
-        lsn: 2,
-        chain: u64::MAX - 5,
-        time: Timestamp(1_500),
-        logged: 1 << 40,
-        barrier: generation.is_multiple_of(2),
-        created_at: Timestamp(1_600),
-        page_size: 4096,
-        db_bytes: 8192,
-        chunk_size: 65536,
-        sha256: chunk::digest(&chunks),
-        chunks: chunks.into(),
-        stored_bytes: 99,
-        kind: if generation == 1 { ManifestKind::Checkpoint } else { ManifestKind::Snapshot },
-        reason: "manual".to_owned(),
-        label: (generation == 2).then(|| "before the fair ☂".to_owned()),
-        schema_version: (generation == 3).then(|| "0003".to_owned()),
-        compression: "lz4".to_owned(),
-        verified: true,
-        checksum: 0,
-        sealed: None,
-    };
-    manifest.checksum = checksum::of_manifest(&manifest);
-    manifest
+/// A batch in parts of that many bytes.
+fn batch(lsn: u64, lengths: &[usize]) -> Transaction {
+    let parts = lengths.iter().zip(0..);
+    let writes = parts.map(|(length, part)| Write::Add((lsn, part), record((lsn, part), *length))).collect();
+    Transaction { guard: Guard::Nothing, require: Vec::new(), writes, durability: Durability::Relaxed }
 }
 
-fn chunk_of(byte: u8) -> (ChunkRef, Vec<u8>) {
+fn chunk_of(byte: u8) -> (ChunkId, Vec<u8>) {
     let plain = vec![byte; 8192];
-    let stored = chunk::encode(&plain, true);
-    let reference = ChunkRef { id: chunk::id(&plain), check: checksum::of_bytes(&plain), stored: stored.len() as u32 };
-    (reference, stored)
+    (chunk::id(&plain), chunk::encode(&plain, true))
+}
+
+/// The key of a chunk in that store.
+fn key_of(store: &dyn Store, id: &ChunkId) -> Key {
+    Key::Chunk(store.stored_id(id))
 }
 
 fn failed<T: std::fmt::Debug>(result: Result<T>) -> ErrorCode {
     result.expect_err("this must fail").code
 }
 
+async fn log(store: &dyn Store) -> Vec<StoredRecord> {
+    store.log((0, LAST), usize::MAX).await.expect("reads")
+}
+
+async fn log_keys(store: &dyn Store) -> Vec<LogKey> {
+    log(store).await.into_iter().map(|(key, _)| key).collect()
+}
+
 async fn empty(h: Handles) {
     assert_eq!(h.a.head().await, Ok(None));
-    assert_eq!(h.a.newest_log().await, Ok(None));
-    assert_eq!(h.a.manifests().await, Ok((Vec::new(), Vec::new())));
-    assert_eq!(h.a.manifest(1).await, Ok(None));
-    assert_eq!(h.a.log((0, u32::MAX), 1000).await, Ok(Vec::new()));
+    assert_eq!(h.a.generations().await, Ok(Vec::new()));
+    assert_eq!(h.a.get(vec![Key::Manifest(1)]).await, Ok(vec![None]));
+    assert_eq!(h.a.log((0, LAST), 1000).await, Ok(Vec::new()));
     assert_eq!(h.a.chunk_ids().await, Ok(Vec::new()));
-    assert_eq!(h.a.chunks(&["00".repeat(32)]).await, Ok(vec![None]));
+    assert_eq!(h.a.get(vec![Key::Chunk("00".repeat(32))]).await, Ok(vec![None]));
+    assert_eq!(h.a.get(Vec::new()).await, Ok(Vec::new()));
 }
 
 async fn round_trip(h: Handles) {
-    let (head, end) = made(&*h.a).await;
+    let head = made(&*h.a).await;
     assert_eq!(h.b.head().await, Ok(Some(head.clone())));
-    let (transaction, end) = append(end, 5, 1024);
-    let written: Vec<Write> = transaction.writes.clone();
-    h.a.write(transaction).await.expect("appends");
-    let entries = h.b.log((1, u32::MAX), usize::MAX).await.expect("reads");
-    let read: Vec<Write> = entries.into_iter().map(|entry| Write::AddLog(entry.record.expect("readable"))).collect();
-    assert_eq!(read, written);
-    assert_eq!(read.len(), 3, "five pages of 512 bytes in parts of 1024");
-    assert_eq!(h.b.newest_log().await, Ok(Some((end.lsn, 2))));
+    h.a.write(batch(2, &[1024, 1024, 512])).await.expect("appends");
+    let expected: Vec<_> =
+        [((2, 0), 1024), ((2, 1), 1024), ((2, 2), 512)].map(|(key, length)| (key, record(key, length))).into();
+    assert_eq!(h.b.log((1, LAST), usize::MAX).await, Ok(expected));
 
-    let (reference, stored) = chunk_of(1);
-    let manifests: Vec<Manifest> = (1..=3).map(|generation| manifest(generation, vec![reference.clone()])).collect();
-    let mut writes = vec![Write::PutChunk(reference.id.clone(), stored.clone())];
-    writes.extend(manifests.iter().rev().cloned().map(Box::new).map(Write::PutManifest));
-    h.a.write(fenced(&head, writes)).await.expect("stores");
-    assert_eq!(h.b.manifests().await, Ok((manifests.clone(), Vec::new())), "oldest first");
-    assert_eq!(h.b.manifest(2).await, Ok(Some(manifests[1].clone())));
-    assert_eq!(h.b.chunk_ids().await, Ok(vec![reference.id.clone()]));
-    let asked = ["11".repeat(32), reference.id.clone(), reference.id];
-    assert_eq!(h.b.chunks(&asked).await, Ok(vec![None, Some(stored.clone()), Some(stored)]));
-    assert_eq!(h.b.head().await.expect("reads").expect("is there").generation, 3);
+    let (id, stored) = chunk_of(1);
+    let chunk = key_of(&*h.a, &id);
+    let mut writes = vec![Write::Put(chunk.clone(), stored.clone())];
+    writes.extend([3, 1, 2].map(|generation| Write::Put(Key::Manifest(generation), vec![generation as u8; 300])));
+    let mut next = Head::decode(&head).expect("a head");
+    next.generation = 3;
+    writes.push(put_head(&next.encode()));
+    h.a.write(over(Some(&head), writes)).await.expect("stores");
+    assert_eq!(h.b.generations().await, Ok(vec![1, 2, 3]), "oldest first");
+    let asked = vec![Key::Manifest(2), Key::Manifest(4), Key::Manifest(1)];
+    assert_eq!(h.b.get(asked).await, Ok(vec![Some(vec![2; 300]), None, Some(vec![1; 300])]));
+    assert_eq!(h.b.chunk_ids().await, Ok(vec![h.b.stored_id(&id)]));
+    let asked = vec![Key::Chunk("11".repeat(32)), chunk.clone(), chunk];
+    assert_eq!(h.b.get(asked).await, Ok(vec![None, Some(stored.clone()), Some(stored)]));
+    assert_eq!(h.b.head().await, Ok(Some(next.encode())));
 }
 
 async fn claim_needs_its_head(h: Handles) {
-    let (head, end) = made(&*h.a).await;
-    let (again, _) = first_claim("two");
-    assert_eq!(h.b.claim(again).await, Ok(false), "the database exists by now");
-    let (claim, end) = next_claim(&head, (1, 0), end);
-    assert_eq!(h.b.claim(claim.clone()).await, Ok(true));
-    let (late, _) = next_claim(&head, (2, 0), end);
-    assert_eq!(h.a.claim(late).await, Ok(false), "somebody else claimed first");
-    assert_eq!(h.a.head().await, Ok(Some(claim.head)));
-    assert_eq!(h.a.newest_log().await, Ok(Some((2, 0))));
+    let first = made(&*h.a).await;
+    assert_eq!(failed(h.b.write(claim(None, &head(1), 2)).await), ErrorCode::LockLost, "the database exists by now");
+    h.b.write(claim(Some(&first), &head(2), 2)).await.expect("claims");
+    let late = claim(Some(&first), &head(3), 3);
+    assert_eq!(failed(h.a.write(late).await), ErrorCode::LockLost, "somebody else claimed first");
+    assert_eq!(h.a.head().await, Ok(Some(head(2))));
+    assert_eq!(log_keys(&*h.a).await, [(1, 0), (2, 0)]);
 }
 
 async fn claim_needs_its_log(h: Handles) {
-    let (head, end) = made(&*h.a).await;
-    let (transaction, _) = append(end, 1, 1024);
-    h.a.write(transaction).await.expect("appends");
-    let (claim, _) = next_claim(&head, (1, 0), end);
-    assert_eq!(h.b.claim(claim).await, Ok(false), "the log has grown");
-    assert_eq!(h.b.head().await, Ok(Some(head)));
+    let first = made(&*h.a).await;
+    h.a.write(batch(2, &[500])).await.expect("appends");
+    let late = claim(Some(&first), &head(2), 2);
+    assert_eq!(failed(h.b.write(late).await), ErrorCode::LockLost, "the log has grown");
+    assert_eq!(h.b.head().await, Ok(Some(first)));
 }
 
 async fn robbed_append(h: Handles) {
-    let (head, end) = made(&*h.a).await;
-    let (claim, _) = next_claim(&head, (1, 0), end);
-    assert_eq!(h.b.claim(claim).await, Ok(true));
-    let (transaction, _) = append(end, 5, 1024);
-    assert_eq!(failed(h.a.write(transaction).await), ErrorCode::LockLost);
-    assert_eq!(h.b.newest_log().await, Ok(Some((2, 0))));
-    let entries = h.b.log((0, u32::MAX), usize::MAX).await.expect("reads");
-    assert_eq!(entries.len(), 2, "nothing of the robbed holder's batch");
+    let first = made(&*h.a).await;
+    h.b.write(claim(Some(&first), &head(2), 2)).await.expect("claims");
+    assert_eq!(failed(h.a.write(batch(2, &[1024, 1024, 512])).await), ErrorCode::LockLost);
+    assert_eq!(log_keys(&*h.b).await, [(1, 0), (2, 0)], "nothing of the robbed holder's batch");
 }
 
 async fn robbed_write(h: Handles) {
-    let (head, end) = made(&*h.a).await;
-    let (reference, stored) = chunk_of(2);
-    let (claim, _) = next_claim(&head, (1, 0), end);
-    let taken = claim.head.clone();
-    assert_eq!(h.b.claim(claim).await, Ok(true));
-    let put = |head: &Head| fenced(head, vec![Write::PutChunk(reference.id.clone(), stored.clone())]);
-    assert_eq!(failed(h.a.write(put(&head)).await), ErrorCode::LockLost);
-    let stranger = Head { database_id: "f".repeat(32), ..taken.clone() };
-    assert_eq!(failed(h.a.write(put(&stranger)).await), ErrorCode::LockLost);
+    let first = made(&*h.a).await;
+    let (id, stored) = chunk_of(2);
+    h.b.write(claim(Some(&first), &head(2), 2)).await.expect("claims");
+    let put = |head: &[u8]| over(Some(head), vec![Write::Put(key_of(&*h.a, &id), stored.clone())]);
+    assert_eq!(failed(h.a.write(put(&first)).await), ErrorCode::LockLost);
+    let absent = over(None, vec![Write::Put(key_of(&*h.a, &id), stored.clone())]);
+    assert_eq!(failed(h.a.write(absent).await), ErrorCode::LockLost);
     assert_eq!(h.a.chunk_ids().await, Ok(Vec::new()));
-    h.b.write(put(&taken)).await.expect("the new holder may");
+    h.b.write(put(&head(2))).await.expect("the new holder may");
 }
 
 async fn all_parts_or_none(h: Handles) {
-    let (_, end) = made(&*h.a).await;
-    let (mut transaction, _) = append(end, 6, 1024);
+    made(&*h.a).await;
+    let mut transaction = batch(2, &[1024, 1024]);
     // The last part meets a taken key: the ones before it must go with it.
-    let Some(Write::AddLog(record)) = transaction.writes.last_mut() else { unreachable!() };
-    (record.lsn, record.part) = (1, 0);
+    transaction.writes.push(Write::Add((1, 0), record((1, 0), 10)));
     assert_eq!(failed(h.a.write(transaction).await), ErrorCode::LockLost);
-    assert_eq!(h.a.newest_log().await, Ok(Some((1, 0))));
+    assert_eq!(log_keys(&*h.a).await, [(1, 0)]);
 }
 
 async fn manifest_needs_its_chunks(h: Handles) {
-    let (head, _) = made(&*h.a).await;
+    let head = made(&*h.a).await;
     let ((here, stored), (gone, _)) = (chunk_of(3), chunk_of(4));
-    h.a.write(fenced(&head, vec![Write::PutChunk(here.id.clone(), stored)])).await.expect("stores");
-    let put = |chunks: Vec<ChunkRef>| {
-        let require = chunks.iter().map(|chunk| chunk.id.clone()).collect();
-        Transaction { require, ..fenced(&head, vec![Write::PutManifest(Box::new(manifest(1, chunks)))]) }
+    h.a.write(over(Some(&head), vec![Write::Put(key_of(&*h.a, &here), stored)])).await.expect("stores");
+    let put = |ids: &[&ChunkId]| {
+        let require = ids.iter().map(|id| h.a.stored_id(id)).collect();
+        Transaction { require, ..over(Some(&head), vec![Write::Put(Key::Manifest(1), vec![1])]) }
     };
-    assert_eq!(failed(h.a.write(put(vec![here.clone(), gone])).await), ErrorCode::SnapshotCorrupt);
-    assert_eq!(h.a.manifests().await, Ok((Vec::new(), Vec::new())));
-    h.a.write(put(vec![here])).await.expect("every chunk is there");
-    assert_eq!(h.a.manifests().await.expect("reads").0.len(), 1);
+    assert_eq!(failed(h.a.write(put(&[&here, &gone])).await), ErrorCode::SnapshotCorrupt);
+    assert_eq!(h.a.generations().await, Ok(Vec::new()));
+    h.a.write(put(&[&here])).await.expect("every chunk is there");
+    assert_eq!(h.a.generations().await, Ok(vec![1]));
 }
 
 async fn chunk_sizes(h: Handles) {
-    let (head, _) = made(&*h.a).await;
+    let first = made(&*h.a).await;
     // Larger than any chunk is, and than what some stores keep in one record.
     let noise: Vec<u8> = (0..130_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let sizes = [1, 59_999, 60_000, 60_001, 65_541, 65_569, 130_000];
-    let ids: Vec<String> = sizes.iter().map(|size| chunk::id(&noise[..*size])).collect();
+    let keys: Vec<Key> = sizes.iter().map(|size| key_of(&*h.a, &chunk::id(&noise[..*size]))).collect();
     let put = |sizes: &[usize]| {
-        let writes = ids.iter().zip(sizes).map(|(id, size)| Write::PutChunk(id.clone(), noise[..*size].to_vec()));
-        fenced(&head, writes.collect())
+        let writes = keys.iter().zip(sizes).map(|(key, size)| Write::Put(key.clone(), noise[..*size].to_vec()));
+        over(Some(&first), writes.collect())
     };
     // Each also in the place of one that was larger or smaller.
     for turn in 0..sizes.len() {
         let mut sizes = sizes;
         sizes.rotate_left(turn);
         h.a.write(put(&sizes)).await.expect("stores");
-        let stored: Vec<Option<usize>> =
-            h.b.chunks(&ids).await.expect("reads").into_iter().map(|bytes| bytes.map(|bytes| bytes.len())).collect();
+        let stored = h.b.get(keys.clone()).await.expect("reads");
+        let stored: Vec<Option<usize>> = stored.into_iter().map(|bytes| bytes.map(|bytes| bytes.len())).collect();
         assert_eq!(stored, sizes.map(Some));
-        // An encrypted store names those that no manifest does by what they lie under.
         assert_eq!(h.b.chunk_ids().await.expect("reads").len(), sizes.len());
     }
     h.a.write(put(&sizes)).await.expect("stores");
     let expected = sizes.map(|size| Some(noise[..size].to_vec()));
-    assert!(h.b.chunks(&ids).await.expect("reads") == expected);
-    let (claim, _) = next_claim(&head, (1, 0), Position { lsn: 1, ..Position::default() });
-    let next = claim.head.clone();
-    assert_eq!(h.b.claim(claim).await, Ok(true));
-    assert_eq!(h.a.head().await, Ok(Some(next.clone())), "the head is as it was given");
-    h.b.write(fenced(&next, vec![Write::PutHead(Box::new(next.clone()))])).await.expect("stores");
-    assert_eq!(h.a.head().await, Ok(Some(next.clone())));
-    let delete = ids[1..].iter().cloned().map(Write::DeleteChunk).collect();
-    h.b.write(fenced(&next, delete)).await.expect("deletes");
+    assert!(h.b.get(keys.clone()).await.expect("reads") == expected);
+    h.b.write(claim(Some(&first), &head(2), 2)).await.expect("claims");
+    let delete = keys[1..].iter().cloned().map(Write::Delete).collect();
+    h.b.write(over(Some(&head(2)), delete)).await.expect("deletes");
     assert_eq!(h.a.chunk_ids().await.expect("reads").len(), 1);
-    let mut left = vec![None; ids.len()];
+    let mut left = vec![None; keys.len()];
     left[0] = Some(noise[..1].to_vec());
-    assert!(h.a.chunks(&ids).await.expect("reads") == left);
+    assert!(h.a.get(keys).await.expect("reads") == left);
 }
 
 async fn log_in_slices(h: Handles) {
-    let (_, mut end) = made(&*h.a).await;
-    for pages in [1, 7, 2, 4] {
-        let (transaction, next) = append(end, pages, 1024);
-        h.a.write(transaction).await.expect("appends");
-        end = next;
+    made(&*h.a).await;
+    for (lsn, lengths) in [(2, &[512][..]), (3, &[1024, 1024, 1024, 512]), (4, &[1024]), (5, &[1024, 1024])] {
+        h.a.write(batch(lsn, lengths)).await.expect("appends");
     }
-    let whole: Vec<(u64, u32)> =
-        h.a.log((0, u32::MAX), usize::MAX).await.expect("reads").iter().map(|entry| (entry.lsn, entry.part)).collect();
+    let whole = log_keys(&*h.a).await;
     assert_eq!(whole, [(1, 0), (2, 0), (3, 0), (3, 1), (3, 2), (3, 3), (4, 0), (5, 0), (5, 1)]);
     for max_bytes in [1, 600, 3000] {
-        let (mut key, mut seen) = ((0, u32::MAX), Vec::new());
+        let (mut key, mut seen) = ((0, LAST), Vec::new());
         loop {
-            let entries = h.a.log(key, max_bytes).await.expect("reads");
-            let Some(last) = entries.last() else { break };
-            key = (last.lsn, last.part);
-            seen.extend(entries.iter().map(|entry| (entry.lsn, entry.part)));
+            let records = h.a.log(key, max_bytes).await.expect("reads");
+            let Some((last, _)) = records.last() else { break };
+            key = *last;
+            seen.extend(records.iter().map(|(key, _)| *key));
         }
         assert_eq!(seen, whole, "in slices of {max_bytes} bytes");
     }
     assert_eq!(h.a.log((3, 3), usize::MAX).await.expect("reads").len(), 3);
 }
 
-async fn truncation(h: Handles) {
-    let (head, end) = made(&*h.a).await;
-    let (transaction, end) = append(end, 3, 1024);
-    h.a.write(transaction).await.expect("appends");
-    let (claim, end) = next_claim(&head, (2, 1), end);
-    let head = claim.head.clone();
-    assert_eq!(h.a.claim(claim).await, Ok(true));
-    let (transaction, end) = append(end, 3, 1024);
-    h.a.write(transaction).await.expect("appends");
-    let (transaction, _) = append(end, 1, 1024);
-    h.a.write(transaction).await.expect("appends");
-    let to = Truncation { lsn: 4, logged: 3072 };
-    h.a.write(fenced(&head, vec![Write::TruncateLog(to)])).await.expect("truncates");
-    let left: Vec<u64> = h.b.log((0, u32::MAX), usize::MAX).await.expect("reads").iter().map(|e| e.lsn).collect();
-    assert_eq!(left, [1, 3, 5]);
-    assert_eq!(h.b.head().await.expect("reads").expect("is there").truncated, to);
+async fn cut(h: Handles) {
+    let first = made(&*h.a).await;
+    h.a.write(batch(2, &[1024, 512])).await.expect("appends");
+    h.a.write(claim(Some(&first), &head(2), 3)).await.expect("claims");
+    for lsn in [4, 5] {
+        h.a.write(batch(lsn, &[1024, 512])).await.expect("appends");
+    }
+    let cut = |through, spare: &[u64]| over(Some(&head(2)), vec![Write::CutLog { through, spare: spare.to_vec() }]);
+    h.a.write(cut(4, &[1, 3, 9])).await.expect("cuts");
+    assert_eq!(log_keys(&*h.b).await, [(1, 0), (3, 0), (5, 0), (5, 1)]);
+    assert_eq!(h.b.log((0, LAST), 1).await, Ok(vec![((1, 0), b"epoch".to_vec())]), "as it was");
+    h.a.write(batch(6, &[10])).await.expect("goes on");
+    h.a.write(cut(5, &[3])).await.expect("cuts");
+    assert_eq!(log_keys(&*h.b).await, [(3, 0), (6, 0)]);
+    assert_eq!(failed(h.a.write(batch(3, &[10])).await), ErrorCode::LockLost, "what is spared is a fence");
 }
 
 async fn deletion(h: Handles) {
-    let (head, _) = made(&*h.a).await;
+    let head = made(&*h.a).await;
     let ((one, stored_one), (two, stored_two)) = (chunk_of(5), chunk_of(6));
     let writes = vec![
-        Write::PutChunk(one.id.clone(), stored_one),
-        Write::PutChunk(two.id.clone(), stored_two),
-        Write::PutManifest(Box::new(manifest(1, vec![one.clone()]))),
-        Write::PutManifest(Box::new(manifest(2, vec![two.clone()]))),
+        Write::Put(key_of(&*h.a, &one), stored_one),
+        Write::Put(key_of(&*h.a, &two), stored_two),
+        Write::Put(Key::Manifest(1), vec![1]),
+        Write::Put(Key::Manifest(2), vec![2]),
     ];
-    h.a.write(fenced(&head, writes)).await.expect("stores");
-    h.a.write(fenced(&head, vec![Write::DeleteManifest(1), Write::DeleteChunk(one.id)])).await.expect("deletes");
-    assert_eq!(h.b.chunk_ids().await, Ok(vec![two.id]));
-    let left: Vec<u64> = h.b.manifests().await.expect("reads").0.iter().map(|m| m.generation).collect();
-    assert_eq!(left, [2]);
-    assert_eq!(h.b.head().await.expect("reads").expect("is there").generation, 2, "numbers are never used again");
+    h.a.write(over(Some(&head), writes)).await.expect("stores");
+    let delete = vec![Write::Delete(Key::Manifest(1)), Write::Delete(key_of(&*h.a, &one))];
+    h.a.write(over(Some(&head), delete)).await.expect("deletes");
+    assert_eq!(h.b.chunk_ids().await, Ok(vec![h.b.stored_id(&two)]));
+    assert_eq!(h.b.generations().await, Ok(vec![2]));
 }
 
 async fn another_form(h: Handles) {
-    let (head, mut end) = made(&*h.a).await;
-    for pages in [2, 5] {
-        let (transaction, next) = append(end, pages, 1024);
-        h.a.write(transaction).await.expect("appends");
-        end = next;
-    }
-    let mut records: Vec<LogRecord> = read_log(&*h.a).await;
+    let first = made(&*h.a).await;
+    h.a.write(batch(2, &[1024])).await.expect("appends");
+    h.a.write(claim(Some(&first), &head(2), 3)).await.expect("claims");
+    h.a.write(batch(4, &[1024, 1024, 512])).await.expect("appends");
+    let cut = Write::CutLog { through: 2, spare: vec![1] };
+    h.a.write(over(Some(&head(2)), vec![cut])).await.expect("cuts");
+    let mut records = log(&*h.a).await;
     assert_eq!(records.len(), 5);
-    records.iter_mut().for_each(|record| record.bytes.reverse());
-    let mut other = head.clone();
-    other.holder.title = "another one".to_owned();
-    let mut writes = vec![Write::PutHead(Box::new(other.clone()))];
-    writes.extend(records.iter().cloned().map(Write::PutLog));
-    let stranger = Head { epoch: head.epoch + 1, ..head.clone() };
-    assert_eq!(failed(h.a.write(fenced(&stranger, writes.clone())).await), ErrorCode::LockLost);
-    assert_eq!(h.a.head().await, Ok(Some(head.clone())));
-    h.a.write(fenced(&head, writes)).await.expect("stores");
-    assert_eq!(h.b.head().await, Ok(Some(other)));
-    assert_eq!(read_log(&*h.b).await, records);
-    assert_eq!(h.b.newest_log().await, Ok(Some((end.lsn, 2))));
-    let (transaction, end) = append(end, 1, 1024);
-    h.a.write(transaction.clone()).await.expect("appends");
-    assert_eq!(failed(h.a.write(transaction).await), ErrorCode::LockLost, "the key is taken");
-    assert_eq!(h.b.newest_log().await, Ok(Some((end.lsn, 0))));
-    assert_eq!(read_log(&*h.b).await.len(), 6);
-}
-
-async fn read_log(store: &dyn Store) -> Vec<LogRecord> {
-    let entries = store.log((0, u32::MAX), usize::MAX).await.expect("reads");
-    entries.into_iter().map(|entry| entry.record.expect("readable")).collect()
+    records.iter_mut().for_each(|(_, record)| record.reverse());
+    let mut writes = vec![put_head(&head(3))];
+    writes.extend(records.iter().cloned().map(|(key, record)| Write::Put(Key::Log(key), record)));
+    assert_eq!(failed(h.a.write(over(Some(&first), writes.clone())).await), ErrorCode::LockLost);
+    assert_eq!(h.a.head().await, Ok(Some(head(2))));
+    h.a.write(over(Some(&head(2)), writes)).await.expect("stores");
+    assert_eq!(h.b.head().await, Ok(Some(head(3))));
+    assert_eq!(log(&*h.b).await, records);
+    h.a.write(batch(5, &[512])).await.expect("appends");
+    assert_eq!(failed(h.a.write(batch(5, &[512])).await), ErrorCode::LockLost, "the key is taken");
+    assert_eq!(log(&*h.b).await.len(), 6);
 }
 
 async fn reopened(h: Handles) {
-    let (_, end) = made(&*h.a).await;
+    made(&*h.a).await;
     h.a.reopen().await.expect("reopens");
-    let (transaction, _) = append(end, 2, 4096);
-    h.a.write(transaction).await.expect("appends");
-    assert_eq!(h.b.newest_log().await, Ok(Some((2, 0))));
+    h.a.write(batch(2, &[1024])).await.expect("appends");
+    assert_eq!(log_keys(&*h.b).await, [(1, 0), (2, 0)]);
 }

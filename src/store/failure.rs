@@ -1,17 +1,6 @@
 //! The failures that every store words alike.
 
-use crate::{
-    error::{Error, ErrorCode, Result},
-    ports::{Fence, Head},
-};
-
-/// `lock_lost` unless the head is that of the fence's holder.
-pub fn check_fence(head: Option<&Head>, fence: &Fence) -> Result<()> {
-    match head {
-        Some(head) if head.database_id == fence.database_id && head.epoch == fence.epoch => Ok(()),
-        _ => Err(lock_lost()),
-    }
-}
+use crate::error::{Error, ErrorCode};
 
 /// The error of a holder that was robbed.
 pub fn lock_lost() -> Error {

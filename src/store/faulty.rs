@@ -8,7 +8,7 @@ use super::memory::{Contents, MemoryStore};
 use crate::{
     error::{Error, ErrorCode, Result},
     ports::{
-        ChunkId, Claim, Clock, Durability, Entropy, Head, LocalFuture, LogEntry, Manifest, Platform, Store,
+        ChunkId, Clock, Durability, Entropy, Guard, Key, LocalFuture, LogKey, Platform, Store, StoredRecord,
         Transaction, Write,
     },
 };
@@ -171,7 +171,7 @@ impl FaultyStore {
     fn rotten(&self, mut transaction: Transaction) -> Transaction {
         let rot = self.0.state.borrow().faults.rot;
         for write in &mut transaction.writes {
-            if let Write::PutChunk(_, bytes) = write
+            if let Write::Put(Key::Chunk(_), bytes) = write
                 && self.chance(rot)
                 && let Some(last) = bytes.last_mut()
             {
@@ -216,39 +216,21 @@ fn unavailable() -> Error {
 }
 
 fn adds(transaction: &Transaction) -> usize {
+    // The record of a claim fits in anywhere.
+    let of_batch = transaction.guard == Guard::Nothing;
     let bytes = |write: &Write| match write {
-        Write::AddLog(record) => record.bytes.len(),
-        Write::PutChunk(_, bytes) => bytes.len(),
+        Write::Add(_, bytes) if of_batch => bytes.len(),
+        Write::Put(Key::Chunk(_), bytes) => bytes.len(),
         _ => 0,
     };
     transaction.writes.iter().map(bytes).sum()
 }
 
 fn size(contents: &Contents) -> usize {
-    let log: usize = contents.log.values().flatten().map(|record| record.bytes.len()).sum();
-    log + contents.chunks.values().map(Vec::len).sum::<usize>()
+    contents.log.values().chain(contents.chunks.values()).map(Vec::len).sum()
 }
 
 impl Store for FaultyStore {
-    fn claim(&self, claim: Claim) -> LocalFuture<'_, Result<bool>> {
-        Box::pin(async move {
-            self.pass().await;
-            let faults = self.0.state.borrow().faults;
-            if self.chance(faults.refuse) {
-                return Err(unavailable());
-            }
-            let claimed = self.0.disk.contents().borrow_mut().claim(claim.clone());
-            if claimed {
-                let mut state = self.0.state.borrow_mut();
-                state.harden();
-                if let Some(safe) = &mut state.safe {
-                    safe.claim(claim);
-                }
-            }
-            if self.chance(faults.doubt) { Err(unavailable()) } else { Ok(claimed) }
-        })
-    }
-
     fn write(&self, transaction: Transaction) -> LocalFuture<'static, Result<()>> {
         let store = self.clone();
         let id = {
@@ -275,45 +257,31 @@ impl Store for FaultyStore {
         })
     }
 
-    fn head(&self) -> LocalFuture<'_, Result<Option<Head>>> {
+    fn head(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
         Box::pin(async move {
             self.readable().await?;
             self.0.disk.head().await
         })
     }
 
-    fn manifests(&self) -> LocalFuture<'_, Result<(Vec<Manifest>, Vec<u64>)>> {
+    fn get(&self, keys: Vec<Key>) -> LocalFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
         Box::pin(async move {
             self.readable().await?;
-            self.0.disk.manifests().await
+            self.0.disk.get(keys).await
         })
     }
 
-    fn manifest(&self, generation: u64) -> LocalFuture<'_, Result<Option<Manifest>>> {
-        Box::pin(async move {
-            self.readable().await?;
-            self.0.disk.manifest(generation).await
-        })
-    }
-
-    fn log(&self, after: (u64, u32), max_bytes: usize) -> LocalFuture<'_, Result<Vec<LogEntry>>> {
+    fn log(&self, after: LogKey, max_bytes: usize) -> LocalFuture<'_, Result<Vec<StoredRecord>>> {
         Box::pin(async move {
             self.readable().await?;
             self.0.disk.log(after, max_bytes).await
         })
     }
 
-    fn newest_log(&self) -> LocalFuture<'_, Result<Option<(u64, u32)>>> {
+    fn generations(&self) -> LocalFuture<'_, Result<Vec<u64>>> {
         Box::pin(async move {
             self.readable().await?;
-            self.0.disk.newest_log().await
-        })
-    }
-
-    fn chunks<'a>(&'a self, ids: &'a [ChunkId]) -> LocalFuture<'a, Result<Vec<Option<Vec<u8>>>>> {
-        Box::pin(async move {
-            self.readable().await?;
-            self.0.disk.chunks(ids).await
+            self.0.disk.generations().await
         })
     }
 

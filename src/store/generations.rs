@@ -1,17 +1,18 @@
 //! Snapshots and checkpoints as they are stored: chunks first, manifest last, deletion after verification.
 
 use super::{
-    FORMAT, Position, Storage, checksum, chunk,
-    failure::check_fence,
+    Position, Storage, chunk,
     imported::part,
     log::chunk_length,
+    records,
     recovery::{self, Check},
 };
 use crate::{
     collections::{Bits, Set},
     error::{Error, ErrorCode, Result},
+    format::{ChunkRef, FORMAT, Head, Manifest, ManifestKind, Truncation, checksum},
     memory::room_for,
-    ports::{ChunkId, ChunkRef, Durability, Manifest, ManifestKind, Transaction, Truncation, Write},
+    ports::{ChunkId, Key, Write},
     sqlite::{CHUNK_SIZE, Image, Pin},
 };
 
@@ -158,7 +159,7 @@ impl Storage {
                 continue;
             }
             let plain = source.chunk(index as u32);
-            let (id, check) = (chunk::id(&plain), checksum::of_bytes(&plain));
+            let (id, check) = (chunk::id(&plain), checksum(&plain));
             if !known.contains(&id)
                 && !in_base.contains(&id)
                 && older.contains(&id)
@@ -172,8 +173,8 @@ impl Storage {
             let reference = ChunkRef { id, check, stored: bytes.len() as u32 };
             if !in_base.contains(&reference.id) && known.insert(reference.id.clone()) {
                 staged.stored_bytes += bytes.len() as u64;
-                written.push((reference.id.clone(), checksum::of_bytes(&bytes)));
-                writes.push(Write::PutChunk(reference.id.clone(), bytes));
+                written.push((reference.id.clone(), checksum(&bytes)));
+                writes.push(Write::Put(records::chunk_key(&*inner.store(), &reference.id), bytes));
             }
             staged.chunks.push(reference);
             if writes.len() * CHUNK_SIZE >= SLICE_BYTES {
@@ -188,9 +189,8 @@ impl Storage {
     /// How many bytes a chunk takes up that another generation may have stored, if it is sound: such a one is never written
     /// over, since what replaces it may turn out worse.
     async fn sound_chunk(&self, id: &ChunkId, length: usize, check: u64) -> Result<Option<u32>> {
-        let stored = self.0.store().chunks(std::slice::from_ref(id)).await?.pop().flatten();
-        let sound =
-            |stored: &Vec<u8>| chunk::decode(stored, length).is_some_and(|plain| checksum::of_bytes(&plain) == check);
+        let stored = records::chunks(&*self.0.store(), std::slice::from_ref(id)).await?.pop().flatten();
+        let sound = |stored: &Vec<u8>| chunk::decode(stored, length).is_some_and(|plain| checksum(&plain) == check);
         Ok(stored.filter(sound).map(|stored| stored.len() as u32))
     }
 
@@ -199,14 +199,14 @@ impl Storage {
         if writes.is_empty() {
             return Ok(());
         }
-        self.fenced(writes, Vec::new()).await?;
+        self.guarded(writes, Vec::new(), |_| {}).await?;
         if !read_back {
             return Ok(());
         }
         let (ids, checks): (Vec<ChunkId>, Vec<u64>) = written.into_iter().unzip();
-        let stored = self.0.store().chunks(&ids).await?;
+        let stored = records::chunks(&*self.0.store(), &ids).await?;
         let same = |(stored, check): (&Option<Vec<u8>>, &u64)| {
-            stored.as_deref().is_some_and(|stored| checksum::of_bytes(stored) == *check)
+            stored.as_deref().is_some_and(|stored| checksum(stored) == *check)
         };
         if stored.iter().zip(&checks).all(same) { Ok(()) } else { Err(unverified()) }
     }
@@ -230,14 +230,16 @@ impl Storage {
         let manifest = self.manifest_of(&staged, tag);
         // A number is never used twice, also when its transaction failed.
         inner.generation.set(manifest.generation);
-        let required = staged.chunks.iter().map(|chunk| chunk.id.clone()).collect();
+        let store = inner.store();
+        let required = staged.chunks.iter().map(|chunk| store.stored_id(&chunk.id)).collect();
         inner.manifests_in_doubt.set(true);
-        let put = self.fenced(vec![Write::PutManifest(Box::new(manifest.clone()))], required).await;
+        let number = |head: &mut Head| head.generation = head.generation.max(manifest.generation);
+        let put = self.guarded(vec![records::put_manifest(&manifest)], required, number).await;
         if put.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)) {
             *inner.base.borrow_mut() = None;
         }
         put?;
-        if staged.verified && inner.store().manifest(manifest.generation).await?.as_ref() != Some(&manifest) {
+        if staged.verified && records::manifest(&*store, manifest.generation).await?.as_ref() != Some(&manifest) {
             return Err(unverified());
         }
         inner.manifests_in_doubt.set(false);
@@ -252,7 +254,7 @@ impl Storage {
     }
 
     fn manifest_of(&self, staged: &Staged, tag: Tag) -> Manifest {
-        let mut manifest = Manifest {
+        Manifest {
             generation: self.0.generation.get() + 1,
             format: FORMAT,
             lsn: staged.at.lsn,
@@ -273,11 +275,7 @@ impl Storage {
             schema_version: tag.schema_version,
             compression: if staged.compress { "lz4" } else { "none" }.to_owned(),
             verified: staged.verified,
-            checksum: 0,
-            sealed: None,
-        };
-        manifest.checksum = checksum::of_manifest(&manifest);
-        manifest
+        }
     }
 
     /// All manifests that are places of the log, oldest first, as far as they could be read.
@@ -315,7 +313,7 @@ impl Storage {
     }
 
     async fn stored_manifest(&self, generation: u64) -> Result<Manifest> {
-        if let Some(manifest) = self.0.store().manifest(generation).await? {
+        if let Some(manifest) = records::manifest(&*self.0.store(), generation).await? {
             return Ok(manifest);
         }
         let unreadable = self.read_manifests().await?;
@@ -342,11 +340,12 @@ impl Storage {
         let demoted: Vec<Manifest> =
             inner.manifests.borrow().iter().filter(|m| demote.contains(&m.generation)).map(as_checkpoint).collect();
         let mut orphans = Vec::new();
-        let mut writes: Vec<Write> = delete.iter().map(|generation| Write::DeleteManifest(*generation)).collect();
-        writes.extend(demoted.iter().map(|manifest| Write::PutManifest(Box::new(manifest.clone()))));
+        let mut writes: Vec<Write> =
+            delete.iter().map(|generation| Write::Delete(Key::Manifest(*generation))).collect();
+        writes.extend(demoted.iter().map(records::put_manifest));
         if !writes.is_empty() {
             inner.manifests_in_doubt.set(true);
-            self.fenced(writes, Vec::new()).await?;
+            self.guarded(writes, Vec::new(), |_| {}).await?;
             let mut manifests = inner.manifests.borrow_mut();
             let (mut deleted, kept) = manifests.drain(..).partition(|manifest| delete.contains(&manifest.generation));
             *manifests = kept;
@@ -365,13 +364,18 @@ impl Storage {
             inner.manifests_in_doubt.set(false);
         }
         if let Some(to) = truncate
-            && to.lsn > inner.truncated.get().lsn
+            && to.lsn > self.truncated().lsn
         {
-            self.fenced(vec![Write::TruncateLog(to)], Vec::new()).await?;
-            inner.truncated.set(to);
+            let spare = inner.head.borrow().epochs.clone();
+            let cut = Write::CutLog { through: to.lsn, spare };
+            self.guarded(vec![cut], Vec::new(), |head| head.truncated = to).await?;
         }
         // One that can't be read may name them.
-        if self.has_unreadable() { Ok(()) } else { self.delete_chunks(&orphans).await }
+        if self.has_unreadable() {
+            return Ok(());
+        }
+        let store = inner.store();
+        self.delete_chunks(orphans.iter().map(|id| records::chunk_key(&*store, id)).collect()).await
     }
 
     /// Whether there is a manifest that can't be read as one. Damaged ones of which only chunks are bad can.
@@ -380,9 +384,9 @@ impl Storage {
         damaged.iter().any(|generation| manifests.iter().all(|manifest| manifest.generation != *generation))
     }
 
-    async fn delete_chunks(&self, ids: &[ChunkId]) -> Result<()> {
-        for slice in ids.chunks(256) {
-            self.fenced(slice.iter().cloned().map(Write::DeleteChunk).collect(), Vec::new()).await?;
+    async fn delete_chunks(&self, keys: Vec<Key>) -> Result<()> {
+        for slice in keys.chunks(256) {
+            self.guarded(slice.iter().cloned().map(Write::Delete).collect(), Vec::new(), |_| {}).await?;
         }
         Ok(())
     }
@@ -394,18 +398,21 @@ impl Storage {
         }
         let mut manifests = self.manifests();
         manifests.append(&mut self.imported());
-        let named: Set<&ChunkId> = manifests.iter().flat_map(|m| m.chunks.iter()).map(|chunk| &chunk.id).collect();
-        let orphans: Vec<ChunkId> =
-            self.0.store().chunk_ids().await?.into_iter().filter(|id| !named.contains(id)).collect();
-        self.delete_chunks(&orphans).await?;
-        Ok(orphans.len())
+        let store = self.0.store();
+        let named: Set<ChunkId> =
+            manifests.iter().flat_map(|m| m.chunks.iter()).map(|chunk| store.stored_id(&chunk.id)).collect();
+        let mut orphans = store.chunk_ids().await?;
+        orphans.retain(|id| !named.contains(id));
+        let count = orphans.len();
+        self.delete_chunks(orphans.into_iter().map(Key::Chunk).collect()).await?;
+        Ok(count)
     }
 
     /// Where there is a doubt, what is stored counts.
     async fn reload_manifests(&self) -> Result<()> {
         let inner = &*self.0;
         if inner.manifests_in_doubt.get() {
-            check_fence(inner.store().head().await?.as_ref(), &inner.fence)?;
+            self.own_head().await?;
             self.read_manifests().await?;
         }
         Ok(())
@@ -414,18 +421,13 @@ impl Storage {
     /// Reads all manifests anew; gives the generations of those that can't be read.
     async fn read_manifests(&self) -> Result<Vec<u64>> {
         let inner = &*self.0;
-        let (manifests, unreadable) = inner.store().manifests().await?;
+        let (manifests, unreadable) = records::manifests(&*inner.store()).await?;
         let (manifests, imported) = part(manifests);
         *inner.manifests.borrow_mut() = manifests;
         *inner.imported.borrow_mut() = imported;
         inner.damaged.borrow_mut().extend(unreadable.iter().copied());
         inner.manifests_in_doubt.set(false);
         Ok(unreadable)
-    }
-
-    async fn fenced(&self, writes: Vec<Write>, require: Vec<ChunkId>) -> Result<()> {
-        let fence = Some(self.0.fence.clone());
-        self.0.store().write(Transaction { fence, require, writes, durability: Durability::Strict }).await
     }
 }
 
@@ -442,7 +444,6 @@ fn as_checkpoint(manifest: &Manifest) -> Manifest {
     manifest.kind = ManifestKind::Checkpoint;
     manifest.label = None;
     manifest.reason.clear();
-    manifest.checksum = checksum::of_manifest(&manifest);
     manifest
 }
 

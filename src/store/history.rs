@@ -1,14 +1,14 @@
 //! Going back in time: any moment that the log still reaches, from the newest manifest before it.
 
 use super::{
-    Storage, checksum,
-    failure::check_fence,
+    Storage,
     log::{Position, Replay},
+    records,
     recovery::{self, Check},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    ports::{LogKind, LogRecord, Manifest},
+    format::{LogHeader, LogKind, Manifest},
     sqlite::Image,
     time::Timestamp,
 };
@@ -28,9 +28,7 @@ impl Storage {
             return Err(self.unreachable(at, not_before).await?);
         }
         // A cut that failed may have been made all the same.
-        let head = self.0.store().head().await?;
-        check_fence(head.as_ref(), &self.0.fence)?;
-        self.0.truncated.set(head.map_or(self.truncated(), |head| head.truncated));
+        self.reload_head().await?;
         let manifests = self.manifests();
         // Replay from before a barrier never crosses it.
         let mut barrier = u64::MAX;
@@ -63,18 +61,17 @@ impl Storage {
         let mut key = (from.lsn, u32::MAX);
         let least = self.position().lsn;
         loop {
-            let entries = self.0.store().log(key, LOG_SLICE).await?;
+            let entries = records::log(&*self.0.store(), key, LOG_SLICE).await?;
             let end = entries.is_empty();
             for entry in entries {
-                key = (entry.lsn, entry.part);
-                let record = entry.record.as_ref();
+                key = entry.key;
+                let header = entry.record.as_ref().map(|record| record.header);
                 let next = replay.end().lsn + 1;
-                let sound = |r: &&LogRecord| r.lsn == next && checksum::of_record(r) == r.checksum;
-                if record.filter(|record| record.time > at).as_ref().is_some_and(sound) {
+                if header.is_some_and(|header| header.time > at && header.lsn == next) {
                     return Ok(replay.finish().0);
                 }
                 replay.room_for(&entry)?;
-                let crosses = entry.lsn > barrier && record.is_none_or(|record| record.kind == LogKind::Commit);
+                let crosses = key.0 > barrier && header.is_none_or(|header| header.kind == LogKind::Commit);
                 if crosses || !replay.take(entry) {
                     let good = replay.end().time;
                     // So that the moment that the error tells can be reached.
@@ -107,12 +104,12 @@ impl Storage {
     async fn first_commit(&self) -> Result<Option<Timestamp>> {
         let mut key = (0, u32::MAX);
         loop {
-            let entries = self.0.store().log(key, 1).await?;
+            let entries = records::log(&*self.0.store(), key, 1).await?;
             let Some(last) = entries.last() else { return Ok(None) };
-            key = (last.lsn, last.part);
-            let commit = entries.into_iter().filter_map(|entry| entry.record).find(|r| r.kind == LogKind::Commit);
-            if let Some(commit) = commit {
-                return Ok(Some(commit.time));
+            key = last.key;
+            let mut headers = entries.into_iter().filter_map(|entry| entry.record).map(|record| record.header);
+            if let Some(LogHeader { time, .. }) = headers.find(|header| header.kind == LogKind::Commit) {
+                return Ok(Some(time));
             }
         }
     }

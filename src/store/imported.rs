@@ -4,7 +4,7 @@
 use super::{ChunkSource, Position, Storage, Tag};
 use crate::{
     error::Result,
-    ports::{Manifest, ManifestKind},
+    format::{Manifest, ManifestKind},
 };
 
 impl Storage {

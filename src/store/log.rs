@@ -1,11 +1,12 @@
 //! The page log: batches to records, and records back to a database image.
 
-use super::checksum;
+use super::records::LogEntry;
 use crate::{
     collections::Bits,
     error::Result,
+    format::{LogHeader, LogKind, LogRecord, checksum_of},
     memory::room_for,
-    ports::{LogEntry, LogKind, LogRecord},
+    ports::StoredRecord,
     sqlite::{Batch, CHUNK_SIZE, Image},
     time::Timestamp,
 };
@@ -37,26 +38,21 @@ impl Position {
     }
 }
 
-/// The record that a new holder puts into the log, and the place after it.
-pub fn epoch_record(from: Position, epoch: u64, now: Timestamp) -> (LogRecord, Position) {
-    let mut record = LogRecord {
+/// The record that a new holder adds to the log, and the place after it.
+pub fn epoch_record(from: Position, epoch: u64, now: Timestamp) -> (StoredRecord, Position) {
+    let header = LogHeader {
+        prev: from.chain,
         lsn: from.lsn + 1,
-        part: 0,
         parts: 1,
         kind: LogKind::Epoch,
         epoch,
         time: from.next_time(now),
-        page_size: 0,
-        db_pages: 0,
         logged: from.logged,
-        pages: Vec::new(),
-        bytes: Vec::new(),
-        checksum: 0,
-        prev: from.chain,
+        ..LogHeader::default()
     };
-    record.checksum = checksum::of_record(&record);
-    let end = Position { lsn: record.lsn, chain: record.checksum, time: record.time, logged: record.logged };
-    (record, end)
+    let record = header.encode(&[], &[]);
+    let end = Position { lsn: header.lsn, chain: checksum_of(&record), time: header.time, logged: header.logged };
+    (((header.lsn, 0), record), end)
 }
 
 /// One batch as records of at most `part_bytes` bytes of pages, and the place after it.
@@ -66,38 +62,33 @@ pub fn batch_records(
     batch: &Batch,
     now: Timestamp,
     part_bytes: usize,
-) -> (Vec<LogRecord>, Position) {
+) -> (Vec<StoredRecord>, Position) {
     let page_size = batch.page_size.max(1) as usize;
     let pages_a_part = (part_bytes / page_size).max(1);
-    let parts = batch.pages.len().div_ceil(pages_a_part).max(1);
-    let time = from.next_time(now);
-    let logged = from.logged + batch.bytes.len() as u64;
-    let mut prev = from.chain;
+    let parts = batch.pages.len().div_ceil(pages_a_part).max(1) as u32;
+    let mut header = LogHeader {
+        prev: from.chain,
+        lsn: from.lsn + 1,
+        part: 0,
+        parts,
+        kind: LogKind::Commit,
+        epoch,
+        time: from.next_time(now),
+        page_size: batch.page_size,
+        db_pages: batch.db_pages,
+        logged: from.logged + batch.bytes.len() as u64,
+    };
     let records = (0..parts)
         .map(|part| {
-            let first = part * pages_a_part;
+            header.part = part;
+            let first = part as usize * pages_a_part;
             let last = (first + pages_a_part).min(batch.pages.len());
-            let mut record = LogRecord {
-                lsn: from.lsn + 1,
-                part: part as u32,
-                parts: parts as u32,
-                kind: LogKind::Commit,
-                epoch,
-                time,
-                page_size: batch.page_size,
-                db_pages: batch.db_pages,
-                logged,
-                pages: batch.pages[first..last].to_vec(),
-                bytes: batch.bytes[first * page_size..last * page_size].to_vec(),
-                checksum: 0,
-                prev,
-            };
-            record.checksum = checksum::of_record(&record);
-            prev = record.checksum;
-            record
+            let record = header.encode(&batch.pages[first..last], &batch.bytes[first * page_size..last * page_size]);
+            header.prev = checksum_of(&record);
+            ((header.lsn, part), record)
         })
         .collect();
-    (records, Position { lsn: from.lsn + 1, chain: prev, time, logged })
+    (records, Position { lsn: header.lsn, chain: header.prev, time: header.time, logged: header.logged })
 }
 
 /// Applies the log to an image, record by record, and refuses everything that is not exactly the next one.
@@ -134,37 +125,32 @@ impl Replay {
 
     /// Fails with `out_of_memory` when the next entry would make the image larger than memory allows.
     pub fn room_for(&self, entry: &LogEntry) -> Result<()> {
-        let Some(record) = &entry.record else { return Ok(()) };
-        let size = u64::from(record.db_pages) * u64::from(record.page_size);
+        let Some(LogRecord { header, .. }) = &entry.record else { return Ok(()) };
+        let size = u64::from(header.db_pages) * u64::from(header.page_size);
         let more = size.saturating_sub(self.image.len());
-        // What a damaged record says counts for nothing.
-        if more == 0 || checksum::of_record(record) != record.checksum { Ok(()) } else { room_for(more) }
+        if more == 0 { Ok(()) } else { room_for(more) }
     }
 
     /// Takes the next entry; `false` when the chain breaks there, and nothing of its batch is applied.
     pub fn take(&mut self, entry: LogEntry) -> bool {
         let Some(record) = entry.record else { return false };
+        let header = record.header;
         let (prev, part) = match self.parts.last() {
-            Some(before) => (before.checksum, before.part + 1),
+            Some(before) => (before.checksum, before.header.part + 1),
             None => (self.end.chain, 0),
         };
-        let follows = record.lsn == self.end.lsn + 1
-            && (entry.lsn, entry.part) == (record.lsn, record.part)
-            && record.part == part
-            && record.part < record.parts
-            && record.prev == prev
-            && self.parts.last().is_none_or(|before| agree(before, &record));
-        if !follows || checksum::of_record(&record) != record.checksum {
+        // The parts of one batch agree in everything else.
+        let expected = self.parts.last().map_or(header, |before| before.header);
+        if header != (LogHeader { prev, part, lsn: self.end.lsn + 1, ..expected }) || part >= header.parts {
             return false;
         }
-        let last = record.part + 1 == record.parts;
         self.parts.push(record);
-        !last || self.apply()
+        part + 1 < header.parts || self.apply()
     }
 
     fn apply(&mut self) -> bool {
         let parts = std::mem::take(&mut self.parts);
-        let [first, ..] = parts.as_slice() else { return false };
+        let [LogRecord { header: first, .. }, ..] = parts.as_slice() else { return false };
         if first.kind == LogKind::Commit {
             if first.lsn > self.apply_through {
                 self.skipped += 1;
@@ -173,19 +159,13 @@ impl Replay {
             }
         }
         let last = &parts[parts.len() - 1];
-        self.end = Position { lsn: last.lsn, chain: last.checksum, time: last.time, logged: last.logged };
+        self.end = Position { lsn: first.lsn, chain: last.checksum, time: first.time, logged: first.logged };
         true
     }
 }
 
-/// Whether two parts belong to one batch.
-fn agree(a: &LogRecord, b: &LogRecord) -> bool {
-    (a.parts, a.kind, a.epoch, a.time, a.page_size, a.db_pages, a.logged)
-        == (b.parts, b.kind, b.epoch, b.time, b.page_size, b.db_pages, b.logged)
-}
-
 fn apply_pages(image: &mut Image, touched: &mut Bits, parts: &[LogRecord]) -> bool {
-    let (page_size, db_pages) = (parts[0].page_size, parts[0].db_pages);
+    let LogHeader { page_size, db_pages, .. } = parts[0].header;
     let size = page_size as usize;
     let whole = |part: &LogRecord| {
         part.bytes.len() == part.pages.len() * size && part.pages.iter().all(|page| *page < db_pages)

@@ -1,15 +1,12 @@
-//! The object stores in memory: behind `storage: 'memory'`, where they keep snapshots, and under every native test.
+//! A store in memory: behind `storage: 'memory'`, where it keeps snapshots, and under every native test.
 
 use std::{cell::RefCell, future::ready, rc::Rc};
 
-use super::failure::{check_fence, lock_lost, missing_chunk};
+use super::failure::{lock_lost, missing_chunk};
 use crate::{
     collections::Map,
     error::Result,
-    ports::{
-        ChunkId, Claim, Head, LocalFuture, LogEntry, LogKind, LogRecord, Manifest, Store, Transaction, Truncation,
-        Write,
-    },
+    ports::{ChunkId, Guard, Key, LocalFuture, LogKey, Store, StoredRecord, Transaction, Write},
 };
 
 /// A store in memory. An entry of the part `stores`: never inlined, and the optimizer must not know whose methods it has, so that the
@@ -19,84 +16,69 @@ pub fn in_memory() -> Rc<dyn Store> {
     std::hint::black_box(Rc::new(MemoryStore::default()))
 }
 
-/// The contents of all object stores. `None` stands for a value that can't be read as a record.
-#[derive(Clone, Debug, Default)]
+/// All that is stored.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Contents {
-    /// `meta['head']`.
-    pub head: Option<Head>,
-    /// `log`, by lsn and part.
-    pub log: Map<(u64, u32), Option<LogRecord>>,
-    /// `snapshots`, by generation.
-    pub snapshots: Map<u64, Option<Manifest>>,
-    /// `chunks`, by content id.
+    /// The head.
+    pub head: Option<Vec<u8>>,
+    /// The log.
+    pub log: Map<LogKey, Vec<u8>>,
+    /// The manifests, by generation.
+    pub snapshots: Map<u64, Vec<u8>>,
+    /// The chunks.
     pub chunks: Map<ChunkId, Vec<u8>>,
 }
 
 impl Contents {
-    /// Stores a claim; `false` when head or log have changed since it was worked out.
-    pub fn claim(&mut self, claim: Claim) -> bool {
-        if self.head != claim.found || self.log.keys().next_back().copied() != claim.newest {
-            return false;
-        }
-        self.head = Some(claim.head);
-        self.log.insert((claim.record.lsn, claim.record.part), Some(claim.record));
-        true
-    }
-
     /// Runs a transaction: all of it, or nothing and the error.
     pub fn write(&mut self, transaction: &Transaction) -> Result<()> {
-        if let Some(fence) = &transaction.fence {
-            check_fence(self.head.as_ref(), fence)?;
+        if matches!(&transaction.guard, Guard::Head(head) if *head != self.head) {
+            return Err(lock_lost());
         }
         if let Some(id) = transaction.require.iter().find(|id| !self.chunks.contains_key(*id)) {
             return Err(missing_chunk(id));
         }
-        let taken = |write: &&Write| matches!(write, Write::AddLog(r) if self.log.contains_key(&(r.lsn, r.part)));
-        if transaction.writes.iter().any(|write| taken(&write)) {
+        let taken = |write: &Write| matches!(write, Write::Add(key, _) if self.log.contains_key(key));
+        if transaction.writes.iter().any(taken) {
             return Err(lock_lost());
         }
-        for write in &transaction.writes {
-            self.apply(write.clone());
-        }
+        transaction.writes.iter().cloned().for_each(|write| self.apply(write));
         Ok(())
     }
 
     fn apply(&mut self, write: Write) {
         match write {
-            Write::AddLog(record) => {
-                self.log.insert((record.lsn, record.part), Some(record));
+            Write::PutHead(bytes, _) => self.head = Some(bytes),
+            Write::Add(key, bytes) | Write::Put(Key::Log(key), bytes) => _ = self.log.insert(key, bytes),
+            Write::Put(Key::Manifest(generation), bytes) => _ = self.snapshots.insert(generation, bytes),
+            Write::Put(Key::Chunk(id), bytes) => _ = self.chunks.insert(id, bytes),
+            Write::Delete(Key::Log(key)) => _ = self.log.remove(&key),
+            Write::Delete(Key::Manifest(generation)) => _ = self.snapshots.remove(&generation),
+            Write::Delete(Key::Chunk(id)) => _ = self.chunks.remove(&id),
+            Write::CutLog { through, spare } => {
+                self.log.retain(|(lsn, _), _| *lsn > through || spare.contains(lsn));
             }
-            Write::TruncateLog(to) => self.truncate(to),
-            Write::PutChunk(id, bytes) => {
-                self.chunks.insert(id, bytes);
-            }
-            Write::DeleteChunk(id) => {
-                self.chunks.remove(&id);
-            }
-            Write::PutManifest(manifest) => {
-                if let Some(head) = &mut self.head {
-                    head.generation = head.generation.max(manifest.generation);
-                }
-                self.snapshots.insert(manifest.generation, Some(*manifest));
-            }
-            Write::DeleteManifest(generation) => {
-                self.snapshots.remove(&generation);
-            }
-            Write::PutLog(record) => {
-                self.log.insert((record.lsn, record.part), Some(record));
-            }
-            Write::PutHead(head) => self.head = Some(*head),
         }
     }
 
-    fn truncate(&mut self, to: Truncation) {
-        let Some(head) = &mut self.head else { return };
-        head.truncated = to;
-        let epochs = &head.epochs;
-        self.log.retain(|(lsn, _), record| {
-            let epoch = record.as_ref().is_none_or(|record| record.kind == LogKind::Epoch) && epochs.contains(lsn);
-            *lsn > to.lsn || epoch
+    fn get(&self, key: &Key) -> Option<Vec<u8>> {
+        match key {
+            Key::Log(key) => self.log.get(key),
+            Key::Manifest(generation) => self.snapshots.get(generation),
+            Key::Chunk(id) => self.chunks.get(id),
+        }
+        .cloned()
+    }
+
+    fn log(&self, after: LogKey, max_bytes: usize) -> Vec<StoredRecord> {
+        let mut room = max_bytes;
+        let behind = self.log.from(&after).skip_while(|(key, _)| **key == after);
+        let fits = behind.take_while(|(_, bytes)| {
+            let fits = room > 0;
+            room = room.saturating_sub(bytes.len().max(1));
+            fits
         });
+        fits.map(|(key, bytes)| (*key, bytes.clone())).collect()
     }
 }
 
@@ -105,7 +87,7 @@ impl Contents {
 pub struct MemoryStore(Rc<RefCell<Contents>>);
 
 impl MemoryStore {
-    /// Empty object stores.
+    /// An empty store.
     pub fn new() -> Self {
         Self::default()
     }
@@ -117,53 +99,25 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn claim(&self, claim: Claim) -> LocalFuture<'_, Result<bool>> {
-        Box::pin(ready(Ok(self.0.borrow_mut().claim(claim))))
-    }
-
     fn write(&self, transaction: Transaction) -> LocalFuture<'static, Result<()>> {
         Box::pin(ready(self.0.borrow_mut().write(&transaction)))
     }
 
-    fn head(&self) -> LocalFuture<'_, Result<Option<Head>>> {
+    fn head(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
         Box::pin(ready(Ok(self.0.borrow().head.clone())))
     }
 
-    fn manifests(&self) -> LocalFuture<'_, Result<(Vec<Manifest>, Vec<u64>)>> {
+    fn get(&self, keys: Vec<Key>) -> LocalFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
         let contents = self.0.borrow();
-        let readable = contents.snapshots.values().flatten().cloned().collect();
-        let unreadable = contents.snapshots.iter().filter(|(_, manifest)| manifest.is_none());
-        Box::pin(ready(Ok((readable, unreadable.map(|(generation, _)| *generation).collect()))))
+        Box::pin(ready(Ok(keys.iter().map(|key| contents.get(key)).collect())))
     }
 
-    fn manifest(&self, generation: u64) -> LocalFuture<'_, Result<Option<Manifest>>> {
-        Box::pin(ready(Ok(self.0.borrow().snapshots.get(&generation).cloned().flatten())))
+    fn log(&self, after: LogKey, max_bytes: usize) -> LocalFuture<'_, Result<Vec<StoredRecord>>> {
+        Box::pin(ready(Ok(self.0.borrow().log(after, max_bytes))))
     }
 
-    fn log(&self, after: (u64, u32), max_bytes: usize) -> LocalFuture<'_, Result<Vec<LogEntry>>> {
-        let contents = self.0.borrow();
-        let mut room = max_bytes;
-        let mut entries = Vec::new();
-        for ((lsn, part), record) in contents.log.from(&after) {
-            if (*lsn, *part) == after {
-                continue;
-            }
-            if room == 0 {
-                break;
-            }
-            room = room.saturating_sub(record.as_ref().map_or(1, |record| record.bytes.len().max(1)));
-            entries.push(LogEntry { lsn: *lsn, part: *part, record: record.clone() });
-        }
-        Box::pin(ready(Ok(entries)))
-    }
-
-    fn newest_log(&self) -> LocalFuture<'_, Result<Option<(u64, u32)>>> {
-        Box::pin(ready(Ok(self.0.borrow().log.keys().next_back().copied())))
-    }
-
-    fn chunks<'a>(&'a self, ids: &'a [ChunkId]) -> LocalFuture<'a, Result<Vec<Option<Vec<u8>>>>> {
-        let contents = self.0.borrow();
-        Box::pin(ready(Ok(ids.iter().map(|id| contents.chunks.get(id).cloned()).collect())))
+    fn generations(&self) -> LocalFuture<'_, Result<Vec<u64>>> {
+        Box::pin(ready(Ok(self.0.borrow().snapshots.keys().copied().collect())))
     }
 
     fn chunk_ids(&self) -> LocalFuture<'_, Result<Vec<ChunkId>>> {

@@ -1,11 +1,11 @@
-//! The storage format, version 1: page log, chunks, manifests; opening, recovery and compaction, over the port
+//! What is stored and when: page log, chunks, manifests; opening, recovery and compaction, over the port
 //! [`Store`](crate::ports::Store).
 //!
 //! Its rules, each with a test of that name in `tests/native`:
 //!
 //! 1. **Whole commits.** A batch is cut at a commit boundary; all its parts are one transaction.
 //! 2. **Fencing.** A claim adds an epoch record at the next lsn: exactly the key that a robbed holder adds next. Log
-//!    truncation spares those records. Every other write finds its own database id and epoch in the head, or fails.
+//!    truncation spares those records. Every other write finds the head as its holder left it, or fails.
 //! 3. **Acknowledged means stored.**
 //! 4. **A chain.** Each record carries the checksum of the one before, each manifest that of its lsn.
 //! 5. **Everything that changes pages is in the chain**, or the next manifest is a barrier.
@@ -13,7 +13,6 @@
 //! 7. **Nothing good is deleted before its successor is verified.**
 //! 8. **Snapshots cost what changed.**
 
-pub mod checksum;
 pub mod chunk;
 pub mod conformance;
 pub mod failure;
@@ -23,9 +22,9 @@ pub mod folder;
 mod generations;
 mod history;
 mod imported;
-mod layout;
 mod log;
 mod memory;
+mod records;
 mod recovery;
 mod rekey;
 mod rescue;
@@ -35,10 +34,8 @@ mod storage;
 pub use generations::{ChunkSource, Staged, Tag};
 pub use log::{PART_BYTES, Position, Replay, SMALL_PART_BYTES, batch_records, epoch_record};
 pub use memory::{Contents, MemoryStore, in_memory};
+pub use records::LogEntry;
 pub use recovery::Warning;
 pub use rekey::Rekeyed;
 pub use rescue::{Aside, RECOVERY, Report};
 pub use storage::{Opened, Storage, Usage, stored_bytes};
-
-/// The version of the storage format that this crate writes, and the newest that it reads.
-pub const FORMAT: u32 = 1;

@@ -1,16 +1,19 @@
 //! Reading a database back: the newest usable manifest, then the log after it. Writes nothing.
 
 use super::{
-    FORMAT, checksum, chunk,
+    chunk,
     failure::{corrupt, refused},
     imported::part,
     log::{Position, Replay, chunk_length},
+    records,
+    sealed::ENCRYPTION,
 };
 use crate::{
     collections::{Bits, Set},
     error::{Error, ErrorCode, Result},
+    format::{FORMAT, Head, LogKind, Manifest, checksum},
     memory::room_for,
-    ports::{ChunkId, ENCRYPTION, Head, LogKind, Manifest, Store},
+    ports::{ChunkId, Store},
     sqlite::{CHUNK_SIZE, Image},
     time::Timestamp,
 };
@@ -31,8 +34,10 @@ pub struct Warning {
 
 /// A database as it was read.
 pub(super) struct Recovered {
+    /// The head as it was stored.
+    pub stored: Option<Vec<u8>>,
+    /// The head.
     pub head: Option<Head>,
-    pub newest: Option<(u64, u32)>,
     pub image: Image,
     pub end: Position,
     /// All readable manifests that are places of the log, oldest first.
@@ -70,13 +75,14 @@ pub(super) struct Broken {
 /// Fails with `database_corrupt` when the log is damaged after the newest usable manifest, `snapshot_incompatible` for
 /// a newer format, and what the store fails with.
 pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
-    let head = store.head().await?;
+    let stored = store.head().await?;
+    let head = records::head_of(stored.as_deref())?;
     let headless = head.is_none();
-    let found = read_sound(store, head, None).await?;
-    let data = found.newest.is_some() || !found.manifests.is_empty() || !found.damaged.is_empty();
-    let missing = headless && data;
+    let found = read_sound(store, stored, head, None).await?;
+    let in_log = found.end.lsn > 0 || found.broken.is_some();
+    let missing = headless && (in_log || !found.manifests.is_empty() || !found.damaged.is_empty());
     // A holder that is being robbed may have written between the reads: then the claim will find that out.
-    if (missing || found.broken.is_some()) && store.head().await? != found.head {
+    if (missing || found.broken.is_some()) && store.head().await? != found.stored {
         return Ok(found);
     }
     if missing {
@@ -102,12 +108,16 @@ pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
 ///
 /// Fails with `snapshot_incompatible` for a newer format, with `snapshot_not_found` and `snapshot_corrupt` for `from`, and
 /// with what the store fails with.
-pub(super) async fn read_sound(store: &dyn Store, head: Option<Head>, from: Option<u64>) -> Result<Recovered> {
+pub(super) async fn read_sound(
+    store: &dyn Store,
+    stored: Option<Vec<u8>>,
+    head: Option<Head>,
+    from: Option<u64>,
+) -> Result<Recovered> {
     if let Some(head) = &head {
         check_format(head)?;
     }
-    let newest = store.newest_log().await?;
-    let (manifests, unreadable) = store.manifests().await?;
+    let (manifests, unreadable) = records::manifests(store).await?;
     let (manifests, imported) = part(manifests);
     let mut damaged: Set<u64> = unreadable.into_iter().collect();
     let mut apply_through = u64::MAX;
@@ -157,7 +167,7 @@ pub(super) async fn read_sound(store: &dyn Store, head: Option<Head>, from: Opti
         least.lsn = head.lsn.max(head.truncated.lsn);
         least.logged = head.truncated.logged;
     }
-    for manifest in manifests.iter().filter(|manifest| checksum::of_manifest(manifest) == manifest.checksum) {
+    for manifest in &manifests {
         least.lsn = least.lsn.max(manifest.lsn);
         least.logged = least.logged.max(manifest.logged);
         least.time = least.time.max(manifest.time);
@@ -167,8 +177,8 @@ pub(super) async fn read_sound(store: &dyn Store, head: Option<Head>, from: Opti
     let (image, stale, skipped) = replay.finish();
     let needs_barrier = loses || from.is_some();
     Ok(Recovered {
+        stored,
         head,
-        newest,
         image,
         end,
         manifests,
@@ -227,24 +237,23 @@ async fn replay_all(
     let mut breaks = false;
     let (mut seen, mut epochs) = (least, 0);
     loop {
-        let entries = store.log(key, LOG_SLICE).await?;
+        let entries = records::log(store, key, LOG_SLICE).await?;
         if entries.is_empty() {
             break;
         }
         for entry in entries {
-            key = (entry.lsn, entry.part);
-            seen.lsn = seen.lsn.max(entry.lsn);
+            key = entry.key;
+            seen.lsn = seen.lsn.max(key.0);
+            let header = entry.record.as_ref().map(|record| record.header);
             if !breaks {
-                let epoch = entry.record.as_ref().is_some_and(|record| record.kind == LogKind::Epoch);
-                let newer = entry.record.as_ref().is_some_and(|record| record.epoch > head_epoch);
+                let newer = header.is_some_and(|header| header.epoch > head_epoch);
                 replay.room_for(&entry)?;
                 breaks = newer || !replay.take(entry);
-                epochs += u64::from(breaks && epoch);
-            } else if let Some(record) = entry.record.filter(|record| checksum::of_record(record) == record.checksum) {
-                seen.time = seen.time.max(record.time);
-                seen.logged = seen.logged.max(record.logged);
-                epochs += u64::from(record.kind == LogKind::Epoch);
+            } else if let Some(header) = header {
+                seen.time = seen.time.max(header.time);
+                seen.logged = seen.logged.max(header.logged);
             }
+            epochs += u64::from(breaks && header.is_some_and(|header| header.kind == LogKind::Epoch));
         }
     }
     let end = replay.end();
@@ -285,24 +294,19 @@ pub(super) async fn read(
 ) -> Result<Image> {
     let mut image = Image { page_size: manifest.page_size, chunks: Vec::with_capacity(manifest.chunks.len()) };
     let count = manifest.db_bytes.div_ceil(CHUNK_SIZE as u64);
-    if checksum::of_manifest(manifest) != manifest.checksum
-        || manifest.format > FORMAT
-        || manifest.chunk_size as usize != CHUNK_SIZE
-        || manifest.chunks.len() as u64 != count
-    {
+    if manifest.format > FORMAT || manifest.chunk_size as usize != CHUNK_SIZE || manifest.chunks.len() as u64 != count {
         damage.push(format!("The manifest of snapshot {} is damaged", manifest.generation));
         return Ok(image);
     }
     room_for(manifest.db_bytes + (CHUNK_SLICE * CHUNK_SIZE) as u64)?;
     for (slice, refs) in manifest.chunks.chunks(CHUNK_SLICE).enumerate() {
         let ids: Vec<ChunkId> = refs.iter().map(|chunk| chunk.id.clone()).collect();
-        for (offset, (stored, expected)) in store.chunks(&ids).await?.into_iter().zip(refs).enumerate() {
+        for (offset, (stored, expected)) in records::chunks(store, &ids).await?.into_iter().zip(refs).enumerate() {
             let index = slice * CHUNK_SLICE + offset;
             let plain =
                 stored.as_deref().and_then(|stored| chunk::decode(stored, chunk_length(manifest.db_bytes, index)));
             let good = plain.filter(|plain| {
-                checksum::of_bytes(plain) == expected.check
-                    && (check == Check::Quick || chunk::id(plain) == expected.id)
+                checksum(plain) == expected.check && (check == Check::Quick || chunk::id(plain) == expected.id)
             });
             match (good, stored) {
                 (Some(plain), _) => image.chunks.push(plain.into_boxed_slice()),

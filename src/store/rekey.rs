@@ -9,13 +9,14 @@ use std::rc::Rc;
 
 use super::{
     Storage,
-    failure::{check_fence, lock_lost},
+    failure::lock_lost,
+    records,
     sealed::{SealedStore, Vault},
 };
 use crate::{
     collections::Set,
     error::{Error, ErrorCode, Result},
-    ports::{ChunkId, DataKey, Durability, Encryption, Head, LogEntry, LogKind, LogRecord, Store, Transaction, Write},
+    ports::{ChunkId, DataKey, Durability, Guard, Key, Store, Transaction, Write},
 };
 
 /// How many chunks are in memory at a time.
@@ -43,126 +44,94 @@ impl Storage {
     ///
     /// Fails with `lock_lost`, `snapshot_corrupt` when what was written can't be read back, and what the store fails with.
     pub async fn rekey(&self, vault: Option<&Vault>) -> Rekeyed {
-        let old = self.0.store();
-        let new = match self.prepare(&old, vault).await {
-            Ok(Some(new)) => new,
+        let change = match self.change(vault).await {
+            Ok(Some(change)) => change,
             Ok(None) => return Rekeyed::Done,
+            Err(error) => return Rekeyed::Unchanged(error),
+        };
+        let decisive = match self.rewritten(&change).await {
+            Ok(decisive) => decisive,
             Err(error) => {
                 let _ = self.sweep().await;
                 return Rekeyed::Unchanged(error);
             }
         };
-        let (store, key) = (new.store.clone(), new.key.clone());
-        let written = store.write(new.decisive).await;
-        if let Err(error) = written {
-            let lowest = store.beneath().map_or(store.clone(), |beneath| beneath.store);
-            match self.took_effect(&*lowest, key).await {
+        if let Err(error) = change.lowest.write(decisive.transaction).await {
+            match self.took_effect(&change).await {
                 Ok(true) => {}
                 Ok(false) => return Rekeyed::Unchanged(error),
                 Err(_) => return Rekeyed::Unknown(error),
             }
         }
-        *self.0.store.borrow_mut() = store;
-        self.0.damaged.borrow_mut().retain(|generation| !new.unreadable.contains(generation));
+        *self.0.store.borrow_mut() = change.new;
+        self.0.damaged.borrow_mut().retain(|generation| !decisive.unreadable.contains(generation));
         // What is left of the old chunks goes when the database is opened next.
         let _ = self.sweep().await;
         Rekeyed::Done
     }
 
-    /// Everything but the transaction that decides; `None` when there is nothing to do.
-    async fn prepare(&self, old: &Rc<dyn Store>, vault: Option<&Vault>) -> Result<Option<Prepared>> {
-        let head = old.head().await?;
-        check_fence(head.as_ref(), &self.0.fence)?;
-        let head = head.ok_or_else(lock_lost)?;
-        Ok(match (old.beneath(), vault) {
-            (None, None) => None,
-            (Some(beneath), Some(vault)) => {
-                let (new, key) = sealed(beneath.store, vault, beneath.data_key, &head).await?;
-                let put = vec![Write::PutHead(Box::new(head))];
-                Some(self.prepared(Rc::new(new), Some(key), Vec::new(), put, Vec::new()))
+    /// What is to become of the key; `None` when there is nothing to do.
+    async fn change(&self, vault: Option<&Vault>) -> Result<Option<Change>> {
+        let old = self.0.store();
+        let beneath = old.beneath();
+        let lowest = beneath.as_ref().map_or(old.clone(), |beneath| beneath.store.clone());
+        let found = lowest.head().await?.ok_or_else(lock_lost)?;
+        // After it was read: what was found was this holder's.
+        self.reload_head().await?;
+        let head = self.0.head.borrow().encode();
+        let data_key = beneath.as_ref().map(|beneath| beneath.data_key);
+        let sealed = match (data_key, vault) {
+            (None, None) => return Ok(None),
+            (data_key, Some(vault)) => {
+                let data_key: DataKey = data_key.unwrap_or_else(|| vault.new_key());
+                Some(SealedStore::new(lowest.clone(), vault, data_key, vault.wrap(&data_key).await?).await?)
             }
-            (None, Some(vault)) => {
-                let (new, key) = sealed(old.clone(), vault, vault.new_key(), &head).await?;
-                Some(self.rewritten(&**old, Rc::new(new), Some(key), head).await?)
-            }
-            (Some(beneath), None) => Some(self.rewritten(&**old, beneath.store, None, head).await?),
-        })
-    }
-
-    fn prepared(
-        &self,
-        store: Rc<dyn Store>,
-        key: Option<String>,
-        require: Vec<ChunkId>,
-        writes: Vec<Write>,
-        unreadable: Vec<u64>,
-    ) -> Prepared {
-        let fence = Some(self.0.fence.clone());
-        let decisive = Transaction { fence, require, writes, durability: Durability::Strict };
-        Prepared { store, key, decisive, unreadable }
+            (Some(_), None) => None,
+        };
+        let next = sealed.as_ref().map(|sealed| sealed.seal_head(&head)).unwrap_or(head);
+        let new = sealed.clone().map_or(lowest.clone(), |sealed| Rc::new(sealed) as Rc<dyn Store>);
+        Ok(Some(Change { same_data_key: data_key.is_some() && vault.is_some(), old, lowest, new, sealed, found, next }))
     }
 
     /// Copies the chunks, and gathers what the deciding transaction writes.
-    async fn rewritten(
-        &self,
-        old: &dyn Store,
-        new: Rc<dyn Store>,
-        key: Option<String>,
-        head: Head,
-    ) -> Result<Prepared> {
-        let (manifests, unreadable) = old.manifests().await?;
-        let named: Set<ChunkId> =
-            manifests.iter().flat_map(|manifest| manifest.chunks.iter()).map(|chunk| chunk.id.clone()).collect();
-        let mut require = Vec::new();
-        for ids in named.chunks(CHUNK_SLICE) {
-            require.extend(self.copy_chunks(old, &*new, ids).await?);
+    async fn rewritten(&self, change: &Change) -> Result<Decisive> {
+        let mut writes = vec![records::put_head(&self.0.head.borrow())];
+        let (mut require, mut unreadable) = (Vec::new(), Vec::new());
+        if !change.same_data_key {
+            let manifests = records::manifests(&*change.old).await?;
+            unreadable = manifests.1;
+            let chunks = manifests.0.iter().flat_map(|manifest| manifest.chunks.iter());
+            let named: Set<ChunkId> = chunks.map(|chunk| chunk.id.clone()).collect();
+            for ids in named.chunks(CHUNK_SLICE) {
+                require.extend(change.copy_chunks(ids).await?);
+            }
+            writes.extend(unreadable.iter().map(|generation| Write::Delete(Key::Manifest(*generation))));
+            writes.extend(manifests.0.iter().map(records::put_manifest));
+            let mut after = (0, u32::MAX);
+            loop {
+                let entries = change.old.log(after, LOG_SLICE).await?;
+                let Some((last, _)) = entries.last() else { break };
+                after = *last;
+                // What can't be decrypted is empty: nothing of the old form stays.
+                writes.extend(entries.into_iter().map(|(key, bytes)| Write::Put(Key::Log(key), bytes)));
+            }
         }
-        let mut writes = vec![Write::PutHead(Box::new(head))];
-        writes.extend(unreadable.iter().map(|generation| Write::DeleteManifest(*generation)));
-        writes.extend(manifests.into_iter().map(|manifest| Write::PutManifest(Box::new(manifest))));
-        let mut after = (0, u32::MAX);
-        loop {
-            let entries = old.log(after, LOG_SLICE).await?;
-            let Some(last) = entries.last() else { break };
-            after = (last.lsn, last.part);
-            writes.extend(entries.into_iter().map(|entry| Write::PutLog(readable(entry))));
-        }
-        Ok(self.prepared(new, key, require, writes, unreadable))
+        Ok(Decisive { transaction: change.transaction(require, writes).await?, unreadable })
     }
 
-    /// Stores chunks in the new store and reads them back; which of them are there. (A missing or damaged one stays so.)
-    async fn copy_chunks(&self, old: &dyn Store, new: &dyn Store, ids: &[ChunkId]) -> Result<Vec<ChunkId>> {
-        let stored = old.chunks(ids).await?;
-        let whole = ids.iter().zip(stored).filter_map(|(id, bytes)| Some((id.clone(), bytes?)));
-        let (ids, bytes): (Vec<ChunkId>, Vec<Vec<u8>>) = whole.filter(|(_, bytes)| !bytes.is_empty()).unzip();
-        if ids.is_empty() {
-            return Ok(ids);
-        }
-        let writes = ids.iter().zip(&bytes).map(|(id, bytes)| Write::PutChunk(id.clone(), bytes.clone())).collect();
-        let fence = Some(self.0.fence.clone());
-        new.write(Transaction { fence, require: Vec::new(), writes, durability: Durability::Strict }).await?;
-        let same = |(found, expected): (Option<Vec<u8>>, &Vec<u8>)| found.as_ref() == Some(expected);
-        if new.chunks(&ids).await?.into_iter().zip(&bytes).all(same) {
-            return Ok(ids);
-        }
-        Err(Error::new(ErrorCode::SnapshotCorrupt, "What was read back from the storage is not what was written to it")
-            .hint("Nothing was changed; check the disk"))
-    }
-
-    /// After an answer was lost: whether the head has that key.
-    async fn took_effect(&self, store: &dyn Store, key: Option<String>) -> Result<bool> {
+    /// After an answer was lost: whether the head has the new key.
+    async fn took_effect(&self, change: &Change) -> Result<bool> {
         let mut last = None;
         for attempt in 0..ATTEMPTS {
             self.0.platform.clock.sleep(attempt * PAUSE_MS).await;
             let found = async {
-                store.reopen().await?;
-                store.head().await
+                change.lowest.reopen().await?;
+                change.lowest.head().await
             };
             match found.await {
-                Ok(head) => {
-                    check_fence(head.as_ref(), &self.0.fence)?;
-                    return Ok(head.and_then(|head| head.encryption).map(|encryption| encryption.wrapped) == key);
-                }
+                Ok(Some(head)) if head == change.next => return Ok(true),
+                Ok(Some(head)) if head == change.found => return Ok(false),
+                Ok(_) => return Err(lock_lost()),
                 Err(error) => last = Some(error),
             }
         }
@@ -170,29 +139,56 @@ impl Storage {
     }
 }
 
-/// A change of the key, up to the transaction that decides.
-struct Prepared {
-    store: Rc<dyn Store>,
-    /// How the head knows the new key; `None` for a plain database.
-    key: Option<String>,
-    decisive: Transaction,
+/// A change of the key.
+struct Change {
+    /// The secret changes, and nothing that it encrypts.
+    same_data_key: bool,
+    /// The store as it is, the one that holds its bytes, and the one that takes its place.
+    old: Rc<dyn Store>,
+    lowest: Rc<dyn Store>,
+    new: Rc<dyn Store>,
+    /// What encrypts from now on; `None`: nothing.
+    sealed: Option<SealedStore>,
+    /// The head as it is stored, and as it will be.
+    found: Vec<u8>,
+    next: Vec<u8>,
+}
+
+/// What decides.
+struct Decisive {
+    transaction: Transaction,
     /// The manifests that go, since nobody can read them.
     unreadable: Vec<u64>,
 }
 
-async fn sealed(store: Rc<dyn Store>, vault: &Vault, data_key: DataKey, head: &Head) -> Result<(SealedStore, String)> {
-    let encryption: Encryption = vault.wrap(&data_key).await?;
-    let key = encryption.wrapped.clone();
-    let sealed = SealedStore::new(store, vault, data_key, encryption, head.database_id.clone()).await?;
-    Ok((sealed, key))
-}
+impl Change {
+    /// Writes in the new form, over the head in the old one.
+    async fn transaction(&self, require: Vec<ChunkId>, writes: Vec<Write>) -> Result<Transaction> {
+        let writes = match &self.sealed {
+            Some(sealed) => sealed.seal(writes).await?,
+            None => writes,
+        };
+        let guard = Guard::Head(Some(self.found.clone()));
+        Ok(Transaction { guard, require, writes, durability: Durability::Strict })
+    }
 
-/// A record, or one that breaks the chain where its own was damaged, so that nothing of that stays.
-fn readable(entry: LogEntry) -> LogRecord {
-    entry.record.unwrap_or(LogRecord {
-        lsn: entry.lsn,
-        part: entry.part,
-        kind: LogKind::Commit,
-        ..LogRecord::default()
-    })
+    /// Stores chunks in the new form and reads them back; what those that are there are stored under. (A missing or damaged
+    /// one stays so.)
+    async fn copy_chunks(&self, ids: &[ChunkId]) -> Result<Vec<ChunkId>> {
+        let stored = records::chunks(&*self.old, ids).await?;
+        let whole = ids.iter().zip(stored).filter_map(|(id, bytes)| Some((self.new.stored_id(id), bytes?)));
+        let (ids, bytes): (Vec<ChunkId>, Vec<Vec<u8>>) = whole.filter(|(_, bytes)| !bytes.is_empty()).unzip();
+        if ids.is_empty() {
+            return Ok(ids);
+        }
+        let keys: Vec<Key> = ids.iter().cloned().map(Key::Chunk).collect();
+        let writes = keys.iter().cloned().zip(bytes.iter().cloned()).map(|(key, bytes)| Write::Put(key, bytes));
+        self.lowest.write(self.transaction(Vec::new(), writes.collect()).await?).await?;
+        let same = |(found, expected): (Option<Vec<u8>>, &Vec<u8>)| found.as_ref() == Some(expected);
+        if self.new.get(keys).await?.into_iter().zip(&bytes).all(same) {
+            return Ok(ids);
+        }
+        Err(Error::new(ErrorCode::SnapshotCorrupt, "What was read back from the storage is not what was written to it")
+            .hint("Nothing was changed; check the disk"))
+    }
 }

@@ -10,13 +10,15 @@ use super::{
     failure::{corrupt, lock_lost},
     generations::Tag,
     log::Position,
+    records,
     recovery::{self, Recovered},
-    storage::{CLAIM_ATTEMPTS, new_head, next_head},
+    storage::{CLAIM_ATTEMPTS, claim, new_head, next_head},
 };
 use crate::{
     collections::Bits,
     error::{Error, ErrorCode, Result},
-    ports::{Claim, Head, Holder, LogKind, Platform, Store, Truncation},
+    format::{Head, LogKind, LogRecord, Truncation},
+    ports::{Holder, Platform, Store},
     sqlite::{Connection, PageFile, needs_more},
     time::Timestamp,
 };
@@ -74,11 +76,9 @@ impl Storage {
     ) -> Result<Report> {
         let from = from.map(|id| id.parse().map_err(|_| unknown(id))).transpose()?;
         for _ in 0..CLAIM_ATTEMPTS {
-            let head = match store.head().await {
-                Err(error) if error.is(ErrorCode::DatabaseCorrupt) => None,
-                head => head?,
-            };
-            let mut found = recovery::read_sound(&*store, head, from).await?;
+            let stored = store.head().await?;
+            let head = stored.as_deref().and_then(Head::decode);
+            let mut found = recovery::read_sound(&*store, stored, head, from).await?;
             let mut report = report_of(&found, from.is_some());
             let sound = found.head.is_some() && found.broken.is_none() && from.is_none();
             if !sound || !found.image.is_empty() {
@@ -87,13 +87,14 @@ impl Storage {
             if sound {
                 return Ok(report);
             }
-            let stored = found.head.clone();
-            if stored.is_none() {
+            if found.head.is_none() {
                 found.head = Some(head_from_log(&*store, platform).await?);
             }
-            let claim = claim(&found, stored, report.lost_batches > 0, holder.clone(), platform);
-            let (head, end) = (claim.head.clone(), end_of(&claim));
-            if store.claim(claim).await? {
+            let last = last_of(&found, report.lost_batches > 0);
+            let epoch = found.head.as_ref().map_or(0, |head| head.epoch) + 1;
+            let (record, end) = epoch_record(last, epoch, platform.clock.now());
+            let head = next_head(&found, epoch, end.lsn, holder.clone(), platform);
+            if claim(&*store, found.stored.clone(), &head, record).await? {
                 found.needs_barrier = false;
                 let opened = Storage::opened(store, platform, found, head, end).await?;
                 let storage = opened.storage;
@@ -151,26 +152,17 @@ fn check(found: &Recovered) -> Result<Vec<String>> {
     }
 }
 
-/// The fence behind everything that is stored, damaged or not. What is `lost` cuts the chain for good: should the
-/// checkpoint behind the fence be damaged one day, nobody takes an older state and what follows the cut for one history.
-fn claim(found: &Recovered, stored: Option<Head>, lost: bool, holder: Holder, platform: &Platform) -> Claim {
+/// The place behind everything that is stored, damaged or not: there the fence goes. What is `lost` cuts the chain for good:
+/// should the checkpoint behind the fence be damaged one day, nobody takes an older state and what follows the cut for one
+/// history.
+fn last_of(found: &Recovered, lost: bool) -> Position {
     let broken = found.broken.unwrap_or_default();
-    let last = Position {
+    Position {
         lsn: found.end.lsn.max(broken.lsn),
         chain: if lost { !found.end.chain } else { found.end.chain },
         time: found.end.time.max(broken.time),
         logged: found.end.logged.max(broken.logged),
-    };
-    let epoch = found.head.as_ref().map_or(0, |head| head.epoch) + 1;
-    let (record, _) = epoch_record(last, epoch, platform.clock.now());
-    let head = next_head(found, epoch, record.lsn, holder, platform);
-    Claim { found: stored, newest: found.newest, head, record }
-}
-
-/// The place after a claim's record.
-fn end_of(claim: &Claim) -> Position {
-    let record = &claim.record;
-    Position { lsn: record.lsn, chain: record.checksum, time: record.time, logged: record.logged }
+    }
 }
 
 /// A head in place of a lost one: a new identity, so that whoever had the old one is fenced out, and what the log tells.
@@ -178,20 +170,20 @@ async fn head_from_log(store: &dyn Store, platform: &Platform) -> Result<Head> {
     let mut head = new_head(platform);
     let (mut key, mut begun) = ((0, u32::MAX), false);
     loop {
-        let entries = store.log(key, LOG_SLICE).await?;
+        let entries = records::log(store, key, LOG_SLICE).await?;
         if entries.is_empty() {
             return Ok(head);
         }
         for entry in entries {
-            key = (entry.lsn, entry.part);
-            let Some(record) = entry.record else { continue };
-            head.epoch = head.epoch.max(record.epoch);
-            if record.kind == LogKind::Epoch {
-                head.epochs.push(entry.lsn);
+            key = entry.key;
+            let Some(LogRecord { header, bytes, .. }) = entry.record else { continue };
+            head.epoch = head.epoch.max(header.epoch);
+            if header.kind == LogKind::Epoch {
+                head.epochs.push(header.lsn);
             } else if !begun {
                 begun = true;
-                let logged = record.logged.saturating_sub(record.bytes.len() as u64);
-                head.truncated = Truncation { lsn: entry.lsn.saturating_sub(1), logged };
+                let logged = header.logged.saturating_sub(bytes.len() as u64);
+                head.truncated = Truncation { lsn: header.lsn.saturating_sub(1), logged };
             }
         }
     }

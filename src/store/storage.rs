@@ -6,16 +6,16 @@ use std::{
 };
 
 use super::{
-    FORMAT, PART_BYTES, Position, Warning, batch_records, chunk, epoch_record,
-    failure::{check_fence, lock_lost},
+    PART_BYTES, Position, Warning, batch_records, chunk, epoch_record,
+    failure::lock_lost,
+    records,
     recovery::{self, Recovered},
 };
 use crate::{
     collections::{Bits, Set},
-    error::Result,
-    ports::{
-        Claim, Durability, Fence, Head, Holder, LocalFuture, Manifest, Platform, Store, Transaction, Truncation, Write,
-    },
+    error::{ErrorCode, Result},
+    format::{FORMAT, Head, Manifest, Truncation, checksum_of},
+    ports::{ChunkId, Durability, Guard, Holder, LocalFuture, Platform, Store, StoredRecord, Transaction, Write},
     sqlite::{Batch, Image},
 };
 
@@ -61,12 +61,16 @@ pub(super) struct Inner {
     /// Another one from the moment on when the key changes.
     pub store: RefCell<Rc<dyn Store>>,
     pub platform: Platform,
-    pub fence: Fence,
+    pub database_id: String,
+    pub epoch: u64,
+    /// The head as this holder stored it last.
+    pub head: RefCell<Head>,
+    /// The stored head may be another one: after a write that failed without saying whether it was stored.
+    head_in_doubt: Cell<bool>,
     pub end: Cell<Position>,
     /// A batch whose transaction failed without saying whether it was stored: the checksum of its first part, and the
     /// place after it.
     doubt: Cell<Option<(u64, Position)>>,
-    pub truncated: Cell<Truncation>,
     pub generation: Cell<u64>,
     /// Those that are places of the log.
     pub manifests: RefCell<Vec<Manifest>>,
@@ -99,9 +103,8 @@ impl Storage {
             let now = platform.clock.now();
             let epoch = found.head.as_ref().map_or(0, |head| head.epoch) + 1;
             let (record, end) = epoch_record(found.end, epoch, now);
-            let head = next_head(&found, epoch, record.lsn, holder.clone(), platform);
-            let claim = Claim { found: found.head.clone(), newest: found.newest, head: head.clone(), record };
-            if store.claim(claim).await? {
+            let head = next_head(&found, epoch, end.lsn, holder.clone(), platform);
+            if claim(&*store, found.stored.clone(), &head, record).await? {
                 return Self::opened(store, platform, found, head, end).await;
             }
         }
@@ -110,7 +113,7 @@ impl Storage {
 
     /// Who took the database last, for whoever finds it in use. Fails as the store does.
     pub async fn holder(store: &dyn Store) -> Result<Option<Holder>> {
-        Ok(store.head().await?.map(|head| head.holder))
+        Ok(records::head(store).await?.map(|head| head.holder))
     }
 
     pub(super) async fn opened(
@@ -123,11 +126,13 @@ impl Storage {
         let storage = Self(Rc::new(Inner {
             store: RefCell::new(store),
             platform: platform.clone(),
-            fence: Fence { database_id: head.database_id, epoch: head.epoch },
+            database_id: head.database_id.clone(),
+            epoch: head.epoch,
             end: Cell::new(end),
             doubt: Cell::new(None),
-            truncated: Cell::new(head.truncated),
             generation: Cell::new(head.generation),
+            head: RefCell::new(head),
+            head_in_doubt: Cell::new(false),
             manifests: RefCell::new(found.manifests),
             imported: RefCell::new(found.imported),
             // A robbed holder may have deleted some between the reading and the claim.
@@ -150,12 +155,12 @@ impl Storage {
 
     /// The epoch of this holder.
     pub fn epoch(&self) -> u64 {
-        self.0.fence.epoch
+        self.0.epoch
     }
 
     /// The database's id.
     pub fn database_id(&self) -> &str {
-        &self.0.fence.database_id
+        &self.0.database_id
     }
 
     /// The end of the log.
@@ -188,9 +193,10 @@ impl Storage {
         }
         let now = self.0.platform.clock.now();
         let (records, end) = batch_records(self.0.end.get(), self.epoch(), batch, now, part_bytes);
-        let first = records[0].checksum;
-        let writes = records.into_iter().map(Write::AddLog).collect();
-        let written = self.0.store().write(Transaction { fence: None, require: Vec::new(), writes, durability });
+        let first = checksum_of(&records[0].1);
+        let writes = records.into_iter().map(|(key, record)| Write::Add(key, record)).collect();
+        let transaction = Transaction { guard: Guard::Nothing, require: Vec::new(), writes, durability };
+        let written = self.0.store().write(transaction);
         // In doubt until it is answered, also if nobody waits for the answer.
         self.0.doubt.set(Some((first, end)));
         let inner = self.0.clone();
@@ -213,9 +219,9 @@ impl Storage {
     pub async fn revive(&self) -> Result<()> {
         let inner = &*self.0;
         inner.store().reopen().await?;
-        check_fence(inner.store().head().await?.as_ref(), &inner.fence)?;
+        self.own_head().await?;
         if let Some((first, end)) = inner.doubt.get() {
-            let next = inner.store().log((inner.end.get().lsn, u32::MAX), 1).await?.into_iter().next();
+            let next = records::log(&*inner.store(), (inner.end.get().lsn, u32::MAX), 1).await?.into_iter().next();
             match next {
                 None => {}
                 Some(entry) if entry.record.as_ref().is_some_and(|record| record.checksum == first) => {
@@ -228,16 +234,56 @@ impl Storage {
         Ok(())
     }
 
+    /// The stored head; `lock_lost` unless it is this holder's.
+    pub(super) async fn own_head(&self) -> Result<Head> {
+        let head = records::head(&*self.0.store()).await?;
+        let own = |head: &Head| head.database_id == self.0.database_id && head.epoch == self.0.epoch;
+        head.filter(own).ok_or_else(lock_lost)
+    }
+
+    /// Takes the stored head for what it is. Not beside a snapshot, a prune or a sweep.
+    pub(super) async fn reload_head(&self) -> Result<()> {
+        *self.0.head.borrow_mut() = self.own_head().await?;
+        self.0.head_in_doubt.set(false);
+        Ok(())
+    }
+
+    /// One strict transaction, which fails with `lock_lost` unless the head is as this holder stored it. It stores what `change`
+    /// makes of the head.
+    pub(super) async fn guarded(
+        &self,
+        mut writes: Vec<Write>,
+        require: Vec<ChunkId>,
+        change: impl FnOnce(&mut Head),
+    ) -> Result<()> {
+        let inner = &*self.0;
+        if inner.head_in_doubt.get() {
+            self.reload_head().await?;
+        }
+        let found = inner.head.borrow().clone();
+        let mut head = found.clone();
+        change(&mut head);
+        if head != found {
+            writes.push(records::put_head(&head));
+            inner.head_in_doubt.set(true);
+        }
+        let guard = Guard::Head(Some(found.encode()));
+        inner.store().write(Transaction { guard, require, writes, durability: Durability::Strict }).await?;
+        *inner.head.borrow_mut() = head;
+        inner.head_in_doubt.set(false);
+        Ok(())
+    }
+
     /// Where the log begins.
     pub fn truncated(&self) -> Truncation {
-        self.0.truncated.get()
+        self.0.head.borrow().truncated
     }
 
     /// How much is stored, without asking the store.
     pub fn usage(&self) -> Usage {
         let (manifests, imported) = (self.0.manifests.borrow(), self.0.imported.borrow());
         let chunk_bytes = stored_bytes(&manifests.iter().chain(imported.iter()).collect::<Vec<_>>());
-        let log_bytes = self.0.end.get().logged - self.0.truncated.get().logged;
+        let log_bytes = self.0.end.get().logged - self.truncated().logged;
         Usage { bytes: log_bytes + chunk_bytes, log_bytes, chunk_bytes }
     }
 
@@ -246,7 +292,7 @@ impl Storage {
     pub fn wants_checkpoint(&self, db_bytes: u64, log_limit: u64) -> bool {
         let end = self.0.end.get().logged;
         let since = end - self.0.base.borrow().as_ref().map_or(0, |base| base.logged);
-        let surplus = end - self.0.truncated.get().logged > log_limit;
+        let surplus = end - self.truncated().logged > log_limit;
         since > MIN_COMPACTION_BYTES.max(db_bytes / 2) || surplus && since > MIN_SURPLUS_BYTES.max(log_limit / 4)
     }
 
@@ -258,6 +304,23 @@ impl Storage {
     /// Lets go of the store.
     pub fn close(&self) {
         self.0.store().close();
+    }
+}
+
+/// Takes the fence: stores head and epoch record, if the head is still the one that was found and the record's place is free;
+/// `false`, and nothing is written, otherwise.
+pub(super) async fn claim(
+    store: &dyn Store,
+    found: Option<Vec<u8>>,
+    head: &Head,
+    (key, record): StoredRecord,
+) -> Result<bool> {
+    let writes = vec![records::put_head(head), Write::Add(key, record)];
+    let transaction =
+        Transaction { guard: Guard::Head(found), require: Vec::new(), writes, durability: Durability::Strict };
+    match store.write(transaction).await {
+        Err(error) if error.is(ErrorCode::LockLost) => Ok(false),
+        written => written.map(|()| true),
     }
 }
 
@@ -289,16 +352,5 @@ pub(super) fn next_head(found: &Recovered, epoch: u64, lsn: u64, holder: Holder,
 pub(super) fn new_head(platform: &Platform) -> Head {
     let mut id = [0; 16];
     platform.entropy.fill(&mut id);
-    Head {
-        format: FORMAT,
-        features: Vec::new(),
-        database_id: chunk::hex(&id),
-        epoch: 0,
-        holder: Holder::default(),
-        generation: 0,
-        lsn: 0,
-        epochs: Vec::new(),
-        truncated: Truncation::default(),
-        encryption: None,
-    }
+    Head { format: FORMAT, database_id: chunk::hex(&id), ..Head::default() }
 }

@@ -5,14 +5,14 @@ import { fileURLToPath } from 'node:url'
 import { freshName, suite, test } from './harness.mjs'
 
 const context = suite()
-const fixtures = fileURLToPath(new URL('../fixtures/format-1/', import.meta.url))
+const fixtures = fileURLToPath(new URL('../fixtures/format-2/', import.meta.url))
 
-/** Puts a golden file's records into IndexedDB, as an earlier build left them there. */
+/** Puts what a golden file has under each key into IndexedDB, as an earlier build left it there; `instead`: of the head. */
 async function store(page, name, file) {
   await page.evaluate(
-    ([given, { head, log, snapshots, chunks }]) => {
+    ([given, { head, log, snapshots, chunks, instead }]) => {
       const bytes = (hex) =>
-        Uint8Array.from({ length: hex.length / 2 }, (_, i) => Number.parseInt(hex.substr(2 * i, 2), 16))
+        Uint8Array.from({ length: hex.length / 2 }, (_, i) => Number.parseInt(hex.substr(2 * i, 2), 16)).buffer
       return new Promise((resolve, reject) => {
         const request = indexedDB.open(`tidelock/${given}`, 1)
         request.onerror = () => reject(request.error)
@@ -21,18 +21,13 @@ async function store(page, name, file) {
         }
         request.onsuccess = () => {
           const transaction = request.result.transaction(['meta', 'log', 'snapshots', 'chunks'], 'readwrite')
-          transaction.objectStore('meta').put(head, 'head')
-          for (const { pages, bytes: hex, checksum, prev, ...rest } of log) {
-            const record = { ...rest, pages: Uint32Array.from(pages), bytes: bytes(hex).buffer }
-            Object.assign(record, { checksum: BigInt(checksum), prev: BigInt(prev) })
-            transaction.objectStore('log').put(record, [rest.lsn, rest.part])
+          const put = (into, values, key) => {
+            for (const [id, hex] of Object.entries(values)) transaction.objectStore(into).put(bytes(hex), key(id))
           }
-          for (const { chain, checks, stored, checksum, ...rest } of snapshots) {
-            const record = { ...rest, chain: BigInt(chain), checksum: BigInt(checksum) }
-            Object.assign(record, { checks: BigUint64Array.from(checks.map(BigInt)), stored: Uint32Array.from(stored) })
-            transaction.objectStore('snapshots').put(record, rest.generation)
-          }
-          for (const [id, hex] of Object.entries(chunks)) transaction.objectStore('chunks').put(bytes(hex).buffer, id)
+          transaction.objectStore('meta').put(instead ?? { head: bytes(head), holder: {}, features: [] }, 'head')
+          put('log', log, (key) => key.split(' ').map(Number))
+          put('snapshots', snapshots, Number)
+          put('chunks', chunks, String)
           transaction.onerror = () => reject(transaction.error)
           transaction.oncomplete = () => {
             request.result.close()
@@ -46,7 +41,7 @@ async function store(page, name, file) {
 }
 
 for (const fixture of readdirSync(fixtures)) {
-  test(`a database of format 1 opens: ${fixture}`, async () => {
+  test(`a database of format 2 opens: ${fixture}`, async () => {
     const file = JSON.parse(readFileSync(fixtures + fixture, 'utf8'))
     const page = await context.page()
     const name = freshName()
@@ -77,7 +72,7 @@ test('without a head that can be read, everything is recovered', async () => {
   const file = JSON.parse(readFileSync(`${fixtures}log.json`, 'utf8'))
   const page = await context.page()
   const name = freshName()
-  await store(page, name, { ...file, head: 'no head' })
+  await store(page, name, { ...file, instead: 'no head' })
   const { refused, report, found } = await page.evaluate(async (given) => {
     const refused = await window.failure(window.open({ name: given }))
     const report = await window.tidelock.recover(given)
@@ -90,5 +85,31 @@ test('without a head that can be read, everything is recovered', async () => {
   assert.deepEqual([report.lostBatches, report.keptAside, report.changed], [0, null, true])
   const { rows, sum } = file.expected
   assert.deepEqual(found, { rows, sum })
+  await page.close()
+})
+
+test('what a build before the first release stored is refused and left alone', async () => {
+  const page = await context.page()
+  const name = freshName()
+  const head = { format: 1, features: [], databaseId: 'ab'.repeat(16), epoch: 1, lsn: 1, epochs: [1] }
+  await store(page, name, { log: {}, snapshots: {}, chunks: {}, head: '', instead: head })
+  const { refused, left } = await page.evaluate(async (given) => {
+    const refused = [
+      await window.failure(window.open({ name: given })),
+      await window.failure(window.tidelock.recover(given)),
+    ]
+    const request = indexedDB.open(`tidelock/${given}`)
+    const database = await new Promise((resolve) => {
+      request.onsuccess = () => resolve(request.result)
+    })
+    const asked = database.transaction('meta').objectStore('meta').get('head')
+    const left = await new Promise((resolve) => {
+      asked.onsuccess = () => resolve(asked.result)
+    })
+    database.close()
+    return { refused, left }
+  }, name)
+  for (const error of refused) assert.equal(error.code, 'database_corrupt')
+  assert.deepEqual(left, head)
   await page.close()
 })

@@ -4,7 +4,8 @@ import { createXXHash3 } from 'hash-wasm'
 const headerBytes = 36
 const hasher = await createXXHash3()
 
-function xxh3(...pieces) {
+/** xxh3 of bytes. */
+export function xxh3(...pieces) {
   hasher.init()
   for (const piece of pieces) hasher.update(piece)
   return BigInt(`0x${hasher.digest('hex')}`)

@@ -7,10 +7,11 @@ use std::{
 };
 
 /// The modules by layer, lowest first. Modules of one layer may use each other, except the concepts.
-const LAYERS: [&[&str]; 7] = [
+const LAYERS: [&[&str]; 8] = [
     &["error", "value", "time", "collections", "memory", "panics"],
     &["sqlite"],
     &["ports"],
+    &["format"],
     CONCEPTS,
     &["engine"],
     &["browser"],

@@ -109,7 +109,7 @@ fn a_damaged_imported_snapshot_is_told_and_stays_until_it_is_deleted() {
     };
     let imported = {
         let contents = store.contents().borrow();
-        contents.snapshots.values().flatten().last().unwrap().clone()
+        crate::store::stored::manifests(&contents).pop().unwrap()
     };
     store.contents().borrow_mut().chunks.insert(imported.chunks[1].id.clone(), vec![7; 20]);
     world.run(|tab| async move {

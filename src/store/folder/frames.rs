@@ -19,13 +19,13 @@ const MOST_BYTES: u32 = 1 << 30;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// The first frame of a segment: everything but the log's batches.
+    /// The first frame of a segment: everything but the log.
     Start,
-    /// A record of the log.
+    /// A record of the log, its key first.
     Log,
     /// The head.
     Head,
-    /// A manifest.
+    /// A manifest and its generation.
     PutManifest,
     /// The generation of a manifest that is gone.
     DeleteManifest,
@@ -35,9 +35,11 @@ pub enum Kind {
     DeleteChunk,
     /// The segment ends: the next one goes on.
     Seal,
+    /// The log up to an lsn is gone, except these records.
+    CutLog,
 }
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     Kind::Start,
     Kind::Log,
     Kind::Head,
@@ -46,6 +48,7 @@ const KINDS: [Kind; 8] = [
     Kind::PutChunk,
     Kind::DeleteChunk,
     Kind::Seal,
+    Kind::CutLog,
 ];
 
 /// One frame as it was read.

@@ -3,14 +3,14 @@
 use std::rc::Rc;
 
 use super::{
-    codec::{In, Out},
     frames::{Frame, Frames, Kind, Place, segment_name, segment_number},
-    state::{Key, State},
+    state::{State, bytes, get_key, put_key},
 };
 use crate::{
     collections::Map,
     error::Result,
-    ports::{Files, LogEntry, LogKind, LogRecord},
+    format::{Reader, Writer},
+    ports::{Files, LogKey, StoredRecord},
     store::failure::corrupt,
 };
 
@@ -208,34 +208,32 @@ impl Journal {
 
     /// The same as [`Journal::append`], and replaces records of the log: the whole log is written again, into one new segment that
     /// counts from the moment it gets its name. Nothing of the old records is left: they may be what a new key is to protect.
-    pub fn rewrite(&mut self, entries: Vec<Entry>, replaced: &Map<Key, LogRecord>) -> Result<()> {
+    pub fn rewrite(&mut self, entries: Vec<Entry>, replaced: &Map<LogKey, Vec<u8>>) -> Result<()> {
         let start = Place::start(self.place.segment + 1);
         let mut state = self.state.clone();
         for (kind, body) in entries {
             state.apply(&Frame { kind, last: true, body });
         }
         state.sealed.clear();
-        for (key, record) in replaced.iter().filter(|(_, record)| record.kind == LogKind::Epoch) {
-            if state.epochs.contains_key(key) {
-                state.epochs.insert(*key, record.clone());
-            }
+        for (key, record) in replaced.iter().filter(|((lsn, _), _)| *lsn <= state.cut) {
+            state.spared.insert(*key, record.clone());
         }
         let (name, unfinished) = (segment_name(start.segment), unfinished(&segment_name(start.segment)));
         self.files.remove(&unfinished)?;
         let mut piece = Vec::new();
         let place = start.put(&mut piece, Kind::Start, true, 0, &state.encode());
         self.files.write(&unfinished, 0, &piece)?;
-        let (mut end, mut key) = (place, (0, u32::MAX));
+        let (mut end, mut key) = (place, (state.cut, u32::MAX));
         loop {
-            let entries = self.log(key, PIECE_BYTES)?;
-            let Some(last) = entries.last() else { break };
-            (key, piece) = ((last.lsn, last.part), Vec::new());
+            let records = self.log(key, PIECE_BYTES)?;
+            let Some((last, _)) = records.last() else { break };
+            (key, piece) = (*last, Vec::new());
             let at = end.at;
-            for entry in &entries {
-                let Some(record) = replaced.get(&(entry.lsn, entry.part)).or(entry.record.as_ref()) else { continue };
-                let mut out = Out::default();
-                out.log_record(record);
-                end = end.put(&mut piece, Kind::Log, true, 0, &out.0);
+            for (key, record) in &records {
+                let mut body = Writer::default();
+                put_key(&mut body, *key);
+                body.bytes(replaced.get(key).unwrap_or(record));
+                end = end.put(&mut piece, Kind::Log, true, 0, &body.0);
             }
             self.files.write(&unfinished, at, &piece)?;
         }
@@ -282,19 +280,18 @@ impl Journal {
         sealed.chain([self.place.segment]).collect()
     }
 
-    /// What the log holds after `after`, about `max_bytes` of it and at least one entry.
-    pub fn log(&self, after: Key, max_bytes: usize) -> Result<Vec<LogEntry>> {
-        let truncated = self.state.head.as_ref().map_or(0, |head| head.truncated.lsn);
-        let (mut entries, mut bytes) = (Vec::new(), 0);
-        let mut add = |record: LogRecord| {
-            bytes += record.bytes.len().max(1);
-            entries.push(LogEntry { lsn: record.lsn, part: record.part, record: Some(record) });
-            bytes < max_bytes
+    /// What the log holds after `after`, about `max_bytes` of it and at least one record.
+    pub fn log(&self, after: LogKey, max_bytes: usize) -> Result<Vec<StoredRecord>> {
+        let (mut records, mut length) = (Vec::new(), 0);
+        let mut add = |key: LogKey, record: Vec<u8>| {
+            length += record.len().max(1);
+            records.push((key, record));
+            length < max_bytes
         };
-        // Spared by truncation; what follows them is in the segments.
-        for (key, record) in self.state.epochs.from(&after) {
-            if *key > after && key.0 <= truncated && !add(record.clone()) {
-                return Ok(entries);
+        // What follows them is in the segments.
+        for (key, record) in self.state.spared.from(&after) {
+            if *key > after && !add(*key, record.clone()) {
+                return Ok(records);
             }
         }
         for segment in self.segments() {
@@ -305,21 +302,34 @@ impl Journal {
             let mut frames = Frames::from(&*self.files, Place::start(segment));
             while let Some(frame) = frames.next()? {
                 let here = segment != self.place.segment || frames.place().at <= self.place.at;
+                let mut body = Reader(&frame.body);
                 if frame.kind != Kind::Log || !here {
                     continue;
                 }
                 // The key comes first: most of a long log is passed over.
-                let mut start = In(&frame.body);
-                let (Some(lsn), Some(part)) = (start.u64(), start.u32()) else { continue };
-                if (lsn, part) <= after || lsn <= truncated {
+                let Some(key) = get_key(&mut body).filter(|key| *key > after && key.0 > self.state.cut) else {
                     continue;
-                }
-                let Some(record) = In(&frame.body).log_record() else { continue };
-                if !add(record) {
-                    return Ok(entries);
+                };
+                let Some(record) = bytes(&mut body) else { continue };
+                if !add(key, record) {
+                    return Ok(records);
                 }
             }
         }
-        Ok(entries)
+        Ok(records)
+    }
+
+    /// What is left of the log's beginning after a cut through that lsn that spares the records of these.
+    pub fn spared(&self, through: u64, lsns: &[u64]) -> Result<Map<LogKey, Vec<u8>>> {
+        let mut spared = self.state.spared.clone();
+        spared.retain(|(lsn, _), _| *lsn > through || lsns.contains(lsn));
+        for lsn in lsns.iter().copied().filter(|lsn| (self.state.cut + 1..=through).contains(lsn)) {
+            let mut key = (lsn - 1, u32::MAX);
+            while let Some((found, record)) = self.log(key, 1)?.pop().filter(|((found, _), _)| *found == lsn) {
+                key = found;
+                spared.insert(found, record);
+            }
+        }
+        Ok(spared)
     }
 }

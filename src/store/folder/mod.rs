@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! shop.tidelock/
-//!   journal.7 journal.8   segments of the journal: records, manifests and the head, transaction by transaction
+//!   journal.7 journal.8   segments of the journal: log, manifests and the head, transaction by transaction
 //!   chunks/<id>           one file a chunk
 //!   lock.12               who has the database (`lock::FileLocks`)
 //! ```
@@ -24,7 +24,6 @@
 //! The folder's lock keeps others out. Should it fail, the fence holds here as elsewhere: each call first looks whether somebody else
 //! has written, and a robbed holder's keys are taken.
 
-mod codec;
 #[cfg(not(target_arch = "wasm32"))]
 mod disk;
 mod frames;
@@ -40,19 +39,19 @@ use std::{
 #[cfg(not(target_arch = "wasm32"))]
 pub use disk::{Disk, OwnProcess};
 
-use super::failure::{check_fence, lock_lost, missing_chunk};
+use super::failure::{lock_lost, missing_chunk};
 use crate::{
     collections::Map,
     error::{Error, ErrorCode, Result},
+    format::Writer,
     ports::{
-        ChunkId, Claim, Durability, Estimate, Files, Head, LocalFuture, LogEntry, LogRecord, Manifest, Store, Stores,
+        ChunkId, Durability, Estimate, Files, Guard, Key, LocalFuture, LogKey, Store, StoredRecord, Stores,
         Transaction, Write,
     },
 };
-use codec::Out;
 use frames::Kind;
 use journal::{Entry, Journal, UNFINISHED, write_whole};
-use state::{Key, State, key_of};
+use state::{State, put_key, put_records};
 
 const CHUNKS: &str = "chunks";
 
@@ -105,29 +104,6 @@ impl Inner {
         self.with(|journal| Ok(journal.as_ref().map(|journal| work(&journal.state)).unwrap_or_default()))
     }
 
-    fn claim(&self, claim: Claim) -> Result<bool> {
-        self.with(|slot| {
-            let state = slot.as_ref().map(|journal| &journal.state);
-            if state.and_then(|state| state.head.clone()) != claim.found
-                || state.and_then(|state| state.newest) != claim.newest
-            {
-                return Ok(false);
-            }
-            self.files.make_folder(CHUNKS)?;
-            let journal = match slot {
-                Some(journal) => journal,
-                None => {
-                    self.files.sync_folder("")?;
-                    self.files.sync_folder("..")?;
-                    slot.insert(Journal::create(self.files.clone(), self.segment_bytes)?)
-                }
-            };
-            journal.append(vec![log_entry(&claim.record), head_entry(&claim.head)], true)?;
-            self.sweep(journal);
-            Ok(true)
-        })
-    }
-
     /// Removes what crashes left behind. What can't be removed now will be another time.
     fn sweep(&self, journal: &Journal) {
         let remove = |name: &str| {
@@ -147,10 +123,22 @@ impl Inner {
 
     fn write(&self, transaction: &Transaction) -> Result<()> {
         self.with(|slot| {
-            // A folder that is gone is never made anew in passing.
-            let Some(journal) = slot else { return Err(lock_lost()) };
-            check(&journal.state, transaction)?;
-            let Prepared { entries, replaced, sync } = self.prepare(&journal.state, transaction)?;
+            let nothing = State::default();
+            check(slot.as_ref().map_or(&nothing, |journal| &journal.state), transaction)?;
+            let claims = transaction.writes.iter().any(|write| matches!(write, Write::PutHead(..)))
+                && transaction.writes.iter().any(|write| matches!(write, Write::Add(..)));
+            let journal = match slot {
+                Some(journal) => journal,
+                // A folder that is gone is never made anew in passing.
+                None if !claims => return Err(lock_lost()),
+                None => {
+                    self.files.make_folder(CHUNKS)?;
+                    self.files.sync_folder("")?;
+                    self.files.sync_folder("..")?;
+                    slot.insert(Journal::create(self.files.clone(), self.segment_bytes)?)
+                }
+            };
+            let Prepared { entries, replaced, sync } = self.prepare(journal, transaction)?;
             // One that changes nothing may still promise that all before it survives a power cut.
             if entries.is_empty() && replaced.is_empty() && !sync {
                 return Ok(());
@@ -162,11 +150,14 @@ impl Inner {
                 journal.rewrite(entries, &replaced)?
             }
             for write in &transaction.writes {
-                if let Write::DeleteChunk(id) = write
+                if let Write::Delete(Key::Chunk(id)) = write
                     && !journal.state.chunks.contains(id)
                 {
                     let _ = self.files.remove(&chunk_name(id));
                 }
+            }
+            if claims {
+                self.sweep(journal);
             }
             let left = journal.segments();
             for segment in segments.into_iter().filter(|segment| !left.contains(segment)) {
@@ -179,59 +170,74 @@ impl Inner {
     }
 
     /// Writes the transaction's chunks; what is left to do in the journal.
-    fn prepare(&self, state: &State, transaction: &Transaction) -> Result<Prepared> {
+    fn prepare(&self, journal: &Journal, transaction: &Transaction) -> Result<Prepared> {
         let mut sync = transaction.durability == Durability::Strict;
-        let (mut entries, mut head) = (Vec::with_capacity(transaction.writes.len() + 1), state.head.clone());
+        let mut entries = Vec::with_capacity(transaction.writes.len());
         let (mut replaced, mut wrote_chunks) = (Map::default(), false);
         for write in &transaction.writes {
-            sync |= !matches!(write, Write::AddLog(_));
-            match write {
-                Write::AddLog(record) => entries.push(log_entry(record)),
-                Write::TruncateLog(to) => {
-                    if let Some(head) = &mut head {
-                        head.truncated = *to;
-                    }
+            sync |= !matches!(write, Write::Add(..));
+            let mut body = Writer::default();
+            let kind = match write {
+                Write::Add(key, bytes) => {
+                    put_key(&mut body, *key);
+                    body.bytes(bytes);
+                    Kind::Log
                 }
-                Write::PutChunk(id, bytes) => {
+                Write::PutHead(bytes, _) => {
+                    body.bytes(bytes);
+                    Kind::Head
+                }
+                Write::Put(Key::Log(key), bytes) => {
+                    replaced.insert(*key, bytes.clone());
+                    continue;
+                }
+                Write::Put(Key::Manifest(generation), bytes) => {
+                    body.u64(*generation);
+                    body.bytes(bytes);
+                    Kind::PutManifest
+                }
+                Write::Put(Key::Chunk(id), bytes) => {
                     write_whole(&*self.files, &chunk_name(id), bytes)?;
                     wrote_chunks = true;
-                    entries.push(text_entry(Kind::PutChunk, id));
+                    body.text(id);
+                    Kind::PutChunk
                 }
-                Write::DeleteChunk(id) => entries.push(text_entry(Kind::DeleteChunk, id)),
-                Write::PutManifest(manifest) => {
-                    if let Some(head) = &mut head {
-                        head.generation = head.generation.max(manifest.generation);
-                    }
-                    let mut out = Out::default();
-                    out.manifest(manifest);
-                    entries.push((Kind::PutManifest, out.0));
+                Write::Delete(Key::Manifest(generation)) => {
+                    body.u64(*generation);
+                    Kind::DeleteManifest
                 }
-                Write::DeleteManifest(generation) => {
-                    entries.push((Kind::DeleteManifest, generation.to_le_bytes().to_vec()));
+                Write::Delete(Key::Chunk(id)) => {
+                    body.text(id);
+                    Kind::DeleteChunk
                 }
-                Write::PutLog(record) => _ = replaced.insert(key_of(record), record.clone()),
-                Write::PutHead(new) => head = Some((**new).clone()),
-            }
+                Write::Delete(Key::Log(_)) => return Err(Error::internal("The log is only ever cut")),
+                Write::CutLog { through, spare } => {
+                    body.u64(*through);
+                    put_records(&mut body, &journal.spared(*through, spare)?);
+                    Kind::CutLog
+                }
+            };
+            entries.push((kind, body.0));
         }
         if wrote_chunks {
             self.files.sync_folder(CHUNKS)?;
         }
-        entries.extend(head.filter(|head| Some(head) != state.head.as_ref()).map(|head| head_entry(&head)));
         Ok(Prepared { entries, replaced, sync })
     }
 
-    fn chunks(&self, ids: &[ChunkId]) -> Result<Vec<Option<Vec<u8>>>> {
-        let known = self.read(|state| ids.iter().map(|id| state.chunks.contains(id)).collect::<Vec<_>>())?;
-        let read = |(id, known): (&ChunkId, bool)| {
-            let name = chunk_name(id);
-            match if known { self.files.size(&name)? } else { None } {
-                Some(bytes) => self.files.read(&name, 0, bytes as usize),
-                None => Ok(None),
+    fn get(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>> {
+        let get = |key: &Key| match key {
+            Key::Manifest(generation) => self.read(|state| state.manifests.get(generation).cloned()),
+            Key::Chunk(id) if self.read(|state| state.chunks.contains(id))? => {
+                let name = chunk_name(id);
+                match self.files.size(&name)? {
+                    Some(bytes) => self.files.read(&name, 0, bytes as usize),
+                    None => Ok(None),
+                }
             }
+            Key::Chunk(_) | Key::Log(_) => Ok(None),
         };
-        // Without a journal nothing is known.
-        let known = known.into_iter().chain(std::iter::repeat(false));
-        ids.iter().zip(known).map(read).collect()
+        keys.iter().map(get).collect()
     }
 }
 
@@ -239,47 +245,29 @@ impl Inner {
 struct Prepared {
     entries: Vec<Entry>,
     /// Records of the log that take the place of those of the same keys.
-    replaced: Map<Key, LogRecord>,
+    replaced: Map<LogKey, Vec<u8>>,
     /// It must survive a power cut.
     sync: bool,
 }
 
 /// The transaction's own conditions: `lock_lost`, `snapshot_corrupt`.
 fn check(state: &State, transaction: &Transaction) -> Result<()> {
-    if let Some(fence) = &transaction.fence {
-        check_fence(state.head.as_ref(), fence)?;
+    if matches!(&transaction.guard, Guard::Head(head) if *head != state.head) {
+        return Err(lock_lost());
     }
     if let Some(id) = transaction.require.iter().find(|id| !state.chunks.contains(*id)) {
         return Err(missing_chunk(id));
     }
     let mut newest = state.newest;
     for write in &transaction.writes {
-        if let Write::AddLog(record) = write {
-            if newest.is_none_or(|newest| newest >= key_of(record)) {
+        if let Write::Add(key, _) = write {
+            if newest.is_some_and(|newest| newest >= *key) {
                 return Err(lock_lost());
             }
-            newest = Some(key_of(record));
+            newest = Some(*key);
         }
     }
     Ok(())
-}
-
-fn log_entry(record: &LogRecord) -> Entry {
-    let mut out = Out::default();
-    out.log_record(record);
-    (Kind::Log, out.0)
-}
-
-fn head_entry(head: &Head) -> Entry {
-    let mut out = Out::default();
-    out.head(head);
-    (Kind::Head, out.0)
-}
-
-fn text_entry(kind: Kind, text: &str) -> Entry {
-    let mut out = Out::default();
-    out.text(text);
-    (kind, out.0)
 }
 
 fn chunk_name(id: &str) -> String {
@@ -287,43 +275,27 @@ fn chunk_name(id: &str) -> String {
 }
 
 impl Store for FolderStore {
-    fn claim(&self, claim: Claim) -> LocalFuture<'_, Result<bool>> {
-        Box::pin(ready(self.0.claim(claim)))
-    }
-
     fn write(&self, transaction: Transaction) -> LocalFuture<'static, Result<()>> {
         Box::pin(ready(self.0.write(&transaction)))
     }
 
-    fn head(&self) -> LocalFuture<'_, Result<Option<Head>>> {
+    fn head(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
         Box::pin(ready(self.0.read(|state| state.head.clone())))
     }
 
-    fn manifests(&self) -> LocalFuture<'_, Result<(Vec<Manifest>, Vec<u64>)>> {
-        Box::pin(ready(self.0.read(|state| {
-            let unreadable = state.manifests.iter().filter(|(_, manifest)| manifest.is_none());
-            let unreadable = unreadable.map(|(generation, _)| *generation).collect();
-            (state.manifests.values().flatten().cloned().collect(), unreadable)
-        })))
+    fn get(&self, keys: Vec<Key>) -> LocalFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
+        Box::pin(ready(self.0.get(&keys)))
     }
 
-    fn manifest(&self, generation: u64) -> LocalFuture<'_, Result<Option<Manifest>>> {
-        Box::pin(ready(self.0.read(|state| state.manifests.get(&generation).cloned().flatten())))
-    }
-
-    fn log(&self, after: (u64, u32), max_bytes: usize) -> LocalFuture<'_, Result<Vec<LogEntry>>> {
+    fn log(&self, after: LogKey, max_bytes: usize) -> LocalFuture<'_, Result<Vec<StoredRecord>>> {
         Box::pin(ready(self.0.with(|journal| match journal {
             Some(journal) => journal.log(after, max_bytes),
             None => Ok(Vec::new()),
         })))
     }
 
-    fn newest_log(&self) -> LocalFuture<'_, Result<Option<(u64, u32)>>> {
-        Box::pin(ready(self.0.read(|state| state.newest)))
-    }
-
-    fn chunks<'a>(&'a self, ids: &'a [ChunkId]) -> LocalFuture<'a, Result<Vec<Option<Vec<u8>>>>> {
-        Box::pin(ready(self.0.chunks(ids)))
+    fn generations(&self) -> LocalFuture<'_, Result<Vec<u64>>> {
+        Box::pin(ready(self.0.read(|state| state.manifests.keys().copied().collect())))
     }
 
     fn chunk_ids(&self) -> LocalFuture<'_, Result<Vec<ChunkId>>> {

@@ -1,67 +1,67 @@
-//! What the journal says, in memory: everything but the bytes of batches and chunks.
+//! What the journal says, in memory: everything but the log and the bytes of chunks.
 
-use super::{
-    codec::{In, Out},
-    frames::{Frame, Kind},
-};
+use super::frames::{Frame, Kind};
 use crate::{
     collections::{Map, Set},
-    ports::{ChunkId, Head, LogKind, LogRecord, Manifest},
+    format::{Reader, Writer, is_chunk_id},
+    ports::{ChunkId, LogKey},
 };
 
 /// The layout of the journal that this build writes and reads.
-const LAYOUT: u32 = 1;
-
-/// A key of the log.
-pub type Key = (u64, u32);
+const LAYOUT: u32 = 2;
 
 /// What the frames say, taken together.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
-    pub head: Option<Head>,
+    pub head: Option<Vec<u8>>,
     /// The newest key of the log.
-    pub newest: Option<Key>,
-    /// The epoch records that are there: they outlive the segments that they were written to.
-    pub epochs: Map<Key, LogRecord>,
-    /// By generation; `None` when it can't be read as one.
-    pub manifests: Map<u64, Option<Manifest>>,
+    pub newest: Option<LogKey>,
+    /// The log up to this lsn is gone, except the records of `spared`, which outlive the segments that they were written to.
+    pub cut: u64,
+    pub spared: Map<LogKey, Vec<u8>>,
+    /// By generation.
+    pub manifests: Map<u64, Vec<u8>>,
     pub chunks: Set<ChunkId>,
     /// The segments before this one that the log still reaches into, and the newest key in each.
-    pub sealed: Vec<(u64, Key)>,
+    pub sealed: Vec<(u64, LogKey)>,
 }
 
 impl State {
     /// The body of a segment's first frame.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Out::default();
-        out.u32(LAYOUT);
-        out.list(self.head.iter(), Out::head);
-        out.list(self.newest.iter(), |out, key| put_key(out, *key));
-        let epochs: Vec<&LogRecord> = self.epochs.values().collect();
-        out.list(epochs.into_iter(), Out::log_record);
-        let manifests: Vec<&Manifest> = self.manifests.values().flatten().collect();
-        out.list(manifests.into_iter(), Out::manifest);
-        out.list(self.chunks.iter(), |out, id| out.text(id));
-        out.list(self.sealed.iter(), |out, (segment, newest)| {
-            out.u64(*segment);
-            put_key(out, *newest);
+        let mut body = Writer::default();
+        body.u32(LAYOUT);
+        body.list(self.head.iter(), |body, head| body.bytes(head));
+        body.list(self.newest.iter(), |body, key| put_key(body, *key));
+        body.u64(self.cut);
+        put_records(&mut body, &self.spared);
+        let manifests: Vec<_> = self.manifests.iter().collect();
+        body.list(manifests.into_iter(), |body, (generation, bytes)| {
+            body.u64(*generation);
+            body.bytes(bytes);
         });
-        out.0
+        body.list(self.chunks.iter(), |body, id| body.text(id));
+        body.list(self.sealed.iter(), |body, (segment, newest)| {
+            body.u64(*segment);
+            put_key(body, *newest);
+        });
+        body.0
     }
 
     /// Reads [`State::encode`].
     pub fn decode(body: &[u8]) -> Option<Self> {
-        let mut bytes = In(body);
-        if bytes.u32()? != LAYOUT {
+        let mut body = Reader(body);
+        if body.u32()? != LAYOUT {
             return None;
         }
         Some(Self {
-            head: bytes.list(In::head)?.pop(),
-            newest: bytes.list(get_key)?.pop(),
-            epochs: bytes.list(In::log_record)?.into_iter().map(|record| (key_of(&record), record)).collect(),
-            manifests: bytes.list(In::manifest)?.into_iter().map(|one| (one.generation, Some(one))).collect(),
-            chunks: bytes.list(In::chunk_id)?.into_iter().collect(),
-            sealed: bytes.list(|bytes| Some((bytes.u64()?, get_key(bytes)?)))?,
+            head: body.list(bytes)?.pop(),
+            newest: body.list(get_key)?.pop(),
+            cut: body.u64()?,
+            spared: get_records(&mut body)?,
+            manifests: body.list(|body| Some((body.u64()?, bytes(body)?)))?.into_iter().collect(),
+            chunks: body.list(chunk_id)?.into_iter().collect(),
+            sealed: body.list(|body| Some((body.u64()?, get_key(body)?)))?,
         })
     }
 
@@ -71,31 +71,23 @@ impl State {
     }
 
     fn take(&mut self, frame: &Frame) -> Option<()> {
-        let mut body = In(&frame.body);
+        let mut body = Reader(&frame.body);
         match frame.kind {
             Kind::Start => *self = Self::decode(&frame.body)?,
-            Kind::Log => {
-                let record = body.log_record()?;
-                self.newest = Some(key_of(&record));
-                if record.kind == LogKind::Epoch {
-                    self.epochs.insert(key_of(&record), record);
-                }
-            }
-            Kind::Head => {
-                let head = body.head()?;
-                self.epochs.retain(|(lsn, _), _| *lsn > head.truncated.lsn || head.epochs.contains(lsn));
-                self.sealed.retain(|(_, newest)| newest.0 > head.truncated.lsn);
-                self.head = Some(head);
-            }
-            Kind::PutManifest => {
-                let generation = In(&frame.body).u64()?;
-                self.manifests.insert(generation, body.manifest());
-            }
+            Kind::Log => self.newest = Some(get_key(&mut body)?),
+            Kind::Head => self.head = Some(bytes(&mut body)?),
+            Kind::PutManifest => _ = self.manifests.insert(body.u64()?, bytes(&mut body)?),
             Kind::DeleteManifest => _ = self.manifests.remove(&body.u64()?),
-            Kind::PutChunk => _ = self.chunks.insert(body.chunk_id()?),
+            Kind::PutChunk => _ = self.chunks.insert(chunk_id(&mut body)?),
             Kind::DeleteChunk => {
-                let id = body.chunk_id()?;
+                let id = chunk_id(&mut body)?;
                 self.chunks.retain(|known| *known != id);
+            }
+            Kind::CutLog => {
+                let through = body.u64()?;
+                self.spared = get_records(&mut body)?;
+                self.cut = self.cut.max(through);
+                self.sealed.retain(|(_, newest)| newest.0 > self.cut);
             }
             Kind::Seal => {}
         }
@@ -103,16 +95,36 @@ impl State {
     }
 }
 
-/// A record's key.
-pub fn key_of(record: &LogRecord) -> Key {
-    (record.lsn, record.part)
+/// Writes a key of the log.
+pub fn put_key(body: &mut Writer, (lsn, part): LogKey) {
+    body.u64(lsn);
+    body.u32(part);
 }
 
-fn put_key(out: &mut Out, key: Key) {
-    out.u64(key.0);
-    out.u32(key.1);
+/// Reads [`put_key`].
+pub fn get_key(body: &mut Reader<'_>) -> Option<LogKey> {
+    Some((body.u64()?, body.u32()?))
 }
 
-fn get_key(bytes: &mut In<'_>) -> Option<Key> {
-    Some((bytes.u64()?, bytes.u32()?))
+/// Writes records of the log.
+pub fn put_records(body: &mut Writer, records: &Map<LogKey, Vec<u8>>) {
+    let records: Vec<_> = records.iter().collect();
+    body.list(records.into_iter(), |body, (key, bytes)| {
+        put_key(body, *key);
+        body.bytes(bytes);
+    });
+}
+
+fn get_records(body: &mut Reader<'_>) -> Option<Map<LogKey, Vec<u8>>> {
+    Some(body.list(|body| Some((get_key(body)?, bytes(body)?)))?.into_iter().collect())
+}
+
+/// Reads bytes with their number before them.
+pub fn bytes(body: &mut Reader<'_>) -> Option<Vec<u8>> {
+    body.bytes().map(<[u8]>::to_vec)
+}
+
+/// A chunk's id: it becomes the name of a file, so anything else is refused.
+fn chunk_id(body: &mut Reader<'_>) -> Option<ChunkId> {
+    body.text().filter(|id| is_chunk_id(id))
 }

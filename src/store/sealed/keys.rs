@@ -4,14 +4,11 @@ use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
 
-use super::super::{
-    chunk::hex,
-    failure::{corrupt, refused},
-    layout::Writer,
-};
+use super::super::failure::{corrupt, refused};
 use crate::{
     error::Result,
-    ports::{Cipher, Crypto, DataKey, Encryption, Entropy, Head, NONCE_BYTES, Piece},
+    format::{Reader, Writer},
+    ports::{Cipher, Crypto, DataKey, Entropy, NONCE_BYTES, Piece},
 };
 
 /// What OWASP asks for of PBKDF2 with HMAC-SHA256.
@@ -29,6 +26,45 @@ pub enum Secret {
     Passphrase(String),
     /// A key of the user's own, which encrypts the data key only.
     Key(Rc<dyn Cipher>),
+}
+
+/// A data key as it is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct WrappedKey {
+    /// What wraps it: `pbkdf2-sha256` (a passphrase) or `key` (a key of the user's own).
+    method: String,
+    /// The rounds of PBKDF2; 0 for a key.
+    iterations: u32,
+    /// The salt of PBKDF2; empty for a key.
+    salt: Vec<u8>,
+    /// A nonce, and the data key under it.
+    wrapped: Vec<u8>,
+}
+
+impl WrappedKey {
+    pub(super) fn write(&self, writer: &mut Writer) {
+        writer.text(&self.method);
+        writer.u32(self.iterations);
+        writer.bytes(&self.salt);
+        writer.bytes(&self.wrapped);
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            method: reader.text()?,
+            iterations: reader.u32()?,
+            salt: reader.bytes()?.to_vec(),
+            wrapped: reader.bytes()?.to_vec(),
+        })
+    }
+
+    /// How a data key was wrapped is part of what unwraps it.
+    fn associated(&self) -> Vec<u8> {
+        let mut writer = Writer::default();
+        writer.text("tidelock 1 data key");
+        Self { wrapped: Vec::new(), ..self.clone() }.write(&mut writer);
+        writer.0
+    }
 }
 
 /// A secret with what it takes to use it. Cheap to clone.
@@ -50,10 +86,10 @@ impl Vault {
         key
     }
 
-    /// Encrypts a data key with the secret. `mac` is still empty: it covers a whole head.
+    /// Encrypts a data key with the secret.
     ///
     /// Fails with `invalid_argument` when the user's key refuses, `unsupported_environment` without cryptography.
-    pub(in super::super) async fn wrap(&self, data_key: &DataKey) -> Result<Encryption> {
+    pub(in super::super) async fn wrap(&self, data_key: &DataKey) -> Result<WrappedKey> {
         let mut salt = [0; SALT_BYTES];
         self.entropy.fill(&mut salt);
         let mut nonce = [0; NONCE_BYTES];
@@ -62,41 +98,35 @@ impl Vault {
             Secret::Passphrase(_) => (PASSPHRASE, ITERATIONS, &salt[..]),
             Secret::Key(_) => (KEY, 0, &[][..]),
         };
-        let mut encryption = Encryption {
-            method: method.to_owned(),
-            iterations,
-            salt: hex(salt),
-            wrapped: String::new(),
-            mac: String::new(),
-        };
-        let piece = Piece { nonce, associated: associated(&encryption), bytes: data_key.to_vec() };
+        let mut key = WrappedKey { method: method.to_owned(), iterations, salt: salt.to_vec(), wrapped: Vec::new() };
+        let piece = Piece { nonce, associated: key.associated(), bytes: data_key.to_vec() };
         let sealed = self.wrapping(salt, iterations).await?.seal(vec![piece]).await?;
-        encryption.wrapped = hex(&nonce) + &hex(&sealed.concat());
-        Ok(encryption)
+        key.wrapped = [&nonce[..], &sealed.concat()].concat();
+        Ok(key)
     }
 
     /// The data key. Fails with `decryption_failed` when another secret encrypted it.
-    pub(super) async fn unwrap(&self, encryption: &Encryption) -> Result<DataKey> {
+    pub(super) async fn unwrap(&self, wrapped: &WrappedKey) -> Result<DataKey> {
         let expected = match self.secret {
             Secret::Passphrase(_) => PASSPHRASE,
             Secret::Key(_) => KEY,
         };
-        if encryption.method != expected {
-            return Err(refused(match encryption.method.as_str() {
+        if wrapped.method != expected {
+            return Err(refused(match wrapped.method.as_str() {
                 PASSPHRASE => "The database was encrypted with a passphrase, not with a key",
                 KEY => "The database was encrypted with a key, not with a passphrase",
                 _ => "The database was encrypted in a way that this version doesn't know",
             }));
         }
-        let damaged = || corrupt("The head record of the database is damaged");
-        let salt = unhex(&encryption.salt).ok_or_else(damaged)?;
-        let wrapped = unhex(&encryption.wrapped).ok_or_else(damaged)?;
-        let (nonce, sealed) = wrapped.split_first_chunk::<NONCE_BYTES>().ok_or_else(damaged)?;
-        if expected == PASSPHRASE && !(ITERATIONS..=MOST_ITERATIONS).contains(&encryption.iterations) {
+        let (nonce, sealed) = wrapped
+            .wrapped
+            .split_first_chunk::<NONCE_BYTES>()
+            .ok_or_else(|| corrupt("The head record of the database is damaged"))?;
+        if expected == PASSPHRASE && !(ITERATIONS..=MOST_ITERATIONS).contains(&wrapped.iterations) {
             return Err(refused("The database asks for more or fewer rounds of PBKDF2 than are taken"));
         }
-        let piece = Piece { nonce: *nonce, associated: associated(encryption), bytes: sealed.to_vec() };
-        let opened = self.wrapping(&salt, encryption.iterations).await?.open(vec![piece]).await;
+        let piece = Piece { nonce: *nonce, associated: wrapped.associated(), bytes: sealed.to_vec() };
+        let opened = self.wrapping(&wrapped.salt, wrapped.iterations).await?.open(vec![piece]).await;
         let key = opened.into_iter().next().flatten().and_then(|key| key.try_into().ok());
         key.ok_or_else(|| refused("The passphrase or key is not the one that the database was encrypted with"))
     }
@@ -110,37 +140,6 @@ impl Vault {
             Secret::Key(key) => Ok(key.clone()),
         }
     }
-}
-
-/// How a data key was wrapped is part of what unwraps it.
-fn associated(encryption: &Encryption) -> Vec<u8> {
-    let mut writer = Writer::default();
-    writer.text("tidelock 1 data key");
-    writer.text(&encryption.method);
-    writer.u32(encryption.iterations);
-    writer.text(&encryption.salt);
-    writer.0
-}
-
-/// What authenticates a head: all of it but what changes while the database is open without being read at the next
-/// opening (`generation`, `truncated`).
-pub(super) fn mac_of(key: &Hmac, head: &Head, encryption: &Encryption) -> String {
-    let mut writer = Writer::default();
-    writer.u32(head.format);
-    writer.u64(head.features.len() as u64);
-    head.features.iter().for_each(|feature| writer.text(feature));
-    writer.text(&head.database_id);
-    writer.u64(head.epoch);
-    writer.text(&head.holder.id);
-    writer.text(&head.holder.title);
-    writer.text(&head.holder.url);
-    writer.time(head.holder.since);
-    writer.u64(head.lsn);
-    writer.u64(head.epochs.len() as u64);
-    head.epochs.iter().for_each(|lsn| writer.u64(*lsn));
-    writer.0.extend_from_slice(&associated(encryption));
-    writer.text(&encryption.wrapped);
-    hex(&key.of(&writer.0))
 }
 
 /// The key of one purpose, made of the data key.
@@ -173,19 +172,10 @@ impl Hmac {
     }
 }
 
-/// The bytes of lowercase hex digits; `None` for anything else.
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-    let pair = |pair: &[u8]| match pair {
-        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-        _ => None,
-    };
-    text.as_bytes().chunks(2).map(pair).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Hmac, hex, unhex};
+    use super::Hmac;
+    use crate::store::chunk::hex;
 
     #[test]
     fn hmac_is_hmac_sha_256() {
@@ -195,13 +185,5 @@ mod tests {
         let expected = "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54";
         let text = b"Test Using Larger Than Block-Size Key - Hash Key First";
         assert_eq!(hex(&Hmac::new(&[0xaa; 131]).of(text)), expected);
-    }
-
-    #[test]
-    fn hex_digits_come_back_as_bytes() {
-        assert_eq!(unhex("00ff1a"), Some(vec![0, 255, 26]));
-        for text in ["0", "0g", "é"] {
-            assert_eq!(unhex(text), None);
-        }
     }
 }

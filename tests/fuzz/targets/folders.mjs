@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, wr
 import path from 'node:path'
 import { open, recover } from '../../../pkg-js/dist/index.js'
 import { listing } from '../../node/listing.mjs'
-import { framesOf, segment } from '../frames.mjs'
+import { framesOf, segment, xxh3 } from '../frames.mjs'
 import { mutatedBytes, mutatedText } from '../random.mjs'
 import { attempt, mine, quiet } from '../rules.mjs'
 
@@ -92,8 +92,8 @@ function withOtherFrames(random, given) {
     if (frames.length === 0) break
     const at = random.below(frames.length)
     const frame = frames[at]
-    if (kind < 5) frames[at] = { ...frame, body: otherBody(random, frame.body) }
-    else if (kind < 6) frames[at] = { ...frame, kind: random.below(9) }
+    if (kind < 5) frames[at] = { ...frame, body: withChecksum(random, frame.kind, otherBody(random, frame.body)) }
+    else if (kind < 6) frames[at] = { ...frame, kind: random.below(10) }
     else if (kind < 7) frames[at] = { ...frame, last: random.below(3) }
     else if (kind < 8) frames.splice(at, 1)
     else if (kind < 9) frames.splice(random.below(frames.length), 0, frame)
@@ -117,6 +117,18 @@ function otherBody(random, body) {
   }
   if (changed.length >= 4)
     changed.writeUInt32LE(random.pick([0, 1, 0x7fffffff, 0xffffffff, 0x10000, 65]), random.below(changed.length - 3))
+  return new Uint8Array(changed)
+}
+
+/** Where a record of the storage format begins in the body of a frame: of the log, the head, a manifest. */
+const records = { 1: 16, 2: 4, 3: 12 }
+
+/** Mostly with the right checksum in the record, too: what is behind it is read then. */
+function withChecksum(random, kind, body) {
+  const start = records[kind]
+  if (start === undefined || body.length < start + 8 || random.oneIn(4)) return body
+  const changed = Buffer.from(body)
+  changed.writeBigUInt64LE(xxh3(changed.subarray(start + 8)), start)
   return new Uint8Array(changed)
 }
 

@@ -3,9 +3,11 @@
 use std::rc::Rc;
 
 use tidelock::{
-    Result, lock,
+    Result,
+    format::Head,
+    lock,
     ports::{
-        Durability, Holder, Store, Transaction,
+        Durability, Guard, Holder, Store, Transaction,
         sim::{START, Sim},
     },
     snapshot::{Reason, SnapshotInfo},
@@ -22,6 +24,7 @@ use crate::store::{
     bench::{Machine, insert, key, snapshot, vault, with_table},
     hostile_folder::{PUT_CHUNK, START_FRAME, add_frame, empty_state},
     page::Page,
+    stored::{SealedHead, change_head, change_sealed_head, manifest},
 };
 
 /// Two snapshots, and commits before and after them.
@@ -59,16 +62,14 @@ fn opening() {
         change(&mut machine);
         machine.refused()
     };
-    let head = |change: fn(&mut tidelock::ports::Head)| {
-        refused(&|machine| machine.damage(|contents| change(contents.head.as_mut().unwrap())))
-    };
-    shown.add("a newer format", &head(|head| head.format = 2));
+    let head = |change: fn(&mut Head)| refused(&|machine| machine.damage(|contents| change_head(contents, change)));
+    shown.add("a newer format", &head(|head| head.format = 3));
     shown.add("a feature that isn't known", &head(|head| head.features.push("columns".into())));
     shown.add("no head", &refused(&|machine| machine.damage(|contents| contents.head = None)));
     let log = |machine: &mut Machine| {
         machine.damage(|contents| {
             let newest = *contents.log.keys().next_back().unwrap();
-            contents.log.insert(newest, None);
+            contents.log.insert(newest, vec![]);
         });
     };
     shown.add("a damaged log", &refused(&log));
@@ -84,18 +85,12 @@ fn opening() {
     shown.add("an encrypted one without a key", &sealed(None, &nothing));
     shown.add("an encrypted one with another key", &sealed(Some(key(2)), &nothing));
     shown.add("one with a key, opened with a passphrase", &sealed(Some(Secret::Passphrase("words".into())), &nothing));
-    let sealed_head = |change: fn(&mut tidelock::ports::Head)| {
-        sealed(Some(key(1)), &move |machine| machine.damage(|contents| change(contents.head.as_mut().unwrap())))
+    let sealed_head = |change: fn(&mut SealedHead)| {
+        sealed(Some(key(1)), &move |machine| machine.damage(|contents| change_sealed_head(contents, change)))
     };
-    shown.add(
-        "one encrypted in another way",
-        &sealed_head(|head| head.encryption.as_mut().unwrap().method = "x".into()),
-    );
-    shown.add(
-        "an encrypted one with a damaged head",
-        &sealed_head(|head| head.encryption.as_mut().unwrap().wrapped = "zz".into()),
-    );
-    shown.add("an encrypted one whose head was changed", &sealed_head(|head| head.epoch += 1));
+    shown.add("one encrypted in another way", &sealed_head(|head| head.method = "x".into()));
+    shown.add("an encrypted one with a damaged head", &sealed_head(|head| head.wrapped = b"zz".to_vec()));
+    shown.add("an encrypted one whose head was changed", &sealed_head(|head| head.head.epoch += 1));
     let (mut plain, _page) = machine();
     plain.kill(Crash::Process);
     plain.secret = Some(key(1));
@@ -122,7 +117,7 @@ fn recovering() {
     broken.damage_chunks();
     broken.damage(|contents| {
         let keys: Vec<_> = contents.log.keys().copied().collect();
-        keys.into_iter().for_each(|key| _ = contents.log.insert(key, None));
+        keys.into_iter().for_each(|key| _ = contents.log.insert(key, vec![]));
     });
     shown.fails("where nothing is left", recover(&mut broken, None));
     shown.check();
@@ -144,7 +139,7 @@ fn snapshots() {
     shown.fails("a moment before everything", at(&mut bench, &page, -1000));
     bench.damage_generation(1);
     shown.fails("one with a damaged manifest or chunk", load(&mut bench, &page, "1"));
-    bench.damage(|contents| contents.snapshots.insert(1, None));
+    bench.damage(|contents| contents.snapshots.insert(1, vec![]));
     shown.fails("one whose record is damaged", load(&mut bench, &page, "1"));
 
     let (mut bench, page) = machine();
@@ -157,7 +152,7 @@ fn snapshots() {
     bench.commit(&page, "INSERT INTO t(v) VALUES (zeroblob(300000))").unwrap();
     snapshot(&mut bench, &page).unwrap();
     insert(&mut bench, &page, 1);
-    let gone = bench.contents().snapshots[&1].clone().unwrap().chunks[3].id.clone();
+    let gone = manifest(&bench.contents(), 1).chunks[3].id.clone();
     bench.damage(|contents| contents.chunks.remove(&gone));
     let (storage, flusher) = (page.storage.clone(), page.flusher.clone());
     let published = bench.sim.run(async move {
@@ -171,7 +166,7 @@ fn snapshots() {
     let lsn = page.storage.manifests().last().unwrap().lsn;
     insert(&mut bench, &page, 4);
     bench.sim.advance(5000);
-    bench.damage(|contents| contents.log.insert((lsn + 1, 0), None));
+    bench.damage(|contents| contents.log.insert((lsn + 1, 0), vec![]));
     shown.fails("a moment behind damage in the log", at(&mut bench, &page, 1 << 30));
     shown.check();
 }
@@ -206,8 +201,12 @@ fn folders() {
     let _ = std::fs::remove_dir_all(&folder);
     let store = |at: &std::path::Path| FolderStore::new(Rc::new(Disk::new(at)));
     let write = |store: &FolderStore| {
-        let transaction =
-            Transaction { fence: None, require: Vec::new(), writes: Vec::new(), durability: Durability::Strict };
+        let transaction = Transaction {
+            guard: Guard::Nothing,
+            require: Vec::new(),
+            writes: Vec::new(),
+            durability: Durability::Strict,
+        };
         Sim::new(1).run(store.write(transaction))
     };
     std::fs::create_dir_all(&folder).unwrap();

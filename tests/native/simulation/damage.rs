@@ -3,6 +3,7 @@
 use tidelock::store::Contents;
 
 use super::work::Chance;
+use crate::store::stored;
 
 /// Damages something; `false` when there was nothing to damage.
 ///
@@ -20,7 +21,7 @@ pub fn damage(contents: &mut Contents, chance: &Chance) -> bool {
         4 => {
             let generations: Vec<u64> = contents.snapshots.keys().copied().collect();
             let Some(generation) = pick(&generations, chance) else { return false };
-            contents.snapshots.insert(*generation, None);
+            contents.snapshots.insert(*generation, Vec::new());
             true
         }
         _ => garble_log(contents, chance),
@@ -33,7 +34,7 @@ fn pick<'a, T>(of: &'a [T], chance: &Chance) -> Option<&'a T> {
 
 /// A byte of each chunk that only the newest manifest names.
 fn flip_chunks_of_newest(contents: &mut Contents) -> bool {
-    let mut manifests: Vec<_> = contents.snapshots.values().flatten().collect();
+    let mut manifests = stored::manifests(contents);
     let Some(newest) = manifests.pop() else { return false };
     let shared = |id: &String| manifests.iter().any(|manifest| manifest.chunks.iter().any(|chunk| chunk.id == *id));
     let own: Vec<_> = newest.chunks.iter().map(|chunk| chunk.id.clone()).filter(|id| !shared(id)).collect();
@@ -57,13 +58,12 @@ fn garble_log(contents: &mut Contents, chance: &Chance) -> bool {
             let next = keys[keys.iter().position(|other| other == key).unwrap_or(0) + 1];
             contents.log.insert(next, copy);
         }
-        2 => drop(contents.log.insert(*key, None)),
+        2 => drop(contents.log.insert(*key, Vec::new())),
         _ => match contents.log.get_mut(key) {
-            Some(Some(record)) if !record.bytes.is_empty() => {
-                let at = chance.below(record.bytes.len() as u64) as usize;
-                record.bytes[at] ^= 1 << chance.below(8);
+            Some(record) if !record.is_empty() => {
+                let at = chance.below(record.len() as u64) as usize;
+                record[at] ^= 1 << chance.below(8);
             }
-            Some(Some(record)) => record.epoch ^= 1,
             _ => return false,
         },
     }

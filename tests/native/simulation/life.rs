@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use tidelock::{
     Error, ErrorCode,
-    ports::{Holder, ManifestKind, Platform, Store},
+    format::ManifestKind,
+    ports::{Holder, Platform, Store},
     store::Storage,
 };
 

@@ -6,11 +6,12 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 use tidelock::{
     Result,
-    ports::{
-        ChunkId, Claim, Durability, Head, LocalFuture, LogEntry, LogKind, Manifest, Platform, Store, Transaction, Write,
-    },
-    store::{checksum, faulty::FaultyStore},
+    format::{LogHeader, LogKind, LogRecord, checksum_of},
+    ports::{ChunkId, Durability, Guard, Key, LocalFuture, LogKey, Platform, Store, StoredRecord, Transaction, Write},
+    store::faulty::FaultyStore,
 };
+
+use crate::store::stored;
 
 /// One rule, broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +84,7 @@ impl Mutant {
 
     /// Chunks wait in `pending` until the manifest that names them is written.
     fn manifest_first(&self, mut transaction: Transaction) -> LocalFuture<'static, Result<()>> {
-        let held = |write: &Write| matches!(write, Write::PutChunk(..));
+        let held = |write: &Write| matches!(write, Write::Put(Key::Chunk(_), _));
         let (chunks, rest): (Vec<_>, Vec<_>) = transaction.writes.into_iter().partition(held);
         self.pending.borrow_mut().extend(chunks);
         transaction.writes = rest;
@@ -91,9 +92,13 @@ impl Mutant {
             return Box::pin(async { Ok(()) });
         }
         transaction.require.clear();
-        let publishes = transaction.writes.iter().any(|write| matches!(write, Write::PutManifest(_)));
-        let late = publishes.then(|| Transaction {
-            fence: transaction.fence.clone(),
+        // The head that the manifest's transaction leaves.
+        let head = transaction.writes.iter().find_map(|write| match write {
+            Write::PutHead(head, _) => Some(Guard::Head(Some(head.clone()))),
+            _ => None,
+        });
+        let late = publishes(&transaction).then(|| Transaction {
+            guard: head.unwrap_or(transaction.guard.clone()),
             require: Vec::new(),
             writes: std::mem::take(&mut *self.pending.borrow_mut()),
             durability: Durability::Strict,
@@ -109,50 +114,43 @@ impl Mutant {
     }
 }
 
-impl Store for Mutant {
-    fn claim(&self, claim: Claim) -> LocalFuture<'_, Result<bool>> {
-        Box::pin(async move {
-            let key = (claim.record.lsn, claim.record.part);
-            let mut claimed = self.store.claim(claim.clone()).await?;
-            while self.is(Mutation::ClaimBlindly) && !claimed {
-                let (found, newest) = (self.store.disk().head().await?, self.store.disk().newest_log().await?);
-                claimed = self.store.claim(Claim { found, newest, ..claim.clone() }).await?;
-            }
-            if self.is(Mutation::NoEpochRecord) && claimed {
-                self.store.disk().contents().borrow_mut().log.remove(&key);
-            }
-            Ok(claimed)
-        })
-    }
+fn publishes(transaction: &Transaction) -> bool {
+    transaction.writes.iter().any(|write| matches!(write, Write::Put(Key::Manifest(_), _)))
+}
 
+impl Store for Mutant {
     fn write(&self, mut transaction: Transaction) -> LocalFuture<'static, Result<()>> {
-        let of_log = transaction.writes.iter().any(|write| matches!(write, Write::AddLog(_)));
+        let of_log = transaction.writes.iter().any(|write| matches!(write, Write::Add(..)));
+        let claims = of_log && transaction.guard != Guard::Nothing;
         for write in &mut transaction.writes {
             match write {
-                Write::PutChunk(id, bytes) if self.is(Mutation::VerifyBlindly) => {
+                Write::Put(Key::Chunk(id), bytes) if self.is(Mutation::VerifyBlindly) => {
                     self.written.borrow_mut().insert(id.clone(), bytes.clone());
                 }
-                Write::AddLog(record) if self.is(Mutation::PutInsteadOfAdd) => {
-                    self.store.disk().contents().borrow_mut().log.remove(&(record.lsn, record.part));
+                Write::Add(key, bytes)
+                    if self.is(Mutation::PutInsteadOfAdd) && !claims || self.is(Mutation::ClaimBlindly) && claims =>
+                {
+                    *write = Write::Put(Key::Log(*key), std::mem::take(bytes));
                 }
-                Write::TruncateLog(to) if self.is(Mutation::TruncateTooMuch) => {
+                Write::CutLog { through, .. } if self.is(Mutation::TruncateTooMuch) => {
                     let contents = self.store.disk().contents().borrow();
-                    to.lsn = contents.log.keys().next_back().map_or(to.lsn, |(lsn, _)| *lsn);
+                    *through = contents.log.keys().next_back().map_or(*through, |(lsn, _)| *lsn);
                 }
                 _ => {}
             }
         }
         match self.mutation {
-            Mutation::SkipFence => transaction.fence = None,
+            Mutation::SkipFence if !claims => transaction.guard = Guard::Nothing,
+            Mutation::ClaimBlindly if claims => transaction.guard = Guard::Nothing,
+            Mutation::NoEpochRecord if claims => transaction.writes.retain(|write| !matches!(write, Write::Add(..))),
             Mutation::RelaxStrict => transaction.durability = Durability::Relaxed,
             Mutation::ManifestFirst if !of_log => return self.manifest_first(transaction),
-            Mutation::DeleteTooMuch => {
-                let publishes = transaction.writes.iter().any(|write| matches!(write, Write::PutManifest(_)));
+            Mutation::DeleteTooMuch if publishes(&transaction) => {
                 let contents = self.store.disk().contents().borrow();
-                let others = contents.snapshots.keys().copied().filter(|_| publishes);
-                transaction.writes.splice(0..0, others.map(Write::DeleteManifest));
+                let others = contents.snapshots.keys().copied();
+                transaction.writes.splice(0..0, others.map(|generation| Write::Delete(Key::Manifest(generation))));
             }
-            Mutation::AcknowledgeEarly if of_log => {
+            Mutation::AcknowledgeEarly if of_log && !claims => {
                 let written = self.store.write(transaction);
                 self.platform.spawner.spawn(Box::pin(async move { drop(written.await) }));
                 return Box::pin(async { Ok(()) });
@@ -162,48 +160,38 @@ impl Store for Mutant {
         self.store.write(transaction)
     }
 
-    fn log(&self, after: (u64, u32), max_bytes: usize) -> LocalFuture<'_, Result<Vec<LogEntry>>> {
+    fn log(&self, after: LogKey, max_bytes: usize) -> LocalFuture<'_, Result<Vec<StoredRecord>>> {
         Box::pin(async move {
-            let mut entries = self.store.log(after, max_bytes).await?;
-            if self.is(Mutation::NoChain) {
-                launder(&mut entries, after.0, &self.store);
-            }
-            Ok(entries)
+            let records = self.store.log(after, max_bytes).await?;
+            Ok(if self.is(Mutation::NoChain) { launder(records, after.0, &self.store) } else { records })
         })
     }
 
-    fn chunks<'a>(&'a self, ids: &'a [ChunkId]) -> LocalFuture<'a, Result<Vec<Option<Vec<u8>>>>> {
+    fn get(&self, keys: Vec<Key>) -> LocalFuture<'_, Result<Vec<Option<Vec<u8>>>>> {
         Box::pin(async move {
-            let mut chunks = self.store.chunks(ids).await?;
-            for (id, chunk) in ids.iter().zip(&mut chunks) {
+            let mut values = self.store.get(keys.clone()).await?;
+            for (key, value) in keys.iter().zip(&mut values) {
+                let Key::Chunk(id) = key else { continue };
                 if let Some(written) = self.written.borrow().get(id) {
-                    *chunk = Some(written.clone());
+                    *value = Some(written.clone());
                 }
                 let waits = |write: &Write| match write {
-                    Write::PutChunk(other, bytes) if other == id => Some(bytes.clone()),
+                    Write::Put(other, bytes) if other == key => Some(bytes.clone()),
                     _ => None,
                 };
                 let waiting = self.pending.borrow().iter().find_map(waits);
-                *chunk = waiting.or(chunk.take());
+                *value = waiting.or(value.take());
             }
-            Ok(chunks)
+            Ok(values)
         })
     }
 
-    fn head(&self) -> LocalFuture<'_, Result<Option<Head>>> {
+    fn head(&self) -> LocalFuture<'_, Result<Option<Vec<u8>>>> {
         self.store.head()
     }
 
-    fn manifests(&self) -> LocalFuture<'_, Result<(Vec<Manifest>, Vec<u64>)>> {
-        self.store.manifests()
-    }
-
-    fn manifest(&self, generation: u64) -> LocalFuture<'_, Result<Option<Manifest>>> {
-        self.store.manifest(generation)
-    }
-
-    fn newest_log(&self) -> LocalFuture<'_, Result<Option<(u64, u32)>>> {
-        self.store.newest_log()
+    fn generations(&self) -> LocalFuture<'_, Result<Vec<u64>>> {
+        self.store.generations()
     }
 
     fn chunk_ids(&self) -> LocalFuture<'_, Result<Vec<ChunkId>>> {
@@ -218,23 +206,17 @@ impl Store for Mutant {
 }
 
 /// Makes each record follow the one before, whatever it is; what can't be read is left out.
-fn launder(entries: &mut Vec<LogEntry>, after: u64, store: &FaultyStore) {
-    entries.retain(|entry| entry.record.is_some());
-    let contents = store.disk().contents().borrow();
-    let chains = contents.snapshots.values().flatten().filter(|manifest| manifest.lsn == after);
-    let mut prev = chains.map(|manifest| manifest.chain).next_back().unwrap_or(0);
-    let mut lsn = after;
-    for record in entries.iter_mut().filter_map(|entry| entry.record.as_mut()) {
-        lsn += 1;
-        (record.lsn, record.part, record.parts, record.prev) = (lsn, 0, 1, prev);
-        if record.kind == LogKind::Epoch {
-            record.bytes.clear();
+fn launder(records: Vec<StoredRecord>, after: u64, store: &FaultyStore) -> Vec<StoredRecord> {
+    let manifests = stored::manifests(&store.disk().contents().borrow());
+    let mut prev = manifests.iter().rfind(|manifest| manifest.lsn == after).map_or(0, |manifest| manifest.chain);
+    let readable = records.into_iter().filter_map(|(key, stored)| LogRecord::decode(key, stored));
+    let laundered = readable.zip(after + 1..).map(|(LogRecord { header, pages, mut bytes, .. }, lsn)| {
+        if header.kind == LogKind::Epoch {
+            bytes.clear();
         }
-        record.checksum = checksum::of_record(record);
-        prev = record.checksum;
-    }
-    for entry in entries {
-        let record = entry.record.as_ref().expect("retained");
-        (entry.lsn, entry.part) = (record.lsn, record.part);
-    }
+        let stored = LogHeader { lsn, part: 0, parts: 1, prev, ..header }.encode(&pages, &bytes);
+        prev = checksum_of(&stored);
+        ((lsn, 0), stored)
+    });
+    laundered.collect()
 }

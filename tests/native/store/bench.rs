@@ -13,7 +13,7 @@ use tidelock::{
     },
 };
 
-use super::page::Page;
+use super::{page::Page, stored};
 
 pub struct Machine {
     pub sim: Sim,
@@ -114,12 +114,10 @@ impl Machine {
     /// Flips a byte in each chunk that only this generation has.
     pub fn damage_generation(&self, generation: u64) {
         self.damage(|contents| {
-            let others = contents.snapshots.iter().filter(|(number, _)| **number != generation);
-            let shared: Vec<_> = others
-                .flat_map(|(_, m)| m.iter().flat_map(|m| m.chunks.iter()))
-                .map(|chunk| chunk.id.clone())
-                .collect();
-            let manifest = contents.snapshots[&generation].clone().expect("readable");
+            let others = stored::manifests(contents).into_iter().filter(|manifest| manifest.generation != generation);
+            let shared: Vec<_> =
+                others.flat_map(|m| m.chunks.iter().map(|chunk| chunk.id.clone()).collect::<Vec<_>>()).collect();
+            let manifest = stored::manifest(contents, generation);
             let own: Vec<_> = manifest.chunks.iter().filter(|chunk| !shared.contains(&chunk.id)).collect();
             assert!(!own.is_empty(), "generation {generation} has a chunk of its own");
             for chunk in own {

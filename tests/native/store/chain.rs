@@ -3,12 +3,15 @@
 use tidelock::{
     ErrorCode, Timestamp,
     engine::flush::Flusher,
-    ports::{LogRecord, ManifestKind},
+    format::{LogKind, LogRecord, ManifestKind},
     sqlite::{Batch, Connection, PageFile},
-    store::{Contents, PART_BYTES, Position, Tag, batch_records, checksum, faulty::Crash},
+    store::{Contents, PART_BYTES, Position, Tag, batch_records, faulty::Crash},
 };
 
-use super::bench::{Machine, insert, snapshot, sum, with_table};
+use super::{
+    bench::{Machine, insert, snapshot, sum, with_table},
+    stored::{change_head, flip, forge, record},
+};
 
 // 4. A chain.
 
@@ -16,24 +19,19 @@ use super::bench::{Machine, insert, snapshot, sum, with_table};
 fn a_chain_any_damage_after_the_newest_snapshot_is_found_and_nothing_is_written() {
     // The snapshot stands at lsn 4; batches 5 to 8 follow. What: how many are lost, after which one, how.
     type Damage = (&'static str, i64, u64, fn(&mut Contents));
-    fn forge(contents: &mut Contents, lsn: u64, from: u64, change: fn(&mut LogRecord)) {
-        let mut record = contents.log[&(from, 0)].clone().unwrap();
-        record.lsn = lsn;
-        change(&mut record);
-        record.checksum = checksum::of_record(&record);
-        contents.log.insert((lsn, 0), Some(record));
-    }
-    let damages: [Damage; 10] = [
-        ("a flipped byte", 2, 6, |c| c.log.get_mut(&(7, 0)).unwrap().as_mut().unwrap().bytes[100] ^= 1),
-        ("another page number", 2, 6, |c| c.log.get_mut(&(7, 0)).unwrap().as_mut().unwrap().pages[0] ^= 1),
+    let damages: [Damage; 11] = [
+        ("a flipped byte", 2, 6, |c| flip(c, 7)),
+        // Behind checksum, header and count.
+        ("another page number", 2, 6, |c| c.log.get_mut(&(7, 0)).unwrap()[76] ^= 1),
+        ("another checksum", 2, 6, |c| c.log.get_mut(&(7, 0)).unwrap()[0] ^= 1),
         ("a missing batch", 2, 6, |c| drop(c.log.remove(&(7, 0)))),
         ("the batch after the snapshot is missing", 4, 4, |c| drop(c.log.remove(&(5, 0)))),
-        ("an unreadable record", 1, 7, |c| drop(c.log.insert((8, 0), None))),
+        ("an unreadable record", 1, 7, |c| drop(c.log.insert((8, 0), vec![]))),
         ("a batch twice", 2, 6, |c| forge(c, 7, 6, |_| ())),
-        ("a batch of another history after the snapshot", 4, 4, |c| forge(c, 5, 5, |record| record.prev ^= 1)),
-        ("a part too few", 2, 6, |c| forge(c, 7, 7, |record| record.parts = 2)),
-        ("a part too few at the end", 1, 7, |c| forge(c, 8, 8, |record| record.parts = 2)),
-        ("a log that ends before its holder's epoch record", 3, 8, |c| c.head.as_mut().unwrap().lsn = 11),
+        ("a batch of another history after the snapshot", 4, 4, |c| forge(c, 5, 5, |header| header.prev ^= 1)),
+        ("a part too few", 2, 6, |c| forge(c, 7, 7, |header| header.parts = 2)),
+        ("a part too few at the end", 1, 7, |c| forge(c, 8, 8, |header| header.parts = 2)),
+        ("a log that ends before its holder's epoch record", 3, 8, |c| change_head(c, |head| head.lsn = 11)),
     ];
     for (name, lost, good, damage) in damages {
         let mut machine = Machine::new();
@@ -45,7 +43,7 @@ fn a_chain_any_damage_after_the_newest_snapshot_is_found_and_nothing_is_written(
         }
         assert_eq!(page.storage.position().lsn, 8);
         machine.sim.kill();
-        let good = machine.contents().log[&(good, 0)].clone().unwrap().time.to_string();
+        let good = record(&machine.contents(), good).header.time.to_string();
         machine.damage(damage);
         let error = machine.refused();
         assert_eq!(error.code, ErrorCode::DatabaseCorrupt, "{name}");
@@ -64,7 +62,7 @@ fn a_chain_damage_before_the_newest_snapshot_harms_nothing() {
     snapshot(&mut machine, &page).unwrap();
     insert(&mut machine, &page, 2);
     machine.kill(Crash::Process);
-    machine.damage(|contents| contents.log.insert((2, 0), None));
+    machine.damage(|contents| contents.log.insert((2, 0), vec![]));
     assert_eq!(sum(&machine.open().unwrap()), 3);
 }
 
@@ -75,7 +73,8 @@ fn a_chain_time_never_goes_back_though_the_clock_does() {
     let (_, later) = batch_records(from, 1, &batch, Timestamp(2000), PART_BYTES);
     let (records, back) = batch_records(later, 1, &batch, Timestamp(500), PART_BYTES);
     assert_eq!((later.time, back.time), (Timestamp(2000), Timestamp(2000)));
-    assert_eq!(records[0].prev, later.chain);
+    let record = LogRecord::decode((6, 0), records[0].1.clone()).unwrap();
+    assert_eq!((record.header.prev, record.header.kind), (later.chain, LogKind::Commit));
 }
 
 // 5. Everything that changes pages is in the chain.

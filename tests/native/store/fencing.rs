@@ -2,7 +2,10 @@
 
 use tidelock::{ErrorCode, collections::Bits, store::faulty::Crash};
 
-use super::bench::{Machine, insert, snapshot, sum, with_table};
+use super::{
+    bench::{Machine, insert, snapshot, sum, with_table},
+    stored,
+};
 
 #[test]
 fn fencing_a_robbed_holder_never_writes_again() {
@@ -55,7 +58,7 @@ fn fencing_holds_when_the_log_has_moved_past_the_robbed_holder() {
     }
     // As retention does when nothing needs the log's front any more.
     let (storage, to) = (holder.storage.clone(), holder.storage.manifests()[1].clone());
-    let to = tidelock::ports::Truncation { lsn: to.lsn, logged: to.logged };
+    let to = tidelock::format::Truncation { lsn: to.lsn, logged: to.logged };
     assert!(to.lsn > robbed.storage.position().lsn + 1);
     machine.sim.run(async move { storage.remove(&[], &[], Some(to)).await }).unwrap();
     let error = machine.commit(&robbed, "INSERT INTO t(v) VALUES (9)").unwrap_err();
@@ -71,7 +74,7 @@ fn fencing_a_database_that_was_made_anew_is_another_one() {
     snapshot(&mut machine, &robbed).unwrap();
     machine.damage(|contents| *contents = Default::default());
     with_table(&mut machine);
-    assert_eq!(machine.contents().head.unwrap().epoch, robbed.storage.epoch(), "the epoch alone wouldn't tell");
+    assert_eq!(stored::head(&machine.contents()).epoch, robbed.storage.epoch(), "the epoch alone wouldn't tell");
     let storage = robbed.storage.clone();
     let error = machine.sim.run(async move { storage.remove(&[1], &[], None).await }).unwrap_err();
     assert_eq!(error.code, ErrorCode::LockLost);

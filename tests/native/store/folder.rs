@@ -9,16 +9,11 @@ use std::{
 
 use tidelock::{
     Error, ErrorCode, Result,
-    ports::{
-        ChunkRef, Claim, Durability, Fence, Files, Head, Holder, LogRecord, Manifest, ManifestKind, Store, Transaction,
-        Truncation, Write, sim::Sim,
-    },
+    ports::{Durability, Files, Guard, Key, Label, Store, Transaction, Write, sim::Sim},
     snapshot::Reason,
-    sqlite::Batch,
     store::{
-        Contents, Position, Rekeyed, batch_records, checksum, chunk,
+        Contents, Rekeyed, chunk,
         conformance::{CASES, Handles},
-        epoch_record,
         folder::{Disk, FolderStore},
         sealed::SealedStore,
     },
@@ -304,148 +299,81 @@ impl Chance {
     }
 }
 
-/// What a store should hold, and what was asked of it: the memory store's own rules.
+/// What a store should hold: the memory store's own rules.
 #[derive(Clone, Default)]
 struct Model {
     contents: Contents,
-    end: Position,
-}
-
-/// One step of a workload: a claim or a transaction.
-#[derive(Clone)]
-enum Step {
-    Claim(Box<Claim>),
-    Write(Transaction),
+    /// The newest lsn that there ever was.
+    lsn: u64,
 }
 
 impl Model {
-    fn fence(&self) -> Option<Fence> {
-        let head = self.contents.head.as_ref()?;
-        Some(Fence { database_id: head.database_id.clone(), epoch: head.epoch })
-    }
-
-    /// The next step, and the end of the log after it.
-    fn step(&self, chance: &mut Chance) -> (Step, Position) {
-        let Some(head) = self.contents.head.clone() else { return self.claim(None) };
-        let relaxed = if chance.below(3) == 0 { Durability::Strict } else { Durability::Relaxed };
-        let fenced = |writes, require| Transaction { fence: self.fence(), require, writes, durability: relaxed };
-        match chance.below(11) {
-            0 => self.claim(Some(head)),
+    /// The next step, and the newest lsn after it.
+    fn step(&self, chance: &mut Chance) -> (Transaction, u64) {
+        let next = self.lsn + 1;
+        let durability = if chance.below(3) == 0 { Durability::Strict } else { Durability::Relaxed };
+        let guarded = |writes| Transaction {
+            guard: Guard::Head(self.contents.head.clone()),
+            require: vec![],
+            writes,
+            durability,
+        };
+        let put_head = |chance: &mut Chance| Write::PutHead(noise(chance, 100), Label::default());
+        match if self.contents.head.is_none() { 0 } else { chance.below(11) } {
+            // As a claim does.
+            0 => (guarded(vec![put_head(chance), Write::Add((next, 0), noise(chance, 80))]), next),
             10 => {
                 // As a change of the key: every record in another form, under another head.
-                let again =
-                    |record: &LogRecord| Write::PutLog(LogRecord { checksum: record.checksum ^ 1, ..record.clone() });
-                let mut writes: Vec<Write> = self.contents.log.values().flatten().map(again).collect();
-                writes.push(Write::PutHead(Box::new(Head {
-                    features: vec![format!("key {}", chance.below(9))],
-                    ..head
-                })));
-                (Step::Write(fenced(writes, vec![])), self.end)
+                let again = |(key, bytes): (&(u64, u32), &Vec<u8>)| {
+                    Write::Put(Key::Log(*key), bytes.iter().rev().copied().collect())
+                };
+                let mut writes: Vec<Write> = self.contents.log.iter().map(again).collect();
+                writes.push(put_head(chance));
+                (guarded(writes), self.lsn)
             }
             1 => {
-                let lsn = head.truncated.lsn + chance.below(self.end.lsn - head.truncated.lsn + 1);
-                let to = Truncation { lsn, logged: self.end.logged };
-                (Step::Write(fenced(vec![Write::TruncateLog(to)], vec![])), self.end)
+                let cut = self.contents.log.keys().next().map_or(0, |(lsn, _)| lsn - 1);
+                let through = cut + chance.below(self.lsn - cut + 1);
+                let spare = (1..=self.lsn).filter(|_| chance.below(4) == 0).collect();
+                (guarded(vec![Write::CutLog { through, spare }, put_head(chance)]), self.lsn)
             }
             2 | 3 => {
-                let chunks: Vec<(ChunkRef, Vec<u8>)> = (0..1 + chance.below(3)).map(|_| a_chunk(chance)).collect();
-                let references: Vec<ChunkRef> = chunks.iter().map(|(reference, _)| reference.clone()).collect();
-                let manifest = a_manifest(head.generation + 1, references);
-                let mut writes: Vec<Write> =
-                    chunks.into_iter().map(|(reference, stored)| Write::PutChunk(reference.id, stored)).collect();
-                writes.push(Write::PutManifest(Box::new(manifest)));
-                (Step::Write(fenced(writes, vec![])), self.end)
+                let mut writes: Vec<Write> = (0..1 + chance.below(3)).map(|_| a_chunk(chance)).collect();
+                let newest = self.contents.snapshots.keys().next_back().copied().unwrap_or(0);
+                writes.push(Write::Put(Key::Manifest(newest + chance.below(2)), noise(chance, 300)));
+                (guarded(writes), self.lsn)
             }
             4 => {
                 let generations: Vec<u64> = self.contents.snapshots.keys().copied().collect();
-                let ids: Vec<String> = self.contents.chunks.keys().cloned().collect();
-                let mut writes = Vec::new();
+                let mut keys: Vec<Key> = self.contents.chunks.keys().cloned().map(Key::Chunk).collect();
+                keys.retain(|_| chance.below(3) == 0);
                 if !generations.is_empty() {
-                    writes.push(Write::DeleteManifest(generations[chance.below(generations.len() as u64) as usize]));
+                    keys.push(Key::Manifest(generations[chance.below(generations.len() as u64) as usize]));
                 }
-                writes.extend(ids.into_iter().filter(|_| chance.below(3) == 0).map(Write::DeleteChunk));
-                (Step::Write(fenced(writes, vec![])), self.end)
+                (guarded(keys.into_iter().map(Write::Delete).collect()), self.lsn)
             }
             _ => {
-                let pages = 1 + chance.below(4) as u32;
-                let first = chance.below(50) as u32;
-                let pages: Vec<u32> = (first..first + pages).collect();
-                let bytes: Vec<u8> = pages.iter().flat_map(|_| [chance.below(256) as u8; 512]).collect();
-                let batch = Batch { page_size: 512, db_pages: 100, pages, bytes };
-                let (records, end) = batch_records(self.end, head.epoch, &batch, self.end.time.plus_ms(1), 1024);
-                let writes = records.into_iter().map(Write::AddLog).collect();
-                (Step::Write(Transaction { fence: None, require: vec![], writes, durability: relaxed }), end)
+                let parts = 0..1 + chance.below(3) as u32;
+                let writes = parts.map(|part| Write::Add((next, part), noise(chance, 1100))).collect();
+                (Transaction { guard: Guard::Nothing, require: vec![], writes, durability }, next)
             }
         }
     }
 
-    fn claim(&self, found: Option<Head>) -> (Step, Position) {
-        let epoch = found.as_ref().map_or(0, |head| head.epoch) + 1;
-        let (record, end) = epoch_record(self.end, epoch, self.end.time.plus_ms(1));
-        let mut head = found.clone().unwrap_or_else(|| Head {
-            format: 1,
-            features: vec![],
-            database_id: "ab".repeat(16),
-            epoch: 0,
-            holder: Holder::default(),
-            generation: 0,
-            lsn: 0,
-            epochs: vec![],
-            truncated: Truncation::default(),
-            encryption: None,
-        });
-        head.epoch = epoch;
-        head.lsn = record.lsn;
-        head.epochs.push(record.lsn);
-        // What the store says is the newest key: the memory store's own answer forgets what was truncated.
-        (Step::Claim(Box::new(Claim { found, newest: None, head, record })), end)
-    }
-
-    fn apply(&mut self, step: &Step, end: Position) {
-        match step {
-            Step::Claim(claim) => {
-                let newest = self.contents.log.keys().next_back().copied();
-                assert!(self.contents.claim(Claim { newest, ..(**claim).clone() }));
-            }
-            Step::Write(transaction) => self.contents.write(transaction).expect("a sound step"),
-        }
-        self.end = end;
+    fn apply(&mut self, step: &Transaction, lsn: u64) {
+        self.contents.write(step).expect("a sound step");
+        self.lsn = lsn;
     }
 }
 
-fn a_chunk(chance: &mut Chance) -> (ChunkRef, Vec<u8>) {
+fn noise(chance: &mut Chance, length: usize) -> Vec<u8> {
+    let byte = chance.below(256) as u8;
+    (0..length).map(|at| byte.wrapping_add(at as u8)).collect()
+}
+
+fn a_chunk(chance: &mut Chance) -> Write {
     let plain = vec![chance.below(40) as u8; 700];
-    let stored = chunk::encode(&plain, chance.below(2) == 0);
-    (ChunkRef { id: chunk::id(&plain), check: checksum::of_bytes(&plain), stored: stored.len() as u32 }, stored)
-}
-
-fn a_manifest(generation: u64, chunks: Vec<ChunkRef>) -> Manifest {
-    let mut manifest = Manifest {
-        generation,
-        format: 1,
-        lsn: 2,
-        chain: 3,
-        time: tidelock::Timestamp(4),
-        logged: 5,
-        barrier: false,
-        created_at: tidelock::Timestamp(6),
-        page_size: 4096,
-        db_bytes: 8192,
-        chunk_size: 65536,
-        sha256: chunk::digest(&chunks),
-        chunks: chunks.into(),
-        stored_bytes: 7,
-        kind: ManifestKind::Snapshot,
-        reason: "manual".into(),
-        label: Some("☂".into()),
-        schema_version: None,
-        compression: "lz4".into(),
-        verified: true,
-        checksum: 0,
-        sealed: None,
-    };
-    manifest.checksum = checksum::of_manifest(&manifest);
-    manifest
+    Write::Put(Key::Chunk(chunk::id(&plain)), chunk::encode(&plain, chance.below(2) == 0))
 }
 
 /// Everything that a store holds, as the memory store has it.
@@ -453,18 +381,18 @@ async fn everything(store: &dyn Store) -> Contents {
     let mut contents = Contents { head: store.head().await.unwrap(), ..Contents::default() };
     let mut key = (0, u32::MAX);
     loop {
-        let entries = store.log(key, 3000).await.unwrap();
-        let Some(last) = entries.last() else { break };
-        key = (last.lsn, last.part);
-        for entry in entries {
-            contents.log.insert((entry.lsn, entry.part), entry.record);
+        let records = store.log(key, 3000).await.unwrap();
+        let Some((last, _)) = records.last() else { break };
+        key = *last;
+        for (key, record) in records {
+            contents.log.insert(key, record);
         }
     }
-    let (manifests, unreadable) = store.manifests().await.unwrap();
-    assert_eq!(unreadable, Vec::<u64>::new());
-    contents.snapshots = manifests.into_iter().map(|manifest| (manifest.generation, Some(manifest))).collect();
+    let generations = store.generations().await.unwrap();
+    let stored = store.get(generations.iter().copied().map(Key::Manifest).collect()).await.unwrap();
+    contents.snapshots = generations.into_iter().zip(stored.into_iter().flatten()).collect();
     let ids = store.chunk_ids().await.unwrap();
-    let bytes = store.chunks(&ids).await.unwrap();
+    let bytes = store.get(ids.iter().cloned().map(Key::Chunk).collect()).await.unwrap();
     contents.chunks = ids.into_iter().zip(bytes).map(|(id, bytes)| (id, bytes.expect("is there"))).collect();
     contents
 }
@@ -477,25 +405,8 @@ fn same(a: &Contents, b: &Contents) -> bool {
     a.head == b.head && a.log == b.log && a.snapshots == b.snapshots && plain(a) == plain(b)
 }
 
-async fn perform(store: &dyn Store, step: &Step) -> Result<()> {
-    match step {
-        Step::Claim(claim) => {
-            let claim = Claim { newest: store.newest_log().await?, ..(**claim).clone() };
-            assert!(store.claim(claim).await?, "what was found is still there");
-            Ok(())
-        }
-        Step::Write(transaction) => store.write(transaction.clone()).await,
-    }
-}
-
-fn is_strict(step: &Step) -> bool {
-    match step {
-        Step::Claim(_) => true,
-        Step::Write(transaction) => {
-            transaction.durability == Durability::Strict
-                || transaction.writes.iter().any(|write| !matches!(write, Write::AddLog(_)))
-        }
-    }
+fn is_strict(step: &Transaction) -> bool {
+    step.durability == Durability::Strict || step.writes.iter().any(|write| !matches!(write, Write::Add(..)))
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -528,7 +439,7 @@ fn run(seed: u64, stop_at: u64, end: End, sealed: &Rc<Cell<u64>>) -> bool {
             let (step, log_end) = model.step(&mut chance);
             let mut next = model.clone();
             next.apply(&step, log_end);
-            match perform(&*store, &step).await {
+            match store.write(step.clone()).await {
                 Ok(()) => {
                     if end != End::PowerCut || is_strict(&step) {
                         possible.clear();
@@ -570,7 +481,7 @@ fn run(seed: u64, stop_at: u64, end: End, sealed: &Rc<Cell<u64>>) -> bool {
         let mut model = possible.swap_remove(known);
         for _ in 0..8 {
             let (step, log_end) = model.step(&mut chance);
-            perform(&*store, &step).await.unwrap_or_else(|error| panic!("{place}: {error}"));
+            store.write(step.clone()).await.unwrap_or_else(|error| panic!("{place}: {error}"));
             model.apply(&step, log_end);
         }
         assert!(same(&everything(&*disk.store()).await, &model.contents), "{place}: what came after");

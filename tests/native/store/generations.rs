@@ -12,7 +12,10 @@ use tidelock::{
     },
 };
 
-use super::bench::{Machine, ROWS, insert, snapshot, sum, with_table};
+use super::{
+    bench::{Machine, ROWS, insert, snapshot, sum, with_table},
+    stored,
+};
 
 // 6. Manifest last.
 
@@ -50,7 +53,7 @@ fn manifest_last_a_page_may_die_anywhere_in_a_snapshot() {
         }
         let contents = machine.contents();
         let named: std::collections::BTreeSet<_> =
-            contents.snapshots.values().flatten().flat_map(|m| m.chunks.iter().map(|c| c.id.clone())).collect();
+            stored::manifests(&contents).iter().flat_map(|m| m.chunks.iter()).map(|c| c.id.clone()).collect();
         assert_eq!(
             contents.chunks.keys().cloned().collect::<std::collections::BTreeSet<_>>(),
             named,
@@ -67,7 +70,7 @@ fn manifest_last_a_missing_chunk_refuses_it_and_is_stored_again() {
     machine.commit(&page, ROWS).unwrap();
     snapshot(&mut machine, &page).unwrap();
     insert(&mut machine, &page, 1);
-    let gone = machine.contents().snapshots[&1].clone().unwrap().chunks[10].id.clone();
+    let gone = stored::manifest(&machine.contents(), 1).chunks[10].id.clone();
     machine.damage(|contents| contents.chunks.remove(&gone));
     // The storage refuses a manifest that reuses it...
     let (storage, flusher) = (page.storage.clone(), page.flusher.clone());
@@ -127,7 +130,7 @@ fn nothing_good_is_deleted_an_unreadable_manifest_is_a_damaged_one() {
         snapshot(&mut machine, &page).unwrap();
     }
     machine.kill(Crash::Process);
-    machine.damage(|contents| contents.snapshots.insert(2, None));
+    machine.damage(|contents| contents.snapshots.insert(2, vec![]));
     let page = machine.open().unwrap();
     assert_eq!((sum(&page), page.warnings.len()), (3, 1));
     let info = snapshot(&mut machine, &page).unwrap();
@@ -166,8 +169,7 @@ fn nothing_good_is_deleted_when_the_disk_is_full_but_the_last_good_one() {
         machine.commit(&page, ROWS).unwrap();
         snapshot(&mut machine, &page).unwrap();
     }
-    let size = machine.contents().log.values().flatten().map(|record| record.bytes.len()).sum::<usize>()
-        + machine.contents().chunks.values().map(Vec::len).sum::<usize>();
+    let size = stored::size(&machine.contents());
     machine.faults(Faults { capacity: Some(size), ..Faults::default() });
     machine.commit(&page, ROWS).expect("room is made before anybody hears of it");
     assert!(!machine.contents().snapshots.contains_key(&1));
@@ -198,7 +200,7 @@ fn nothing_good_is_deleted_and_what_stood_for_a_cut_log_is_missed_when_it_is_dam
     }
     // As relief does on a full disk: the log before the newest verified snapshot goes.
     let newest = page.storage.manifests()[1].clone();
-    let to = tidelock::ports::Truncation { lsn: newest.lsn, logged: newest.logged };
+    let to = tidelock::format::Truncation { lsn: newest.lsn, logged: newest.logged };
     let storage = page.storage.clone();
     machine.sim.run(async move { storage.remove(&[], &[], Some(to)).await }).unwrap();
     machine.kill(Crash::Process);
@@ -216,9 +218,7 @@ fn nothing_good_is_deleted_and_nobody_waits_for_ever_when_the_disk_fills_up_duri
         machine.commit(&page, ROWS).unwrap();
         snapshot(&mut machine, &page).unwrap();
         machine.commit(&page, "UPDATE t SET v = randomblob(1000)").unwrap();
-        let contents = machine.contents();
-        let size = contents.log.values().flatten().map(|record| record.bytes.len()).sum::<usize>()
-            + contents.chunks.values().map(Vec::len).sum::<usize>();
+        let size = stored::size(&machine.contents());
         // The snapshot's chunks don't fit, or read back wrong; nor do the next commit's pages fit.
         let rot = if start % 2 == 0 { 1000 } else { 0 };
         let capacity = Some(size + if rot > 0 { 3_000_000 } else { 100_000 });
@@ -304,8 +304,8 @@ fn snapshots_cost_what_changed_also_across_an_opening() {
 /// The stored chunks that no manifest names.
 fn orphans(machine: &Machine) -> usize {
     let contents = machine.contents();
-    let named: HashSet<_> =
-        contents.snapshots.values().flatten().flat_map(|m| m.chunks.iter()).map(|c| &c.id).collect();
+    let manifests = stored::manifests(&contents);
+    let named: HashSet<_> = manifests.iter().flat_map(|m| m.chunks.iter()).map(|c| &c.id).collect();
     contents.chunks.keys().filter(|id| !named.contains(id)).count()
 }
 
@@ -336,9 +336,7 @@ fn a_full_disk_gives_back_what_a_snapshot_that_failed_left_behind() {
     }
     machine.damage(|contents| contents.chunks.insert("f".repeat(64), vec![0; 65_536]));
     assert_eq!(orphans(&machine), 1);
-    let contents = machine.contents();
-    let log: usize = contents.log.values().flatten().map(|record| record.bytes.len()).sum();
-    let size = log + contents.chunks.values().map(Vec::len).sum::<usize>();
+    let size = stored::size(&machine.contents());
     machine.faults(Faults { capacity: Some(size), ..Faults::default() });
     machine.commit(&page, "UPDATE t SET v = -1 WHERE id = 1").unwrap();
     assert_eq!(orphans(&machine), 0);
@@ -388,8 +386,7 @@ fn snapshots_cost_what_changed_kilobytes_of_a_hundred_megabytes() {
     let chunks = || after.chunks.iter().filter(|(id, _)| !before.chunks.contains_key(*id));
     let chunk_bytes: usize = chunks().map(|(_, bytes)| bytes.len()).sum();
     assert_eq!(info.stored_bytes, chunk_bytes as u64);
-    // An id of 64 characters, a check of 8 bytes, a length of 4 for each chunk.
-    let manifest = 76 * after.snapshots[&info.id.parse().unwrap()].as_ref().unwrap().chunks.len();
-    println!("{} chunks of {chunk_bytes} bytes, a manifest of about {manifest} bytes", chunks().count());
+    let manifest = after.snapshots[&info.id.parse().unwrap()].len();
+    println!("{} chunks of {chunk_bytes} bytes, a manifest of {manifest} bytes", chunks().count());
     assert!(chunks().count() <= 2 && chunk_bytes + manifest < 300_000);
 }

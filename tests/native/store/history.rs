@@ -160,7 +160,7 @@ fn a_damaged_snapshot_on_the_way_is_stepped_over_a_damaged_log_is_told() {
     machine.damage_generation(1);
     assert_eq!(sum_of(load_at(&mut machine, &page, times[4]).unwrap()), 31, "from the beginning of the log");
     let lsn = page.storage.manifests()[0].lsn;
-    machine.damage(|contents| contents.log.insert((lsn + 2, 0), None));
+    machine.damage(|contents| contents.log.insert((lsn + 2, 0), vec![]));
     assert_eq!(sum_of(load_at(&mut machine, &page, times[3]).unwrap()), 15);
     let error = load_at(&mut machine, &page, times[4]).unwrap_err();
     assert_eq!(error.code, ErrorCode::SnapshotCorrupt);
@@ -179,12 +179,12 @@ fn a_cut_of_the_log_that_nobody_heard_of_is_never_a_shorter_history() {
     take(&mut machine, &page, None, Reason::Manual);
     times.extend(commits(&mut machine, &page, 4..5));
     let newest = page.storage.manifests()[1].clone();
-    let to = tidelock::ports::Truncation { lsn: newest.lsn, logged: newest.logged };
+    let to = tidelock::format::Truncation { lsn: newest.lsn, logged: newest.logged };
     machine.faults(Faults { doubt: 1000, ..Faults::default() });
     let storage = page.storage.clone();
     assert!(machine.sim.run(async move { storage.remove(&[], &[], Some(to)).await }).is_err());
     machine.faults(Faults::default());
-    assert_eq!(machine.contents().head.unwrap().truncated, to, "it was made all the same");
+    assert_eq!(super::stored::head(&machine.contents()).truncated, to, "it was made all the same");
     assert_eq!(oldest(&load_at(&mut machine, &page, times[2]).unwrap_err()), times[3]);
     assert_eq!(sum_of(load_at(&mut machine, &page, times[3]).unwrap()), 15);
 }

@@ -96,9 +96,9 @@ pub fn add_frame(segment: &Path, number: u64, kind: u8, body: &[u8]) {
     fs::write(segment, bytes).unwrap();
 }
 
-/// The body of a segment's first frame when nothing was stored: the layout's number, then six empty lists.
+/// The body of a segment's first frame when nothing was stored: the layout's number, then a number and six empty lists.
 pub fn empty_state() -> Vec<u8> {
-    [&[1, 0, 0, 0][..], &[0; 24]].concat()
+    [&[2, 0, 0, 0][..], &[0; 32]].concat()
 }
 
 #[test]
@@ -120,6 +120,16 @@ fn the_last_number_there_is_leaves_none_for_the_next_segment() {
     fs::write(&last, "").unwrap();
     add_frame(&last, u64::MAX, START_FRAME, &empty_state());
     scene.refused();
+}
+
+#[test]
+fn a_journal_of_an_older_layout_is_refused() {
+    let mut scene = Scene::new("older");
+    fs::write(scene.journal(), "").unwrap();
+    add_frame(&scene.journal(), 1, START_FRAME, &[&[1, 0, 0, 0][..], &[0; 24]].concat());
+    let before = fs::read(scene.journal()).unwrap();
+    scene.refused();
+    assert_eq!(fs::read(scene.journal()).unwrap(), before, "nothing was written");
 }
 
 #[cfg(unix)]

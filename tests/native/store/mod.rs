@@ -16,3 +16,4 @@ mod recovery;
 mod rekey;
 mod rescue;
 mod sealed;
+pub mod stored;

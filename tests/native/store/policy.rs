@@ -200,7 +200,7 @@ fn a_full_verification_reads_everything_back() {
     take(&mut machine, &page, None, Reason::Manual);
     // A chunk that the next one would reuse goes bad: it is noticed, and stored again.
     machine.damage(|contents| {
-        let id = contents.snapshots[&1].as_ref().unwrap().chunks[3].id.clone();
+        let id = super::stored::manifest(contents, 1).chunks[3].id.clone();
         *contents.chunks.get_mut(&id).unwrap().last_mut().unwrap() ^= 1;
     });
     let info = take(&mut machine, &page, None, Reason::Manual);

@@ -2,7 +2,8 @@
 
 use tidelock::{
     ErrorCode,
-    ports::{Durability, LogKind, ManifestKind},
+    format::{Head, LogKind, ManifestKind},
+    ports::Durability,
     snapshot::SnapshotOptions,
     store::faulty::Crash,
 };
@@ -10,6 +11,7 @@ use tidelock::{
 use super::{
     bench::{Machine, ROWS, insert, snapshot, sum, with_table},
     page::{Page, by_call_only},
+    stored,
 };
 
 #[test]
@@ -27,13 +29,13 @@ fn compaction_keeps_opening_quick_and_is_no_snapshot() {
     }
     assert_eq!(page.snapshots.list(), []);
     let contents = machine.contents();
-    let checkpoints: Vec<_> = contents.snapshots.values().flatten().collect();
+    let checkpoints = stored::manifests(&contents);
     assert!(checkpoints.iter().all(|manifest| manifest.kind == ManifestKind::Checkpoint));
     assert_eq!(checkpoints.len(), 2, "the newest and the one before");
     assert!(page.storage.truncated().lsn > 0);
     let usage = page.storage.usage();
     assert!(usage.log_bytes < 13_000_000, "{usage:?}");
-    let stored: usize = contents.log.values().flatten().map(|record| record.bytes.len()).sum();
+    let stored: usize = stored::records(&contents).iter().map(|record| record.bytes.len()).sum();
     assert_eq!(usage.log_bytes, stored as u64, "told without asking");
     assert_eq!(usage.chunk_bytes, contents.chunks.values().map(|chunk| chunk.len() as u64).sum::<u64>());
     // What is before the newest checkpoint isn't read.
@@ -41,7 +43,7 @@ fn compaction_keeps_opening_quick_and_is_no_snapshot() {
     machine.damage(|contents| {
         contents.log.retain(|key, record| {
             if *key < (newest, u32::MAX) {
-                *record = None;
+                record.clear();
             }
             true
         });
@@ -54,12 +56,11 @@ fn compaction_keeps_opening_quick_and_is_no_snapshot() {
 
 #[test]
 fn a_newer_format_is_left_alone() {
-    let changes: [fn(&mut tidelock::ports::Head); 2] =
-        [|head| head.format = 2, |head| head.features.push("columns".to_owned())];
+    let changes: [fn(&mut Head); 2] = [|head| head.format = 3, |head| head.features.push("columns".to_owned())];
     for change in changes {
         let mut machine = Machine::new();
         drop(with_table(&mut machine));
-        machine.damage(|contents| change(contents.head.as_mut().unwrap()));
+        machine.damage(|contents| stored::change_head(contents, change));
         assert_eq!(machine.refused().code, ErrorCode::SnapshotIncompatible);
     }
 }
@@ -75,7 +76,7 @@ fn without_any_usable_snapshot_the_whole_log_gives_the_data() {
     machine.damage(|contents| contents.chunks.retain(|_, _| false));
     let page = machine.open().unwrap();
     assert_eq!((sum(&page), page.warnings.len()), (3, 1));
-    assert!(machine.contents().log.values().flatten().any(|record| record.kind == LogKind::Epoch));
+    assert!(stored::records(&machine.contents()).iter().any(|record| record.header.kind == LogKind::Epoch));
 }
 
 #[test]

@@ -12,7 +12,10 @@ use tidelock::{
     },
 };
 
-use super::bench::{Machine, insert, snapshot, sum, with_table};
+use super::{
+    bench::{Machine, insert, snapshot, sum, with_table},
+    stored,
+};
 
 fn recover(machine: &mut Machine, from: Option<&str>) -> Result<Report, Error> {
     let (store, platform, from) = (machine.store(), machine.platform(), from.map(str::to_owned));
@@ -31,7 +34,7 @@ fn damaged() -> Machine {
     }
     assert_eq!(page.storage.position().lsn, 8);
     machine.kill(Crash::Process);
-    machine.damage(|contents| contents.log.get_mut(&(6, 0)).unwrap().as_mut().unwrap().bytes[100] ^= 1);
+    machine.damage(|contents| stored::flip(contents, 6));
     machine
 }
 
@@ -116,12 +119,12 @@ fn a_missing_head_is_made_up_for() {
     insert(&mut machine, &page, 1);
     snapshot(&mut machine, &page).unwrap();
     insert(&mut machine, &page, 10);
-    let id = machine.contents().head.unwrap().database_id;
+    let id = stored::head(&machine.contents()).database_id;
     machine.damage(|contents| contents.head = None);
     assert_eq!(machine.refused().code, ErrorCode::DatabaseCorrupt);
     let report = recover(&mut machine, None).unwrap();
     assert_eq!((report.changed, report.lost_batches, report.kept_aside), (true, 0, None));
-    let head = machine.contents().head.unwrap();
+    let head = stored::head(&machine.contents());
     assert_ne!(head.database_id, id);
     assert_eq!((head.epoch, &head.epochs[..]), (3, &[1, 4, 7][..]));
     for old in [&page, &robbed] {
@@ -135,7 +138,7 @@ fn a_missing_head_is_made_up_for() {
 fn where_nothing_is_left_nothing_is_changed() {
     let mut machine = damaged();
     machine.damage_chunks();
-    machine.damage(|contents| contents.log.insert((2, 0), None));
+    machine.damage(|contents| contents.log.insert((2, 0), vec![]));
     let before = format!("{:?}", machine.contents());
     assert_eq!(recover(&mut machine, None).unwrap_err().code, ErrorCode::DatabaseCorrupt);
     assert!(format!("{:?}", machine.contents()) == before);
@@ -174,7 +177,7 @@ fn a_page_may_die_anywhere_in_a_recovery() {
 #[test]
 fn a_newer_format_is_left_alone_here_too() {
     let mut machine = damaged();
-    machine.damage(|contents| contents.head.as_mut().unwrap().format = 2);
+    machine.damage(|contents| stored::change_head(contents, |head| head.format = 3));
     let before = format!("{:?}", machine.contents());
     assert_eq!(recover(&mut machine, None).unwrap_err().code, ErrorCode::SnapshotIncompatible);
     assert!(format!("{:?}", machine.contents()) == before);
@@ -211,7 +214,7 @@ fn a_schema_that_needs_functions_is_checked_with_them_and_recovered_without() {
             insert(&mut machine, &page, 1);
             let last = page.storage.position().lsn;
             machine.kill(Crash::Process);
-            machine.damage(|contents| contents.log.get_mut(&(last, 0)).unwrap().as_mut().unwrap().bytes[100] ^= 1);
+            machine.damage(|contents| stored::flip(contents, last));
             if !given {
                 give(vec![]);
             }

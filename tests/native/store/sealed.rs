@@ -2,7 +2,7 @@
 
 use tidelock::{
     ErrorCode, Result,
-    ports::{Head, Manifest},
+    format::LogRecord,
     snapshot::Reason,
     store::{Contents, chunk, faulty::Crash, sealed::Secret},
 };
@@ -10,6 +10,7 @@ use tidelock::{
 use super::{
     bench::{Machine, ROWS, insert, key, snapshot, sum, with_table},
     page::Page,
+    stored::{SealedHead, change_sealed_head, head, sealed_head},
 };
 
 pub const MARKER: &str = "a-secret-that-must-not-be-found";
@@ -28,16 +29,8 @@ pub fn marked(machine: &mut Machine) -> Page {
 /// All bytes that are stored, as far as they carry content.
 pub fn everything(contents: &Contents) -> Vec<u8> {
     let mut all = Vec::new();
-    all.extend(format!("{:?}", contents.head).into_bytes());
-    for record in contents.log.values().flatten() {
-        all.extend(&record.bytes);
-        all.extend(record.pages.iter().flat_map(|page| page.to_le_bytes()));
-    }
-    for manifest in contents.snapshots.values().flatten() {
-        let clear = Manifest { sealed: None, ..manifest.clone() };
-        all.extend(format!("{clear:?}").into_bytes());
-        all.extend(manifest.sealed.iter().flat_map(|bytes| bytes.iter()));
-    }
+    all.extend(contents.head.iter().flatten());
+    contents.log.values().chain(contents.snapshots.values()).for_each(|bytes| all.extend(bytes));
     for (id, bytes) in contents.chunks.iter() {
         all.extend(id.as_bytes());
         all.extend(bytes);
@@ -63,9 +56,8 @@ fn nothing_readable_is_stored() {
         // Nor what the plain bytes could be guessed from: their SHA-256 and checksums.
         assert_eq!(contents.chunks.contains_key(&manifest.chunks[0].id), expected);
         assert_eq!(contains(&all, &manifest.sha256), expected);
-        assert_eq!(contents.log.values().flatten().any(|record| record.checksum != 0), expected);
-        let head: Head = contents.head.unwrap();
-        assert_eq!(head.features, if encrypted { vec!["encryption".to_owned()] } else { vec![] });
+        assert_eq!(contents.log.iter().any(|(key, bytes)| LogRecord::decode(*key, bytes.clone()).is_some()), expected);
+        assert_eq!(head(&contents).features, if encrypted { vec!["encryption".to_owned()] } else { vec![] });
     }
 }
 
@@ -88,12 +80,9 @@ fn it_opens_with_its_own_secret_only_and_a_refused_opening_changes_nothing() {
         machine.secret.clone_from(&made_with);
         if matches!(made_with, Some(Secret::Passphrase(_))) {
             let set = |machine: &Machine, rounds| {
-                machine.damage(|contents| {
-                    let head = contents.head.as_mut().unwrap();
-                    std::mem::replace(&mut head.encryption.as_mut().unwrap().iterations, rounds)
-                })
+                machine.damage(|contents| change_sealed_head(contents, |head| head.iterations = rounds));
             };
-            let rounds = set(&machine, 0);
+            let rounds = sealed_head(&machine.contents()).iterations;
             for rounds in [0, 599_999, u32::MAX] {
                 set(&machine, rounds);
                 assert_eq!(machine.refused().code, ErrorCode::DecryptionFailed, "{rounds} rounds");
@@ -177,9 +166,8 @@ fn a_batch_in_the_place_of_another_is_noticed() {
     for (from, to) in [(newest - 1, newest), (newest, newest - 1), (newest - 2, newest)] {
         let mut machine = history();
         machine.damage(|contents| {
-            let mut record = contents.log[&(from, 0)].clone().unwrap();
-            record.lsn = to;
-            contents.log.insert((to, 0), Some(record));
+            let record = contents.log[&(from, 0)].clone();
+            contents.log.insert((to, 0), record);
         });
         assert_eq!(found(&mut machine).unwrap_err().code, ErrorCode::DatabaseCorrupt, "{from} in the place of {to}");
     }
@@ -189,8 +177,8 @@ fn a_batch_in_the_place_of_another_is_noticed() {
 fn an_older_manifest_or_chunk_in_the_place_of_a_newer_is_noticed() {
     let mut machine = history();
     machine.damage(|contents| {
-        let older = contents.snapshots[&1].clone().unwrap();
-        contents.snapshots.insert(2, Some(Manifest { generation: 2, ..older }));
+        let older = contents.snapshots[&1].clone();
+        contents.snapshots.insert(2, older);
     });
     assert_eq!(found(&mut machine).unwrap(), (vec!["snapshot_corrupt"], ALL), "the one before and the log tell");
 
@@ -216,29 +204,29 @@ fn records_of_another_database_are_noticed_also_under_the_same_secret() {
         async move { entropy.fill(&mut [0; 8]) }
     });
     let page = with_table(&mut copy);
-    insert(&mut copy, &page, 1);
+    while page.storage.position().lsn < machine.contents().log.keys().next_back().unwrap().0 {
+        insert(&mut copy, &page, 1);
+    }
     machine.damage(|contents| {
         let newest = *contents.log.keys().next_back().unwrap();
-        let mut record = copy.contents().log[&(3, 0)].clone().unwrap();
-        record.lsn = newest.0;
-        contents.log.insert(newest, Some(record));
+        contents.log.insert(newest, copy.contents().log[&newest].clone());
     });
-    assert_ne!(other.head.unwrap().database_id, copy.contents().head.unwrap().database_id);
+    assert_ne!(sealed_head(&other).head.database_id, sealed_head(&copy.contents()).head.database_id);
     assert_eq!(found(&mut machine).unwrap_err().code, ErrorCode::DatabaseCorrupt);
 }
 
 #[test]
 fn a_head_that_was_changed_or_put_back_is_noticed() {
-    type Change = fn(&mut Head);
+    type Change = fn(&mut SealedHead);
     let changes: [(&str, Change); 4] = [
-        ("an epoch", |head| head.epoch += 1),
-        ("where the log ends at least", |head| head.lsn -= 1),
-        ("the holder", |head| head.holder.title = "Somebody".to_owned()),
-        ("its MAC", |head| head.encryption.as_mut().unwrap().mac = "00".repeat(32)),
+        ("an epoch", |head| head.head.epoch += 1),
+        ("where the log ends at least", |head| head.head.lsn -= 1),
+        ("the holder", |head| head.shown.holder.title = "Somebody".to_owned()),
+        ("its MAC", |head| head.mac = vec![0; 32]),
     ];
     for (name, change) in changes {
         let mut machine = history();
-        machine.damage(|contents| change(contents.head.as_mut().unwrap()));
+        machine.damage(|contents| change_sealed_head(contents, change));
         assert_eq!(machine.refused().code, ErrorCode::DatabaseCorrupt, "{name}");
     }
     let mut machine = history();
@@ -265,8 +253,7 @@ fn records_in_the_clear_are_not_taken_for_sealed_ones() {
     };
     let mut machine = history();
     machine.damage(|contents| {
-        let manifest = plain.snapshots[&1].clone().unwrap();
-        contents.snapshots.insert(2, Some(Manifest { generation: 2, ..manifest }));
+        contents.snapshots.insert(2, plain.snapshots[&1].clone());
     });
     assert_eq!(found(&mut machine).unwrap(), (vec!["snapshot_corrupt"], ALL));
     let mut machine = history();
@@ -278,9 +265,7 @@ fn records_in_the_clear_are_not_taken_for_sealed_ones() {
     // A head without its encryption is that of a plain database: such a one isn't opened with a key.
     let mut machine = history();
     machine.damage(|contents| {
-        let head = contents.head.as_mut().unwrap();
-        head.features.clear();
-        head.encryption = None;
+        contents.head = Some(sealed_head(contents).head.encode());
     });
     assert_eq!(machine.refused().code, ErrorCode::InvalidArgument);
 }

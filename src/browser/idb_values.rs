@@ -1,0 +1,60 @@
+//! What the store's keys and bytes are in IndexedDB.
+//!
+//! Bytes are ArrayBuffers of their own (never views over wasm memory). Only the head is an object: its bytes, and beside them what
+//! `databases()` shows of a database that isn't opened.
+
+use js_sys::{Array, ArrayBuffer, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue};
+
+use super::{object, property};
+use crate::ports::{Key, Label, LogKey};
+
+/// The key of the head.
+pub const HEAD: &str = "head";
+
+/// Bytes as a value.
+pub fn buffer(bytes: &[u8]) -> JsValue {
+    Uint8Array::from(bytes).buffer().into()
+}
+
+/// The bytes of a value; none of one that isn't bytes, which is damaged.
+pub fn bytes(value: &JsValue) -> Vec<u8> {
+    value.dyn_ref::<ArrayBuffer>().map(|buffer| Uint8Array::new(buffer).to_vec()).unwrap_or_default()
+}
+
+/// The value of a head.
+pub fn head(bytes: &[u8], label: &Label) -> JsValue {
+    let holder = object(&[
+        ("id", (&label.holder.id).into()),
+        ("title", (&label.holder.title).into()),
+        ("url", (&label.holder.url).into()),
+        ("since", JsValue::from_f64(label.holder.since.0 as f64)),
+    ]);
+    let features: Array = label.features.iter().map(JsValue::from).collect();
+    object(&[(HEAD, buffer(bytes)), ("holder", holder.into()), ("features", features.into())]).into()
+}
+
+/// The bytes of a head's value, if there is one.
+pub fn head_bytes(value: &JsValue) -> Option<Vec<u8>> {
+    (!value.is_undefined()).then(|| property(value, HEAD).map(|head| bytes(&head)).unwrap_or_default())
+}
+
+/// What a value is stored under.
+pub fn id_of(key: &Key) -> JsValue {
+    match key {
+        Key::Log(key) => log_key(*key),
+        Key::Manifest(generation) => JsValue::from_f64(*generation as f64),
+        Key::Chunk(id) => id.into(),
+    }
+}
+
+/// What a record of the log is stored under.
+pub fn log_key((lsn, part): LogKey) -> JsValue {
+    Array::of2(&JsValue::from_f64(lsn as f64), &part.into()).into()
+}
+
+/// Reads [`log_key`].
+pub fn read_log_key(key: &JsValue) -> Option<LogKey> {
+    let key: &Array = key.dyn_ref()?;
+    Some((key.get(0).as_f64()? as u64, key.get(1).as_f64()? as u32))
+}

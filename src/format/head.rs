@@ -1,0 +1,93 @@
+//! The head: which database it is, who has it, and where its log begins and ends.
+
+use super::{FORMAT, Reader, Writer, begin, body, finish};
+use crate::ports::Holder;
+
+/// The head of a database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The version of the storage format.
+    pub format: u32,
+    /// What a reader must know beyond this version, by name: refuse what you don't know.
+    pub features: Vec<String>,
+    /// Who took the database last.
+    pub holder: Holder,
+    /// Random, made once, 32 hex digits: tells a database from one that was deleted and made anew.
+    pub database_id: String,
+    /// Grows by one each time the lock is taken: the fence.
+    pub epoch: u64,
+    /// The highest generation ever given to a manifest.
+    pub generation: u64,
+    /// The lsn of this epoch's record: the log, or a manifest, reaches at least here.
+    pub lsn: u64,
+    /// The lsns of the newest epoch records. Truncation spares them: a robbed holder's next `add` meets one of these.
+    pub epochs: Vec<u64>,
+    /// Where the log begins.
+    pub truncated: Truncation,
+}
+
+/// Where the log begins: what was cut off its front.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Truncation {
+    /// Batches up to this lsn are gone.
+    pub lsn: u64,
+    /// Bytes of pages logged up to that lsn.
+    pub logged: u64,
+}
+
+impl Head {
+    /// The head as it is stored.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = begin(256 + 8 * self.epochs.len());
+        self.write_start(&mut writer);
+        writer.text(&self.database_id);
+        writer.u64(self.epoch);
+        writer.u64(self.generation);
+        writer.u64(self.lsn);
+        writer.list(self.epochs.iter(), |writer, lsn| writer.u64(*lsn));
+        writer.u64(self.truncated.lsn);
+        writer.u64(self.truncated.logged);
+        finish(writer)
+    }
+
+    /// A stored head; of one in a newer format, or with features, only what every head begins with. `None` when it can't be
+    /// read. (No older format was ever stored as bytes.)
+    pub fn decode(stored: &[u8]) -> Option<Self> {
+        let mut reader = body(stored)?;
+        let head = Self::read_start(&mut reader)?;
+        if head.format > FORMAT || !head.features.is_empty() {
+            return Some(head);
+        } else if head.format < FORMAT {
+            return None;
+        }
+        Some(Self {
+            database_id: reader.text()?,
+            epoch: reader.u64()?,
+            generation: reader.u64()?,
+            lsn: reader.u64()?,
+            epochs: reader.list(Reader::u64)?,
+            truncated: Truncation { lsn: reader.u64()?, logged: reader.u64()? },
+            ..head
+        })
+    }
+
+    /// What every head begins with, in every format.
+    pub fn write_start(&self, writer: &mut Writer) {
+        writer.u32(self.format);
+        writer.list(self.features.iter(), |writer, feature| writer.text(feature));
+        writer.text(&self.holder.id);
+        writer.text(&self.holder.title);
+        writer.text(&self.holder.url);
+        writer.time(self.holder.since);
+    }
+
+    /// Reads [`Head::write_start`].
+    pub fn read_start(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            format: reader.u32()?,
+            features: reader.list(Reader::text)?,
+            holder: Holder { id: reader.text()?, title: reader.text()?, url: reader.text()?, since: reader.time()? },
+            ..Self::default()
+        })
+    }
+}

@@ -1,0 +1,155 @@
+//! The manifests: what the database was at one place of the log.
+
+use std::rc::Rc;
+
+use super::{Reader, begin, body, finish};
+use crate::{ports::ChunkId, time::Timestamp};
+
+/// Whether a user sees the manifest as a snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ManifestKind {
+    /// The log's own compaction: never listed, never counted.
+    #[default]
+    Checkpoint,
+    /// A snapshot.
+    Snapshot,
+    /// Contents that were brought along: shown as a snapshot, but no place of this log. Its lsn means nothing.
+    Imported,
+}
+
+/// One chunk as a manifest names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChunkRef {
+    /// SHA-256 of its plain bytes, as 64 hex digits.
+    pub id: ChunkId,
+    /// xxh3 of its plain bytes: the quick check at open. (Of the plain ones, because the same chunk may be stored again
+    /// in another form, by another compressor.)
+    pub check: u64,
+    /// How many bytes were stored.
+    pub stored: u32,
+}
+
+/// Whether a text has the form of a chunk's id: 64 hex digits.
+pub fn is_chunk_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// What the database was at one lsn.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manifest {
+    /// Its key; only grows.
+    pub generation: u64,
+    /// The version of the storage format.
+    pub format: u32,
+    /// The state after this record of the log.
+    pub lsn: u64,
+    /// The checksum of that record, so that the one after it can be checked.
+    pub chain: u64,
+    /// The time of that record: moments from here on can be reached.
+    pub time: Timestamp,
+    /// Bytes of pages logged up to that record.
+    pub logged: u64,
+    /// Pages were changed without being logged before this one: replay from an older manifest never crosses it.
+    pub barrier: bool,
+    /// When it was taken.
+    pub created_at: Timestamp,
+    /// The database's page size in bytes.
+    pub page_size: u32,
+    /// The database's size in bytes.
+    pub db_bytes: u64,
+    /// Bytes of a chunk; the last one may be shorter.
+    pub chunk_size: u32,
+    /// The chunks in order. Shared, since manifests are handed around and may have thousands.
+    pub chunks: Rc<[ChunkRef]>,
+    /// SHA-256 over the chunks' SHA-256 (32 bytes each) in order, 64 hex digits.
+    pub sha256: String,
+    /// Bytes of chunks that this manifest was the first to store.
+    pub stored_bytes: u64,
+    /// Checkpoint or snapshot.
+    pub kind: ManifestKind,
+    /// `manual`, `scheduled`, `hidden` or `safety`; empty for a checkpoint.
+    pub reason: String,
+    /// The user's label.
+    pub label: Option<String>,
+    /// The newest applied migration, if any.
+    pub schema_version: Option<String>,
+    /// `lz4` or `none`: how its new chunks were stored; each chunk says so itself, too.
+    pub compression: String,
+    /// Its chunks were read back and compared.
+    pub verified: bool,
+}
+
+impl Manifest {
+    /// The manifest as it is stored.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut writer = begin(256 + 80 * self.chunks.len());
+        writer.u64(self.generation);
+        writer.u32(self.format);
+        writer.u64(self.lsn);
+        writer.u64(self.chain);
+        writer.time(self.time);
+        writer.u64(self.logged);
+        writer.u32(self.barrier.into());
+        writer.time(self.created_at);
+        writer.u32(self.page_size);
+        writer.u64(self.db_bytes);
+        writer.u32(self.chunk_size);
+        writer.text(&self.sha256);
+        writer.u64(self.stored_bytes);
+        writer.u32(match self.kind {
+            ManifestKind::Checkpoint => 0,
+            ManifestKind::Snapshot => 1,
+            ManifestKind::Imported => 2,
+        });
+        writer.text(&self.reason);
+        writer.optional(self.label.as_ref());
+        writer.optional(self.schema_version.as_ref());
+        writer.text(&self.compression);
+        writer.u32(self.verified.into());
+        writer.list(self.chunks.iter(), |writer, chunk| {
+            writer.text(&chunk.id);
+            writer.u64(chunk.check);
+            writer.u32(chunk.stored);
+        });
+        finish(writer)
+    }
+
+    /// What is stored as that generation; `None` when that is no manifest, or another one's.
+    pub fn decode(generation: u64, stored: &[u8]) -> Option<Self> {
+        let mut reader = body(stored)?;
+        let manifest = Self {
+            generation: reader.u64()?,
+            format: reader.u32()?,
+            lsn: reader.u64()?,
+            chain: reader.u64()?,
+            time: reader.time()?,
+            logged: reader.u64()?,
+            barrier: reader.flag()?,
+            created_at: reader.time()?,
+            page_size: reader.u32()?,
+            db_bytes: reader.u64()?,
+            chunk_size: reader.u32()?,
+            sha256: reader.text()?,
+            stored_bytes: reader.u64()?,
+            kind: match reader.u32()? {
+                0 => ManifestKind::Checkpoint,
+                1 => ManifestKind::Snapshot,
+                2 => ManifestKind::Imported,
+                _ => return None,
+            },
+            reason: reader.text()?,
+            label: reader.optional()?,
+            schema_version: reader.optional()?,
+            compression: reader.text()?,
+            verified: reader.flag()?,
+            chunks: reader.list(read_chunk)?.into(),
+        };
+        (manifest.generation == generation).then_some(manifest)
+    }
+}
+
+fn read_chunk(reader: &mut Reader<'_>) -> Option<ChunkRef> {
+    // An id becomes a key, in some stores the name of a file: anything else is refused.
+    let id = reader.text().filter(|id| is_chunk_id(id))?;
+    Some(ChunkRef { id, check: reader.u64()?, stored: reader.u32()? })
+}

@@ -1,0 +1,76 @@
+//! Records as a store holds them: read and decoded, and made ready to be written.
+
+use super::failure::corrupt;
+use crate::{
+    error::Result,
+    format::{Head, LogRecord, Manifest},
+    ports::{ChunkId, Key, Label, LogKey, Store, Write},
+};
+
+/// What lies under one key of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// The key.
+    pub key: LogKey,
+    /// The record; `None` when it can't be read as one.
+    pub record: Option<LogRecord>,
+}
+
+/// The head of bytes; `database_corrupt` when it can't be read as one.
+pub fn head_of(stored: Option<&[u8]>) -> Result<Option<Head>> {
+    let damaged = || corrupt("The head record of the database is damaged");
+    stored.map(|stored| Head::decode(stored).ok_or_else(damaged)).transpose()
+}
+
+/// The head. Fails as [`head_of`] and the store do.
+pub async fn head(store: &dyn Store) -> Result<Option<Head>> {
+    head_of(store.head().await?.as_deref())
+}
+
+/// [`Store::log`].
+pub async fn log(store: &dyn Store, after: LogKey, max_bytes: usize) -> Result<Vec<LogEntry>> {
+    let stored = store.log(after, max_bytes).await?.into_iter();
+    Ok(stored.map(|(key, bytes)| LogEntry { key, record: LogRecord::decode(key, bytes) }).collect())
+}
+
+/// All manifests, oldest first, and the generations of those that can't be read as one.
+pub async fn manifests(store: &dyn Store) -> Result<(Vec<Manifest>, Vec<u64>)> {
+    let generations = store.generations().await?;
+    let stored = store.get(generations.iter().copied().map(Key::Manifest).collect()).await?;
+    let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
+    for (generation, stored) in generations.into_iter().zip(stored) {
+        // One without bytes was deleted meanwhile.
+        let Some(stored) = stored else { continue };
+        match Manifest::decode(generation, &stored) {
+            Some(manifest) => readable.push(manifest),
+            None => unreadable.push(generation),
+        }
+    }
+    Ok((readable, unreadable))
+}
+
+/// One manifest; `None` when there is none or it can't be read as one.
+pub async fn manifest(store: &dyn Store, generation: u64) -> Result<Option<Manifest>> {
+    let stored = store.get(vec![Key::Manifest(generation)]).await?.pop().flatten();
+    Ok(stored.and_then(|stored| Manifest::decode(generation, &stored)))
+}
+
+/// The stored bytes of chunks, `None` where there are none.
+pub async fn chunks(store: &dyn Store, ids: &[ChunkId]) -> Result<Vec<Option<Vec<u8>>>> {
+    store.get(ids.iter().map(|id| chunk_key(store, id)).collect()).await
+}
+
+/// What a chunk is stored under.
+pub fn chunk_key(store: &dyn Store, id: &ChunkId) -> Key {
+    Key::Chunk(store.stored_id(id))
+}
+
+/// Stores a head.
+pub fn put_head(head: &Head) -> Write {
+    Write::PutHead(head.encode(), Label { holder: head.holder.clone(), features: head.features.clone() })
+}
+
+/// Stores a manifest.
+pub fn put_manifest(manifest: &Manifest) -> Write {
+    Write::Put(Key::Manifest(manifest.generation), manifest.encode())
+}
