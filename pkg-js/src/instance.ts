@@ -37,11 +37,14 @@ export function loadModule(source: WasmSource | undefined): Promise<WebAssembly.
 export function beginToLoad(options: OpenOptions): void {
   const { wasm } = options
   loadModule(wasm).catch(() => {})
-  for (const part of partsOf(options)) for (const url of partUrls(part, wasm).slice(0, 1)) moduleAt(url).catch(() => {})
+  for (const part of partsOf(options)) {
+    const [url] = partUrls(part, wasm)
+    moduleAt(url).catch(() => {})
+  }
 }
 
 /** The parts that an opening with these options needs for certain. */
-function partsOf(options: OpenOptions): Part[] {
+export function partsOf(options: OpenOptions): Part[] {
   const { migrations, remote, encryption, columnKey, storage, audit, functions, seed } = options
   const given = (...values: unknown[]) => values.some((value) => value !== undefined)
   const needed: Record<Part, boolean> = {
@@ -99,7 +102,7 @@ export async function loadPart(
   throw loadFailed(failure, 'loaded')
 }
 
-function partUrls(part: Part, source: WasmSource | undefined): URL[] {
+function partUrls(part: Part, source: WasmSource | undefined): [URL, ...URL[]] {
   const own = wasmUrl(part)
   const address = isA(source, 'URL') ? source.href : isA(source, 'Response') ? source.url : ''
   if (address === '') return [own]

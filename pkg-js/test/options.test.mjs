@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { checkOptions } from '../src/check-options.ts'
+import { partsOf } from '../src/instance.ts'
 import { checkRareOptions } from '../src/rare-options.ts'
 
 const page = { title: 'Shop', url: 'https://shop.example/', files: false, secrets: false }
@@ -20,6 +21,22 @@ const remote = {
   key: 'k',
   tables: ['a', { table: 'b', primaryKey: 'id', cursor: 'updated_at' }],
 }
+
+test('the options say which parts of the wasm an opening needs', () => {
+  const up = (text) => ({ migrations: [{ version: '1', name: 'one', up: text }] })
+  for (const [options, parts] of [
+    [{}, []],
+    [{ migrations: [] }, ['migrations']],
+    [up('CREATE VIRTUAL TABLE notes USING FTS5(body)'), ['migrations', 'fts5']],
+    [up(async () => {}), ['migrations']],
+    [{ remote, mode: 'cloud', tabs: 'shared', thread: 'worker' }, ['sync']],
+    [{ encryption: { passphrase: 'words' }, columnKey: { passphrase: 'words' } }, ['encryption']],
+    [{ audit: ['t'], functions: {}, seed: '/seed.sqlite' }, ['tools']],
+    [{ storage: 'memory' }, ['stores']],
+  ])
+    assert.deepEqual(partsOf({ name: 'shop', storage: 'indexeddb', ...options }), parts)
+  assert.deepEqual(partsOf({ name: 'shop' }), ['stores'], 'a folder is the default in Node')
+})
 
 test('the defaults are those of the contract', () => {
   assert.deepEqual(check({}), {
