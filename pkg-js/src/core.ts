@@ -196,11 +196,11 @@ export interface Core {
     acknowledged: number,
     keep: readonly string[],
     reply: Uint8Array,
-  ): Promise<void>
+  ): void
   /** What a noted write answered; undefined when it isn't in the database. Needs the turn. */
-  applied(ticket: number, client: string, id: number): Promise<Uint8Array | undefined>
+  applied(ticket: number, client: string, id: number): Uint8Array | undefined
   /** Whether a script runs in one transaction. */
-  isWhole(script: string): Promise<boolean>
+  isWhole(script: string): boolean
   maintain(expires: readonly CoreExpiry[], cancel: number): Promise<unknown>
   flush(): Promise<void>
   close(): Promise<void>

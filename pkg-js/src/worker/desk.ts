@@ -101,8 +101,8 @@ export class Desk {
       begin: (_, ticket, immediate) => onTicket().begin(ticket, immediate),
       commit: (_, ticket, depth, unit) => {
         const calls = onTicket()
-        if (unit === undefined || depth > 1) return this.#storing(ticket, calls.commit(ticket, depth))
-        return this.#note(calls, ticket, unit, []).then(() => this.#storing(ticket, calls.commit(ticket, depth)))
+        if (unit !== undefined && depth <= 1) this.#note(calls, ticket, unit, [])
+        return this.#storing(ticket, calls.commit(ticket, depth))
       },
       rollback: (_, ticket, depth) => onTicket().rollback(ticket, depth),
       stored: (_, ticket) => {
@@ -135,8 +135,8 @@ export class Desk {
       },
       applied: (_, unit) =>
         this.#service.whenOpen((calls) =>
-          calls.withTurn(undefined, async ({ ticket }) => {
-            const applied = (await this.#reply(calls, ticket, unit)) !== undefined
+          calls.withTurn(undefined, ({ ticket }) => {
+            const applied = this.#reply(calls, ticket, unit) !== undefined
             return [applied, applied] as const
           }),
         ),
@@ -187,18 +187,18 @@ export class Desk {
   ): Promise<Done<Result>> {
     const run = () => this.#again(() => calls.perform(ticket, work, timeoutMs))
     if (unit === undefined) return run()
-    if (work.type === 'script' && !(await calls.guard(calls.sync(() => calls.core.isWhole(work.script))))) {
+    if (work.type === 'script' && !calls.sync(() => calls.core.isWhole(work.script))) {
       if (unit.again) throw unknownWhether('A script with transactions of its own')
       return run()
     }
     if (unit.again) {
-      const reply = await this.#reply(calls, ticket, unit.id)
+      const reply = this.#reply(calls, ticket, unit.id)
       if (reply !== undefined) return { results: replyOf(reply), wrote: true }
     }
     const depth = calls.begin(ticket, false)
     try {
       const done = await run()
-      await this.#note(calls, ticket, unit, done.results)
+      this.#note(calls, ticket, unit, done.results)
       return { ...done, wrote: calls.commit(ticket, depth) }
     } catch (error) {
       calls.rollback(ticket, depth)
@@ -206,15 +206,15 @@ export class Desk {
     }
   }
 
-  async #note(calls: ServedCalls, ticket: number, unit: Unit, results: readonly Result[]): Promise<void> {
+  #note(calls: ServedCalls, ticket: number, unit: Unit, results: readonly Result[]): void {
     const { core } = calls
     const named = results.map((result) => ({ ...result, columns: core.columns(result.shape) }))
     const [client, alive, reply] = [this.client, this.#service.takeAlive(), replyBytes(named)]
-    await calls.guard(calls.sync(() => core.noteApplied(ticket, client, unit.id, unit.acknowledged, alive, reply)))
+    calls.sync(() => core.noteApplied(ticket, client, unit.id, unit.acknowledged, alive, reply))
   }
 
-  #reply(calls: ServedCalls, ticket: number, unit: number): Promise<Uint8Array | undefined> {
-    return calls.guard(calls.sync(() => calls.core.applied(ticket, this.client, unit)))
+  #reply(calls: ServedCalls, ticket: number, unit: number): Uint8Array | undefined {
+    return calls.sync(() => calls.core.applied(ticket, this.client, unit))
   }
 
   /** Has the engine take this user for the actor of what comes. Needs the turn. */
