@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tidelock::{
     browser::{BrowserEntropy, IndexedDb, WebCrypto},
-    ports::{Crypto, Piece, Whole},
+    ports::{Crypto, Piece},
     store::{
         conformance::{CASES, Handles},
         sealed::{SealedStore, Secret, Vault},
