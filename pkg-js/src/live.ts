@@ -57,7 +57,8 @@ interface Subscriber<T> {
  * A query that runs again when a table that it reads has changed, at most once a commit. The first result comes by itself.
  *
  * Read it as an async iterable or by {@link LiveQuery.subscribe}. A slow reader gets the latest rows, not a backlog.
- * It goes on until {@link LiveQuery.close}, its `signal` or the end of the database; leaving a loop early doesn't close it.
+ * When its last reader leaves, it stops, and starts again with the next one. It ends by {@link LiveQuery.close}, its `signal` or the end of
+ * the database.
  *
  * @example
  * ```ts
@@ -75,6 +76,10 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   readonly #signal: AbortSignal | undefined
   readonly #onAbort = () => this.close()
   readonly #subscribers = new Set<Subscriber<T>>()
+  /** Subscribers, and loops that have begun. */
+  readonly #readers = new Set<object>()
+  /** Its last reader has left: it doesn't run. */
+  #resting = false
   #watch: number | undefined
   #rows: T[] | undefined
   #error: TidelockError | undefined
@@ -102,10 +107,10 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     this.#mode = mode
     this.#timeoutMs = options?.timeoutMs
     this.#signal = options?.signal
-    queries.add(this as LiveQuery<unknown>)
     if (this.#signal?.aborted) this.close()
     else {
       this.#signal?.addEventListener('abort', this.#onAbort)
+      queries.add(this as LiveQuery<unknown>)
       this.changed()
     }
   }
@@ -117,7 +122,12 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
 
   /** Whether it has ended. */
   get closed(): boolean {
-    return this.#closed
+    return this.#closed || this.#calls.closed
+  }
+
+  /** Frameworks that wrap objects into proxies leave one alone that isn't a plain object: private fields can't be read through a proxy. */
+  get [Symbol.toStringTag](): string {
+    return 'LiveQuery'
   }
 
   /**
@@ -129,15 +139,43 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     if (onError !== undefined) checkFunction('The second argument of subscribe', onError)
     const subscriber = { onRows, onError }
     if (!this.#closed) this.#subscribers.add(subscriber)
-    if (this.#version > 0) {
-      const version = this.#version
+    const version = this.#version
+    if (version > this.#join(subscriber)) {
       queueMicrotask(() => {
         if (version === this.#version) this.#tell(subscriber)
       })
     }
     return () => {
       this.#subscribers.delete(subscriber)
+      this.#leave(subscriber)
     }
+  }
+
+  /** Somebody reads it from now on, and has seen the results up to that version: those of before it rested are old. */
+  #join(reader: object): number {
+    if (this.#closed) return 0
+    this.#readers.add(reader)
+    if (!this.#resting) return 0
+    this.#resting = false
+    this.#queries.add(this as LiveQuery<unknown>)
+    this.changed()
+    return this.#version
+  }
+
+  #leave(reader: object): void {
+    if (!this.#readers.delete(reader)) return
+    // Frameworks take one away and bring the next one in the same task.
+    queueMicrotask(() => {
+      if (this.#readers.size > 0 || this.#closed || this.#resting) return
+      this.#resting = true
+      this.#unregister()
+    })
+  }
+
+  #unregister(): void {
+    this.#queries.remove(this.#watch, this as LiveQuery<unknown>)
+    if (this.#watch !== undefined) this.#calls.unwatch(this.#watch)
+    this.#watch = undefined
   }
 
   /** Runs it again now; resolves with the rows. Rejects with what the query rejects with, and with `closed`. */
@@ -145,7 +183,7 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     this.#calls.check()
     if (this.#closed) return this.#rows ?? []
     await this.#running
-    this.changed()
+    this.#start()
     await this.#running
     if (this.#error !== undefined) throw this.#error
     return this.#rows ?? []
@@ -157,14 +195,15 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
     this.#closed = true
     this.#signal?.removeEventListener('abort', this.#onAbort)
     this.#subscribers.clear()
-    this.#queries.remove(this.#watch, this as LiveQuery<unknown>)
-    if (this.#watch !== undefined) this.#calls.unwatch(this.#watch)
+    this.#readers.clear()
+    this.#unregister()
     this.#wakeAll()
   }
 
   /** Each new result; of several between two steps only the latest. Throws what the query rejects with. */
   [Symbol.asyncIterator](): AsyncIterator<T[], undefined, undefined> {
-    let seen = 0
+    const reader = {}
+    let seen = this.#join(reader)
     let done = false
     const next = async (): Promise<IteratorResult<T[], undefined>> => {
       while (!done && !this.#closed && seen === this.#version)
@@ -172,11 +211,12 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
       if (done || this.#closed) return { done: true, value: undefined }
       seen = this.#version
       if (this.#error === undefined) return { done: false, value: this.#rows as T[] }
-      done = true
+      void end()
       throw this.#error
     }
     const end = async (): Promise<IteratorResult<T[], undefined>> => {
       done = true
+      this.#leave(reader)
       this.#wakeAll()
       return { done: true, value: undefined }
     }
@@ -185,6 +225,10 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
 
   /** @internal Something that it reads has changed: runs it, or once more after the run that is under way. */
   changed(): void {
+    if (!this.#resting) this.#start()
+  }
+
+  #start(): void {
     if (this.#closed) return
     if (this.#running !== undefined) {
       this.#again = true
@@ -236,11 +280,11 @@ export class LiveQuery<T> implements AsyncIterable<T[]> {
   }
 
   #watchTables(): Soon<void> | undefined {
-    if (this.#watch !== undefined) return
+    if (this.#watch !== undefined || this.#resting) return
     const sql = this.#sql instanceof SqlFragment ? this.#sql.sql : this.#sql
     return soon(this.#calls.watch(sql), (id) => {
-      // Closed while another thread registered it.
-      if (this.#closed) return this.#calls.unwatch(id)
+      // Closed, or left, while another thread registered it.
+      if (this.#closed || this.#resting) return this.#calls.unwatch(id)
       this.#watch = id
       this.#queries.watch(id, this as LiveQuery<unknown>)
     })

@@ -70,6 +70,8 @@ export default {
     const { set, live } = await counter(t.memory)
     const query = live()
     assert.equal(query.rows, undefined)
+    // By this Vue's ref() knows that it is to be left as it is.
+    assert.equal(String(query), '[object LiveQuery]')
     assert.deepEqual(await query.refresh(), [{ n: 0 }])
     const seen = []
     const leave = query.subscribe(numbers(seen))
@@ -80,6 +82,47 @@ export default {
     assert.deepEqual(await query.refresh(), [{ n: 1 }])
     assert.deepEqual(query.rows, [{ n: 1 }])
     assert.deepEqual(seen, [0])
+  },
+
+  'a query stops when its last reader leaves, and starts again with the next one': async ({ memory, until }) => {
+    const { db, set, live } = await counter(memory)
+    const runs = async () => (await db.health()).queries.count
+    const queries = Array.from({ length: 20 }, () => live())
+    for (const query of queries) {
+      const leave = query.subscribe(() => {})
+      for await (const _ of query) break
+      leave()
+    }
+    const before = await runs()
+    await set(1)
+    await set(2)
+    assert.equal((await runs()) - before, 2)
+    const [query] = queries
+    assert.deepEqual([query.closed, query.rows], [false, [{ n: 0 }]])
+    const seen = []
+    const leave = query.subscribe(numbers(seen))
+    await until(() => seen.at(-1) === 2)
+    await set(3)
+    await until(() => seen.at(-1) === 3)
+    assert.deepEqual(seen, [2, 3])
+    // One that leaves while the next one comes, as frameworks do it, costs no run.
+    const then = await runs()
+    leave()
+    const stay = query.subscribe(numbers(seen))
+    await until(() => seen.length === 3)
+    assert.deepEqual([seen.at(-1), await runs()], [3, then])
+    stay()
+    await set(4)
+    const loop = query[Symbol.asyncIterator]()
+    assert.deepEqual((await loop.next()).value, [{ n: 4 }])
+    await loop.return()
+    await set(5)
+    assert.deepEqual(await query.refresh(), [{ n: 5 }])
+    const last = await runs()
+    await set(6)
+    assert.equal((await runs()) - last, 1)
+    await db.close()
+    assert.equal(query.closed, true)
   },
 
   'an error goes to onError, to the loop, or to a warning; the query goes on': async (t) => {
