@@ -163,7 +163,7 @@ export abstract class Connection {
     this.startLate()
   }
 
-  /** The same for a call that waits for its turn. Throws `invalid_argument` where that would be to wait for itself. */
+  /** The same for a statement or a transaction. Throws `invalid_argument` where that would wait for itself. */
   checkTurn(): void {
     this.check()
     if (!this.#isInside) return
@@ -238,7 +238,7 @@ export abstract class Connection {
     options: CallOptions | undefined,
     work: (core: Core, cancel: number) => Promise<unknown>,
   ): Promise<T> {
-    this.checkTurn()
+    this.check()
     options?.signal?.throwIfAborted()
     if (options?.signal === undefined && options?.timeoutMs === undefined) {
       return (await this.guard(this.sync(() => work(this.core, 0)))) as T

@@ -107,7 +107,6 @@ export default {
       explain: () => db.explain(insert),
       begin: () => db.begin(),
       transaction: () => db.transaction((tx) => tx.run(insert)),
-      maintain: () => db.maintain(),
       'a savepoint': (tx) => tx.transaction(async () => db.run(insert)),
     }
     for (const [name, call] of Object.entries(calls)) {
