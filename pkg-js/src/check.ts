@@ -118,14 +118,9 @@ export function checkCall(
 }
 
 /** Checks the options of a query; gives how its rows are to come. */
-export function checkQuery(
-  call: string,
-  options: unknown,
-  keys: readonly string[] = [],
-  modes: readonly RowMode[] = ['object', 'array', 'columns'],
-): RowMode {
+export function checkQuery(call: string, options: unknown, keys: readonly string[] = []): RowMode {
   const { rowMode } = checkCall(call, options, ['rowMode', ...keys])
-  return rowMode === undefined ? 'object' : checkOneOf('rowMode', rowMode, modes)
+  return rowMode === undefined ? 'object' : checkOneOf('rowMode', rowMode, ['object', 'array'])
 }
 
 function wrong(what: string, want: string): Error {

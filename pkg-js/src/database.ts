@@ -33,8 +33,6 @@ import { type BegunTx, Tx } from './transaction.js'
 import type {
   ArrayQueryOptions,
   CallOptions,
-  Columns,
-  ColumnsQueryOptions,
   QueryOptions,
   Row,
   RunResult,
@@ -168,7 +166,6 @@ export class Database extends EventTarget implements AsyncDisposable {
     params: SqlParams | undefined,
     options: ArrayQueryOptions,
   ): Promise<T[]>
-  query(sql: string | SqlFragment, params: SqlParams | undefined, options: ColumnsQueryOptions): Promise<Columns>
   query<T = Row>(
     sql: string | SqlFragment,
     params?: SqlParams,
@@ -301,7 +298,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   ): LiveQuery<T>
   live<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: LiveOptions): LiveQuery<T>
   live<T>(sql: string | SqlFragment, params?: SqlParams, options?: LiveOptions): LiveQuery<T> {
-    const mode = checkQuery('live', options, [], ['object', 'array'])
+    const mode = checkQuery('live', options)
     this.#calls.check()
     return new LiveQuery<T>(this.#calls, this.#live, sql, copyParams(params) as SqlParams | undefined, mode, options)
   }

@@ -118,8 +118,6 @@ export type { BegunTx, Tx } from './transaction.js'
 export type {
   ArrayQueryOptions,
   CallOptions,
-  Columns,
-  ColumnsQueryOptions,
   QueryOptions,
   Row,
   RowMode,

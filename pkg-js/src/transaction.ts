@@ -6,8 +6,6 @@ import { hasEnded, type Steps } from './steps.js'
 import type {
   ArrayQueryOptions,
   CallOptions,
-  Columns,
-  ColumnsQueryOptions,
   QueryOptions,
   Row,
   RowMode,
@@ -45,7 +43,6 @@ export class Tx {
     params: SqlParams | undefined,
     options: ArrayQueryOptions,
   ): Promise<T[]>
-  query(sql: string | SqlFragment, params: SqlParams | undefined, options: ColumnsQueryOptions): Promise<Columns>
   query<T = Row>(
     sql: string | SqlFragment,
     params?: SqlParams,

@@ -10,21 +10,8 @@ export type SqlResultValue = null | number | bigint | string | Uint8Array<ArrayB
 /** A row as a plain object. Of several columns with the same name the last one counts. */
 export type Row = Record<string, SqlResultValue>
 
-/** Rows column by column: what `{ rowMode: 'columns' }` gives. Cheaper than objects for many rows, and ready for charts and sums. */
-export interface Columns {
-  /** The columns' names, in their order. */
-  readonly columns: string[]
-  /** How many rows there are. */
-  readonly rows: number
-  /**
-   * The values of each column. A column of nothing but numbers is a `Float64Array`, one of nothing but bigints a `BigInt64Array`; any
-   * other, and one without rows, is an array.
-   */
-  readonly values: (Float64Array<ArrayBuffer> | BigInt64Array<ArrayBuffer> | SqlResultValue[])[]
-}
-
-/** How rows are given: as plain objects, as arrays, or column by column. */
-export type RowMode = 'object' | 'array' | 'columns'
+/** How rows are given: as plain objects, or as arrays in the order of the columns. */
+export type RowMode = 'object' | 'array'
 
 /** What a writing statement did. */
 export interface RunResult {
@@ -45,7 +32,7 @@ export interface CallOptions {
 /** Options of a query. */
 export interface QueryOptions extends CallOptions {
   /**
-   * Rows as plain objects, as arrays in the order of the columns, or column by column (see {@link Columns}).
+   * Rows as plain objects, or as arrays in the order of the columns.
    * @default 'object'
    */
   readonly rowMode?: RowMode | undefined
@@ -54,11 +41,6 @@ export interface QueryOptions extends CallOptions {
 /** Options of a query whose rows are to be arrays. */
 export interface ArrayQueryOptions extends QueryOptions {
   readonly rowMode: 'array'
-}
-
-/** Options of a query whose rows are to come column by column. */
-export interface ColumnsQueryOptions extends QueryOptions {
-  readonly rowMode: 'columns'
 }
 
 /** Options of a transaction. */

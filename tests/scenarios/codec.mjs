@@ -80,12 +80,6 @@ function randomRows(any, columns, count) {
   return { given: rows.map((row) => row.map(([one]) => one)), stored: rows.map((row) => row.map(([, one]) => one)) }
 }
 
-/** What the array of a column is to be. */
-function arrayOf(values) {
-  const only = (type) => values.length > 0 && values.every((value) => typeof value === type)
-  return only('number') ? 'Float64Array' : only('bigint') ? 'BigInt64Array' : 'Array'
-}
-
 const named = (columns, row) => Object.fromEntries(columns.map((name, at) => [name, row[at]]))
 const countOf = async (db) => (await db.get('SELECT count(*) AS n FROM t')).n
 
@@ -106,14 +100,6 @@ export default {
       const select = `SELECT ${columns} FROM t ORDER BY id`
       check('objects', (await db.query(select)).map(Object.values))
       check('arrays', await db.query(select, [], { rowMode: 'array' }))
-      const { rows, values, columns: names } = await db.query(select, [], { rowMode: 'columns' })
-      check(
-        'columns',
-        Array.from({ length: rows }, (_, n) => values.map((column) => column[n])),
-      )
-      assert.deepEqual(names, columns)
-      for (const [n, column] of values.entries())
-        assert.equal(column.constructor.name, arrayOf(stored.map((row) => row[n])), `seed ${seed}, column ${n}`)
       const iterated = []
       for await (const row of db.iterate(select)) iterated.push(Object.values(row))
       check('iterated', iterated)
@@ -245,7 +231,6 @@ export default {
       (await db.get(sql, given)).b,
       (await db.query(sql, given))[0].b,
       (await db.query(sql, given, { rowMode: 'array' }))[0][0],
-      (await db.query(sql, given, { rowMode: 'columns' })).values[0][0],
     ]
     for await (const { b } of db.iterate(sql, given)) own.push(b)
     await db.query(sql, [new Uint8Array([7, 7, 7])])
@@ -265,15 +250,10 @@ export default {
       ])
       assert.equal(Object.getPrototypeOf(row), Object.prototype)
     }
-    // Of columns with the same name the last counts; arrays and columns have all of them.
+    // Of columns with the same name the last counts; arrays have all of them.
     const twice = 'SELECT 1 AS a, NULL AS a'
     assert.deepEqual(await db.get(twice), { a: null })
     assert.deepEqual(await db.query(twice, [], { rowMode: 'array' }), [[1, null]])
-    assert.deepEqual(await db.query(twice, [], { rowMode: 'columns' }), {
-      columns: ['a', 'a'],
-      rows: 1,
-      values: [new Float64Array([1]), [null]],
-    })
   },
 
   'changes and lastInsertRowid are exact, in the form that integers have': async ({ memory }) => {

@@ -29,16 +29,6 @@ export default {
     const sql = 'SELECT * FROM t ORDER BY id'
     check('objects', (await db.query(sql)).map(Object.values))
     check('arrays', await db.query(sql, [], { rowMode: 'array' }))
-    const { columns, rows, values } = await db.query(sql, [], { rowMode: 'columns' })
-    assert.deepEqual([columns, rows], [['id', 'price', 'large', 'name', 'state', 'day', 'bytes', 'mixed'], 20_000])
-    assert.deepEqual(
-      values.map((column) => column.constructor.name),
-      ['Float64Array', 'Float64Array', 'BigInt64Array', 'Array', 'Array', 'Array', 'Array', 'Array'],
-    )
-    check(
-      'columns',
-      given.map((_, n) => values.map((column) => column[n])),
-    )
     const iterated = []
     for await (const row of db.iterate(sql)) {
       iterated.push(Object.values(row))
@@ -46,11 +36,8 @@ export default {
       row.state = 'changed'
     }
     check('iterate', iterated)
-    assert.deepEqual(await db.query('SELECT id, name FROM t WHERE 0', [], { rowMode: 'columns' }), {
-      columns: ['id', 'name'],
-      rows: 0,
-      values: [[], []],
-    })
+    for (const rowMode of ['object', 'array'])
+      assert.deepEqual(await db.query('SELECT id, name FROM t WHERE 0', [], { rowMode }), [])
     assert.deepEqual(await db.get("SELECT length(printf('%.*c', 3000000, 'x')) AS n"), { n: 3_000_000 })
   },
 

@@ -1,5 +1,5 @@
 import { type Core, tag } from '../core.js'
-import type { Columns, Row, RowMode, SqlResultValue } from '../values.js'
+import type { Row, RowMode, SqlResultValue } from '../values.js'
 import type { Areas, Source } from './memory.js'
 import { decodeText } from './text.js'
 
@@ -85,8 +85,8 @@ export class Results {
   }
 
   /** All rows. */
-  rows(mode: RowMode): unknown[] | Columns {
-    return this.#word(rowsAt) === 0 && mode !== 'columns' ? [] : this.#read().all(mode)
+  rows(mode: RowMode): unknown[] {
+    return this.#word(rowsAt) === 0 ? [] : this.#read().all(mode)
   }
 
   /** To go through the rows, in areas that the next result leaves alone. */
@@ -214,9 +214,8 @@ export class Rows {
   }
 
   /** All that are left. */
-  all(mode: RowMode): unknown[] | Columns {
-    if (mode === 'object') return this.objects(this.left)
-    return mode === 'array' ? this.arrays(this.left) : this.columns()
+  all(mode: RowMode): unknown[] {
+    return mode === 'object' ? this.objects(this.left) : this.arrays(this.left)
   }
 
   /** The next rows as plain objects of one fixed shape, in an array from a place on. */
@@ -293,33 +292,6 @@ export class Rows {
       ;(rows[from + row] as SqlResultValue[])[column] = value
     })
     return rows
-  }
-
-  /** All that are left, column by column. */
-  columns(): Columns {
-    const { bytes, doubles, longs } = this.#areas
-    const rows = this.left
-    const columns = this.#columns
-    const values = this.#shape.names.map((_, column) => {
-      const first = bytes[this.#tag + column]
-      const kind = first === tag.bigint ? first : tag.real
-      for (let row = 0; row < rows; row++) {
-        const found = bytes[this.#tag + row * columns + column]
-        if ((found === tag.integer ? tag.real : found) !== kind) return new Array<SqlResultValue>(rows)
-      }
-      if (rows === 0) return []
-      const numbers = kind === tag.bigint ? new BigInt64Array(rows) : new Float64Array(rows)
-      const from = kind === tag.bigint ? longs : doubles
-      for (let row = 0; row < rows; row++) numbers[row] = from[this.#slot + row * columns + column] as never
-      return numbers
-    })
-    if (values.some(Array.isArray)) {
-      this.#each(rows, (row, column, value) => {
-        const list = values[column]
-        if (Array.isArray(list)) list[row] = value
-      })
-    }
-    return { columns: [...this.#shape.names], rows, values }
   }
 
   #each(count: number, take: (row: number, column: number, value: SqlResultValue) => void): void {

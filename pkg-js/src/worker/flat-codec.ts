@@ -87,9 +87,7 @@ export class FlatCodec {
     if (kind === op.runMany) return { changes: changes ?? this.#results.changes() }
     if (kind === op.run) return runResult(this.#results, this.#integers)
     if (kind === op.get) return this.#results.first()
-    return mode === 'columns' || !worthMoving(result.buffer)
-      ? this.#results.rows(mode)
-      : allRows(this.#results.cursor(), mode)
+    return worthMoving(result.buffer) ? allRows(this.#results.cursor(), mode) : this.#results.rows(mode)
   }
 
   #learn({ shape, columns, texts }: Result): void {
