@@ -1,7 +1,7 @@
 import type { Calls } from './calls.js'
 import { op } from './core.js'
-import { invalid, TidelockError, telling } from './errors.js'
-import type { Done, StatementOf } from './works.js'
+import { errorWith, invalid, TidelockError } from './errors.js'
+import type { Done, StatementOf } from './work.js'
 
 /** Runs several statements in one transaction or savepoint, without giving up the turn. */
 export function runBatch<P, R>(
@@ -46,5 +46,5 @@ function checkStatements(statements: unknown): void {
 function atStatement(error: unknown, index: number): unknown {
   if (!(error instanceof TidelockError)) return error
   const statement = index + 1
-  return telling(error, { message: `Statement ${statement} of the batch: ${error.message}`, details: { statement } })
+  return errorWith(error, { message: `Statement ${statement} of the batch: ${error.message}`, details: { statement } })
 }

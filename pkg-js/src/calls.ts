@@ -5,7 +5,7 @@ import type { Core, Op } from './core.js'
 import { invalid, TidelockError } from './errors.js'
 import { fragmentParts, type SqlFragment } from './sql.js'
 import type { CallOptions } from './values.js'
-import { type Done, perform, type Work } from './works.js'
+import { type Done, perform, type Work } from './work.js'
 
 /**
  * The common path of every call into one wasm instance: take the turn, execute, decode, wait until it is stored.

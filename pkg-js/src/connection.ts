@@ -5,7 +5,7 @@ import { invalid, isTidelockError, isTrap, TidelockError, toTidelockError, trapp
 import type { SqlFragment } from './sql.js'
 import type { CallOptions } from './values.js'
 import { onStop, Waiting } from './waiting.js'
-import type { Done, Work } from './works.js'
+import type { Done, Work } from './work.js'
 
 /** What the calls of one database need to know and whom they tell. */
 export interface CallsOptions {

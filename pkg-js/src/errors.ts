@@ -150,7 +150,7 @@ export function isTidelockError<Code extends ErrorCode = ErrorCode>(
 }
 
 /** The same error, with more to tell, or something else. */
-export function telling(
+export function errorWith(
   { code, message, hint, details, cause }: TidelockError,
   more: TidelockErrorOptions & { readonly message?: string },
 ): TidelockError {

@@ -2,7 +2,7 @@ import { isA } from './brand.js'
 import { checkBoolean, checkFunction, checkObject } from './check.js'
 import { plainValue } from './codec/pack.js'
 import type { CoreClass, CoreFunction } from './core.js'
-import { invalid, isTidelockError, TidelockError, telling } from './errors.js'
+import { errorWith, invalid, isTidelockError, TidelockError } from './errors.js'
 import type { SqlResultValue, SqlValue } from './values.js'
 
 /** What a function may give: a value as a parameter can be; undefined is NULL. */
@@ -240,7 +240,7 @@ export class UserFunctions {
     if (thrown === undefined || !/the SQL (function|collation) .* failed/is.test(error.message)) return error
     if (!isTidelockError(error, 'sqlite_error') && !isTidelockError(error, 'migration_failed')) return error
     this.#thrown = undefined
-    return telling(error, { cause: thrown.error })
+    return errorWith(error, { cause: thrown.error })
   }
 
   #run<T>(work: () => T): T {

@@ -1,5 +1,5 @@
 import type { Database } from './database.js'
-import { invalid, isTidelockError, telling } from './errors.js'
+import { errorWith, invalid, isTidelockError } from './errors.js'
 import type { Health } from './health.js'
 import type { MigrationStatus } from './migrations.js'
 import { open } from './open.js'
@@ -146,5 +146,5 @@ async function closeAll(opened: readonly [string, Database][]): Promise<void> {
 /** The error, with the name in the group that it is about. What isn't ours (the reason of a signal) stays what it is. */
 function naming(error: unknown, member: string): unknown {
   if (!isTidelockError(error)) return error
-  return telling(error, { details: { database: member } })
+  return errorWith(error, { details: { database: member } })
 }

@@ -1,5 +1,5 @@
 import type { Database } from './database.js'
-import { isTidelockError, telling } from './errors.js'
+import { errorWith, isTidelockError } from './errors.js'
 import type { MigrationStatus } from './migrations.js'
 import type { OpenOptions } from './options.js'
 
@@ -27,7 +27,7 @@ export async function replay(
     return await scratch.export()
   } catch (error) {
     if (!isTidelockError(error, 'migration_failed')) throw error
-    throw telling(error, {
+    throw errorWith(error, {
       message: `In a scratch database: ${error.message}`,
       details: { scratch: true },
       hint: "There it finds none of this database's data. The database itself is as before",

@@ -14,7 +14,7 @@ import type {
   SqlResultValue,
   Statement,
 } from './values.js'
-import type { Done, Work } from './works.js'
+import type { Done, Work } from './work.js'
 
 /**
  * A transaction that is open: what the function given to {@link Database.transaction} works with.

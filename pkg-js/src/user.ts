@@ -1,7 +1,7 @@
 import type { CallsOptions, Connection } from './connection.js'
 import type { CoreEvent, CoreOptions } from './core.js'
 import { Database } from './database.js'
-import { invalid, isTidelockError, TidelockError, telling } from './errors.js'
+import { errorWith, invalid, isTidelockError, TidelockError } from './errors.js'
 import { callUser, type DatabaseEventMap, type Warning } from './events.js'
 import { loaded } from './loaded.js'
 import type { Conflict, OpenOptions } from './options.js'
@@ -178,6 +178,6 @@ export class LocalUser implements User {
     const version = error.details.version ?? thrown.version
     if (version !== thrown.version) return error
     this.#thrown = undefined
-    return telling(error, { details: { version }, cause: thrown.error })
+    return errorWith(error, { details: { version }, cause: thrown.error })
   }
 }

@@ -1,8 +1,8 @@
 import { layout } from '../codec/rows.js'
 import { isTidelockError, TidelockError } from '../errors.js'
+import type { Done } from '../work.js'
 import type { Channel } from '../worker/channel.js'
 import type { PageMethods, Result, WorkerMethods } from '../worker/protocol.js'
-import type { Done } from '../works.js'
 
 /** What calls reject with when whoever served them doesn't any more. */
 export class Lost {}

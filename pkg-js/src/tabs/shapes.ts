@@ -1,6 +1,6 @@
 import { type Core, type CoreOptions, op } from '../core.js'
+import type { Work } from '../work.js'
 import type { Desk } from '../worker/desk.js'
-import type { Work } from '../works.js'
 
 // What messages of other tabs must look like, in one place. Whoever shares the origin can send anything.
 

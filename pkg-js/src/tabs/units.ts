@@ -1,5 +1,5 @@
+import type { Work } from '../work.js'
 import type { Unit } from '../worker/protocol.js'
-import type { Work } from '../works.js'
 
 /** Numbers the writes of one tab, and knows up to which one their answers are here. */
 export class Units {

@@ -6,7 +6,7 @@ import type { FunctionsSource } from '../functions.js'
 import type { Encryption } from '../options.js'
 import type { Answer, Asking } from '../request.js'
 import type { User } from '../user.js'
-import type { Done, Work } from '../works.js'
+import type { Done, Work } from '../work.js'
 import type { Moment } from './page-life.js'
 import type { Thrown } from './thrown.js'
 
