@@ -52,9 +52,10 @@ export class Calls<P = unknown, R = unknown> extends Connection {
   }
 
   override alone(work: Work<P>, options: CallOptions | undefined): Soon<Done<R>> {
-    if (work.type !== 'statement') return super.alone(work, options) as Promise<Done<R>>
-    const result = this.#statement(work.kind, work.sql, work.params, options, 'object')
-    return soon(result, (result) => ({ results: [result], wrote: false }))
+    if (work[0] !== 'statement') return super.alone(work, options) as Promise<Done<R>>
+    const [, kind, sql, params] = work
+    const result = this.#statement(kind, sql, params, options, 'object')
+    return soon(result, (result) => ({ results: [result] }))
   }
 
   now(ticket: number, kind: Op, sql: string, params: P, mode: Mode): R | typeof notNow {

@@ -118,7 +118,7 @@ export abstract class Connection {
   /** Anything on a turn of its own, until what it wrote is stored. */
   alone(work: Work, options: CallOptions | undefined): Soon<Done> {
     return this.withTurn(options, ({ ticket, timeoutMs }) =>
-      soon(this.perform(ticket, work, timeoutMs), (done) => [done, done.wrote] as const),
+      soon(this.perform(ticket, work, timeoutMs), (done) => [done, done.wrote === true] as const),
     )
   }
 

@@ -227,13 +227,13 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** Runs several statements in one transaction, and gives the rows of each. `details.statement` of an error counts from 1. */
   async batch<T = Row>(statements: readonly Statement[], options?: CallOptions): Promise<T[][]> {
     checkCall('batch', options)
-    return (await this.#calls.alone({ type: 'batch', statements }, options)).results as T[][]
+    return (await this.#calls.alone(['batch', statements], options)).results as T[][]
   }
 
   /** Runs a script of several statements in one transaction, unless it has its own BEGIN and COMMIT. */
   async exec(script: string, options?: CallOptions): Promise<void> {
     checkCall('exec', options)
-    await this.#calls.alone({ type: 'script', script: checkScript(script) }, options)
+    await this.#calls.alone(['script', checkScript(script)], options)
   }
 
   /**
@@ -306,7 +306,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** How SQLite would run a statement. Parameters change nothing about it, and are accepted for convenience. */
   async explain(sql: string, _params?: SqlParams, options?: CallOptions): Promise<PlanRow[]> {
     checkCall('explain', options)
-    return (await this.#calls.alone({ type: 'explain', sql }, options)).value as PlanRow[]
+    return (await this.#calls.alone(['explain', sql], options)).value as PlanRow[]
   }
 
   /**

@@ -72,13 +72,13 @@ export class Tx {
   /** Runs several statements, all or none, see {@link Database.batch}. */
   async batch<T = Row>(statements: readonly Statement[], options?: CallOptions): Promise<T[][]> {
     checkCall('batch', options)
-    return (await this.#perform({ type: 'batch', statements }, options)).results as T[][]
+    return (await this.#perform(['batch', statements], options)).results as T[][]
   }
 
   /** Runs a script inside this transaction: it can't have a BEGIN or COMMIT of its own. */
   async exec(script: string, options?: CallOptions): Promise<void> {
     checkCall('exec', options)
-    await this.#perform({ type: 'script', script: checkScript(script) }, options)
+    await this.#perform(['script', checkScript(script)], options)
   }
 
   /** A nested transaction (a savepoint): commits into this one when its function returns, rolls back when it throws. */

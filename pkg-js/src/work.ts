@@ -9,12 +9,15 @@ export interface StatementOf<P> {
   readonly params?: P
 }
 
-/** What an engine can be asked to run on a turn, with parameters as P: packed or not. A new kind is one here, and one below. */
+/**
+ * What an engine can be asked to run on a turn, with parameters as P: packed or not. A new kind is one here, and one below. Arrays, since every
+ * statement is copied to another thread, and they are copied sooner than objects.
+ */
 export type Work<P = unknown> =
-  | { readonly type: 'statement'; readonly kind: Op; readonly sql: string; readonly params: P }
-  | { readonly type: 'batch'; readonly statements: readonly StatementOf<P>[] }
-  | { readonly type: 'script'; readonly script: string }
-  | { readonly type: 'explain'; readonly sql: string }
+  | readonly ['statement', kind: Op, sql: string, params: P]
+  | readonly ['batch', statements: readonly StatementOf<P>[]]
+  | readonly ['script', script: string]
+  | readonly ['explain', sql: string]
 
 /** What came of it. */
 export interface Done<R = unknown> {
@@ -23,22 +26,20 @@ export interface Done<R = unknown> {
   /** What else there is to tell. */
   readonly value?: unknown
   /** Whether something was written that is to be waited for. */
-  readonly wrote: boolean
+  readonly wrote?: boolean
 }
 
 /** The same with its parameters packed. Fails with `invalid_argument` naming the parameter. */
 export function packedWork<P, Q>(work: Work<P>, pack: (kind: Op, sql: string, params: P) => Q): Work<Q> {
-  switch (work.type) {
-    case 'statement':
-      return { ...work, params: pack(work.kind, work.sql, work.params) }
-    case 'batch':
-      return {
-        ...work,
-        statements: eachStatement(work.statements, ({ sql, params }) => ({
-          sql,
-          params: pack(op.query, sql, params as P),
-        })),
-      }
+  switch (work[0]) {
+    case 'statement': {
+      const [type, kind, sql, params] = work
+      return [type, kind, sql, pack(kind, sql, params)]
+    }
+    case 'batch': {
+      const [type, statements] = work
+      return [type, eachStatement(statements, ({ sql, params }) => ({ sql, params: pack(op.query, sql, params as P) }))]
+    }
     default:
       return work
   }
@@ -46,16 +47,17 @@ export function packedWork<P, Q>(work: Work<P>, pack: (kind: Op, sql: string, pa
 
 /** Runs something on a ticket that holds the turn. */
 export function perform<P, R>(calls: Calls<P, R>, ticket: number, work: Work<P>, timeoutMs: number): Soon<Done<R>> {
-  switch (work.type) {
+  switch (work[0]) {
     case 'statement': {
-      const result = calls.execute(ticket, work.kind, work.sql, work.params, timeoutMs)
+      const [, kind, sql, params] = work
+      const result = calls.execute(ticket, kind, sql, params, timeoutMs)
       return { results: [result], wrote: calls.wrote }
     }
     case 'batch':
-      return runBatch(calls, ticket, work.statements, timeoutMs)
+      return runBatch(calls, ticket, work[1], timeoutMs)
     case 'script':
-      return soon(calls.script(ticket, work.script, timeoutMs), (wrote) => ({ results: [], wrote }))
+      return soon(calls.script(ticket, work[1], timeoutMs), (wrote) => ({ results: [], wrote }))
     case 'explain':
-      return { results: [], value: calls.sync(() => calls.core.explain(ticket, work.sql)), wrote: false }
+      return { results: [], value: calls.sync(() => calls.core.explain(ticket, work[1])) }
   }
 }

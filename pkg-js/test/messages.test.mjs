@@ -108,7 +108,7 @@ async function served(answers) {
   forwarding.serve(new Serving({ ask, tell() {} }, forwarding.numbers, { notes: false, own: false }), () => {})
   await settle()
   const { handlers } = forwarding
-  const statement = (sql) => ({ type: 'statement', kind: 0, sql, params: [] })
+  const statement = (sql) => ['statement', 0, sql, []]
   return {
     statement: (sql) => handlers.run(undefined, statement(sql), 0),
     inTransaction: async (sql) => handlers.run(undefined, statement(sql), await handlers.turn()),

@@ -65,7 +65,7 @@ test('a key that can do nothing proves nothing', async () => {
 
 const area = () => ({ buffer: new ArrayBuffer(8), bytes: 8, names: '' })
 const limit = { timeoutMs: 5, since: 1 }
-const statement = (sql, params, kind = 0) => ({ type: 'statement', kind, sql, params })
+const statement = (sql, params, kind = 0) => ['statement', kind, sql, params]
 const unit = { id: 1, acknowledged: 0, again: false }
 const from = (message) => fromTabIn({ v: 2, term: 'x', message }) !== undefined
 const asks = (method, ...args) => from({ id: 1, method, args })
@@ -87,9 +87,9 @@ test('what tabs say to each other is understood', () => {
     assert.ok(fromLeaderIn({ v: 2, term: 'x', ...said }), JSON.stringify(said))
   assert.ok(asks('run', statement('SELECT 1', [area()]), 0, limit, unit))
   assert.ok(asks('run', statement('SELECT 1', []), 7, undefined))
-  assert.ok(asks('run', { type: 'batch', statements: [{ sql: 'x', params: [area()] }] }, 1))
-  assert.ok(asks('run', { type: 'script', script: 'x' }, 1))
-  assert.ok(asks('run', { type: 'explain', sql: 'x' }, 1))
+  assert.ok(asks('run', ['batch', [{ sql: 'x', params: [area()] }]], 1))
+  assert.ok(asks('run', ['script', 'x'], 1))
+  assert.ok(asks('run', ['explain', 'x'], 1))
   assert.ok(asks('core', 'importBytes', new Uint8Array(1), {}, 1))
   assert.ok(asks('core', 'flush'))
   assert.ok(from({ id: 4, method: 'core', args: ['syncPull', {}, undefined, 1], functions: [2], stoppable: true }))
@@ -149,9 +149,11 @@ test('what has another form is not listened to', () => {
     ['run', statement('x', []), 0, undefined, unit, 'more'],
     ['run', statement('x', []), -1],
     ['run', statement('x', []), '1'],
-    ['run', { ...statement('x', []), type: 'script' }, 1],
-    ['run', { type: 'batch', statements: [null] }, 1],
-    ['run', { type: 'toString' }, 1],
+    ['run', ['script', ...statement('x', [])], 1],
+    ['run', { 0: 'script', 1: 'x' }, 1],
+    ['run', Array(1), 1],
+    ['run', ['batch', [null]], 1],
+    ['run', ['toString'], 1],
     ['run', null, 1],
     ['begin', 1],
     ['applied', 1.5],

@@ -169,7 +169,7 @@ test('a page without the secret is not served, whatever it repeats of what it ha
     own.addEventListener('message', ({ data }) => answers.push(data))
     window.all.postMessage({ ...hello, hello: id })
     const { term } = await window.until(() => answers.find(({ challenge }) => challenge))
-    const work = { type: 'statement', kind: 0, sql: 'SELECT 1', params: [] }
+    const work = ['statement', 0, 'SELECT 1', []]
     own.postMessage({ v: 2, term, message: { id: 1, method: 'run', args: [work, 0] } })
     for (const { proof } of proofs) {
       const before = answers.length
@@ -238,15 +238,15 @@ test('messages of another form or version end nothing: they are ignored, or answ
         call('core', 'close'),
       ],
       ...[
-        run({ type: 'statement', kind: 0, sql: {}, params: [] }, 0),
-        run({ type: 'statement', kind: 0, sql: 'x', params: [{}] }, 9),
+        run(['statement', 0, {}, []], 0),
+        run(['statement', 0, 'x', [{}]], 9),
         call('core', 'importBytes', { length: 4e9 }, {}, 1),
       ],
       ...[
         call('turn', { timeoutMs: 'x' }),
-        run({ type: 'batch', statements: [null] }, 1),
-        run({ type: 'explain' }, 0),
-        run({ type: 'statement', kind: 0, sql: 'SELECT ?', params: [short] }, 0),
+        run(['batch', [null]], 1),
+        run(['explain'], 0),
+        run(['statement', 0, 'SELECT ?', [short]], 0),
       ],
     ]
     for (let round = 0; round < 3; round++)

@@ -45,14 +45,14 @@ const areas = list((value) => {
   const { buffer, bytes } = value as { buffer: unknown; bytes: number }
   return buffer instanceof ArrayBuffer && bytes <= buffer.byteLength
 })
-/** What an engine runs, by its type. */
-const works: Readonly<Record<Work['type'], Readonly<Record<string, Shape>>>> = {
-  statement: { kind: operation, sql: text, params: areas },
-  batch: { statements: list(object({ sql: text, params: areas })) },
-  script: { script: text },
-  explain: { sql: text },
+/** What an engine runs, by its kind. */
+const works: Readonly<Record<Work[0], readonly Shape[]>> = {
+  statement: [operation, text, areas],
+  batch: [list(object({ sql: text, params: areas }))],
+  script: [text],
+  explain: [text],
 }
-const work = either(...Object.entries(works).map(([type, fields]) => object({ type: oneOf(type), ...fields })))
+const work: Shape = (value) => Array.isArray(value) && has(works, value[0], value.slice(1), [])
 
 const options = maybe(object({}))
 const cancel = maybe(whole)

@@ -32,13 +32,13 @@ export function mayWrite(sql: string): boolean {
 
 /** Whether something may write. */
 export function writes(work: Work): boolean {
-  switch (work.type) {
+  switch (work[0]) {
     case 'statement':
-      return mayWrite(work.sql)
+      return mayWrite(work[2])
     case 'batch':
-      return work.statements.some(({ sql }) => mayWrite(sql))
+      return work[1].some(({ sql }) => mayWrite(sql))
     default:
-      return work.type !== 'explain'
+      return work[0] !== 'explain'
   }
 }
 

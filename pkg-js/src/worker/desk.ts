@@ -173,7 +173,7 @@ export class Desk {
       }
       await this.#act(calls)
       const done = await this.#once(calls, ticket, unit, work, timeoutMs)
-      return [done, done.wrote]
+      return [done, done.wrote === true]
     })
   }
 
@@ -187,7 +187,7 @@ export class Desk {
   ): Promise<Done<Result>> {
     const run = () => this.#again(() => calls.perform(ticket, work, timeoutMs))
     if (unit === undefined) return run()
-    if (work.type === 'script' && !calls.sync(() => calls.core.isWhole(work.script))) {
+    if (work[0] === 'script' && !calls.sync(() => calls.core.isWhole(work[1]))) {
       if (unit.again) throw unknownWhether('A script with transactions of its own')
       return run()
     }

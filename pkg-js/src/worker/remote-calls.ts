@@ -218,7 +218,7 @@ export class RemoteCalls extends Connection {
   ): Promise<unknown> {
     const codec = this.#codec
     const { text, areas, transfer } = codec.pack(kind, sql, params)
-    const work = { type: 'statement', kind, sql: text, params: areas } as const
+    const work = ['statement', kind, text, areas] as const
     return this.#ask('run', [work, ticket, limit], { transfer, signal }, ({ results: [result] }) =>
       codec.decode(kind, result as Result, mode),
     )
@@ -246,7 +246,7 @@ export class RemoteCalls extends Connection {
     const execute = (kind: Op, area: Area, timeoutMs: number) =>
       this.#ask(
         'run',
-        [{ type: 'statement', kind, sql, params: [area] }, this.#theirs(ticket), limitOf(timeoutMs)],
+        [['statement', kind, sql, [area]], this.#theirs(ticket), limitOf(timeoutMs)],
         { transfer: [area.buffer] },
         ({ results: [result] }) => codec.decode(op.runMany, result as Result, 'object') as Soon<{ changes: number }>,
       )

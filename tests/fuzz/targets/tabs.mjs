@@ -92,22 +92,17 @@ const ofCore = {
 
 /** What an engine runs. */
 const works = [
-  (random) => ({ type: 'explain', sql: random.pick(statements) }),
-  (random) => ({ type: 'script', script: random.pick(statements) }),
-  (random) => ({ type: 'batch', statements: argument.statements(random) }),
-  (random) => ({
-    type: 'statement',
-    kind: random.below(5),
-    sql: random.pick(statements),
-    params: argument.areas(random),
-  }),
+  (random) => ['explain', random.pick(statements)],
+  (random) => ['script', random.pick(statements)],
+  (random) => ['batch', argument.statements(random)],
+  (random) => ['statement', random.below(5), random.pick(statements), argument.areas(random)],
 ]
 
 const argument = {
   work: (random) => {
-    const fields = { ...random.pick(works)(random), ...random.pick([{}, {}, {}, {}, works[0](random)]) }
-    if (random.oneIn(10)) fields[random.pick(Object.keys(fields))] = anyValue(random)
-    return fields
+    const parts = random.pick(works)(random)
+    if (random.oneIn(10)) parts.splice(random.below(parts.length + 1), random.below(2), anyValue(random))
+    return parts
   },
   sql: (random) => random.pick(statements),
   areas: (random) => (random.oneIn(2) ? [] : random.some(3, () => area(random))),
@@ -214,7 +209,7 @@ export async function setUp() {
     }
     await engine.channel.ask('open', [opening])
     const script = 'CREATE TABLE mine (id INTEGER PRIMARY KEY); INSERT INTO mine VALUES (1); CREATE TABLE t (a)'
-    await engine.channel.ask('run', [{ type: 'script', script }, 0, undefined])
+    await engine.channel.ask('run', [['script', script], 0, undefined])
     return engine
   }
   let engine = await started()
@@ -242,7 +237,7 @@ export async function setUp() {
       }
       // What it has begun ends with it, and the leader goes on.
       client.end()
-      const work = { type: 'statement', kind: 0, sql: 'SELECT count(*) FROM mine', params: [] }
+      const work = ['statement', 0, 'SELECT count(*) FROM mine', []]
       const { results } = await engine.channel.ask('run', [work, 0, undefined])
       assert.ok(results[0].buffer.byteLength > 0)
       for (const { thrown } of answers) if (thrown !== undefined) mustBeOurs(thrown)
