@@ -135,6 +135,33 @@ test('a ticket of a dead engine is never used on the next one', async () => {
   await db.close()
 })
 
+test('rows that wait behind a large result stay as they are, whatever comes after them', async () => {
+  const { db } = await openElsewhere({ migrations })
+  const numbers = 'WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT i FROM n'
+  const gathered = async (rows) => {
+    const sum = []
+    for await (const { i } of rows) sum.push(i)
+    return sum
+  }
+  // Among these there are results of as many bytes as small ones are copied into.
+  const counts = Array.from({ length: 24 }, (_, n) => 205 + n)
+  const large = db.query(numbers, [60_000])
+  const waiting = []
+  const after = []
+  for (const count of counts) {
+    waiting.push(gathered(db.iterate(numbers, [count])))
+    after.push(db.get('SELECT 7 AS i'))
+  }
+  assert.equal((await large).length, 60_000)
+  for (const [n, rows] of (await Promise.all(waiting)).entries())
+    assert.deepEqual(
+      rows,
+      Array.from({ length: counts[n] }, (_, at) => at + 1),
+    )
+  await Promise.all(after)
+  await db.close()
+})
+
 test('errors keep what they carry on their way, and causes of causes', () => {
   const mine = new TypeError('mine')
   const there = (error) => fromThrown(structuredClone(toThrown(error)))

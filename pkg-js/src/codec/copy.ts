@@ -43,6 +43,8 @@ const lengthsAt = [layout.textBytesAt, layout.wideBytesAt, layout.blobBytesAt] a
 /** A memory that is one buffer after the other. */
 export class Detached implements Source {
   #areas: Areas = areasOf(new ArrayBuffer(headerBytes))
+  /** Where small ones are copied to. */
+  #small: Areas | undefined
 
   get buffer(): ArrayBuffer {
     return this.#areas.bytes.buffer
@@ -60,7 +62,8 @@ export class Detached implements Source {
   read(buffer: ArrayBuffer): void {
     if (buffer.byteLength > reused) this.buffer = buffer
     else {
-      if (this.buffer.byteLength !== reused) this.buffer = new ArrayBuffer(reused)
+      this.#small ??= areasOf(new ArrayBuffer(reused))
+      this.#areas = this.#small
       this.#areas.bytes.set(new Uint8Array(buffer))
     }
   }
