@@ -3,9 +3,10 @@ import type { Encryption } from '../options.js'
 import type { Handlers } from '../worker/channel.js'
 import { unknownWhether } from '../worker/desk.js'
 import type { Limit, Unit, WorkerMethods } from '../worker/protocol.js'
+import { isRepeatable } from './core-calls.js'
 import { rolledBack, type Sending, Sendings } from './sending.js'
 import { Lost, Numbers, type Serving } from './serving.js'
-import { isRepeatable, Units, writes } from './units.js'
+import { Units, writes } from './units.js'
 
 /** A turn that was taken, by the number by which this tab knows it. */
 interface Ticket {

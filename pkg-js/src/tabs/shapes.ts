@@ -1,41 +1,24 @@
-import { type Core, type CoreOptions, op } from '../core.js'
+import { type CoreOptions, op } from '../core.js'
 import type { Work } from '../work.js'
 import type { Desk } from '../worker/desk.js'
+import { coreCalls } from './core-calls.js'
+import {
+  anything,
+  bytes,
+  either,
+  flag,
+  has,
+  list,
+  maybe,
+  number,
+  object,
+  oneOf,
+  type Shape,
+  text,
+  whole,
+} from './shape.js'
 
 // What messages of other tabs must look like, in one place. Whoever shares the origin can send anything.
-
-/** Whether a value has some form. */
-type Shape = (value: unknown) => boolean
-
-const text: Shape = (value) => typeof value === 'string'
-const flag: Shape = (value) => typeof value === 'boolean'
-const whole: Shape = (value) => Number.isSafeInteger(value) && (value as number) >= 0
-const number: Shape = (value) => Number.isFinite(value)
-const anything: Shape = () => true
-const bytes: Shape = (value) => value instanceof Uint8Array
-const oneOf =
-  (...values: readonly unknown[]): Shape =>
-  (value) =>
-    values.includes(value)
-const maybe =
-  (shape: Shape): Shape =>
-  (value) =>
-    value === undefined || shape(value)
-const either =
-  (...shapes: readonly Shape[]): Shape =>
-  (value) =>
-    shapes.some((shape) => shape(value))
-/** An array without holes. */
-const list =
-  (shape: Shape): Shape =>
-  (value) =>
-    Array.isArray(value) && Array.from(value).every(shape)
-const object =
-  (fields: Readonly<Record<string, Shape>>): Shape =>
-  (value) =>
-    typeof value === 'object' &&
-    value !== null &&
-    Object.entries(fields).every(([name, shape]) => shape((value as Record<string, unknown>)[name]))
 
 const operation = oneOf(...Object.values(op))
 const limit = maybe(object({ timeoutMs: number, since: number }))
@@ -53,71 +36,6 @@ const works: Readonly<Record<Work[0], readonly Shape[]>> = {
   explain: [text],
 }
 const work: Shape = (value) => Array.isArray(value) && has(works, value[0], value.slice(1), [])
-
-const options = maybe(object({}))
-const cancel = maybe(whole)
-/** A function, which is left out of the arguments; there may be none. */
-const progress = oneOf(undefined)
-
-/** The engine's own methods that another tab may call: not those that open, close or secure it, nor those that need the mutex. */
-type CoreCall =
-  | Extract<keyof Core, `${'migrations' | 'snapshots' | 'sync'}${string}`>
-  | 'cancel'
-  | 'dropCancel'
-  | 'exportBytes'
-  | 'exportSql'
-  | 'flush'
-  | 'health'
-  | 'importBytes'
-  | 'maintain'
-  | 'persist'
-
-/** The forms of their arguments: a string where bytes are expected, or the other way round, could end an instance. */
-const coreMethods: Readonly<Record<CoreCall, readonly Shape[]>> = {
-  cancel: [whole],
-  dropCancel: [whole],
-  exportBytes: [],
-  exportSql: [],
-  flush: [],
-  health: [options],
-  importBytes: [bytes, options, cancel],
-  maintain: [list(object({})), cancel],
-  migrationsBaseline: [text],
-  migrationsDrift: [maybe(bytes)],
-  migrationsDrop: [],
-  migrationsForget: [text],
-  migrationsGenerate: [text, list(text)],
-  migrationsLint: [],
-  migrationsRedo: [],
-  migrationsReset: [],
-  migrationsRevert: [options],
-  migrationsRun: [options],
-  migrationsStatus: [],
-  migrationsSync: [text],
-  persist: [],
-  snapshotsCreate: [options],
-  snapshotsDelete: [text],
-  snapshotsExport: [text, flag],
-  snapshotsImport: [bytes, maybe(text), cancel],
-  snapshotsList: [],
-  snapshotsPrune: [],
-  snapshotsRestore: [text, options],
-  snapshotsRestoreAt: [number, options],
-  snapshotsStatus: [],
-  snapshotsVerify: [text],
-  syncConflicts: [number],
-  syncDiscard: [text],
-  syncEnqueue: [text],
-  syncPending: [],
-  syncPull: [options, progress, cancel],
-  syncPush: [progress, cancel],
-  syncReady: [],
-  syncRejected: [],
-  syncRetry: [text],
-  syncStart: [number],
-  syncStatus: [],
-  syncStop: [],
-}
 
 /** What a follower may ask of an engine, with the forms of the arguments. */
 const toEngine: Readonly<Record<keyof Desk['handlers'], readonly Shape[]>> = {
@@ -172,28 +90,13 @@ const message =
     if (!isCall(value)) return false
     return method === 'core' && 'core' in methods
       ? has(
-          coreMethods,
+          coreCalls,
           args[0],
           args.slice(1),
           functions.map((at) => at - 1),
         )
       : has(methods, method, args, functions)
   }
-
-/** Whether a table has such a method, and its arguments their forms; `functions` are the places where it is to get one. */
-function has(
-  methods: Readonly<Record<string, readonly Shape[]>>,
-  method: unknown,
-  args: readonly unknown[],
-  functions: readonly number[],
-): boolean {
-  const forms = typeof method === 'string' && Object.hasOwn(methods, method) ? methods[method] : undefined
-  return (
-    forms !== undefined &&
-    args.length <= forms.length &&
-    forms.every((form, at) => form(args[at]) && (form === progress || !functions.includes(at)))
-  )
-}
 
 const facts = object({
   integers: oneOf(...(['auto', 'bigint', 'number'] satisfies CoreOptions['integers'][])),

@@ -41,36 +41,3 @@ export function writes(work: Work): boolean {
       return work[0] !== 'explain'
   }
 }
-
-/** The engine's methods that may be called again, because they only read, or because twice is as good as once. */
-const repeatable = new Set([
-  'exportBytes',
-  'exportSql',
-  'flush',
-  'health',
-  'maintain',
-  'migrationsDrift',
-  'migrationsGenerate',
-  'migrationsLint',
-  'migrationsStatus',
-  'persist',
-  'snapshotsExport',
-  'snapshotsList',
-  'snapshotsPrune',
-  'snapshotsStatus',
-  'snapshotsVerify',
-  'syncConflicts',
-  'syncPending',
-  'syncPull',
-  'syncPush',
-  'syncReady',
-  'syncRejected',
-  'syncStart',
-  'syncStatus',
-  'syncStop',
-])
-
-/** Whether a method of the engine may be called again after nobody knows whether it was. */
-export function isRepeatable(method: string): boolean {
-  return repeatable.has(method)
-}
