@@ -46,9 +46,12 @@ export class Calls<P = unknown, R = unknown> extends Connection {
         return stored === undefined ? result : stored.then(() => result)
       }
     }
-    return this.#alone(params, options, (ticket, params, timeoutMs) =>
-      this.execute(ticket, kind, sql, params, timeoutMs, mode),
-    )
+    let given = params
+    const execute = ({ ticket, timeoutMs }: Turn) =>
+      [this.execute(ticket, kind, sql, given, timeoutMs, mode), this.wrote] as const
+    return this.withTurn(options, execute, () => {
+      given = copyParams(params) as P
+    })
   }
 
   override alone(work: Work<P>, options: CallOptions | undefined): Soon<Done<R>> {
@@ -81,37 +84,6 @@ export class Calls<P = unknown, R = unknown> extends Connection {
     throw invalid("An SQL function can't use the database that calls it", {
       hint: 'What it needs must be among its arguments',
     })
-  }
-
-  /** Runs one statement as soon as the turn is free, a second time if it lacked something, and waits until it is stored. */
-  async #alone<T>(
-    params: P,
-    options: CallOptions | undefined,
-    run: (ticket: number, params: P, timeoutMs: number) => T,
-  ): Promise<T> {
-    let turn = this.acquire(options)
-    if (turn instanceof Promise) {
-      // The caller may change its objects while this waits.
-      params = copyParams(params) as P
-      turn = await turn
-    }
-    const { ticket, timeoutMs } = turn
-    let result: T
-    let wrote: boolean
-    try {
-      try {
-        result = run(ticket, params, timeoutMs)
-      } catch (error) {
-        result = await this.again(error, () => run(ticket, params, timeoutMs))
-      }
-      wrote = this.wrote
-    } finally {
-      this.leave(ticket)
-    }
-    // No wait where there is nothing to wait for: calls settle in their order.
-    const stored = wrote ? this.stored() : undefined
-    if (stored !== undefined) await stored
-    return result
   }
 
   /** Executes one statement on a ticket that holds the turn, and decodes its result. */

@@ -95,10 +95,21 @@ export abstract class Connection {
   /** Rolls back after something else has failed, whose error counts. */
   abstract rollback(ticket: number, depth: number): void
 
-  /** Several steps on one turn. The work says whether it wrote something that is to be waited for. */
-  async withTurn<T>(options: CallOptions | undefined, work: (turn: Turn) => Soon<readonly [T, boolean]>): Promise<T> {
-    const acquiring = this.acquire(options)
-    const turn = acquiring instanceof Promise ? await acquiring : acquiring
+  /**
+   * Several steps on one turn. The work says whether it wrote something that is to be waited for. `onWait`: it has to wait for the turn, and
+   * the caller may change its objects meanwhile.
+   */
+  async withTurn<T>(
+    options: CallOptions | undefined,
+    work: (turn: Turn) => Soon<readonly [T, boolean]>,
+    onWait?: () => void,
+  ): Promise<T> {
+    let turn = this.acquire(options)
+    if (turn instanceof Promise) {
+      onWait?.()
+      turn = await turn
+    }
+    const { ticket } = turn
     let step: readonly [T, boolean]
     try {
       let working: Soon<readonly [T, boolean]>
@@ -109,9 +120,11 @@ export abstract class Connection {
       }
       step = working instanceof Promise ? await working : working
     } finally {
-      this.leave(turn.ticket)
+      this.leave(ticket)
     }
-    if (step[1]) await this.stored(turn.ticket)
+    // No wait where there is nothing to wait for: calls settle in their order.
+    const stored = step[1] ? this.stored(ticket) : undefined
+    if (stored !== undefined) await stored
     return step[0]
   }
 
