@@ -70,6 +70,11 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// A single row. `cursor`: the text of its cursor, where a conflict is told by it.
+    pub fn one(row: Vec<Value>, deleted: bool, cursor: Option<String>) -> Self {
+        Self { width: row.len(), values: row, deleted: vec![deleted], cursors: vec![cursor], ..Self::default() }
+    }
+
     /// How many rows there are.
     pub fn len(&self) -> usize {
         self.deleted.len()

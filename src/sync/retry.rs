@@ -172,7 +172,7 @@ pub fn discard(
     if remote.is_some() && plan.options.compares() {
         writer.know(connection, &writer.key(&row), !deleted)?;
     }
-    let rows = Rows { width: row.len(), values: row, deleted: vec![deleted], ..Rows::default() };
+    let rows = Rows::one(row, deleted, None);
     writer.merge(connection, &rows, &mut TableReport::default()).map(drop)
 }
 

@@ -184,7 +184,7 @@ impl PushTarget {
             Err(error) if error.is(ErrorCode::SqliteConstraint) => {
                 // The remote made something of the row that doesn't fit here: it waits as a pulled one would.
                 unpushed.leave(connection, Some(entry.id), &job.key, Some(&remote), Some(&remote))?;
-                let rows = one_row(remote.clone(), false, None);
+                let rows = Rows::one(remote.clone(), false, None);
                 self.writer.merge(connection, &rows, &mut TableReport::default())?;
             }
             Err(error) => return Err(error),
@@ -259,11 +259,11 @@ impl PushTarget {
                     let sent: Vec<Value> = sent.row.iter().map(|value| value.clone().unwrap_or_default()).collect();
                     self.follow_parents(connection, &sent, &row)?;
                 }
-                held = self.writer.merge(connection, &one_row(row, false, cursor), &mut counted)?;
+                held = self.writer.merge(connection, &Rows::one(row, false, cursor), &mut counted)?;
             }
             Remote::Deleted => {
                 let row = self.writer.unpushed.row_of(&job.key);
-                held = self.writer.merge(connection, &one_row(row, true, None), &mut counted)?;
+                held = self.writer.merge(connection, &Rows::one(row, true, None), &mut counted)?;
             }
             Remote::Absent if job.work == Work::Insert && exhausted => {
                 let text = "The remote has a row with this key that it doesn't show";
@@ -327,10 +327,6 @@ impl PushTarget {
         self.report.rejected += 1;
         Ok(Left::Rejected)
     }
-}
-
-fn one_row(row: Vec<Value>, deleted: bool, cursor: Option<String>) -> Rows {
-    Rows { width: row.len(), values: row, deleted: vec![deleted], cursors: vec![cursor], ..Rows::default() }
 }
 
 /// Nothing of it is on its way any more.

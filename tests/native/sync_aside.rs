@@ -199,13 +199,15 @@ fn a_push_that_misses_a_column_does_not_hide_another_one_that_came() {
     assert_eq!(world.outbox(), ["update items Integer(1) name (remote_column_missing)"]);
 }
 
-/// Parents, and an item without one; the remote lacks the item's `note`.
-fn with_parents() -> World {
+/// Parents, and an item without one; the remote lacks the item's `note`. Conflicts end as `conflict` says.
+fn with_parents(conflict: &str) -> World {
     let schema = "CREATE TABLE parents(id INTEGER PRIMARY KEY);
          CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, note TEXT, parent INTEGER REFERENCES parents, updated_at TEXT)";
-    let remote = r#"{"url":"http://server","key":"k","tables":[
-        {"table":"parents"},{"table":"items","cursor":"updated_at","conflict":"remote-wins"}]}"#;
-    let mut world = World::with(schema, remote);
+    let remote = format!(
+        r#"{{"url":"http://server","key":"k","tables":[
+        {{"table":"parents"}},{{"table":"items","cursor":"updated_at","conflict":"{conflict}"}}]}}"#
+    );
+    let mut world = World::with(schema, &remote);
     let rules = Rules { stamp: Some("updated_at".to_owned()), ..Rules::default() };
     world.server.define("parents", &["id"], Rules::default());
     world.server.define("items", &["id", "name", "parent", "updated_at"], rules);
@@ -216,7 +218,7 @@ fn with_parents() -> World {
 
 #[test]
 fn a_row_that_waits_is_forgotten_once_a_push_finds_it_gone() {
-    let mut world = with_parents();
+    let mut world = with_parents("remote-wins");
     world.server.change("items", "1", &[("parent", "7")]);
     world.pull("{}").unwrap();
     assert_eq!(world.outbox(), ["update items Integer(1) id,name,parent,updated_at (unapplied)"]);
@@ -230,7 +232,7 @@ fn a_row_that_waits_is_forgotten_once_a_push_finds_it_gone() {
 
 #[test]
 fn a_row_that_waits_for_its_parent_leaves_the_change_that_it_met_as_it_was() {
-    let mut world = with_parents();
+    let mut world = with_parents("remote-wins");
     world.exec("UPDATE items SET name = 'mine', note = 'kept'");
     world.server.change("items", "1", &[("name", "\"theirs\""), ("parent", "7")]);
     world.sim.advance(600_000);
@@ -252,4 +254,25 @@ fn a_row_that_waits_for_its_parent_leaves_the_change_that_it_met_as_it_was() {
     world.pull("{}").unwrap();
     assert_eq!(world.rows("SELECT name, note, parent FROM items"), ["theirs|kept|7"]);
     assert_eq!(world.outbox(), ["update items Integer(1) note (remote_column_missing)"]);
+}
+
+#[test]
+fn a_row_that_a_function_decided_for_waits_for_its_parent_too() {
+    let mut world = with_parents("function");
+    *world.host.decide.borrow_mut() = Some(std::rc::Rc::new(|conflict| conflict.remote));
+    world.exec("UPDATE items SET name = 'mine'");
+    world.server.change("items", "1", &[("name", "\"theirs\""), ("parent", "7")]);
+    world.sim.advance(600_000);
+    for _ in 0..2 {
+        world.pull("{}").unwrap();
+        world.push().unwrap();
+        assert_eq!(
+            world.outbox(),
+            ["update items Integer(1) name", "update items Integer(1) id,name,parent,updated_at (unapplied)"]
+        );
+    }
+    world.server.change("parents", "7", &[]);
+    world.pull("{}").unwrap();
+    assert_eq!(world.rows("SELECT name, parent FROM items"), ["theirs|7"]);
+    assert!(world.outbox().is_empty());
 }

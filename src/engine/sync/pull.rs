@@ -94,6 +94,9 @@ impl Sync {
             self.compare(host, &remote, &pull, &mut run).await?;
         }
         self.finish(host, &pull, &mut run, &options).await?;
+        for target in &run.targets {
+            self.answer_questions(host, &target.plan, &target.writer).await?;
+        }
         if let Some(stored) = host.stored() {
             stored.await?;
         }

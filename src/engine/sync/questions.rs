@@ -9,11 +9,11 @@ use crate::{
     ports::LocalFuture,
     sqlite::Connection,
     sync::{
-        apply::Writer,
+        apply::{Held, Writer},
         capture,
         config::Conflict,
-        plan::Plan,
-        report::{Cells, Conflicting},
+        plan::{Plan, Rows},
+        report::{Cells, Conflicting, TableReport},
         unpushed::{Entry, Question},
     },
     value::Value,
@@ -95,9 +95,15 @@ impl Sync {
             return Ok(false);
         }
         let remote = question.remote.as_deref();
-        connection.atomically(|connection: &Connection| {
+        let applied = connection.atomically(|connection: &Connection| {
             capture::silently(connection, |connection| {
-                unpushed.write_local(connection, &question.key, local, row.as_deref())?;
+                if local.is_some() && row.is_none() {
+                    if !writer.delete(connection, &question.key, &mut TableReport::default())? {
+                        return Err(Error::new(ErrorCode::SqliteConstraint, "a row that is to stay refers to it"));
+                    }
+                } else {
+                    unpushed.write_local(connection, &question.key, local, row.as_deref())?;
+                }
                 unpushed.log(connection, &question.key, entry, local, remote, row.as_deref())?;
                 unpushed.leave(connection, Some(entry.id), &question.key, row.as_deref(), remote)?;
                 if entry.rejected && row.as_deref() != remote {
@@ -108,7 +114,17 @@ impl Sync {
                 }
                 Ok(())
             })
-        })?;
+        });
+        match applied {
+            // The remote's row waits, and the function is asked again once it may fit.
+            Err(error) if error.is(ErrorCode::SqliteConstraint) => {
+                let row = question.remote.clone().unwrap_or_else(|| unpushed.row_of(&question.key));
+                let rows = Rows::one(row, remote.is_none(), None);
+                let held = Held { row: 0, error: error.into_parts().message };
+                connection.atomically(|connection| writer.stage(connection, &rows, &[held]))?;
+            }
+            applied => applied?,
+        }
         host.committed(&[&plan.table.name]);
         Ok(true)
     }
