@@ -258,21 +258,29 @@ fn a_row_that_waits_for_its_parent_leaves_the_change_that_it_met_as_it_was() {
 
 #[test]
 fn a_row_that_a_function_decided_for_waits_for_its_parent_too() {
-    let mut world = with_parents("function");
-    *world.host.decide.borrow_mut() = Some(std::rc::Rc::new(|conflict| conflict.remote));
-    world.exec("UPDATE items SET name = 'mine'");
-    world.server.change("items", "1", &[("name", "\"theirs\""), ("parent", "7")]);
-    world.sim.advance(600_000);
-    for _ in 0..2 {
-        world.pull("{}").unwrap();
-        world.push().unwrap();
-        assert_eq!(
-            world.outbox(),
-            ["update items Integer(1) name", "update items Integer(1) id,name,parent,updated_at (unapplied)"]
-        );
+    for retried in [false, true] {
+        let mut world = with_parents("function");
+        *world.host.decide.borrow_mut() = Some(std::rc::Rc::new(|conflict| conflict.remote));
+        world.exec("UPDATE items SET name = 'mine'");
+        world.server.change("items", "1", &[("name", "\"theirs\""), ("parent", "7")]);
+        world.sim.advance(600_000);
+        for _ in 0..2 {
+            world.pull("{}").unwrap();
+            world.push().unwrap();
+            assert_eq!(
+                world.outbox(),
+                ["update items Integer(1) name", "update items Integer(1) id,name,parent,updated_at (unapplied)"]
+            );
+        }
+        if retried {
+            world.exec("INSERT INTO parents VALUES (7)");
+            let unapplied = outbox::rejected(&world.host.connection).unwrap();
+            world.retry(unapplied[0].id);
+        } else {
+            world.server.change("parents", "7", &[]);
+            world.pull("{}").unwrap();
+        }
+        assert_eq!(world.rows("SELECT name, parent FROM items"), ["theirs|7"]);
+        assert!(world.outbox().iter().all(|change| !change.contains("items")), "{:?}", world.outbox());
     }
-    world.server.change("parents", "7", &[]);
-    world.pull("{}").unwrap();
-    assert_eq!(world.rows("SELECT name, parent FROM items"), ["theirs|7"]);
-    assert!(world.outbox().is_empty());
 }

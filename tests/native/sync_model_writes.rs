@@ -18,6 +18,9 @@ type Predicate = Rc<dyn Fn(&Row) -> bool>;
 /// What a trigger makes of a value.
 pub type Rewrite = fn(&str) -> String;
 
+/// What the server makes of the other values of a row.
+pub type Generate = fn(&Row) -> String;
+
 /// What a table demands of its rows.
 #[derive(Clone, Default)]
 pub struct Rules {
@@ -43,6 +46,8 @@ pub struct Rules {
     pub kinds: BTreeMap<String, Kind>,
     /// What a trigger makes of each value of a column.
     pub rewrites: Vec<(String, Rewrite)>,
+    /// Columns that only the server writes.
+    pub generated: Vec<(String, Generate)>,
     /// Columns that can't be NULL.
     pub required: Vec<String>,
     /// What the role may not do; without `Get` nothing can be read, returned or compared either.
@@ -64,6 +69,13 @@ impl Rules {
         let stored = kind.store(json).ok_or_else(|| refusal(400, "22P02", &format!("invalid input for {column}")))?;
         let rewrite = self.rewrites.iter().find(|(name, _)| name == column).filter(|_| stored != "null");
         Ok(rewrite.map_or(stored.clone(), |(_, rewrite)| rewrite(&stored)))
+    }
+
+    fn generate(&self, row: &mut Row) {
+        for (column, generate) in &self.generated {
+            let value = generate(row);
+            row.insert(column.clone(), value);
+        }
     }
 
     /// A row as it is before any value is sent.
@@ -169,6 +181,7 @@ impl Server {
         row.extend(
             rules.stamp.iter().map(String::as_str).chain(by_hand).map(|column| (column.to_owned(), stamp.clone())),
         );
+        rules.generate(&mut row);
         state.helped.stamp(table, &mut row, transaction.number);
         let rows = state.tables.get_mut(table).unwrap();
         match at {
@@ -393,6 +406,9 @@ impl Statement<'_> {
         if let Some(column) = object.keys().find(|column| self.rules.never_sent.contains(column)) {
             panic!("{column} was sent");
         }
+        if let Some((column, _)) = self.rules.generated.iter().find(|(column, _)| object.contains_key(column)) {
+            return Err(refusal(400, "428C9", &format!("column \"{column}\" can only be updated to DEFAULT")));
+        }
         if let Some(flag) = &self.rules.flag
             && object.get(flag).is_some_and(|value| !matches!(value.get(), "true" | "false"))
         {
@@ -406,6 +422,7 @@ impl Statement<'_> {
     }
 
     fn stamped(&self, state: &State, table: &str, row: &mut Row) {
+        self.rules.generate(row);
         if let Some(column) = &self.rules.stamp {
             row.insert(column.clone(), self.stamp.clone());
         }

@@ -144,6 +144,7 @@ impl Sync {
 
     /// A row of the remote that didn't fit: it is tried again with the others of its table, or forgotten until it comes again.
     async fn try_row(&self, host: &dyn Host, id: i64, again: bool) -> Result<()> {
+        let mut tried = Vec::new();
         {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
@@ -153,14 +154,15 @@ impl Sync {
                 let config = self.known(&table)?;
                 let plan = self.push_plan(&connection, config, local_table(&connection, config)?)?;
                 let writer = Writer::new(&connection, &plan)?;
-                staged::resolve(
-                    &connection,
-                    &mut [Target { plan, writer, report: TableReport::default(), listed: false }],
-                )?;
+                tried.push(Target { plan, writer, report: TableReport::default(), listed: false });
+                staged::resolve(&connection, &mut tried)?;
             } else {
                 unapplied::forget(&connection, &table, &key)?;
             }
             host.committed(&[&table]);
+        }
+        for target in &tried {
+            self.answer_questions(host, &target.plan, &target.writer).await?;
         }
         self.durable(host).await
     }

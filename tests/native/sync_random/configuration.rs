@@ -32,6 +32,10 @@ pub enum Holds {
     Trimmed,
     /// The server keeps two digits.
     Rounded,
+    /// The server makes it of `n`; the local table makes it, too, or is free to hold anything.
+    Generated {
+        here: bool,
+    },
     /// Refers to the rows of a table; NOT NULL or not.
     Parent(usize, bool),
     /// `open` or `done`: what the filter is about.
@@ -230,6 +234,7 @@ impl Draw<'_> {
         optional("rewrites", 6, "trim", Holds::Trimmed);
         optional("numeric", 4, "amount", Holds::Rounded);
         optional("hidden", 5, "seen", Holds::Visible);
+        optional("generated", 5, "made", Holds::Generated { here: self.chance.one_in(2) });
         let access = match self.chance.below(10) {
             0 if self.features.has("insert_only") => Access::InsertOnly,
             1 if self.features.has("read_only") => Access::ReadOnly,
@@ -257,6 +262,7 @@ impl Draw<'_> {
         let conflict = match self.chance.below(4) {
             0 if self.features.has("conflict_policies") => "remote-wins",
             1 if self.features.has("conflict_policies") && cursor => "last-write-wins",
+            2 if self.features.has("conflict_functions") && self.chance.one_in(2) => "function",
             _ => "keep-local",
         };
         Table {
@@ -333,7 +339,8 @@ impl Draw<'_> {
             }
             if self.on("columns", 1, 4) {
                 let optional = |column: &&Column| {
-                    column.local && (column.holds != Holds::Text || column.name == "a") && column.remote
+                    let kept = column.holds != Holds::Text || column.name == "a";
+                    kept && column.local && column.remote && column.holds != Holds::Generated { here: true }
                 };
                 table.named = Some(table.columns.iter().filter(optional).map(|column| column.name.clone()).collect());
             }
@@ -361,6 +368,7 @@ impl Table {
                 Holds::Unique => "TEXT UNIQUE".to_owned(),
                 Holds::Rounded => "NUMERIC TEXT".to_owned(),
                 Holds::Visible => "BOOLEAN".to_owned(),
+                Holds::Generated { here: true } => "TEXT GENERATED ALWAYS AS ('g' || n) STORED".to_owned(),
                 Holds::Parent(parent, required) => {
                     let (key, kind) = &tables[parent].key[0];
                     let required = if required { " NOT NULL" } else { "" };
@@ -458,6 +466,12 @@ impl Table {
                         rules.required.push(name.clone());
                     }
                     rules.parents.push((name, tables[*parent].remote.clone()));
+                }
+                Holds::Generated { .. } => {
+                    rules.generated.push((name, |row| match row["n"].as_str() {
+                        "null" => "null".to_owned(),
+                        n => string(&format!("g{n}")),
+                    }));
                 }
                 Holds::State => rules.defaults.push((name, "\"open\"".to_owned())),
                 Holds::Visible => {

@@ -1,9 +1,16 @@
 //! Random histories: what the app, other clients, the network and deployments do, one step after the other.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, rc::Rc};
 
 use futures_util::future::{Either, select};
-use tidelock::{Result, ports::sim::Sim, sync::outbox};
+use tidelock::{
+    Result,
+    ports::sim::Sim,
+    sync::{
+        outbox,
+        report::{Cells, Conflicting},
+    },
+};
 
 use super::{
     chance::Chance,
@@ -57,6 +64,15 @@ impl Drop for Scene {
     }
 }
 
+/// A function of the app that decides conflicts by their keys: for the local row, for the remote's, for the one that is there.
+fn decide(Conflicting { key, local, remote, .. }: Conflicting) -> Option<Cells> {
+    match format!("{key:?}").bytes().map(usize::from).sum::<usize>() % 3 {
+        0 => local,
+        1 => remote,
+        _ => local.or(remote),
+    }
+}
+
 impl Scene {
     pub fn new(seed: u64, features: &Features) -> Self {
         let chance = Chance::new(seed);
@@ -64,6 +80,7 @@ impl Scene {
         let sim = Sim::new(seed);
         let server = configuration.server(sim.platform().clock);
         let world = World::on(sim, server, &configuration.schema(), &configuration.remote());
+        *world.host.decide.borrow_mut() = Some(Rc::new(decide));
         Self {
             seed,
             chance,
@@ -127,6 +144,7 @@ impl Scene {
 
     fn app_writes(&mut self) {
         let before: Vec<_> = self.local();
+        let twice = self.here_twice();
         self.fresh.clear();
         let mut statements = Vec::new();
         for _ in 0..self.chance.between(1, 4) {
@@ -157,6 +175,18 @@ impl Scene {
                 }
             }
         }
+        // One of two spellings went by a cascade: whose values are left, only the spelling tells.
+        for (at, key) in twice.difference(&self.here_twice()) {
+            self.ledger.give_up(*at, key.clone());
+        }
+    }
+
+    /// The rows that are here under two spellings of one key.
+    fn here_twice(&self) -> BTreeSet<(usize, Key)> {
+        let mut seen = BTreeSet::new();
+        let tables = self.configuration.tables.iter().enumerate();
+        let all = tables.flat_map(|(at, table)| local_keys(&self.world, table).into_iter().map(move |key| (at, key)));
+        all.filter(|row| !seen.insert(row.clone())).collect()
     }
 
     fn app_statement(&mut self, at: usize) -> Option<String> {
@@ -171,8 +201,18 @@ impl Scene {
         }
         let row = self.chance.pick(&rows).and_then(|row| row[0].as_integer());
         let quote = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-        let writable = |column: &&Column| column.local && !matches!(column.holds, Holds::State | Holds::Visible);
-        match (self.chance.below(11), row) {
+        let made_here = |column: &Column| column.holds == Holds::Generated { here: true };
+        let writable = |column: &&Column| {
+            column.local && !matches!(column.holds, Holds::State | Holds::Visible) && !made_here(column)
+        };
+        match (self.chance.below(12), row) {
+            (11, Some(_)) if self.features.has("many_updates") => {
+                self.values += 1;
+                let ids: Vec<String> =
+                    rows.iter().filter_map(|row| row[0].as_integer()).map(|row| row.to_string()).collect();
+                let (name, number, ids) = (&table.name, self.values, ids.join(", "));
+                Some(format!("UPDATE {name} SET a = 'm{number} ' || rowid WHERE rowid IN ({ids})"))
+            }
             (0..=3, Some(row)) => {
                 let columns: Vec<&Column> = table.columns.iter().filter(writable).collect();
                 let mut sets = Vec::new();
@@ -226,7 +266,7 @@ impl Scene {
                     let sets: Vec<String> = cells.iter().map(|(name, value)| format!("{name} = {value}")).collect();
                     return Some(format!("UPDATE {} SET {} WHERE rowid = {row}", table.name, sets.join(", ")));
                 }
-                for column in table.columns.iter().filter(|column| column.local) {
+                for column in table.columns.iter().filter(|column| column.local && !made_here(column)) {
                     let needed = matches!(column.holds, Holds::State | Holds::Visible | Holds::Parent(_, true));
                     if needed || self.chance.below(4) > 0 {
                         cells.push((quote(&column.name), self.app_value(column)));
@@ -317,7 +357,11 @@ impl Scene {
                 let none = if flag { "false" } else { "null" };
                 cells.insert(MARK.to_owned(), if removes { mark } else { none }.to_owned());
             }
-            let by_hand = (!table.stamped).then_some(CURSOR);
+            let infinite = !table.stamped && self.features.has("infinite_cursors") && self.chance.one_in(6);
+            if infinite {
+                cells.insert(CURSOR.to_owned(), string("infinity"));
+            }
+            let by_hand = (!table.stamped && !infinite).then_some(CURSOR);
             self.world.server.write_row(&table.remote, &key, &cells, by_hand, transaction)
         };
         let what = if done { "" } else { " -- refused" };
@@ -339,6 +383,7 @@ impl Scene {
                 let row = self.chance.pick(&rows).filter(|_| required || !self.chance.one_in(4));
                 row.map(|row| row[&parent.key[0].0].clone())
             }
+            Holds::Generated { .. } => None,
             Holds::Visible => Some(if self.chance.one_in(5) { "false" } else { "true" }.to_owned()),
             Holds::State => {
                 // A row that leaves is found where vanished ones are looked for.

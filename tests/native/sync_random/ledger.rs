@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidelock::Value;
 
-use super::configuration::{CURSOR, Configuration, Holds, MARK, Table};
+use super::configuration::{CURSOR, Column, Configuration, Holds, MARK, Table};
 use crate::{
     sync_host::World,
     sync_model::{
@@ -66,7 +66,7 @@ pub fn local_keys(world: &World, table: &Table) -> Vec<Key> {
 
 fn read_local(world: &World, table: &Table) -> Vec<(Key, Cells)> {
     let columns =
-        world.host.connection.rows(&format!("SELECT name FROM pragma_table_info('{}')", table.name), &[]).unwrap();
+        world.host.connection.rows(&format!("SELECT name FROM pragma_table_xinfo('{}')", table.name), &[]).unwrap();
     let columns: Vec<&str> = columns.iter().map(|row| row[0].as_text().unwrap()).collect();
     let rows = world.host.connection.rows(&format!("SELECT * FROM {} ORDER BY rowid", table.name), &[]).unwrap();
     let read = |row: &Vec<Value>| {
@@ -108,8 +108,14 @@ pub fn is_synced(table: &Table, name: &str) -> bool {
     if name == CURSOR {
         return table.cursor && !table.client_clock && table.named.is_none();
     }
+    let here = |column: &Column| column.holds == Holds::Generated { here: true };
     let named = table.named.as_ref().is_none_or(|named| named.iter().any(|known| known == name));
-    named && table.columns.iter().any(|column| column.name == name && column.local && column.remote)
+    named && table.columns.iter().any(|column| column.name == name && column.local && column.remote && !here(column))
+}
+
+/// Whether only the server writes a column.
+fn is_generated(table: &Table, name: &str) -> bool {
+    table.columns.iter().any(|column| column.name == name && matches!(column.holds, Holds::Generated { .. }))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,7 +224,7 @@ impl Ledger {
         }
         for ((at, key, name), writes) in &self.cells {
             let table = &configuration.tables[*at];
-            if !is_synced(table, name) || name == CURSOR || table.direction == "pull" {
+            if !is_synced(table, name) || name == CURSOR || table.direction == "pull" || is_generated(table, name) {
                 continue;
             }
             let Some(last) = writes.iter().rfind(|write| write.side == Side::App) else { continue };
@@ -257,7 +263,8 @@ impl Ledger {
         for (at, rows) in remote.iter().enumerate() {
             let table = &configuration.tables[at];
             for (key, cells) in rows {
-                for (name, value) in cells.iter().filter(|(name, _)| is_synced(table, name) && *name != CURSOR) {
+                let counts = |name: &str| is_synced(table, name) && name != CURSOR && !is_generated(table, name);
+                for (name, value) in cells.iter().filter(|(name, _)| counts(name)) {
                     let writes = self.cells.get(&(at, key.clone(), name.clone())).map_or(&[][..], Vec::as_slice);
                     let last = writes.iter().rfind(|write| write.side == Side::Other);
                     let by_app = writes.iter().any(|write| write.side == Side::App && write.value == *value);
@@ -268,6 +275,10 @@ impl Ledger {
                     // A reference in a circle is sent after its row, and waits for a parent that was refused.
                     let withheld =
                         value.is_none() && accounted(at, key) && matches!(table.column(name).holds, Holds::Parent(..));
+                    // A function may decide for a whole row of the app, with what others wrote into it before.
+                    let by_function = table.conflict == "function"
+                        && accounted(at, key)
+                        && writes.iter().any(|write| write.value == *value);
                     let deployed = self.deployed.contains_key(&(at, name.clone()));
                     // A reference is NULL as long as what a new row refers to is refused, and where rows to be deleted refer to
                     // each other.
@@ -276,7 +287,7 @@ impl Ledger {
                         table.columns.iter().any(|one| one.name == *name && matches!(one.holds, Holds::Parent(..)));
                     let opened = value.is_none() && refers && whole.any(|one| one.side == Side::App);
                     assert!(
-                        opened || by_app || by_other || by_default || withheld || deployed,
+                        opened || by_app || by_other || by_default || by_function || withheld || deployed,
                         "{} {key} {name} is {value:?} remotely, which nobody wrote there last: {writes:?}",
                         table.name
                     );
