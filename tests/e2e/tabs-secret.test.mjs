@@ -215,6 +215,8 @@ test('messages of another form or version end nothing: they are ignored, or answ
         { v: 2, term: {} },
         { v: 2, hello: 7 },
       ],
+      // What a tab that is served would say, were it of another version.
+      ...tabs.map((tab) => ({ v: 99, hello: tab.slice(prefix.length), nonce: 'x', facts: {} })),
       ...[
         { v: 2, hello: 'x', nonce: 'x', facts: null },
         { v: 2, term, message: null },

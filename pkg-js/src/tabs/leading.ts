@@ -86,7 +86,8 @@ export class Leading {
   /** Tells a tab that speaks another version that it can't follow. */
   #refuseOtherVersion(data: unknown): void {
     const id = helloOfOtherVersion(data)
-    if (id === undefined) return
+    // A tab that is served speaks this version: it said nothing of the kind.
+    if (id === undefined || this.#followers.has(id)) return
     const channel = this.#channelTo(id)
     this.#refuse(channel, otherVersion(data))
     channel.close()

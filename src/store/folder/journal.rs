@@ -55,6 +55,8 @@ pub struct Journal {
     seen: u64,
     /// The segment's name may not be on the disk yet.
     unnamed: bool,
+    /// Something was appended since it was read.
+    appended: bool,
     pub state: State,
 }
 
@@ -93,6 +95,7 @@ impl Journal {
             start_bytes: 0,
             seen: 0,
             unnamed: false,
+            appended: false,
             state: State::default(),
         }
     }
@@ -153,7 +156,7 @@ impl Journal {
                 return Err(error);
             }
         };
-        (self.place, self.seen) = (end, end.at);
+        (self.place, self.seen, self.appended) = (end, end.at, true);
         if sync {
             self.synced = end.at;
         }
@@ -161,6 +164,20 @@ impl Journal {
             self.state.apply(&Frame { kind, last: true, body });
         }
         Ok(())
+    }
+
+    /// Says at the end that all before it is on the disk. What is broken there later was damaged, and isn't taken for the last writes of
+    /// a killed process, which nobody misses.
+    pub fn finish(&mut self) -> Result<()> {
+        let Some(head) = self.state.head.clone().filter(|_| self.appended) else { return Ok(()) };
+        if self.synced == self.place.at || self.has_changed()? {
+            return Ok(());
+        }
+        self.files.sync(&segment_name(self.place.segment))?;
+        self.synced = self.place.at;
+        let mut body = Writer::default();
+        body.bytes(&head);
+        self.append(vec![(Kind::Head, body.0)], false)
     }
 
     fn write_frames(&mut self, name: &str, entries: &[Entry], sync: bool) -> Result<Place> {

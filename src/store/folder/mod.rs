@@ -311,7 +311,10 @@ impl Store for FolderStore {
 
     fn close(&self) {
         self.0.closed.set(true);
-        self.0.journal.take();
+        if let Some(mut journal) = self.0.journal.take() {
+            // All that was promised is written; this only tells damage apart from it.
+            let _ = journal.finish();
+        }
         self.0.files.close();
     }
 }

@@ -107,6 +107,31 @@ fn a_folder_whose_key_changes_has_nothing_of_the_old_form() {
 }
 
 #[test]
+fn damage_among_commits_that_were_closed_is_not_passed_over() {
+    let scratch = Scratch::new("damage");
+    let (mut sim, store) = (Sim::new(1), scratch.store());
+    let platform = sim.platform();
+    let (open, first) = (platform.clone(), store.clone());
+    sim.run(async move {
+        let page = Page::open(first, &open).await.unwrap();
+        page.commit("CREATE TABLE t(v)").await.unwrap();
+        for number in 0..6 {
+            page.commit(&format!("INSERT INTO t VALUES ('commit {number}')")).await.unwrap();
+        }
+    });
+    store.close();
+    let journal = scratch.0.join("journal.1");
+    let mut bytes = std::fs::read(&journal).unwrap();
+    let at = bytes.windows(8).position(|window| window == b"commit 2").unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&journal, &bytes).unwrap();
+    let again = scratch.store();
+    let error = sim.run(async move { Page::open(again, &platform).await.map(drop).unwrap_err() });
+    assert_eq!(error.code, ErrorCode::DatabaseCorrupt, "{error}");
+    assert_eq!(std::fs::read(&journal).unwrap(), bytes, "nothing was cut off");
+}
+
+#[test]
 fn the_simulated_disk_conforms() {
     for (name, case) in CASES {
         println!("{name}");
