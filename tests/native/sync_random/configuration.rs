@@ -262,7 +262,10 @@ impl Draw<'_> {
         let conflict = match self.chance.below(4) {
             0 if self.features.has("conflict_policies") => "remote-wins",
             1 if self.features.has("conflict_policies") && cursor => "last-write-wins",
-            2 if self.features.has("conflict_functions") && self.chance.one_in(2) => "function",
+            2 if self.features.has("conflict_functions") && self.chance.one_in(2) => {
+                let marked = matches!(deleted, Deleted::Marked { .. });
+                if marked && !self.features.has("functions_of_marked") { "keep-local" } else { "function" }
+            }
             _ => "keep-local",
         };
         Table {
