@@ -252,11 +252,20 @@ export class Sync {
     return this.#calls.cancellable<PushReport>(options, (core, cancel) => core.syncPush(progress, cancel))
   }
 
-  /** Pushes, then pulls. Rejects as {@link Sync.push} and {@link Sync.pull} do. */
+  /**
+   * Pushes, then pulls: also when the remote can't take the changes of one table. Rejects as {@link Sync.push} and {@link Sync.pull} do.
+   */
   async run(options?: CallOptions): Promise<RunReport> {
     checkCall('sync.run', options)
-    const push = await this.push(options)
-    return { push, pull: await this.pull(options) }
+    let refused: unknown
+    const push = await this.push(options).catch((error: unknown) => {
+      // The others may bring rows all the same; what is in the way of all tables is in the way of the pull, too.
+      if (!isTidelockError(error, 'sync_rejected') && !isTidelockError(error, 'sync_schema_mismatch')) throw error
+      refused = error
+    })
+    const pull = await this.pull(options)
+    if (!push) throw refused
+    return { push, pull }
   }
 
   /**

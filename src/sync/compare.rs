@@ -8,7 +8,11 @@ use super::{
     schema::key_condition,
     staged::Target,
 };
-use crate::{error::Result, sqlite::Connection, value::Value};
+use crate::{
+    error::{Error, Result},
+    sqlite::Connection,
+    value::Value,
+};
 
 /// Makes an empty list of seen keys.
 pub fn begin(connection: &Connection) -> Result<()> {
@@ -18,17 +22,25 @@ pub fn begin(connection: &Connection) -> Result<()> {
     )
 }
 
-/// Deletes the vanished rows of all comparing tables, children first; inside a transaction in which capture is silent.
-/// Fails with `remote_empty` before the first deletion, unless `max_ratio` is `None`.
-pub fn delete_vanished(connection: &Connection, targets: &mut [Target], max_ratio: Option<f64>) -> Result<()> {
-    let mut vanished = Vec::new();
+/// Deletes the vanished rows of all comparing tables, children first; inside a transaction in which capture is silent. Gives the
+/// tables of which too many would go, with `remote_empty`: of those none does. `max_ratio`: `None` where that is meant.
+pub fn delete_vanished(
+    connection: &Connection,
+    targets: &mut [Target],
+    max_ratio: Option<f64>,
+) -> Result<Vec<(usize, Error)>> {
+    let (mut vanished, mut refused) = (Vec::new(), Vec::new());
     for (at, target) in targets.iter().enumerate().filter(|(_, target)| target.listed) {
         let absent = absent_keys(connection, target)?;
         let count = absent.len() as u64;
         let keys: Vec<_> = absent.into_iter().filter(|absent| !absent.spared).collect();
         if let (Some(max_ratio), false) = (max_ratio, keys.is_empty()) {
             // Those that are spared are as absent as the others.
-            guard::check(target.plan.name(), count, population(connection, target)?, max_ratio)?;
+            let population = population(connection, target)?;
+            if let Err(error) = guard::check(target.plan.name(), count, population, max_ratio) {
+                refused.push((at, error));
+                continue;
+            }
         }
         vanished.push((at, keys));
     }
@@ -47,7 +59,8 @@ pub fn delete_vanished(connection: &Connection, targets: &mut [Target], max_rati
         }
     }
     connection.run("INSERT OR IGNORE INTO tidelock_known(tbl, key) SELECT tbl, key FROM temp.tidelock_seen", &[])?;
-    connection.run("DELETE FROM temp.tidelock_seen", &[]).map(drop)
+    connection.run("DELETE FROM temp.tidelock_seen", &[])?;
+    Ok(refused)
 }
 
 /// How many rows the remote is known to have of a table.

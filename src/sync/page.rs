@@ -53,6 +53,8 @@ pub struct Reading {
     pub count: bool,
     /// Whether keys are compared at the end (not in a replace, which compares rows).
     pub compare: bool,
+    /// A table that can't be read leaves the others alone (not in a replace, which is all or nothing).
+    pub alone: bool,
     /// Rows asked for at once.
     pub page_size: u32,
 }

@@ -38,6 +38,8 @@ pub struct Pull<'a> {
     tables: Vec<Table>,
     /// The table that is being read.
     present: &'a RefCell<String>,
+    /// The tables that couldn't be read, while others could.
+    troubles: RefCell<Vec<(usize, Error)>>,
     /// What was read and isn't applied yet.
     pub pages: Queue<Box<Page>>,
 }
@@ -140,12 +142,33 @@ impl<'a> Pull<'a> {
     /// A pull of these tables, in this order.
     pub fn new(remote: &'a Remote<'a>, sources: Vec<Source>, reading: Reading, present: &'a RefCell<String>) -> Self {
         let tables = sources.into_iter().enumerate().map(|(at, source)| Table::new(at, source, reading.page_size));
-        Self { remote, reading, tables: tables.collect(), present, pages: Queue::default() }
+        Self {
+            remote,
+            reading,
+            tables: tables.collect(),
+            present,
+            troubles: RefCell::default(),
+            pages: Queue::default(),
+        }
     }
 
     /// How far the tables were read.
     pub fn sources(&self) -> impl Iterator<Item = std::cell::Ref<'_, Source>> {
         self.tables.iter().map(|table| table.source.borrow())
+    }
+
+    /// The tables that couldn't be read, by their index, since the last call.
+    pub fn take_troubles(&self) -> Vec<(usize, Error)> {
+        self.troubles.take()
+    }
+
+    /// Goes on behind a table that can't be read, where the others go on by themselves.
+    fn go_on(&self, table: &Table, refusal: Refusal) -> Result<(), Refusal> {
+        if !self.reading.alone || !refusal.is_about_one_table() {
+            return Err(refusal);
+        }
+        self.troubles.borrow_mut().push((table.at, refusal.into_error().detail("table", table.name())));
+        Ok(())
     }
 
     /// Reads all tables. What was read until then is in the pages, whether it succeeds or fails.
@@ -171,9 +194,12 @@ impl<'a> Pull<'a> {
     async fn list_all_keys(&self, expected: &[Option<u64>]) -> Result<(), Refusal> {
         for (table, expected) in self.tables.iter().zip(expected) {
             self.present.replace(table.name());
-            if expected.is_none() || self.count(table).await? != *expected {
-                self.list_keys(table).await?;
-                table.listed.set(true);
+            if expected.is_some() && self.count(table).await? == *expected {
+                continue;
+            }
+            match self.list_keys(table).await {
+                Ok(()) => table.listed.set(true),
+                Err(refusal) => self.go_on(table, refusal)?,
             }
         }
         Ok(())
@@ -199,7 +225,9 @@ impl<'a> Pull<'a> {
     async fn read_tables(&self) -> Result<(), Refusal> {
         for table in &self.tables {
             self.present.replace(table.name());
-            self.read_table(table).await?;
+            if let Err(refusal) = self.read_table(table).await {
+                self.go_on(table, refusal)?;
+            }
         }
         Ok(())
     }
@@ -212,7 +240,7 @@ impl<'a> Pull<'a> {
                 // The user's own list: nothing to find out.
                 let listed = table.source.borrow().plan.options.columns.is_some();
                 if listed {
-                    return Err(named(error).into());
+                    return Err(Refusal::UnknownColumn(named(error)));
                 }
                 if !self.learn_columns(table).await? {
                     return Ok(());
@@ -221,7 +249,7 @@ impl<'a> Pull<'a> {
             read => return read,
         }
         match self.read_rows(table).await {
-            Err(Refusal::UnknownColumn(error)) => Err(named(error).into()),
+            Err(Refusal::UnknownColumn(error)) => Err(Refusal::UnknownColumn(named(error))),
             read => read,
         }
     }
@@ -340,7 +368,8 @@ impl<'a> Pull<'a> {
             let lacks = |column: &&String| !remote_has.contains(column);
             let wanted = source.plan.selection.columns.iter().chain(&source.missing);
             let missing: Vec<String> = wanted.filter(lacks).cloned().collect();
-            let mut plan = Plan::new(&source.plan.options, source.plan.table.clone(), &missing)?;
+            let plan = Plan::new(&source.plan.options, source.plan.table.clone(), &missing);
+            let mut plan = plan.map_err(Refusal::Mismatch)?;
             if let Some(ceiling) = source.plan.ceiling.take() {
                 plan.read_by_ceiling(ceiling);
             }

@@ -13,7 +13,7 @@ use super::{
     response::{CUT, Verdict, backoff_ms, http_date, judge, moved},
 };
 use crate::{
-    error::{Error, ErrorCode, Result},
+    error::{Detail, Error, ErrorCode, Result},
     ports::{Http, HttpRequest, HttpResponse, LocalFuture, Platform},
     time::Timestamp,
 };
@@ -53,6 +53,24 @@ impl From<Error> for Refusal {
 }
 
 impl Refusal {
+    /// Whether other tables may do better: PostgREST or PostgreSQL has said so of this one, or its rows don't fit. What stands before
+    /// them, the root and the network are the same for all.
+    pub fn is_about_one_table(&self) -> bool {
+        let code = |error: &Error| match error.details.get("remoteCode") {
+            Some(Detail::Text(code)) => Some(code.clone()),
+            _ => None,
+        };
+        match self {
+            Self::Rejected(_) | Self::UnknownColumn(_) | Self::TooLarge(_) => true,
+            Self::Mismatch(error) if error.details.contains_key("status") => {
+                code(error).is_some_and(|code| !matches!(&*code, "PGRST106" | "PGRST125"))
+            }
+            Self::Mismatch(error) => error.is(ErrorCode::SyncSchemaMismatch),
+            Self::Trouble(error) => code(error).is_some(),
+            Self::TooMuch(_) | Self::Failed(_) => false,
+        }
+    }
+
     /// What to fail with.
     pub fn into_error(self) -> Error {
         match self {
@@ -328,5 +346,37 @@ impl<'a> Remote<'a> {
         let other = self.requester.borrow_mut().try_other_root();
         self.root_number.set(self.root_number.get() + 1);
         other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_one_table_is_refused_for() {
+        let error = |code, status: i64, remote_code: &str| {
+            let error = Error::new(code, "no").detail("status", status);
+            if remote_code.is_empty() { error } else { error.detail("remoteCode", remote_code) }
+        };
+        let mismatch = |status, code| Refusal::Mismatch(error(ErrorCode::SyncSchemaMismatch, status, code));
+        let trouble = |code| Refusal::Trouble(error(ErrorCode::SyncServer, 500, code));
+        for (refusal, expected) in [
+            (Refusal::Rejected(error(ErrorCode::SyncRejected, 403, "42501")), true),
+            (Refusal::UnknownColumn(error(ErrorCode::SyncSchemaMismatch, 400, "42703")), true),
+            (mismatch(404, "42P01"), true),
+            (mismatch(404, "PGRST205"), true),
+            (mismatch(404, "PGRST125"), false),
+            (mismatch(404, ""), false),
+            (mismatch(406, "PGRST106"), false),
+            (Refusal::Mismatch(Error::new(ErrorCode::SyncSchemaMismatch, "a value doesn't fit")), true),
+            (Refusal::Mismatch(Error::new(ErrorCode::SyncProtocol, "not JSON")), false),
+            (trouble("XX000"), true),
+            (trouble("57014"), true),
+            (trouble(""), false),
+            (Refusal::Failed(error(ErrorCode::SyncServer, 403, "")), false),
+        ] {
+            assert_eq!(refusal.is_about_one_table(), expected, "{refusal:?}");
+        }
     }
 }

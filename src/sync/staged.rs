@@ -24,7 +24,12 @@ pub struct Target {
     pub report: TableReport,
     /// All keys that the remote has were noted.
     pub listed: bool,
+    /// This pull has read it to the end.
+    pub read: bool,
 }
+
+/// SQL for the rows of the table `?1` that were tried before. Tombstones that are only noted are the business of [`super::gone`].
+const TRIED: &str = "FROM tidelock_staged WHERE tbl = ?1 AND error <> ''";
 
 /// Applies what can be applied by now, in one transaction. What is left counts as rejected.
 pub fn resolve(connection: &Connection, targets: &mut [Target]) -> Result<()> {
@@ -117,20 +122,19 @@ fn without(rows: &Rows, out: &[usize]) -> Rows {
 }
 
 fn count(connection: &Connection, plan: &Plan) -> Result<u64> {
-    let count = connection.value("SELECT count(*) FROM tidelock_staged WHERE tbl = ?1", &[Value::from(plan.name())])?;
+    let count = connection.value(&format!("SELECT count(*) {TRIED}"), &[Value::from(plan.name())])?;
     Ok(count.and_then(|count| count.as_integer()).unwrap_or_default() as u64)
 }
 
 /// Reads and removes the staged rows of a table.
 fn take(connection: &Connection, plan: &Plan) -> Result<Rows> {
     let rows = peek(connection, plan)?;
-    connection.run("DELETE FROM tidelock_staged WHERE tbl = ?1", &[Value::from(plan.name())])?;
+    connection.run(&format!("DELETE {TRIED}"), &[Value::from(plan.name())])?;
     Ok(rows)
 }
 
 fn peek(connection: &Connection, plan: &Plan) -> Result<Rows> {
-    let stored = connection
-        .rows("SELECT key, row FROM tidelock_staged WHERE tbl = ?1 ORDER BY key", &[Value::from(plan.name())])?;
+    let stored = connection.rows(&format!("SELECT key, row {TRIED} ORDER BY key"), &[Value::from(plan.name())])?;
     let mut rows = Rows { width: plan.columns.len(), ..Rows::default() };
     for entry in stored {
         let mut values = vec![Value::Null; rows.width];

@@ -26,7 +26,7 @@ use crate::{
 ///   isn't sent before `not_before`, in milliseconds since 1970), or `remote_column_missing`. `sent_op` and `sent` are what a push sent of it, as long as it isn't known whether that arrived; `gone`: the
 ///   remote was seen to have no such row.
 /// - `tidelock_staged`: rows of the remote that can't be applied yet, mostly because their parents are missing; without
-///   `row`, a deletion.
+///   `row`, a deletion; without an `error`, one that is only noted, until all rows of its table were read.
 /// - `tidelock_conflicts`: the log of conflicts met.
 /// - `tidelock_known`: the keys that the remote was seen to have, for tables whose deletions are found by comparing.
 const TABLES: &str = "

@@ -15,7 +15,7 @@ const FIRST_ID: i64 = 1 << 62;
 
 /// SQL for how many there are in the table `?1`, or in all if that is NULL.
 pub(super) const COUNT: &str = "(SELECT count(*) FROM tidelock_staged JOIN tidelock_tables USING (tbl) \
-    WHERE started IS NULL AND (?1 IS NULL OR tbl = ?1))";
+    WHERE started IS NULL AND error <> '' AND (?1 IS NULL OR tbl = ?1))";
 
 /// Whether an id is that of a row of the remote.
 pub fn is_one(id: i64) -> bool {
@@ -26,7 +26,8 @@ pub fn is_one(id: i64) -> bool {
 pub fn list(connection: &Connection) -> Result<Vec<Change>> {
     let rows = connection.rows(
         "SELECT tbl, staged.key, row, error, coalesce(pulled_at, ''), primary_key \
-         FROM tidelock_staged AS staged JOIN tidelock_tables USING (tbl) WHERE started IS NULL ORDER BY 1, 2",
+         FROM tidelock_staged AS staged JOIN tidelock_tables USING (tbl) \
+         WHERE started IS NULL AND error <> '' ORDER BY 1, 2",
         &[],
     )?;
     let mut changes = Vec::with_capacity(rows.len());

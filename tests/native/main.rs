@@ -43,5 +43,6 @@ mod sync_schedule;
 mod sync_schema;
 mod sync_simulation;
 mod sync_spans;
+mod sync_trouble;
 mod tabs;
 mod world;

@@ -241,6 +241,85 @@ fn a_pull_that_was_cut_loses_no_tombstone_and_goes_on() {
 }
 
 #[test]
+fn no_deletion_is_lost_wherever_among_the_tables_a_pull_is_cut() {
+    let schema = "CREATE TABLE parents(id INTEGER PRIMARY KEY, name TEXT); CREATE TABLE children(id INTEGER PRIMARY KEY, name TEXT)";
+    let remote = r#"{"url":"http://server","key":"k","retries":0,"tables":[
+        {"table":"parents","cursor":"_xid"},{"table":"children","cursor":"_xid"}]}"#;
+    for (requests, updated) in [(0, false), (1, false), (1, true)] {
+        let mut world = World::with(schema, remote);
+        let put = |world: &World, table: &str, id: &str, xid: &str| {
+            world.server.put(table, &[("id", id), ("name", "\"n\""), ("_xid", xid)]);
+        };
+        for id in ["1", "2", "3"] {
+            put(&world, "parents", id, id);
+            put(&world, "children", id, id);
+        }
+        world.server.set_helpers(Some(&state("c", 100, &[])));
+        world.pull("{}").unwrap();
+        world.server.remove("parents", "2");
+        if updated {
+            put(&world, "parents", "3", "122");
+        }
+        let gone = [r#"["1","parents",{"id":2},"121"]"#];
+        world.server.set_helpers(Some(&state("c", 130, &gone)));
+        (0..requests).for_each(|_| world.server.fault(Fault::None));
+        world.server.fault(Fault::Drop);
+        fails(world.pull("{}"), ErrorCode::SyncNetwork);
+        assert_eq!(world.outbox(), [""; 0], "what is only noted is no row that doesn't fit");
+        world.server.set_helpers(Some(&state("c", 140, &gone)));
+        world.pull("{}").unwrap();
+        assert_eq!(world.rows("SELECT id FROM parents"), ["1", "3"], "cut after {requests}");
+    }
+}
+
+#[test]
+fn a_row_that_comes_back_after_a_cut_stays() {
+    let mut world = pulled();
+    world.server.set_helpers(Some(&state("c", 530, &[r#"["1","items",{"id":3},"510"]"#])));
+    world.server.remove("items", "3");
+    (0..6).for_each(|_| world.server.fault(Fault::Drop));
+    fails(world.pull("{}"), ErrorCode::SyncNetwork);
+    world.server.clear_faults();
+    put(&world, 3, "back", 540);
+    world.server.set_helpers(Some(&state("c", 550, &[r#"["1","items",{"id":3},"510"]"#])));
+    world.pull("{}").unwrap();
+    assert_eq!(world.rows("SELECT id, name FROM items WHERE id = 3"), ["3|back"]);
+}
+
+#[test]
+fn what_went_before_a_first_pull_goes_wherever_that_is_cut() {
+    for requests in 0..10 {
+        let mut world = World::with(ITEMS, &REMOTE.replace(r#""pageSize""#, r#""retries":0,"pageSize""#));
+        world.server.define("items", &["id", "name", "updated_at"], Rules::default());
+        (1..=250).for_each(|id| put(&world, id, "old", id));
+        world.server.install_helpers("items");
+        world.exec("INSERT INTO items VALUES (1000, 'a')");
+        world.push().unwrap();
+        let other = world.server.begin();
+        assert!(world.server.delete_row("items", &Row::from([("id".to_owned(), "1000".to_owned())]), &other));
+        world.server.end(other);
+        (0..requests).for_each(|_| world.server.fault(Fault::None));
+        (0..100).for_each(|_| world.server.fault(Fault::Drop));
+        let cut = world.pull("{}");
+        world.server.clear_faults();
+        world.pull("{}").unwrap();
+        world.pull("{}").unwrap();
+        assert_eq!(world.rows("SELECT count(*), max(id) FROM items"), ["250|250"], "{requests} requests: {cut:?}");
+    }
+}
+
+#[test]
+fn a_full_pull_finds_what_went_long_ago() {
+    let mut world = pulled();
+    world.server.remove("items", "3");
+    world.server.set_helpers(Some(&state("c", 530, &[r#"["1","items",{"id":3},"400"]"#])));
+    assert_eq!(only(&world.pull("{}").unwrap()), "0/0/0/0/0/0/0", "it was told before");
+    world.server.take_helper_calls();
+    assert_eq!(only(&world.pull(r#"{"full":true}"#).unwrap()), "0/0/1/249/0/0/0");
+    assert_eq!(world.server.take_helper_calls(), ["?since=0"]);
+}
+
+#[test]
 fn a_full_read_is_helped_by_tombstones_without_a_cursor_too() {
     let mut world = World::with(ITEMS, &REMOTE.replace(r#","cursor":"updated_at""#, ""));
     (1..=150).for_each(|id| put(&world, id, "old", id));

@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     collections::Set,
-    error::{Error, Result},
+    error::{Detail, Error, Result},
     ports::{Http, LocalFuture, Platform},
     sqlite::Connection,
     sync::{
@@ -263,13 +263,19 @@ impl Sync {
                 let mut status = status::of_table(connection, &table.table, phase, now)?;
                 // What failed before it came to any table stands in the way of all of them.
                 if let (None, Some(error)) = (&status.last_error, &*self.last_error.borrow())
-                    && !error.details.contains_key("table")
+                    && self.table_of(error).is_none()
                 {
                     status.last_error = Some(error.message.clone());
                 }
                 Ok(status)
             })
             .collect()
+    }
+
+    /// The synced table that an error is about.
+    fn table_of(&self, error: &Error) -> Option<String> {
+        let Some(Detail::Text(table)) = error.details.get("table") else { return None };
+        self.config.table(table).map(|known| known.table.clone())
     }
 
     /// Whether all tables that are pulled have been pulled once.
@@ -279,6 +285,8 @@ impl Sync {
 
     /// Brings the remote's rows here. Calls wait for each other. Dropping the future aborts it: a merge keeps the pages that
     /// it applied, a replace changes nothing unless it was complete.
+    ///
+    /// A table that can't be read leaves the others alone: they are pulled, and then it fails with the first one's error.
     ///
     /// Fails with `sync_*`, `unpushed_changes`, `remote_empty`, `invalid_argument` for unknown tables, and what writing
     /// fails with.
@@ -319,7 +327,7 @@ impl Sync {
         busy.error = result.as_ref().err().cloned();
         self.remember(busy.error.clone());
         if let Some(error) = &busy.error {
-            let table = self.reading.borrow().clone();
+            let table = self.table_of(error).unwrap_or_else(|| self.reading.borrow().clone());
             self.note_failure(host, &table, error).await;
         }
         result

@@ -1,6 +1,6 @@
 //! One pull, from the first request to the last row.
 
-use super::{Host, Sync, push::local_table};
+use super::{Host, Sync, push::no_local_table};
 use crate::{
     error::{Error, ErrorCode, Result},
     sqlite::Connection,
@@ -19,9 +19,9 @@ use crate::{
         remote::Remote,
         replace::{self, Limits},
         report::{PullMode, PullOptions, PullProgress, PullReport, TableReport},
-        schema::parents_first,
+        schema::{Table, parents_first},
         staged::{self, Target},
-        state,
+        state::{self, Progress},
     },
     time::Timestamp,
 };
@@ -38,7 +38,12 @@ struct Run {
     stored_missing: Vec<Vec<String>>,
     began: Vec<Option<f64>>,
     rows: Vec<u64>,
+    /// The tables that can't be pulled at present, while others can.
+    troubles: Vec<(String, Error)>,
 }
+
+/// The tables of a pull as the local schema has them, and those that it hasn't.
+type Local<'a> = (Vec<(&'a TableSync, Table)>, Vec<(String, Error)>);
 
 impl Sync {
     pub(super) async fn pull_alone(
@@ -51,45 +56,65 @@ impl Sync {
         let started = clock.monotonic_ms();
         host.admit_write()?;
         let remote = self.remote(host).await?;
-        let tables = self.selected(&options)?;
-        let since = {
+        let replacing = options.mode == PullMode::Replace;
+        let selected = self.selected(&options)?;
+        let (tables, absent, since) = {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
+            let (tables, absent) = local_tables(&connection, &selected, replacing)?;
             let mut progress = Vec::new();
-            for table in &tables {
-                let any = format!("SELECT 1 FROM main.{} LIMIT 1", quote(&local_table(&connection, table)?.name));
-                let read = state::progress(&connection, &table.table)?;
+            for (table, local) in &tables {
+                let any = format!("SELECT 1 FROM main.{} LIMIT 1", quote(&local.name));
+                let read = match options.full {
+                    // Tombstones of all times: all rows are read.
+                    true => Progress::default(),
+                    false => state::progress(&connection, &table.table)?,
+                };
                 let numbered = read.watermark.as_deref().and_then(helpers::split).is_some();
                 if numbered || connection.value(&any, &[])?.is_some() {
                     progress.push(read);
                 }
             }
-            helpers::since(&progress)
+            (tables, absent, helpers::since(&progress))
         };
         let helpers =
             if tables.is_empty() { None } else { self.ask_helpers(host, &remote, since, options.full).await? };
         let (sources, mut run) = {
             let _turn = host.turn().await?;
-            self.begin(&*host.connection()?, &tables, &options, helpers.as_ref())?
+            host.admit_write()?;
+            let begun = self.begin(&*host.connection()?, (tables, absent), &options, helpers.as_ref())?;
+            host.committed(&[]);
+            begun
         };
-        let replacing = options.mode == PullMode::Replace;
         let reading = Reading {
             full: options.full || replacing,
             count: progress.is_some(),
             compare: !replacing,
+            alone: !replacing,
             page_size: self.config.options.page_size,
         };
         let pull = Pull::new(&remote, sources, reading, &self.reading);
         let mut since = clock.monotonic_ms();
-        self.take_in(&pull, pull.read(), async |page| {
-            let at = page.table;
-            run.began[at].get_or_insert(since);
-            self.take(host, &mut run, page, progress).await?;
-            since = clock.monotonic_ms();
-            run.targets[at].report.ms = since - run.began[at].unwrap_or_default();
-            Ok(())
-        })
-        .await?;
+        let read = self
+            .take_in(&pull, pull.read(), async |page| {
+                let at = page.table;
+                run.began[at].get_or_insert(since);
+                self.take(host, &mut run, page, progress).await?;
+                since = clock.monotonic_ms();
+                run.targets[at].report.ms = since - run.began[at].unwrap_or_default();
+                Ok(())
+            })
+            .await;
+        let troubles = pull.take_troubles();
+        let unread = |at: usize| troubles.iter().any(|(table, _)| *table == at);
+        run.targets.iter_mut().enumerate().for_each(|(at, target)| target.read = !unread(at));
+        run.in_trouble(troubles);
+        if let Err(error) = read {
+            for (table, error) in &run.troubles {
+                self.note_failure(host, table, error).await;
+            }
+            return Err(error);
+        }
         if run.mode == PullMode::Merge {
             self.compare(host, &remote, &pull, &mut run).await?;
         }
@@ -100,6 +125,9 @@ impl Sync {
         if let Some(stored) = host.stored() {
             stored.await?;
         }
+        if let Some((_, error)) = run.troubles.into_iter().next() {
+            return Err(error);
+        }
         let tables = run.targets.into_iter().map(|target| target.report).collect();
         Ok(PullReport { mode: options.mode, tables, ms: clock.monotonic_ms() - started })
     }
@@ -108,39 +136,46 @@ impl Sync {
     fn begin(
         &self,
         connection: &Connection,
-        configs: &[&TableSync],
+        (tables, mut troubles): Local<'_>,
         options: &PullOptions,
         helpers: Option<&Helpers>,
     ) -> Result<(Vec<Source>, Run)> {
         compare::begin(connection)?;
-        let tables = configs.iter().map(|config| local_table(connection, config)).collect::<Result<Vec<_>>>()?;
-        let order = parents_first(&tables.iter().collect::<Vec<_>>());
+        let order = parents_first(&tables.iter().map(|(_, table)| table).collect::<Vec<_>>());
+        let replacing = options.mode == PullMode::Replace;
         let synced = Synced::all(connection)?;
         let (mut sources, mut targets, mut stored_missing) = (Vec::new(), Vec::new(), Vec::new());
         for at in order {
-            let config = configs[at];
+            let (config, table) = &tables[at];
             let stored = state::missing(connection, &config.table)?;
             let tried = self.tried.borrow().contains(&config.table) && !options.full;
             let missing = if tried { stored.clone() } else { Vec::new() };
-            let mut plan = Plan::new(config, tables[at].clone(), &missing)?;
+            let mut plan = match Plan::new(config, table.clone(), &missing) {
+                Err(error) if !replacing => {
+                    troubles.push((config.table.clone(), error));
+                    continue;
+                }
+                plan => plan?,
+            };
             plan.know_structured(&state::structured(connection, &config.table)?);
             if let Some(helpers) = helpers {
                 helpers.apply(&mut plan);
             }
             let progress = state::progress(connection, &config.table)?;
-            let full = options.full || options.mode == PullMode::Replace;
-            if options.mode == PullMode::Merge && (full || config.cursor.is_none() && progress.started.is_none()) {
+            if !replacing && (options.full || config.cursor.is_none() && progress.started.is_none()) {
                 // Every row comes again, those that waited too.
                 staged::forget(connection, &plan)?;
             }
             let writer = Writer::among(connection, &plan, &synced)?;
             let report = TableReport { table: config.table.clone(), ..TableReport::default() };
-            targets.push(Target { plan: plan.clone(), writer, report, listed: false });
+            targets.push(Target { plan: plan.clone(), writer, report, listed: false, read: false });
             sources.push(Source { plan, progress, missing });
             stored_missing.push(stored);
         }
-        gone::begin(connection, &sources, helpers)?;
-        if options.mode == PullMode::Replace && !options.discard_unpushed {
+        if let Some(helpers) = helpers.filter(|_| !replacing) {
+            gone::begin(connection, &sources, helpers, options.full)?;
+        }
+        if replacing && !options.discard_unpushed {
             replace::check_unpushed(connection, &targets)?;
         }
         let count = sources.len();
@@ -151,6 +186,7 @@ impl Sync {
             stored_missing,
             began: vec![None; count],
             rows: vec![0; count],
+            troubles,
         };
         Ok((sources, run))
     }
@@ -163,7 +199,9 @@ impl Sync {
         {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
-            for (at, (target, source)) in run.targets.iter_mut().zip(pull.sources()).enumerate() {
+            for (at, (target, source)) in
+                run.targets.iter_mut().zip(pull.sources()).enumerate().filter(|(_, (target, _))| target.read)
+            {
                 target.listed = pull.listed(at);
                 let name = target.plan.name();
                 if target.listed {
@@ -180,13 +218,14 @@ impl Sync {
         if sources.is_empty() {
             return Ok(());
         }
-        let reading = Reading { page_size: self.config.options.page_size, ..Reading::default() };
+        let reading = Reading { alone: true, page_size: self.config.options.page_size, ..Reading::default() };
         let listing = Pull::new(remote, sources, reading, &self.reading);
         self.take_in(&listing, listing.read_keys(&expected), async |mut page| {
             page.table = places[page.table];
             self.take(host, run, page, None).await
         })
         .await?;
+        run.in_trouble(listing.take_troubles().into_iter().map(|(table, error)| (places[table], error)).collect());
         let _turn = host.turn().await?;
         let connection = host.connection()?;
         for (_, at) in places.iter().enumerate().filter(|(listed, _)| listing.listed(*listed)) {
@@ -288,12 +327,13 @@ impl Sync {
             PullMode::Merge => {
                 gone::apply(&connection, &mut run.targets)?;
                 staged::resolve(&connection, &mut run.targets)?;
-                connection.atomically(|connection| {
+                let refused = connection.atomically(|connection| {
                     capture::silently(connection, |connection| {
                         compare::delete_vanished(connection, &mut run.targets, max_ratio)
                     })
                 })?;
-                connection.atomically(|connection| note_success(connection, &run.targets, now))?;
+                run.in_trouble(refused);
+                connection.atomically(|connection| note_outcomes(connection, run, now))?;
             }
             PullMode::Replace => {
                 let limits = Limits { discard_unpushed: options.discard_unpushed, max_delete_ratio: max_ratio };
@@ -364,7 +404,6 @@ fn merge_page(connection: &Connection, target: &mut Target, page: &Page) -> Resu
                 if plan.options.compares() {
                     writer.note_keys(connection, &page.rows, Keys::Known)?;
                 }
-                gone::seen(connection, plan, writer, &page.rows)?;
                 writer.merge(connection, &page.rows, &mut counted)?;
             }
             match &page.progress {
@@ -380,6 +419,33 @@ fn merge_page(connection: &Connection, target: &mut Target, page: &Page) -> Resu
     Ok(wrote)
 }
 
-fn note_success(connection: &Connection, targets: &[Target], now: Timestamp) -> Result<()> {
-    targets.iter().try_for_each(|target| state::save_outcome(connection, target.plan.name(), Some(now), None))
+fn note_outcomes(connection: &Connection, run: &Run, now: Timestamp) -> Result<()> {
+    let names = run.targets.iter().map(|target| target.plan.name());
+    for name in names.filter(|name| run.troubles.iter().all(|(table, _)| table != name)) {
+        state::save_outcome(connection, name, Some(now), None)?;
+    }
+    for (name, error) in &run.troubles {
+        state::save_outcome(connection, name, None, Some(&error.message))?;
+    }
+    Ok(())
+}
+
+/// The local tables. `all`: fails when one isn't there.
+fn local_tables<'a>(connection: &Connection, configs: &[&'a TableSync], all: bool) -> Result<Local<'a>> {
+    let (mut tables, mut absent) = (Vec::new(), Vec::new());
+    for config in configs {
+        match Table::read(connection, &config.table)? {
+            Some(table) => tables.push((*config, table)),
+            None if all => return Err(no_local_table(config)),
+            None => absent.push((config.table.clone(), no_local_table(config))),
+        }
+    }
+    Ok((tables, absent))
+}
+
+impl Run {
+    fn in_trouble(&mut self, troubles: Vec<(usize, Error)>) {
+        let named = troubles.into_iter().map(|(at, error)| (self.targets[at].plan.name().to_owned(), error));
+        self.troubles.extend(named);
+    }
 }

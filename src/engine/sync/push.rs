@@ -48,6 +48,8 @@ struct Run {
     later: Vec<(Job, Error)>,
     held: Vec<Vec<i64>>,
     errors: Vec<Option<Error>>,
+    /// The tables that can't be pushed at all at present.
+    absent: Vec<(String, Error)>,
     /// Changes that got somewhere, and were done with.
     done: Vec<i64>,
     moved: u64,
@@ -87,7 +89,8 @@ impl Sync {
         if let Some(stored) = host.stored() {
             stored.await?;
         }
-        if let Some(error) = run.errors.into_iter().flatten().next() {
+        let absent = run.absent.into_iter().map(|(_, error)| error);
+        if let Some(error) = run.errors.into_iter().flatten().chain(absent).next() {
             return Err(error);
         }
         let tables = run.targets.into_iter().map(|target| target.report).collect();
@@ -101,14 +104,21 @@ impl Sync {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
             for config in self.config.options.tables.iter().filter(|table| table.direction != Direction::Pull) {
-                if outbox::lacking_columns(&connection, Some(&config.table))? > 0 {
+                if outbox::lacking_columns(&connection, Some(&config.table))? > 0
+                    && let Some(table) = Table::read(&connection, &config.table)?
+                    && let Ok(plan) = self.push_plan(&connection, config, table)
+                {
                     let missing = state::missing(&connection, &config.table)?;
-                    waiting.push((self.push_plan(&connection, config, local_table(&connection, config)?)?, missing));
+                    waiting.push((plan, missing));
                 }
             }
         }
         for (plan, missing) in waiting {
-            let still = self.lacking(remote, &plan, &missing).await?;
+            let still = match self.lacking(remote, &plan, &missing).await {
+                // The changes wait on; what else is to be sent tells why.
+                Err(refusal) if refusal.is_about_one_table() => continue,
+                still => still.map_err(Refusal::into_error)?,
+            };
             if still.len() < missing.len() {
                 let _turn = host.turn().await?;
                 let connection = host.connection()?;
@@ -120,7 +130,12 @@ impl Sync {
     }
 
     /// Those of these columns that the remote lacks.
-    pub(super) async fn lacking(&self, remote: &Remote<'_>, plan: &Plan, columns: &[String]) -> Result<Vec<String>> {
+    pub(super) async fn lacking(
+        &self,
+        remote: &Remote<'_>,
+        plan: &Plan,
+        columns: &[String],
+    ) -> Result<Vec<String>, Refusal> {
         let mut lacks = Vec::new();
         for column in columns {
             let make = |requester: &Requester| write::probe(requester, plan, column);
@@ -128,33 +143,43 @@ impl Sync {
                 // Refused: it is there, and may not be read.
                 Ok(_) | Err(Refusal::Rejected(_)) => {}
                 Err(Refusal::UnknownColumn(_)) => lacks.push(column.clone()),
-                Err(refusal) => return Err(refusal.into_error()),
+                Err(refusal) => return Err(refusal),
             }
         }
         Ok(lacks)
     }
 
-    /// Notes columns that the remote turned out to lack; the plan without them. Needs the turn.
+    /// Notes columns that the remote turned out to lack; the plan without them. Fails, and notes nothing, where it can't do without. Needs
+    /// the turn.
     pub(super) fn leave_out(&self, connection: &Connection, config: &TableSync, lacks: Vec<String>) -> Result<Plan> {
         let mut missing = state::missing(connection, &config.table)?;
         missing.extend(lacks);
+        Plan::new(config, local_table(connection, config)?, &missing)?;
         connection.atomically(|connection| state::save_missing(connection, &config.table, &missing))?;
         self.push_plan(connection, config, local_table(connection, config)?)
     }
 
     /// What is to be sent; needs the turn.
     fn begin_push(&self, connection: &Connection) -> Result<Run> {
-        let (mut tables, mut configs) = (Vec::new(), Vec::new());
+        let (mut tables, mut plans, mut absent) = (Vec::new(), Vec::new(), Vec::new());
         for config in self.config.options.tables.iter().filter(|table| table.direction != Direction::Pull) {
-            tables.push(local_table(connection, config)?);
-            configs.push(config);
+            let plan = match Table::read(connection, &config.table)? {
+                Some(table) => self.push_plan(connection, config, table),
+                None => Err(no_local_table(config)),
+            };
+            match plan {
+                Ok(plan) => {
+                    tables.push(plan.table.clone());
+                    plans.push(plan);
+                }
+                Err(error) => absent.push((config.table.clone(), error)),
+            }
         }
         let order = parents_first(&tables.iter().collect::<Vec<_>>());
         let synced = Synced::all(connection)?;
         let (mut targets, mut told) = (Vec::new(), Vec::new());
         for at in order {
-            let config = configs[at];
-            let plan = self.push_plan(connection, config, tables[at].clone())?;
+            let plan = plans[at].clone();
             let writer = Writer::among(connection, &plan, &synced)?;
             let (total, _) = outbox::counts(connection, Some(plan.name()))?;
             told.push(PullProgress { table: plan.name().to_owned(), rows: 0, total: Some(total), bytes: 0 });
@@ -183,6 +208,7 @@ impl Sync {
             later: Vec::new(),
             held: vec![Vec::new(); count],
             errors: vec![None; count],
+            absent,
             done: Vec::new(),
             moved: 0,
             again: false,
@@ -399,14 +425,24 @@ impl Sync {
                 continue;
             }
             let plan = &run.targets[at].plan;
-            let lacks = self.lacking(push.remote, plan, &but_the_key(plan)).await?;
+            let lacks = match self.lacking(push.remote, plan, &but_the_key(plan)).await {
+                // Why it is held is known already.
+                Err(refusal) if refusal.is_about_one_table() => continue,
+                lacks => lacks.map_err(Refusal::into_error)?,
+            };
             if lacks.is_empty() {
                 continue;
             }
             let _turn = host.turn().await?;
             let connection = host.connection()?;
             let config = run.targets[at].plan.options.clone();
-            let plan = self.leave_out(&connection, &config, lacks)?;
+            let plan = match self.leave_out(&connection, &config, lacks) {
+                Err(error) if error.is(ErrorCode::SyncSchemaMismatch) => {
+                    run.errors[at] = Some(error);
+                    continue;
+                }
+                plan => plan?,
+            };
             push.set_plan(at, plan.clone());
             run.targets[at].writer = Writer::new(&connection, &plan)?;
             run.targets[at].plan = plan;
@@ -429,6 +465,9 @@ impl Sync {
                 let pushed_at = error.is_none().then_some(now);
                 let error = error.as_ref().map(|error| error.message.as_str());
                 state::save_pushed(connection, target.plan.name(), pushed_at, error)?;
+            }
+            for (table, error) in &run.absent {
+                state::save_pushed(connection, table, None, Some(&error.message))?;
             }
             Ok(())
         })?;
@@ -456,12 +495,15 @@ impl Drop for Accepting<'_> {
 
 /// The local table of an option. Fails with `sync_schema_mismatch` when there is none.
 pub(super) fn local_table(connection: &Connection, config: &TableSync) -> Result<Table> {
-    Table::read(connection, &config.table)?.ok_or_else(|| {
-        let text = format!("There is no local table {}", config.table);
-        Error::new(ErrorCode::SyncSchemaMismatch, text)
-            .hint("Create it in a migration, or take it out of remote.tables")
-            .detail("table", config.table.clone())
-    })
+    Table::read(connection, &config.table)?.ok_or_else(|| no_local_table(config))
+}
+
+/// There is none.
+pub(super) fn no_local_table(config: &TableSync) -> Error {
+    let text = format!("There is no local table {}", config.table);
+    Error::new(ErrorCode::SyncSchemaMismatch, text)
+        .hint("Create it in a migration, or take it out of remote.tables")
+        .detail("table", config.table.clone())
 }
 
 /// The columns that a remote may lack.

@@ -81,7 +81,7 @@ impl Sync {
         } else {
             let mut read = read_row(&client, &plan, &change.key).await;
             if let (Err(Refusal::UnknownColumn(_)), None) = (&read, &plan.options.columns) {
-                let lacks = self.lacking(&client, &plan, &but_the_key(&plan)).await?;
+                let lacks = self.lacking(&client, &plan, &but_the_key(&plan)).await.map_err(Refusal::into_error)?;
                 {
                     let _turn = host.turn().await?;
                     let connection = host.connection()?;
@@ -154,7 +154,7 @@ impl Sync {
                 let config = self.known(&table)?;
                 let plan = self.push_plan(&connection, config, local_table(&connection, config)?)?;
                 let writer = Writer::new(&connection, &plan)?;
-                tried.push(Target { plan, writer, report: TableReport::default(), listed: false });
+                tried.push(Target { plan, writer, report: TableReport::default(), listed: false, read: false });
                 staged::resolve(&connection, &mut tried)?;
             } else {
                 unapplied::forget(&connection, &table, &key)?;

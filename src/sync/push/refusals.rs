@@ -37,7 +37,7 @@ impl Batch<'_> {
                     _ => self.halve_or_repeat(&task),
                 }
             }
-            Refusal::Trouble(error) => return self.troubled(task, error).await,
+            Refusal::Trouble(_) => return self.troubled(task, refusal).await,
             Refusal::Failed(_) => return Err(refusal),
         }
         Ok(())
@@ -115,15 +115,17 @@ impl Batch<'_> {
 
     /// The remote fails at a request however often it is asked. Where the table can be read, it is about the rows: one such row
     /// doesn't stop the others.
-    async fn troubled(&self, mut task: Task, error: Error) -> Result<(), Refusal> {
+    async fn troubled(&self, mut task: Task, refusal: Refusal) -> Result<(), Refusal> {
+        let about_one_table = refusal.is_about_one_table();
+        let error = refusal.into_error();
         if matches!(task.act, Act::Read(_)) {
-            return Err(Refusal::Failed(error));
+            return self.hold_or_fail(&task, error, about_one_table);
         }
         if !task.suspect {
             let blind = self.with(task.table, |target| target.blind);
             let look = Task::new(task.table, Act::Read(false), task.jobs.iter().take(1).copied().collect());
             if !blind && self.request(&look, &mut self.push.remote.tries().at_most(1), 0).await.is_err() {
-                return Err(Refusal::Failed(error));
+                return self.hold_or_fail(&task, error, about_one_table);
             }
             task.suspect = true;
         }
@@ -141,6 +143,15 @@ impl Batch<'_> {
         } else {
             self.settle_all(&task, &Outcome::Failing(error));
         }
+        Ok(())
+    }
+
+    /// The remote fails at all of the table, and perhaps at everything.
+    fn hold_or_fail(&self, task: &Task, error: Error, about_one_table: bool) -> Result<(), Refusal> {
+        if !about_one_table {
+            return Err(Refusal::Failed(error));
+        }
+        self.hold(task, error);
         Ok(())
     }
 

@@ -1,0 +1,213 @@
+//! One table in trouble: the others are pulled and pushed all the same, and each says how it stands.
+
+use tidelock::{ErrorCode, error::Detail, ports::Method};
+
+use crate::{
+    sync_host::{World, fails},
+    sync_model::{Fault, Row, Server},
+    sync_model_writes::Rules,
+};
+
+const SCHEMA: &str = "CREATE TABLE one(id INTEGER PRIMARY KEY, name TEXT, size REAL, updated_at TEXT);
+    CREATE TABLE two(id INTEGER PRIMARY KEY, name TEXT, size REAL, updated_at TEXT);
+    CREATE TABLE three(id INTEGER PRIMARY KEY, name TEXT, size REAL, updated_at TEXT)";
+const TABLES: &str = r#"[{"table":"one","cursor":"updated_at","deleted":"compare"},
+    {"table":"two","cursor":"updated_at","deleted":"compare"},{"table":"three","cursor":"updated_at","deleted":"compare"}]"#;
+const COLUMNS: [&str; 4] = ["id", "name", "size", "updated_at"];
+
+/// Three tables of three rows, pulled once.
+fn pulled() -> World {
+    let mut world = World::new(SCHEMA, TABLES);
+    for table in ["one", "two", "three"] {
+        let rules = Rules { stamp: Some("updated_at".to_owned()), ..Rules::default() };
+        world.server.define(table, &COLUMNS, rules);
+        (1..=3).for_each(|id| put(&mut world, table, id, "1.5"));
+    }
+    world.pull("{}").unwrap();
+    world
+}
+
+fn put(world: &mut World, table: &str, id: u64, size: &str) {
+    world.sim.advance(1000);
+    let (id, now) = (id.to_string(), format!("\"{}\"", world.server.now()));
+    world.server.put(table, &[("id", &id), ("name", "\"n\""), ("size", size), ("updated_at", &now)]);
+}
+
+/// The ids of a table, here.
+fn ids(world: &World, table: &str) -> String {
+    world.rows(&format!("SELECT id FROM {table} ORDER BY id")).join(" ")
+}
+
+fn there(world: &World, table: &str) -> String {
+    let mut ids: Vec<u64> = world.server.rows(table).iter().map(|row| row["id"].parse().unwrap()).collect();
+    ids.sort_unstable();
+    ids.iter().map(u64::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// The tables with an error.
+fn in_trouble(world: &World) -> Vec<String> {
+    let status = world.sync.status(&world.host.connection).unwrap();
+    status.into_iter().filter(|table| table.last_error.is_some()).map(|table| table.table).collect()
+}
+
+/// What happens to the table `one`, how the calls fail then, and what makes it good again.
+type Trouble = (&'static str, ErrorCode, fn(&Server), fn(&Server));
+
+const TROUBLES: [Trouble; 4] = [
+    (
+        "the table is dropped",
+        ErrorCode::SyncSchemaMismatch,
+        |server| _ = server.state.borrow_mut().tables.remove("one"),
+        |server| server.table("one"),
+    ),
+    (
+        "rights are revoked",
+        ErrorCode::SyncRejected,
+        |server| server.alter("one", |rules, _| rules.refuses = vec![Method::Get, Method::Post]),
+        |server| server.alter("one", |rules, _| rules.refuses = vec![]),
+    ),
+    (
+        "a value doesn't fit",
+        ErrorCode::SyncSchemaMismatch,
+        |server| server.alter("one", |_, rows| set(rows, "size", "\"much\"")),
+        |server| server.alter("one", |_, rows| set(rows, "size", "2.5")),
+    ),
+    (
+        "the column of the cursor is dropped",
+        ErrorCode::SyncSchemaMismatch,
+        |server| {
+            server.alter("one", |rules, rows| {
+                rules.columns.pop();
+                rules.stamp = None;
+                rows.iter_mut().for_each(|row| _ = row.remove("updated_at"));
+            });
+        },
+        |server| {
+            server.alter("one", |rules, rows| {
+                rules.columns.push("updated_at".to_owned());
+                set(rows, "updated_at", "\"2026-01-01T00:00:00Z\"");
+            });
+        },
+    ),
+];
+
+fn set(rows: &mut [Row], column: &str, json: &str) {
+    rows.iter_mut().for_each(|row| {
+        row.insert(column.to_owned(), json.to_owned());
+        row.insert("updated_at".to_owned(), "\"2031-01-01T00:00:00Z\"".to_owned());
+    });
+}
+
+#[test]
+fn the_other_tables_are_pulled() {
+    for (what, code, begin, end) in TROUBLES {
+        let mut world = pulled();
+        begin(&world.server);
+        put(&mut world, "two", 4, "1.5");
+        world.server.remove("three", "1");
+        for _ in 0..2 {
+            let error = fails(world.pull("{}"), code);
+            assert_eq!(error.details["table"], Detail::from("one"), "{what}");
+            assert_eq!((ids(&world, "two"), ids(&world, "three")), ("1 2 3 4".to_owned(), "2 3".to_owned()), "{what}");
+            assert_eq!((ids(&world, "one").as_str(), in_trouble(&world)), ("1 2 3", vec!["one".to_owned()]), "{what}");
+        }
+        end(&world.server);
+        world.pull(r#"{"allowEmpty":true}"#).unwrap();
+        assert_eq!((ids(&world, "one"), in_trouble(&world)), (there(&world, "one"), vec![]), "{what}");
+    }
+}
+
+#[test]
+fn the_changes_of_the_other_tables_are_pushed() {
+    for (what, code, begin, end) in TROUBLES.into_iter().filter(|(what, ..)| *what != "a value doesn't fit") {
+        let mut world = pulled();
+        begin(&world.server);
+        for table in ["one", "two", "three"] {
+            world.exec(&format!("INSERT INTO {table}(id, name) VALUES (9, 'mine')"));
+        }
+        // A new row that may not be inserted is refused for good; one whose table or column is missing waits.
+        let refused = code == ErrorCode::SyncRejected;
+        for _ in 0..2 {
+            let pushed = world.push();
+            if !refused {
+                let error = fails(pushed, code);
+                assert_eq!(error.details["table"], Detail::from("one"), "{what}");
+            }
+            assert_eq!((there(&world, "two"), there(&world, "three")), ("1 2 3 9".to_owned(), "1 2 3 9".to_owned()));
+        }
+        fails(world.pull("{}"), code);
+        end(&world.server);
+        if !refused {
+            world.push().unwrap();
+            assert!(there(&world, "one").ends_with('9'), "{what}");
+            assert_eq!(world.outbox(), [""; 0], "{what}");
+        }
+    }
+}
+
+#[test]
+fn too_few_rows_of_one_table_are_told_of_that_one() {
+    let mut world = pulled();
+    world.server.alter("one", |_, rows| rows.clear());
+    world.server.remove("two", "2");
+    put(&mut world, "three", 4, "1.5");
+    let error = fails(world.pull("{}"), ErrorCode::RemoteEmpty);
+    assert_eq!(error.details["table"], Detail::from("one"));
+    assert_eq!(in_trouble(&world), ["one"]);
+    assert_eq!((ids(&world, "one"), ids(&world, "two"), ids(&world, "three")), {
+        ("1 2 3".to_owned(), "1 3".to_owned(), "1 2 3 4".to_owned())
+    });
+    world.pull(r#"{"allowEmpty":true}"#).unwrap();
+    assert_eq!((ids(&world, "one"), in_trouble(&world)), (String::new(), vec![]));
+}
+
+#[test]
+fn what_is_in_the_way_of_all_tables_ends_the_pull() {
+    let status = |status, body: &str| Fault::Status(status, vec![], body.to_owned());
+    for (fault, code) in [
+        (status(401, r#"{"code":"PGRST301"}"#), ErrorCode::SyncUnauthorized),
+        (status(402, "{}"), ErrorCode::SyncServer),
+        (status(403, "<html>"), ErrorCode::SyncServer),
+        (status(200, "<html>login</html>"), ErrorCode::SyncProtocol),
+        (status(406, r#"{"code":"PGRST106"}"#), ErrorCode::SyncSchemaMismatch),
+    ] {
+        let mut world = pulled();
+        world.server.take_requests();
+        world.server.fault(fault.clone());
+        fails(world.pull("{}"), code);
+        assert_eq!(world.server.take_requests().len(), 1, "{fault:?}");
+    }
+    // An unknown path: no PostgREST is there, or not at this root.
+    let mut world = World::new(SCHEMA, TABLES);
+    (0..9).for_each(|_| world.server.fault(status(404, "<html>")));
+    fails(world.pull("{}"), ErrorCode::SyncSchemaMismatch);
+    assert_eq!(world.server.take_requests().len(), 1);
+}
+
+#[test]
+fn children_wait_for_the_parents_of_a_table_in_trouble() {
+    let schema = "CREATE TABLE one(id INTEGER PRIMARY KEY, name TEXT, size REAL, updated_at TEXT);
+        CREATE TABLE child(id INTEGER PRIMARY KEY, one INTEGER NOT NULL REFERENCES one)";
+    let mut world = World::new(schema, r#"[{"table":"child"},{"table":"one","cursor":"updated_at"}]"#);
+    world.server.define("one", &COLUMNS, Rules { refuses: vec![Method::Get], ..Rules::default() });
+    put(&mut world, "one", 1, "1.5");
+    world.server.put("child", &[("id", "7"), ("one", "1")]);
+    fails(world.pull("{}"), ErrorCode::SyncRejected);
+    assert_eq!((ids(&world, "child").as_str(), in_trouble(&world)), ("", vec!["one".to_owned()]));
+    world.server.alter("one", |rules, _| rules.refuses = vec![]);
+    world.pull("{}").unwrap();
+    assert_eq!((ids(&world, "child").as_str(), ids(&world, "one").as_str()), ("7", "1"));
+}
+
+#[test]
+fn a_local_table_that_is_missing_is_in_trouble_alone() {
+    let mut world = pulled();
+    world.exec("DROP TABLE one");
+    put(&mut world, "two", 4, "1.5");
+    world.exec("INSERT INTO three(id) VALUES (9)");
+    let error = fails(world.pull("{}"), ErrorCode::SyncSchemaMismatch);
+    assert_eq!((error.details["table"].clone(), ids(&world, "two").as_str()), (Detail::from("one"), "1 2 3 4"));
+    fails(world.push(), ErrorCode::SyncSchemaMismatch);
+    assert_eq!(there(&world, "three"), "1 2 3 9");
+    assert_eq!(in_trouble(&world), ["one"]);
+}
