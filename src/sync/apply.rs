@@ -398,9 +398,9 @@ impl Writer {
         connection.run(&self.delete, key).map(drop)
     }
 
-    /// Whether a row lacks a parent.
-    pub fn is_orphan(&self, connection: &Connection, row: &[Value]) -> Result<bool> {
-        Ok(self.parents.missing(connection, row)?.is_some())
+    /// What to say about the first parent that a row lacks; `None` when all are there.
+    pub fn missing_parent(&self, connection: &Connection, row: &[Value]) -> Result<Option<String>> {
+        self.parents.missing(connection, row)
     }
 
     /// Puts rows aside until what they lack is there.
@@ -455,7 +455,7 @@ impl Writer {
 
 /// Does something about one row. A deferred foreign key that it violates would tell at the end only, for all rows together: it fails at
 /// once, unless all of them are deferred, which is meant.
-pub(super) fn with_parents<T>(connection: &Connection, work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub fn with_parents<T>(connection: &Connection, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let before = connection.owes_parents();
     connection.atomically(|connection| {
         let done = work()?;

@@ -44,6 +44,12 @@ pub fn delete_vanished(
         }
         vanished.push((at, keys));
     }
+    for (at, _) in &vanished {
+        // What waits to be applied is no row of the remote any more.
+        let sql = "DELETE FROM tidelock_staged WHERE tbl = ?1 AND row IS NOT NULL \
+                   AND key NOT IN (SELECT key FROM temp.tidelock_seen WHERE tbl = ?1)";
+        connection.run(sql, &[Value::from(targets[*at].plan.name())])?;
+    }
     // None of them keeps another one.
     for (at, keys) in &vanished {
         keys.iter().try_for_each(|absent| targets[*at].writer.know(connection, &absent.key, false))?;

@@ -11,7 +11,7 @@
 //! | `pull`, `page` | reading: requests side by side, pages in order |
 //! | `window`, `spans` | where a pull begins, and how far it came; a table in several spans at once |
 //! | `push`, `bulk`, `job` | writing; how changes become requests |
-//! | `unsent`, `order`, `settle` | changes that wait as jobs, which waits for which, and what became of them |
+//! | `unsent`, `order`, `settle`, `waiting` | changes that wait as jobs, which waits for which, what became of them, and why they aren't sent |
 //! | `same_key`, `respell` | which row of an answer belongs to which key that was sent; a row takes the key as the server spells it |
 //! | `conflict`, `outgoing` | the one rule for rows that changed on both sides; values on their way out |
 //! | `apply`, `parents`, `unpushed`, `swap`, `staged` | pulled rows into tables: foreign keys, local edits, unique values, rows that wait |
@@ -73,5 +73,6 @@ pub mod types;
 pub mod unapplied;
 pub mod unpushed;
 pub mod unsent;
+pub mod waiting;
 pub mod window;
 pub mod write;

@@ -1,13 +1,13 @@
 //! Which change has to wait for which: a row for those that it refers to, a deletion for those that referred to it.
 
 use super::{
-    encode::{key_sql, quote},
+    encode::{decode_row, key_sql, quote},
     job::{Job, Work},
     plan::Plan,
     schema::key_condition,
 };
 use crate::{
-    collections::Set,
+    collections::{Map, Set},
     error::Result,
     sqlite::{Connection, ForeignKey},
     value::Value,
@@ -30,10 +30,11 @@ struct Reference {
 pub struct Order {
     references: Vec<Vec<Reference>>,
     names: Vec<String>,
+    columns: Vec<Vec<String>>,
     /// Rows that the remote doesn't have, and doesn't get for now: (table, encoded key).
     lacking: Set<(usize, String)>,
-    /// Rows that others still refer to, remotely: (table, values referred to).
-    needed: Set<(usize, String)>,
+    /// Rows that others still refer to, remotely: (table, values referred to), and the others' table.
+    needed: Map<(usize, String), usize>,
 }
 
 impl Order {
@@ -61,22 +62,31 @@ impl Order {
                 .map(|plan| plan.table.foreign_keys.iter().filter_map(|key| reference(plan, key)).collect())
                 .collect(),
             names: plans.iter().map(|plan| plan.name().to_owned()).collect(),
+            columns: plans.iter().map(|plan| plan.columns.iter().map(|column| column.name.clone()).collect()).collect(),
             lacking: Set::new(),
-            needed: Set::new(),
+            needed: Map::default(),
         }
     }
 
     /// Begins with what was refused before, and with what isn't sent yet. `now`: milliseconds since 1970.
     pub fn start(&mut self, connection: &Connection, now: i64) -> Result<()> {
         let rows = connection.rows(
-            "SELECT tbl, key FROM tidelock_outbox WHERE op = 'insert' \
-             AND (reason IS NOT NULL AND reason <> 'restored' OR reason IS NULL AND not_before > ?1)",
+            "SELECT tbl, key, op, CASE WHEN sent_op IS NOT 'gone' THEN base END FROM tidelock_outbox \
+             WHERE reason IS NOT NULL AND reason <> 'restored' OR reason IS NULL AND not_before > ?1",
             &[Value::Integer(now)],
         )?;
         for row in rows {
             let (name, key) = (row[0].as_text().unwrap_or_default(), row[1].as_text().unwrap_or_default());
-            if let Some(table) = self.names.iter().position(|known| known.eq_ignore_ascii_case(name)) {
+            let Some(table) = self.names.iter().position(|known| known.eq_ignore_ascii_case(name)) else { continue };
+            if row[2].as_text() == Some("insert") {
                 self.lacking.insert((table, key.to_owned()));
+            }
+            // The remote's row is still there, whatever was to become of it.
+            if let Some(base) = row[3].as_text() {
+                let base = decode_row(base);
+                let value = |name| base.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+                let base: Vec<_> = self.columns[table].iter().map(value).collect();
+                self.keep_parents(table, &base);
             }
         }
         Ok(())
@@ -92,8 +102,11 @@ impl Order {
                     self.lacking.insert((job.table, encoded.to_owned()));
                 }
             }
-            Work::Delete => self.keep_parents(job),
-            Work::Update | Work::Look => {}
+            Work::Delete | Work::Update | Work::Look => {
+                if let Some(base) = &job.base {
+                    self.keep_parents(job.table, base);
+                }
+            }
         }
         Ok(())
     }
@@ -117,32 +130,29 @@ impl Order {
         Some(found.nullable.then(|| found.from.clone()))
     }
 
-    /// A row that isn't deleted remotely keeps the rows that it refers to.
-    fn keep_parents(&mut self, job: &Job) {
-        let Some(base) = &job.base else { return };
-        for reference in &self.references[job.table] {
-            let values = reference.from.iter().map(|at| base.get(*at).cloned().flatten());
-            if let Some(values) = values.collect::<Option<Vec<Value>>>() {
-                self.needed.insert((reference.parent, shown(&values)));
+    /// A row that stays as it is remotely keeps the rows that it refers to.
+    fn keep_parents(&mut self, table: usize, base: &[Option<Value>]) {
+        for reference in &self.references[table] {
+            let value = |at: &usize| base.get(*at).cloned().flatten().filter(|value| !value.is_null());
+            if let Some(values) = reference.from.iter().map(value).collect::<Option<Vec<Value>>>() {
+                self.needed.insert((reference.parent, shown(&values)), table);
             }
         }
     }
 
-    /// Whether a job has to wait for another that isn't done.
-    pub fn waits(&self, connection: &Connection, job: &Job) -> Result<bool> {
+    /// The table of a change that isn't done and that a job has to wait for; `None`: it may be sent.
+    pub fn waits_for(&self, connection: &Connection, job: &Job) -> Result<Option<&str>> {
         if job.work == Work::Delete {
-            let Some(base) = job.base.as_ref().filter(|_| !self.needed.is_empty()) else { return Ok(false) };
+            let Some(base) = job.base.as_ref().filter(|_| !self.needed.is_empty()) else { return Ok(None) };
             let refers = self.references.iter().flatten().filter(|reference| reference.parent == job.table);
             for reference in refers {
                 let values = reference.to.iter().map(|at| base.get(*at).cloned().flatten());
-                if values
-                    .collect::<Option<Vec<_>>>()
-                    .is_some_and(|values| self.needed.contains(&(job.table, shown(&values))))
-                {
-                    return Ok(true);
+                let Some(values) = values.collect::<Option<Vec<_>>>() else { continue };
+                if let Some(table) = self.needed.get(&(job.table, shown(&values))) {
+                    return Ok(Some(&self.names[*table]));
                 }
             }
-            return Ok(false);
+            return Ok(None);
         }
         for reference in &self.references[job.table] {
             if job.row.is_empty() || !self.lacking.iter().any(|(table, _)| *table == reference.parent) {
@@ -156,10 +166,10 @@ impl Order {
             let parent = connection.value(&reference.find, &values)?;
             let encoded = parent.as_ref().and_then(Value::as_text).unwrap_or_default();
             if self.lacking.contains(&(reference.parent, encoded.to_owned())) {
-                return Ok(true);
+                return Ok(Some(&self.names[reference.parent]));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Takes references out of new rows that lead to rows which come later (tables that refer to each other in a circle): they
@@ -198,7 +208,7 @@ impl Order {
         let mut level = vec![0_usize; jobs.len()];
         for reference in own {
             let values = |job: &Job, at: &[usize]| shown(&at.iter().map(|at| job.row[*at].clone()).collect::<Vec<_>>());
-            let index: crate::collections::Map<String, usize> =
+            let index: Map<String, usize> =
                 jobs.iter().enumerate().map(|(at, job)| (values(job, &reference.to), at)).collect();
             let parents: Vec<Option<usize>> = jobs
                 .iter()

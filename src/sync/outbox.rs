@@ -43,6 +43,9 @@ impl ChangeOp {
     }
 }
 
+/// Why a change waits whose row has a refused one.
+const BEHIND: &str = "A refused change of the same row comes first: see rejected()";
+
 /// One unpushed change.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
@@ -148,7 +151,10 @@ fn list(connection: &Connection, which: &str) -> Result<Vec<Change>> {
     }
     let rows = connection.rows(
         &format!(
-            "SELECT id, tbl, key, op, base, time, coalesce(reason, waiting), error, local FROM tidelock_outbox \
+            "SELECT id, tbl, key, op, base, time, coalesce(reason, waiting, iif(behind, 'held_back', NULL)), \
+             iif(behind AND waiting IS NULL, '{BEHIND}', error), local FROM (SELECT *, reason IS NULL AND EXISTS \
+             (SELECT 1 FROM tidelock_outbox AS refused WHERE refused.tbl = change.tbl AND refused.key = change.key \
+             AND refused.reason IS NOT NULL AND refused.reason <> 'restored') AS behind FROM tidelock_outbox AS change) \
              WHERE {which} ORDER BY id"
         ),
         &[],

@@ -10,7 +10,7 @@ use super::{
     outbox::keep_rows,
     schema::key_condition,
     state::Registered,
-    unpushed::reject,
+    waiting::reject,
 };
 use crate::{error::Result, sqlite::Connection, value::Value};
 

@@ -10,6 +10,7 @@ use super::{
     report::TableReport,
     respell::Respell,
     unpushed::{Entry, Unpushed},
+    waiting::release,
 };
 use crate::{
     error::{Error, Result},
@@ -64,6 +65,7 @@ pub fn forget(connection: &Connection, change: &Found) -> Result<()> {
 /// Lets a refused change wait again; inside a transaction.
 pub fn retry(connection: &Connection, plan: &Plan, change: &Found) -> Result<()> {
     let unpushed = Unpushed::new(plan);
+    release(connection)?;
     match change.reason.as_deref() {
         None => {
             let sql = "UPDATE tidelock_outbox SET waiting = NULL, error = NULL, tries = NULL, not_before = NULL WHERE id = ?1";
@@ -151,6 +153,7 @@ pub fn discard(
 ) -> Result<()> {
     let unpushed = &writer.unpushed;
     let entry = unpushed.read_entry(&change.row, true);
+    release(connection)?;
     connection.run(
         "DELETE FROM tidelock_outbox WHERE tbl = ?1 AND key = ?2",
         &[change.row[6].clone(), change.row[7].clone()],

@@ -153,7 +153,8 @@ pub fn key_condition(columns: &[String], first: usize) -> String {
         if index > 0 {
             sql.push_str(" AND ");
         }
-        sql.push_str(&format!("{} = ?{}", quote(column), first + index));
+        // A key may be NULL in SQLite.
+        sql.push_str(&format!("{} IS ?{}", quote(column), first + index));
     }
     sql
 }

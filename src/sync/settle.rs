@@ -13,7 +13,8 @@ use super::{
     plan::{Plan, Rows},
     report::TableReport,
     respell::Respell,
-    unpushed::{Decision, Entry, Seen, refuse, reject, retry_later},
+    unpushed::{Decision, Entry, Seen},
+    waiting::{hold_back, refuse, reject, retry_later},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -300,7 +301,10 @@ impl PushTarget {
             Some(entry) if entry.rejected => Ok(Left::Rejected),
             Some(entry) => {
                 unmark(connection, entry.id)?;
-                Ok(if held.is_empty() { Left::Again } else { Left::Waiting })
+                let Some(held) = held.first() else { return Ok(Left::Again) };
+                let text = format!("The remote's row can't be applied: {}", held.error);
+                hold_back(connection, entry.id, &text)?;
+                Ok(Left::Waiting)
             }
         }
     }

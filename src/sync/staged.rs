@@ -85,7 +85,7 @@ fn cycles(connection: &Connection, targets: &mut [Target]) -> Result<()> {
             for ((target, rows), left) in targets.iter().zip(&candidates).zip(left) {
                 let mut out: Vec<usize> = left.into_iter().map(|held| held.row).collect();
                 for at in (0..rows.len()).filter(|at| !rows.deleted[*at]) {
-                    if !out.contains(&at) && target.writer.is_orphan(connection, rows.row(at))? {
+                    if !out.contains(&at) && target.writer.missing_parent(connection, rows.row(at))?.is_some() {
                         out.push(at);
                     }
                 }

@@ -23,7 +23,8 @@ use crate::{
 /// - `tidelock_outbox`: one row a changed key; `base` is the row before its first change that the remote doesn't know.
 ///   Entries with a `reason` were refused for good. `local` is what the row was: of a restored image, and while the schema
 ///   changes. `waiting` is why one that isn't refused isn't sent at present: `retrying` (the remote failed at it `tries` times, and it
-///   isn't sent before `not_before`, in milliseconds since 1970), or `remote_column_missing`. `sent_op` and `sent` are what a push sent of it, as long as it isn't known whether that arrived; `gone`: the
+///   isn't sent before `not_before`, in milliseconds since 1970), `remote_column_missing`, or
+///   `held_back` (by another change). `sent_op` and `sent` are what a push sent of it, as long as it isn't known whether that arrived; `gone`: the
 ///   remote was seen to have no such row.
 /// - `tidelock_staged`: rows of the remote that can't be applied yet, mostly because their parents are missing; without
 ///   `row`, a deletion; without an `error`, one that is only noted, until all rows of its table were read.

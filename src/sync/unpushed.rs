@@ -15,13 +15,9 @@ use super::{
     plan::Plan,
     schema::key_condition,
     types::Kind,
+    waiting::reject,
 };
-use crate::{
-    error::{Error, Result},
-    sqlite::Connection,
-    time::Timestamp,
-    value::Value,
-};
+use crate::{error::Result, sqlite::Connection, time::Timestamp, value::Value};
 
 /// What to do with the remote's row.
 #[derive(Debug, PartialEq)]
@@ -118,7 +114,7 @@ impl Unpushed {
         let quoted: Vec<String> = columns.iter().map(|column| quote(column)).collect();
         let table = quote(&plan.table.name);
         let set: Vec<String> = quoted.iter().enumerate().map(|(at, name)| format!("{name} = ?{}", at + 1)).collect();
-        let own: Vec<String> = plan.key.iter().map(|at| format!("{} = ?{}", quoted[*at], at + 1)).collect();
+        let own: Vec<String> = plan.key.iter().map(|at| format!("{} IS ?{}", quoted[*at], at + 1)).collect();
         let width = columns.len();
         let row = |from: usize| {
             row_sql(columns.iter().enumerate().map(|(at, name)| (name.as_str(), format!("?{}", at + from))))
@@ -439,8 +435,8 @@ impl Unpushed {
         connection.run(sql, &[Value::Integer(LOGGED)]).map(drop)
     }
 
-    /// Moves the change to the rejected ones; one that is there already stays.
-    fn set_aside(
+    /// Moves the change to the rejected ones; one that is there already stays. The same row of the remote is no conflict again.
+    pub fn set_aside(
         &self,
         connection: &Connection,
         entry: &Entry,
@@ -474,23 +470,4 @@ impl Unpushed {
     fn drop(&self, connection: &Connection, id: i64) -> Result<()> {
         connection.run("DELETE FROM tidelock_outbox WHERE id = ?1", &[Value::Integer(id)]).map(drop)
     }
-}
-
-/// Moves a change to the rejected ones that the remote refused, with what can be done about it.
-pub fn refuse(connection: &Connection, id: i64, error: &Error) -> Result<()> {
-    let hint = error.hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-    reject(connection, id, "refused", &format!("{}{hint}", error.message))
-}
-
-/// Lets a change wait that the remote fails at, longer each time. `now`: milliseconds since 1970.
-pub fn retry_later(connection: &Connection, id: i64, error: &Error, now: i64) -> Result<()> {
-    let sql = "UPDATE tidelock_outbox SET waiting = 'retrying', error = ?2, tries = coalesce(tries, 0) + 1, \
-               not_before = ?3 + min(10000 << min(coalesce(tries, 0), 9), 3600000) WHERE id = ?1";
-    connection.run(sql, &[Value::Integer(id), Value::from(&*error.message), Value::Integer(now)]).map(drop)
-}
-
-/// Moves a change to the rejected ones.
-pub fn reject(connection: &Connection, id: i64, reason: &str, error: &str) -> Result<()> {
-    let sql = "UPDATE tidelock_outbox SET reason = ?2, error = ?3 WHERE id = ?1";
-    connection.run(sql, &[Value::Integer(id), Value::from(reason), Value::from(error)]).map(drop)
 }

@@ -112,6 +112,8 @@ fn job(plan: &Plan, table: usize, entry: &Entry, key: Vec<Value>, local: Option<
         };
     let sent_before = entry.sent.is_some();
     let (work, columns) = match (entry.op, &local) {
+        // The remote never had a row without a key.
+        (ChangeOp::Delete, _) if key.iter().any(Value::is_null) => return None,
         _ if look => (Work::Look, Vec::new()),
         (ChangeOp::Delete, _) => (Work::Delete, Vec::new()),
         // It went without a trace: by a cascade of a pull.
@@ -155,7 +157,9 @@ pub fn mark(connection: &Connection, plan: &Plan, jobs: &[Job]) -> Result<()> {
         let Some(op) = job.op() else { continue };
         let mut parameters = vec![Value::Integer(job.id), Value::from(op.as_str())];
         if op == ChangeOp::Delete {
-            connection.run("UPDATE tidelock_outbox SET sent_op = ?2, sent = NULL WHERE id = ?1", &parameters)?;
+            let sql =
+                "UPDATE tidelock_outbox SET sent_op = ?2, sent = NULL, waiting = NULL, error = NULL WHERE id = ?1";
+            connection.run(sql, &parameters)?;
             continue;
         }
         parameters.extend(job.sent(plan));
@@ -170,13 +174,43 @@ pub fn newest(connection: &Connection) -> Result<i64> {
     Ok(newest.and_then(|id| id.as_integer()).unwrap_or_default())
 }
 
+/// Forgets the refused changes of rows that the remote never had, and that aren't here any more. What was changed since in a row without
+/// a key is part of its refused change.
+pub fn forget_gone(connection: &Connection, plan: &Plan, unpushed: &Unpushed) -> Result<()> {
+    let refused = connection.rows(
+        "SELECT id, key, op = 'insert' AND base IS NULL FROM tidelock_outbox \
+         WHERE tbl = ?1 AND reason IS NOT NULL AND reason = 'refused' AND sent_op IS NULL",
+        &[Value::from(plan.name())],
+    )?;
+    if refused.is_empty() {
+        return Ok(());
+    }
+    connection.atomically(|connection| {
+        for row in refused {
+            let key = decode_key(row[1].as_text().unwrap_or_default());
+            let lacks_key = key.iter().any(Value::is_null);
+            if !lacks_key && row[2] != Value::Integer(1) {
+                continue;
+            }
+            let is_gone = unpushed.local(connection, &key)?.is_none();
+            if is_gone || lacks_key {
+                let sql =
+                    "DELETE FROM tidelock_outbox WHERE tbl = ?1 AND key = ?2 AND (reason IS NULL OR id = ?3 AND ?4)";
+                let [id, encoded] = [row[0].clone(), row[1].clone()];
+                connection.run(sql, &[Value::from(plan.name()), encoded, id, Value::Integer(i64::from(is_gone))])?;
+            }
+        }
+        Ok(())
+    })
+}
+
 /// Queues the rows of a table that the remote doesn't have and that have no change yet; how many. `temp.tidelock_seen` has the
 /// keys that the remote has.
 pub fn enqueue(connection: &Connection, plan: &Plan) -> Result<u64> {
     let key = super::encode::key_sql(plan.key_columns().iter().map(|column| quote(column)));
     connection.run(
         &format!(
-            "INSERT INTO tidelock_outbox(tbl, key, op, time) \
+            "INSERT OR IGNORE INTO tidelock_outbox(tbl, key, op, time) \
              SELECT ?1, key, 'insert', strftime('%Y-%m-%dT%H:%M:%fZ', 'now') FROM (SELECT {key} AS key FROM main.{}) \
              WHERE key NOT IN (SELECT key FROM temp.tidelock_seen WHERE tbl = ?1) \
              AND key NOT IN (SELECT key FROM tidelock_outbox WHERE tbl = ?1 AND (reason IS NULL OR reason <> 'restored'))",

@@ -230,14 +230,18 @@ fn push_object(body: &mut String, plan: &Plan, row: &[Value], columns: &[usize])
     body.push_str(if columns.is_empty() { "{}" } else { "}" });
 }
 
-/// The column whose value can't be sent, because it isn't the JSON that it should be.
-pub fn unsendable<'p>(plan: &'p Plan, row: &[Value], columns: &[usize]) -> Option<&'p str> {
+/// Why a change can't be sent to any remote; `None`: it can.
+pub fn unsendable(plan: &Plan, job: &Job) -> Option<String> {
+    let name = |at: usize| plan.columns[at].name.as_str();
+    if let Some(at) = plan.key.iter().zip(&job.key).find(|(_, value)| value.is_null()).map(|(at, _)| *at) {
+        return Some(format!("The key of a row of {} is NULL in {}: give it a value", plan.name(), name(at)));
+    }
     let mut scratch = String::new();
-    let bad = columns.iter().find(|at| {
+    let bad = job.columns.iter().find(|at| {
         scratch.clear();
-        !push_json(&mut scratch, &plan.columns[**at], &row[**at])
+        !push_json(&mut scratch, &plan.columns[**at], &job.row[**at])
     });
-    bad.map(|at| plan.columns[*at].name.as_str())
+    bad.map(|at| format!("{}.{} is not the JSON that its type promises", plan.name(), name(*at)))
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ mod snapshot_files;
 mod store;
 mod sync_aside;
 mod sync_capture;
+mod sync_conflict;
 mod sync_engine;
 mod sync_helped;
 mod sync_host;

@@ -243,7 +243,10 @@ fn a_row_that_waits_for_its_parent_leaves_the_change_that_it_met_as_it_was() {
         assert_eq!(world.server.rows("items")[0]["name"], "\"theirs\"");
         assert_eq!(
             world.outbox(),
-            ["update items Integer(1) name,note", "update items Integer(1) id,name,parent,updated_at (unapplied)"]
+            [
+                "update items Integer(1) name,note (held_back)",
+                "update items Integer(1) id,name,parent,updated_at (unapplied)"
+            ]
         );
     }
     assert!(outbox::conflicts(&world.host.connection, 10).unwrap().is_empty(), "it isn't decided yet");

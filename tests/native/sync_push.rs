@@ -278,8 +278,8 @@ fn a_refused_change_holds_back_only_its_row_and_what_depends_on_it() {
     assert_eq!(
         world.outbox(),
         [
-            "insert child Integer(7) id,parent,name",
-            "insert child Integer(200) id,parent,name",
+            "insert child Integer(7) id,parent,name (held_back)",
+            "insert child Integer(200) id,parent,name (held_back)",
             "insert parent Integer(7) id,name (refused)",
             "insert parent Integer(200) id,name (refused)"
         ]

@@ -24,8 +24,8 @@ use crate::{
         schema::{Table, parents_first},
         settle::{Left, PushTarget, TablePushed},
         state,
-        unpushed::{refuse, reject},
         unsent::{self, Wanted},
+        waiting::{hold_back, refuse, reject},
         write,
     },
 };
@@ -73,7 +73,9 @@ impl Sync {
         self.ask_for_columns(host, &remote).await?;
         let mut run = {
             let _turn = host.turn().await?;
-            self.begin_push(&*host.connection()?)?
+            let run = self.begin_push(&*host.connection()?)?;
+            host.committed(&[]);
+            run
         };
         if run.helped {
             self.set_aside_gone(host, &remote, &mut run.targets).await?;
@@ -181,6 +183,7 @@ impl Sync {
         for at in order {
             let plan = plans[at].clone();
             let writer = Writer::among(connection, &plan, &synced)?;
+            unsent::forget_gone(connection, &plan, &writer.unpushed)?;
             let (total, _) = outbox::counts(connection, Some(plan.name()))?;
             told.push(PullProgress { table: plan.name().to_owned(), rows: 0, total: Some(total), bytes: 0 });
             let report = TablePushed { table: plan.name().to_owned(), ..TablePushed::default() };
@@ -412,8 +415,15 @@ impl Sync {
                 }
             }
         }
-        for target in &run.targets {
-            self.answer_questions(host, &target.plan, &target.writer).await?;
+        let mut rejected = 0;
+        for target in &mut run.targets {
+            let set_aside = self.answer_questions(host, &target.plan, &target.writer).await?;
+            target.report.rejected += set_aside;
+            rejected += set_aside;
+        }
+        if rejected > 0 {
+            let _turn = host.turn().await?;
+            run.order.start(&*host.connection()?, self.platform.clock.now().0)?;
         }
         Ok(())
     }
@@ -519,21 +529,25 @@ fn load(connection: &Connection, run: &mut Run, work: Work, tables: &[usize]) ->
         let target = &run.targets[table];
         let skip = |id: i64| run.skip.contains(&id);
         let wanted = Wanted { work, newest: run.newest, skip: &skip, now: target.now };
-        let jobs = unsent::load(connection, &target.plan, table, &target.writer.unpushed, wanted)?;
+        let mut jobs = unsent::load(connection, &target.plan, table, &target.writer.unpushed, wanted)?;
+        // What one of them waits for may come behind it.
+        loop {
+            let count = jobs.len();
+            let mut free = Vec::with_capacity(count);
+            for job in jobs {
+                run.skip.insert(job.id);
+                if is_held(connection, run, &job)? {
+                    run.order.hold_back(connection, &job)?;
+                } else {
+                    free.push(job);
+                }
+            }
+            jobs = free;
+            if jobs.len() == count {
+                break;
+            }
+        }
         for mut job in jobs {
-            run.skip.insert(job.id);
-            if run.order.waits(connection, &job)? {
-                run.order.hold_back(connection, &job)?;
-                continue;
-            }
-            if let Some(column) = write::unsendable(&run.targets[table].plan, &job.row, &job.columns) {
-                let text =
-                    format!("{}.{column} is not the JSON that its type promises", run.targets[table].plan.name());
-                reject(connection, job.id, "refused", &text)?;
-                run.targets[table].report.rejected += 1;
-                run.order.hold_back(connection, &job)?;
-                continue;
-            }
             if work == Work::Insert {
                 run.order.withhold(connection, &run.targets[table].plan, &mut job)?;
             }
@@ -549,6 +563,19 @@ fn load(connection: &Connection, run: &mut Run, work: Work, tables: &[usize]) ->
         unsent::mark(connection, &run.targets[job.table].plan, std::slice::from_ref(job))?;
     }
     Ok(batches)
+}
+
+/// Whether a job can't be sent: it waits for another change, or no remote could take it.
+fn is_held(connection: &Connection, run: &mut Run, job: &Job) -> Result<bool> {
+    if let Some(other) = run.order.waits_for(connection, job)? {
+        hold_back(connection, job.id, &format!("A change of the table {other} has to be sent first"))?;
+        return Ok(true);
+    }
+    let target = &mut run.targets[job.table];
+    let Some(why) = write::unsendable(&target.plan, job) else { return Ok(false) };
+    reject(connection, job.id, "refused", &why)?;
+    target.report.rejected += 1;
+    Ok(true)
 }
 
 fn settle_one(connection: &Connection, run: &mut Run, job: &Job, outcome: Outcome, skew_ms: i64) -> Result<()> {

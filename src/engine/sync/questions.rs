@@ -9,12 +9,12 @@ use crate::{
     ports::LocalFuture,
     sqlite::Connection,
     sync::{
-        apply::{Held, Writer},
+        apply::{Writer, with_parents},
         capture,
         config::Conflict,
-        plan::{Plan, Rows},
+        plan::Plan,
         report::{Cells, Conflicting, TableReport},
-        unpushed::{Entry, Question},
+        unpushed::{Decision, Entry, Question},
     },
     value::Value,
 };
@@ -23,11 +23,12 @@ use crate::{
 const TRIES: usize = 5;
 
 impl Sync {
-    /// Asks about each conflict, and does what the function says. A row that changes all the time keeps its change: the next
-    /// push meets the conflict again.
-    pub(super) async fn answer_questions(&self, host: &dyn Host, plan: &Plan, writer: &Writer) -> Result<()> {
+    /// Asks about each conflict, and does what the function says; gives how many changes were set aside, because what it says doesn't
+    /// fit. A row that changes all the time keeps its change: the next push meets the conflict again.
+    pub(super) async fn answer_questions(&self, host: &dyn Host, plan: &Plan, writer: &Writer) -> Result<u64> {
+        let mut rejected = 0;
         if plan.options.conflict() != Conflict::Function {
-            return Ok(());
+            return Ok(rejected);
         }
         for question in writer.unpushed.take_questions() {
             for _ in 0..TRIES {
@@ -46,12 +47,17 @@ impl Sync {
                 };
                 let said = self.within_time(host.resolve(case)).await?;
                 let row = said.map(|said| row_of(plan, &said, local.as_deref(), &question));
-                if self.apply_answer(host, plan, writer, &question, (&entry, local.as_deref()), row).await? {
-                    break;
+                match self.apply_answer(host, plan, writer, &question, (&entry, local.as_deref()), row).await? {
+                    Answered::Changed => {}
+                    Answered::Applied => break,
+                    Answered::Rejected => {
+                        rejected += 1;
+                        break;
+                    }
                 }
             }
         }
-        Ok(())
+        Ok(rejected)
     }
 
     /// Fails with `timeout` when the function gives no answer within `remote.timeoutMs`.
@@ -76,7 +82,6 @@ impl Sync {
         Ok(Some((entry, writer.unpushed.local(&connection, &question.key)?)))
     }
 
-    /// `false` when the row has changed since it was asked about.
     async fn apply_answer(
         &self,
         host: &dyn Host,
@@ -85,24 +90,28 @@ impl Sync {
         question: &Question,
         (entry, local): (&Entry, Option<&[Value]>),
         row: Option<Vec<Value>>,
-    ) -> Result<bool> {
+    ) -> Result<Answered> {
         let _turn = host.turn().await?;
         let connection = host.connection()?;
         host.admit_write()?;
         let unpushed = &writer.unpushed;
         let now = unpushed.entry(&connection, &question.key)?;
         if now.as_ref() != Some(entry) || unpushed.local(&connection, &question.key)?.as_deref() != local {
-            return Ok(false);
+            return Ok(Answered::Changed);
         }
         let remote = question.remote.as_deref();
-        let applied = connection.atomically(|connection: &Connection| {
+        let answered = connection.atomically(|connection: &Connection| {
             capture::silently(connection, |connection| {
-                if local.is_some() && row.is_none() {
-                    if !writer.delete(connection, &question.key, &mut TableReport::default())? {
-                        return Err(Error::new(ErrorCode::SqliteConstraint, "a row that is to stay refers to it"));
+                let write = || {
+                    if local.is_none() || row.is_some() {
+                        return unpushed.write_local(connection, &question.key, local, row.as_deref());
                     }
-                } else {
-                    unpushed.write_local(connection, &question.key, local, row.as_deref())?;
+                    let gone = writer.delete(connection, &question.key, &mut TableReport::default())?;
+                    let stays = || Error::new(ErrorCode::SqliteConstraint, "a row that is to stay refers to it");
+                    if gone { Ok(()) } else { Err(stays()) }
+                };
+                if let Err(error) = with_parents(connection, write) {
+                    return set_aside(connection, plan, writer, question, (entry, local), (row.as_deref(), error));
                 }
                 unpushed.log(connection, &question.key, entry, local, remote, row.as_deref())?;
                 unpushed.leave(connection, Some(entry.id), &question.key, row.as_deref(), remote)?;
@@ -112,22 +121,45 @@ impl Sync {
                         "UPDATE OR REPLACE tidelock_outbox SET reason = NULL, error = NULL, local = NULL WHERE id = ?1";
                     connection.run(sql, &[Value::Integer(entry.id)])?;
                 }
-                Ok(())
+                Ok(Answered::Applied)
             })
-        });
-        match applied {
-            // The remote's row waits, and the function is asked again once it may fit.
-            Err(error) if error.is(ErrorCode::SqliteConstraint) => {
-                let row = question.remote.clone().unwrap_or_else(|| unpushed.row_of(&question.key));
-                let rows = Rows::one(row, remote.is_none(), None);
-                let held = Held { row: 0, error: error.into_parts().message };
-                connection.atomically(|connection| writer.stage(connection, &rows, &[held]))?;
-            }
-            applied => applied?,
-        }
+        })?;
         host.committed(&[&plan.table.name]);
-        Ok(true)
+        Ok(answered)
     }
+}
+
+/// What became of an answer.
+enum Answered {
+    Applied,
+    /// The row has changed since the function was asked.
+    Changed,
+    /// The row that the function gave doesn't fit: the change moved to the rejected ones.
+    Rejected,
+}
+
+/// Rejects a change, since a constraint refuses what the function made of it.
+fn set_aside(
+    connection: &Connection,
+    plan: &Plan,
+    writer: &Writer,
+    question: &Question,
+    (entry, local): (&Entry, Option<&[Value]>),
+    (row, error): (Option<&[Value]>, Error),
+) -> Result<Answered> {
+    if !error.is(ErrorCode::SqliteConstraint) {
+        return Err(error);
+    }
+    let missing = row.map(|row| writer.missing_parent(connection, row)).transpose()?.flatten();
+    let why = missing.unwrap_or(error.into_parts().message);
+    let text = match row {
+        Some(_) => format!("The conflict function gave a row that doesn't fit the table {}: {why}", plan.name()),
+        None => format!("The conflict function deletes a row of {} that has to stay: {why}", plan.name()),
+    };
+    let remote = question.remote.as_deref();
+    let decision = writer.unpushed.set_aside(connection, entry, &question.key, local, remote, &text)?;
+    // One that was refused before stays as it was.
+    Ok(if let Decision::Keep { rejected: true, .. } = decision { Answered::Rejected } else { Answered::Applied })
 }
 
 fn cells(plan: &Plan, row: Option<&[Value]>) -> Option<Cells> {

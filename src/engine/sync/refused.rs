@@ -197,6 +197,10 @@ impl Sync {
 
 /// Reads the remote's row of a key.
 async fn read_row(client: &Remote<'_>, plan: &Plan, key: &[Value]) -> Result<RemoteRow, Refusal> {
+    if key.iter().any(Value::is_null) {
+        // No remote has a row without a key.
+        return Ok(RemoteRow::Absent);
+    }
     let make = |requester: &Requester| write::read(requester, plan, &[key]);
     let parse = |response: &HttpResponse| plan.read(&response.body);
     let (rows, _) = client.read(plan.name(), &mut client.tries(), &make, &parse).await?;

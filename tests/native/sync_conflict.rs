@@ -1,0 +1,302 @@
+//! Conflicts and refusals beside other rows: what a decision doesn't fit, what has to wait for it, and what says so.
+
+use std::{cell::Cell, rc::Rc};
+
+use tidelock::sync::{outbox, report::Conflicting};
+
+use crate::{
+    sync_host::{Decide, World},
+    sync_model_writes::Rules,
+};
+
+const LISTS: &str = "CREATE TABLE lists(id INTEGER PRIMARY KEY, name TEXT, updated_at TEXT);
+    CREATE TABLE todos(id INTEGER PRIMARY KEY, list INTEGER REFERENCES lists ON DELETE CASCADE, text TEXT, updated_at TEXT)";
+
+fn stamped() -> Rules {
+    Rules { stamp: Some("updated_at".to_owned()), ..Rules::default() }
+}
+
+/// Two lists with a todo each, on both sides. The server has no foreign key: what is sent in a wrong order stays visible.
+fn lists(cursor: bool, policy: &str) -> World {
+    let cursor = if cursor { r#""cursor":"updated_at","# } else { "" };
+    let table =
+        |name: &str| format!(r#"{{"table":"{name}",{cursor}"overlapMs":0,"deleted":"compare","conflict":"{policy}"}}"#);
+    let mut world = World::new(LISTS, &format!("[{},{}]", table("lists"), table("todos")));
+    world.server.define("lists", &["id", "name", "updated_at"], stamped());
+    world.server.define("todos", &["id", "list", "text", "updated_at"], stamped());
+    for (list, todo) in [("1", "10"), ("2", "20")] {
+        world.server.change("lists", list, &[("name", "\"list\"")]);
+        world.server.change("todos", todo, &[("list", list), ("text", "\"todo\"")]);
+    }
+    world.pull("{}").unwrap();
+    world.sim.advance(600_000);
+    world
+}
+
+/// A function that is counted.
+fn decides(
+    world: &World,
+    decide: impl Fn(Conflicting) -> Option<tidelock::sync::report::Cells> + 'static,
+) -> Rc<Cell<u32>> {
+    let asked = Rc::new(Cell::new(0));
+    let count = asked.clone();
+    let counted: Decide = Rc::new(move |conflict| {
+        count.set(count.get() + 1);
+        decide(conflict)
+    });
+    *world.host.decide.borrow_mut() = Some(counted);
+    asked
+}
+
+/// Why changes wait or were refused.
+fn errors(world: &World) -> Vec<String> {
+    let connection = &world.host.connection;
+    let changes = outbox::pending(connection).unwrap().into_iter().chain(outbox::rejected(connection).unwrap());
+    changes.filter_map(|change| change.error).collect()
+}
+
+#[test]
+fn an_answer_that_lacks_its_parent_is_set_aside_and_stops_nothing() {
+    for (cursor, at_pull) in [(true, true), (true, false), (false, true), (false, false)] {
+        let mut world = lists(cursor, "function");
+        let asked = decides(&world, |conflict| conflict.remote);
+        world.exec("DELETE FROM lists WHERE id = 1; UPDATE todos SET text = 'mine' WHERE id = 20");
+        world.server.change("todos", "10", &[("text", "\"theirs\"")]);
+        world.server.change("lists", "3", &[("name", "\"new\"")]);
+        for _ in 0..2 {
+            if at_pull {
+                world.pull("{}").unwrap();
+            }
+            world.push().unwrap();
+            world.pull("{}").unwrap();
+            assert_eq!(asked.get(), 1);
+            assert_eq!(
+                world.outbox(),
+                ["delete lists Integer(1)  (held_back)", "delete todos Integer(10)  (conflict)"],
+                "cursor: {cursor}, at pull: {at_pull}"
+            );
+            assert_eq!(
+                errors(&world)[1],
+                "The conflict function gave a row that doesn't fit the table todos: its parent in lists is missing"
+            );
+            assert_eq!(world.server.rows("todos")[0]["text"], "\"theirs\"");
+            assert_eq!(world.server.rows("todos")[1]["text"], "\"mine\"");
+            assert_eq!(world.rows("SELECT id FROM lists"), ["2", "3"]);
+            assert_eq!(world.server.rows("lists").len(), 3);
+        }
+        // Given up, both rows are there again.
+        let rejected = outbox::rejected(&world.host.connection).unwrap();
+        let pending = outbox::pending(&world.host.connection).unwrap();
+        world.discard(rejected[0].id).unwrap();
+        world.discard(pending[0].id).unwrap();
+        world.pull("{}").unwrap();
+        assert_eq!(world.rows("SELECT id, text FROM todos"), ["10|theirs", "20|mine"]);
+        assert!(world.outbox().is_empty());
+    }
+}
+
+#[test]
+fn an_answer_that_a_constraint_refuses_is_set_aside_until_the_rows_change() {
+    let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT UNIQUE, mark TEXT NOT NULL DEFAULT '' CHECK (mark <> 'bad'), updated_at TEXT)";
+    for (mark, constraint) in [
+        (Some(tidelock::Value::from("bad")), "CHECK constraint failed: mark <> 'bad'"),
+        (Some(tidelock::Value::Null), "NOT NULL constraint failed: items.mark"),
+        (None, "UNIQUE constraint failed: items.name"),
+    ] {
+        let tables = r#"[{"table":"items","cursor":"updated_at","overlapMs":0,"conflict":"function"}]"#;
+        let mut world = World::new(schema, tables);
+        world.server.define("items", &["id", "name", "mark", "updated_at"], stamped());
+        world.server.change("items", "5", &[("name", "\"a\""), ("mark", "\"\"")]);
+        world.pull("{}").unwrap();
+        world.sim.advance(600_000);
+        let unique = mark.is_none();
+        let asked = decides(&world, move |conflict| {
+            let mut row = conflict.remote.unwrap();
+            row.0.iter_mut().filter(|(name, _)| name == "mark").for_each(|(_, value)| {
+                if let Some(mark) = &mark {
+                    *value = mark.clone();
+                }
+            });
+            Some(row)
+        });
+        world.exec(if unique { "UPDATE items SET id = 7" } else { "UPDATE items SET mark = 'mine'" });
+        world.exec("INSERT INTO items VALUES (1, 'other', '', NULL)");
+        world.server.change("items", "5", &[("mark", "\"theirs\"")]);
+        for _ in 0..3 {
+            world.pull("{}").unwrap();
+            world.push().unwrap();
+            assert_eq!(asked.get(), 1, "{constraint}");
+        }
+        let text = format!("The conflict function gave a row that doesn't fit the table items: {constraint}");
+        assert!(errors(&world).contains(&text), "{:?}", errors(&world));
+        let rejected = outbox::rejected(&world.host.connection).unwrap();
+        assert_eq!((rejected[0].reason.as_deref(), rejected[0].key[0].1.as_integer()), (Some("conflict"), Some(5)));
+        assert!(world.server.rows("items").iter().any(|row| row["id"] == "1"), "the rest went on");
+        // Another row of the remote is another question.
+        world.server.change("items", "5", &[("mark", "\"again\"")]);
+        world.pull("{}").unwrap();
+        assert_eq!(asked.get(), 2);
+    }
+}
+
+#[test]
+fn a_parent_stays_remotely_while_the_change_of_its_child_waits_for_a_decision() {
+    for cursor in [true, false] {
+        let mut world = lists(cursor, "keep-local");
+        world.exec("DELETE FROM lists WHERE id = 1");
+        world.server.change("todos", "10", &[("text", "\"theirs\"")]);
+        for _ in 0..3 {
+            world.push().unwrap();
+            world.pull("{}").unwrap();
+            assert_eq!(world.server.rows("lists").len(), 2);
+            assert_eq!(
+                world.outbox(),
+                ["delete lists Integer(1)  (held_back)", "delete todos Integer(10)  (conflict)"]
+            );
+            assert_eq!(errors(&world)[0], "A change of the table todos has to be sent first");
+        }
+        world.retry(outbox::rejected(&world.host.connection).unwrap()[0].id);
+        assert_eq!(world.outbox(), ["delete todos Integer(10) ", "delete lists Integer(1) "]);
+        assert_eq!(world.pushed(), ["lists 0/0/1/0/0", "todos 0/0/1/0/0"]);
+        assert_eq!((world.server.rows("lists").len(), world.server.rows("todos").len()), (1, 1));
+        assert!(world.outbox().is_empty());
+    }
+}
+
+#[test]
+fn a_parent_stays_remotely_while_its_child_does_not_leave_it() {
+    let mut world = lists(true, "keep-local");
+    world.server.alter("todos", |rules, _| rules.check = Some(Rc::new(|row| row["text"] != "\"bad\"")));
+    world.exec("UPDATE todos SET list = 2, text = 'bad' WHERE id = 10; DELETE FROM lists WHERE id = 1");
+    for _ in 0..2 {
+        world.push().unwrap();
+        assert_eq!(world.server.rows("lists").len(), 2);
+        assert_eq!(
+            world.outbox(),
+            ["delete lists Integer(1)  (held_back)", "update todos Integer(10) list,text (refused)"]
+        );
+    }
+}
+
+#[test]
+fn a_row_that_wins_remotely_keeps_its_parent_there() {
+    for cursor in [true, false] {
+        let mut world = lists(cursor, "remote-wins");
+        world.exec("DELETE FROM lists WHERE id = 1");
+        world.server.change("todos", "10", &[("text", "\"theirs\"")]);
+        for _ in 0..3 {
+            world.push().unwrap();
+            world.pull("{}").unwrap();
+            assert_eq!(world.server.rows("lists").len(), 2);
+            assert_eq!(
+                world.outbox(),
+                [
+                    "delete todos Integer(10)  (held_back)",
+                    "delete lists Integer(1)  (held_back)",
+                    "insert todos Integer(10) id,list,text,updated_at (unapplied)"
+                ]
+            );
+            assert_eq!(errors(&world)[0], "The remote's row can't be applied: its parent in lists is missing");
+        }
+        let list = outbox::pending(&world.host.connection).unwrap()[1].id;
+        world.discard(list).unwrap();
+        world.pull("{}").unwrap();
+        assert_eq!(world.rows("SELECT id, text FROM todos"), ["10|theirs", "20|todo"]);
+        assert!(world.outbox().is_empty());
+    }
+}
+
+#[test]
+fn what_was_changed_behind_a_refused_change_says_so() {
+    let mut world = lists(true, "keep-local");
+    world.server.alter("lists", |rules, _| rules.check = Some(Rc::new(|row| row["name"] != "\"bad\"")));
+    world.exec("UPDATE lists SET name = 'bad' WHERE id = 1");
+    world.push().unwrap();
+    world.exec("UPDATE lists SET name = 'good' WHERE id = 1");
+    world.push().unwrap();
+    let expected = ["update lists Integer(1) name (held_back)", "update lists Integer(1) name (refused)"];
+    assert_eq!(world.outbox(), expected);
+    assert_eq!(errors(&world)[0], "A refused change of the same row comes first: see rejected()");
+    world.retry(outbox::rejected(&world.host.connection).unwrap()[0].id);
+    assert_eq!(world.outbox(), ["update lists Integer(1) name"]);
+    world.push().unwrap();
+    assert_eq!(world.server.rows("lists")[0]["name"], "\"good\"");
+}
+
+#[test]
+fn a_new_row_that_was_refused_and_is_deleted_leaves_nothing() {
+    let mut world = lists(true, "keep-local");
+    world.server.alter("lists", |rules, _| rules.check = Some(Rc::new(|row| row["name"] != "\"bad\"")));
+    world.exec("INSERT INTO lists(id, name) VALUES (5, 'bad'), (6, 'bad'); INSERT INTO todos(id, list) VALUES (50, 5)");
+    world.push().unwrap();
+    world.exec("DELETE FROM lists WHERE id = 5");
+    world.server.take_requests();
+    world.push().unwrap();
+    assert_eq!(world.outbox(), ["insert lists Integer(6) id,name,updated_at (refused)"]);
+    assert!(world.server.take_requests().is_empty());
+    // One that came back is another new row.
+    world.exec("DELETE FROM lists WHERE id = 6; INSERT INTO lists(id, name) VALUES (6, 'good')");
+    world.push().unwrap();
+    assert_eq!(world.outbox().len(), 2, "a person has to decide about the refused one");
+}
+
+#[test]
+fn a_row_without_a_key_is_refused_until_it_has_one() {
+    let schema = "CREATE TABLE texts(id TEXT PRIMARY KEY, name TEXT);
+        CREATE TABLE pairs(a INTEGER, b INTEGER, name TEXT, PRIMARY KEY(a, b))";
+    for queued in [false, true] {
+        let rows = "INSERT INTO texts VALUES (NULL, 'one'), (NULL, 'two'), ('c', 'three');
+            INSERT INTO pairs VALUES (1, NULL, 'half'), (1, 1, 'whole')";
+        let tables = r#"[{"table":"texts","deleted":"compare"},{"table":"pairs"}]"#;
+        let schema = if queued { format!("{schema}; {rows}") } else { schema.to_owned() };
+        let mut world = World::new(&schema, tables);
+        world.server.define("texts", &["id", "name"], Rules::default());
+        let key = vec!["a".to_owned(), "b".to_owned()];
+        world.server.define("pairs", &["a", "b", "name"], Rules { key, ..Rules::default() });
+        if queued {
+            assert_eq!(
+                (world.enqueue("texts"), world.enqueue("pairs")),
+                (2, 2),
+                "two rows without a key are one entry"
+            );
+        } else {
+            world.exec(rows);
+        }
+        let refused = ["insert texts Null id,name (refused)", "insert pairs Integer(1),Null a,b,name (refused)"];
+        for again in [true, false] {
+            world.push().unwrap();
+            world.pull("{}").unwrap();
+            assert_eq!(world.outbox(), refused);
+            assert_eq!(errors(&world)[1], "The key of a row of pairs is NULL in b: give it a value");
+            if again {
+                // It has no key yet.
+                outbox::rejected(&world.host.connection).unwrap().iter().for_each(|change| world.retry(change.id));
+                assert_eq!(world.outbox().len(), 2);
+            }
+        }
+        assert_eq!((world.server.rows("texts").len(), world.server.rows("pairs").len()), (1, 1));
+        world.exec("UPDATE texts SET id = 'a' WHERE name = 'one'; UPDATE pairs SET b = 7 WHERE b IS NULL");
+        world.push().unwrap();
+        assert_eq!(world.outbox(), refused[..1], "another one has no key");
+        world.exec("UPDATE texts SET id = 'b' WHERE id IS NULL");
+        world.push().unwrap();
+        assert!(world.outbox().is_empty());
+        assert_eq!((world.server.rows("texts").len(), world.server.rows("pairs").len()), (3, 2));
+        world.exec("INSERT INTO pairs VALUES (NULL, NULL, 'nothing')");
+        world.push().unwrap();
+        world.discard(outbox::rejected(&world.host.connection).unwrap()[0].id).unwrap();
+        assert_eq!(world.rows("SELECT count(*) FROM pairs"), ["2"]);
+        assert!(world.outbox().is_empty());
+    }
+}
+
+#[test]
+fn a_row_that_did_not_fit_is_forgotten_once_the_remote_has_it_no_more() {
+    let mut world = lists(true, "keep-local");
+    world.server.change("todos", "30", &[("list", "9")]);
+    world.pull("{}").unwrap();
+    assert_eq!(world.outbox(), ["insert todos Integer(30) id,list,text,updated_at (unapplied)"]);
+    world.server.remove("todos", "30");
+    world.pull("{}").unwrap();
+    assert!(world.outbox().is_empty());
+}
