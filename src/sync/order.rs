@@ -22,6 +22,8 @@ struct Reference {
     parent: usize,
     /// Where the values referred to are in a row of the parent.
     to: Vec<usize>,
+    /// The deletion of the parent changes the row, too.
+    cascades: bool,
     /// Gives the parent's encoded key; `?1..` are the values referred to.
     find: String,
 }
@@ -54,7 +56,8 @@ impl Order {
                     && plan.table.column(&plan.columns[*at].name).is_some_and(|column| !column.not_null)
             };
             let nullable = from.iter().any(may_be_null);
-            Some(Reference { from, nullable, parent, to, find })
+            let cascades = !matches!(key.on_delete.as_str(), "NO ACTION" | "RESTRICT");
+            Some(Reference { from, nullable, parent, to, cascades, find })
         };
         Self {
             references: plans
@@ -194,6 +197,33 @@ impl Order {
             }
         }
         Ok(())
+    }
+
+    /// Of deletions in a table that refers to itself, those of rows that none of the others refers to: what becomes of a child has to be known
+    /// before its parent is deleted, which deletes it, too. In a circle all go together.
+    pub fn childless(&self, jobs: Vec<Job>) -> (Vec<Job>, Vec<Job>) {
+        let Some(table) = jobs.first().map(|job| job.table) else { return (jobs, Vec::new()) };
+        let own: Vec<&Reference> =
+            self.references[table].iter().filter(|reference| reference.parent == table && reference.cascades).collect();
+        let values = |job: &Job, at: &[usize]| {
+            let base = job.base.as_ref()?;
+            let value = |at: &usize| base.get(*at).cloned().flatten().filter(|value| !value.is_null());
+            Some(shown(&at.iter().map(value).collect::<Option<Vec<_>>>()?))
+        };
+        let parents = |job: &Job| {
+            let parent = |(at, reference): (usize, &&Reference)| {
+                let parent = values(job, &reference.from)?;
+                (values(job, &reference.to).as_ref() != Some(&parent)).then_some((at, parent))
+            };
+            own.iter().enumerate().filter_map(parent).collect::<Vec<_>>()
+        };
+        let needed: Set<(usize, String)> = jobs.iter().flat_map(parents).collect();
+        let is_needed = |job: &Job| {
+            let key = |(at, reference): (usize, &&Reference)| Some((at, values(job, &reference.to)?));
+            own.iter().enumerate().filter_map(key).any(|key| needed.contains(&key))
+        };
+        let (parents, childless): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(is_needed);
+        if childless.is_empty() { (parents, childless) } else { (childless, parents) }
     }
 
     /// Cuts new rows of a table that refers to itself into batches: each refers to earlier ones only, or to itself. What can't

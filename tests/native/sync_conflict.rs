@@ -284,7 +284,9 @@ fn a_row_without_a_key_is_refused_until_it_has_one() {
         assert_eq!((world.server.rows("texts").len(), world.server.rows("pairs").len()), (3, 2));
         world.exec("INSERT INTO pairs VALUES (NULL, NULL, 'nothing')");
         world.push().unwrap();
+        world.server.take_requests();
         world.discard(outbox::rejected(&world.host.connection).unwrap()[0].id).unwrap();
+        assert!(world.server.take_requests().is_empty(), "there is nothing to ask for");
         assert_eq!(world.rows("SELECT count(*) FROM pairs"), ["2"]);
         assert!(world.outbox().is_empty());
     }
@@ -299,4 +301,32 @@ fn a_row_that_did_not_fit_is_forgotten_once_the_remote_has_it_no_more() {
     world.server.remove("todos", "30");
     world.pull("{}").unwrap();
     assert!(world.outbox().is_empty());
+}
+
+#[test]
+fn a_tree_is_deleted_from_its_leaves_so_that_a_conflict_keeps_the_branch() {
+    let schema = "CREATE TABLE tree(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES tree ON DELETE CASCADE, name TEXT, updated_at TEXT)";
+    for cursor in [r#","cursor":"updated_at","overlapMs":0"#, ""] {
+        let mut world = World::new(schema, &format!(r#"[{{"table":"tree"{cursor},"deleted":"compare"}}]"#));
+        world.server.define("tree", &["id", "parent", "name", "updated_at"], stamped());
+        for (id, parent) in [("1", "null"), ("2", "1"), ("3", "2"), ("4", "1"), ("5", "5")] {
+            world.server.change("tree", id, &[("parent", parent), ("name", "\"node\"")]);
+        }
+        world.pull("{}").unwrap();
+        world.sim.advance(600_000);
+        // Some entries of the branch are older than those of its leaves.
+        world.exec("UPDATE tree SET name = 'mine' WHERE id IN (1, 2); DELETE FROM tree");
+        world.server.change("tree", "3", &[("name", "\"theirs\"")]);
+        for _ in 0..2 {
+            world.push().unwrap();
+            let left: Vec<String> = world.server.rows("tree").iter().map(|row| row["id"].clone()).collect();
+            assert_eq!(left, ["1", "2", "3"]);
+            let expected = ["delete tree Integer(1)  (held_back)", "delete tree Integer(2)  (held_back)"];
+            assert_eq!(world.outbox()[..2], expected);
+            assert_eq!(world.outbox()[2..], ["delete tree Integer(3)  (conflict)"]);
+        }
+        world.retry(outbox::rejected(&world.host.connection).unwrap()[0].id);
+        world.push().unwrap();
+        assert!(world.server.rows("tree").is_empty() && world.outbox().is_empty());
+    }
 }

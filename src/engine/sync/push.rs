@@ -547,6 +547,12 @@ fn load(connection: &Connection, run: &mut Run, work: Work, tables: &[usize]) ->
                 break;
             }
         }
+        if work == Work::Delete {
+            let (first, later) = run.order.childless(jobs);
+            let later: Set<i64> = later.iter().map(|job| job.id).collect();
+            run.skip.retain(|id| !later.contains(id));
+            jobs = first;
+        }
         for mut job in jobs {
             if work == Work::Insert {
                 run.order.withhold(connection, &run.targets[table].plan, &mut job)?;
