@@ -12,11 +12,12 @@ use super::{
     plan::{Plan, Rows, Unreadable},
     schema::key_condition,
     staged::Target,
-    state::Progress,
+    state::{self, Progress},
 };
 use crate::{error::Result, sqlite::Connection, value::Value};
 
-/// Notes which rows are gone. `full`: of all times, since all rows are read.
+/// Notes which rows are gone. `full`: of all times, since all rows are read: if not by this pull, which may be cut, then by the next one.
+/// A row that has come back long ago would be taken for gone otherwise.
 pub fn begin(connection: &Connection, sources: &[Source], helpers: &Helpers, full: bool) -> Result<()> {
     connection.atomically(|connection| {
         for source in sources {
@@ -27,11 +28,15 @@ pub fn begin(connection: &Connection, sources: &[Source], helpers: &Helpers, ful
                 // The user names other key columns than the remote's primary key: tombstones don't tell.
                 Err(Unreadable::Failed(_) | Unreadable::Cut) => continue,
             };
-            let sql = note_sql(&source.plan);
+            let (sql, name) = (note_sql(&source.plan), Value::from(source.plan.name()));
+            let mut noted = 0;
             for at in 0..keys.len() {
-                let mut parameters = vec![Value::from(source.plan.name())];
+                let mut parameters = vec![name.clone()];
                 parameters.extend_from_slice(keys.row(at));
-                connection.run(&sql, &parameters)?;
+                noted += connection.run(&sql, &parameters)?;
+            }
+            if full && noted > 0 {
+                state::read_whole_next(connection, &name)?;
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ use super::{
     encode::{decode_key, decode_row},
     plan::{Plan, Rows},
     report::TableReport,
+    state,
 };
 use crate::{
     error::{Error, Result},
@@ -165,7 +166,7 @@ pub fn forget(connection: &Connection, plan: &Plan) -> Result<()> {
     connection.atomically(|connection| {
         let table = [Value::from(plan.name())];
         if connection.run("DELETE FROM tidelock_staged WHERE tbl = ?1 AND row IS NOT NULL", &table)? > 0 {
-            connection.run("UPDATE tidelock_tables SET selected = NULL, started = NULL WHERE tbl = ?1", &table)?;
+            state::read_whole_next(connection, &table[0])?;
         }
         Ok(())
     })

@@ -133,6 +133,12 @@ pub fn exists(connection: &Connection) -> Result<bool> {
     Ok(found.is_some())
 }
 
+/// Has the next pull read all rows of a table, whatever is known of it.
+pub fn read_whole_next(connection: &Connection, table: &Value) -> Result<()> {
+    let sql = "UPDATE tidelock_tables SET selected = NULL, started = NULL WHERE tbl = ?1";
+    connection.run(sql, std::slice::from_ref(table)).map(drop)
+}
+
 /// Makes the tables where they are missing, and writes down which tables are captured: so that a later opening without
 /// `remote` captures them too. An entry of the part `sync`, too.
 #[inline(never)]

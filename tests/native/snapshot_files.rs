@@ -199,8 +199,15 @@ fn what_is_no_sound_file_is_refused_and_nothing_is_kept() {
             ("a view", view, ErrorCode::InvalidArgument),
             ("too big", big, ErrorCode::DatabaseTooLarge),
             (
-                "too big SQL",
+                "SQL that makes a value larger than itself",
                 b"CREATE TABLE t(a); INSERT INTO t VALUES (zeroblob(3000000));".to_vec(),
+                ErrorCode::SnapshotCorrupt,
+            ),
+            (
+                "too big SQL",
+                b"CREATE TABLE t(a); WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 40)
+                  INSERT INTO t SELECT zeroblob(90000) FROM n;"
+                    .to_vec(),
                 ErrorCode::DatabaseTooLarge,
             ),
         ] {

@@ -260,8 +260,8 @@ fn a_row_that_waits_for_its_parent_leaves_the_change_that_it_met_as_it_was() {
 }
 
 #[test]
-fn a_row_that_a_function_decided_for_waits_for_its_parent_too() {
-    for retried in [false, true] {
+fn a_function_that_decides_for_a_row_without_its_parent_leaves_it_to_a_person() {
+    for discarded in [false, true] {
         let mut world = with_parents("function");
         *world.host.decide.borrow_mut() = Some(std::rc::Rc::new(|conflict| conflict.remote));
         world.exec("UPDATE items SET name = 'mine'");
@@ -270,20 +270,19 @@ fn a_row_that_a_function_decided_for_waits_for_its_parent_too() {
         for _ in 0..2 {
             world.pull("{}").unwrap();
             world.push().unwrap();
-            assert_eq!(
-                world.outbox(),
-                ["update items Integer(1) name", "update items Integer(1) id,name,parent,updated_at (unapplied)"]
-            );
+            assert_eq!(world.outbox(), ["update items Integer(1) name,parent,updated_at (conflict)"]);
         }
-        if retried {
-            world.exec("INSERT INTO parents VALUES (7)");
-            let unapplied = outbox::rejected(&world.host.connection).unwrap();
-            world.retry(unapplied[0].id);
+        world.server.change("parents", "7", &[]);
+        world.pull("{}").unwrap();
+        let id = outbox::rejected(&world.host.connection).unwrap()[0].id;
+        if discarded {
+            world.discard(id).unwrap();
         } else {
-            world.server.change("parents", "7", &[]);
-            world.pull("{}").unwrap();
+            world.retry(id);
+            world.push().unwrap();
         }
-        assert_eq!(world.rows("SELECT name, parent FROM items"), ["theirs|7"]);
+        let kept = if discarded { "theirs|7" } else { "mine|∅" };
+        assert_eq!(world.rows("SELECT name, parent FROM items"), [kept]);
         assert!(world.outbox().iter().all(|change| !change.contains("items")), "{:?}", world.outbox());
     }
 }

@@ -320,6 +320,26 @@ fn a_full_pull_finds_what_went_long_ago() {
 }
 
 #[test]
+fn a_full_pull_that_is_cut_takes_no_row_for_gone_that_came_back_long_ago() {
+    let gone = [r#"["1","items",{"id":3},"400"]"#, r#"["2","items",{"id":4},"400"]"#];
+    for requests in 0..4 {
+        let mut world = pulled();
+        world.server.remove("items", "4");
+        world.server.set_helpers(Some(&state("c", 530, &gone)));
+        (0..requests).for_each(|_| world.server.fault(Fault::None));
+        (0..100).for_each(|_| world.server.fault(Fault::Drop));
+        fails(world.pull(r#"{"full":true}"#), ErrorCode::SyncNetwork);
+        world.server.clear_faults();
+        world.pull("{}").unwrap();
+        world.pull("{}").unwrap();
+        let there = world.rows("SELECT id FROM items WHERE id IN (3, 4)");
+        assert_eq!(there[0], "3", "{requests} requests");
+        world.pull(r#"{"full":true}"#).unwrap();
+        assert_eq!(world.rows("SELECT id FROM items WHERE id IN (3, 4)"), ["3"], "{requests} requests");
+    }
+}
+
+#[test]
 fn a_full_read_is_helped_by_tombstones_without_a_cursor_too() {
     let mut world = World::with(ITEMS, &REMOTE.replace(r#","cursor":"updated_at""#, ""));
     (1..=150).for_each(|id| put(&world, id, "old", id));

@@ -133,23 +133,27 @@ impl<'a> Frames<'a> {
     /// The next frame; `None` at the end of what is whole.
     ///
     /// What follows a break is never read: the last writes of a killed process, or those that a power cut left as holes. Unless a
-    /// later frame says that the broken place was on the disk for certain: then that was damaged since, and reading goes on behind
-    /// it. What was lost there is missed by those who need it: the log is a chain, and a manifest names its chunks.
+    /// later frame says that the broken place was on the disk for certain: then that was damaged since, and reading goes on with the
+    /// first whole frame behind it. What was lost there is missed by those who need it: the log is a chain, and a manifest names its chunks.
     pub fn next(&mut self) -> Result<Option<Frame>> {
         if let Some((frame, place, _)) = self.frame_at(self.place.at, Some(self.place.chain))? {
             self.place = place;
             return Ok(Some(frame));
         }
         let broken = self.place.at;
-        let mut at = broken + 1;
+        let (mut at, mut first) = (broken + 1, None);
         while let Some(found) = self.find_magic(at)? {
-            if let Some((frame, place, synced)) = self.frame_at(found, None)?
-                && synced > broken
-            {
+            let Some((frame, place, synced)) = self.frame_at(found, None)? else {
+                at = found + 1;
+                continue;
+            };
+            if synced > broken {
+                let (frame, place) = first.unwrap_or((frame, place));
                 self.place = place;
                 return Ok(Some(frame));
             }
-            at = found + 1;
+            at = place.at;
+            first.get_or_insert((frame, place));
         }
         Ok(None)
     }
