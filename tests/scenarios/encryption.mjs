@@ -119,7 +119,7 @@ export default {
         const log = transaction.objectStore('log')
         const [key] = (await result(log.getAllKeys())).slice(-1)
         const record = await result(log.get(key))
-        new Uint8Array(record.bytes)[100] ^= 1
+        new Uint8Array(record)[100] ^= 1
         log.put(record, key)
       })
       assert.equal((await failure(open({ name, encryption }))).code, 'database_corrupt')
