@@ -49,9 +49,12 @@ export const common: Readonly<Record<string, OptionSpec>> = {
   help: { short: 'h', about: 'show this help' },
 }
 
+/** What is wrong with a command line itself: it ends with the exit code 2. */
+export class Misuse extends TidelockError {}
+
 /** A wrong use of the command line. */
-export function misuse(message: string, hint?: string): TidelockError {
-  return new TidelockError('invalid_argument', message, { hint })
+export function misuse(message: string, hint?: string): Misuse {
+  return new Misuse('invalid_argument', message, { hint })
 }
 
 /** Reads what stands behind a command. Fails with `invalid_argument` for what it doesn't know, or for missing operands. */

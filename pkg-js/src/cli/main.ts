@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { type Command, help, invocation, misuse, table } from './command.js'
+import { type Command, help, invocation, Misuse, misuse, table } from './command.js'
 import { doctor } from './commands/doctor.js'
 import { inspect } from './commands/inspect.js'
 import { migrate } from './commands/migrate.js'
@@ -41,7 +41,7 @@ async function main(args: readonly string[]): Promise<number> {
         ? error
         : new TidelockError('internal', `An unexpected error: ${(error as Error)?.message ?? error}`, { cause: error }),
     )
-    return 1
+    return error instanceof Misuse ? 2 : 1
   }
 }
 
@@ -70,7 +70,7 @@ function general(args: readonly string[], output: Output): number {
   output.line('Commands:')
   for (const line of table((asked ? commands : group).map(({ name, about }) => [name, about]))) output.line(line)
   output.lines('\nnpx tidelock COMMAND --help shows its options and examples.')
-  return asked || args.includes('--help') || args.includes('-h') ? 0 : 1
+  return asked || args.includes('--help') || args.includes('-h') ? 0 : 2
 }
 
 // The reader of the output may stop early, as `head` does: that is no failure.

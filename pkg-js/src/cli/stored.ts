@@ -2,7 +2,6 @@ import { randomInt } from 'node:crypto'
 import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Invocation } from './command.js'
-import { misuse } from './command.js'
 import { type Database, type OpenOptions, open, TidelockError } from './tidelock.js'
 
 /** A database on this machine: a `.sqlite` file, or the folder of `storage: 'file'`. */
@@ -14,7 +13,7 @@ export interface Stored {
 /** Looks at what is there. Fails with `invalid_argument` for what isn't, unless it may be missing. */
 export function stored(where: string): Stored {
   const found = statSync(where, { throwIfNoEntry: false })
-  if (found === undefined) throw misuse(`${where} is not there`)
+  if (found === undefined) throw unusable(`${where} is not there`)
   return { path: where, kind: found.isDirectory() ? 'folder' : 'file' }
 }
 
@@ -43,7 +42,7 @@ export async function withDatabase<T>(
     options.migrations === undefined &&
     !readdirSync(where).some((file) => file.startsWith('journal.'))
   )
-    throw misuse(`${where} holds no database`, "It is the folder of a database with storage: 'file'")
+    throw unusable(`${where} holds no database`, "It is the folder of a database with storage: 'file'")
   const db = await (kind === 'folder'
     ? open({ name, path: where, onWarning, ...folder, ...options })
     : open({ name, storage: 'memory', seed: readBytes(where), snapshots: false, onWarning, ...options }))
@@ -91,6 +90,10 @@ function readBytes(file: string): Uint8Array<ArrayBuffer> {
   try {
     return readFileSync(file)
   } catch (cause) {
-    throw misuse(`${file} can't be read: ${(cause as Error).message}`)
+    throw unusable(`${file} can't be read: ${(cause as Error).message}`)
   }
+}
+
+function unusable(message: string, hint?: string): TidelockError {
+  return new TidelockError('invalid_argument', message, { hint })
 }
