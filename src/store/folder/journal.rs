@@ -166,8 +166,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Says at the end that all before it is on the disk. What is broken there later was damaged, and isn't taken for the last writes of
-    /// a killed process, which nobody misses.
+    /// Says at the end that all before it is on the disk: what is broken there later was damaged, and isn't taken for the unfinished
+    /// last write of a killed process.
     pub fn finish(&mut self) -> Result<()> {
         let Some(head) = self.state.head.clone().filter(|_| self.appended) else { return Ok(()) };
         if self.synced == self.place.at || self.has_changed()? {
