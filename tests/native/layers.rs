@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use proc_macro2::{TokenStream, TokenTree};
+
 /// The modules by layer, lowest first. Modules of one layer may use each other, except the concepts.
 const LAYERS: [&[&str]; 8] = [
     &["error", "value", "time", "collections", "memory", "panics"],
@@ -38,11 +40,11 @@ fn layer(module: &str) -> Option<usize> {
 fn violations(path: &str, source: &str) -> Vec<String> {
     let home = module_path(path);
     let Some(from) = home.first() else { return Vec::new() };
-    let tokens = tokens(source);
     let mut found = BTreeSet::new();
     let Some(own) = layer(from) else { return vec![format!("{path}: `{from}` is in no layer")] };
-    for target in targets(&home, &tokens) {
-        let target = ALIASES.iter().find(|(alias, _)| *alias == target).map_or(target.as_str(), |(_, module)| module);
+    let names = Names::of(&home, source);
+    for target in &names.targets {
+        let target = ALIASES.iter().find(|(alias, _)| alias == target).map_or(target.as_str(), |(_, module)| module);
         match layer(target) {
             _ if target == from => {}
             None => _ = found.insert(format!("{path}: `crate::{target}` is in no layer")),
@@ -54,11 +56,11 @@ fn violations(path: &str, source: &str) -> Vec<String> {
         }
     }
     let in_browser = ["browser", "wasm"].contains(&from.as_str());
-    for token in &tokens {
-        if BROWSER_CRATES.contains(&token.as_str()) && !in_browser {
-            found.insert(format!("{path}: `{token}` outside of browser/ and wasm/"));
+    for name in &names.all {
+        if BROWSER_CRATES.contains(&name.as_str()) && !in_browser {
+            found.insert(format!("{path}: `{name}` outside of browser/ and wasm/"));
         }
-        if token == "unsafe" && from != "sqlite" {
+        if name == "unsafe" && from != "sqlite" {
             found.insert(format!("{path}: `unsafe` outside of sqlite/"));
         }
     }
@@ -74,133 +76,78 @@ fn module_path(path: &str) -> Vec<String> {
     names
 }
 
-/// The top modules that a file's paths lead to, where these leave it by `crate::` or `super::`.
-fn targets(home: &[String], tokens: &[String]) -> Vec<String> {
-    let mut found = Vec::new();
-    // The inline modules that are open, with the depth of their braces: `super` means less inside of them.
-    let (mut open, mut depth): (Vec<(String, usize)>, usize) = (Vec::new(), 0);
-    let mut at = 0;
-    while at < tokens.len() {
-        let starts = at == 0 || tokens[at - 1] != "::" || tokens[at] == "crate";
-        match tokens[at].as_str() {
-            "{" => depth += 1,
-            "}" => {
-                depth = depth.saturating_sub(1);
-                open.pop_if(|(_, opened)| *opened == depth);
-            }
-            "mod" if tokens.get(at + 2).is_some_and(|next| next == "{") => {
-                open.push((tokens[at + 1].clone(), depth));
-            }
-            // In `pub(crate)` no path follows, nor in `super::{`'s own tokens, which are read with their path.
-            "crate" | "super" if starts && tokens.get(at + 1).is_some_and(|next| next == "::") => {
-                let here: Vec<_> = home.iter().cloned().chain(open.iter().map(|(name, _)| name.clone())).collect();
-                at = tree(&here, tokens, at, &mut found);
-                continue;
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    found
+/// What a file names, also within macros: comments and texts are no tokens.
+#[derive(Default)]
+struct Names {
+    /// Every name in it.
+    all: BTreeSet<String>,
+    /// The top modules that its paths lead to, where these leave their module by `crate::` or `super::`.
+    targets: Vec<String>,
 }
 
-/// Reads a path or a tree of paths from `at`, where names are looked up in `prefix`; returns where it ends.
-fn tree(prefix: &[String], tokens: &[String], mut at: usize, found: &mut Vec<String>) -> usize {
-    let mut path = prefix.to_vec();
-    loop {
-        match tokens.get(at).map(String::as_str) {
-            Some("crate") => path.clear(),
-            Some("super") => _ = path.pop(),
-            Some("self") => {}
-            Some("{") => {
-                at += 1;
-                while tokens.get(at).is_some_and(|token| token != "}") {
-                    at = if tokens[at] == "," { at + 1 } else { tree(&path, tokens, at, found) };
+impl Names {
+    fn of(module: &[String], source: &str) -> Self {
+        let mut names = Self::default();
+        names.read(module, &tokens(source.parse().expect("tokens of Rust")));
+        names
+    }
+
+    fn read(&mut self, module: &[String], tokens: &[TokenTree]) {
+        for (at, token) in tokens.iter().enumerate() {
+            match token {
+                TokenTree::Ident(name) => {
+                    self.all.insert(name.to_string());
+                    // In `pub(crate)` no path follows.
+                    if (name == "crate" || name == "super") && is_path_separator(&tokens[at + 1..]) {
+                        self.follow(module.to_vec(), &tokens[at..]);
+                    }
                 }
-                return at + 1;
+                TokenTree::Group(group) => {
+                    let inside = self::tokens(group.stream());
+                    match &tokens[..at] {
+                        [.., TokenTree::Ident(keyword), TokenTree::Ident(name)] if keyword == "mod" => {
+                            self.read(&[module, &[name.to_string()]].concat(), &inside);
+                        }
+                        _ => self.read(module, &inside),
+                    }
+                }
+                TokenTree::Punct(_) | TokenTree::Literal(_) => {}
             }
-            Some(name) => path.push(name.to_owned()),
-            None => return at,
         }
-        at += 1;
-        if tokens.get(at).is_none_or(|token| token != "::") {
-            found.extend(path.first().cloned());
-            // `name as other`
-            return if tokens.get(at).is_some_and(|token| token == "as") { at + 2 } else { at };
+    }
+
+    /// Follows a path, or a tree of paths, from the module `path`.
+    fn follow(&mut self, mut path: Vec<String>, mut rest: &[TokenTree]) {
+        loop {
+            match rest.first() {
+                Some(TokenTree::Ident(name)) if name == "crate" => path.clear(),
+                Some(TokenTree::Ident(name)) if name == "super" => _ = path.pop(),
+                Some(TokenTree::Ident(name)) if name == "self" => {}
+                Some(TokenTree::Ident(name)) => path.push(name.to_string()),
+                Some(TokenTree::Group(group)) => {
+                    let is_comma = |token: &TokenTree| matches!(token, TokenTree::Punct(sign) if sign.as_char() == ',');
+                    return tokens(group.stream())
+                        .split(is_comma)
+                        .for_each(|path_in| self.follow(path.clone(), path_in));
+                }
+                _ => break,
+            }
+            rest = &rest[1..];
+            if !is_path_separator(rest) {
+                break;
+            }
+            rest = &rest[2..];
         }
-        at += 1;
+        self.targets.extend(path.first().cloned());
     }
 }
 
-/// Names, `::` and single characters; without comments, strings and characters.
-fn tokens(source: &str) -> Vec<String> {
-    let chars: Vec<char> = source.chars().collect();
-    let is_name = |c: char| c.is_alphanumeric() || c == '_';
-    let starts = |at: usize, text: &str| text.chars().enumerate().all(|(i, c)| chars.get(at + i) == Some(&c));
-    let mut tokens = Vec::new();
-    let mut at = 0;
-    while let Some(&c) = chars.get(at) {
-        if starts(at, "//") {
-            while chars.get(at).is_some_and(|c| *c != '\n') {
-                at += 1;
-            }
-        } else if starts(at, "/*") {
-            let mut depth = 0;
-            while at < chars.len() {
-                let step = if starts(at, "/*") { 1 } else { -i32::from(starts(at, "*/")) };
-                depth += step;
-                at += if step == 0 { 1 } else { 2 };
-                if depth == 0 {
-                    break;
-                }
-            }
-        } else if c == '"' {
-            at = after_string(&chars, at);
-        } else if c == '\'' {
-            // A character ends with a quote; a lifetime has none.
-            let escaped = chars.get(at + 1) == Some(&'\\');
-            let end = (at + 2 + usize::from(escaped)..at + 12).find(|end| chars.get(*end) == Some(&'\''));
-            at = match end {
-                Some(end) if escaped || end == at + 2 => end + 1,
-                _ => at + 1,
-            };
-        } else if is_name(c) {
-            let name: String = chars[at..].iter().take_while(|c| is_name(**c)).collect();
-            at += name.chars().count();
-            let hashes = chars[at..].iter().take_while(|c| **c == '#').count();
-            if ["r", "br", "cr"].contains(&name.as_str()) && chars.get(at + hashes) == Some(&'"') {
-                let end = format!("\"{}", "#".repeat(hashes));
-                at += hashes + 1;
-                while at < chars.len() && !starts(at, &end) {
-                    at += 1;
-                }
-                at += end.len();
-            } else {
-                tokens.push(name);
-            }
-        } else if starts(at, "::") {
-            tokens.push("::".to_owned());
-            at += 2;
-        } else {
-            if !c.is_whitespace() {
-                tokens.push(c.to_string());
-            }
-            at += 1;
-        }
-    }
-    tokens
+fn tokens(stream: TokenStream) -> Vec<TokenTree> {
+    stream.into_iter().collect()
 }
 
-fn after_string(chars: &[char], quote: usize) -> usize {
-    let mut at = quote + 1;
-    while let Some(c) = chars.get(at) {
-        match c {
-            '\\' => at += 2,
-            '"' => return at + 1,
-            _ => at += 1,
-        }
-    }
-    at
+fn is_path_separator(tokens: &[TokenTree]) -> bool {
+    matches!(tokens, [TokenTree::Punct(a), TokenTree::Punct(b), ..] if a.as_char() == ':' && b.as_char() == ':')
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
@@ -218,7 +165,7 @@ fn dependencies_point_down_only() {
     for file in &files {
         let path = file.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
         let source = fs::read_to_string(file).unwrap();
-        edges += targets(&module_path(&path), &tokens(&source)).len();
+        edges += Names::of(&module_path(&path), &source).targets.len();
         found.extend(violations(&path, &source));
     }
     assert!(files.len() > 20 && edges > 50, "read {} files with {edges} edges: too few to believe", files.len());
@@ -228,10 +175,15 @@ fn dependencies_point_down_only() {
 #[test]
 fn every_module_of_the_crate_has_a_layer() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs");
-    let tokens = tokens(&fs::read_to_string(root).unwrap());
-    let modules: BTreeSet<_> =
-        tokens.windows(3).filter(|three| three[0] == "mod" && three[2] == ";").map(|three| three[1].as_str()).collect();
-    assert_eq!(modules, LAYERS.iter().flat_map(|modules| modules.iter().copied()).collect());
+    let tokens = tokens(fs::read_to_string(root).unwrap().parse().unwrap());
+    let modules: BTreeSet<_> = tokens
+        .windows(2)
+        .filter_map(|two| match two {
+            [TokenTree::Ident(keyword), TokenTree::Ident(name)] if keyword == "mod" => Some(name.to_string()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(modules, LAYERS.iter().flat_map(|modules| modules.iter().map(ToString::to_string)).collect());
 }
 
 #[test]
