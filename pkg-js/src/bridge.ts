@@ -11,7 +11,6 @@ import { loaded } from './loaded.js'
 import type { FolderFiles } from './node-files.js'
 import type { ReadOnlyFiles } from './node-read-only.js'
 import type { Conflict, OpenOptions } from './options.js'
-import type { RecoveryReport } from './recover.js'
 import { request } from './request.js'
 import type { LocalUser, User } from './user.js'
 import { Waiting } from './waiting.js'
@@ -121,11 +120,11 @@ export class Bridge {
   }
 
   /** Has the instance mend a stored database. Rejects with a {@link TidelockError}. */
-  async recover(instance: Instance, from: string | undefined): Promise<RecoveryReport> {
+  async recover(instance: Instance, from: string | undefined): Promise<unknown> {
     try {
       await this.#addFunctions(instance)
       const recovering = instance.Core.recover(this.#checked, from, this.#host(instance))
-      return (await this.#unlessTrapped(recovering)) as RecoveryReport
+      return await this.#unlessTrapped(recovering)
     } catch (error) {
       throw this.#trap ?? toTidelockError(error)
     }

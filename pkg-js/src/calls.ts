@@ -1,11 +1,11 @@
 import type { Mode } from './codec/rows.js'
 import type { StatementRunner } from './codec/statements.js'
 import { type CallsOptions, Connection, copyParams, notNow, type Soon, soon, type Turn } from './connection.js'
-import type { Core, Op } from './core.js'
+import { type Core, type Op, op } from './core.js'
 import { invalid, TidelockError } from './errors.js'
 import { fragmentParts, type SqlFragment } from './sql.js'
 import type { CallOptions } from './values.js'
-import { type Done, perform, type Work } from './work.js'
+import { type Done, eachStatement, type StatementOf, type Work } from './work.js'
 
 /**
  * The common path of every call into one wasm instance: take the turn, execute, decode, wait until it is stored.
@@ -114,7 +114,33 @@ export class Calls<P = unknown, R = unknown> extends Connection {
   }
 
   perform(ticket: number, work: Work<P>, timeoutMs: number): Soon<Done<R>> {
-    return perform(this, ticket, work, timeoutMs)
+    switch (work[0]) {
+      case 'statement': {
+        const [, kind, sql, params] = work
+        const result = this.execute(ticket, kind, sql, params, timeoutMs)
+        return { results: [result], wrote: this.wrote }
+      }
+      case 'batch':
+        return this.#batch(ticket, work[1], timeoutMs)
+      case 'script':
+        return soon(this.#script(ticket, work[1], timeoutMs), (wrote) => ({ results: [], wrote }))
+      case 'explain':
+        return { results: [], value: this.sync(() => this.core.explain(ticket, work[1])) }
+    }
+  }
+
+  /** Runs several statements in one transaction or savepoint, without giving up the turn. */
+  #batch(ticket: number, statements: readonly StatementOf<P>[], timeoutMs: number): Done<R> {
+    const depth = this.begin(ticket, false)
+    try {
+      const results = eachStatement(statements, ({ sql, params }) =>
+        this.execute(ticket, op.query, sql, params as P, timeoutMs),
+      )
+      return { results, wrote: this.commit(ticket, depth) }
+    } catch (error) {
+      this.rollback(ticket, depth)
+      throw error
+    }
   }
 
   acquire(options: CallOptions | undefined): Soon<Turn> {
@@ -170,7 +196,7 @@ export class Calls<P = unknown, R = unknown> extends Connection {
   }
 
   /** Runs a script; whether it wrote. */
-  script(ticket: number, script: string, timeoutMs: number): Soon<boolean> {
+  #script(ticket: number, script: string, timeoutMs: number): Soon<boolean> {
     const run = () => {
       if (this.coreIfOpen === undefined) throw this.closedError()
       return this.sync(() => this.#statements.executor.script(ticket, script, timeoutMs))

@@ -1,7 +1,7 @@
 import { isA } from './brand.js'
 import { checkObject, checkString } from './check.js'
+import type { Encryption } from './encryption.js'
 import { invalid } from './errors.js'
-import type { Encryption } from './options.js'
 import { webCrypto } from './web-crypto.js'
 
 /** Checks the option of that name, a passphrase or a key. Fails with `invalid_argument`. */

@@ -17,7 +17,7 @@ import { invalid, TidelockError } from './errors.js'
 import { checkFileEncryption } from './file-encryption.js'
 import type { OpenOptions } from './options.js'
 import { checkSeed } from './seed.js'
-import type { SnapshotTarget } from './targets.js'
+import type { SnapshotTarget } from './snapshot-copies.js'
 
 const gib = 1024 ** 3
 

@@ -3,17 +3,8 @@ import type { Part } from '../generated/instance.js'
 // What the wasm module offers: the hand-written types of its class `Core` and of the functions that it calls back.
 // One wasm instance = one `Core` = one database. Nothing here is public.
 
-import type { Encryption } from './options.js'
+import type { Encryption } from './encryption.js'
 import type { Answer, Asking } from './request.js'
-
-/** The plain object that a failing call into wasm throws. */
-export interface CoreError {
-  readonly code: string
-  readonly message: string
-  readonly hint?: string
-  readonly details?: Record<string, unknown>
-  readonly cause?: string
-}
 
 /** What {@link Core.execute} is to do with a statement. */
 export const op = {

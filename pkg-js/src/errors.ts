@@ -1,5 +1,4 @@
 import type { Panic } from '../generated/instance.js'
-import type { CoreError } from './core.js'
 
 const codes = [
   'invalid_argument',
@@ -147,6 +146,15 @@ export function isTidelockError<Code extends ErrorCode = ErrorCode>(
   }
   const found = (error as TidelockError).code
   return code === undefined ? typeof found === 'string' : found === code
+}
+
+/** The plain object that a failing call into wasm throws. */
+export interface CoreError {
+  readonly code: string
+  readonly message: string
+  readonly hint?: string
+  readonly details?: Record<string, unknown>
+  readonly cause?: string
 }
 
 /** The same error, with more to tell, or something else. */

@@ -9,6 +9,7 @@ export { configFromEnv, type EnvConfig } from './config-from-env.js'
 export type { PlanRow } from './core.js'
 export type { Database } from './database.js'
 export { type Check, type Diagnosis, type DoctorOptions, doctor } from './doctor.js'
+export type { Encryption } from './encryption.js'
 export {
   type ErrorCode,
   isTidelockError,
@@ -72,7 +73,6 @@ export type {
   ConflictPolicy,
   ConflictRow,
   Durability,
-  Encryption,
   HealthThresholds,
   LockOptions,
   OpenOptions,
@@ -85,8 +85,9 @@ export type {
 } from './options.js'
 export { type RecoveryReport, recover } from './recover.js'
 export { type SchemaFromRemoteOptions, type SchemaMigration, schemaFromRemote } from './schema-from-remote.js'
-export type { SnapshotCopied, SnapshotNotCopied, TargetStatus } from './snapshot-copies.js'
-export type { SnapshotExportOptions, SnapshotInfo, SnapshotStatus, Snapshots } from './snapshots.js'
+export type { SnapshotCopied, SnapshotNotCopied, SnapshotTarget, TargetStatus } from './snapshot-copies.js'
+export type { SnapshotExportOptions, SnapshotFile, SnapshotInfo } from './snapshot-info.js'
+export type { SnapshotStatus, Snapshots } from './snapshots.js'
 export { type SqlFragment, type SqlHelpers, type SqlQuery, type SqlQueryTag, type SqlTag, sql } from './sql.js'
 export { type SqlHelpersOptions, sqlHelpers } from './sql-helpers.js'
 export { type DatabaseInfo, databases, deleteDatabase } from './stored.js'
@@ -108,8 +109,6 @@ export type {
 export {
   type DirectoryTargetOptions,
   directoryTarget,
-  type SnapshotFile,
-  type SnapshotTarget,
   type TargetOptions,
   type UploadTargetOptions,
   uploadTarget,

@@ -1,8 +1,9 @@
 import type { ColumnKey } from './column-key.js'
+import type { Encryption } from './encryption.js'
 import type { Warning } from './events.js'
 import type { FunctionsModule, SqlFunctions } from './functions.js'
 import type { Migration } from './migrations.js'
-import type { SnapshotTarget } from './targets.js'
+import type { SnapshotTarget } from './snapshot-copies.js'
 import type { SqlValue } from './values.js'
 
 /** When the promise of a write resolves: see {@link OpenOptions.durability}. */
@@ -211,15 +212,6 @@ export interface RemoteOptions {
    */
   readonly realtime?: boolean | undefined
 }
-
-/**
- * What a database is encrypted with: a passphrase, or a key. The key may be non-extractable, as a page keeps it in IndexedDB: AES-GCM
- * with the usages `encrypt` and `decrypt` (or `wrapKey` and `unwrapKey`), or AES-KW with `wrapKey` and `unwrapKey`. It encrypts the
- * database's own random key only.
- */
-export type Encryption =
-  | { readonly passphrase: string; readonly key?: undefined }
-  | { readonly key: CryptoKey; readonly passphrase?: undefined }
 
 /** Where the wasm module comes from. */
 export type WasmSource = URL | Response | BufferSource | WebAssembly.Module

@@ -2,11 +2,12 @@ import { Bridge } from './bridge.js'
 import { checkObject, checkString } from './check.js'
 import { checkOptions } from './check-options.js'
 import type { ColumnKey } from './column-key.js'
+import type { Encryption } from './encryption.js'
 import { TidelockError } from './errors.js'
 import type { FunctionsModule, SqlFunctions } from './functions.js'
 import { createDatabaseInstance, loadModule, loadPart } from './instance.js'
 import { checkedColumnKeys, checkedFunctions, surroundings } from './open.js'
-import type { Encryption, OpenOptions, WasmSource } from './options.js'
+import type { OpenOptions, WasmSource } from './options.js'
 import { storedNames } from './stored.js'
 import { LocalUser } from './user.js'
 
@@ -81,5 +82,5 @@ export async function recover(
     (part) => loadPart(part, module, wasm),
     (trap) => bridge.trapped(trap),
   )
-  return bridge.recover(instance, from)
+  return (await bridge.recover(instance, from)) as RecoveryReport
 }

@@ -1,9 +1,8 @@
 import { isTidelockError, TidelockError, type TidelockErrorJson, toTidelockError } from './errors.js'
-import type { FileEncryption } from './file-encryption.js'
+import { checkFileEncryption, type FileEncryption } from './file-encryption.js'
 import { Secrets } from './secrets.js'
 import { fileName } from './snapshot-file.js'
-import type { SnapshotExportOptions, SnapshotInfo } from './snapshots.js'
-import type { SnapshotFile, SnapshotTarget } from './targets.js'
+import type { SnapshotExportOptions, SnapshotFile, SnapshotInfo } from './snapshot-info.js'
 
 /** The longest time from one try to the next, in milliseconds. */
 const longestBackoffMs = 3_600_000
@@ -42,6 +41,27 @@ export interface TargetStatus {
   readonly lastSuccess: string | null
   readonly lastError: TidelockErrorJson | null
   readonly consecutiveFailures: number
+}
+
+/** A place outside of the browser's storage where snapshots are copied to: the option `snapshots.targets`. */
+export abstract class SnapshotTarget {
+  /** What it is. */
+  abstract readonly kind: 'directory' | 'upload'
+  /** @internal */
+  readonly encrypt: FileEncryption | undefined
+
+  /** @internal */
+  constructor(encrypt: unknown) {
+    this.encrypt = encrypt === undefined ? undefined : checkFileEncryption('encrypt', encrypt)
+  }
+
+  /** @internal Keeps one file; rejects when it can't. */
+  abstract write(file: SnapshotFile, bytes: Blob, signal: AbortSignal): Promise<void>
+
+  /** @internal Copies what this database's snapshots are from now on. A database without targets never loads what does it. */
+  follow(source: SnapshotSource): SnapshotCopies {
+    return new SnapshotCopies(this, source)
+  }
 }
 
 /**

@@ -3,26 +3,10 @@ import { type Connection, withCancel } from './connection.js'
 import type { CoreSnapshotFile } from './core.js'
 import { invalid } from './errors.js'
 import { checkFileEncryption, type FileEncryption } from './file-encryption.js'
-import type { SnapshotCopies, SnapshotSource, TargetStatus } from './snapshot-copies.js'
+import type { SnapshotCopies, SnapshotSource, SnapshotTarget, TargetStatus } from './snapshot-copies.js'
 import { fromFile, toFile } from './snapshot-file.js'
-import type { SnapshotTarget } from './targets.js'
+import type { SnapshotExportOptions, SnapshotInfo } from './snapshot-info.js'
 import type { CallOptions } from './values.js'
-
-/** One snapshot. */
-export interface SnapshotInfo {
-  readonly id: string
-  readonly createdAt: string
-  /** Of the database. */
-  readonly bytes: number
-  /** What it takes in storage by itself. */
-  readonly storedBytes: number
-  /** Over the SHA-256 of its chunks, in order. */
-  readonly sha256: string
-  readonly label: string | null
-  readonly reason: 'manual' | 'scheduled' | 'hidden' | 'safety'
-  readonly verified: boolean
-  readonly schemaVersion: string | null
-}
 
 /** The state of the periodic snapshots. */
 export interface SnapshotStatus {
@@ -35,19 +19,6 @@ export interface SnapshotStatus {
   readonly bytes: number
   /** How the copies outside of the browser's storage are doing, in the order of `snapshots.targets`; absent without any. */
   readonly targets?: readonly TargetStatus[]
-}
-
-/** How {@link Snapshots.export} writes a file. */
-export interface SnapshotExportOptions {
-  /** @default 'sqlite' */
-  readonly format?: 'sqlite' | 'sql' | undefined
-  /**
-   * Compressed with gzip.
-   * @default false
-   */
-  readonly compress?: boolean | undefined
-  /** Encrypted, with AES-256-GCM; a passphrase goes through 600,000 rounds of PBKDF2. */
-  readonly encrypt?: FileEncryption | undefined
 }
 
 /** The snapshots of a database: `db.snapshots`. */

@@ -1,4 +1,3 @@
-import type { Connection } from './connection.js'
 import { invalid } from './errors.js'
 import type { SqlValue } from './values.js'
 
@@ -30,6 +29,11 @@ export interface SqlTag extends SqlHelpers {
 /** The tag of a database or a transaction: runs the query. */
 export interface SqlQueryTag extends SqlHelpers {
   <T>(strings: TemplateStringsArray, ...values: readonly (SqlValue | SqlFragment)[]): SqlQuery<T>
+}
+
+/** What starts something before the next call begins. */
+interface Starter {
+  later(start: () => void): void
 }
 
 /** A name as an identifier in SQL. */
@@ -95,7 +99,7 @@ export class SqlQuery<T> extends SqlFragment implements Promise<T[]> {
   #settled = false
 
   /** @internal */
-  constructor(fragment: SqlFragment, calls: Connection, run: (fragment: SqlFragment) => Promise<T[]>) {
+  constructor(fragment: SqlFragment, calls: Starter, run: (fragment: SqlFragment) => Promise<T[]>) {
     super(fragment.sql, fragment.params)
     this.#run = run
     // Not at once: only when the template around it, if there is one, has been read is it clear that this one stands alone.
@@ -137,7 +141,7 @@ export class SqlQuery<T> extends SqlFragment implements Promise<T[]> {
 }
 
 /** The tag of one database or transaction. */
-export function queryTag(calls: Connection, run: <T>(fragment: SqlFragment) => Promise<T[]>): SqlQueryTag {
+export function queryTag(calls: Starter, run: <T>(fragment: SqlFragment) => Promise<T[]>): SqlQueryTag {
   const tag = <T>(strings: TemplateStringsArray, ...values: readonly (SqlValue | SqlFragment)[]) =>
     new SqlQuery<T>(join(strings, values), calls, run)
   return Object.assign(tag, { identifier, raw })

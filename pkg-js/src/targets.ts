@@ -1,20 +1,10 @@
 import { checkFunction, checkInteger, checkObject } from './check.js'
 import { invalid, TidelockError } from './errors.js'
-import { checkFileEncryption, type FileEncryption } from './file-encryption.js'
+import type { FileEncryption } from './file-encryption.js'
 import { isOk, movedError, request } from './request.js'
 import { checkHeaders, Secrets } from './secrets.js'
-import { SnapshotCopies, type SnapshotSource } from './snapshot-copies.js'
-import type { SnapshotInfo } from './snapshots.js'
-
-/** What is copied to a target, besides its bytes. */
-export interface SnapshotFile extends SnapshotInfo {
-  /** `backup-<ISO time>-<id>.sqlite[.gz][.enc]` */
-  readonly name: string
-  /** Of the file, in bytes. */
-  readonly size: number
-  /** The media type of the file. */
-  readonly type: string
-}
+import { SnapshotTarget } from './snapshot-copies.js'
+import type { SnapshotFile } from './snapshot-info.js'
 
 /** What {@link directoryTarget} and {@link uploadTarget} have in common. */
 export interface TargetOptions {
@@ -45,27 +35,6 @@ export interface UploadTargetOptions extends TargetOptions {
   readonly headers?: Readonly<Record<string, string>> | undefined
   /** Instead of the global `fetch`. */
   readonly fetch?: typeof fetch | undefined
-}
-
-/** A place outside of the browser's storage where snapshots are copied to: the option `snapshots.targets`. */
-export abstract class SnapshotTarget {
-  /** What it is. */
-  abstract readonly kind: 'directory' | 'upload'
-  /** @internal */
-  readonly encrypt: FileEncryption | undefined
-
-  /** @internal */
-  constructor(encrypt: unknown) {
-    this.encrypt = encrypt === undefined ? undefined : checkFileEncryption('encrypt', encrypt)
-  }
-
-  /** @internal Keeps one file; rejects when it can't. */
-  abstract write(file: SnapshotFile, bytes: Blob, signal: AbortSignal): Promise<void>
-
-  /** @internal Copies what this database's snapshots are from now on. A database without targets never loads what does it. */
-  follow(source: SnapshotSource): SnapshotCopies {
-    return new SnapshotCopies(this, source)
-  }
 }
 
 /**

@@ -1,7 +1,5 @@
-import { eachStatement, runBatch } from './batch.js'
-import type { Calls } from './calls.js'
-import { type Soon, soon } from './connection.js'
 import { type Op, op } from './core.js'
+import { errorWith, invalid, TidelockError } from './errors.js'
 
 /** One statement of a batch. */
 export interface StatementOf<P> {
@@ -45,19 +43,24 @@ export function packedWork<P, Q>(work: Work<P>, pack: (kind: Op, sql: string, pa
   }
 }
 
-/** Runs something on a ticket that holds the turn. */
-export function perform<P, R>(calls: Calls<P, R>, ticket: number, work: Work<P>, timeoutMs: number): Soon<Done<R>> {
-  switch (work[0]) {
-    case 'statement': {
-      const [, kind, sql, params] = work
-      const result = calls.execute(ticket, kind, sql, params, timeoutMs)
-      return { results: [result], wrote: calls.wrote }
+/** Does something with each statement of a batch; an error says which one it was. */
+export function eachStatement<P, T>(
+  statements: readonly StatementOf<P>[],
+  work: (statement: StatementOf<P>) => T,
+): T[] {
+  if (!Array.isArray(statements)) throw invalid('The statements of a batch must be an array of { sql, params }')
+  return statements.map((statement: StatementOf<P> | null, index) => {
+    if (typeof statement?.sql !== 'string') throw invalid(`Statement ${index + 1} of the batch must be { sql, params }`)
+    try {
+      return work(statement)
+    } catch (error) {
+      throw atStatement(error, index)
     }
-    case 'batch':
-      return runBatch(calls, ticket, work[1], timeoutMs)
-    case 'script':
-      return soon(calls.script(ticket, work[1], timeoutMs), (wrote) => ({ results: [], wrote }))
-    case 'explain':
-      return { results: [], value: calls.sync(() => calls.core.explain(ticket, work[1])) }
-  }
+  })
+}
+
+function atStatement(error: unknown, index: number): unknown {
+  if (!(error instanceof TidelockError)) return error
+  const statement = index + 1
+  return errorWith(error, { message: `Statement ${statement} of the batch: ${error.message}`, details: { statement } })
 }

@@ -1,5 +1,5 @@
+import type { Encryption } from '../encryption.js'
 import type { TidelockError } from '../errors.js'
-import type { Encryption } from '../options.js'
 import type { Handlers } from '../worker/channel.js'
 import { unknownWhether } from '../worker/desk.js'
 import type { Limit, Unit, WorkerMethods } from '../worker/protocol.js'

@@ -1,6 +1,6 @@
 import type { CoreEvent } from '../core.js'
+import type { Encryption } from '../encryption.js'
 import { isTidelockError, TidelockError } from '../errors.js'
-import type { Encryption } from '../options.js'
 import { Channel, type Handlers, type Message } from '../worker/channel.js'
 import { Deaths } from '../worker/deaths.js'
 import type { Moment } from '../worker/page-life.js'

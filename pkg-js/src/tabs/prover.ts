@@ -1,4 +1,4 @@
-import type { Encryption } from '../options.js'
+import type { Encryption } from '../encryption.js'
 import { bytesOfPassphrase } from '../web-crypto.js'
 
 /** Proves to another tab that this one has the same secret, and checks the other's proof. */

@@ -1,5 +1,4 @@
-import type { CoreError } from '../core.js'
-import { isCoreError, isTidelockError, toTidelockError } from '../errors.js'
+import { type CoreError, isCoreError, isTidelockError, toTidelockError } from '../errors.js'
 
 /** Something thrown, as plain data: a TidelockError, another error, or the text of what else was thrown. */
 export type Thrown =
