@@ -86,6 +86,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   #actor: string | undefined
   #watch: HealthWatch | undefined
   #role: 'owner' | 'leader' | 'follower' = 'owner'
+  #isLockLost = false
 
   static {
     // Not a plain method: where the symbol is missing, its name would be 'undefined'.
@@ -462,13 +463,21 @@ export class Database extends EventTarget implements AsyncDisposable {
       if (this.#heard.has(type)) this.dispatchEvent(new CustomEvent(type, { detail }))
       if (type !== 'change') this.#watch?.look()
       // Live queries hear of a lost lock by running into it.
-      if (type === 'lock' && (detail as LockEvent).state === 'lost') this.#live.changed()
+      if (type === 'lock' && (detail as LockEvent).state === 'lost') {
+        this.#isLockLost = true
+        this.#live.changed()
+      }
       return
     }
     this.#calls.ended()
     this.#live.close()
     this.snapshots.close()
     this.sayClose(detail)
+  }
+
+  /** @internal Whether its lock is this page's. */
+  get hasLock(): boolean {
+    return !this.closed && !this.#isLockLost && this.#role !== 'follower'
   }
 
   /** @internal What it is from now on. */

@@ -4,6 +4,7 @@ import type { CoreOptions } from './core.js'
 import type { Database } from './database.js'
 import { TidelockError } from './errors.js'
 import type { FunctionsSource } from './functions.js'
+import { openNamingHolder } from './in-use.js'
 import { beginToLoad, createDatabaseInstance, loadModule, loadPart } from './instance.js'
 import { isNode } from './is-node.js'
 import { loaded } from './loaded.js'
@@ -11,6 +12,7 @@ import type { OpenOptions } from './options.js'
 import { mayHoldSecrets } from './secrets.js'
 import { LocalUser, loadTimetable } from './user.js'
 import { until } from './waiting.js'
+import type { Opening } from './worker/protocol.js'
 
 /**
  * Opens a database: takes its lock, loads and mends its data, runs its migrations.
@@ -29,8 +31,7 @@ import { until } from './waiting.js'
 export async function open(options: OpenOptions): Promise<Database> {
   const around = surroundings()
   const common = checkOptions(options, around)
-  const { signal, wasm } = options
-  signal?.throwIfAborted()
+  options.signal?.throwIfAborted()
   requireStorage(common.storage)
   beginToLoad(options)
   const checked = { ...common, ...(await checkRare(options, around)) }
@@ -38,6 +39,17 @@ export async function open(options: OpenOptions): Promise<Database> {
   const timetable = await loadTimetable(options)
   const opening = { encryption: options.encryption, functions, columnKeys: await checkedColumnKeys(options) }
   const user = new LocalUser(options, timetable, open)
+  return openNamingHolder(checked, () => openFor(user, checked, options, opening))
+}
+
+/** Opens it where the options say: in this thread, in another one, or in a tab that leads. */
+async function openFor(
+  user: LocalUser,
+  checked: CoreOptions,
+  options: OpenOptions,
+  opening: Pick<Opening, 'encryption' | 'functions' | 'columnKeys'>,
+): Promise<Database> {
+  const { signal, wasm } = options
   if (options.tabs === 'shared') {
     const { openShared } = await loaded("tabs 'shared'", import('./open-shared.js'))
     return openShared(checked, options, user, opening)

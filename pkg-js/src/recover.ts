@@ -5,6 +5,7 @@ import type { ColumnKey } from './column-key.js'
 import type { Encryption } from './encryption.js'
 import { TidelockError } from './errors.js'
 import type { FunctionsModule, SqlFunctions } from './functions.js'
+import { namingHolder } from './in-use.js'
 import { createDatabaseInstance, loadModule, loadPart } from './instance.js'
 import { checkedColumnKeys, checkedFunctions, surroundings } from './open.js'
 import type { OpenOptions, WasmSource } from './options.js'
@@ -82,5 +83,9 @@ export async function recover(
     (part) => loadPart(part, module, wasm),
     (trap) => bridge.trapped(trap),
   )
-  return (await bridge.recover(instance, from)) as RecoveryReport
+  try {
+    return (await bridge.recover(instance, from)) as RecoveryReport
+  } catch (error) {
+    throw namingHolder(error, checked, 'Close it there first')
+  }
 }

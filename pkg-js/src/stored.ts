@@ -1,6 +1,7 @@
 import { checkBoolean, checkObject } from './check.js'
 import { checkName } from './check-options.js'
 import { TidelockError } from './errors.js'
+import { namingHolder } from './in-use.js'
 import { requireStorage } from './open.js'
 
 /** One stored database, as {@link databases} lists it. */
@@ -82,12 +83,12 @@ export async function storedNames(): Promise<string[]> {
   return names.map((name) => name.slice(prefix.length)).sort()
 }
 
-async function inUse(name: string): Promise<TidelockError> {
+async function inUse(name: string): Promise<unknown> {
   const holder = (await readLabel(name))?.holder
-  return new TidelockError('database_in_use', 'Database already in use', {
-    hint: 'Close the other tab, or delete it with { force: true }',
-    details: holder === undefined ? {} : { holder: { ...holder, since: new Date(holder.since).toISOString() } },
-  })
+  const hint = 'Close it there first, or delete it with { force: true }'
+  const details = holder === undefined ? {} : { holder: { ...holder, since: new Date(holder.since).toISOString() } }
+  const error = new TidelockError('database_in_use', 'Database already in use', { hint, details })
+  return namingHolder(error, { name, storage: 'indexeddb' }, hint)
 }
 
 function remove(name: string): Promise<void> {

@@ -117,7 +117,7 @@ const acts = {
     request.result.close()
     return { failed: await window.failure(window.open({ name })) }
   },
-  'database_in_use: open elsewhere': [openTwice, {}],
+  'database_in_use: opened twice': [openTwice, {}],
   'database_in_use: deleted while it is open': async (name) => {
     const db = await window.open({ name })
     return { failed: await window.failure(tidelock.deleteDatabase(name)), db }

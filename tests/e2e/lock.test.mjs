@@ -28,7 +28,8 @@ test('two tabs race for a name ten times: exactly one wins each time, and the ot
     assert.equal(results.filter((result) => result === 'won').length, 1, JSON.stringify(results))
     wins[winner]++
     assert.equal(lost.code, 'database_in_use')
-    assert.equal(lost.message, 'Database already in use')
+    assert.match(lost.message, /^Database already in use by tab "A page under test" since \d\d:\d\d$/)
+    assert.match(lost.hint, /tabs: 'shared'/)
     assert.equal(lost.retryable, true)
     assert.ok(lost.hint)
     const { holder } = lost.details
@@ -45,12 +46,14 @@ test('two tabs race for a name ten times: exactly one wins each time, and the ot
 
 test('two opens in one tab exclude each other too', async () => {
   const page = await context.page()
-  const codes = await page.evaluate(async (name) => {
-    const results = await Promise.all([1, 2].map(() => window.failure(() => window.open({ name }))))
-    for (const { resolved } of results) await resolved?.close()
-    return results.map((result) => (result.resolved ? 'won' : result.code)).sort()
+  const results = await page.evaluate(async (name) => {
+    const both = await Promise.all([1, 2].map(() => window.failure(() => window.open({ name }))))
+    const later = await window.failure(() => window.open({ name }))
+    for (const { resolved } of both) await resolved?.close()
+    return [...both, later].map((result) => (result.resolved ? 'won' : `${result.code}: ${result.message}`)).sort()
   }, freshName())
-  assert.deepEqual(codes, ['database_in_use', 'won'])
+  const refused = 'database_in_use: Database already in use by this page'
+  assert.deepEqual(results, [refused, refused, 'won'])
   await page.close()
 })
 

@@ -53,10 +53,11 @@ test(
     const [holder, other] = [await context.page(), await context.page()]
     await opened(holder, name)
     const refused = await other.evaluate((given) => window.failure(() => window.tidelock.deleteDatabase(given)), name)
-    assert.deepEqual([refused.code, refused.message], ['database_in_use', 'Database already in use'])
+    assert.equal(refused.code, 'database_in_use')
+    assert.match(refused.message, /^Database already in use by tab "A page under test" since \d\d:\d\d$/)
     assert.equal(refused.details.holder.title, 'A page under test')
     const own = await holder.evaluate((given) => window.failure(() => window.tidelock.deleteDatabase(given)), name)
-    assert.equal(own.code, 'database_in_use')
+    assert.deepEqual([own.code, own.message], ['database_in_use', 'Database already in use by this page'])
     await holder.evaluate(async () => {
       await window.db.run("INSERT INTO t VALUES ('unharmed')")
       await window.db.close()
