@@ -168,11 +168,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     params: SqlParams | undefined,
     options: ArrayQueryOptions,
   ): Promise<T[]>
-  query<T = Row>(
-    sql: string | SqlFragment,
-    params?: SqlParams,
-    options?: QueryOptions & { readonly rowMode?: 'object' | 'array' | undefined },
-  ): Promise<T[]>
+  query<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<T[]>
   query(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<unknown> {
     // Not async, as the calls below, for speed: see Calls.statement.
     if (options === undefined) return this.#calls.statement(op.query, sql, params)

@@ -1,6 +1,7 @@
 import { checkObject } from './check.js'
 import { type Finding, remoteName, TableProbes } from './doctor-tables.js'
 import { isTidelockError } from './errors.js'
+import { resultOf } from './indexeddb.js'
 import { loadModule } from './instance.js'
 import { isNode } from './is-node.js'
 import { loaded } from './loaded.js'
@@ -123,25 +124,18 @@ async function indexedDb(): Promise<Finding> {
   const name = scratchName()
   const opening = indexedDB.open(name)
   opening.onupgradeneeded = () => opening.result.createObjectStore('probe')
-  const database = await asked(opening)
+  const database = await resultOf(opening)
   try {
     const store = database.transaction('probe', 'readwrite').objectStore('probe')
-    await asked(store.put(new Uint8Array(4096), 'page'))
-    const read = await asked<Uint8Array>(store.get('page'))
+    await resultOf(store.put(new Uint8Array(4096), 'page'))
+    const read = await resultOf<Uint8Array>(store.get('page'))
     return read.length === 4096
       ? { message: 'IndexedDB stores and reads' }
       : { ok: false, message: 'IndexedDB gave back something else than was stored' }
   } finally {
     database.close()
-    await asked(indexedDB.deleteDatabase(name))
+    await resultOf(indexedDB.deleteDatabase(name))
   }
-}
-
-function asked<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result)
-    request.onerror = () => reject(request.error)
-  })
 }
 
 async function webLocks(): Promise<Finding> {

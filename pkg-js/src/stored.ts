@@ -1,8 +1,10 @@
 import { checkBoolean, checkObject } from './check.js'
 import { checkName } from './check-options.js'
-import { TidelockError } from './errors.js'
+import { isTidelockError, TidelockError } from './errors.js'
 import { namingHolder } from './in-use.js'
+import { resultOf } from './indexeddb.js'
 import { requireStorage } from './open.js'
+import { until } from './waiting.js'
 
 /** One stored database, as {@link databases} lists it. */
 export interface DatabaseInfo {
@@ -91,52 +93,34 @@ async function inUse(name: string): Promise<unknown> {
   return namingHolder(error, { name, storage: 'indexeddb' }, hint)
 }
 
-function remove(name: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const request = indexedDB.deleteDatabase(prefix + name)
-    const timer = setTimeout(() => {
-      reject(
-        new TidelockError('storage_blocked', 'A connection to the database is still open', {
-          hint: 'Close the other tabs of this page; it is deleted then',
-        }),
-      )
-    }, deleteTimeoutMs)
-    request.onsuccess = () => {
-      clearTimeout(timer)
-      resolve()
+async function remove(name: string): Promise<void> {
+  try {
+    await until(resultOf(indexedDB.deleteDatabase(prefix + name)), { timeoutMs: deleteTimeoutMs })
+  } catch (cause) {
+    if (isTidelockError(cause, 'timeout')) {
+      throw new TidelockError('storage_blocked', 'A connection to the database is still open', {
+        hint: 'Close the other tabs of this page; it is deleted then',
+      })
     }
-    request.onerror = () => {
-      clearTimeout(timer)
-      reject(
-        new TidelockError('storage_unavailable', 'The browser refused to delete the database', {
-          hint: 'Try again; the cause is what the browser says',
-          cause: request.error,
-        }),
-      )
-    }
-  })
+    throw new TidelockError('storage_unavailable', 'The browser refused to delete the database', {
+      hint: 'Try again; the cause is what the browser says',
+      cause,
+    })
+  }
 }
 
 /** What is shown of a stored database; undefined where there is none, or none that can be read. */
-function readLabel(name: string): Promise<Label | undefined> {
-  return new Promise((resolve) => {
-    const opening = indexedDB.open(prefix + name)
-    // It was deleted in between: nothing is made in its place.
-    opening.onupgradeneeded = () => opening.transaction?.abort()
-    opening.onerror = () => resolve(undefined)
-    opening.onsuccess = () => {
-      const database = opening.result
-      const done = (label: Label | undefined) => {
-        database.close()
-        resolve(label)
-      }
-      try {
-        const request = database.transaction('meta').objectStore('meta').get('head')
-        request.onsuccess = () => done(request.result as Label | undefined)
-        request.onerror = () => done(undefined)
-      } catch {
-        done(undefined) // it has no such object store
-      }
-    }
-  })
+async function readLabel(name: string): Promise<Label | undefined> {
+  const opening = indexedDB.open(prefix + name)
+  // It was deleted in between: nothing is made in its place.
+  opening.onupgradeneeded = () => opening.transaction?.abort()
+  let database: IDBDatabase | undefined
+  try {
+    database = await resultOf(opening)
+    return await resultOf(database.transaction('meta').objectStore('meta').get('head'))
+  } catch {
+    return undefined
+  } finally {
+    database?.close()
+  }
 }

@@ -43,11 +43,7 @@ export class Tx {
     params: SqlParams | undefined,
     options: ArrayQueryOptions,
   ): Promise<T[]>
-  query<T = Row>(
-    sql: string | SqlFragment,
-    params?: SqlParams,
-    options?: QueryOptions & { readonly rowMode?: 'object' | 'array' | undefined },
-  ): Promise<T[]>
+  query<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<T[]>
   query(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<unknown> {
     if (options === undefined) return this.#statement(op.query, sql, params, undefined)
     return rejecting(() => this.#statement(op.query, sql, params, options, checkQuery('query', options)))
