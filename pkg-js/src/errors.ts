@@ -183,6 +183,11 @@ export function unavailable(what: string, hint?: string): TidelockError {
   })
 }
 
+/** `unsupported_environment` for something that the browser lacks. */
+export function unsupported(missing: string, message: string, hint: string): TidelockError {
+  return new TidelockError('unsupported_environment', message, { hint, details: { missing } })
+}
+
 /** Whether something thrown is the plain object of a failed call into wasm. */
 export function isCoreError(thrown: unknown): thrown is CoreError {
   return typeof thrown === 'object' && thrown !== null && known((thrown as CoreError).code)

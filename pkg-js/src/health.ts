@@ -1,4 +1,4 @@
-import type { TargetStatus } from './snapshot-copies.js'
+import type { SnapshotStatus, TargetStatus } from './snapshot-info.js'
 
 /** Something that deserves attention. */
 export interface Alert {
@@ -22,15 +22,7 @@ export interface Health {
   readonly database: 'local' | 'cloud'
   readonly name: string
   readonly timestamp: string
-  readonly snapshot: {
-    readonly lastAttempt: string | null
-    readonly lastSuccess: string | null
-    readonly lastError: unknown
-    readonly consecutiveFailures: number
-    readonly nextAt: string | null
-    readonly count: number
-    readonly bytes: number
-  }
+  readonly snapshot: Omit<SnapshotStatus, 'targets'>
   readonly lock: { readonly state: string; readonly since: string | null; readonly epoch: number | null }
   readonly migrations: { readonly current: string | null; readonly pending: number; readonly modified: number }
   readonly storage: {

@@ -85,9 +85,15 @@ export type {
 } from './options.js'
 export { type RecoveryReport, recover } from './recover.js'
 export { type SchemaFromRemoteOptions, type SchemaMigration, schemaFromRemote } from './schema-from-remote.js'
-export type { SnapshotCopied, SnapshotNotCopied, SnapshotTarget, TargetStatus } from './snapshot-copies.js'
-export type { SnapshotExportOptions, SnapshotFile, SnapshotInfo } from './snapshot-info.js'
-export type { SnapshotStatus, Snapshots } from './snapshots.js'
+export type { SnapshotCopied, SnapshotNotCopied, SnapshotTarget } from './snapshot-copies.js'
+export type {
+  SnapshotExportOptions,
+  SnapshotFile,
+  SnapshotInfo,
+  SnapshotStatus,
+  TargetStatus,
+} from './snapshot-info.js'
+export type { Snapshots } from './snapshots.js'
 export { type SqlFragment, type SqlHelpers, type SqlQuery, type SqlQueryTag, type SqlTag, sql } from './sql.js'
 export { type SqlHelpersOptions, sqlHelpers } from './sql-helpers.js'
 export { type DatabaseInfo, databases, deleteDatabase } from './stored.js'

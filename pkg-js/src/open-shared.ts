@@ -1,6 +1,6 @@
 import type { CoreOptions } from './core.js'
 import type { Database } from './database.js'
-import { TidelockError } from './errors.js'
+import { unsupported } from './errors.js'
 import { loadModule } from './instance.js'
 import type { OpenOptions } from './options.js'
 import { Link } from './tabs/link.js'
@@ -22,10 +22,7 @@ export async function openShared(
   given: Pick<Opening, 'encryption' | 'functions' | 'columnKeys'>,
 ): Promise<Database> {
   if (typeof BroadcastChannel !== 'function') {
-    throw new TidelockError('unsupported_environment', 'BroadcastChannel is missing here', {
-      hint: "Leave tabs out, for 'exclusive'",
-      details: { missing: 'BroadcastChannel' },
-    })
+    throw unsupported('BroadcastChannel', 'BroadcastChannel is missing here', "Leave tabs out, for 'exclusive'")
   }
   const module = await loadModule(options.wasm)
   options.signal?.throwIfAborted()

@@ -2,7 +2,7 @@ import { Bridge, openHere } from './bridge.js'
 import { checkOptions, type Surroundings } from './check-options.js'
 import type { CoreOptions } from './core.js'
 import type { Database } from './database.js'
-import { TidelockError } from './errors.js'
+import { TidelockError, unsupported } from './errors.js'
 import type { FunctionsSource } from './functions.js'
 import { openNamingHolder } from './in-use.js'
 import { beginToLoad, createDatabaseInstance, loadModule, loadPart } from './instance.js'
@@ -124,11 +124,10 @@ async function openFolder(path: string, options: OpenOptions) {
 
 /** The storage that was asked for, or an error: there is no silent second choice. */
 export function requireStorage(storage: CoreOptions['storage']): void {
-  if (typeof WebAssembly !== 'object')
-    throw new TidelockError('unsupported_environment', 'WebAssembly is missing here', {
-      hint: 'Take a browser that has it, in a mode that allows it',
-      details: { missing: 'WebAssembly' },
-    })
+  if (typeof WebAssembly !== 'object') {
+    const hint = 'Take a browser that has it, in a mode that allows it'
+    throw unsupported('WebAssembly', 'WebAssembly is missing here', hint)
+  }
   if (storage === 'memory') return
   if (storage === 'file') {
     if (isNode()) return
@@ -142,9 +141,7 @@ export function requireStorage(storage: CoreOptions['storage']): void {
     })
   }
   if (typeof navigator === 'undefined' || navigator.locks === undefined) {
-    throw new TidelockError('unsupported_environment', 'Web Locks (navigator.locks) are missing here', {
-      hint: 'Browsers have them on secure pages only: serve the page by https, or from localhost',
-      details: { missing: 'navigator.locks' },
-    })
+    const hint = 'Browsers have them on secure pages only: serve the page by https, or from localhost'
+    throw unsupported('navigator.locks', 'Web Locks (navigator.locks) are missing here', hint)
   }
 }

@@ -2,7 +2,7 @@ import { isTidelockError, TidelockError, type TidelockErrorJson, toTidelockError
 import { checkFileEncryption, type FileEncryption } from './file-encryption.js'
 import { Secrets } from './secrets.js'
 import { fileName } from './snapshot-file.js'
-import type { SnapshotExportOptions, SnapshotFile, SnapshotInfo } from './snapshot-info.js'
+import type { SnapshotExportOptions, SnapshotFile, SnapshotInfo, TargetStatus } from './snapshot-info.js'
 
 /** The longest time from one try to the next, in milliseconds. */
 const longestBackoffMs = 3_600_000
@@ -32,15 +32,6 @@ export interface SnapshotNotCopied {
   readonly target: string
   readonly snapshot: SnapshotInfo
   readonly error: TidelockErrorJson
-}
-
-/** How the copies to a target are doing. */
-export interface TargetStatus {
-  readonly kind: string
-  readonly lastAttempt: string | null
-  readonly lastSuccess: string | null
-  readonly lastError: TidelockErrorJson | null
-  readonly consecutiveFailures: number
 }
 
 /** A place outside of the browser's storage where snapshots are copied to: the option `snapshots.targets`. */

@@ -1,3 +1,4 @@
+import type { TidelockErrorJson } from './errors.js'
 import type { FileEncryption } from './file-encryption.js'
 
 /** One snapshot. */
@@ -24,6 +25,28 @@ export interface SnapshotFile extends SnapshotInfo {
   readonly size: number
   /** The media type of the file. */
   readonly type: string
+}
+
+/** The state of the periodic snapshots. */
+export interface SnapshotStatus {
+  readonly lastAttempt: string | null
+  readonly lastSuccess: string | null
+  readonly lastError: unknown
+  readonly consecutiveFailures: number
+  readonly nextAt: string | null
+  readonly count: number
+  readonly bytes: number
+  /** How the copies outside of the browser's storage are doing, in the order of `snapshots.targets`; absent without any. */
+  readonly targets?: readonly TargetStatus[]
+}
+
+/** How the copies to a target are doing. */
+export interface TargetStatus {
+  readonly kind: string
+  readonly lastAttempt: string | null
+  readonly lastSuccess: string | null
+  readonly lastError: TidelockErrorJson | null
+  readonly consecutiveFailures: number
 }
 
 /** How {@link Snapshots.export} writes a file. */

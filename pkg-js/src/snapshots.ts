@@ -3,23 +3,10 @@ import { type Connection, withCancel } from './connection.js'
 import type { CoreSnapshotFile } from './core.js'
 import { invalid } from './errors.js'
 import { checkFileEncryption, type FileEncryption } from './file-encryption.js'
-import type { SnapshotCopies, SnapshotSource, SnapshotTarget, TargetStatus } from './snapshot-copies.js'
+import type { SnapshotCopies, SnapshotSource, SnapshotTarget } from './snapshot-copies.js'
 import { fromFile, toFile } from './snapshot-file.js'
-import type { SnapshotExportOptions, SnapshotInfo } from './snapshot-info.js'
+import type { SnapshotExportOptions, SnapshotInfo, SnapshotStatus, TargetStatus } from './snapshot-info.js'
 import type { CallOptions } from './values.js'
-
-/** The state of the periodic snapshots. */
-export interface SnapshotStatus {
-  readonly lastAttempt: string | null
-  readonly lastSuccess: string | null
-  readonly lastError: unknown
-  readonly consecutiveFailures: number
-  readonly nextAt: string | null
-  readonly count: number
-  readonly bytes: number
-  /** How the copies outside of the browser's storage are doing, in the order of `snapshots.targets`; absent without any. */
-  readonly targets?: readonly TargetStatus[]
-}
 
 /** The snapshots of a database: `db.snapshots`. */
 export class Snapshots {

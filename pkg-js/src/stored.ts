@@ -1,6 +1,6 @@
 import { checkBoolean, checkObject } from './check.js'
 import { checkName } from './check-options.js'
-import { isTidelockError, TidelockError } from './errors.js'
+import { isTidelockError, TidelockError, unsupported } from './errors.js'
 import { namingHolder } from './in-use.js'
 import { resultOf } from './indexeddb.js'
 import { requireStorage } from './open.js'
@@ -75,10 +75,8 @@ export async function deleteDatabase(name: string, options?: { readonly force?: 
 export async function storedNames(): Promise<string[]> {
   requireStorage('indexeddb')
   if (typeof indexedDB.databases !== 'function') {
-    throw new TidelockError('unsupported_environment', 'indexedDB.databases() is missing here', {
-      hint: 'Keep a list of the names yourself, or take a newer browser',
-      details: { missing: 'indexedDB.databases' },
-    })
+    const hint = 'Keep a list of the names yourself, or take a newer browser'
+    throw unsupported('indexedDB.databases', 'indexedDB.databases() is missing here', hint)
   }
   const all = await indexedDB.databases()
   const names = all.map(({ name }) => name ?? '').filter((name) => name.startsWith(prefix))

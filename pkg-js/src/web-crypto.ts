@@ -1,4 +1,4 @@
-import { TidelockError } from './errors.js'
+import { unsupported } from './errors.js'
 
 const secure = 'Browsers have it on secure pages only: serve the page by https, or from localhost'
 
@@ -6,10 +6,8 @@ const secure = 'Browsers have it on secure pages only: serve the page by https, 
 export function webCrypto(instead?: string): Crypto {
   const { crypto } = globalThis
   if (crypto?.subtle !== undefined) return crypto
-  throw new TidelockError('unsupported_environment', 'WebCrypto (crypto.subtle) is missing here', {
-    hint: instead === undefined ? secure : `${secure}. ${instead}`,
-    details: { missing: 'crypto.subtle' },
-  })
+  const hint = instead === undefined ? secure : `${secure}. ${instead}`
+  throw unsupported('crypto.subtle', 'WebCrypto (crypto.subtle) is missing here', hint)
 }
 
 /** The rounds of PBKDF2 wherever a passphrase becomes a key. */

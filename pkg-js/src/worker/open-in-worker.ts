@@ -1,6 +1,6 @@
 import type { CoreOptions } from '../core.js'
 import type { Database } from '../database.js'
-import { TidelockError } from '../errors.js'
+import { unsupported } from '../errors.js'
 import { loadModule, loadPart } from '../instance.js'
 import type { OpenOptions } from '../options.js'
 import { request } from '../request.js'
@@ -23,10 +23,7 @@ export async function openInWorker(
   given: Pick<Opening, 'encryption' | 'functions' | 'columnKeys'>,
 ): Promise<Database> {
   if (typeof Worker !== 'function') {
-    throw new TidelockError('unsupported_environment', 'There are no Workers here', {
-      hint: "Leave thread out, for 'current'",
-      details: { missing: 'Worker' },
-    })
+    throw unsupported('Worker', 'There are no Workers here', "Leave thread out, for 'current'")
   }
   const begin: Begin = (connection, number, heard) => {
     let fail: (error: unknown) => void = () => {}
