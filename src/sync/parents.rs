@@ -156,7 +156,11 @@ impl Depends<'_> {
         let name = literal(&synced.name);
         let key = key_sql(synced.key.iter().map(|column| format!("{row}.{}", quote(column))));
         let entry = format!("SELECT 1 FROM tidelock_outbox WHERE tbl = {name} AND key = {key}");
-        let mut there = format!("EXISTS (SELECT 1 FROM tidelock_known WHERE tbl = {name} AND key = {key})");
+        // Of a table that is read by the helpers' ceiling, every row that is gone has a tombstone.
+        let mut there = format!(
+            "(EXISTS (SELECT 1 FROM tidelock_known WHERE tbl = {name} AND key = {key}) \
+             OR EXISTS (SELECT 1 FROM tidelock_tables WHERE tbl = {name} AND instr(watermark, '/')))"
+        );
         if self.plan.options.soft_delete().is_some() || !self.plan.options.filter.is_empty() {
             // The remote still has the row that goes, so it may have what depends on it, unless its keys are compared.
             there = format!(

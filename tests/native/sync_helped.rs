@@ -363,3 +363,30 @@ fn a_restored_image_hears_of_what_went_since() {
     assert_eq!(only(&world.pull("{}").unwrap()), "0/1/1/248/0/0/0");
     assert_eq!(world.rows("SELECT id, name FROM items WHERE id IN (3, 9)"), ["9|old"]);
 }
+
+#[test]
+fn a_parent_that_is_only_hidden_stays_with_children_that_have_no_tombstones() {
+    let tables = r#"[{"table":"parents","deleted":"compare"},{"table":"children","columns":["parent"]}]"#;
+    let mut world = World::new(FAMILY, tables);
+    world.server.define("parents", &["id", "name"], Rules::default());
+    world.server.define("children", &["id", "parent"], Rules::default());
+    world.server.install_helpers("children");
+    for id in ["1", "2"] {
+        world.server.change("parents", id, &[("name", "\"p\"")]);
+        let (other, key) = (world.server.begin(), Row::from([("id".to_owned(), id.to_owned())]));
+        world.server.write_row("children", &key, &Row::from([("parent".to_owned(), id.to_owned())]), None, &other);
+        world.server.end(other);
+    }
+    world.pull("{}").unwrap();
+    let hidden: std::rc::Rc<dyn Fn(&Row) -> bool> = std::rc::Rc::new(|row| row["id"] == "1");
+    world.server.alter("parents", |rules, _| rules.hidden = Some(hidden));
+    world.pull("{}").unwrap();
+    assert_eq!(world.rows("SELECT id, parent FROM children"), ["1|1", "2|2"]);
+    // Once they are gone, so is it.
+    let other = world.server.begin();
+    world.server.delete_row("children", &Row::from([("id".to_owned(), "1".to_owned())]), &other);
+    world.server.end(other);
+    world.pull("{}").unwrap();
+    assert_eq!(world.rows("SELECT id FROM parents"), ["2"]);
+    assert_eq!(world.rows("SELECT id FROM children"), ["2"]);
+}

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::{
-    configuration::{Deleted, Holds},
+    configuration::{Column, Deleted, Holds},
     history::{Call, Scene},
-    ledger::{Key, Rows, Side, is_synced, is_wanted, key_of, local_keys, local_rows, remote_rows},
+    ledger::{Cells, Key, Rows, Side, is_synced, is_wanted, key_of, local_keys, local_rows, remote_rows},
 };
 use crate::sync_model::Row;
 use tidelock::{
     ErrorCode,
-    sync::{outbox, report::Cells},
+    sync::{outbox, report},
 };
 
 /// Rounds of a push and a pull after which it must be at rest.
@@ -55,7 +55,7 @@ impl Scene {
         all.map(|change| self.row_of(&change.table, &change.key)).collect()
     }
 
-    fn row_of(&self, table: &str, key: &Cells) -> (usize, Key) {
+    fn row_of(&self, table: &str, key: &report::Cells) -> (usize, Key) {
         let at = self.configuration.tables.iter().position(|known| known.name == table).unwrap();
         let value = |name: &str| key.iter().find(|(known, _)| known == name).map(|(_, value)| value);
         (at, key_of(&self.configuration.tables[at], value))
@@ -63,16 +63,21 @@ impl Scene {
 
     /// While rows break on the server, only those wait, what refers to them, and what was changed after it was refused.
     pub fn only_broken_rows_wait(&self) {
-        let (local, entries) = (self.local(), self.entries());
+        let (local, remote, entries) = (self.local(), self.remote(), self.entries());
         let rejected = outbox::rejected(&self.world.host.connection).unwrap();
         let refused: BTreeSet<_> = rejected.iter().map(|change| self.row_of(&change.table, &change.key)).collect();
         for change in outbox::pending(&self.world.host.connection).unwrap() {
             let (at, key) = self.row_of(&change.table, &change.key);
             let cells = local[at].get(&key);
+            // What waits may be the remote's row, which refers to another one than ours.
+            let there = remote[at].get(&key);
             let broken = cells.and_then(|cells| cells["a"].as_deref()).is_some_and(|a| a.contains("break"));
-            let refers = |(name, holds): (&String, Holds)| match (holds, cells) {
-                (Holds::Parent(parent, _), Some(cells)) => {
-                    cells[name].as_ref().is_some_and(|key| entries.contains(&(parent, key.clone())))
+            let waits = |parent: usize, key: &Option<Key>| {
+                key.as_ref().is_some_and(|key| entries.contains(&(parent, key.clone())))
+            };
+            let refers = |(name, holds): (&String, Holds)| match holds {
+                Holds::Parent(parent, _) => {
+                    cells.into_iter().chain(there).filter_map(|cells| cells.get(name)).any(|key| waits(parent, key))
                 }
                 _ => false,
             };
@@ -105,7 +110,7 @@ impl Scene {
                 let told = entries.contains(&(at, twice[0].clone()));
                 assert!(told, "{} {} is here twice", table.name, twice[0]);
             }
-            self.both_are_equal(at, &local[at], &remote[at], &entries);
+            self.both_are_equal(at, &local, &remote[at], &entries);
         }
         let accounted =
             |at: usize, key: &Key| entries.contains(&(at, key.clone())) || decided.contains(&(at, key.clone()));
@@ -115,8 +120,18 @@ impl Scene {
         self.again_changes_nothing();
     }
 
-    fn both_are_equal(&self, at: usize, local: &Rows, remote: &Rows, entries: &BTreeSet<(usize, Key)>) {
-        let table = &self.configuration.tables[at];
+    fn both_are_equal(&self, at: usize, all: &[Rows], remote: &Rows, entries: &BTreeSet<(usize, Key)>) {
+        let (table, local) = (&self.configuration.tables[at], &all[at]);
+        // Nothing tells of a row that went with its parent whether that was only hidden.
+        let went = |cells: &Cells| {
+            let lacks = |column: &Column| match column.holds {
+                Holds::Parent(parent, _) => {
+                    cells[&column.name].as_ref().is_some_and(|key| !all[parent].contains_key(key))
+                }
+                _ => false,
+            };
+            table.cascade && table.deleted != Deleted::Compare && !table.helped && table.columns.iter().any(lacks)
+        };
         // What the app does to rows that are only pulled is its own affair.
         let own = |key: &Key| table.direction == "pull" && self.ledger.wrote_since(Side::App, at, key, 0);
         let told = |key: &Key| entries.contains(&(at, key.clone())) || own(key);
@@ -124,6 +139,9 @@ impl Scene {
             return;
         }
         for (key, cells) in remote.iter().filter(|(key, cells)| is_wanted(table, cells) && !told(key)) {
+            if !local.contains_key(key) && went(cells) {
+                continue;
+            }
             let here = local.get(key).unwrap_or_else(|| panic!("{} {key} isn't here: {cells:?}", table.name));
             // A column that is dropped and added again between two pulls moves no cursor.
             let known = |name: &str| !(table.cursor && self.ledger.is_anew(at, name));
