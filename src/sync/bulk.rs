@@ -27,7 +27,9 @@ pub(super) fn batch(jobs: &[Job], tables: &[(Way, bool)]) -> Vec<Task> {
         let of = |work: Work| -> Vec<usize> {
             (0..jobs.len()).filter(|at| jobs[*at].table == table && jobs[*at].work == work).collect()
         };
-        tasks.extend(inserts(jobs, table, of(Work::Insert), *has_json));
+        let (back, new): (Vec<_>, Vec<_>) = of(Work::Insert).into_iter().partition(|job| jobs[*job].revives);
+        tasks.extend(inserts(jobs, table, new, *has_json));
+        tasks.extend(back.into_iter().map(|job| Task::new(table, Act::Revive, vec![job])));
         let (guarded, unguarded): (Vec<_>, Vec<_>) =
             of(Work::Update).into_iter().partition(|job| blind || jobs[*job].cursor.is_some());
         tasks.extend(updates(jobs, table, guarded, *way));

@@ -38,6 +38,8 @@ pub struct Job {
     pub cursor: Option<String>,
     /// It was sent before, and it isn't known whether it arrived.
     pub sent_before: bool,
+    /// The remote's row is marked as deleted, and it was decided that it comes back.
+    pub revives: bool,
 }
 
 impl Job {

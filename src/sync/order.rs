@@ -37,6 +37,8 @@ pub struct Order {
     lacking: Set<(usize, String)>,
     /// Rows that others still refer to, remotely: (table, values referred to), and the others' table.
     needed: Map<(usize, String), usize>,
+    /// The same, of changes that are sent once more in this push.
+    needed_for_now: Map<(usize, String), usize>,
 }
 
 impl Order {
@@ -68,6 +70,7 @@ impl Order {
             columns: plans.iter().map(|plan| plan.columns.iter().map(|column| column.name.clone()).collect()).collect(),
             lacking: Set::new(),
             needed: Map::default(),
+            needed_for_now: Map::default(),
         }
     }
 
@@ -89,10 +92,22 @@ impl Order {
                 let base = decode_row(base);
                 let value = |name| base.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
                 let base: Vec<_> = self.columns[table].iter().map(value).collect();
-                self.keep_parents(table, &base);
+                self.keep_parents(table, &base, false);
             }
         }
         Ok(())
+    }
+
+    /// A job that was refused, and is sent once more: the row stays as it is remotely until then.
+    pub fn hold_back_for_now(&mut self, job: &Job) {
+        if let Some(base) = &job.base {
+            self.keep_parents(job.table, base, true);
+        }
+    }
+
+    /// What was refused is sent once more.
+    pub fn try_again(&mut self) {
+        self.needed_for_now = Map::default();
     }
 
     /// A job that isn't done, and won't be soon: what depends on it has to wait.
@@ -107,7 +122,7 @@ impl Order {
             }
             Work::Delete | Work::Update | Work::Look => {
                 if let Some(base) = &job.base {
-                    self.keep_parents(job.table, base);
+                    self.keep_parents(job.table, base, false);
                 }
             }
         }
@@ -134,11 +149,12 @@ impl Order {
     }
 
     /// A row that stays as it is remotely keeps the rows that it refers to.
-    fn keep_parents(&mut self, table: usize, base: &[Option<Value>]) {
+    fn keep_parents(&mut self, table: usize, base: &[Option<Value>], for_now: bool) {
+        let needed = if for_now { &mut self.needed_for_now } else { &mut self.needed };
         for reference in &self.references[table] {
             let value = |at: &usize| base.get(*at).cloned().flatten().filter(|value| !value.is_null());
             if let Some(values) = reference.from.iter().map(value).collect::<Option<Vec<Value>>>() {
-                self.needed.insert((reference.parent, shown(&values)), table);
+                needed.insert((reference.parent, shown(&values)), table);
             }
         }
     }
@@ -146,12 +162,14 @@ impl Order {
     /// The table of a change that isn't done and that a job has to wait for; `None`: it may be sent.
     pub fn waits_for(&self, connection: &Connection, job: &Job) -> Result<Option<&str>> {
         if job.work == Work::Delete {
-            let Some(base) = job.base.as_ref().filter(|_| !self.needed.is_empty()) else { return Ok(None) };
+            let any = !(self.needed.is_empty() && self.needed_for_now.is_empty());
+            let Some(base) = job.base.as_ref().filter(|_| any) else { return Ok(None) };
             let refers = self.references.iter().flatten().filter(|reference| reference.parent == job.table);
             for reference in refers {
                 let values = reference.to.iter().map(|at| base.get(*at).cloned().flatten());
                 let Some(values) = values.collect::<Option<Vec<_>>>() else { continue };
-                if let Some(table) = self.needed.get(&(job.table, shown(&values))) {
+                let row = (job.table, shown(&values));
+                if let Some(table) = self.needed.get(&row).or(self.needed_for_now.get(&row)) {
                     return Ok(Some(&self.names[*table]));
                 }
             }

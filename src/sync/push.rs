@@ -47,6 +47,8 @@ pub(super) enum Way {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Act {
     Insert,
+    /// Write a row that is marked as deleted, and take the mark away.
+    Revive,
     Update(Guard),
     /// Rows that were just read, of a table without a guard: what differs from row to row in one request.
     Upsert,
@@ -240,6 +242,10 @@ impl<'p> Batch<'p> {
                         task.jobs.iter().map(|job| (&self.jobs[*job].row[..], target.sent(&self.jobs[*job]))).collect();
                     write::insert(requester, plan, &rows, *blind)
                 }
+                (Act::Revive, Some(job)) => {
+                    let none = if marks(plan)[mark] == NOW { "null" } else { "false" };
+                    write::revive(requester, plan, job, &target.sent(job), none)
+                }
                 (Act::Update(guard), Some(job)) => {
                     write::update(requester, plan, &keys, &job.row, &target.sent(job), guard, *blind)
                 }
@@ -319,12 +325,15 @@ impl Target {
     }
 }
 
+/// The server's own time, as the value of a column.
+const NOW: &str = "\"now\"";
+
 /// What marks a row as deleted, the likeliest first: the server's own time, or a flag. The wire doesn't name the column's
 /// type, but the server refuses what doesn't fit.
 fn marks(plan: &Plan) -> [&'static str; 3] {
     let column = plan.options.soft_delete().and_then(|name| plan.table.column(name));
     match column.map(|column| column.kind) {
-        Some(Kind::Bool | Kind::Int8 | Kind::Float8) => ["true", "1", "\"now\""],
-        _ => ["\"now\"", "true", "1"],
+        Some(Kind::Bool | Kind::Int8 | Kind::Float8) => ["true", "1", NOW],
+        _ => [NOW, "true", "1"],
     }
 }

@@ -176,17 +176,20 @@ struct Problem {
     /// Of PostgREST or PostgreSQL; empty for anything else.
     code: String,
     message: String,
+    /// The columns whose values are taken, as PostgreSQL's details name them.
+    columns: Option<String>,
 }
 
 impl Problem {
     fn read(response: &HttpResponse) -> Self {
-        let mut problem = Self { code: String::new(), message: String::new() };
+        let mut problem = Self { code: String::new(), message: String::new(), columns: None };
         let body = std::str::from_utf8(&response.body).unwrap_or("");
         for (name, raw) in json::members(body).unwrap_or_default() {
             let Some(text) = json::text(raw) else { continue };
             match &*name {
                 "code" if is_code(&text) => problem.code = text.into_owned(),
                 "message" => problem.message = text.into_owned(),
+                "details" => problem.columns = key_columns(&text).map(str::to_owned),
                 _ => {}
             }
         }
@@ -200,8 +203,16 @@ impl Problem {
             message.push_str(&self.message);
         }
         let error = Error::new(code, message).detail("table", table).detail("status", i64::from(status));
-        if self.code.is_empty() { error } else { error.detail("remoteCode", self.code.clone()) }
+        let error = if self.code.is_empty() { error } else { error.detail("remoteCode", self.code.clone()) };
+        let columns = self.columns.as_ref().filter(|_| self.code == "23505");
+        columns.into_iter().fold(error, |error, columns| error.detail("columns", columns.clone()))
     }
+}
+
+/// The columns of `Key (a, b)=(1, 2) already exists.`, in whatever language; the values are the user's.
+fn key_columns(details: &str) -> Option<&str> {
+    let (before, _) = details.split_once(")=(")?;
+    before.split_once('(').map(|(_, columns)| columns)
 }
 
 /// `PGRST` and a number, or the five characters of an SQLSTATE.

@@ -89,6 +89,9 @@ pub fn retry(connection: &Connection, plan: &Plan, change: &Found) -> Result<()>
             if !unknown {
                 unpushed.leave(connection, Some(change.id), &change.key, local.as_deref(), base.as_deref())?;
             }
+            if entry.gone && local.is_some() {
+                unpushed.note_gone(connection, change.id)?;
+            }
             let sql = "UPDATE tidelock_outbox SET reason = NULL, error = NULL, local = NULL WHERE id = ?1";
             connection.run(sql, &[Value::Integer(change.id)]).map(drop)
         }

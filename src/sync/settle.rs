@@ -99,7 +99,7 @@ impl PushTarget {
                     cell.clone_from(value);
                 }
             });
-            job.key = answered;
+            job.key.clone_from(&answered);
         }
         // Otherwise it goes on as it is spelled here.
         let spelled = |mut row: Vec<Value>| {
@@ -111,10 +111,17 @@ impl PushTarget {
             Outcome::Met(Remote::Row(row, cursor)) => Outcome::Met(Remote::Row(spelled(row), cursor)),
             other => other,
         };
-        match self.writer.unpushed.entry(connection, &job.key)?.filter(|entry| entry.id == job.id) {
-            Some(entry) => self.settle_as(connection, &job, outcome, entry, exhausted),
-            None => Ok(Left::Done),
+        let Some(entry) = self.writer.unpushed.entry(connection, &job.key)?.filter(|entry| entry.id == job.id) else {
+            return Ok(Left::Done);
+        };
+        let is_here = |key: &[Value]| Ok::<_, Error>(self.writer.unpushed.local(connection, key)?.is_some());
+        // The row that a pull has brought in the server's spelling stays the only one.
+        let only = !follows && !is_here(&job.key)? && is_here(&answered)?;
+        let left = self.settle_as(connection, &job, outcome, entry, exhausted)?;
+        if only {
+            self.writer.remove(connection, &job.key)?;
         }
+        Ok(left)
     }
 
     /// The row of a key gets it as the server spells it. `false`: something doesn't let it.
@@ -261,6 +268,11 @@ impl PushTarget {
                     self.follow_parents(connection, &sent, &row)?;
                 }
                 held = self.writer.merge(connection, &Rows::one(row, false, cursor), &mut counted)?;
+            }
+            Remote::Deleted if job.work == Work::Insert && exhausted => {
+                let text = "The remote has a row with this key that is marked as deleted, and doesn't let it come back";
+                reject(connection, entry.id, "refused", text)?;
+                counted.rejected += 1;
             }
             Remote::Deleted => {
                 let row = self.writer.unpushed.row_of(&job.key);

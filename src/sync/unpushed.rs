@@ -455,16 +455,19 @@ impl Unpushed {
                 parameters.extend(self.lacking(connection, Some(entry.id), key)?.0);
                 connection.run(&self.leave, &parameters)?;
             }
-            None => {
-                let sql = "UPDATE tidelock_outbox SET sent_op = 'gone', sent = NULL WHERE id = ?1";
-                connection.run(sql, &[Value::Integer(entry.id)])?;
-            }
+            None => self.note_gone(connection, entry.id)?,
         }
         if entry.rejected {
             return Ok(Decision::Keep { conflict: remote.is_some(), rejected: false });
         }
         reject(connection, entry.id, "conflict", why)?;
         Ok(Decision::Keep { conflict: true, rejected: true })
+    }
+
+    /// Notes that the remote was seen to have no such row: what is decided about the change is decided with that in mind.
+    pub fn note_gone(&self, connection: &Connection, id: i64) -> Result<()> {
+        let sql = "UPDATE tidelock_outbox SET sent_op = 'gone', sent = NULL WHERE id = ?1";
+        connection.run(sql, &[Value::Integer(id)]).map(drop)
     }
 
     fn drop(&self, connection: &Connection, id: i64) -> Result<()> {

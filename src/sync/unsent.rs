@@ -135,7 +135,8 @@ fn job(plan: &Plan, table: usize, entry: &Entry, key: Vec<Value>, local: Option<
         }
     };
     let row = local.unwrap_or_default();
-    Some(Job { id: entry.id, table, work, key, row, columns, base: entry.base.clone(), cursor, sent_before })
+    let revives = work == Work::Insert && entry.gone && plan.options.soft_delete().is_some();
+    Some(Job { id: entry.id, table, work, key, row, columns, base: entry.base.clone(), cursor, sent_before, revives })
 }
 
 fn as_sent(sent: &Sent, local: Option<&[Value]>) -> bool {

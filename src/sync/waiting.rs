@@ -19,6 +19,12 @@ pub fn retry_later(connection: &Connection, id: i64, error: &Error, now: i64) ->
     connection.run(sql, &[Value::Integer(id), Value::from(&*error.message), Value::Integer(now)]).map(drop)
 }
 
+/// Lets a change wait for the next push. `now`: milliseconds since 1970.
+pub fn retry_next_time(connection: &Connection, id: i64, error: &Error, now: i64) -> Result<()> {
+    let sql = "UPDATE tidelock_outbox SET waiting = 'retrying', error = ?2, not_before = ?3 + 1 WHERE id = ?1";
+    connection.run(sql, &[Value::Integer(id), Value::from(&*error.message), Value::Integer(now)]).map(drop)
+}
+
 /// Moves a change to the rejected ones.
 pub fn reject(connection: &Connection, id: i64, reason: &str, error: &str) -> Result<()> {
     let sql = "UPDATE tidelock_outbox SET reason = ?2, error = ?3, waiting = NULL WHERE id = ?1";

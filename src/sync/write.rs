@@ -132,6 +132,25 @@ pub fn soft_delete(
     requester.request(Method::Patch, url, prefer, Some(body))
 }
 
+/// Writes columns of a row that is marked as deleted, and takes the mark away: `none`, JSON, is what an unmarked row has there.
+pub fn revive(requester: &Requester, plan: &Plan, job: &Job, columns: &[usize], none: &str) -> HttpRequest {
+    let mark = plan.options.soft_delete().unwrap_or_default();
+    let mut url = target(requester, plan, &[&job.key], &Guard::None, Some(&plan.selection.columns));
+    // Who has taken it away meanwhile has written another row.
+    push_pair(&mut url, &name(mark), "not.is.null");
+    let others = |at: &usize| !plan.key.contains(at) && !plan.columns[*at].name.eq_ignore_ascii_case(mark);
+    let mut body = String::from("{");
+    json::push_string(&mut body, mark);
+    body.push(':');
+    body.push_str(none);
+    for at in columns.iter().copied().filter(others) {
+        body.push(',');
+        push_member(&mut body, plan, &job.row, at);
+    }
+    body.push('}');
+    requester.request(Method::Patch, url, "return=representation", Some(body))
+}
+
 /// Reads the rows of these keys, whatever the table's filter.
 pub fn read(requester: &Requester, plan: &Plan, keys: &[&[Value]]) -> HttpRequest {
     let mut url = format!("{}/{}?select=", requester.root(), percent(&plan.selection.table));
@@ -218,16 +237,20 @@ fn list<'a>(values: impl Iterator<Item = &'a str>) -> String {
 
 fn push_object(body: &mut String, plan: &Plan, row: &[Value], columns: &[usize]) {
     for (index, at) in columns.iter().enumerate() {
-        let column = &plan.columns[*at];
         body.push(if index > 0 { ',' } else { '{' });
-        json::push_string(body, &column.name);
-        body.push(':');
-        if !push_json(body, column, &row[*at]) {
-            // Checked before: see `unsendable`.
-            body.push_str("null");
-        }
+        push_member(body, plan, row, *at);
     }
     body.push_str(if columns.is_empty() { "{}" } else { "}" });
+}
+
+fn push_member(body: &mut String, plan: &Plan, row: &[Value], at: usize) {
+    let column = &plan.columns[at];
+    json::push_string(body, &column.name);
+    body.push(':');
+    if !push_json(body, column, &row[at]) {
+        // Checked before: see `unsendable`.
+        body.push_str("null");
+    }
 }
 
 /// Why a change can't be sent to any remote; `None`: it can.

@@ -28,6 +28,7 @@ mod sync_aside;
 mod sync_capture;
 mod sync_conflict;
 mod sync_engine;
+mod sync_function;
 mod sync_helped;
 mod sync_host;
 mod sync_hostile;

@@ -168,17 +168,37 @@ fn a_parent_stays_remotely_while_the_change_of_its_child_waits_for_a_decision() 
 
 #[test]
 fn a_parent_stays_remotely_while_its_child_does_not_leave_it() {
-    let mut world = lists(true, "keep-local");
-    world.server.alter("todos", |rules, _| rules.check = Some(Rc::new(|row| row["text"] != "\"bad\"")));
-    world.exec("UPDATE todos SET list = 2, text = 'bad' WHERE id = 10; DELETE FROM lists WHERE id = 1");
-    for _ in 0..2 {
-        world.push().unwrap();
-        assert_eq!(world.server.rows("lists").len(), 2);
-        assert_eq!(
-            world.outbox(),
-            ["delete lists Integer(1)  (held_back)", "update todos Integer(10) list,text (refused)"]
-        );
+    // Refused at once, and perhaps only for now.
+    for unique in [false, true] {
+        let mut world = lists(true, "keep-local");
+        world.server.alter("todos", |rules, _| match unique {
+            true => rules.unique = vec!["text".to_owned()],
+            false => rules.check = Some(Rc::new(|row| row["text"] != "\"bad\"")),
+        });
+        world.server.change("todos", "20", &[("text", "\"bad\"")]);
+        world.pull("{}").unwrap();
+        world.exec("UPDATE todos SET list = 2, text = 'bad' WHERE id = 10; DELETE FROM lists WHERE id = 1");
+        for _ in 0..2 {
+            world.push().unwrap();
+            assert_eq!(world.server.rows("lists").len(), 2);
+            assert_eq!(
+                world.outbox(),
+                ["delete lists Integer(1)  (held_back)", "update todos Integer(10) list,text (refused)"]
+            );
+        }
     }
+}
+
+#[test]
+fn a_parent_goes_once_its_child_has_left_it_at_the_second_try() {
+    let mut world = lists(true, "keep-local");
+    world.server.change("todos", "10", &[("text", "\"other\"")]);
+    world.pull("{}").unwrap();
+    world.server.alter("todos", |rules, _| rules.unique = vec!["text".to_owned()]);
+    world.exec("UPDATE todos SET list = 2, text = 'todo' WHERE id = 10; UPDATE todos SET text = 'new' WHERE id = 20");
+    world.exec("DELETE FROM lists WHERE id = 1");
+    assert_eq!(world.pushed(), ["lists 0/0/1/0/0", "todos 0/2/0/0/0"]);
+    assert!(world.outbox().is_empty());
 }
 
 #[test]

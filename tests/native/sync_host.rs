@@ -34,6 +34,15 @@ pub struct TestHost {
     pub committed: RefCell<Vec<String>>,
     pub events: RefCell<Vec<SyncEvent>>,
     pub decide: RefCell<Option<Decide>>,
+    /// The deciding function throws, or never settles.
+    pub undecided: Cell<Option<Undecided>>,
+}
+
+/// How a function gives no answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Undecided {
+    Throws,
+    NeverSettles,
 }
 
 /// What decides conflicts, in the place of a user's function.
@@ -52,6 +61,7 @@ impl TestHost {
             committed: RefCell::default(),
             events: RefCell::default(),
             decide: RefCell::default(),
+            undecided: Cell::default(),
         }
     }
 }
@@ -92,7 +102,15 @@ impl Host for TestHost {
 
     fn resolve(&self, conflict: Conflicting) -> LocalFuture<'_, Result<Option<Cells>>> {
         let decide = self.decide.borrow().clone();
-        Box::pin(async move { Ok(decide.expect("a function decides")(conflict)) })
+        let undecided = self.undecided.get();
+        Box::pin(async move {
+            let row = decide.expect("a function decides")(conflict);
+            match undecided {
+                None => Ok(row),
+                Some(Undecided::Throws) => Err(Error::invalid("The conflict function failed")),
+                Some(Undecided::NeverSettles) => std::future::pending().await,
+            }
+        })
     }
 
     fn emit(&self, event: SyncEvent) {

@@ -674,6 +674,22 @@ fn another_unique_value_in_the_way_is_no_lost_answer() {
 }
 
 #[test]
+fn the_key_of_a_lost_answer_is_told_by_the_columns_that_the_server_names() {
+    for (details, left) in [("Key (id)=(1)", 0), ("Schlüssel »(id)=(1)«", 0), ("Key (name)=(x)", 1), ("", 1)] {
+        let mut world = World::with("CREATE TABLE log(id INTEGER PRIMARY KEY, name TEXT)", PUSHED_LOG);
+        world.server.define("log", &["id", "name"], Rules::default());
+        world.exec("INSERT INTO log VALUES (1, 'x')");
+        world.server.fault(Fault::Lost);
+        world.push().unwrap_err();
+        let body = r#"{"code":"23505","message":"duplicate key value violates unique constraint \"log_once\"""#;
+        let body = format!(r#"{body},"details":"{details} already exists."}}"#);
+        world.server.fault(Fault::Status(409, vec![], body));
+        world.push().unwrap();
+        assert_eq!(world.outbox().len(), left, "{details}");
+    }
+}
+
+#[test]
 fn what_was_changed_after_a_refusal_does_not_hide_the_refused_change() {
     let mut world = world(CURSOR, &[1]);
     world.server.alter("items", |rules, _| rules.check = Some(Rc::new(|row| row["price"] != "-1")));
@@ -916,6 +932,29 @@ fn a_row_that_came_under_another_spelling_becomes_one_with_the_one_that_was_sent
             assert_eq!(world.server.rows("parents")[0]["name"], "\"second\"");
         }
     }
+}
+
+#[test]
+fn another_row_that_came_under_the_key_of_a_deleted_one_stays_the_only_one() {
+    let mut world = with_uuids();
+    world.exec(&format!("INSERT INTO parents(id, name) VALUES ('{UPPER}', 'mine')"));
+    (0..8).for_each(|_| world.server.fault(Fault::Drop));
+    world.push().unwrap_err();
+    world.server.clear_faults();
+    world.exec(&format!("DELETE FROM parents WHERE id = '{UPPER}'"));
+    let cells =
+        |cells: &[(&str, &str)]| cells.iter().map(|(name, text)| (name.to_string(), format!("\"{text}\""))).collect();
+    let other = world.server.begin();
+    let key: Row = cells(&[("id", LOWER)]);
+    assert!(world.server.write_row("parents", &key, &cells(&[("name", "theirs")]), None, &other));
+    assert!(world.server.write_row("children", &key, &cells(&[("parent", LOWER)]), None, &other));
+    world.server.end(other);
+    world.pull("{}").unwrap();
+    world.push().unwrap();
+    world.pull("{}").unwrap();
+    assert_eq!(world.rows("SELECT id, name FROM parents"), [format!("{LOWER}|theirs")]);
+    assert_eq!(world.rows("SELECT id, parent FROM children"), [format!("{LOWER}|{LOWER}")]);
+    assert!(world.outbox().is_empty(), "{:?}", world.outbox());
 }
 
 #[test]

@@ -119,8 +119,8 @@ impl Sync {
             self.compare(host, &remote, &pull, &mut run).await?;
         }
         self.finish(host, &pull, &mut run, &options).await?;
-        for target in &run.targets {
-            self.answer_questions(host, &target.plan, &target.writer).await?;
+        for at in 0..run.targets.len() {
+            self.ask(host, &mut run, at).await?;
         }
         if let Some(stored) = host.stored() {
             stored.await?;
@@ -285,9 +285,20 @@ impl Sync {
                 host.committed(if wrote { std::slice::from_ref(&table) } else { &[] });
             }
         }
-        self.answer_questions(host, &run.targets[at].plan, &run.targets[at].writer).await?;
+        self.ask(host, run, at).await?;
         if run.mode == PullMode::Replace {
             run.gathered[at].push(page.rows);
+        }
+        Ok(())
+    }
+
+    /// Asks about the conflicts that a table has met.
+    async fn ask(&self, host: &dyn Host, run: &mut Run, at: usize) -> Result<()> {
+        let target = &mut run.targets[at];
+        let answers = self.answer_questions(host, &target.plan, &target.writer).await?;
+        target.report.rejected += answers.rejected;
+        if let Some(error) = answers.failed {
+            run.troubles.push((target.plan.name().to_owned(), error));
         }
         Ok(())
     }

@@ -46,6 +46,8 @@ struct Run {
     tries: Map<i64, u32>,
     /// Refused, perhaps only for now.
     later: Vec<(Job, Error)>,
+    /// Changes that wait for others, perhaps for one of these.
+    behind: Vec<i64>,
     held: Vec<Vec<i64>>,
     errors: Vec<Option<Error>>,
     /// The tables that can't be pushed at all at present.
@@ -209,6 +211,7 @@ impl Sync {
             skip: Set::new(),
             tries: Map::default(),
             later: Vec::new(),
+            behind: Vec::new(),
             held: vec![Vec::new(); count],
             errors: vec![None; count],
             absent,
@@ -266,9 +269,9 @@ impl Sync {
                 self.open_circles(host, push, run, &later).await?;
             }
             if run.moved > before {
-                for (job, _) in &later {
-                    run.skip.retain(|id| *id != job.id);
-                }
+                let behind = std::mem::take(&mut run.behind);
+                run.skip.retain(|id| !behind.contains(id) && later.iter().all(|(job, _)| job.id != *id));
+                run.order.try_again();
                 continue;
             }
             let refused: Vec<_> = later.iter().filter(|(job, error)| !self.keeps(job.id, error)).collect();
@@ -415,13 +418,14 @@ impl Sync {
                 }
             }
         }
-        let mut rejected = 0;
-        for target in &mut run.targets {
-            let set_aside = self.answer_questions(host, &target.plan, &target.writer).await?;
-            target.report.rejected += set_aside;
-            rejected += set_aside;
+        let mut changed = false;
+        for (target, error) in run.targets.iter_mut().zip(&mut run.errors) {
+            let answers = self.answer_questions(host, &target.plan, &target.writer).await?;
+            target.report.rejected += answers.rejected;
+            changed |= answers.rejected > 0 || answers.failed.is_some();
+            *error = error.take().or(answers.failed);
         }
-        if rejected > 0 {
+        if changed {
             let _turn = host.turn().await?;
             run.order.start(&*host.connection()?, self.platform.clock.now().0)?;
         }
@@ -575,6 +579,7 @@ fn load(connection: &Connection, run: &mut Run, work: Work, tables: &[usize]) ->
 fn is_held(connection: &Connection, run: &mut Run, job: &Job) -> Result<bool> {
     if let Some(other) = run.order.waits_for(connection, job)? {
         hold_back(connection, job.id, &format!("A change of the table {other} has to be sent first"))?;
+        run.behind.push(job.id);
         return Ok(true);
     }
     let target = &mut run.targets[job.table];
@@ -604,7 +609,12 @@ fn settle_one(connection: &Connection, run: &mut Run, job: &Job, outcome: Outcom
             }
         }
         Left::Rejected | Left::Waiting => run.order.hold_back(connection, job)?,
-        Left::Later(error) => run.later.push((job.clone(), error)),
+        Left::Later(error) => {
+            if job.work == Work::Update {
+                run.order.hold_back_for_now(job);
+            }
+            run.later.push((job.clone(), error));
+        }
         Left::Held(error) => {
             run.order.hold_back(connection, job)?;
             run.held[job.table].push(job.id);

@@ -15,6 +15,7 @@ use crate::{
         plan::Plan,
         report::{Cells, Conflicting, TableReport},
         unpushed::{Decision, Entry, Question},
+        waiting::retry_next_time,
     },
     value::Value,
 };
@@ -22,13 +23,22 @@ use crate::{
 /// How often a row that keeps changing is asked about.
 const TRIES: usize = 5;
 
+/// What became of the conflicts of a table that were asked about.
+#[derive(Default)]
+pub(super) struct Answers {
+    /// So many changes were set aside, because what the function says doesn't fit.
+    pub rejected: u64,
+    /// Why the function gave no answer for some: they wait, and are asked about again.
+    pub failed: Option<Error>,
+}
+
 impl Sync {
-    /// Asks about each conflict, and does what the function says; gives how many changes were set aside, because what it says doesn't
-    /// fit. A row that changes all the time keeps its change: the next push meets the conflict again.
-    pub(super) async fn answer_questions(&self, host: &dyn Host, plan: &Plan, writer: &Writer) -> Result<u64> {
-        let mut rejected = 0;
+    /// Asks about each conflict, and does what the function says. A row that changes all the time keeps its change: the next push
+    /// meets the conflict again.
+    pub(super) async fn answer_questions(&self, host: &dyn Host, plan: &Plan, writer: &Writer) -> Result<Answers> {
+        let mut answers = Answers::default();
         if plan.options.conflict() != Conflict::Function {
-            return Ok(rejected);
+            return Ok(answers);
         }
         for question in writer.unpushed.take_questions() {
             for _ in 0..TRIES {
@@ -45,19 +55,43 @@ impl Sync {
                     local: cells(plan, local.as_deref()),
                     remote: cells(plan, question.remote.as_deref()),
                 };
-                let said = self.within_time(host.resolve(case)).await?;
+                let said = match &answers.failed {
+                    // The others would take as long each.
+                    Some(error) if error.is(ErrorCode::Timeout) => Err(error.clone()),
+                    _ => self.within_time(host.resolve(case)).await,
+                };
+                let said = match said {
+                    Err(error) if !matches!(error.code, ErrorCode::Closed | ErrorCode::LockLost) => {
+                        self.let_wait(host, &entry, &error).await?;
+                        answers.failed.get_or_insert(error);
+                        break;
+                    }
+                    said => said?,
+                };
                 let row = said.map(|said| row_of(plan, &said, local.as_deref(), &question));
                 match self.apply_answer(host, plan, writer, &question, (&entry, local.as_deref()), row).await? {
                     Answered::Changed => {}
                     Answered::Applied => break,
                     Answered::Rejected => {
-                        rejected += 1;
+                        answers.rejected += 1;
                         break;
                     }
                 }
             }
         }
-        Ok(rejected)
+        Ok(answers)
+    }
+
+    /// Lets a change wait that the function gave no answer about; one that was refused waits for a person already.
+    async fn let_wait(&self, host: &dyn Host, entry: &Entry, error: &Error) -> Result<()> {
+        if entry.rejected {
+            return Ok(());
+        }
+        let _turn = host.turn().await?;
+        host.admit_write()?;
+        retry_next_time(&*host.connection()?, entry.id, error, self.platform.clock.now().0)?;
+        host.committed(&[]);
+        Ok(())
     }
 
     /// Fails with `timeout` when the function gives no answer within `remote.timeoutMs`.
@@ -115,6 +149,9 @@ impl Sync {
                 }
                 unpushed.log(connection, &question.key, entry, local, remote, row.as_deref())?;
                 unpushed.leave(connection, Some(entry.id), &question.key, row.as_deref(), remote)?;
+                if remote.is_none() && row.is_some() {
+                    unpushed.note_gone(connection, entry.id)?;
+                }
                 if entry.rejected && row.as_deref() != remote {
                     // It is decided now: it may be sent.
                     let sql =

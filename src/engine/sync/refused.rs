@@ -162,7 +162,8 @@ impl Sync {
             host.committed(&[&table]);
         }
         for target in &tried {
-            self.answer_questions(host, &target.plan, &target.writer).await?;
+            let answers = self.answer_questions(host, &target.plan, &target.writer).await?;
+            answers.failed.map_or(Ok(()), Err)?;
         }
         self.durable(host).await
     }

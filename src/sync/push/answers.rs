@@ -32,7 +32,7 @@ impl Batch<'_> {
         match &task.act {
             Act::Insert | Act::Update(_) if blind => self.settle_all(task, &Outcome::Taken),
             Act::Delete(_) if blind => self.settle_all(task, &Outcome::Deleted),
-            Act::Insert | Act::Update(_) | Act::Upsert | Act::Together | Act::Delete(_) => {
+            Act::Insert | Act::Revive | Act::Update(_) | Act::Upsert | Act::Together | Act::Delete(_) => {
                 let Assigned { found, left, strangers } = self.assign(task, rows);
                 let written = |at: usize| match task.act {
                     Act::Delete(_) => Outcome::Deleted,

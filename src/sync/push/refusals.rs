@@ -5,6 +5,7 @@ use crate::{
     error::{Detail, Error},
     sync::{
         job::Outcome,
+        plan::Plan,
         remote::{Refusal, Tries},
     },
 };
@@ -59,21 +60,24 @@ impl Batch<'_> {
         if matches!(task.act, Act::Read(_)) {
             return self.hold(&task, error);
         }
-        if code == "428C9" && matches!(task.act, Act::Insert | Act::Update(_)) && self.leave_out(&task, &error) {
+        if code == "428C9"
+            && matches!(task.act, Act::Insert | Act::Revive | Act::Update(_))
+            && self.leave_out(&task, &error)
+        {
             return self.next(task);
         }
         if task.act == Act::Upsert {
             // It may be refused what an update is allowed: to insert, or columns that only a new row needs.
             return self.send_one_by_one(task.table, &task.jobs);
         }
-        let wrong_type = matches!(code, "22P02" | "22007" | "22008" | "42804");
-        if matches!(task.act, Act::Delete(_)) && wrong_type && self.next_mark(task.table, mark) {
+        let wrong_mark = matches!(code, "22P02" | "22007" | "22008" | "42804")
+            || code == "23502" && self.with(task.table, |target| is_about_the_mark(&target.plan, &error));
+        if matches!(task.act, Act::Delete(_) | Act::Revive) && wrong_mark && self.next_mark(task.table, mark) {
             return self.next(task);
         }
         if let ("23505", Act::Insert, [job]) = (code, &task.act, task.jobs.as_slice())
             && (task.again || self.jobs[*job].sent_before)
-            && self.with(task.table, |target| target.blind)
-            && is_about_the_key(&error)
+            && self.with(task.table, |target| target.blind && is_about_the_key(&target.plan, &error))
         {
             // It had arrived: the answer was lost.
             return self.settle_all(&task, &Outcome::Arrived);
@@ -172,8 +176,22 @@ impl Batch<'_> {
     }
 }
 
-/// Whether a row with the same key is in the way, and not one with another unique value: by the name that PostgreSQL gives the
-/// constraint. (`details` name the columns, but not to a role that can't read the table.)
-fn is_about_the_key(error: &Error) -> bool {
-    error.message.contains("_pkey")
+/// Whether a row with the same key is in the way, and not one with another unique value: by the columns that PostgreSQL names, or
+/// by the name that it gives the constraint, since it names no columns to a role that can't read the table.
+fn is_about_the_key(plan: &Plan, error: &Error) -> bool {
+    match error.details.get("columns") {
+        Some(Detail::Text(columns)) => {
+            let mut named: Vec<&str> = columns.split(", ").map(|name| name.trim_matches('"')).collect();
+            let mut key = plan.key_columns();
+            named.sort_unstable();
+            key.sort_unstable();
+            named == key
+        }
+        _ => error.message.contains("_pkey"),
+    }
+}
+
+/// Whether it is the soft-delete column that can't be NULL.
+fn is_about_the_mark(plan: &Plan, error: &Error) -> bool {
+    plan.options.soft_delete().is_some() && plan.column_in(error) == plan.options.soft_delete()
 }

@@ -68,16 +68,10 @@ const FEATURES: &[&str] = &[
 ];
 
 /// What the sync doesn't hold yet, and why.
-pub const NOT_YET: &[(&str, &str)] = &[
-    (
-        "functions_of_marked",
-        "a row that is marked as deleted, and that a function keeps, is inserted again and again: the marked row stays in the way",
-    ),
-    (
-        "compare_later",
-        "rows that were pulled before a table had `deleted: 'compare'` look like those that exist only locally",
-    ),
-];
+pub const NOT_YET: &[(&str, &str)] = &[(
+    "compare_later",
+    "rows that were pulled before a table had `deleted: 'compare'` look like those that exist only locally",
+)];
 
 /// The features that a run has.
 #[derive(Clone, Debug)]
