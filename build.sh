@@ -12,6 +12,7 @@ usage: ./build.sh [verb]
                 --changed [commit]: what the changes since that commit (HEAD) can affect; --all: each scenario in each browser and thread
   simulate     random workloads over a store that misbehaves: --seeds N (10000 by default), or --seed S for that one;
                 `simulate sync`: random configurations and histories of the sync (100000 by default)
+  mutants part [names] breaks the code on purpose, in the ways that tests/mutants/<part>.mjs lists, and tells which the tests don't notice
   fuzz         random input of every kind that comes from outside, given to the built package: --seconds N (600 by default), --target T,
                 --seed S for that one case, --from S for the same cases each time; what ever failed is in tests/fuzz/corpus
   bench [suites] the in-browser benchmark against its peers: --rounds N, --json FILE, --check against benches/baseline.json, --update
@@ -41,6 +42,11 @@ case $verb in
     ;;
   test) exec scripts/test.sh "$@" ;;
   simulate) exec scripts/simulate.sh "$@" ;;
+  mutants)
+    source scripts/tools.sh
+    need mutants
+    exec node scripts/mutants.mjs "$@"
+    ;;
   fuzz)
     scripts/wasm.sh
     scripts/package.sh

@@ -15,7 +15,7 @@ needs_of() {
     build) echo rust clang wasm_bindgen sqlite_sources npm ;;
     demo) echo build npm:tests/remote ;;
     check) echo demo chromium ;;
-    native | simulate) echo rust clang sqlite_sources ;;
+    native | simulate | mutants) echo rust clang sqlite_sources ;;
     lint) echo native npm ;;
     web) echo rust clang sqlite_sources wasm_bindgen chromium ;;
     typescript) echo build ;;
