@@ -1,20 +1,17 @@
 //! Going back in time: any moment that the log still reaches, from the newest manifest before it.
 
+use std::ops::ControlFlow;
+
 use super::{
-    Storage,
-    log::{Position, Replay},
-    records,
-    recovery::{self, Check},
+    Storage, records,
+    recovery::{Broken, Until, rebuild},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
-    format::{LogHeader, LogKind, Manifest},
+    format::{LogKind, LogRecord, Manifest},
     sqlite::Image,
     time::Timestamp,
 };
-
-/// How many bytes of the log are in memory at a time.
-const LOG_SLICE: usize = 8 * 1024 * 1024;
 
 impl Storage {
     /// The contents after the newest stored batch of commits that is not later than `at`. Not beside a snapshot, a prune
@@ -29,61 +26,24 @@ impl Storage {
         }
         // A cut that failed may have been made all the same.
         self.reload_head().await?;
-        let manifests = self.manifests();
-        // Replay from before a barrier never crosses it.
-        let mut barrier = u64::MAX;
-        for manifest in manifests.iter().rev().filter(|manifest| self.reaches(manifest) && moment(manifest) <= at) {
-            match recovery::load(&*self.0.store(), manifest, Check::Quick).await {
-                Ok(image) => return self.replay_until(image, recovery::at(manifest), at, barrier).await,
-                Err(error) if error.is(ErrorCode::SnapshotCorrupt) => {
-                    self.note_damage(manifest.generation, true);
-                    barrier = if manifest.barrier { barrier.min(manifest.lsn) } else { barrier };
-                }
-                Err(error) => return Err(error),
-            }
+        let (manifests, whole) = (self.manifests(), self.truncated().lsn == 0);
+        let before = manifests.iter().rev().filter(|manifest| self.reaches(manifest) && moment(manifest) <= at);
+        let least = Broken { lsn: self.position().lsn, ..Broken::default() };
+        let state = rebuild(&*self.0.store(), before, Until::Moment(at), least, u64::MAX).await?;
+        for generation in state.damaged {
+            self.note_damage(generation, true);
         }
-        if self.truncated().lsn == 0 {
-            let image = self.replay_until(Image::default(), Position::default(), at, barrier).await?;
-            if !image.is_empty() {
-                return Ok(image);
-            }
+        // So that the moment that the error tells can be reached.
+        let broken = state.broken.is_some() && state.end.time != at;
+        if state.base.is_none() && (!whole || !broken && state.image.is_empty()) {
+            return Err(self.unreachable(at, not_before).await?);
         }
-        Err(self.unreachable(at, not_before).await?)
+        if broken { Err(damaged(at, state.end.time)) } else { Ok(state.image) }
     }
 
     /// Whether the log goes on from there.
     fn reaches(&self, manifest: &Manifest) -> bool {
         manifest.lsn >= self.truncated().lsn
-    }
-
-    async fn replay_until(&self, image: Image, from: Position, at: Timestamp, barrier: u64) -> Result<Image> {
-        let mut replay = Replay::new(image, from, u64::MAX);
-        let mut key = (from.lsn, u32::MAX);
-        let least = self.position().lsn;
-        loop {
-            let entries = records::log(&*self.0.store(), key, LOG_SLICE).await?;
-            let end = entries.is_empty();
-            for entry in entries {
-                key = entry.key;
-                let header = entry.record.as_ref().map(|record| record.header);
-                let next = replay.end().lsn + 1;
-                if header.is_some_and(|header| header.time > at && header.lsn == next) {
-                    return Ok(replay.finish().0);
-                }
-                replay.room_for(&entry)?;
-                let crosses = key.0 > barrier && header.is_none_or(|header| header.kind == LogKind::Commit);
-                if crosses || !replay.take(entry) {
-                    let good = replay.end().time;
-                    // So that the moment that the error tells can be reached.
-                    return if at == good { Ok(replay.finish().0) } else { Err(damaged(at, good)) };
-                }
-            }
-            if end && replay.is_whole() && replay.end().lsn >= least {
-                return Ok(replay.finish().0);
-            } else if end {
-                return Err(damaged(at, replay.end().time));
-            }
-        }
     }
 
     async fn unreachable(&self, at: Timestamp, not_before: Timestamp) -> Result<Error> {
@@ -102,16 +62,14 @@ impl Storage {
 
     /// The time of the log's first batch of pages.
     async fn first_commit(&self) -> Result<Option<Timestamp>> {
-        let mut key = (0, u32::MAX);
-        loop {
-            let entries = records::log(&*self.0.store(), key, 1).await?;
-            let Some(last) = entries.last() else { return Ok(None) };
-            key = last.key;
-            let mut headers = entries.into_iter().filter_map(|entry| entry.record).map(|record| record.header);
-            if let Some(LogHeader { time, .. }) = headers.find(|header| header.kind == LogKind::Commit) {
-                return Ok(Some(time));
-            }
-        }
+        let mut first = None;
+        let find = |key, bytes| {
+            let record = LogRecord::decode(key, bytes).filter(|record| record.header.kind == LogKind::Commit);
+            first = record.map(|record| record.header.time);
+            Ok(if first.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        };
+        records::each_of_log(&*self.0.store(), (0, u32::MAX), find).await?;
+        Ok(first)
     }
 }
 

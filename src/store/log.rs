@@ -1,6 +1,5 @@
 //! The page log: batches to records, and records back to a database image.
 
-use super::records::LogEntry;
 use crate::{
     collections::Bits,
     error::Result,
@@ -123,17 +122,12 @@ impl Replay {
         (self.image, self.touched, self.skipped)
     }
 
-    /// Fails with `out_of_memory` when the next entry would make the image larger than memory allows.
-    pub fn room_for(&self, entry: &LogEntry) -> Result<()> {
-        let Some(LogRecord { header, .. }) = &entry.record else { return Ok(()) };
-        let size = u64::from(header.db_pages) * u64::from(header.page_size);
-        let more = size.saturating_sub(self.image.len());
-        if more == 0 { Ok(()) } else { room_for(more) }
-    }
-
-    /// Takes the next entry; `false` when the chain breaks there, and nothing of its batch is applied.
-    pub fn take(&mut self, entry: LogEntry) -> bool {
-        let Some(record) = entry.record else { return false };
+    /// Takes what is next in the log, `None` where that can't be read; `false` when the chain breaks there, and nothing of its
+    /// batch is applied.
+    ///
+    /// Fails with `out_of_memory` when the record would make the image larger than memory allows.
+    pub fn take(&mut self, record: Option<LogRecord>) -> Result<bool> {
+        let Some(record) = record else { return Ok(false) };
         let header = record.header;
         let (prev, part) = match self.parts.last() {
             Some(before) => (before.checksum, before.header.part + 1),
@@ -142,10 +136,15 @@ impl Replay {
         // The parts of one batch agree in everything else.
         let expected = self.parts.last().map_or(header, |before| before.header);
         if header != (LogHeader { prev, part, lsn: self.end.lsn + 1, ..expected }) || part >= header.parts {
-            return false;
+            return Ok(false);
+        }
+        let size = u64::from(header.db_pages) * u64::from(header.page_size);
+        let more = size.saturating_sub(self.image.len());
+        if more > 0 {
+            room_for(more)?;
         }
         self.parts.push(record);
-        part + 1 < header.parts || self.apply()
+        Ok(part + 1 < header.parts || self.apply())
     }
 
     fn apply(&mut self) -> bool {

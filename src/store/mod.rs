@@ -32,9 +32,8 @@ pub mod sealed;
 mod storage;
 
 pub use generations::{ChunkSource, Staged, Tag};
-pub use log::{PART_BYTES, Position, Replay, SMALL_PART_BYTES, batch_records, epoch_record};
+pub use log::{PART_BYTES, Position, SMALL_PART_BYTES, batch_records, epoch_record};
 pub use memory::{Contents, MemoryStore, in_memory};
-pub use records::LogEntry;
 pub use recovery::Warning;
 pub use rekey::Rekeyed;
 pub use rescue::{Aside, RECOVERY, Report};

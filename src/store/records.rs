@@ -1,20 +1,16 @@
 //! Records as a store holds them: read and decoded, and made ready to be written.
 
+use std::ops::ControlFlow;
+
 use super::failure::corrupt;
 use crate::{
     error::Result,
-    format::{Head, LogRecord, Manifest},
+    format::{Head, Manifest},
     ports::{ChunkId, Key, Label, LogKey, Store, Write},
 };
 
-/// What lies under one key of the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogEntry {
-    /// The key.
-    pub key: LogKey,
-    /// The record; `None` when it can't be read as one.
-    pub record: Option<LogRecord>,
-}
+/// How many bytes of the log are in memory at a time.
+const LOG_SLICE: usize = 16 * 1024 * 1024;
 
 /// The head of bytes; `database_corrupt` when it can't be read as one.
 pub fn head_of(stored: Option<&[u8]>) -> Result<Option<Head>> {
@@ -27,10 +23,22 @@ pub async fn head(store: &dyn Store) -> Result<Option<Head>> {
     head_of(store.head().await?.as_deref())
 }
 
-/// [`Store::log`].
-pub async fn log(store: &dyn Store, after: LogKey, max_bytes: usize) -> Result<Vec<LogEntry>> {
-    let stored = store.log(after, max_bytes).await?.into_iter();
-    Ok(stored.map(|(key, bytes)| LogEntry { key, record: LogRecord::decode(key, bytes) }).collect())
+/// Gives `take` what is stored in the log after a key, in order, until it breaks off; whether it did.
+pub async fn each_of_log(
+    store: &dyn Store,
+    mut after: LogKey,
+    mut take: impl FnMut(LogKey, Vec<u8>) -> Result<ControlFlow<()>>,
+) -> Result<bool> {
+    loop {
+        let records = store.log(after, LOG_SLICE).await?;
+        let Some((last, _)) = records.last() else { return Ok(false) };
+        after = *last;
+        for (key, bytes) in records {
+            if take(key, bytes)?.is_break() {
+                return Ok(true);
+            }
+        }
+    }
 }
 
 /// All manifests, oldest first, and the generations of those that can't be read as one.

@@ -1,5 +1,7 @@
 //! Reading a database back: the newest usable manifest, then the log after it. Writes nothing.
 
+use std::ops::ControlFlow;
+
 use super::{
     chunk,
     failure::{corrupt, refused},
@@ -11,15 +13,13 @@ use super::{
 use crate::{
     collections::{Bits, Set},
     error::{Error, ErrorCode, Result},
-    format::{FORMAT, Head, LogKind, Manifest, checksum},
+    format::{FORMAT, Head, LogKind, LogRecord, Manifest, checksum},
     memory::room_for,
-    ports::{ChunkId, Store},
+    ports::{ChunkId, LogKey, Store},
     sqlite::{CHUNK_SIZE, Image},
     time::Timestamp,
 };
 
-/// How many bytes of the log are in memory at a time while it is replayed.
-const LOG_SLICE: usize = 16 * 1024 * 1024;
 /// How many chunks are in memory in their stored form at a time.
 const CHUNK_SLICE: usize = 64;
 
@@ -38,22 +38,43 @@ pub(super) struct Recovered {
     pub stored: Option<Vec<u8>>,
     /// The head.
     pub head: Option<Head>,
-    pub image: Image,
-    pub end: Position,
+    pub state: Rebuilt,
     /// All readable manifests that are places of the log, oldest first.
     pub manifests: Vec<Manifest>,
     /// The others.
     pub imported: Vec<Manifest>,
     /// The generations that can't be used.
     pub damaged: Set<u64>,
-    /// The manifest under the image; `None`: the log alone.
-    pub base: Option<Manifest>,
-    /// Chunks of the image that differ from the base.
-    pub stale: Bits,
     /// The image is not what the log says, so that the next manifest must be a barrier, at once.
     pub needs_barrier: bool,
     pub warnings: Vec<Warning>,
-    /// Sound batches that the image lacks, because it was to stand at a snapshot.
+}
+
+/// What a state is rebuilt up to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Until {
+    /// The end of the log.
+    End,
+    /// The newest batch of commits that is not later.
+    Moment(Timestamp),
+    /// The manifest itself, which every chunk is hashed of; the log after it is only looked at.
+    Manifest,
+}
+
+/// A state of the database, from a manifest and the log after it.
+pub(super) struct Rebuilt {
+    /// The manifest under the image; `None`: the log alone.
+    pub base: Option<Manifest>,
+    pub image: Image,
+    /// Chunks of the image that differ from the base.
+    pub stale: Bits,
+    /// The end of the log, or the place before the batch where the reading stopped.
+    pub end: Position,
+    /// The generations of manifests that would have been newer bases, but are damaged.
+    pub damaged: Vec<u64>,
+    /// One of them was a barrier, so that the image lacks the batches after it.
+    pub lacks: bool,
+    /// Sound batches that the image lacks.
     pub skipped: u64,
     /// Where the log ends in damage; the image then stands right before it.
     pub broken: Option<Broken>,
@@ -79,26 +100,26 @@ pub(super) async fn recover(store: &dyn Store) -> Result<Recovered> {
     let head = records::head_of(stored.as_deref())?;
     let headless = head.is_none();
     let found = read_sound(store, stored, head, None).await?;
-    let in_log = found.end.lsn > 0 || found.broken.is_some();
+    let Recovered { state, stored, .. } = &found;
+    let in_log = state.end.lsn > 0 || state.broken.is_some();
     let missing = headless && (in_log || !found.manifests.is_empty() || !found.damaged.is_empty());
     // A holder that is being robbed may have written between the reads: then the claim will find that out.
-    if (missing || found.broken.is_some()) && store.head().await? != found.stored {
+    if (missing || state.broken.is_some()) && store.head().await? != *stored {
         return Ok(found);
     }
     if missing {
         return Err(corrupt("The head record of the database is missing")
             .hint("Nothing was changed; recover(name) opens the last good state"));
     }
-    let Some(broken) = found.broken else { return Ok(found) };
-    let lost = broken.lost;
+    let Some(Broken { lost, .. }) = state.broken else { return Ok(found) };
     let mut error = corrupt(&format!("The page log is damaged: {lost} stored batches can't be read"))
         .hint("Nothing was changed; recover(name) opens the last good state and keeps the damaged part aside")
         .detail("lostBatches", lost);
-    if let Some(base) = &found.base {
+    if let Some(base) = &state.base {
         error = error.detail("snapshotId", base.generation.to_string());
     }
-    if found.end.lsn > 0 {
-        error = error.detail("lastGoodAt", found.end.time.to_string());
+    if state.end.lsn > 0 {
+        error = error.detail("lastGoodAt", state.end.time.to_string());
     }
     Err(error)
 }
@@ -120,46 +141,9 @@ pub(super) async fn read_sound(
     let (manifests, unreadable) = records::manifests(store).await?;
     let (manifests, imported) = part(manifests);
     let mut damaged: Set<u64> = unreadable.into_iter().collect();
-    let mut apply_through = u64::MAX;
-    let mut base = None;
-    let check = if from.is_some() { Check::Full } else { Check::Quick };
-    for manifest in manifests.iter().rev().filter(|manifest| from.is_none_or(|from| manifest.generation == from)) {
-        match load(store, manifest, check).await {
-            Ok(image) => {
-                base = Some((manifest, image));
-                break;
-            }
-            Err(error) if error.is(ErrorCode::SnapshotCorrupt) && from.is_none() => {
-                damaged.insert(manifest.generation);
-                if manifest.barrier {
-                    apply_through = apply_through.min(manifest.lsn);
-                }
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    if let (Some(from), None) = (from, &base) {
+    if let Some(from) = from.filter(|from| manifests.iter().all(|manifest| manifest.generation != *from)) {
         return Err(if damaged.contains(&from) { unreadable_manifest(from) } else { no_snapshot(from) });
     }
-    let used = base.as_ref().map_or(0, |(manifest, _)| manifest.generation);
-    let loses = apply_through != u64::MAX;
-    let newer = damaged.iter().filter(|generation| **generation > used && from.is_none());
-    let warnings = newer.map(|generation| Warning {
-        code: ErrorCode::SnapshotCorrupt.as_str(),
-        message: if loses {
-            format!("snapshot {generation} is damaged; what was stored only in it is lost")
-        } else {
-            format!("snapshot {generation} is damaged; the data was read from the one before and the log")
-        },
-    });
-    let warnings = warnings.collect();
-
-    let (base, image) = base.map_or((None, Image::default()), |(manifest, image)| (Some(manifest.clone()), image));
-    let position = base.as_ref().map_or(Position::default(), at);
-    if from.is_some() {
-        apply_through = position.lsn;
-    }
-    let replay = Replay::new(image, position, apply_through);
     // What the log must reach: its holder's epoch record, what was cut off its front, and every manifest.
     let mut least = Broken::default();
     let head_epoch = head.as_ref().map_or(u64::MAX, |head| head.epoch);
@@ -172,25 +156,23 @@ pub(super) async fn read_sound(
         least.logged = least.logged.max(manifest.logged);
         least.time = least.time.max(manifest.time);
     }
-    let (replay, broken) = replay_all(store, least, head_epoch, replay).await?;
-    let end = replay.end();
-    let (image, stale, skipped) = replay.finish();
-    let needs_barrier = loses || from.is_some();
-    Ok(Recovered {
-        stored,
-        head,
-        image,
-        end,
-        manifests,
-        imported,
-        damaged,
-        base,
-        stale,
-        needs_barrier,
-        warnings,
-        skipped,
-        broken,
-    })
+    let until = if from.is_some() { Until::Manifest } else { Until::End };
+    let bases = manifests.iter().rev().filter(|manifest| from.is_none_or(|from| manifest.generation == from));
+    let state = rebuild(store, bases, until, least, head_epoch).await?;
+    damaged.extend(state.damaged.iter().copied());
+    let used = state.base.as_ref().map_or(0, |base| base.generation);
+    let newer = damaged.iter().filter(|generation| **generation > used && from.is_none());
+    let warnings = newer.map(|generation| Warning {
+        code: ErrorCode::SnapshotCorrupt.as_str(),
+        message: if state.lacks {
+            format!("snapshot {generation} is damaged; what was stored only in it is lost")
+        } else {
+            format!("snapshot {generation} is damaged; the data was read from the one before and the log")
+        },
+    });
+    let warnings = warnings.collect();
+    let needs_barrier = state.lacks || from.is_some();
+    Ok(Recovered { stored, head, state, manifests, imported, damaged, needs_barrier, warnings })
 }
 
 /// Fails with `snapshot_incompatible` for a newer format, and with `decryption_failed` for an encrypted database, whose
@@ -225,43 +207,70 @@ pub(super) fn at(manifest: &Manifest) -> Position {
     Position { lsn: manifest.lsn, chain: manifest.chain, time: manifest.time, logged: manifest.logged }
 }
 
-/// Applies the log up to its end, or to where it breaks, which is then looked at to its end. It breaks also when it
-/// doesn't reach `least`, or goes on in a newer epoch than the head's: one of the two was put back.
-async fn replay_all(
+/// Rebuilds a state from the first usable one of `bases` (newest first) and the log after it, which is looked at to its end
+/// also behind damage. The log counts as damaged, too, when it doesn't reach `least`, or goes on in a newer epoch than the
+/// head's: one of the two was put back.
+///
+/// Fails with `out_of_memory`, with what the store fails with, and for [`Until::Manifest`] with `snapshot_corrupt`.
+pub(super) async fn rebuild(
     store: &dyn Store,
+    bases: impl Iterator<Item = &Manifest>,
+    until: Until,
     least: Broken,
     head_epoch: u64,
-    mut replay: Replay,
-) -> Result<(Replay, Option<Broken>)> {
-    let mut key = (replay.end().lsn, u32::MAX);
-    let mut breaks = false;
-    let (mut seen, mut epochs) = (least, 0);
-    loop {
-        let entries = records::log(store, key, LOG_SLICE).await?;
-        if entries.is_empty() {
-            break;
-        }
-        for entry in entries {
-            key = entry.key;
-            seen.lsn = seen.lsn.max(key.0);
-            let header = entry.record.as_ref().map(|record| record.header);
-            if !breaks {
-                let newer = header.is_some_and(|header| header.epoch > head_epoch);
-                replay.room_for(&entry)?;
-                breaks = newer || !replay.take(entry);
-            } else if let Some(header) = header {
-                seen.time = seen.time.max(header.time);
-                seen.logged = seen.logged.max(header.logged);
+) -> Result<Rebuilt> {
+    let exact = matches!(until, Until::Manifest);
+    let (mut base, mut image) = (None, Image::default());
+    let mut damaged = Vec::new();
+    // Replay from before a barrier never crosses it.
+    let mut barrier = u64::MAX;
+    for manifest in bases {
+        match load(store, manifest, if exact { Check::Full } else { Check::Quick }).await {
+            Ok(loaded) => {
+                (base, image) = (Some(manifest.clone()), loaded);
+                break;
             }
-            epochs += u64::from(breaks && header.is_some_and(|header| header.kind == LogKind::Epoch));
+            Err(error) if error.is(ErrorCode::SnapshotCorrupt) && !exact => {
+                damaged.push(manifest.generation);
+                barrier = if manifest.barrier { barrier.min(manifest.lsn) } else { barrier };
+            }
+            Err(error) => return Err(error),
         }
     }
+    let from = base.as_ref().map_or(Position::default(), at);
+    let (apply_through, stop_after, last_moment) = match until {
+        Until::End => (barrier, u64::MAX, Timestamp(i64::MAX)),
+        Until::Moment(moment) => (u64::MAX, barrier, moment),
+        Until::Manifest => (from.lsn, u64::MAX, Timestamp(i64::MAX)),
+    };
+    let mut replay = Replay::new(image, from, apply_through);
+    let (mut breaks, mut seen, mut epochs) = (false, least, 0);
+    let take = |key: LogKey, bytes| {
+        let record = LogRecord::decode(key, bytes);
+        let header = record.as_ref().map(|record| record.header);
+        seen.lsn = seen.lsn.max(key.0);
+        if !breaks {
+            let next = replay.end().lsn + 1;
+            if header.is_some_and(|header| header.time > last_moment && header.lsn == next) {
+                return Ok(ControlFlow::Break(()));
+            }
+            let newer = header.is_some_and(|header| header.epoch > head_epoch);
+            let crosses = key.0 > stop_after && header.is_none_or(|header| header.kind == LogKind::Commit);
+            breaks = newer || crosses || !replay.take(record)?;
+        } else if let Some(header) = header {
+            seen.time = seen.time.max(header.time);
+            seen.logged = seen.logged.max(header.logged);
+        }
+        epochs += u64::from(breaks && header.is_some_and(|header| header.kind == LogKind::Epoch));
+        Ok(ControlFlow::Continue(()))
+    };
+    let reached = records::each_of_log(store, (from.lsn, u32::MAX), take).await?;
     let end = replay.end();
-    if !breaks && replay.is_whole() && end.lsn >= least.lsn {
-        return Ok((replay, None));
-    }
-    seen.lost = (seen.lsn - end.lsn).saturating_sub(epochs).max(1);
-    Ok((replay, Some(seen)))
+    let sound = reached || !breaks && replay.is_whole() && end.lsn >= least.lsn;
+    seen.lost = seen.lsn.saturating_sub(end.lsn).saturating_sub(epochs).max(1);
+    let (image, stale, skipped) = replay.finish();
+    let broken = (!sound).then_some(seen);
+    Ok(Rebuilt { base, image, stale, end, damaged, lacks: barrier != u64::MAX, skipped, broken })
 }
 
 /// How thoroughly chunks are checked.

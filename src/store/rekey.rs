@@ -5,7 +5,7 @@
 //! chunks, whose ids differ with the key, then, in one transaction, head, manifests and log. Up to that transaction the
 //! database opens as before, from then on with the new key; the chunks of the old one are swept.
 
-use std::rc::Rc;
+use std::{ops::ControlFlow, rc::Rc};
 
 use super::{
     Storage,
@@ -21,8 +21,6 @@ use crate::{
 
 /// How many chunks are in memory at a time.
 const CHUNK_SLICE: usize = 64;
-/// How many bytes of the log are read at a time. All of it is in memory when it is written.
-const LOG_SLICE: usize = 8 * 1024 * 1024;
 /// How often it is asked whether the deciding transaction was stored, when its answer was lost.
 const ATTEMPTS: u64 = 5;
 const PAUSE_MS: u64 = 200;
@@ -107,14 +105,12 @@ impl Storage {
             }
             writes.extend(unreadable.iter().map(|generation| Write::Delete(Key::Manifest(*generation))));
             writes.extend(manifests.0.iter().map(records::put_manifest));
-            let mut after = (0, u32::MAX);
-            loop {
-                let entries = change.old.log(after, LOG_SLICE).await?;
-                let Some((last, _)) = entries.last() else { break };
-                after = *last;
-                // What can't be decrypted is empty: nothing of the old form stays.
-                writes.extend(entries.into_iter().map(|(key, bytes)| Write::Put(Key::Log(key), bytes)));
-            }
+            // What can't be decrypted is empty: nothing of the old form stays.
+            let put = |key, bytes| {
+                writes.push(Write::Put(Key::Log(key), bytes));
+                Ok(ControlFlow::Continue(()))
+            };
+            records::each_of_log(&*change.old, (0, u32::MAX), put).await?;
         }
         Ok(Decisive { transaction: change.transaction(require, writes).await?, unreadable })
     }

@@ -1,7 +1,7 @@
 //! The way on from damage: a database that no longer opens is set to its last good state. Rarely used, so nothing that
 //! opening reaches calls this.
 
-use std::rc::Rc;
+use std::{ops::ControlFlow, rc::Rc};
 
 use serde::Serialize;
 
@@ -25,8 +25,6 @@ use crate::{
 
 /// The reason of the checkpoint that a recovery writes. While it is young, the log before it stays: the damaged part.
 pub const RECOVERY: &str = "recovery";
-/// How many bytes of the log are in memory at a time while a lost head is made up for.
-const LOG_SLICE: usize = 4 * 1024 * 1024;
 
 /// What [`Storage::recover`] found and did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -80,8 +78,8 @@ impl Storage {
             let head = stored.as_deref().and_then(Head::decode);
             let mut found = recovery::read_sound(&*store, stored, head, from).await?;
             let mut report = report_of(&found, from.is_some());
-            let sound = found.head.is_some() && found.broken.is_none() && from.is_none();
-            if !sound || !found.image.is_empty() {
+            let sound = found.head.is_some() && found.state.broken.is_none() && from.is_none();
+            if !sound || !found.state.image.is_empty() {
                 report.problems.extend(check(&found)?);
             }
             if sound {
@@ -116,16 +114,16 @@ fn unknown(id: &str) -> Error {
 }
 
 fn report_of(found: &Recovered, exact: bool) -> Report {
-    let broken = found.broken.map_or(0, |broken| broken.lost);
-    let last = found.broken.map_or(found.end.lsn, |broken| broken.lsn);
-    let good = if exact { found.base.as_ref().map_or(0, |base| base.lsn) } else { found.end.lsn };
-    let time = if exact { found.base.as_ref().map(|base| base.time) } else { Some(found.end.time) };
+    let broken = found.state.broken.map_or(0, |broken| broken.lost);
+    let last = found.state.broken.map_or(found.state.end.lsn, |broken| broken.lsn);
+    let good = if exact { found.state.base.as_ref().map_or(0, |base| base.lsn) } else { found.state.end.lsn };
+    let time = if exact { found.state.base.as_ref().map(|base| base.time) } else { Some(found.state.end.time) };
     Report {
-        snapshot_id: found.base.as_ref().map(|base| base.generation.to_string()),
+        snapshot_id: found.state.base.as_ref().map(|base| base.generation.to_string()),
         recovered_to: time.filter(|_| good > 0),
-        lost_batches: broken + found.skipped,
-        kept_aside: (broken + found.skipped > 0).then_some(Aside { from: good + 1, to: last }),
-        bytes: found.image.len(),
+        lost_batches: broken + found.state.skipped,
+        kept_aside: (broken + found.state.skipped > 0).then_some(Aside { from: good + 1, to: last }),
+        bytes: found.state.image.len(),
         problems: found.warnings.iter().map(|warning| warning.message.clone()).collect(),
         changed: false,
     }
@@ -133,12 +131,12 @@ fn report_of(found: &Recovered, exact: bool) -> Report {
 
 /// What SQLite says of the state that was found. `database_corrupt` when it is none that could be opened.
 fn check(found: &Recovered) -> Result<Vec<String>> {
-    if found.image.is_empty() {
+    if found.state.image.is_empty() {
         return Err(corrupt("No snapshot and no part of the page log can be used; nothing was changed").hint(
             "deleteDatabase(name) makes room for a new one; an exported file or the remote may still have the data",
         ));
     }
-    let opened = Connection::open(&PageFile::new(found.image.clone()));
+    let opened = Connection::open(&PageFile::new(found.state.image.clone()));
     match opened.and_then(|scratch| scratch.quick_check()) {
         // Which says nothing about the file.
         Err(error) if needs_more(&error.message) => {
@@ -156,35 +154,33 @@ fn check(found: &Recovered) -> Result<Vec<String>> {
 /// should the checkpoint behind the fence be damaged one day, nobody takes an older state and what follows the cut for one
 /// history.
 fn last_of(found: &Recovered, lost: bool) -> Position {
-    let broken = found.broken.unwrap_or_default();
+    let broken = found.state.broken.unwrap_or_default();
     Position {
-        lsn: found.end.lsn.max(broken.lsn),
-        chain: if lost { !found.end.chain } else { found.end.chain },
-        time: found.end.time.max(broken.time),
-        logged: found.end.logged.max(broken.logged),
+        lsn: found.state.end.lsn.max(broken.lsn),
+        chain: if lost { !found.state.end.chain } else { found.state.end.chain },
+        time: found.state.end.time.max(broken.time),
+        logged: found.state.end.logged.max(broken.logged),
     }
 }
 
 /// A head in place of a lost one: a new identity, so that whoever had the old one is fenced out, and what the log tells.
 async fn head_from_log(store: &dyn Store, platform: &Platform) -> Result<Head> {
     let mut head = new_head(platform);
-    let (mut key, mut begun) = ((0, u32::MAX), false);
-    loop {
-        let entries = records::log(store, key, LOG_SLICE).await?;
-        if entries.is_empty() {
-            return Ok(head);
+    let mut begun = false;
+    let note = |key, bytes| {
+        let Some(LogRecord { header, bytes, .. }) = LogRecord::decode(key, bytes) else {
+            return Ok(ControlFlow::Continue(()));
+        };
+        head.epoch = head.epoch.max(header.epoch);
+        if header.kind == LogKind::Epoch {
+            head.epochs.push(header.lsn);
+        } else if !begun {
+            begun = true;
+            let logged = header.logged.saturating_sub(bytes.len() as u64);
+            head.truncated = Truncation { lsn: header.lsn.saturating_sub(1), logged };
         }
-        for entry in entries {
-            key = entry.key;
-            let Some(LogRecord { header, bytes, .. }) = entry.record else { continue };
-            head.epoch = head.epoch.max(header.epoch);
-            if header.kind == LogKind::Epoch {
-                head.epochs.push(header.lsn);
-            } else if !begun {
-                begun = true;
-                let logged = header.logged.saturating_sub(bytes.len() as u64);
-                head.truncated = Truncation { lsn: header.lsn.saturating_sub(1), logged };
-            }
-        }
-    }
+        Ok(ControlFlow::Continue(()))
+    };
+    records::each_of_log(store, (0, u32::MAX), note).await?;
+    Ok(head)
 }

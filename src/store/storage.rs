@@ -14,7 +14,7 @@ use super::{
 use crate::{
     collections::{Bits, Set},
     error::{ErrorCode, Result},
-    format::{FORMAT, Head, Manifest, Truncation, checksum_of},
+    format::{FORMAT, Head, LogRecord, Manifest, Truncation, checksum_of},
     ports::{ChunkId, Durability, Guard, Holder, LocalFuture, Platform, Store, StoredRecord, Transaction, Write},
     sqlite::{Batch, Image},
 };
@@ -102,7 +102,7 @@ impl Storage {
             let found = recovery::recover(&*store).await?;
             let now = platform.clock.now();
             let epoch = found.head.as_ref().map_or(0, |head| head.epoch) + 1;
-            let (record, end) = epoch_record(found.end, epoch, now);
+            let (record, end) = epoch_record(found.state.end, epoch, now);
             let head = next_head(&found, epoch, end.lsn, holder.clone(), platform);
             if claim(&*store, found.stored.clone(), &head, record).await? {
                 return Self::opened(store, platform, found, head, end).await;
@@ -138,11 +138,11 @@ impl Storage {
             // A robbed holder may have deleted some between the reading and the claim.
             manifests_in_doubt: Cell::new(true),
             damaged: RefCell::new(found.damaged),
-            base: RefCell::new(found.base),
-            stale: RefCell::new(found.stale),
+            base: RefCell::new(found.state.base),
+            stale: RefCell::new(found.state.stale),
         }));
         if found.needs_barrier {
-            storage.put_barrier(&found.image, end).await?;
+            storage.put_barrier(&found.state.image, end).await?;
         }
         let created = found.head.is_none();
         let mut warnings = found.warnings;
@@ -150,7 +150,7 @@ impl Storage {
             code: "storage_lost",
             message: format!("the browser found its storage damaged and deleted it with this database: {why}"),
         }));
-        Ok(Opened { storage, image: found.image, warnings, created })
+        Ok(Opened { storage, image: found.state.image, warnings, created })
     }
 
     /// The epoch of this holder.
@@ -221,13 +221,10 @@ impl Storage {
         inner.store().reopen().await?;
         self.own_head().await?;
         if let Some((first, end)) = inner.doubt.get() {
-            let next = records::log(&*inner.store(), (inner.end.get().lsn, u32::MAX), 1).await?.into_iter().next();
-            match next {
-                None => {}
-                Some(entry) if entry.record.as_ref().is_some_and(|record| record.checksum == first) => {
-                    inner.end.set(end)
-                }
-                Some(_) => return Err(lock_lost()),
+            let next = inner.store().log((inner.end.get().lsn, u32::MAX), 1).await?.into_iter().next();
+            if let Some((key, bytes)) = next {
+                LogRecord::decode(key, bytes).filter(|record| record.checksum == first).ok_or_else(lock_lost)?;
+                inner.end.set(end);
             }
             inner.doubt.set(None);
         }
