@@ -1,4 +1,4 @@
-//! Moments as ISO 8601 UTC text. Nothing here reads a clock: that is a port.
+//! Moments as ISO 8601 UTC text, and waits that grow. Nothing here reads a clock: that is a port.
 
 use std::fmt;
 
@@ -7,6 +7,27 @@ use serde::{Serialize, Serializer};
 /// Milliseconds since 1970-01-01T00:00:00Z; shown as `2026-11-20T07:19:57.123Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(pub i64);
+
+/// Waits between tries, which double.
+#[derive(Clone, Copy, Debug)]
+pub struct Backoff {
+    /// The first wait in milliseconds.
+    pub first_ms: u64,
+    /// The longest.
+    pub longest_ms: u64,
+}
+
+impl Backoff {
+    /// Milliseconds after so many failures, from 1 on.
+    pub fn ms(self, failures: u32) -> u64 {
+        self.first_ms.saturating_mul(1 << failures.clamp(1, 32) - 1).min(self.longest_ms)
+    }
+}
+
+/// The part of so many milliseconds that `chance` (0 to 1) says: waits that differ keep clients from coming back all at once.
+pub fn share(ms: u64, chance: f64) -> u64 {
+    (ms as f64 * chance.clamp(0.0, 1.0)) as u64
+}
 
 const DAY_MS: i64 = 86_400_000;
 

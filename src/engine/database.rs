@@ -9,7 +9,6 @@ use std::{
 use super::{
     Event,
     flush::Flusher,
-    gate::Gate,
     migrations::Migrations,
     options::{OpenOptions, StorageKind},
     snapshots::Snapshots,
@@ -91,7 +90,7 @@ pub(super) struct Inner {
     /// Whether `close` was called, or another tab took over.
     pub closing: Cell<bool>,
     /// Whoever closes is in here: `close` resolves when all is closed, also when somebody else does it.
-    pub ending: Gate,
+    pub ending: Rc<Turn>,
     /// Where other tabs ask for the lock.
     pub channel: RefCell<Option<Box<dyn Channel>>>,
     /// Another tab has asked for the lock, and is about to get it.

@@ -10,7 +10,7 @@ use std::{
 
 use futures_channel::oneshot;
 
-use super::turn::closed;
+use super::{signal::Signal, turn::closed};
 use crate::{
     collections::Bits,
     error::{Error, Result},
@@ -68,6 +68,8 @@ struct Inner {
     pace: Pace,
     state: RefCell<State>,
     stopped: Cell<bool>,
+    /// Ends the present pause, or the next one before a flush.
+    hurry: Signal,
     /// Whether [`Pace::Soon`] means at once.
     prompt: Cell<bool>,
     on_stored: RefCell<Option<Rc<dyn Fn()>>>,
@@ -105,10 +107,6 @@ struct State {
     lost: Option<Error>,
     /// Why room is being made, which waits for snapshots: one that waited for a flush meanwhile would wait for ever.
     relieving: Option<Error>,
-    /// Ends the present pause.
-    hurry: Option<oneshot::Sender<()>>,
-    /// The next pause is skipped: somebody was in a hurry while there was none.
-    hurried: bool,
 }
 
 impl Flusher {
@@ -131,6 +129,7 @@ impl Flusher {
             pace,
             state: RefCell::default(),
             stopped: Cell::new(false),
+            hurry: Signal::default(),
             prompt: Cell::new(false),
             on_stored: RefCell::default(),
             on_trouble: RefCell::default(),
@@ -323,10 +322,8 @@ impl Flusher {
 
     /// Ends the present wait, before a flush or the next try.
     pub fn hurry(&self) {
-        let mut state = self.0.state.borrow_mut();
-        match state.hurry.take() {
-            Some(hurry) => _ = hurry.send(()),
-            None => state.hurried = state.running,
+        if self.0.state.borrow().running {
+            self.0.hurry.ring();
         }
     }
 

@@ -111,7 +111,7 @@ impl Inner {
         if let Ok(turn) = self.acquire().await {
             if self.is_wanted().await {
                 self.closing.set(true);
-                let _ending = self.ending.enter().await;
+                let _ending = self.ending.acquire().await;
                 self.turn.close(closed());
                 self.let_go().await;
                 self.events.emit(Event::Lock { state: "released" });

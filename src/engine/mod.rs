@@ -6,7 +6,7 @@
 //! | `open` | the two ends of a database's life |
 //! | `lock` | the lock from taking it to losing it |
 //! | `database` | the handle, and what its parts share |
-//! | `turn`, `gate` | whose turn it is on the connection; one snapshot at a time |
+//! | `turn`, `signal` | one at a time: on the connection, among snapshots; who waits for somebody's sign |
 //! | `statements` | running what users write |
 //! | `flush` | committed pages into the log |
 //! | `snapshots`, `restore` | snapshots, and going back to one |
@@ -29,7 +29,6 @@ mod database;
 mod event;
 pub mod flush;
 mod fts5;
-mod gate;
 mod hosts;
 mod import;
 mod lifecycle;
@@ -44,6 +43,7 @@ mod rescue;
 mod reset;
 mod restore;
 mod schema;
+mod signal;
 mod snapshot_files;
 pub mod snapshots;
 mod statements;

@@ -9,9 +9,7 @@ use super::{
     Callbacks, Database, Event,
     database::{Events, Inner, News, Transaction},
     flush::{Flusher, Pace},
-    fts5,
-    gate::Gate,
-    lock,
+    fts5, lock,
     migrations::Migrations,
     options::{Mode, OpenOptions, StorageKind},
     snapshots::Snapshots,
@@ -141,7 +139,7 @@ impl Database {
         if let Some(sync) = inner.sync.get() {
             sync.close();
         }
-        let _ending = inner.ending.enter().await;
+        let _ending = inner.ending.acquire().await;
         if !first {
             return Ok(());
         }
@@ -247,7 +245,7 @@ fn assemble(
         watching_page: RefCell::default(),
         leaving: Cell::new(false),
         closing: Cell::new(false),
-        ending: Gate::default(),
+        ending: Rc::default(),
         channel: RefCell::default(),
         handing_over: Cell::new(false),
         lost: RefCell::default(),

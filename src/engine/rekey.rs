@@ -21,7 +21,7 @@ impl Database {
             return Ok(());
         }
         inner.flusher.flush().await?;
-        let pass = inner.snapshots.pause().await;
+        let pass = inner.snapshots.pause().await?;
         let rekeyed = inner.storage.rekey(vault.as_ref()).await;
         drop(pass);
         match rekeyed {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{
     flush::Flusher,
     fts5,
-    gate::{Gate, Pass},
+    turn::{Guard, Turn},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -62,7 +62,7 @@ struct Inner {
     /// When the user wants scheduled ones, instead of at an interval.
     timetable: OnceCell<Timetable>,
     /// One snapshot, prune or sweep at a time.
-    gate: Gate,
+    gate: Rc<Turn>,
     status: RefCell<SnapshotStatus>,
     /// How many commits the newest snapshot has; `None`: unknown, so that the next one is taken.
     commits: Cell<Option<u64>>,
@@ -106,7 +106,7 @@ impl Snapshots {
             schema_version,
             emit,
             timetable: OnceCell::new(),
-            gate: Gate::default(),
+            gate: Rc::default(),
             status: RefCell::new(status),
             commits: Cell::new(unchanged.then(|| flusher.file().commits())),
             compacting: Cell::new(false),
@@ -127,17 +127,17 @@ impl Snapshots {
     /// Stops what runs by itself, and waits for what is under way.
     pub async fn stop(&self) {
         self.halt();
-        drop(self.0.gate.enter().await);
+        drop(self.0.gate.acquire().await);
     }
 
     /// Waits for what is under way, and holds up what comes next until the answer is dropped.
-    pub async fn pause(&self) -> Pass {
-        self.0.gate.enter().await
+    pub async fn pause(&self) -> Result<Guard> {
+        self.0.gate.acquire().await
     }
 
     /// Takes one now. Fails as a flush or the storage does, and with `snapshot_corrupt` when it can't be read back.
     pub async fn create(&self, label: Option<String>, reason: Reason) -> Result<SnapshotInfo> {
-        let pass = self.0.gate.enter().await;
+        let pass = self.0.gate.acquire().await?;
         self.0.create(&pass, label, reason).await
     }
 
@@ -155,15 +155,10 @@ impl Snapshots {
 
     /// Reads one again: every chunk hashed, `quick_check` in a scratch database. `snapshot_not_found`.
     pub async fn verify(&self, id: &str) -> Result<Verification> {
-        let _pass = self.0.gate.enter().await;
+        let _pass = self.0.gate.acquire().await?;
         let generation = self.0.generation(id)?;
-        let (image, mut errors) = match self.0.storage.verify(generation).await {
-            Err(error) if error.is(ErrorCode::StorageUnavailable) => {
-                self.0.storage.reconnect().await?;
-                self.0.storage.verify(generation).await?
-            }
-            read => read?,
-        };
+        let storage = &self.0.storage;
+        let (image, mut errors) = storage.reconnecting(async || storage.verify(generation).await).await?;
         if errors.is_empty() {
             errors = quick_check(&self.0.platform, image).await;
         }
@@ -173,28 +168,24 @@ impl Snapshots {
     /// The contents of one, every chunk hashed. `snapshot_not_found`, `snapshot_corrupt`.
     pub async fn load(&self, id: &str) -> Result<Image> {
         // What is read must not be pruned meanwhile: that would look like damage.
-        let _pass = self.0.gate.enter().await;
+        let _pass = self.0.gate.acquire().await?;
         let generation = self.0.generation(id)?;
-        match self.0.storage.load(generation).await {
-            Err(error) if error.is(ErrorCode::StorageUnavailable) => {
-                self.0.storage.reconnect().await?;
-                self.0.storage.load(generation).await
-            }
-            read => read,
-        }
+        let storage = &self.0.storage;
+        storage.reconnecting(async || storage.load(generation).await).await
     }
 
     /// The contents after the newest stored commit not later than `at`. `snapshot_not_found` (details `oldest`) for a moment
     /// that can't be reached any more, `snapshot_corrupt` when the log is damaged on the way.
     pub async fn load_at(&self, at: Timestamp) -> Result<Image> {
-        let _pass = self.0.gate.enter().await;
+        let _pass = self.0.gate.acquire().await?;
         let not_before = self.0.of_stock(|stock| stock.reach(&self.0.options, self.0.now()));
-        self.0.storage.load_at(at, not_before).await
+        let storage = &self.0.storage;
+        storage.reconnecting(async || storage.load_at(at, not_before).await).await
     }
 
     /// Keeps contents from outside as one, with a label, so that it stays until it is deleted. Fails as the storage does.
     pub async fn import(&self, contents: &Pin, label: String, schema_version: Option<String>) -> Result<SnapshotInfo> {
-        let _pass = self.0.gate.enter().await;
+        let _pass = self.0.gate.acquire().await?;
         let tag = Tag {
             kind: ManifestKind::Imported,
             reason: Reason::Manual.as_str(),
@@ -208,7 +199,7 @@ impl Snapshots {
 
     /// Deletes one. `snapshot_not_found`. What recovery still needs of it goes when something newer has been verified.
     pub async fn delete(&self, id: &str) -> Result<()> {
-        let _pass = self.0.gate.enter().await;
+        let _pass = self.0.gate.acquire().await?;
         let generation = [self.0.generation(id)?];
         let needed = self.0.of_stock(|stock| stock.still_needed());
         if needed.contains(&generation[0]) {
@@ -220,7 +211,7 @@ impl Snapshots {
 
     /// Deletes what the options let go of.
     pub async fn prune(&self) -> Result<()> {
-        let pass = self.0.gate.enter().await;
+        let pass = self.0.gate.acquire().await?;
         self.0.prune(&pass).await
     }
 
@@ -265,7 +256,7 @@ impl Inner {
         })
     }
 
-    async fn create(&self, pass: &Pass, label: Option<String>, reason: Reason) -> Result<SnapshotInfo> {
+    async fn create(&self, pass: &Guard, label: Option<String>, reason: Reason) -> Result<SnapshotInfo> {
         self.status.borrow_mut().last_attempt = Some(self.now());
         let tag = Tag {
             kind: ManifestKind::Snapshot,
@@ -306,22 +297,18 @@ impl Inner {
 
     /// Freezes, stages, checks and publishes; returns how many commits are in it, too. A damaged chunk that would have
     /// been reused is stored again by a second try, and a connection that broke unnoticed is made again for it.
-    async fn take(&self, _pass: &Pass, tag: Tag, verify: VerifyMode) -> Result<(Manifest, u64)> {
-        let mut again = true;
-        loop {
-            match self.try_to_take(tag.clone(), verify).await {
-                Err(error) if again && error.is(ErrorCode::SnapshotCorrupt) => {}
-                Err(error) if again && error.is(ErrorCode::StorageUnavailable) => self.storage.reconnect().await?,
-                Err(error) => {
-                    if error.is(ErrorCode::LockLost) {
-                        self.flusher.lose(error.clone());
-                    }
-                    return Err(error);
-                }
-                taken => return taken,
-            }
-            again = false;
+    async fn take(&self, _pass: &Guard, tag: Tag, verify: VerifyMode) -> Result<(Manifest, u64)> {
+        let attempt = async || self.storage.reconnecting(async || self.try_to_take(tag.clone(), verify).await).await;
+        let mut taken = attempt().await;
+        if taken.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)) {
+            taken = attempt().await;
         }
+        if let Err(error) = &taken
+            && error.is(ErrorCode::LockLost)
+        {
+            self.flusher.lose(error.clone());
+        }
+        taken
     }
 
     async fn try_to_take(&self, tag: Tag, verify: VerifyMode) -> Result<(Manifest, u64)> {
@@ -340,7 +327,7 @@ impl Inner {
     }
 
     /// Deletes what the options let go of.
-    async fn prune(&self, _pass: &Pass) -> Result<()> {
+    async fn prune(&self, _pass: &Guard) -> Result<()> {
         let plan = self.of_stock(|stock| stock.prune(&self.options, self.now()));
         self.carry_out(plan).await
     }

@@ -1,6 +1,6 @@
 //! When snapshots are taken.
 
-use crate::time::Timestamp;
+use crate::time::{Backoff, Timestamp, share};
 
 /// The longest wait between two tries of one snapshot.
 const MAX_BACKOFF_MS: u64 = 600_000;
@@ -21,10 +21,10 @@ pub fn hidden_due(last: Option<Timestamp>, now: Timestamp) -> bool {
 }
 
 /// How long to wait after failed try number `failures` (from 1): `base_ms` doubled each time, a quarter more or less by
-/// `chance`.
-pub fn backoff_ms(failures: u32, base_ms: u64, chance: u8) -> u64 {
-    let doubled = base_ms.saturating_mul(1 << (failures.clamp(1, 32) - 1)).min(MAX_BACKOFF_MS);
-    doubled * 3 / 4 + doubled / 2 * u64::from(chance) / 255
+/// `chance` (0 to 1).
+pub fn backoff_ms(failures: u32, base_ms: u64, chance: f64) -> u64 {
+    let doubled = Backoff { first_ms: base_ms, longest_ms: MAX_BACKOFF_MS }.ms(failures);
+    doubled * 3 / 4 + share(doubled / 2, chance)
 }
 
 #[cfg(test)]
@@ -49,8 +49,8 @@ mod tests {
 
     #[test]
     fn backoff_doubles_with_jitter() {
-        assert_eq!((backoff_ms(1, 1000, 0), backoff_ms(1, 1000, 255)), (750, 1250));
-        assert_eq!((backoff_ms(3, 1000, 0), backoff_ms(3, 1000, 255)), (3000, 5000));
-        assert!(backoff_ms(u32::MAX, u64::MAX, 255) <= 750_000);
+        assert_eq!((backoff_ms(1, 1000, 0.0), backoff_ms(1, 1000, 1.0)), (750, 1250));
+        assert_eq!((backoff_ms(3, 1000, 0.0), backoff_ms(3, 1000, 1.0)), (3000, 5000));
+        assert!(backoff_ms(u32::MAX, u64::MAX, 1.0) <= 750_000);
     }
 }

@@ -208,9 +208,16 @@ impl Storage {
         })
     }
 
-    /// Connects again, for whatever comes next. Fails as the store does.
-    pub async fn reconnect(&self) -> Result<()> {
-        self.0.store().reopen().await
+    /// Does it, and once more on a new connection when it fails with `storage_unavailable`: one that breaks is noticed only when
+    /// it is used.
+    pub async fn reconnecting<T>(&self, work: impl AsyncFn() -> Result<T>) -> Result<T> {
+        match work().await {
+            Err(error) if error.is(ErrorCode::StorageUnavailable) => {
+                self.0.store().reopen().await?;
+                work().await
+            }
+            done => done,
+        }
     }
 
     /// Connects again and finds out whether a batch in doubt was stored.

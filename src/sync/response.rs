@@ -5,7 +5,7 @@ use crate::{
     error::{Error, ErrorCode},
     memory::no_memory,
     ports::{HttpFailure, HttpResponse},
-    time::Timestamp,
+    time::{Backoff, Timestamp, share},
 };
 
 /// What to make of an answer.
@@ -244,8 +244,8 @@ pub fn http_date(text: &str) -> Option<Timestamp> {
 /// How long to wait before the next try, in milliseconds: doubling from half a second to half a minute, of which chance
 /// (0 to 1) takes up to a half, so that many clients don't come back at once.
 pub fn backoff_ms(attempt: u32, chance: f64) -> u64 {
-    let full = 500_u64.saturating_mul(1 << attempt.min(6)).min(30_000);
-    full - (full as f64 / 2.0 * chance.clamp(0.0, 1.0)) as u64
+    let full = Backoff { first_ms: 500, longest_ms: 30_000 }.ms(attempt + 1);
+    full - share(full / 2, chance)
 }
 
 #[cfg(test)]

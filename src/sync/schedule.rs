@@ -1,7 +1,10 @@
 //! When a database that keeps in step with its remote does what. Pure: what happens goes in, and out comes at which time to begin
 //! which round; the clock is whoever asks.
 
-use crate::collections::Set;
+use crate::{
+    collections::Set,
+    time::{Backoff, share},
+};
 
 /// How long from one round to the next, unless the user says otherwise, in milliseconds.
 pub const INTERVAL_MS: u64 = 30_000;
@@ -14,8 +17,8 @@ const HINT_MS: u64 = 200;
 const SHOWN_MS: u64 = 1000;
 /// While rounds fail, a new write or a page that is shown is a reason to try again, but not more often.
 const HASTE_MS: u64 = 5000;
-/// The longest wait that grows by itself.
-const LONGEST_BACKOFF_MS: u64 = 120_000;
+/// Waits that grow by themselves.
+const BACKOFF: Backoff = Backoff { first_ms: 1000, longest_ms: 120_000 };
 /// What fails or comes back for one client often does for many at once: over so long they spread what they ask for then.
 const SPREAD_MS: u64 = 12_000;
 /// The interval of a page that is hidden grows to this, or to 20 times what it was. Less than the lag that `health` warns of.
@@ -30,21 +33,13 @@ pub const PATIENCE: (f64, u32) = (120_000.0, 6);
 /// How long to wait after so many failures (from 1 on), in milliseconds: half a second that doubles up to a minute, and chance (0 to
 /// 1) adds as much again, but at least up to 12 seconds.
 pub fn backoff_ms(failures: u32, chance: f64) -> u64 {
-    let least = doubled_ms(failures) / 2;
+    let least = BACKOFF.ms(failures) / 2;
     least + share(least.max(SPREAD_MS), chance)
 }
 
 /// How long to wait once there is a network again. `chance`: 0 to 1.
 pub fn return_ms(chance: f64) -> u64 {
     share(SPREAD_MS, chance)
-}
-
-fn doubled_ms(times: u32) -> u64 {
-    1000_u64.saturating_mul(1 << times.saturating_sub(1).min(7)).min(LONGEST_BACKOFF_MS)
-}
-
-fn share(ms: u64, chance: f64) -> u64 {
-    (ms as f64 * chance.clamp(0.0, 1.0)) as u64
 }
 
 /// What happens.
@@ -284,7 +279,7 @@ impl Schedule {
                     self.kept = if end == End::Kept { self.kept + 1 } else { 0 };
                 }
                 if end == End::Kept {
-                    let wait = doubled_ms(self.kept);
+                    let wait = BACKOFF.ms(self.kept);
                     self.push_by(now + wait - share(wait / 2, chance));
                 }
             }

@@ -1,19 +1,21 @@
 //! The loop of a flusher: batch after batch, what failed again after a while.
 
+use std::pin::pin;
+
 use futures_channel::oneshot;
-use futures_util::future::{Either, select};
+use futures_util::future::select;
 
 use super::{Frozen, Inner, Issued, Pace};
 use crate::{
     error::{Error, ErrorCode, Result},
     store::PART_BYTES,
+    time::Backoff,
 };
 
 /// How long [`Pace::Soon`] gathers commits: of the 50 ms that are promised, the storage may take the rest.
 const SOON_MS: u64 = 20;
-/// Milliseconds before the first retry; doubles up to the longest.
-const FIRST_BACKOFF_MS: u64 = 100;
-const LONGEST_BACKOFF_MS: u64 = 3_000;
+/// Between retries.
+const BACKOFF: Backoff = Backoff { first_ms: 100, longest_ms: 3_000 };
 
 type Freezing = Vec<oneshot::Sender<Result<Frozen>>>;
 
@@ -37,11 +39,8 @@ impl Inner {
                     issued
                 }
             };
-            {
-                let mut state = self.state.borrow_mut();
-                state.appending = true;
-                state.hurried = false;
-            }
+            self.state.borrow_mut().appending = true;
+            self.hurry.hush();
             let flushed = stored.await;
             self.state.borrow_mut().appending = false;
             match flushed {
@@ -103,20 +102,7 @@ impl Inner {
 
     /// Waits that long, or until somebody is in a hurry.
     async fn pause(&self, ms: u64) {
-        let (hurry, hurried) = oneshot::channel::<()>();
-        {
-            let mut state = self.state.borrow_mut();
-            if std::mem::take(&mut state.hurried) {
-                return;
-            }
-            state.hurry = Some(hurry);
-        }
-        let sleep = self.platform.clock.sleep(ms);
-        if let Either::Right((Err(_), sleep)) = select(sleep, hurried).await {
-            // Nobody can hurry any more: the time itself decides.
-            sleep.await;
-        }
-        self.state.borrow_mut().hurry = None;
+        select(self.platform.clock.sleep(ms), pin!(self.hurry.rung())).await;
     }
 
     fn hand_over(&self, frozen: Option<Frozen>, freezing: Freezing) {
@@ -183,7 +169,7 @@ impl Inner {
         if failures == 1 {
             self.tell(Some(&error));
         }
-        self.pause((FIRST_BACKOFF_MS << (failures - 1).min(10)).min(LONGEST_BACKOFF_MS)).await;
+        self.pause(BACKOFF.ms(failures)).await;
         true
     }
 

@@ -41,7 +41,7 @@ impl Snapshots {
         self.0.running.replace(Some(running));
         self.0.platform.spawner.spawn(Box::pin(async move {
             if let Some(inner) = inner.upgrade() {
-                let pass = inner.gate.enter().await;
+                let pass = inner.gate.acquire().await;
                 // What can't be swept stays for the next opening.
                 let _ = inner.storage.sweep().await;
                 drop(pass);
@@ -66,7 +66,7 @@ impl Snapshots {
         }
         inner.last_hidden.set(Some(inner.now()));
         self.0.platform.spawner.spawn(Box::pin(async move {
-            let pass = inner.gate.enter().await;
+            let Ok(pass) = inner.gate.acquire().await else { return };
             if !inner.stopped.get() && !inner.is_unchanged() {
                 // How it went, the status and an event tell.
                 let _ = inner.create(&pass, None, Reason::Hidden).await;
@@ -78,7 +78,7 @@ impl Snapshots {
 impl Inner {
     /// Frees space for the log, in the order of what is missed least; whether there was something to free.
     async fn relieve(&self) -> bool {
-        let _pass = self.gate.enter().await;
+        let _pass = self.gate.acquire().await;
         // What could not be deleted frees nothing.
         self.free_space().await.unwrap_or(false)
     }
@@ -96,7 +96,7 @@ impl Inner {
         this.compacting.set(true);
         let inner = this.clone();
         this.platform.spawner.spawn(Box::pin(async move {
-            let pass = inner.gate.enter().await;
+            let Ok(pass) = inner.gate.acquire().await else { return };
             // A snapshot may have been taken in the meantime: that will do.
             if inner.wants_checkpoint() && !inner.stopped.get() {
                 let compacted = match inner.take(&pass, Tag::checkpoint(), VerifyMode::Quick).await {
@@ -151,7 +151,7 @@ impl Inner {
     /// One scheduled snapshot with its retries.
     async fn scheduled(&self) {
         for failures in 1..=self.options.retries.saturating_add(1) {
-            let pass = self.gate.enter().await;
+            let Ok(pass) = self.gate.acquire().await else { return };
             if self.stopped.get() {
                 return;
             }
@@ -167,9 +167,7 @@ impl Inner {
             }
             drop(pass);
             if failures <= self.options.retries {
-                let mut chance = [0];
-                self.platform.entropy.fill(&mut chance);
-                let wait = backoff_ms(failures, self.options.backoff_ms, chance[0]);
+                let wait = backoff_ms(failures, self.options.backoff_ms, self.platform.entropy.chance());
                 let next = self.now().plus_ms(i64::try_from(wait).unwrap_or(i64::MAX));
                 self.status.borrow_mut().next_at = Some(next);
                 self.platform.clock.sleep(wait).await;

@@ -10,7 +10,6 @@ use futures_util::future::{Either, select};
 use super::{
     Sync,
     listen::{Listener, Told},
-    signal::Signal,
 };
 use crate::{
     collections::Map,
@@ -18,6 +17,7 @@ use crate::{
         Database, Event,
         database::{Inner, Keep, News},
         options::Mode,
+        signal::Signal,
     },
     error::{Detail, Error, ErrorCode, Result},
     ports::{LocalFuture, Moment},

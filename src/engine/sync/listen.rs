@@ -10,8 +10,8 @@ use std::{
 
 use futures_util::future::{Either, select};
 
-use super::signal::Signal;
 use crate::{
+    engine::signal::Signal,
     error::{Error, ErrorCode},
     ports::{LocalFuture, Platform, Ports, SocketNews, Sockets},
     sync::{

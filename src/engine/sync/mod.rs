@@ -11,7 +11,6 @@ mod questions;
 mod reading;
 mod refused;
 pub mod remote_schema;
-mod signal;
 
 use std::{
     cell::{Cell, RefCell},
@@ -25,10 +24,10 @@ use serde::Serialize;
 
 use joint::Joint;
 use keep::{Keeper, Retries};
-use signal::Signal;
 
 use super::{
     database::{Inner, Keep},
+    signal::Signal,
     turn::{Guard, Turn, closed},
 };
 use crate::{

@@ -8,12 +8,13 @@ use std::{
 
 /// A bell: who waits for it goes on when it is rung, also if that was before.
 #[derive(Default)]
-pub(super) struct Signal {
+pub struct Signal {
     rung: Cell<bool>,
     waiting: RefCell<Option<Waker>>,
 }
 
 impl Signal {
+    /// Wakes who waits, or whoever waits next.
     pub fn ring(&self) {
         self.rung.set(true);
         let waiting = self.waiting.take();
@@ -27,6 +28,7 @@ impl Signal {
         self.rung.set(false);
     }
 
+    /// Waits until it is rung.
     pub async fn rung(&self) {
         poll_fn(|context| {
             if self.rung.take() {
