@@ -16,6 +16,8 @@ use crate::{
     value::Value,
 };
 
+/// How much of what is wrong is told.
+const TOLD: usize = 100;
 /// Rows of one slice: a few milliseconds.
 const ROWS: u32 = 1000;
 /// Pages that are given back in one slice.
@@ -43,11 +45,11 @@ impl Database {
         let (started, now) = (clock.monotonic_ms(), clock.now());
         let mut report = Report::default();
 
-        match inner.look(upkeep::integrity).await {
+        match inner.look(|connection| connection.integrity_check(TOLD)).await {
             Ok(found) => report.integrity = found,
             Err(error) => report.failed("integrity", None, error),
         }
-        match inner.look(upkeep::foreign_keys).await {
+        match inner.look(|connection| connection.foreign_key_check(TOLD)).await {
             Ok(found) => report.foreign_keys = found,
             Err(error) => report.failed("foreignKeys", None, error),
         }

@@ -1,6 +1,7 @@
 //! A whole database out of another one, and checks of a whole database.
 
 use rusqlite::ffi;
+use serde::Serialize;
 
 use super::Connection;
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
 };
 
 /// A row whose parent is missing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FkViolation {
     /// The table with the row.
     pub table: String,
@@ -18,6 +19,7 @@ pub struct FkViolation {
     /// The table that lacks the parent.
     pub parent: String,
     /// Which of the table's foreign keys it is, as `PRAGMA foreign_key_list` numbers them.
+    #[serde(skip)]
     pub key: i64,
 }
 

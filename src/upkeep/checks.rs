@@ -1,26 +1,9 @@
-//! What is looked at, and how space is given back.
+//! Statistics for the query planner, and how space is given back.
 
-use super::report::Orphan;
-use crate::{
-    error::Result,
-    sqlite::{Connection, FkViolation},
-};
+use crate::{error::Result, sqlite::Connection};
 
-/// How many of them are told.
-const TOLD: usize = 100;
 /// Rows of an index that are looked at for the statistics: enough for the planner, and quick for any size.
 const ANALYZED_ROWS: u32 = 1000;
-
-/// What is wrong with the file; nothing when it is sound.
-pub fn integrity(connection: &Connection) -> Result<Vec<String>> {
-    connection.integrity_check(TOLD)
-}
-
-/// Rows whose parent is missing.
-pub fn foreign_keys(connection: &Connection) -> Result<Vec<Orphan>> {
-    let found = connection.foreign_key_check(TOLD)?.into_iter();
-    Ok(found.map(|FkViolation { table, rowid, parent, .. }| Orphan { table, rowid, parent }).collect())
-}
 
 /// Gathers the planner's statistics anew.
 pub fn analyze(connection: &Connection) -> Result<()> {

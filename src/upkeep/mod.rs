@@ -4,12 +4,12 @@
 //! |---|---|
 //! | `expiry` | rows whose time has passed, slice by slice |
 //! | `report` | what is told |
-//! | `checks` | what is looked at, and how space is given back |
+//! | `checks` | statistics, and how space is given back |
 
 mod checks;
 mod expiry;
 mod report;
 
-pub use checks::{analyze, foreign_keys, free_pages, give_back, integrity};
+pub use checks::{analyze, free_pages, give_back};
 pub use expiry::{Expiry, Sweep};
-pub use report::{Expired, Failed, Orphan, Report};
+pub use report::{Expired, Failed, Report};

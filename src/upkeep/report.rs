@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::{error::Error, sqlite::FkViolation};
 
 /// What was found and done.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -13,7 +13,7 @@ pub struct Report {
     /// What SQLite's `integrity_check` found, at most 100 sentences. Where there are any, nothing was written.
     pub integrity: Vec<String>,
     /// Rows whose parent is missing, at most 100.
-    pub foreign_keys: Vec<Orphan>,
+    pub foreign_keys: Vec<FkViolation>,
     /// How many rows of the tables of the option `expires` went.
     pub expired: Vec<Expired>,
     /// How many rows of the audit log went.
@@ -28,17 +28,6 @@ pub struct Report {
     pub errors: Vec<Failed>,
     /// How long all of it took.
     pub ms: f64,
-}
-
-/// A row whose parent is missing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Orphan {
-    /// Its table.
-    pub table: String,
-    /// Which row; none in a table without rowids.
-    pub rowid: Option<i64>,
-    /// The table that lacks the parent.
-    pub parent: String,
 }
 
 /// What went of one table.
