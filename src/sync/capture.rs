@@ -92,7 +92,7 @@ fn triggers(registered: &str, table: &str, key: &[String], columns: &[String]) -
     let upsert = |prefix: &str, op: &str, base: &str, then: &str| {
         format!(
             "INSERT INTO tidelock_outbox(tbl, key, op, base, time) VALUES ({tbl}, {}, '{op}', {base}, {NOW}) \
-             ON CONFLICT(tbl, key) WHERE reason IS NULL DO UPDATE SET op = {then}, time = excluded.time;",
+             ON CONFLICT(tbl, key) WHERE state = 'pending' DO UPDATE SET op = {then}, time = excluded.time;",
             key_of(prefix)
         )
     };
@@ -128,8 +128,8 @@ fn triggers(registered: &str, table: &str, key: &[String], columns: &[String]) -
 /// Whether any change of this table is unpushed. Those that a restore set aside don't count: their rows follow the remote.
 pub fn has_changes(connection: &Connection, table: &str) -> Result<bool> {
     let found = connection.value(
-        "SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND reason IS NULL UNION ALL \
-         SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND reason IS NOT NULL AND reason <> 'restored' LIMIT 1",
+        "SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND state = 'pending' UNION ALL \
+         SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND state = 'rejected' LIMIT 1",
         &[Value::from(table)],
     )?;
     Ok(found.is_some())

@@ -85,9 +85,8 @@ struct Absent {
 /// The rows that are there, whose keys were known and not seen. Of those that are gone here, too, nothing is known any more.
 fn absent_keys(connection: &Connection, target: &Target) -> Result<Vec<Absent>> {
     let rows = connection.rows(
-        "SELECT key, EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = known.key AND reason IS NULL) \
-         OR EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = known.key \
-                    AND reason IS NOT NULL AND reason <> 'restored') \
+        "SELECT key, EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = known.key AND state = 'pending') \
+         OR EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = known.key AND state = 'rejected') \
          FROM tidelock_known AS known WHERE tbl = ?1 \
          AND NOT EXISTS (SELECT 1 FROM temp.tidelock_seen WHERE tbl = ?1 AND key = known.key)",
         &[Value::from(target.plan.name())],

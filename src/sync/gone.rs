@@ -47,7 +47,7 @@ pub fn begin(connection: &Connection, sources: &[Source], helpers: &Helpers, ful
 /// that row.
 fn note_sql(plan: &Plan) -> String {
     let key = key_sql((0..plan.key.len()).map(|at| format!("?{}", at + 2)));
-    let entry = format!("SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = {key} AND reason IS NULL");
+    let entry = format!("SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = {key} AND state = 'pending'");
     format!(
         "INSERT OR REPLACE INTO tidelock_staged(tbl, key, row, error) SELECT ?1, {key}, NULL, '' \
          WHERE NOT EXISTS ({entry} AND op = 'insert' AND sent_op IS NULL) \

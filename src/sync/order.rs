@@ -78,7 +78,7 @@ impl Order {
     pub fn start(&mut self, connection: &Connection, now: i64) -> Result<()> {
         let rows = connection.rows(
             "SELECT tbl, key, op, CASE WHEN sent_op IS NOT 'gone' THEN base END FROM tidelock_outbox \
-             WHERE reason IS NOT NULL AND reason <> 'restored' OR reason IS NULL AND not_before > ?1",
+             WHERE state = 'rejected' OR state = 'pending' AND not_before > ?1",
             &[Value::Integer(now)],
         )?;
         for row in rows {
@@ -206,7 +206,7 @@ impl Order {
             }
             let Some(parent) = connection.value(&reference.find, &values)? else { continue };
             let waiting = connection.value(
-                "SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = ?2 AND op = 'insert' AND reason IS NULL",
+                "SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = ?2 AND op = 'insert' AND state = 'pending'",
                 &[Value::from(&*self.names[reference.parent]), parent],
             )?;
             if waiting.is_some() {

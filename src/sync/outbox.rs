@@ -89,12 +89,12 @@ impl Serialize for Change {
 
 /// Changes that wait to be pushed, oldest first.
 pub fn pending(connection: &Connection) -> Result<Vec<Change>> {
-    list(connection, "reason IS NULL")
+    list(connection, "state = 'pending'")
 }
 
 /// Changes that were refused for good, oldest first; then the rows of the remote that the local schema refuses.
 pub fn rejected(connection: &Connection) -> Result<Vec<Change>> {
-    let mut changes = list(connection, "reason IS NOT NULL")?;
+    let mut changes = list(connection, "state <> 'pending'")?;
     if state::exists(connection)? {
         changes.extend(unapplied::list(connection)?);
     }
@@ -103,7 +103,7 @@ pub fn rejected(connection: &Connection) -> Result<Vec<Change>> {
 
 /// Whether any change waits.
 pub fn waits(connection: &Connection) -> Result<bool> {
-    let sql = "SELECT 1 FROM tidelock_outbox WHERE reason IS NULL LIMIT 1";
+    let sql = "SELECT 1 FROM tidelock_outbox WHERE state = 'pending' LIMIT 1";
     Ok(state::exists(connection)? && connection.value(sql, &[])?.is_some())
 }
 
@@ -113,7 +113,7 @@ pub fn lacking_columns(connection: &Connection, table: Option<&str>) -> Result<u
         return Ok(0);
     }
     let sql = "SELECT count(*) FROM tidelock_outbox \
-               WHERE reason IS NULL AND waiting = 'remote_column_missing' AND (?1 IS NULL OR tbl = ?1)";
+               WHERE state = 'pending' AND reason = 'remote_column_missing' AND (?1 IS NULL OR tbl = ?1)";
     Ok(connection
         .value(sql, &[table.map(str::to_owned).into()])?
         .and_then(|count| count.as_integer())
@@ -136,7 +136,7 @@ pub fn counts(connection: &Connection, table: Option<&str>) -> Result<(u64, u64)
 fn count(connection: &Connection, table: Option<&str>, more: &str) -> Result<(u64, u64)> {
     let rows = connection.rows(
         &format!(
-            "SELECT count(*) FILTER (WHERE reason IS NULL), count(*) FILTER (WHERE reason IS NOT NULL){more} \
+            "SELECT count(*) FILTER (WHERE state = 'pending'), count(*) FILTER (WHERE state <> 'pending'){more} \
              FROM tidelock_outbox WHERE ?1 IS NULL OR tbl = ?1"
         ),
         &[table.map(str::to_owned).into()],
@@ -151,10 +151,10 @@ fn list(connection: &Connection, which: &str) -> Result<Vec<Change>> {
     }
     let rows = connection.rows(
         &format!(
-            "SELECT id, tbl, key, op, base, time, coalesce(reason, waiting, iif(behind, 'held_back', NULL)), \
-             iif(behind AND waiting IS NULL, '{BEHIND}', error), local FROM (SELECT *, reason IS NULL AND EXISTS \
+            "SELECT id, tbl, key, op, base, time, coalesce(reason, iif(behind, 'held_back', NULL)), \
+             iif(behind AND reason IS NULL, '{BEHIND}', error), local FROM (SELECT *, state = 'pending' AND EXISTS \
              (SELECT 1 FROM tidelock_outbox AS refused WHERE refused.tbl = change.tbl AND refused.key = change.key \
-             AND refused.reason IS NOT NULL AND refused.reason <> 'restored') AS behind FROM tidelock_outbox AS change) \
+             AND refused.state = 'rejected') AS behind FROM tidelock_outbox AS change) \
              WHERE {which} ORDER BY id"
         ),
         &[],
@@ -267,8 +267,9 @@ pub fn set_aside_restored(connection: &Connection) -> Result<u64> {
         for registered in &captured {
             keep_rows(connection, registered)?;
         }
-        state::read_anew(connection, "reason IS NULL")?;
-        connection.run("UPDATE tidelock_outbox SET reason = 'restored' WHERE reason IS NULL", &[])
+        state::read_anew(connection, "state = 'pending'")?;
+        connection
+            .run("UPDATE tidelock_outbox SET state = 'restored', reason = 'restored' WHERE state = 'pending'", &[])
     })
 }
 
@@ -284,7 +285,7 @@ pub(super) fn keep_rows(connection: &Connection, registered: &state::Registered)
     connection.run(
         &format!(
             "UPDATE tidelock_outbox SET local = (SELECT {row} FROM main.{} t WHERE {own_key} = tidelock_outbox.key) \
-             WHERE tbl = ?1 AND reason IS NULL",
+             WHERE tbl = ?1 AND state = 'pending'",
             quote(&table.name)
         ),
         &[Value::from(&*registered.table)],

@@ -171,7 +171,7 @@ impl Depends<'_> {
             there = format!("{key} <> {} AND {there}", self.own_key);
         }
         format!(
-            "EXISTS ({entry} AND reason IS NULL) OR EXISTS ({entry} AND reason IS NOT NULL AND reason <> 'restored') \
+            "EXISTS ({entry} AND state = 'pending') OR EXISTS ({entry} AND state = 'rejected') \
              OR {there} AND NOT EXISTS \
              (SELECT 1 FROM tidelock_staged WHERE tbl = {name} AND key = {key} AND row IS NULL)"
         )

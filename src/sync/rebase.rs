@@ -18,7 +18,7 @@ type Named = Vec<(String, Value)>;
 
 /// Notes the rows of the changes that wait, before the schema changes.
 pub fn begin(connection: &Connection, captured: &[Registered]) -> Result<()> {
-    let waits = "SELECT 1 FROM tidelock_outbox WHERE reason IS NULL AND op = 'update' LIMIT 1";
+    let waits = "SELECT 1 FROM tidelock_outbox WHERE state = 'pending' AND op = 'update' LIMIT 1";
     if connection.value(waits, &[])?.is_none() {
         return Ok(());
     }
@@ -36,7 +36,7 @@ pub fn finish(
     let name = Value::from(registered);
     let kept = connection.rows(
         "SELECT id, key, base, local FROM tidelock_outbox \
-         WHERE tbl = ?1 AND reason IS NULL AND op = 'update' AND base IS NOT NULL AND local IS NOT NULL",
+         WHERE tbl = ?1 AND state = 'pending' AND op = 'update' AND base IS NOT NULL AND local IS NOT NULL",
         std::slice::from_ref(&name),
     )?;
     let columns: Vec<String> = synced.iter().map(|column| quote(column)).collect();
@@ -62,7 +62,7 @@ pub fn finish(
             None => connection.run(&save, &parameters).map(drop)?,
         }
     }
-    let done = "UPDATE tidelock_outbox SET local = NULL WHERE tbl = ?1 AND reason IS NULL AND local IS NOT NULL";
+    let done = "UPDATE tidelock_outbox SET local = NULL WHERE tbl = ?1 AND state = 'pending' AND local IS NOT NULL";
     connection.run(done, &[name]).map(drop)
 }
 

@@ -268,7 +268,7 @@ fn in_the_way() -> Error {
 /// SQL that is true of the change of a key that waits; `?1` is the table, `?2..` is the key.
 fn waiting(key: &[Value]) -> String {
     let key = key_sql((0..key.len()).map(|at| format!("?{}", at + 2)));
-    format!("tbl = ?1 AND key = {key} AND reason IS NULL")
+    format!("tbl = ?1 AND key = {key} AND state = 'pending'")
 }
 
 fn drop_change(connection: &Connection, table: &Known, key: &[Value]) -> Result<()> {

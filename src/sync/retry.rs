@@ -10,7 +10,7 @@ use super::{
     report::TableReport,
     respell::Respell,
     unpushed::{Entry, Unpushed},
-    waiting::release,
+    waiting::{make_pending, release},
 };
 use crate::{
     error::{Error, Result},
@@ -27,8 +27,7 @@ pub struct Found {
     pub table: String,
     /// Its key's values.
     pub key: Vec<Value>,
-    /// Why it was refused; `None`: it waits.
-    reason: Option<String>,
+    state: String,
     /// Of a restored image: what the row was.
     local: Option<String>,
     op: ChangeOp,
@@ -42,7 +41,7 @@ pub fn unknown() -> Error {
 
 /// The change with this id. Fails with `invalid_argument` when there is none.
 pub fn find(connection: &Connection, id: i64) -> Result<Found> {
-    let sql = "SELECT id, op, base, sent_op, sent, time, tbl, key, reason, local FROM tidelock_outbox WHERE id = ?1";
+    let sql = "SELECT id, op, base, sent_op, sent, time, tbl, key, state, local FROM tidelock_outbox WHERE id = ?1";
     let row = connection.rows(sql, &[Value::Integer(id)])?.into_iter().next();
     let row = row.ok_or_else(unknown)?;
     let text = |at: usize| row[at].as_text().map(str::to_owned);
@@ -50,7 +49,7 @@ pub fn find(connection: &Connection, id: i64) -> Result<Found> {
         id,
         table: text(6).unwrap_or_default(),
         key: decode_key(&text(7).unwrap_or_default()),
-        reason: text(8),
+        state: text(8).unwrap_or_default(),
         local: text(9),
         op: ChangeOp::from_name(&text(1).unwrap_or_default()),
         row,
@@ -66,34 +65,32 @@ pub fn forget(connection: &Connection, change: &Found) -> Result<()> {
 pub fn retry(connection: &Connection, plan: &Plan, change: &Found) -> Result<()> {
     let unpushed = Unpushed::new(plan);
     release(connection)?;
-    match change.reason.as_deref() {
-        None => {
-            let sql = "UPDATE tidelock_outbox SET waiting = NULL, error = NULL, tries = NULL, not_before = NULL WHERE id = ?1";
+    match &*change.state {
+        "pending" => {
+            let sql =
+                "UPDATE tidelock_outbox SET reason = NULL, error = NULL, tries = NULL, not_before = NULL WHERE id = ?1";
             connection.run(sql, &[Value::Integer(change.id)]).map(drop)
         }
-        Some("restored") => {
+        "restored" => {
             delete(connection, change.id)?;
             again(connection, plan, &unpushed, change)
         }
-        Some(_) => {
+        _ => {
             let entry = unpushed.read_entry(&change.row, true);
             // What was changed since waits behind it: both are one change from here on.
-            connection.run(
-                "DELETE FROM tidelock_outbox WHERE tbl = ?1 AND key = ?2 AND reason IS NULL",
-                &[change.row[6].clone(), change.row[7].clone()],
-            )?;
+            make_pending(connection, change.id)?;
             let local = unpushed.local(connection, &change.key)?;
             let base = base(&entry, local.as_deref());
             // A deletion of which it isn't known what the remote has: the push looks.
             let unknown = change.op == ChangeOp::Delete && local.is_none() && base.is_none() && !entry.gone;
-            if !unknown {
-                unpushed.leave(connection, Some(change.id), &change.key, local.as_deref(), base.as_deref())?;
+            if unknown {
+                return Ok(());
             }
+            unpushed.leave(connection, Some(change.id), &change.key, local.as_deref(), base.as_deref())?;
             if entry.gone && local.is_some() {
                 unpushed.note_gone(connection, change.id)?;
             }
-            let sql = "UPDATE tidelock_outbox SET reason = NULL, error = NULL, local = NULL WHERE id = ?1";
-            connection.run(sql, &[Value::Integer(change.id)]).map(drop)
+            Ok(())
         }
     }
 }

@@ -21,10 +21,10 @@ use crate::{
 ///   values in the server's own text; `started` is set while a pull is under way, and `spans` while that reads all rows;
 ///   `listed_at` is when all its keys were last compared; `structured` are the columns of text in which the remote was seen to keep objects or arrays.
 /// - `tidelock_outbox`: one row a changed key; `base` is the row before its first change that the remote doesn't know.
-///   Entries with a `reason` were refused for good. `local` is what the row was: of a restored image, and while the schema
-///   changes. `waiting` is why one that isn't refused isn't sent at present: `retrying` (the remote failed at it `tries` times, and it
-///   isn't sent before `not_before`, in milliseconds since 1970), `remote_column_missing`, or
-///   `held_back` (by another change). `sent_op` and `sent` are what a push sent of it, as long as it isn't known whether that arrived; `gone`: the
+///   `state` is `pending`, `rejected` (for good) or `restored` (with an image; only a person lets it be sent). `reason` is why it
+///   was rejected, or why a pending one isn't sent at present: `retrying` (the remote failed at it `tries` times, and it isn't sent
+///   before `not_before`, in milliseconds since 1970), `remote_column_missing`, or `held_back` (by another change). `local` is what
+///   the row was: of a restored image, and while the schema changes. `sent_op` and `sent` are what a push sent of it, as long as it isn't known whether that arrived; `gone`: the
 ///   remote was seen to have no such row.
 /// - `tidelock_staged`: rows of the remote that can't be applied yet, mostly because their parents are missing; without
 ///   `row`, a deletion; without an `error`, one that is only noted, until all rows of its table were read.
@@ -38,10 +38,10 @@ CREATE TABLE IF NOT EXISTS tidelock_tables(
   pulled_at TEXT, last_error TEXT, pushed_at TEXT, structured TEXT, spans TEXT, listed_at TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tidelock_outbox(
   id INTEGER PRIMARY KEY AUTOINCREMENT, tbl TEXT NOT NULL, key TEXT NOT NULL, op TEXT NOT NULL, base TEXT,
-  time TEXT NOT NULL, reason TEXT, error TEXT, local TEXT, sent_op TEXT, sent TEXT,
-  waiting TEXT, tries INTEGER, not_before INTEGER);
-CREATE UNIQUE INDEX IF NOT EXISTS tidelock_outbox_pending ON tidelock_outbox(tbl, key) WHERE reason IS NULL;
-CREATE INDEX IF NOT EXISTS tidelock_outbox_rejected ON tidelock_outbox(tbl, key) WHERE reason IS NOT NULL;
+  time TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'pending', reason TEXT, error TEXT, local TEXT, sent_op TEXT, sent TEXT,
+  tries INTEGER, not_before INTEGER);
+CREATE UNIQUE INDEX IF NOT EXISTS tidelock_outbox_pending ON tidelock_outbox(tbl, key) WHERE state = 'pending';
+CREATE INDEX IF NOT EXISTS tidelock_outbox_rejected ON tidelock_outbox(tbl, key) WHERE state = 'rejected';
 CREATE TABLE IF NOT EXISTS tidelock_staged(
   tbl TEXT NOT NULL, key TEXT NOT NULL, row TEXT, error TEXT NOT NULL, PRIMARY KEY(tbl, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tidelock_known(tbl TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY(tbl, key)) WITHOUT ROWID;

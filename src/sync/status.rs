@@ -53,7 +53,7 @@ pub fn unpushed_for(connection: &Connection, now: Timestamp) -> Result<i64> {
     if !state::exists(connection)? {
         return Ok(0);
     }
-    let oldest = connection.value("SELECT min(time) FROM tidelock_outbox WHERE reason IS NULL", &[])?;
+    let oldest = connection.value("SELECT min(time) FROM tidelock_outbox WHERE state = 'pending'", &[])?;
     let oldest = oldest.as_ref().and_then(Value::as_text).and_then(Timestamp::parse);
     Ok(oldest.map_or(0, |time| now.since(time)))
 }

@@ -132,8 +132,8 @@ impl Unpushed {
         let all_columns = width + plan.lacking.len();
         let key_from = |from: usize| key_sql((0..plan.key.len()).map(|at| format!("?{}", at + from)));
         Self {
-            pending: format!("{entry} AND reason IS NULL"),
-            rejected: format!("{entry} AND reason IS NOT NULL AND reason <> 'restored' ORDER BY id DESC LIMIT 1"),
+            pending: format!("{entry} AND state = 'pending'"),
+            rejected: format!("{entry} AND state = 'rejected' ORDER BY id DESC LIMIT 1"),
             local: format!("SELECT {} FROM main.{table} WHERE {}", quoted.join(", "), key_condition(&key, 1)),
             update: format!("UPDATE main.{table} SET {} WHERE {}", set.join(", "), own.join(" AND ")),
             insert: format!(
@@ -144,8 +144,8 @@ impl Unpushed {
             delete: format!("DELETE FROM main.{table} WHERE {}", key_condition(&key, 1)),
             // ?1 is the id, ?2 the operation, ?3.. the remote's row and the base of what it lacks.
             leave: format!(
-                "UPDATE tidelock_outbox SET op = ?2, base = {}, sent_op = NULL, sent = NULL, waiting = NULL, error = NULL, \
-                 tries = NULL, not_before = NULL WHERE id = ?1",
+                "UPDATE tidelock_outbox SET op = ?2, base = {}, sent_op = NULL, sent = NULL, error = NULL, \
+                 reason = iif(state = 'pending', NULL, reason), tries = NULL, not_before = NULL WHERE id = ?1",
                 base(3)
             ),
             // ?1 is the table, ?2 the operation, ?3.. the same, then the key.
@@ -408,7 +408,7 @@ impl Unpushed {
             return Ok(false);
         }
         let text = format!("The remote table has no column {}: add it there, and it is sent", self.lacking.join(", "));
-        let sql = "UPDATE tidelock_outbox SET waiting = 'remote_column_missing', error = ?2 WHERE id = ?1";
+        let sql = "UPDATE tidelock_outbox SET reason = 'remote_column_missing', error = ?2 WHERE id = ?1 AND state = 'pending'";
         connection.run(sql, &[Value::Integer(id), Value::from(text)])?;
         Ok(true)
     }

@@ -51,8 +51,8 @@ pub fn load(
     };
     let mut statement = connection.statement(&format!(
         "SELECT id, op, base, sent_op, sent, time, key FROM tidelock_outbox AS change \
-         WHERE tbl = ?1 AND reason IS NULL AND id <= ?2 AND {filter} AND {DUE} AND NOT EXISTS (SELECT 1 FROM tidelock_outbox AS refused \
-           WHERE refused.tbl = ?1 AND refused.key = change.key AND refused.reason IS NOT NULL AND refused.reason <> 'restored') \
+         WHERE tbl = ?1 AND state = 'pending' AND id <= ?2 AND {filter} AND {DUE} AND NOT EXISTS (SELECT 1 FROM tidelock_outbox AS refused \
+           WHERE refused.tbl = ?1 AND refused.key = change.key AND refused.state = 'rejected') \
          ORDER BY id"
     ))?;
     statement.bind(1, &Value::from(plan.name()))?;
@@ -153,13 +153,12 @@ pub fn mark(connection: &Connection, plan: &Plan, jobs: &[Job]) -> Result<()> {
         sent = format!("CASE WHEN sent_op IS NULL THEN {sent} ELSE sent END");
     }
     let row =
-        format!("UPDATE tidelock_outbox SET sent_op = ?2, sent = {sent}, waiting = NULL, error = NULL WHERE id = ?1");
+        format!("UPDATE tidelock_outbox SET sent_op = ?2, sent = {sent}, reason = NULL, error = NULL WHERE id = ?1");
     for job in jobs {
         let Some(op) = job.op() else { continue };
         let mut parameters = vec![Value::Integer(job.id), Value::from(op.as_str())];
         if op == ChangeOp::Delete {
-            let sql =
-                "UPDATE tidelock_outbox SET sent_op = ?2, sent = NULL, waiting = NULL, error = NULL WHERE id = ?1";
+            let sql = "UPDATE tidelock_outbox SET sent_op = ?2, sent = NULL, reason = NULL, error = NULL WHERE id = ?1";
             connection.run(sql, &parameters)?;
             continue;
         }
@@ -180,7 +179,7 @@ pub fn newest(connection: &Connection) -> Result<i64> {
 pub fn forget_gone(connection: &Connection, plan: &Plan, unpushed: &Unpushed) -> Result<()> {
     let refused = connection.rows(
         "SELECT id, key, op = 'insert' AND base IS NULL FROM tidelock_outbox \
-         WHERE tbl = ?1 AND reason IS NOT NULL AND reason = 'refused' AND sent_op IS NULL",
+         WHERE tbl = ?1 AND state = 'rejected' AND reason = 'refused' AND sent_op IS NULL",
         &[Value::from(plan.name())],
     )?;
     if refused.is_empty() {
@@ -196,7 +195,7 @@ pub fn forget_gone(connection: &Connection, plan: &Plan, unpushed: &Unpushed) ->
             let is_gone = unpushed.local(connection, &key)?.is_none();
             if is_gone || lacks_key {
                 let sql =
-                    "DELETE FROM tidelock_outbox WHERE tbl = ?1 AND key = ?2 AND (reason IS NULL OR id = ?3 AND ?4)";
+                    "DELETE FROM tidelock_outbox WHERE tbl = ?1 AND key = ?2 AND (state = 'pending' OR id = ?3 AND ?4)";
                 let [id, encoded] = [row[0].clone(), row[1].clone()];
                 connection.run(sql, &[Value::from(plan.name()), encoded, id, Value::Integer(i64::from(is_gone))])?;
             }
@@ -214,7 +213,7 @@ pub fn enqueue(connection: &Connection, plan: &Plan) -> Result<u64> {
             "INSERT OR IGNORE INTO tidelock_outbox(tbl, key, op, time) \
              SELECT ?1, key, 'insert', strftime('%Y-%m-%dT%H:%M:%fZ', 'now') FROM (SELECT {key} AS key FROM main.{}) \
              WHERE key NOT IN (SELECT key FROM temp.tidelock_seen WHERE tbl = ?1) \
-             AND key NOT IN (SELECT key FROM tidelock_outbox WHERE tbl = ?1 AND (reason IS NULL OR reason <> 'restored'))",
+             AND key NOT IN (SELECT key FROM tidelock_outbox WHERE tbl = ?1 AND state <> 'restored')",
             quote(&plan.table.name)
         ),
         &[Value::from(plan.name())],

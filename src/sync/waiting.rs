@@ -14,32 +14,38 @@ pub fn refuse(connection: &Connection, id: i64, error: &Error) -> Result<()> {
 
 /// Lets a change wait that the remote fails at, longer each time. `now`: milliseconds since 1970.
 pub fn retry_later(connection: &Connection, id: i64, error: &Error, now: i64) -> Result<()> {
-    let sql = "UPDATE tidelock_outbox SET waiting = 'retrying', error = ?2, tries = coalesce(tries, 0) + 1, \
+    let sql = "UPDATE tidelock_outbox SET reason = 'retrying', error = ?2, tries = coalesce(tries, 0) + 1, \
                not_before = ?3 + min(10000 << min(coalesce(tries, 0), 9), 3600000) WHERE id = ?1";
     connection.run(sql, &[Value::Integer(id), Value::from(&*error.message), Value::Integer(now)]).map(drop)
 }
 
 /// Lets a change wait for the next push. `now`: milliseconds since 1970.
 pub fn retry_next_time(connection: &Connection, id: i64, error: &Error, now: i64) -> Result<()> {
-    let sql = "UPDATE tidelock_outbox SET waiting = 'retrying', error = ?2, not_before = ?3 + 1 WHERE id = ?1";
+    let sql = "UPDATE tidelock_outbox SET reason = 'retrying', error = ?2, not_before = ?3 + 1 WHERE id = ?1";
     connection.run(sql, &[Value::Integer(id), Value::from(&*error.message), Value::Integer(now)]).map(drop)
 }
 
 /// Moves a change to the rejected ones.
 pub fn reject(connection: &Connection, id: i64, reason: &str, error: &str) -> Result<()> {
-    let sql = "UPDATE tidelock_outbox SET reason = ?2, error = ?3, waiting = NULL WHERE id = ?1";
+    let sql = "UPDATE tidelock_outbox SET state = 'rejected', reason = ?2, error = ?3 WHERE id = ?1";
     connection.run(sql, &[Value::Integer(id), Value::from(reason), Value::from(error)]).map(drop)
+}
+
+/// Lets a rejected change be sent, instead of what waits behind it.
+pub fn make_pending(connection: &Connection, id: i64) -> Result<()> {
+    let sql = "UPDATE OR REPLACE tidelock_outbox SET state = 'pending', reason = NULL, error = NULL, local = NULL WHERE id = ?1";
+    connection.run(sql, &[Value::Integer(id)]).map(drop)
 }
 
 /// Says of a change that it waits for something else than itself, unless it is known why it waits already.
 pub fn hold_back(connection: &Connection, id: i64, why: &str) -> Result<()> {
-    let sql = "UPDATE tidelock_outbox SET waiting = 'held_back', error = ?2 \
-               WHERE id = ?1 AND (waiting IS NULL OR waiting = 'held_back')";
+    let sql = "UPDATE tidelock_outbox SET reason = 'held_back', error = ?2 \
+               WHERE id = ?1 AND (reason IS NULL OR reason = 'held_back')";
     connection.run(sql, &[Value::Integer(id), Value::from(why)]).map(drop)
 }
 
 /// Something was decided: the next push tells what still waits for it.
 pub fn release(connection: &Connection) -> Result<()> {
-    let sql = "UPDATE tidelock_outbox SET waiting = NULL, error = NULL WHERE reason IS NULL AND waiting = 'held_back'";
+    let sql = "UPDATE tidelock_outbox SET reason = NULL, error = NULL WHERE state = 'pending' AND reason = 'held_back'";
     connection.run(sql, &[]).map(drop)
 }

@@ -72,7 +72,7 @@ impl Sync {
         let progress = {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
-            let sql = "SELECT 1 FROM tidelock_outbox WHERE reason IS NULL AND sent_op = 'insert' LIMIT 1";
+            let sql = "SELECT 1 FROM tidelock_outbox WHERE state = 'pending' AND sent_op = 'insert' LIMIT 1";
             if connection.value(sql, &[])?.is_none() {
                 return Ok(());
             }

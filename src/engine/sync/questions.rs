@@ -15,7 +15,7 @@ use crate::{
         plan::Plan,
         report::{Cells, Conflicting, TableReport},
         unpushed::{Decision, Entry, Question},
-        waiting::retry_next_time,
+        waiting::{make_pending, retry_next_time},
     },
     value::Value,
 };
@@ -148,15 +148,13 @@ impl Sync {
                     return set_aside(connection, plan, writer, question, (entry, local), (row.as_deref(), error));
                 }
                 unpushed.log(connection, &question.key, entry, local, remote, row.as_deref())?;
+                if entry.rejected && row.as_deref() != remote {
+                    // It is decided now: it may be sent.
+                    make_pending(connection, entry.id)?;
+                }
                 unpushed.leave(connection, Some(entry.id), &question.key, row.as_deref(), remote)?;
                 if remote.is_none() && row.is_some() {
                     unpushed.note_gone(connection, entry.id)?;
-                }
-                if entry.rejected && row.as_deref() != remote {
-                    // It is decided now: it may be sent.
-                    let sql =
-                        "UPDATE OR REPLACE tidelock_outbox SET reason = NULL, error = NULL, local = NULL WHERE id = ?1";
-                    connection.run(sql, &[Value::Integer(entry.id)])?;
                 }
                 Ok(Answered::Applied)
             })
