@@ -64,6 +64,13 @@ pub struct ForeignKey {
     pub on_delete: String,
 }
 
+impl ForeignKey {
+    /// Whether deleting the parent changes the rows that refer to it.
+    pub fn acts_on_delete(&self) -> bool {
+        !matches!(self.on_delete.as_str(), "NO ACTION" | "RESTRICT")
+    }
+}
+
 impl TableFacts {
     /// Reads a table or view of that name, whatever its case; `None` when there is none.
     pub fn read(connection: &Connection, name: &str) -> Result<Option<Self>> {

@@ -2,16 +2,16 @@
 //!
 //! Never `INSERT OR REPLACE`: that would delete the row first and fire its children's ON DELETE CASCADE.
 
-use std::fmt::Write;
+use std::rc::Rc;
 
 use super::{
     capture,
-    encode::{key_sql, quote, row_sql},
+    encode::{key_parameters, key_sql, row_sql},
     parents::{Parents, Synced},
     plan::{Plan, Rows},
     report::TableReport,
-    schema::key_condition,
     swap,
+    table_sql::{MANY, TableSql},
     unpushed::{Decision, Seen, Unpushed},
 };
 use crate::{
@@ -20,25 +20,13 @@ use crate::{
     value::Value,
 };
 
-/// So many new rows go into one statement: SQLite prepares for undoing it only once, which the triggers of capture make it do
-/// though they hear of nothing.
-const MANY: usize = 16;
-
-/// The statements of one table, built once a pull.
+/// How pulled rows get into one table: built once a pull.
 pub struct Writer {
-    /// `?1..?n` are the columns; one row when the key exists: whether nothing differs.
-    compare: String,
-    insert: String,
-    /// Inserts unless the key exists; `None` where that would run somebody's triggers, or the key isn't unique here.
-    add: Option<String>,
-    /// Inserts [`MANY`] rows, or none.
-    add_many: Option<String>,
-    update: Option<String>,
-    delete: String,
-    key_at: Vec<usize>,
+    sql: Rc<TableSql>,
+    /// New rows may be added without a look: that runs nobody's triggers, and the key is unique here.
+    may_add: bool,
     parents: Parents,
     stage: String,
-    stage_deletion: String,
     unstage: String,
     note_key: String,
     know_key: String,
@@ -138,90 +126,32 @@ impl Writer {
 
     /// The same, for a plan whose synced tables are read already.
     pub fn among(connection: &Connection, plan: &Plan, synced: &[Synced]) -> Result<Self> {
-        let table = quote(&plan.table.name);
-        let names: Vec<String> = plan.columns.iter().map(|column| quote(&column.name)).collect();
-        let key_columns: Vec<String> = plan.key.iter().map(|at| plan.columns[*at].name.clone()).collect();
-        let list = |separator: &str, item: &dyn Fn(usize, &str) -> String| {
-            let items: Vec<String> = names.iter().enumerate().map(|(at, name)| item(at, name)).collect();
-            items.join(separator)
-        };
-        let mut where_key = String::new();
-        for (index, at) in plan.key.iter().enumerate() {
-            // Writing into a String can't fail.
-            let _ = write!(where_key, "{}{} = ?{}", if index > 0 { " AND " } else { "" }, names[*at], at + 1);
-        }
-        let others: Vec<String> = (0..names.len())
-            .filter(|at| !plan.key.contains(at))
-            .map(|at| format!("{} = ?{}", names[at], at + 1))
-            .collect();
-        let key_parameters = || (1..=plan.key.len()).map(|at| format!("?{}", at + 1));
-        let own_key = || plan.key.iter().map(|at| format!("?{}", at + 2));
-        let insert = format!(
-            "INSERT INTO main.{table}({}) VALUES ({})",
-            list(", ", &|_, name| name.to_owned()),
-            list(", ", &|at, _| format!("?{}", at + 1))
-        );
-        let key: Vec<&str> = plan.key.iter().map(|at| names[*at].as_str()).collect();
-        let add = format!("{insert} ON CONFLICT({}) DO NOTHING", key.join(", "));
-        let may_add = !has_triggers(connection, &plan.table.name)? && connection.statement(&add).is_ok();
-        let one = format!("({})", vec!["?"; names.len()].join(", "));
-        let add_many = format!(
-            "INSERT OR ABORT INTO main.{table}({}) VALUES {}",
-            list(", ", &|_, name| name.to_owned()),
-            vec![one; MANY].join(", ")
-        );
-        let members =
-            plan.columns.iter().enumerate().map(|(at, column)| (column.name.as_str(), format!("?{}", at + 2)));
+        let key = key_parameters(plan.key.len(), 2);
+        let own_key = key_sql(plan.key.iter().map(|at| format!("?{}", at + 2)));
+        let width = plan.columns.len();
+        let row =
+            row_sql(plan.columns.iter().enumerate().map(|(at, column)| (column.name.as_str(), format!("?{}", at + 2))));
+        let sql = plan.sql.clone();
         Ok(Self {
-            // A collation may call different texts equal.
-            compare: format!(
-                "SELECT {} FROM main.{table} WHERE {where_key}",
-                list(" AND ", &|at, name| format!("{name} IS ?{} COLLATE BINARY", at + 1))
-            ),
-            insert,
-            add: may_add.then_some(add),
-            add_many: may_add.then_some(add_many),
-            update: (!others.is_empty())
-                .then(|| format!("UPDATE main.{table} SET {} WHERE {where_key}", others.join(", "))),
-            delete: format!("DELETE FROM main.{table} WHERE {}", key_condition(&key_columns, 1)),
+            may_add: !has_triggers(connection, &plan.table.name)? && connection.statement(&sql.add).is_ok(),
+            sql,
             parents: Parents::new(plan, synced),
             unpushed: Unpushed::new(plan),
-            // ?1 is the table, ?2.. the columns or the key's values, the last one the reason.
+            // ?1 is the table, ?2.. the columns; then whether the row is deleted, and why it waits.
             stage: format!(
-                "INSERT OR REPLACE INTO tidelock_staged(tbl, key, row, error) VALUES (?1, {}, {}, ?{})",
-                key_sql(own_key()),
-                row_sql(members),
-                plan.columns.len() + 2
+                "INSERT OR REPLACE INTO tidelock_staged(tbl, key, row, error) \
+                 VALUES (?1, {own_key}, iif(?{}, NULL, {row}), ?{})",
+                width + 2,
+                width + 3
             ),
-            stage_deletion: format!(
-                "INSERT OR REPLACE INTO tidelock_staged(tbl, key, row, error) VALUES (?1, {}, NULL, ?{})",
-                key_sql(key_parameters()),
-                plan.key.len() + 2
-            ),
-            unstage: format!("DELETE FROM tidelock_staged WHERE tbl = ?1 AND key = {}", key_sql(key_parameters())),
-            note_key: format!(
-                "INSERT OR IGNORE INTO temp.tidelock_seen(tbl, key) VALUES (?1, {})",
-                key_sql(key_parameters())
-            ),
-            know_key: format!(
-                "INSERT OR IGNORE INTO tidelock_known(tbl, key) VALUES (?1, {})",
-                key_sql(key_parameters())
-            ),
-            unknow_key: format!("DELETE FROM tidelock_known WHERE tbl = ?1 AND key = {}", key_sql(key_parameters())),
+            // ?1 is the table, ?2.. the key's values.
+            unstage: format!("DELETE FROM tidelock_staged WHERE tbl = ?1 AND key = {key}"),
+            note_key: format!("INSERT OR IGNORE INTO temp.tidelock_seen(tbl, key) VALUES (?1, {key})"),
+            know_key: format!("INSERT OR IGNORE INTO tidelock_known(tbl, key) VALUES (?1, {key})"),
+            unknow_key: format!("DELETE FROM tidelock_known WHERE tbl = ?1 AND key = {key}"),
             name: plan.name().to_owned(),
             park: swap::park_sql(plan),
-            key_at: plan.key.clone(),
         })
-    }
-
-    /// Where the key's values are in a row.
-    pub fn key_places(&self) -> &[usize] {
-        &self.key_at
-    }
-
-    /// The key's values of a row.
-    pub fn key(&self, row: &[Value]) -> Vec<Value> {
-        self.key_at.iter().map(|at| row[*at].clone()).collect()
     }
 
     /// Merges a page into the table, inside a transaction in which capture is silent. Rows that can't be applied yet are
@@ -261,17 +191,17 @@ impl Writer {
             unpushed: guarded && capture::has_changes(connection, &self.name)?,
             staged: guarded && self.has_staged(connection)?,
             parents: care == Care::Guarded,
-            compare: connection.statement(&self.compare)?,
-            insert: connection.statement(&self.insert)?,
-            add: self.add.as_deref().map(|sql| connection.statement(sql)).transpose()?,
+            compare: connection.statement(&self.sql.compare)?,
+            insert: connection.statement(&self.sql.insert)?,
+            add: self.may_add.then(|| connection.statement(&self.sql.add)).transpose()?,
             add_many: None,
             new: true,
-            update: self.update.as_deref().map(|sql| connection.statement(sql)).transpose()?,
+            update: self.sql.update.as_deref().map(|sql| connection.statement(sql)).transpose()?,
         };
         // Where nothing has to be asked about a single row.
         let plain = !(pass.unpushed || pass.staged || pass.parents && self.parents.any());
-        if let Some(add_many) = self.add_many.as_deref().filter(|_| plain && waiting.len() >= MANY) {
-            pass.add_many = Some(connection.statement(add_many)?);
+        if self.may_add && plain && waiting.len() >= MANY {
+            pass.add_many = Some(connection.statement(&self.sql.add_many)?);
         }
         // Rows of one page may depend on each other: parents in the same table, values that move from row to row.
         loop {
@@ -297,7 +227,7 @@ impl Writer {
     fn write_row(&self, pass: &mut Pass<'_>, at: usize, report: &mut TableReport) -> Result<Outcome> {
         let (connection, row) = (pass.connection, pass.rows.row(at));
         if pass.staged {
-            self.unstage(connection, &self.key(row))?;
+            self.unstage(connection, &self.unpushed.key_of(row))?;
         }
         if !pass.unpushed {
             return self.apply_row(pass, at, report);
@@ -338,7 +268,7 @@ impl Writer {
     fn apply_row(&self, pass: &mut Pass<'_>, at: usize, report: &mut TableReport) -> Result<Outcome> {
         let (connection, row, deleted) = (pass.connection, pass.rows.row(at), pass.rows.deleted[at]);
         if deleted {
-            return self.delete_row(connection, &self.key(row), report);
+            return self.delete_row(connection, &self.unpushed.key_of(row), report);
         }
         if pass.parents
             && let Some(missing) = self.parents.missing(connection, row)?
@@ -378,7 +308,7 @@ impl Writer {
         if self.parents.protected(connection, key)? {
             return Ok(Outcome::Held("a row that is to stay refers to it".to_owned()));
         }
-        let deleted = with_parents(connection, || connection.run(&self.delete, key));
+        let deleted = with_parents(connection, || connection.run(&self.sql.delete, key));
         match deleted {
             Ok(changes) => {
                 *(if changes > 0 { &mut report.deleted } else { &mut report.unchanged }) += 1;
@@ -395,7 +325,7 @@ impl Writer {
 
     /// Deletes the row of a key, whatever depends on it.
     pub fn remove(&self, connection: &Connection, key: &[Value]) -> Result<()> {
-        connection.run(&self.delete, key).map(drop)
+        connection.run(&self.sql.delete, key).map(drop)
     }
 
     /// What to say about the first parent that a row lacks; `None` when all are there.
@@ -406,13 +336,10 @@ impl Writer {
     /// Puts rows aside until what they lack is there.
     pub fn stage(&self, connection: &Connection, rows: &Rows, held: &[Held]) -> Result<()> {
         for Held { row: at, error } in held {
-            let row = rows.row(*at);
-            let (sql, values) =
-                if rows.deleted[*at] { (&self.stage_deletion, self.key(row)) } else { (&self.stage, row.to_vec()) };
             let mut parameters = vec![Value::from(&*self.name)];
-            parameters.extend(values);
-            parameters.push(Value::from(&**error));
-            connection.run(sql, &parameters)?;
+            parameters.extend_from_slice(rows.row(*at));
+            parameters.extend([Value::Integer(i64::from(rows.deleted[*at])), Value::from(&**error)]);
+            connection.run(&self.stage, &parameters)?;
         }
         Ok(())
     }
@@ -425,8 +352,8 @@ impl Writer {
         for at in (0..rows.len()).filter(|at| deleted_too || !rows.deleted[*at]) {
             let row = rows.row(at);
             statement.bind(1, &name)?;
-            for index in 0..self.key_at.len() {
-                statement.bind(index + 2, &row[if rows.keys_only { index } else { self.key_at[index] }])?;
+            for (index, at) in self.unpushed.key.iter().enumerate() {
+                statement.bind(index + 2, &row[if rows.keys_only { index } else { *at }])?;
             }
             statement.finish()?;
         }

@@ -5,7 +5,6 @@
 use super::{
     encode::{decode_key, quote},
     guard,
-    schema::key_condition,
     staged::Target,
 };
 use crate::{
@@ -91,12 +90,10 @@ fn absent_keys(connection: &Connection, target: &Target) -> Result<Vec<Absent>> 
          AND NOT EXISTS (SELECT 1 FROM temp.tidelock_seen WHERE tbl = ?1 AND key = known.key)",
         &[Value::from(target.plan.name())],
     )?;
-    let key: Vec<String> = target.plan.key.iter().map(|at| target.plan.columns[*at].name.clone()).collect();
-    let find = format!("SELECT 1 FROM main.{} WHERE {}", quote(&target.plan.table.name), key_condition(&key, 1));
     let mut absent = Vec::new();
     for row in rows {
         let key = decode_key(row[0].as_text().unwrap_or_default());
-        if connection.value(&find, &key)?.is_some() {
+        if connection.value(&target.plan.sql.select, &key)?.is_some() {
             absent.push(Absent { key, spared: row[1] == Value::Integer(1) });
         } else {
             target.writer.know(connection, &key, false)?;

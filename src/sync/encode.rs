@@ -26,6 +26,11 @@ pub fn key_sql<S: AsRef<str>>(expressions: impl IntoIterator<Item = S>) -> Strin
     sql
 }
 
+/// The same of a key that is bound: its first value as the parameter `first`.
+pub fn key_parameters(count: usize, first: usize) -> String {
+    key_sql((first..first + count).map(|at| format!("?{at}")))
+}
+
 /// SQL that encodes a row, as a JSON object of (column, expression) pairs.
 pub fn row_sql<'a, S: AsRef<str>>(members: impl IntoIterator<Item = (&'a str, S)>) -> String {
     let mut sql = String::new();

@@ -6,7 +6,7 @@
 
 use super::{
     capture,
-    encode::{decode_key, key_sql, quote},
+    encode::{decode_key, key_parameters, quote},
     helpers::Helpers,
     page::Source,
     plan::{Plan, Rows, Unreadable},
@@ -46,7 +46,7 @@ pub fn begin(connection: &Connection, sources: &[Source], helpers: &Helpers, ful
 /// Notes the row `?1` (the table), `?2..` (the key), if anything is known of it here. A new row under the key of one that is gone isn't
 /// that row.
 fn note_sql(plan: &Plan) -> String {
-    let key = key_sql((0..plan.key.len()).map(|at| format!("?{}", at + 2)));
+    let key = key_parameters(plan.key.len(), 2);
     let entry = format!("SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = {key} AND state = 'pending'");
     format!(
         "INSERT OR REPLACE INTO tidelock_staged(tbl, key, row, error) SELECT ?1, {key}, NULL, '' \

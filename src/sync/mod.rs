@@ -14,7 +14,7 @@
 //! | `unsent`, `order`, `settle`, `waiting` | changes that wait as jobs, which waits for which, what became of them, and why they aren't sent |
 //! | `same_key`, `respell` | which row of an answer belongs to which key that was sent; a row takes the key as the server spells it |
 //! | `conflict`, `outgoing` | the one rule for rows that changed on both sides; values on their way out |
-//! | `apply`, `parents`, `unpushed`, `swap`, `staged` | pulled rows into tables: foreign keys, local edits, unique values, rows that wait |
+//! | `apply`, `table_sql`, `parents`, `unpushed`, `swap`, `staged` | pulled rows into tables: their statements, foreign keys, local edits, unique values, rows that wait |
 //! | `remote_schema`, `local_schema` | the remote's tables as it tells them, and the local ones that hold them |
 //! | `helpers`, `gone` | what `sqlHelpers` has put into the project; rows that are gone by its tombstones |
 //! | `compare`, `replace`, `guard` | deletions by absence, whole tables as a difference, and what stops both |
@@ -69,6 +69,7 @@ pub mod staged;
 pub mod state;
 pub mod status;
 pub mod swap;
+pub mod table_sql;
 pub mod types;
 pub mod unapplied;
 pub mod unpushed;

@@ -1,7 +1,7 @@
 //! Which change has to wait for which: a row for those that it refers to, a deletion for those that referred to it.
 
 use super::{
-    encode::{decode_row, key_sql, quote},
+    encode::{decode_row, key_parameters, key_sql, quote},
     job::{Job, Work},
     plan::Plan,
     schema::key_condition,
@@ -45,12 +45,9 @@ impl Order {
     /// Reads what refers to what. `plans`: parents first.
     pub fn new(plans: &[&Plan]) -> Self {
         let reference = |plan: &Plan, key: &ForeignKey| {
-            let at = |plan: &Plan, name: &String| {
-                plan.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name))
-            };
             let parent = plans.iter().position(|plan| plan.table.name.eq_ignore_ascii_case(&key.parent))?;
-            let from = key.from.iter().map(|name| at(plan, name)).collect::<Option<Vec<_>>>()?;
-            let to = key.to.iter().map(|name| at(plans[parent], name)).collect::<Option<Vec<_>>>()?;
+            let from = plan.places(&key.from)?;
+            let to = plans[parent].places(&key.to)?;
             let own_key = key_sql(plans[parent].key_columns().iter().map(|column| quote(column)));
             let find = format!("SELECT {own_key} FROM main.{} WHERE {}", quote(&key.parent), key_condition(&key.to, 1));
             let may_be_null = |at: &usize| {
@@ -58,8 +55,7 @@ impl Order {
                     && plan.table.column(&plan.columns[*at].name).is_some_and(|column| !column.not_null)
             };
             let nullable = from.iter().any(may_be_null);
-            let cascades = !matches!(key.on_delete.as_str(), "NO ACTION" | "RESTRICT");
-            Some(Reference { from, nullable, parent, to, cascades, find })
+            Some(Reference { from, nullable, parent, to, cascades: key.acts_on_delete(), find })
         };
         Self {
             references: plans
@@ -114,8 +110,7 @@ impl Order {
     pub fn hold_back(&mut self, connection: &Connection, job: &Job) -> Result<()> {
         match job.work {
             Work::Insert => {
-                let key = key_sql((1..=job.key.len()).map(|at| format!("?{at}")));
-                let encoded = connection.value(&format!("SELECT {key}"), &job.key)?;
+                let encoded = connection.value(&format!("SELECT {}", key_parameters(job.key.len(), 1)), &job.key)?;
                 if let Some(encoded) = encoded.as_ref().and_then(Value::as_text) {
                     self.lacking.insert((job.table, encoded.to_owned()));
                 }

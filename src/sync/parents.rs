@@ -30,15 +30,14 @@ pub struct Parents {
 impl Parents {
     /// Those of a plan's table, among the tables that are synced.
     pub fn new(plan: &Plan, synced: &[Synced]) -> Self {
-        let at = |name: &String| plan.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
         let mut references = Vec::new();
         for key in &plan.table.foreign_keys {
             // Columns that aren't synced keep the value that they have.
-            let Some(from) = key.from.iter().map(at).collect::<Option<Vec<_>>>() else { continue };
+            let Some(from) = plan.places(&key.from) else { continue };
             let itself = key.parent.eq_ignore_ascii_case(&plan.table.name);
             references.push(Reference {
                 from,
-                own: itself.then(|| key.to.iter().map(at).collect()).flatten(),
+                own: itself.then(|| plan.places(&key.to)).flatten(),
                 find: format!("SELECT 1 FROM main.{} WHERE {}", quote(&key.parent), key_condition(&key.to, 1)),
                 missing: format!("its parent in {} is missing", key.parent),
             });
@@ -125,8 +124,7 @@ impl Depends<'_> {
         let mut conditions = Vec::new();
         for synced in self.synced {
             for key in &synced.table.foreign_keys {
-                let acts = !matches!(key.on_delete.as_str(), "NO ACTION" | "RESTRICT");
-                if !acts || !key.parent.eq_ignore_ascii_case(table) {
+                if !key.acts_on_delete() || !key.parent.eq_ignore_ascii_case(table) {
                     continue;
                 }
                 let joined: Vec<String> = key

@@ -1,5 +1,7 @@
 //! What is read of a table, and where it goes: the user's options joined with the local schema.
 
+use std::rc::Rc;
+
 use super::{
     config::{Conflict, Names, TableSync},
     helpers::STAMP,
@@ -7,6 +9,7 @@ use super::{
     query::Selection,
     schema::Table,
     state::Position,
+    table_sql::TableSql,
     types::{Affinity, Kind, Misfit, convert},
 };
 use crate::{
@@ -40,6 +43,8 @@ pub struct Plan {
     pub key: Vec<usize>,
     /// What is asked for: the stored columns first, then a cursor and a soft-delete column that are not stored.
     pub selection: Selection,
+    /// The statements about its rows.
+    pub sql: Rc<TableSql>,
     /// The columns that the remote lacks: their changes wait until it has them.
     pub lacking: Vec<String>,
     /// Of a table with helpers: up to where everything is decided, see [`super::helpers`].
@@ -196,7 +201,8 @@ impl Plan {
                 .hint("To PostgREST its name means all columns: rename it, or leave it out of `columns`")
                 .detail("column", "*"));
         }
-        let key = key_names.iter().filter_map(|name| columns.iter().position(|column| column.name == *name)).collect();
+        let key: Vec<usize> =
+            key_names.iter().filter_map(|name| columns.iter().position(|column| column.name == *name)).collect();
         let selection = Selection {
             table: options.remote().to_owned(),
             columns: select,
@@ -205,7 +211,20 @@ impl Plan {
             filter: options.filter.iter().map(|(column, filter)| (column.clone(), filter.clone())).collect(),
         };
         let options = options.clone();
-        Ok(Self { options, table, columns, key, selection, lacking, ceiling: None, cursor, place: cursor, deleted })
+        let sql = Rc::new(TableSql::new(&table.name, &columns, &key));
+        Ok(Self {
+            options,
+            table,
+            columns,
+            key,
+            selection,
+            sql,
+            lacking,
+            ceiling: None,
+            cursor,
+            place: cursor,
+            deleted,
+        })
     }
 
     /// Reads by the helpers' ceiling from here on: where there is a cursor, in the order of the stamps instead.
@@ -250,6 +269,12 @@ impl Plan {
     /// The stored cursor, which the remote alone writes; `None` where it is a part of the key.
     pub fn remote_cursor(&self) -> Option<usize> {
         self.stored_cursor().filter(|at| !self.key.contains(at))
+    }
+
+    /// Where columns are in a row; `None` unless all of them are synced.
+    pub fn places(&self, names: &[String]) -> Option<Vec<usize>> {
+        let place = |name: &String| self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
+        names.iter().map(place).collect()
     }
 
     /// The names of the key's columns.

@@ -5,7 +5,7 @@
 //! server itself has found a row by the key that was sent. There the local row takes the server's spelling, with all that refers to it.
 
 use super::{
-    encode::{decode_key, decode_row, key_sql, quote, row_sql},
+    encode::{decode_key, decode_row, key_parameters, key_sql, quote, row_sql},
     same_key,
     schema::{Table, key_condition},
     state,
@@ -146,7 +146,7 @@ impl Respell {
         touched.push(table.table.name.clone());
         // What waited for the row that came is a part of this one by now.
         drop_change(connection, table, new)?;
-        let spelled = key_sql((0..key.len()).map(|at| format!("?{}", at + 2)));
+        let spelled = key_parameters(key.len(), 2);
         let parameters = [&[Value::from(table.name.as_str())], old].concat();
         connection.run(&format!("DELETE FROM tidelock_known WHERE tbl = ?1 AND key = {spelled}"), &parameters)?;
         rewrite(connection, table.name.as_str(), &key, &changes)
@@ -267,7 +267,7 @@ fn in_the_way() -> Error {
 
 /// SQL that is true of the change of a key that waits; `?1` is the table, `?2..` is the key.
 fn waiting(key: &[Value]) -> String {
-    let key = key_sql((0..key.len()).map(|at| format!("?{}", at + 2)));
+    let key = key_parameters(key.len(), 2);
     format!("tbl = ?1 AND key = {key} AND state = 'pending'")
 }
 
@@ -311,10 +311,7 @@ fn rewrite(connection: &Connection, table: &str, key: &[String], changes: &[Chan
         let values = decode_key(entry[1].as_text().unwrap_or_default());
         let row: Vec<_> = key.iter().cloned().zip(values).collect();
         let spelled: Vec<Value> = changed(&row, changes).into_iter().map(|(_, value)| value).collect();
-        let sql = format!(
-            "UPDATE tidelock_outbox SET key = {} WHERE id = ?1",
-            key_sql((0..spelled.len()).map(|at| format!("?{}", at + 2)))
-        );
+        let sql = format!("UPDATE tidelock_outbox SET key = {} WHERE id = ?1", key_parameters(spelled.len(), 2));
         connection.run(&sql, &[&entry[..1], &spelled[..]].concat())?;
         for (column, at) in [("base", 2), ("sent", 3)] {
             let Some(row) = entry[at].as_text().map(decode_row) else { continue };

@@ -10,7 +10,7 @@ use super::{
     report::TableReport,
     respell::Respell,
     unpushed::{Entry, Unpushed},
-    waiting::{make_pending, release},
+    waiting::{forget, make_pending, release},
 };
 use crate::{
     error::{Error, Result},
@@ -56,11 +56,6 @@ pub fn find(connection: &Connection, id: i64) -> Result<Found> {
     })
 }
 
-/// Gives up a change of a table that is no more.
-pub fn forget(connection: &Connection, change: &Found) -> Result<()> {
-    delete(connection, change.id)
-}
-
 /// Lets a refused change wait again; inside a transaction.
 pub fn retry(connection: &Connection, plan: &Plan, change: &Found) -> Result<()> {
     let unpushed = Unpushed::new(plan);
@@ -72,7 +67,7 @@ pub fn retry(connection: &Connection, plan: &Plan, change: &Found) -> Result<()>
             connection.run(sql, &[Value::Integer(change.id)]).map(drop)
         }
         "restored" => {
-            delete(connection, change.id)?;
+            forget(connection, change.id)?;
             again(connection, plan, &unpushed, change)
         }
         _ => {
@@ -167,18 +162,14 @@ pub fn discard(
     // What others refer to, and what doesn't fit (yet), waits as a pulled row would.
     let deleted = row.is_none();
     let mut row = row.unwrap_or_else(|| unpushed.row_of(&change.key));
-    let answered = writer.key(&row);
+    let answered = plan.key_of(&row);
     let respelled = answered != change.key;
     if !respelled || Respell::new(connection)?.run(connection, &plan.table.name, &change.key, &answered)?.is_none() {
-        change.key.iter().zip(writer.key_places()).for_each(|(value, at)| row[*at] = value.clone());
+        change.key.iter().zip(&plan.key).for_each(|(value, at)| row[*at] = value.clone());
     }
     if remote.is_some() && plan.options.compares() {
-        writer.know(connection, &writer.key(&row), !deleted)?;
+        writer.know(connection, &plan.key_of(&row), !deleted)?;
     }
     let rows = Rows::one(row, deleted, None);
     writer.merge(connection, &rows, &mut TableReport::default()).map(drop)
-}
-
-fn delete(connection: &Connection, id: i64) -> Result<()> {
-    connection.run("DELETE FROM tidelock_outbox WHERE id = ?1", &[Value::Integer(id)]).map(drop)
 }

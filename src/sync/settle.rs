@@ -84,7 +84,7 @@ impl PushTarget {
             return Ok(Left::Done);
         };
         let answered = match &outcome {
-            Outcome::Written(row) | Outcome::Met(Remote::Row(row, _)) => self.writer.key(row),
+            Outcome::Written(row) | Outcome::Met(Remote::Row(row, _)) => self.plan.key_of(row),
             _ => job.key.clone(),
         };
         if answered == job.key {

@@ -2,7 +2,7 @@
 
 use super::{
     apply::{Care, Held, Writer},
-    encode::{key_sql, quote},
+    encode::{key_parameters, quote},
     plan::{Plan, Rows},
     report::TableReport,
     schema::key_condition,
@@ -15,7 +15,7 @@ use crate::{
 /// SQL that frees the unique values of the row with the key `?1..`: NULL where a column takes it, else a text that
 /// nobody has. `None` when nothing is unique but the key.
 pub(super) fn park_sql(plan: &Plan) -> Option<String> {
-    let key: Vec<String> = plan.key.iter().map(|at| plan.columns[*at].name.clone()).collect();
+    let key = plan.key_columns();
     let unique = |name: &str| plan.table.unique.iter().flatten().any(|column| column.eq_ignore_ascii_case(name));
     let parked: Vec<String> = plan
         .table
@@ -25,7 +25,7 @@ pub(super) fn park_sql(plan: &Plan) -> Option<String> {
         .map(|column| {
             let name = quote(&column.name);
             if column.not_null {
-                format!("{name} = 'tidelock parked ' || {}", key_sql((1..=key.len()).map(|at| format!("?{at}"))))
+                format!("{name} = 'tidelock parked ' || {}", key_parameters(key.len(), 1))
             } else {
                 format!("{name} = NULL")
             }
@@ -53,7 +53,7 @@ impl Writer {
             let row = rows.row(held.row);
             // A local change is told by comparing the row with its base: that row must not be touched.
             if care == Care::Bare || !self.unpushed.has(connection, row)? {
-                keys.push(self.key(row));
+                keys.push(self.unpushed.key_of(row));
             }
         }
         if keys.is_empty() {

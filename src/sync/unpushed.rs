@@ -4,18 +4,22 @@
 //! that the same row is no conflict twice. What can't be decided (deleted on one side, or two rows under one new key) goes
 //! to the rejected changes.
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 use super::{
     config::Conflict,
     conflict::{Facts, Resolution, Sent, change_left, is_later, resolve},
-    encode::{decode_row, key_sql, quote, row_sql},
+    encode::{decode_row, key_parameters, quote, row_sql},
     outbox::ChangeOp,
     outgoing::filter_text,
     plan::Plan,
     schema::key_condition,
+    table_sql::TableSql,
     types::Kind,
-    waiting::reject,
+    waiting::{forget, reject},
 };
 use crate::{error::Result, sqlite::Connection, time::Timestamp, value::Value};
 
@@ -79,15 +83,13 @@ pub struct Unpushed {
     name: String,
     columns: Vec<String>,
     kinds: Vec<Kind>,
-    key: Vec<usize>,
+    /// Where the key's values are in a row.
+    pub(super) key: Vec<usize>,
     cursor: Option<usize>,
     policy: Conflict,
     pending: String,
     rejected: String,
-    local: String,
-    update: String,
-    insert: String,
-    delete: String,
+    sql: Rc<TableSql>,
     leave: String,
     leave_new: String,
     log: String,
@@ -107,14 +109,10 @@ impl Unpushed {
     pub fn new(plan: &Plan) -> Self {
         let entry = format!(
             "SELECT id, op, base, sent_op, sent, time FROM tidelock_outbox WHERE tbl = ?1 AND key = {}",
-            key_sql((0..plan.key.len()).map(|at| format!("?{}", at + 2)))
+            key_parameters(plan.key.len(), 2)
         );
         let columns: Vec<String> = plan.columns.iter().map(|column| column.name.clone()).collect();
         let key = plan.key_columns();
-        let quoted: Vec<String> = columns.iter().map(|column| quote(column)).collect();
-        let table = quote(&plan.table.name);
-        let set: Vec<String> = quoted.iter().enumerate().map(|(at, name)| format!("{name} = ?{}", at + 1)).collect();
-        let own: Vec<String> = plan.key.iter().map(|at| format!("{} IS ?{}", quoted[*at], at + 1)).collect();
         let width = columns.len();
         let row = |from: usize| {
             row_sql(columns.iter().enumerate().map(|(at, name)| (name.as_str(), format!("?{}", at + from))))
@@ -130,18 +128,11 @@ impl Unpushed {
             unless_null(from, row_sql(members))
         };
         let all_columns = width + plan.lacking.len();
-        let key_from = |from: usize| key_sql((0..plan.key.len()).map(|at| format!("?{}", at + from)));
+        let key_from = |from: usize| key_parameters(plan.key.len(), from);
         Self {
             pending: format!("{entry} AND state = 'pending'"),
             rejected: format!("{entry} AND state = 'rejected' ORDER BY id DESC LIMIT 1"),
-            local: format!("SELECT {} FROM main.{table} WHERE {}", quoted.join(", "), key_condition(&key, 1)),
-            update: format!("UPDATE main.{table} SET {} WHERE {}", set.join(", "), own.join(" AND ")),
-            insert: format!(
-                "INSERT INTO main.{table}({}) VALUES ({})",
-                quoted.join(", "),
-                (1..=width).map(|at| format!("?{at}")).collect::<Vec<_>>().join(", ")
-            ),
-            delete: format!("DELETE FROM main.{table} WHERE {}", key_condition(&key, 1)),
+            sql: plan.sql.clone(),
             // ?1 is the id, ?2 the operation, ?3.. the remote's row and the base of what it lacks.
             leave: format!(
                 "UPDATE tidelock_outbox SET op = ?2, base = {}, sent_op = NULL, sent = NULL, error = NULL, \
@@ -156,8 +147,9 @@ impl Unpushed {
                 base(3)
             ),
             local_lacking: format!(
-                "SELECT {} FROM main.{table} WHERE {}",
+                "SELECT {} FROM main.{} WHERE {}",
                 plan.lacking.iter().map(|column| quote(column)).collect::<Vec<_>>().join(", "),
+                quote(&plan.table.name),
                 key_condition(&key, 1)
             ),
             lacking: plan.lacking.clone(),
@@ -205,7 +197,7 @@ impl Unpushed {
         }
         if local.is_none() && entry.op != ChangeOp::Delete {
             // The row went without a trace (a cascade of a pull): so does its change.
-            self.drop(connection, entry.id)?;
+            forget(connection, entry.id)?;
             return Ok(Decision::ApplyConflict);
         }
         let facts = Facts {
@@ -292,7 +284,7 @@ impl Unpushed {
     fn joined(&self, connection: &Connection, key: &[Value], there: bool) -> Result<Option<Entry>> {
         let (pending, refused) = (self.find(connection, key, false)?, self.find(connection, key, true)?);
         let (Some(pending), Some(refused)) = (&pending, &refused) else { return Ok(pending.or(refused)) };
-        self.drop(connection, pending.id)?;
+        forget(connection, pending.id)?;
         let op = match (&refused.base, there) {
             (None, true) => ChangeOp::Insert,
             (Some(_), true) => ChangeOp::Update,
@@ -333,7 +325,7 @@ impl Unpushed {
 
     /// The local row of a key.
     pub fn local(&self, connection: &Connection, key: &[Value]) -> Result<Option<Vec<Value>>> {
-        Ok(connection.rows(&self.local, key)?.into_iter().next())
+        Ok(connection.rows(&self.sql.select, key)?.into_iter().next())
     }
 
     /// Makes the local row of a key what it is to be.
@@ -345,11 +337,13 @@ impl Unpushed {
         after: Option<&[Value]>,
     ) -> Result<()> {
         match (before, after) {
-            (Some(before), Some(after)) if before == after => Ok(()),
-            (Some(_), Some(after)) => connection.run(&self.update, after).map(drop),
-            (None, Some(after)) => connection.run(&self.insert, after).map(drop),
-            (Some(_), None) => connection.run(&self.delete, key).map(drop),
-            (None, None) => Ok(()),
+            (Some(before), Some(after)) if before != after => match &self.sql.update {
+                Some(update) => connection.run(update, after).map(drop),
+                None => Ok(()),
+            },
+            (None, Some(after)) => connection.run(&self.sql.insert, after).map(drop),
+            (Some(_), None) => connection.run(&self.sql.delete, key).map(drop),
+            _ => Ok(()),
         }
     }
 
@@ -367,7 +361,7 @@ impl Unpushed {
         // What the remote has no column for waits until it has one, as long as there is the row.
         let waits = changed && local.is_some() && remote.is_some();
         match (change_left(local, remote).or(waits.then_some(ChangeOp::Update)), id) {
-            (None, Some(id)) => self.drop(connection, id),
+            (None, Some(id)) => forget(connection, id),
             (None, None) => Ok(()),
             (Some(op), id) => {
                 let mut parameters = vec![id.map_or_else(|| Value::from(&*self.name), Value::Integer)];
@@ -468,9 +462,5 @@ impl Unpushed {
     pub fn note_gone(&self, connection: &Connection, id: i64) -> Result<()> {
         let sql = "UPDATE tidelock_outbox SET sent_op = 'gone', sent = NULL WHERE id = ?1";
         connection.run(sql, &[Value::Integer(id)]).map(drop)
-    }
-
-    fn drop(&self, connection: &Connection, id: i64) -> Result<()> {
-        connection.run("DELETE FROM tidelock_outbox WHERE id = ?1", &[Value::Integer(id)]).map(drop)
     }
 }

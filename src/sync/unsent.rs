@@ -10,6 +10,7 @@ use super::{
     outgoing::filter_text,
     plan::Plan,
     unpushed::{Entry, Unpushed},
+    waiting::forget,
 };
 use crate::{error::Result, sqlite::Connection, value::Value};
 
@@ -83,7 +84,7 @@ pub fn load(
     for (id, key) in empty {
         if !unpushed.wait_for_columns(connection, id, &key)? {
             forget_cursor(connection, plan, unpushed, &key)?;
-            connection.run("DELETE FROM tidelock_outbox WHERE id = ?1", &[Value::Integer(id)])?;
+            forget(connection, id)?;
         }
     }
     Ok(jobs)

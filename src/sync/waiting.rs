@@ -1,4 +1,4 @@
-//! Why a change isn't sent: it was refused for good, or it waits.
+//! Whether a change is sent, or why it isn't: it was refused for good, or it waits.
 
 use crate::{
     error::{Error, Result},
@@ -35,6 +35,11 @@ pub fn reject(connection: &Connection, id: i64, reason: &str, error: &str) -> Re
 pub fn make_pending(connection: &Connection, id: i64) -> Result<()> {
     let sql = "UPDATE OR REPLACE tidelock_outbox SET state = 'pending', reason = NULL, error = NULL, local = NULL WHERE id = ?1";
     connection.run(sql, &[Value::Integer(id)]).map(drop)
+}
+
+/// Takes a change out of the outbox.
+pub fn forget(connection: &Connection, id: i64) -> Result<()> {
+    connection.run("DELETE FROM tidelock_outbox WHERE id = ?1", &[Value::Integer(id)]).map(drop)
 }
 
 /// Says of a change that it waits for something else than itself, unless it is known why it waits already.

@@ -22,7 +22,9 @@ use crate::{
         retry, same_key,
         schema::Table,
         staged::{self, Target},
-        state, unapplied, unsent, write,
+        state, unapplied, unsent,
+        waiting::forget,
+        write,
     },
     value::Value,
 };
@@ -63,7 +65,7 @@ impl Sync {
             let change = retry::find(&connection, id)?;
             if Table::read(&connection, &change.table)?.is_none() {
                 host.admit_write()?;
-                retry::forget(&connection, &change)?;
+                forget(&connection, change.id)?;
                 host.committed(&[]);
                 None
             } else {
