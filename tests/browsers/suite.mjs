@@ -1,12 +1,9 @@
 // What runs in each browser of another engine than Chromium's, with the engine on the page's thread and in a worker: the scenarios of
 // what is another engine's work there (IndexedDB, streams, cryptography, workers, fetch), and what only a browser shows.
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
-import { pathToFileURL } from 'node:url'
-import { servePackage } from '../e2e/package.mjs'
-import { control } from '../remote/control.mjs'
-import { startRemote } from '../remote/index.mjs'
-import { scenariosOf, until } from '../scenarios/run/context.mjs'
+import { test } from 'node:test'
+import { pagesOf } from '../e2e/scenarios.mjs'
+import { until } from '../scenarios/run/context.mjs'
 import { local, withRemote } from '../scenarios/run/modules.mjs'
 
 const LOCAL = [
@@ -38,55 +35,9 @@ function modulesIn(thread, without) {
  * TIDELOCK_ALL only.
  */
 export async function suite(browser, { without = [] } = {}) {
-  let server
-  let remote
-  const load = async (page, thread) => {
-    await page.goto(`${server.url}/?thread=${thread}`)
-    await until(() => page.evaluate(() => window.ready === true))
-  }
-  const open = async (thread) => {
-    const page = await browser.page()
-    await load(page, thread)
-    return page
-  }
-
-  before(async () => {
-    server = await servePackage({ callRemote: (...call) => remote.call(...call) })
-    await browser.start()
-  })
-  after(async () => {
-    await browser.dispose()
-    await server?.close()
-  })
-
+  const { open, load, scenarios } = pagesOf(browser)
   for (const thread of ['current', 'worker']) {
-    for (const { name, path, remote: synced } of modulesIn(thread, without)) {
-      const scenarios = scenariosOf(await import(pathToFileURL(path)), { host: 'page', thread })
-      if (scenarios.length === 0) continue
-      describe(`${name} (${thread})`, () => {
-        let page
-        let running
-        before(async () => {
-          if (synced) {
-            running = await startRemote({ seed: 'shop', schemas: ['public', 'other'] })
-            remote = control(running)
-          }
-          page = await open(thread)
-        })
-        after(async () => {
-          await page?.close()
-          await running?.stop()
-        })
-        for (const [title] of scenarios)
-          test(title, async () => {
-            if (synced) remote.fresh()
-            // Each page counts its names from one, and all pages are of one profile.
-            const given = [name, title, `${thread}-${name.replace('/', '-')}`, synced ? remote.facts : undefined]
-            const failed = await page.evaluate((all) => window.runScenario(...all), given)
-            assert.equal(failed ?? undefined, undefined)
-          })
-      })
-    }
+    await scenarios(thread, modulesIn(thread, without))
 
     test(`what was written is there after a reload (${thread})`, async () => {
       const page = await open(thread)

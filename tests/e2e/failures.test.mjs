@@ -11,6 +11,19 @@ const context = suite()
 const inPage = { only: 'current', because: 'how the storage fails is the same for a worker' }
 const inWorker = { only: 'worker', because: 'how the storage fails is the same for a page' }
 
+/** A page with an open database, `window.db`, and another page beside it. */
+async function openedBeside(script = 'CREATE TABLE t (n INTEGER)') {
+  const [name, page] = [freshName(), await context.page()]
+  await page.evaluate(
+    async ([name, script]) => {
+      window.db = await window.open({ name })
+      await window.db.exec(script)
+    },
+    [name, script],
+  )
+  return { name, page, other: await context.page() }
+}
+
 /** Breaks the storage of a page in one way; `shatter` runs in it, and returns what mends it. */
 const breakages = {
   'a full disk': {
@@ -187,13 +200,7 @@ test("in 'deferred' a failure shows in health, and refuses writes after three tr
 })
 
 test('another tab begins a version change and ends it: writes go on after a while, snapshots too', inPage, async () => {
-  const name = freshName()
-  const page = await context.page()
-  await page.evaluate(async (given) => {
-    window.db = await window.open({ name: given })
-    await window.db.exec('CREATE TABLE t (n INTEGER)')
-  }, name)
-  const other = await context.page()
+  const { name, page, other } = await openedBeside()
   const upset = () =>
     other.evaluate(
       (given) =>
@@ -229,13 +236,7 @@ test('another tab begins a version change and ends it: writes go on after a whil
 })
 
 test('another tab holds a version change: nothing is lost, and writes go on when it ends', inWorker, async () => {
-  const name = freshName()
-  const page = await context.page()
-  await page.evaluate(async (given) => {
-    window.db = await window.open({ name: given })
-    await window.db.exec('CREATE TABLE t (n INTEGER)')
-  }, name)
-  const other = await context.page()
+  const { name, page, other } = await openedBeside()
   await other.evaluate(
     (given) =>
       new Promise((resolve) => {
@@ -267,13 +268,7 @@ test('another tab holds a version change: nothing is lost, and writes go on when
 })
 
 test('a database that another tab deletes is never made anew in passing', inWorker, async () => {
-  const name = freshName()
-  const page = await context.page()
-  await page.evaluate(async (given) => {
-    window.db = await window.open({ name: given })
-    await window.db.exec('CREATE TABLE t (n INTEGER)')
-  }, name)
-  const other = await context.page()
+  const { name, page, other } = await openedBeside()
   await other.evaluate(
     (given) =>
       new Promise((resolve, reject) => {
@@ -301,14 +296,7 @@ test('a database that another tab deletes is never made anew in passing', inWork
 })
 
 test('a database that a newer app takes over is left alone', inPage, async () => {
-  const name = freshName()
-  const page = await context.page()
-  await page.evaluate(async (given) => {
-    window.db = await window.open({ name: given })
-    await window.db.exec('CREATE TABLE t (n INTEGER)')
-    await window.db.run('INSERT INTO t VALUES (1)')
-  }, name)
-  const other = await context.page()
+  const { name, page, other } = await openedBeside('CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (1)')
   await other.evaluate(
     (given) =>
       new Promise((resolve) => {

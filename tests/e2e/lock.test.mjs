@@ -4,6 +4,17 @@ import { freshName, suite, test } from './harness.mjs'
 
 const context = suite()
 
+/** Two pages, the first of which has a database open, as `window.db`. */
+async function openedInFirst() {
+  const name = freshName()
+  const [first, second] = await Promise.all([context.page(), context.page()])
+  await first.evaluate(async (name) => {
+    window.db = await window.open({ name })
+    await window.db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
+  }, name)
+  return { name, first, second }
+}
+
 test('two tabs race for a name ten times: exactly one wins each time, and the other hears who', async (_, thread) => {
   const pages = await Promise.all([context.page(), context.page()])
   const wins = [0, 0]
@@ -58,12 +69,7 @@ test('two opens in one tab exclude each other too', async () => {
 })
 
 test('who waits gets in when the holder closes, and sees what it wrote', async () => {
-  const name = freshName()
-  const [first, second] = await Promise.all([context.page(), context.page()])
-  await first.evaluate(async (given) => {
-    window.db = await window.open({ name: given })
-    await window.db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
-  }, name)
+  const { name, first, second } = await openedInFirst()
   const waiting = second.evaluate(async (given) => {
     const db = await window.open({ name: given, lock: { onBusy: 'wait' } })
     const rows = await db.query('SELECT n FROM t')
@@ -86,11 +92,7 @@ test('who waits gets in when the holder closes, and sees what it wrote', async (
 })
 
 test('waiting ends by timeoutMs and by signal, and leaves no request in the queue of the lock', async () => {
-  const name = freshName()
-  const [first, second] = await Promise.all([context.page(), context.page()])
-  await first.evaluate(async (given) => {
-    window.db = await window.open({ name: given })
-  }, name)
+  const { name, first, second } = await openedInFirst()
   const result = await second.evaluate(async (given) => {
     const started = performance.now()
     const timeout = await window.failure(() => window.open({ name: given, lock: { onBusy: 'wait', timeoutMs: 100 } }))
@@ -119,12 +121,7 @@ test('waiting ends by timeoutMs and by signal, and leaves no request in the queu
 })
 
 test('the lock is called tidelock/<name>, and goes with the tab', async () => {
-  const name = freshName()
-  const [first, second] = await Promise.all([context.page(), context.page()])
-  await first.evaluate(async (given) => {
-    window.db = await window.open({ name: given })
-    await window.db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
-  }, name)
+  const { name, first, second } = await openedInFirst()
   const held = await second.evaluate(
     (given) =>
       window.until(async () => {

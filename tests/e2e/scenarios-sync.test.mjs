@@ -1,14 +1,16 @@
 // The scenarios of sync in pages: those in which the browser's fetch, its storage or its callbacks matter, or all of them with
 // TIDELOCK_ALL=1. Node runs all of them.
 import { withRemote } from '../scenarios/run/modules.mjs'
-import { scenariosIn } from './scenarios.mjs'
+import { Browser } from './browser.mjs'
+import { pagesOf } from './scenarios.mjs'
 
 const chosen = {
   current: ['auth', 'conflicts', 'contract', 'first-example', 'helpers', 'local', 'pull', 'push', 'spans', 'trouble'],
   worker: ['auth', 'conflicts', 'first-example', 'pull'],
 }
+const pages = pagesOf(new Browser())
 for (const [thread, names] of Object.entries(chosen))
-  await scenariosIn(
+  await pages.scenarios(
     thread,
     withRemote.filter(({ name }) => process.env.TIDELOCK_ALL || names.includes(name.slice('sync/'.length))),
   )

@@ -1,5 +1,6 @@
 // The scenarios that need no remote, with the engine in a worker.
 import { local } from '../scenarios/run/modules.mjs'
-import { scenariosIn } from './scenarios.mjs'
+import { Browser } from './browser.mjs'
+import { pagesOf } from './scenarios.mjs'
 
-await scenariosIn('worker', local)
+await pagesOf(new Browser()).scenarios('worker', local)

@@ -1,17 +1,18 @@
-// Scenarios over the package in a page of Chromium. Three test files run them: without a remote, with the engine on the page's thread and in a
-// worker, and those of sync.
+// Scenarios over the package in pages of a browser: here of Chromium, in three test files (without a remote, with the engine on the page's
+// thread and in a worker, and those of sync), and in tests/browsers of others.
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { control } from '../remote/control.mjs'
 import { startRemote } from '../remote/index.mjs'
-import { scenariosOf } from '../scenarios/run/context.mjs'
-import { Browser } from './browser.mjs'
+import { scenariosOf, until } from '../scenarios/run/context.mjs'
 import { servePackage } from './package.mjs'
 
-/** Registers the scenarios of these modules as tests, in a browser of their own. */
-export async function scenariosIn(thread, modules) {
-  const browser = new Browser()
+/**
+ * Serves the package to a browser while the tests of a file run → `open(thread)`, which opens a page under test, `load(page, thread)`, which
+ * loads it anew, and `scenarios(thread, modules)`, which registers the scenarios of these modules as tests.
+ */
+export function pagesOf(browser) {
   let server
   let remote
   before(async () => {
@@ -23,33 +24,43 @@ export async function scenariosIn(thread, modules) {
     await server?.close()
   })
 
-  for (const module of modules) {
-    const scenarios = scenariosOf(await import(pathToFileURL(module.path)), { host: 'page', thread })
-    if (scenarios.length === 0) continue
-    describe(module.name, () => {
-      let page
-      let running
-      before(async () => {
-        if (module.remote) {
-          running = await startRemote({ seed: 'shop', schemas: ['public', 'other'] })
-          remote = control(running)
-        }
-        page = await browser.page(`${server.url}/?thread=${thread}`)
-        await page.waitForFunction(() => window.ready === true)
-      })
-      after(async () => {
-        await page?.close()
-        await running?.stop()
-      })
-      for (const [title] of scenarios)
-        test(title, async () => {
-          remote?.fresh()
-          const facts = module.remote ? remote.facts : undefined
-          // Each page counts its names from one, and they all are in one profile.
-          const given = [module.name, title, module.name.replace('/', '-'), facts]
-          const failed = await page.evaluate((all) => window.runScenario(...all), given)
-          assert.equal(failed ?? undefined, undefined)
-        })
-    })
+  const load = async (page, thread) => {
+    await page.goto(`${server.url}/?thread=${thread}`)
+    await until(() => page.evaluate(() => window.ready === true))
   }
+  const open = async (thread) => {
+    const page = await browser.page()
+    await load(page, thread)
+    return page
+  }
+  const scenarios = async (thread, modules) => {
+    for (const { name, path, remote: synced } of modules) {
+      const found = scenariosOf(await import(pathToFileURL(path)), { host: 'page', thread })
+      if (found.length === 0) continue
+      describe(`${name} (${thread})`, () => {
+        let page
+        let running
+        before(async () => {
+          if (synced) {
+            running = await startRemote({ seed: 'shop', schemas: ['public', 'other'] })
+            remote = control(running)
+          }
+          page = await open(thread)
+        })
+        after(async () => {
+          await page?.close()
+          await running?.stop()
+        })
+        for (const [title] of found)
+          test(title, async () => {
+            if (synced) remote.fresh()
+            // Each page counts its names from one, and all pages are of one profile.
+            const given = [name, title, `${thread}-${name.replace('/', '-')}`, synced ? remote.facts : undefined]
+            const failed = await page.evaluate((all) => window.runScenario(...all), given)
+            assert.equal(failed ?? undefined, undefined)
+          })
+      })
+    }
+  }
+  return { open, load, scenarios }
 }

@@ -324,7 +324,8 @@ test('a tab that wants the database for itself, and tabs that share it, exclude 
   const refused = await alone({ onBusy: 'fail' })
   assert.equal(refused.code, 'database_in_use')
   assert.equal(refused.details.holder.title, 'A page under test')
-  const says = async (page) => (await page.evaluate((name) => window.failure(() => window.open({ name })), name)).message
+  const says = async (page) =>
+    (await page.evaluate((name) => window.failure(() => window.open({ name })), name)).message
   assert.match(await says(second), /^Database already in use by tab "A page under test" since /)
   assert.equal(await says(first), 'Database already in use by this page')
   assert.equal((await alone({ onBusy: 'wait', timeoutMs: 100 })).code, 'lock_timeout')

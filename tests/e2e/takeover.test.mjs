@@ -24,20 +24,30 @@ async function openIn(page, name, lock) {
 const wanted = (name) =>
   window.until(async () => (await navigator.locks.query()).pending.some((lock) => lock.name === `tidelock/${name}`))
 
+/** Runs in a page: begins a transaction, `window.working`, that goes on once `window.finish` is called. */
+async function begun() {
+  await window.db.exec('CREATE TABLE t (n)')
+  window.working = window.db.transaction(async (tx) => {
+    await tx.run('INSERT INTO t VALUES (1)')
+    await new Promise((resolve) => {
+      window.finish = resolve
+    })
+    await tx.run('INSERT INTO t VALUES (2)')
+  })
+}
+
+/** Runs in a page: gives the rows, and closes. */
+async function closed() {
+  const found = await window.db.query('SELECT n FROM t')
+  await window.db.close()
+  return found
+}
+
 test('takeover: the holder finishes its transaction, stores, closes and says so', async () => {
   const name = freshName()
   const [first, second] = await Promise.all([context.page(), context.page()])
   await openIn(first, name)
-  await first.evaluate(async () => {
-    await window.db.exec('CREATE TABLE t (n)')
-    window.working = window.db.transaction(async (tx) => {
-      await tx.run('INSERT INTO t VALUES (1)')
-      await new Promise((resolve) => {
-        window.finish = resolve
-      })
-      await tx.run('INSERT INTO t VALUES (2)')
-    })
-  })
+  await first.evaluate(begun)
   const taking = openIn(second, name, { onBusy: 'takeover' })
   await first.evaluate(wanted, name)
   // What is called while somebody asks is answered, and the transaction still runs.
@@ -70,15 +80,7 @@ test('takeover: who is not answered in time gets lock_timeout, and the holder ke
   const name = freshName()
   const [first, second] = await Promise.all([context.page(), context.page()])
   await openIn(first, name)
-  await first.evaluate(async () => {
-    await window.db.exec('CREATE TABLE t (n)')
-    window.working = window.db.transaction(async (tx) => {
-      await tx.run('INSERT INTO t VALUES (1)')
-      await new Promise((resolve) => {
-        window.finish = resolve
-      })
-    })
-  })
+  await first.evaluate(begun)
   const failed = await second.evaluate(
     (given) => window.failure(() => window.open({ name: given, lock: { onBusy: 'takeover', timeoutMs: 400 } })),
     name,
@@ -90,12 +92,12 @@ test('takeover: who is not answered in time gets lock_timeout, and the holder ke
     window.finish()
     await window.working
     // A holder that still meant to let go would do so here, and refuse what comes after.
-    await window.db.run('INSERT INTO t VALUES (2)')
+    await window.db.run('INSERT INTO t VALUES (3)')
     await window.db.flush()
     await window.until(async () => (await window.db.health()).lock.state === 'held')
     return { locks: window.locks, rows: await window.db.query('SELECT n FROM t') }
   })
-  assert.deepEqual(after, { locks: [], rows: [{ n: 1 }, { n: 2 }] })
+  assert.deepEqual(after, { locks: [], rows: [{ n: 1 }, { n: 2 }, { n: 3 }] })
   await first.evaluate(() => window.db.close())
   await Promise.all([first.close(), second.close()])
 })
@@ -165,11 +167,7 @@ test('steal: the tab that had the lock is told, and all its calls fail with lock
   for (const [label, code] of Object.entries(told.codes)) assert.equal(code, 'lock_lost', label)
   assert.deepEqual([told.locks, told.close, told.live], [['lost'], undefined, ['lock_lost']])
   assert.deepEqual([told.health.status, told.health.lock.state], ['failed', 'lost'])
-  const rows = await second.evaluate(async () => {
-    const found = await window.db.query('SELECT n FROM t')
-    await window.db.close()
-    return found
-  })
+  const rows = await second.evaluate(closed)
   assert.deepEqual(rows, [{ n: 1 }, { n: 4 }])
   await Promise.all([first.close(), second.close()])
 })
@@ -360,11 +358,7 @@ test('a page whose lock was stolen writes nothing of its old self when it comes 
     return (await window.failure(() => window.db.run('INSERT INTO t VALUES (2)'))).code
   }, name)
   assert.ok(['lock_lost', 'database_in_use'].includes(back), back)
-  const rows = await second.evaluate(async () => {
-    const found = await window.db.query('SELECT n FROM t')
-    await window.db.close()
-    return found
-  })
+  const rows = await second.evaluate(closed)
   assert.deepEqual(rows, [{ n: 0 }, { n: 1 }])
   await Promise.all([first.close(), second.close()])
 })
