@@ -1,6 +1,6 @@
 //! What the drivers of migrations and sync ask of the database around them.
 
-use std::rc::Rc;
+use std::{future::ready, rc::Rc};
 
 use super::{
     Database, Event,
@@ -15,7 +15,22 @@ use crate::{
     sqlite::{Connection, Statement},
 };
 
-impl migrations::Host for Inner {
+/// What both need of the database around them.
+pub trait Environment {
+    /// The connection; `closed` when there is none any more.
+    fn connection(&self) -> Result<Rc<Connection>>;
+
+    /// Waits for the turn on it.
+    fn turn(&self) -> LocalFuture<'_, Result<Guard>>;
+
+    /// Takes a safety snapshot of what is committed. The turn is held meanwhile: it must not be asked for.
+    fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>>;
+
+    /// Resolves when everything committed so far is as durable as the mode promises.
+    fn stored(&self) -> LocalFuture<'static, Result<()>>;
+}
+
+impl Environment for Inner {
     fn connection(&self) -> Result<Rc<Connection>> {
         Inner::connection(self)
     }
@@ -24,12 +39,18 @@ impl migrations::Host for Inner {
         Box::pin(self.acquire())
     }
 
-    fn load(&self) -> LocalFuture<'_, Result<()>> {
-        self.ports.platform.parts.load(Part::Migrations)
-    }
-
     fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>> {
         Box::pin(async { self.snapshots.safety().await.map(drop) })
+    }
+
+    fn stored(&self) -> LocalFuture<'static, Result<()>> {
+        self.flusher.stored().unwrap_or_else(|| Box::pin(ready(Ok(()))))
+    }
+}
+
+impl migrations::Host for Inner {
+    fn load(&self) -> LocalFuture<'_, Result<()>> {
+        self.ports.platform.parts.load(Part::Migrations)
     }
 
     fn run_code<'a>(&'a self, version: &'a str, direction: Direction, ticket: Ticket) -> LocalFuture<'a, Result<()>> {
@@ -57,10 +78,6 @@ impl migrations::Host for Inner {
     fn committed(&self) {
         self.transaction_ended(false);
         self.everything_changed();
-    }
-
-    fn stored(&self) -> Option<LocalFuture<'static, Result<()>>> {
-        self.flusher.stored()
     }
 
     fn progress(&self, progress: &Progress<'_>) {

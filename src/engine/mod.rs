@@ -54,6 +54,7 @@ pub mod turn;
 
 pub use database::{Callbacks, Database};
 pub use event::Event;
+pub use hosts::Environment;
 pub use import::{ImportOptions, PreparedImport};
 pub use maintain::MaintainOptions;
 pub use options::*;

@@ -9,6 +9,7 @@ use futures_util::future::{Either, select};
 use tidelock::{
     Error, ErrorCode, Result, Value,
     engine::{
+        Environment,
         migrations::{Host, Migrations, Progress, RunOptions},
         turn::{Guard, Ticket, Turn},
     },
@@ -37,7 +38,7 @@ impl Fake {
     }
 }
 
-impl Host for Fake {
+impl Environment for Fake {
     fn connection(&self) -> Result<Rc<Connection>> {
         Ok(self.connection.clone())
     }
@@ -54,6 +55,21 @@ impl Host for Fake {
         })
     }
 
+    fn stored(&self) -> LocalFuture<'static, Result<()>> {
+        assert!(
+            self.turn.enter().is_some_and(|ticket| {
+                self.turn.leave(ticket);
+                true
+            }),
+            "the turn is given up first"
+        );
+        self.log("stored");
+        let fails = self.storage_fails.get();
+        Box::pin(async move { if fails { Err(Error::new(ErrorCode::StorageUnavailable, "gone")) } else { Ok(()) } })
+    }
+}
+
+impl Host for Fake {
     fn run_code<'a>(&'a self, version: &'a str, direction: Direction, ticket: Ticket) -> LocalFuture<'a, Result<()>> {
         Box::pin(async move {
             self.turn.check(ticket)?;
@@ -74,21 +90,6 @@ impl Host for Fake {
     fn committed(&self) {
         assert!(!self.connection.in_transaction());
         self.log("committed");
-    }
-
-    fn stored(&self) -> Option<LocalFuture<'static, Result<()>>> {
-        assert!(
-            self.turn.enter().is_some_and(|ticket| {
-                self.turn.leave(ticket);
-                true
-            }),
-            "the turn is given up first"
-        );
-        self.log("stored");
-        let fails = self.storage_fails.get();
-        Some(Box::pin(
-            async move { if fails { Err(Error::new(ErrorCode::StorageUnavailable, "gone")) } else { Ok(()) } },
-        ))
     }
 
     fn progress(&self, progress: &Progress<'_>) {

@@ -8,6 +8,7 @@ use std::{
 use tidelock::{
     Error, ErrorCode, Result, Value,
     engine::{
+        Environment,
         sync::{Host, OnProgress, Sync, SyncEvent},
         turn::{Guard, Turn},
     },
@@ -66,26 +67,13 @@ impl TestHost {
     }
 }
 
-impl Host for TestHost {
-    fn turn(&self) -> LocalFuture<'_, Result<Guard>> {
-        Box::pin(self.turn.acquire())
-    }
-
+impl Environment for TestHost {
     fn connection(&self) -> Result<Rc<Connection>> {
         Ok(self.connection.clone())
     }
 
-    fn admit_write(&self) -> Result<()> {
-        Ok(())
-    }
-
-    fn committed(&self, tables: &[&str]) {
-        assert!(!self.connection.in_transaction());
-        self.committed.borrow_mut().extend(tables.iter().map(|table| (*table).to_owned()));
-    }
-
-    fn stored(&self) -> Option<LocalFuture<'static, Result<()>>> {
-        None
+    fn turn(&self) -> LocalFuture<'_, Result<Guard>> {
+        Box::pin(self.turn.acquire())
     }
 
     fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>> {
@@ -93,6 +81,21 @@ impl Host for TestHost {
             self.snapshots.set(self.snapshots.get() + 1);
             Ok(())
         })
+    }
+
+    fn stored(&self) -> LocalFuture<'static, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+impl Host for TestHost {
+    fn admit_write(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn committed(&self, tables: &[&str]) {
+        assert!(!self.connection.in_transaction());
+        self.committed.borrow_mut().extend(tables.iter().map(|table| (*table).to_owned()));
     }
 
     fn access_token(&self) -> LocalFuture<'_, Result<Option<String>>> {

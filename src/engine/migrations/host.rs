@@ -1,32 +1,23 @@
 //! What the driver of migrations asks of the database around it.
 
-use std::{future::ready, rc::Rc};
+use std::future::ready;
 
 use serde::Serialize;
 
 use crate::{
-    engine::turn::{Guard, Ticket},
+    engine::{hosts::Environment, turn::Ticket},
     error::Result,
     migrate::Direction,
     ports::LocalFuture,
     sqlite::{Connection, Statement},
 };
 
-/// What migrations need of the database around them.
-pub trait Host {
-    /// The connection; `closed` when there is none any more.
-    fn connection(&self) -> Result<Rc<Connection>>;
-
-    /// Waits for the turn on it.
-    fn turn(&self) -> LocalFuture<'_, Result<Guard>>;
-
+/// What migrations alone need of the database around them.
+pub trait Host: Environment {
     /// Loads the code that runs migrations. `wasm_load_failed`.
     fn load(&self) -> LocalFuture<'_, Result<()>> {
         Box::pin(ready(Ok(())))
     }
-
-    /// Takes a safety snapshot of what is committed. The turn is held meanwhile: it must not be asked for.
-    fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>>;
 
     /// Runs a function of the app, with the turn of `ticket`. Where the migration is one transaction, it is open already, and
     /// stays open: what the function opens are savepoints in it. Dropped when the run is given up; [`settle`](Self::settle)
@@ -43,9 +34,6 @@ pub trait Host {
 
     /// Called after every commit, of which anything may have changed.
     fn committed(&self);
-
-    /// Resolves when everything committed so far is as durable as the mode promises; `None`: it is already.
-    fn stored(&self) -> Option<LocalFuture<'static, Result<()>>>;
 
     /// Hears of each migration before it runs.
     fn progress(&self, progress: &Progress<'_>);

@@ -145,7 +145,7 @@ impl Migrations {
             let turn = host.turn().await?;
             self.again(host, turn.ticket()).await
         };
-        let stored = stored(host).await;
+        let stored = host.stored().await;
         let report = result?;
         stored.map(|()| report)
     }
@@ -170,7 +170,7 @@ impl Migrations {
             let _turn = host.turn().await?;
             self.mark(host, self.supplied()?, &*host.connection()?, version)?
         };
-        stored(host).await.map(|()| marked)
+        host.stored().await.map(|()| marked)
     }
 
     /// Removes a version from the history, so that a mended migration runs again. `invalid_argument` when it isn't there.
@@ -186,7 +186,7 @@ impl Migrations {
             self.refresh(&connection)?;
             host.committed();
         }
-        stored(host).await
+        host.stored().await
     }
 
     /// Holds what another database, such as a snapshot, has applied against what is supplied; pending ones are fine.
@@ -249,7 +249,7 @@ impl Migrations {
             self.go(host, turn.ticket(), direction, options).await
         };
         // Also after a failure: those applied before it stay. Its own error says more than one of the storage.
-        let stored = stored(host).await;
+        let stored = host.stored().await;
         let report = result?;
         stored.map(|()| report)
     }
@@ -293,13 +293,6 @@ impl Migrations {
             plan.iter().try_for_each(|migration| self.history.insert(connection, &Applied::new(migration, now, 0)))
         })?;
         Ok(Planned::all(&plan, Direction::Up, false))
-    }
-}
-
-async fn stored(host: &dyn Host) -> Result<()> {
-    match host.stored() {
-        Some(stored) => stored.await,
-        None => Ok(()),
     }
 }
 

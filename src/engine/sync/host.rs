@@ -9,11 +9,9 @@ use crate::{
     engine::{
         Database, Event,
         database::{Changed, Inner, News},
-        turn::Guard,
     },
     error::{Error, ErrorCode, Result},
     ports::LocalFuture,
-    sqlite::Connection,
     sync::{
         outbox,
         report::{Cells, Conflict, Conflicting, PullOptions, PullReport, PushReport},
@@ -22,14 +20,6 @@ use crate::{
 };
 
 impl Host for Inner {
-    fn turn(&self) -> LocalFuture<'_, Result<Guard>> {
-        Box::pin(self.acquire())
-    }
-
-    fn connection(&self) -> Result<Rc<Connection>> {
-        Inner::connection(self)
-    }
-
     fn admit_write(&self) -> Result<()> {
         self.flusher.admit_write()
     }
@@ -37,14 +27,6 @@ impl Host for Inner {
     fn committed(&self, tables: &[&str]) {
         let tables = tables.iter().map(|table| Rc::from(*table)).collect();
         self.spread(&Changed { tables, everything: false });
-    }
-
-    fn stored(&self) -> Option<LocalFuture<'static, Result<()>>> {
-        self.flusher.stored()
-    }
-
-    fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>> {
-        Box::pin(async { self.snapshots.safety().await.map(drop) })
     }
 
     fn access_token(&self) -> LocalFuture<'_, Result<Option<String>>> {

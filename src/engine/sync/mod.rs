@@ -27,8 +27,9 @@ use keep::{Keeper, Retries};
 
 use super::{
     database::{Inner, Keep},
+    hosts::Environment,
     signal::Signal,
-    turn::{Guard, Turn, closed},
+    turn::{Turn, closed},
 };
 use crate::{
     collections::Set,
@@ -45,25 +46,13 @@ use crate::{
     },
 };
 
-/// What the driver needs of the database around it.
-pub trait Host {
-    /// Waits for the turn on the connection.
-    fn turn(&self) -> LocalFuture<'_, Result<Guard>>;
-
-    /// The connection; `closed` when there is none any more.
-    fn connection(&self) -> Result<Rc<Connection>>;
-
+/// What sync alone needs of the database around it.
+pub trait Host: Environment {
     /// Fails when a write must not even begin.
     fn admit_write(&self) -> Result<()>;
 
     /// A commit changed these tables: starts its way to the storage, and tells live queries.
     fn committed(&self, tables: &[&str]);
-
-    /// Resolves when everything committed so far is stored; `None`: it is already.
-    fn stored(&self) -> Option<LocalFuture<'static, Result<()>>>;
-
-    /// Takes a safety snapshot. Called with the turn held.
-    fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>>;
 
     /// The user's access token, asked for anew; `None`: nobody is signed in.
     fn access_token(&self) -> LocalFuture<'_, Result<Option<String>>>;

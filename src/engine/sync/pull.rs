@@ -122,9 +122,7 @@ impl Sync {
         for at in 0..run.targets.len() {
             self.ask(host, &mut run, at).await?;
         }
-        if let Some(stored) = host.stored() {
-            stored.await?;
-        }
+        host.stored().await?;
         if let Some((_, error)) = run.troubles.into_iter().next() {
             return Err(error);
         }

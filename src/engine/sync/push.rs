@@ -90,9 +90,7 @@ impl Sync {
             self.rounds(host, &push, &mut run, progress).await?;
         }
         self.end_push(host, &run).await?;
-        if let Some(stored) = host.stored() {
-            stored.await?;
-        }
+        host.stored().await?;
         let absent = run.absent.into_iter().map(|(_, error)| error);
         if let Some(error) = run.errors.into_iter().flatten().chain(absent).next() {
             return Err(error);
@@ -315,9 +313,7 @@ impl Sync {
             })?;
             host.committed(&[]);
         }
-        if let Some(stored) = host.stored() {
-            stored.await?;
-        }
+        host.stored().await?;
         // Half a change isn't counted.
         let counted: Vec<TablePushed> = run.targets.iter().map(|target| target.report.clone()).collect();
         self.send(host, push, run, &openings, None).await?;
@@ -351,9 +347,7 @@ impl Sync {
                 self.reading.replace(run.targets[table].plan.name().to_owned());
             }
             // Whatever happens from here on: it is written down what is on its way.
-            if let Some(stored) = host.stored() {
-                stored.await?;
-            }
+            host.stored().await?;
             for batch in batches {
                 self.send(host, push, run, &batch, progress).await?;
             }

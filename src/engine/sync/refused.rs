@@ -47,7 +47,7 @@ impl Sync {
             connection.atomically(|connection| retry::retry(connection, &plan, &change))?;
             host.committed(&[&plan.table.name]);
         }
-        self.durable(host).await
+        host.stored().await
     }
 
     /// Gives up a change: the row becomes the remote's again, or goes when the remote has none; what other rows don't let it become at
@@ -76,7 +76,7 @@ impl Sync {
             }
         };
         // Of a table that is no more there is no row to take.
-        let Some((change, mut plan, mut writer)) = found else { return self.durable(host).await };
+        let Some((change, mut plan, mut writer)) = found else { return host.stored().await };
         // What is only ever written can't be read: the row becomes what it was.
         let remote = if plan.options.direction == Direction::Push {
             None
@@ -105,7 +105,7 @@ impl Sync {
             })?;
             host.committed(&[&plan.table.name]);
         }
-        self.durable(host).await
+        host.stored().await
     }
 
     /// Queues the rows of a table that the remote doesn't have: those that were there before the table was synced. Returns how
@@ -140,7 +140,7 @@ impl Sync {
             host.committed(&[]);
             queued
         };
-        self.durable(host).await?;
+        host.stored().await?;
         Ok(queued)
     }
 
@@ -167,7 +167,7 @@ impl Sync {
             let answers = self.answer_questions(host, &target.plan, &target.writer).await?;
             answers.failed.map_or(Ok(()), Err)?;
         }
-        self.durable(host).await
+        host.stored().await
     }
 
     fn known(&self, table: &str) -> Result<&TableSync> {
@@ -175,13 +175,6 @@ impl Sync {
             Error::invalid(format!("Table {table} is not in remote.tables")).hint("Add it there").detail("table", table)
         };
         self.config.table(table).ok_or_else(unknown)
-    }
-
-    async fn durable(&self, host: &dyn Host) -> Result<()> {
-        match host.stored() {
-            Some(stored) => stored.await,
-            None => Ok(()),
-        }
     }
 
     /// Notes all keys that the remote has in `temp.tidelock_seen`.
