@@ -2,7 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
     convert::Infallible,
     pin::pin,
     rc::Rc,
@@ -17,6 +16,7 @@ use crate::{
     sync::{
         config::Config,
         credentials::Secrets,
+        queue::Queue,
         realtime::{Channel, JOIN, Message, heartbeat},
         schedule::{backoff_ms, return_ms},
     },
@@ -85,6 +85,9 @@ impl Drop for Listener {
     }
 }
 
+/// What a socket says, in order. Its callback only writes it down: the socket may be dropped for it.
+type Incoming = Queue<SocketNews>;
+
 /// Why nobody listens any more; `None`: the connection broke.
 type Ended = Option<Error>;
 
@@ -134,10 +137,10 @@ impl Subscription {
     /// One connection, until it ends.
     async fn session(&self) -> Result<Infallible, Ended> {
         let incoming = Rc::new(Incoming::default());
-        let heard = incoming.clone();
-        let socket = self.sockets.open(self.channel.url(), Box::new(move |news| heard.push(news))).map_err(Some)?;
+        let arriving = incoming.clone();
+        let socket = self.sockets.open(self.channel.url(), Box::new(move |news| arriving.put(news))).map_err(Some)?;
         self.in_time(async {
-            while incoming.next().await? != SocketNews::Opened {}
+            while heard(&incoming).await? != SocketNews::Opened {}
             Ok(())
         })
         .await?;
@@ -196,7 +199,7 @@ impl Subscription {
     /// The next message of the server that goes on with the session.
     async fn message(&self, incoming: &Incoming) -> Result<Message, Ended> {
         loop {
-            let SocketNews::Said(text) = incoming.next().await? else { continue };
+            let SocketNews::Said(text) = heard(incoming).await? else { continue };
             match self.channel.parse(&text) {
                 None => {}
                 Some(Message::Closed) => return Err(None),
@@ -223,28 +226,7 @@ impl Subscription {
     }
 }
 
-/// What a socket says, in order. Its callback only writes it down: the socket may be dropped for it.
-#[derive(Default)]
-struct Incoming {
-    news: RefCell<VecDeque<SocketNews>>,
-    arrived: Signal,
-}
-
-impl Incoming {
-    fn push(&self, news: SocketNews) {
-        self.news.borrow_mut().push_back(news);
-        self.arrived.ring();
-    }
-
-    /// Fails when the socket is closed.
-    async fn next(&self) -> Result<SocketNews, Ended> {
-        loop {
-            let news = self.news.borrow_mut().pop_front();
-            match news {
-                Some(SocketNews::Closed) => return Err(None),
-                Some(news) => return Ok(news),
-                None => self.arrived.rung().await,
-            }
-        }
-    }
+/// What the socket says next. Fails when it is closed.
+async fn heard(incoming: &Incoming) -> Result<SocketNews, Ended> {
+    incoming.next().await.filter(|news| *news != SocketNews::Closed).ok_or(None)
 }
