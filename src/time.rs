@@ -29,7 +29,8 @@ pub fn share(ms: u64, chance: f64) -> u64 {
     (ms as f64 * chance.clamp(0.0, 1.0)) as u64
 }
 
-const DAY_MS: i64 = 86_400_000;
+/// Milliseconds of a day.
+pub const DAY_MS: i64 = 86_400_000;
 
 impl Timestamp {
     /// The moment `ms` milliseconds later (or earlier, when negative); saturates.

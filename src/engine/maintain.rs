@@ -11,7 +11,7 @@ use crate::{
     error::Result,
     health::AlertCode,
     sqlite::Connection,
-    time::Timestamp,
+    time::{DAY_MS, Timestamp},
     upkeep::{self, Expired, Expiry, Failed, Report, Sweep},
     value::Value,
 };
@@ -22,7 +22,6 @@ const TOLD: usize = 100;
 const ROWS: u32 = 1000;
 /// Pages that are given back in one slice.
 const PAGES: u32 = 256;
-const DAY_MS: f64 = 86_400_000.0;
 
 /// The options of [`Database::maintain`].
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -155,7 +154,7 @@ impl Inner {
         if !log.exists(&*self.connection()?)? {
             return Ok(());
         }
-        let cutoff = now.plus_ms(-((days * DAY_MS) as i64));
+        let cutoff = now.plus_ms(-((days * DAY_MS as f64) as i64));
         let mut after = Some(0);
         while let Some(from) = after {
             let slice = self.change(|inner, connection| {

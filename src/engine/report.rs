@@ -7,12 +7,10 @@ use super::{
 };
 use crate::{
     error::Result,
-    health::{
-        DAY_MS, Facts, Health, LockHealth, LockState, SnapshotHealth, StorageHealth, SyncHealth, Thresholds, assess,
-    },
+    health::{Facts, Health, LockHealth, LockState, StorageHealth, SyncHealth, Thresholds, assess},
     sqlite::Connection,
     sync::{config::Config, outbox, status},
-    time::Timestamp,
+    time::{DAY_MS, Timestamp},
 };
 
 impl Database {
@@ -40,7 +38,6 @@ impl Database {
             persisted: estimate.persisted,
             last_error: inner.flusher.last_error(),
         };
-        let snapshots = inner.snapshots.status();
         let facts = Facts {
             name: inner.options.name.clone(),
             cloud: inner.options.mode == Mode::Cloud,
@@ -56,15 +53,7 @@ impl Database {
                 .connection()
                 .and_then(|connection| outbox::lacking_columns(&connection, None))
                 .unwrap_or_default(),
-            snapshot: SnapshotHealth {
-                last_attempt: snapshots.last_attempt,
-                last_success: snapshots.last_success,
-                last_error: snapshots.last_error,
-                consecutive_failures: snapshots.consecutive_failures,
-                next_at: snapshots.next_at,
-                count: snapshots.count,
-                bytes: snapshots.bytes,
-            },
+            snapshot: inner.snapshots.status(),
             lock: inner.lock_health(),
             migrations: inner.migrations.summary(),
             storage,

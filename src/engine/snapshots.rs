@@ -18,10 +18,9 @@ use super::{
 use crate::{
     error::{Error, ErrorCode, Result},
     format::{Manifest, ManifestKind},
+    health::SnapshotHealth,
     ports::{LocalFuture, Platform},
-    snapshot::{
-        Plan, Reason, SnapshotInfo, SnapshotOptions, SnapshotStatus, Stock, Verification, VerifyMode, first_due,
-    },
+    snapshot::{Plan, Reason, SnapshotInfo, SnapshotOptions, Stock, Verification, VerifyMode, first_due},
     sqlite::{Connection, Image, PageFile, Pin},
     store::{Storage, Tag, stored_bytes},
     time::Timestamp,
@@ -63,7 +62,7 @@ struct Inner {
     timetable: OnceCell<Timetable>,
     /// One snapshot, prune or sweep at a time.
     gate: Rc<Turn>,
-    status: RefCell<SnapshotStatus>,
+    status: RefCell<SnapshotHealth>,
     /// How many commits the newest snapshot has; `None`: unknown, so that the next one is taken.
     commits: Cell<Option<u64>>,
     compacting: Cell<bool>,
@@ -93,10 +92,10 @@ impl Snapshots {
         let last_hidden = manifests.iter().rfind(|manifest| manifest.reason == Reason::Hidden.as_str());
         let last_hidden = last_hidden.map(|manifest| manifest.created_at);
         let due = first_due(newest_at, platform.clock.now(), options.interval_ms);
-        let status = SnapshotStatus {
+        let status = SnapshotHealth {
             last_success: newest_at,
             next_at: options.enabled.then_some(due),
-            ..SnapshotStatus::default()
+            ..SnapshotHealth::default()
         };
         Self(Rc::new(Inner {
             flusher: flusher.clone(),
@@ -221,7 +220,7 @@ impl Snapshots {
     }
 
     /// How they are doing.
-    pub fn status(&self) -> SnapshotStatus {
+    pub fn status(&self) -> SnapshotHealth {
         let mut status = self.0.status.borrow().clone();
         let shown = self.0.shown();
         status.count = shown.len();

@@ -34,6 +34,9 @@ pub fn is_chunk_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
+/// The reason of the checkpoint that a recovery writes. While it is young, the log before it stays: the damaged part.
+pub const RECOVERY: &str = "recovery";
+
 /// What the database was at one lsn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {

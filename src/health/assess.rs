@@ -6,11 +6,8 @@ use super::report::{
 };
 use crate::{
     error::{Error, ErrorCode},
-    time::Timestamp,
+    time::{DAY_MS, Timestamp},
 };
-
-/// Milliseconds of a day.
-pub const DAY_MS: i64 = 24 * 3_600_000;
 
 /// From where on something is an alert.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -110,7 +110,7 @@ pub struct Health {
 pub struct SnapshotHealth {
     /// When one was last tried.
     pub last_attempt: Option<Timestamp>,
-    /// When one last succeeded.
+    /// When one last succeeded; a scheduled one with nothing to do succeeds.
     pub last_success: Option<Timestamp>,
     /// Why the last try failed; `None` once one succeeded.
     pub last_error: Option<Error>,
@@ -120,7 +120,7 @@ pub struct SnapshotHealth {
     pub next_at: Option<Timestamp>,
     /// How many there are.
     pub count: usize,
-    /// Bytes that they take.
+    /// Bytes of their chunks, each counted once.
     pub bytes: u64,
 }
 

@@ -3,13 +3,10 @@
 use serde::Serialize;
 
 use super::migration::{Body, Migration, Supplied};
-use crate::sqlite::{Token, line_of, statements, tokens};
+use crate::sqlite::{FIXED_PRAGMAS, Token, line_of, statements, tokens};
 
 /// Pragmas that a transaction, or a database with tables, makes do nothing.
 const WITHOUT_EFFECT: [&str; 4] = ["foreign_keys", "defer_foreign_keys", "encoding", "auto_vacuum"];
-/// Pragmas that tidelock refuses to set: the migration fails.
-const REFUSED: [&str; 6] =
-    ["journal_mode", "locking_mode", "synchronous", "cache_spill", "page_size", "writable_schema"];
 
 /// One remark.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -124,7 +121,7 @@ fn pragma(rest: &[Token<'_>], transaction: bool) -> Option<(&'static str, String
     let rest = if rest.get(1).is_some_and(|sign| sign.is_sign(".")) { &rest[2..] } else { rest };
     let name = rest.first()?.name().to_ascii_lowercase();
     let sets = rest.get(1).is_some_and(|sign| sign.is_sign("=") || sign.is_sign("("));
-    if sets && REFUSED.contains(&name.as_str()) {
+    if sets && FIXED_PRAGMAS.contains(&name.as_str()) {
         return Some(("pragma_refused", format!("It fails: tidelock's storage relies on {name} as it is.")));
     }
     let keys = name.ends_with("foreign_keys");

@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use crate::{
-    error::Error,
     format::{Manifest, ManifestKind},
     time::Timestamp,
 };
@@ -56,24 +55,4 @@ pub struct Verification {
     pub ok: bool,
     /// What is wrong, one sentence each.
     pub errors: Vec<String>,
-}
-
-/// How the snapshots are doing.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SnapshotStatus {
-    /// When one was last tried.
-    pub last_attempt: Option<Timestamp>,
-    /// When one last succeeded; a scheduled one with nothing to do succeeds.
-    pub last_success: Option<Timestamp>,
-    /// Why the last try failed; none once one succeeded.
-    pub last_error: Option<Error>,
-    /// Failed tries since the last success.
-    pub consecutive_failures: u32,
-    /// When the next scheduled one is due.
-    pub next_at: Option<Timestamp>,
-    /// How many there are.
-    pub count: usize,
-    /// Bytes of their chunks, each counted once.
-    pub bytes: u64,
 }

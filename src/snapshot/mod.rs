@@ -5,7 +5,7 @@ mod options;
 mod retention;
 mod schedule;
 
-pub use info::{SnapshotInfo, SnapshotStatus, Verification};
+pub use info::{SnapshotInfo, Verification};
 pub use options::{Reason, SnapshotOptions, VerifyMode};
 pub use retention::{Plan, Stock};
 pub use schedule::{backoff_ms, first_due, hidden_due};

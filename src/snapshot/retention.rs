@@ -3,14 +3,12 @@
 use super::SnapshotOptions;
 use crate::{
     collections::Set,
-    format::{Manifest, ManifestKind, Truncation},
-    time::Timestamp,
+    format::{Manifest, ManifestKind, RECOVERY, Truncation},
+    time::{DAY_MS, Timestamp},
 };
 
 /// How long a snapshot that was taken for safety stays, and what a recovery set aside.
-const SAFETY_MS: i64 = 7 * 86_400_000;
-/// The reason of the checkpoint that a recovery writes.
-const RECOVERY: &str = "recovery";
+const SAFETY_MS: i64 = 7 * DAY_MS;
 
 /// What is stored.
 #[derive(Clone, Copy, Debug)]

@@ -92,7 +92,7 @@ static DIRECT_ONLY: Refusal = Refusal {
 };
 
 /// Pragmas that a user may read but not set.
-const FIXED_PRAGMAS: [&str; 6] =
+pub const FIXED_PRAGMAS: [&str; 6] =
     ["journal_mode", "locking_mode", "synchronous", "cache_spill", "page_size", "writable_schema"];
 
 /// What SQLite writes on its own account.

@@ -39,10 +39,10 @@ mod vfs;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
 
-pub use authority::{Authority, Facts};
+pub use authority::{Authority, FIXED_PRAGMAS, Facts};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use codec::Param;
-pub use codec::{FlatParams, FlatRows, Integers, tag};
+pub use codec::{FlatParams, FlatRows, Integers, MAX_SAFE_INTEGER, tag};
 pub use connection::Connection;
 pub use copy::FkViolation;
 pub use deadline::Deadline;

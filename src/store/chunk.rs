@@ -2,11 +2,9 @@
 //!
 //! Stored form: one byte for the codec (0 as they are, 1 lz4 block), four for the plain length (little-endian), the rest.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest, Sha256};
 
-use crate::{format::ChunkRef, ports::ChunkId};
+use crate::{format::ChunkRef, ports::ChunkId, value::hex};
 
 const HEADER: usize = 5;
 const PLAIN: u8 = 0;
@@ -68,14 +66,6 @@ pub fn decode(stored: &[u8], plain_length: usize) -> Option<Vec<u8>> {
 fn header(stored: &mut [u8], codec: u8, plain: usize) {
     stored[0] = codec;
     stored[1..HEADER].copy_from_slice(&(plain as u32).to_le_bytes());
-}
-
-/// Lowercase hex digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -17,14 +17,11 @@ use super::{
 use crate::{
     collections::Bits,
     error::{Error, ErrorCode, Result},
-    format::{Head, LogKind, LogRecord, Truncation},
+    format::{Head, LogKind, LogRecord, RECOVERY, Truncation},
     ports::{Holder, Platform, Store},
     sqlite::{Connection, PageFile, needs_more},
     time::Timestamp,
 };
-
-/// The reason of the checkpoint that a recovery writes. While it is young, the log before it stays: the damaged part.
-pub const RECOVERY: &str = "recovery";
 
 /// What [`Storage::recover`] found and did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    PART_BYTES, Position, Warning, batch_records, chunk, epoch_record,
+    PART_BYTES, Position, Warning, batch_records, epoch_record,
     failure::lock_lost,
     records,
     recovery::{self, Recovered},
@@ -17,6 +17,7 @@ use crate::{
     format::{FORMAT, Head, LogRecord, Manifest, Truncation, checksum_of},
     ports::{ChunkId, Durability, Guard, Holder, LocalFuture, Platform, Store, StoredRecord, Transaction, Write},
     sqlite::{Batch, Image},
+    value::hex,
 };
 
 /// How often opening starts again because a robbed holder's last batch came in between.
@@ -356,5 +357,5 @@ pub(super) fn next_head(found: &Recovered, epoch: u64, lsn: u64, holder: Holder,
 pub(super) fn new_head(platform: &Platform) -> Head {
     let mut id = [0; 16];
     platform.entropy.fill(&mut id);
-    Head { format: FORMAT, database_id: chunk::hex(&id), ..Head::default() }
+    Head { format: FORMAT, database_id: hex(&id), ..Head::default() }
 }

@@ -11,14 +11,11 @@ use crate::{
     error::{Error, ErrorCode, Result},
     ports::Entropy,
     sqlite::{
-        Integers, Param,
+        Integers, MAX_SAFE_INTEGER, Param,
         functions::{self, Arguments, ColumnKeys, Definition, Functions, Kind, Phase},
     },
     value::Value,
 };
-
-/// Up to here every integer is exact as a number of JavaScript's.
-const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
 #[wasm_bindgen]
 extern "C" {

@@ -50,7 +50,7 @@ pub enum Integers {
 }
 
 /// The largest integer up to which every one is exact as a double.
-pub(super) const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
 /// The length of a UTF-8 text in UTF-16 units.
 pub(super) fn utf16_length(text: &[u8]) -> usize {

@@ -18,6 +18,7 @@ use tidelock_gcm::{KEY_BYTES, Key, NONCE_BYTES, TAG_BYTES};
 use crate::{
     error::{Error, ErrorCode, Result},
     memory::no_memory,
+    value::hex,
 };
 
 const VERSION: u8 = 1;
@@ -99,11 +100,6 @@ impl ColumnKeys {
 fn head_of(key: &[u8; KEY_BYTES]) -> Head {
     let hash = Sha256::new().chain_update(ID_OF).chain_update(key).finalize();
     [VERSION, hash[0], hash[1], hash[2], hash[3]]
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// The error of a value that isn't one of ours.

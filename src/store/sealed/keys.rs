@@ -175,7 +175,7 @@ impl Hmac {
 #[cfg(test)]
 mod tests {
     use super::Hmac;
-    use crate::store::chunk::hex;
+    use crate::value::hex;
 
     #[test]
     fn hmac_is_hmac_sha_256() {

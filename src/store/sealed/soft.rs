@@ -64,7 +64,7 @@ impl Cipher for SoftCipher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ports::sim::Sim, store::chunk::hex};
+    use crate::{ports::sim::Sim, value::hex};
 
     #[test]
     fn pbkdf2_is_that_of_the_standard() {

@@ -6,7 +6,6 @@ use tidelock_gcm::{Key as GcmKey, TAG_BYTES};
 
 use super::{
     super::{
-        chunk::hex,
         failure::{corrupt, lock_lost},
         records::head_of,
         recovery::check_format,
@@ -21,6 +20,7 @@ use crate::{
         Beneath, ChunkId, Cipher, DataKey, Entropy, Estimate, Guard, Key, LocalFuture, LogKey, NONCE_BYTES, Piece,
         Store, StoredRecord, Stores, Transaction, Write,
     },
+    value::hex,
 };
 
 /// Records of the log up to this size are encrypted on the spot, so that they can leave with a page that is being hidden: its

@@ -1,10 +1,7 @@
 //! A stored database as a text file: what is under each key, in hex digits.
 
 use serde_json::{Map, Value, json};
-use tidelock::{
-    Timestamp,
-    store::{Contents, chunk::hex},
-};
+use tidelock::{Timestamp, store::Contents, value::hex};
 
 pub fn write(contents: &Contents) -> Value {
     let object = |entries: Vec<(String, &Vec<u8>)>| -> Map<String, Value> {
