@@ -11,8 +11,8 @@ import { endedBy, runStep, signalSteps } from './run-step.mjs'
 
 process.chdir(path.join(import.meta.dirname, '..'))
 const LOGS = '.cache/test'
-/** Many steps wait for a browser now and then. */
-const SIDE_BY_SIDE = Math.max(2, os.availableParallelism()) + 1
+/** Many steps wait for a browser now and then, and one of them for cargo's lock. */
+const SIDE_BY_SIDE = Math.max(2, os.availableParallelism()) + 2
 /** How long a step may take on a busy machine with 2 cores: a file of Node's tests, and what may compile first. */
 const LONGEST_MS = { tests: 15 * 60_000, others: 40 * 60_000 }
 
@@ -43,7 +43,8 @@ const wasmLints = 'cargo clippy --locked --target wasm32-unknown-unknown --lib -
 
 /**
  * The steps, in the order in which they begin. `after`: the steps whose results it needs. `cargo`: it holds the lock on target/, so one of
- * them runs at a time; they come first, so that one always does.
+ * them runs at a time; they come first, so that one always does. `programs`: it runs the test programs that this step has compiled, with
+ * `words` behind each: without cargo, which would wait for its lock.
  */
 const STEPS = [
   { part: 'build', name: 'wasm', command: 'scripts/wasm.sh' },
@@ -52,8 +53,7 @@ const STEPS = [
   {
     part: 'native',
     name: 'native',
-    cargo: true,
-    command: 'cargo test --locked',
+    programs: 'native, compile',
     after: ['native, compile'],
     env: { PROPTEST_RNG_SEED: '20261120' },
   },
@@ -77,7 +77,14 @@ const STEPS = [
   },
   { part: 'lint', name: 'clippy', cargo: true, command: 'cargo clippy --locked --all-targets -- -D warnings' },
   { part: 'lint', name: 'clippy, wasm', cargo: true, command: wasmLints, env: forBrowser },
-  { part: 'native', name: 'simulation', cargo: true, command: 'scripts/simulate.sh --seeds 10000' },
+  {
+    part: 'native',
+    name: 'simulation',
+    programs: 'native, compile',
+    words: 'simulation::whatever',
+    after: ['native, compile'],
+    env: { TIDELOCK_SEEDS: '10000' },
+  },
   { part: 'lint', name: 'rustfmt', command: 'cargo fmt --all --check' },
   { part: 'lint', name: 'biome', command: 'node_modules/.bin/biome ci --colors=off .' },
   { part: 'build', name: 'package', command: 'scripts/package.sh', after: ['wasm'] },
@@ -173,15 +180,27 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
     process.exit(128 + os.constants.signals[signal])
   })
 
+/** Where a step's files of this run are, without their endings. */
+function logOf(name) {
+  return `${LOGS}/${name.replaceAll(/[^\w-]+/g, '-')}`
+}
+
+/** The command that runs all test programs that a step has compiled, to the end of the last one. */
+function programs({ programs, words = '' }) {
+  const compiled = readFileSync(`${logOf(programs)}.log`, 'utf8').matchAll(/^ +Executable .*\((.+)\)$/gm)
+  const lines = Array.from(compiled, ([, program]) => `'${program}' ${words} || failed=1`)
+  return ['bash', '-c', ['failed=0', ...lines, 'exit $failed'].join('\n')]
+}
+
 /** Runs a step → its result; never rejects. */
 async function run(step) {
   const from = performance.now()
-  const log = `${LOGS}/${step.name.replaceAll(/[^\w-]+/g, '-')}`
+  const log = logOf(step.name)
   const reporters = [
     ...['--test-reporter=spec', '--test-reporter-destination=stdout'],
     ...['--test-reporter=./scripts/test-reporter.mjs', `--test-reporter-destination=${log}.json`],
   ]
-  const command = step.file ? ['node', ...reporters, step.file] : step.command.split(' ')
+  const command = step.file ? ['node', ...reporters, step.file] : (step.command?.split(' ') ?? programs(step))
   const longestMs = step.file ? LONGEST_MS.tests : LONGEST_MS.others
   underWay.add(step.name)
   const { code, late } = await runStep(command, { log: `${log}.log`, env: step.env, longestMs })
