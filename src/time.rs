@@ -20,7 +20,7 @@ pub struct Backoff {
 impl Backoff {
     /// Milliseconds after so many failures, from 1 on.
     pub fn ms(self, failures: u32) -> u64 {
-        self.first_ms.saturating_mul(1 << failures.clamp(1, 32) - 1).min(self.longest_ms)
+        self.first_ms.saturating_mul(1 << (failures.clamp(1, 32) - 1)).min(self.longest_ms)
     }
 }
 

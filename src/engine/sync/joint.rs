@@ -14,8 +14,11 @@ type Work<T> = LocalFuture<'static, Result<T>>;
 
 type Listeners = RefCell<Vec<OnProgress>>;
 
-/// What is under way, what was asked for by it, and where its progress goes. It goes on as long as somebody waits for it.
-pub(super) struct Joint<K, T: Clone>(RefCell<Option<(K, WeakShared<Work<T>>, Weak<Listeners>)>>);
+/// What was asked for, the work for it as long as somebody waits, and where its progress goes.
+type Present<K, T> = (K, WeakShared<Work<T>>, Weak<Listeners>);
+
+/// What is under way.
+pub(super) struct Joint<K, T: Clone>(RefCell<Option<Present<K, T>>>);
 
 impl<K, T: Clone> Default for Joint<K, T> {
     fn default() -> Self {
