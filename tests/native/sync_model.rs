@@ -57,6 +57,8 @@ pub(crate) struct State {
     under_way: usize,
     most_under_way: usize,
     faults: VecDeque<Fault>,
+    /// What all requests about a table meet.
+    troubles: BTreeMap<String, Fault>,
     requests: Vec<HttpRequest>,
     max_rows: usize,
     hides: bool,
@@ -125,6 +127,15 @@ impl Server {
         self.state.borrow_mut().faults.clear();
     }
 
+    /// All requests about a table meet this fault from now on; `None`: no more.
+    pub fn trouble(&self, table: &str, fault: Option<Fault>) {
+        let troubles = &mut self.state.borrow_mut().troubles;
+        match fault {
+            Some(fault) => troubles.insert(table.to_owned(), fault),
+            None => troubles.remove(table),
+        };
+    }
+
     pub fn max_rows(&self, max_rows: usize) {
         self.state.borrow_mut().max_rows = max_rows;
     }
@@ -155,7 +166,11 @@ impl Server {
     }
 
     fn answer(&self, request: &HttpRequest) -> Result<HttpResponse, HttpFailure> {
-        let fault = self.state.borrow_mut().faults.pop_front().unwrap_or(Fault::None);
+        let fault = {
+            let mut state = self.state.borrow_mut();
+            let trouble = self.table_of(request).and_then(|table| state.troubles.get(&table).cloned());
+            trouble.or_else(|| state.faults.pop_front()).unwrap_or(Fault::None)
+        };
         match fault.clone() {
             Fault::None => Ok(self.respond(request)),
             Fault::Drop => Err(HttpFailure::Network("connection reset".to_owned())),
@@ -178,6 +193,13 @@ impl Server {
                 Ok(response)
             }
         }
+    }
+
+    /// The table that a request is about.
+    fn table_of(&self, request: &HttpRequest) -> Option<String> {
+        let (_, rest) = request.url.split_once("://")?;
+        let path = rest[rest.find('/')?..].split('?').next()?;
+        path.strip_prefix(self.prefix).filter(|table| !table.contains('/')).map(unescape)
     }
 
     /// The answer of the helpers' function, where there is one.
@@ -221,9 +243,7 @@ impl Server {
         if path.strip_prefix(self.prefix) == Some("rpc/tidelock_push") {
             return self.push(request);
         }
-        let Some(table) = path.strip_prefix(self.prefix).filter(|table| !table.contains('/')).map(unescape) else {
-            return error(404, "{}");
-        };
+        let Some(table) = self.table_of(request) else { return error(404, "{}") };
         let table = table.as_str();
         match request.method {
             Method::Get | Method::Head => self.read(request, table, query).unwrap_or_else(|refused| refused),

@@ -51,6 +51,7 @@ const FEATURES: &[&str] = &[
     "push_only_cycles",
     "compare_later",
     "faults",
+    "table_faults",
     "lost_answers",
     "html_refusals",
     "cut_refusals",

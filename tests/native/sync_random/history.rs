@@ -54,6 +54,8 @@ pub struct Scene {
     fresh: BTreeSet<(usize, usize)>,
     /// Rows that the app has surely pulled.
     pulled: BTreeSet<(usize, Key)>,
+    /// The table that the server fails at for a while.
+    trouble: Option<String>,
 }
 
 impl Drop for Scene {
@@ -93,6 +95,7 @@ impl Scene {
             values: 0,
             fresh: BTreeSet::new(),
             pulled: BTreeSet::new(),
+            trouble: None,
         }
     }
 
@@ -106,9 +109,11 @@ impl Scene {
                 12 if self.features.has("reopen") => self.reopen(),
                 13 if self.features.has("decisions") => self.decide(),
                 14 => self.deploy(),
+                15 if self.features.has("table_faults") => self.trouble(),
                 _ => self.sync(),
             }
         }
+        self.end_trouble();
         while let Some(transaction) = self.late.pop() {
             self.world.server.end(transaction);
         }
@@ -426,10 +431,14 @@ impl Scene {
         let rejected = outbox::rejected(&self.world.host.connection).unwrap();
         let Some(change) = self.chance.pick(&rejected) else { return };
         if change.reason.as_deref() != Some("unapplied") && self.chance.one_in(2) {
-            self.log.push(format!("discard {} {:?}", change.table, change.key));
             let at = self.configuration.tables.iter().position(|table| table.name == change.table).unwrap();
+            if self.trouble.as_ref() == Some(&self.configuration.tables[at].remote) {
+                // It takes what the remote has.
+                return;
+            }
             let value = |name: &str| change.key.iter().find(|(known, _)| known == name).map(|(_, value)| value);
             let key = super::ledger::key_of(&self.configuration.tables[at], value);
+            self.log.push(format!("discard {} {:?}", change.table, change.key));
             self.ledger.give_up(at, key);
             let result = self.world.discard(change.id);
             assert!(result.is_ok(), "discard leads out: {result:?}");
@@ -514,6 +523,36 @@ impl Scene {
         }
     }
 
+    /// The server begins to fail at all requests about a table, or is mended. A pull is cut between two tables by what is in the way
+    /// of all.
+    fn trouble(&mut self) {
+        if self.trouble.is_some() {
+            return self.end_trouble();
+        }
+        let table = self.configuration.tables[self.chance.below(self.configuration.tables.len())].remote.clone();
+        let status = |status, body: &str| Fault::Status(status, vec![], body.to_owned());
+        let faults = [
+            status(500, r#"{"code":"XX000","message":"a trigger broke"}"#),
+            status(500, r#"{"code":"57014","message":"canceling statement"}"#),
+            status(404, r#"{"code":"PGRST205","message":"Could not find the table"}"#),
+            status(503, ""),
+            Fault::Timeout,
+            Fault::Drop,
+            Fault::Lost,
+        ];
+        let fault = faults[self.chance.below(faults.len())].clone();
+        self.log.push(format!("the server fails at {table}: {fault:?}"));
+        self.world.server.trouble(&table, Some(fault));
+        self.trouble = Some(table);
+    }
+
+    fn end_trouble(&mut self) {
+        if let Some(table) = self.trouble.take() {
+            self.log.push(format!("the server fails at {table} no more"));
+            self.world.server.trouble(&table, None);
+        }
+    }
+
     fn sync(&mut self) {
         let faults = self.faults();
         let aborted = (self.features.has("kills") && self.chance.one_in(5)).then(|| self.chance.below(400) as u64);
@@ -546,7 +585,9 @@ impl Scene {
 
     /// Calls the sync; `None`: it was aborted. Whatever becomes of it, what it leaves must be sound.
     pub fn call(&mut self, call: &Call, faults: Vec<Fault>, aborted: Option<u64>) -> Option<Result<()>> {
-        let ceiling = self.ceiling(call, faults.len());
+        // Each page or change of the table may be tried in vain.
+        let in_vain = if self.trouble.is_some() { 4 * (self.configuration.retries + 1) } else { 0 };
+        let ceiling = self.ceiling(call, faults.len() + in_vain);
         let kinds: Vec<String> = faults.iter().map(|fault| format!("{fault:?}")).collect();
         faults.into_iter().for_each(|fault| self.world.server.fault(fault));
         self.world.server.take_requests();

@@ -281,8 +281,9 @@ impl Ledger {
                         && writes.iter().any(|write| write.value == *value);
                     // A row that others deleted comes back whole, as it was here, once its change is retried.
                     let mut of_row = self.rows.get(&(at, key.clone())).into_iter().flatten();
-                    let made_again = of_row.any(|one| one.side == Side::Other && !one.inserted)
-                        && writes.iter().any(|write| write.value == *value);
+                    let deleted =
+                        of_row.any(|one| one.side == Side::Other && !one.inserted) || self.was_marked(at, key);
+                    let made_again = deleted && writes.iter().any(|write| write.value == *value);
                     let deployed = self.deployed.contains_key(&(at, name.clone()));
                     // A reference is NULL as long as what a new row refers to is refused, and where rows to be deleted refer to
                     // each other.
@@ -298,6 +299,13 @@ impl Ledger {
                 }
             }
         }
+    }
+
+    /// Whether others have ever marked a row as deleted.
+    fn was_marked(&self, table: usize, key: &Key) -> bool {
+        let writes = self.cells.get(&(table, key.clone(), MARK.to_owned()));
+        let marks = |write: &Write| write.value.as_deref().is_some_and(|value| value != "false");
+        writes.into_iter().flatten().any(|write| write.side == Side::Other && marks(write))
     }
 
     fn gave_up_since(&self, table: usize, key: &Key, since: usize) -> bool {
