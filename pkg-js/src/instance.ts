@@ -79,6 +79,17 @@ export async function createDatabaseInstance(
   }
 }
 
+/** The same over the module that comes from `source`, with its parts. */
+export async function startInstance(
+  source: WasmSource | undefined,
+  onTrap: (trap: TidelockError) => void,
+  signal?: AbortSignal,
+): Promise<Instance> {
+  const module = await loadModule(source)
+  signal?.throwIfAborted()
+  return createDatabaseInstance(module, (part) => loadPart(part, module, source), onTrap)
+}
+
 /**
  * The module of a part of a core, which came from `source`: from where bundlers put it, or from beside the core where that was given by
  * hand. Rejects with `wasm_load_failed`.

@@ -5,7 +5,7 @@ import type { Database } from './database.js'
 import { TidelockError, unsupported } from './errors.js'
 import type { FunctionsSource } from './functions.js'
 import { openNamingHolder } from './in-use.js'
-import { beginToLoad, createDatabaseInstance, loadModule, loadPart } from './instance.js'
+import { beginToLoad, startInstance } from './instance.js'
 import { isNode } from './is-node.js'
 import { loaded } from './loaded.js'
 import type { OpenOptions } from './options.js'
@@ -60,13 +60,7 @@ async function openFor(
   }
   const bridge = new Bridge(checked, { ...opening, signal }, user)
   const opened = (async () => {
-    const module = await loadModule(wasm)
-    signal?.throwIfAborted()
-    const instance = await createDatabaseInstance(
-      module,
-      (part) => loadPart(part, module, wasm),
-      (trap) => bridge.trapped(trap),
-    )
+    const instance = await startInstance(wasm, (trap) => bridge.trapped(trap), signal)
     const folder = checked.path === undefined ? undefined : await openFolder(checked.path, options)
     return openHere(bridge, checked, user, instance, folder)
   })()

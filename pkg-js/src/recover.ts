@@ -6,7 +6,7 @@ import type { Encryption } from './encryption.js'
 import { TidelockError } from './errors.js'
 import type { FunctionsModule, SqlFunctions } from './functions.js'
 import { namingHolder } from './in-use.js'
-import { createDatabaseInstance, loadModule, loadPart } from './instance.js'
+import { startInstance } from './instance.js'
 import { checkedColumnKeys, checkedFunctions, surroundings } from './open.js'
 import type { OpenOptions, WasmSource } from './options.js'
 import { storedNames } from './stored.js'
@@ -76,13 +76,8 @@ export async function recover(
       hint: 'databases() lists those there are',
     })
   }
-  const module = await loadModule(wasm)
   const bridge = new Bridge(checked, { encryption, ...needed }, new LocalUser(opening))
-  const instance = await createDatabaseInstance(
-    module,
-    (part) => loadPart(part, module, wasm),
-    (trap) => bridge.trapped(trap),
-  )
+  const instance = await startInstance(wasm, (trap) => bridge.trapped(trap))
   try {
     return (await bridge.recover(instance, from)) as RecoveryReport
   } catch (error) {

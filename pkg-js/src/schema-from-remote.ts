@@ -2,7 +2,7 @@ import { Bridge } from './bridge.js'
 import { checkObject, checkString, checkStrings } from './check.js'
 import { checkOptions } from './check-options.js'
 import { callUser } from './events.js'
-import { createDatabaseInstance, loadModule, loadPart } from './instance.js'
+import { startInstance } from './instance.js'
 import { loaded } from './loaded.js'
 import type { Migration } from './migrations.js'
 import { surroundings } from './open.js'
@@ -74,12 +74,7 @@ export async function schemaFromRemote(options: SchemaFromRemoteOptions): Promis
   const opening: OpenOptions = { name: 'schema', storage: 'memory', wasm, onWarning, remote: options as RemoteOptions }
   const user = new LocalUser(opening)
   const bridge = new Bridge(checkOptions({ name: 'schema', storage: 'memory' }, around), {}, user)
-  const module = await loadModule(wasm)
-  const instance = await createDatabaseInstance(
-    module,
-    (part) => loadPart(part, module, wasm),
-    (trap) => bridge.trapped(trap),
-  )
+  const instance = await startInstance(wasm, (trap) => bridge.trapped(trap))
   const { up, down, leftOut } = await bridge.schemaFromRemote(instance, checked)
   if (leftOut.length > 0) {
     const message = `Tables without a primary key are left out: ${leftOut.join(', ')}`
