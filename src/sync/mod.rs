@@ -59,6 +59,7 @@ pub mod report;
 pub mod request;
 mod respell;
 pub mod response;
+pub mod resting;
 pub mod retry;
 pub mod same_key;
 pub mod schedule;

@@ -153,6 +153,11 @@ impl<'a> Push<'a> {
         target.remotes.clear();
     }
 
+    /// Doesn't even try to write a table, for this reason.
+    pub fn hold_table(&self, table: usize, error: &Error) {
+        self.targets.borrow_mut()[table].held = Some(error.clone());
+    }
+
     /// How far the server's clock is ahead, where it shows it.
     pub fn skew_ms(&self) -> Option<i64> {
         self.remote.skew_ms()

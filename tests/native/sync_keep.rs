@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use tidelock::{ErrorCode, engine::Database, ports::Moment};
+use tidelock::{ErrorCode, engine::Database, ports::Moment, sync::report::PullOptions};
 
 use crate::{
     sync_model::{Fault, Server},
@@ -332,6 +332,44 @@ fn what_is_refused_for_good_stops_nothing() {
         database.sync_retry(rejected[0].id).await.unwrap();
         clock.sleep(900).await;
         assert_eq!(there(&server, "items").len(), 3, "what is retried leaves soon");
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
+fn a_table_in_trouble_rests_and_the_others_keep_their_pace() {
+    with_server(|tab, server, _| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let body = r#"{"code":"XX000","message":"a view is broken"}"#;
+        server.trouble("items", Some(Fault::Status(500, vec![], body.to_owned())));
+        let database = tab.open(&cloud()).await.unwrap();
+        clock.sleep(1000).await;
+        run(&database, "INSERT INTO parts(id, name) VALUES (1, 'mine'); INSERT INTO items VALUES (2, 'mine')").await;
+        clock.sleep(500).await;
+        assert_eq!(there(&server, "parts"), [r#"1 "mine""#], "what is written leaves at once");
+        server.take_requests();
+        for round in 2..40 {
+            let id = round.to_string();
+            server.change("parts", &id, &[("name", "\"theirs\"")]);
+            clock.sleep(34_000).await;
+            let last = text(&database, "SELECT CAST(max(id) AS TEXT) FROM parts").await;
+            assert_eq!(last, id, "the interval is 30 s, a tenth more or less");
+        }
+        let about = |requests: &[tidelock::ports::HttpRequest], table: &str| {
+            requests.iter().filter(|request| request.url.contains(table)).count()
+        };
+        let requests = server.take_requests();
+        assert!(about(&requests, "items") < 60, "{} requests in 20 minutes", about(&requests, "items"));
+        assert!(about(&requests, "parts") >= 38);
+        let status = database.sync_status().await.unwrap();
+        assert!(status[0].last_error.is_some() && status[1].last_error.is_none(), "{status:?}");
+        // By hand it is tried at once.
+        let error = database.sync_pull(PullOptions::default(), None).await.unwrap_err();
+        assert!(error.is(ErrorCode::SyncServer) && about(&server.take_requests(), "items") > 0);
+        server.trouble("items", None);
+        clock.sleep(300_000).await;
+        assert_eq!(names(&database).await, "1 remote,2 mine");
+        assert_eq!(there(&server, "items").len(), 2);
         database.close().await.unwrap();
     });
 }

@@ -14,7 +14,7 @@ use tidelock::{
 
 use crate::{
     sync_keep::{heard, names, options, with_server},
-    sync_model::Server,
+    sync_model::{Fault, Server},
     world::{Tab, TestPage},
 };
 
@@ -178,6 +178,33 @@ fn hints_are_followed_and_gaps_are_pulled() {
         clock.sleep(500).await;
         assert_eq!(sockets.live.get(), 1);
         scene
+    });
+}
+
+#[test]
+fn a_table_in_trouble_does_not_keep_it_from_connecting() {
+    with_server(|tab, server, _| async move {
+        let clock = tab.ports.platform.clock.clone();
+        let sockets = Rc::new(TestSockets::default());
+        let mut ports = tab.ports.clone();
+        ports.sockets = sockets.clone();
+        let tab = Tab { ports, ..tab };
+        let body = r#"{"code":"PGRST205","message":"Could not find the table"}"#;
+        server.trouble("parts", Some(Fault::Status(404, vec![], body.to_owned())));
+        let database = tab.open(&options("local", r#","realtime":true"#)).await.unwrap();
+        database.sync_start(3_600_000).unwrap();
+        clock.sleep(500).await;
+        assert_eq!(sockets.opened.get(), 1);
+        sockets.join(&*clock).await;
+        sockets.say(FOLLOWS);
+        server.change("items", "1", &[("name", "\"theirs\"")]);
+        clock.sleep(500).await;
+        assert_eq!(names(&database).await, "1 theirs");
+        server.change("items", "1", &[("name", "\"again\"")]);
+        sockets.say(HINT);
+        clock.sleep(700).await;
+        assert_eq!(names(&database).await, "1 again");
+        database.close().await.unwrap();
     });
 }
 

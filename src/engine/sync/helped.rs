@@ -1,7 +1,9 @@
 //! Whether the project has tidelock's helpers, and what they say.
 //!
 //! A project without them answers 404, which browsers print: so it is asked once, and then once a day, or when everything is to be
-//! read anew.
+//! read anew. No other question is answered without an error: PostgREST has 404 for a function, and 400 for a column, that isn't there,
+//! whatever the method; `OPTIONS` is answered by what stands before it, whatever there is; and the root, which describes all functions,
+//! is 401 to the clients of Supabase.
 
 use super::{Host, Sync};
 use crate::{

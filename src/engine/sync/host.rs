@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use futures_util::future::{Either, select};
 
-use super::{Host, OnProgress, Sync, SyncEvent, keep::retry_after_ms};
+use super::{Caller, Host, OnProgress, Sync, SyncEvent, keep::retry_after_ms};
 use crate::{
     engine::{
         Database, Event,
@@ -63,10 +63,22 @@ impl Database {
     /// Brings the remote's rows here; see [`Sync::pull`]. A call with the options of one that is under way joins it. Fails with
     /// `invalid_argument` without a remote.
     pub async fn sync_pull(&self, options: PullOptions, progress: Option<OnProgress>) -> Result<PullReport> {
+        self.pull_for(Caller::Hand, options, progress).await
+    }
+
+    /// The same for whoever asks; all may join each other.
+    pub(super) async fn pull_for(
+        &self,
+        caller: Caller,
+        options: PullOptions,
+        progress: Option<OnProgress>,
+    ) -> Result<PullReport> {
         let sync = self.synced()?;
         let inner = self.inner.clone();
         let joined = sync.pulls.join(options.clone(), true, progress, |progress| {
-            Box::pin(async move { Database { inner: inner.clone() }.synced()?.pull(&*inner, options, progress).await })
+            Box::pin(async move {
+                Database { inner: inner.clone() }.synced()?.pull_for(caller, &*inner, options, progress).await
+            })
         });
         joined.await
     }
@@ -74,12 +86,19 @@ impl Database {
     /// Sends the local changes; see [`Sync::push`]. A call while one is under way joins it, and what was changed since is sent
     /// too. Fails with `invalid_argument` without a remote.
     pub async fn sync_push(&self, progress: Option<OnProgress>) -> Result<PushReport> {
+        self.push_for(Caller::Hand, progress).await
+    }
+
+    /// The same for whoever asks.
+    pub(super) async fn push_for(&self, caller: Caller, progress: Option<OnProgress>) -> Result<PushReport> {
         let sync = self.synced()?;
         let inner = self.inner.clone();
         let may_join = sync.accepting.get();
         sync.more.set(may_join);
         let joined = sync.pushes.join((), may_join, progress, |progress| {
-            Box::pin(async move { Database { inner: inner.clone() }.synced()?.push(&*inner, progress).await })
+            Box::pin(
+                async move { Database { inner: inner.clone() }.synced()?.push_for(caller, &*inner, progress).await },
+            )
         });
         joined.await
     }

@@ -8,7 +8,7 @@ use std::{
 use futures_util::future::{Either, select};
 
 use super::{
-    Sync,
+    Caller, Sync,
     listen::{Listener, Told},
 };
 use crate::{
@@ -93,6 +93,7 @@ impl Keeper {
         let Some(keeper) = self.me.upgrade().filter(|_| self.run.borrow().is_none()) else { return };
         if let Some(sync) = inner.sync.get() {
             sync.retries.replace(Some(Retries::default()));
+            sync.wake_all();
         }
         let run = Rc::new(Run::default());
         self.run.replace(Some(run.clone()));
@@ -205,10 +206,10 @@ fn perform(inner: Rc<Inner>, round: Round) -> LocalFuture<'static, End> {
         let database = Database { inner };
         let tables = match round {
             Round::Push if !database.has_unpushed().await => return End::Done,
-            Round::Push => return database.after_push(database.sync_push(None).await.err()),
+            Round::Push => return database.after_push(database.push_for(Caller::Round, None).await.err()),
             Round::Pull(tables) => tables,
             Round::Full => {
-                let failed = database.sync_push(None).await.err();
+                let failed = database.push_for(Caller::Round, None).await.err();
                 let end = database.after_push(failed.clone());
                 // Whatever holds up single changes doesn't hold up what comes from the remote.
                 if failed.as_ref().is_some_and(is_general) {
@@ -238,7 +239,12 @@ fn is_general(error: &Error) -> bool {
         ErrorCode::Closed,
         ErrorCode::LockLost,
     ];
-    codes.iter().any(|code| error.is(*code)) || retry_after_ms(error).is_some()
+    !is_partial(error) && (codes.iter().any(|code| error.is(*code)) || retry_after_ms(error).is_some())
+}
+
+/// Whether everything is done but for tables in trouble, which rest by themselves.
+fn is_partial(error: &Error) -> bool {
+    error.details.get("partial") == Some(&Detail::Bool(true))
 }
 
 fn failed(error: &Error) -> End {
@@ -289,7 +295,7 @@ impl Database {
     }
 
     fn after_push(&self, error: Option<Error>) -> End {
-        if let Some(error) = error {
+        if let Some(error) = error.filter(|error| !is_partial(error)) {
             return failed(&error);
         }
         let kept = self.inner.sync.get().is_some_and(Sync::keeps_any);
@@ -299,7 +305,13 @@ impl Database {
     /// Pulls; what a conflict's decision made of local rows is for the next push.
     async fn after_pull(&self, tables: Vec<String>) -> End {
         let tables = (!tables.is_empty()).then_some(Names::Many(tables));
-        match self.sync_pull(PullOptions { tables, ..PullOptions::default() }, None).await {
+        match self.pull_for(Caller::Round, PullOptions { tables, ..PullOptions::default() }, None).await {
+            Err(error) if is_partial(&error) => {
+                if self.has_unpushed().await {
+                    self.inner.tell_keeper(News::Wrote);
+                }
+                End::Done
+            }
             Err(error) => failed(&error),
             Ok(report) => {
                 if report.tables.iter().any(|table| table.conflicts > 0) {

@@ -41,6 +41,7 @@ use crate::{
         credentials::check_token,
         remote::{Known, Remote, Tokens},
         report::{Cells, Conflicting, PullOptions, PullProgress, PullReport, PushReport},
+        resting::Resting,
         state,
         status::{self, TableStatus},
     },
@@ -98,6 +99,15 @@ pub struct SyncEvent {
     pub error: Option<Error>,
 }
 
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// Somebody, by hand: all tables are tried.
+    Hand,
+    /// A round: tables that rest are left out.
+    Round,
+}
+
 /// Where progress goes.
 pub type OnProgress = Box<dyn Fn(PullProgress)>;
 
@@ -125,8 +135,16 @@ pub struct Sync {
     token: RefCell<Option<String>>,
     /// While it keeps in step.
     retries: RefCell<Option<Retries>>,
+    /// The tables that couldn't be read, and those that couldn't be written, when they were last tried.
+    unread: RefCell<Resting>,
+    unwritten: RefCell<Resting>,
     /// Rung when the database closes.
     closing: Signal,
+}
+
+/// An error that stood in the way of some tables or changes alone: everything else is done.
+fn partial(error: Error) -> Error {
+    error.detail("partial", true)
 }
 
 /// What keeps a database in step, once it is told to.
@@ -185,6 +203,8 @@ impl Sync {
             last_error: RefCell::default(),
             token: RefCell::default(),
             retries: RefCell::default(),
+            unread: RefCell::default(),
+            unwritten: RefCell::default(),
             closing: Signal::default(),
         }
     }
@@ -284,8 +304,18 @@ impl Sync {
         options: PullOptions,
         progress: Option<OnProgress>,
     ) -> Result<PullReport> {
+        self.pull_for(Caller::Hand, host, options, progress).await
+    }
+
+    async fn pull_for(
+        &self,
+        caller: Caller,
+        host: &dyn Host,
+        options: PullOptions,
+        progress: Option<OnProgress>,
+    ) -> Result<PullReport> {
         let _flight = self.flight.acquire().await?;
-        let work = self.pull_alone(host, options, progress.as_deref());
+        let work = self.pull_alone(caller, host, options, progress.as_deref());
         self.busy(host, Phase::Pulling, work).await
     }
 
@@ -294,9 +324,34 @@ impl Sync {
     ///
     /// Fails with `sync_*`; a change that is refused for good fails nothing, it moves to the rejected ones.
     pub async fn push(&self, host: &dyn Host, progress: Option<OnProgress>) -> Result<PushReport> {
+        self.push_for(Caller::Hand, host, progress).await
+    }
+
+    async fn push_for(&self, caller: Caller, host: &dyn Host, progress: Option<OnProgress>) -> Result<PushReport> {
         let _flight = self.flight.acquire().await?;
-        let work = self.push_alone(host, progress.as_deref());
+        let work = self.push_alone(caller, host, progress.as_deref());
         self.busy(host, Phase::Pushing, work).await
+    }
+
+    /// Why rounds leave a table out at present.
+    fn why_resting(&self, resting: &RefCell<Resting>, caller: Caller, table: &str) -> Option<Error> {
+        let now = self.platform.clock.monotonic_ms() as u64;
+        resting.borrow().why(table, now).filter(|_| caller == Caller::Round).cloned()
+    }
+
+    /// Notes how a table did that was tried.
+    fn note_tried(&self, resting: &RefCell<Resting>, table: &str, error: Option<&Error>) {
+        let Platform { clock, entropy, .. } = &self.platform;
+        match error {
+            Some(error) => resting.borrow_mut().failed(table, error, clock.monotonic_ms() as u64, entropy.chance()),
+            None => resting.borrow_mut().forget(table),
+        }
+    }
+
+    /// Nothing rests any more.
+    fn wake_all(&self) {
+        self.unread.take();
+        self.unwritten.take();
     }
 
     /// Says what is being done, while it is, and remembers why it failed.

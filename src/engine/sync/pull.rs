@@ -1,6 +1,6 @@
 //! One pull, from the first request to the last row.
 
-use super::{Host, Sync, push::no_local_table};
+use super::{Caller, Host, Sync, partial, push::no_local_table};
 use crate::{
     error::{Error, ErrorCode, Result},
     sqlite::Connection,
@@ -40,6 +40,8 @@ struct Run {
     rows: Vec<u64>,
     /// The tables that can't be pulled at present, while others can.
     troubles: Vec<(String, Error)>,
+    /// Why a conflict function gave no answer.
+    undecided: Option<Error>,
 }
 
 /// The tables of a pull as the local schema has them, and those that it hasn't.
@@ -48,6 +50,7 @@ type Local<'a> = (Vec<(&'a TableSync, Table)>, Vec<(String, Error)>);
 impl Sync {
     pub(super) async fn pull_alone(
         &self,
+        caller: Caller,
         host: &dyn Host,
         options: PullOptions,
         progress: Option<&dyn Fn(PullProgress)>,
@@ -61,7 +64,12 @@ impl Sync {
         let (tables, absent, since) = {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
-            let (tables, absent) = local_tables(&connection, &selected, replacing)?;
+            let (mut tables, mut absent) = local_tables(&connection, &selected, replacing)?;
+            tables.retain(|(config, _)| {
+                let why = self.why_resting(&self.unread, caller, &config.table);
+                absent.extend(why.iter().map(|error| (config.table.clone(), error.clone())));
+                why.is_none()
+            });
             let mut progress = Vec::new();
             for (table, local) in &tables {
                 let any = format!("SELECT 1 FROM main.{} LIMIT 1", quote(&local.name));
@@ -123,8 +131,13 @@ impl Sync {
             self.ask(host, &mut run, at).await?;
         }
         host.stored().await?;
-        if let Some((_, error)) = run.troubles.into_iter().next() {
-            return Err(error);
+        for target in &run.targets {
+            let name = target.plan.name();
+            let trouble = run.troubles.iter().find(|(table, _)| table == name);
+            self.note_tried(&self.unread, name, trouble.map(|(_, error)| error));
+        }
+        if let Some(error) = run.troubles.into_iter().map(|(_, error)| error).next().or(run.undecided) {
+            return Err(partial(error));
         }
         let tables = run.targets.into_iter().map(|target| target.report).collect();
         Ok(PullReport { mode: options.mode, tables, ms: clock.monotonic_ms() - started })
@@ -185,6 +198,7 @@ impl Sync {
             began: vec![None; count],
             rows: vec![0; count],
             troubles,
+            undecided: None,
         };
         Ok((sources, run))
     }
@@ -295,9 +309,7 @@ impl Sync {
         let target = &mut run.targets[at];
         let answers = self.answer_questions(host, &target.plan, &target.writer).await?;
         target.report.rejected += answers.rejected;
-        if let Some(error) = answers.failed {
-            run.troubles.push((target.plan.name().to_owned(), error));
-        }
+        run.undecided = run.undecided.take().or(answers.failed);
         Ok(())
     }
 

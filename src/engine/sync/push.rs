@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use super::{Host, Sync};
+use super::{Caller, Host, Sync, partial};
 use crate::{
     collections::{Map, Set},
     error::{Error, ErrorCode, Result},
@@ -52,6 +52,8 @@ struct Run {
     errors: Vec<Option<Error>>,
     /// The tables that can't be pushed at all at present.
     absent: Vec<(String, Error)>,
+    /// Why a conflict function gave no answer.
+    undecided: Option<Error>,
     /// Changes that got somewhere, and were done with.
     done: Vec<i64>,
     moved: u64,
@@ -65,6 +67,7 @@ struct Run {
 impl Sync {
     pub(super) async fn push_alone(
         &self,
+        caller: Caller,
         host: &dyn Host,
         progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<PushReport> {
@@ -72,7 +75,7 @@ impl Sync {
         let started = clock.monotonic_ms();
         host.admit_write()?;
         let remote = self.remote(host).await?;
-        self.ask_for_columns(host, &remote).await?;
+        self.ask_for_columns(caller, host, &remote).await?;
         let mut run = {
             let _turn = host.turn().await?;
             let run = self.begin_push(&*host.connection()?)?;
@@ -84,6 +87,9 @@ impl Sync {
         }
         let plans = run.targets.iter().map(|target| target.plan.clone()).collect();
         let push = Push::new(&remote, plans, run.helped);
+        let resting: Vec<Option<Error>> =
+            run.targets.iter().map(|target| self.why_resting(&self.unwritten, caller, target.plan.name())).collect();
+        resting.iter().enumerate().for_each(|(at, why)| why.iter().for_each(|error| push.hold_table(at, error)));
         let nothing = run.told.iter().all(|table| table.total == Some(0));
         if !nothing {
             let _accepting = Accepting::begin(self);
@@ -91,22 +97,26 @@ impl Sync {
         }
         self.end_push(host, &run).await?;
         host.stored().await?;
+        for ((target, error), _) in run.targets.iter().zip(&run.errors).zip(&resting).filter(|(_, why)| why.is_none()) {
+            self.note_tried(&self.unwritten, target.plan.name(), error.as_ref());
+        }
         let absent = run.absent.into_iter().map(|(_, error)| error);
-        if let Some(error) = run.errors.into_iter().flatten().chain(absent).next() {
-            return Err(error);
+        if let Some(error) = run.errors.into_iter().flatten().chain(absent).chain(run.undecided).next() {
+            return Err(partial(error));
         }
         let tables = run.targets.into_iter().map(|target| target.report).collect();
         Ok(PushReport { tables, ms: clock.monotonic_ms() - started })
     }
 
     /// Asks the remote whether it has got the columns that changes wait for.
-    async fn ask_for_columns(&self, host: &dyn Host, remote: &Remote<'_>) -> Result<()> {
+    async fn ask_for_columns(&self, caller: Caller, host: &dyn Host, remote: &Remote<'_>) -> Result<()> {
         let mut waiting = Vec::new();
         {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
             for config in self.config.options.tables.iter().filter(|table| table.direction != Direction::Pull) {
                 if outbox::lacking_columns(&connection, Some(&config.table))? > 0
+                    && self.why_resting(&self.unwritten, caller, &config.table).is_none()
                     && let Some(table) = Table::read(&connection, &config.table)?
                     && let Ok(plan) = self.push_plan(&connection, config, table)
                 {
@@ -213,6 +223,7 @@ impl Sync {
             held: vec![Vec::new(); count],
             errors: vec![None; count],
             absent,
+            undecided: None,
             done: Vec::new(),
             moved: 0,
             again: false,
@@ -413,11 +424,11 @@ impl Sync {
             }
         }
         let mut changed = false;
-        for (target, error) in run.targets.iter_mut().zip(&mut run.errors) {
+        for target in &mut run.targets {
             let answers = self.answer_questions(host, &target.plan, &target.writer).await?;
             target.report.rejected += answers.rejected;
             changed |= answers.rejected > 0 || answers.failed.is_some();
-            *error = error.take().or(answers.failed);
+            run.undecided = run.undecided.take().or(answers.failed);
         }
         if changed {
             let _turn = host.turn().await?;

@@ -45,6 +45,7 @@ impl Sync {
             let config = self.known(&change.table)?;
             let plan = self.push_plan(&connection, config, local_table(&connection, config)?)?;
             connection.atomically(|connection| retry::retry(connection, &plan, &change))?;
+            self.unwritten.borrow_mut().forget(plan.name());
             host.committed(&[&plan.table.name]);
         }
         host.stored().await
