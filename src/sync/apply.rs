@@ -233,7 +233,7 @@ impl Writer {
             return self.apply_row(pass, at, report);
         }
         // A row that has to wait undoes what it did to the change that it met.
-        let mut tried = report.clone();
+        let (mut tried, parked) = (report.clone(), self.unpushed.parked.borrow().clone());
         let done = with_parents(connection, || match self.meet_row(pass, at, &mut tried)? {
             Outcome::Applied => Ok(()),
             Outcome::Held(error) => Err(Error::new(ErrorCode::SqliteConstraint, error)),
@@ -243,7 +243,10 @@ impl Writer {
                 *report = tried;
                 Ok(Outcome::Applied)
             }
-            Err(error) => held(error),
+            Err(error) => {
+                self.unpushed.parked.replace(parked);
+                held(error)
+            }
         }
     }
 

@@ -48,29 +48,25 @@ impl Writer {
         report: &mut TableReport,
     ) -> Result<Vec<Held>> {
         let Some(park) = &self.park else { return Ok(held) };
-        let mut keys = Vec::new();
-        for held in &held {
-            let row = rows.row(held.row);
-            // A local change is told by comparing the row with its base: that row must not be touched.
-            if care == Care::Bare || !self.unpushed.has(connection, row)? {
-                keys.push(self.unpushed.key_of(row));
-            }
-        }
-        if keys.is_empty() {
-            return Ok(held);
-        }
         let mut tried = report.clone();
         let done = connection.atomically(|connection| {
             // A parked value may be what other rows refer to; it is back before this ends.
             connection.exec("PRAGMA defer_foreign_keys = ON")?;
-            for key in &keys {
-                connection.run(park, key)?;
+            for held in &held {
+                let (row, key) = (rows.row(held.row), self.unpushed.key_of(rows.row(held.row)));
+                // A local change is told by comparing the row with its base: as it was before.
+                if care != Care::Bare && self.unpushed.has(connection, row)? {
+                    self.unpushed.park(connection, &key)?;
+                }
+                connection.run(park, &key)?;
             }
             let waiting = held.iter().map(|held| held.row).collect();
             let left = self.write_some(connection, rows, waiting, care, &mut tried)?;
+            self.unpushed.unpark(connection)?;
             let whole = left.is_empty() && (care == Care::Deferred || !connection.owes_parents());
             if whole { Ok(()) } else { Err(Error::internal("The rows don't only exchange their values")) }
         });
+        self.unpushed.parked.take();
         if care != Care::Deferred && connection.in_transaction() {
             // What comes next in this transaction is to fail at once again.
             connection.exec("PRAGMA defer_foreign_keys = OFF")?;

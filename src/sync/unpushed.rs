@@ -99,6 +99,8 @@ pub struct Unpushed {
     /// What has to be added to the local clock to get the server's.
     skew_ms: Cell<i64>,
     questions: RefCell<Vec<Question>>,
+    /// Local rows whose unique values are freed for the moment, by their keys: they count as they were.
+    pub(super) parked: RefCell<Vec<(Vec<Value>, Vec<Value>)>>,
 }
 
 /// How many conflicts the log keeps.
@@ -171,6 +173,7 @@ impl Unpushed {
             columns,
             skew_ms: Cell::new(0),
             questions: RefCell::default(),
+            parked: RefCell::default(),
         }
     }
 
@@ -225,6 +228,7 @@ impl Unpushed {
                     self.log(connection, &key, &entry, local.as_deref(), remote, row.as_deref())?;
                 }
                 if row.as_deref() == remote {
+                    self.leaves_parking(&key);
                     self.leave(connection, Some(entry.id), &key, row.as_deref(), remote)?;
                     return Ok(if conflict { Decision::ApplyConflict } else { Decision::Apply });
                 }
@@ -325,7 +329,38 @@ impl Unpushed {
 
     /// The local row of a key.
     pub fn local(&self, connection: &Connection, key: &[Value]) -> Result<Option<Vec<Value>>> {
+        if let Some((_, row)) = self.parked.borrow().iter().find(|(parked, _)| parked == key) {
+            return Ok(Some(row.clone()));
+        }
         Ok(connection.rows(&self.sql.select, key)?.into_iter().next())
+    }
+
+    /// Remembers the local row of a key, whose unique values are freed next.
+    pub fn park(&self, connection: &Connection, key: &[Value]) -> Result<()> {
+        if let Some(row) = self.local(connection, key)? {
+            self.parked.borrow_mut().push((key.to_vec(), row));
+        }
+        Ok(())
+    }
+
+    /// Gives the rows that nothing was decided about their values back. Fails with `sqlite_constraint` where another row has them now.
+    pub fn unpark(&self, connection: &Connection) -> Result<()> {
+        self.parked.take().iter().try_for_each(|(_, row)| self.update(connection, row))
+    }
+
+    fn update(&self, connection: &Connection, row: &[Value]) -> Result<()> {
+        match &self.sql.update {
+            Some(update) => connection.run(update, row).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the row of a key was parked: it is written now.
+    fn leaves_parking(&self, key: &[Value]) -> bool {
+        let mut parked = self.parked.borrow_mut();
+        let count = parked.len();
+        parked.retain(|(known, _)| known != key);
+        parked.len() < count
     }
 
     /// Makes the local row of a key what it is to be.
@@ -336,14 +371,13 @@ impl Unpushed {
         before: Option<&[Value]>,
         after: Option<&[Value]>,
     ) -> Result<()> {
+        let parked = self.leaves_parking(key);
         match (before, after) {
-            (Some(before), Some(after)) if before != after => match &self.sql.update {
-                Some(update) => connection.run(update, after).map(drop),
-                None => Ok(()),
-            },
+            (Some(before), Some(after)) if before == after && !parked => Ok(()),
+            (Some(_), Some(after)) => self.update(connection, after),
             (None, Some(after)) => connection.run(&self.sql.insert, after).map(drop),
             (Some(_), None) => connection.run(&self.sql.delete, key).map(drop),
-            _ => Ok(()),
+            (None, None) => Ok(()),
         }
     }
 

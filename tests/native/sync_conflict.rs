@@ -222,6 +222,39 @@ fn a_row_that_wins_remotely_keeps_its_parent_there() {
 }
 
 #[test]
+fn changed_rows_follow_an_exchange_of_unique_values() {
+    let schema = "CREATE TABLE items(id INTEGER PRIMARY KEY, place INTEGER UNIQUE, name TEXT)";
+    for (not_null, policy) in [("", "remote-wins"), (" NOT NULL", "remote-wins"), ("", "keep-local")] {
+        let schema = schema.replace(" UNIQUE", &format!("{not_null} UNIQUE"));
+        let mut world = World::new(&schema, &format!(r#"[{{"table":"items","conflict":"{policy}"}}]"#));
+        world.server.define("items", &["id", "place", "name"], Rules::default());
+        for id in ["1", "2", "3"] {
+            world.server.change("items", id, &[("place", id), ("name", "\"base\"")]);
+        }
+        world.pull("{}").unwrap();
+        world.exec("UPDATE items SET name = 'mine' WHERE id < 3");
+        for (id, place) in [("1", "2"), ("2", "3"), ("3", "1")] {
+            world.server.change("items", id, &[("place", place)]);
+        }
+        world.pull("{}").unwrap();
+        assert_eq!(world.rows("SELECT * FROM items"), ["1|2|mine", "2|3|mine", "3|1|base"], "{policy}{not_null}");
+        assert_eq!(world.outbox(), ["update items Integer(1) name", "update items Integer(2) name"]);
+        world.push().unwrap();
+        assert!(world.outbox().is_empty() && world.server.rows("items")[0]["name"] == "\"mine\"");
+        // The same when the push meets them.
+        world.exec("UPDATE items SET name = 'again' WHERE id < 3");
+        for (id, place) in [("1", "1"), ("2", "2"), ("3", "3")] {
+            world.server.change("items", id, &[("place", place)]);
+        }
+        world.push().unwrap();
+        world.pull("{}").unwrap();
+        world.push().unwrap();
+        assert_eq!(world.rows("SELECT * FROM items"), ["1|1|again", "2|2|again", "3|3|base"], "{policy}{not_null}");
+        assert!(world.outbox().is_empty(), "{:?}", world.outbox());
+    }
+}
+
+#[test]
 fn what_was_changed_behind_a_refused_change_says_so() {
     let mut world = lists(true, "keep-local");
     world.server.alter("lists", |rules, _| rules.check = Some(Rc::new(|row| row["name"] != "\"bad\"")));
