@@ -1,8 +1,9 @@
 // node scripts/mutants.mjs PART [NAME]...: breaks the code on purpose, one way after the other, and tells which the tests don't notice.
 //
-// tests/mutants/PART.mjs has the tests of the part and its mutants: of each a name, a file, an exact text in it, what stands there instead,
-// and what that breaks. They are tried in a copy of the tree under .cache/mutants, with a target folder of its own. Exits 1 when a mutant
-// survives, and 2 when one can't be tried: its text isn't there (any more), or what replaces it doesn't compile.
+// tests/mutants/PART.mjs has the tests of the part and its mutants: of each a name, a file, the exact text of an expression in it, the
+// expression that stands there instead, and what that breaks. All of them are compiled once, in a copy of the tree under .cache/mutants:
+// a variable of the environment chooses one. Exits 1 when a mutant survives, and 2 when they can't be tried: a text isn't there (any more),
+// the copy doesn't compile, or its tests fail without a mutant.
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -12,48 +13,70 @@ process.chdir(path.join(import.meta.dirname, '..'))
 const ROOT = '.cache/mutants'
 const TREE = `${ROOT}/tree`
 /** A mutant may never end: that is noticed, too. */
-const LONGEST_MS = { build: 40 * 60_000, tests: 20 * 60_000 }
+const LONGEST_MS = { build: 60 * 60_000, test: 30 * 60_000 }
+/** What each mutant is behind. */
+const CHOICE = `
+/// Whether this mutant was chosen.
+pub fn is_mutant(name: &str) -> bool {
+    static CHOSEN: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    CHOSEN.get_or_init(|| std::env::var("TIDELOCK_MUTANT").unwrap_or_default()) == name
+}
+`
 
 function fail(text) {
   console.error(`mutants: ${text}`)
   process.exit(2)
 }
 
+/** The files that have mutants, with all of them. */
+function mutatedFiles(mutants) {
+  const files = new Map([['src/lib.rs', readFileSync('src/lib.rs', 'utf8') + CHOICE]])
+  for (const { name, file, text, instead } of mutants) {
+    const source = files.get(file) ?? (existsSync(file) ? readFileSync(file, 'utf8') : '')
+    const found = source.split(text).length - 1
+    if (found !== 1) fail(`${name}: ${file} has its text ${found} times instead of once`)
+    files.set(
+      file,
+      source.replace(text, () => `(if crate::is_mutant("${name}") { ${instead} } else { ${text} })`),
+    )
+  }
+  return files
+}
+
 /** Brings the copy of the tree up to date. What is the same keeps its time, so that cargo has less to do. */
-function copyTree() {
-  const list = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
-    encoding: 'utf8',
-  })
-  const files = new Set(list.split('\0').filter((file) => file !== '' && existsSync(file)))
+function copyTree(changed) {
+  const list = ['ls-files', '-z', '--cached', '--others', '--exclude-standard']
+  const files = execFileSync('git', list, { encoding: 'utf8' }).split('\0')
+  const kept = new Set(files.filter((file) => file !== '' && existsSync(file)))
   mkdirSync(TREE, { recursive: true })
   for (const entry of readdirSync(TREE, { recursive: true, withFileTypes: true })) {
     const file = path.relative(TREE, path.join(entry.parentPath, entry.name))
-    if (entry.isFile() && !files.has(file)) rmSync(path.join(TREE, file))
+    if (entry.isFile() && !kept.has(file)) rmSync(path.join(TREE, file))
   }
-  for (const file of files) {
+  for (const file of kept) {
     const copy = path.join(TREE, file)
-    if (existsSync(copy) && readFileSync(copy).equals(readFileSync(file))) continue
+    const content = changed.has(file) ? Buffer.from(changed.get(file)) : readFileSync(file)
+    if (existsSync(copy) && readFileSync(copy).equals(content)) continue
     mkdirSync(path.dirname(copy), { recursive: true })
     copyFileSync(file, copy)
+    writeFileSync(copy, content)
   }
 }
 
-/** The source with the mutant in it. */
-function mutated({ name, file, text, instead }) {
-  const source = existsSync(file) ? readFileSync(file, 'utf8') : ''
-  const found = source.split(text).length - 1
-  if (found !== 1) fail(`${name}: ${file} has its text ${found} times instead of once`)
-  return source.replace(text, () => instead)
-}
-
-async function run(command, log, longestMs) {
-  const env = { CARGO_TARGET_DIR: path.resolve(ROOT, 'target'), CARGO_PROFILE_DEV_DEBUG: '0', RUST_BACKTRACE: '0' }
+/** Runs a command in the copy → `{ failed, seconds }`, and the first tests that failed. */
+async function run(command, log, longestMs, mutant = '') {
+  const env = {
+    CARGO_TARGET_DIR: path.resolve(ROOT, 'target'),
+    CARGO_PROFILE_DEV_DEBUG: '0',
+    RUST_BACKTRACE: '0',
+    TIDELOCK_MUTANT: mutant,
+  }
   const began = Date.now()
   const { code, late } = await runStep(['bash', '-c', `cd ${TREE} && ${command}`], { log, env, longestMs })
-  return { failed: code !== 0, late, seconds: Math.round((Date.now() - began) / 1000) }
+  const seconds = Math.round((Date.now() - began) / 1000)
+  return { failed: code !== 0, seconds, by: late ? 'it never ends' : failures(log) }
 }
 
-/** The first tests that failed, from their output. */
 function failures(log) {
   const names = [...readFileSync(log, 'utf8').matchAll(/^test (\S+) \.\.\. FAILED$/gm)].map(([, name]) => name)
   return names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ')
@@ -62,12 +85,9 @@ function failures(log) {
 const [part, ...names] = process.argv.slice(2)
 const parts = readdirSync('tests/mutants').map((file) => path.basename(file, '.mjs'))
 if (!parts.includes(part)) fail(`name a part: ${parts.join(', ')}`)
-const { build, test, mutants } = await import(path.resolve(`tests/mutants/${part}.mjs`))
+const { build, tests, mutants } = await import(path.resolve(`tests/mutants/${part}.mjs`))
 const unknown = names.find((name) => mutants.every((mutant) => mutant.name !== name))
 if (unknown) fail(`${part} has no mutant ${unknown}`)
-const chosen = mutants.filter(({ name }) => names.length === 0 || names.includes(name))
-// All texts before the first test.
-const sources = chosen.map(mutated)
 
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.once(signal, () => {
@@ -75,19 +95,31 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
     process.exit(1)
   })
 }
-copyTree()
+const log = (name) => `${ROOT}/${part}-${name}.log`
+copyTree(mutatedFiles(mutants))
+const built = await run(build, log('build'), LONGEST_MS.build)
+if (built.failed) fail(`they don't compile: see ${log('build')}`)
+console.log(`compiled in ${built.seconds} s`)
+
+/** The first tests that notice a mutant, by name; `undefined`: none does. */
+async function notices(mutant) {
+  let seconds = 0
+  for (const [kind, command] of Object.entries(tests)) {
+    const tested = await run(command, log(mutant || 'none'), LONGEST_MS.test, mutant)
+    seconds += tested.seconds
+    if (tested.failed) return { seconds, by: `${kind}: ${tested.by}` }
+  }
+  return { seconds }
+}
+
+const none = await notices('')
+if (none.by) fail(`without a mutant they fail, ${none.by}: see ${log('none')}`)
+const chosen = mutants.filter(({ name }) => names.length === 0 || names.includes(name))
 const survivors = []
-for (const [at, { name, file, breaks }] of chosen.entries()) {
-  const log = `${ROOT}/${part}-${name}.log`
-  writeFileSync(path.join(TREE, file), sources[at])
-  const built = await run(build, log, LONGEST_MS.build)
-  if (built.failed) fail(`${name} doesn't compile: see ${log}`)
-  const tested = await run(test, log, LONGEST_MS.tests)
-  copyFileSync(file, path.join(TREE, file))
-  const by = tested.late ? 'never ends' : failures(log)
-  if (!tested.failed) survivors.push(name)
-  const told = tested.failed ? `found: ${by}` : `SURVIVES: ${breaks}`
-  console.log(`${name} (${built.seconds} + ${tested.seconds} s): ${told}`)
+for (const { name, breaks } of chosen) {
+  const { seconds, by } = await notices(name)
+  if (!by) survivors.push(name)
+  console.log(`${name} (${seconds} s): ${by ? `found by ${by}` : `SURVIVES: ${breaks}`}`)
 }
 console.log(`${chosen.length - survivors.length} of ${chosen.length} mutants found`)
 if (survivors.length > 0) process.exit(1)
