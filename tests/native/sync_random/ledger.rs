@@ -213,8 +213,13 @@ impl Ledger {
             let last = whole.iter().rfind(|one| one.side == Side::App);
             let Some(last) = last.filter(|last| !last.inserted && table.direction != "pull") else { continue };
             // A row of ours that never arrived, and another one under its key: that one stays.
-            let made = whole.iter().any(|one| one.side == Side::App && one.inserted && one.at < last.at);
-            let made = if made { 0 } else { last.at };
+            let made = whole.iter().find(|one| one.side == Side::App && one.inserted && one.at < last.at);
+            // Nor is it known again once a column of it went there.
+            let altered = |made: &Whole| self.deployed.iter().any(|((table, _), when)| table == at && *when > made.at);
+            if made.is_some_and(altered) {
+                continue;
+            }
+            let made = if made.is_some() { 0 } else { last.at };
             let later = self.wrote_since(Side::Other, *at, key, made) || self.wrote_since(Side::App, *at, key, last.at);
             if later || self.gave_up_since(*at, key, last.at) || accounted(*at, key) {
                 continue;
