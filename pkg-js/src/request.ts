@@ -11,6 +11,8 @@ export interface Asking {
   readonly signal?: AbortSignal | undefined
   /** A body with more bytes than this is not read to its end. */
   readonly maxBytes: number
+  /** What has no end of its own is ended when so many milliseconds bring fewer bytes than these, the wait for the answer included. */
+  readonly pace?: { readonly bytes: number; readonly ms: number }
 }
 
 /** A complete answer, as plain data: it goes from thread to thread. */
@@ -32,9 +34,11 @@ const longestRefusal = 1_048_576
  * Rejects with what `fetch` throws, without the credentials that may be in it; with `invalid_argument` for what no header can have.
  */
 export async function request(url: string | URL, asking: Asking, own?: typeof fetch): Promise<Answer> {
-  const { maxBytes, headers = {}, signal, ...init } = asking
+  const { maxBytes, headers = {}, signal, pace, ...init } = asking
   checkHeaders('headers', headers)
-  const all: RequestInit = { ...init, headers, redirect: 'manual', ...(signal === undefined ? {} : { signal }) }
+  const watch = pace === undefined ? undefined : new PaceWatch(pace, signal)
+  const ended = watch?.signal ?? signal
+  const all: RequestInit = { ...init, headers, redirect: 'manual', ...(ended === undefined ? {} : { signal: ended }) }
   try {
     const response = await (own === undefined ? fetch(url, all) : own(url, all))
     const moved = redirection(response, url)
@@ -43,11 +47,48 @@ export async function request(url: string | URL, asking: Asking, own?: typeof fe
       return moved
     }
     const refused = response.status >= 400
-    const body = await bodyOf(response, refused ? Math.min(maxBytes, longestRefusal) : maxBytes, refused)
+    const most = refused ? Math.min(maxBytes, longestRefusal) : maxBytes
+    const body = await bodyOf(response, most, refused, (bytes) => watch?.came(bytes))
     return { status: response.status, headers: [...response.headers], body }
   } catch (thrown) {
     if (signal?.aborted) throw thrown
     throw new Secrets(headers, String(url)).maskError(thrown)
+  } finally {
+    watch?.stop()
+  }
+}
+
+/** Ends a request whose answer comes too slowly. */
+class PaceWatch {
+  readonly #abort = new AbortController()
+  readonly #timer: ReturnType<typeof setInterval>
+  readonly #outer: AbortSignal | undefined
+  #came = 0
+
+  constructor({ bytes, ms }: NonNullable<Asking['pace']>, outer: AbortSignal | undefined) {
+    this.#outer = outer
+    outer?.addEventListener('abort', this.#follow)
+    if (outer?.aborted) this.#follow()
+    this.#timer = setInterval(() => {
+      if (this.#came < bytes) this.#abort.abort(new Error(`Fewer than ${bytes} bytes came in ${ms / 1000} s`))
+      this.#came = 0
+    }, ms)
+  }
+
+  readonly #follow = () => this.#abort.abort(this.#outer?.reason)
+
+  /** Aborted by that, and by the signal of the user. */
+  get signal(): AbortSignal {
+    return this.#abort.signal
+  }
+
+  came(bytes: number): void {
+    this.#came += bytes
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+    this.#outer?.removeEventListener('abort', this.#follow)
   }
 }
 
@@ -75,8 +116,13 @@ export function placeOf(url: string | URL, base?: string | URL): string {
   }
 }
 
-/** The whole body; of one with more bytes than `most` nothing, or as much of it as that with `cut`. */
-async function bodyOf(response: Response, most: number, cut: boolean): Promise<Uint8Array<ArrayBuffer> | null> {
+/** The whole body; of one with more bytes than `most` nothing, or as much of it as that with `cut`. `came` is told what comes. */
+async function bodyOf(
+  response: Response,
+  most: number,
+  cut: boolean,
+  came: (bytes: number) => void,
+): Promise<Uint8Array<ArrayBuffer> | null> {
   const { body } = response
   if (typeof body?.getReader !== 'function') {
     // A fetch of the user's own may know no streams.
@@ -91,6 +137,7 @@ async function bodyOf(response: Response, most: number, cut: boolean): Promise<U
     if (done) return joined(pieces)
     pieces.push(value)
     total += value.length
+    came(value.length)
     if (total > most) {
       reader.cancel().catch(() => {})
       return cut ? joined(pieces).slice(0, most) : null

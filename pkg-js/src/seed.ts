@@ -2,7 +2,10 @@ import { isA } from './brand.js'
 import { invalid, TidelockError } from './errors.js'
 import { fileBytes, isBlob, viewOf } from './file-bytes.js'
 import type { OpenOptions } from './options.js'
-import { type Answer, isOk, movedError, placeOf, request } from './request.js'
+import { type Answer, type Asking, isOk, movedError, placeOf, request } from './request.js'
+
+/** A seed that comes more slowly is given up: nothing else limits the time of a file that may be large. */
+const slowest = { bytes: 16_384, ms: 30_000 }
 
 type Seed = NonNullable<OpenOptions['seed']>
 
@@ -21,12 +24,13 @@ export function checkSeed(seed: unknown): void {
 
 /**
  * The bytes of a seed, of one from a URL at most `maxBytes`: more is `database_too_large`. Rejects with `sync_network` when they can't be
- * fetched, with `sync_protocol` for a redirect, and with `invalid_argument` when the function fails or gives something else.
+ * fetched, or come more slowly than `pace`, with `sync_protocol` for a redirect, and with `invalid_argument` when the function fails or gives something else.
  */
 export async function loadSeed(
   seed: Seed,
   signal: AbortSignal | undefined,
   maxBytes = 2 ** 30,
+  pace = slowest,
 ): Promise<Uint8Array<ArrayBuffer>> {
   if (typeof seed === 'function') {
     let bytes: unknown
@@ -43,19 +47,16 @@ export async function loadSeed(
   }
   if (typeof seed !== 'string' && !isA(seed, 'URL'))
     return isBlob(seed) ? fileBytes('seed', seed) : viewOf('seed', seed)
-  return fetched(seed, signal, maxBytes)
+  return fetched(seed, { signal, maxBytes, pace })
 }
 
-async function fetched(
-  url: string | URL,
-  signal: AbortSignal | undefined,
-  maxBytes: number,
-): Promise<Uint8Array<ArrayBuffer>> {
+async function fetched(url: string | URL, asking: Asking): Promise<Uint8Array<ArrayBuffer>> {
+  const { maxBytes } = asking
   // What stands behind the path may be a signature.
   const details = { url: placeOf(url, globalThis.location?.href) }
   let answer: Answer
   try {
-    answer = await request(url, { signal, maxBytes })
+    answer = await request(url, asking)
   } catch (cause) {
     throw new TidelockError('sync_network', 'The seed could not be fetched', {
       hint: 'Is the URL right, is there a network, and does the server allow requests from this page (CORS)?',

@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { after, test } from 'node:test'
+import { loadSeed } from '../src/seed.ts'
+
+const servers = []
+after(() => {
+  for (const server of servers) {
+    server.closeAllConnections()
+    server.close()
+  }
+})
+
+/** The address of a server that answers so. */
+async function serve(answer) {
+  const server = createServer((_, response) => answer(response))
+  servers.push(server)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return `http://127.0.0.1:${server.address().port}/seed.sqlite`
+}
+
+const pace = { bytes: 1000, ms: 300 }
+const slow = [
+  ['no answer', () => {}],
+  ['no body', (response) => response.writeHead(200).flushHeaders()],
+  [
+    'a body that drips',
+    (response) => {
+      const drip = setInterval(() => response.write('x'), 20)
+      response.on('close', () => clearInterval(drip))
+    },
+  ],
+]
+for (const [what, answer] of slow) {
+  test(`a seed that comes too slowly is given up: ${what}`, { timeout: 10_000 }, async () => {
+    const url = await serve(answer)
+    const error = await loadSeed(url, undefined, undefined, pace).catch((thrown) => thrown)
+    assert.equal(error.code, 'sync_network')
+    assert.match(String(error.cause), /Fewer than 1000 bytes came in 0\.3 s/)
+  })
+}
+
+test('a seed that takes long at a fair pace is read', { timeout: 20_000 }, async () => {
+  const url = await serve((response) => {
+    let left = 12
+    const more = setInterval(() => {
+      response.write(Buffer.alloc(2000))
+      if (--left === 0) {
+        clearInterval(more)
+        response.end()
+      }
+    }, 80)
+  })
+  assert.equal((await loadSeed(url, undefined, undefined, pace)).length, 24_000)
+})
+
+test('a seed is given up by its signal', { timeout: 10_000 }, async () => {
+  const abort = new AbortController()
+  const url = await serve(() => abort.abort(new Error('enough')))
+  await assert.rejects(loadSeed(url, abort.signal), { code: 'sync_network' })
+  await assert.rejects(loadSeed(url, abort.signal), { code: 'sync_network' })
+})
