@@ -293,8 +293,9 @@ function checkRenames(renames: unknown): string[] {
 }
 
 function checkRun(call: string, options: unknown, keys: readonly string[]) {
-  const { to, steps, dryRun, atomic } = checkCall(call, options, ['to', 'steps', 'dryRun', ...keys])
+  const { to, steps, dryRun, atomic, timeoutMs } = checkCall(call, options, ['to', 'steps', 'dryRun', ...keys])
   return {
+    timeoutMs,
     to: optional('to', to, checkString),
     steps: optional('steps', steps, (what, value) => checkInteger(what, value, 0)),
     dryRun: optional('dryRun', dryRun, checkBoolean),

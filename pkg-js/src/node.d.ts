@@ -5,6 +5,7 @@ declare module 'node:fs' {
   export interface Kind {
     isFile(): boolean
     isDirectory(): boolean
+    isFIFO(): boolean
   }
   export function readdirSync(path: string): string[]
   export function readdirSync(path: string, options: { withFileTypes: true }): (Kind & { readonly name: string })[]
@@ -19,16 +20,29 @@ declare module 'node:fs' {
   ): (Kind & { readonly size: number; readonly uid: number }) | undefined
   export function openSync(path: string, flags: string | number): number
   export function closeSync(file: number): void
-  export function fstatSync(file: number): { readonly size: number }
-  export function readSync(file: number, into: Uint8Array, offset: number, length: number, position: number): number
+  export function fstatSync(file: number): Kind & { readonly size: number }
+  export function readSync(
+    file: number,
+    into: Uint8Array,
+    offset: number,
+    length: number,
+    position: number | null,
+  ): number
   export function writeSync(file: number, from: Uint8Array, offset: number, length: number, position: number): number
   export function ftruncateSync(file: number, length: number): void
   export function fsyncSync(file: number): void
   export function renameSync(from: string, to: string): void
   export function linkSync(from: string, to: string): void
+  export function rmdirSync(path: string): void
   export function rmSync(path: string, options: { force: true }): void
   export function readFileSync(path: string, encoding: 'utf8'): string
-  export const constants: { readonly O_RDWR: number; readonly O_CREAT: number }
+  export const constants: {
+    readonly O_RDONLY: number
+    readonly O_RDWR: number
+    readonly O_CREAT: number
+    /** Missing on Windows, which has no such files. */
+    readonly O_NONBLOCK?: number
+  }
 }
 
 declare module 'node:os' {
@@ -36,6 +50,7 @@ declare module 'node:os' {
 }
 
 declare module 'node:path' {
+  export function basename(path: string): string
   export function join(...parts: string[]): string
   export function resolve(...parts: string[]): string
 }

@@ -287,9 +287,10 @@ impl Inner {
         }
         let clock = self.ports.platform.clock.clone();
         let deadline = clock.monotonic_ms() + timeout_ms;
-        connection.set_deadline(Some(Box::new(move || clock.monotonic_ms() >= deadline)));
+        let around = connection.set_deadline(Some(Box::new(move || clock.monotonic_ms() >= deadline)));
         let result = work();
-        connection.set_deadline(None);
+        // That of the migration in whose function this statement runs.
+        connection.set_deadline(around);
         result
     }
 

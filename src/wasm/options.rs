@@ -93,6 +93,7 @@ pub fn run(options: &JsValue) -> RunOptions {
         steps: fields.any_number("steps").map(|steps| steps as u32),
         dry_run: fields.is("dryRun"),
         atomic: if fields.any_text("atomic").as_deref() == Some("all") { Atomic::All } else { Atomic::Each },
+        timeout_ms: fields.any_number("timeoutMs").map(|ms| ms as u32),
     }
 }
 

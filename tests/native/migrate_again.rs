@@ -92,6 +92,27 @@ fn one_outside_of_transactions_cannot_be_among_them() {
 }
 
 #[test]
+fn a_run_that_takes_too_long_ends_and_leaves_nothing_of_its_migration() {
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let endless = r#"[{ "version": "1", "name": "one", "up": "CREATE TABLE a(x)" }, { "version": "2", "name": "two",
+            "up": "CREATE TABLE b AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n" }]"#;
+        let database = open(&tab, endless).await;
+        let error =
+            database.migrations_run(RunOptions { timeout_ms: Some(0), ..RunOptions::default() }).await.unwrap_err();
+        assert_eq!(
+            (error.code, &error.details["sqliteCode"]),
+            (ErrorCode::MigrationFailed, &Detail::Text("SQLITE_INTERRUPT".into()))
+        );
+        assert_eq!(tables(&database).await, "a schema_migrations");
+        // Nothing else is held to that time.
+        let long = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000) SELECT max(i) || '' FROM n";
+        assert_eq!(text(&database, long).await, "100000");
+        database.close().await.unwrap();
+    });
+}
+
+#[test]
 fn a_dry_run_tells_the_scripts_and_does_nothing() {
     let mut world = World::new();
     world.run(|tab| async move {

@@ -300,6 +300,7 @@ test('rows go to the remote', async () => {
   const folderDb = path.join(cwd, 'notes.tidelock')
   const db = await open({
     name: 'notes',
+    storage: 'file',
     path: folderDb,
     remote: { url: remote.url, key: remote.secretKey, tables: ['notes'] },
     onWarning() {},
@@ -387,13 +388,13 @@ test('types, inspect, verify and snapshots', async () => {
   const corrupt = await run(cwd, ['verify', 'app.sqlite'])
   assert.equal(corrupt.code, 1)
 
-  const db = await open({ name: 'shop', path: path.join(cwd, 'shop.tidelock'), onWarning() {} })
+  const db = await open({ name: 'shop', storage: 'file', path: path.join(cwd, 'shop.tidelock'), onWarning() {} })
   await db.exec('CREATE TABLE t (n); INSERT INTO t VALUES (1)')
   await db.close()
   const where = ['--db', 'shop.tidelock']
   const made = await json(cwd, ['snapshot', 'create', ...where, '--label', 'kept'])
   assert.equal(made.label, 'kept')
-  const later = await open({ name: 'shop', path: path.join(cwd, 'shop.tidelock'), onWarning() {} })
+  const later = await open({ name: 'shop', storage: 'file', path: path.join(cwd, 'shop.tidelock'), onWarning() {} })
   await later.run('DELETE FROM t')
   const busy = await run(cwd, ['snapshot', 'list', ...where])
   assert.deepEqual([busy.code, /database_in_use/.test(busy.err)], [1, true])
@@ -401,7 +402,7 @@ test('types, inspect, verify and snapshots', async () => {
   assert.ok((await json(cwd, ['snapshot', 'list', ...where])).some(({ id }) => id === made.id))
   assert.equal((await json(cwd, ['snapshot', 'restore', made.id, ...where])).restored, made.id)
   assert.equal((await json(cwd, ['verify', 'shop.tidelock'])).ok, true)
-  const back = await open({ name: 'shop', path: path.join(cwd, 'shop.tidelock'), onWarning() {} })
+  const back = await open({ name: 'shop', storage: 'file', path: path.join(cwd, 'shop.tidelock'), onWarning() {} })
   assert.deepEqual(await back.query('SELECT n FROM t'), [{ n: 1 }])
   await back.close()
 })

@@ -2,7 +2,6 @@
 
 declare module 'node:fs' {
   export function readFileSync(path: string | URL, encoding: 'utf8'): string
-  export function readFileSync(path: string): Uint8Array<ArrayBuffer>
   export function writeFileSync(
     path: string,
     data: Uint8Array,
@@ -19,7 +18,6 @@ declare module 'node:crypto' {
 }
 
 declare module 'node:path' {
-  export function basename(path: string): string
   const path: {
     join(...parts: string[]): string
     resolve(...parts: string[]): string

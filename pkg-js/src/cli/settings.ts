@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import { type Invocation, misuse, type OptionSpec } from './command.js'
-import { TidelockError } from './tidelock.js'
+import { readText } from './read.js'
 
 /** The options of commands that talk to a remote. */
 export const remoteOptions: Readonly<Record<string, OptionSpec>> = {
@@ -26,7 +25,7 @@ export interface Endpoint {
 /** The remote that the options or the environment name. Fails with `invalid_argument` naming what is missing. */
 export function endpoint(given: Invocation): Endpoint {
   const file = given.value('env')
-  const env = file === undefined ? given.env : { ...given.env, ...parseEnv(readText(file)) }
+  const env = file === undefined ? given.env : { ...given.env, ...parseEnv(readText(file, true)) }
   const read = (name: string) => prefixes.map((prefix) => env[prefix + name]?.trim()).find((value) => value)
   const url = given.value('url') ?? read('SUPABASE_URL')
   if (url === undefined)
@@ -35,7 +34,7 @@ export function endpoint(given: Invocation): Endpoint {
   const key =
     keyFile === undefined
       ? keyNames.map((name) => read(`SUPABASE_${name}`)).find((value) => value)
-      : readText(keyFile).trim()
+      : readText(keyFile, true).trim()
   if (!key) {
     throw misuse(
       'There is no key for the remote',
@@ -75,16 +74,4 @@ export function names(list: string | undefined): readonly string[] {
     .split(',')
     .map((name) => name.trim())
     .filter((name) => name !== '')
-}
-
-/** The text of a file; `invalid_argument` when it can't be read. */
-export function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (cause) {
-    throw new TidelockError('invalid_argument', `${file} can't be read: ${(cause as Error).message}`, {
-      cause,
-      details: { file },
-    })
-  }
 }

@@ -1,8 +1,9 @@
 import { randomInt } from 'node:crypto'
-import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Invocation } from './command.js'
-import { type Database, type OpenOptions, open, TidelockError } from './tidelock.js'
+import { readBytes, unusable } from './read.js'
+import { type Database, type Migration, type OpenOptions, open, TidelockError } from './tidelock.js'
 
 /** A database on this machine: a `.sqlite` file, or the folder of `storage: 'file'`. */
 export interface Stored {
@@ -14,8 +15,14 @@ export interface Stored {
 export function stored(where: string): Stored {
   const found = statSync(where, { throwIfNoEntry: false })
   if (found === undefined) throw unusable(`${where} is not there`)
+  if (!found.isDirectory() && !found.isFile()) throw unusable(`${where} is neither a file nor a folder`)
   return { path: where, kind: found.isDirectory() ? 'folder' : 'file' }
 }
+
+/** As much as a database may have in `open` by default. */
+const longestFile = 2 ** 30
+/** The SQL of a file, or of a remote, may run so long to make a schema. */
+export const longestRunMs = 30_000
 
 type Extra = Pick<OpenOptions, 'migrations' | 'migrate' | 'remote' | 'outOfOrder' | 'baseline'>
 
@@ -44,8 +51,8 @@ export async function withDatabase<T>(
   )
     throw unusable(`${where} holds no database`, "It is the folder of a database with storage: 'file'")
   const db = await (kind === 'folder'
-    ? open({ name, path: where, onWarning, ...folder, ...options })
-    : open({ name, storage: 'memory', seed: readBytes(where), snapshots: false, onWarning, ...options }))
+    ? open({ name, storage: 'file', path: where, onWarning, ...folder, ...options })
+    : open({ name, storage: 'memory', seed: readBytes(where, longestFile), snapshots: false, onWarning, ...options }))
   try {
     const answer = await work(db)
     if (write && kind === 'file') writeWhole(where, await db.export())
@@ -53,6 +60,29 @@ export async function withDatabase<T>(
   } finally {
     await db.close()
   }
+}
+
+/** Works with a database in memory in which these migrations have run. */
+export async function inScratch<T>(
+  migrations: readonly Migration[] | undefined,
+  work: (db: Database) => Promise<T>,
+): Promise<T> {
+  const history = migrations === undefined ? {} : { migrations, migrate: false }
+  const db = await open({ name: 'scratch', storage: 'memory', snapshots: false, ...history })
+  try {
+    if (migrations !== undefined) await db.migrations.run({ timeoutMs: longestRunMs })
+    return await work(db)
+  } finally {
+    await db.close()
+  }
+}
+
+/** The same with what a script makes. */
+export async function inScriptScratch<T>(script: string, work: (db: Database) => Promise<T>): Promise<T> {
+  return inScratch(undefined, async (db) => {
+    await db.exec(script, { timeoutMs: longestRunMs })
+    return work(db)
+  })
 }
 
 /** A name for a database from the place where it lies. */
@@ -68,8 +98,10 @@ export function nameOf(where: string): string {
 export function writeWhole(file: string, bytes: Uint8Array): void {
   const beside = `${file}.${randomInt(2 ** 48 - 1)}.new`
   try {
+    const before = statSync(file, { throwIfNoEntry: false })
+    if (before?.isFile() === false) throw new Error('something else than a file is there')
     writeFileSync(beside, bytes, { flush: true, flag: 'wx', mode: 0o600 })
-    const { mode } = statSync(file, { throwIfNoEntry: false }) ?? { mode: 0o666 & ~process.umask() }
+    const { mode } = before ?? { mode: 0o666 & ~process.umask() }
     chmodSync(beside, mode & 0o777)
     renameSync(beside, file)
   } catch (cause) {
@@ -83,17 +115,5 @@ export function writeWhole(file: string, bytes: Uint8Array): void {
 
 /** The bytes of a file that is there, or undefined. */
 export function bytesIfThere(file: string): Uint8Array<ArrayBuffer> | undefined {
-  return existsSync(file) ? readBytes(file) : undefined
-}
-
-function readBytes(file: string): Uint8Array<ArrayBuffer> {
-  try {
-    return readFileSync(file)
-  } catch (cause) {
-    throw unusable(`${file} can't be read: ${(cause as Error).message}`)
-  }
-}
-
-function unusable(message: string, hint?: string): TidelockError {
-  return new TidelockError('invalid_argument', message, { hint })
+  return existsSync(file) ? readBytes(file, longestFile) : undefined
 }

@@ -47,6 +47,8 @@ pub struct RunOptions {
     pub dry_run: bool,
     /// What a failure undoes.
     pub atomic: Atomic,
+    /// After so many milliseconds the statement that runs then fails with `timeout`, and its migration with it.
+    pub timeout_ms: Option<u32>,
 }
 
 /// The migrations of a database.
@@ -246,12 +248,22 @@ impl Migrations {
     async fn perform(&self, host: &dyn Host, direction: Direction, options: RunOptions) -> Result<Report> {
         let result = {
             let turn = host.turn().await?;
+            let connection = host.connection()?;
+            let _limit = options.timeout_ms.map(|ms| self.limit(&connection, ms));
             self.go(host, turn.ticket(), direction, options).await
         };
         // Also after a failure: those applied before it stay. Its own error says more than one of the storage.
         let stored = host.stored().await;
         let report = result?;
         stored.map(|()| report)
+    }
+
+    /// Interrupts what runs on the connection after that time, until the guard is dropped.
+    fn limit<'c>(&self, connection: &'c Connection, ms: u32) -> Limit<'c> {
+        let clock = self.clock.clone();
+        let end = clock.monotonic_ms() + f64::from(ms);
+        connection.set_deadline(Some(Box::new(move || clock.monotonic_ms() >= end)));
+        Limit(connection)
     }
 
     async fn go(&self, host: &dyn Host, ticket: Ticket, direction: Direction, options: RunOptions) -> Result<Report> {
@@ -293,6 +305,15 @@ impl Migrations {
             plan.iter().try_for_each(|migration| self.history.insert(connection, &Applied::new(migration, now, 0)))
         })?;
         Ok(Planned::all(&plan, Direction::Up, false))
+    }
+}
+
+/// Lifts a deadline when it is dropped.
+struct Limit<'c>(&'c Connection);
+
+impl Drop for Limit<'_> {
+    fn drop(&mut self) {
+        self.0.set_deadline(None);
     }
 }
 

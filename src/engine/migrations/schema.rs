@@ -14,6 +14,9 @@ use crate::{
 const AUDIT_TABLE: &str = "audit_log";
 const AUDITED: &str = "action,actor,id,new_values,old_values,record_id,table_name,timestamp";
 
+/// A script may take so long to make the wanted schema.
+const SCHEMA_MS: u32 = 30_000;
+
 impl Migrations {
     /// How the schema differs from what the applied migrations give in a scratch database: `made`, if the app has run them there, else one
     /// in which only their scripts run.
@@ -90,6 +93,7 @@ impl Migrations {
     /// The schema that a script makes of an empty database.
     fn wanted(&self, sql: &str) -> Result<Schema> {
         let scratch = scratch()?;
+        let limit = self.limit(&scratch, SCHEMA_MS);
         let made = scratch.for_each_statement(sql, Authority::Script, &mut |statement, _| statement.finish().map(drop));
         made.map_err(|mut error| {
             let line = match error.details.get("line") {
@@ -99,6 +103,7 @@ impl Migrations {
             error.message = format!("The wanted schema can't be made{line}: {}", error.message);
             error
         })?;
+        drop(limit);
         self.schema(&scratch)
     }
 

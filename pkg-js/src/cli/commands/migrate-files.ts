@@ -1,7 +1,7 @@
-import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import { type Invocation, misuse, type OptionSpec } from '../command.js'
-import { readText } from '../settings.js'
+import { readText } from '../read.js'
 import { writeWhole } from '../stored.js'
 import { type Migration, migrationsFrom } from '../tidelock.js'
 
@@ -17,11 +17,12 @@ export function readMigrations(given: Invocation): Migration[] {
   return migrationsFrom(Object.fromEntries(sqlFiles(folder).map((file) => [file, readText(file)])))
 }
 
+/** Links to folders aren't followed: they may lead in a circle. */
 function sqlFiles(folder: string): string[] {
-  return readdirSync(folder).flatMap((name) => {
-    const file = path.join(folder, name)
-    if (statSync(file, { throwIfNoEntry: false })?.isDirectory()) return sqlFiles(file)
-    return /\.sql$/i.test(name) ? [file] : []
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const file = path.join(folder, entry.name)
+    if (entry.isDirectory()) return sqlFiles(file)
+    return /\.sql$/i.test(entry.name) ? [file] : []
   })
 }
 

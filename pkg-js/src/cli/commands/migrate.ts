@@ -1,9 +1,9 @@
 import { type Command, type Invocation, misuse, type OptionSpec, table } from '../command.js'
 import type { Output } from '../output.js'
-import { byTable, readText } from '../settings.js'
-import { stored, withDatabase } from '../stored.js'
+import { readText } from '../read.js'
+import { byTable } from '../settings.js'
+import { inScratch, stored, withDatabase } from '../stored.js'
 import type { GeneratedMigration, MigrationReport, MigrationStatus } from '../tidelock.js'
-import { open } from '../tidelock.js'
 import { folderOption, readMigrations, writeMigration } from './migrate-files.js'
 
 const onDatabase: Readonly<Record<string, OptionSpec>> = {
@@ -71,7 +71,7 @@ const lint: Command = {
   about: 'Looks for what goes wrong later: destructive steps, no way back, pragmas without effect.',
   options: folderOption,
   examples: ['npx tidelock migrate lint'],
-  run: (given) => inScratch(given, (db) => db.migrations.lint()),
+  run: (given) => inScratch(readMigrations(given), (db) => db.migrations.lint()),
   print(found: readonly { code: string; version: string; line: number; message: string }[], output: Output) {
     for (const { version, line, code, message } of found) output.line(`${version}:${line}: ${message} (${code})`)
     if (found.length === 0) output.line('Nothing was found.')
@@ -96,7 +96,7 @@ const generate: Command = {
   async run(given): Promise<GeneratedFiles> {
     const wanted = readText(given.need('schema'))
     const renames = Object.fromEntries([...byTable(given, 'rename')].map(([old, [name]]) => [old, name as string]))
-    const generated = await inScratch(given, (db) => db.migrations.generate(wanted, { renames }))
+    const generated = await inScratch(readMigrations(given), (db) => db.migrations.generate(wanted, { renames }))
     const { up, down } = generated
     return {
       files: up.trim() === '' ? [] : writeMigration(given, given.positionals[0] as string, up, down),
@@ -122,17 +122,6 @@ function withHistory<T>(given: Invocation, write: boolean, work: Parameters<type
     { migrations, migrate: false, write: write && !given.flag('dry-run') },
     work,
   )
-}
-
-/** A database in memory with all migrations. */
-async function inScratch<T>(given: Invocation, work: (db: Awaited<ReturnType<typeof open>>) => Promise<T>): Promise<T> {
-  const migrations = readMigrations(given)
-  const db = await open({ name: 'scratch', storage: 'memory', snapshots: false, migrations })
-  try {
-    return await work(db)
-  } finally {
-    await db.close()
-  }
 }
 
 function limitsOf(given: Invocation): { to?: string; steps?: number; dryRun: boolean } {

@@ -3,9 +3,10 @@ import path from 'node:path'
 import { type Command, type Invocation, misuse } from '../command.js'
 import { inferSchema } from '../infer.js'
 import type { Output } from '../output.js'
+import { readText } from '../read.js'
 import { tableNames } from '../schema-facts.js'
-import { byTable, type Endpoint, endpoint, names, readText, remoteOptions } from '../settings.js'
-import { bytesIfThere, nameOf, writeWhole } from '../stored.js'
+import { byTable, type Endpoint, endpoint, names, remoteOptions } from '../settings.js'
+import { bytesIfThere, inScriptScratch, longestRunMs, nameOf, writeWhole } from '../stored.js'
 import { open, type PullReport, schemaFromRemote, type TableSync } from '../tidelock.js'
 
 /** What a pull into a file did. */
@@ -120,6 +121,7 @@ async function openWork(work: string, file: string, given: Invocation, remote?: 
   const seed = existsSync(begun) ? undefined : bytesIfThere(file)
   const db = await open({
     name: nameOf(file),
+    storage: 'file',
     path: work,
     snapshots: false,
     onWarning: ({ message }) => given.output.warn(message),
@@ -143,7 +145,8 @@ async function makeTables(work: string, file: string, remote: Endpoint, given: I
     const wanted = asks ? await remoteTables(remote) : named
     const missing = wanted.filter((table) => !there.includes(table))
     if (wanted.length > 0 && missing.length === 0) return wanted
-    await db.exec(await schemaFor(wanted.length > 0 ? missing : undefined, there, remote, given))
+    const script = await schemaFor(wanted.length > 0 ? missing : undefined, there, remote, given)
+    await db.exec(script, { timeoutMs: longestRunMs })
     const now = await tableNames(db)
     const absent = wanted.filter((table) => !now.includes(table))
     if (absent.length > 0) throw misuse(`The schema has no table ${absent.join(', ')}`)
@@ -156,13 +159,7 @@ async function makeTables(work: string, file: string, remote: Endpoint, given: I
 /** The tables that the remote shows and that have a primary key. */
 async function remoteTables(remote: Endpoint): Promise<readonly string[]> {
   const { up } = await schemaFromRemote(remote)
-  const scratch = await open({ name: 'tables of the remote', storage: 'memory', snapshots: false })
-  try {
-    await scratch.exec(up)
-    return await tableNames(scratch)
-  } finally {
-    await scratch.close()
-  }
+  return inScriptScratch(up as string, (scratch) => tableNames(scratch))
 }
 
 /** SQL for the tables (undefined: all that the remote shows) that aren't there. */

@@ -1,12 +1,10 @@
 import { type Command, type Invocation, misuse } from '../command.js'
 import type { Output } from '../output.js'
+import { readText } from '../read.js'
 import { type ColumnFacts, columnsOf, tableNames } from '../schema-facts.js'
-import { readText } from '../settings.js'
-import { stored, withDatabase, writeWhole } from '../stored.js'
-import { open } from '../tidelock.js'
+import { inScratch, inScriptScratch, stored, withDatabase, writeWhole } from '../stored.js'
+import type { Database } from '../tidelock.js'
 import { folderOption, readMigrations } from './migrate-files.js'
-
-type Db = Awaited<ReturnType<typeof open>>
 
 export const types: Command = {
   name: 'types',
@@ -34,24 +32,17 @@ export const types: Command = {
 }
 
 /** Works with the tables that the arguments name: a database, a script, or else the migrations. */
-async function inSource<T>(given: Invocation, work: (db: Db) => Promise<T>): Promise<T> {
+async function inSource<T>(given: Invocation, work: (db: Database) => Promise<T>): Promise<T> {
   const [where] = given.positionals
   const schema = given.value('schema')
   if (where !== undefined) {
     if (schema !== undefined) throw misuse('A database and --schema were given', 'Either is enough')
     return withDatabase(stored(where), given, {}, work)
   }
-  const source = schema === undefined ? { migrations: readMigrations(given) } : {}
-  const db = await open({ name: 'types', storage: 'memory', snapshots: false, ...source })
-  try {
-    if (schema !== undefined) await db.exec(readText(schema))
-    return await work(db)
-  } finally {
-    await db.close()
-  }
+  return schema === undefined ? inScratch(readMigrations(given), work) : inScriptScratch(readText(schema), work)
 }
 
-async function typesOf(db: Db, integer: string): Promise<string> {
+async function typesOf(db: Database, integer: string): Promise<string> {
   const lines = ['// Written by `npx tidelock types`.', '', 'export interface Tables {']
   for (const table of [...(await tableNames(db)), ...(await tableNames(db, 'view'))]) {
     lines.push(`  ${property(table)}: {`)
