@@ -30,10 +30,10 @@ pub struct Limits {
 }
 
 /// Fails with `unpushed_changes` when any of the tables has pending or rejected changes.
-pub fn check_unpushed(connection: &Connection, targets: &[Target]) -> Result<()> {
+pub fn check_unpushed<'t>(connection: &Connection, tables: impl Iterator<Item = &'t str>) -> Result<()> {
     let (mut pending, mut rejected) = (0, 0);
-    for target in targets {
-        let counts = super::outbox::unpushed(connection, target.plan.name())?;
+    for table in tables {
+        let counts = super::outbox::unpushed(connection, table)?;
         pending += counts.0;
         rejected += counts.1;
     }
@@ -80,7 +80,7 @@ pub fn apply(
     let result = connection.atomically(|connection| {
         capture::silently(connection, |connection| {
             if !limits.discard_unpushed {
-                check_unpushed(connection, targets)?;
+                check_unpushed(connection, targets.iter().map(|target| target.plan.name()))?;
             }
             let before = connection.foreign_key_check(usize::MAX)?;
             check_vanishing(connection, targets, pages, limits)?;

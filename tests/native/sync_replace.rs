@@ -93,6 +93,17 @@ fn it_refuses_to_lose_unpushed_changes() {
 }
 
 #[test]
+fn the_first_request_is_not_made_either_when_changes_would_be_lost() {
+    let mut world = World::new(
+        "CREATE TABLE t(id INTEGER PRIMARY KEY, at TEXT)",
+        r#"[{"table":"t","cursor":"at","deleted":"compare"}]"#,
+    );
+    world.exec("INSERT INTO t VALUES (1, NULL)");
+    fails(world.pull(REPLACE), ErrorCode::UnpushedChanges);
+    assert!(world.server.take_requests().is_empty());
+}
+
+#[test]
 fn changes_made_while_it_reads_are_not_lost() {
     let mut world = world();
     let (sync, host, clock) = (world.sync.clone(), world.host.clone(), world.sim.platform().clock);

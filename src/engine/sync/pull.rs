@@ -58,9 +58,14 @@ impl Sync {
         let clock = &*self.platform.clock;
         let started = clock.monotonic_ms();
         host.admit_write()?;
-        let remote = self.remote(host).await?;
         let replacing = options.mode == PullMode::Replace;
         let selected = self.selected(&options)?;
+        if replacing && !options.discard_unpushed {
+            // Before anything is asked; and once more in the transaction that replaces.
+            let _turn = host.turn().await?;
+            replace::check_unpushed(&*host.connection()?, selected.iter().map(|config| &*config.table))?;
+        }
+        let remote = self.remote(host).await?;
         let (tables, absent, since) = {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
@@ -185,9 +190,6 @@ impl Sync {
         }
         if let Some(helpers) = helpers.filter(|_| !replacing) {
             gone::begin(connection, &sources, helpers, options.full)?;
-        }
-        if replacing && !options.discard_unpushed {
-            replace::check_unpushed(connection, &targets)?;
         }
         let count = sources.len();
         let run = Run {
