@@ -1,7 +1,8 @@
 import { invalid } from './errors.js'
 import { isNode } from './is-node.js'
 
-// What src/sync/credentials.rs does for the sync, for requests that go around the engine.
+// What src/sync/credentials.rs does for the sync, for requests that go around the engine: a seed, `doctor` and an upload have no wasm to ask.
+// tests/fixtures/credentials.json holds the two together; what stands in URLs is masked here alone, where they are.
 
 /** Headers that say what is asked for, not who asks. */
 const noSecrets = ['accept', 'accept-profile', 'content-profile', 'content-type', 'prefer', 'user-agent']
