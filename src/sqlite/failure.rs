@@ -20,6 +20,10 @@ pub(super) fn last(db: *mut ffi::sqlite3, code: c_int) -> Error {
     if offset >= 0 { error.detail("offset", offset) } else { error }
 }
 
+/// What FTS5 says of a query with more phrases than .cargo/config.toml allows, as a depth that no query can keep; and what is said of it.
+const TOO_MANY_PHRASES: &str = "fts5 expression tree is too large (maximum depth 0)";
+const TOO_MANY_PHRASES_SAID: &str = "fts5: the query has too many phrases";
+
 /// An error from a result code alone.
 pub(super) fn from_code(code: c_int, message: &str) -> Error {
     let mut kind = classify(code);
@@ -27,6 +31,7 @@ pub(super) fn from_code(code: c_int, message: &str) -> Error {
         // A sound schema, which calls a function that isn't for it any more.
         kind = ErrorCode::SqliteError;
     }
+    let message = if message == TOO_MANY_PHRASES { TOO_MANY_PHRASES_SAID } else { message };
     let error = Error::new(kind, message).detail("sqliteCode", name(code));
     match kind {
         ErrorCode::DatabaseTooLarge => error.hint("Raise maxBytes, or delete rows and run VACUUM"),
@@ -41,6 +46,9 @@ pub(super) fn from_code(code: c_int, message: &str) -> Error {
         }
         ErrorCode::SqliteError if message.starts_with("LIKE or GLOB pattern") => {
             error.hint("A pattern may have 1,000 bytes: instr() finds longer texts, and FTS5 many words")
+        }
+        ErrorCode::SqliteError if message == TOO_MANY_PHRASES_SAID => {
+            error.hint("A query of FTS5 may have 4,000 phrases: search for fewer words at once")
         }
         ErrorCode::SqliteError => match functions::hint(message) {
             Some(hint) => error.hint(hint),

@@ -317,6 +317,29 @@ fn a_pattern_that_would_need_all_of_the_stack_is_an_error() {
 }
 
 #[test]
+fn a_full_text_query_of_too_many_phrases_is_an_error() {
+    let (_file, db) = fresh();
+    db.exec("CREATE VIRTUAL TABLE f USING fts5(x); INSERT INTO f VALUES ('tide and moon')").unwrap();
+    db.exec("CREATE VIRTUAL TABLE g USING fts5(x, tokenize = 'trigram'); INSERT INTO g VALUES ('tide')").unwrap();
+    for (table, operator) in [("f", " AND "), ("f", " OR "), ("f", " "), ("g", " OR ")] {
+        let sql = format!("SELECT count(*) FROM {table} WHERE {table} MATCH ?1");
+        let ask = |phrases: usize| query(&db, &sql, &[vec!["tide"; phrases].join(operator).into()]);
+        assert_eq!(ask(4000).unwrap(), vec![vec![Value::Integer(1)]], "{operator}");
+        for phrases in [4001, 1_000_000] {
+            let error = ask(phrases).unwrap_err();
+            assert_eq!((error.code, &*error.message), (ErrorCode::SqliteError, "fts5: the query has too many phrases"));
+            assert!(error.hint.as_deref().unwrap().contains("4,000"));
+        }
+    }
+    let nested = |depth: usize| format!("{}tide{}", "(tide NOT ".repeat(depth), ")".repeat(depth));
+    let error = query(&db, "SELECT * FROM f WHERE f MATCH ?1", &[nested(300).into()]).unwrap_err();
+    assert!(error.message.starts_with("fts5: parser stack overflow"), "{error}");
+    let chain = vec!["tide"; 300].join(" NOT ");
+    let error = query(&db, "SELECT * FROM f WHERE f MATCH ?1", &[chain.into()]).unwrap_err();
+    assert_eq!(error.message, "fts5 expression tree is too large (maximum depth 256)");
+}
+
+#[test]
 fn a_deadline_stops_a_statement() {
     let (_file, db) = fresh();
     db.exec("CREATE TABLE t(a)").unwrap();
