@@ -119,12 +119,37 @@ export class Bridge {
     return functions
   }
 
-  /** Has the instance mend a stored database. Rejects with a {@link TidelockError}. */
-  async recover(instance: Instance, from: string | undefined): Promise<unknown> {
+  /** Has the instance mend a stored database, in the folder if one is given. Rejects with a {@link TidelockError}. */
+  async recover(instance: Instance, from: string | undefined, folder?: FolderFiles | ReadOnlyFiles): Promise<unknown> {
     try {
       await this.#addFunctions(instance)
-      const recovering = instance.Core.recover(this.#checked, from, this.#host(instance))
+      const host = this.#host(instance)
+      const { Core } = instance
+      if (folder !== undefined) this.#release = () => folder.abandon()
+      const recovering =
+        folder === undefined
+          ? Core.recover(this.#checked, from, host)
+          : Core.recoverFolder(this.#checked, from, host, folder)
       return await this.#unlessTrapped(recovering)
+    } catch (error) {
+      throw this.#trap ?? toTidelockError(error)
+    }
+  }
+
+  /** Has the instance look at the database of a folder. Rejects with a {@link TidelockError}. */
+  async storedIn(instance: Instance, folder: FolderFiles | ReadOnlyFiles): Promise<unknown> {
+    try {
+      return await this.#unlessTrapped(instance.Core.storedInFolder(this.#host(instance), folder))
+    } catch (error) {
+      throw this.#trap ?? toTidelockError(error)
+    }
+  }
+
+  /** Has the instance delete the database of a folder. Rejects with a {@link TidelockError}. */
+  async deleteFolder(instance: Instance, folder: FolderFiles | ReadOnlyFiles): Promise<void> {
+    this.#release = () => folder.abandon()
+    try {
+      await this.#unlessTrapped(instance.Core.deleteFolder(this.#checked, this.#host(instance), folder))
     } catch (error) {
       throw this.#trap ?? toTidelockError(error)
     }

@@ -12,6 +12,7 @@ import {
 } from './check.js'
 import { checkEncryption } from './check-encryption.js'
 import { checkMigrations } from './check-migrations.js'
+import { checkStorage, defaultPath, type Place } from './check-storage.js'
 import type { CoreOptions, CoreSnapshotOptions } from './core.js'
 import { invalid, TidelockError } from './errors.js'
 import { checkFileEncryption } from './file-encryption.js'
@@ -54,11 +55,9 @@ const known: readonly (keyof OpenOptions)[] = [
 ]
 
 /** What the page says about itself; the defaults depend on it. */
-export interface Surroundings {
+export interface Surroundings extends Place {
   readonly title: string
   readonly url: string
-  /** Node without an IndexedDB, where files are the default. */
-  readonly files: boolean
   /** A place where a secret key of the remote may be: Node, not a page. */
   readonly secrets: boolean
 }
@@ -69,7 +68,7 @@ export interface Surroundings {
  */
 export function checkOptions(options: OpenOptions, around: Surroundings): CoreOptions {
   if (options === undefined) throw invalid("open needs options, at least { name: '...' }")
-  const given = checkObject('The argument of open', options, known)
+  const given = checkObject('The argument of open', options, known, ['cacheBytes'])
   if (given.signal !== undefined) checkSignal('signal', given.signal)
   if (given.onWarning !== undefined) checkFunction('onWarning', given.onWarning)
   if (given.wasm !== undefined) checkWasm(given.wasm)
@@ -90,12 +89,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
       hint: 'Nothing else would store anything',
     })
   }
-  const storage = checkOneOf('storage', given.storage ?? (around.files ? 'file' : 'indexeddb'), [
-    'indexeddb',
-    'memory',
-    'file',
-  ])
-  const path = checkPath(given.path, storage)
+  const storage = checkStorage(given.storage, given.path, around)
   if (checkOneOf('tabs', given.tabs ?? 'exclusive', ['exclusive', 'shared']) === 'shared') checkShared(storage)
   checkOneOf('thread', given.thread ?? 'current', ['current', 'worker'])
   if (given.worker !== undefined && typeof given.worker !== 'function' && !isA(given.worker, 'URL'))
@@ -112,7 +106,7 @@ export function checkOptions(options: OpenOptions, around: Surroundings): CoreOp
   return {
     name: checkName(given.name),
     storage,
-    path: storage === 'file' ? (path ?? defaultPath(given.name as string)) : undefined,
+    path: storage === 'file' ? ((given.path as string | undefined) ?? defaultPath(given.name as string)) : undefined,
     durability,
     integers: checkOneOf('integers', given.integers ?? 'auto', ['auto', 'bigint', 'number']),
     maxBytes: checkInteger('maxBytes', given.maxBytes ?? gib, 64 * 1024),
@@ -150,18 +144,6 @@ function checkShared(storage: CoreOptions['storage']): void {
     details,
     hint: "Leave tabs out, for 'exclusive'",
   })
-}
-
-function checkPath(path: unknown, storage: string): string | undefined {
-  if (path === undefined) return undefined
-  if (storage !== 'file') throw invalid("path needs storage 'file'", { details: { option: 'path' } })
-  return checkString('path', path)
-}
-
-/** The folder of a database, beside the program's others. What a file's name can't have is escaped as in URLs. */
-function defaultPath(name: string): string {
-  const file = name.replace(/[%/\\:*?"<>|]/g, (char) => `%${char.charCodeAt(0).toString(16).padStart(2, '0')}`)
-  return `./${file}.tidelock/`
 }
 
 function checkLock(lock: unknown): { onBusy: CoreOptions['onBusy']; timeoutMs: number } {

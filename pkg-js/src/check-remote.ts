@@ -1,4 +1,3 @@
-import { isA } from './brand.js'
 import {
   checkBoolean,
   checkFunction,
@@ -7,11 +6,12 @@ import {
   checkOneOf,
   checkString,
   checkStrings,
+  lacking,
   optional,
 } from './check.js'
 import type { CoreRemoteOptions } from './core.js'
 import { invalid } from './errors.js'
-import { maxResponseBytes } from './rest.js'
+import { checkUrl, maxResponseBytes } from './rest.js'
 
 const remoteTypes = ['text', 'int8', 'numeric', 'float8', 'bool', 'json', 'bytea', 'array', 'timestamptz'] as const
 
@@ -51,7 +51,7 @@ const tableKeys = [
  * here. Fails with `invalid_argument`.
  */
 export function checkRemote(remote: unknown, secretsAllowed: boolean): CoreRemoteOptions {
-  const given = checkObject('remote', remote, remoteKeys)
+  const given = checkObject('remote', remote, remoteKeys, ['client'])
   if (given.accessToken !== undefined) checkFunction('remote.accessToken', given.accessToken)
   if (given.fetch !== undefined) checkFunction('remote.fetch', given.fetch)
   if (!Array.isArray(given.tables)) {
@@ -96,6 +96,7 @@ function checkTable(table: unknown, index: number): object {
     for (const [column, type] of Object.entries(types)) checkOneOf(`${at}.types.${column}`, type, remoteTypes)
     checked.types = types
   }
+  if (typeof given.filter === 'function') throw lacking(`${at}.filter as a function`, `${at}.filter`)
   if (given.filter !== undefined) checked.filter = checkTexts(`${at}.filter`, given.filter)
   if (given.overlapMs !== undefined) checked.overlapMs = checkInteger(`${at}.overlapMs`, given.overlapMs, 0)
   if (typeof given.conflict === 'function') {
@@ -107,18 +108,6 @@ function checkTable(table: unknown, index: number): object {
   if (given.direction !== undefined)
     checked.direction = checkOneOf(`${at}.direction`, given.direction, ['both', 'pull', 'push'])
   return checked
-}
-
-function checkUrl(url: unknown): string {
-  const text = isA(url, 'URL') ? url.href : url
-  try {
-    if (typeof text === 'string' && /^https?:$/.test(new URL(text).protocol)) return text
-  } catch {
-    // Refused below.
-  }
-  throw invalid("remote.url must be an http or https URL, as 'https://<project>.supabase.co'", {
-    details: { option: 'remote.url' },
-  })
 }
 
 function checkTexts(what: string, value: unknown): Readonly<Record<string, string>> {

@@ -1,5 +1,5 @@
 import { isA } from './brand.js'
-import { invalid } from './errors.js'
+import { invalid, TidelockError } from './errors.js'
 import type { CallOptions, RowMode } from './values.js'
 
 // Small checks of what a user passed. Each names the option that is wrong.
@@ -7,12 +7,21 @@ import type { CallOptions, RowMode } from './values.js'
 /** The longest delay that timers of JavaScript keep. */
 export const maxTimeoutMs = 2 ** 31 - 1
 
-/** A value that must be a plain options object with no other keys than these; undefined gives an empty one. */
-export function checkObject(what: string, value: unknown, keys: readonly string[]): Readonly<Record<string, unknown>> {
+/**
+ * A value that must be a plain options object with no other keys than these; undefined gives an empty one. `planned` are keys that are known,
+ * too, and not in this build: `unsupported_environment`.
+ */
+export function checkObject(
+  what: string,
+  value: unknown,
+  keys: readonly string[],
+  planned: readonly string[] = [],
+): Readonly<Record<string, unknown>> {
   if (value === undefined) return {}
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(what, 'an object')
   for (const [key, one] of Object.entries(value)) {
-    if (!keys.includes(key)) {
+    if (planned.includes(key) && one !== undefined) throw lacking(key)
+    if (!keys.includes(key) && !planned.includes(key)) {
       throw invalid(`${what} has no option '${key}'`, {
         details: { option: key },
         hint: `Known are: ${keys.join(', ')}`,
@@ -25,6 +34,14 @@ export function checkObject(what: string, value: unknown, keys: readonly string[
       })
   }
   return value as Record<string, unknown>
+}
+
+/** The error for an option, or a value of it, that this build doesn't have. */
+export function lacking(what: string, option = what): TidelockError {
+  return new TidelockError('unsupported_environment', `This build doesn't have ${what} yet`, {
+    details: { option },
+    hint: 'Leave it out, or take a version of tidelock that has it',
+  })
 }
 
 export function checkString(what: string, value: unknown): string {
@@ -109,17 +126,18 @@ export function checkCall(
   call: string,
   options: unknown,
   keys: readonly string[] = [],
+  planned: readonly string[] = [],
 ): CallOptions & Readonly<Record<string, unknown>> {
   if (options === undefined) return none
-  const checked = checkObject(`The options of ${call}`, options, [...keys, ...callKeys])
+  const checked = checkObject(`The options of ${call}`, options, [...keys, ...callKeys], planned)
   if (checked.signal !== undefined) checkSignal('signal', checked.signal)
   if (checked.timeoutMs !== undefined) checkInteger('timeoutMs', checked.timeoutMs, 1)
   return checked
 }
 
 /** Checks the options of a query; gives how its rows are to come. */
-export function checkQuery(call: string, options: unknown, keys: readonly string[] = []): RowMode {
-  const { rowMode } = checkCall(call, options, ['rowMode', ...keys])
+export function checkQuery(call: string, options: unknown, planned: readonly string[] = []): RowMode {
+  const { rowMode } = checkCall(call, options, ['rowMode'], planned)
   return rowMode === undefined ? 'object' : checkOneOf('rowMode', rowMode, ['object', 'array'])
 }
 

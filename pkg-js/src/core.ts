@@ -235,6 +235,12 @@ export interface CoreClass {
   openFolder(options: Omit<CoreOptions, 'remote'>, host: Host, files: NodeFiles): Promise<Core>
   /** Opens nothing: sets a stored database to its last good state, or to a snapshot. */
   recover(options: CoreOptions, from: string | undefined, host: Host): Promise<unknown>
+  /** The same over the files of a folder. */
+  recoverFolder(options: CoreOptions, from: string | undefined, host: Host, files: NodeFiles): Promise<unknown>
+  /** What can be told of the database in a folder, which isn't opened. */
+  storedInFolder(host: Host, files: NodeFiles): Promise<unknown>
+  /** Removes the files of a database from its folder. Rejects with `database_in_use`. */
+  deleteFolder(options: CoreOptions, host: Host, files: NodeFiles): Promise<void>
 }
 
 /** What {@link CoreClass.openFolder} needs of Node: files below one folder, by relative names, and processes. What fails throws. */

@@ -296,7 +296,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   ): LiveQuery<T>
   live<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: LiveOptions): LiveQuery<T>
   live<T>(sql: string | SqlFragment, params?: SqlParams, options?: LiveOptions): LiveQuery<T> {
-    const mode = checkQuery('live', options)
+    const mode = checkQuery('live', options, ['limit', 'offset', 'initial'])
     this.#calls.check()
     return new LiveQuery<T>(this.#calls, this.#live, sql, copyParams(params) as SqlParams | undefined, mode, options)
   }

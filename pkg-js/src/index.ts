@@ -96,7 +96,8 @@ export type {
 export type { Snapshots } from './snapshots.js'
 export { type SqlFragment, type SqlHelpers, type SqlQuery, type SqlQueryTag, type SqlTag, sql } from './sql.js'
 export { type SqlHelpersOptions, sqlHelpers } from './sql-helpers.js'
-export { type DatabaseInfo, databases, deleteDatabase } from './stored.js'
+export { databases, deleteDatabase } from './stored.js'
+export type { DatabaseInfo } from './stored-info.js'
 export type {
   ConflictEntry,
   OutboxEntry,

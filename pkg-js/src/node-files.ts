@@ -5,6 +5,8 @@ import * as process from 'node:process'
 import type { NodeFiles } from './core.js'
 import { ReadOnlyFiles } from './node-read-only.js'
 
+export { databasesIn, holdsDatabase, removeFolders } from './node-folders.js'
+
 // A module of its own: only Node loads it, and only for `storage: 'file'`.
 
 /** The option of `open` by which the command line reads a folder without writing to it. */

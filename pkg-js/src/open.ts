@@ -1,5 +1,6 @@
 import { Bridge, openHere } from './bridge.js'
 import { checkOptions, type Surroundings } from './check-options.js'
+import { onServer } from './check-storage.js'
 import type { CoreOptions } from './core.js'
 import type { Database } from './database.js'
 import { TidelockError, unsupported } from './errors.js'
@@ -61,7 +62,7 @@ async function openFor(
   const bridge = new Bridge(checked, { ...opening, signal }, user)
   const opened = (async () => {
     const instance = await startInstance(wasm, (trap) => bridge.trapped(trap), signal)
-    const folder = checked.path === undefined ? undefined : await openFolder(checked.path, options)
+    const folder = checked.path === undefined ? undefined : (await nodeFiles()).filesOf(checked.path, options)
     return openHere(bridge, checked, user, instance, folder)
   })()
   return until(opened, { signal }).catch((error) => {
@@ -98,9 +99,15 @@ export function surroundings(): Surroundings {
     title: typeof document === 'undefined' ? programName() : document.title,
     // Without query and fragment: that is where sign-in flows leave their codes and tokens.
     url: typeof location === 'undefined' ? '' : location.href.replace(/[?#].*$/s, ''),
-    files: typeof indexedDB === 'undefined' && isNode(),
+    server: isServer(),
     secrets: mayHoldSecrets(),
   }
+}
+
+/** Whether this is no browser, nor something that stores as one. */
+function isServer(): boolean {
+  const { window, WorkerGlobalScope } = globalThis as { window?: unknown; WorkerGlobalScope?: unknown }
+  return window === undefined && WorkerGlobalScope === undefined && typeof indexedDB === 'undefined'
 }
 
 /** What a program in Node was started from: it stands for a page's title. */
@@ -109,11 +116,10 @@ function programName(): string {
   return process?.argv?.[1] ?? ''
 }
 
-/** The files of a folder. Only Node loads this module; its name is kept from bundlers, which would look for Node in the browser. */
-async function openFolder(path: string, options: OpenOptions) {
+/** What Node alone loads; the module's name is kept from bundlers, which would look for Node in the browser. */
+export async function nodeFiles() {
   const name = './node-files.js'
-  const module = (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as typeof import('./node-files.js')
-  return module.filesOf(path, options)
+  return (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as typeof import('./node-files.js')
 }
 
 /** The storage that was asked for, or an error: there is no silent second choice. */
@@ -129,9 +135,10 @@ export function requireStorage(storage: CoreOptions['storage']): void {
       hint: "Leave storage out, for 'indexeddb'",
     })
   }
+  if (isServer()) throw onServer()
   if (typeof indexedDB === 'undefined' || indexedDB === null) {
     throw new TidelockError('storage_unavailable', 'IndexedDB is missing here', {
-      hint: "In Node use storage: 'file', the default there; storage: 'memory' works everywhere, and keeps nothing",
+      hint: "storage: 'memory' works everywhere, and keeps nothing",
     })
   }
   if (typeof navigator === 'undefined' || navigator.locks === undefined) {

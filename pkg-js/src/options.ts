@@ -279,8 +279,9 @@ export interface OpenOptions {
    */
   readonly durability?: Durability | undefined
   /**
-   * Never falls back: where it is missing, `open` rejects with `storage_unavailable`. `file` is a folder, in Node.
-   * @default 'indexeddb' ('file' in Node)
+   * Never falls back: where it is missing, `open` rejects with `storage_unavailable`. `file` is a folder, in Node. On a server nothing is
+   * the default: `unsupported_environment`, unless `file` or `memory` is asked for.
+   * @default 'indexeddb'
    */
   readonly storage?: StorageKind | undefined
   /**
@@ -322,7 +323,8 @@ export interface OpenOptions {
   /**
    * A `.sqlite` file, used only when there is no data yet: its URL, its bytes, or a function that gives them. It is checked
    * as for {@link Database.import}; pending migrations then run, see `baseline`. Its unpushed changes and its user don't come
-   * along. From a URL no more than `maxBytes` is read (`database_too_large`), and a redirect is `sync_protocol`.
+   * along. From a URL no more than `maxBytes` is read (`database_too_large`), a redirect is `sync_protocol`, and an answer of which fewer than
+   * 16 KiB come in 30 s is `sync_network`.
    */
   readonly seed?: string | URL | BufferSource | Blob | (() => Promise<BufferSource>) | undefined
   /**

@@ -1,4 +1,4 @@
-import { Bridge } from './bridge.js'
+import { bridgeAlone } from './bridge-alone.js'
 import { checkObject, checkString } from './check.js'
 import { checkOptions } from './check-options.js'
 import type { ColumnKey } from './column-key.js'
@@ -6,7 +6,7 @@ import type { Encryption } from './encryption.js'
 import { TidelockError } from './errors.js'
 import type { FunctionsModule, SqlFunctions } from './functions.js'
 import { namingHolder } from './in-use.js'
-import { startInstance } from './instance.js'
+import { loaded } from './loaded.js'
 import { checkedColumnKeys, checkedFunctions, surroundings } from './open.js'
 import type { OpenOptions, WasmSource } from './options.js'
 import { storedNames } from './stored.js'
@@ -50,6 +50,13 @@ export interface RecoveryReport {
 export async function recover(
   name: string,
   options?: {
+    /** `'file'`: the database is in a folder, in Node; else it is the browser's. */
+    readonly storage?: 'indexeddb' | 'file' | undefined
+    /**
+     * The folder of `storage: 'file'`.
+     * @default `./<name>.tidelock/`
+     */
+    readonly path?: string | undefined
     /** The id of a snapshot. */
     readonly from?: string | undefined
     /** The passphrase or key of an encrypted database. */
@@ -65,22 +72,31 @@ export async function recover(
     readonly wasm?: WasmSource | undefined
   },
 ): Promise<RecoveryReport> {
-  const given = checkObject('The options of recover', options, ['from', 'encryption', 'functions', 'columnKey', 'wasm'])
+  const given = checkObject('The options of recover', options, known)
   const from = given.from === undefined ? undefined : checkString('from', given.from)
-  const { wasm, encryption, functions, columnKey } = options ?? {}
-  const opening: OpenOptions = { name, wasm, encryption, functions, columnKey }
+  const { storage, path, wasm, encryption, functions, columnKey } = options ?? {}
+  const opening: OpenOptions = { name, storage, path, wasm, encryption, functions, columnKey }
   const checked = checkOptions(opening, surroundings())
   const needed = { functions: await checkedFunctions(opening), columnKeys: await checkedColumnKeys(opening) }
-  if (!(await storedNames()).includes(name)) {
+  const folder = checked.path === undefined ? undefined : await filesOfDatabase(checked.path)
+  if (folder === undefined && !(await storedNames()).includes(name)) {
     throw new TidelockError('invalid_argument', `There is no database '${name}'`, {
       hint: 'databases() lists those there are',
     })
   }
-  const bridge = new Bridge(checked, { encryption, ...needed }, new LocalUser(opening))
-  const instance = await startInstance(wasm, (trap) => bridge.trapped(trap))
+  const user = new LocalUser(opening)
+  const [bridge, instance] = await bridgeAlone(checked, { encryption, ...needed }, user, wasm)
   try {
-    return (await bridge.recover(instance, from)) as RecoveryReport
+    return (await bridge.recover(instance, from, folder)) as RecoveryReport
   } catch (error) {
     throw namingHolder(error, checked, 'Close it there first')
   }
+}
+
+const known = ['storage', 'path', 'from', 'encryption', 'functions', 'columnKey', 'wasm']
+
+/** Only those load what works with folders whose database is in one. */
+async function filesOfDatabase(folder: string) {
+  const folders = await loaded("storage 'file'", import('./stored-folders.js'))
+  return folders.filesOfDatabase(folder)
 }

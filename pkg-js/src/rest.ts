@@ -1,3 +1,4 @@
+import { isA } from './brand.js'
 import { invalid, TidelockError } from './errors.js'
 import type { RemoteOptions } from './options.js'
 import { type Answer, isOk, movedError, request } from './request.js'
@@ -11,6 +12,19 @@ export type RestEndpoint = Pick<
 
 /** As much of one answer as is read, by default. */
 export const maxResponseBytes = 64 * 1_048_576
+
+/** Checks `remote.url`. Fails with `invalid_argument`. */
+export function checkUrl(url: unknown): string {
+  const text = isA(url, 'URL') ? url.href : url
+  try {
+    if (typeof text === 'string' && /^https?:$/.test(new URL(text).protocol)) return text
+  } catch {
+    // Refused below.
+  }
+  throw invalid("remote.url must be an http or https URL, as 'https://<project>.supabase.co'", {
+    details: { option: 'remote.url' },
+  })
+}
 
 /** What a remote answered. */
 export class RestAnswer {
@@ -92,7 +106,7 @@ export async function getRest(remote: RestEndpoint, path: string): Promise<RestA
     ...remote.headers,
   }
   const secrets = new Secrets(headers)
-  const url = new URL(remote.url)
+  const url = new URL(checkUrl(remote.url))
   const root = url.href.replace(/\/+$/, '')
   const roots = url.pathname === '/' ? [`${root}/rest/v1`, root] : [root]
   const maxBytes = remote.maxResponseBytes ?? maxResponseBytes

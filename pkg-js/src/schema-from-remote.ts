@@ -1,8 +1,7 @@
-import { Bridge } from './bridge.js'
+import { bridgeAlone } from './bridge-alone.js'
 import { checkObject, checkString, checkStrings } from './check.js'
 import { checkOptions } from './check-options.js'
 import { callUser } from './events.js'
-import { startInstance } from './instance.js'
 import { loaded } from './loaded.js'
 import type { Migration } from './migrations.js'
 import { surroundings } from './open.js'
@@ -73,8 +72,8 @@ export async function schemaFromRemote(options: SchemaFromRemoteOptions): Promis
   // Nothing is opened: the name stands for none.
   const opening: OpenOptions = { name: 'schema', storage: 'memory', wasm, onWarning, remote: options as RemoteOptions }
   const user = new LocalUser(opening)
-  const bridge = new Bridge(checkOptions({ name: 'schema', storage: 'memory' }, around), {}, user)
-  const instance = await startInstance(wasm, (trap) => bridge.trapped(trap))
+  const nothing = checkOptions({ name: 'schema', storage: 'memory' }, around)
+  const [bridge, instance] = await bridgeAlone(nothing, {}, user, wasm)
   const { up, down, leftOut } = await bridge.schemaFromRemote(instance, checked)
   if (leftOut.length > 0) {
     const message = `Tables without a primary key are left out: ${leftOut.join(', ')}`

@@ -1,21 +1,22 @@
-import { checkBoolean, checkObject } from './check.js'
+import { checkBoolean, checkObject, checkOneOf, checkString, optional } from './check.js'
 import { checkName } from './check-options.js'
-import { isTidelockError, TidelockError, unsupported } from './errors.js'
+import { invalid, isTidelockError, TidelockError, unsupported } from './errors.js'
 import { namingHolder } from './in-use.js'
 import { resultOf } from './indexeddb.js'
+import { loaded } from './loaded.js'
 import { requireStorage } from './open.js'
+import type { DatabaseInfo } from './stored-info.js'
 import { until } from './waiting.js'
 
-/** One stored database, as {@link databases} lists it. */
-export interface DatabaseInfo {
-  /** The name that `open` takes. */
-  readonly name: string
-  /** Whether somebody has it open, in any tab of this origin. */
-  readonly inUse: boolean
-  /** Whether it is encrypted; null where its head can't be read. */
-  readonly encrypted: boolean | null
-  /** When it was last opened; null where that can't be read. */
-  readonly openedAt: string | null
+/** Where stored databases are. */
+export interface StoredPlace {
+  /**
+   * `'file'`: in folders, in Node.
+   * @default 'indexeddb'
+   */
+  readonly storage?: 'indexeddb' | 'file' | undefined
+  /** With `storage: 'file'`: which folder. */
+  readonly path?: string | undefined
 }
 
 const prefix = 'tidelock/'
@@ -31,9 +32,14 @@ interface Label {
 /**
  * Lists the databases that are stored for this origin, by name. Opens none of them and takes no lock.
  *
+ * With `storage: 'file'`, those of a folder: itself, if `path` is the folder of a database, else those next below it (by default
+ * below the working directory).
+ *
  * Rejects with `storage_unavailable` and `unsupported_environment` where the browser can't tell.
  */
-export async function databases(): Promise<DatabaseInfo[]> {
+export async function databases(options?: StoredPlace): Promise<DatabaseInfo[]> {
+  const { path, inFolders } = checkPlace('databases', options)
+  if (inFolders !== undefined) return (await inFolders()).foldersIn(path)
   const names = await storedNames()
   const { held = [] } = await navigator.locks.query()
   const taken = new Set(held.map((lock) => lock.name))
@@ -56,11 +62,18 @@ export async function databases(): Promise<DatabaseInfo[]> {
  *
  * Rejects with `database_in_use` while anybody has it open, unless `force`: the lock is stolen then, and whoever had it gets
  * `lock_lost`. Rejects with `storage_blocked` when a connection to it isn't closed for 10 s.
+ *
+ * With `storage: 'file'`, the database in the folder `path` (by default `./<name>.tidelock/`): its own files, and the folder when nothing
+ * else is in it. A process that has it open can't be robbed: `force` is `unsupported_environment`.
  */
-export async function deleteDatabase(name: string, options?: { readonly force?: boolean | undefined }): Promise<void> {
+export async function deleteDatabase(
+  name: string,
+  options?: StoredPlace & { readonly force?: boolean | undefined },
+): Promise<void> {
   checkName(name)
-  const { force } = checkObject('The options of deleteDatabase', options, ['force'])
+  const { path, inFolders, force } = checkPlace('deleteDatabase', options, ['force'])
   const steal = force !== undefined && checkBoolean('force', force)
+  if (inFolders !== undefined) return (await inFolders()).deleteFolder(name, path, steal)
   requireStorage('indexeddb')
   const work = async (lock: Lock | null) => {
     if (lock !== null) await remove(name)
@@ -69,6 +82,19 @@ export async function deleteDatabase(name: string, options?: { readonly force?: 
   // The lock is ours until all is gone: nobody opens what is half deleted.
   const deleted = await navigator.locks.request(prefix + name, steal ? { steal } : { ifAvailable: true }, work)
   if (!deleted) throw await inUse(name)
+}
+
+/** Where to look, and what does it there, if that isn't the browser's storage. */
+function checkPlace(call: string, options: unknown, keys: readonly string[] = []) {
+  const given = checkObject(`The options of ${call}`, options, ['storage', 'path', ...keys])
+  const storage = checkOneOf('storage', given.storage ?? 'indexeddb', ['indexeddb', 'file'])
+  const path = optional('path', given.path, checkString)
+  if (storage === 'indexeddb') {
+    if (path !== undefined) throw invalid("path needs storage 'file'", { details: { option: 'path' } })
+    return { force: given.force, path, inFolders: undefined }
+  }
+  requireStorage(storage)
+  return { force: given.force, path, inFolders: () => loaded("storage 'file'", import('./stored-folders.js')) }
 }
 
 /** The names of the stored databases, sorted. */

@@ -67,7 +67,7 @@ test('a project on another host is called after it', () => {
 
 test('open takes what it gives', () => {
   const { config } = read({ TIDELOCK_DATABASE: 'shop', ...supabase, TIDELOCK_SNAPSHOT_INTERVAL_MS: '5000' })
-  const checked = checkOptions(config, { title: '', url: '', files: false, secrets: false })
+  const checked = checkOptions(config, { title: '', url: '', server: false, secrets: false })
   assert.equal(checked.snapshots.intervalMs, 5000)
   assert.equal(checkRareOptions(config, false).remote.url, supabase.SUPABASE_URL)
 })

@@ -56,7 +56,7 @@ export function optionsOf(given, warnings = []) {
     onWarning: (warning) => warnings.push(warning),
     ...given,
   }
-  const around = { title: '', url: '', files: true, secrets: false }
+  const around = { title: '', url: '', server: true, secrets: false }
   return { options, checked: { ...checkOptions(options, around), ...checkRareOptions(options, false) } }
 }
 

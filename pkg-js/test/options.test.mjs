@@ -4,7 +4,7 @@ import { checkOptions } from '../src/check-options.ts'
 import { partsOf } from '../src/instance.ts'
 import { checkRareOptions } from '../src/rare-options.ts'
 
-const page = { title: 'Shop', url: 'https://shop.example/', files: false, secrets: false }
+const page = { title: 'Shop', url: 'https://shop.example/', server: false, secrets: false }
 /** What isn't given is undefined in what comes of it: to the engine that is the same as missing. */
 const withoutUndefined = (value) => {
   if (Array.isArray(value)) return value.map(withoutUndefined)
@@ -116,7 +116,7 @@ const wrong = {
   outOfOrder: ['ignore'],
   baseline: ['', 1],
   durability: ['full', true],
-  storage: ['opfs', null],
+  storage: ['floppy', null],
   lock: [{ onBusy: 'kill' }, { timeoutMs: -1 }, { timeoutMs: 'x' }, { wait: true }, 'wait'],
   tabs: ['all'],
   thread: ['main'],
@@ -265,10 +265,10 @@ test("durability 'snapshot' without snapshots makes no sense at all", () => {
   assert.equal(check({ snapshots: false }).snapshots.enabled, false)
 })
 
-test('files are the default in Node, in a folder of the name', () => {
-  const node = { ...page, files: true }
+test('files are in a folder of the name, unless another one is named', () => {
+  const server = { ...page, server: true }
   const folder = (options) => {
-    const { storage, path } = check(options, node)
+    const { storage, path } = check({ storage: 'file', ...options }, server)
     return [storage, path]
   }
   assert.deepEqual(folder({ name: 'shop' }), ['file', './shop.tidelock/'])
@@ -278,8 +278,48 @@ test('files are the default in Node, in a folder of the name', () => {
   assert.deepEqual(folder({ storage: 'memory' }), ['memory', undefined])
   assert.equal(check({}).path, undefined)
   for (const bad of [{ path: '/data', storage: 'memory' }, { path: '' }, { path: 5 }])
-    assert.throws(() => check(bad, node), { code: 'invalid_argument', details: { option: 'path' } })
+    assert.throws(() => check({ storage: 'file', ...bad }, server), {
+      code: 'invalid_argument',
+      details: { option: 'path' },
+    })
   assert.throws(() => check({ path: '/data' }), { code: 'invalid_argument' })
+})
+
+test('on a server nothing is opened that was not asked for', () => {
+  const refusal = (options) => {
+    try {
+      check(options, { ...page, server: true })
+    } catch (error) {
+      return [error.code, error.details.option, error.hint]
+    }
+  }
+  const inBrowser =
+    "Open it in the browser, once the page is there. A program in Node says where its data is: storage: 'file' with path, or storage: 'memory'"
+  assert.deepEqual(refusal({}), ['unsupported_environment', 'storage', inBrowser])
+  assert.deepEqual(refusal({ storage: 'indexeddb' }), ['unsupported_environment', 'storage', inBrowser])
+  const inFolder = "Add storage: 'file' to path for a database in that folder"
+  assert.deepEqual(refusal({ path: '/data/shop' }), ['unsupported_environment', 'storage', inFolder])
+  assert.equal(refusal({ storage: 'file' }), undefined)
+  assert.equal(refusal({ storage: 'memory' }), undefined)
+})
+
+test('what this build lacks is told apart from what nobody knows', () => {
+  const remote = { url: 'https://x.supabase.co', key: 'k', tables: [] }
+  const lacking = [
+    [() => check({ storage: 'opfs' }), 'storage'],
+    [() => check({ storage: 'best' }), 'storage'],
+    [() => check({ cacheBytes: 1 }), 'cacheBytes'],
+    [() => checkRareOptions({ remote: { client: {}, tables: [] } }, false), 'client'],
+    [
+      () => checkRareOptions({ remote: { ...remote, tables: [{ table: 't', filter: () => ({}) }] } }, false),
+      'remote.tables[0].filter',
+    ],
+  ]
+  for (const [call, option] of lacking)
+    assert.throws(call, (error) => error.code === 'unsupported_environment' && error.details.option === option)
+  assert.throws(() => check({ storage: 'floppy' }), { code: 'invalid_argument' })
+  assert.throws(() => check({ cacheByte: 1 }), { code: 'invalid_argument' })
+  check({ cacheBytes: undefined })
 })
 
 test('migrations go over as data, functions stay here', () => {

@@ -17,6 +17,7 @@
 //! | `import` | contents that come as a file: `import`, `seed` |
 //! | `snapshot_files` | snapshots as files to keep |
 //! | `rescue` | a database that no longer opens |
+//! | `folders` | a database in a folder that isn't opened: looking at it, deleting it |
 //! | `migrations`, `sync` | drivers of the two concepts; `hosts` is what they ask of the database |
 //! | `triggers`, `audit` | what watches the user's tables; the audit log |
 //! | `tabs` | writes of other tabs, noted in their transactions |
@@ -28,6 +29,7 @@ mod contents;
 mod database;
 mod event;
 pub mod flush;
+mod folders;
 mod fts5;
 mod hosts;
 mod import;
@@ -54,6 +56,7 @@ pub mod turn;
 
 pub use database::{Callbacks, Database};
 pub use event::Event;
+pub use folders::{Stored, delete, stored};
 pub use hosts::Environment;
 pub use import::{ImportOptions, PreparedImport};
 pub use maintain::MaintainOptions;

@@ -112,6 +112,11 @@ impl FileLocks {
     }
 }
 
+/// Removes the lock files of a folder whose database has been deleted, by whoever has its lock.
+pub fn remove_locks(files: &dyn Files) -> Result<()> {
+    files.list("")?.iter().filter(|name| number_of(name).is_some()).try_for_each(|name| files.remove(name))
+}
+
 /// Whether the process lives, as far as can be told: of another host nothing can, and its lock is respected.
 fn is_alive(process: &Process, me: &Process, processes: &dyn Processes) -> bool {
     if process.host != me.host {
@@ -168,8 +173,9 @@ impl Locks for FileLocks {
     }
 
     fn holder(&self, _name: &str) -> LocalFuture<'static, Option<String>> {
-        let newest = Self::newest(&*self.files).ok().flatten();
-        Box::pin(std::future::ready(newest.and_then(|(_, owner)| owner).map(|owner| owner.id)))
+        let owner = Self::newest(&*self.files).ok().flatten().and_then(|(_, owner)| owner);
+        let alive = owner.filter(|owner| is_alive(&owner.process, &self.processes.me(), &*self.processes));
+        Box::pin(std::future::ready(alive.map(|owner| owner.id)))
     }
 
     fn is_awaited(&self, _name: &str) -> LocalFuture<'static, bool> {

@@ -9,6 +9,6 @@ mod name;
 mod takeover;
 
 pub use acquire::{OnBusy, acquire, in_use};
-pub use file::{FileLocks, unsupported};
+pub use file::{FileLocks, remove_locks, unsupported};
 pub use name::{check_name, lock_name};
 pub use takeover::TAKEOVER;

@@ -10,6 +10,7 @@ use super::{
     failure::lock_lost,
     records,
     recovery::{self, Recovered},
+    sealed::ENCRYPTION,
 };
 use crate::{
     collections::{Bits, Set},
@@ -115,6 +116,13 @@ impl Storage {
     /// Who took the database last, for whoever finds it in use. Fails as the store does.
     pub async fn holder(store: &dyn Store) -> Result<Option<Holder>> {
         Ok(records::head(store).await?.map(|head| head.holder))
+    }
+
+    /// Whether what is stored is encrypted, and who took it last; `None` when nothing is. Fails as the store does, and with
+    /// `database_corrupt`.
+    pub async fn label(store: &dyn Store) -> Result<Option<(bool, Holder)>> {
+        let head = records::head(store).await?;
+        Ok(head.map(|head| (head.features.iter().any(|feature| feature == ENCRYPTION), head.holder)))
     }
 
     pub(super) async fn opened(

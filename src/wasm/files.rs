@@ -10,7 +10,7 @@ use super::{
     promise::{answer, done, value},
 };
 use crate::{
-    browser::{self, Host},
+    browser::{self, Host, NodeFiles},
     engine,
     error::Result,
     memory::no_memory,
@@ -113,6 +113,33 @@ impl Core {
         Ok(answer(async move {
             engine::recover(options, encryption::sealed(browser::ports(&host), &host).await?, from).await
         }))
+    }
+
+    /// The same for a database in a folder.
+    #[wasm_bindgen(js_name = recoverFolder)]
+    pub fn recover_folder(
+        options: &JsValue,
+        from: Option<String>,
+        host: Host,
+        files: NodeFiles,
+    ) -> Result<Promise, JsValue> {
+        let options = options::read(options).thrown()?;
+        Ok(answer(async move {
+            engine::recover(options, encryption::sealed(browser::folder_ports(&host, files), &host).await?, from).await
+        }))
+    }
+
+    /// What can be told of the database in a folder without opening it → `{ inUse, encrypted, openedAt }`.
+    #[wasm_bindgen(js_name = storedInFolder)]
+    pub fn stored_in_folder(host: Host, files: NodeFiles) -> Promise {
+        answer(async move { Ok(engine::stored("", &browser::folder_ports(&host, files)).await) })
+    }
+
+    /// Removes the files of a database from its folder. `options` as for `open`.
+    #[wasm_bindgen(js_name = deleteFolder)]
+    pub fn delete_folder(options: &JsValue, host: Host, files: NodeFiles) -> Result<Promise, JsValue> {
+        let options = options::read(options).thrown()?;
+        Ok(done(async move { engine::delete(options, browser::folder_ports(&host, files.clone()), &files).await }))
     }
 
     /// Replaces the contents by those of a `.sqlite` file: `{ baseline?, force? }`. `cancel` is an id of `newCancel`, or 0; it

@@ -24,7 +24,7 @@ const code = (promise) =>
   )
 
 test('a folder goes from plain to encrypted and back, with snapshots and log', async () => {
-  const options = { name: 'shop', path: path.join(base, 'shop') }
+  const options = { name: 'shop', storage: 'file', path: path.join(base, 'shop') }
   const encryption = { passphrase: 'words' }
   let db = await open(options)
   await db.exec('CREATE TABLE t (s TEXT)')
@@ -51,7 +51,7 @@ test('a folder goes from plain to encrypted and back, with snapshots and log', a
 })
 
 test('sensitive columns of a folder are read with their key, and in no file of it', async () => {
-  const options = { name: 'columns', path: path.join(base, 'columns') }
+  const options = { name: 'columns', storage: 'file', path: path.join(base, 'columns') }
   const columnKey = { passphrase: 'words', salt: 'the salt of one user' }
   let db = await open({ ...options, columnKey })
   await db.exec('CREATE TABLE t (s BLOB)')

@@ -49,13 +49,16 @@ async function startWriter(options) {
   return { writer, acknowledged, ended }
 }
 
-test('files are the default; what was written is there after closing', async () => {
+test('what was written is there after closing, in a folder of the name unless another is named', async () => {
   const where = folder()
   const cwd = process.cwd()
   const before = mkdtempSync(path.join(base, 'cwd-'))
   process.chdir(before)
   try {
-    const db = await open({ name: 'shop', ...quiet })
+    for (const options of [{}, { path: 'shop' }, { storage: 'indexeddb' }])
+      assert.equal((await failure(open({ name: 'shop', ...quiet, ...options }))).code, 'unsupported_environment')
+    assert.deepEqual(readdirSync(before), [])
+    const db = await open({ name: 'shop', storage: 'file', ...quiet })
     await db.exec('CREATE TABLE t (n)')
     await db.close()
     assert.ok(existsSync(path.join(before, 'shop.tidelock/journal.1')))
@@ -63,7 +66,7 @@ test('files are the default; what was written is there after closing', async () 
     process.chdir(cwd)
   }
   for (const durability of ['strict', 'relaxed']) {
-    const db = await open({ name: 'shop', path: where, durability, ...quiet })
+    const db = await open({ name: 'shop', storage: 'file', path: where, durability, ...quiet })
     await db.exec('CREATE TABLE IF NOT EXISTS t (n)')
     await db.run('INSERT INTO t VALUES (1)')
     await Promise.all(Array.from({ length: 100 }, () => db.run('INSERT INTO t VALUES (2)')))
@@ -74,7 +77,7 @@ test('files are the default; what was written is there after closing', async () 
     await db.snapshots.create({ label: durability })
     await db.close()
   }
-  const db = await open({ name: 'shop', path: where, ...quiet })
+  const db = await open({ name: 'shop', storage: 'file', path: where, ...quiet })
   assert.deepEqual(await db.query('SELECT n, count(*) AS c FROM t GROUP BY n'), [
     { n: 1, c: 2 },
     { n: 2, c: 200 },
@@ -92,8 +95,8 @@ test('files are the default; what was written is there after closing', async () 
 
 test('one process at a time: the second is told who has it, waits, and gets in', async () => {
   const where = folder()
-  const { writer, ended } = await startWriter({ name: 'shop', path: where, rows: 3 })
-  const refused = await failure(open({ name: 'shop', path: where, ...quiet }))
+  const { writer, ended } = await startWriter({ name: 'shop', storage: 'file', path: where, rows: 3 })
+  const refused = await failure(open({ name: 'shop', storage: 'file', path: where, ...quiet }))
   assert.equal(refused.code, 'database_in_use')
   assert.match(refused.message, new RegExp(`^Database already in use by process ${writer.pid} since \\d\\d:\\d\\d$`))
   assert.match(refused.details.holder.id, new RegExp(`^${writer.pid}-`))
@@ -101,19 +104,21 @@ test('one process at a time: the second is told who has it, waits, and gets in',
   const lock = readdirSync(where).filter((name) => name.startsWith('lock.'))
   assert.match(readFileSync(path.join(where, lock[0]), 'utf8'), new RegExp(`^pid ${writer.pid}$`, 'm'))
   for (const onBusy of ['takeover', 'steal']) {
-    const error = await failure(open({ name: 'shop', path: where, lock: { onBusy }, ...quiet }))
+    const error = await failure(open({ name: 'shop', storage: 'file', path: where, lock: { onBusy }, ...quiet }))
     assert.equal(error.code, 'unsupported_environment')
   }
-  const late = await failure(open({ name: 'shop', path: where, lock: { onBusy: 'wait', timeoutMs: 200 }, ...quiet }))
+  const late = await failure(
+    open({ name: 'shop', storage: 'file', path: where, lock: { onBusy: 'wait', timeoutMs: 200 }, ...quiet }),
+  )
   assert.equal(late.code, 'lock_timeout')
-  const waiting = open({ name: 'shop', path: where, lock: { onBusy: 'wait' }, ...quiet })
+  const waiting = open({ name: 'shop', storage: 'file', path: where, lock: { onBusy: 'wait' }, ...quiet })
   // One that came later is refused already: the first one waits.
-  assert.equal((await failure(open({ name: 'shop', path: where, ...quiet }))).code, 'database_in_use')
+  assert.equal((await failure(open({ name: 'shop', storage: 'file', path: where, ...quiet }))).code, 'database_in_use')
   writer.send('close')
   const db = await waiting
   assert.equal((await db.get('SELECT count(*) AS c FROM t')).c, 6)
   assert.equal(
-    (await failure(open({ name: 'shop', path: where, ...quiet }))).message,
+    (await failure(open({ name: 'shop', storage: 'file', path: where, ...quiet }))).message,
     'Database already in use by this process',
   )
   await db.close()
@@ -126,14 +131,19 @@ test('kill -9 again and again: the lock of the dead is replaced, whole commits, 
   let before = 0
   for (let round = 0; round < 6; round++) {
     const durability = round % 3 === 0 ? 'strict' : 'relaxed'
-    const { writer, acknowledged, ended } = await startWriter({ name: 'shop', path: where, durability })
+    const { writer, acknowledged, ended } = await startWriter({
+      name: 'shop',
+      storage: 'file',
+      path: where,
+      durability,
+    })
     // At any moment, but not before it has got going.
     const wanted = 10 + Math.random() * 50
     await until(() => acknowledged.length >= wanted)
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 20))
     writer.kill('SIGKILL')
     assert.equal((await ended).signal, 'SIGKILL')
-    const db = await open({ name: 'shop', path: where, ...quiet })
+    const db = await open({ name: 'shop', storage: 'file', path: where, ...quiet })
     const halves = await db.query('SELECT n, group_concat(half) AS halves FROM t GROUP BY n')
     assert.ok(
       halves.every((row) => row.halves === '1,2'),
@@ -154,7 +164,7 @@ test('kill -9 again and again: the lock of the dead is replaced, whole commits, 
 
 test('a damaged chunk and a torn journal are found; a journal that begins with nonsense is refused', async () => {
   const where = folder()
-  const db = await open({ name: 'shop', path: where, ...quiet })
+  const db = await open({ name: 'shop', storage: 'file', path: where, ...quiet })
   await db.exec('CREATE TABLE t (n)')
   await db.snapshots.create()
   await db.run('INSERT INTO t VALUES (1)')
@@ -165,14 +175,19 @@ test('a damaged chunk and a torn journal are found; a journal that begins with n
   // As a process that was killed while it wrote.
   const journal = path.join(where, 'journal.1')
   writeFileSync(journal, Buffer.concat([readFileSync(journal), Buffer.from('tdlk half a frame')]))
-  const torn = await open({ name: 'shop', path: where, ...quiet })
+  const torn = await open({ name: 'shop', storage: 'file', path: where, ...quiet })
   assert.deepEqual(await torn.query('SELECT n FROM t'), [{ n: 1 }, { n: 2 }])
   await torn.close()
 
   const chunks = path.join(where, 'chunks')
   const warnings = []
   for (const name of readdirSync(chunks)) writeFileSync(path.join(chunks, name), 'rot')
-  const rotten = await open({ name: 'shop', path: where, onWarning: ({ code }) => warnings.push(code) })
+  const rotten = await open({
+    name: 'shop',
+    storage: 'file',
+    path: where,
+    onWarning: ({ code }) => warnings.push(code),
+  })
   assert.deepEqual(await rotten.query('SELECT n FROM t'), [{ n: 1 }, { n: 2 }], 'the log has it all')
   await until(() => warnings.includes('snapshot_corrupt'))
   await rotten.close()
@@ -180,7 +195,7 @@ test('a damaged chunk and a torn journal are found; a journal that begins with n
   const bytes = readFileSync(journal)
   bytes[60] ^= 1
   writeFileSync(journal, bytes)
-  assert.equal((await failure(open({ name: 'shop', path: where, ...quiet }))).code, 'database_corrupt')
+  assert.equal((await failure(open({ name: 'shop', storage: 'file', path: where, ...quiet }))).code, 'database_corrupt')
   assert.deepEqual(readFileSync(journal), bytes, 'nothing was written')
 })
 
@@ -195,7 +210,7 @@ test('a folder is encrypted, gets another secret, and is made plain again; nothi
       ),
     )
   const marker = 'a sentence that stands in the clear'
-  const db = await open({ name: 'shop', path: where, snapshots: { compress: false }, ...quiet })
+  const db = await open({ name: 'shop', storage: 'file', path: where, snapshots: { compress: false }, ...quiet })
   await db.exec('CREATE TABLE t (n INTEGER PRIMARY KEY, text TEXT)')
   await db.run('INSERT INTO t VALUES (1, ?)', [marker])
   await db.snapshots.create()
@@ -208,12 +223,15 @@ test('a folder is encrypted, gets another secret, and is made plain again; nothi
   await db.close()
   assert.ok(!everything().includes(marker))
   for (const encryption of [undefined, { passphrase: 'one' }])
-    assert.equal((await failure(open({ name: 'shop', path: where, encryption, ...quiet }))).code, 'decryption_failed')
-  const again = await open({ name: 'shop', path: where, encryption: { passphrase: 'two' }, ...quiet })
+    assert.equal(
+      (await failure(open({ name: 'shop', storage: 'file', path: where, encryption, ...quiet }))).code,
+      'decryption_failed',
+    )
+  const again = await open({ name: 'shop', storage: 'file', path: where, encryption: { passphrase: 'two' }, ...quiet })
   assert.deepEqual(await again.query('SELECT n FROM t'), [{ n: 1 }, { n: 2 }, { n: 3 }])
   await again.rekey(null)
   await again.close()
-  const plain = await open({ name: 'shop', path: where, ...quiet })
+  const plain = await open({ name: 'shop', storage: 'file', path: where, ...quiet })
   assert.deepEqual(await plain.query('SELECT n, text FROM t WHERE n = 2'), [{ n: 2, text: marker }])
   const [snapshot] = await plain.snapshots.list()
   assert.deepEqual(await plain.snapshots.verify(snapshot.id), { ok: true, errors: [] })
@@ -224,24 +242,24 @@ test('what fails to open gives the lock back; a folder that cannot be is storage
   const where = folder()
   const broken = [{ version: '1', name: 'broken', up: 'SELECT nonsense' }]
   assert.equal(
-    (await failure(open({ name: 'shop', path: where, migrations: broken, ...quiet }))).code,
+    (await failure(open({ name: 'shop', storage: 'file', path: where, migrations: broken, ...quiet }))).code,
     'migration_failed',
   )
-  const db = await open({ name: 'shop', path: where, ...quiet })
+  const db = await open({ name: 'shop', storage: 'file', path: where, ...quiet })
   await db.close()
   const file = path.join(base, 'a file')
   writeFileSync(file, '')
-  const refused = await failure(open({ name: 'shop', path: path.join(file, 'below'), ...quiet }))
+  const refused = await failure(open({ name: 'shop', storage: 'file', path: path.join(file, 'below'), ...quiet }))
   assert.equal(refused.code, 'storage_unavailable')
   assert.match(String(refused.cause), /ENOTDIR|EEXIST/)
 })
 
 test('a program that forgets to close can end, and leaves a lock that is replaced', async () => {
   const where = folder()
-  const { writer, ended } = await startWriter({ name: 'shop', path: where, rows: 1, snapshots: false })
+  const { writer, ended } = await startWriter({ name: 'shop', storage: 'file', path: where, rows: 1, snapshots: false })
   writer.kill('SIGTERM')
   await ended
-  const db = await open({ name: 'shop', path: where, ...quiet })
+  const db = await open({ name: 'shop', storage: 'file', path: where, ...quiet })
   await db.close()
   assert.equal(readdirSync(where).filter((name) => name.startsWith('lock.')).length, 1)
 })

@@ -30,7 +30,7 @@ let folders = 0
 async function made() {
   const around = path.join(base, `case ${++folders}`)
   const where = path.join(around, 'shop.tidelock')
-  const db = await open({ name: 'shop', path: where, ...quiet })
+  const db = await open({ name: 'shop', storage: 'file', path: where, ...quiet })
   await db.exec('CREATE TABLE t (n)')
   await db.snapshots.create({ label: 'one' })
   await db.run('INSERT INTO t VALUES (1)')
@@ -79,7 +79,7 @@ test('inspect, verify, types and snapshot list write nothing, also where a crash
       assert.deepEqual(listing(where), before, `${args}`)
     }
   }
-  const db = await open({ name: 'shop', path: where, ...quiet })
+  const db = await open({ name: 'shop', storage: 'file', path: where, ...quiet })
   assert.deepEqual(await db.query('SELECT n FROM t'), [{ n: 1 }, { n: 2 }])
   await db.close()
   assert.ok(!readdirSync(where).includes('journal.2.tmp'), 'opening it does tidy up')
@@ -129,7 +129,7 @@ test('a symbolic link in a folder is refused, and what it points to left alone',
     if (name === 'chunks') writeFileSync(path.join(target, 'bystander'), 'precious')
     symlinkSync(target, path.join(where, name))
     const before = listing(around)
-    const error = await open({ name: 'shop', path: where, ...quiet }).then(
+    const error = await open({ name: 'shop', storage: 'file', path: where, ...quiet }).then(
       () => assert.fail(`${name}: it was opened`),
       (error) => error,
     )
@@ -149,7 +149,7 @@ test('a folder that is itself reached by a link opens as ever', async () => {
   const { around, where } = await made()
   const link = path.join(around, 'link')
   symlinkSync(where, link)
-  const db = await open({ name: 'shop', path: link, ...quiet })
+  const db = await open({ name: 'shop', storage: 'file', path: link, ...quiet })
   assert.deepEqual(await db.query('SELECT n FROM t'), [{ n: 1 }, { n: 2 }])
   await db.close()
 })

@@ -76,7 +76,7 @@ test('the wasm has paths of sources, and none with a folder of the machine that 
       assert.ok(!text.includes(folder), `${files[index]} has ${folder}`)
 })
 
-test('importing the package touches no browser global; in Node it keeps its data in a folder', async () => {
+test('importing the package touches no browser global; in Node it keeps its data in a folder if it is told to', async () => {
   await writeFile(
     join(app, 'node.mjs'),
     `
@@ -87,13 +87,13 @@ test('importing the package touches no browser global; in Node it keeps its data
     for (const name of ['window', 'document', 'navigator', 'indexedDB', 'localStorage', 'Worker', 'BroadcastChannel', 'fetch']) {
       delete globalThis[name]
     }
-    const db = await open({ name: 'node' })
+    const db = await open({ name: 'node', storage: 'file' })
     await db.exec('CREATE TABLE IF NOT EXISTS visits (n); INSERT INTO visits VALUES (1)')
     console.log(JSON.stringify(await db.query('SELECT count(*) AS visits FROM visits')))
     await db.close()
-    const error = await open({ name: 'node', storage: 'indexeddb' }).then(() => null, (error) => error)
+    const error = await open({ name: 'server' }).then(() => null, (error) => error)
     console.log(JSON.stringify({ code: error?.code, hint: typeof error?.hint, name: error?.name }))
-    const noWorker = await open({ name: 'node', thread: 'worker' }).then(() => null, (error) => error)
+    const noWorker = await open({ name: 'node', storage: 'file', thread: 'worker' }).then(() => null, (error) => error)
     console.log(JSON.stringify(noWorker?.code))
   `,
   )
@@ -105,9 +105,10 @@ test('importing the package touches no browser global; in Node it keeps its data
       .map((line) => JSON.parse(line))
     assert.deepEqual(rows, [{ visits }], stderr)
     assert.equal(noWorker, 'unsupported_environment')
-    assert.deepEqual(error, { code: 'storage_unavailable', hint: 'string', name: 'TidelockError' })
+    assert.deepEqual(error, { code: 'unsupported_environment', hint: 'string', name: 'TidelockError' })
   }
   assert.ok((await readdir(join(app, 'node.tidelock'))).includes('journal.1'))
+  assert.ok(!(await readdir(app)).includes('server.tidelock'))
 })
 
 test('the types compile in a strict TypeScript program', async () => {

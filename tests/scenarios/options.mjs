@@ -15,7 +15,7 @@ const withTable = (...changes) => withRemote(...changes.map((change) => ({ table
 const wrong = {
   name: ['', undefined, 5, 'a'.repeat(129), 'a\nb', 'a\u0085b'],
   nmae: ['a typo'],
-  storage: ['opfs', null],
+  storage: ['floppy', null],
   durability: ['full', true, null],
   integers: ['exact'],
   maxBytes: [0, 1.5, '1 GiB'],
@@ -222,6 +222,7 @@ export default {
         [
           await missing({ WebAssembly: undefined }),
           await missing({ crypto: undefined }, { encryption: { passphrase: 'words' } }),
+          await missing({ window: {} }, tab),
           await missing({}, tab),
           await missing({ indexedDB, navigator: {} }, tab),
           await missing(
@@ -238,7 +239,7 @@ export default {
           'unsupported_environment',
           'unsupported_environment',
           'storage_unavailable',
-          ...Array(4).fill('unsupported_environment'),
+          ...Array(5).fill('unsupported_environment'),
           'wasm_load_failed',
           'wasm_load_failed',
           'unsupported_environment',

@@ -43,13 +43,13 @@ use super::failure::{lock_lost, missing_chunk};
 use crate::{
     collections::Map,
     error::{Error, ErrorCode, Result},
-    format::Writer,
+    format::{Writer, is_chunk_id},
     ports::{
         ChunkId, Durability, Estimate, Files, Guard, Key, LocalFuture, LogKey, Store, StoredRecord, Stores,
         Transaction, Write,
     },
 };
-use frames::Kind;
+use frames::{Kind, segment_name, segment_number};
 use journal::{Entry, Journal, UNFINISHED, write_whole};
 use state::{State, put_key, put_records};
 
@@ -80,6 +80,28 @@ impl FolderStore {
         let journal = RefCell::default();
         Self(Rc::new(Inner { files, segment_bytes, journal, closed: Cell::new(false) }))
     }
+}
+
+/// Removes the journal and the chunks of a folder: what this module has written, and nothing else.
+///
+/// Fails as [`Files`] does.
+pub fn remove(files: &dyn Files) -> Result<()> {
+    let names = files.list("")?;
+    let mut segments: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
+    segments.sort_unstable();
+    // The newest one, which counts, goes last: in place of it an older state would open.
+    segments.iter().try_for_each(|number| files.remove(&segment_name(*number)))?;
+    for name in names.iter().filter(|name| name.starts_with("journal.") && name.ends_with(UNFINISHED)) {
+        files.remove(name)?;
+    }
+    for name in files.list(CHUNKS)? {
+        let id = name.strip_suffix(UNFINISHED).unwrap_or(&name);
+        if is_chunk_id(id) {
+            files.remove(&chunk_name(&name))?;
+        }
+    }
+    files.close();
+    Ok(())
 }
 
 impl Inner {

@@ -186,6 +186,7 @@ function make(random) {
         anyValue(random),
       ])
     if (random.oneIn(10)) said[random.pick(['v', 'term', 'message', 'say'])] = anyValue(random)
+    if (random.oneIn(12)) said.v = random.pick([1, 3, 2.5, -2, '2', 2n, [2], 2 ** 53, 'x'.repeat(100_000)])
     return said
   })
   return { messages }
@@ -195,7 +196,7 @@ export async function setUp() {
   const [{ engineHere }, wire, { Channel }, { checkOptions }] = await Promise.all(
     ['tabs/engine.ts', 'tabs/wire.ts', 'worker/channel.ts', 'check-options.ts'].map(bundled),
   )
-  const around = { title: '', url: '', files: false, secrets: false }
+  const around = { title: '', url: '', server: false, secrets: false }
   const checked = checkOptions({ name: 'shared', storage: 'memory', snapshots: { onHidden: false } }, around)
   /** The leader's engine, as long as it lives. */
   async function started() {

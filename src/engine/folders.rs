@@ -1,0 +1,56 @@
+//! A database in a folder, without opening it.
+
+use serde::Serialize;
+
+use super::{
+    lock::{release, take},
+    options::OpenOptions,
+};
+use crate::{
+    error::Result,
+    lock::{lock_name, remove_locks},
+    ports::{Files, Ports},
+    store::{Storage, folder},
+    time::Timestamp,
+};
+
+/// What can be told of a stored database without opening it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stored {
+    /// Whether a process has it open.
+    pub in_use: bool,
+    /// Whether it is encrypted; `None` where its head can't be read.
+    pub encrypted: Option<bool>,
+    /// When it was last opened; `None` where that can't be read.
+    pub opened_at: Option<Timestamp>,
+}
+
+/// Looks at the database of these ports, writes nothing and takes no lock.
+pub async fn stored(name: &str, ports: &Ports) -> Stored {
+    let in_use = ports.locks.holder(&lock_name(name)).await.is_some();
+    let label = match ports.stores.open(name).await {
+        Ok(store) => {
+            let label = Storage::label(&*store).await;
+            store.close();
+            label.ok().flatten()
+        }
+        Err(_) => None,
+    };
+    Stored {
+        in_use,
+        encrypted: label.as_ref().map(|(encrypted, _)| *encrypted),
+        opened_at: label.map(|(_, holder)| holder.since),
+    }
+}
+
+/// Removes all files of a database from its folder; others stay, and so do the folders.
+///
+/// Fails with `database_in_use` while a process has it open, and with `storage_unavailable`.
+pub async fn delete(options: OpenOptions, ports: Ports, files: &dyn Files) -> Result<()> {
+    let held = take(&options, &ports).await?;
+    // The lock's own files go last: until then nobody opens what is half deleted.
+    let result = folder::remove(files).and_then(|()| remove_locks(files));
+    release(held).await;
+    result
+}
