@@ -15,7 +15,11 @@ const headers = {
   'content-type': ['text/html', 'application/octet-stream', 'application/json; charset=utf-16', ''],
   'preference-applied': ['count=none', 'x'],
   'content-length': ['0', '99999999999'],
+  'x-long': ['x'.repeat(1_000_000)],
+  'www-authenticate': ['Bearer the-key-of-this-project', 'Basic realm="\u00ff"'],
 }
+/** Numbers and dates of any length. */
+const longHeaders = ['content-range', 'retry-after', 'date', 'location', 'preference-applied']
 const values = [
   'null',
   'true',
@@ -31,6 +35,10 @@ const values = [
   '{}',
   '[[]]',
   '"\\u0000"',
+  '9'.repeat(100_000),
+  `1e-${'9'.repeat(100)}`,
+  `${'['.repeat(100_000)}${']'.repeat(100_000)}`,
+  `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`,
 ]
 const errors = [
   'PGRST100',
@@ -157,6 +165,8 @@ function oddAnswer(random, { status, headers: given, body }, retried) {
   if (kind >= 2 && kind < 5) {
     const name = random.pick(Object.keys(headers))
     changed.headers[name] = random.pick(headers[name])
+    if (random.oneIn(20)) for (let n = 0; n < 5000; n++) changed.headers[`x-${n}`] = 'x'
+    if (random.oneIn(10)) changed.headers[random.pick(longHeaders)] = '9'.repeat(100_000)
   }
   if (kind >= 4 && kind < 7) changed.body = mutatedText(random, body, [...values, '[', ']', '{', '}', ',', '"id"'])
   if (kind === 7) changed.body = mutatedBytes(random, new TextEncoder().encode(body))
@@ -175,7 +185,7 @@ function oddAnswer(random, { status, headers: given, body }, retried) {
       '{"id":1}',
       '[{"id":{}}]',
     ])
-  if (kind === 9) changed.body = random.pick(['[', '{"a":', '"']).repeat(random.pick([1, 200, 100_000]))
+  if (kind === 9) changed.body = random.pick(['[', '{"a":', '"']).repeat(random.pick([1, 200, 100_000, 1_000_000]))
   return response(changed)
 }
 

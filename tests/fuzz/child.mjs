@@ -1,5 +1,5 @@
 // A process that runs the cases of one target, as its parent (watched.mjs) tells it: `{ seed }`, or `{ input }` of the corpus.
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { inspect } from 'node:util'
 import { Random } from './random.mjs'
@@ -16,6 +16,8 @@ const onStray = (error) => {
 process.on('disconnect', () => process.exit(1))
 
 const { setUp } = await import(`./targets/${name}.mjs`)
+// The process before this one may have been ended in the middle of a case.
+rmSync(folder, { recursive: true, force: true })
 mkdirSync(folder, { recursive: true })
 const target = await setUp(path.resolve(folder))
 // From here on; a target that can't be set up ends the process.

@@ -1,6 +1,6 @@
 // The command line with any arguments, files and environment, in this very process; and the configuration of an app.
 import assert from 'node:assert/strict'
-import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { configFromEnv, open } from '../../../pkg-js/dist/index.js'
 import { listing } from '../../node/listing.mjs'
@@ -86,6 +86,8 @@ const names = [
   'missing',
   'new.sqlite',
   'odd.sqlite',
+  '/dev/zero',
+  'link',
 ]
 const values = [
   ...names,
@@ -170,6 +172,12 @@ const envValues = [
   '\n',
   '\0'.repeat(2),
   'https://user:pass@remote.example/?a#b',
+  '/dev/zero',
+  '/dev/full',
+  '/dev/tty',
+  '..',
+  'file:///etc/passwd',
+  'link',
 ]
 const envFile =
   "SUPABASE_URL=http://remote.example\nexport SUPABASE_SECRET_KEY='the-secret-key-of-this-project' # the key\n"
@@ -178,7 +186,7 @@ export async function setUp(base) {
   const [made, around] = [path.join(base, 'made'), path.join(base, 'around')]
   const where = path.join(around, 'work')
   for (const folder of ['empty', 'migrations']) mkdirSync(path.join(made, folder), { recursive: true })
-  const db = await open({ name: 'shop', path: path.join(made, 'shop.tidelock'), ...quiet })
+  const db = await open({ name: 'shop', storage: 'file', path: path.join(made, 'shop.tidelock'), ...quiet })
   await db.exec(`${mine.sql} ${scripts[0]}`)
   await db.snapshots.create({ label: 'one' })
   const image = await db.export()
@@ -245,6 +253,7 @@ async function run({ args, env, files, seed, config }, made, around, where) {
   writeFileSync(path.join(around, 'outside', 'precious'), 'precious')
   cpSync(made, where, { recursive: true })
   for (const [file, contents] of Object.entries(files)) writeFileSync(path.join(where, file), contents)
+  symlinkSync('../outside/precious', path.join(where, 'link'))
   const sentinels = listing(path.join(around, 'outside'))
   const { code, out, err } = await ran(args, env, where, answering(seed, false).fetch)
   assert.ok([0, 1, 2].includes(code), `It ended with ${code}`)
