@@ -35,13 +35,14 @@ export class BegunTransactions {
     }
     const commit = async () => {
       if (!this.#rollbacks.delete(rollback)) throw hasEnded()
-      let wrote: boolean
+      let stored: Promise<void> | undefined
       try {
-        ;[, wrote] = await begun.run(() => {}, undefined)
+        const [, wrote] = await begun.run(() => {}, undefined)
+        if (wrote) stored = calls.stored(ticket)
       } finally {
         release()
       }
-      if (wrote) await calls.stored(ticket)
+      await stored
     }
     this.#rollbacks.add(rollback)
     // A database that was closed meanwhile waits for this turn.

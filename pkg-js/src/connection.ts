@@ -111,6 +111,7 @@ export abstract class Connection {
     }
     const { ticket } = turn
     let step: readonly [T, boolean]
+    let stored: Promise<void> | undefined
     try {
       let working: Soon<readonly [T, boolean]>
       try {
@@ -119,11 +120,12 @@ export abstract class Connection {
         working = this.again(error, () => work(turn))
       }
       step = working instanceof Promise ? await working : working
+      // Asked before the turn is given back: an engine in another thread may hand the database over right after that.
+      if (step[1]) stored = this.stored(ticket)
     } finally {
       this.leave(ticket)
     }
     // No wait where there is nothing to wait for: calls settle in their order.
-    const stored = step[1] ? this.stored(ticket) : undefined
     if (stored !== undefined) await stored
     return step[0]
   }

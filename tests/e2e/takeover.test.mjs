@@ -76,6 +76,32 @@ test('takeover: the holder finishes its transaction, stores, closes and says so'
   await Promise.all([first.close(), second.close()])
 })
 
+test('takeover: what the holder commits last is acknowledged, however slowly its thread hears of the turn’s end', async () => {
+  const name = freshName()
+  const [first, second] = await Promise.all([context.page(), context.page()])
+  // With `thread: 'worker'`: each message to the worker leaves some time after the one before.
+  await first.evaluate(() => {
+    const { postMessage } = Worker.prototype
+    let before = Promise.resolve()
+    Worker.prototype.postMessage = function (...given) {
+      // biome-ignore lint/plugin: the time is what makes it slow.
+      before = before.then(() => new Promise((resolve) => setTimeout(resolve, 100)))
+      before.then(() => postMessage.apply(this, given))
+    }
+  })
+  await openIn(first, name)
+  await first.evaluate(begun)
+  const taking = openIn(second, name, { onBusy: 'takeover' })
+  await first.evaluate(wanted, name)
+  await first.evaluate(async () => {
+    window.finish()
+    await window.working
+  })
+  await taking
+  assert.deepEqual(await second.evaluate(closed), [{ n: 1 }, { n: 2 }])
+  await Promise.all([first.close(), second.close()])
+})
+
 test('takeover: who is not answered in time gets lock_timeout, and the holder keeps the database', async () => {
   const name = freshName()
   const [first, second] = await Promise.all([context.page(), context.page()])

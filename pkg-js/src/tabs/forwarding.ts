@@ -74,8 +74,7 @@ export class Forwarding {
         const held = this.#tickets.get(ticket)
         if (held === undefined) return
         if (!held.serving.ended) held.serving.channel.tell('leave', [held.theirs])
-        // What it committed is still asked for.
-        if (held.unit === undefined) this.#tickets.delete(ticket)
+        this.#tickets.delete(ticket)
       },
       begin: (_, ticket, immediate) =>
         this.#onTicket(ticket, ({ serving, theirs }) => serving.channel.ask('begin', [theirs, immediate])),
@@ -184,8 +183,9 @@ export class Forwarding {
 
   async #stored(ticket: number): Promise<void> {
     const held = this.#tickets.get(ticket)
-    if (held?.unit === undefined || held.applied) return this.#settled(ticket)
+    if (held?.unit === undefined) return
     try {
+      if (held.applied) return
       if (held.serving.ended) throw new Lost()
       await held.serving.channel.ask('stored', [held.theirs])
     } catch (error) {
@@ -193,14 +193,8 @@ export class Forwarding {
       if (!held.serving.notes) throw unknownWhether('A commit')
       if (!(await this.#wasApplied(held.unit))) throw rolledBack()
     } finally {
-      this.#settled(ticket)
+      this.#units.end(held.unit)
     }
-  }
-
-  #settled(ticket: number): void {
-    const unit = this.#tickets.get(ticket)?.unit
-    if (unit !== undefined) this.#units.end(unit)
-    this.#tickets.delete(ticket)
   }
 
   #wasApplied(unit: number): Promise<boolean> {
