@@ -19,9 +19,9 @@ pub fn retry_later(connection: &Connection, id: i64, error: &Error, now: i64) ->
     connection.run(sql, &[Value::Integer(id), Value::from(&*error.message), Value::Integer(now)]).map(drop)
 }
 
-/// Lets a change wait for the next push. `now`: milliseconds since 1970.
+/// Lets a change wait for the next push: none takes up what is to wait longer than when it began. `now`: milliseconds since 1970.
 pub fn retry_next_time(connection: &Connection, id: i64, error: &Error, now: i64) -> Result<()> {
-    let sql = "UPDATE tidelock_outbox SET reason = 'retrying', error = ?2, not_before = ?3 + 1 WHERE id = ?1";
+    let sql = "UPDATE tidelock_outbox SET reason = 'retrying', error = ?2, not_before = ?3 WHERE id = ?1";
     connection.run(sql, &[Value::Integer(id), Value::from(&*error.message), Value::Integer(now)]).map(drop)
 }
 

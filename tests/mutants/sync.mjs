@@ -34,8 +34,8 @@ export const mutants = [
   {
     name: 'push-without-end',
     file: 'src/engine/sync/push.rs',
-    text: 'tried < TRIES',
-    instead: 'tried < u32::MAX',
+    text: 'run.tries.get(&job.id).copied().unwrap_or_default() + 1',
+    instead: '1',
     breaks: 'a change that keeps meeting something else is sent for ever',
   },
   {

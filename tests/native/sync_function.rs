@@ -156,7 +156,6 @@ fn a_function_without_an_answer_lets_its_changes_wait_and_the_others_go() {
             fails(world.pull("{}"), code);
             asked.take();
             assert_eq!(world.rows("SELECT count(*) FROM notes"), ["2"]);
-            world.sim.advance(1);
         }
         world.host.undecided.set(None);
         world.push().unwrap();

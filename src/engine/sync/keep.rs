@@ -212,7 +212,7 @@ fn perform(inner: Rc<Inner>, round: Round) -> LocalFuture<'static, End> {
                 let failed = database.push_for(Caller::Round, None).await.err();
                 let end = database.after_push(failed.clone());
                 // Whatever holds up single changes doesn't hold up what comes from the remote.
-                if failed.as_ref().is_some_and(is_general) {
+                if failed.as_ref().is_some_and(|error| !database.is_partial(error) && is_general(error)) {
                     return end;
                 }
                 let pulled = database.after_pull(Vec::new()).await;
@@ -239,12 +239,7 @@ fn is_general(error: &Error) -> bool {
         ErrorCode::Closed,
         ErrorCode::LockLost,
     ];
-    !is_partial(error) && (codes.iter().any(|code| error.is(*code)) || retry_after_ms(error).is_some())
-}
-
-/// Whether everything is done but for tables in trouble, which rest by themselves.
-fn is_partial(error: &Error) -> bool {
-    error.details.get("partial") == Some(&Detail::Bool(true))
+    codes.iter().any(|code| error.is(*code)) || retry_after_ms(error).is_some()
 }
 
 fn failed(error: &Error) -> End {
@@ -294,8 +289,13 @@ impl Database {
         self.inner.connection().is_ok_and(|connection| outbox::waits(&connection).unwrap_or(false))
     }
 
+    /// Whether everything is done but for tables in trouble, which rest by themselves.
+    fn is_partial(&self, error: &Error) -> bool {
+        self.inner.sync.get().is_some_and(|sync| sync.is_partial(error))
+    }
+
     fn after_push(&self, error: Option<Error>) -> End {
-        if let Some(error) = error.filter(|error| !is_partial(error)) {
+        if let Some(error) = error.filter(|error| !self.is_partial(error)) {
             return failed(&error);
         }
         let kept = self.inner.sync.get().is_some_and(Sync::keeps_any);
@@ -306,7 +306,7 @@ impl Database {
     async fn after_pull(&self, tables: Vec<String>) -> End {
         let tables = (!tables.is_empty()).then_some(Names::Many(tables));
         match self.pull_for(Caller::Round, PullOptions { tables, ..PullOptions::default() }, None).await {
-            Err(error) if is_partial(&error) => {
+            Err(error) if self.is_partial(&error) => {
                 if self.has_unpushed().await {
                     self.inner.tell_keeper(News::Wrote);
                 }

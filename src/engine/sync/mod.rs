@@ -138,13 +138,10 @@ pub struct Sync {
     /// The tables that couldn't be read, and those that couldn't be written, when they were last tried.
     unread: RefCell<Resting>,
     unwritten: RefCell<Resting>,
+    /// The last error that a call failed with once everything else was done.
+    partial: RefCell<Option<Error>>,
     /// Rung when the database closes.
     closing: Signal,
-}
-
-/// An error that stood in the way of some tables or changes alone: everything else is done.
-fn partial(error: Error) -> Error {
-    error.detail("partial", true)
 }
 
 /// What keeps a database in step, once it is told to.
@@ -205,6 +202,7 @@ impl Sync {
             retries: RefCell::default(),
             unread: RefCell::default(),
             unwritten: RefCell::default(),
+            partial: RefCell::default(),
             closing: Signal::default(),
         }
     }
@@ -346,6 +344,16 @@ impl Sync {
             Some(error) => resting.borrow_mut().failed(table, error, clock.monotonic_ms() as u64, entropy.chance()),
             None => resting.borrow_mut().forget(table),
         }
+    }
+
+    /// What a call fails with that has done everything else: this stood in the way of some tables or changes alone.
+    fn partial(&self, error: Error) -> Error {
+        self.partial.replace(Some(error.clone()));
+        error
+    }
+
+    fn is_partial(&self, error: &Error) -> bool {
+        self.partial.borrow().as_ref() == Some(error)
     }
 
     /// Nothing rests any more.

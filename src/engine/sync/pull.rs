@@ -1,6 +1,6 @@
 //! One pull, from the first request to the last row.
 
-use super::{Caller, Host, Sync, partial, push::no_local_table};
+use super::{Caller, Host, Sync, push::no_local_table};
 use crate::{
     error::{Error, ErrorCode, Result},
     sqlite::Connection,
@@ -142,7 +142,7 @@ impl Sync {
             self.note_tried(&self.unread, name, trouble.map(|(_, error)| error));
         }
         if let Some(error) = run.troubles.into_iter().map(|(_, error)| error).next().or(run.undecided) {
-            return Err(partial(error));
+            return Err(self.partial(error));
         }
         let tables = run.targets.into_iter().map(|target| target.report).collect();
         Ok(PullReport { mode: options.mode, tables, ms: clock.monotonic_ms() - started })

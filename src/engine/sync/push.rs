@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use super::{Caller, Host, Sync, partial};
+use super::{Caller, Host, Sync};
 use crate::{
     collections::{Map, Set},
     error::{Error, ErrorCode, Result},
@@ -102,7 +102,7 @@ impl Sync {
         }
         let absent = run.absent.into_iter().map(|(_, error)| error);
         if let Some(error) = run.errors.into_iter().flatten().chain(absent).chain(run.undecided).next() {
-            return Err(partial(error));
+            return Err(self.partial(error));
         }
         let tables = run.targets.into_iter().map(|target| target.report).collect();
         Ok(PushReport { tables, ms: clock.monotonic_ms() - started })
@@ -432,7 +432,9 @@ impl Sync {
         }
         if changed {
             let _turn = host.turn().await?;
-            run.order.start(&*host.connection()?, self.platform.clock.now().0)?;
+            // What has begun to wait since this push began is held back in it, too.
+            let began = run.targets.first().map_or(0, |target| target.now);
+            run.order.start(&*host.connection()?, began)?;
         }
         Ok(())
     }
