@@ -5,9 +5,8 @@ use serde::Deserialize;
 use super::{Database, database::Inner, migrations::has_data, turn::Guard};
 use crate::{
     error::{Error, ErrorCode, Result},
-    sqlite::{Connection, Image, Sink, mentions},
+    sqlite::{Connection, Image, Sink},
     sync::{capture, outbox, state},
-    value::Value,
 };
 
 /// The options of [`Database::import`].
@@ -104,32 +103,15 @@ impl Inner {
     async fn open_file(&self, image: Image, baseline: Option<&str>) -> Result<Connection> {
         check_size(&image, self.options.max_bytes)?;
         let (scratch, _) = self.check_file(Connection::open_foreign(image)?).await?;
-        self.check_triggers(&scratch)?;
+        let audited = self.audit.get().map(|options| options.table.as_str());
+        let kept: Vec<&str> = audited.into_iter().chain([self.migrations.tracking_table()]).collect();
+        scratch.check_triggers(&kept)?;
         self.migrations.adopt(&scratch, baseline.or(self.options.baseline.as_deref()))?;
         self.migrations.check(&scratch).map_err(incompatible)?;
         // All of it as it will be done to the database itself, where nothing may fail any more.
         self.remake_sync(&scratch).await?;
         self.adopt(&scratch)?;
         Ok(scratch)
-    }
-
-    /// `invalid_argument` where a trigger of a file names the tables of migrations or of the audit: it could keep the log from being
-    /// written.
-    fn check_triggers(&self, scratch: &Connection) -> Result<()> {
-        let audited = self.audit.get().map(|options| options.table.as_str());
-        let kept: Vec<&str> = audited.into_iter().chain([self.migrations.tracking_table()]).collect();
-        for row in scratch.rows("SELECT name, sql FROM main.sqlite_schema WHERE type = 'trigger'", &[])? {
-            let [Value::Text(name), Value::Text(sql)] = &*row else { continue };
-            if let Some(table) = kept.iter().find(|table| mentions(sql, table)) {
-                return Err(Error::invalid(format!(
-                    "The file's schema can't be used here: {name} is a trigger that uses {table}"
-                ))
-                .hint("Drop it, with the program that made the file")
-                .detail("name", name.as_str())
-                .detail("table", *table));
-            }
-        }
-        Ok(())
     }
 
     /// Makes what sync keeps in a file this database's, and sees whether its tables can be watched.

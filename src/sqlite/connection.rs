@@ -46,6 +46,17 @@ impl Connection {
     ///
     /// Fails with `database_corrupt` when the file is not a database, with `internal` when it has a connection already.
     pub fn open(file: &PageFile) -> Result<Self> {
+        Self::open_by(file, |_| {})
+    }
+
+    /// The same for a file from outside: also with `sqlite_error` (`SQLITE_TOOBIG`) when a statement of its schema is longer than
+    /// [`LONGEST_DEFINITION`](pragmas::LONGEST_DEFINITION). SQLite asks for no deadline while it reads the schema.
+    pub(super) fn open_outside(file: &PageFile) -> Result<Self> {
+        Self::open_by(file, |connection| connection.limit_values(pragmas::LONGEST_DEFINITION))
+    }
+
+    /// `prepare` comes before anything reads the schema.
+    fn open_by(file: &PageFile, prepare: impl FnOnce(&Self)) -> Result<Self> {
         let db = vfs::open(file)?;
         let watcher = Watcher::install(db).inspect_err(|_| {
             // SAFETY: just opened, without statements, and nobody else has it.
@@ -63,6 +74,7 @@ impl Connection {
         // Before anything reads the schema: SQLite doesn't hold a function that it meets there unknown to what is said of it later, and
         // one that only statements may call would serve the schema.
         functions::register(&connection)?;
+        prepare(&connection);
         pragmas::apply(&connection, file)?;
         connection.reads_values = mem::looks_as_expected(db);
         Ok(connection)

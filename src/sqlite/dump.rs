@@ -11,8 +11,10 @@ use rusqlite::ffi;
 use super::{
     Authority, Connection, Deadline, Foreign, Image, PageFile, Statement, Step,
     foreign::too_slow,
+    pragmas::LONGEST_DEFINITION,
     tables::TableFacts,
-    text::{first_statement, quote, statement_end},
+    text::{first_statement, line_of, quote, statement_end, statements},
+    tokens::each_token,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -52,6 +54,17 @@ impl Connection {
 pub(super) fn run_apart(script: &str, max_bytes: u64, deadline: Option<Deadline>) -> Result<Image> {
     if first_statement(script).is_empty() {
         return Err(Error::invalid("There is no SQL statement in this text").hint("It is empty, or a comment"));
+    }
+    let is_slow = |statement: &&str| {
+        statement.len() as u64 > LONGEST_DEFINITION && each_token(statement).any(|token| token.is("with"))
+    };
+    if let Some(slow) = statements(script).find(is_slow) {
+        let line = line_of(script, slow.as_ptr().addr() - script.as_ptr().addr());
+        return Err(Error::invalid(format!(
+            "The SQL text has a statement with table expressions (WITH) of more than {LONGEST_DEFINITION} bytes"
+        ))
+        .hint("SQLite takes too long to read such a one: make it several")
+        .detail("line", line));
     }
     let file = PageFile::default();
     file.set_max_bytes(max_bytes);

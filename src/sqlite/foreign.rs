@@ -3,10 +3,17 @@
 //! Such a file may be cut off, damaged, of another kind, or made to do harm: pages that lie about each other, a schema
 //! that was written by hand, views and triggers that call what isn't there or isn't theirs to call.
 
-use super::{Connection, Image, PageFile, dump::run_apart, image::page_size_of, text::quote, tokens::tokens};
+use super::{
+    Connection, Image, PageFile,
+    dump::run_apart,
+    image::page_size_of,
+    pragmas::LONGEST_DEFINITION,
+    text::quote,
+    tokens::{Token, tokens},
+};
 use crate::{
     collections::Set,
-    error::{Error, ErrorCode, Result},
+    error::{Detail, Error, ErrorCode, Result},
     memory::no_memory,
     value::Value,
 };
@@ -68,7 +75,8 @@ impl Connection {
         check_header(&mut image)?;
         let utf16 = matches!(image.chunks[0][56..60], [0, 0, 0, 2 | 3]);
         let file = PageFile::new(image);
-        let scratch = Connection::open(&file).map_err(refused)?;
+        let scratch = Connection::open_outside(&file)
+            .map_err(|error| long_definition(&error).unwrap_or_else(|| refused(error)))?;
         scratch.limit_values(file.bytes());
         Ok(Foreign { scratch, file, utf16 })
     }
@@ -94,26 +102,55 @@ impl Connection {
             text.try_reserve(piece.len()).map_err(|_| no_memory("to bring the file to UTF-8"))?;
             text.extend_from_slice(piece);
             Ok(())
-        })?;
+        })
+        .map_err(refused)?;
         let deadline = self.set_deadline(None);
         drop(self);
         let text = String::from_utf8(text).map_err(|_| corrupt("its texts can't be read"))?;
-        let file = PageFile::new(run_apart(&text, u64::MAX, deadline)?);
-        Ok((Connection::open(&file)?, file))
+        let file = PageFile::new(run_apart(&text, u64::MAX, deadline).map_err(refused)?);
+        Ok((Connection::open(&file).map_err(refused)?, file))
     }
 
     /// Fails with `invalid_argument` where a view, a trigger or a foreign key, of a file or of a snapshot, names tidelock's own tables: what
-    /// is written into them would be sent with the user's rights. By its text, since what it needs may come later.
+    /// is written into them would be sent with the user's rights.
     pub fn check_own(&self) -> Result<()> {
-        let sql = r#"SELECT name FROM main.sqlite_schema
-            WHERE type IN ('view', 'trigger') AND sql LIKE '%tidelock\_%' ESCAPE '\'
-            UNION ALL SELECT t.name FROM main.sqlite_schema AS t, pragma_foreign_key_list(t.name, 'main') AS k
-            WHERE t.type = 'table' AND k."table" LIKE 'tidelock\_%' ESCAPE '\'"#;
-        let Some(found) = self.value(sql, &[]).map_err(refused)? else { return Ok(()) };
-        let name = found.as_text().unwrap_or_default();
+        let is_own = |name: &str| name.get(..9).is_some_and(|start| start.eq_ignore_ascii_case("tidelock_"));
+        let mut found = self.naming(&["view", "trigger"], &is_own)?.map(|(name, _)| name);
+        if found.is_none() {
+            let sql = r#"SELECT t.name FROM main.sqlite_schema AS t, pragma_foreign_key_list(t.name, 'main') AS k
+                WHERE t.type = 'table' AND k."table" LIKE 'tidelock\_%' ESCAPE '\'"#;
+            found = self.value(sql, &[]).map_err(refused)?.and_then(|name| name.as_text().map(str::to_owned));
+        }
+        let Some(name) = found else { return Ok(()) };
         Err(Error::invalid(format!("The file's schema can't be used here: {name} uses tidelock's own tables"))
             .hint("Drop it, with the program that made the file")
             .detail("name", name))
+    }
+
+    /// Fails with `invalid_argument` where a trigger of a file names one of these tables: it could keep them from being written.
+    pub fn check_triggers(&self, tables: &[&str]) -> Result<()> {
+        let is_kept = |name: &str| tables.iter().any(|table| table.eq_ignore_ascii_case(name));
+        let Some((name, table)) = self.naming(&["trigger"], &is_kept)? else { return Ok(()) };
+        Err(Error::invalid(format!("The file's schema can't be used here: {name} is a trigger that uses {table}"))
+            .hint("Drop it, with the program that made the file")
+            .detail("name", name)
+            .detail("table", table))
+    }
+
+    /// The first thing of these types whose text has such a name, and that name. By its text, since what it needs may come later.
+    fn naming(&self, types: &[&str], is_meant: &dyn Fn(&str) -> bool) -> Result<Option<(String, String)>> {
+        let sql = "SELECT type, name, sql FROM main.sqlite_schema WHERE sql IS NOT NULL";
+        for row in self.rows(sql, &[]).map_err(refused)? {
+            let [kind, name, sql] = &*row else { continue };
+            if !kind.as_text().is_some_and(|kind| types.contains(&kind)) {
+                continue;
+            }
+            let tokens = tokens(sql.as_text().unwrap_or_default());
+            if let Some(found) = tokens.iter().map(Token::name).find(|name| is_meant(name)) {
+                return Ok(Some((name.as_text().unwrap_or_default().to_owned(), found)));
+            }
+        }
+        Ok(None)
     }
 
     /// Compiles what the schema would have compiled later: every view and table as it is read, and as it is written with
@@ -207,6 +244,17 @@ fn check_header(image: &mut Image) -> Result<()> {
     // The mark of WAL mode: without the file beside it, which can't be here, there is nothing else to it.
     versions.fill(1);
     Ok(())
+}
+
+/// The error of a file with a statement in its schema that is too long, if it is that.
+fn long_definition(error: &Error) -> Option<Error> {
+    let is_too_long = error.details.get("sqliteCode") == Some(&Detail::Text("SQLITE_TOOBIG".into()));
+    is_too_long.then(|| {
+        Error::invalid(format!(
+            "The file's schema can't be used here: it has a statement of more than {LONGEST_DEFINITION} bytes"
+        ))
+        .hint("Drop what it makes, with the program that made the file")
+    })
 }
 
 /// The error of a file, for one of SQLite.

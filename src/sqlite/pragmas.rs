@@ -31,6 +31,9 @@ const LONGEST_PATTERN: c_int = 1000;
 /// Values of so many bytes may be made while a file from outside is checked, however small it is.
 const SHORTEST_LIMIT: c_int = 100_000;
 
+/// A statement of the schema of a file from outside has no more bytes than that: its time may grow with the square of them.
+pub(super) const LONGEST_DEFINITION: u64 = 100_000;
+
 /// What only a database that has no pages yet takes over.
 const NEW: &str = "PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL;";
 

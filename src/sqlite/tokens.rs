@@ -34,6 +34,8 @@ const RESERVED: &str = "add all alter and as autoincrement between case check co
     isnull join limit not nothing notnull null on or order primary references returning select set table then to \
     transaction union unique update using values when where";
 
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Words that are a value, and no text, after DEFAULT.
 const VALUES: [&str; 6] = ["null", "true", "false", "current_time", "current_date", "current_timestamp"];
 
@@ -115,23 +117,16 @@ pub fn default_value(token: &Token<'_>) -> String {
 
 /// The tokens of a text, to its end. What is not closed goes to the end, as for SQLite.
 pub fn tokens(sql: &str) -> Vec<Token<'_>> {
+    each_token(sql).collect()
+}
+
+/// The same one after the other, for texts of any length.
+pub fn each_token(sql: &str) -> impl Iterator<Item = Token<'_>> {
     let bytes = sql.as_bytes();
-    let mut tokens = Vec::new();
     let mut at = 0;
-    while at < bytes.len() {
-        let (byte, next) = (bytes[at], bytes.get(at + 1).copied().unwrap_or_default());
-        if byte.is_ascii_whitespace() {
-            at += 1;
-            continue;
-        }
-        if (byte, next) == (b'-', b'-') {
-            at = until(bytes, at, b"\n");
-            continue;
-        }
-        if (byte, next) == (b'/', b'*') {
-            at = until(bytes, at + 2, b"*/");
-            continue;
-        }
+    std::iter::from_fn(move || {
+        at = blank_end(bytes, at);
+        let (byte, next) = (*bytes.get(at)?, bytes.get(at + 1).copied().unwrap_or_default());
         let (kind, end) = match byte {
             b'\'' => (TokenKind::Text, quoted(bytes, at, b'\'')),
             b'"' | b'`' => (TokenKind::Quoted, quoted(bytes, at, byte)),
@@ -145,10 +140,27 @@ pub fn tokens(sql: &str) -> Vec<Token<'_>> {
             }
             _ => (TokenKind::Sign, at + 1),
         };
-        tokens.push(Token { kind, text: &sql[at..end], at });
+        let token = Token { kind, text: &sql[at..end], at };
         at = end;
+        Some(token)
+    })
+}
+
+/// The place after white space and comments.
+fn blank_end(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while let Some(byte) = bytes.get(at) {
+        let rest = &bytes[at..];
+        at = match byte {
+            _ if byte.is_ascii_whitespace() => at + 1,
+            b'-' if rest.starts_with(b"--") => until(bytes, at, b"\n"),
+            b'/' if rest.starts_with(b"/*") => until(bytes, at + 2, b"*/"),
+            // As SQLite does it: white space where a token could begin, else a part of a word.
+            _ if rest.starts_with(BYTE_ORDER_MARK) => at + BYTE_ORDER_MARK.len(),
+            _ => return at,
+        };
     }
-    tokens
+    at
 }
 
 fn is_word(byte: u8) -> bool {
@@ -210,6 +222,7 @@ mod tests {
             ("x'AB'", "X 'AB'"),
             ("1E-5 0X1f", "1e-5 0x1f"),
             ("\"größe\"", "größe"),
+            ("a \u{feff}b \u{feff}'c'", "a b 'c'"),
         ] {
             assert_eq!(of(a), of(b), "{a} and {b}");
         }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use tidelock::{
     ErrorCode, Result, Value,
+    error::Detail,
     sqlite::{Connection, Foreign, Image, PageFile, quote},
 };
 
@@ -153,6 +154,19 @@ fn a_text_that_never_ends_is_ended() {
     let error = Connection::open_sql(endless, u64::MAX, Some(soon)).map(drop).unwrap_err();
     assert_eq!(error.code, ErrorCode::Timeout, "{error}");
     assert_eq!(error.message, "The file takes too long to check");
+}
+
+#[test]
+fn a_statement_that_would_take_minutes_to_read_is_refused() {
+    let expressions: Vec<String> = (0..100_000).map(|at| format!("c{at} AS (VALUES (1))")).collect();
+    let script = format!("CREATE TABLE t(a);\nINSERT INTO t WITH {} SELECT 1;", expressions.join(","));
+    let error = Connection::open_sql(&script, u64::MAX, None).map(drop).unwrap_err();
+    assert_eq!((error.code, &error.details["line"]), (ErrorCode::InvalidArgument, &Detail::Int(2)));
+    // A text may have the word, and be as long as it likes.
+    let long = "with ".repeat(100_000);
+    let script = format!("CREATE TABLE t(a); INSERT INTO t VALUES ('{long}');");
+    let again = Connection::open_sql(&script, u64::MAX, None).and_then(Foreign::check).unwrap().0;
+    assert_eq!(again.value("SELECT a FROM t", &[]).unwrap(), Some(Value::from(long.as_str())));
 }
 
 #[test]

@@ -167,14 +167,60 @@ fn hostile_files() -> Vec<(&'static str, Vec<u8>, ErrorCode)> {
         ("a check by a pattern that would need all of the stack", made_by(&format!(
             "CREATE TABLE t(a TEXT CHECK (a LIKE '{}')); INSERT INTO t VALUES ('{}');", "%a".repeat(600), "a".repeat(600))),
             DatabaseCorrupt),
+        ("an index by such a pattern, in UTF-16", made_by(&format!(
+            "PRAGMA encoding = 'UTF-16'; CREATE TABLE t(a TEXT); INSERT INTO t VALUES ('a');
+             PRAGMA writable_schema = ON; CREATE INDEX i ON t(a LIKE 'x');
+             UPDATE sqlite_schema SET sql = 'CREATE INDEX i ON t(a LIKE ''{}'')' WHERE name = 'i';
+             PRAGMA writable_schema = OFF;", "%a".repeat(600))), DatabaseCorrupt),
         ("a check that makes large values", made_by(
             "CREATE TABLE t(a TEXT CHECK (length(hex(zeroblob(5000000))) > 0)); INSERT INTO t VALUES ('x');"), DatabaseCorrupt),
         ("views that stand for too much", made_by(&nested_views(40, "SELECT x.a FROM {} x, {} y")), InvalidArgument),
         ("views that seem to be in a circle and stand for too much", made_by(&nested_views(40,
             "SELECT x.a FROM {} x, {} y, (WITH v39 AS (SELECT 1) SELECT * FROM v39)")), InvalidArgument),
         ("views too deep in others", made_by(&nested_views(200, "SELECT a FROM {}")), InvalidArgument),
+        ("a trigger that is called a table", written(
+            "INSERT INTO sqlite_schema VALUES ('table', 'g', 't', 0,
+               'CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO tidelock_outbox VALUES (1); END')"), DatabaseCorrupt),
+        ("a trigger of another name", written(
+            "INSERT INTO sqlite_schema VALUES ('trigger', 'h', 't', 0, 'CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT 1; END')"),
+            DatabaseCorrupt),
+        ("views that are called otherwise, and stand for too much", made_by(&format!(
+            "{} PRAGMA writable_schema = ON; UPDATE sqlite_schema SET name = 'w' || rowid WHERE type = 'view'",
+            nested_views(40, "SELECT x.a FROM {} x, {} y"))), DatabaseCorrupt),
+        ("views that stand for too much by names behind marks of byte order", made_by(
+            &nested_views(40, "SELECT x.a FROM \u{feff}{} x, \u{feff}{} y")), InvalidArgument),
+        ("a trigger that writes into an own table behind a mark of byte order", made_by(
+            "CREATE TABLE t(a TEXT); CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO \u{feff}tidelock_outbox VALUES (1); END;"),
+            InvalidArgument),
+        ("a view with so many table expressions that reading it would take minutes", made_by(&format!(
+            "CREATE TABLE t(a); PRAGMA writable_schema = ON;
+             INSERT INTO sqlite_schema VALUES ('view', 'v', 'v', 0, 'CREATE VIEW v AS WITH {} SELECT 1');",
+            (0..100_000).map(|at| format!("c{at} AS(VALUES(1))")).collect::<Vec<_>>().join(","))), InvalidArgument),
         ("more than maxBytes", made_by("CREATE TABLE t(a); INSERT INTO t VALUES (zeroblob(3000000));"), DatabaseTooLarge),
     ]
+}
+
+#[test]
+fn names_are_told_apart_as_whole_words() {
+    let file = made_by(
+        "CREATE TABLE t(a TEXT); CREATE TABLE my_tidelock_notes(a);
+         CREATE TRIGGER migrated AFTER INSERT ON t BEGIN INSERT INTO my_tidelock_notes VALUES ('m in the log'); END;
+         CREATE VIEW v AS SELECT a AS tidelock FROM my_tidelock_notes;",
+    );
+    let named = made_by(
+        "CREATE TABLE t(a TEXT); CREATE TABLE m(version TEXT NOT NULL PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL,
+           applied_at TEXT NOT NULL, execution_ms INTEGER NOT NULL);
+         CREATE TRIGGER migrated AFTER INSERT ON t BEGIN DELETE FROM [M]; END;",
+    );
+    let mut world = World::new();
+    world.run(|tab| async move {
+        let database = tab.open(r#"{ "migrationsTable": "m" }"#).await.unwrap();
+        database.import(image(&file), ImportOptions::default()).await.unwrap();
+        run(&database, "INSERT INTO t VALUES ('x')").await;
+        assert_eq!(text(&database, "SELECT tidelock FROM v").await, "m in the log");
+        let error = database.import(image(&named), ImportOptions::default()).await.unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidArgument, "{error}");
+    });
 }
 
 #[test]
