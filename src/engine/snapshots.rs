@@ -297,11 +297,13 @@ impl Inner {
     /// Freezes, stages, checks and publishes; returns how many commits are in it, too. A damaged chunk that would have
     /// been reused is stored again by a second try, and a connection that broke unnoticed is made again for it.
     async fn take(&self, _pass: &Guard, tag: Tag, verify: VerifyMode) -> Result<(Manifest, u64)> {
-        let attempt = async || self.storage.reconnecting(async || self.try_to_take(tag.clone(), verify).await).await;
-        let mut taken = attempt().await;
-        if taken.as_ref().is_err_and(|error| error.is(ErrorCode::SnapshotCorrupt)) {
-            taken = attempt().await;
-        }
+        let mut again = true;
+        let taken = loop {
+            match self.storage.reconnecting(async || self.try_to_take(tag.clone(), verify).await).await {
+                Err(error) if again && error.is(ErrorCode::SnapshotCorrupt) => again = false,
+                taken => break taken,
+            }
+        };
         if let Err(error) = &taken
             && error.is(ErrorCode::LockLost)
         {

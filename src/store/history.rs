@@ -63,12 +63,12 @@ impl Storage {
     /// The time of the log's first batch of pages.
     async fn first_commit(&self) -> Result<Option<Timestamp>> {
         let mut first = None;
-        let find = |key, bytes| {
+        let mut find = |key, bytes| {
             let record = LogRecord::decode(key, bytes).filter(|record| record.header.kind == LogKind::Commit);
             first = record.map(|record| record.header.time);
             Ok(if first.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         };
-        records::each_of_log(&*self.0.store(), (0, u32::MAX), find).await?;
+        records::each_of_log(&*self.0.store(), (0, u32::MAX), &mut find).await?;
         Ok(first)
     }
 }

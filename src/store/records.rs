@@ -27,7 +27,7 @@ pub async fn head(store: &dyn Store) -> Result<Option<Head>> {
 pub async fn each_of_log(
     store: &dyn Store,
     mut after: LogKey,
-    mut take: impl FnMut(LogKey, Vec<u8>) -> Result<ControlFlow<()>>,
+    take: &mut dyn FnMut(LogKey, Vec<u8>) -> Result<ControlFlow<()>>,
 ) -> Result<bool> {
     loop {
         let records = store.log(after, LOG_SLICE).await?;

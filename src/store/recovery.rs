@@ -245,7 +245,7 @@ pub(super) async fn rebuild(
     };
     let mut replay = Replay::new(image, from, apply_through);
     let (mut breaks, mut seen, mut epochs) = (false, least, 0);
-    let take = |key: LogKey, bytes| {
+    let mut take = |key: LogKey, bytes| {
         let record = LogRecord::decode(key, bytes);
         let header = record.as_ref().map(|record| record.header);
         seen.lsn = seen.lsn.max(key.0);
@@ -264,7 +264,7 @@ pub(super) async fn rebuild(
         epochs += u64::from(breaks && header.is_some_and(|header| header.kind == LogKind::Epoch));
         Ok(ControlFlow::Continue(()))
     };
-    let reached = records::each_of_log(store, (from.lsn, u32::MAX), take).await?;
+    let reached = records::each_of_log(store, (from.lsn, u32::MAX), &mut take).await?;
     let end = replay.end();
     let sound = reached || !breaks && replay.is_whole() && end.lsn >= least.lsn;
     seen.lost = seen.lsn.saturating_sub(end.lsn).saturating_sub(epochs).max(1);

@@ -106,11 +106,11 @@ impl Storage {
             writes.extend(unreadable.iter().map(|generation| Write::Delete(Key::Manifest(*generation))));
             writes.extend(manifests.0.iter().map(records::put_manifest));
             // What can't be decrypted is empty: nothing of the old form stays.
-            let put = |key, bytes| {
+            let mut put = |key, bytes| {
                 writes.push(Write::Put(Key::Log(key), bytes));
                 Ok(ControlFlow::Continue(()))
             };
-            records::each_of_log(&*change.old, (0, u32::MAX), put).await?;
+            records::each_of_log(&*change.old, (0, u32::MAX), &mut put).await?;
         }
         Ok(Decisive { transaction: change.transaction(require, writes).await?, unreadable })
     }

@@ -164,7 +164,7 @@ fn last_of(found: &Recovered, lost: bool) -> Position {
 async fn head_from_log(store: &dyn Store, platform: &Platform) -> Result<Head> {
     let mut head = new_head(platform);
     let mut begun = false;
-    let note = |key, bytes| {
+    let mut note = |key, bytes| {
         let Some(LogRecord { header, bytes, .. }) = LogRecord::decode(key, bytes) else {
             return Ok(ControlFlow::Continue(()));
         };
@@ -178,6 +178,6 @@ async fn head_from_log(store: &dyn Store, platform: &Platform) -> Result<Head> {
         }
         Ok(ControlFlow::Continue(()))
     };
-    records::each_of_log(store, (0, u32::MAX), note).await?;
+    records::each_of_log(store, (0, u32::MAX), &mut note).await?;
     Ok(head)
 }

@@ -220,12 +220,13 @@ impl Storage {
     /// Does it, and once more on a new connection when it fails with `storage_unavailable`: one that breaks is noticed only when
     /// it is used.
     pub async fn reconnecting<T>(&self, work: impl AsyncFn() -> Result<T>) -> Result<T> {
-        match work().await {
-            Err(error) if error.is(ErrorCode::StorageUnavailable) => {
-                self.0.store().reopen().await?;
-                work().await
+        let mut again = true;
+        loop {
+            match work().await {
+                Err(error) if again && error.is(ErrorCode::StorageUnavailable) => self.0.store().reopen().await?,
+                done => return done,
             }
-            done => done,
+            again = false;
         }
     }
 
