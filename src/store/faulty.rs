@@ -58,6 +58,8 @@ struct State {
     transactions: u64,
     next_id: u64,
     in_flight: Vec<(u64, Transaction)>,
+    /// Nothing works until it is reopened.
+    broken: bool,
     /// What a power cut can't undo, and the transactions after it; nothing is kept where none will come.
     safe: Option<Contents>,
     relaxed: Vec<Transaction>,
@@ -95,6 +97,11 @@ impl FaultyStore {
     /// What is stored.
     pub fn disk(&self) -> &MemoryStore {
         &self.0.disk
+    }
+
+    /// Breaks the connection, which is noticed when it is used.
+    pub fn break_connection(&self) {
+        self.0.state.borrow_mut().broken = true;
     }
 
     /// How many transactions were asked for.
@@ -207,7 +214,8 @@ impl FaultyStore {
         if delay_ms > 0 && self.chance(200) {
             self.0.clock.sleep(self.below(delay_ms + 1)).await;
         }
-        if self.chance(refuse) { Err(unavailable()) } else { Ok(()) }
+        let broken = self.0.state.borrow().broken;
+        if self.chance(refuse) || broken { Err(unavailable()) } else { Ok(()) }
     }
 }
 
@@ -249,7 +257,7 @@ impl Store for FaultyStore {
                 let Some(index) = index else { return Err(unavailable()) };
                 (state.faults, state.in_flight.remove(index).1)
             };
-            if store.chance(faults.refuse) {
+            if store.chance(faults.refuse) || store.0.state.borrow().broken {
                 return Err(unavailable());
             }
             store.commit(store.rotten(transaction))?;
@@ -293,6 +301,7 @@ impl Store for FaultyStore {
     }
 
     fn reopen(&self) -> LocalFuture<'_, Result<()>> {
+        self.0.state.borrow_mut().broken = false;
         Box::pin(self.readable())
     }
 

@@ -79,6 +79,25 @@ fn every_moment_is_there_without_any_snapshot_and_across_them() {
 }
 
 #[test]
+fn a_connection_that_broke_unnoticed_is_made_again_by_whatever_reads_or_snapshots() {
+    let mut machine = Machine::new();
+    let page = with_table(&mut machine);
+    let at = commits(&mut machine, &page, 0..3)[2];
+    let broken = |machine: &Machine| machine.store.break_connection();
+    broken(&machine);
+    take(&mut machine, &page, None, Reason::Manual);
+    broken(&machine);
+    assert_eq!(sum_of(load_at(&mut machine, &page, at).unwrap()), 7);
+    let id = page.snapshots.list()[0].id.clone();
+    broken(&machine);
+    let (snapshots, of) = (page.snapshots.clone(), id.clone());
+    assert_eq!(sum_of(machine.sim.run(async move { snapshots.load(&of).await }).unwrap()), 7);
+    broken(&machine);
+    let snapshots = page.snapshots.clone();
+    assert!(machine.sim.run(async move { snapshots.verify(&id).await }).unwrap().ok);
+}
+
+#[test]
 fn many_commits_of_one_millisecond_are_not_later_than_it() {
     let mut machine = Machine::new();
     let page = with_table(&mut machine);
