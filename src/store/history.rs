@@ -27,9 +27,9 @@ impl Storage {
         // A cut that failed may have been made all the same.
         self.reload_head().await?;
         let (manifests, whole) = (self.manifests(), self.truncated().lsn == 0);
-        let before = manifests.iter().rev().filter(|manifest| self.reaches(manifest) && moment(manifest) <= at);
+        let mut before = manifests.iter().rev().filter(|manifest| self.reaches(manifest) && moment(manifest) <= at);
         let least = Broken { lsn: self.position().lsn, ..Broken::default() };
-        let state = rebuild(&*self.0.store(), before, Until::Moment(at), least, u64::MAX).await?;
+        let state = rebuild(&*self.0.store(), &mut before, Until::Moment(at), least, u64::MAX).await?;
         for generation in state.damaged {
             self.note_damage(generation, true);
         }

@@ -157,8 +157,8 @@ pub(super) async fn read_sound(
         least.time = least.time.max(manifest.time);
     }
     let until = if from.is_some() { Until::Manifest } else { Until::End };
-    let bases = manifests.iter().rev().filter(|manifest| from.is_none_or(|from| manifest.generation == from));
-    let state = rebuild(store, bases, until, least, head_epoch).await?;
+    let mut bases = manifests.iter().rev().filter(|manifest| from.is_none_or(|from| manifest.generation == from));
+    let state = rebuild(store, &mut bases, until, least, head_epoch).await?;
     damaged.extend(state.damaged.iter().copied());
     let used = state.base.as_ref().map_or(0, |base| base.generation);
     let newer = damaged.iter().filter(|generation| **generation > used && from.is_none());
@@ -214,7 +214,7 @@ pub(super) fn at(manifest: &Manifest) -> Position {
 /// Fails with `out_of_memory`, with what the store fails with, and for [`Until::Manifest`] with `snapshot_corrupt`.
 pub(super) async fn rebuild(
     store: &dyn Store,
-    bases: impl Iterator<Item = &Manifest>,
+    bases: &mut dyn Iterator<Item = &Manifest>,
     until: Until,
     least: Broken,
     head_epoch: u64,
