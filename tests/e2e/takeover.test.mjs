@@ -94,6 +94,7 @@ test('takeover: what the holder commits last is acknowledged, however slowly its
   const taking = openIn(second, name, { onBusy: 'takeover' })
   await first.evaluate(wanted, name)
   await first.evaluate(async () => {
+    await window.until(() => window.finish)
     window.finish()
     await window.working
   })
