@@ -64,7 +64,7 @@ export async function databases(options?: StoredPlace): Promise<DatabaseInfo[]> 
  * `lock_lost`. Rejects with `storage_blocked` when a connection to it isn't closed for 10 s.
  *
  * With `storage: 'file'`, the database in the folder `path` (by default `./<name>.tidelock/`): its own files, and the folder when nothing
- * else is in it. A process that has it open can't be robbed: `force` is `unsupported_environment`.
+ * else is in it. The lock of a process can't be stolen: `force` is `unsupported_environment`.
  */
 export async function deleteDatabase(
   name: string,
