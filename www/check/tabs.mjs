@@ -8,7 +8,7 @@ export async function refusesSecondTab(run) {
   run.watch(second)
   await second.goto(run.address())
   await second.waitForSelector('[data-screen=busy]')
-  assert.equal(await second.textContent('h1'), 'Database already in use')
+  assert.match(await second.textContent('h1'), /^Database already in use by tab ".*Fennel & Rye.*" since \d\d:\d\d$/)
   const facts = await second.textContent('.facts')
   for (const expected of ['Fennel & Rye', run.url, 'database_in_use'])
     assert.ok(facts.includes(expected), `${expected} in ${facts}`)
