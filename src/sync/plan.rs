@@ -320,7 +320,8 @@ impl Plan {
             if told_by_cursor {
                 rows.cursors.push(self.cursor.and_then(|at| wire_text(raw[at])));
             }
-            rows.deleted.push(self.deleted.is_some_and(|at| !matches!(raw[at], "null" | "false")));
+            // A time, or a flag: also one of an integer column.
+            rows.deleted.push(self.deleted.is_some_and(|at| !matches!(raw[at], "null" | "false" | "0")));
             last.clear();
             last.extend_from_slice(raw);
             Ok::<(), Unreadable>(())

@@ -248,7 +248,11 @@ impl<'p> Batch<'p> {
                     write::insert(requester, plan, &rows, *blind)
                 }
                 (Act::Revive, Some(job)) => {
-                    let none = if marks(plan)[mark] == NOW { "null" } else { "false" };
+                    let none = match marks(plan)[mark] {
+                        "true" => "false",
+                        "1" => "0",
+                        _ => "null",
+                    };
                     write::revive(requester, plan, job, &target.sent(job), none)
                 }
                 (Act::Update(guard), Some(job)) => {

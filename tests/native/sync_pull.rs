@@ -349,6 +349,23 @@ fn soft_deleted_rows_go() {
 }
 
 #[test]
+fn a_soft_delete_column_has_times_or_flags() {
+    for (deleted, gone) in [
+        ("null", false),
+        ("false", false),
+        ("0", false),
+        ("true", true),
+        ("1", true),
+        ("\"2026-01-01T00:00:00Z\"", true),
+    ] {
+        let mut world = World::new(ITEMS, r#"[{"table":"items","deleted":"deleted_at"}]"#);
+        world.server.put("items", &[("id", "1"), ("name", "\"a\""), ("price", "1"), ("deleted_at", deleted)]);
+        world.pull("{}").unwrap();
+        assert_eq!(world.rows("SELECT id FROM items").is_empty(), gone, "{deleted}");
+    }
+}
+
+#[test]
 fn hard_deleted_rows_are_found_by_comparing() {
     for cursor in ["", r#""cursor":"updated_at","#] {
         let schema = format!("{ITEMS}; INSERT INTO items(id, name) VALUES (1000, 'there before it was synced')");
