@@ -389,6 +389,28 @@ fn hard_deleted_rows_are_found_by_comparing() {
 }
 
 #[test]
+fn while_the_number_of_rows_is_the_known_one_no_keys_are_listed() {
+    let mut world = World::new(ITEMS, r#"[{"table":"items","cursor":"updated_at","deleted":"compare"}]"#);
+    (1..=30).for_each(|n| put(&world, n, "remote", &stamp(n)));
+    world.pull("{}").unwrap();
+    world.sim.advance(600_000);
+    world.pull("{}").unwrap();
+    world.server.take_requests();
+    world.sim.advance(60_000);
+    world.pull("{}").unwrap();
+    let methods: Vec<&str> = world.server.take_requests().iter().map(|request| request.method.as_str()).collect();
+    assert_eq!(methods, ["GET", "HEAD"]);
+}
+
+#[test]
+fn a_key_that_calls_different_texts_equal_is_refused() {
+    let mut world = World::new("CREATE TABLE tags(name TEXT COLLATE NOCASE PRIMARY KEY)", r#"[{"table":"tags"}]"#);
+    let error = fails(world.pull("{}"), ErrorCode::SyncSchemaMismatch);
+    assert!(error.hint.as_deref().is_some_and(|hint| hint.contains("NOCASE")), "{error}");
+    assert!(world.server.take_requests().is_empty(), "found out before any request");
+}
+
+#[test]
 fn keys_are_compared_in_whatever_order_tables_are_listed() {
     let schema = format!("{ITEMS}; CREATE TABLE countries(code TEXT PRIMARY KEY, name TEXT)");
     let compared = r#"{"table":"items","cursor":"updated_at","deleted":"compare"}"#;

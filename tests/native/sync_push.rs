@@ -2,12 +2,16 @@
 
 use std::rc::Rc;
 
-use tidelock::{ErrorCode, Value, sync::report::Cells};
+use tidelock::{
+    ErrorCode, Value,
+    ports::Method,
+    sync::{outbox, report::Cells},
+};
 
 use crate::{
     sync_host::{World, fails},
     sync_model::{Fault, Row, values::Kind},
-    sync_model_writes::Rules,
+    sync_model_writes::{Rewrite, Rules},
 };
 
 const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, price NUMERIC TEXT, updated_at TEXT)";
@@ -437,7 +441,7 @@ fn each_policy_decides_conflicts_that_the_guard_finds() {
             let row = format!("1|{expected}|3.00");
             assert_eq!(remote(&world, "items", &["id", "name", "price"]), [row, "2|theirs|9.99".to_owned()]);
             in_step(&mut world);
-            let log = tidelock::sync::outbox::conflicts(&world.host.connection, 10).unwrap();
+            let log = outbox::conflicts(&world.host.connection, 10).unwrap();
             assert_eq!(log.len(), 2);
             let name = |cells: &Option<Cells>| cells.as_ref().unwrap()[1].1.clone();
             let first = log.iter().find(|conflict| conflict.key[0].1 == Value::Integer(1)).unwrap();
@@ -641,6 +645,48 @@ fn tables_that_are_only_written_are_never_read() {
     assert_eq!(world.pushed(), ["log 0/1/1/0/0"]);
     assert_eq!(remote(&world, "log", &["id", "line"]), ["a|3"]);
     assert!(requests(&world).iter().all(|request| !request.starts_with("GET")));
+}
+
+#[test]
+fn rows_go_into_a_table_that_lets_them_be_inserted_only() {
+    let schema = "CREATE TABLE log(id TEXT PRIMARY KEY, line TEXT)";
+    let mut world = World::with(schema, PUSHED_LOG);
+    let refuses = vec![Method::Get, Method::Patch, Method::Delete];
+    world.server.define("log", &["id", "line"], Rules { refuses, ..Rules::default() });
+    world.exec("INSERT INTO log VALUES ('a', '1'), ('b', '2')");
+    assert_eq!(world.pushed(), ["log 2/0/0/0/0"]);
+    assert_eq!(remote(&world, "log", &["id", "line"]), ["a|1", "b|2"]);
+    assert_eq!(world.outbox(), Vec::<String>::new());
+}
+
+#[test]
+fn new_rows_with_values_in_different_columns_go_in_one_request() {
+    let mut world = world(CURSOR, &[]);
+    world.exec("INSERT INTO items(id, name, price) VALUES (1, 'a', '1.50'), (2, NULL, '2.50'), (3, 'c', NULL), (4, NULL, NULL)");
+    assert_eq!(world.pushed(), ["items 4/0/0/0/0"]);
+    assert_eq!(requests(&world).iter().filter(|request| request.starts_with("POST items")).count(), 1);
+    in_step(&mut world);
+}
+
+#[test]
+fn a_lost_answer_of_a_server_that_rewrites_values_is_no_conflict() {
+    for pull_first in [false, true] {
+        let world = World::new(ITEMS, CURSOR);
+        let lower: Rewrite = |json| json.to_lowercase();
+        world.server.define("items", &COLUMNS, Rules { rewrites: vec![("name".to_owned(), lower)], ..stamped() });
+        let mut world = pulled(world, &[1]);
+        world.exec("UPDATE items SET name = 'Mine' WHERE id = 1; INSERT INTO items(id, name) VALUES (2, 'New')");
+        (0..40).for_each(|_| world.server.fault(Fault::Lost));
+        fails(world.push(), ErrorCode::SyncNetwork);
+        world.server.clear_faults();
+        if pull_first {
+            world.pull("{}").unwrap();
+        }
+        world.push().unwrap();
+        assert_eq!(names(&world), ["1|mine", "2|new"]);
+        in_step(&mut world);
+        assert!(outbox::conflicts(&world.host.connection, 10).unwrap().is_empty(), "pull first: {pull_first}");
+    }
 }
 
 #[test]
