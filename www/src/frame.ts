@@ -97,32 +97,33 @@ export function frame(db: Database, openedIn: number): HTMLElement {
     fill(role, h('span', { class: 'lamp' }), db.role)
   }
 
+  /** What stands in the sidebar for each table: the same elements always, since a link that is replaced under the mouse isn't clicked. */
+  const entries = new Map<string, { readonly item: HTMLElement; readonly rows: HTMLElement }>()
+  function entryOf(name: string) {
+    const rows = h('span', { class: 'count', 'data-count': name })
+    const synced = SYNCED.includes(name)
+    const dot = h('span', {
+      class: synced ? 'dot synced' : 'dot',
+      title: synced ? 'synced' : 'in this browser only',
+    })
+    const link = h('a', { href: `#table/${name}` }, dot, h('span', { class: 'name' }, name), rows)
+    return { item: h('li', {}, link), rows }
+  }
+
   async function showNumbers(): Promise<void> {
     const names = await db.query<{ name: string }>(
       "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' AND name NOT LIKE 'tidelock!_%' ESCAPE '!' AND name <> 'schema_migrations' ORDER BY rowid",
     )
-    const known = new Set(SYNCED)
     const sql = names.map(({ name }) => `SELECT '${name}' AS name, count(*) AS rows FROM "${name}"`).join(' UNION ALL ')
     const counts = sql ? await db.query<{ name: string; rows: number }>(sql) : []
-    fill(
-      tables,
-      ...counts.map(({ name, rows }) =>
-        h(
-          'li',
-          {},
-          h(
-            'a',
-            { href: `#table/${name}` },
-            h('span', {
-              class: known.has(name) ? 'dot synced' : 'dot',
-              title: known.has(name) ? 'synced' : 'in this browser only',
-            }),
-            h('span', { class: 'name' }, name),
-            h('span', { class: 'count', 'data-count': name }, count(rows)),
-          ),
-        ),
-      ),
-    )
+    const items = counts.map(({ name, rows }) => {
+      const entry = entries.get(name) ?? entryOf(name)
+      entries.set(name, entry)
+      fill(entry.rows, count(rows))
+      return entry.item
+    })
+    if (items.length !== tables.children.length || items.some((item, at) => item !== tables.children[at]))
+      fill(tables, ...items)
     markCurrent()
     const health = await db.health()
     status.className = `pill ${health.status}`
