@@ -13,7 +13,7 @@ cargo deny --locked check bans licenses sources || failed+=('cargo deny')
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
 
-# asked WHAT UNREACHABLE COMMAND...: runs it. When it fails and says UNREACHABLE, nobody was there to ask, and that is all that is said.
+# asked WHAT UNREACHABLE COMMAND...: runs it. When it fails and its output matches UNREACHABLE, only that it could not be reached is told.
 asked() {
   local what=$1 unreachable=$2
   shift 2

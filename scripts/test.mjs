@@ -48,7 +48,14 @@ const wasmLints = 'cargo clippy --locked --target wasm32-unknown-unknown --lib -
  */
 const STEPS = [
   { part: 'build', name: 'wasm', command: 'scripts/wasm.sh' },
-  { part: 'native', name: 'native, compile', cargo: true, command: 'cargo test --locked --no-run' },
+  {
+    part: 'native',
+    name: 'native, compile',
+    cargo: true,
+    command: 'cargo test --locked --no-run',
+    // Colours would hide the names of the programs.
+    env: { CARGO_TERM_COLOR: 'never' },
+  },
   // The same random cases each time: what fails here fails again. `PROPTEST_RNG_SEED= cargo test` looks for others.
   {
     part: 'native',
@@ -189,6 +196,7 @@ function logOf(name) {
 function programs({ programs, words = '' }) {
   const compiled = readFileSync(`${logOf(programs)}.log`, 'utf8').matchAll(/^ +Executable .*\((.+)\)$/gm)
   const lines = Array.from(compiled, ([, program]) => `'${program}' ${words} || failed=1`)
+  if (lines.length === 0) lines.push('echo "no test program was compiled"; failed=1')
   return ['bash', '-c', ['failed=0', ...lines, 'exit $failed'].join('\n')]
 }
 

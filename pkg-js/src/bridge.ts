@@ -120,49 +120,45 @@ export class Bridge {
   }
 
   /** Has the instance mend a stored database, in the folder if one is given. Rejects with a {@link TidelockError}. */
-  async recover(instance: Instance, from: string | undefined, folder?: FolderFiles | ReadOnlyFiles): Promise<unknown> {
-    try {
+  recover(instance: Instance, from: string | undefined, folder?: FolderFiles | ReadOnlyFiles): Promise<unknown> {
+    return this.#asked(async () => {
       await this.#addFunctions(instance)
       const host = this.#host(instance)
       const { Core } = instance
-      if (folder !== undefined) this.#release = () => folder.abandon()
-      const recovering =
-        folder === undefined
-          ? Core.recover(this.#checked, from, host)
-          : Core.recoverFolder(this.#checked, from, host, folder)
-      return await this.#unlessTrapped(recovering)
-    } catch (error) {
-      throw this.#trap ?? toTidelockError(error)
-    }
+      if (folder === undefined) return this.#unlessTrapped(Core.recover(this.#checked, from, host))
+      this.#release = () => folder.abandon()
+      return this.#unlessTrapped(Core.recoverFolder(this.#checked, from, host, folder))
+    })
   }
 
   /** Has the instance look at the database of a folder. Rejects with a {@link TidelockError}. */
-  async storedIn(instance: Instance, folder: FolderFiles | ReadOnlyFiles): Promise<unknown> {
-    try {
-      return await this.#unlessTrapped(instance.Core.storedInFolder(this.#host(instance), folder))
-    } catch (error) {
-      throw this.#trap ?? toTidelockError(error)
-    }
+  storedIn(instance: Instance, folder: FolderFiles | ReadOnlyFiles): Promise<unknown> {
+    return this.#asked(async () => this.#unlessTrapped(instance.Core.storedInFolder(this.#host(instance), folder)))
   }
 
   /** Has the instance delete the database of a folder. Rejects with a {@link TidelockError}. */
-  async deleteFolder(instance: Instance, folder: FolderFiles | ReadOnlyFiles): Promise<void> {
+  deleteFolder(instance: Instance, folder: FolderFiles | ReadOnlyFiles): Promise<void> {
     this.#release = () => folder.abandon()
-    try {
-      await this.#unlessTrapped(instance.Core.deleteFolder(this.#checked, this.#host(instance), folder))
-    } catch (error) {
-      throw this.#trap ?? toTidelockError(error)
-    }
+    return this.#asked(async () =>
+      this.#unlessTrapped(instance.Core.deleteFolder(this.#checked, this.#host(instance), folder)),
+    )
   }
 
   /** Has the instance ask a remote for its tables. Rejects with a {@link TidelockError}. */
-  async schemaFromRemote(
+  schemaFromRemote(
     instance: Instance,
     remote: CoreRemoteOptions,
   ): Promise<{ readonly up: string; readonly down: string; readonly leftOut: readonly string[] }> {
-    try {
+    return this.#asked(async () => {
       const asking = instance.Core.schemaFromRemote(remote, this.#host(instance))
       return (await this.#unlessTrapped(asking)) as { up: string; down: string; leftOut: string[] }
+    })
+  }
+
+  /** What the instance is asked for. Rejects with a {@link TidelockError}: of a trap, if that is why it fails. */
+  async #asked<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask()
     } catch (error) {
       throw this.#trap ?? toTidelockError(error)
     }

@@ -18,10 +18,15 @@ export function checkStorage(storage: unknown, path: unknown, { server }: Place)
   if (storage === 'opfs' || storage === 'best') throw lacking(`storage: '${storage}'`, 'storage')
   const given = checkOneOf('storage', storage ?? 'indexeddb', ['indexeddb', 'memory', 'file'])
   if (given === 'indexeddb' && server) throw onServer(storage === undefined && path !== undefined)
-  if (path === undefined) return given
-  if (given !== 'file') throw invalid("path needs storage 'file'", { details: { option: 'path' } })
-  checkString('path', path)
+  checkPath(path, given)
   return given
+}
+
+/** The option `path`, which goes with `storage: 'file'` alone. Fails with `invalid_argument`. */
+export function checkPath(path: unknown, storage: string): string | undefined {
+  if (path === undefined) return undefined
+  if (storage !== 'file') throw invalid("path needs storage 'file'", { details: { option: 'path' } })
+  return checkString('path', path)
 }
 
 /** The error for what needs a browser's storage, on a server. `hasPath`: a folder was named, but not that it is to be one. */

@@ -31,7 +31,7 @@ export async function deleteFolder(name: string, path: string | undefined, force
     name,
     storage: 'file',
     ...(path === undefined ? {} : { path }),
-    // Where somebody has it, this says why it can't be had by force.
+    // While another process has it open, this says why it can't be taken from that one.
     ...(force ? { lock: { onBusy: 'steal' } } : {}),
   }
   const folder = checkOptions(options, surroundings()).path as string

@@ -2,7 +2,7 @@
 export interface DatabaseInfo {
   /** The name that `open` takes. */
   readonly name: string
-  /** Whether somebody has it open, in any tab of this origin. */
+  /** Whether it is open, in any tab of this origin, or in a process. */
   readonly inUse: boolean
   /** Whether it is encrypted; null where its head can't be read. */
   readonly encrypted: boolean | null

@@ -1,6 +1,7 @@
-import { checkBoolean, checkObject, checkOneOf, checkString, optional } from './check.js'
+import { checkBoolean, checkObject, checkOneOf } from './check.js'
 import { checkName } from './check-options.js'
-import { invalid, isTidelockError, TidelockError, unsupported } from './errors.js'
+import { checkPath } from './check-storage.js'
+import { isTidelockError, TidelockError, unsupported } from './errors.js'
 import { namingHolder } from './in-use.js'
 import { resultOf } from './indexeddb.js'
 import { loaded } from './loaded.js'
@@ -88,11 +89,8 @@ export async function deleteDatabase(
 function checkPlace(call: string, options: unknown, keys: readonly string[] = []) {
   const given = checkObject(`The options of ${call}`, options, ['storage', 'path', ...keys])
   const storage = checkOneOf('storage', given.storage ?? 'indexeddb', ['indexeddb', 'file'])
-  const path = optional('path', given.path, checkString)
-  if (storage === 'indexeddb') {
-    if (path !== undefined) throw invalid("path needs storage 'file'", { details: { option: 'path' } })
-    return { force: given.force, path, inFolders: undefined }
-  }
+  const path = checkPath(given.path, storage)
+  if (storage === 'indexeddb') return { force: given.force, path, inFolders: undefined }
   requireStorage(storage)
   return { force: given.force, path, inFolders: () => loaded("storage 'file'", import('./stored-folders.js')) }
 }

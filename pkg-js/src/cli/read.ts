@@ -10,7 +10,7 @@ const longestText = 64 * 2 ** 20
  */
 export function readBytes(file: string, most: number, pipes = false): Uint8Array<ArrayBuffer> {
   try {
-    // Opening a pipe would wait for somebody who writes into it.
+    // Opening a pipe would wait for a process that writes into it.
     const opened = openSync(file, constants.O_RDONLY | (pipes ? 0 : (constants.O_NONBLOCK ?? 0)))
     try {
       const found = fstatSync(opened)
@@ -50,7 +50,7 @@ export function readText(file: string, pipes = false): string {
   return new TextDecoder().decode(readBytes(file, longestText, pipes))
 }
 
-/** The error for what somebody named and nobody can use. */
+/** The error for a file or folder that was named and can't be used. */
 export function unusable(message: string, hint?: string): TidelockError {
   return new TidelockError('invalid_argument', message, { hint })
 }
