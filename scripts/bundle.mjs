@@ -12,7 +12,7 @@ const dist = join(root, 'dist')
 const common = { bundle: true, format: 'esm', platform: 'neutral', target: 'es2022', charset: 'utf8', write: false }
 const sourceOf = (from, path) => resolve(from, path.replace(/\.js$/, '.ts'))
 /** The parser of cron patterns is bundled by itself: it isn't ours. */
-const apart = new Set([join(root, 'src/cron.ts')])
+const apart = new Set([join(root, 'src/base/cron.ts')])
 
 /** Leaves what is imported dynamically where it is, beside the script, and notes it. */
 const dynamicImports = (found) => ({

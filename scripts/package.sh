@@ -10,13 +10,13 @@ find dist -name '*.d.ts' -delete
 # import.meta.url and the literal wasm URL stay as they are: that is what the user's bundler looks for.
 node ../scripts/bundle.mjs
 # The parser of cron patterns: loaded by whom it concerns.
-../node_modules/.bin/esbuild src/cron.ts --bundle --format=esm --platform=neutral --target=es2022 --charset=utf8 --minify \
+../node_modules/.bin/esbuild src/base/cron.ts --bundle --format=esm --platform=neutral --target=es2022 --charset=utf8 --minify \
   --legal-comments=inline --outfile=dist/cron.js --log-level=warning
 # The worker of a database: one file, which imports nothing.
 ../node_modules/.bin/esbuild src/worker/main.ts --bundle --format=esm --platform=neutral --target=es2022 --charset=utf8 \
   --outfile=dist/worker.js --log-level=warning
 # Loaded by Node alone, and by name.
-../node_modules/.bin/esbuild src/node-files.ts --bundle --format=esm --platform=node --target=node20 --charset=utf8 \
+../node_modules/.bin/esbuild src/node/files.ts --bundle --format=esm --platform=node --target=node20 --charset=utf8 \
   --outfile=dist/node-files.js --log-level=warning
 # The command line: beside the module that it uses.
 ../node_modules/.bin/tsc -p tsconfig.cli.json

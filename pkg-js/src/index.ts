@@ -4,51 +4,12 @@
  *
  * @packageDocumentation
  */
-export type { ColumnKey } from './column-key.js'
-export { configFromEnv, type EnvConfig } from './config-from-env.js'
-export type { PlanRow } from './core.js'
-export type { Database } from './database.js'
-export { type Check, type Diagnosis, type DoctorOptions, doctor } from './doctor.js'
-export type { Encryption } from './encryption.js'
-export {
-  type ErrorCode,
-  isTidelockError,
-  TidelockError,
-  type TidelockErrorJson,
-  type TidelockErrorOptions,
-} from './errors.js'
-export type {
-  ChangeEvent,
-  CloseEvent,
-  DatabaseEventMap,
-  FactsEvent,
-  LockEvent,
-  MigrationEvent,
-  RoleEvent,
-  Warning,
-} from './events.js'
-export type { FileEncryption } from './file-encryption.js'
-export type {
-  AggregateFunction,
-  Collation,
-  FunctionResult,
-  FunctionsModule,
-  FunctionTraits,
-  ScalarFunction,
-  SqlFunctions,
-} from './functions.js'
-export {
-  type Group,
-  type GroupCalls,
-  type GroupHealth,
-  type GroupMemberState,
-  type GroupOptions,
-  openGroup,
-} from './group.js'
-export type { Alert, Health, SlowQuery } from './health.js'
-export { healthResponse } from './health-response.js'
-export type { LiveOptions, LiveQuery } from './live.js'
-export type { MaintenanceReport } from './maintenance.js'
+
+export type { Database } from './api/database.js'
+export type { Alert, Health, SlowQuery } from './api/health.js'
+export { healthResponse } from './api/health-response.js'
+export type { LiveOptions, LiveQuery } from './api/live.js'
+export type { MaintenanceReport } from './api/maintenance.js'
 export type {
   Drift,
   DriftEntry,
@@ -63,41 +24,9 @@ export type {
   Migrations,
   PlannedMigration,
   RanMigration,
-} from './migrations.js'
-export { migrationsFrom } from './migrations-from.js'
-export { open } from './open.js'
-export type {
-  AuditOptions,
-  Conflict,
-  ConflictFunction,
-  ConflictPolicy,
-  ConflictRow,
-  Durability,
-  HealthThresholds,
-  LockOptions,
-  OpenOptions,
-  RemoteOptions,
-  RemoteType,
-  SnapshotOptions,
-  StorageKind,
-  TableSync,
-  WasmSource,
-} from './options.js'
-export { type RecoveryReport, recover } from './recover.js'
-export { type SchemaFromRemoteOptions, type SchemaMigration, schemaFromRemote } from './schema-from-remote.js'
-export type { SnapshotCopied, SnapshotNotCopied, SnapshotTarget } from './snapshot-copies.js'
-export type {
-  SnapshotExportOptions,
-  SnapshotFile,
-  SnapshotInfo,
-  SnapshotStatus,
-  TargetStatus,
-} from './snapshot-info.js'
-export type { Snapshots } from './snapshots.js'
-export { type SqlFragment, type SqlHelpers, type SqlQuery, type SqlQueryTag, type SqlTag, sql } from './sql.js'
-export { type SqlHelpersOptions, sqlHelpers } from './sql-helpers.js'
-export { databases, deleteDatabase } from './stored.js'
-export type { DatabaseInfo } from './stored-info.js'
+} from './api/migrations.js'
+export { migrationsFrom } from './api/migrations-from.js'
+export type { Snapshots } from './api/snapshots.js'
 export type {
   ConflictEntry,
   OutboxEntry,
@@ -112,15 +41,27 @@ export type {
   SyncStatus,
   TablePullReport,
   TablePushReport,
-} from './sync.js'
+} from './api/sync.js'
+export type { BegunTx, Tx } from './api/transaction.js'
+export type { Encryption } from './base/encryption.js'
 export {
-  type DirectoryTargetOptions,
-  directoryTarget,
-  type TargetOptions,
-  type UploadTargetOptions,
-  uploadTarget,
-} from './targets.js'
-export type { BegunTx, Tx } from './transaction.js'
+  type ErrorCode,
+  isTidelockError,
+  TidelockError,
+  type TidelockErrorJson,
+  type TidelockErrorOptions,
+} from './base/errors.js'
+export type {
+  ChangeEvent,
+  CloseEvent,
+  DatabaseEventMap,
+  FactsEvent,
+  LockEvent,
+  MigrationEvent,
+  RoleEvent,
+  Warning,
+} from './base/events.js'
+export { type SqlFragment, type SqlHelpers, type SqlQuery, type SqlQueryTag, type SqlTag, sql } from './base/sql.js'
 export type {
   ArrayQueryOptions,
   CallOptions,
@@ -133,4 +74,66 @@ export type {
   SqlValue,
   Statement,
   TransactionOptions,
-} from './values.js'
+} from './base/values.js'
+export type { PlanRow } from './engine/core.js'
+export type { FileEncryption } from './files/file-encryption.js'
+export type { SnapshotCopied, SnapshotNotCopied, SnapshotTarget } from './files/snapshot-copies.js'
+export type {
+  SnapshotExportOptions,
+  SnapshotFile,
+  SnapshotInfo,
+  SnapshotStatus,
+  TargetStatus,
+} from './files/snapshot-info.js'
+export {
+  type DirectoryTargetOptions,
+  directoryTarget,
+  type TargetOptions,
+  type UploadTargetOptions,
+  uploadTarget,
+} from './files/targets.js'
+export type { ColumnKey } from './functions/column-key.js'
+export type {
+  AggregateFunction,
+  Collation,
+  FunctionResult,
+  FunctionsModule,
+  FunctionTraits,
+  ScalarFunction,
+  SqlFunctions,
+} from './functions/functions.js'
+export { type Check, type Diagnosis, type DoctorOptions, doctor } from './open/doctor.js'
+export {
+  type Group,
+  type GroupCalls,
+  type GroupHealth,
+  type GroupMemberState,
+  type GroupOptions,
+  openGroup,
+} from './open/group.js'
+export { open } from './open/open.js'
+export { type RecoveryReport, recover } from './open/recover.js'
+export { type SchemaFromRemoteOptions, type SchemaMigration, schemaFromRemote } from './open/schema-from-remote.js'
+export { databases, deleteDatabase } from './open/stored.js'
+export type { DatabaseInfo } from './open/stored-info.js'
+export { configFromEnv, type EnvConfig } from './options/config-from-env.js'
+export type {
+  AuditOptions,
+  Durability,
+  HealthThresholds,
+  LockOptions,
+  OpenOptions,
+  SnapshotOptions,
+  StorageKind,
+  WasmSource,
+} from './options/options.js'
+export type {
+  Conflict,
+  ConflictFunction,
+  ConflictPolicy,
+  ConflictRow,
+  RemoteOptions,
+  RemoteType,
+  TableSync,
+} from './remote/remote-options.js'
+export { type SqlHelpersOptions, sqlHelpers } from './remote/sql-helpers.js'

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { checkOptions } from '../src/check-options.ts'
-import { configFromEnv } from '../src/config-from-env.ts'
-import { checkRareOptions } from '../src/rare-options.ts'
+import { checkOptions } from '../src/options/check-options.ts'
+import { configFromEnv } from '../src/options/config-from-env.ts'
+import { checkRareOptions } from '../src/options/rare-options.ts'
 
 const supabase = { SUPABASE_URL: 'https://abcdefgh.supabase.co', SUPABASE_PUBLISHABLE_KEY: 'sb_publishable_x' }
 const remote = { url: supabase.SUPABASE_URL, key: supabase.SUPABASE_PUBLISHABLE_KEY, tables: [] }

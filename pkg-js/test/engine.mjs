@@ -1,11 +1,11 @@
 // The engine under the TypeScript sources, in Node: the built wasm, and one instance of it opened as open() opens it.
 import { readFile } from 'node:fs/promises'
-import { Bridge, openHere } from '../src/bridge.ts'
-import { checkOptions } from '../src/check-options.ts'
-import { createDatabaseInstance } from '../src/instance.ts'
-import { FolderFiles } from '../src/node-files.ts'
-import { checkRareOptions } from '../src/rare-options.ts'
-import { LocalUser } from '../src/user.ts'
+import { Bridge, openHere } from '../src/instance/bridge.ts'
+import { createDatabaseInstance } from '../src/instance/instance.ts'
+import { LocalUser } from '../src/instance/user.ts'
+import { FolderFiles } from '../src/node/files.ts'
+import { checkOptions } from '../src/options/check-options.ts'
+import { checkRareOptions } from '../src/options/rare-options.ts'
 
 // Where run.mjs found the tests: beside the bundles lies nothing.
 const dist = new URL('../dist/', TESTS)

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import { checkFileEncryption } from '../src/file-encryption.ts'
-import { loadSeed } from '../src/seed.ts'
-import { fromFile, toFile } from '../src/snapshot-file.ts'
+import { checkFileEncryption } from '../src/files/file-encryption.ts'
+import { fromFile, toFile } from '../src/files/snapshot-file.ts'
+import { loadSeed } from '../src/options/seed.ts'
 
 const snapshot = { id: '7', createdAt: '2026-11-20T10:00:00.000Z' }
 const text = new TextEncoder().encode('SQLite format 3\0'.repeat(100))

@@ -1,7 +1,7 @@
 // Aggregates of the user's, without an engine: what is kept between their steps.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { checkFunctions, loadFunctions } from '../src/functions.ts'
+import { checkFunctions, loadFunctions } from '../src/functions/functions.ts'
 
 test('aggregates keep a state for each group, and let go of it', async () => {
   const source = {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { migrationsFrom } from '../src/migrations-from.ts'
+import { migrationsFrom } from '../src/api/migrations-from.ts'
 
 const up = 'CREATE TABLE t(a);\n'
 const down = 'DROP TABLE t;\n'

@@ -1,7 +1,7 @@
 // Files that can't be migrations: each is refused by its name and line, with a hint that fits. What only looks odd is understood.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { migrationsFrom } from '../src/migrations-from.ts'
+import { migrationsFrom } from '../src/api/migrations-from.ts'
 
 const up = 'CREATE TABLE t(a);\n'
 const down = 'DROP TABLE t;\n'

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { checkOptions } from '../src/check-options.ts'
-import { partsOf } from '../src/instance.ts'
-import { checkRareOptions } from '../src/rare-options.ts'
+import { partsOf } from '../src/instance/instance.ts'
+import { checkOptions } from '../src/options/check-options.ts'
+import { checkRareOptions } from '../src/options/rare-options.ts'
 
 const page = { title: 'Shop', url: 'https://shop.example/', server: false, secrets: false }
 /** What isn't given is undefined in what comes of it: to the engine that is the same as missing. */

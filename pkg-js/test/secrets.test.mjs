@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import table from '../../tests/fixtures/credentials.json'
-import { checkHeaders, Secrets } from '../src/secrets.js'
+import { checkHeaders, Secrets } from '../src/remote/secrets.ts'
 
 test('texts from outside are masked', () => {
   const secrets = new Secrets(table.headers)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { sql } from '../src/sql.ts'
+import { sql } from '../src/base/sql.ts'
 
 test('values are bound, fragments nest', () => {
   const open = sql`status = ${'open'}`

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { until } from '../../tests/scenarios/run/context.mjs'
-import { factsOf, judge } from '../src/tabs/facts.ts'
-import { Patience } from '../src/tabs/patience.ts'
+import { compareVersions } from '../src/base/versions.ts'
+import { replyBytes, replyOf } from '../src/rpc/reply.ts'
+import { factsOf, judge } from '../src/tabs/compatibility.ts'
+import { Patience } from '../src/tabs/liveness.ts'
 import { Sendings } from '../src/tabs/sending.ts'
 import { Lost } from '../src/tabs/serving.ts'
-import { mayWrite, Units } from '../src/tabs/units.ts'
-import { compareVersions } from '../src/versions.ts'
-import { replyBytes, replyOf } from '../src/worker/reply.ts'
+import { mayWrite, Units } from '../src/tabs/write-ids.ts'
 import { facts, one, two } from './tab-facts.mjs'
 
 test('a leader is frozen when three questions and three seconds had no answer', () => {

@@ -1,4 +1,4 @@
-//! Files and processes in Node: what `pkg-js/src/node-files.ts` hands in.
+//! Files and processes in Node: what `pkg-js/src/node/files.ts` hands in.
 
 use js_sys::{Array, JsString, Uint8Array};
 use wasm_bindgen::prelude::*;

@@ -1,6 +1,6 @@
 //! Keys, tokens and header values: checked before they are used, masked in every text that comes from outside.
 //!
-//! `pkg-js/src/secrets.ts` has the same rule for requests that no engine makes (a seed, `doctor`, an upload), before there is any wasm; URLs are
+//! `pkg-js/src/remote/secrets.ts` has the same rule for requests that no engine makes (a seed, `doctor`, an upload), before there is any wasm; URLs are
 //! masked there, where they are. `tests/fixtures/credentials.json` holds the two together.
 
 use super::{config::RemoteOptions, jwt};

@@ -1,7 +1,7 @@
 //! The wasm-bindgen boundary: converts, decides nothing. One wasm instance holds one [`Core`], one `Core` one database.
 //!
 //! Statements are synchronous and exchange flat buffers ([`statements`]); everything that waits exchanges plain objects
-//! ([`operations`]). The TypeScript side of this is `pkg-js/src/core.ts`.
+//! ([`operations`]). The TypeScript side of this is `pkg-js/src/engine/core.ts`.
 
 mod callbacks;
 mod cancels;

@@ -28,7 +28,7 @@ pub(super) struct Buffers {
     failure: Option<Error>,
 }
 
-/// Read by `pkg-js/src/codec/rows.ts`; 72 bytes.
+/// Read by `pkg-js/src/engine/codec/rows.ts`; 72 bytes.
 #[repr(C)]
 #[derive(Default)]
 struct Header {

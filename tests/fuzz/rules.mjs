@@ -4,7 +4,7 @@ import { inspect } from 'node:util'
 import { isTidelockError } from '../../pkg-js/dist/index.js'
 import { bundled } from './bundled.mjs'
 
-const { isCoreError } = await bundled('errors.ts')
+const { isCoreError } = await bundled('base/errors.ts')
 
 /** Holds an error to the rule: a TidelockError of a code of the contract, and not `internal`; `others` may be thrown, too. */
 export function mustBeTyped(error, others = () => false) {

@@ -6,7 +6,7 @@ import { startRemote } from './index.mjs'
 
 /** The function itself, from its source: these tests need no build of the wasm. */
 async function load() {
-  const source = new URL('../../pkg-js/src/sql-helpers.ts', import.meta.url).pathname
+  const source = new URL('../../pkg-js/src/remote/sql-helpers.ts', import.meta.url).pathname
   const { outputFiles } = await build({ entryPoints: [source], bundle: true, format: 'esm', write: false })
   return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`)
 }

@@ -1,4 +1,4 @@
-import { getRest } from '../rest.js'
+import { getRest } from '../remote/rest.js'
 import { misuse } from './command.js'
 import { quoted } from './schema-facts.js'
 import type { Endpoint } from './settings.js'

@@ -1,4 +1,4 @@
-import type { Core } from '../core.js'
+import type { Core } from '../engine/core.js'
 import { bytes, callback, flag, list, maybe, number, object, type Shape, text, whole } from './shape.js'
 
 /** The engine's own methods that another tab may call: not those that open, close or secure it, nor those that need the mutex. */

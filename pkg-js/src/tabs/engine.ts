@@ -1,8 +1,8 @@
-import { createDatabaseInstance } from '../instance.js'
-import { Channel, type Handlers, type Message } from '../worker/channel.js'
-import type { PageMethods, WorkerMethods } from '../worker/protocol.js'
-import { Server } from '../worker/server.js'
-import { Session } from '../worker/session.js'
+import { createDatabaseInstance } from '../instance/instance.js'
+import { Channel, type Handlers, type Message } from '../rpc/channel.js'
+import type { PageMethods, WorkerMethods } from '../rpc/protocol.js'
+import { Server } from '../rpc/server.js'
+import { Session } from '../rpc/worker-session.js'
 
 /** One of the tabs that an engine serves. */
 export interface Desk {

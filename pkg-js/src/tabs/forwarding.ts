@@ -1,12 +1,12 @@
-import type { Encryption } from '../encryption.js'
-import type { TidelockError } from '../errors.js'
-import type { Handlers } from '../worker/channel.js'
-import { unknownWhether } from '../worker/desk.js'
-import type { Limit, Unit, WorkerMethods } from '../worker/protocol.js'
+import type { Encryption } from '../base/encryption.js'
+import type { TidelockError } from '../base/errors.js'
+import type { Handlers } from '../rpc/channel.js'
+import { unknownWhether } from '../rpc/client-session.js'
+import type { Limit, Unit, WorkerMethods } from '../rpc/protocol.js'
 import { isRepeatable } from './core-calls.js'
 import { rolledBack, type Sending, Sendings } from './sending.js'
 import { Lost, Numbers, type Serving } from './serving.js'
-import { Units, writes } from './units.js'
+import { Units, writes } from './write-ids.js'
 
 /** A turn that was taken, by the number by which this tab knows it. */
 interface Ticket {

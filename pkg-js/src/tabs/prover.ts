@@ -1,5 +1,5 @@
-import type { Encryption } from '../encryption.js'
-import { bytesOfPassphrase } from '../web-crypto.js'
+import type { Encryption } from '../base/encryption.js'
+import { bytesOfPassphrase } from '../base/web-crypto.js'
 
 /** Proves to another tab that this one has the same secret, and checks the other's proof. */
 export interface Prover {

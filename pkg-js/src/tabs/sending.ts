@@ -1,8 +1,8 @@
-import { TidelockError } from '../errors.js'
-import { timedOut } from '../waiting.js'
-import { breath } from '../worker/breath.js'
-import { GivenUp } from '../worker/channel.js'
-import { type Limit, left } from '../worker/protocol.js'
+import { TidelockError } from '../base/errors.js'
+import { timedOut } from '../base/waiting.js'
+import { GivenUp } from '../rpc/channel.js'
+import { breath } from '../rpc/event-loop.js'
+import { type Limit, left } from '../rpc/protocol.js'
 import type { Serving } from './serving.js'
 
 /** A call on its way. */

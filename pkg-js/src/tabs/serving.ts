@@ -1,8 +1,8 @@
-import { layout } from '../codec/rows.js'
-import { isTidelockError, TidelockError } from '../errors.js'
-import type { Done } from '../work.js'
-import type { Channel } from '../worker/channel.js'
-import type { PageMethods, Result, WorkerMethods } from '../worker/protocol.js'
+import { isTidelockError, TidelockError } from '../base/errors.js'
+import { layout } from '../engine/codec/rows.js'
+import type { Done } from '../engine/work.js'
+import type { Channel } from '../rpc/channel.js'
+import type { PageMethods, Result, WorkerMethods } from '../rpc/protocol.js'
 
 /** What calls reject with when whoever served them doesn't any more. */
 export class Lost {}

@@ -1,6 +1,6 @@
-import { type CoreOptions, op } from '../core.js'
-import type { Work } from '../work.js'
-import type { Desk } from '../worker/desk.js'
+import { type CoreOptions, op } from '../engine/core.js'
+import type { Work } from '../engine/work.js'
+import type { Desk } from '../rpc/client-session.js'
 import { coreCalls } from './core-calls.js'
 import {
   anything,
@@ -68,7 +68,7 @@ function thrown(value: unknown, depth = 0): boolean {
   return either(ours, other, object({ text }))(value) && (cause === undefined || thrown(cause, depth + 1))
 }
 
-/** A message of a {@link import('../worker/channel.js').Channel}, calling one of these methods, or answering. */
+/** A message of a {@link import('../rpc/channel.js').Channel}, calling one of these methods, or answering. */
 const message =
   (methods: Readonly<Record<string, readonly Shape[]>>): Shape =>
   (value) => {

@@ -1,7 +1,7 @@
-import { invalid, TidelockError } from '../errors.js'
-import type { Message } from '../worker/channel.js'
-import { type Thrown, toThrown } from '../worker/thrown.js'
-import type { Facts } from './facts.js'
+import { invalid, TidelockError } from '../base/errors.js'
+import type { Message } from '../rpc/channel.js'
+import { type Thrown, toThrown } from '../rpc/thrown.js'
+import type { Facts } from './compatibility.js'
 import * as shapes from './shapes.js'
 
 // What tabs say to each other. A term is the time of one engine: what belongs to another one is not listened to.

@@ -1,6 +1,6 @@
-import { createDatabaseInstance } from '../instance.js'
-import type { Message } from './channel.js'
-import { Server } from './server.js'
+import { createDatabaseInstance } from '../instance/instance.js'
+import type { Message } from '../rpc/channel.js'
+import { Server } from '../rpc/server.js'
 
 // The worker of one database: dist/worker.js.
 

@@ -1,0 +1,305 @@
+import { checkFunction } from '../base/check.js'
+import { isTidelockError, type TidelockError } from '../base/errors.js'
+import { callUser } from '../base/events.js'
+import { SqlFragment } from '../base/sql.js'
+import type { QueryOptions, RowMode, SqlParams } from '../base/values.js'
+import { type Connection, type Soon, soon } from '../engine/connection.js'
+import { op } from '../engine/core.js'
+
+/** Options of a live query. */
+export interface LiveOptions extends QueryOptions {
+  /** Closes the live query. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The live queries of one database: says which to run again. */
+export class LiveQueries {
+  readonly #queries = new Map<number, LiveQuery<unknown>>()
+  readonly #open = new Set<LiveQuery<unknown>>()
+
+  /** @internal */
+  add(query: LiveQuery<unknown>): void {
+    this.#open.add(query)
+  }
+
+  watch(id: number, query: LiveQuery<unknown>): void {
+    this.#queries.set(id, query)
+  }
+
+  remove(id: number | undefined, query: LiveQuery<unknown>): void {
+    if (id !== undefined) this.#queries.delete(id)
+    this.#open.delete(query)
+  }
+
+  /** A commit changed what these read; without ids: all are to run again. */
+  changed(ids?: readonly number[]): void {
+    if (ids === undefined) for (const query of [...this.#open]) query.changed()
+    else for (const id of ids) this.#queries.get(id)?.changed()
+  }
+
+  /** The engine was begun anew and knows none of them: all are registered and run again. */
+  renew(): void {
+    this.#queries.clear()
+    for (const query of [...this.#open]) query.renew()
+  }
+
+  close(): void {
+    for (const query of [...this.#open]) query.close()
+  }
+}
+
+interface Subscriber<T> {
+  readonly onRows: (rows: T[]) => unknown
+  readonly onError: ((error: TidelockError) => unknown) | undefined
+}
+
+/**
+ * A query that runs again when a table that it reads has changed, at most once a commit. The first result comes by itself.
+ *
+ * Read it as an async iterable or by {@link LiveQuery.subscribe}. A slow reader gets the latest rows, not a backlog.
+ * When its last reader leaves, it stops, and starts again with the next one. It ends by {@link LiveQuery.close}, its `signal` or the end of
+ * the database.
+ *
+ * @example
+ * ```ts
+ * const live = db.live<{ n: number }>('SELECT count(*) AS n FROM orders')
+ * for await (const [row] of live) badge.textContent = String(row.n)
+ * ```
+ */
+export class LiveQuery<T> implements AsyncIterable<T[]> {
+  readonly #calls: Connection
+  readonly #queries: LiveQueries
+  readonly #sql: string | SqlFragment
+  readonly #params: SqlParams | undefined
+  readonly #mode: RowMode
+  readonly #timeoutMs: number | undefined
+  readonly #signal: AbortSignal | undefined
+  readonly #onAbort = () => this.close()
+  readonly #subscribers = new Set<Subscriber<T>>()
+  /** Subscribers, and loops that have begun. */
+  readonly #readers = new Set<object>()
+  /** Its last reader has left: it doesn't run. */
+  #resting = false
+  #watch: number | undefined
+  #rows: T[] | undefined
+  #error: TidelockError | undefined
+  /** Counts the results, good or bad. */
+  #version = 0
+  #running: Promise<void> | undefined
+  #again = false
+  #closed = false
+  /** Those who wait for the next version or the end. */
+  #wake: (() => void)[] = []
+
+  /** @internal */
+  constructor(
+    calls: Connection,
+    queries: LiveQueries,
+    sql: string | SqlFragment,
+    params: SqlParams | undefined,
+    mode: RowMode,
+    options: LiveOptions | undefined,
+  ) {
+    this.#calls = calls
+    this.#queries = queries
+    this.#sql = sql
+    this.#params = params
+    this.#mode = mode
+    this.#timeoutMs = options?.timeoutMs
+    this.#signal = options?.signal
+    if (this.#signal?.aborted) this.close()
+    else {
+      this.#signal?.addEventListener('abort', this.#onAbort)
+      queries.add(this as LiveQuery<unknown>)
+      this.changed()
+    }
+  }
+
+  /** The latest rows; undefined until the first result is there. */
+  get rows(): T[] | undefined {
+    return this.#rows
+  }
+
+  /** Whether it has ended. */
+  get closed(): boolean {
+    return this.#closed || this.#calls.closed
+  }
+
+  /** Frameworks that wrap objects into proxies leave one alone that isn't a plain object: private fields can't be read through a proxy. */
+  get [Symbol.toStringTag](): string {
+    return 'LiveQuery'
+  }
+
+  /**
+   * Calls back with each new result, and with the present one if it is there already; gives the function that ends it.
+   * A failing run is told to `onError` (without it, as a warning of the database), and the query goes on with the next change.
+   */
+  subscribe(onRows: (rows: T[]) => unknown, onError?: (error: TidelockError) => unknown): () => void {
+    checkFunction('The first argument of subscribe', onRows)
+    if (onError !== undefined) checkFunction('The second argument of subscribe', onError)
+    const subscriber = { onRows, onError }
+    if (!this.#closed) this.#subscribers.add(subscriber)
+    const version = this.#version
+    if (version > this.#join(subscriber)) {
+      queueMicrotask(() => {
+        if (version === this.#version) this.#tell(subscriber)
+      })
+    }
+    return () => {
+      this.#subscribers.delete(subscriber)
+      this.#leave(subscriber)
+    }
+  }
+
+  /** Somebody reads it from now on, and has seen the results up to that version: those of before it rested are old. */
+  #join(reader: object): number {
+    if (this.#closed) return 0
+    this.#readers.add(reader)
+    if (!this.#resting) return 0
+    this.#resting = false
+    this.#queries.add(this as LiveQuery<unknown>)
+    this.changed()
+    return this.#version
+  }
+
+  #leave(reader: object): void {
+    if (!this.#readers.delete(reader)) return
+    // Frameworks take one away and bring the next one in the same task.
+    queueMicrotask(() => {
+      if (this.#readers.size > 0 || this.#closed || this.#resting) return
+      this.#resting = true
+      this.#unregister()
+    })
+  }
+
+  #unregister(): void {
+    this.#queries.remove(this.#watch, this as LiveQuery<unknown>)
+    if (this.#watch !== undefined) this.#calls.unwatch(this.#watch)
+    this.#watch = undefined
+  }
+
+  /** Runs it again now; resolves with the rows. Rejects with what the query rejects with, and with `closed`. */
+  async refresh(): Promise<T[]> {
+    this.#calls.check()
+    if (this.#closed) return this.#rows ?? []
+    await this.#running
+    this.#start()
+    await this.#running
+    if (this.#error !== undefined) throw this.#error
+    return this.#rows ?? []
+  }
+
+  /** Ends it: loops finish, subscribers hear nothing more. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#signal?.removeEventListener('abort', this.#onAbort)
+    this.#subscribers.clear()
+    this.#readers.clear()
+    this.#unregister()
+    this.#wakeAll()
+  }
+
+  /** Each new result; of several between two steps only the latest. Throws what the query rejects with. */
+  [Symbol.asyncIterator](): AsyncIterator<T[], undefined, undefined> {
+    const reader = {}
+    let seen = this.#join(reader)
+    let done = false
+    const next = async (): Promise<IteratorResult<T[], undefined>> => {
+      while (!done && !this.#closed && seen === this.#version)
+        await new Promise<void>((resolve) => this.#wake.push(resolve))
+      if (done || this.#closed) return { done: true, value: undefined }
+      seen = this.#version
+      if (this.#error === undefined) return { done: false, value: this.#rows as T[] }
+      void end()
+      throw this.#error
+    }
+    const end = async (): Promise<IteratorResult<T[], undefined>> => {
+      done = true
+      this.#leave(reader)
+      this.#wakeAll()
+      return { done: true, value: undefined }
+    }
+    return { next, return: end }
+  }
+
+  /** @internal Something that it reads has changed: runs it, or once more after the run that is under way. */
+  changed(): void {
+    if (!this.#resting) this.#start()
+  }
+
+  #start(): void {
+    if (this.#closed) return
+    if (this.#running !== undefined) {
+      this.#again = true
+      return
+    }
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined
+      if (this.#again) {
+        this.#again = false
+        this.changed()
+      }
+    })
+  }
+
+  /** @internal Registers it anew, and runs it again. */
+  renew(): void {
+    this.#watch = undefined
+    this.changed()
+  }
+
+  /** The worker died in the middle of it: its successor runs it. */
+  #runAnew(): Promise<void> {
+    this.#watch = undefined
+    return this.#run()
+  }
+
+  async #run(): Promise<void> {
+    try {
+      const watching = this.#watchTables()
+      if (watching !== undefined) await watching
+      const rows = await this.#calls.statement(
+        op.query,
+        this.#sql,
+        this.#params,
+        { timeoutMs: this.#timeoutMs },
+        this.#mode,
+      )
+      this.#rows = rows as T[]
+      this.#error = undefined
+    } catch (error) {
+      if (isTidelockError(error, 'closed')) return this.close()
+      if (isTidelockError(error, 'worker_crashed') && !this.#calls.closed) return this.#runAnew()
+      this.#error = error as TidelockError
+    }
+    if (this.#closed) return
+    this.#version++
+    for (const subscriber of [...this.#subscribers]) this.#tell(subscriber)
+    this.#wakeAll()
+  }
+
+  #watchTables(): Soon<void> | undefined {
+    if (this.#watch !== undefined || this.#resting) return
+    const sql = this.#sql instanceof SqlFragment ? this.#sql.sql : this.#sql
+    return soon(this.#calls.watch(sql), (id) => {
+      // Closed, or left, while another thread registered it.
+      if (this.#closed || this.#resting) return this.#calls.unwatch(id)
+      this.#watch = id
+      this.#queries.watch(id, this as LiveQuery<unknown>)
+    })
+  }
+
+  #tell(subscriber: Subscriber<T>): void {
+    if (!this.#subscribers.has(subscriber)) return
+    if (this.#error === undefined) callUser(subscriber.onRows, this.#rows as T[])
+    else if (subscriber.onError !== undefined) callUser(subscriber.onError, this.#error)
+    else this.#calls.warn(this.#error.code, `A live query failed: ${this.#error.message}`)
+  }
+
+  #wakeAll(): void {
+    const wake = this.#wake
+    this.#wake = []
+    for (const resolve of wake) resolve()
+  }
+}

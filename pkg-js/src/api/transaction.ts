@@ -1,0 +1,177 @@
+import { checkCall, checkFunction, checkQuery, checkScript } from '../base/check.js'
+import { queryTag, type SqlFragment, type SqlQueryTag } from '../base/sql.js'
+import type {
+  ArrayQueryOptions,
+  CallOptions,
+  QueryOptions,
+  Row,
+  RowMode,
+  RunResult,
+  SqlParams,
+  SqlResultValue,
+  Statement,
+} from '../base/values.js'
+import { type Connection, copyParams, notNow, rejecting } from '../engine/connection.js'
+import { type Op, op } from '../engine/core.js'
+import type { Done, Work } from '../engine/work.js'
+import { hasEnded, type Steps } from './steps.js'
+
+/**
+ * A transaction that is open: what the function given to {@link Database.transaction} works with.
+ *
+ * Once it has ended, every call rejects with `transaction_closed`. While a nested transaction is open, calls on the
+ * outer one wait for its end.
+ */
+export class Tx {
+  /** Runs a query given as a template, see {@link Database.sql}. */
+  readonly sql: SqlQueryTag
+  readonly #calls: Connection
+  readonly #ticket: number
+  readonly #steps: Steps
+
+  /** @internal */
+  constructor(calls: Connection, ticket: number, steps: Steps) {
+    this.#calls = calls
+    this.#ticket = ticket
+    this.#steps = steps
+    this.sql = queryTag(calls, <T>(fragment: SqlFragment) => this.query<T>(fragment))
+  }
+
+  /** The rows of a query, see {@link Database.query}. */
+  query<T = SqlResultValue[]>(
+    sql: string | SqlFragment,
+    params: SqlParams | undefined,
+    options: ArrayQueryOptions,
+  ): Promise<T[]>
+  query<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<T[]>
+  query(sql: string | SqlFragment, params?: SqlParams, options?: QueryOptions): Promise<unknown> {
+    if (options === undefined) return this.#statement(op.query, sql, params, undefined)
+    return rejecting(() => this.#statement(op.query, sql, params, options, checkQuery('query', options)))
+  }
+
+  /** The first row of a query, or undefined, see {@link Database.get}. */
+  get<T = Row>(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<T | undefined> {
+    return this.#checked('get', op.get, sql, params, options) as Promise<T | undefined>
+  }
+
+  /** Runs a statement, see {@link Database.run}. */
+  run(sql: string | SqlFragment, params?: SqlParams, options?: CallOptions): Promise<RunResult> {
+    return this.#checked('run', op.run, sql, params, options) as Promise<RunResult>
+  }
+
+  /** Runs one statement for many rows, all or none, see {@link Database.runMany}. */
+  async runMany(sql: string, rows: readonly SqlParams[], options?: CallOptions): Promise<{ readonly changes: number }> {
+    checkCall('runMany', options)
+    return this.#statement(op.runMany, sql, rows, options) as Promise<{ changes: number }>
+  }
+
+  /** Runs several statements, all or none, see {@link Database.batch}. */
+  async batch<T = Row>(statements: readonly Statement[], options?: CallOptions): Promise<T[][]> {
+    checkCall('batch', options)
+    return (await this.#perform(['batch', statements], options)).results as T[][]
+  }
+
+  /** Runs a script inside this transaction: it can't have a BEGIN or COMMIT of its own. */
+  async exec(script: string, options?: CallOptions): Promise<void> {
+    checkCall('exec', options)
+    await this.#perform(['script', checkScript(script)], options)
+  }
+
+  /** A nested transaction (a savepoint): commits into this one when its function returns, rolls back when it throws. */
+  async transaction<T>(work: (tx: Tx) => T | PromiseLike<T>, options?: CallOptions): Promise<T> {
+    checkFunction('The work of a transaction', work)
+    checkCall('transaction', options)
+    const inside = (steps: Steps) => work(new Tx(this.#calls, this.#ticket, steps))
+    return this.#steps.step(options, () => this.#steps.nested(this.#ticket, inside, options))
+  }
+
+  #perform(work: Work, options: CallOptions | undefined): Promise<Done> {
+    return this.#steps.step(options, () => this.#calls.perform(this.#ticket, work, options?.timeoutMs ?? 0))
+  }
+
+  #checked(
+    call: string,
+    kind: Op,
+    sql: string | SqlFragment,
+    params: unknown,
+    options: CallOptions | undefined,
+  ): Promise<unknown> {
+    if (options === undefined) return this.#statement(kind, sql, params, undefined)
+    return rejecting(() => {
+      checkCall(call, options)
+      return this.#statement(kind, sql, params, options)
+    })
+  }
+
+  #statement(
+    kind: Op,
+    sql: string | SqlFragment,
+    params: unknown,
+    options: CallOptions | undefined,
+    mode: RowMode = 'object',
+  ): Promise<unknown> {
+    const steps = this.#steps
+    // As in Calls.statement: what ran before needs no more than one promise.
+    if (options === undefined && typeof sql === 'string' && !steps.busy) {
+      try {
+        steps.begin()
+        const result = this.#calls.now(this.#ticket, kind, sql, params, mode)
+        if (result !== notNow) return Promise.resolve(result)
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    }
+    if (steps.busy) params = copyParams(params)
+    return steps.step(options, () =>
+      this.#calls.execute(this.#ticket, kind, sql, params, options?.timeoutMs ?? 0, mode),
+    )
+  }
+}
+
+/** How a transaction that was begun by a call is told to end. */
+export interface Ending {
+  /** Resolves when what was written is stored as `durability` promises. */
+  commit(): Promise<void>
+  rollback(): void
+}
+
+/** A transaction that its user ends: what {@link Database.begin} gives. */
+export class BegunTx extends Tx {
+  readonly #own: Steps
+  #ending: Ending | undefined
+  #failed = false
+
+  /** @internal */
+  constructor(calls: Connection, ticket: number, steps: Steps, ending: Ending) {
+    super(calls, ticket, steps)
+    this.#own = steps
+    this.#ending = ending
+  }
+
+  /**
+   * Commits, after the calls made before it. Resolves when what was written is stored as `durability` promises. When it fails, all is
+   * rolled back. Rejects with `transaction_closed` when the transaction has ended.
+   */
+  async commit(): Promise<void> {
+    const ending = this.#end()
+    try {
+      await ending.commit()
+    } catch (error) {
+      this.#failed = true
+      throw error
+    }
+  }
+
+  /** Rolls back, after the calls made before it. After a commit that failed there is nothing left to do. */
+  async rollback(): Promise<void> {
+    if (!this.#failed) this.#end().rollback()
+  }
+
+  #end(): Ending {
+    const ending = this.#ending
+    if (ending === undefined) throw hasEnded()
+    this.#ending = undefined
+    this.#own.seal()
+    return ending
+  }
+}

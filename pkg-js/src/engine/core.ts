@@ -1,0 +1,393 @@
+import type { Part } from '../../generated/instance.js'
+
+// What the wasm module offers: the hand-written types of its class `Core` and of the functions that it calls back.
+// One wasm instance = one `Core` = one database. Nothing here is public.
+
+import type { Encryption } from '../base/encryption.js'
+import type { Answer, Asking } from '../remote/request.js'
+
+/** What {@link Core.execute} is to do with a statement. */
+export const op = {
+  query: 0,
+  get: 1,
+  run: 2,
+  runMany: 3,
+  /** Some of the rows of a `runMany`, which follows with the last ones, or a rollback. */
+  runPart: 4,
+} as const
+
+/** One of the values of {@link op}. */
+export type Op = (typeof op)[keyof typeof op]
+
+/** The kinds of a value in a parameter area and in a result. */
+export const tag = {
+  integer: 1,
+  real: 2,
+  /** In a result: a text in ASCII. */
+  text: 3,
+  blob: 4,
+  null: 5,
+  bigint: 6,
+  /** In a result: any other text. */
+  wide: 7,
+  /** In a result: a text in ASCII that is to be remembered, ... */
+  newText: 8,
+  /** ... or any other. They are numbered together, from 0 on. */
+  newWide: 9,
+  /** In a result: the remembered text of that number. */
+  again: 10,
+} as const
+
+/** What {@link Core.again} tells. */
+export const told = {
+  done: 0,
+  /** See {@link Core.failure}. */
+  failed: 1,
+  /** Somebody else has the turn. */
+  busy: 2,
+  /** There is no such statement any more. */
+  unknown: 3,
+} as const
+
+/** One step of a query plan. */
+export interface PlanRow {
+  readonly id: number
+  readonly parent: number
+  readonly detail: string
+}
+
+/** The wasm class. Everything synchronous needs a ticket that holds the turn. */
+export interface Core {
+  /** Says where the remote is, before {@link Core.start}. When it rejects, the database is closed. */
+  connect(remote: CoreRemoteOptions): Promise<void>
+  /** Whether there is no data yet, so that a seed is wanted. */
+  wantsSeed(): boolean
+  /** Gives a database without data its first; before `start`. */
+  seed(bytes: Uint8Array): Promise<void>
+  /** Runs what is pending and begins to serve. When it rejects, the database is closed. */
+  start(): Promise<void>
+
+  // The turn: who may use the connection, first come, first served. A transaction keeps it from begin to end.
+
+  /** A ticket that holds the turn at once, or 0 when somebody has it or waits for it. */
+  enter(): number
+  /** A ticket at the end of the line. */
+  queue(): number
+  /** Resolves when the ticket has the turn. */
+  turn(ticket: number): Promise<void>
+  /** Gives up the turn, or the place in line. */
+  leave(ticket: number): void
+
+  // Statements.
+
+  /** The address of a parameter area of at least that many bytes (8-aligned, reused; may grow the memory). */
+  reserve(bytes: number): number
+  /** Runs one statement over the `bytes` of parameters written to the reserved area; `timeoutMs` 0 is none. */
+  execute(ticket: number, op: Op, sql: string, bytes: number, names: string, timeoutMs: number): void
+  /**
+   * Runs a statement again by the number that is in the header of its result, with parameters of the same names; gives one of
+   * {@link told}. Ticket 0 takes the turn, if it is free, and gives it back.
+   */
+  again(ticket: number, op: Op, statement: number, bytes: number): number
+  /** Why the last {@link Core.again} failed: what {@link Core.execute} would have thrown. */
+  failure(): unknown
+  /** The address of the header of the last result; the same for the instance's life. */
+  header(): number
+  /** The column names of a shape. */
+  columns(shape: number): string[]
+  /** BEGIN, or a SAVEPOINT inside a transaction; gives the depth (1, 2, ...). */
+  begin(ticket: number, immediate: boolean): number
+  /** COMMIT or RELEASE of that depth; true when the database was written. */
+  commit(ticket: number, depth: number): boolean
+  /** ROLLBACK, or ROLLBACK TO and RELEASE, of that depth. */
+  rollback(ticket: number, depth: number): void
+  /** Runs a script, the first bytes of the parameter area; true when the database was written. */
+  script(ticket: number, bytes: number, timeoutMs: number): boolean
+  explain(ticket: number, sql: string): PlanRow[]
+  /** Resolves when what was committed up to now is stored; undefined when there is nothing to wait for. */
+  stored(): Promise<void> | undefined
+
+  /** Loads FTS5 for a statement that failed because it is missing. */
+  loadFts5(): Promise<void>
+
+  // Live queries.
+
+  watch(sql: string): number
+  unwatch(id: number): void
+  /** From now on every commit is told by a `change` event. */
+  tellChanges(): void
+
+  // What waits, or may come to wait. Options and results are plain objects, as the contract has them.
+
+  migrationsStatus(): Promise<unknown>
+  migrationsRun(options: unknown): Promise<unknown>
+  migrationsRevert(options: unknown): Promise<unknown>
+  migrationsBaseline(version: string): Promise<unknown>
+  migrationsRedo(): Promise<unknown>
+  migrationsForget(version: string): Promise<void>
+  migrationsReset(): Promise<unknown>
+  migrationsDrop(): Promise<void>
+  /** `made`: a database file in which the app has run the applied migrations; without it the engine runs their scripts. */
+  migrationsDrift(made?: Uint8Array): Promise<unknown>
+  /** The renames are old and new names by turns. */
+  migrationsGenerate(sql: string, renames: readonly string[]): Promise<unknown>
+  migrationsSync(sql: string): Promise<unknown>
+  migrationsLint(): Promise<unknown>
+  snapshotsCreate(options: unknown): Promise<unknown>
+  snapshotsList(): unknown
+  snapshotsVerify(id: string): Promise<unknown>
+  snapshotsRestore(id: string, options: unknown): Promise<unknown>
+  snapshotsRestoreAt(at: number, options: unknown): Promise<unknown>
+  snapshotsDelete(id: string): Promise<unknown>
+  snapshotsPrune(): Promise<unknown>
+  snapshotsStatus(): unknown
+  syncPull(options: unknown, progress: ((step: unknown) => void) | undefined, cancel: number): Promise<unknown>
+  syncPush(progress: ((step: unknown) => void) | undefined, cancel: number): Promise<unknown>
+  /** Keeps in step from now on. */
+  syncStart(intervalMs: number): void
+  /** Rests from now on. */
+  syncStop(): void
+  /** Whether all tables that are pulled have been pulled once. */
+  syncReady(): Promise<boolean>
+  syncRetry(id: string): Promise<unknown>
+  syncDiscard(id: string): Promise<unknown>
+  syncEnqueue(table: string): Promise<unknown>
+  syncConflicts(limit: number): Promise<unknown>
+  syncPending(): unknown
+  syncRejected(): unknown
+  syncStatus(): unknown
+  /** An id to pass to calls that can be cancelled. */
+  newCancel(): number
+  /** Asks the call with that id to give up. */
+  cancel(id: number): void
+  dropCancel(id: number): void
+  /** Encrypts with another passphrase or key from now on; null makes it plain. */
+  rekey(encryption: Encryption | null): Promise<void>
+  exportBytes(): Uint8Array<ArrayBuffer>
+  persist(): Promise<boolean>
+  exportSql(): Promise<Uint8Array<ArrayBuffer>[]>
+  importBytes(bytes: Uint8Array, options: unknown, cancel: number): Promise<void>
+  snapshotsExport(id: string, sql: boolean): Promise<CoreSnapshotFile>
+  snapshotsImport(bytes: Uint8Array, label: string | undefined, cancel: number): Promise<unknown>
+  health(thresholds: object): Promise<unknown>
+  /** Says what is to be audited, before {@link Core.start}. When it rejects, the database is closed. */
+  audit(options: CoreAudit): Promise<void>
+  /** The tables that are to be audited and don't exist. */
+  auditMissing(): Promise<string[]>
+  /** Whom the audit log names from now on. Needs the turn. */
+  setActor(actor: string | undefined): Promise<void>
+  /**
+   * Notes a write of another tab with its answer in the open transaction, unless that has written nothing. `keep`: the tabs that may still
+   * ask for answers; none: nothing is known about the others.
+   */
+  noteApplied(
+    ticket: number,
+    client: string,
+    id: number,
+    acknowledged: number,
+    keep: readonly string[],
+    reply: Uint8Array,
+  ): void
+  /** What a noted write answered; undefined when it isn't in the database. Needs the turn. */
+  applied(ticket: number, client: string, id: number): Uint8Array | undefined
+  /** Whether a script runs in one transaction. */
+  isWhole(script: string): boolean
+  maintain(expires: readonly CoreExpiry[], cancel: number): Promise<unknown>
+  flush(): Promise<void>
+  close(): Promise<void>
+  free(): void
+}
+
+/** An SQL function or collation, as {@link CoreClass.addFunctions} takes it; `kind`: scalar, aggregate, window, collation. */
+export interface CoreFunction {
+  readonly name: string
+  readonly kind: 0 | 1 | 2 | 3
+  readonly deterministic: boolean
+  readonly directOnly: boolean
+}
+
+/** What calls the user's functions, by their place in the list. */
+export interface CoreFunctions {
+  /** Gives null, a finite number, a bigint of 64 bits, a string or a Uint8Array. */
+  call(which: number, phase: number, state: number, values: unknown[]): unknown
+  compare(which: number, one: string, other: string): number
+}
+
+/** The static side of the wasm class. */
+export interface CoreClass {
+  /** Gives every connection of this instance SQL functions. Comes before `open`. */
+  addFunctions(
+    definitions: readonly CoreFunction[],
+    functions: CoreFunctions,
+    integers: CoreOptions['integers'],
+  ): Promise<void>
+  /**
+   * Gives every connection of this instance the SQL functions encrypt and decrypt. Keys of 32 bytes: the first one encrypts, each decrypts.
+   * Comes before `open`, and after the part `cipher` is loaded.
+   */
+  addColumnKeys(keys: readonly Uint8Array[]): Promise<void>
+  /** Checks the remote of a database that is to be opened. Throws `invalid_argument`. */
+  checkRemote(remote: CoreRemoteOptions): Promise<void>
+  /** Opens nothing: asks a remote for its tables. Those of the remote are wanted; none: all. */
+  schemaFromRemote(remote: CoreRemoteOptions, host: Host): Promise<unknown>
+  open(options: Omit<CoreOptions, 'remote'>, host: Host): Promise<Core>
+  /** The same over the files of a folder. */
+  openFolder(options: Omit<CoreOptions, 'remote'>, host: Host, files: NodeFiles): Promise<Core>
+  /** Opens nothing: sets a stored database to its last good state, or to a snapshot. */
+  recover(options: CoreOptions, from: string | undefined, host: Host): Promise<unknown>
+  /** The same over the files of a folder. */
+  recoverFolder(options: CoreOptions, from: string | undefined, host: Host, files: NodeFiles): Promise<unknown>
+  /** What can be told of the database in a folder, which isn't opened. */
+  storedInFolder(host: Host, files: NodeFiles): Promise<unknown>
+  /** Removes the files of a database from its folder. Rejects with `database_in_use`. */
+  deleteFolder(options: CoreOptions, host: Host, files: NodeFiles): Promise<void>
+}
+
+/** What {@link CoreClass.openFolder} needs of Node: files below one folder, by relative names, and processes. What fails throws. */
+export interface NodeFiles {
+  /** The names in a folder; none where there is no such folder. */
+  list(folder: string): string[]
+  makeFolder(folder: string): void
+  /** Bytes of a file; undefined where there is none. */
+  size(name: string): number | undefined
+  /** Bytes from `at` on, `length` of them or fewer at the end of the file; undefined where there is none. */
+  read(name: string, at: number, length: number): Uint8Array | undefined
+  /** Writes all the bytes, which lie in the wasm memory; makes the file if there is none. */
+  write(name: string, at: number, bytes: Uint8Array): void
+  truncate(name: string, bytes: number): void
+  sync(name: string): void
+  syncFolder(folder: string): void
+  rename(from: string, to: string): void
+  /** Gives a file a second name; false when that one is taken. */
+  link(from: string, to: string): boolean
+  remove(name: string): void
+  /** Lets go of what is kept open between calls. */
+  close(): void
+  readonly pid: number
+  readonly host: string
+  /** When a process of this machine began, '' when that isn't known; undefined when there is none of that number. */
+  began(pid: number): string | undefined
+}
+
+/** A snapshot as a file. */
+export interface CoreSnapshotFile {
+  readonly snapshot: { readonly id: string; readonly createdAt: string }
+  readonly pieces: readonly Uint8Array<ArrayBuffer>[]
+}
+
+/** A migration as the wasm module takes it: functions stay here and are called back by version. */
+export interface CoreMigration {
+  readonly version: string
+  readonly name: string
+  readonly up?: string
+  readonly down?: string
+  readonly checksum?: string
+  readonly transaction: boolean
+  readonly upIsFunction: boolean
+  readonly downIsFunction: boolean
+}
+
+/** The options of {@link CoreClass.open}: plain data, complete with all defaults. */
+export interface CoreOptions {
+  readonly name: string
+  readonly storage: 'indexeddb' | 'memory' | 'file'
+  /** The folder of `storage: 'file'`. */
+  readonly path?: string
+  readonly durability: 'strict' | 'relaxed' | 'deferred' | 'snapshot'
+  readonly integers: 'auto' | 'bigint' | 'number'
+  readonly maxBytes: number
+  readonly onBusy: 'fail' | 'wait' | 'takeover' | 'steal'
+  readonly lockTimeoutMs: number
+  readonly holder: { readonly title: string; readonly url: string }
+  readonly migrate: boolean
+  readonly outOfOrder: 'error' | 'apply'
+  readonly baseline?: string
+  readonly migrationsTable: string
+  readonly migrations?: readonly CoreMigration[]
+  readonly snapshots: CoreSnapshotOptions
+  readonly mode: 'local' | 'cloud'
+  readonly remote?: CoreRemoteOptions
+  readonly audit?: CoreAudit
+  readonly expires?: readonly CoreExpiry[]
+  /** The thresholds of health that were given. */
+  readonly health?: object
+}
+
+/** The audit, complete with all defaults. */
+export interface CoreAudit {
+  readonly table: string
+  readonly tables: readonly string[]
+  /** Without a table: in each. */
+  readonly redact: readonly { readonly table?: string; readonly column: string }[]
+  readonly retentionDays?: number
+}
+
+/** The column by which the rows of a table expire. */
+export interface CoreExpiry {
+  readonly table: string
+  readonly column: string
+}
+
+/** The snapshot part of {@link CoreOptions}. */
+export interface CoreSnapshotOptions {
+  readonly enabled: boolean
+  /** The user's own timetable says when, instead of the interval. */
+  readonly timedByUser: boolean
+  readonly intervalMs: number
+  readonly keep: number
+  readonly retries: number
+  readonly backoffMs: number
+  readonly onHidden: boolean
+  readonly compress: boolean
+  readonly verify: 'quick' | 'full' | 'none'
+  readonly logRetentionMs: number
+  readonly retentionDays?: number
+  readonly logMaxBytes?: number
+}
+
+/** The remote part of {@link CoreOptions}; a table given by its name is made `{ table }`. */
+export interface CoreRemoteOptions {
+  readonly url: string
+  readonly key: string
+  readonly userId?: string
+  readonly schema: string
+  readonly tables: readonly object[]
+  readonly pageSize: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly retries: number
+  readonly timeoutMs: number
+  readonly maxResponseBytes: number
+  readonly maxDeleteRatio: number
+  readonly realtime: boolean
+  readonly hasAccessToken: boolean
+  /** This is no page: a secret key may be here. */
+  readonly secretsAllowed: boolean
+}
+
+/** An event from the wasm module. All but `live` are shown to the user. */
+export interface CoreEvent {
+  readonly type: 'warning' | 'change' | 'live' | 'lock' | 'snapshot' | 'sync' | 'health' | 'migration' | 'close'
+  readonly detail: unknown
+}
+
+/** What the wasm module calls back, always on the thread that called `open`. */
+export interface Host {
+  emit(event: CoreEvent): void
+  /** The Web Lock is held; `release` lets go of it, should the instance trap. */
+  locked(release: () => void): void
+  /** Runs a migration that is a function, with the turn of that ticket; where it is one transaction, that has begun. */
+  migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void>
+  /** Loads a part of the wasm. */
+  loadPart(part: Part): Promise<void>
+  /** Calls SQLite's initialisation of FTS5 for the connection at that address. */
+  addFts5(connection: number): void
+  fetch(url: string, asking: Asking): Promise<Answer>
+  accessToken(): Promise<string | null>
+  nextSnapshot(after: number): Promise<number | null>
+  /** What the user's function makes of a conflict: the row as JSON text, blobs as `{"b":"hex"}`; null when it is to go. */
+  resolveConflict(conflict: unknown): Promise<string | null>
+  /** What the database is encrypted with. */
+  readonly encryption?: Encryption
+  /** Aborted when the user gives up opening. */
+  readonly signal?: AbortSignal
+}

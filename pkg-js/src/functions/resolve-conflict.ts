@@ -1,0 +1,44 @@
+import { invalid } from '../base/errors.js'
+import { hex } from '../base/file-bytes.js'
+import { plainValue } from '../engine/codec/pack.js'
+import type { Conflict, RemoteOptions } from '../remote/remote-options.js'
+
+/**
+ * Has the user's function decide about a conflict. Gives the row as JSON text with every digit, blobs as `{"b":"hex"}`; null: the
+ * row goes. Rejects with what the function throws, and with `invalid_argument` when it gives something else than a row or null.
+ */
+export async function resolveConflict(remote: RemoteOptions | undefined, conflict: Conflict): Promise<string | null> {
+  const table = remote?.tables.find((one) => typeof one !== 'string' && one.table === conflict.table)
+  const decide = typeof table === 'object' ? table.conflict : undefined
+  if (typeof decide !== 'function')
+    throw invalid(`Table ${conflict.table} has no conflict function`, {
+      hint: 'Please report this error',
+    })
+  const row: unknown = await decide(conflict)
+  if (row === null) return null
+  if (typeof row !== 'object' || Array.isArray(row)) {
+    throw invalid(`The conflict function of table ${conflict.table} must return a row or null`)
+  }
+  const cells = Object.entries(row).filter(([, value]) => value !== undefined)
+  return `{${cells.map(([column, value]) => `${JSON.stringify(column)}:${encode(column, value)}`).join(',')}}`
+}
+
+function encode(column: string, given: unknown): string {
+  const value = plainValue(given)
+  switch (typeof value) {
+    case 'bigint':
+      return String(value)
+    case 'string':
+      return JSON.stringify(value)
+    case 'number':
+      // A number beyond 2^53 is a double, not an integer.
+      return !Number.isInteger(value) || Number.isSafeInteger(value) || String(value).includes('e')
+        ? String(value)
+        : `${value}.0`
+    case 'object':
+      return value === null ? 'null' : `{"b":"${hex(value)}"}`
+  }
+  throw invalid(`The conflict function gave a value for ${column} that can't be stored`, {
+    hint: 'Values are null, boolean, number, bigint, string, bytes and Date',
+  })
+}

@@ -1,0 +1,181 @@
+import { createInstance, type Part, wasmUrl } from '../../generated/instance.js'
+import { isA } from '../base/brand.js'
+import { TidelockError, toTidelockError, trapped } from '../base/errors.js'
+import { isNode } from '../base/is-node.js'
+import type { CoreClass } from '../engine/core.js'
+import type { OpenOptions, WasmSource } from '../options/options.js'
+
+/** One wasm instance: memory and code of one database. */
+export interface Instance {
+  readonly Core: CoreClass
+  readonly memory: WebAssembly.Memory
+  /** Loads a part of the code. Rejects with `wasm_load_failed`. */
+  loadPart(part: Part): Promise<void>
+  /** Gives FTS5, once loaded, to the SQLite connection at that address. */
+  addFts5(connection: number): void
+}
+
+// Compiled modules, one a source, shared by all databases of the page. A failed one is forgotten, so that it can be tried again.
+const byUrl = new Map<string, Promise<WebAssembly.Module>>()
+const byObject = new WeakMap<object, Promise<WebAssembly.Module>>()
+
+/** The compiled module of a source, by default the package's own. Rejects with `wasm_load_failed`. */
+export function loadModule(source: WasmSource | undefined): Promise<WebAssembly.Module> {
+  if (isA(source, 'WebAssembly.Module')) return Promise.resolve(source)
+  if (source === undefined || isA(source, 'URL')) {
+    return moduleAt(source ?? wasmUrl())
+  }
+  return remember(byObject, source, () =>
+    isA(source, 'Response') ? compileResponse(source) : WebAssembly.compile(source),
+  )
+}
+
+/**
+ * Begins to load what an opening with these options needs, the core and its parts at once: they don't wait for each other. Who needs
+ * one of them is told what went wrong with it.
+ */
+export function beginToLoad(options: OpenOptions): void {
+  const { wasm } = options
+  loadModule(wasm).catch(() => {})
+  for (const part of partsOf(options)) {
+    const [url] = partUrls(part, wasm)
+    moduleAt(url).catch(() => {})
+  }
+}
+
+/** The parts that an opening with these options needs for certain. */
+export function partsOf(options: OpenOptions): Part[] {
+  const { migrations, remote, encryption, columnKey, storage, audit, functions, seed } = options
+  const given = (...values: unknown[]) => values.some((value) => value !== undefined)
+  const needed: Record<Part, boolean> = {
+    migrations: given(migrations),
+    tools: given(audit, functions, seed),
+    sync: given(remote),
+    encryption: given(encryption, columnKey),
+    stores: storage === undefined ? isNode() : storage !== 'indexeddb',
+    fts5: migrations?.some(({ up }) => typeof up === 'string' && /fts5/i.test(up)) ?? false,
+  }
+  return (Object.keys(needed) as Part[]).filter((part) => needed[part])
+}
+
+/**
+ * An instance of its own over a compiled module; `partModule` gives the modules of its parts. When it traps, `onTrap` is told once,
+ * by the error `internal`. Rejects with `wasm_load_failed` and `out_of_memory`.
+ */
+export async function createDatabaseInstance(
+  module: WebAssembly.Module,
+  partModule: (part: Part) => Promise<WebAssembly.Module>,
+  onTrap: (trap: TidelockError) => void,
+): Promise<Instance> {
+  try {
+    const { init, Core, loadPart, addFts5 } = createInstance(
+      (cause, panic) => onTrap(trapped(cause, panic)),
+      partModule,
+    )
+    const { memory } = await init(module)
+    return { Core: Core as unknown as CoreClass, memory, loadPart, addFts5 }
+  } catch (error) {
+    throw error instanceof RangeError ? toTidelockError(error) : loadFailed(error, 'started')
+  }
+}
+
+/** The same over the module that comes from `source`, with its parts. */
+export async function startInstance(
+  source: WasmSource | undefined,
+  onTrap: (trap: TidelockError) => void,
+  signal?: AbortSignal,
+): Promise<Instance> {
+  const module = await loadModule(source)
+  signal?.throwIfAborted()
+  return createDatabaseInstance(module, (part) => loadPart(part, module, source), onTrap)
+}
+
+/**
+ * The module of a part of a core, which came from `source`: from where bundlers put it, or from beside the core where that was given by
+ * hand. Rejects with `wasm_load_failed`.
+ */
+export async function loadPart(
+  part: Part,
+  core: WebAssembly.Module,
+  source: WasmSource | undefined,
+): Promise<WebAssembly.Module> {
+  let failure: unknown
+  for (const url of partUrls(part, source)) {
+    try {
+      const module = await moduleAt(url)
+      if (buildOf(module) === buildOf(core)) return module
+      // It must not meet a core whose functions are others: what was deployed is newer than the page.
+      throw new Error(`${url} belongs to another build than the page`)
+    } catch (error) {
+      failure ??= error
+    }
+  }
+  throw loadFailed(failure, 'loaded')
+}
+
+function partUrls(part: Part, source: WasmSource | undefined): [URL, ...URL[]] {
+  const own = wasmUrl(part)
+  const address = isA(source, 'URL') ? source.href : isA(source, 'Response') ? source.url : ''
+  if (address === '') return [own]
+  const beside = new URL(`tidelock_${part}.wasm`, address)
+  return /\/tidelock_bg\.wasm$/.test(new URL(address).pathname) ? [beside, own] : [own, beside]
+}
+
+function moduleAt(url: URL): Promise<WebAssembly.Module> {
+  return remember(byUrl, url.href, () => compileUrl(url))
+}
+
+function buildOf(module: WebAssembly.Module): string {
+  return WebAssembly.Module.customSections(module, 'build')
+    .map((bytes) => new TextDecoder().decode(bytes))
+    .join()
+}
+
+interface Memo<K> {
+  get(key: K): Promise<WebAssembly.Module> | undefined
+  set(key: K, value: Promise<WebAssembly.Module>): unknown
+  delete(key: K): unknown
+}
+
+function remember<K>(memo: Memo<K>, key: K, compile: () => Promise<WebAssembly.Module>): Promise<WebAssembly.Module> {
+  const known = memo.get(key)
+  if (known !== undefined) return known
+  const compiling = compile().catch((error: unknown) => {
+    memo.delete(key)
+    throw loadFailed(error, 'loaded')
+  })
+  memo.set(key, compiling)
+  return compiling
+}
+
+async function compileUrl(url: URL): Promise<WebAssembly.Module> {
+  if (url.protocol === 'file:') {
+    // Only Node reads files; the name is kept from bundlers, which would look for it in the browser.
+    const fs = 'node:fs/promises'
+    const { readFile } = (await import(/* @vite-ignore */ /* webpackIgnore: true */ fs)) as {
+      readFile(url: URL): Promise<Uint8Array<ArrayBuffer>>
+    }
+    return WebAssembly.compile(await readFile(url))
+  }
+  return compileResponse(await fetch(url))
+}
+
+async function compileResponse(response: Response): Promise<WebAssembly.Module> {
+  if (!response.ok) throw new Error(`${response.url} answered ${response.status}`)
+  // Streaming demands this exact type, which not every server sends.
+  const type = response.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
+  if (type === 'application/wasm' && typeof WebAssembly.compileStreaming === 'function')
+    return WebAssembly.compileStreaming(response)
+  return WebAssembly.compile(await response.arrayBuffer())
+}
+
+function loadFailed(error: unknown, what: string): TidelockError {
+  const blocked = error instanceof Error && /unsafe-eval|Content Security Policy/i.test(error.message)
+  const why = error instanceof Error ? `: ${error.message}` : ''
+  return new TidelockError('wasm_load_failed', `The wasm module could not be ${what}${why}`, {
+    cause: error,
+    hint: blocked
+      ? "The page's Content-Security-Policy needs script-src 'wasm-unsafe-eval'"
+      : 'Check that the tidelock_*.wasm files are served next to the script, or pass the place of tidelock_bg.wasm as the option wasm; reload the page after a deployment',
+  })
+}

@@ -1,0 +1,38 @@
+import type { Database } from '../api/database.js'
+import type { MigrationStatus } from '../api/migrations.js'
+import { errorWith, isTidelockError } from '../base/errors.js'
+import type { OpenOptions } from '../options/options.js'
+
+/**
+ * The file of an empty database in which the applied migrations of a history have run; undefined when none of them is a function, or when
+ * they aren't those that are supplied: the engine runs scripts by itself, and says what is wrong with a history.
+ *
+ * Rejects with `migration_failed` (`details.scratch`), and as `open` does.
+ */
+export async function replay(
+  open: (options: OpenOptions) => Promise<Database>,
+  options: OpenOptions,
+  history: readonly MigrationStatus[],
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array | undefined> {
+  const ran = history.filter(({ appliedAt }) => appliedAt !== null)
+  const states = new Map(ran.map(({ version, state }) => [version, state]))
+  const migrations = options.migrations?.filter(({ version }) => states.get(version) === 'applied') ?? []
+  if (migrations.length < ran.length || !migrations.some(({ up }) => typeof up === 'function')) return undefined
+  const { name, migrationsTable, functions, columnKey, integers, maxBytes, thread, worker, wasm, onWarning } = options
+  const same = { name, migrationsTable, functions, columnKey, integers, maxBytes, thread, worker, wasm, onWarning }
+  let scratch: Database | undefined
+  try {
+    scratch = await open({ ...same, migrations, storage: 'memory', snapshots: false, signal })
+    return await scratch.export()
+  } catch (error) {
+    if (!isTidelockError(error, 'migration_failed')) throw error
+    throw errorWith(error, {
+      message: `In a scratch database: ${error.message}`,
+      details: { scratch: true },
+      hint: "There it finds none of this database's data. The database itself is as before",
+    })
+  } finally {
+    await scratch?.close()
+  }
+}

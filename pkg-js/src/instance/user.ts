@@ -1,0 +1,187 @@
+import { Database } from '../api/database.js'
+import { IdleWatch, Steps } from '../api/steps.js'
+import { Tx } from '../api/transaction.js'
+import { errorWith, invalid, isTidelockError, TidelockError } from '../base/errors.js'
+import { callUser, type DatabaseEventMap, type Warning } from '../base/events.js'
+import { loaded } from '../base/lazy-module.js'
+import type { CallsOptions, Connection } from '../engine/connection.js'
+import type { CoreEvent, CoreOptions } from '../engine/core.js'
+import type { OpenOptions } from '../options/options.js'
+import { loadSeed } from '../options/seed.js'
+import type { Conflict } from '../remote/remote-options.js'
+import { type Answer, type Asking, request } from '../remote/request.js'
+
+/** Gives the next time after a moment, both in milliseconds since 1970; null: there is none. */
+export type Timetable = (after: number) => number | null
+
+/**
+ * The timetable of the option `snapshots.cron`; its parser is a module of its own, which few need.
+ * Rejects with `invalid_argument` for a pattern without sense.
+ */
+export async function loadTimetable({ snapshots }: OpenOptions): Promise<Timetable | undefined> {
+  if (snapshots === false || snapshots?.cron === undefined) return undefined
+  const module = await loaded('snapshots.cron', import('../base/cron.js'))
+  try {
+    return module.timetable(snapshots.cron)
+  } catch (cause) {
+    throw invalid(`snapshots.cron is not understood: ${(cause as Error).message}`, {
+      cause,
+      details: { option: 'snapshots.cron' },
+      hint: "Five fields: minute, hour, day, month, day of the week, as '0 3 * * *' for each night at three",
+    })
+  }
+}
+
+/** What an engine asks of the thread that called `open`, and tells it. */
+export interface User {
+  /** Something happened. */
+  handle(event: CoreEvent): void
+  /** Runs a migration that is a function, with the turn of that ticket. */
+  migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void>
+  /** The user's own `fetch`, if there is one. */
+  fetch?(url: string, asking: Asking): Promise<Answer>
+  accessToken(): Promise<string | null>
+  /** When the next snapshot after that time is due by the user's timetable, in milliseconds since 1970; null: never. */
+  nextSnapshot(after: number): Promise<number | null>
+  /** What the user's function makes of a conflict: see `resolve-conflict.ts`. */
+  resolveConflict(conflict: Conflict): Promise<string | null>
+  /** The bytes of the seed, if one was given. */
+  seed?(): Promise<Uint8Array>
+}
+
+/**
+ * The user of one database in their own thread: options that are functions, and the database object, from the moment of the opening
+ * on, while that object doesn't exist yet, until its end.
+ */
+export class LocalUser implements User {
+  readonly #options: OpenOptions
+  readonly #warn: (warning: Warning) => void
+  readonly #timetable: Timetable | undefined
+  readonly #open: ((options: OpenOptions) => Promise<Database>) | undefined
+  #connection: Connection | undefined
+  #database: Database | undefined
+  #role: 'leader' | 'follower' | undefined
+  /** What a migration that is a function threw; wasm carries on only its text. */
+  #thrown: { readonly version: string; readonly error: unknown } | undefined
+  readonly fetch?: (url: string, asking: Asking) => Promise<Answer>
+  readonly seed?: () => Promise<Uint8Array>
+
+  /** `timetable`: see {@link loadTimetable}. `open` opens scratch databases. */
+  constructor(options: OpenOptions, timetable?: Timetable, open?: (options: OpenOptions) => Promise<Database>) {
+    this.#options = options
+    this.#open = open
+    this.#timetable = timetable
+    this.#warn = options.onWarning ?? (({ code, message }) => console.warn(`tidelock: ${message} (${code})`))
+    const { remote, seed, signal, maxBytes } = options
+    const own = remote?.fetch
+    if (own !== undefined) this.fetch = (url, asking) => request(url, asking, own)
+    if (seed !== undefined) {
+      this.seed = async () => {
+        const bytes = await loadSeed(seed, signal, maxBytes)
+        signal?.throwIfAborted()
+        return bytes
+      }
+    }
+  }
+
+  /** What the calls need of it. */
+  callsOptions(checked: CoreOptions): CallsOptions {
+    return {
+      integers: checked.integers,
+      warn: (warning) => this.emit('warning', warning),
+      refine: (error) => this.#refine(error),
+      onDead: (error) => this.#database?.died(error),
+    }
+  }
+
+  /** How migrations that are functions reach the engine. */
+  connect(connection: Connection): void {
+    this.#connection = connection
+  }
+
+  /** The opening is done: what the user gets. */
+  opened(checked: CoreOptions, connection: Connection): Database {
+    this.#database = new Database(checked, connection)
+    if (this.#role !== undefined) this.#database.plays(this.#role)
+    const { snapshots, encryption } = this.#options
+    if (snapshots !== false && snapshots?.targets?.length) {
+      this.#database.copySnapshots(snapshots.targets, encryption, checked.snapshots)
+    }
+    const open = this.#open
+    if (open !== undefined) {
+      this.#database.migrations.replayBy(async (history, signal) => {
+        const { replay } = await loaded('drift', import('./replay.js'))
+        return replay(open, this.#options, history, signal)
+      })
+    }
+    return this.#database
+  }
+
+  handle({ type, detail }: CoreEvent): void {
+    if (type === 'live') this.#database?.changed((detail as { ids: readonly number[] }).ids)
+    else this.emit(type, detail)
+  }
+
+  emit(type: keyof DatabaseEventMap, detail: unknown): void {
+    if (type === 'warning') callUser(this.#warn, detail as Warning)
+    this.#database?.emit(type, detail)
+  }
+
+  /** What this tab is from now on. */
+  plays(role: 'leader' | 'follower'): void {
+    if (this.#role === role) return
+    this.#role = role
+    this.emit('role', { role })
+  }
+
+  /** The engine was begun anew: it knows nothing of the live queries. */
+  renewed(): void {
+    this.#database?.renewed()
+  }
+
+  async accessToken(): Promise<string | null> {
+    return (await this.#options.remote?.accessToken?.()) ?? null
+  }
+
+  async nextSnapshot(after: number): Promise<number | null> {
+    return this.#timetable?.(after) ?? null
+  }
+
+  async resolveConflict(conflict: Conflict): Promise<string | null> {
+    // It was loaded at the opening, with the option `remote`.
+    const { resolveConflict } = await loaded('conflict functions', import('../options/rare-options.js'))
+    return resolveConflict(this.#options.remote, conflict)
+  }
+
+  async migrate(version: string, direction: 'up' | 'down', ticket: number): Promise<void> {
+    const migration = this.#options.migrations?.find((one) => one.version === version)
+    const work = migration?.[direction]
+    const connection = this.#connection
+    if (typeof work !== 'function' || connection === undefined)
+      throw new TidelockError('internal', `Migration ${version} has no function for ${direction}`, {
+        hint: 'Please report this error',
+      })
+    const idle = new IdleWatch(connection, ticket)
+    const steps = new Steps(connection, idle)
+    try {
+      await connection.inside(() => work(new Tx(connection, ticket, steps)))
+      await steps.settled()
+    } catch (error) {
+      this.#thrown = { version, error }
+      throw error
+    } finally {
+      steps.end()
+      idle.stop()
+    }
+  }
+
+  /** Gives the error of a failed migration what its function threw, as the cause. */
+  #refine(error: TidelockError): TidelockError {
+    const thrown = this.#thrown
+    if (thrown === undefined || !isTidelockError(error, 'migration_failed')) return error
+    const version = error.details.version ?? thrown.version
+    if (version !== thrown.version) return error
+    this.#thrown = undefined
+    return errorWith(error, { details: { version }, cause: thrown.error })
+  }
+}

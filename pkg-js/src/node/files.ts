@@ -1,0 +1,215 @@
+import * as fs from 'node:fs'
+import { hostname } from 'node:os'
+import { join, resolve } from 'node:path'
+import * as process from 'node:process'
+import type { NodeFiles } from '../engine/core.js'
+import { ReadOnlyFiles } from './read-only.js'
+
+export { databasesIn, holdsDatabase, removeFolders } from './folders.js'
+
+// A module of its own: only Node loads it, and only for `storage: 'file'`.
+
+/** The option of `open` by which the command line reads a folder without writing to it. */
+const readOnly = Symbol.for('tidelock.readOnly')
+
+/** The files of a database's folder. */
+export function filesOf(folder: string, options: object): FolderFiles | ReadOnlyFiles {
+  return readOnly in options ? new ReadOnlyFiles(new FolderFiles(folder, 'r')) : new FolderFiles(folder)
+}
+
+/** The files below one folder, and the processes of this machine, as the wasm module calls for them. */
+export class FolderFiles implements NodeFiles {
+  readonly #folder: string
+  readonly #mode: 'r' | 'r+'
+  /** The file that was written or read last stays open: it mostly is the next one, too. */
+  #open: { readonly name: string; readonly file: number } | undefined
+  /** The lock file that is this one's, as long as it has not been given back. */
+  #lock: string | undefined
+
+  /** `mode`: how files that are there are opened. */
+  constructor(folder: string, mode: 'r' | 'r+' = 'r+') {
+    this.#folder = resolve(folder)
+    this.#mode = mode
+  }
+
+  /** Where a name lies: always below the folder, and never behind a symbolic link. */
+  #path(name: string): string {
+    let path = this.#folder
+    if (name === '') return path
+    for (const part of name.split('/')) {
+      if (!/^\w[\w.-]*$/.test(part)) throw new Error('A file outside of the database folder was named')
+      path = join(path, part)
+      const about = fs.lstatSync(path, { throwIfNoEntry: false })
+      if (about !== undefined) mustBePlain(path, about)
+    }
+    return path
+  }
+
+  /** The open file; undefined when there is none and none is to be made. */
+  #file(name: string, make: boolean): number | undefined {
+    if (this.#open?.name === name) return this.#open.file
+    this.close()
+    try {
+      const file = fs.openSync(this.#path(name), make ? fs.constants.O_RDWR | fs.constants.O_CREAT : this.#mode)
+      this.#open = { name, file }
+      return file
+    } catch (error) {
+      if (hasCode(error, 'ENOENT') && !make) return undefined
+      throw error
+    }
+  }
+
+  #existing(name: string): number {
+    const file = this.#file(name, false)
+    if (file === undefined) throw new Error(`${this.#path(name)} is gone`)
+    return file
+  }
+
+  list(folder: string): string[] {
+    try {
+      const path = this.#path(folder)
+      return fs.readdirSync(path, { withFileTypes: true }).map((entry) => {
+        mustBePlain(join(path, entry.name), entry)
+        return entry.name
+      })
+    } catch (error) {
+      if (hasCode(error, 'ENOENT')) return []
+      throw error
+    }
+  }
+
+  makeFolder(folder: string): void {
+    fs.mkdirSync(this.#path(folder), { recursive: true })
+  }
+
+  size(name: string): number | undefined {
+    // Of the name, not of the open file, which somebody may have replaced.
+    return fs.lstatSync(this.#path(name), { throwIfNoEntry: false })?.size
+  }
+
+  read(name: string, at: number, length: number): Uint8Array | undefined {
+    const file = this.#file(name, false)
+    if (file === undefined) return undefined
+    const bytes = new Uint8Array(Math.max(0, Math.min(length, fs.fstatSync(file).size - at)))
+    let filled = 0
+    while (filled < bytes.length) {
+      const got = fs.readSync(file, bytes, filled, bytes.length - filled, at + filled)
+      if (got === 0) return bytes.subarray(0, filled)
+      filled += got
+    }
+    return bytes
+  }
+
+  write(name: string, at: number, bytes: Uint8Array): void {
+    const file = this.#file(name, true) as number
+    for (let written = 0; written < bytes.length; )
+      written += fs.writeSync(file, bytes, written, bytes.length - written, at + written)
+  }
+
+  truncate(name: string, bytes: number): void {
+    fs.ftruncateSync(this.#existing(name), bytes)
+    if (name === this.#lock) this.#lock = undefined
+  }
+
+  sync(name: string): void {
+    fs.fsyncSync(this.#existing(name))
+  }
+
+  syncFolder(folder: string): void {
+    // Windows can't open a folder, and keeps its names safe by itself.
+    if (process.platform === 'win32') return
+    const opened = fs.openSync(folder === '..' ? join(this.#folder, folder) : this.#path(folder), 'r')
+    try {
+      fs.fsyncSync(opened)
+    } finally {
+      fs.closeSync(opened)
+    }
+  }
+
+  rename(from: string, to: string): void {
+    this.close()
+    fs.renameSync(this.#path(from), this.#path(to))
+  }
+
+  link(from: string, to: string): boolean {
+    try {
+      fs.linkSync(this.#path(from), this.#path(to))
+    } catch (error) {
+      if (hasCode(error, 'EEXIST')) return false
+      throw error
+    }
+    this.#lock = to
+    return true
+  }
+
+  remove(name: string): void {
+    if (this.#open?.name === name) this.close()
+    if (name === this.#lock) this.#lock = undefined
+    fs.rmSync(this.#path(name), { force: true })
+  }
+
+  close(): void {
+    if (this.#open === undefined) return
+    fs.closeSync(this.#open.file)
+    this.#open = undefined
+  }
+
+  /** Gives the lock back for an instance that has trapped: while this process lives, nobody else could. */
+  abandon(): void {
+    try {
+      if (this.#lock !== undefined) this.truncate(this.#lock, 0)
+    } catch {
+      // Somebody has removed the folder: there is no lock any more.
+    }
+    this.close()
+  }
+
+  get pid(): number {
+    return process.pid
+  }
+
+  get host(): string {
+    return hostname()
+  }
+
+  began(pid: number): string | undefined {
+    if (process.platform !== 'linux') return isAlive(pid) ? '' : undefined
+    const stat = procText(`${pid}/stat`)
+    if (stat === undefined) return isAlive(pid) ? '' : undefined
+    // The name, in parentheses, may hold anything; the start is the 20th field behind it, the state the first.
+    const fields = stat
+      .slice(stat.lastIndexOf(')') + 1)
+      .trim()
+      .split(/\s+/)
+    if (fields[0] === 'Z' || fields[0] === 'X') return undefined
+    return `${procText('sys/kernel/random/boot_id') ?? ''} ${fields[19] ?? ''}`
+  }
+}
+
+/** Fails as opening a symbolic link does, and so for each special file. */
+function mustBePlain(path: string, about: fs.Kind): void {
+  if (!about.isFile() && !about.isDirectory())
+    throw Object.assign(new Error(`${path} is a symbolic link or a special file`), { code: 'ELOOP', path })
+}
+
+function procText(name: string): string | undefined {
+  try {
+    return fs.readFileSync(`/proc/${name}`, 'utf8').trim()
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether a process of that number is there; one of another user can't be signalled, but is. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return !hasCode(error, 'ESRCH')
+  }
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return (error as { code?: unknown } | null)?.code === code
+}

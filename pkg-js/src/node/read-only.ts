@@ -1,0 +1,92 @@
+import type { NodeFiles } from '../engine/core.js'
+
+/**
+ * Files that are only read: what is written to them stays in memory. So a database opens as ever, tidies up what a crash left, and takes a
+ * lock of its own, while nothing in its folder changes. Another process's lock counts, but no other process sees this one's.
+ */
+export class ReadOnlyFiles implements NodeFiles {
+  readonly #disk: NodeFiles
+  /** The files that are other ones than on the disk; undefined: removed. */
+  readonly #changed = new Map<string, Uint8Array | undefined>()
+
+  constructor(disk: NodeFiles) {
+    this.#disk = disk
+  }
+
+  list(folder: string): string[] {
+    const names = new Set(this.#disk.list(folder))
+    const prefix = folder === '' ? '' : `${folder}/`
+    for (const [name, bytes] of this.#changed) {
+      const inside = name.startsWith(prefix) ? name.slice(prefix.length) : '/'
+      if (inside.includes('/')) continue
+      if (bytes === undefined) names.delete(inside)
+      else names.add(inside)
+    }
+    return [...names]
+  }
+
+  makeFolder(): void {}
+
+  size(name: string): number | undefined {
+    return this.#changed.has(name) ? this.#changed.get(name)?.length : this.#disk.size(name)
+  }
+
+  read(name: string, at: number, length: number): Uint8Array | undefined {
+    return this.#changed.has(name) ? this.#changed.get(name)?.slice(at, at + length) : this.#disk.read(name, at, length)
+  }
+
+  write(name: string, at: number, bytes: Uint8Array): void {
+    const before = this.#whole(name)
+    const after = new Uint8Array(Math.max(before.length, at + bytes.length))
+    after.set(before)
+    after.set(bytes, at)
+    this.#changed.set(name, after)
+  }
+
+  truncate(name: string, bytes: number): void {
+    this.#changed.set(name, this.#whole(name).slice(0, bytes))
+  }
+
+  sync(): void {}
+
+  syncFolder(): void {}
+
+  rename(from: string, to: string): void {
+    this.#changed.set(to, this.#whole(from))
+    this.#changed.set(from, undefined)
+  }
+
+  link(from: string, to: string): boolean {
+    if (this.size(to) !== undefined) return false
+    this.#changed.set(to, this.#whole(from))
+    return true
+  }
+
+  remove(name: string): void {
+    this.#changed.set(name, undefined)
+  }
+
+  close(): void {
+    this.#disk.close()
+  }
+
+  abandon(): void {
+    this.close()
+  }
+
+  get pid(): number {
+    return this.#disk.pid
+  }
+
+  get host(): string {
+    return this.#disk.host
+  }
+
+  began(pid: number): string | undefined {
+    return this.#disk.began(pid)
+  }
+
+  #whole(name: string): Uint8Array {
+    return this.read(name, 0, this.size(name) ?? 0) ?? new Uint8Array(0)
+  }
+}

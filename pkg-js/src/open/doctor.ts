@@ -1,0 +1,206 @@
+import { checkObject } from '../base/check.js'
+import { isTidelockError } from '../base/errors.js'
+import { isNode } from '../base/is-node.js'
+import { loaded } from '../base/lazy-module.js'
+import { loadModule } from '../instance/instance.js'
+import type { WasmSource } from '../options/options.js'
+import type { RemoteOptions } from '../remote/remote-options.js'
+import { getRest, tokenOf } from '../remote/rest.js'
+import { claimsOf } from '../remote/secrets.js'
+import { type Finding, remoteName, TableProbes } from './doctor-tables.js'
+import { resultOf } from './indexeddb.js'
+
+/** One thing that {@link doctor} looked at. */
+export interface Check {
+  /** What: `indexeddb`, `web-locks`, `remote`, `table orders` and the like. */
+  readonly name: string
+  readonly ok: boolean
+  /** What was seen. */
+  readonly message: string
+  /** What to do about it; null when there is nothing to do. */
+  readonly hint: string | null
+}
+
+/** What {@link doctor} gives. */
+export interface Diagnosis {
+  /** Whether every check is. */
+  readonly ok: boolean
+  readonly checks: readonly Check[]
+}
+
+/** What {@link doctor} may be told. */
+export interface DoctorOptions {
+  /** Looks at the remote and each of its tables, too. */
+  readonly remote?: RemoteOptions | undefined
+  /** As for {@link open}. */
+  readonly wasm?: WasmSource | undefined
+}
+
+/**
+ * Looks whether this browser (or Node) has what tidelock needs, and whether a remote answers as it should: to be called where something
+ * doesn't work, and to be shown to who asks for help. Changes nothing that stays. What is found to be missing is in the answer; rejects only
+ * with `invalid_argument`, for options that make no sense.
+ *
+ * @example
+ * ```ts
+ * const { ok, checks } = await doctor({ remote })
+ * if (!ok) console.table(checks.filter((check) => !check.ok))
+ * ```
+ */
+export async function doctor(options?: DoctorOptions): Promise<Diagnosis> {
+  const { remote, wasm } = checkObject('The options of doctor', options, ['remote', 'wasm']) as DoctorOptions
+  if (remote !== undefined) {
+    const { checkRemote } = await loaded('remote', import('../options/rare-options.js'))
+    checkRemote(remote, true)
+  }
+  const probes = [...local(wasm), ...(remote === undefined ? [] : remoteProbes(remote))]
+  const checks = await Promise.all(probes.map(([name, probe]) => look(name, probe)))
+  return { ok: checks.every((check) => check.ok), checks }
+}
+
+type Probe = readonly [name: string, probe: () => Promise<Finding> | Finding]
+
+async function look(name: string, probe: Probe[1]): Promise<Check> {
+  try {
+    const { message, ok = true, hint = null } = await probe()
+    return { name, ok, message, hint }
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    return { name, ok: false, message, hint: (isTidelockError(error) && error.hint) || null }
+  }
+}
+
+const missing = (what: string, hint: string): Finding => ({ ok: false, message: `${what} is missing here`, hint })
+const secure = 'Browsers have it on secure pages only: serve the page by https, or from localhost'
+
+function local(wasm: WasmSource | undefined): Probe[] {
+  const loads: Probe = [
+    'wasm',
+    async () => {
+      if (typeof WebAssembly !== 'object')
+        return missing('WebAssembly', 'Use a newer browser; some turn it off in a strict mode')
+      await loadModule(wasm)
+      return { message: 'The wasm module loads' }
+    },
+  ]
+  if (typeof indexedDB === 'undefined' && isNode())
+    return [loads, ['storage', () => ({ message: 'Databases lie in folders here' })]]
+  return [
+    loads,
+    ['indexeddb', indexedDb],
+    ['web-locks', webLocks],
+    ['storage', room],
+    ['persistence', persistence],
+    [
+      'worker',
+      () =>
+        typeof Worker === 'function'
+          ? { message: "thread: 'worker' can be used" }
+          : { message: 'There are no workers here', hint: "Leave thread at 'current'" },
+    ],
+    [
+      'crypto',
+      () =>
+        globalThis.crypto?.subtle === undefined
+          ? missing('WebCrypto (crypto.subtle), which encryption needs,', secure)
+          : { message: 'encryption can be used' },
+    ],
+    [
+      'compression',
+      () =>
+        typeof CompressionStream === 'function'
+          ? { message: 'Snapshots can be compressed' }
+          : { message: 'CompressionStream is missing here', hint: 'Snapshots are stored as they are' },
+    ],
+  ]
+}
+
+/** A name of its own for each look, so that two at once don't meet. */
+const scratchName = () => `tidelock-doctor-${Date.now()}-${Math.random().toString(36).slice(2)}`
+
+/** Writes, reads and deletes: there are browsers where opening works and writing doesn't. */
+async function indexedDb(): Promise<Finding> {
+  if (typeof indexedDB === 'undefined' || indexedDB === null)
+    return missing('IndexedDB', 'Private windows of some browsers have none; look at the settings for site data')
+  const name = scratchName()
+  const opening = indexedDB.open(name)
+  opening.onupgradeneeded = () => opening.result.createObjectStore('probe')
+  const database = await resultOf(opening)
+  try {
+    const store = database.transaction('probe', 'readwrite').objectStore('probe')
+    await resultOf(store.put(new Uint8Array(4096), 'page'))
+    const read = await resultOf<Uint8Array>(store.get('page'))
+    return read.length === 4096
+      ? { message: 'IndexedDB stores and reads' }
+      : { ok: false, message: 'IndexedDB gave back something else than was stored' }
+  } finally {
+    database.close()
+    await resultOf(indexedDB.deleteDatabase(name))
+  }
+}
+
+async function webLocks(): Promise<Finding> {
+  if (typeof navigator === 'undefined' || navigator.locks === undefined) return missing('navigator.locks', secure)
+  const got = await navigator.locks.request(scratchName(), { ifAvailable: true }, (lock) => lock !== null)
+  return got ? { message: 'Locks between tabs work' } : { ok: false, message: 'A lock that nobody has was not given' }
+}
+
+async function room(): Promise<Finding> {
+  const { usage = 0, quota = 0 } = (await navigator.storage?.estimate?.()) ?? {}
+  if (quota === 0) return { message: 'The browser does not say how much room there is' }
+  const percent = Math.round((100 * usage) / quota)
+  const message = `${megabytes(usage)} MB of ${megabytes(quota)} MB are in use (${percent} %)`
+  return percent < 80
+    ? { message }
+    : { ok: false, message, hint: 'Free space on the disk, or delete databases and snapshots of this site' }
+}
+
+function megabytes(bytes: number): string {
+  return Math.round(bytes / 1e6).toLocaleString('en-US')
+}
+
+async function persistence(): Promise<Finding> {
+  return (await navigator.storage?.persisted?.())
+    ? { message: 'The browser keeps the data of this site' }
+    : {
+        message: 'The browser may evict the data of this site when space is short',
+        hint: 'Call db.persist() after a click',
+      }
+}
+
+function remoteProbes(remote: RemoteOptions): Probe[] {
+  const tables = new TableProbes(remote)
+  return [
+    ['remote', () => reach(remote)],
+    ['token', () => token(remote)],
+    ...remote.tables.map((given): Probe => {
+      const table = typeof given === 'string' ? { table: given } : given
+      return [`table ${table.table}`, () => tables.look(table)]
+    }),
+  ]
+}
+
+/** The root is refused to keys for pages: an answer of any kind tells that there is a server, and a 401 what it thinks of the key. */
+async function reach(remote: RemoteOptions): Promise<Finding> {
+  const [first] = remote.tables
+  const table = first === undefined ? '' : remoteName(typeof first === 'string' ? { table: first } : first)
+  const response = await getRest(remote, table === '' ? '' : `${encodeURIComponent(table)}?limit=0`)
+  const { message = '' } = response.said()
+  if (response.status === 401 && /api key/i.test(message))
+    return { ok: false, message: `The remote refuses the key: ${message}`, hint: 'Is it the key of this project?' }
+  if (response.status >= 500)
+    return { ok: false, message: `The remote answers with status ${response.status}: ${message}` }
+  return { message: 'The remote answers, and takes the key' }
+}
+
+async function token(remote: RemoteOptions): Promise<Finding> {
+  const text = await tokenOf(remote)
+  if (text === undefined) return { message: 'Nobody is signed in: requests are made with the key alone' }
+  const claims = claimsOf(text)
+  if (claims === undefined)
+    return { ok: false, message: 'The access token is no JWT', hint: "Give the session's access_token" }
+  const left = Math.round((claims.exp ?? Number.POSITIVE_INFINITY) - Date.now() / 1000)
+  return left < 0
+    ? { ok: false, message: `The access token expired ${-left} s ago`, hint: 'Let accessToken give a fresh one' }
+    : { message: 'The access token is valid' }
+}

@@ -1,0 +1,148 @@
+import type { Database } from '../api/database.js'
+import { TidelockError, unsupported } from '../base/errors.js'
+import { isNode } from '../base/is-node.js'
+import { loaded } from '../base/lazy-module.js'
+import { until } from '../base/waiting.js'
+import type { CoreOptions } from '../engine/core.js'
+import type { FunctionsSource } from '../functions/functions.js'
+import { Bridge, openHere } from '../instance/bridge.js'
+import { beginToLoad, startInstance } from '../instance/instance.js'
+import { LocalUser, loadTimetable } from '../instance/user.js'
+import { checkOptions, type Surroundings } from '../options/check-options.js'
+import { onServer } from '../options/check-storage.js'
+import type { OpenOptions } from '../options/options.js'
+import { mayHoldSecrets } from '../remote/secrets.js'
+import type { Opening } from '../rpc/protocol.js'
+import { openNamingHolder } from './in-use.js'
+
+/**
+ * Opens a database: takes its lock, loads and mends its data, runs its migrations.
+ *
+ * Rejects with `invalid_argument` (an option), `unsupported_environment` (what the browser or this build lacks),
+ * `storage_unavailable`, `wasm_load_failed`, `database_in_use` (`details.holder` says who), `lock_timeout`, `database_corrupt`,
+ * `decryption_failed` (a wrong or missing passphrase or key), and with the codes of migrations. Whatever it rejects with, the lock is free again.
+ *
+ * @example
+ * ```ts
+ * const migrations = migrationsFrom(import.meta.glob('./migrations/*.sql', { query: '?raw', import: 'default', eager: true }))
+ * const db = await open({ name: 'shop', migrations })
+ * await db.run('INSERT INTO products(name, price) VALUES (?, ?)', ['tea', '4.50'])
+ * ```
+ */
+export async function open(options: OpenOptions): Promise<Database> {
+  const around = surroundings()
+  const common = checkOptions(options, around)
+  options.signal?.throwIfAborted()
+  requireStorage(common.storage)
+  beginToLoad(options)
+  const checked = { ...common, ...(await checkRare(options, around)) }
+  const functions = await checkedFunctions(options)
+  const timetable = await loadTimetable(options)
+  const opening = { encryption: options.encryption, functions, columnKeys: await checkedColumnKeys(options) }
+  const user = new LocalUser(options, timetable, open)
+  return openNamingHolder(checked, () => openFor(user, checked, options, opening))
+}
+
+/** Opens it where the options say: in this thread, in another one, or in a tab that leads. */
+async function openFor(
+  user: LocalUser,
+  checked: CoreOptions,
+  options: OpenOptions,
+  opening: Pick<Opening, 'encryption' | 'functions' | 'columnKeys'>,
+): Promise<Database> {
+  const { signal, wasm } = options
+  if (options.tabs === 'shared') {
+    const { openShared } = await loaded("tabs 'shared'", import('./open-shared.js'))
+    return openShared(checked, options, user, opening)
+  }
+  if (options.thread === 'worker') {
+    const { openInWorker } = await loaded("thread 'worker'", import('../worker/open-in-worker.js'))
+    return openInWorker(checked, options, user, opening)
+  }
+  const bridge = new Bridge(checked, { ...opening, signal }, user)
+  const opened = (async () => {
+    const instance = await startInstance(wasm, (trap) => bridge.trapped(trap), signal)
+    const folder = checked.path === undefined ? undefined : (await nodeFiles()).filesOf(checked.path, options)
+    return openHere(bridge, checked, user, instance, folder)
+  })()
+  return until(opened, { signal }).catch((error) => {
+    // What opens all the same is closed; nobody is left to be told what goes wrong then.
+    opened.then((database) => database.close()).catch(() => {})
+    throw error
+  })
+}
+
+/** What few apps ask for, checked by a module that only they load. */
+async function checkRare(options: OpenOptions, { secrets }: Surroundings) {
+  if (options.remote === undefined && options.audit === undefined && options.expires === undefined) return {}
+  const { checkRareOptions } = await loaded('remote, audit and expires', import('../options/rare-options.js'))
+  return checkRareOptions(options, secrets)
+}
+
+/** The option `functions`, checked. */
+export async function checkedFunctions({ functions, thread }: OpenOptions): Promise<FunctionsSource | undefined> {
+  if (functions === undefined) return undefined
+  const { checkFunctions } = await loaded('functions', import('../functions/functions.js'))
+  return checkFunctions(functions, thread ?? 'current')
+}
+
+/** The keys of the option `columnKey`, checked: 32 bytes each. */
+export async function checkedColumnKeys({ columnKey }: Pick<OpenOptions, 'columnKey'>) {
+  if (columnKey === undefined) return undefined
+  const { columnKeys } = await loaded('columnKey', import('../functions/column-key.js'))
+  return columnKeys(columnKey)
+}
+
+/** What the page says about itself. */
+export function surroundings(): Surroundings {
+  return {
+    title: typeof document === 'undefined' ? programName() : document.title,
+    // Without query and fragment: that is where sign-in flows leave their codes and tokens.
+    url: typeof location === 'undefined' ? '' : location.href.replace(/[?#].*$/s, ''),
+    server: isServer(),
+    secrets: mayHoldSecrets(),
+  }
+}
+
+/** Whether this is no browser, nor something that stores as one. */
+function isServer(): boolean {
+  const { window, WorkerGlobalScope } = globalThis as { window?: unknown; WorkerGlobalScope?: unknown }
+  return window === undefined && WorkerGlobalScope === undefined && typeof indexedDB === 'undefined'
+}
+
+/** What a program in Node was started from: it stands for a page's title. */
+function programName(): string {
+  const { process } = globalThis as { process?: { argv?: readonly string[] } }
+  return process?.argv?.[1] ?? ''
+}
+
+/** What Node alone loads; the module's name is kept from bundlers, which would look for Node in the browser. */
+export async function nodeFiles() {
+  const name = './node-files.js'
+  return (await import(/* @vite-ignore */ /* webpackIgnore: true */ name)) as typeof import('../node/files.js')
+}
+
+/** The storage that was asked for, or an error: there is no silent second choice. */
+export function requireStorage(storage: CoreOptions['storage']): void {
+  if (typeof WebAssembly !== 'object') {
+    const hint = 'Take a browser that has it, in a mode that allows it'
+    throw unsupported('WebAssembly', 'WebAssembly is missing here', hint)
+  }
+  if (storage === 'memory') return
+  if (storage === 'file') {
+    if (isNode()) return
+    throw new TidelockError('storage_unavailable', "storage 'file' is for Node: there are no files here", {
+      hint: "Leave storage out, for 'indexeddb'",
+    })
+  }
+  if (isServer()) throw onServer()
+  if (typeof indexedDB === 'undefined' || indexedDB === null) {
+    throw new TidelockError('storage_unavailable', 'IndexedDB is missing here', {
+      hint: "storage: 'memory' works everywhere, and keeps nothing",
+    })
+  }
+  if (typeof navigator === 'undefined' || navigator.locks === undefined) {
+    const hint = 'Browsers have them on secure pages only: serve the page by https, or from localhost'
+    throw unsupported('navigator.locks', 'Web Locks (navigator.locks) are missing here', hint)
+  }
+}

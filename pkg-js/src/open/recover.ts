@@ -1,0 +1,102 @@
+import { checkObject, checkString } from '../base/check.js'
+import type { Encryption } from '../base/encryption.js'
+import { TidelockError } from '../base/errors.js'
+import { loaded } from '../base/lazy-module.js'
+import type { ColumnKey } from '../functions/column-key.js'
+import type { FunctionsModule, SqlFunctions } from '../functions/functions.js'
+import { bridgeAlone } from '../instance/bridge-alone.js'
+import { LocalUser } from '../instance/user.js'
+import { checkOptions } from '../options/check-options.js'
+import type { OpenOptions, WasmSource } from '../options/options.js'
+import { namingHolder } from './in-use.js'
+import { checkedColumnKeys, checkedFunctions, surroundings } from './open.js'
+import { storedNames } from './stored.js'
+
+/** What {@link recover} found and did. */
+export interface RecoveryReport {
+  /** The snapshot, or internal checkpoint, that the recovered state was built upon; null: the log alone. */
+  readonly snapshotId: string | null
+  /** When the last commit was made that the recovered state has. */
+  readonly recoveredTo: string | null
+  /** How many stored batches of commits could not be applied any more. */
+  readonly lostBatches: number
+  /** The range of the log that was set aside; it stays for seven days. Null when nothing was lost. */
+  readonly keptAside: { readonly from: number; readonly to: number } | null
+  /** The size of the recovered database. */
+  readonly bytes: number
+  /** Snapshots that are damaged, and what SQLite's `quick_check` says of the recovered state, one sentence each. */
+  readonly problems: readonly string[]
+  /** Whether anything was written; false when the database was sound. */
+  readonly changed: boolean
+}
+
+/**
+ * Sets a database that no longer opens (`database_corrupt`) to its last good state, or to exactly the snapshot `from`. The
+ * damaged part is kept aside. A sound database is left alone.
+ *
+ * Rejects with `invalid_argument` when there is no such database, `database_in_use`, `snapshot_not_found`, `snapshot_corrupt`,
+ * `database_corrupt` when nothing usable is left, `decryption_failed`, and `storage_*`. What encrypted a database is in its head record:
+ * without that, nothing of it can be read any more.
+ *
+ * @example
+ * ```ts
+ * const db = await open(options).catch(async (error) => {
+ *   if (!isTidelockError(error, 'database_corrupt')) throw error
+ *   report(await recover(options.name))
+ *   return open(options)
+ * })
+ * ```
+ */
+export async function recover(
+  name: string,
+  options?: {
+    /** `'file'`: the database is in a folder, in Node; else it is the browser's. */
+    readonly storage?: 'indexeddb' | 'file' | undefined
+    /**
+     * The folder of `storage: 'file'`.
+     * @default `./<name>.tidelock/`
+     */
+    readonly path?: string | undefined
+    /** The id of a snapshot. */
+    readonly from?: string | undefined
+    /** The passphrase or key of an encrypted database. */
+    readonly encryption?: Encryption | undefined
+    /**
+     * The functions and collations that the schema uses, as for `open`. Without them indexes, generated columns and checks can't be held
+     * against the rows; `problems` says so then.
+     */
+    readonly functions?: SqlFunctions | FunctionsModule | undefined
+    /** The keys of `encrypt` and `decrypt`, as for `open`: where the schema uses these. */
+    readonly columnKey?: ColumnKey | readonly ColumnKey[] | undefined
+    /** Where the wasm module comes from, as for `open`. */
+    readonly wasm?: WasmSource | undefined
+  },
+): Promise<RecoveryReport> {
+  const given = checkObject('The options of recover', options, known)
+  const from = given.from === undefined ? undefined : checkString('from', given.from)
+  const { storage, path, wasm, encryption, functions, columnKey } = options ?? {}
+  const opening: OpenOptions = { name, storage, path, wasm, encryption, functions, columnKey }
+  const checked = checkOptions(opening, surroundings())
+  const needed = { functions: await checkedFunctions(opening), columnKeys: await checkedColumnKeys(opening) }
+  const folder = checked.path === undefined ? undefined : await filesOfDatabase(checked.path)
+  if (folder === undefined && !(await storedNames()).includes(name)) {
+    throw new TidelockError('invalid_argument', `There is no database '${name}'`, {
+      hint: 'databases() lists those there are',
+    })
+  }
+  const user = new LocalUser(opening)
+  const [bridge, instance] = await bridgeAlone(checked, { encryption, ...needed }, user, wasm)
+  try {
+    return (await bridge.recover(instance, from, folder)) as RecoveryReport
+  } catch (error) {
+    throw namingHolder(error, checked, 'Close it there first')
+  }
+}
+
+const known = ['storage', 'path', 'from', 'encryption', 'functions', 'columnKey', 'wasm']
+
+/** Only those load what works with folders whose database is in one. */
+async function filesOfDatabase(folder: string) {
+  const folders = await loaded("storage 'file'", import('./stored-folders.js'))
+  return folders.filesOfDatabase(folder)
+}

@@ -1,0 +1,57 @@
+import { invalid } from '../base/errors.js'
+import type { Bridge } from '../instance/bridge.js'
+import { bridgeAlone } from '../instance/bridge-alone.js'
+import type { Instance } from '../instance/instance.js'
+import { LocalUser } from '../instance/user.js'
+import { checkOptions } from '../options/check-options.js'
+import type { OpenOptions } from '../options/options.js'
+import { nodeFiles, surroundings } from './open.js'
+import type { DatabaseInfo } from './stored-info.js'
+
+// What can be done with databases in folders without opening them, in Node.
+
+/** The databases in a folder. */
+export async function foldersIn(path = '.'): Promise<DatabaseInfo[]> {
+  const { databasesIn, filesOf } = await nodeFiles()
+  const found = databasesIn(path)
+  if (found.length === 0) return []
+  const [bridge, instance] = await alone({ name: 'databases', storage: 'file' })
+  const infos: DatabaseInfo[] = []
+  for (const { name, path } of found) {
+    const files = filesOf(path, { [Symbol.for('tidelock.readOnly')]: true })
+    const stored = (await bridge.storedIn(instance, files)) as Omit<DatabaseInfo, 'name' | 'path'>
+    infos.push({ name, path, ...stored })
+  }
+  return infos
+}
+
+/** Deletes the database of a folder; one that isn't there is no error. */
+export async function deleteFolder(name: string, path: string | undefined, force: boolean): Promise<void> {
+  const options: OpenOptions = {
+    name,
+    storage: 'file',
+    ...(path === undefined ? {} : { path }),
+    // While another process has it open, this says why it can't be taken from that one.
+    ...(force ? { lock: { onBusy: 'steal' } } : {}),
+  }
+  const folder = checkOptions(options, surroundings()).path as string
+  const { filesOf, holdsDatabase, removeFolders } = await nodeFiles()
+  if (!holdsDatabase(folder)) return
+  const [bridge, instance] = await alone(options)
+  await bridge.deleteFolder(instance, filesOf(folder, {}))
+  removeFolders(folder)
+}
+
+/** The files of a folder that must hold a database. Rejects with `invalid_argument`. */
+export async function filesOfDatabase(folder: string) {
+  const { filesOf, holdsDatabase } = await nodeFiles()
+  if (holdsDatabase(folder)) return filesOf(folder, {})
+  throw invalid(`There is no database in ${folder}`, {
+    hint: "databases({ storage: 'file', path }) lists those below a folder",
+    details: { option: 'path' },
+  })
+}
+
+function alone(options: OpenOptions): Promise<[Bridge, Instance]> {
+  return bridgeAlone(checkOptions(options, surroundings()), {}, new LocalUser(options), undefined)
+}
