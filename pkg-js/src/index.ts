@@ -16,14 +16,14 @@ export type {
   ForceOptions,
   GeneratedMigration,
   GenerateOptions,
-  LintRemark,
+  LintFinding,
   Migration,
   MigrationReport,
+  MigrationResult,
   MigrationRunOptions,
   MigrationStatus,
   Migrations,
   PlannedMigration,
-  RanMigration,
 } from './api/migrations.js'
 export { migrationsFrom } from './api/migrations-from.js'
 export type { Snapshots } from './api/snapshots.js'
@@ -42,7 +42,7 @@ export type {
   TablePullReport,
   TablePushReport,
 } from './api/sync.js'
-export type { BegunTx, Tx } from './api/transaction.js'
+export type { ManualTransaction, Tx } from './api/transaction.js'
 export type { Encryption } from './base/encryption.js'
 export {
   type ErrorCode,
@@ -61,7 +61,7 @@ export type {
   RoleEvent,
   Warning,
 } from './base/events.js'
-export { type SqlFragment, type SqlHelpers, type SqlQuery, type SqlQueryTag, type SqlTag, sql } from './base/sql.js'
+export { type SqlFragment, type SqlQuery, type SqlQueryTag, type SqlTag, type SqlTagHelpers, sql } from './base/sql.js'
 export type {
   ArrayQueryOptions,
   CallOptions,
@@ -77,7 +77,7 @@ export type {
 } from './base/values.js'
 export type { PlanRow } from './engine/core.js'
 export type { FileEncryption } from './files/file-encryption.js'
-export type { SnapshotCopied, SnapshotNotCopied, SnapshotTarget } from './files/snapshot-copies.js'
+export type { SnapshotCopied, SnapshotCopyFailed, SnapshotTarget } from './files/snapshot-copies.js'
 export type {
   SnapshotExportOptions,
   SnapshotFile,
@@ -96,13 +96,13 @@ export type { ColumnKey } from './functions/column-key.js'
 export type {
   AggregateFunction,
   Collation,
+  FunctionOptions,
   FunctionResult,
   FunctionsModule,
-  FunctionTraits,
   ScalarFunction,
   SqlFunctions,
 } from './functions/functions.js'
-export { type Check, type Diagnosis, type DoctorOptions, doctor } from './open/doctor.js'
+export { type Check, type DoctorOptions, type DoctorReport, doctor } from './open/doctor.js'
 export {
   type Group,
   type GroupCalls,

@@ -36,12 +36,12 @@ import { type Alert, goneHealth, type Health, withTargets } from './health.js'
 import { HealthWatch } from './health-watch.js'
 import { type LiveOptions, LiveQueries, LiveQuery } from './live.js'
 import type { MaintenanceReport } from './maintenance.js'
-import { BegunTransactions } from './manual-transactions.js'
+import { ManualTransactions } from './manual-transactions.js'
 import { Migrations } from './migrations.js'
 import { Snapshots } from './snapshots.js'
 import { beginTransaction, IdleWatch } from './steps.js'
 import { Sync } from './sync.js'
-import { type BegunTx, Tx } from './transaction.js'
+import { type ManualTransaction, Tx } from './transaction.js'
 
 type Options = Pick<
   CoreOptions,
@@ -78,7 +78,7 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** The events that somebody listened to, ever: one is made for these only, since every commit has one. */
   readonly #heard = new Set<string>()
   readonly #live = new LiveQueries()
-  readonly #begun: BegunTransactions
+  readonly #begun: ManualTransactions
   #closing: Promise<void> | undefined
   #saidClose = false
   #encryption: Encryption | undefined
@@ -106,7 +106,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     super()
     this.#options = options
     this.#calls = calls
-    this.#begun = new BegunTransactions(calls)
+    this.#begun = new ManualTransactions(calls)
     this.migrations = new Migrations(calls)
     this.snapshots = new Snapshots(calls, options.maxBytes)
     this.sync = new Sync(calls, options.remote !== undefined)
@@ -284,7 +284,7 @@ export class Database extends EventTarget implements AsyncDisposable {
    * }
    * ```
    */
-  async begin(options?: TransactionOptions): Promise<BegunTx> {
+  async begin(options?: TransactionOptions): Promise<ManualTransaction> {
     return this.#begun.begin(checkTransaction('begin', options), options)
   }
 

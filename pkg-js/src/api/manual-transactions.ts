@@ -1,10 +1,10 @@
 import type { CallOptions } from '../base/values.js'
 import type { Connection } from '../engine/connection.js'
 import { type Begun, beginTransaction, hasEnded, IdleWatch } from './steps.js'
-import { BegunTx } from './transaction.js'
+import { ManualTransaction } from './transaction.js'
 
 /** The transactions of one database that were begun by a call and have not ended. */
-export class BegunTransactions {
+export class ManualTransactions {
   readonly #calls: Connection
   readonly #rollbacks = new Set<() => void>()
 
@@ -13,7 +13,7 @@ export class BegunTransactions {
   }
 
   /** Begins one when its turn comes. */
-  async begin(immediate: boolean, options: CallOptions | undefined): Promise<BegunTx> {
+  async begin(immediate: boolean, options: CallOptions | undefined): Promise<ManualTransaction> {
     const calls = this.#calls
     const { ticket } = await calls.acquire(options)
     const idle = new IdleWatch(calls, ticket)
@@ -48,7 +48,7 @@ export class BegunTransactions {
     // A database that was closed meanwhile waits for this turn.
     if (calls.closed) rollback()
     calls.check()
-    return new BegunTx(calls, ticket, begun.steps, { commit, rollback })
+    return new ManualTransaction(calls, ticket, begun.steps, { commit, rollback })
   }
 
   /** Rolls back all that are open. */

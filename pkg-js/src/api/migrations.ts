@@ -43,7 +43,7 @@ export interface PlannedMigration {
 }
 
 /** One migration that ran. */
-export interface RanMigration {
+export interface MigrationResult {
   readonly version: string
   readonly name: string
   readonly executionMs: number
@@ -52,8 +52,8 @@ export interface RanMigration {
 /** What `run` and `revert` planned and did. With `dryRun` nothing was applied or reverted. */
 export interface MigrationReport {
   readonly planned: readonly PlannedMigration[]
-  readonly applied: readonly RanMigration[]
-  readonly reverted: readonly RanMigration[]
+  readonly applied: readonly MigrationResult[]
+  readonly reverted: readonly MigrationResult[]
 }
 
 /** Options of {@link Migrations.run} and {@link Migrations.revert}. */
@@ -114,7 +114,7 @@ export interface GenerateOptions extends CallOptions {
 }
 
 /** One remark of {@link Migrations.lint}. */
-export interface LintRemark {
+export interface LintFinding {
   readonly code:
     | 'drop_table'
     | 'drop_column'
@@ -246,7 +246,7 @@ export class Migrations {
    * What the supplied migrations may not have meant, read from their texts: what is lost, a column that is NOT NULL without a default,
    * pragmas that do nothing or are refused, transactions of their own, and a missing `down`.
    */
-  async lint(options?: CallOptions): Promise<LintRemark[]> {
+  async lint(options?: CallOptions): Promise<LintFinding[]> {
     checkCall('migrations.lint', options)
     return this.#calls.read(options, (core) => core.migrationsLint())
   }

@@ -136,7 +136,7 @@ export interface Ending {
 }
 
 /** A transaction that its user ends: what {@link Database.begin} gives. */
-export class BegunTx extends Tx {
+export class ManualTransaction extends Tx {
   readonly #own: Steps
   #ending: Ending | undefined
   #failed = false

@@ -14,7 +14,7 @@ export class SqlFragment {
 }
 
 /** The helpers of the template tags. */
-export interface SqlHelpers {
+export interface SqlTagHelpers {
   /** The name of a table or column, quoted. Fails with `invalid_argument` for what can't be a name. */
   identifier(name: string): SqlFragment
   /** Text put into the SQL as it is: never from a user. */
@@ -22,12 +22,12 @@ export interface SqlHelpers {
 }
 
 /** The tag {@link sql}. */
-export interface SqlTag extends SqlHelpers {
+export interface SqlTag extends SqlTagHelpers {
   (strings: TemplateStringsArray, ...values: readonly (SqlValue | SqlFragment)[]): SqlFragment
 }
 
 /** The tag of a database or a transaction: runs the query. */
-export interface SqlQueryTag extends SqlHelpers {
+export interface SqlQueryTag extends SqlTagHelpers {
   <T>(strings: TemplateStringsArray, ...values: readonly (SqlValue | SqlFragment)[]): SqlQuery<T>
 }
 

@@ -16,7 +16,7 @@ export interface SnapshotSource {
   encryption(): FileEncryption | undefined
   export(id: string, options: SnapshotExportOptions): Promise<Blob>
   /** A copy was made, or couldn't be made and won't be tried again before the next snapshot. */
-  tell(event: SnapshotCopied | SnapshotNotCopied): void
+  tell(event: SnapshotCopied | SnapshotCopyFailed): void
 }
 
 /** The detail of a `snapshot` event: one was copied to a target. */
@@ -27,7 +27,7 @@ export interface SnapshotCopied {
 }
 
 /** The detail of a `snapshot` event: one could not be copied to a target, however often it was tried. */
-export interface SnapshotNotCopied {
+export interface SnapshotCopyFailed {
   readonly state: 'not_copied'
   readonly target: string
   readonly snapshot: SnapshotInfo

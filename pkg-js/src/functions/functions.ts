@@ -9,7 +9,7 @@ import type { CoreClass, CoreFunction } from '../engine/core.js'
 export type FunctionResult = SqlValue | undefined
 
 /** How SQLite may use a function. */
-export interface FunctionTraits {
+export interface FunctionOptions {
   /**
    * The same arguments always give the same result. Indexes, generated columns and partial indexes take only such functions.
    * @default false
@@ -31,7 +31,7 @@ export type ScalarFunction = (...values: SqlResultValue[]) => FunctionResult
  * works in windows that move.
  */
 // biome-ignore lint/suspicious/noExplicitAny: the state is the function's own
-export interface AggregateFunction<State = any> extends FunctionTraits {
+export interface AggregateFunction<State = any> extends FunctionOptions {
   start(): State
   // biome-ignore lint/suspicious/noConfusingVoidType: a function that returns nothing is meant
   step(state: State, ...values: SqlResultValue[]): State | void
@@ -63,7 +63,7 @@ export type Collation = (one: string, other: string) => number
  * ```
  */
 export interface SqlFunctions {
-  readonly scalar?: Readonly<Record<string, ScalarFunction | (FunctionTraits & { readonly fn: ScalarFunction })>>
+  readonly scalar?: Readonly<Record<string, ScalarFunction | (FunctionOptions & { readonly fn: ScalarFunction })>>
   readonly aggregate?: Readonly<Record<string, AggregateFunction>>
   readonly collation?: Readonly<Record<string, Collation>>
 }
@@ -171,7 +171,7 @@ function entries(what: string, given: unknown): [string, unknown][] {
   return list
 }
 
-function checkTraits(option: string, { deterministic, directOnly }: FunctionTraits) {
+function checkTraits(option: string, { deterministic, directOnly }: FunctionOptions) {
   return {
     deterministic: checkBoolean(`${option}.deterministic`, deterministic ?? false),
     directOnly: checkBoolean(`${option}.directOnly`, directOnly ?? false),

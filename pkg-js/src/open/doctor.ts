@@ -22,7 +22,7 @@ export interface Check {
 }
 
 /** What {@link doctor} gives. */
-export interface Diagnosis {
+export interface DoctorReport {
   /** Whether every check is. */
   readonly ok: boolean
   readonly checks: readonly Check[]
@@ -47,7 +47,7 @@ export interface DoctorOptions {
  * if (!ok) console.table(checks.filter((check) => !check.ok))
  * ```
  */
-export async function doctor(options?: DoctorOptions): Promise<Diagnosis> {
+export async function doctor(options?: DoctorOptions): Promise<DoctorReport> {
   const { remote, wasm } = checkObject('The options of doctor', options, ['remote', 'wasm']) as DoctorOptions
   if (remote !== undefined) {
     const { checkRemote } = await loaded('remote', import('../options/rare-options.js'))
