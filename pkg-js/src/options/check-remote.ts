@@ -1,130 +1,107 @@
-import {
-  checkBoolean,
-  checkFunction,
-  checkInteger,
-  checkObject,
-  checkOneOf,
-  checkString,
-  checkStrings,
-  lacking,
-  optional,
-} from '../base/check.js'
+import { checkString, checkStrings, lacking } from '../base/check.js'
 import { invalid } from '../base/errors.js'
 import type { CoreRemoteOptions } from '../engine/core.js'
+import type { RemoteOptions, TableSync } from '../remote/remote-options.js'
 import { checkUrl, maxResponseBytes } from '../remote/rest.js'
+import {
+  boolean,
+  byDefault,
+  callback,
+  complete,
+  integer,
+  numberIn,
+  oneOf,
+  type Rule,
+  type Rules,
+  text,
+  texts,
+  textsByName,
+} from './rule.js'
 
-const remoteTypes = ['text', 'int8', 'numeric', 'float8', 'bool', 'json', 'bytea', 'array', 'timestamptz'] as const
+// The option `remote`: what each of its options may be, and its default. What the key and the tables mean is checked by the engine.
 
-const remoteKeys = [
-  'url',
-  'key',
-  'accessToken',
-  'userId',
-  'schema',
-  'tables',
-  'pageSize',
-  'fetch',
-  'headers',
-  'retries',
-  'timeoutMs',
-  'maxResponseBytes',
-  'maxDeleteRatio',
-  'realtime',
-]
+const remoteType = oneOf('text', 'int8', 'numeric', 'float8', 'bool', 'json', 'bytea', 'array', 'timestamptz')
+const policy = oneOf('keep-local', 'remote-wins', 'last-write-wins')
 
-const tableKeys = [
-  'table',
-  'remoteTable',
-  'primaryKey',
-  'columns',
-  'types',
-  'filter',
-  'cursor',
-  'overlapMs',
-  'deleted',
-  'conflict',
-  'direction',
-]
+export const tableRules = {
+  table: text,
+  remoteTable: text,
+  primaryKey: {
+    values: 'a column or an array of columns',
+    check: (option, value) => (typeof value === 'string' ? [checkString(option, value)] : checkStrings(option, value)),
+  },
+  columns: texts,
+  types: {
+    values: `by column: ${remoteType.values}`,
+    check: (option, value) => {
+      const types = textsByName.check(option, value)
+      for (const [column, type] of Object.entries(types)) remoteType.check(`${option}.${column}`, type)
+      return types
+    },
+  },
+  filter: {
+    values: 'an object of texts',
+    check: (option, value) => {
+      if (typeof value === 'function') throw lacking(`${option} as a function`, option)
+      return textsByName.check(option, value)
+    },
+  },
+  cursor: text,
+  overlapMs: integer(0),
+  deleted: text,
+  conflict: {
+    values: `${policy.values} or a function`,
+    // A function stays in this thread: the engine calls it back by the name of the table.
+    check: (option, value) => (typeof value === 'function' ? 'function' : policy.check(option, value)),
+  },
+  direction: oneOf('both', 'pull', 'push'),
+} satisfies Rules<TableSync>
 
-/**
- * Checks the option `remote`; what the key and the tables mean is checked by the wasm module. `secretsAllowed`: a secret key may be
- * here. Fails with `invalid_argument`.
- */
+const tables: Rule<readonly object[]> = {
+  values: 'an array of table names and objects',
+  check: (option, value) => {
+    if (Array.isArray(value)) return value.map((table, index) => checkTable(`${option}[${index}]`, table))
+    throw invalid(`${option} must be an array of table names or { table: '...' }`, { details: { option } })
+  },
+}
+
+function checkTable(option: string, table: unknown): object {
+  if (typeof table === 'string') return { table: checkString(option, table) }
+  const given = complete({ what: option, prefix: `${option}.` }, table, tableRules)
+  checkString(`${option}.table`, given.table)
+  return given
+}
+
+export const remoteRules = {
+  url: { values: 'an http(s) URL', check: (_, value) => checkUrl(value) },
+  key: text,
+  accessToken: callback,
+  userId: text,
+  schema: byDefault('public', text),
+  tables,
+  pageSize: byDefault(1000, integer(1)),
+  fetch: callback,
+  headers: byDefault({}, textsByName),
+  retries: byDefault(5, integer(0)),
+  timeoutMs: byDefault(30_000, integer(1)),
+  maxResponseBytes: byDefault(maxResponseBytes, integer(1)),
+  maxDeleteRatio: byDefault(
+    0.5,
+    numberIn('from 0 to 1', (value) => value >= 0 && value <= 1),
+  ),
+  realtime: byDefault(false, boolean),
+} satisfies Rules<RemoteOptions>
+
+/** Checks the option `remote` and completes it. `secretsAllowed`: a secret key may be here. Throws `invalid_argument`. */
 export function checkRemote(remote: unknown, secretsAllowed: boolean): CoreRemoteOptions {
-  const given = checkObject('remote', remote, remoteKeys, ['client'])
-  if (given.accessToken !== undefined) checkFunction('remote.accessToken', given.accessToken)
-  if (given.fetch !== undefined) checkFunction('remote.fetch', given.fetch)
-  if (!Array.isArray(given.tables)) {
-    throw invalid("remote.tables must be an array of table names or { table: '...' }", {
-      details: { option: 'remote.tables' },
-    })
-  }
+  const given = complete({ what: 'remote', prefix: 'remote.' }, remote, remoteRules, ['client'])
+  const { accessToken, fetch: _, ...plain } = given
   return {
+    ...plain,
     url: checkUrl(given.url),
     key: checkString('remote.key', given.key),
-    schema: checkString('remote.schema', given.schema ?? 'public'),
-    tables: given.tables.map((table: unknown, index) => checkTable(table, index)),
-    pageSize: checkInteger('remote.pageSize', given.pageSize ?? 1000, 1),
-    headers: checkTexts('remote.headers', given.headers ?? {}),
-    retries: checkInteger('remote.retries', given.retries ?? 5, 0),
-    timeoutMs: checkInteger('remote.timeoutMs', given.timeoutMs ?? 30_000, 1),
-    maxResponseBytes: checkInteger('remote.maxResponseBytes', given.maxResponseBytes ?? maxResponseBytes, 1),
-    maxDeleteRatio: checkRatio('remote.maxDeleteRatio', given.maxDeleteRatio ?? 0.5),
-    realtime: checkBoolean('remote.realtime', given.realtime ?? false),
-    hasAccessToken: given.accessToken !== undefined,
+    tables: given.tables ?? tables.check('remote.tables', given.tables),
+    hasAccessToken: accessToken !== undefined,
     secretsAllowed,
-    userId: optional('remote.userId', given.userId, checkString),
   }
-}
-
-function checkTable(table: unknown, index: number): object {
-  const at = `remote.tables[${index}]`
-  if (typeof table === 'string') return { table: checkString(at, table) }
-  const given = checkObject(at, table, tableKeys)
-  const checked: Record<string, unknown> = { table: checkString(`${at}.table`, given.table) }
-  for (const key of ['remoteTable', 'cursor', 'deleted'] as const) {
-    if (given[key] !== undefined) checked[key] = checkString(`${at}.${key}`, given[key])
-  }
-  if (given.primaryKey !== undefined) {
-    const key = given.primaryKey
-    checked.primaryKey =
-      typeof key === 'string' ? [checkString(`${at}.primaryKey`, key)] : checkStrings(`${at}.primaryKey`, key)
-  }
-  if (given.columns !== undefined) checked.columns = checkStrings(`${at}.columns`, given.columns)
-  if (given.types !== undefined) {
-    const types = checkTexts(`${at}.types`, given.types)
-    for (const [column, type] of Object.entries(types)) checkOneOf(`${at}.types.${column}`, type, remoteTypes)
-    checked.types = types
-  }
-  if (typeof given.filter === 'function') throw lacking(`${at}.filter as a function`, `${at}.filter`)
-  if (given.filter !== undefined) checked.filter = checkTexts(`${at}.filter`, given.filter)
-  if (given.overlapMs !== undefined) checked.overlapMs = checkInteger(`${at}.overlapMs`, given.overlapMs, 0)
-  if (typeof given.conflict === 'function') {
-    // It stays here and is called back by the table's name.
-    checked.conflict = 'function'
-  } else if (given.conflict !== undefined) {
-    checked.conflict = checkOneOf(`${at}.conflict`, given.conflict, ['keep-local', 'remote-wins', 'last-write-wins'])
-  }
-  if (given.direction !== undefined)
-    checked.direction = checkOneOf(`${at}.direction`, given.direction, ['both', 'pull', 'push'])
-  return checked
-}
-
-function checkTexts(what: string, value: unknown): Readonly<Record<string, string>> {
-  if (
-    typeof value !== 'object' ||
-    value === null ||
-    Array.isArray(value) ||
-    Object.values(value).some((one) => typeof one !== 'string')
-  ) {
-    throw invalid(`${what} must be an object of strings`, { details: { option: what } })
-  }
-  return { ...(value as Record<string, string>) }
-}
-
-function checkRatio(what: string, value: unknown): number {
-  if (typeof value !== 'number' || !(value >= 0 && value <= 1)) {
-    throw invalid(`${what} must be a number from 0 to 1`, { details: { option: what } })
-  }
-  return value
 }

@@ -1,25 +1,32 @@
-import { checkDays, checkObject, checkString, checkStrings, optional } from '../base/check.js'
+import { checkObject, checkString, checkStrings } from '../base/check.js'
 import { invalid } from '../base/errors.js'
 import type { CoreAudit, CoreExpiry } from '../engine/core.js'
+import type { AuditOptions } from './options.js'
+import { byDefault, complete, days, type Rules, text, texts } from './rule.js'
 
 // The options about audit and maintenance.
 
+export const auditRules = {
+  tables: texts,
+  redact: byDefault([], {
+    values: 'an array of columns, or an object of such arrays',
+    check: (_, value) => checkRedact(value),
+  }),
+  retentionDays: days,
+} satisfies Rules<AuditOptions>
+
+export const auditTableRule = byDefault('audit_log', text)
+
 /** The option `audit` with its table, as the engine takes it. */
 export function checkAudit(audit: unknown, table: unknown, migrationsTable: unknown): CoreAudit {
-  const given = Array.isArray(audit) ? { tables: audit } : checkObject('audit', audit, keys)
-  const name = checkString('auditTable', table ?? 'audit_log')
+  const options = Array.isArray(audit) ? { tables: audit } : audit
+  const given = complete({ what: 'audit', prefix: 'audit.' }, options, auditRules)
+  const name = auditTableRule.check('auditTable', table ?? auditTableRule.default)
   const migrations = String(migrationsTable ?? 'schema_migrations')
   if (name.toLowerCase() === migrations.toLowerCase())
     throw invalid('auditTable and migrationsTable must differ', { details: { option: 'auditTable' } })
-  return {
-    table: name,
-    tables: checkStrings('audit.tables', given.tables),
-    redact: given.redact === undefined ? [] : checkRedact(given.redact),
-    retentionDays: optional('audit.retentionDays', given.retentionDays, checkDays),
-  }
+  return { ...given, table: name, tables: checkStrings('audit.tables', given.tables) }
 }
-
-const keys = ['tables', 'redact', 'retentionDays']
 
 function checkRedact(redact: unknown): CoreAudit['redact'] {
   if (Array.isArray(redact)) {

@@ -6,89 +6,101 @@ import type { ColumnKey } from '../functions/column-key.js'
 import type { FunctionsModule, SqlFunctions } from '../functions/functions.js'
 import type { RemoteOptions } from '../remote/remote-options.js'
 
+// The rules, that is the values that are accepted and the defaults, are in open-rules.ts and check-remote.ts. docs/options.md is written
+// from both.
+
 /** When the promise of a write resolves: see {@link OpenOptions.durability}. */
 export type Durability = 'strict' | 'relaxed' | 'deferred' | 'snapshot'
 
 /** Where the data lives: see {@link OpenOptions.storage}. */
 export type StorageKind = 'indexeddb' | 'memory' | 'file'
 
-/** What to do when another tab has the database. */
+/** What `open` does when another tab or process has the database open. */
 export interface LockOptions {
   /**
    * `fail`: reject with `database_in_use`.
-   * `wait`: until it is free; `lock_timeout` after `timeoutMs`.
-   * `takeover`: ask the holder, who finishes its transaction, stores everything, closes and fires `lock` with the state
-   * `released`; `lock_timeout` when it hasn't within `timeoutMs`, as when it is frozen.
-   * `steal`: take it. The holder can't store anything from then on, fires `lock` with the state `lost`, and all its calls reject
-   * with `lock_lost`. What it had not stored yet is lost.
+   * `wait`: wait until the database is free; `lock_timeout` after `timeoutMs`.
+   * `takeover`: ask the holder to close. It finishes its transaction, stores everything, closes, and fires `lock` with the state
+   * `released`. `lock_timeout` when it hasn't closed within `timeoutMs`, for example because it is frozen.
+   * `steal`: take the database at once. The old holder can't store anything from then on: it fires `lock` with the state `lost`, and all
+   * its calls reject with `lock_lost`. Commits that it had not stored yet are lost.
    *
-   * `takeover` and `steal` are for browsers: with `storage: 'file'` they are `unsupported_environment`.
+   * `takeover` and `steal` need a browser: with `storage: 'file'` they are `unsupported_environment`.
    * @default 'fail'
    */
   readonly onBusy?: 'fail' | 'wait' | 'takeover' | 'steal' | undefined
-  /** @default 10000 */
+  /**
+   * How long `wait` and `takeover` wait, in milliseconds.
+   * @default 10000
+   */
   readonly timeoutMs?: number | undefined
 }
 
-/** Periodic snapshots. */
+/** Periodic snapshots: when they are taken, how long they stay, and where copies go. */
 export interface SnapshotOptions {
   /**
-   * How long from one to the next. A scheduled one is skipped when nothing has changed.
+   * The time from one snapshot to the next, in milliseconds. A snapshot is skipped when nothing has changed.
    * @default 3600000
    */
   readonly intervalMs?: number | undefined
   /**
-   * When to take one, instead of after `intervalMs`: a cron pattern of five fields (six with seconds first) in the time zone of the browser, as
-   * `'0 3 * * *'`. One that was due while the database was closed is taken at the next opening. What can't be read is `invalid_argument`.
+   * A cron pattern that replaces `intervalMs`: five fields, or six with the seconds first, in the browser's time zone. For example
+   * `'0 3 * * *'`. A snapshot that was due while the database was closed is taken at the next opening. A pattern that can't be parsed is
+   * `invalid_argument`.
    */
   readonly cron?: string | undefined
   /**
-   * How many without a label to keep.
+   * How many snapshots without a label to keep.
    * @default 3
    */
   readonly keep?: number | undefined
   /**
-   * How many days those without a label stay at most; the last good one stays longer.
-   * @default as long as `keep` lets them
+   * How many days a snapshot without a label stays at most. The newest verified snapshot always stays.
+   * @default no limit but `keep`
    */
   readonly retentionDays?: number | undefined
   /**
-   * How often a failed one is tried again.
+   * How often a failed snapshot is retried.
    * @default 3
    */
   readonly retries?: number | undefined
   /**
-   * The wait before the first new try; it doubles.
+   * The wait before the first retry, in milliseconds. It doubles with each retry.
    * @default 1000
    */
   readonly backoffMs?: number | undefined
-  /** @default true */
+  /**
+   * Whether snapshots are compressed.
+   * @default true
+   */
   readonly compress?: boolean | undefined
   /**
-   * `quick` reads again the chunks that it wrote; `full` reads everything and runs `quick_check`; `none` trusts.
+   * How a new snapshot is verified. `quick` reads the chunks that were written back; `full` reads all chunks and runs SQLite's
+   * `quick_check`; `none` does neither.
    * @default 'quick'
    */
   readonly verify?: 'quick' | 'full' | 'none' | undefined
   /**
-   * One is taken when the page is hidden, if something changed, at most once in 5 minutes. It replaces the one before of its kind.
+   * Whether a snapshot is taken when the page becomes hidden: only after changes, and at most once in 5 minutes. It replaces the previous
+   * one of its kind.
    * @default true
    */
   readonly onHidden?: boolean | undefined
   /**
-   * How long the page log stays, from which `restore({ at })` brings back any moment: as far back as the oldest kept
-   * snapshot without a label, and `logMaxBytes`, allow.
-   * @default 604800000 (7 days)
+   * How long the page log stays, in milliseconds. `restore({ at })` can go back to any moment in it, as far as `logMaxBytes` and the oldest
+   * snapshot without a label allow.
+   * @default 604800000
    */
   readonly logRetentionMs?: number | undefined
   /**
-   * How many bytes the page log may have. What opening needs stays beyond it.
+   * The largest size of the page log, in bytes. The part that opening needs stays in any case.
    * @default the larger of 64 MiB and twice the database
    */
   readonly logMaxBytes?: number | undefined
   /**
-   * Where each snapshot taken by hand or on time is copied to, outside of the browser's storage: {@link directoryTarget},
-   * {@link uploadTarget}. Compressed as `compress` says, encrypted as the database is. A failed copy is tried again as `retries` and
-   * `backoffMs` say, and shows in `health()` and `snapshots.status()`.
+   * Where snapshots are copied to, outside of the browser's storage: {@link directoryTarget}, {@link uploadTarget}. Copied are snapshots
+   * that are taken by call or by schedule. A copy is compressed as `compress` says and encrypted as the database is. A failed copy is
+   * retried as `retries` and `backoffMs` say, and shows in `health()` and `snapshots.status()`.
    * @default []
    */
   readonly targets?: readonly SnapshotTarget[] | undefined
@@ -97,37 +109,42 @@ export interface SnapshotOptions {
 /** Where the wasm module comes from. */
 export type WasmSource = URL | Response | BufferSource | WebAssembly.Module
 
-/** What is audited, and how. */
+/** Which tables are audited, and how. */
 export interface AuditOptions {
+  /** The tables whose changes are recorded. */
   readonly tables: readonly string[]
-  /** Columns whose values are never written: as `'column'`, as `'table.column'`, or by table. Instead of them stands `[redacted]`. */
+  /**
+   * Columns whose values are never recorded: `'column'` for all tables, `'table.column'`, or an object with the columns of each table.
+   * `[redacted]` stands in place of the values.
+   * @default []
+   */
   readonly redact?: readonly string[] | Readonly<Record<string, readonly string[]>> | undefined
   /**
-   * After how many days {@link Database.maintain} deletes rows of the log.
-   * @default they stay
+   * After how many days {@link Database.maintain} deletes records.
+   * @default no limit
    */
   readonly retentionDays?: number | undefined
 }
 
-/** From where on something is an alert. */
+/** The thresholds above which {@link Database.health} raises an alert. */
 export interface HealthThresholds {
   /**
-   * `no_recent_snapshot`: milliseconds.
+   * `no_recent_snapshot`: the age of the last snapshot, in milliseconds.
    * @default 86400000 (a day)
    */
   readonly noSnapshotMs?: number | undefined
   /**
-   * `sync_lag`: milliseconds.
+   * `sync_lag`: the time since the last complete sync, in milliseconds.
    * @default 300000 (5 minutes)
    */
   readonly syncLagMs?: number | undefined
   /**
-   * `storage_nearly_full`: the share of the quota.
+   * `storage_nearly_full`: the share of the quota that is in use.
    * @default 0.8
    */
   readonly storageRatio?: number | undefined
   /**
-   * `growth`: how many times as large as a day ago.
+   * `growth`: the size of the database, as a multiple of its size a day ago.
    * @default 2
    */
   readonly growthFactor?: number | undefined
@@ -135,143 +152,153 @@ export interface HealthThresholds {
 
 /** The options of {@link open}. */
 export interface OpenOptions {
-  /** Names the database, its lock and its IndexedDB database; 1 to 128 characters, no control characters. */
+  /** The name of the database, of its lock and of its IndexedDB database: 1 to 128 characters, no control characters. */
   readonly name: string
-  /** The schema's history; without it nothing is run or checked. See {@link migrationsFrom}. */
+  /** The history of the schema. Without this option nothing is run or checked. See {@link migrationsFrom}. */
   readonly migrations?: readonly Migration[] | undefined
   /**
-   * Whether pending migrations run before `open` resolves. The applied ones are checked in any case.
+   * Whether pending migrations run before `open` resolves. Migrations that have been applied are checked in any case.
    * @default true
    */
   readonly migrate?: boolean | undefined
   /**
-   * What to do with a pending migration older than the newest applied one.
+   * What to do with a pending migration that is older than the newest applied one: reject with `migration_out_of_order`, or apply it.
    * @default 'error'
    */
   readonly outOfOrder?: 'error' | 'apply' | undefined
-  /** For data that comes without a tracking table: the version it stands at. */
+  /** The version of the data, for data that comes without a tracking table: a seed, an import. */
   readonly baseline?: string | undefined
   /**
-   * When a write's promise resolves. `strict`: a power cut loses nothing of it. `relaxed`: the death of the tab or browser loses
-   * nothing of it. `deferred`: it is done in memory, and stored within 50 ms; an ordinary close or navigation stores what is
-   * small. `snapshot`: it is done in memory, and only snapshots, {@link Database.flush} and {@link Database.close} store it;
-   * needs `snapshots`. What is stored is a consistent database in each of them: whole commits, in order.
+   * When the promise of a write resolves, and what may be lost.
+   * `strict`: a power cut loses nothing.
+   * `relaxed`: the end of the tab or the browser loses nothing.
+   * `deferred`: the commit is in memory, and is stored within 50 ms. An ordinary close or navigation stores small commits.
+   * `snapshot`: the commit is in memory. Only snapshots, {@link Database.flush} and {@link Database.close} store it. Needs `snapshots`.
+   * With each of them the stored database is consistent: whole commits, in order.
    * @default 'relaxed'
    */
   readonly durability?: Durability | undefined
   /**
-   * Never falls back: where it is missing, `open` rejects with `storage_unavailable`. `file` is a folder, in Node. On a server nothing is
-   * the default: `unsupported_environment`, unless `file` or `memory` is asked for.
+   * Where the data lives. There is no fallback: `open` rejects with `storage_unavailable` where the storage is missing. `file` is a folder,
+   * in Node. A server has no default: without `file` or `memory` it is `unsupported_environment`.
    * @default 'indexeddb'
    */
   readonly storage?: StorageKind | undefined
   /**
-   * The folder of `storage: 'file'`, in Node. It holds a lock file with the number of the process: one process at a time has the
-   * database, and that of a process which has died is replaced. Of a process on another machine that can't be known: its lock
-   * is respected, and to be removed by hand.
+   * The folder of `storage: 'file'`, in Node. It holds a lock file with the id of the process, so that only one process can open the
+   * database. The lock of a process that has ended is replaced. A lock from another machine is respected, since that process can't be
+   * looked up: remove the file by hand.
    * @default `./<name>.tidelock/`
    */
   readonly path?: string | undefined
+  /** What to do when another tab or process has the database open. */
   readonly lock?: LockOptions | undefined
   /**
-   * `shared`: the first tab leads, later ones follow and send it their calls; when it closes, dies or freezes, another one takes over.
-   * See {@link Database.role}. Only with `storage: 'indexeddb'`; `encryption` and `integers` are the same in all tabs, other options are the
-   * leader's. Where a browser lacks BroadcastChannel: `unsupported_environment`.
+   * `shared`: the first tab becomes the leader. Later tabs become followers, which send their calls to the leader. When the leader closes,
+   * crashes or freezes, a follower takes over. See {@link Database.role}. Needs `storage: 'indexeddb'`. `encryption` and `integers` must be
+   * the same in all tabs; for other options the leader's values hold. A browser without BroadcastChannel is `unsupported_environment`.
    * @default 'exclusive'
    */
   readonly tabs?: 'exclusive' | 'shared' | undefined
   /**
-   * Where SQLite runs. `worker`: in a module worker of its own, so that the page goes on meanwhile; the database is the same, and functions of
-   * these options run in the page. A call that executes already is ended by its `timeoutMs`, not by its `signal`. `durability: 'deferred'`
-   * stores at once there. When the worker dies, waiting calls reject with `worker_crashed` and the database opens itself again, with
-   * a warning; with `storage: 'memory'` it is closed. Where there are no workers, as in Node: `unsupported_environment`.
+   * Where SQLite runs. `worker`: in a module worker of its own, so that the page stays responsive. The `Database` is the same, and functions
+   * among the options run in the page. A call that is being executed is ended by `timeoutMs`, not by `signal`. `durability: 'deferred'`
+   * stores at once. When the worker crashes, waiting calls reject with `worker_crashed`, and the database reopens itself with a warning;
+   * with `storage: 'memory'` it is closed. Where there are no workers, as in Node: `unsupported_environment`.
    * @default 'current'
    */
   readonly thread?: 'current' | 'worker' | undefined
   /**
-   * Where `thread: 'worker'` gets its worker: the place of the package's `dist/worker.js`, or a function that makes a worker of it, a new one
-   * each time. When it can't be loaded, `open` rejects with `wasm_load_failed`.
+   * The worker of `thread: 'worker'`: the URL of the package's `dist/worker.js`, or a function that makes a new worker from it with each
+   * call. A worker that can't be loaded is `wasm_load_failed`.
    * @default found by the bundler
    */
   readonly worker?: URL | (() => Worker) | undefined
   /**
-   * Where the wasm module comes from: the place of the package's `tidelock_bg.wasm`, with its parts beside it, or the module itself.
+   * The wasm module: the URL of the package's `tidelock_bg.wasm`, with its parts in the same folder, or the module itself.
    * @default found by the bundler
    */
   readonly wasm?: WasmSource | undefined
-  /** Periodic snapshots; `false`: none but those taken for safety. */
+  /** Periodic snapshots; `false` for none. Safety snapshots, for example before an import, are taken in any case. */
   readonly snapshots?: SnapshotOptions | false | undefined
   /**
-   * A `.sqlite` file, used only when there is no data yet: its URL, its bytes, or a function that gives them. It is checked
-   * as for {@link Database.import}; pending migrations then run, see `baseline`. Its unpushed changes and its user don't come
-   * along. From a URL no more than `maxBytes` is read (`database_too_large`), a redirect is `sync_protocol`, and an answer of which fewer than
-   * 16 KiB come in 30 s is `sync_network`.
+   * A `.sqlite` file that fills a new database: its URL, its bytes, or a function that returns them. It is checked as by
+   * {@link Database.import}; then pending migrations run, see `baseline`. Its unpushed changes and its user are not adopted. From a URL at
+   * most `maxBytes` are read (`database_too_large`); a redirect is `sync_protocol`, and a response with less than 16 KiB in 30 s is
+   * `sync_network`.
    */
   readonly seed?: string | URL | BufferSource | Blob | (() => Promise<BufferSource>) | undefined
   /**
-   * Encrypts everything at rest: a new database from its beginning on. One that is there must have been encrypted with the same
-   * passphrase or key, else `decryption_failed` (and without this option, too); one that is plain is `invalid_argument`, see
-   * {@link Database.rekey}. With `storage: 'memory'` there is nothing at rest.
+   * Encrypts everything at rest. An existing database must have been encrypted with the same passphrase or key; otherwise, and without this
+   * option, it is `decryption_failed`. An existing plain database is `invalid_argument`: see {@link Database.rekey}. With
+   * `storage: 'memory'` nothing is at rest.
    */
   readonly encryption?: Encryption | undefined
-  /** The endpoint to sync with. */
+  /** The Supabase or PostgREST endpoint to sync with. */
   readonly remote?: RemoteOptions | undefined
   /**
-   * `local`: sync only when called. `cloud` (needs `remote`): the database keeps in step by itself from the opening on, as after
-   * {@link Sync.start}, sends what is written soon after, and `conflict` is by default `'remote-wins'`. Neither `open` nor writes
-   * wait for the network: offline, without a token or with one that has expired, everything but sync works, and sync goes on
-   * when it can. What local changes a database of the other mode has captured is sent.
+   * `local`: sync only when called. `cloud` (needs `remote`): the database keeps in sync by itself, as after {@link Sync.start}. It pushes
+   * soon after each write, and the default of `conflict` is `'remote-wins'`. Neither `open` nor writes wait for the network: offline, or
+   * without a valid token, everything but sync works, and sync resumes when it can. Local changes that were recorded in the other mode
+   * are pushed, too.
    * @default 'local'
    */
   readonly mode?: 'local' | 'cloud' | undefined
   /**
-   * Integers in results. `auto`: a number while exact, else a bigint; `number`: `integer_out_of_range` rather than round.
+   * Integers in results. `auto`: a number where that is exact, else a bigint. `number`: always a number; one that would have to be rounded is
+   * `integer_out_of_range`.
    * @default 'auto'
    */
   readonly integers?: 'auto' | 'bigint' | 'number' | undefined
   /**
-   * SQL functions and collations, there from the first statement on: in migrations and in the scratch databases that check snapshots and
-   * files, too. With `thread: 'worker'` only `{ module: URL }`, which is imported there; functions themselves are
-   * `unsupported_environment` then. A module that can't be imported: `invalid_argument`.
+   * SQL functions and collations, available on every connection from the first statement on: in migrations, and in the scratch databases
+   * that check snapshots and files. With `thread: 'worker'` or in a follower tab only `{ module: URL }`, which is imported there; a closure
+   * is `unsupported_environment`. A module that can't be imported is `invalid_argument`.
    */
   readonly functions?: SqlFunctions | FunctionsModule | undefined
   /**
-   * Gives SQL the functions `encrypt(text)`, a blob, and `decrypt(blob)`, the text again: for columns that are nobody's business, neither in
-   * the file nor at the remote, where they sync as ciphertext. AES-256-GCM, in a format that other programs can read (docs/columns.md). Of
-   * several keys the first encrypts, and each decrypts what it has encrypted. NULL gives NULL. What can't be decrypted fails the
-   * statement with `decryption_failed` (`details.reason`: `not_encrypted`, `other_key` or `damaged`). It is not kept anywhere: without
-   * it nothing of these columns can be read any more.
+   * Gives SQL the functions `encrypt(text)`, which returns a blob, and `decrypt(blob)`, which returns the text. For columns that stay
+   * ciphertext in the file and at the remote. AES-256-GCM, in a format that other programs can read (docs/columns.md). Of several keys the
+   * first one encrypts, and each decrypts what it has encrypted. NULL gives NULL. A value that can't be decrypted fails the statement with
+   * `decryption_failed` (`details.reason`: `not_encrypted`, `other_key` or `damaged`). The key is not stored anywhere: without it these
+   * columns can't be read.
    */
   readonly columnKey?: ColumnKey | readonly ColumnKey[] | undefined
   /**
-   * Tables whose changes are written into the table {@link OpenOptions.auditTable}, in the transaction of the change itself: `id`, `action`
-   * (`insert`, `update`, `delete`), `table_name`, `record_id` (the key as text, of several columns as a JSON array), `old_values` and
-   * `new_values` (the row as JSON, integers with all their digits, blobs as `{"b":"hex"}`), `actor` ({@link Database.actor}; `sync` for
-   * rows of the remote), `timestamp`. A table that doesn't exist yet is audited from its creation on. What isn't an ordinary table is
+   * Tables whose changes are recorded in the table {@link OpenOptions.auditTable}, in the transaction of the change. Its columns: `id`,
+   * `action` (`insert`, `update`, `delete`), `table_name`, `record_id` (the key as text; a key of several columns as a JSON array),
+   * `old_values` and `new_values` (the row as JSON, integers with all digits, blobs as `{"b":"hex"}`), `actor` ({@link Database.actor}; `sync`
+   * for rows from the remote), `timestamp`. A table that doesn't exist yet is audited from its creation on. Anything but an ordinary table is
    * `invalid_argument`.
    */
   readonly audit?: readonly string[] | AuditOptions | undefined
   /**
-   * By table, the column that says when a row has expired: {@link Database.maintain} deletes it then, as any row is deleted. A text is
-   * ISO 8601 (UTC, unless it names a zone); a number is seconds since 1970, or milliseconds from 1e11 on; all else never expires.
+   * For each table, the column with the time at which a row expires: {@link Database.maintain} then deletes the row. A text is ISO 8601, in
+   * UTC unless it names a zone. A number is seconds since 1970, or milliseconds from 1e11 on. Any other value never expires.
    */
   readonly expires?: Readonly<Record<string, string>> | undefined
-  /** From where on {@link Database.health} has an alert. */
+  /** The thresholds above which {@link Database.health} raises an alert. */
   readonly health?: HealthThresholds | undefined
   /**
-   * More than that gives `database_too_large`.
+   * The largest size of the database, in bytes. Beyond it writes reject with `database_too_large`.
    * @default 1073741824
    */
   readonly maxBytes?: number | undefined
-  /** @default 'schema_migrations' */
+  /**
+   * The table in which applied migrations are tracked.
+   * @default 'schema_migrations'
+   */
   readonly migrationsTable?: string | undefined
   /**
-   * The table of the option `audit`. An existing one of another shape: `migration_invalid`.
+   * The table of the option `audit`. An existing table of another shape is `migration_invalid`.
    * @default 'audit_log'
    */
   readonly auditTable?: string | undefined
-  /** Gives up opening. */
+  /** Cancels opening. */
   readonly signal?: AbortSignal | undefined
-  /** @default `console.warn` */
+  /**
+   * Gets warnings.
+   * @default `console.warn`
+   */
   readonly onWarning?: ((warning: Warning) => void) | undefined
 }

@@ -1,0 +1,133 @@
+import { isA } from '../base/brand.js'
+import { checkSignal, checkString } from '../base/check.js'
+import { invalid } from '../base/errors.js'
+import { checkEncryption } from '../files/check-encryption.js'
+import { checkMigrations } from './check-migrations.js'
+import type { HealthThresholds, LockOptions, OpenOptions, SnapshotOptions } from './options.js'
+import {
+  boolean,
+  byDefault,
+  callback,
+  checkedElsewhere,
+  complete,
+  days,
+  integer,
+  numberIn,
+  oneOf,
+  type Rule,
+  type Rules,
+  text,
+} from './rule.js'
+import { checkSeed } from './seed.js'
+
+// The options of `open`: what each may be, and its default.
+
+const dayMs = 86_400_000
+const gib = 1024 ** 3
+
+export const lockRules = {
+  onBusy: byDefault('fail', oneOf('fail', 'wait', 'takeover', 'steal')),
+  timeoutMs: byDefault(10_000, integer(0)),
+} satisfies Rules<LockOptions>
+
+export const snapshotRules = {
+  intervalMs: byDefault(3_600_000, integer(1)),
+  cron: text,
+  keep: byDefault(3, integer(1)),
+  retentionDays: days,
+  retries: byDefault(3, integer(0)),
+  backoffMs: byDefault(1000, integer(0)),
+  compress: byDefault(true, boolean),
+  verify: byDefault('quick', oneOf('quick', 'full', 'none')),
+  onHidden: byDefault(true, boolean),
+  logRetentionMs: byDefault(7 * dayMs, integer(0)),
+  logMaxBytes: integer(0),
+  targets: checkedElsewhere('an array of snapshot targets'),
+} satisfies Rules<SnapshotOptions>
+
+const positive = numberIn('more than 0', (value) => value > 0)
+
+export const healthRules = {
+  noSnapshotMs: positive,
+  syncLagMs: positive,
+  storageRatio: positive,
+  growthFactor: positive,
+} satisfies Rules<HealthThresholds>
+
+/** What `isValid` holds of. */
+function such<T>(values: string, isValid: (value: unknown) => boolean): Rule<T> {
+  return {
+    values,
+    check: (option, value) => {
+      if (isValid(value)) return value as T
+      throw invalid(`${option} must be ${values}`, { details: { option } })
+    },
+  }
+}
+
+const name: Rule<string> = {
+  values: 'a text of 1 to 128 characters, without control characters',
+  check: (option, value) => checkName(value, option),
+}
+
+export const openRules = {
+  name,
+  migrations: { values: 'an array of migrations', check: (_, value) => checkMigrations(value) },
+  migrate: byDefault(true, boolean),
+  outOfOrder: byDefault('error', oneOf('error', 'apply')),
+  baseline: text,
+  durability: byDefault('relaxed', oneOf('strict', 'relaxed', 'deferred', 'snapshot')),
+  storage: checkedElsewhere("'indexeddb', 'memory' or 'file'"),
+  path: checkedElsewhere('the path of a folder'),
+  lock: {
+    values: 'an object',
+    check: (what, value) => complete({ what, prefix: 'lock.' }, value, lockRules),
+    default: complete({ what: 'lock', prefix: 'lock.' }, undefined, lockRules),
+  },
+  tabs: byDefault('exclusive', oneOf('exclusive', 'shared')),
+  thread: byDefault('current', oneOf('current', 'worker')),
+  worker: such('a URL or a function that makes a Worker', (value) => typeof value === 'function' || isA(value, 'URL')),
+  wasm: such(
+    'a URL, a Response, bytes or a WebAssembly.Module',
+    (value) => isA(value, 'URL', 'Response', 'ArrayBuffer', 'WebAssembly.Module') || ArrayBuffer.isView(value),
+  ),
+  snapshots: {
+    values: 'an object, or false for none',
+    check: (what, value) => {
+      const given = complete({ what, prefix: 'snapshots.' }, value === false ? undefined : value, snapshotRules)
+      return { ...given, enabled: value !== false }
+    },
+    default: { ...complete({ what: 'snapshots', prefix: 'snapshots.' }, undefined, snapshotRules), enabled: true },
+  },
+  encryption: { values: '{ passphrase } or { key }', check: (_, value) => checkEncryption(value) },
+  seed: {
+    values: 'a URL, bytes, a Blob or a function that gives bytes',
+    check: (_, value) => {
+      checkSeed(value)
+      return value
+    },
+  },
+  remote: checkedElsewhere('an object'),
+  mode: byDefault('local', oneOf('local', 'cloud')),
+  integers: byDefault('auto', oneOf('auto', 'bigint', 'number')),
+  functions: checkedElsewhere('an object, or { module: URL }'),
+  columnKey: checkedElsewhere('a key or an array of keys'),
+  maxBytes: byDefault(gib, integer(64 * 1024)),
+  migrationsTable: byDefault('schema_migrations', text),
+  signal: { values: 'an AbortSignal', check: checkSignal },
+  onWarning: callback,
+  audit: checkedElsewhere('an array of tables, or an object'),
+  auditTable: text,
+  expires: checkedElsewhere('an object: the column for each table'),
+  health: { values: 'an object', check: (what, value) => complete({ what, prefix: 'health.' }, value, healthRules) },
+} satisfies Rules<OpenOptions>
+
+/** The name of a database. */
+export function checkName(name: unknown, option = 'name'): string {
+  const checked = checkString(option, name)
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+  if (checked.length > 128 || /[\u0000-\u001f\u007f-\u009f]/.test(checked)) {
+    throw invalid('name must have 1 to 128 characters and no control characters', { details: { option } })
+  }
+  return checked
+}

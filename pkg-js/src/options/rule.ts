@@ -1,0 +1,112 @@
+import {
+  checkBoolean,
+  checkDays,
+  checkFunction,
+  checkInteger,
+  checkObject,
+  checkOneOf,
+  checkString,
+  checkStrings,
+} from '../base/check.js'
+import { invalid } from '../base/errors.js'
+
+// An option is declared once, as a rule: what it may be, and what holds without it. Checks, defaults and the reference of options follow.
+
+/** What one option may be. */
+export interface Rule<T = unknown> {
+  /** What it may be, for the reference of options. */
+  readonly values: string
+  /** The value that the engine works with. Throws `invalid_argument` that names the option. */
+  readonly check: (option: string, value: unknown) => T
+  /** What holds without it. */
+  readonly default?: T
+}
+
+/** The rules of an object of options. */
+export type Rules<Options = Readonly<Record<string, unknown>>> = { readonly [Name in keyof Options]-?: Rule }
+
+/** Options that are checked and complete with the defaults. */
+export type Completed<R> = {
+  readonly [Name in keyof R as R[Name] extends { readonly default: unknown } ? Name : never]: Checked<R[Name]>
+} & {
+  readonly [Name in keyof R as R[Name] extends { readonly default: unknown } ? never : Name]?: Checked<R[Name]>
+}
+
+type Checked<R> = R extends Rule<infer T> ? T : never
+
+/**
+ * Checks an object of options and completes it with the defaults; one that isn't given and has none is left out. `what` names the object
+ * in messages, `prefix` stands before the name of an option. Throws `invalid_argument`, and `unsupported_environment` for an option of
+ * `planned`.
+ */
+export function complete<R extends Rules>(
+  { what, prefix }: { readonly what: string; readonly prefix: string },
+  options: unknown,
+  rules: R,
+  planned?: readonly string[],
+): Completed<R> {
+  const given = checkObject(what, options, Object.keys(rules), planned)
+  const completed: Record<string, unknown> = {}
+  for (const [name, rule] of Object.entries(rules)) {
+    const value = given[name] === undefined ? rule.default : rule.check(prefix + name, given[name])
+    if (value !== undefined) completed[name] = value
+  }
+  return completed as Completed<R>
+}
+
+/** A rule with what holds without the option. */
+export function byDefault<T>(value: T, rule: Rule<T>): Rule<T> & { readonly default: T } {
+  return { ...rule, default: value }
+}
+
+/** A whole number, at least `min`. */
+export function integer(min: number): Rule<number> {
+  return { values: `a whole number from ${min} on`, check: (option, value) => checkInteger(option, value, min) }
+}
+
+/** One of these texts. */
+export function oneOf<T extends string>(...texts: readonly T[]): Rule<T> {
+  return {
+    values: texts.map((text) => `'${text}'`).join(' or '),
+    check: (option, value) => checkOneOf(option, value, texts),
+  }
+}
+
+/** A number within a range. */
+export function numberIn(range: string, isIn: (value: number) => boolean): Rule<number> {
+  return {
+    values: `a number ${range}`,
+    check: (option, value) => {
+      if (typeof value === 'number' && isIn(value)) return value
+      throw invalid(`${option} must be a number ${range}`, { details: { option } })
+    },
+  }
+}
+
+export const boolean: Rule<boolean> = { values: 'true or false', check: checkBoolean }
+export const text: Rule<string> = { values: 'a text', check: checkString }
+export const texts: Rule<readonly string[]> = { values: 'an array of texts', check: checkStrings }
+export const days: Rule<number> = { values: 'a number of days, more than 0', check: checkDays }
+
+/** A text for each name. */
+export const textsByName: Rule<Readonly<Record<string, string>>> = {
+  values: 'an object of texts',
+  check: (option, value) => {
+    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+    if (!isObject || Object.values(value).some((one) => typeof one !== 'string'))
+      throw invalid(`${option} must be an object of strings`, { details: { option } })
+    return { ...(value as Record<string, string>) }
+  },
+}
+
+/** A function, which stays in this thread. */
+export const callback: Rule = {
+  values: 'a function',
+  check: (option, value) => {
+    checkFunction(option, value)
+    return value
+  },
+}
+
+/** What is checked in another place: the engine, or a module that only some apps load. */
+export const checkedElsewhere = (values: string): Rule => ({ values, check: (_, value) => value })

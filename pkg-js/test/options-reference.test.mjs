@@ -1,0 +1,99 @@
+// docs/options.md is written from the types of the options, with their comments, and from the rules that check them. `UPDATE_GOLDEN=1` writes it.
+import assert from 'node:assert/strict'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { remoteRules, tableRules } from '../src/options/check-remote.ts'
+import { auditRules } from '../src/options/check-upkeep.ts'
+import { healthRules, lockRules, openRules, snapshotRules } from '../src/options/open-rules.ts'
+
+const source = (path) => readFileSync(new URL(`../src/${path}`, TESTS), 'utf8')
+const document = new URL('../../docs/options.md', TESTS)
+const types = source('options/options.ts') + source('remote/remote-options.ts')
+
+/** The sections of the document: a type, its rules, and how a user writes it. */
+const sections = [
+  ['OpenOptions', openRules, 'open({ … })'],
+  ['LockOptions', lockRules, 'open({ lock: { … } })'],
+  ['SnapshotOptions', snapshotRules, 'open({ snapshots: { … } })'],
+  ['RemoteOptions', remoteRules, 'open({ remote: { … } })'],
+  ['TableSync', tableRules, 'open({ remote: { tables: [{ … }] } })'],
+  ['AuditOptions', auditRules, 'open({ audit: { … } })'],
+  ['HealthThresholds', healthRules, 'open({ health: { … } })'],
+]
+
+/** The options of an interface: name, whether it is required, its comment as one text, and what its comment gives as default. */
+function optionsOf(type) {
+  const [, body] = types.match(new RegExp(`export interface ${type} \\{\\n(.*?)\\n\\}`, 's'))
+  return [...body.matchAll(/ {2}\/\*\*(.*?)\*\/\n {2}readonly (\w+)(\??):/gs)].map(([, comment, name, optional]) => {
+    const lines = comment.split('\n').map((line) => line.replace(/^\s*\*?\s?/, '').trimEnd())
+    const at = lines.findIndex((line) => line.startsWith('@default'))
+    const meaning = (at < 0 ? lines : lines.slice(0, at)).join(' ').trim()
+    const byDefault = at < 0 ? undefined : lines[at].slice('@default '.length)
+    return { name, required: optional === '', meaning: meaning.replace(/\{@link (.*?)\}/g, '`$1`'), byDefault }
+  })
+}
+
+const cell = (text) => text.replaceAll('|', '\\|')
+
+function table([type, rules, written]) {
+  const rows = optionsOf(type).map(({ name, required, meaning, byDefault }) => {
+    const hasOwnSection = Object.keys(rules[name].default ?? {}).length > 0 && typeof rules[name].default === 'object'
+    const holds = required
+      ? 'required'
+      : (byDefault ?? (hasOwnSection ? 'its options have defaults, see below' : 'none'))
+    return `| \`${name}\` | ${cell(rules[name].values)} | ${cell(holds)} | ${cell(meaning)} |`
+  })
+  return [
+    `## ${type}`,
+    '',
+    `\`${written}\``,
+    '',
+    '| option | value | default | meaning |',
+    '|---|---|---|---|',
+    ...rows,
+  ]
+}
+
+test('each option has a rule and a comment, and both give the same default', () => {
+  for (const [type, rules] of sections) {
+    const options = optionsOf(type)
+    assert.deepEqual(options.map(({ name }) => name).sort(), Object.keys(rules).sort(), type)
+    for (const { name, byDefault } of options) {
+      const { default: inRules } = rules[name]
+      if (typeof inRules === 'object' && !Array.isArray(inRules) && Object.keys(inRules).length > 0) continue
+      const expected = typeof inRules === 'string' ? `'${inRules}'` : JSON.stringify(inRules)
+      if (inRules !== undefined) assert.equal(byDefault?.split(' (')[0], expected, `${type}.${name}`)
+      else
+        assert.ok(
+          !/^(\d|'|true|false)/.test(byDefault ?? '') || elsewhere.has(name),
+          `${type}.${name} has no rule's default`,
+        )
+    }
+  }
+})
+
+/** Their defaults depend on other options, or are the engine's. */
+const elsewhere = new Set([
+  'storage',
+  'auditTable',
+  'overlapMs',
+  'conflict',
+  'direction',
+  'noSnapshotMs',
+  'syncLagMs',
+  'storageRatio',
+  'growthFactor',
+])
+
+test('docs/options.md is up to date', () => {
+  const text = [
+    '# Options',
+    '',
+    'Every option with its values, its default and its meaning. An option that is unknown, or that has a wrong value, is',
+    '`invalid_argument`; `details.option` names it. `undefined` is the same as leaving an option out.',
+    '',
+    ...sections.flatMap((section) => [...table(section), '']),
+  ].join('\n')
+  if (process.env.UPDATE_GOLDEN) writeFileSync(document, text)
+  assert.equal(readFileSync(document, 'utf8'), text, 'renew it with UPDATE_GOLDEN=1')
+})
