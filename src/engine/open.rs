@@ -26,7 +26,8 @@ use crate::{
     sqlite::{Connection, PageFile},
     store::{self, Opened, Storage},
     sync::{
-        config::{Config, Conflict, RemoteOptions},
+        config::Config,
+        options::{Conflict, RemoteOptions},
         state,
     },
 };

@@ -9,7 +9,7 @@ use crate::{
     migrate::{OutOfOrder, Source},
     ports::Durability,
     snapshot::SnapshotOptions,
-    sync::config::RemoteOptions,
+    sync::options::RemoteOptions,
 };
 
 /// Where the data lives.

@@ -8,9 +8,9 @@ use super::{
     capture,
     encode::{key_parameters, key_sql, row_sql},
     parents::{Parents, Synced},
+    park::park_sql,
     plan::{Plan, Rows},
     report::TableReport,
-    swap,
     table_sql::{MANY, TableSql},
     unpushed::{Decision, Seen, Unpushed},
 };
@@ -150,7 +150,7 @@ impl Writer {
             know_key: format!("INSERT OR IGNORE INTO tidelock_known(tbl, key) VALUES (?1, {key})"),
             unknow_key: format!("DELETE FROM tidelock_known WHERE tbl = ?1 AND key = {key}"),
             name: plan.name().to_owned(),
-            park: swap::park_sql(plan),
+            park: park_sql(plan),
         })
     }
 

@@ -1,11 +1,11 @@
 //! How changes become requests: in bulk where one request can do it, one by one where they differ.
 
 use super::{
-    job::{Job, Work},
+    job::{Guard, Job, Work},
     outgoing::filter_text,
-    push::{Act, Task, Way},
     same_key,
-    write::{Guard, LONGEST_FILTER, filter_length, same_prefix},
+    task::{Act, Task, Way},
+    write::{LONGEST_FILTER, filter_length, same_prefix},
 };
 use crate::value::Value;
 

@@ -1,221 +1,15 @@
 //! The `remote` option: what the user wrote, its defaults, and what is refused.
 
-use std::fmt;
-
-use serde::{
-    Deserialize, Deserializer,
-    de::{SeqAccess, Visitor},
+use super::{
+    credentials,
+    options::{Conflict, RemoteOptions, TableSync},
+    types::Kind,
 };
-
-use super::{credentials, types::Kind};
 use crate::{
-    collections::{Map, Set},
+    collections::Set,
     error::{Error, Result},
     sqlite::is_reserved,
 };
-
-/// Which way a table's changes go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Direction {
-    /// Both ways.
-    #[default]
-    Both,
-    /// From the remote only: local changes are not captured.
-    Pull,
-    /// To the remote only: never read.
-    Push,
-}
-
-/// What happens to a row that changed on both sides.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Conflict {
-    /// The columns changed locally stay, the others come from the remote.
-    #[default]
-    KeepLocal,
-    /// The remote's row replaces the local change.
-    RemoteWins,
-    /// The side that wrote last replaces the other; told by the cursor.
-    LastWriteWins,
-    /// A function of the user decides.
-    Function,
-}
-
-/// One column name or several.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Names {
-    /// One.
-    One(String),
-    /// Several.
-    Many(Vec<String>),
-}
-
-// By hand: `untagged` would bring along a copy of every kind of value that there is.
-impl<'de> Deserialize<'de> for Names {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct OneOrMany;
-
-        impl<'de> Visitor<'de> for OneOrMany {
-            type Value = Names;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name or a list of names")
-            }
-
-            fn visit_str<E>(self, name: &str) -> std::result::Result<Names, E> {
-                Ok(Names::One(name.to_owned()))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> std::result::Result<Names, A::Error> {
-                let mut names = Vec::new();
-                while let Some(name) = list.next_element()? {
-                    names.push(name);
-                }
-                Ok(Names::Many(names))
-            }
-        }
-
-        deserializer.deserialize_any(OneOrMany)
-    }
-}
-
-impl Names {
-    /// As a list.
-    pub fn into_vec(self) -> Vec<String> {
-        match self {
-            Names::One(name) => vec![name],
-            Names::Many(names) => names,
-        }
-    }
-}
-
-/// One synced table, as the user wrote it.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct TableSync {
-    /// The local table.
-    pub table: String,
-    /// The remote table, where its name differs.
-    #[serde(default)]
-    pub remote_table: Option<String>,
-    /// The key's columns; by default those of the local primary key.
-    #[serde(default)]
-    pub primary_key: Option<Names>,
-    /// The synced columns; by default those that both sides have.
-    #[serde(default)]
-    pub columns: Option<Vec<String>>,
-    /// Kinds by column name, where the declared type doesn't tell.
-    #[serde(default)]
-    pub types: Map<String, String>,
-    /// PostgREST filters by column name, `eq.open`.
-    #[serde(default)]
-    pub filter: Map<String, String>,
-    /// A column that grows with each change; none: each pull reads everything.
-    #[serde(default)]
-    pub cursor: Option<String>,
-    /// How far before the server's time of the pull before a pull starts, in milliseconds.
-    #[serde(default = "overlap_ms")]
-    pub overlap_ms: u64,
-    /// A soft-delete column, or `compare`.
-    #[serde(default)]
-    pub deleted: Option<String>,
-    /// What happens to a row that changed on both sides; `None`: what is usual, see [`TableSync::conflict`].
-    #[serde(default)]
-    pub conflict: Option<Conflict>,
-    /// Which way changes go.
-    #[serde(default)]
-    pub direction: Direction,
-}
-
-impl TableSync {
-    /// The remote table's name.
-    pub fn remote(&self) -> &str {
-        self.remote_table.as_deref().unwrap_or(&self.table)
-    }
-
-    /// What happens to a row that changed on both sides.
-    pub fn conflict(&self) -> Conflict {
-        self.conflict.unwrap_or_default()
-    }
-
-    /// Whether vanished rows are found by comparing keys: also those that don't match the filter any more, which no cursor tells.
-    pub fn compares(&self) -> bool {
-        self.deleted.as_deref() == Some("compare") || !self.filter.is_empty()
-    }
-
-    /// The column that marks a deleted row.
-    pub fn soft_delete(&self) -> Option<&str> {
-        self.deleted.as_deref().filter(|column| *column != "compare")
-    }
-}
-
-/// The `remote` option as the user wrote it, functions replaced by flags.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RemoteOptions {
-    /// The Supabase project's URL or a PostgREST root.
-    pub url: String,
-    /// The publishable (anon) key.
-    pub key: String,
-    /// Whose data it is; by default the token's `sub`.
-    #[serde(default)]
-    pub user_id: Option<String>,
-    /// The remote schema.
-    #[serde(default = "schema")]
-    pub schema: String,
-    /// The synced tables.
-    pub tables: Vec<TableSync>,
-    /// Rows asked for at once; the server may cap it.
-    #[serde(default = "page_size")]
-    pub page_size: u32,
-    /// Further request headers.
-    #[serde(default)]
-    pub headers: Map<String, String>,
-    /// How often a failed request is sent again.
-    #[serde(default = "retries")]
-    pub retries: u32,
-    /// Milliseconds after which a request is given up.
-    #[serde(default = "timeout_ms")]
-    pub timeout_ms: u64,
-    /// A larger answer is not read, in bytes.
-    #[serde(default = "max_response_bytes")]
-    pub max_response_bytes: u64,
-    /// The part of a table's rows that may vanish by absence.
-    #[serde(default = "max_delete_ratio")]
-    pub max_delete_ratio: f64,
-    /// Whether the remote is to tell of changes while the database keeps in step (Supabase Realtime).
-    #[serde(default)]
-    pub realtime: bool,
-    /// Whether an `accessToken` function was given.
-    #[serde(default)]
-    pub has_access_token: bool,
-    /// Whether this is a place where a secret key may be, which a page is not.
-    #[serde(default)]
-    pub secrets_allowed: bool,
-}
-
-fn overlap_ms() -> u64 {
-    60_000
-}
-fn schema() -> String {
-    "public".to_owned()
-}
-fn page_size() -> u32 {
-    1000
-}
-fn retries() -> u32 {
-    5
-}
-fn timeout_ms() -> u64 {
-    30_000
-}
-fn max_response_bytes() -> u64 {
-    64 * 1024 * 1024
-}
-fn max_delete_ratio() -> f64 {
-    0.5
-}
 
 /// The checked `remote` option.
 #[derive(Clone, Debug)]
@@ -338,7 +132,7 @@ fn roots(url: &str) -> Result<(String, Option<String>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorCode;
+    use crate::{error::ErrorCode, sync::options::Direction};
 
     fn config(json: &str) -> Result<Config> {
         Config::new(serde_json::from_str(json).expect("the options parse"))

@@ -3,9 +3,9 @@
 //! Whatever it says, the change that is left follows from the two rows alone: see [`change_left`].
 
 use super::{
-    config::Conflict,
-    outbox::ChangeOp,
-    outgoing::{same_meaning, stored_as},
+    change::ChangeOp,
+    meaning::{moment, same_meaning, stored_as},
+    options::Conflict,
     types::Kind,
 };
 use crate::value::Value;
@@ -180,7 +180,6 @@ pub fn change_left(local: Option<&[Value]>, remote: Option<&[Value]>) -> Option<
 /// Whether a change was made after another, each given as the value that its cursor has. Numbers count as numbers, moments
 /// as moments; what can't be compared wasn't later.
 pub fn is_later(local: &str, remote: &str) -> bool {
-    use super::outgoing::moment;
     match (moment(local), moment(remote)) {
         (Some(local), Some(remote)) => local > remote,
         _ => match (local.parse::<i64>(), remote.parse::<i64>()) {

@@ -3,7 +3,7 @@
 //! `pkg-js/src/remote/secrets.ts` has the same rule for requests that no engine makes (a seed, `doctor`, an upload), before there is any wasm; URLs are
 //! masked there, where they are. `tests/fixtures/credentials.json` holds the two together.
 
-use super::{config::RemoteOptions, jwt};
+use super::{jwt, options::RemoteOptions};
 use crate::error::{Error, Result};
 
 /// Headers that say what is asked for, not who asks.

@@ -7,9 +7,6 @@
 
 use super::{json, plan::Plan, query::percent, state::Progress};
 
-/// The column with the number of the transaction that wrote a row.
-pub const STAMP: &str = "_xid";
-
 /// Tombstones of one answer at most.
 pub const PAGE: usize = 1000;
 
@@ -141,6 +138,7 @@ impl Helpers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sync::schema::STAMP;
     use crate::{
         sqlite::{Connection, PageFile},
         sync::schema::Table,
@@ -153,7 +151,7 @@ mod tests {
     fn plan(options: &str) -> Plan {
         let connection = Connection::open(&PageFile::default()).unwrap();
         connection.exec("CREATE TABLE t(id INTEGER PRIMARY KEY); CREATE TABLE u(id INTEGER PRIMARY KEY)").unwrap();
-        let options: crate::sync::config::TableSync = serde_json::from_str(options).unwrap();
+        let options: crate::sync::options::TableSync = serde_json::from_str(options).unwrap();
         Plan::new(&options, Table::read(&connection, &options.table).unwrap().unwrap(), &[]).unwrap()
     }
 

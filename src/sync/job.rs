@@ -1,6 +1,6 @@
 //! One change on its way to the remote, and what became of it.
 
-use super::{outbox::ChangeOp, plan::Plan, write::Guard};
+use super::{change::ChangeOp, plan::Plan};
 use crate::{error::Error, value::Value};
 
 /// What is to be done for a change.
@@ -14,6 +14,15 @@ pub enum Work {
     Delete,
     /// Only look what the remote has: something was sent before, and it isn't known whether it arrived.
     Look,
+}
+
+/// What a row's cursor has to be for it to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Anything: it was read just before, or nobody else writes it.
+    None,
+    /// One of these values of the base; empty text is NULL.
+    Cursor(Vec<String>),
 }
 
 /// One change, as it is sent.

@@ -231,7 +231,7 @@ pub fn equal(a: &str, b: &str) -> bool {
             _ => false,
         },
         (JsonKind::String, JsonKind::String) => text(a) == text(b),
-        (JsonKind::Number, JsonKind::Number) => super::types::decimal(a) == super::types::decimal(b),
+        (JsonKind::Number, JsonKind::Number) => crate::sync::decimal::decimal(a) == crate::sync::decimal::decimal(b),
         (a_kind, b_kind) => a_kind == b_kind && a == b,
     }
 }

@@ -2,9 +2,9 @@
 
 use super::{
     encode::{literal, quote},
-    helpers::STAMP,
     json,
     remote_schema::{Filling, Reference, RemoteColumn, RemoteTable},
+    schema::STAMP,
 };
 use crate::error::{Error, ErrorCode, Result};
 

@@ -3,32 +3,19 @@
 use std::rc::Rc;
 
 use super::{
-    config::{Conflict, Names, TableSync},
-    helpers::STAMP,
     json::{self, JsonError},
+    options::{Conflict, Names, TableSync},
     query::Selection,
-    schema::Table,
+    response::Unreadable,
+    schema::{STAMP, Table},
     state::Position,
     table_sql::TableSql,
-    types::{Affinity, Kind, Misfit, convert},
+    types::{Kind, Misfit, PlanColumn, convert},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     value::Value,
 };
-
-/// One stored column.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlanColumn {
-    /// Its name, on both sides.
-    pub name: String,
-    /// Its kind on the wire.
-    pub kind: Kind,
-    /// Its local affinity.
-    pub affinity: Affinity,
-    /// A column of text in which the remote was seen to keep objects or arrays: its text goes back as JSON.
-    pub structured: bool,
-}
 
 /// How one table is pulled.
 #[derive(Clone, Debug)]
@@ -93,31 +80,6 @@ impl Rows {
     /// One row's values.
     pub fn row(&self, index: usize) -> &[Value] {
         &self.values[index * self.width..(index + 1) * self.width]
-    }
-}
-
-/// Why a body is no page.
-pub enum Unreadable {
-    /// It was cut: worth another try.
-    Cut,
-    /// It is something else.
-    Failed(Error),
-}
-
-impl From<JsonError> for Unreadable {
-    fn from(error: JsonError) -> Self {
-        match error {
-            JsonError::Truncated => Self::Cut,
-            JsonError::Malformed(at) => Self::Failed(
-                Error::new(ErrorCode::SyncProtocol, "The remote's answer is not JSON")
-                    .hint(super::response::NOT_POSTGREST)
-                    .detail("offset", at),
-            ),
-            JsonError::NotRows | JsonError::MissingColumn(_) => Self::Failed(
-                Error::new(ErrorCode::SyncProtocol, "The remote's answer is not the list of rows asked for")
-                    .hint(super::response::NOT_POSTGREST),
-            ),
-        }
     }
 }
 

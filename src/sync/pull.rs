@@ -15,11 +15,12 @@ use std::cell::{Cell, RefCell};
 use super::{
     json,
     page::{Count, Pace, Page, Reading, Source},
-    plan::{Plan, Rows, Unreadable},
+    plan::{Plan, Rows},
     query::{Range, Selection},
     queue::Queue,
     remote::{Answer, Refusal, Remote, Tries},
     request::{Request, Requester},
+    response::Unreadable,
     spans::{Key, Span},
     state::Position,
     window::{self, First},

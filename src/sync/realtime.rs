@@ -6,11 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::{
-    config::{Config, Direction},
-    json, jwt,
-    query::percent,
-};
+use super::{config::Config, json, jwt, options::Direction, query::percent};
 
 const TOPIC: &str = "realtime:tidelock";
 

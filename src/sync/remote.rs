@@ -7,19 +7,16 @@ use std::cell::{Cell, RefCell};
 
 use super::{
     config::Config,
+    options::AT_ONCE,
     permits::{Permit, Permits},
-    plan::Unreadable,
     request::Requester,
-    response::{CUT, Verdict, backoff_ms, http_date, judge, moved},
+    response::{CUT, Unreadable, Verdict, backoff_ms, http_date, judge, moved},
 };
 use crate::{
     error::{Detail, Error, ErrorCode, Result},
     ports::{Http, HttpRequest, HttpResponse, LocalFuture, Platform},
     time::Timestamp,
 };
-
-/// Requests under way at once, with the pages that aren't applied yet.
-pub const AT_ONCE: usize = 6;
 
 /// Where access tokens come from.
 pub trait Tokens {

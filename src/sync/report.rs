@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{config::Names, settle::TablePushed};
+use super::options::Names;
 use crate::value::Value;
 
 /// How pulled rows meet local ones.
@@ -84,6 +84,23 @@ pub struct PullProgress {
     pub total: Option<u64>,
     /// Bytes read so far.
     pub bytes: u64,
+}
+
+/// What a push did to one table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TablePushed {
+    /// The local table.
+    pub table: String,
+    /// Rows that the remote took as new.
+    pub inserted: u64,
+    /// Rows that the remote changed.
+    pub updated: u64,
+    /// Rows that the remote has no more.
+    pub deleted: u64,
+    /// Changes that met another change of the same row.
+    pub conflicts: u64,
+    /// Changes that moved to `rejected()`.
+    pub rejected: u64,
 }
 
 /// What a push did.

@@ -1,6 +1,9 @@
 //! What an answer of PostgREST means: a page, a wait, a fresh token, or an error. Never told by a message's text.
 
-use super::{credentials::Secrets, json};
+use super::{
+    credentials::Secrets,
+    json::{self, JsonError},
+};
 use crate::{
     error::{Error, ErrorCode},
     memory::no_memory,
@@ -246,6 +249,31 @@ pub fn http_date(text: &str) -> Option<Timestamp> {
 pub fn backoff_ms(attempt: u32, chance: f64) -> u64 {
     let full = Backoff { first_ms: 500, longest_ms: 30_000 }.ms(attempt + 1);
     full - share(full / 2, chance)
+}
+
+/// Why a body is no page.
+pub enum Unreadable {
+    /// It was cut: worth another try.
+    Cut,
+    /// It is something else.
+    Failed(Error),
+}
+
+impl From<JsonError> for Unreadable {
+    fn from(error: JsonError) -> Self {
+        match error {
+            JsonError::Truncated => Self::Cut,
+            JsonError::Malformed(at) => Self::Failed(
+                Error::new(ErrorCode::SyncProtocol, "The remote's answer is not JSON")
+                    .hint(NOT_POSTGREST)
+                    .detail("offset", at),
+            ),
+            JsonError::NotRows | JsonError::MissingColumn(_) => Self::Failed(
+                Error::new(ErrorCode::SyncProtocol, "The remote's answer is not the list of rows asked for")
+                    .hint(NOT_POSTGREST),
+            ),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use super::{
     apply::Writer,
     capture,
+    change::ChangeOp,
     encode::{decode_key, decode_row},
     job::Remote,
-    outbox::ChangeOp,
     plan::{Plan, Rows},
     report::TableReport,
     respell::Respell,

@@ -4,8 +4,8 @@
 //! never different numbers, moments or uuids; an exact match always comes first.
 
 use super::{
+    decimal::{decimal, looks_numeric},
     outgoing::filter_text,
-    types::{decimal, looks_numeric},
 };
 use crate::{time::Timestamp, value::Value};
 

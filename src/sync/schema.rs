@@ -10,6 +10,9 @@ use crate::{
     value::Value,
 };
 
+/// The column with the number of the transaction that wrote a row.
+pub const STAMP: &str = "_xid";
+
 /// One column of a local table. Generated columns are left out: SQLite fills them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {

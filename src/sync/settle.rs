@@ -3,15 +3,13 @@
 
 use std::{cell::OnceCell, rc::Rc};
 
-use serde::Serialize;
-
 use super::{
     apply::{Writer, with_parents},
+    change::ChangeOp,
     conflict::{Sent, after_own_write},
     job::{Job, Outcome, Remote, Work},
-    outbox::ChangeOp,
     plan::{Plan, Rows},
-    report::TableReport,
+    report::{TablePushed, TableReport},
     respell::Respell,
     unpushed::{Decision, Entry, Seen},
     waiting::{hold_back, refuse, reject, retry_later},
@@ -21,23 +19,6 @@ use crate::{
     sqlite::Connection,
     value::Value,
 };
-
-/// What a push did to one table.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct TablePushed {
-    /// The local table.
-    pub table: String,
-    /// Rows that the remote took as new.
-    pub inserted: u64,
-    /// Rows that the remote changed.
-    pub updated: u64,
-    /// Rows that the remote has no more.
-    pub deleted: u64,
-    /// Changes that met another change of the same row.
-    pub conflicts: u64,
-    /// Changes that moved to `rejected()`.
-    pub rejected: u64,
-}
 
 /// A table of the push.
 pub struct PushTarget {

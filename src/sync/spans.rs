@@ -3,7 +3,7 @@
 //! The bounds are keys that the remote gave: it compares with them, nobody does here. So a span that turns out to be shorter,
 //! longer or gone costs a request, never a row.
 
-use super::{json, remote::AT_ONCE};
+use super::{json, options::AT_ONCE};
 
 /// A key, in the server's own text.
 pub type Key = Vec<String>;

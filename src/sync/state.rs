@@ -2,8 +2,8 @@
 //! rows that it is about. Made at the first need.
 
 use super::{
-    config::{Direction, Names, TableSync},
     json,
+    options::{Direction, Names, TableSync},
     spans::{self, Span},
 };
 use crate::{

@@ -2,13 +2,7 @@
 
 use serde::Serialize;
 
-use super::{
-    config::{Config, Direction},
-    encode::quote,
-    outbox,
-    schema::Table,
-    state,
-};
+use super::{config::Config, encode::quote, options::Direction, outbox, schema::Table, state};
 use crate::{error::Result, sqlite::Connection, time::Timestamp, value::Value};
 
 /// One synced table, in the contract's words.

@@ -1,6 +1,6 @@
 //! The statements about the rows of one synced table, made once for each plan.
 
-use super::{encode::quote, plan::PlanColumn, schema::key_condition};
+use super::{encode::quote, schema::key_condition, types::PlanColumn};
 
 /// So many new rows go into one statement: SQLite prepares for undoing it only once, which the triggers of capture make it do
 /// though they hear of nothing.

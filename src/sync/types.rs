@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::json::{self, JsonKind};
+use super::{
+    decimal::{decimal, looks_numeric},
+    json::{self, JsonKind},
+};
 use crate::value::Value;
 
 /// How a column's values look on the wire.
@@ -217,22 +220,6 @@ fn double(raw: &str) -> Result<Value, Misfit> {
     if exact { Ok(Value::Real(value)) } else { Err(Misfit::Range) }
 }
 
-/// A decimal literal as (digits without zeros around them, exponent of the last digit, negative).
-pub(super) fn decimal(literal: &str) -> (Vec<u8>, i64, bool) {
-    let negative = literal.starts_with('-');
-    let (mantissa, exponent) = literal.split_once(['e', 'E']).unwrap_or((literal, "0"));
-    let mut exponent: i64 = exponent.parse().unwrap_or(0);
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    exponent -= fraction.len() as i64;
-    let mut digits: Vec<u8> =
-        whole.bytes().chain(fraction.bytes()).filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0').collect();
-    while digits.last() == Some(&b'0') {
-        digits.pop();
-        exponent += 1;
-    }
-    if digits.is_empty() { (digits, 0, false) } else { (digits, exponent, negative) }
-}
-
 /// The bytes of `\x0a0b`.
 fn bytes(text: &str) -> Option<Vec<u8>> {
     let digits = text.strip_prefix("\\x")?.as_bytes();
@@ -243,21 +230,17 @@ fn bytes(text: &str) -> Option<Vec<u8>> {
     digits.chunks_exact(2).map(|pair| Some((nibble(pair[0])? << 4 | nibble(pair[1])?) as u8)).collect()
 }
 
-/// Whether SQLite's numeric affinities take the text for a number: sign, digits, point, exponent, blanks around.
-pub(super) fn looks_numeric(text: &str) -> bool {
-    let text = text.trim_matches([' ', '\t', '\n', '\u{b}', '\u{c}', '\r']);
-    let text = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-        None => (text, None),
-    };
-    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let exponent_fits = exponent.is_none_or(|exponent| {
-        let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-        !exponent.is_empty() && digits(exponent)
-    });
-    digits(whole) && digits(fraction) && whole.len() + fraction.len() > 0 && exponent_fits
+/// One stored column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanColumn {
+    /// Its name, on both sides.
+    pub name: String,
+    /// Its kind on the wire.
+    pub kind: Kind,
+    /// Its local affinity.
+    pub affinity: Affinity,
+    /// A column of text in which the remote was seen to keep objects or arrays: its text goes back as JSON.
+    pub structured: bool,
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 //! They are tried again at each pull; what is read here is why they wait. While a pull is under way nobody knows yet what will fit.
 
 use super::{
+    change::{Change, ChangeOp, local_row},
     encode::{decode_key, decode_row},
     json,
-    outbox::{Change, ChangeOp, local_row},
     report::Cells,
     schema::Table,
 };

@@ -10,10 +10,10 @@ use std::{
 };
 
 use super::{
-    config::Conflict,
+    change::ChangeOp,
     conflict::{Facts, Resolution, Sent, change_left, is_later, resolve},
     encode::{decode_row, key_parameters, quote, row_sql},
-    outbox::ChangeOp,
+    options::Conflict,
     outgoing::filter_text,
     plan::Plan,
     schema::key_condition,

@@ -2,11 +2,11 @@
 
 use super::{
     capture,
-    config::Direction,
+    change::ChangeOp,
     conflict::Sent,
     encode::{decode_key, quote, row_sql},
     job::{Job, Work},
-    outbox::ChangeOp,
+    options::Direction,
     outgoing::filter_text,
     plan::Plan,
     unpushed::{Entry, Unpushed},

@@ -3,7 +3,7 @@
 //! Every one names the keys that it is about: an UPDATE or DELETE without a filter would be about the whole table.
 
 use super::{
-    job::Job,
+    job::{Guard, Job},
     json,
     outgoing::{filter_text, push_json},
     plan::Plan,
@@ -17,15 +17,6 @@ use crate::{
 
 /// A key filter of this many characters is split into several requests; servers take 8 KB.
 pub const LONGEST_FILTER: usize = 5_500;
-
-/// What a row's cursor has to be for it to be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Guard {
-    /// Anything: it was read just before, or nobody else writes it.
-    None,
-    /// One of these values of the base; empty text is NULL.
-    Cursor(Vec<String>),
-}
 
 /// Inserts rows, given by their values and the columns of them that are sent: the server fills the others. Those whose key is taken
 /// are left alone. `blind`: of a table that may not be read, which is what finding a taken key would take.
@@ -272,10 +263,7 @@ mod tests {
     use super::*;
     use crate::{
         sqlite::{Connection, PageFile},
-        sync::{
-            config::{Config, TableSync},
-            schema::Table,
-        },
+        sync::{config::Config, options::TableSync, schema::Table},
     };
 
     fn requester(schema: &str) -> Requester {

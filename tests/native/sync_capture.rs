@@ -3,7 +3,7 @@
 use tidelock::{
     Value,
     sqlite::{Connection, PageFile},
-    sync::{capture, config::TableSync, outbox, state},
+    sync::{capture, options::TableSync, outbox, state},
 };
 
 fn open(schema: &str, tables: &[&str]) -> Connection {

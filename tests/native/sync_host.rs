@@ -18,8 +18,7 @@ use tidelock::{
         capture,
         config::Config,
         outbox,
-        report::{Cells, Conflicting, PullOptions, PullReport, PushReport, TableReport},
-        settle::TablePushed,
+        report::{Cells, Conflicting, PullOptions, PullReport, PushReport, TablePushed, TableReport},
         state,
     },
 };

@@ -13,6 +13,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     ports::LocalFuture,
     sync::{
+        change::Change,
         outbox,
         report::{Cells, Conflict, Conflicting, PullOptions, PullReport, PushReport},
         status::TableStatus,
@@ -129,13 +130,13 @@ impl Database {
     }
 
     /// Changes that wait to be pushed, oldest first.
-    pub async fn sync_pending(&self) -> Result<Vec<outbox::Change>> {
+    pub async fn sync_pending(&self) -> Result<Vec<Change>> {
         let _turn = self.inner.acquire().await?;
         outbox::pending(&*self.inner.connection()?)
     }
 
     /// Changes that were refused for good, oldest first.
-    pub async fn sync_rejected(&self) -> Result<Vec<outbox::Change>> {
+    pub async fn sync_rejected(&self) -> Result<Vec<Change>> {
         let _turn = self.inner.acquire().await?;
         outbox::rejected(&*self.inner.connection()?)
     }

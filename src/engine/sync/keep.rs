@@ -22,7 +22,7 @@ use crate::{
     error::{Detail, Error, ErrorCode, Result},
     ports::{LocalFuture, Moment},
     sync::{
-        config::Names,
+        options::Names,
         outbox,
         report::PullOptions,
         schedule::{End, Heard, INTERVAL_MS, PATIENCE, Round, Schedule},

@@ -7,11 +7,11 @@ use crate::{
     sync::{
         apply::{Keys, Writer},
         capture, compare,
-        config::{Direction, Names, TableSync},
         encode::quote,
         gone,
         helpers::{self, Helpers},
         jwt,
+        options::{Direction, Names, TableSync},
         page::{Page, Reading, Source},
         parents::Synced,
         plan::{Plan, Rows},

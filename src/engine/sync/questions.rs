@@ -11,7 +11,7 @@ use crate::{
     sync::{
         apply::{Writer, with_parents},
         capture,
-        config::Conflict,
+        options::Conflict,
         plan::Plan,
         report::{Cells, Conflicting, TableReport},
         unpushed::{Decision, Entry, Question},

@@ -10,8 +10,8 @@ use crate::{
     sync::{
         apply::{Keys, Writer},
         capture, compare,
-        config::{Direction, TableSync},
         job::Remote as RemoteRow,
+        options::{Direction, TableSync},
         page::{Reading, Source},
         plan::Plan,
         pull::Pull,

@@ -6,9 +6,10 @@ use crate::{
     error::{Error, ErrorCode, Result},
     ports::{Http, HttpResponse, LocalFuture, Method, Platform},
     sync::{
-        config::{Config, RemoteOptions},
+        config::Config,
         credentials::check_token,
         local_schema::{LocalSchema, local_schema},
+        options::RemoteOptions,
         remote::{self, Known, Refusal, Remote, Tokens as _},
         remote_schema::{RemoteTable, from_function, from_openapi},
         request::Requester,

@@ -1,6 +1,6 @@
 //! What an answer with rows says of each job: which row is whose, and what its being there, or not, means.
 
-use super::{Act, Batch, Task};
+use super::Batch;
 use crate::{
     error::{Error, ErrorCode},
     sync::{
@@ -9,6 +9,7 @@ use crate::{
         job::{Outcome, Remote, Work},
         plan::Rows,
         same_key,
+        task::{Act, Task},
     },
     value::Value,
 };

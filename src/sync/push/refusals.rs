@@ -1,12 +1,13 @@
 //! What becomes of a request that brought nothing: its jobs are sent in smaller parts, refused or held.
 
-use super::{Act, Batch, Task, marks};
+use super::{Batch, marks};
 use crate::{
     error::{Detail, Error},
     sync::{
         job::Outcome,
         plan::Plan,
         remote::{Refusal, Tries},
+        task::{Act, Task},
     },
 };
 

@@ -1,15 +1,18 @@
 //! Many updates in one call, where the project has tidelock's helpers: `tidelock_push` writes each row that is as its base says, all of
 //! them in one transaction or none.
 
-use super::{Act, Batch, Task};
+use super::Batch;
 use crate::{
     ports::HttpResponse,
     sync::{
+        job::Guard,
         json,
-        plan::{PlanColumn, Rows, Unreadable},
+        plan::Rows,
         remote::{Refusal, Tries},
         request::Requester,
-        types::Kind,
+        response::Unreadable,
+        task::{Act, Task},
+        types::{Kind, PlanColumn},
         write,
     },
 };
@@ -54,9 +57,7 @@ impl Batch<'_> {
             self.with(task.table, |target| told(&response.body, &|body| target.plan.read(body)))
         };
         match self.push.remote.read(&name, &mut tries, &make, &parse).await {
-            Ok((Told::Written(rows), _)) => {
-                self.answered(&Task { act: Act::Update(write::Guard::None), ..task }, &rows)
-            }
+            Ok((Told::Written(rows), _)) => self.answered(&Task { act: Act::Update(Guard::None), ..task }, &rows),
             Ok((Told::Failed(at), _)) if at < task.jobs.len() && task.cuts < CUTS => {
                 let (before, rest) = task.jobs.split_at(at);
                 let (one, after) = rest.split_at(1);

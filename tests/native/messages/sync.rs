@@ -6,7 +6,7 @@ use tidelock::{
     Error, ErrorCode, Result,
     engine::sync::remote_schema::schema_from_remote,
     ports::{Platform, sim::Sim},
-    sync::{config::RemoteOptions, outbox},
+    sync::{options::RemoteOptions, outbox},
 };
 
 use super::Shown;
