@@ -1,4 +1,4 @@
-// What is masked in texts from outside, and which headers are refused; the same as in src/sync/credentials.rs.
+// What is masked in texts from outside, and which headers are refused; the same as in src/sync/config/credentials.rs.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import table from '../../tests/fixtures/credentials.json'

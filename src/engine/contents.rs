@@ -5,7 +5,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     ports::{LocalFuture, Part},
     sqlite::{Connection, Deadline, Foreign, PageFile},
-    sync::{outbox, state},
+    sync::{outbox::entries, state::metadata},
 };
 
 /// A file, or an SQL text, may take so long to be checked, and so much longer for each mebibyte.
@@ -15,7 +15,7 @@ const CHECK_MS_PER_MIB: f64 = 200.0;
 impl Inner {
     /// Refuses to replace what was changed here and isn't pushed yet.
     pub(super) fn check_unpushed(&self, connection: &Connection, force: bool, verb: &str) -> Result<()> {
-        let (pending, _) = outbox::counts(connection, None)?;
+        let (pending, _) = entries::counts(connection, None)?;
         if pending == 0 || force {
             return Ok(());
         }
@@ -46,11 +46,11 @@ impl Inner {
 
     /// Makes what sync keeps in contents from elsewhere fit for this build; what is to be done with it follows.
     pub(super) async fn remake_sync(&self, scratch: &Connection) -> Result<()> {
-        if !state::drop_others(scratch)? {
+        if !metadata::drop_others(scratch)? {
             return Ok(());
         }
         self.ports.platform.parts.load(Part::Sync).await?;
-        state::remake(scratch)
+        metadata::remake(scratch)
     }
 
     /// Makes the contents those of another database, as one commit, and does what is left to do. When anything of it fails, they become

@@ -6,7 +6,10 @@ use super::{Database, database::Inner, migrations::has_data, turn::Guard};
 use crate::{
     error::{Error, ErrorCode, Result},
     sqlite::{Connection, Image, Sink},
-    sync::{capture, outbox, state},
+    sync::{
+        outbox::{capture, entries},
+        state::metadata,
+    },
 };
 
 /// The options of [`Database::import`].
@@ -116,12 +119,12 @@ impl Inner {
 
     /// Makes what sync keeps in a file this database's, and sees whether its tables can be watched.
     fn adopt(&self, scratch: &Connection) -> Result<()> {
-        outbox::forget_origin(scratch)?;
+        entries::forget_origin(scratch)?;
         if let Some(sync) = self.sync.get() {
-            state::register(scratch, &sync.config().options.tables)?;
+            metadata::register(scratch, &sync.config().options.tables)?;
         }
         self.rehearse_audit(scratch)?;
-        if state::captures(scratch)? { capture::resume(scratch) } else { Ok(()) }
+        if metadata::captures(scratch)? { capture::resume(scratch) } else { Ok(()) }
     }
 }
 

@@ -26,9 +26,11 @@ use crate::{
     sqlite::{Connection, PageFile},
     store::{self, Opened, Storage},
     sync::{
-        config::Config,
-        options::{Conflict, RemoteOptions},
-        state,
+        config::{
+            checked::Config,
+            options::{Conflict, RemoteOptions},
+        },
+        state::metadata,
     },
 };
 
@@ -262,13 +264,13 @@ impl Inner {
     pub(super) async fn start_capture(&self, connection: &Connection) -> Result<()> {
         // Also where nothing is captured any more: a restore has what sync keeps to take along, and may come without a network. What can't
         // be read will be found by who reads it.
-        if self.sync.get().is_some() || state::exists(connection).unwrap_or(true) {
+        if self.sync.get().is_some() || metadata::exists(connection).unwrap_or(true) {
             self.ports.platform.parts.load(Part::Sync).await?;
         }
         if let Some(sync) = self.sync.get() {
-            state::register(connection, &sync.config().options.tables)?;
+            metadata::register(connection, &sync.config().options.tables)?;
         }
-        self.capturing.set(state::captures(connection)?);
+        self.capturing.set(metadata::captures(connection)?);
         self.resume_triggers(connection)
     }
 

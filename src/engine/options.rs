@@ -9,7 +9,7 @@ use crate::{
     migrate::{OutOfOrder, Source},
     ports::Durability,
     snapshot::SnapshotOptions,
-    sync::options::RemoteOptions,
+    sync::config::options::RemoteOptions,
 };
 
 /// Where the data lives.

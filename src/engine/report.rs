@@ -9,7 +9,7 @@ use crate::{
     error::Result,
     health::{Facts, Health, LockHealth, LockState, StorageHealth, SyncHealth, Thresholds, assess},
     sqlite::Connection,
-    sync::{config::Config, outbox, status},
+    sync::{config::checked::Config, outbox::entries, status},
     time::{DAY_MS, Timestamp},
 };
 
@@ -51,7 +51,7 @@ impl Database {
             found: inner.found.borrow().clone(),
             lacking_columns: inner
                 .connection()
-                .and_then(|connection| outbox::lacking_columns(&connection, None))
+                .and_then(|connection| entries::lacking_columns(&connection, None))
                 .unwrap_or_default(),
             snapshot: inner.snapshots.status(),
             lock: inner.lock_health(),
@@ -79,7 +79,7 @@ impl Inner {
     }
 
     fn sync_health(&self) -> SyncHealth {
-        let counts = self.connection().and_then(|connection| outbox::counts(&connection, None));
+        let counts = self.connection().and_then(|connection| entries::counts(&connection, None));
         let (pending, rejected) = counts.unwrap_or_default();
         let Some(sync) = self.sync.get() else {
             return SyncHealth { phase: "off", pending, rejected, ..SyncHealth::default() };

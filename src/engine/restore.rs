@@ -6,7 +6,7 @@ use super::{Database, fts5};
 use crate::{
     error::{Error, ErrorCode, Result},
     sqlite::{Connection, Image, PageFile},
-    sync::{outbox, state},
+    sync::{outbox::entries, state::metadata},
     time::Timestamp,
 };
 
@@ -51,8 +51,8 @@ impl Database {
         inner.remake_sync(&scratch).await?;
         inner.rehearse_audit(&scratch)?;
         // The image's own unpushed changes are old news by now: they are kept, but never sent.
-        if state::exists(&scratch)? {
-            outbox::set_aside_restored(&scratch)?;
+        if metadata::exists(&scratch)? {
+            entries::set_aside_restored(&scratch)?;
         }
         let before = inner.snapshots.safety().await?.id;
         let result = {

@@ -2,7 +2,7 @@
 //! while the schema changes.
 
 use super::database::Inner;
-use crate::{audit, error::Result, sqlite::Connection, sync::capture};
+use crate::{audit, error::Result, sqlite::Connection, sync::outbox::capture};
 
 impl Inner {
     /// Whether any table is watched: then changes of the schema must mind it.

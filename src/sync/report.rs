@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::options::Names;
+use super::config::options::Names;
 use crate::value::Value;
 
 /// How pulled rows meet local ones.

@@ -2,7 +2,13 @@
 
 use serde::Serialize;
 
-use super::{config::Config, encode::quote, options::Direction, outbox, schema::Table, state};
+use super::{
+    config::{checked::Config, options::Direction},
+    outbox::entries,
+    schema::table::Table,
+    state::metadata,
+    values::encode::quote,
+};
 use crate::{error::Result, sqlite::Connection, time::Timestamp, value::Value};
 
 /// One synced table, in the contract's words.
@@ -35,7 +41,8 @@ pub fn lag(connection: &Connection, config: &Config, now: Timestamp) -> Result<O
     let mut longest = 0;
     for table in config.options.tables.iter().filter(|table| table.direction != Direction::Push) {
         let sql = "SELECT pulled_at FROM tidelock_tables WHERE tbl = ?1";
-        let at = if state::exists(connection)? { connection.value(sql, &[Value::from(&*table.table)])? } else { None };
+        let at =
+            if metadata::exists(connection)? { connection.value(sql, &[Value::from(&*table.table)])? } else { None };
         let Some(at) = at.as_ref().and_then(Value::as_text).and_then(Timestamp::parse) else { return Ok(None) };
         longest = longest.max(now.since(at));
     }
@@ -44,7 +51,7 @@ pub fn lag(connection: &Connection, config: &Config, now: Timestamp) -> Result<O
 
 /// For how many milliseconds the oldest change that isn't pushed has been waiting; 0 when none is.
 pub fn unpushed_for(connection: &Connection, now: Timestamp) -> Result<i64> {
-    if !state::exists(connection)? {
+    if !metadata::exists(connection)? {
         return Ok(0);
     }
     let oldest = connection.value("SELECT min(time) FROM tidelock_outbox WHERE state = 'pending'", &[])?;
@@ -54,12 +61,12 @@ pub fn unpushed_for(connection: &Connection, now: Timestamp) -> Result<i64> {
 
 /// How one table stands.
 pub fn of_table(connection: &Connection, table: &str, phase: &'static str, now: Timestamp) -> Result<TableStatus> {
-    let (pending, rejected) = outbox::counts(connection, Some(table))?;
+    let (pending, rejected) = entries::counts(connection, Some(table))?;
     let rows = match Table::read(connection, table)? {
         Some(local) => connection.value(&format!("SELECT count(*) FROM main.{}", quote(&local.name)), &[])?,
         None => None,
     };
-    let stored = if state::exists(connection)? {
+    let stored = if metadata::exists(connection)? {
         connection.rows(
             "SELECT pulled_at, last_error, pushed_at FROM tidelock_tables WHERE tbl = ?1",
             &[Value::from(table)],

@@ -9,8 +9,8 @@ use crate::{
     error::{Error, ErrorCode, Result},
     ports::{LocalFuture, entered},
     sync::{
-        encode::decode_row,
         report::{Cells, Conflicting},
+        values::encode::decode_row,
     },
     time::Timestamp,
 };

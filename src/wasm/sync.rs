@@ -16,7 +16,7 @@ use crate::{
         sync::{OnProgress, remote_schema::schema_from_remote},
     },
     sync::{
-        config::Config,
+        config::checked::Config,
         report::{PullOptions, PullProgress},
     },
 };

@@ -108,7 +108,9 @@ fn the_actor_is_named_and_the_remote_is_one() {
     connection.exec("INSERT INTO t VALUES (1)").unwrap();
     connection
         .atomically(|connection| {
-            tidelock::sync::capture::silently(connection, |connection| connection.exec("INSERT INTO t VALUES (2)"))
+            tidelock::sync::outbox::capture::silently(connection, |connection| {
+                connection.exec("INSERT INTO t VALUES (2)")
+            })
         })
         .unwrap();
     connection.exec("INSERT INTO t VALUES (3)").unwrap();

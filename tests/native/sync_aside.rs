@@ -1,7 +1,7 @@
 //! What must not be lost, nor come back, in the corners: restored and imported images, rows that are only spared, children of
 //! a replaced parent.
 
-use tidelock::{ErrorCode, sync::outbox};
+use tidelock::{ErrorCode, sync::outbox::entries};
 
 use crate::{
     sync_host::{World, fails, only},
@@ -30,9 +30,9 @@ fn rows_that_an_image_had_changed_follow_the_remote_at_the_next_pull() {
         let mut world = world(CURSOR, 4);
         world.exec("UPDATE items SET name = 'mine' WHERE id = 1; DELETE FROM items WHERE id = 2");
         if imported {
-            outbox::forget_origin(&world.host.connection).unwrap();
+            entries::forget_origin(&world.host.connection).unwrap();
         } else {
-            outbox::set_aside_restored(&world.host.connection).unwrap();
+            entries::set_aside_restored(&world.host.connection).unwrap();
         }
         let report = world.pull("{}").unwrap();
         assert_eq!(world.rows("SELECT id, name FROM items"), ["1|remote", "2|remote", "3|remote", "4|remote"]);
@@ -62,7 +62,7 @@ fn a_row_that_a_discard_brought_goes_when_it_vanishes() {
     world.server.alter("items", |rules, _| rules.check = Some(check));
     world.exec("INSERT INTO items(id, name) VALUES (5, 'bad')");
     world.push().unwrap();
-    let refused = outbox::rejected(&world.host.connection).unwrap();
+    let refused = entries::rejected(&world.host.connection).unwrap();
     assert_eq!(refused[0].reason.as_deref(), Some("refused"));
     world.server.change("items", "5", &[("name", "\"theirs\"")]);
     world.discard(refused[0].id).unwrap();
@@ -101,7 +101,7 @@ fn an_update_of_a_row_that_is_not_there_says_what_that_may_mean() {
     world.exec("UPDATE items SET name = 'mine' WHERE id = 1");
     world.server.remove("items", "1");
     assert_eq!(world.pushed(), ["items 0/0/0/1/1"]);
-    let rejected = outbox::rejected(&world.host.connection).unwrap();
+    let rejected = entries::rejected(&world.host.connection).unwrap();
     assert_eq!(rejected[0].reason.as_deref(), Some("conflict"));
     let error = rejected[0].error.as_deref().unwrap();
     assert!(error.contains("deleted") && error.contains("row security"), "{error}");
@@ -118,12 +118,12 @@ fn rows_that_the_local_schema_refuses_are_kept_with_the_reason_and_stop_nothing(
     }
     assert_eq!(only(&world.pull("{}").unwrap()), "2/0/0/0/0/0/2");
     let connection = world.host.connection.clone();
-    let rejected = || outbox::rejected(&connection).unwrap();
+    let rejected = || entries::rejected(&connection).unwrap();
     let (first, second) = (rejected()[0].clone(), rejected()[1].clone());
     assert_eq!((first.op.as_str(), first.reason.as_deref()), ("insert", Some("unapplied")));
     assert_eq!((first.key.0[0].1.as_integer(), second.key.0[0].1.as_integer()), (Some(2), Some(4)));
     assert!(first.error.as_deref().unwrap().contains("CHECK") && !first.time.is_empty());
-    assert_eq!(outbox::counts(&world.host.connection, Some("items")).unwrap(), (0, 2));
+    assert_eq!(entries::counts(&world.host.connection, Some("items")).unwrap(), (0, 2));
     assert_eq!(world.sync.status(&world.host.connection).unwrap()[0].rejected, 2);
     // All rows are to be read anew: a pull that is cut before it came to them leaves that to the next one.
     (0..20).for_each(|_| world.server.fault(Fault::Drop));
@@ -140,7 +140,7 @@ fn rows_that_the_local_schema_refuses_are_kept_with_the_reason_and_stop_nothing(
     fails(world.pull(r#"{"mode":"replace"}"#), ErrorCode::SqliteConstraint);
     world.server.change("items", "2", &[("name", "\"better\"")]);
     assert_eq!(only(&world.pull("{}").unwrap()), "1/0/0/0/0/0/0");
-    assert_eq!(outbox::rejected(&world.host.connection).unwrap(), []);
+    assert_eq!(entries::rejected(&world.host.connection).unwrap(), []);
     assert_eq!(world.rows("SELECT id, name FROM items"), ["1|good", "2|better", "3|good"]);
 }
 
@@ -249,7 +249,7 @@ fn a_row_that_waits_for_its_parent_leaves_the_change_that_it_met_as_it_was() {
             ]
         );
     }
-    assert!(outbox::conflicts(&world.host.connection, 10).unwrap().is_empty(), "it isn't decided yet");
+    assert!(entries::conflicts(&world.host.connection, 10).unwrap().is_empty(), "it isn't decided yet");
     world.server.take_requests();
     world.push().unwrap();
     assert_eq!(world.server.take_requests().len(), 2, "it is sent once, and meets the row");
@@ -274,7 +274,7 @@ fn a_function_that_decides_for_a_row_without_its_parent_leaves_it_to_a_person() 
         }
         world.server.change("parents", "7", &[]);
         world.pull("{}").unwrap();
-        let id = outbox::rejected(&world.host.connection).unwrap()[0].id;
+        let id = entries::rejected(&world.host.connection).unwrap()[0].id;
         if discarded {
             world.discard(id).unwrap();
         } else {

@@ -3,7 +3,11 @@
 use tidelock::{
     Value,
     sqlite::{Connection, PageFile},
-    sync::{capture, options::TableSync, outbox, state},
+    sync::{
+        config::options::TableSync,
+        outbox::{capture, entries},
+        state::metadata,
+    },
 };
 
 fn open(schema: &str, tables: &[&str]) -> Connection {
@@ -15,13 +19,13 @@ fn open(schema: &str, tables: &[&str]) -> Connection {
 
 fn sync(connection: &Connection, tables: &[&str]) {
     let tables: Vec<TableSync> = tables.iter().map(|json| serde_json::from_str(json).unwrap()).collect();
-    state::register(connection, &tables).unwrap();
+    metadata::register(connection, &tables).unwrap();
     capture::resume(connection).unwrap();
 }
 
 /// One line a change: `op table key columns`.
 fn pending(connection: &Connection) -> Vec<String> {
-    let changes = outbox::pending(connection).unwrap();
+    let changes = entries::pending(connection).unwrap();
     let show = |value: &Value| match value {
         Value::Integer(value) => value.to_string(),
         Value::Text(text) => text.clone(),
@@ -83,7 +87,7 @@ fn the_base_is_the_row_before_the_first_change_exactly() {
         .exec("UPDATE items SET name = 'x', raw = x'ff' WHERE id = 1; UPDATE items SET n = 2 WHERE id = 1")
         .unwrap();
     let base = connection.value("SELECT base FROM tidelock_outbox", &[]).unwrap().unwrap();
-    let base = tidelock::sync::encode::decode_row(base.as_text().unwrap());
+    let base = tidelock::sync::values::encode::decode_row(base.as_text().unwrap());
     let values: Vec<_> = base.into_iter().map(|(_, value)| value).collect();
     let expected =
         [Value::Integer(1), Value::from("one"), Value::from("1.10"), Value::Blob(vec![1, 2]), Value::Real(1.5)];
@@ -238,25 +242,25 @@ fn capture_outlives_schema_changes_and_openings_without_remote() {
 fn a_restored_outbox_is_set_aside_with_what_the_rows_were() {
     let connection = open(ITEMS, &[TABLE]);
     connection.exec("UPDATE items SET name = 'x' WHERE id = 1; DELETE FROM items WHERE id = 2").unwrap();
-    assert_eq!(outbox::set_aside_restored(&connection).unwrap(), 2);
+    assert_eq!(entries::set_aside_restored(&connection).unwrap(), 2);
     assert!(pending(&connection).is_empty());
     connection.exec("UPDATE items SET name = 'changed since', price = '7' WHERE id = 1").unwrap();
-    let rejected = outbox::rejected(&connection).unwrap();
+    let rejected = entries::rejected(&connection).unwrap();
     assert_eq!(rejected.len(), 2);
     assert_eq!(
         (rejected[0].reason.as_deref(), rejected[0].columns.as_slice()),
         (Some("restored"), &["name".to_owned()][..])
     );
     assert_eq!(pending(&connection), ["update items 1 name,price"]);
-    assert_eq!(outbox::counts(&connection, Some("items")).unwrap(), (1, 2));
+    assert_eq!(entries::counts(&connection, Some("items")).unwrap(), (1, 2));
 }
 
 #[test]
 fn a_database_that_was_never_synced_has_no_sync_tables() {
     let connection = Connection::open(&PageFile::default()).unwrap();
     capture::resume(&connection).unwrap();
-    assert!(outbox::pending(&connection).unwrap().is_empty());
-    assert_eq!(outbox::counts(&connection, None).unwrap(), (0, 0));
+    assert!(entries::pending(&connection).unwrap().is_empty());
+    assert_eq!(entries::counts(&connection, None).unwrap(), (0, 0));
     assert_eq!(connection.value("SELECT count(*) FROM sqlite_schema", &[]).unwrap(), Some(Value::Integer(0)));
 }
 
@@ -267,25 +271,25 @@ fn tables_of_another_build_are_made_anew_with_their_rows_and_ones_of_this_are_le
     let text = |sql: &str| connection.value(sql, &[]).unwrap().unwrap();
     let version = || text("SELECT schema_version FROM pragma_schema_version");
     let own = version();
-    state::remake(&connection).unwrap();
+    metadata::remake(&connection).unwrap();
     assert_eq!(version(), own);
     let before = text("SELECT group_concat(id || tbl || key || op || base) FROM tidelock_outbox");
     capture::suspend(&connection).unwrap();
     connection
         .exec("ALTER TABLE tidelock_outbox DROP COLUMN tries; ALTER TABLE tidelock_outbox ADD COLUMN other DEFAULT 7")
         .unwrap();
-    state::remake(&connection).unwrap();
+    metadata::remake(&connection).unwrap();
     assert_eq!(text("SELECT group_concat(id || tbl || key || op || base) FROM tidelock_outbox"), before);
     assert_eq!(text("SELECT count(tries) FROM tidelock_outbox"), Value::Integer(0));
     assert!(connection.rows("SELECT other FROM tidelock_outbox", &[]).is_err());
     assert_eq!(text("SELECT count(*) FROM tidelock_applied"), Value::Integer(0), "what isn't sync's stays");
-    assert!(state::drop_others(&connection).unwrap());
+    assert!(metadata::drop_others(&connection).unwrap());
     assert_eq!(
         text("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name LIKE 'tidelock%'"),
         Value::Integer(6)
     );
     assert!(connection.rows("SELECT * FROM tidelock_applied", &[]).is_err(), "not in contents to come");
-    state::remake(&connection).unwrap();
+    metadata::remake(&connection).unwrap();
     assert_eq!(text("SELECT group_concat(id || tbl || key || op || base) FROM tidelock_outbox"), before);
     capture::resume(&connection).unwrap();
     connection.exec("UPDATE items SET name = 'one' WHERE id = 1").unwrap();

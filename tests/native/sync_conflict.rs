@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, rc::Rc};
 
-use tidelock::sync::{outbox, report::Conflicting};
+use tidelock::sync::{outbox::entries, report::Conflicting};
 
 use crate::{
     sync_host::{Decide, World},
@@ -51,7 +51,7 @@ fn decides(
 /// Why changes wait or were refused.
 fn errors(world: &World) -> Vec<String> {
     let connection = &world.host.connection;
-    let changes = outbox::pending(connection).unwrap().into_iter().chain(outbox::rejected(connection).unwrap());
+    let changes = entries::pending(connection).unwrap().into_iter().chain(entries::rejected(connection).unwrap());
     changes.filter_map(|change| change.error).collect()
 }
 
@@ -85,8 +85,8 @@ fn an_answer_that_lacks_its_parent_is_set_aside_and_stops_nothing() {
             assert_eq!(world.server.rows("lists").len(), 3);
         }
         // Given up, both rows are there again.
-        let rejected = outbox::rejected(&world.host.connection).unwrap();
-        let pending = outbox::pending(&world.host.connection).unwrap();
+        let rejected = entries::rejected(&world.host.connection).unwrap();
+        let pending = entries::pending(&world.host.connection).unwrap();
         world.discard(rejected[0].id).unwrap();
         world.discard(pending[0].id).unwrap();
         world.pull("{}").unwrap();
@@ -129,7 +129,7 @@ fn an_answer_that_a_constraint_refuses_is_set_aside_until_the_rows_change() {
         }
         let text = format!("The conflict function gave a row that doesn't fit the table items: {constraint}");
         assert!(errors(&world).contains(&text), "{:?}", errors(&world));
-        let rejected = outbox::rejected(&world.host.connection).unwrap();
+        let rejected = entries::rejected(&world.host.connection).unwrap();
         assert_eq!((rejected[0].reason.as_deref(), rejected[0].key[0].1.as_integer()), (Some("conflict"), Some(5)));
         assert!(world.server.rows("items").iter().any(|row| row["id"] == "1"), "the rest went on");
         // Another row of the remote is another question.
@@ -158,7 +158,7 @@ fn a_parent_stays_remotely_while_the_change_of_its_child_waits_for_a_decision() 
         world.server.change("todos", "10", &[("text", "\"theirs\"")]);
         let waits = ["delete lists Integer(1)  (held_back)", "delete todos Integer(10)  (conflict)"];
         nothing_moves(&mut world, &waits, "A change of the table todos has to be sent first");
-        world.retry(outbox::rejected(&world.host.connection).unwrap()[0].id);
+        world.retry(entries::rejected(&world.host.connection).unwrap()[0].id);
         assert_eq!(world.outbox(), ["delete todos Integer(10) ", "delete lists Integer(1) "]);
         assert_eq!(world.pushed(), ["lists 0/0/1/0/0", "todos 0/0/1/0/0"]);
         assert_eq!((world.server.rows("lists").len(), world.server.rows("todos").len()), (1, 1));
@@ -213,7 +213,7 @@ fn a_row_that_wins_remotely_keeps_its_parent_there() {
             "insert todos Integer(10) id,list,text,updated_at (unapplied)",
         ];
         nothing_moves(&mut world, &waits, "The remote's row can't be applied: its parent in lists is missing");
-        let list = outbox::pending(&world.host.connection).unwrap()[1].id;
+        let list = entries::pending(&world.host.connection).unwrap()[1].id;
         world.discard(list).unwrap();
         world.pull("{}").unwrap();
         assert_eq!(world.rows("SELECT id, text FROM todos"), ["10|theirs", "20|todo"]);
@@ -265,7 +265,7 @@ fn what_was_changed_behind_a_refused_change_says_so() {
     let expected = ["update lists Integer(1) name (held_back)", "update lists Integer(1) name (refused)"];
     assert_eq!(world.outbox(), expected);
     assert_eq!(errors(&world)[0], "A refused change of the same row comes first: see rejected()");
-    world.retry(outbox::rejected(&world.host.connection).unwrap()[0].id);
+    world.retry(entries::rejected(&world.host.connection).unwrap()[0].id);
     assert_eq!(world.outbox(), ["update lists Integer(1) name"]);
     world.push().unwrap();
     assert_eq!(world.server.rows("lists")[0]["name"], "\"good\"");
@@ -318,7 +318,7 @@ fn a_row_without_a_key_is_refused_until_it_has_one() {
             assert_eq!(errors(&world)[1], "The key of a row of pairs is NULL in b: give it a value");
             if again {
                 // It has no key yet.
-                outbox::rejected(&world.host.connection).unwrap().iter().for_each(|change| world.retry(change.id));
+                entries::rejected(&world.host.connection).unwrap().iter().for_each(|change| world.retry(change.id));
                 assert_eq!(world.outbox().len(), 2);
             }
         }
@@ -333,7 +333,7 @@ fn a_row_without_a_key_is_refused_until_it_has_one() {
         world.exec("INSERT INTO pairs VALUES (NULL, NULL, 'nothing')");
         world.push().unwrap();
         world.server.take_requests();
-        world.discard(outbox::rejected(&world.host.connection).unwrap()[0].id).unwrap();
+        world.discard(entries::rejected(&world.host.connection).unwrap()[0].id).unwrap();
         assert!(world.server.take_requests().is_empty(), "there is nothing to ask for");
         assert_eq!(world.rows("SELECT count(*) FROM pairs"), ["2"]);
         assert!(world.outbox().is_empty());
@@ -373,7 +373,7 @@ fn a_tree_is_deleted_from_its_leaves_so_that_a_conflict_keeps_the_branch() {
             assert_eq!(world.outbox()[..2], expected);
             assert_eq!(world.outbox()[2..], ["delete tree Integer(3)  (conflict)"]);
         }
-        world.retry(outbox::rejected(&world.host.connection).unwrap()[0].id);
+        world.retry(entries::rejected(&world.host.connection).unwrap()[0].id);
         world.push().unwrap();
         assert!(world.server.rows("tree").is_empty() && world.outbox().is_empty());
     }

@@ -5,7 +5,7 @@ use std::{cell::RefCell, rc::Rc};
 use tidelock::{
     ErrorCode, Value,
     sync::{
-        outbox,
+        outbox::entries,
         report::{Cells, Conflicting},
     },
 };
@@ -99,7 +99,7 @@ fn a_marked_row_that_does_not_come_back_is_refused_with_the_reason() {
     mark(&world, "1", false);
     world.server.alter("items", |rules, _| rules.frozen = Some(Rc::new(|row| row["gone"] != "null")));
     world.push().unwrap();
-    let rejected = outbox::rejected(&world.host.connection).unwrap();
+    let rejected = entries::rejected(&world.host.connection).unwrap();
     assert_eq!(rejected[0].reason.as_deref(), Some("refused"));
     assert_eq!(
         rejected[0].error.as_deref(),
@@ -115,7 +115,7 @@ fn retry_brings_a_row_back_that_was_marked_as_deleted() {
     mark(&world, "1", true);
     world.push().unwrap();
     assert_eq!(world.outbox(), ["update items Integer(1) name (conflict)"]);
-    world.retry(outbox::rejected(&world.host.connection).unwrap()[0].id);
+    world.retry(entries::rejected(&world.host.connection).unwrap()[0].id);
     world.push().unwrap();
     assert!(world.outbox().is_empty(), "{:?}", world.outbox());
     let row = &world.server.rows("items")[0];
@@ -148,7 +148,7 @@ fn a_function_without_an_answer_lets_its_changes_wait_and_the_others_go() {
             let error = fails(world.push(), code);
             let waits = ["update items Integer(1) name (retrying)", "update items Integer(2) name (retrying)"];
             assert_eq!(world.outbox(), waits);
-            let pending = outbox::pending(&world.host.connection).unwrap();
+            let pending = entries::pending(&world.host.connection).unwrap();
             assert!(pending.iter().all(|change| change.error.as_deref() == Some(&*error.message)));
             // One that takes too long isn't asked about each row.
             assert_eq!(asked.take().len(), if undecided == Undecided::Throws { 2 } else { 1 }, "call {call}");

@@ -1,6 +1,6 @@
 //! Pulling from a project with tidelock's helpers: by the numbers of transactions, and with tombstones.
 
-use tidelock::{ErrorCode, sync::outbox};
+use tidelock::{ErrorCode, sync::outbox::entries};
 
 use crate::{
     sync_host::{World, counts, fails, only},
@@ -357,7 +357,7 @@ fn a_full_read_is_helped_by_tombstones_without_a_cursor_too() {
 fn a_restored_image_hears_of_what_went_since() {
     let mut world = pulled();
     world.exec("UPDATE items SET name = 'mine' WHERE id = 9");
-    outbox::set_aside_restored(&world.host.connection).unwrap();
+    entries::set_aside_restored(&world.host.connection).unwrap();
     world.server.remove("items", "3");
     world.server.set_helpers(Some(&state("c", 600, &[r#"["1","items",{"id":3},"550"]"#])));
     assert_eq!(only(&world.pull("{}").unwrap()), "0/1/1/248/0/0/0");

@@ -15,11 +15,10 @@ use tidelock::{
     ports::{LocalFuture, sim::Sim},
     sqlite::{Connection, PageFile},
     sync::{
-        capture,
-        config::Config,
-        outbox,
+        config::checked::Config,
+        outbox::{capture, entries},
         report::{Cells, Conflicting, PullOptions, PullReport, PushReport, TablePushed, TableReport},
-        state,
+        state::metadata,
     },
 };
 
@@ -156,7 +155,7 @@ impl World {
     /// Opens the same data with another `remote` option.
     pub fn reopen(&mut self, remote: &str) {
         let config = config(remote);
-        state::register(&self.host.connection, &config.options.tables).unwrap();
+        metadata::register(&self.host.connection, &config.options.tables).unwrap();
         capture::resume(&self.host.connection).unwrap();
         self.sync = Rc::new(Sync::new(config, Rc::new(self.server.clone()), &self.sim.platform()));
     }
@@ -228,7 +227,7 @@ impl World {
     /// `op table key columns`, pending and rejected.
     pub fn outbox(&self) -> Vec<String> {
         let connection = &self.host.connection;
-        let changes = outbox::pending(connection).unwrap().into_iter().chain(outbox::rejected(connection).unwrap());
+        let changes = entries::pending(connection).unwrap().into_iter().chain(entries::rejected(connection).unwrap());
         changes
             .map(|change| {
                 let key: Vec<String> = change.key.iter().map(|(_, value)| format!("{value:?}")).collect();

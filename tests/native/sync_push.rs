@@ -5,7 +5,7 @@ use std::rc::Rc;
 use tidelock::{
     ErrorCode, Value,
     ports::Method,
-    sync::{outbox, report::Cells},
+    sync::{outbox::entries, report::Cells},
 };
 
 use crate::{
@@ -293,7 +293,7 @@ fn a_refused_change_holds_back_only_its_row_and_what_depends_on_it() {
     assert_eq!(world.pushed(), ["parent 0/0/0/0/0", "child 0/0/0/0/0"]);
     assert_eq!(requests(&world), Vec::<String>::new());
     world.exec("UPDATE parent SET name = 'good' WHERE id = 7");
-    let refused = tidelock::sync::outbox::rejected(&world.host.connection).unwrap();
+    let refused = tidelock::sync::outbox::entries::rejected(&world.host.connection).unwrap();
     assert!(refused[0].error.as_ref().unwrap().contains("violates check constraint"), "{refused:?}");
     world.retry(refused[0].id);
     assert_eq!(world.pushed(), ["parent 1/0/0/0/0", "child 1/0/0/0/0"]);
@@ -345,7 +345,7 @@ fn a_refused_deletion_of_a_row_whose_insert_was_lost_is_tried_again() {
     world.server.alter("items", |rules, _| rules.frozen = Some(Rc::new(|_| true)));
     world.push().unwrap();
     world.server.alter("items", |rules, _| rules.frozen = None);
-    let refused = tidelock::sync::outbox::rejected(&world.host.connection).unwrap();
+    let refused = tidelock::sync::outbox::entries::rejected(&world.host.connection).unwrap();
     world.retry(refused[0].id);
     assert_eq!(world.pushed(), ["items 0/0/1/0/0"]);
     assert!(world.server.rows("items").is_empty());
@@ -372,7 +372,7 @@ fn rows_exchange_unique_values_in_a_circle() {
             assert_eq!(remote(&world, "items", &["id", "slug"]), ["1|b", "2|c", "3|a", "4|d", "5|x5", "6|taken"]);
         } else {
             world.push().unwrap();
-            let refused = tidelock::sync::outbox::rejected(&world.host.connection).unwrap();
+            let refused = tidelock::sync::outbox::entries::rejected(&world.host.connection).unwrap();
             assert_eq!(refused.len(), 4);
             assert!(refused[0].error.as_ref().unwrap().contains("may be NULL"), "{refused:?}");
         }
@@ -441,7 +441,7 @@ fn each_policy_decides_conflicts_that_the_guard_finds() {
             let row = format!("1|{expected}|3.00");
             assert_eq!(remote(&world, "items", &["id", "name", "price"]), [row, "2|theirs|9.99".to_owned()]);
             in_step(&mut world);
-            let log = outbox::conflicts(&world.host.connection, 10).unwrap();
+            let log = entries::conflicts(&world.host.connection, 10).unwrap();
             assert_eq!(log.len(), 2);
             let name = |cells: &Option<Cells>| cells.as_ref().unwrap()[1].1.clone();
             let first = log.iter().find(|conflict| conflict.key[0].1 == Value::Integer(1)).unwrap();
@@ -685,7 +685,7 @@ fn a_lost_answer_of_a_server_that_rewrites_values_is_no_conflict() {
         world.push().unwrap();
         assert_eq!(names(&world), ["1|mine", "2|new"]);
         in_step(&mut world);
-        assert!(outbox::conflicts(&world.host.connection, 10).unwrap().is_empty(), "pull first: {pull_first}");
+        assert!(entries::conflicts(&world.host.connection, 10).unwrap().is_empty(), "pull first: {pull_first}");
     }
 }
 
@@ -748,7 +748,7 @@ fn what_was_changed_after_a_refusal_does_not_hide_the_refused_change() {
     assert_eq!(world.outbox(), ["update items Integer(1) price (refused)"]);
     world.pull("{}").unwrap();
     world.exec("UPDATE items SET price = 7");
-    world.retry(tidelock::sync::outbox::rejected(&world.host.connection).unwrap()[0].id);
+    world.retry(tidelock::sync::outbox::entries::rejected(&world.host.connection).unwrap()[0].id);
     world.push().unwrap();
     assert_eq!(remote(&world, "items", &["name", "price"]), ["mine|7"]);
 }
@@ -850,7 +850,7 @@ fn keys_that_change_are_deleted_and_inserted() {
 fn changes_of_a_restored_image_can_be_made_again() {
     let mut world = world(CURSOR, &[1, 2, 3]);
     world.exec("UPDATE items SET name = 'x' WHERE id = 1; DELETE FROM items WHERE id = 2; INSERT INTO items(id, name) VALUES (9, 'n')");
-    tidelock::sync::outbox::set_aside_restored(&world.host.connection).unwrap();
+    tidelock::sync::outbox::entries::set_aside_restored(&world.host.connection).unwrap();
     world.push().unwrap();
     assert_eq!(names(&world), ["1|remote", "2|remote", "3|remote"], "never sent by themselves");
     world.server.change("items", "1", &[("price", "7.00")]);
@@ -889,9 +889,9 @@ fn a_column_that_was_added_since_is_sent_too() {
         .host
         .connection
         .atomically(|connection| {
-            tidelock::sync::capture::suspend(connection)?;
+            tidelock::sync::outbox::capture::suspend(connection)?;
             connection.exec("ALTER TABLE items ADD COLUMN note TEXT")?;
-            tidelock::sync::capture::resume(connection)
+            tidelock::sync::outbox::capture::resume(connection)
         })
         .unwrap();
     world.exec("UPDATE items SET note = 'mine' WHERE id = 1");

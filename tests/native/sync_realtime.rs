@@ -9,7 +9,7 @@ use tidelock::{
     Result,
     engine::Database,
     ports::{Clock, Moment, Socket, SocketNews, Sockets},
-    sync::schedule::backoff_ms,
+    sync::schedule::rounds::backoff_ms,
 };
 
 use crate::{

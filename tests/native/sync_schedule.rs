@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use tidelock::{
     ports::sim::Sim,
-    sync::schedule::{End, Heard, Round, Schedule},
+    sync::schedule::rounds::{End, Heard, Round, Schedule},
 };
 
 const START: u64 = 1_000_000;

@@ -1,6 +1,6 @@
 //! Changes that wait while the schema changes: they are brought to the new columns, or set aside; never lost in silence.
 
-use tidelock::{Result, sqlite::Connection, sync::capture};
+use tidelock::{Result, sqlite::Connection, sync::outbox::capture};
 
 use crate::{sync_host::World, sync_model_writes::Rules};
 

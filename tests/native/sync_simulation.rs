@@ -14,7 +14,10 @@ use proptest::prelude::*;
 use tidelock::{
     engine::sync::Sync,
     ports::sim::Sim,
-    sync::{capture, outbox, state},
+    sync::{
+        outbox::{capture, entries},
+        state::metadata,
+    },
 };
 
 use crate::{
@@ -241,7 +244,7 @@ impl World {
     fn outboxes(&self) -> Vec<Vec<String>> {
         let entries = |client: &Client| {
             let connection = &client.host.connection;
-            let all = outbox::pending(connection).unwrap().into_iter().chain(outbox::rejected(connection).unwrap());
+            let all = entries::pending(connection).unwrap().into_iter().chain(entries::rejected(connection).unwrap());
             all.map(|change| {
                 format!("{} {:?} {:?} {:?}", change.op.as_str(), change.key[0].1, change.columns, change.error)
             })
@@ -295,7 +298,7 @@ impl World {
 
 fn open(host: &Rc<TestHost>, server: &Server, sim: &Sim, remote: &str) -> Rc<Sync> {
     let config = config(remote);
-    state::register(&host.connection, &config.options.tables).unwrap();
+    metadata::register(&host.connection, &config.options.tables).unwrap();
     capture::resume(&host.connection).unwrap();
     Rc::new(Sync::new(config, Rc::new(server.clone()), &sim.platform()))
 }

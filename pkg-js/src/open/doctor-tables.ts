@@ -149,7 +149,7 @@ function filters({ filter = {} }: TableSync): string {
     .join('')
 }
 
-/** A column's name that PostgREST takes for no parameter of its own, as `name` in src/sync/query.rs. */
+/** A column's name that PostgREST takes for no parameter of its own, as `name` in src/sync/postgrest/query.rs. */
 function name(column: string): string {
   const reserved = /^(select|columns|on_conflict|order|limit|offset|and|or|not|apikey)$/i
   return /^\w+$/.test(column) && !reserved.test(column) ? column : quoted(column)

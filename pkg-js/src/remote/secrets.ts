@@ -1,7 +1,7 @@
 import { invalid } from '../base/errors.js'
 import { isNode } from '../base/is-node.js'
 
-// What src/sync/credentials.rs does for the sync, for requests that go around the engine: a seed, `doctor` and an upload have no wasm to ask.
+// What src/sync/config/credentials.rs does for the sync, for requests that go around the engine: a seed, `doctor` and an upload have no wasm to ask.
 // tests/fixtures/credentials.json holds the two together; what stands in URLs is masked here alone, where they are.
 
 /** Headers that say what is asked for, not who asks. */

@@ -11,13 +11,15 @@ use crate::{
     ports::{HttpResponse, Method},
     sqlite::Connection,
     sync::{
-        capture,
-        helpers::{self, Helpers},
-        remote::{Refusal, Remote},
-        request::Requester,
-        response::NOT_POSTGREST,
-        settle::PushTarget,
-        state,
+        jobs::settle::PushTarget,
+        outbox::capture,
+        postgrest::{
+            remote::{Refusal, Remote},
+            request::Requester,
+            response::NOT_POSTGREST,
+        },
+        pull::helpers::{self, Helpers},
+        state::metadata,
     },
     time::Timestamp,
 };
@@ -36,7 +38,7 @@ impl Sync {
     ) -> Result<Option<Helpers>> {
         let known = {
             let _turn = host.turn().await?;
-            state::fact(&*host.connection()?, "helpers")?
+            metadata::fact(&*host.connection()?, "helpers")?
         };
         let present = known.as_deref() == Some("present");
         let asked = known.as_deref().and_then(Timestamp::parse);
@@ -78,7 +80,7 @@ impl Sync {
             if connection.value(sql, &[])?.is_none() {
                 return Ok(());
             }
-            let progress = targets.iter().map(|target| state::progress(&connection, target.plan.name()));
+            let progress = targets.iter().map(|target| metadata::progress(&connection, target.plan.name()));
             progress.collect::<Result<Vec<_>>>()?
         };
         let Some(since) = helpers::since(&progress) else { return Ok(()) };
@@ -106,7 +108,7 @@ impl Sync {
         let _turn = host.turn().await?;
         let connection: &Connection = &*host.connection()?;
         let now = self.platform.clock.now().to_string();
-        state::save_fact(connection, "helpers", if present { "present" } else { &now })?;
+        metadata::save_fact(connection, "helpers", if present { "present" } else { &now })?;
         host.committed(&[]);
         Ok(())
     }

@@ -13,8 +13,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     ports::LocalFuture,
     sync::{
-        change::Change,
-        outbox,
+        outbox::{change::Change, entries},
         report::{Cells, Conflict, Conflicting, PullOptions, PullReport, PushReport},
         status::TableStatus,
     },
@@ -126,19 +125,19 @@ impl Database {
     /// The newest conflicts that were met, newest first.
     pub async fn sync_conflicts(&self, limit: u32) -> Result<Vec<Conflict>> {
         let _turn = self.inner.acquire().await?;
-        outbox::conflicts(&*self.inner.connection()?, limit)
+        entries::conflicts(&*self.inner.connection()?, limit)
     }
 
     /// Changes that wait to be pushed, oldest first.
     pub async fn sync_pending(&self) -> Result<Vec<Change>> {
         let _turn = self.inner.acquire().await?;
-        outbox::pending(&*self.inner.connection()?)
+        entries::pending(&*self.inner.connection()?)
     }
 
     /// Changes that were refused for good, oldest first.
     pub async fn sync_rejected(&self) -> Result<Vec<Change>> {
         let _turn = self.inner.acquire().await?;
-        outbox::rejected(&*self.inner.connection()?)
+        entries::rejected(&*self.inner.connection()?)
     }
 
     /// One entry a synced table; none without a remote.

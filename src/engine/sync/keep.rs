@@ -22,10 +22,10 @@ use crate::{
     error::{Detail, Error, ErrorCode, Result},
     ports::{LocalFuture, Moment},
     sync::{
-        options::Names,
-        outbox,
+        config::options::Names,
+        outbox::entries,
         report::PullOptions,
-        schedule::{End, Heard, INTERVAL_MS, PATIENCE, Round, Schedule},
+        schedule::rounds::{End, Heard, INTERVAL_MS, PATIENCE, Round, Schedule},
     },
 };
 
@@ -286,7 +286,7 @@ impl Database {
 
     async fn has_unpushed(&self) -> bool {
         let Ok(_turn) = self.inner.acquire().await else { return false };
-        self.inner.connection().is_ok_and(|connection| outbox::waits(&connection).unwrap_or(false))
+        self.inner.connection().is_ok_and(|connection| entries::waits(&connection).unwrap_or(false))
     }
 
     /// Whether everything is done but for tables in trouble, which rest by themselves.

@@ -14,11 +14,12 @@ use crate::{
     error::{Error, ErrorCode},
     ports::{LocalFuture, Platform, Ports, SocketNews, Sockets},
     sync::{
-        config::Config,
-        credentials::Secrets,
-        queue::Queue,
-        realtime::{Channel, JOIN, Message, heartbeat},
-        schedule::{backoff_ms, return_ms},
+        config::{checked::Config, credentials::Secrets},
+        postgrest::queue::Queue,
+        schedule::{
+            realtime::{Channel, JOIN, Message, heartbeat},
+            rounds::{backoff_ms, return_ms},
+        },
     },
 };
 

@@ -37,12 +37,11 @@ use crate::{
     ports::{Http, LocalFuture, Platform},
     sqlite::Connection,
     sync::{
-        config::Config,
-        credentials::check_token,
-        remote::{Known, Remote, Tokens},
+        config::{checked::Config, credentials::check_token},
+        postgrest::remote::{Known, Remote, Tokens},
         report::{Cells, Conflicting, PullOptions, PullProgress, PullReport, PushReport},
-        resting::Resting,
-        state,
+        schedule::resting::Resting,
+        state::metadata,
         status::{self, TableStatus},
     },
 };
@@ -224,7 +223,7 @@ impl Sync {
         {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
-            state::register(&connection, &self.config.options.tables)?;
+            metadata::register(&connection, &self.config.options.tables)?;
             self.check_owner(&connection, token.as_deref())?;
         }
         let tokens = Box::new(UserTokens { sync: self, host });

@@ -5,23 +5,31 @@ use crate::{
     error::{Error, ErrorCode, Result},
     sqlite::Connection,
     sync::{
-        apply::{Keys, Writer},
-        capture, compare,
-        encode::quote,
-        gone,
-        helpers::{self, Helpers},
-        jwt,
-        options::{Direction, Names, TableSync},
-        page::{Page, Reading, Source},
-        parents::Synced,
-        plan::{Plan, Rows},
-        pull::Pull,
-        remote::Remote,
-        replace::{self, Limits},
+        apply::{
+            parents::Synced,
+            staged::{self, Target},
+            writer::{Keys, Writer},
+        },
+        config::{
+            jwt,
+            options::{Direction, Names, TableSync},
+        },
+        outbox::capture,
+        postgrest::remote::Remote,
+        pull::{
+            compare, gone,
+            helpers::{self, Helpers},
+            page::{Page, Reading, Source},
+            reader::Pull,
+            replace::{self, Limits},
+        },
         report::{PullMode, PullOptions, PullProgress, PullReport, TableReport},
-        schema::{Table, parents_first},
-        staged::{self, Target},
-        state::{self, Progress},
+        schema::{
+            plan::{Plan, Rows},
+            table::{Table, parents_first},
+        },
+        state::metadata::{self, Progress},
+        values::encode::quote,
     },
     time::Timestamp,
 };
@@ -81,7 +89,7 @@ impl Sync {
                 let read = match options.full {
                     // Tombstones of all times: all rows are read.
                     true => Progress::default(),
-                    false => state::progress(&connection, &table.table)?,
+                    false => metadata::progress(&connection, &table.table)?,
                 };
                 let numbered = read.watermark.as_deref().and_then(helpers::split).is_some();
                 if numbered || connection.value(&any, &[])?.is_some() {
@@ -163,7 +171,7 @@ impl Sync {
         let (mut sources, mut targets, mut stored_missing) = (Vec::new(), Vec::new(), Vec::new());
         for at in order {
             let (config, table) = &tables[at];
-            let stored = state::missing(connection, &config.table)?;
+            let stored = metadata::missing(connection, &config.table)?;
             let tried = self.tried.borrow().contains(&config.table) && !options.full;
             let missing = if tried { stored.clone() } else { Vec::new() };
             let mut plan = match Plan::new(config, table.clone(), &missing) {
@@ -173,11 +181,11 @@ impl Sync {
                 }
                 plan => plan?,
             };
-            plan.know_structured(&state::structured(connection, &config.table)?);
+            plan.know_structured(&metadata::structured(connection, &config.table)?);
             if let Some(helpers) = helpers {
                 helpers.apply(&mut plan);
             }
-            let progress = state::progress(connection, &config.table)?;
+            let progress = metadata::progress(connection, &config.table)?;
             if !replacing && (options.full || config.cursor.is_none() && progress.started.is_none()) {
                 // Every row comes again, those that waited too.
                 staged::forget(connection, &plan)?;
@@ -219,9 +227,9 @@ impl Sync {
                 target.listed = pull.listed(at);
                 let name = target.plan.name();
                 if target.listed {
-                    state::save_listed(&connection, name, now)?;
+                    metadata::save_listed(&connection, name, now)?;
                 } else if target.plan.options.compares() {
-                    let listed = state::listed_at(&connection, name)?;
+                    let listed = metadata::listed_at(&connection, name)?;
                     let lately = listed.is_some_and(|listed| (0..LIST_AGAIN_MS).contains(&now.since(listed)));
                     expected.push(if lately { Some(compare::known(&connection, name)?) } else { None });
                     places.push(at);
@@ -244,7 +252,7 @@ impl Sync {
         let connection = host.connection()?;
         for (_, at) in places.iter().enumerate().filter(|(listed, _)| listing.listed(*listed)) {
             run.targets[*at].listed = true;
-            state::save_listed(&connection, run.targets[*at].plan.name(), now)?;
+            metadata::save_listed(&connection, run.targets[*at].plan.name(), now)?;
         }
         host.committed(&[]);
         Ok(())
@@ -334,7 +342,7 @@ impl Sync {
         if run.stored_missing[at] == missing {
             return Ok(());
         }
-        connection.atomically(|connection| state::save_missing(connection, table, missing))?;
+        connection.atomically(|connection| metadata::save_missing(connection, table, missing))?;
         run.stored_missing[at] = missing.to_vec();
         Ok(())
     }
@@ -366,8 +374,8 @@ impl Sync {
                 let progress: Vec<_> = pull.sources().map(|source| source.progress.clone()).collect();
                 replace::apply(&connection, &mut run.targets, &run.gathered, limits, |connection| {
                     for (table, progress) in names.iter().zip(&progress) {
-                        state::save_progress(connection, table, progress)?;
-                        state::save_outcome(connection, table, Some(now), None)?;
+                        metadata::save_progress(connection, table, progress)?;
+                        metadata::save_outcome(connection, table, Some(now), None)?;
                     }
                     Ok(())
                 })?;
@@ -385,9 +393,9 @@ impl Sync {
     /// The database belongs to the user who synced it first.
     pub(super) fn check_owner(&self, connection: &Connection, token: Option<&str>) -> Result<()> {
         let user = self.config.options.user_id.clone().or_else(|| jwt::claim(token?, "sub"));
-        match (state::owner(connection)?, user) {
+        match (metadata::owner(connection)?, user) {
             (None, None) => Ok(()),
-            (None, Some(user)) => state::save_owner(connection, &user),
+            (None, Some(user)) => metadata::save_owner(connection, &user),
             (Some(owner), Some(user)) if owner == user => Ok(()),
             (Some(_), user) => {
                 let signed_in = user.is_some();
@@ -403,9 +411,9 @@ impl Sync {
     pub(super) async fn note_failure(&self, host: &dyn Host, table: &str, error: &Error) {
         let Ok(_turn) = host.turn().await else { return };
         let Ok(connection) = host.connection() else { return };
-        if host.admit_write().is_ok() && state::exists(&connection).unwrap_or(false) {
+        if host.admit_write().is_ok() && metadata::exists(&connection).unwrap_or(false) {
             // The call itself fails with the error that matters.
-            let _ = state::save_outcome(&connection, table, None, Some(&error.message));
+            let _ = metadata::save_outcome(&connection, table, None, Some(&error.message));
             host.committed(&[]);
         }
     }
@@ -418,7 +426,7 @@ fn merge_page(connection: &Connection, target: &mut Target, page: &Page) -> Resu
     connection.atomically(|connection| {
         capture::silently(connection, |connection| {
             if plan.learn_structured(&page.rows.structured) {
-                state::save_structured(connection, plan.name(), &plan.structured())?;
+                metadata::save_structured(connection, plan.name(), &plan.structured())?;
             }
             if page.lists_keys {
                 writer.note_keys(connection, &page.rows, Keys::Seen)?;
@@ -430,7 +438,7 @@ fn merge_page(connection: &Connection, target: &mut Target, page: &Page) -> Resu
                 writer.merge(connection, &page.rows, &mut counted)?;
             }
             match &page.progress {
-                Some(progress) => state::save_progress(connection, plan.name(), progress),
+                Some(progress) => metadata::save_progress(connection, plan.name(), progress),
                 None => Ok(()),
             }
         })
@@ -445,10 +453,10 @@ fn merge_page(connection: &Connection, target: &mut Target, page: &Page) -> Resu
 fn note_outcomes(connection: &Connection, run: &Run, now: Timestamp) -> Result<()> {
     let names = run.targets.iter().map(|target| target.plan.name());
     for name in names.filter(|name| run.troubles.iter().all(|(table, _)| table != name)) {
-        state::save_outcome(connection, name, Some(now), None)?;
+        metadata::save_outcome(connection, name, Some(now), None)?;
     }
     for (name, error) in &run.troubles {
-        state::save_outcome(connection, name, None, Some(&error.message))?;
+        metadata::save_outcome(connection, name, None, Some(&error.message))?;
     }
     Ok(())
 }

@@ -8,25 +8,34 @@ use crate::{
     error::{Error, ErrorCode, Result},
     sqlite::Connection,
     sync::{
-        apply::Writer,
-        capture, circle,
-        job::{Job, Outcome, Work},
-        options::{Direction, TableSync},
-        order::Order,
-        outbox,
-        parents::Synced,
-        plan::Plan,
-        push::{Batch, Push},
-        queue::beside,
-        remote::{Refusal, Remote},
+        apply::{parents::Synced, writer::Writer},
+        config::options::{Direction, TableSync},
+        jobs::{
+            circle,
+            job::{Job, Outcome, Work},
+            order::Order,
+            settle::{Left, PushTarget},
+            unsent::{self, Wanted},
+        },
+        outbox::{
+            capture, entries,
+            waiting::{hold_back, refuse, reject},
+        },
+        postgrest::{
+            queue::beside,
+            remote::{Refusal, Remote},
+            request::Requester,
+        },
+        push::{
+            sender::{Batch, Push},
+            write,
+        },
         report::{PullProgress, PushReport, TablePushed},
-        request::Requester,
-        schema::{Table, parents_first},
-        settle::{Left, PushTarget},
-        state,
-        unsent::{self, Wanted},
-        waiting::{hold_back, refuse, reject},
-        write,
+        schema::{
+            plan::Plan,
+            table::{Table, parents_first},
+        },
+        state::metadata,
     },
 };
 
@@ -115,12 +124,12 @@ impl Sync {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
             for config in self.config.options.tables.iter().filter(|table| table.direction != Direction::Pull) {
-                if outbox::lacking_columns(&connection, Some(&config.table))? > 0
+                if entries::lacking_columns(&connection, Some(&config.table))? > 0
                     && self.why_resting(&self.unwritten, caller, &config.table).is_none()
                     && let Some(table) = Table::read(&connection, &config.table)?
                     && let Ok(plan) = self.push_plan(&connection, config, table)
                 {
-                    let missing = state::missing(&connection, &config.table)?;
+                    let missing = metadata::missing(&connection, &config.table)?;
                     waiting.push((plan, missing));
                 }
             }
@@ -134,7 +143,7 @@ impl Sync {
             if still.len() < missing.len() {
                 let _turn = host.turn().await?;
                 let connection = host.connection()?;
-                connection.atomically(|connection| state::save_missing(connection, plan.name(), &still))?;
+                connection.atomically(|connection| metadata::save_missing(connection, plan.name(), &still))?;
                 host.committed(&[]);
             }
         }
@@ -164,10 +173,10 @@ impl Sync {
     /// Notes columns that the remote turned out to lack; the plan without them. Fails, and notes nothing, where it can't do without. Needs
     /// the turn.
     pub(super) fn leave_out(&self, connection: &Connection, config: &TableSync, lacks: Vec<String>) -> Result<Plan> {
-        let mut missing = state::missing(connection, &config.table)?;
+        let mut missing = metadata::missing(connection, &config.table)?;
         missing.extend(lacks);
         Plan::new(config, local_table(connection, config)?, &missing)?;
-        connection.atomically(|connection| state::save_missing(connection, &config.table, &missing))?;
+        connection.atomically(|connection| metadata::save_missing(connection, &config.table, &missing))?;
         self.push_plan(connection, config, local_table(connection, config)?)
     }
 
@@ -194,7 +203,7 @@ impl Sync {
             let plan = plans[at].clone();
             let writer = Writer::among(connection, &plan, &synced)?;
             unsent::forget_gone(connection, &plan, &writer.unpushed)?;
-            let (total, _) = outbox::counts(connection, Some(plan.name()))?;
+            let (total, _) = entries::counts(connection, Some(plan.name()))?;
             told.push(PullProgress { table: plan.name().to_owned(), rows: 0, total: Some(total), bytes: 0 });
             let report = TablePushed { table: plan.name().to_owned(), ..TablePushed::default() };
             let now = self.platform.clock.now().0;
@@ -212,7 +221,7 @@ impl Sync {
         order.start(connection, self.platform.clock.now().0)?;
         let count = targets.len();
         Ok(Run {
-            helped: state::fact(connection, "helpers")?.as_deref() == Some("present"),
+            helped: metadata::fact(connection, "helpers")?.as_deref() == Some("present"),
             targets,
             order,
             newest: unsent::newest(connection)?,
@@ -233,8 +242,8 @@ impl Sync {
     }
 
     pub(super) fn push_plan(&self, connection: &Connection, config: &TableSync, table: Table) -> Result<Plan> {
-        let mut plan = Plan::new(config, table, &state::missing(connection, &config.table)?)?;
-        plan.know_structured(&state::structured(connection, &config.table)?);
+        let mut plan = Plan::new(config, table, &metadata::missing(connection, &config.table)?)?;
+        plan.know_structured(&metadata::structured(connection, &config.table)?);
         Ok(plan)
     }
 
@@ -485,10 +494,10 @@ impl Sync {
             for (target, error) in run.targets.iter().zip(&run.errors) {
                 let pushed_at = error.is_none().then_some(now);
                 let error = error.as_ref().map(|error| error.message.as_str());
-                state::save_pushed(connection, target.plan.name(), pushed_at, error)?;
+                metadata::save_pushed(connection, target.plan.name(), pushed_at, error)?;
             }
             for (table, error) in &run.absent {
-                state::save_pushed(connection, table, None, Some(&error.message))?;
+                metadata::save_pushed(connection, table, None, Some(&error.message))?;
             }
             Ok(())
         })?;

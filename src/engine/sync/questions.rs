@@ -9,13 +9,15 @@ use crate::{
     ports::LocalFuture,
     sqlite::Connection,
     sync::{
-        apply::{Writer, with_parents},
-        capture,
-        options::Conflict,
-        plan::Plan,
+        apply::writer::{Writer, with_parents},
+        config::options::Conflict,
+        conflict::unpushed::{Decision, Entry, Question},
+        outbox::{
+            capture,
+            waiting::{make_pending, retry_next_time},
+        },
         report::{Cells, Conflicting, TableReport},
-        unpushed::{Decision, Entry, Question},
-        waiting::{make_pending, retry_next_time},
+        schema::plan::Plan,
     },
     value::Value,
 };

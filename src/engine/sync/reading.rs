@@ -3,7 +3,10 @@
 use super::Sync;
 use crate::{
     error::Result,
-    sync::{page::Page, pull::Pull, queue::beside},
+    sync::{
+        postgrest::queue::beside,
+        pull::{page::Page, reader::Pull},
+    },
 };
 
 /// So long pages are applied one right after the other, before everything else on this thread has its turn.

@@ -8,23 +8,28 @@ use crate::{
     error::{Error, ErrorCode, Result},
     ports::HttpResponse,
     sync::{
-        apply::{Keys, Writer},
-        capture, compare,
-        job::Remote as RemoteRow,
-        options::{Direction, TableSync},
-        page::{Reading, Source},
-        plan::Plan,
-        pull::Pull,
-        remote::{Refusal, Remote},
+        apply::{
+            staged::{self, Target},
+            writer::{Keys, Writer},
+        },
+        config::options::{Direction, TableSync},
+        jobs::{job::Remote as RemoteRow, retry, unsent},
+        outbox::{capture, unapplied, waiting::forget},
+        postgrest::{
+            remote::{Refusal, Remote},
+            request::Requester,
+            response::NOT_POSTGREST,
+        },
+        pull::{
+            compare,
+            page::{Reading, Source},
+            reader::Pull,
+        },
+        push::write,
         report::TableReport,
-        request::Requester,
-        response::NOT_POSTGREST,
-        retry, same_key,
-        schema::Table,
-        staged::{self, Target},
-        state, unapplied, unsent,
-        waiting::forget,
-        write,
+        schema::{plan::Plan, table::Table},
+        state::metadata,
+        values::same_key,
     },
     value::Value,
 };
@@ -180,7 +185,7 @@ impl Sync {
 
     /// Notes all keys that the remote has in `temp.tidelock_seen`.
     async fn list_keys(&self, host: &dyn Host, client: &Remote<'_>, plan: &Plan, writer: &Writer) -> Result<()> {
-        let source = Source { plan: plan.clone(), progress: state::Progress::default(), missing: Vec::new() };
+        let source = Source { plan: plan.clone(), progress: metadata::Progress::default(), missing: Vec::new() };
         let reading = Reading { page_size: self.config.options.page_size, ..Reading::default() };
         let pull = Pull::new(client, vec![source], reading, &self.reading);
         self.take_in(&pull, pull.read_keys(&[None]), async |page| {

@@ -6,14 +6,16 @@ use crate::{
     error::{Error, ErrorCode, Result},
     ports::{Http, HttpResponse, LocalFuture, Method, Platform},
     sync::{
-        config::Config,
-        credentials::check_token,
-        local_schema::{LocalSchema, local_schema},
-        options::RemoteOptions,
-        remote::{self, Known, Refusal, Remote, Tokens as _},
-        remote_schema::{RemoteTable, from_function, from_openapi},
-        request::Requester,
-        response::NOT_POSTGREST,
+        config::{checked::Config, credentials::check_token, options::RemoteOptions},
+        postgrest::{
+            remote::{self, Known, Refusal, Remote, Tokens as _},
+            request::Requester,
+            response::NOT_POSTGREST,
+        },
+        schema::{
+            local_schema::{LocalSchema, local_schema},
+            remote_schema::{RemoteTable, from_function, from_openapi},
+        },
     },
 };
 

@@ -3,17 +3,20 @@
 use futures_util::future::{Either, select, select_all};
 
 use super::{
-    super::{
-        page::Count,
-        query::Range,
-        remote::Refusal,
-        spans::{self, Key, Span},
-        state::Position,
-        window,
-    },
-    Pull, Table, Way, place_columns,
+    page::Count,
+    reader::{Pull, Table, Way, place_columns},
+    window,
 };
-use crate::ports::{HttpResponse, LocalFuture};
+use crate::{
+    ports::{HttpResponse, LocalFuture},
+    sync::{
+        postgrest::{query::Range, remote::Refusal},
+        state::{
+            metadata::Position,
+            spans::{self, Key, Span},
+        },
+    },
+};
 
 /// How many rows the first span may still read before it is known where it ends.
 #[derive(Default)]
@@ -113,7 +116,7 @@ impl Pull<'_> {
             }
         };
         table.note_time(&answer);
-        let total = super::counted_rows(&answer.response).filter(|_| count != Count::No);
+        let total = crate::sync::pull::reader::counted_rows(&answer.response).filter(|_| count != Count::No);
         if count == Count::Exact {
             table.total.set(total);
         }

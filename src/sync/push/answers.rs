@@ -1,15 +1,17 @@
 //! What an answer with rows says of each job: which row is whose, and what its being there, or not, means.
 
-use super::Batch;
+use super::{
+    bulk,
+    sender::Batch,
+    task::{Act, Task},
+};
 use crate::{
     error::{Error, ErrorCode},
     sync::{
-        bulk,
-        conflict::differs,
-        job::{Outcome, Remote, Work},
-        plan::Rows,
-        same_key,
-        task::{Act, Task},
+        conflict::resolution::differs,
+        jobs::job::{Outcome, Remote, Work},
+        schema::plan::Rows,
+        values::same_key,
     },
     value::Value,
 };

@@ -1,13 +1,15 @@
 //! What becomes of a request that brought nothing: its jobs are sent in smaller parts, refused or held.
 
-use super::{Batch, marks};
+use super::{
+    sender::{Batch, marks},
+    task::{Act, Task},
+};
 use crate::{
     error::{Detail, Error},
     sync::{
-        job::Outcome,
-        plan::Plan,
-        remote::{Refusal, Tries},
-        task::{Act, Task},
+        jobs::job::Outcome,
+        postgrest::remote::{Refusal, Tries},
+        schema::plan::Plan,
     },
 };
 

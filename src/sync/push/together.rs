@@ -1,19 +1,25 @@
 //! Many updates in one call, where the project has tidelock's helpers: `tidelock_push` writes each row that is as its base says, all of
 //! them in one transaction or none.
 
-use super::Batch;
+use super::{
+    sender::Batch,
+    task::{Act, Task},
+    write,
+};
 use crate::{
     ports::HttpResponse,
     sync::{
-        job::Guard,
-        json,
-        plan::Rows,
-        remote::{Refusal, Tries},
-        request::Requester,
-        response::Unreadable,
-        task::{Act, Task},
-        types::{Kind, PlanColumn},
-        write,
+        jobs::job::Guard,
+        postgrest::{
+            remote::{Refusal, Tries},
+            request::Requester,
+            response::Unreadable,
+        },
+        schema::plan::Rows,
+        values::{
+            json,
+            types::{Kind, PlanColumn},
+        },
     },
 };
 

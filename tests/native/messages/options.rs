@@ -5,7 +5,7 @@ use tidelock::{
     lock::check_name,
     snapshot::SnapshotOptions,
     sqlite::{Connection, PageFile},
-    sync::config::Config,
+    sync::config::checked::Config,
     upkeep::{Expiry, Sweep},
 };
 

@@ -6,7 +6,7 @@ use tidelock::{
     Error, ErrorCode, Result,
     engine::sync::remote_schema::schema_from_remote,
     ports::{Platform, sim::Sim},
-    sync::{options::RemoteOptions, outbox},
+    sync::{config::options::RemoteOptions, outbox::entries},
 };
 
 use super::Shown;
@@ -90,7 +90,7 @@ fn answers() {
     readable.pull("{}").unwrap();
     readable.exec("UPDATE items SET name = 'mine' WHERE id = 1");
     readable.push().unwrap();
-    let kept = outbox::rejected(&readable.host.connection).unwrap().remove(0).error.unwrap();
+    let kept = entries::rejected(&readable.host.connection).unwrap().remove(0).error.unwrap();
     let (message, hint) = kept.trim_end_matches(')').split_once(" (").unwrap();
     shown.add("a row that may only be read", &Error::new(ErrorCode::SyncRejected, message).hint(hint));
 

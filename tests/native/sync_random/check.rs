@@ -10,7 +10,7 @@ use super::{
 use crate::sync_model::Row;
 use tidelock::{
     ErrorCode,
-    sync::{outbox, report},
+    sync::{outbox::entries, report},
 };
 
 /// Rounds of a push and a pull after which it must be at rest.
@@ -51,7 +51,7 @@ impl Scene {
     /// The rows that users are told about: pending, rejected and unapplied.
     pub fn entries(&self) -> BTreeSet<(usize, Key)> {
         let connection = &self.world.host.connection;
-        let all = outbox::pending(connection).unwrap().into_iter().chain(outbox::rejected(connection).unwrap());
+        let all = entries::pending(connection).unwrap().into_iter().chain(entries::rejected(connection).unwrap());
         all.map(|change| self.row_of(&change.table, &change.key)).collect()
     }
 
@@ -64,9 +64,9 @@ impl Scene {
     /// While rows break on the server, only those wait, what refers to them, and what was changed after it was refused.
     pub fn only_broken_rows_wait(&self) {
         let (local, remote, entries) = (self.local(), self.remote(), self.entries());
-        let rejected = outbox::rejected(&self.world.host.connection).unwrap();
+        let rejected = entries::rejected(&self.world.host.connection).unwrap();
         let refused: BTreeSet<_> = rejected.iter().map(|change| self.row_of(&change.table, &change.key)).collect();
-        for change in outbox::pending(&self.world.host.connection).unwrap() {
+        for change in entries::pending(&self.world.host.connection).unwrap() {
             let (at, key) = self.row_of(&change.table, &change.key);
             let cells = local[at].get(&key);
             // What waits may be the remote's row, which refers to another one than ours.
@@ -100,7 +100,7 @@ impl Scene {
     /// What has to be true at rest.
     pub fn check(&mut self) {
         let (local, remote, entries) = (self.local(), self.remote(), self.entries());
-        let conflicts = outbox::conflicts(&self.world.host.connection, 1000).unwrap();
+        let conflicts = entries::conflicts(&self.world.host.connection, 1000).unwrap();
         let decided: BTreeSet<(usize, Key)> =
             conflicts.iter().map(|conflict| self.row_of(&conflict.table, &conflict.key)).collect();
         for (at, table) in self.configuration.tables.iter().enumerate() {
@@ -173,7 +173,7 @@ impl Scene {
 
     /// Only what the database said refuses a row.
     fn refusals_are_the_servers(&self) {
-        for change in outbox::rejected(&self.world.host.connection).unwrap() {
+        for change in entries::rejected(&self.world.host.connection).unwrap() {
             let error = change.error.as_deref().unwrap_or_default();
             let bare = error.starts_with("The remote answered") && !error.contains(": ");
             assert!(
@@ -190,7 +190,7 @@ impl Scene {
         let pushed = self.call(&Call::Push, vec![], None);
         let sent = self.world.server.take_requests().len();
         assert!(pushed.is_some_and(|pushed| pushed.is_ok()));
-        if outbox::pending(&self.world.host.connection).unwrap().is_empty() {
+        if entries::pending(&self.world.host.connection).unwrap().is_empty() {
             assert_eq!(sent, 0, "a push without changes sends nothing");
         }
         let report = self.world.pull(r#"{"allowEmpty":true}"#).unwrap();

@@ -7,7 +7,7 @@ use tidelock::{
     Result,
     ports::sim::Sim,
     sync::{
-        outbox,
+        outbox::entries,
         report::{Cells, Conflicting},
     },
 };
@@ -428,7 +428,7 @@ impl Scene {
     }
 
     fn decide(&mut self) {
-        let rejected = outbox::rejected(&self.world.host.connection).unwrap();
+        let rejected = entries::rejected(&self.world.host.connection).unwrap();
         let Some(change) = self.chance.pick(&rejected) else { return };
         if change.reason.as_deref() != Some("unapplied") && self.chance.one_in(2) {
             let at = self.configuration.tables.iter().position(|table| table.name == change.table).unwrap();

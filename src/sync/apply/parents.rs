@@ -1,0 +1,183 @@
+//! Foreign keys while remote rows are applied: a row waits for its parents, and a row with unpushed changes keeps its own.
+
+use crate::{
+    error::Result,
+    sqlite::Connection,
+    sync::{
+        schema::{
+            plan::Plan,
+            table::{Table, key_condition},
+        },
+        state::metadata,
+        values::encode::{key_sql, literal, quote},
+    },
+    value::Value,
+};
+
+/// One foreign key of the written table.
+struct Reference {
+    /// Where the referring values are in a row.
+    from: Vec<usize>,
+    /// Where the values referred to are, when the table refers to itself and they are synced.
+    own: Option<Vec<usize>>,
+    /// Finds the parent; `?1..` are the values.
+    find: String,
+    /// What to say when there is none.
+    missing: String,
+}
+
+/// The foreign keys from and to a table.
+pub struct Parents {
+    references: Vec<Reference>,
+    /// Finds a row that would be changed with the row of a key, and must not be; `?1..` are the key's values.
+    protected: Option<String>,
+}
+
+impl Parents {
+    /// Those of a plan's table, among the tables that are synced.
+    pub fn new(plan: &Plan, synced: &[Synced]) -> Self {
+        let mut references = Vec::new();
+        for key in &plan.table.foreign_keys {
+            // Columns that aren't synced keep the value that they have.
+            let Some(from) = plan.places(&key.from) else { continue };
+            let itself = key.parent.eq_ignore_ascii_case(&plan.table.name);
+            references.push(Reference {
+                from,
+                own: itself.then(|| plan.places(&key.to)).flatten(),
+                find: format!("SELECT 1 FROM main.{} WHERE {}", quote(&key.parent), key_condition(&key.to, 1)),
+                missing: format!("its parent in {} is missing", key.parent),
+            });
+        }
+        let key: Vec<String> = plan.key.iter().map(|at| format!("t0.{}", quote(&plan.columns[*at].name))).collect();
+        let condition: Vec<String> =
+            key.iter().enumerate().map(|(at, column)| format!("{column} = ?{}", at + 1)).collect();
+        let depends = Depends { synced, own_key: key_sql(key.iter().cloned()), plan };
+        let protected = depends.on(&plan.table.name, 0).map(|depends| {
+            format!(
+                "SELECT 1 FROM main.{} t0 WHERE {} AND ({depends})",
+                quote(&plan.table.name),
+                condition.join(" AND ")
+            )
+        });
+        Self { references, protected }
+    }
+
+    /// Whether the table refers to any.
+    pub fn any(&self) -> bool {
+        !self.references.is_empty()
+    }
+
+    /// What to say about the first parent that isn't there; `None` when all are.
+    pub fn missing(&self, connection: &Connection, row: &[Value]) -> Result<Option<String>> {
+        for reference in &self.references {
+            let values: Vec<Value> = reference.from.iter().map(|at| row[*at].clone()).collect();
+            if values.iter().any(Value::is_null) {
+                continue;
+            }
+            if reference.own.as_ref().is_some_and(|own| own.iter().zip(&values).all(|(at, value)| row[*at] == *value)) {
+                continue;
+            }
+            if connection.value(&reference.find, &values)?.is_none() {
+                return Ok(Some(reference.missing.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether deleting the row of a key would also change a row with unpushed changes, or one that the remote still has.
+    pub fn protected(&self, connection: &Connection, key: &[Value]) -> Result<bool> {
+        match &self.protected {
+            Some(sql) => Ok(connection.value(sql, key)?.is_some()),
+            None => Ok(false),
+        }
+    }
+}
+
+/// A table that is synced.
+pub struct Synced {
+    name: String,
+    key: Vec<String>,
+    table: Table,
+}
+
+impl Synced {
+    /// All of them, as the schema is now. Reading them takes a while: once for all plans of a pull or push.
+    pub fn all(connection: &Connection) -> Result<Vec<Self>> {
+        let mut synced = Vec::new();
+        for registered in metadata::synced(connection)? {
+            let Some(table) = Table::read(connection, &registered.table)? else { continue };
+            let key = registered.primary_key.unwrap_or_else(|| table.primary_key.clone());
+            synced.push(Self { name: registered.table, key, table });
+        }
+        Ok(synced)
+    }
+}
+
+/// Cascades are followed so deep; also ends cycles.
+const MAX_DEPTH: usize = 4;
+
+/// What depends on a row of the plan's table.
+struct Depends<'a> {
+    synced: &'a [Synced],
+    own_key: String,
+    plan: &'a Plan,
+}
+
+impl Depends<'_> {
+    /// SQL: whether a row that is to stay depends on the row `t<depth>` of `table`, by actions that would change it.
+    fn on(&self, table: &str, depth: usize) -> Option<String> {
+        let (parent, child) = (format!("t{depth}"), format!("t{}", depth + 1));
+        let mut conditions = Vec::new();
+        for synced in self.synced {
+            for key in &synced.table.foreign_keys {
+                if !key.acts_on_delete() || !key.parent.eq_ignore_ascii_case(table) {
+                    continue;
+                }
+                let joined: Vec<String> = key
+                    .from
+                    .iter()
+                    .zip(&key.to)
+                    .map(|(from, to)| format!("{child}.{} = {parent}.{}", quote(from), quote(to)))
+                    .collect();
+                let mut any = self.stays(synced, &child);
+                if depth < MAX_DEPTH
+                    && let Some(deeper) = self.on(&synced.table.name, depth + 1)
+                {
+                    any = format!("{any} OR {deeper}");
+                }
+                conditions.push(format!(
+                    "EXISTS (SELECT 1 FROM main.{} {child} WHERE {} AND ({any}))",
+                    quote(&synced.table.name),
+                    joined.join(" AND ")
+                ));
+            }
+        }
+        (!conditions.is_empty()).then(|| conditions.join(" OR "))
+    }
+
+    /// SQL: whether this row of a table is to stay.
+    fn stays(&self, synced: &Synced, row: &str) -> String {
+        let name = literal(&synced.name);
+        let key = key_sql(synced.key.iter().map(|column| format!("{row}.{}", quote(column))));
+        let entry = format!("SELECT 1 FROM tidelock_outbox WHERE tbl = {name} AND key = {key}");
+        // Of a table that is read by the helpers' ceiling, every row that is gone has a tombstone.
+        let mut there = format!(
+            "(EXISTS (SELECT 1 FROM tidelock_known WHERE tbl = {name} AND key = {key}) \
+             OR EXISTS (SELECT 1 FROM tidelock_tables WHERE tbl = {name} AND instr(watermark, '/')))"
+        );
+        if self.plan.options.soft_delete().is_some() || !self.plan.options.filter.is_empty() {
+            // The remote still has the row that goes, so it may have what depends on it, unless its keys are compared.
+            there = format!(
+                "({there} OR NOT EXISTS (SELECT 1 FROM tidelock_tables WHERE tbl = {name} AND listed_at IS NOT NULL))"
+            );
+        }
+        if synced.table.name.eq_ignore_ascii_case(&self.plan.table.name) {
+            there = format!("{key} <> {} AND {there}", self.own_key);
+        }
+        format!(
+            "EXISTS ({entry} AND state = 'pending') OR EXISTS ({entry} AND state = 'rejected') \
+             OR {there} AND NOT EXISTS \
+             (SELECT 1 FROM tidelock_staged WHERE tbl = {name} AND key = {key} AND row IS NULL)"
+        )
+    }
+}

@@ -1,0 +1,173 @@
+//! Rows of the remote that wait: for a parent that comes later or is not visible, for a cycle to close, or for ever, when
+//! a local constraint refuses them. They are tried again at the end of each pull.
+
+use super::writer::{Care, Writer};
+use crate::{
+    error::{Error, Result},
+    sqlite::Connection,
+    sync::{
+        outbox::capture,
+        report::TableReport,
+        schema::plan::{Plan, Rows},
+        state::metadata,
+        values::encode::{decode_key, decode_row},
+    },
+    value::Value,
+};
+
+/// A table of the pull: what is read, how it is written, and what became of it.
+pub struct Target {
+    /// What is read.
+    pub plan: Plan,
+    /// How it is written.
+    pub writer: Writer,
+    /// What became of it.
+    pub report: TableReport,
+    /// All keys that the remote has were noted.
+    pub listed: bool,
+    /// This pull has read it to the end.
+    pub read: bool,
+}
+
+/// SQL for the rows of the table `?1` that were tried before. Tombstones that are only noted are the business of [`crate::sync::pull::gone`].
+const TRIED: &str = "FROM tidelock_staged WHERE tbl = ?1 AND error <> ''";
+
+/// Applies what can be applied by now, in one transaction. What is left counts as rejected.
+pub fn resolve(connection: &Connection, targets: &mut [Target]) -> Result<()> {
+    if connection.value("SELECT 1 FROM tidelock_staged LIMIT 1", &[])?.is_none() {
+        return Ok(());
+    }
+    connection.atomically(|connection| {
+        capture::silently(connection, |connection| {
+            while pass(connection, targets)? {}
+            cycles(connection, targets)
+        })
+    })?;
+    for target in targets {
+        target.report.rejected += count(connection, &target.plan)?;
+    }
+    Ok(())
+}
+
+/// One try of every staged row, parents first; whether any was applied.
+fn pass(connection: &Connection, targets: &mut [Target]) -> Result<bool> {
+    let mut progress = false;
+    for target in targets {
+        let before = count(connection, &target.plan)?;
+        if before == 0 {
+            continue;
+        }
+        let rows = take(connection, &target.plan)?;
+        target.writer.merge(connection, &rows, &mut target.report)?;
+        progress |= count(connection, &target.plan)? < before;
+    }
+    Ok(progress)
+}
+
+/// Rows that wait for each other go in together, with foreign keys checked at the end; those whose parents still aren't
+/// there are left out, until the rest holds.
+fn cycles(connection: &Connection, targets: &mut [Target]) -> Result<()> {
+    let mut candidates = Vec::with_capacity(targets.len());
+    for target in targets.iter() {
+        candidates.push(peek(connection, &target.plan)?);
+    }
+    loop {
+        if candidates.iter().all(Rows::is_empty) {
+            return Ok(());
+        }
+        let mut reports: Vec<TableReport> = targets.iter().map(|target| target.report.clone()).collect();
+        let mut orphans: Vec<Vec<usize>> = Vec::new();
+        let done = connection.atomically(|connection| {
+            connection.exec("PRAGMA defer_foreign_keys = ON")?;
+            let mut left = Vec::new();
+            for ((target, rows), report) in targets.iter().zip(&candidates).zip(&mut reports) {
+                left.push(target.writer.write(connection, rows, Care::Deferred, report)?);
+            }
+            for ((target, rows), left) in targets.iter().zip(&candidates).zip(left) {
+                let mut out: Vec<usize> = left.into_iter().map(|held| held.row).collect();
+                for at in (0..rows.len()).filter(|at| !rows.deleted[*at]) {
+                    if !out.contains(&at) && target.writer.missing_parent(connection, rows.row(at))?.is_some() {
+                        out.push(at);
+                    }
+                }
+                orphans.push(out);
+            }
+            if orphans.iter().all(Vec::is_empty) && connection.owes_parents() {
+                // Rows that stay refer to one that was to go.
+                let deletions = |rows: &Rows| (0..rows.len()).filter(|at| rows.deleted[*at]).collect();
+                orphans = candidates.iter().map(deletions).collect();
+            }
+            if orphans.iter().all(Vec::is_empty) { Ok(()) } else { Err(Error::internal("Some rows have no parents")) }
+        });
+        if let Err(error) = done {
+            if orphans.iter().all(Vec::is_empty) {
+                return Err(error);
+            }
+            candidates = candidates.iter().zip(&orphans).map(|(rows, out)| without(rows, out)).collect();
+            continue;
+        }
+        for (target, report) in targets.iter_mut().zip(reports) {
+            target.report = report;
+        }
+        return Ok(());
+    }
+}
+
+fn without(rows: &Rows, out: &[usize]) -> Rows {
+    let mut kept = Rows { width: rows.width, ..Rows::default() };
+    for at in (0..rows.len()).filter(|at| !out.contains(at)) {
+        kept.values.extend_from_slice(rows.row(at));
+        kept.deleted.push(rows.deleted[at]);
+    }
+    kept
+}
+
+fn count(connection: &Connection, plan: &Plan) -> Result<u64> {
+    let count = connection.value(&format!("SELECT count(*) {TRIED}"), &[Value::from(plan.name())])?;
+    Ok(count.and_then(|count| count.as_integer()).unwrap_or_default() as u64)
+}
+
+/// Reads and removes the staged rows of a table.
+fn take(connection: &Connection, plan: &Plan) -> Result<Rows> {
+    let rows = peek(connection, plan)?;
+    connection.run(&format!("DELETE {TRIED}"), &[Value::from(plan.name())])?;
+    Ok(rows)
+}
+
+fn peek(connection: &Connection, plan: &Plan) -> Result<Rows> {
+    let stored = connection.rows(&format!("SELECT key, row {TRIED} ORDER BY key"), &[Value::from(plan.name())])?;
+    let mut rows = Rows { width: plan.columns.len(), ..Rows::default() };
+    for entry in stored {
+        let mut values = vec![Value::Null; rows.width];
+        match entry[1].as_text() {
+            Some(row) => {
+                let row = decode_row(row);
+                let find = |name: &str| row.iter().find(|(column, _)| column == name).map(|(_, value)| value.clone());
+                let Some(found) = plan.columns.iter().map(|column| find(&column.name)).collect() else {
+                    // A column was added since: its table is read again from the beginning anyway.
+                    continue;
+                };
+                values = found;
+            }
+            None => {
+                let key = decode_key(entry[0].as_text().unwrap_or_default());
+                plan.key.iter().zip(key).for_each(|(at, value)| values[*at] = value);
+            }
+        }
+        rows.values.extend(values);
+        rows.deleted.push(entry[1].is_null());
+    }
+    Ok(rows)
+}
+
+/// Forgets the staged rows of a table whose rows are all read again: if not by this pull, which may be cut, then by the next one.
+/// Rows that are to go don't come again.
+pub fn forget(connection: &Connection, plan: &Plan) -> Result<()> {
+    connection.atomically(|connection| {
+        let table = [Value::from(plan.name())];
+        if connection.run("DELETE FROM tidelock_staged WHERE tbl = ?1 AND row IS NOT NULL", &table)? > 0 {
+            metadata::read_whole_next(connection, &table[0])?;
+        }
+        Ok(())
+    })
+}

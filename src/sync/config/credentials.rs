@@ -1,0 +1,232 @@
+//! Keys, tokens and header values: checked before they are used, masked in every text that comes from outside.
+//!
+//! `pkg-js/src/remote/secrets.ts` has the same rule for requests that no engine makes (a seed, `doctor`, an upload), before there is any wasm; URLs are
+//! masked there, where they are. `tests/fixtures/credentials.json` holds the two together.
+
+use super::{jwt, options::RemoteOptions};
+use crate::error::{Error, Result};
+
+/// Headers that say what is asked for, not who asks.
+const NO_SECRETS: [&str; 6] = ["accept", "accept-profile", "content-profile", "content-type", "prefer", "user-agent"];
+
+/// Shorter texts are no secrets: masking them would blot out ordinary words.
+const SHORTEST: usize = 4;
+/// Shorter secrets are masked where they stand as words of their own.
+const SHORTEST_ANYWHERE: usize = 8;
+/// More of a text from outside is left out, in characters.
+const LONGEST_TEXT: usize = 1000;
+
+const MASK: &str = "***";
+
+/// Checks the key and the headers of the option. Fails with `invalid_argument`, never with a value in it.
+pub fn check_options(options: &RemoteOptions) -> Result<()> {
+    let key = &options.key;
+    if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Error::invalid("remote.key is empty or has blanks in it").hint("Use the project's publishable key"));
+    }
+    check("remote.key", key, options.secrets_allowed)?;
+    for (name, value) in &options.headers {
+        if name.is_empty()
+            || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+        {
+            return Err(Error::invalid("remote.headers has a name that no header can have")
+                .hint("A name has letters, digits and hyphens"));
+        }
+        check(&format!("remote.headers['{name}']"), value, options.secrets_allowed)?;
+    }
+    Ok(())
+}
+
+/// Checks a token before it is used. Fails with `invalid_argument`, never with the token in it.
+pub fn check_token(token: Option<String>, secrets_allowed: bool) -> Result<Option<String>> {
+    if let Some(token) = &token {
+        check("The token of accessToken()", token, secrets_allowed)?;
+    }
+    Ok(token)
+}
+
+fn check(what: &str, value: &str, secrets_allowed: bool) -> Result<()> {
+    // What `fetch` takes: Latin-1 without line ends.
+    let unfit = |char: char| char.is_control() && char != '\t' || char > '\u{ff}';
+    if let Some(at) = value.chars().position(unfit) {
+        return Err(Error::invalid(format!("{what} has a character that no header can have, at position {}", at + 1))
+            .hint(
+                "Trim what is read from a file or from the environment: a line break at its end is such a character",
+            ));
+    }
+    if !secrets_allowed && value.split_ascii_whitespace().any(is_secret) {
+        return Err(Error::invalid(format!(
+            "{what} is a secret key: whoever opens the page could read and change all data"
+        ))
+        .hint("Use the publishable (anon) key here, and make a new secret key if this one was published"));
+    }
+    Ok(())
+}
+
+/// Whether it opens everything to whoever has it.
+fn is_secret(text: &str) -> bool {
+    text.starts_with("sb_secret_") || jwt::claim(text, "role").as_deref() == Some("service_role")
+}
+
+/// The secrets that go out with requests, to be masked in what comes back.
+#[derive(Clone, Debug, Default)]
+pub struct Secrets(Vec<String>);
+
+impl Secrets {
+    /// Those of the option.
+    pub fn new(options: &RemoteOptions) -> Self {
+        let mut secrets = Self::default();
+        secrets.add(&options.key);
+        let headers = options.headers.iter();
+        headers
+            .filter(|(name, _)| !NO_SECRETS.contains(&&*name.to_ascii_lowercase()))
+            .for_each(|(_, value)| secrets.add(value));
+        secrets
+    }
+
+    /// One more: it, and its words, as the token behind `Bearer`.
+    pub fn add(&mut self, secret: &str) {
+        for text in [secret].into_iter().chain(secret.split_ascii_whitespace()) {
+            if text.len() >= SHORTEST
+                && !matches!(text, "Bearer" | "Basic")
+                && !self.0.iter().any(|known| known == text)
+            {
+                self.0.push(text.to_owned());
+            }
+        }
+        self.0.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    }
+
+    /// A text from outside as it may be kept and shown: of a bounded length, without these secrets, and without other
+    /// tokens and keys that are known by their form.
+    pub fn mask(&self, text: &str) -> String {
+        let mut masked = text.to_owned();
+        for secret in &self.0 {
+            masked = without(&masked, secret);
+        }
+        let is_token = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
+        let mut shown = String::with_capacity(masked.len());
+        for word in masked.split_inclusive(|char| !is_token(char)) {
+            let token = word.trim_end_matches(|char| !is_token(char)).trim_end_matches('.').trim_start_matches('.');
+            let at = word.len() - word.trim_start_matches('.').len();
+            let known = jwt::is_jwt(token) || token.starts_with("sb_secret_");
+            shown.push_str(&word[..at]);
+            shown.push_str(if known { MASK } else { token });
+            shown.push_str(&word[at + token.len()..]);
+        }
+        if let Some((end, _)) = shown.char_indices().nth(LONGEST_TEXT) {
+            shown.truncate(end);
+            shown.push('…');
+        }
+        shown
+    }
+
+    /// The error as it may be kept and shown.
+    pub fn mask_error(&self, mut error: Error) -> Error {
+        error.message = self.mask(&error.message);
+        error.cause = error.cause.as_deref().map(|cause| self.mask(cause));
+        error
+    }
+}
+
+fn is_word(char: char) -> bool {
+    char.is_ascii_alphanumeric() || char == '_'
+}
+
+/// The text with a mask in each place of the secret.
+fn without(text: &str, secret: &str) -> String {
+    let in_word = |char: Option<char>| secret.len() < SHORTEST_ANYWHERE && char.is_some_and(is_word);
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(secret) {
+        let (before, behind) = (&rest[..at], &rest[at + secret.len()..]);
+        masked.push_str(before);
+        let last = before.chars().next_back().or_else(|| masked.chars().next_back());
+        masked.push_str(if in_word(last) || in_word(behind.chars().next()) { secret } else { MASK });
+        rest = behind;
+    }
+    masked.push_str(rest);
+    masked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(key: &str, headers: &str, secrets_allowed: bool) -> RemoteOptions {
+        let key = serde_json::to_string(key).unwrap();
+        let json = format!(
+            r#"{{"url":"https://x.supabase.co","key":{key},"headers":{headers},"secretsAllowed":{secrets_allowed},"tables":[]}}"#
+        );
+        serde_json::from_str(&json).unwrap()
+    }
+
+    fn table() -> serde_json::Value {
+        serde_json::from_str(include_str!("../../../tests/fixtures/credentials.json")).unwrap()
+    }
+
+    fn texts(value: &serde_json::Value) -> Vec<String> {
+        value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+    }
+
+    fn headers(name: &str, value: &str) -> String {
+        serde_json::to_string(&std::collections::BTreeMap::from([(name, value)])).unwrap()
+    }
+
+    #[test]
+    fn secret_keys_are_refused_in_a_page_on_every_way_in() {
+        let table = table();
+        for secret in texts(&table["secret"]) {
+            let header = headers("x-key", &secret);
+            for refused in [
+                check_options(&options(&secret, "{}", false)),
+                check_options(&options("k", &header, false)),
+                check_token(Some(secret.clone()), false).map(drop),
+            ] {
+                let error = refused.unwrap_err();
+                assert_eq!(error.code.as_str(), "invalid_argument");
+                assert!(!error.to_string().contains(&secret), "{error}");
+            }
+            check_options(&options("k", &header, true)).unwrap();
+        }
+        for fine in texts(&table["public"]) {
+            check_options(&options("k", &headers("x-key", &fine), false)).unwrap();
+            check_token(Some(fine), false).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_no_header_can_have_is_refused_without_the_value() {
+        let table = table();
+        for value in texts(&table["unfit"]) {
+            let error = check_options(&options("k", &headers("x-key", &value), true)).unwrap_err();
+            assert_eq!(error.message, "remote.headers['x-key'] has a character that no header can have, at position 7");
+            let error = check_token(Some(value), true).unwrap_err();
+            assert!(error.message.starts_with("The token of accessToken() has a character"), "{error}");
+        }
+        for name in texts(&table["unfitNames"]) {
+            assert!(check_options(&options("k", &headers(&name, "v"), true)).is_err(), "{name}");
+        }
+        for value in texts(&table["fit"]) {
+            check_options(&options("k", &headers("x-client", &value), true)).unwrap();
+        }
+        for key in ["", "a b", "a\n"] {
+            assert!(check_options(&options(key, "{}", true)).is_err(), "{key}");
+        }
+    }
+
+    #[test]
+    fn texts_from_outside_are_masked() {
+        let table = table();
+        let key = table["headers"]["apikey"].as_str().unwrap();
+        let mut secrets = Secrets::new(&options(key, &table["headers"].to_string(), true));
+        for pair in table["masked"].as_array().unwrap() {
+            let [text, masked] = &*texts(pair) else { panic!("{pair}") };
+            assert_eq!(secrets.mask(text), *masked);
+        }
+        assert_eq!(secrets.mask(&"ä".repeat(2000)).chars().count(), LONGEST_TEXT + 1);
+        secrets.add("opaque-token");
+        let error = secrets.mask_error(Error::invalid("opaque-token").cause("opaque-token"));
+        assert_eq!((error.message.as_str(), error.cause.as_deref()), ("***", Some("***")));
+    }
+}

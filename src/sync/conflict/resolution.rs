@@ -1,0 +1,323 @@
+//! What becomes of a local change when the remote's row is seen: one pure rule for pull and push.
+//!
+//! Whatever it says, the change that is left follows from the two rows alone: see [`change_left`].
+
+use crate::{
+    sync::{
+        config::options::Conflict,
+        outbox::change::ChangeOp,
+        values::{
+            meaning::{moment, same_meaning, stored_as},
+            types::Kind,
+        },
+    },
+    value::Value,
+};
+
+/// What a push sent, as long as it isn't known whether it arrived.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sent {
+    /// What it was.
+    pub op: ChangeOp,
+    /// The row as it was sent; `None` for columns that didn't exist then. Empty for a delete.
+    pub row: Vec<Option<Value>>,
+}
+
+/// Everything that is known about one key. Rows have one value a synced column.
+pub struct Facts<'a> {
+    /// The row before the local change; `None` when the remote had none. Columns that didn't exist then are `None`.
+    pub base: Option<&'a [Option<Value>]>,
+    /// What was sent of the change.
+    pub sent: Option<&'a Sent>,
+    /// The local row.
+    pub local: Option<&'a [Value]>,
+    /// The remote's row.
+    pub remote: Option<&'a [Value]>,
+    /// The remote said that the row was deleted; otherwise it only didn't send it.
+    pub told: bool,
+    /// The columns' kinds.
+    pub kinds: &'a [Kind],
+    /// Where the cursor is.
+    pub cursor: Option<usize>,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Resolution {
+    /// The remote is as the change knows it: nothing.
+    Unchanged,
+    /// The local row becomes this one, the remote's row the base.
+    Row {
+        /// `None`: the row goes, or stays away.
+        row: Option<Vec<Value>>,
+        /// Both sides had changed it.
+        conflict: bool,
+    },
+    /// A function of the user decides.
+    Ask,
+    /// A person has to decide.
+    Reject(&'static str),
+}
+
+/// The rule. `later`: whether the local change was made after the remote's; asked for only where it counts.
+pub fn resolve(facts: &Facts<'_>, policy: Conflict, later: impl FnOnce() -> bool) -> Resolution {
+    if let Some(row) = facts.own_write() {
+        return Resolution::Row { row, conflict: false };
+    }
+    let owned = |row: &[Value]| Some(row.to_vec());
+    let settled = |row: Option<&[Value]>| Resolution::Row { row: row.map(<[Value]>::to_vec), conflict: false };
+    let decided = |row: Option<Vec<Value>>| Resolution::Row { row, conflict: true };
+    match (facts.base, facts.local, facts.remote) {
+        (None, Some(_), None) if !facts.told => Resolution::Unchanged,
+        (None, None, None) => settled(None),
+        // A row that was new and is gone again; the remote has another one.
+        (None, None, Some(remote)) => settled(Some(remote)),
+        (None, Some(local), Some(remote)) => {
+            let same = |at: usize| {
+                local[at].is_null()
+                    || facts.cursor == Some(at)
+                    || same_meaning(facts.kinds[at], &local[at], &remote[at])
+            };
+            if (0..local.len()).all(same) {
+                return settled(Some(remote));
+            }
+            match policy {
+                Conflict::RemoteWins => decided(owned(remote)),
+                Conflict::Function => Resolution::Ask,
+                _ => Resolution::Reject("the remote has another row with this key"),
+            }
+        }
+        (Some(_), None, None) => settled(None),
+        // Of a new row: the remote has one with this key that is marked as deleted.
+        (_, Some(_), None) => match policy {
+            Conflict::RemoteWins if facts.told => decided(None),
+            Conflict::Function => Resolution::Ask,
+            _ if facts.told => Resolution::Reject("it was deleted remotely"),
+            _ => Resolution::Reject("the remote shows no such row: it was deleted there, or row security hides it"),
+        },
+        (Some(base), _, Some(remote)) if !differs(base, remote) => Resolution::Unchanged,
+        (Some(_), None, Some(remote)) => match policy {
+            Conflict::RemoteWins => decided(owned(remote)),
+            Conflict::Function => Resolution::Ask,
+            _ => Resolution::Reject("it was changed remotely and deleted here"),
+        },
+        (Some(base), Some(local), Some(remote)) => {
+            // A column that is younger than the change: whatever is in it was written here.
+            let changed = |at: usize| {
+                facts.cursor != Some(at) && base[at].as_ref().map_or(!local[at].is_null(), |base| *base != local[at])
+            };
+            let moved = |at: usize| base[at].as_ref().is_some_and(|base| *base != remote[at]);
+            let same = |at: usize| same_meaning(facts.kinds[at], &local[at], &remote[at]);
+            let columns = 0..local.len();
+            if columns.clone().all(|at| !changed(at) || same(at)) {
+                return settled(Some(remote));
+            }
+            let merged =
+                || columns.clone().map(|at| if changed(at) { &local[at] } else { &remote[at] }).cloned().collect();
+            let met = |at: &usize| changed(*at) && moved(*at) && !same(*at);
+            let overlap = columns.clone().any(|at| met(&at));
+            match policy {
+                Conflict::Function => Resolution::Ask,
+                _ if !overlap => decided(Some(merged())),
+                Conflict::KeepLocal => decided(Some(merged())),
+                Conflict::LastWriteWins if later() => decided(Some(merged())),
+                Conflict::LastWriteWins | Conflict::RemoteWins => decided(owned(remote)),
+            }
+        }
+    }
+}
+
+impl Facts<'_> {
+    /// The local row once it is clear that the remote has what was sent; `None` while it isn't. What was changed since it was
+    /// sent stays, the rest is the remote's.
+    fn own_write(&self) -> Option<Option<Vec<Value>>> {
+        let sent = self.sent?;
+        match (sent.op, self.remote) {
+            (ChangeOp::Delete, None) => Some(self.local.map(<[Value]>::to_vec)),
+            (ChangeOp::Insert | ChangeOp::Update, Some(remote)) if self.shows(sent, remote) => {
+                Some(self.local.map(|local| after_own_write(sent, local, remote)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a remote row has what was sent.
+    fn shows(&self, sent: &Sent, remote: &[Value]) -> bool {
+        let mut any = false;
+        let all = sent.row.iter().enumerate().all(|(at, value)| {
+            let Some(value) = value.as_ref().filter(|_| self.cursor != Some(at)) else { return true };
+            let matters = match (sent.op, self.base.map(|base| &base[at])) {
+                (ChangeOp::Update, Some(base)) => base.as_ref().is_some_and(|base| base != value),
+                _ => !value.is_null(),
+            };
+            any |= matters;
+            !matters || stored_as(self.kinds[at], value, &remote[at])
+        });
+        any && all
+    }
+}
+
+/// The local row after the remote took what was sent: what was changed since stays.
+pub fn after_own_write(sent: &Sent, local: &[Value], remote: &[Value]) -> Vec<Value> {
+    let since = |at: usize| match sent.row.get(at).and_then(Option::as_ref) {
+        Some(sent) => *sent != local[at],
+        None => !local[at].is_null(),
+    };
+    (0..local.len()).map(|at| if since(at) { &local[at] } else { &remote[at] }).cloned().collect()
+}
+
+/// Whether the row differs from the base in a column that both know.
+pub fn differs(base: &[Option<Value>], row: &[Value]) -> bool {
+    base.iter().zip(row).any(|(base, value)| base.as_ref().is_some_and(|base| base != value))
+}
+
+/// What is left to push when the remote has one row and the local table the other; `None`: nothing.
+pub fn change_left(local: Option<&[Value]>, remote: Option<&[Value]>) -> Option<ChangeOp> {
+    match (local, remote) {
+        (Some(local), Some(remote)) => (local != remote).then_some(ChangeOp::Update),
+        (Some(_), None) => Some(ChangeOp::Insert),
+        (None, Some(_)) => Some(ChangeOp::Delete),
+        (None, None) => None,
+    }
+}
+
+/// Whether a change was made after another, each given as the value that its cursor has. Numbers count as numbers, moments
+/// as moments; what can't be compared wasn't later.
+pub fn is_later(local: &str, remote: &str) -> bool {
+    match (moment(local), moment(remote)) {
+        (Some(local), Some(remote)) => local > remote,
+        _ => match (local.parse::<i64>(), remote.parse::<i64>()) {
+            (Ok(local), Ok(remote)) => local > remote,
+            _ => false,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A row of (name, price, updated_at), written `a b c`; `-` is none.
+    fn row(text: &str) -> Option<Vec<Value>> {
+        (text != "-")
+            .then(|| text.split(' ').map(|word| if word == "0" { Value::Null } else { Value::from(word) }).collect())
+    }
+
+    fn decide(
+        base: &str,
+        local: &str,
+        remote: &str,
+        sent: Option<(ChangeOp, &str)>,
+        policy: Conflict,
+        later: bool,
+    ) -> String {
+        let known = |text: &str| row(text).map(|row| row.into_iter().map(Some).collect::<Vec<_>>());
+        let (base, local, remote) = (known(base), row(local), row(remote));
+        let sent = sent.map(|(op, row)| Sent { op, row: known(row).unwrap_or_default() });
+        let facts = Facts {
+            base: base.as_deref(),
+            sent: sent.as_ref(),
+            local: local.as_deref(),
+            remote: remote.as_deref(),
+            told: true,
+            kinds: &[Kind::Text, Kind::Text, Kind::Text],
+            cursor: Some(2),
+        };
+        match resolve(&facts, policy, || later) {
+            Resolution::Unchanged => "unchanged".to_owned(),
+            Resolution::Ask => "ask".to_owned(),
+            Resolution::Reject(_) => "reject".to_owned(),
+            Resolution::Row { row, conflict } => {
+                let cell = |value: &Value| value.as_text().unwrap_or("0").to_owned();
+                let row = row.map_or("-".to_owned(), |row| row.iter().map(cell).collect::<Vec<_>>().join(" "));
+                if conflict { format!("conflict {row}") } else { row }
+            }
+        }
+    }
+
+    #[test]
+    fn each_policy_decides_as_it_says() {
+        use Conflict::{Function, KeepLocal, LastWriteWins, RemoteWins};
+        let all =
+            [(KeepLocal, false), (RemoteWins, false), (LastWriteWins, true), (LastWriteWins, false), (Function, false)];
+        for (base, local, remote, expected) in [
+            ("a 1 t1", "b 1 t1", "a 1 t1", ["unchanged"; 5]),
+            // The same column on both sides.
+            (
+                "a 1 t1",
+                "b 1 t1",
+                "c 2 t2",
+                ["conflict b 2 t2", "conflict c 2 t2", "conflict b 2 t2", "conflict c 2 t2", "ask"],
+            ),
+            // Different columns: nobody loses.
+            (
+                "a 1 t1",
+                "b 1 t1",
+                "a 2 t2",
+                ["conflict b 2 t2", "conflict b 2 t2", "conflict b 2 t2", "conflict b 2 t2", "ask"],
+            ),
+            // Both wrote the cursor: that alone is no reason.
+            (
+                "a 1 t1",
+                "b 1 t9",
+                "a 2 t2",
+                ["conflict b 2 t2", "conflict b 2 t2", "conflict b 2 t2", "conflict b 2 t2", "ask"],
+            ),
+            // The same change on both sides.
+            ("a 1 t1", "b 1 t1", "b 2 t2", ["b 2 t2"; 5]),
+            // Deleted on one side.
+            ("a 1 t1", "b 1 t1", "-", ["reject", "conflict -", "reject", "reject", "ask"]),
+            ("a 1 t1", "-", "a 2 t2", ["reject", "conflict a 2 t2", "reject", "reject", "ask"]),
+            ("a 1 t1", "-", "-", ["-"; 5]),
+            ("a 1 t1", "-", "a 1 t1", ["unchanged"; 5]),
+            // A new key on both sides; NULL is what the server may fill.
+            ("-", "a 1 0", "b 1 t1", ["reject", "conflict b 1 t1", "reject", "reject", "ask"]),
+            ("-", "a 1 0", "a 1 t1", ["a 1 t1"; 5]),
+            ("-", "a 1 0", "-", ["reject", "conflict -", "reject", "reject", "ask"]),
+        ] {
+            let said = all.map(|(policy, later)| decide(base, local, remote, None, policy, later));
+            assert_eq!(said, expected, "{base} / {local} / {remote}");
+        }
+    }
+
+    #[test]
+    fn what_was_sent_is_known_again() {
+        use ChangeOp::{Delete, Insert, Update};
+        for (base, local, remote, sent, expected) in [
+            // The answer was lost; the row is as it was sent, ...
+            ("-", "a 1 0", "a 1 t1", (Insert, "a 1 0"), "a 1 t1"),
+            ("a 1 t1", "b 1 t1", "b 1 t2", (Update, "b 1 t1"), "b 1 t2"),
+            // ... or was changed since, or deleted, ...
+            ("-", "b 1 0", "a 1 t1", (Insert, "a 1 0"), "b 1 t1"),
+            ("a 1 t1", "c 1 t1", "b 1 t2", (Update, "b 1 t1"), "c 1 t2"),
+            ("a 1 t1", "a 1 t1", "b 1 t2", (Update, "b 1 t1"), "a 1 t2"),
+            ("-", "-", "a 1 t1", (Insert, "a 1 0"), "-"),
+            ("a 1 t1", "-", "b 1 t2", (Update, "b 1 t1"), "-"),
+            // ... or made again after its deletion was sent.
+            ("a 1 t1", "a 1 t1", "-", (Delete, "-"), "a 1 t1"),
+            ("a 1 t1", "-", "-", (Delete, "-"), "-"),
+            // It never arrived.
+            ("a 1 t1", "b 1 t1", "a 1 t1", (Update, "b 1 t1"), "unchanged"),
+            ("a 1 t1", "c 1 t1", "x 1 t2", (Update, "b 1 t1"), "conflict x 1 t2"),
+        ] {
+            assert_eq!(
+                decide(base, local, remote, Some(sent), Conflict::RemoteWins, false),
+                expected,
+                "{base}/{local}/{remote}"
+            );
+        }
+    }
+
+    #[test]
+    fn cursors_are_compared_as_what_they_are() {
+        for (local, remote, later) in [
+            ("2026-01-01T00:00:00.000002Z", "2026-01-01T00:00:00.000001+00:00", true),
+            ("2026-01-01T02:00:00+02:00", "2026-01-01T00:00:00+00:00", false),
+            ("10", "9", true),
+            ("9", "10", false),
+            ("", "2026-01-01T00:00:00Z", false),
+        ] {
+            assert_eq!(is_later(local, remote), later, "{local} {remote}");
+        }
+    }
+}

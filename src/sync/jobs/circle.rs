@@ -1,0 +1,79 @@
+//! Changes that wait for each other in a circle: rows that exchange unique values, rows to be deleted that refer to each other.
+//! None of them can be sent as a whole before the others. One of each circle lets go of what the next one waits for: the remote
+//! gets NULL there for the moment, and the change itself is sent later.
+
+use super::{
+    job::{Job, Work},
+    order::Order,
+};
+use crate::{collections::Set, sync::schema::plan::Plan, value::Value};
+
+/// So many refused changes are looked at.
+const MOST: usize = 500;
+
+/// A change waits for what another one holds.
+struct Edge {
+    waiting: usize,
+    holding: usize,
+    /// The columns by which it holds it; `None`: they can't be NULL.
+    columns: Option<Vec<usize>>,
+}
+
+/// The changes that open the circles among those refused: of each some columns become NULL.
+pub fn openings(plans: &[&Plan], order: &Order, refused: &[&Job]) -> Vec<Job> {
+    let refused = &refused[..refused.len().min(MOST)];
+    let mut edges = Vec::new();
+    for (waiting, a) in refused.iter().enumerate() {
+        for (holding, b) in refused.iter().enumerate().filter(|(holding, _)| *holding != waiting) {
+            edges.extend(held(plans, order, a, b).map(|columns| Edge { waiting, holding, columns }));
+        }
+    }
+    let (mut opened, mut openings) = (Set::new(), Vec::new());
+    for Edge { waiting, holding, columns } in &edges {
+        let (Some(columns), Some(base)) = (columns, &refused[*holding].base) else { continue };
+        if opened.contains(holding) || !leads(&edges, *holding, *waiting, &opened) {
+            continue;
+        }
+        opened.insert(*holding);
+        let mut row: Vec<Value> = base.iter().map(|value| value.clone().unwrap_or_default()).collect();
+        columns.iter().for_each(|at| row[*at] = Value::Null);
+        openings.push(Job { work: Work::Update, row, columns: columns.clone(), ..refused[*holding].clone() });
+    }
+    openings
+}
+
+/// What `b` holds remotely that `a` waits for.
+fn held(plans: &[&Plan], order: &Order, a: &Job, b: &Job) -> Option<Option<Vec<usize>>> {
+    let (before_a, before_b) = (a.base.as_ref()?, b.base.as_ref()?);
+    match (a.work, b.work) {
+        (Work::Update, Work::Update) if a.table == b.table => {
+            let table = &plans[a.table].table;
+            let name = |at: usize| &plans[a.table].columns[at].name;
+            let is_unique = |at: usize| table.unique.iter().flatten().any(|known| known.eq_ignore_ascii_case(name(at)));
+            let taken = |at: &&usize| {
+                let wanted = &a.row[**at];
+                b.columns.contains(at) && !wanted.is_null() && before_b[**at].as_ref() == Some(wanted)
+            };
+            let at = *a.columns.iter().filter(|at| is_unique(**at)).find(taken)?;
+            let nullable = table.column(name(at)).is_some_and(|column| !column.not_null);
+            Some(nullable.then(|| vec![at]))
+        }
+        // A row goes once those that refer to it are gone.
+        (Work::Delete, Work::Delete) => order.reference(b.table, before_b, a.table, before_a),
+        _ => None,
+    }
+}
+
+/// Whether a way leads from one change to another, past those that let go.
+fn leads(edges: &[Edge], from: usize, to: usize, opened: &Set<usize>) -> bool {
+    let (mut seen, mut next) = (Set::new(), vec![from]);
+    while let Some(at) = next.pop() {
+        if at == to {
+            return true;
+        }
+        if seen.insert(at) && !opened.contains(&at) {
+            next.extend(edges.iter().filter(|edge| edge.waiting == at).map(|edge| edge.holding));
+        }
+    }
+    false
+}

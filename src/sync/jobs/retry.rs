@@ -1,0 +1,176 @@
+//! What becomes of a change that a person decides about: it waits again, or it is given up.
+
+use super::job::Remote;
+use crate::{
+    error::{Error, Result},
+    sqlite::Connection,
+    sync::{
+        apply::{respell::Respell, writer::Writer},
+        conflict::unpushed::{Entry, Unpushed},
+        outbox::{
+            capture,
+            change::ChangeOp,
+            waiting::{forget, make_pending, release},
+        },
+        report::TableReport,
+        schema::plan::{Plan, Rows},
+        values::encode::{decode_key, decode_row},
+    },
+    value::Value,
+};
+
+/// A change, found by its id.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// Its id.
+    pub id: i64,
+    /// Its table.
+    pub table: String,
+    /// Its key's values.
+    pub key: Vec<Value>,
+    state: String,
+    /// Of a restored image: what the row was.
+    local: Option<String>,
+    op: ChangeOp,
+    row: Vec<Value>,
+}
+
+/// No change has the id.
+pub fn unknown() -> Error {
+    Error::invalid("There is no change with this id").hint("The ids are those of pending() and rejected()")
+}
+
+/// The change with this id. Fails with `invalid_argument` when there is none.
+pub fn find(connection: &Connection, id: i64) -> Result<Found> {
+    let sql = "SELECT id, op, base, sent_op, sent, time, tbl, key, state, local FROM tidelock_outbox WHERE id = ?1";
+    let row = connection.rows(sql, &[Value::Integer(id)])?.into_iter().next();
+    let row = row.ok_or_else(unknown)?;
+    let text = |at: usize| row[at].as_text().map(str::to_owned);
+    Ok(Found {
+        id,
+        table: text(6).unwrap_or_default(),
+        key: decode_key(&text(7).unwrap_or_default()),
+        state: text(8).unwrap_or_default(),
+        local: text(9),
+        op: ChangeOp::from_name(&text(1).unwrap_or_default()),
+        row,
+    })
+}
+
+/// Lets a refused change wait again; inside a transaction.
+pub fn retry(connection: &Connection, plan: &Plan, change: &Found) -> Result<()> {
+    let unpushed = Unpushed::new(plan);
+    release(connection)?;
+    match &*change.state {
+        "pending" => {
+            let sql =
+                "UPDATE tidelock_outbox SET reason = NULL, error = NULL, tries = NULL, not_before = NULL WHERE id = ?1";
+            connection.run(sql, &[Value::Integer(change.id)]).map(drop)
+        }
+        "restored" => {
+            forget(connection, change.id)?;
+            again(connection, plan, &unpushed, change)
+        }
+        _ => {
+            let entry = unpushed.read_entry(&change.row, true);
+            // What was changed since waits behind it: both are one change from here on.
+            make_pending(connection, change.id)?;
+            let local = unpushed.local(connection, &change.key)?;
+            let base = base(&entry, local.as_deref());
+            // A deletion of which it isn't known what the remote has: the push looks.
+            let unknown = change.op == ChangeOp::Delete && local.is_none() && base.is_none() && !entry.gone;
+            if unknown {
+                return Ok(());
+            }
+            unpushed.leave(connection, Some(change.id), &change.key, local.as_deref(), base.as_deref())?;
+            if entry.gone && local.is_some() {
+                unpushed.note_gone(connection, change.id)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// The remote's row as the change knows it. A column that didn't exist then counts as unchanged.
+fn base(entry: &Entry, local: Option<&[Value]>) -> Option<Vec<Value>> {
+    if entry.gone {
+        return None;
+    }
+    let base = entry.base.as_ref()?;
+    let known = |at: usize| base[at].clone().or_else(|| Some(local?[at].clone())).unwrap_or_default();
+    Some((0..base.len()).map(known).collect())
+}
+
+/// Makes the change of a restored image again, on the row as it is now.
+fn again(connection: &Connection, plan: &Plan, unpushed: &Unpushed, change: &Found) -> Result<()> {
+    let entry = unpushed.read_entry(&change.row, true);
+    let then = change.local.as_deref().map(decode_row).unwrap_or_default();
+    let now = unpushed.local(connection, &change.key)?;
+    let was = |at: usize| then.iter().find(|(name, _)| *name == plan.columns[at].name).map(|(_, value)| value);
+    // Rows follow the remote after a restore: one that differs from the image's is the remote's.
+    let followed = match &now {
+        Some(now) => {
+            change.op == ChangeOp::Delete || (0..now.len()).any(|at| was(at).is_some_and(|was| *was != now[at]))
+        }
+        None => false,
+    };
+    let row = (change.op != ChangeOp::Delete && !then.is_empty()).then(|| {
+        let mut row = now.clone().unwrap_or_else(|| unpushed.row_of(&change.key));
+        for at in 0..row.len() {
+            let before = entry.base.as_ref().and_then(|base| base[at].as_ref());
+            if let Some(value) = was(at).filter(|value| now.is_none() || before != Some(*value)) {
+                row[at] = value.clone();
+            }
+        }
+        row
+    });
+    let waiting = unpushed.entry(connection, &change.key)?.filter(|waiting| !waiting.rejected);
+    let remote = match (&waiting, change.op) {
+        (Some(waiting), _) => base(waiting, now.as_deref()),
+        (None, ChangeOp::Insert) => None,
+        (None, _) if followed => now.clone(),
+        (None, _) => base(&entry, now.as_deref()),
+    };
+    capture::silently(connection, |connection| {
+        unpushed.write_local(connection, &change.key, now.as_deref(), row.as_deref())?;
+        let id = waiting.map(|waiting| waiting.id);
+        unpushed.leave(connection, id, &change.key, row.as_deref(), remote.as_deref())
+    })
+}
+
+/// Gives up a change; inside a transaction in which capture is silent. `remote`: the remote's row; `None`: it can't be read,
+/// and the row becomes what it was before the change.
+pub fn discard(
+    connection: &Connection,
+    plan: &Plan,
+    writer: &Writer,
+    change: &Found,
+    remote: Option<&Remote>,
+) -> Result<()> {
+    let unpushed = &writer.unpushed;
+    let entry = unpushed.read_entry(&change.row, true);
+    release(connection)?;
+    connection.run(
+        "DELETE FROM tidelock_outbox WHERE tbl = ?1 AND key = ?2",
+        &[change.row[6].clone(), change.row[7].clone()],
+    )?;
+    let local = unpushed.local(connection, &change.key)?;
+    let row = match remote {
+        Some(Remote::Row(row, _)) => Some(row.clone()),
+        Some(Remote::Deleted | Remote::Absent) => None,
+        None => base(&entry, local.as_deref()),
+    };
+    // What others refer to, and what doesn't fit (yet), waits as a pulled row would.
+    let deleted = row.is_none();
+    let mut row = row.unwrap_or_else(|| unpushed.row_of(&change.key));
+    let answered = plan.key_of(&row);
+    let respelled = answered != change.key;
+    if !respelled || Respell::new(connection)?.run(connection, &plan.table.name, &change.key, &answered)?.is_none() {
+        change.key.iter().zip(&plan.key).for_each(|(value, at)| row[*at] = value.clone());
+    }
+    if remote.is_some() && plan.options.compares() {
+        writer.know(connection, &plan.key_of(&row), !deleted)?;
+    }
+    let rows = Rows::one(row, deleted, None);
+    writer.merge(connection, &rows, &mut TableReport::default()).map(drop)
+}

@@ -1,0 +1,339 @@
+//! What became of a job, written down: in the same transaction the change leaves the outbox and the row becomes what the
+//! remote said, except for what was edited in between.
+
+use std::{cell::OnceCell, rc::Rc};
+
+use super::job::{Job, Outcome, Remote, Work};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    sqlite::Connection,
+    sync::{
+        apply::{
+            respell::Respell,
+            writer::{Writer, with_parents},
+        },
+        conflict::{
+            resolution::{Sent, after_own_write},
+            unpushed::{Decision, Entry, Seen},
+        },
+        outbox::{
+            change::ChangeOp,
+            waiting::{hold_back, refuse, reject, retry_later},
+        },
+        report::{TablePushed, TableReport},
+        schema::plan::{Plan, Rows},
+    },
+    value::Value,
+};
+
+/// A table of the push.
+pub struct PushTarget {
+    /// How it is written.
+    pub plan: Plan,
+    /// How the remote's rows come back.
+    pub writer: Writer,
+    /// What became of it.
+    pub report: TablePushed,
+    /// Whether local rows changed since it was last told.
+    pub touched: bool,
+    /// Tables whose rows followed a key that the server spells in its own way, since they were last told.
+    pub followed: Vec<String>,
+    /// What follows a key; read at the first need.
+    pub respell: OnceCell<Rc<Respell>>,
+    /// Milliseconds since 1970.
+    pub now: i64,
+}
+
+/// What is left of a change.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Left {
+    /// Nothing, or only what was edited meanwhile: that is for the next push.
+    Done,
+    /// It goes on, on another base.
+    Again,
+    /// It was refused for good.
+    Rejected,
+    /// It can't get any further now, and waits for itself: the remote fails at it, or what it met waits for a parent.
+    Waiting,
+    /// It was refused, perhaps only for now.
+    Later(Error),
+    /// The table can't be written at present.
+    Held(Error),
+}
+
+impl PushTarget {
+    /// Writes down what became of a job; inside a transaction in which capture is silent. `exhausted`: it was tried so often that
+    /// nothing else can be expected.
+    pub fn settle(&mut self, connection: &Connection, job: &Job, outcome: Outcome, exhausted: bool) -> Result<Left> {
+        let found = self.writer.unpushed.entry(connection, &job.key)?;
+        let Some(entry) = found.filter(|entry| entry.id == job.id && !entry.rejected) else {
+            // The change isn't here any more: an older image was restored, or the table was replaced.
+            return Ok(Left::Done);
+        };
+        let answered = match &outcome {
+            Outcome::Written(row) | Outcome::Met(Remote::Row(row, _)) => self.plan.key_of(row),
+            _ => job.key.clone(),
+        };
+        if answered == job.key {
+            return self.settle_as(connection, job, outcome, entry, exhausted);
+        }
+        let mut job = job.clone();
+        let follows = self.follow_key(connection, &job.key, &answered)?;
+        if follows {
+            self.plan.key.iter().zip(&answered).for_each(|(at, value)| {
+                // A deletion has no row.
+                if let Some(cell) = job.row.get_mut(*at) {
+                    cell.clone_from(value);
+                }
+            });
+            job.key.clone_from(&answered);
+        }
+        // Otherwise it goes on as it is spelled here.
+        let spelled = |mut row: Vec<Value>| {
+            self.plan.key.iter().zip(&job.key).for_each(|(at, value)| row[*at].clone_from(value));
+            row
+        };
+        let outcome = match outcome {
+            Outcome::Written(row) => Outcome::Written(spelled(row)),
+            Outcome::Met(Remote::Row(row, cursor)) => Outcome::Met(Remote::Row(spelled(row), cursor)),
+            other => other,
+        };
+        let Some(entry) = self.writer.unpushed.entry(connection, &job.key)?.filter(|entry| entry.id == job.id) else {
+            return Ok(Left::Done);
+        };
+        let is_here = |key: &[Value]| Ok::<_, Error>(self.writer.unpushed.local(connection, key)?.is_some());
+        // The row that a pull has brought in the server's spelling stays the only one.
+        let only = !follows && !is_here(&job.key)? && is_here(&answered)?;
+        let left = self.settle_as(connection, &job, outcome, entry, exhausted)?;
+        if only {
+            self.writer.remove(connection, &job.key)?;
+        }
+        Ok(left)
+    }
+
+    /// The row of a key gets it as the server spells it. `false`: something doesn't let it.
+    fn follow_key(&mut self, connection: &Connection, old: &[Value], new: &[Value]) -> Result<bool> {
+        let followed = self.respell(connection)?.run(connection, &self.plan.table.name, old, new)?;
+        let follows = followed.is_some();
+        self.followed.extend(followed.unwrap_or_default());
+        Ok(follows)
+    }
+
+    fn respell(&self, connection: &Connection) -> Result<Rc<Respell>> {
+        if let Some(respell) = self.respell.get() {
+            return Ok(respell.clone());
+        }
+        let respell = Rc::new(Respell::new(connection)?);
+        Ok(self.respell.get_or_init(|| respell).clone())
+    }
+
+    /// The rows that a row refers to get their keys as the server spells them: those of tables that are never read have no other
+    /// answer.
+    fn follow_parents(&mut self, connection: &Connection, sent: &[Value], remote: &[Value]) -> Result<()> {
+        let differs = sent.iter().zip(remote).any(|(sent, answered)| sent != answered && !sent.is_null());
+        if self.plan.table.foreign_keys.is_empty() || !differs {
+            return Ok(());
+        }
+        let columns: Vec<String> = self.plan.columns.iter().map(|column| column.name.clone()).collect();
+        let table = (&*self.plan.table.name, &columns[..]);
+        let followed = self.respell(connection)?.run_parents(connection, table, (sent, remote))?;
+        self.followed.extend(followed);
+        Ok(())
+    }
+
+    fn settle_as(
+        &mut self,
+        connection: &Connection,
+        job: &Job,
+        outcome: Outcome,
+        entry: Entry,
+        exhausted: bool,
+    ) -> Result<Left> {
+        match outcome {
+            Outcome::Written(row) => self.written(connection, job, &entry, row),
+            Outcome::Taken => self.written(connection, job, &entry, job.sent(&self.plan)),
+            Outcome::Arrived => self.arrived(connection, job, &entry),
+            Outcome::Deleted => self.deleted(connection, job, &entry),
+            Outcome::Met(remote) => self.met(connection, job, &entry, remote, exhausted),
+            Outcome::Refused { error, later } => self.refused(connection, job, &entry, error, later),
+            Outcome::Held(error) => Ok(Left::Held(error)),
+            // An earlier try of it may have arrived: what was sent stays noted.
+            Outcome::Failing(error) => {
+                retry_later(connection, entry.id, &error, self.now)?;
+                Ok(Left::Waiting)
+            }
+        }
+    }
+
+    fn written(&mut self, connection: &Connection, job: &Job, entry: &Entry, remote: Vec<Value>) -> Result<Left> {
+        self.follow_parents(connection, &job.sent(&self.plan), &remote)?;
+        self.writer.unstage(connection, &job.key)?;
+        let unpushed = &self.writer.unpushed;
+        let local = unpushed.local(connection, &job.key)?;
+        let row = job.sent(&self.plan).into_iter().map(Some).collect();
+        let sent = Sent { op: job.op().unwrap_or(ChangeOp::Update), row };
+        let row = local.as_ref().map(|local| after_own_write(&sent, local, &remote));
+        let write = || unpushed.write_local(connection, &job.key, local.as_deref(), row.as_deref());
+        match with_parents(connection, write) {
+            Ok(()) => unpushed.leave(connection, Some(entry.id), &job.key, row.as_deref(), Some(&remote))?,
+            Err(error) if error.is(ErrorCode::SqliteConstraint) => {
+                // The remote made something of the row that doesn't fit here: it waits as a pulled one would.
+                unpushed.leave(connection, Some(entry.id), &job.key, Some(&remote), Some(&remote))?;
+                let rows = Rows::one(remote.clone(), false, None);
+                self.writer.merge(connection, &rows, &mut TableReport::default())?;
+            }
+            Err(error) => return Err(error),
+        }
+        self.touched |= row != local;
+        if self.plan.options.compares() {
+            self.writer.know(connection, &job.key, true)?;
+        }
+        match job.work {
+            Work::Insert => self.report.inserted += 1,
+            _ => self.report.updated += 1,
+        }
+        // A reference that had to wait for its row.
+        let waits = job.work == Work::Insert
+            && (0..job.row.len()).any(|at| !job.row[at].is_null() && !job.sends(&self.plan, at));
+        Ok(if waits { Left::Again } else { Left::Done })
+    }
+
+    /// A new row of a table that is never read; what was edited since it was first sent is still to be sent.
+    fn arrived(&mut self, connection: &Connection, job: &Job, entry: &Entry) -> Result<Left> {
+        let mut remote = self.writer.unpushed.row_of(&job.key);
+        let sent = entry.sent.iter().flat_map(|sent| &sent.row).enumerate();
+        sent.for_each(|(at, value)| remote[at] = value.clone().unwrap_or_default());
+        let local = self.writer.unpushed.local(connection, &job.key)?;
+        self.writer.unpushed.leave(connection, Some(entry.id), &job.key, local.as_deref(), Some(&remote))?;
+        self.report.inserted += 1;
+        Ok(if local.as_ref() == Some(&remote) { Left::Done } else { Left::Again })
+    }
+
+    /// A row is gone remotely. A new one of ours that may have been it isn't sent again.
+    pub fn set_aside_gone(&mut self, connection: &Connection, key: &[Value]) -> Result<()> {
+        let unpushed = &self.writer.unpushed;
+        let Some(entry) = unpushed.entry(connection, key)? else { return Ok(()) };
+        if entry.rejected || entry.sent.is_none_or(|sent| sent.op != ChangeOp::Insert) {
+            return Ok(());
+        }
+        let met = unpushed.meet(connection, &unpushed.row_of(key), Seen::Deleted, None)?;
+        if let Decision::Keep { conflict, rejected } = met {
+            self.report.conflicts += u64::from(conflict);
+            self.report.rejected += u64::from(rejected);
+        }
+        Ok(())
+    }
+
+    fn deleted(&mut self, connection: &Connection, job: &Job, entry: &Entry) -> Result<Left> {
+        self.writer.unstage(connection, &job.key)?;
+        let local = self.writer.unpushed.local(connection, &job.key)?;
+        self.writer.unpushed.leave(connection, Some(entry.id), &job.key, local.as_deref(), None)?;
+        if self.plan.options.compares() {
+            self.writer.know(connection, &job.key, false)?;
+        }
+        self.report.deleted += 1;
+        Ok(Left::Done)
+    }
+
+    fn met(
+        &mut self,
+        connection: &Connection,
+        job: &Job,
+        entry: &Entry,
+        remote: Remote,
+        exhausted: bool,
+    ) -> Result<Left> {
+        let mut counted = TableReport::default();
+        let mut held = Vec::new();
+        match remote {
+            Remote::Row(row, cursor) => {
+                if self.plan.options.compares() {
+                    self.writer.know(connection, &job.key, true)?;
+                }
+                if let Some(sent) = entry.sent.as_ref().filter(|sent| sent.op != ChangeOp::Delete) {
+                    let sent: Vec<Value> = sent.row.iter().map(|value| value.clone().unwrap_or_default()).collect();
+                    self.follow_parents(connection, &sent, &row)?;
+                }
+                held = self.writer.merge(connection, &Rows::one(row, false, cursor), &mut counted)?;
+            }
+            Remote::Deleted if job.work == Work::Insert && exhausted => {
+                let text = "The remote has a row with this key that is marked as deleted, and doesn't let it come back";
+                reject(connection, entry.id, "refused", text)?;
+                counted.rejected += 1;
+            }
+            Remote::Deleted => {
+                let row = self.writer.unpushed.row_of(&job.key);
+                held = self.writer.merge(connection, &Rows::one(row, true, None), &mut counted)?;
+            }
+            Remote::Absent if job.work == Work::Insert && exhausted => {
+                let text = "The remote has a row with this key that it doesn't show";
+                reject(connection, entry.id, "refused", text)?;
+                counted.rejected += 1;
+            }
+            Remote::Absent => {
+                self.writer.unstage(connection, &job.key)?;
+                let unpushed = &self.writer.unpushed;
+                if let Decision::Keep { conflict, rejected } =
+                    unpushed.meet(connection, &unpushed.row_of(&job.key), Seen::Absent, None)?
+                {
+                    counted.conflicts += u64::from(conflict);
+                    counted.rejected += u64::from(rejected);
+                }
+            }
+        }
+        self.touched |= counted.inserted + counted.updated + counted.deleted + counted.conflicts > 0;
+        self.report.conflicts += counted.conflicts;
+        self.report.rejected += counted.rejected;
+        match self.writer.unpushed.entry(connection, &job.key)? {
+            None => {
+                // What was sent had arrived: the answer was lost.
+                if counted.conflicts == 0 {
+                    match entry.sent.as_ref().map(|sent| sent.op) {
+                        Some(ChangeOp::Insert) => self.report.inserted += 1,
+                        Some(ChangeOp::Update) => self.report.updated += 1,
+                        Some(ChangeOp::Delete) => self.report.deleted += 1,
+                        None => {}
+                    }
+                }
+                Ok(Left::Done)
+            }
+            Some(entry) if entry.rejected => Ok(Left::Rejected),
+            Some(entry) => {
+                unmark(connection, entry.id)?;
+                let Some(held) = held.first() else { return Ok(Left::Again) };
+                let text = format!("The remote's row can't be applied: {}", held.error);
+                hold_back(connection, entry.id, &text)?;
+                Ok(Left::Waiting)
+            }
+        }
+    }
+
+    fn refused(
+        &mut self,
+        connection: &Connection,
+        job: &Job,
+        entry: &Entry,
+        error: Error,
+        later: bool,
+    ) -> Result<Left> {
+        unmark(connection, entry.id)?;
+        let local = self.writer.unpushed.local(connection, &job.key)?;
+        let edited = job.op() != Some(entry.op) || job.work != Work::Delete && local.as_deref() != Some(&job.row[..]);
+        if edited {
+            // Something else than what was refused: the next push tries it.
+            return Ok(Left::Done);
+        }
+        if later {
+            return Ok(Left::Later(error));
+        }
+        refuse(connection, entry.id, &error)?;
+        self.report.rejected += 1;
+        Ok(Left::Rejected)
+    }
+}
+
+/// Nothing of it is on its way any more.
+fn unmark(connection: &Connection, id: i64) -> Result<()> {
+    let sql = "UPDATE tidelock_outbox SET sent_op = NULL, sent = NULL WHERE id = ?1";
+    connection.run(sql, &[Value::Integer(id)]).map(drop)
+}

@@ -1,0 +1,104 @@
+//! Waiting changes follow the schema: in the transaction that changes it, what they say about columns is brought to the new
+//! ones. So an entry of the outbox always matches today's schema, and needs no version of its own.
+//!
+//! What an update changed is what differs from its base. A column that is new gets a base, too: what the migration put into it, so
+//! that a default isn't taken for a change. A renamed one takes its base along. The new value of one that was dropped can't be sent
+//! any more: that change is set aside, with the row as it was. (A new row leaves without the column.)
+
+use super::{entries::keep_rows, waiting::reject};
+use crate::{
+    error::Result,
+    sqlite::Connection,
+    sync::{
+        schema::table::key_condition,
+        state::metadata::Registered,
+        values::encode::{decode_key, decode_row, quote, row_sql},
+    },
+    value::Value,
+};
+
+type Named = Vec<(String, Value)>;
+
+/// Notes the rows of the changes that wait, before the schema changes.
+pub fn begin(connection: &Connection, captured: &[Registered]) -> Result<()> {
+    let waits = "SELECT 1 FROM tidelock_outbox WHERE state = 'pending' AND op = 'update' LIMIT 1";
+    if connection.value(waits, &[])?.is_none() {
+        return Ok(());
+    }
+    captured.iter().try_for_each(|registered| keep_rows(connection, registered))
+}
+
+/// Brings the changes of a table to its present columns. `synced`: those of them that are captured.
+pub fn finish(
+    connection: &Connection,
+    registered: &str,
+    (table, present): (&str, &[String]),
+    key: &[String],
+    synced: &[String],
+) -> Result<()> {
+    let name = Value::from(registered);
+    let kept = connection.rows(
+        "SELECT id, key, base, local FROM tidelock_outbox \
+         WHERE tbl = ?1 AND state = 'pending' AND op = 'update' AND base IS NOT NULL AND local IS NOT NULL",
+        std::slice::from_ref(&name),
+    )?;
+    let columns: Vec<String> = synced.iter().map(|column| quote(column)).collect();
+    let find = format!("SELECT {} FROM main.{} WHERE {}", columns.join(", "), quote(table), key_condition(key, 1));
+    let members = synced.iter().enumerate().map(|(at, column)| (column.as_str(), format!("?{}", at + 2)));
+    let save = format!("UPDATE tidelock_outbox SET base = {} WHERE id = ?1", row_sql(members));
+    for row in kept {
+        let text = |at: usize| row[at].as_text().unwrap_or_default();
+        let (base, before) = (decode_row(text(2)), decode_row(text(3)));
+        if base.iter().map(|(column, _)| column).eq(synced) {
+            continue;
+        }
+        let Some(now) = connection.rows(&find, &decode_key(text(1)))?.into_iter().next() else { continue };
+        let moved = follow(&base, &before, synced, now);
+        let is_gone = |column: &String| !present.contains(column);
+        let mut parameters = vec![row[0].clone()];
+        parameters.extend(moved.base);
+        match moved.lost.into_iter().find(is_gone) {
+            Some(column) => {
+                let why = format!("its new value of {column} was never sent, and there is no such column any more");
+                reject(connection, row[0].as_integer().unwrap_or_default(), "schema", &why)?;
+            }
+            None => connection.run(&save, &parameters).map(drop)?,
+        }
+    }
+    let done = "UPDATE tidelock_outbox SET local = NULL WHERE tbl = ?1 AND state = 'pending' AND local IS NOT NULL";
+    connection.run(done, &[name]).map(drop)
+}
+
+/// A base as the new columns have it.
+struct Moved {
+    base: Vec<Value>,
+    /// Columns that were changed and are no more.
+    lost: Vec<String>,
+}
+
+/// `base` and `before` are the row before its change and before the change of the schema, `now` is it after that, a value for
+/// each of `columns`.
+fn follow(base: &Named, before: &Named, columns: &[String], now: Vec<Value>) -> Moved {
+    let value = |row: &Named, name: &str| row.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    // A renamed column is in the same place, and holds the same.
+    let renamed = |at: usize| {
+        let (old, was) = base.get(at)?;
+        let same = !columns.contains(old) && value(before, old).as_ref() == Some(&now[at]);
+        same.then(|| (old.clone(), was.clone()))
+    };
+    let mut taken = Vec::new();
+    let mut moved = Vec::with_capacity(columns.len());
+    for (at, column) in columns.iter().enumerate() {
+        moved.push(value(base, column).unwrap_or_else(|| match renamed(at) {
+            Some((old, was)) => {
+                taken.push(old);
+                was
+            }
+            None => now[at].clone(),
+        }));
+    }
+    let lost = base.iter().filter(|(name, was)| {
+        !columns.contains(name) && !taken.contains(name) && value(before, name).is_some_and(|now| now != *was)
+    });
+    Moved { lost: lost.map(|(name, _)| name.clone()).collect(), base: moved }
+}

@@ -1,0 +1,396 @@
+//! What an answer of PostgREST means: a page, a wait, a fresh token, or an error. Never told by a message's text.
+
+use crate::{
+    error::{Error, ErrorCode},
+    memory::no_memory,
+    ports::{HttpFailure, HttpResponse},
+    sync::{
+        config::credentials::Secrets,
+        values::json::{self, JsonError},
+    },
+    time::{Backoff, Timestamp, share},
+};
+
+/// What to make of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// The body should be rows.
+    Body,
+    /// The token was refused; a fresh one may do.
+    Unauthorized(Error),
+    /// Worth another try.
+    Retry {
+        /// The server's own wish, in milliseconds.
+        after_ms: Option<u64>,
+        /// Ask for less at once.
+        smaller: bool,
+        /// What to fail with when the tries are used up.
+        error: Error,
+    },
+    /// A column doesn't exist.
+    UnknownColumn(Error),
+    /// There is nothing at this URL: perhaps another root.
+    UnknownPath(Error),
+    /// PostgREST is there, and lacks the table or the function, or can't use it as it is asked to.
+    Mismatch(Error),
+    /// PostgREST or PostgreSQL refuses what was sent, by a code.
+    Rejected(Error),
+    /// The answer is larger than the limit: less at once may do.
+    TooLarge(Error),
+    /// It is at another address, as far as that is told: nothing is sent on.
+    Moved(Option<String>),
+    /// No use to try again, whatever is sent.
+    Fail(Error),
+}
+
+/// Beyond this wish the call fails instead of waiting.
+const LONGEST_WAIT_MS: u64 = 120_000;
+
+/// A longer wish is taken for this one: it may be a mistake of a proxy, and calls that go on by themselves heed it.
+const LONGEST_WISH_MS: u64 = 3_600_000;
+
+/// What to do about answers that PostgREST doesn't give.
+pub const NOT_POSTGREST: &str = "remote.url should be a Supabase project or a PostgREST root";
+
+/// What to do about answers that end early.
+pub(super) const CUT: &str = "The network, or what is between, cut it off: try again";
+
+/// Judges an answer to a request about `table`. What it says becomes part of errors without the `secrets`.
+pub fn judge(table: &str, answer: &Result<HttpResponse, HttpFailure>, secrets: &Secrets, now: Timestamp) -> Verdict {
+    let response = match answer {
+        Ok(response) => response,
+        Err(failure) => return judge_failure(table, failure, secrets),
+    };
+    if matches!(response.status, 200 | 201 | 204 | 206) {
+        return Verdict::Body;
+    }
+    if matches!(response.status, 301..=303 | 307 | 308) {
+        return Verdict::Moved(response.header("location").map(|location| secrets.mask(location)));
+    }
+    let mut problem = Problem::read(response);
+    problem.message = secrets.mask(&problem.message);
+    let error = |code| problem.error(code, table, response.status);
+    let retry = |smaller| {
+        let after_ms = response.header("retry-after").and_then(|text| retry_after(text, now));
+        let error = error(ErrorCode::SyncServer).hint("The remote fails or is busy: try again later");
+        if let Some(wish) = after_ms.filter(|wish| *wish > LONGEST_WAIT_MS) {
+            return Verdict::Fail(error.detail("retryAfterMs", wish).hint("Try again after that time"));
+        }
+        Verdict::Retry { after_ms, smaller, error }
+    };
+    match (response.status, problem.code.as_str()) {
+        (401, _) => Verdict::Unauthorized(
+            error(ErrorCode::SyncUnauthorized).hint("Check remote.key and what accessToken returns, and sign in again"),
+        ),
+        // A statement that took too long, in whatever status it is wrapped.
+        (_, "57014") | (413 | 504, _) => retry(true),
+        (408 | 425 | 429 | 500.., _) => retry(false),
+        (_, "42703" | "PGRST204") => Verdict::UnknownColumn(
+            error(ErrorCode::SyncSchemaMismatch)
+                .hint("List the columns that both sides have in `columns`, or migrate one side"),
+        ),
+        (404, "42P01" | "PGRST205") => Verdict::Mismatch(
+            error(ErrorCode::SyncSchemaMismatch)
+                .hint("Create the table remotely, name it in `remoteTable`, or reload PostgREST's schema cache"),
+        ),
+        // Its schema cache was asked, so it is PostgREST; PGRST125 says that the path is none of its own.
+        (404, code) if code.starts_with("PGRST2") => Verdict::Mismatch(
+            error(ErrorCode::SyncSchemaMismatch).hint("Create it remotely, or reload PostgREST's schema cache"),
+        ),
+        (404, _) => Verdict::UnknownPath(
+            error(ErrorCode::SyncSchemaMismatch).hint("Check remote.url, remote.schema and the table's name"),
+        ),
+        (406, "PGRST106") => Verdict::Mismatch(
+            error(ErrorCode::SyncSchemaMismatch).hint("Expose the schema in PostgREST, or mend remote.schema"),
+        ),
+        // No constraint tells which row has a key.
+        (_, "42P10") => Verdict::Mismatch(
+            error(ErrorCode::SyncSchemaMismatch)
+                .hint("Give the remote table a primary key, or name the columns of a unique one in `primaryKey`"),
+        ),
+        (400.., "") => {
+            Verdict::Fail(error(ErrorCode::SyncServer).hint(
+                "It is the project, or what stands before it, that refuses: look at its dashboard; nothing is lost",
+            ))
+        }
+        (400.., code) => Verdict::Rejected(error(ErrorCode::SyncRejected).hint(rejection_hint(code))),
+        _ => Verdict::Fail(error(ErrorCode::SyncProtocol).hint(NOT_POSTGREST)),
+    }
+}
+
+fn rejection_hint(code: &str) -> &'static str {
+    match code {
+        "428C9" => {
+            "The remote makes this value itself: declare the column GENERATED BY DEFAULT there, or leave it out of `columns`"
+        }
+        "23505" => {
+            "Another row has the value of a unique column: change one of the two, and retry. Rows can exchange such values only in \
+             columns that may be NULL"
+        }
+        _ => "details.remoteCode is the code of PostgREST or PostgreSQL that says why",
+    }
+}
+
+/// What a redirect is told as. `root`: the `remote.url` that would do.
+pub fn moved(table: &str, location: Option<&str>, root: Option<&str>) -> Error {
+    let to = location.unwrap_or("another address");
+    let hint = match root {
+        Some(root) => format!("Set remote.url to {root}: neither keys nor rows are sent on to where a redirect leads"),
+        None => "Open remote.url to see where it leads: https instead of http, another host, or a sign-in page in between. Keys and \
+                 rows are not sent on"
+            .to_owned(),
+    };
+    let error = Error::new(ErrorCode::SyncProtocol, format!("The remote redirects to {to}"));
+    let error = error.hint(hint).detail("table", table);
+    location.into_iter().fold(error, |error, location| error.detail("location", location))
+}
+
+fn judge_failure(table: &str, failure: &HttpFailure, secrets: &Secrets) -> Verdict {
+    let error = |text: String| Error::new(ErrorCode::SyncNetwork, text).detail("table", table);
+    match failure {
+        HttpFailure::Network(words) => Verdict::Retry {
+            after_ms: None,
+            smaller: false,
+            error: error(format!("The remote could not be reached while syncing {table}"))
+                .hint("Is there a network, is remote.url right, and does the server allow this page (CORS)?")
+                .cause(secrets.mask(words)),
+        },
+        HttpFailure::NoMemory => Verdict::TooLarge(no_memory("for an answer of the remote").detail("table", table)),
+        HttpFailure::TooLarge { limit } => Verdict::TooLarge(
+            Error::new(
+                ErrorCode::SyncProtocol,
+                format!("The remote's answer for table {table} is larger than remote.maxResponseBytes ({limit} bytes)"),
+            )
+            .hint("Raise remote.maxResponseBytes, or leave large columns out of `columns`")
+            .detail("table", table)
+            .detail("limit", *limit),
+        ),
+        HttpFailure::Timeout => Verdict::Retry {
+            after_ms: None,
+            smaller: true,
+            error: error(format!("The remote gave no complete answer in time while syncing {table}"))
+                .hint("Raise remote.timeoutMs or lower remote.pageSize"),
+        },
+    }
+}
+
+/// The error object of PostgREST, or of whatever stands before it.
+struct Problem {
+    /// Of PostgREST or PostgreSQL; empty for anything else.
+    code: String,
+    message: String,
+    /// The columns whose values are taken, as PostgreSQL's details name them.
+    columns: Option<String>,
+}
+
+impl Problem {
+    fn read(response: &HttpResponse) -> Self {
+        let mut problem = Self { code: String::new(), message: String::new(), columns: None };
+        let body = std::str::from_utf8(&response.body).unwrap_or("");
+        for (name, raw) in json::members(body).unwrap_or_default() {
+            let Some(text) = json::text(raw) else { continue };
+            match &*name {
+                "code" if is_code(&text) => problem.code = text.into_owned(),
+                "message" => problem.message = text.into_owned(),
+                "details" => problem.columns = key_columns(&text).map(str::to_owned),
+                _ => {}
+            }
+        }
+        problem
+    }
+
+    fn error(&self, code: ErrorCode, table: &str, status: u16) -> Error {
+        let mut message = format!("The remote answered {status} for table {table}");
+        if !self.message.is_empty() {
+            message.push_str(": ");
+            message.push_str(&self.message);
+        }
+        let error = Error::new(code, message).detail("table", table).detail("status", i64::from(status));
+        let error = if self.code.is_empty() { error } else { error.detail("remoteCode", self.code.clone()) };
+        let columns = self.columns.as_ref().filter(|_| self.code == "23505");
+        columns.into_iter().fold(error, |error, columns| error.detail("columns", columns.clone()))
+    }
+}
+
+/// The columns of `Key (a, b)=(1, 2) already exists.`, in whatever language; the values are the user's.
+fn key_columns(details: &str) -> Option<&str> {
+    let (before, _) = details.split_once(")=(")?;
+    before.split_once('(').map(|(_, columns)| columns)
+}
+
+/// `PGRST` and a number, or the five characters of an SQLSTATE.
+fn is_code(text: &str) -> bool {
+    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    plain(text) && (text.len() == 5 || text.starts_with("PGRST"))
+}
+
+fn retry_after(text: &str, now: Timestamp) -> Option<u64> {
+    let ms = match text.trim().parse::<u64>() {
+        Ok(seconds) => seconds.saturating_mul(1000),
+        Err(_) => u64::try_from(http_date(text)?.since(now)).unwrap_or(0),
+    };
+    Some(ms.min(LONGEST_WISH_MS))
+}
+
+/// Reads the date of an HTTP header, `Fri, 20 Nov 2026 07:37:17 GMT`.
+pub fn http_date(text: &str) -> Option<Timestamp> {
+    let mut words = text.split_ascii_whitespace().skip(1);
+    let (day, month, year, time) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    if words.next() != Some("GMT") {
+        return None;
+    }
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    Timestamp::parse(&format!("{year}-{month:02}-{day:0>2}T{time}Z"))
+}
+
+/// How long to wait before the next try, in milliseconds: doubling from half a second to half a minute, of which chance
+/// (0 to 1) takes up to a half, so that many clients don't come back at once.
+pub fn backoff_ms(attempt: u32, chance: f64) -> u64 {
+    let full = Backoff { first_ms: 500, longest_ms: 30_000 }.ms(attempt + 1);
+    full - share(full / 2, chance)
+}
+
+/// Why a body is no page.
+pub enum Unreadable {
+    /// It was cut: worth another try.
+    Cut,
+    /// It is something else.
+    Failed(Error),
+}
+
+impl From<JsonError> for Unreadable {
+    fn from(error: JsonError) -> Self {
+        match error {
+            JsonError::Truncated => Self::Cut,
+            JsonError::Malformed(at) => Self::Failed(
+                Error::new(ErrorCode::SyncProtocol, "The remote's answer is not JSON")
+                    .hint(NOT_POSTGREST)
+                    .detail("offset", at),
+            ),
+            JsonError::NotRows | JsonError::MissingColumn(_) => Self::Failed(
+                Error::new(ErrorCode::SyncProtocol, "The remote's answer is not the list of rows asked for")
+                    .hint(NOT_POSTGREST),
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Result<HttpResponse, HttpFailure> {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Ok(HttpResponse { status, headers, body: body.as_bytes().to_vec() })
+    }
+
+    fn show(answer: &Result<HttpResponse, HttpFailure>) -> String {
+        match judge("t", answer, &Secrets::default(), Timestamp(0)) {
+            Verdict::Body => "body".to_owned(),
+            Verdict::Unauthorized(error) => format!("unauthorized {}", error.code),
+            Verdict::Retry { after_ms, smaller, error } => format!("retry {after_ms:?} {smaller} {}", error.code),
+            Verdict::UnknownColumn(error) => format!("column {}", error.code),
+            Verdict::UnknownPath(error) => format!("path {}", error.code),
+            Verdict::Mismatch(error) => format!("mismatch {}", error.code),
+            Verdict::Rejected(error) => format!("rejected {}", error.code),
+            Verdict::TooLarge(error) => format!("too large {}", error.code),
+            Verdict::Moved(location) => format!("moved {}", location.as_deref().unwrap_or("")),
+            Verdict::Fail(error) => format!("fail {}", error.code),
+        }
+    }
+
+    #[test]
+    fn answers_of_postgrest_12_to_16() {
+        for (status, body, expected) in [
+            (200, "[]", "body"),
+            (206, "[]", "body"),
+            (401, r#"{"code":"PGRST301","message":"JWT expired"}"#, "unauthorized sync_unauthorized"),
+            (401, r#"{"code":"PGRST303"}"#, "unauthorized sync_unauthorized"),
+            (401, r#"{"message":"No API key found in request"}"#, "unauthorized sync_unauthorized"),
+            (403, r#"{"code":"42501","message":"permission denied"}"#, "rejected sync_rejected"),
+            (404, r#"{"code":"42P01"}"#, "mismatch sync_schema_mismatch"),
+            (404, r#"{"code":"PGRST205"}"#, "mismatch sync_schema_mismatch"),
+            (404, "{}", "path sync_schema_mismatch"),
+            (404, "<html>", "path sync_schema_mismatch"),
+            (404, r#"{"code":"PGRST125"}"#, "path sync_schema_mismatch"),
+            (400, r#"{"code":"42703"}"#, "column sync_schema_mismatch"),
+            (400, r#"{"code":"PGRST204"}"#, "column sync_schema_mismatch"),
+            (400, r#"{"code":"22P02"}"#, "rejected sync_rejected"),
+            (400, r#"{"code":"428C9"}"#, "rejected sync_rejected"),
+            (400, r#"{"code":"42P10"}"#, "mismatch sync_schema_mismatch"),
+            (406, r#"{"code":"PGRST106"}"#, "mismatch sync_schema_mismatch"),
+            (416, r#"{"code":"PGRST103"}"#, "rejected sync_rejected"),
+            (429, "slow down", "retry None false sync_server"),
+            (413, "", "retry None true sync_server"),
+            (500, r#"{"code":"57014"}"#, "retry None true sync_server"),
+            (500, r#"{"code":"40P01"}"#, "retry None false sync_server"),
+            (503, r#"{"code":"PGRST001"}"#, "retry None false sync_server"),
+            (504, r#"{"code":"PGRST003"}"#, "retry None true sync_server"),
+            (301, "", "moved "),
+            (303, "[]", "moved "),
+            (308, "", "moved "),
+            (304, "", "fail sync_protocol"),
+            (201, "[]", "body"),
+            (204, "", "body"),
+            (409, r#"{"code":"23505"}"#, "rejected sync_rejected"),
+            (404, r#"{"code":"PGRST202"}"#, "mismatch sync_schema_mismatch"),
+            (402, r#"{"code":"PaymentRequired"}"#, "fail sync_server"),
+            (403, "<html>", "fail sync_server"),
+            (400, "", "fail sync_server"),
+            (405, "{}", "fail sync_server"),
+            (409, "", "fail sync_server"),
+            (410, "", "fail sync_server"),
+            (414, "<html>", "fail sync_server"),
+            (451, "", "fail sync_server"),
+        ] {
+            assert_eq!(show(&answer(status, &[], body)), expected, "{status} {body}");
+        }
+        assert_eq!(show(&Err(HttpFailure::Network("reset".into()))), "retry None false sync_network");
+        assert_eq!(show(&Err(HttpFailure::Timeout)), "retry None true sync_network");
+        assert_eq!(show(&Err(HttpFailure::TooLarge { limit: 9 })), "too large sync_protocol");
+        assert_eq!(show(&Err(HttpFailure::NoMemory)), "too large out_of_memory");
+        assert_eq!(show(&answer(307, &[("location", "https://x/orders")], "")), "moved https://x/orders");
+    }
+
+    #[test]
+    fn retry_after_is_honoured_within_reason() {
+        let retry = |text| show(&answer(429, &[("retry-after", text)], ""));
+        assert_eq!(retry("2"), "retry Some(2000) false sync_server");
+        assert_eq!(retry("0"), "retry Some(0) false sync_server");
+        assert_eq!(retry("Thu, 01 Jan 1970 00:00:07 GMT"), "retry Some(7000) false sync_server");
+        assert_eq!(retry("soon"), "retry None false sync_server");
+        assert_eq!(retry("3600"), "fail sync_server");
+        let wish = |text| retry_after(text, Timestamp(0));
+        assert_eq!(wish("99999999999"), Some(3_600_000));
+        assert_eq!(wish("Fri, 31 Dec 9999 23:59:59 GMT"), Some(3_600_000));
+    }
+
+    #[test]
+    fn errors_say_which_table_and_what_the_remote_said() {
+        let mut secrets = Secrets::default();
+        secrets.add("the-token");
+        let denied = answer(403, &[], r#"{"code":"42501","message":"permission denied to \u0074he-token"}"#);
+        let Verdict::Rejected(error) = judge("orders", &denied, &secrets, Timestamp(0)) else {
+            panic!("a refusal");
+        };
+        assert_eq!(error.message, "The remote answered 403 for table orders: permission denied to ***");
+        assert_eq!(error.details["remoteCode"], "42501".into());
+        assert_eq!(error.details["table"], "orders".into());
+    }
+
+    #[test]
+    fn waits_double_up_to_half_a_minute() {
+        let waits: Vec<u64> = (0..8).map(|attempt| backoff_ms(attempt, 0.0)).collect();
+        assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+        assert_eq!(backoff_ms(1, 1.0), 500);
+    }
+
+    #[test]
+    fn dates_of_headers_are_read() {
+        let expected = Timestamp::parse("2026-11-20T07:37:17Z");
+        assert_eq!(http_date("Fri, 20 Nov 2026 07:37:17 GMT"), expected);
+        assert_eq!(http_date("Fri, 20 Foo 2026 07:37:17 GMT"), None);
+        assert_eq!(http_date(""), None);
+    }
+}

@@ -1,0 +1,209 @@
+//! What `sqlHelpers` has put into the project, as a pull finds it: which tables are stamped with the number of the transaction
+//! that wrote a row, up to which number everything is decided, and which rows are gone.
+//!
+//! The ceiling is asked for before anything is read: each transaction that is decided later has that number or a higher one. So
+//! the next pull begins there, and can't miss a row that was committed late, however late; a row that was read already comes
+//! again at most. A ceiling is remembered as `cluster/number`: in another cluster the numbers mean nothing.
+
+use crate::sync::{postgrest::query::percent, schema::plan::Plan, state::metadata::Progress, values::json};
+
+/// Tombstones of one answer at most.
+pub const PAGE: usize = 1000;
+
+/// What the helpers say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Helpers {
+    cluster: String,
+    ceiling: String,
+    tables: Vec<Helped>,
+    /// The rows that are gone, oldest first.
+    pub gone: Vec<Gone>,
+}
+
+/// A remote table with helpers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Helped {
+    name: String,
+    stamped: bool,
+    tombstones: bool,
+}
+
+/// The key of a row that is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// Its place among all tombstones.
+    pub id: String,
+    table: String,
+    /// A JSON object of the key's columns.
+    pub key: String,
+    xid: u64,
+}
+
+/// Where to ask. `since`: the number behind which tombstones are wanted; `after`: the last one that was told already.
+pub fn url(root: &str, since: Option<u64>, after: Option<&str>) -> String {
+    let mut url = format!("{root}/rpc/tidelock_state");
+    if let Some(since) = since {
+        url.push_str(&format!("?since={since}"));
+        if let Some(after) = after {
+            url.push_str("&after=");
+            url.push_str(&percent(after));
+        }
+    }
+    url
+}
+
+/// The number from which on tombstones are wanted for these tables, none of which is new and empty; `None`: from none.
+pub fn since(tables: &[Progress]) -> Option<u64> {
+    tables.iter().filter_map(|progress| Some(mark(progress)?.1)).min()
+}
+
+/// Cluster and number of the last complete pull; no cluster and 0 where there was none by numbers: rows may have been pushed, or
+/// pulled in another way, and deleted since. `None` while a pull is under way that was cut: rows that came back might have been read
+/// before the cut.
+fn mark(progress: &Progress) -> Option<(Option<&str>, u64)> {
+    if progress.started.is_some() {
+        return None;
+    }
+    let numbered = progress.watermark.as_deref().and_then(split);
+    Some(numbered.map_or((None, 0), |(cluster, number)| (Some(cluster), number)))
+}
+
+/// Cluster and number of a remembered ceiling; `None` for a moment.
+pub fn split(mark: &str) -> Option<(&str, u64)> {
+    let (cluster, number) = mark.split_once('/')?;
+    Some((cluster, number.parse().ok()?))
+}
+
+impl Helpers {
+    /// Reads the answer; `None` when it is another function's.
+    pub fn read(body: &[u8]) -> Option<Self> {
+        let mut helpers = Self::default();
+        let mut version = "";
+        for (name, raw) in json::members(std::str::from_utf8(body).ok()?).ok()? {
+            match &*name {
+                "version" => version = raw,
+                "cluster" => helpers.cluster = json::text(raw)?.into_owned(),
+                "ceiling" => helpers.ceiling = json::text(raw)?.into_owned(),
+                "tables" => {
+                    for (table, facts) in json::members(raw).ok()? {
+                        let facts = json::members(facts).ok()?;
+                        let is = |fact: &str| facts.iter().any(|(name, raw)| name == fact && *raw == "true");
+                        let (stamped, tombstones) = (is("xid"), is("tombstones"));
+                        helpers.tables.push(Helped { name: table.into_owned(), stamped, tombstones });
+                    }
+                }
+                "gone" => {
+                    for raw in json::elements(raw).ok()? {
+                        let parts = json::elements(raw).ok()?;
+                        let text = |at: usize| json::text(parts.get(at)?);
+                        helpers.gone.push(Gone {
+                            id: text(0)?.into_owned(),
+                            table: text(1)?.into_owned(),
+                            key: (*parts.get(2)?).to_owned(),
+                            xid: text(3)?.parse().ok()?,
+                        });
+                    }
+                }
+                _ => {}
+            }
+        }
+        let known = version == "1" && helpers.ceiling.parse::<u64>().is_ok() && !helpers.cluster.contains('/');
+        known.then_some(helpers)
+    }
+
+    /// Has a table read by the numbers of transactions, where its rows have them; the tables without a cursor are still read from
+    /// the beginning.
+    pub fn apply(&self, plan: &mut Plan) {
+        let Some(helped) = self.tables.iter().find(|helped| helped.name == plan.options.remote()) else { return };
+        if helped.stamped || plan.options.cursor.is_none() {
+            plan.read_by_ceiling(format!("{}/{}", self.cluster, self.ceiling));
+        }
+    }
+
+    /// The keys that are gone of a table since it was read, as a JSON array of objects; `None`: nothing is known, or none is.
+    pub fn gone_of(&self, plan: &Plan, progress: &Progress) -> Option<String> {
+        let (cluster, since) = mark(progress)?;
+        let remote = plan.options.remote();
+        if cluster.is_some_and(|cluster| cluster != self.cluster)
+            || !self.tables.iter().any(|helped| helped.name == remote && helped.tombstones)
+        {
+            return None;
+        }
+        let of = |gone: &&Gone| gone.table == remote && gone.xid >= since;
+        let keys: Vec<&str> = self.gone.iter().filter(of).map(|gone| gone.key.as_str()).collect();
+        (!keys.is_empty()).then(|| format!("[{}]", keys.join(",")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::schema::table::STAMP;
+    use crate::{
+        sqlite::{Connection, PageFile},
+        sync::schema::table::Table,
+    };
+
+    const ANSWER: &str = r#"{"version" : 1, "cluster" : "77", "ceiling" : "500", "tables" : { "t" : {"xid" : true, "tombstones" : true},
+        "u" : {"xid" : false, "tombstones" : false} },
+        "gone" : [["3", "t", {"id": 9007199254740993}, "400"], ["4", "u", {"id": 1}, "410"], ["5", "t", {"id": 2}, "420"]]}"#;
+
+    fn plan(options: &str) -> Plan {
+        let connection = Connection::open(&PageFile::default()).unwrap();
+        connection.exec("CREATE TABLE t(id INTEGER PRIMARY KEY); CREATE TABLE u(id INTEGER PRIMARY KEY)").unwrap();
+        let options: crate::sync::config::options::TableSync = serde_json::from_str(options).unwrap();
+        Plan::new(&options, Table::read(&connection, &options.table).unwrap().unwrap(), &[]).unwrap()
+    }
+
+    fn read(watermark: &str) -> Progress {
+        Progress { watermark: Some(watermark.to_owned()), ..Progress::default() }
+    }
+
+    #[test]
+    fn the_answer_is_read_and_no_other() {
+        let helpers = Helpers::read(ANSWER.as_bytes()).unwrap();
+        assert_eq!((helpers.cluster.as_str(), helpers.ceiling.as_str(), helpers.gone.len()), ("77", "500", 3));
+        assert_eq!(helpers.gone[0].key, r#"{"id": 9007199254740993}"#);
+        for other in
+            ["", "[]", "{}", "null", r#"{"version":2,"cluster":"7","ceiling":"5"}"#, r#"{"version":1,"ceiling":"x"}"#]
+        {
+            assert_eq!(Helpers::read(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn stamped_tables_with_a_cursor_are_read_by_it() {
+        let helpers = Helpers::read(ANSWER.as_bytes()).unwrap();
+        let read_by = |options: &str| {
+            let mut plan = plan(options);
+            helpers.apply(&mut plan);
+            (plan.selection.cursor.clone(), plan.selection.columns.join(","), plan.ceiling.clone())
+        };
+        let ceiling = Some("77/500".to_owned());
+        let stamp = Some(STAMP.to_owned());
+        assert_eq!(read_by(r#"{"table":"t","cursor":"w"}"#), (stamp, "id,w,_xid".to_owned(), ceiling.clone()));
+        assert_eq!(read_by(r#"{"table":"t"}"#), (None, "id".to_owned(), ceiling.clone()));
+        assert_eq!(read_by(r#"{"table":"u","cursor":"w"}"#), (Some("w".to_owned()), "id,w".to_owned(), None));
+        assert_eq!(read_by(r#"{"table":"u","remoteTable":"x"}"#), (None, "id".to_owned(), None));
+    }
+
+    #[test]
+    fn tombstones_count_from_the_last_complete_pull_on() {
+        let helpers = Helpers::read(ANSWER.as_bytes()).unwrap();
+        let t = plan(r#"{"table":"t"}"#);
+        let both = r#"[{"id": 9007199254740993},{"id": 2}]"#;
+        assert_eq!(helpers.gone_of(&t, &read("77/400")).as_deref(), Some(both));
+        assert_eq!(helpers.gone_of(&t, &read("77/401")).as_deref(), Some(r#"[{"id": 2}]"#));
+        assert_eq!(helpers.gone_of(&t, &read("77/421")), None);
+        assert_eq!(helpers.gone_of(&t, &read("78/400")), None, "another cluster's numbers");
+        assert_eq!(helpers.gone_of(&t, &read("2026-01-02T03:04:05Z")).as_deref(), Some(both), "read in another way");
+        assert_eq!(helpers.gone_of(&t, &Progress { started: Some("77/300".into()), ..read("77/300") }), None);
+        assert_eq!(helpers.gone_of(&plan(r#"{"table":"u"}"#), &read("77/400")), None, "not for this user's eyes");
+    }
+
+    #[test]
+    fn where_it_is_asked() {
+        assert_eq!(url("http://h", None, None), "http://h/rpc/tidelock_state");
+        assert_eq!(url("http://h", Some(7), Some("12")), "http://h/rpc/tidelock_state?since=7&after=12");
+    }
+}

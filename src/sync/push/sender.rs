@@ -1,0 +1,296 @@
+//! Writing to the remote: changes as requests, a few under way at once, and what becomes of each change.
+//!
+//! What a request didn't change is read, and the caller decides; what the remote refuses is cut in halves until the one row is
+//! found. Every request may be sent twice: a second time it changes nothing, and what it met is read like anything else. Each
+//! answer makes a request smaller or settles changes, so all of it comes to an end whatever the remote answers.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+};
+
+use futures_util::future::select_all;
+
+use super::{
+    bulk,
+    task::{Act, Task, Way},
+    write,
+};
+use crate::{
+    error::{Error, Result},
+    ports::{HttpRequest, HttpResponse, LocalFuture},
+    sync::{
+        config::options::{AT_ONCE, Direction},
+        jobs::job::{Job, Outcome},
+        postgrest::{
+            queue::Queue,
+            remote::{Refusal, Remote, Tries},
+            request::Requester,
+            response::Unreadable,
+        },
+        schema::plan::{Plan, Rows},
+        values::types::Kind,
+    },
+    value::Value,
+};
+
+/// One table of a push.
+pub(super) struct Target {
+    pub(super) plan: Plan,
+    /// Never read: rows are written without looking.
+    pub(super) blind: bool,
+    /// Why it can't be written.
+    pub(super) held: Option<Error>,
+    /// The remote lacks a column of it; which, is still to be asked.
+    pub(super) unknown_column: bool,
+    /// The columns that the remote alone writes, as far as it has said so.
+    pub(super) remotes: Vec<usize>,
+    /// Which of the marks fits the type of its soft-delete column.
+    pub(super) mark: usize,
+    /// Rows in a row that the remote failed at.
+    pub(super) failing: u32,
+}
+
+/// A push to some tables, batch by batch.
+pub struct Push<'a> {
+    /// The client of the push.
+    pub remote: &'a Remote<'a>,
+    targets: RefCell<Vec<Target>>,
+    /// The project has the helpers' function.
+    pub(super) together: Cell<bool>,
+    /// Bytes of the bodies sent since they were last asked for.
+    sent_bytes: Cell<u64>,
+}
+
+/// What is sent together.
+pub struct Batch<'p> {
+    pub(super) push: &'p Push<'p>,
+    pub(super) jobs: &'p [Job],
+    waiting: RefCell<VecDeque<Task>>,
+    /// What became of jobs, given by their index.
+    pub outcomes: Queue<Vec<(usize, Outcome)>>,
+}
+
+impl<'a> Push<'a> {
+    /// A push to these tables. `helped`: the project has tidelock's helpers.
+    pub fn new(remote: &'a Remote<'a>, plans: Vec<Plan>, helped: bool) -> Self {
+        let target = |plan: Plan| Target {
+            blind: plan.options.direction == Direction::Push,
+            plan,
+            held: None,
+            unknown_column: false,
+            remotes: Vec::new(),
+            mark: 0,
+            failing: 0,
+        };
+        let targets = RefCell::new(plans.into_iter().map(target).collect());
+        Self { remote, targets, together: Cell::new(helped), sent_bytes: Cell::default() }
+    }
+
+    /// Whether the remote turned out to lack a column of the table since the last call.
+    pub fn met_unknown_column(&self, table: usize) -> bool {
+        std::mem::take(&mut self.targets.borrow_mut()[table].unknown_column)
+    }
+
+    /// Goes on with another plan of a table, which can be written again.
+    pub fn set_plan(&self, table: usize, plan: Plan) {
+        let target = &mut self.targets.borrow_mut()[table];
+        target.plan = plan;
+        target.held = None;
+        // They are places in the plan.
+        target.remotes.clear();
+    }
+
+    /// Doesn't even try to write a table, for this reason.
+    pub fn hold_table(&self, table: usize, error: &Error) {
+        self.targets.borrow_mut()[table].held = Some(error.clone());
+    }
+
+    /// How far the server's clock is ahead, where it shows it.
+    pub fn skew_ms(&self) -> Option<i64> {
+        self.remote.skew_ms()
+    }
+
+    /// Bytes that were sent since the last call.
+    pub fn take_sent_bytes(&self) -> u64 {
+        self.sent_bytes.take()
+    }
+}
+
+impl<'p> Batch<'p> {
+    /// The changes to send.
+    pub fn new(push: &'p Push<'p>, jobs: &'p [Job]) -> Self {
+        let batch = Self { push, jobs, waiting: RefCell::default(), outcomes: Queue::default() };
+        let tables = push.targets.borrow().len();
+        let tables: Vec<_> = (0..tables).map(|table| (batch.way(table), batch.has_json(table))).collect();
+        batch.waiting.replace(bulk::batch(jobs, &tables).into());
+        batch
+    }
+
+    /// Sends everything. What became of changes until then is in the outcomes, whether it succeeds or fails.
+    pub async fn send(&self) -> Result<()> {
+        let sent = self.send_all().await;
+        self.outcomes.end();
+        sent.map_err(Refusal::into_error)
+    }
+
+    async fn send_all(&self) -> Result<(), Refusal> {
+        let mut under_way: Vec<LocalFuture<'_, Result<(), Refusal>>> = Vec::new();
+        loop {
+            while under_way.len() < AT_ONCE {
+                let Some(task) = self.waiting.borrow_mut().pop_front() else { break };
+                under_way.push(Box::pin(self.perform(task)));
+            }
+            if under_way.is_empty() {
+                return Ok(());
+            }
+            let (done, _, others) = select_all(under_way).await;
+            done?;
+            under_way = others;
+        }
+    }
+
+    async fn perform(&self, task: Task) -> Result<(), Refusal> {
+        let held = self.with(task.table, |target| target.held.clone());
+        if let Some(error) = held {
+            self.settle_all(&task, &Outcome::Held(error));
+            return Ok(());
+        }
+        let mut tries = task.tries.clone().unwrap_or_else(|| self.push.remote.tries());
+        if task.act == Act::Together {
+            return self.send_together(task, tries).await;
+        }
+        let mark = self.with(task.table, |target| target.mark);
+        match self.request(&task, &mut tries, mark).await {
+            Ok(rows) => {
+                self.answered(&task, &rows);
+                Ok(())
+            }
+            Err(refusal) => self.refused(task, refusal, tries, mark).await,
+        }
+    }
+
+    /// Sends one request; the rows that it answers with.
+    pub(super) async fn request(&self, task: &Task, tries: &mut Tries, mark: usize) -> Result<Rows, Refusal> {
+        let name = self.name(task.table);
+        let make = |requester: &Requester| self.count_bytes(self.make(requester, task, mark));
+        let parse = |response: &HttpResponse| -> Result<Rows, Unreadable> {
+            self.with(task.table, |target| match task.act {
+                Act::Insert | Act::Update(_) | Act::Delete(_) if target.blind => Ok(Rows::default()),
+                Act::Delete(_) => target.plan.read_keys(&response.body),
+                _ => target.plan.read(&response.body),
+            })
+        };
+        self.push.remote.read(&name, tries, &make, &parse).await.map(|(rows, _)| rows)
+    }
+
+    fn make(&self, requester: &Requester, task: &Task, mark: usize) -> HttpRequest {
+        self.with(task.table, |target| {
+            let Target { plan, blind, .. } = target;
+            let keys: Vec<&[Value]> = task.jobs.iter().map(|job| &self.jobs[*job].key[..]).collect();
+            let first = task.jobs.first().map(|job| &self.jobs[*job]);
+            match (&task.act, first) {
+                (Act::Insert, _) => {
+                    let rows: Vec<(&[Value], Vec<usize>)> =
+                        task.jobs.iter().map(|job| (&self.jobs[*job].row[..], target.sent(&self.jobs[*job]))).collect();
+                    write::insert(requester, plan, &rows, *blind)
+                }
+                (Act::Revive, Some(job)) => {
+                    let none = match marks(plan)[mark] {
+                        "true" => "false",
+                        "1" => "0",
+                        _ => "null",
+                    };
+                    write::revive(requester, plan, job, &target.sent(job), none)
+                }
+                (Act::Update(guard), Some(job)) => {
+                    write::update(requester, plan, &keys, &job.row, &target.sent(job), guard, *blind)
+                }
+                (Act::Upsert, Some(job)) => {
+                    let rows: Vec<&[Value]> = task.jobs.iter().map(|job| &self.jobs[*job].row[..]).collect();
+                    write::upsert(requester, plan, &rows, &target.sent(job))
+                }
+                (Act::Delete(guard), _) if plan.options.soft_delete().is_some() => {
+                    write::soft_delete(requester, plan, &keys, guard, marks(plan)[mark], *blind)
+                }
+                (Act::Delete(guard), _) => write::delete(requester, plan, &keys, guard, *blind),
+                _ => write::read(requester, plan, &keys),
+            }
+        })
+    }
+
+    /// How the updates of a table are sent.
+    pub(super) fn way(&self, table: usize) -> Way {
+        match (self.with(table, |target| target.blind), self.may_send_together(table)) {
+            (true, _) => Way::Blind,
+            (_, true) => Way::Together,
+            _ => Way::Guarded,
+        }
+    }
+
+    pub(super) fn count_bytes(&self, request: HttpRequest) -> HttpRequest {
+        let bytes = request.body.as_ref().map_or(0, Vec::len) as u64;
+        self.push.sent_bytes.set(self.push.sent_bytes.get() + bytes);
+        request
+    }
+
+    pub(super) fn with<T>(&self, table: usize, look: impl FnOnce(&Target) -> T) -> T {
+        look(&self.push.targets.borrow()[table])
+    }
+
+    pub(super) fn change<T>(&self, table: usize, change: impl FnOnce(&mut Target) -> T) -> T {
+        change(&mut self.push.targets.borrow_mut()[table])
+    }
+
+    pub(super) fn name(&self, table: usize) -> String {
+        self.with(table, |target| target.plan.name().to_owned())
+    }
+
+    pub(super) fn settle(&self, outcomes: Vec<(usize, Outcome)>) {
+        if !outcomes.is_empty() {
+            self.outcomes.put(outcomes);
+        }
+    }
+
+    pub(super) fn settle_all(&self, task: &Task, outcome: &Outcome) {
+        self.settle(task.jobs.iter().map(|job| (*job, outcome.clone())).collect());
+    }
+
+    /// Before everything that waits.
+    pub(super) fn next(&self, task: Task) {
+        self.waiting.borrow_mut().push_front(task);
+    }
+
+    /// Updates that were to go in bulk, before everything that waits.
+    pub(super) fn send_one_by_one(&self, table: usize, jobs: &[usize]) {
+        for job in jobs.iter().rev() {
+            self.next(Task::new(table, Act::Update(self.jobs[*job].guard()), vec![*job]));
+        }
+    }
+
+    /// After everything that waits.
+    pub(super) fn later(&self, tasks: Vec<Task>) {
+        self.waiting.borrow_mut().extend(tasks);
+    }
+}
+
+impl Target {
+    /// The columns of a job that are sent. Those alone that the remote alone writes are sent all the same, and refused.
+    pub(super) fn sent(&self, job: &Job) -> Vec<usize> {
+        let columns: Vec<usize> = job.columns.iter().filter(|at| !self.remotes.contains(at)).copied().collect();
+        if columns.is_empty() { job.columns.clone() } else { columns }
+    }
+}
+
+/// The server's own time, as the value of a column.
+const NOW: &str = "\"now\"";
+
+/// What marks a row as deleted, the likeliest first: the server's own time, or a flag. The wire doesn't name the column's
+/// type, but the server refuses what doesn't fit.
+pub(super) fn marks(plan: &Plan) -> [&'static str; 3] {
+    let column = plan.options.soft_delete().and_then(|name| plan.table.column(name));
+    match column.map(|column| column.kind) {
+        Some(Kind::Bool | Kind::Int8 | Kind::Float8) => ["true", "1", NOW],
+        _ => [NOW, "true", "1"],
+    }
+}

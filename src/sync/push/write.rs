@@ -1,0 +1,388 @@
+//! The requests that change the remote, and those that read single rows for it.
+//!
+//! Every one names the keys that it is about: an UPDATE or DELETE without a filter would be about the whole table.
+
+use crate::{
+    ports::{HttpRequest, Method},
+    sync::{
+        jobs::job::{Guard, Job},
+        postgrest::{
+            query::{name, percent, push_list, push_pair, quoted},
+            request::Requester,
+        },
+        schema::plan::Plan,
+        values::{
+            json,
+            outgoing::{filter_text, push_json},
+        },
+    },
+    value::Value,
+};
+
+/// A key filter of this many characters is split into several requests; servers take 8 KB.
+pub const LONGEST_FILTER: usize = 5_500;
+
+/// Inserts rows, given by their values and the columns of them that are sent: the server fills the others. Those whose key is taken
+/// are left alone. `blind`: of a table that may not be read, which is what finding a taken key would take.
+pub fn insert(requester: &Requester, plan: &Plan, rows: &[(&[Value], Vec<usize>)], blind: bool) -> HttpRequest {
+    let prefer = if blind { "return=minimal" } else { "resolution=ignore-duplicates,return=representation" };
+    // Only where it is needed: PostgREST puts such a body into the form of jsonb first, which JSON text doesn't survive as it is.
+    let missing = if rows.windows(2).any(|pair| pair[0].1 != pair[1].1) { "missing=default," } else { "" };
+    post(requester, plan, rows, blind, &format!("{missing}{prefer}"))
+}
+
+/// Changes columns of rows, all to the same values: those of `row`.
+pub fn update(
+    requester: &Requester,
+    plan: &Plan,
+    keys: &[&[Value]],
+    row: &[Value],
+    columns: &[usize],
+    guard: &Guard,
+    blind: bool,
+) -> HttpRequest {
+    let url = target(requester, plan, keys, guard, (!blind).then_some(&plan.selection.columns[..]));
+    let mut body = String::new();
+    push_object(&mut body, plan, row, columns);
+    let prefer = if blind { "return=minimal" } else { "return=representation" };
+    requester.request(Method::Patch, url, prefer, Some(body))
+}
+
+/// Changes columns of rows, each to its own values. One that is gone meanwhile would be inserted.
+pub fn upsert(requester: &Requester, plan: &Plan, rows: &[&[Value]], columns: &[usize]) -> HttpRequest {
+    let sent: Vec<usize> = (0..plan.columns.len()).filter(|at| plan.key.contains(at) || columns.contains(at)).collect();
+    let rows: Vec<(&[Value], Vec<usize>)> = rows.iter().map(|row| (*row, sent.clone())).collect();
+    post(requester, plan, &rows, false, "resolution=merge-duplicates,return=representation")
+}
+
+/// Posts rows, given by their values and the columns of them that are sent.
+fn post(requester: &Requester, plan: &Plan, rows: &[(&[Value], Vec<usize>)], blind: bool, prefer: &str) -> HttpRequest {
+    let all = (0..plan.columns.len()).filter(|at| rows.iter().any(|(_, columns)| columns.contains(at)));
+    let mut url = format!("{}/{}?columns=", requester.root(), percent(&plan.selection.table));
+    push_list(&mut url, all.map(|at| name(&plan.columns[at].name)));
+    if !blind {
+        url.push_str("&on_conflict=");
+        push_list(&mut url, plan.selection.key.iter().map(|column| name(column)));
+        push_select(&mut url, &plan.selection.columns);
+    }
+    let mut body = String::from("[");
+    for (index, (row, columns)) in rows.iter().enumerate() {
+        if index > 0 {
+            body.push(',');
+        }
+        push_object(&mut body, plan, row, columns);
+    }
+    body.push(']');
+    requester.request(Method::Post, url, prefer, Some(body))
+}
+
+/// Changes rows by the helpers' function, each where its cursor is still that of the base, all of them or none.
+pub fn together(requester: &Requester, plan: &Plan, changes: &[(&Job, Vec<usize>)]) -> HttpRequest {
+    let mut table = String::new();
+    json::push_string(&mut table, &plan.selection.table);
+    let mut body = String::from(r#"{"push":{"changes":["#);
+    for (index, (job, columns)) in changes.iter().enumerate() {
+        if index > 0 {
+            body.push(',');
+        }
+        body.push_str(&format!(r#"{{"op":"update","table":{table},"key":"#));
+        push_object(&mut body, plan, &job.row, &plan.key);
+        body.push_str(r#","row":"#);
+        push_object(&mut body, plan, &job.row, columns);
+        let cursor = plan.stored_cursor().filter(|_| job.cursor.is_some());
+        if let (Some(cursor), Some(base)) = (cursor, &job.base) {
+            let base: Vec<Value> = base.iter().map(|value| value.clone().unwrap_or_default()).collect();
+            body.push_str(r#","base":"#);
+            push_object(&mut body, plan, &base, &[cursor]);
+        }
+        body.push('}');
+    }
+    body.push_str("]}}");
+    let url = format!("{}/rpc/tidelock_push", requester.root());
+    requester.request(Method::Post, url, "", Some(body))
+}
+
+/// Deletes rows; gives back their keys.
+pub fn delete(requester: &Requester, plan: &Plan, keys: &[&[Value]], guard: &Guard, blind: bool) -> HttpRequest {
+    let url = target(requester, plan, keys, guard, (!blind).then_some(&plan.selection.key[..]));
+    requester.request(Method::Delete, url, if blind { "return=minimal" } else { "return=representation" }, None)
+}
+
+/// Marks rows as deleted in the soft-delete column; gives back their keys. `mark` is JSON.
+pub fn soft_delete(
+    requester: &Requester,
+    plan: &Plan,
+    keys: &[&[Value]],
+    guard: &Guard,
+    mark: &str,
+    blind: bool,
+) -> HttpRequest {
+    let url = target(requester, plan, keys, guard, (!blind).then_some(&plan.selection.key[..]));
+    let mut body = String::from("{");
+    json::push_string(&mut body, plan.options.soft_delete().unwrap_or_default());
+    body.push(':');
+    body.push_str(mark);
+    body.push('}');
+    let prefer = if blind { "return=minimal" } else { "return=representation" };
+    requester.request(Method::Patch, url, prefer, Some(body))
+}
+
+/// Writes columns of a row that is marked as deleted, and takes the mark away: `none`, JSON, is what an unmarked row has there.
+pub fn revive(requester: &Requester, plan: &Plan, job: &Job, columns: &[usize], none: &str) -> HttpRequest {
+    let mark = plan.options.soft_delete().unwrap_or_default();
+    let mut url = target(requester, plan, &[&job.key], &Guard::None, Some(&plan.selection.columns));
+    // Who has taken it away meanwhile has written another row.
+    push_pair(&mut url, &name(mark), "not.is.null");
+    let others = |at: &usize| !plan.key.contains(at) && !plan.columns[*at].name.eq_ignore_ascii_case(mark);
+    let mut body = String::from("{");
+    json::push_string(&mut body, mark);
+    body.push(':');
+    body.push_str(none);
+    for at in columns.iter().copied().filter(others) {
+        body.push(',');
+        push_member(&mut body, plan, &job.row, at);
+    }
+    body.push('}');
+    requester.request(Method::Patch, url, "return=representation", Some(body))
+}
+
+/// Reads the rows of these keys, whatever the table's filter.
+pub fn read(requester: &Requester, plan: &Plan, keys: &[&[Value]]) -> HttpRequest {
+    let mut url = format!("{}/{}?select=", requester.root(), percent(&plan.selection.table));
+    push_list(&mut url, plan.selection.columns.iter().map(|column| name(column)));
+    if same_prefix(keys) {
+        push_keys(&mut url, plan, keys);
+    } else {
+        let mut condition = String::from("(");
+        for (index, key) in keys.iter().enumerate() {
+            condition.push_str(if index > 0 { ",and(" } else { "and(" });
+            for (at, (column, value)) in plan.selection.key.iter().zip(*key).enumerate() {
+                let comma = if at > 0 { "," } else { "" };
+                condition.push_str(&format!("{comma}{}.eq.{}", name(column), quoted(&filter_text(value))));
+            }
+            condition.push(')');
+        }
+        condition.push(')');
+        push_pair(&mut url, "or", &condition);
+    }
+    requester.request(Method::Get, url, "", None)
+}
+
+/// Asks whether a column exists.
+pub fn probe(requester: &Requester, plan: &Plan, column: &str) -> HttpRequest {
+    let url =
+        format!("{}/{}?select={}&limit=0", requester.root(), percent(&plan.selection.table), percent(&name(column)));
+    requester.request(Method::Get, url, "", None)
+}
+
+/// Whether one filter can name all of these keys: they differ in their last column only.
+pub fn same_prefix(keys: &[&[Value]]) -> bool {
+    let prefix = |key: &&[Value]| key.split_last().map(|(_, prefix)| prefix.to_vec());
+    keys.windows(2).all(|pair| prefix(&pair[0]) == prefix(&pair[1]))
+}
+
+/// About how many characters a key takes in a filter.
+pub fn filter_length(key: &[Value]) -> usize {
+    key.iter().map(|value| 12 + percent(&filter_text(value)).len()).sum()
+}
+
+fn target(requester: &Requester, plan: &Plan, keys: &[&[Value]], guard: &Guard, select: Option<&[String]>) -> String {
+    let mut url = format!("{}/{}?", requester.root(), percent(&plan.selection.table));
+    push_keys(&mut url, plan, keys);
+    if let (Guard::Cursor(values), Some(cursor)) = (guard, plan.selection.cursor.as_deref()) {
+        match values.as_slice() {
+            [value] if value.is_empty() => push_pair(&mut url, &name(cursor), "is.null"),
+            [value] => push_pair(&mut url, &name(cursor), &format!("eq.{value}")),
+            values => push_pair(&mut url, &name(cursor), &list(values.iter().map(String::as_str))),
+        }
+    }
+    if let Some(columns) = select {
+        push_select(&mut url, columns);
+    }
+    url
+}
+
+fn push_select(url: &mut String, columns: &[String]) {
+    url.push_str("&select=");
+    push_list(url, columns.iter().map(|column| name(column)));
+}
+
+/// The condition for keys that differ in their last column only. Begins with `&` unless the URL ends with `?`.
+fn push_keys(url: &mut String, plan: &Plan, keys: &[&[Value]]) {
+    let Some(first) = keys.first() else { return };
+    let last = first.len().saturating_sub(1);
+    for (at, (column, value)) in plan.selection.key.iter().zip(*first).enumerate() {
+        let filter = if at == last && keys.len() > 1 {
+            let values: Vec<String> = keys.iter().filter_map(|key| key.get(last)).map(filter_text).collect();
+            list(values.iter().map(String::as_str))
+        } else {
+            format!("eq.{}", filter_text(value))
+        };
+        push_pair(url, &name(column), &filter);
+    }
+    if let Some(at) = url.find("?&") {
+        url.remove(at + 1);
+    }
+}
+
+fn list<'a>(values: impl Iterator<Item = &'a str>) -> String {
+    let values: Vec<String> = values.map(quoted).collect();
+    format!("in.({})", values.join(","))
+}
+
+fn push_object(body: &mut String, plan: &Plan, row: &[Value], columns: &[usize]) {
+    for (index, at) in columns.iter().enumerate() {
+        body.push(if index > 0 { ',' } else { '{' });
+        push_member(body, plan, row, *at);
+    }
+    body.push_str(if columns.is_empty() { "{}" } else { "}" });
+}
+
+fn push_member(body: &mut String, plan: &Plan, row: &[Value], at: usize) {
+    let column = &plan.columns[at];
+    json::push_string(body, &column.name);
+    body.push(':');
+    if !push_json(body, column, &row[at]) {
+        // Checked before: see `unsendable`.
+        body.push_str("null");
+    }
+}
+
+/// Why a change can't be sent to any remote; `None`: it can.
+pub fn unsendable(plan: &Plan, job: &Job) -> Option<String> {
+    let name = |at: usize| plan.columns[at].name.as_str();
+    if let Some(at) = plan.key.iter().zip(&job.key).find(|(_, value)| value.is_null()).map(|(at, _)| *at) {
+        return Some(format!("The key of a row of {} is NULL in {}: give it a value", plan.name(), name(at)));
+    }
+    let mut scratch = String::new();
+    let bad = job.columns.iter().find(|at| {
+        scratch.clear();
+        !push_json(&mut scratch, &plan.columns[**at], &job.row[**at])
+    });
+    bad.map(|at| format!("{}.{} is not the JSON that its type promises", plan.name(), name(*at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        sqlite::{Connection, PageFile},
+        sync::{
+            config::{checked::Config, options::TableSync},
+            schema::table::Table,
+        },
+    };
+
+    fn requester(schema: &str) -> Requester {
+        let options = format!(r#"{{"url":"http://h/r","key":"k","schema":"{schema}","tables":[{{"table":"t"}}]}}"#);
+        Requester::new(&Config::new(serde_json::from_str(&options).unwrap()).unwrap(), None, None)
+    }
+
+    fn plan(options: &str) -> Plan {
+        plan_of("CREATE TABLE t(id INTEGER PRIMARY KEY, n NUMERIC TEXT, u TEXT, \"a,b\" TEXT, j JSON TEXT)", options)
+    }
+
+    fn plan_of(schema: &str, options: &str) -> Plan {
+        let connection = Connection::open(&PageFile::default()).unwrap();
+        connection.exec(schema).unwrap();
+        let options: TableSync = serde_json::from_str(options).unwrap();
+        Plan::new(&options, Table::read(&connection, "t").unwrap().unwrap(), &[]).unwrap()
+    }
+
+    fn show(request: &HttpRequest) -> String {
+        let prefer = request.headers.iter().find(|(name, _)| name == "prefer").map_or("", |(_, value)| value);
+        let body = request.body.as_deref().map(|body| String::from_utf8_lossy(body).into_owned()).unwrap_or_default();
+        let url = request.url.strip_prefix("http://h/r/").unwrap().replace("%22", "'");
+        format!("{} {url} ({prefer}) {body}", request.method.as_str()).trim_end().to_owned()
+    }
+
+    #[test]
+    fn requests_name_their_keys_and_guard_them() {
+        let (requester, plan) =
+            (requester("public"), plan(r#"{"table":"t","columns":["n","u"],"cursor":"u","deleted":"gone"}"#));
+        let row = [Value::Integer(i64::MAX), Value::from("1.50"), Value::from("2026-01-01T00:00:00+00:00")];
+        let key = [Value::Integer(7)];
+        let cursor = |values: &[&str]| Guard::Cursor(values.iter().map(|value| (*value).to_owned()).collect());
+        assert_eq!(
+            show(&insert(&requester, &plan, &[(&row, vec![0, 1]), (&row, vec![0])], false)),
+            "POST t?columns=id,n&on_conflict=id&select=id,n,u,gone \
+             (missing=default,resolution=ignore-duplicates,return=representation) \
+             [{\"id\":9223372036854775807,\"n\":1.50},{\"id\":9223372036854775807}]"
+        );
+        assert_eq!(
+            show(&update(&requester, &plan, &[&key], &row, &[1], &cursor(&["2026-01-01T00:00:00+00:00"]), false)),
+            "PATCH t?id=eq.7&u=eq.2026-01-01T00:00:00%2B00:00&select=id,n,u,gone (return=representation) {\"n\":1.50}"
+        );
+        assert_eq!(
+            show(&delete(&requester, &plan, &[&key, &[Value::Integer(8)]], &cursor(&[""]), false)),
+            "DELETE t?id=in.('7','8')&u=is.null&select=id (return=representation)"
+        );
+        assert_eq!(
+            show(&soft_delete(&requester, &plan, &[&key], &cursor(&["1", "2"]), "\"now\"", true)),
+            "PATCH t?id=eq.7&u=in.('1','2') (return=minimal) {\"gone\":\"now\"}"
+        );
+        assert_eq!(show(&read(&requester, &plan, &[&key])), "GET t?select=id,n,u,gone&id=eq.7 ()");
+        assert_eq!(show(&probe(&requester, &plan, "a,b")), "GET t?select='a,b'&limit=0 ()");
+    }
+
+    #[test]
+    fn composite_keys_are_named_in_full() {
+        let (requester, plan) = (requester("public"), plan(r#"{"table":"t","columns":["n"],"primaryKey":["id","u"]}"#));
+        let keys = [
+            [Value::Integer(1), Value::from("a,b")],
+            [Value::Integer(1), Value::from("\"")],
+            [Value::Integer(2), Value::from("x")],
+        ];
+        let keys: Vec<&[Value]> = keys.iter().map(|key| &key[..]).collect();
+        assert!(same_prefix(&keys[..2]) && !same_prefix(&keys));
+        assert_eq!(
+            show(&delete(&requester, &plan, &keys[..2], &Guard::None, false)),
+            "DELETE t?id=eq.1&u=in.('a,b','%5C'')&select=id,u (return=representation)"
+        );
+        assert_eq!(
+            show(&read(&requester, &plan, &keys[1..])),
+            "GET t?select=id,n,u&or=(and(id.eq.'1',u.eq.'%5C''),and(id.eq.'2',u.eq.'x')) ()"
+        );
+    }
+
+    #[test]
+    fn names_of_parameters_are_columns_in_quotes() {
+        let schema = r#"CREATE TABLE t("on_conflict" INTEGER PRIMARY KEY, "order" TEXT, "apikey" TEXT, "or" TEXT)"#;
+        let options = r#"{"table":"t","columns":["order","apikey"],"cursor":"apikey","deleted":"or"}"#;
+        let (requester, plan) = (requester("public"), plan_of(schema, options));
+        let row = [Value::Integer(1), Value::from("x"), Value::from("7")];
+        let keys: [&[Value]; 2] = [&[Value::Integer(1)], &[Value::Integer(2)]];
+        let guard = Guard::Cursor(vec!["7".to_owned()]);
+        assert_eq!(
+            show(&insert(&requester, &plan, &[(&row, vec![0, 1])], false)),
+            "POST t?columns='on_conflict','order'&on_conflict='on_conflict'&select='on_conflict','order','apikey','or' \
+             (resolution=ignore-duplicates,return=representation) [{\"on_conflict\":1,\"order\":\"x\"}]"
+        );
+        assert_eq!(
+            show(&update(&requester, &plan, &keys[..1], &row, &[1], &guard, true)),
+            "PATCH t?'on_conflict'=eq.1&'apikey'=eq.7 (return=minimal) {\"order\":\"x\"}"
+        );
+        assert_eq!(
+            show(&delete(&requester, &plan, &keys, &Guard::None, true)),
+            "DELETE t?'on_conflict'=in.('1','2') (return=minimal)"
+        );
+        assert_eq!(
+            show(&read(&requester, &plan, &keys)),
+            "GET t?select='on_conflict','order','apikey','or'&'on_conflict'=in.('1','2') ()"
+        );
+        assert_eq!(show(&probe(&requester, &plan, "order")), "GET t?select='order'&limit=0 ()");
+    }
+
+    #[test]
+    fn writes_go_to_their_schema() {
+        let (requester, plan) = (requester("other"), plan(r#"{"table":"t"}"#));
+        let profile =
+            |request: HttpRequest| request.headers.into_iter().find(|(name, _)| name.ends_with("profile")).unwrap();
+        let key: &[Value] = &[Value::Integer(1)];
+        assert_eq!(
+            profile(delete(&requester, &plan, &[key], &Guard::None, false)),
+            ("content-profile".into(), "other".into())
+        );
+        assert_eq!(profile(read(&requester, &plan, &[key])), ("accept-profile".into(), "other".into()));
+    }
+}

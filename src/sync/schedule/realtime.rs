@@ -1,0 +1,260 @@
+//! The messages of Supabase Realtime: what is sent to the server, and what its texts mean.
+//!
+//! The protocol is Phoenix's, version 1: each text is an object `{ topic, event, payload, ref, join_ref }`. One channel carries all
+//! tables. A change that the server tells of is a hint and nothing more: it may be missing, come twice or be cut short, so the rows
+//! are read the usual way. Each connection numbers its messages anew, from the one that joins on.
+
+use std::borrow::Cow;
+
+use crate::sync::{
+    config::{checked::Config, jwt, options::Direction},
+    postgrest::query::percent,
+    values::json,
+};
+
+const TOPIC: &str = "realtime:tidelock";
+
+/// The number of the message that joins the channel: the first one of a connection.
+pub const JOIN: u64 = 1;
+
+/// What the server says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// The channel is joined.
+    Joined,
+    /// The server follows the tables from now on.
+    Following,
+    /// The server has answered a later message, the one with this number.
+    Answered(u64),
+    /// This local table changed remotely.
+    Changed(String),
+    /// The server refuses to tell of changes: why.
+    Refused(String),
+    /// The channel has ended.
+    Closed,
+}
+
+/// A table as both sides call it.
+#[derive(Clone, Debug)]
+struct Watched {
+    remote: String,
+    local: String,
+}
+
+/// The channel of one database, with all tables that are pulled.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    url: String,
+    schema: String,
+    /// The token of whoever isn't signed in.
+    key: Option<String>,
+    tables: Vec<Watched>,
+}
+
+impl Channel {
+    /// The channel of the tables of this `remote`.
+    pub fn new(config: &Config) -> Self {
+        let options = &config.options;
+        let pulled = options.tables.iter().filter(|table| table.direction != Direction::Push);
+        Self {
+            url: url(config),
+            schema: options.schema.clone(),
+            key: Some(options.key.clone()).filter(|key| jwt::is_jwt(key)),
+            tables: pulled
+                .map(|table| Watched { remote: table.remote().to_owned(), local: table.table.clone() })
+                .collect(),
+        }
+    }
+
+    /// Where the socket goes to; the key is in it.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The message that joins the channel, as whoever has the token.
+    pub fn join(&self, token: Option<&str>) -> String {
+        let schema = string(&self.schema);
+        let change =
+            |table: &Watched| format!(r#"{{"event":"*","schema":{schema},"table":{}}}"#, string(&table.remote));
+        let changes: Vec<String> = self.tables.iter().map(change).collect();
+        let token = self.bearer(token).map(|token| format!(r#","access_token":{}"#, string(token))).unwrap_or_default();
+        let payload = format!(
+            r#"{{"config":{{"broadcast":{{"ack":false,"self":false}},"presence":{{"key":""}},"postgres_changes":[{}],"private":false}}{token}}}"#,
+            changes.join(",")
+        );
+        message("phx_join", &payload, JOIN)
+    }
+
+    /// The message that a newer token is there; `None` without one.
+    pub fn access_token(&self, token: Option<&str>, number: u64) -> Option<String> {
+        let payload = format!(r#"{{"access_token":{}}}"#, string(self.bearer(token)?));
+        Some(message("access_token", &payload, number))
+    }
+
+    /// What a text of the server means; `None`: nothing that matters here.
+    pub fn parse(&self, text: &str) -> Option<Message> {
+        let message = json::members(text).ok()?;
+        let payload = member(&message, "payload").and_then(|raw| json::members(raw).ok()).unwrap_or_default();
+        let ours = word(&message, "topic").as_deref() == Some(TOPIC);
+        let ok = word(&payload, "status").as_deref() == Some("ok");
+        let refused = |why: Option<String>| Message::Refused(why.unwrap_or_else(|| "it gave no reason".to_owned()));
+        match &*word(&message, "event")? {
+            "phx_reply" => match word(&message, "ref")?.parse().ok()? {
+                JOIN if ok => Some(Message::Joined),
+                JOIN => Some(refused(member(&payload, "response").and_then(reason))),
+                number => Some(Message::Answered(number)),
+            },
+            "system" if ours && ok => Some(Message::Following),
+            "system" if ours => Some(refused(word(&payload, "message").map(Cow::into_owned))),
+            "phx_error" | "phx_close" if ours => Some(Message::Closed),
+            "postgres_changes" if ours => {
+                let data = json::members(member(&payload, "data")?).ok()?;
+                let table = word(&data, "table")?;
+                let watched = self.tables.iter().find(|watched| watched.remote == table)?;
+                Some(Message::Changed(watched.local.clone()))
+            }
+            _ => None,
+        }
+    }
+
+    fn bearer<'a>(&'a self, token: Option<&'a str>) -> Option<&'a str> {
+        token.or(self.key.as_deref())
+    }
+}
+
+/// The message that asks for a sign of life.
+pub fn heartbeat(number: u64) -> String {
+    format!(r#"{{"topic":"phoenix","event":"heartbeat","payload":{{}},"ref":"{number}"}}"#)
+}
+
+fn message(event: &str, payload: &str, number: u64) -> String {
+    format!(r#"{{"topic":"{TOPIC}","event":"{event}","payload":{payload},"ref":"{number}","join_ref":"{JOIN}"}}"#)
+}
+
+/// `https://<project>/rest/v1` → `wss://<project>/realtime/v1/websocket`. Of a PostgREST without a project: beside it.
+fn url(config: &Config) -> String {
+    let root = config.other_root.as_deref().unwrap_or(&config.root);
+    let project = root.strip_suffix("/rest/v1").unwrap_or(root);
+    let rest = project.split_once("://").map_or(project, |(_, rest)| rest);
+    let secure = project.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"));
+    let scheme = if secure { "wss" } else { "ws" };
+    let key = percent(&config.options.key);
+    format!("{scheme}://{rest}/realtime/v1/websocket?apikey={key}&vsn=1.0.0")
+}
+
+type Members<'a> = [(Cow<'a, str>, &'a str)];
+
+fn member<'a>(members: &Members<'a>, name: &str) -> Option<&'a str> {
+    members.iter().rev().find(|(key, _)| key == name).map(|(_, raw)| *raw)
+}
+
+fn word<'a>(members: &Members<'a>, name: &str) -> Option<Cow<'a, str>> {
+    member(members, name).and_then(json::text)
+}
+
+/// Why: a text, or an object that has one.
+fn reason(response: &str) -> Option<String> {
+    let text = json::text(response);
+    let text = text.or_else(|| json::members(response).ok().and_then(|members| word(&members, "reason")));
+    text.map(Cow::into_owned)
+}
+
+fn string(text: &str) -> String {
+    let mut out = String::new();
+    json::push_string(&mut out, text);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Channel, Config, Message, heartbeat};
+
+    const JOINED: &str = r#"{"ref":"1","event":"phx_reply","payload":{"status":"ok","response":{"postgres_changes":[{"id":1}]}},"topic":"realtime:tidelock"}"#;
+    const FOLLOWS: &str = r#"{"ref":null,"event":"system","payload":{"message":"Subscribed to PostgreSQL","status":"ok","extension":"postgres_changes","channel":"tidelock"},"topic":"realtime:tidelock"}"#;
+
+    fn channel_of(remote: &str) -> Channel {
+        Channel::new(&Config::new(serde_json::from_str(remote).unwrap()).unwrap())
+    }
+
+    fn channel() -> Channel {
+        channel_of(
+            r#"{"url":"https://x.supabase.co","key":"sb_publishable_+a","schema":"shop","tables":[{"table":"items","remoteTable":"things"},{"table":"out","direction":"push"},{"table":"b\"c"}]}"#,
+        )
+    }
+
+    #[test]
+    fn the_socket_is_the_projects_own() {
+        assert_eq!(channel().url(), "wss://x.supabase.co/realtime/v1/websocket?apikey=sb_publishable_%2Ba&vsn=1.0.0");
+        for (url, expected) in [
+            ("http://127.0.0.1:54321/rest/v1", "ws://127.0.0.1:54321/realtime/v1/websocket?apikey=k&vsn=1.0.0"),
+            ("HTTPS://a.b/c/rest/v1/", "wss://a.b/c/realtime/v1/websocket?apikey=k&vsn=1.0.0"),
+            ("http://localhost:3000", "ws://localhost:3000/realtime/v1/websocket?apikey=k&vsn=1.0.0"),
+        ] {
+            let channel = channel_of(&format!(r#"{{"url":"{url}","key":"k","tables":[{{"table":"t"}}]}}"#));
+            assert_eq!(channel.url(), expected);
+        }
+    }
+
+    #[test]
+    fn it_joins_for_the_tables_that_are_pulled_as_who_is_signed_in() {
+        let config = r#"{"topic":"realtime:tidelock","event":"phx_join","payload":{"config":{"broadcast":{"ack":false,"self":false},"presence":{"key":""},"postgres_changes":[{"event":"*","schema":"shop","table":"things"},{"event":"*","schema":"shop","table":"b\"c"}],"private":false}"#;
+        let numbers = r#""ref":"1","join_ref":"1"}"#;
+        assert_eq!(channel().join(None), format!("{config}}},{numbers}"));
+        assert_eq!(channel().join(Some("a.b\"")), format!(r#"{config},"access_token":"a.b\""}},{numbers}"#));
+    }
+
+    #[test]
+    fn later_messages_are_numbered() {
+        let text = r#"{"topic":"realtime:tidelock","event":"access_token","payload":{"access_token":"t1"},"ref":"2","join_ref":"1"}"#;
+        assert_eq!(channel().access_token(Some("t1"), 2).as_deref(), Some(text));
+        assert_eq!(channel().access_token(None, 2), None, "the key is no JWT");
+        assert_eq!(heartbeat(3), r#"{"topic":"phoenix","event":"heartbeat","payload":{},"ref":"3"}"#);
+    }
+
+    #[test]
+    fn what_the_server_says_is_understood() {
+        let parse = |text: &str| channel().parse(text);
+        assert_eq!(parse(JOINED), Some(Message::Joined));
+        assert_eq!(parse(FOLLOWS), Some(Message::Following));
+        let alive = r#"{"ref":"2","event":"phx_reply","payload":{"status":"ok","response":{}},"topic":"phoenix"}"#;
+        assert_eq!(parse(alive), Some(Message::Answered(2)));
+        let change = |table: &str| {
+            format!(
+                r#"{{"ref":null,"event":"postgres_changes","payload":{{"data":{{"table":"{table}","type":"INSERT","record":{{"id":1,"table":"x"}},"schema":"public"}},"ids":[1]}},"topic":"realtime:tidelock"}}"#
+            )
+        };
+        assert_eq!(parse(&change("things")), Some(Message::Changed("items".to_owned())));
+        assert_eq!(parse(&change("out")), None, "it isn't pulled");
+        assert_eq!(parse(&change("things").replace("realtime:tidelock", "realtime:other")), None);
+        for event in ["phx_close", "phx_error"] {
+            let text = format!(r#"{{"ref":null,"event":"{event}","payload":{{}},"topic":"realtime:tidelock"}}"#);
+            assert_eq!(parse(&text), Some(Message::Closed));
+        }
+        for nonsense in [
+            "",
+            "{",
+            "[]",
+            "null",
+            r#"{"event":5}"#,
+            r#"{"event":"postgres_changes","topic":"realtime:tidelock"}"#,
+            r#"{"event":"phx_reply","ref":"x","topic":"realtime:tidelock"}"#,
+        ] {
+            assert_eq!(parse(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn refusals_have_their_reason() {
+        let refused = |why: &str| Some(Message::Refused(why.to_owned()));
+        for (reply, why) in
+            [(r#"{"reason":"Unauthorized: no"}"#, "Unauthorized: no"), (r#""bad""#, "bad"), ("{}", "it gave no reason")]
+        {
+            let text = format!(
+                r#"{{"ref":"1","event":"phx_reply","payload":{{"status":"error","response":{reply}}},"topic":"realtime:tidelock"}}"#
+            );
+            assert_eq!(channel().parse(&text), refused(why));
+        }
+        let text = FOLLOWS.replace(r#""status":"ok""#, r#""status":"error""#);
+        assert_eq!(channel().parse(&text), refused("Subscribed to PostgreSQL"));
+    }
+}

@@ -1,0 +1,56 @@
+//! Tables in trouble rest, each by itself: what keeps in step leaves them out until they are due again, and keeps its pace with the others.
+
+use super::rounds::backoff_ms;
+use crate::{collections::Map, error::Error};
+
+/// A table that failed when it was last tried.
+struct Trouble {
+    /// How often in a row.
+    failures: u32,
+    due_ms: u64,
+    error: Error,
+}
+
+/// The tables that rest. Times are milliseconds on a clock that only grows.
+#[derive(Default)]
+pub struct Resting(Map<String, Trouble>);
+
+impl Resting {
+    /// A table was tried in vain. `chance` (0 to 1) spreads the tries of many clients.
+    pub fn failed(&mut self, table: &str, error: &Error, now_ms: u64, chance: f64) {
+        let failures = self.0.get(table).map_or(0, |trouble| trouble.failures) + 1;
+        let due_ms = now_ms + backoff_ms(failures, chance);
+        self.0.insert(table.to_owned(), Trouble { failures, due_ms, error: error.clone() });
+    }
+
+    /// A table is in no trouble (any more), or somebody says that it may be so.
+    pub fn forget(&mut self, table: &str) {
+        self.0.remove(table);
+    }
+
+    /// Why a table is to be left out; `None`: it is due.
+    pub fn why(&self, table: &str, now_ms: u64) -> Option<&Error> {
+        self.0.get(table).filter(|trouble| now_ms < trouble.due_ms).map(|trouble| &trouble.error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorCode;
+
+    #[test]
+    fn a_table_rests_longer_each_time_until_it_goes_well() {
+        let mut resting = Resting::default();
+        let error = |text: &str| Error::new(ErrorCode::SyncServer, text);
+        resting.failed("a", &error("first"), 1000, 0.0);
+        assert_eq!(resting.why("a", 1499).map(|error| &*error.message), Some("first"));
+        assert!(resting.why("a", 1500).is_none() && resting.why("b", 1000).is_none());
+        resting.failed("a", &error("second"), 2000, 0.0);
+        assert_eq!(resting.why("a", 2999).map(|error| &*error.message), Some("second"));
+        assert!(resting.why("a", 3000).is_none());
+        resting.forget("a");
+        resting.failed("a", &error("third"), 9000, 0.0);
+        assert!(resting.why("a", 9500).is_none());
+    }
+}

@@ -1,0 +1,402 @@
+//! The local tables that hold a remote's: SQL for a migration.
+
+use super::{
+    remote_schema::{Filling, Reference, RemoteColumn, RemoteTable},
+    table::STAMP,
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    sync::values::{
+        encode::{literal, quote},
+        json,
+    },
+};
+
+/// The SQL of a migration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LocalSchema {
+    /// Makes the tables, parents first.
+    pub up: String,
+    /// Drops them.
+    pub down: String,
+    /// Tables without a primary key, which can't be synced.
+    pub left_out: Vec<String>,
+}
+
+/// The tables that hold `wanted` ones, or all that have a key. Fails with `sync_schema_mismatch` when one isn't there or has no key.
+pub fn local_schema(mut tables: Vec<RemoteTable>, wanted: Option<&[String]>) -> Result<LocalSchema> {
+    if let Some(wanted) = wanted {
+        for name in wanted {
+            let mismatch = |text: String, hint: &str| {
+                Err(Error::new(ErrorCode::SyncSchemaMismatch, text).hint(hint).detail("table", name.as_str()))
+            };
+            match tables.iter().find(|table| table.name == *name) {
+                None => {
+                    let hint = "Mend its name, expose its schema, or run the SQL of sqlHelpers with it";
+                    return mismatch(format!("The remote tells of no table {name}"), hint);
+                }
+                Some(table) if table.primary_key.is_empty() => {
+                    return mismatch(format!("The remote table {name} has no primary key"), "Give it one");
+                }
+                Some(_) => {}
+            }
+        }
+        tables.retain(|table| wanted.contains(&table.name));
+    }
+    let (tables, keyless): (Vec<_>, Vec<_>) = tables.into_iter().partition(|table| !table.primary_key.is_empty());
+    let mut schema = LocalSchema::default();
+    for table in keyless {
+        schema.up.push_str(&format!("-- {} has no primary key: it can't be synced.\n", comment(&table.name)));
+        schema.left_out.push(table.name);
+    }
+    for at in parents_first(&tables) {
+        let name = quote(&tables[at].name);
+        let lines = lines(&tables[at], &tables);
+        schema.up.push_str(&format!("CREATE TABLE {name} (\n  {}\n);\n", lines.join("\n  ")));
+        schema.down = format!("DROP TABLE {name};\n{}", schema.down);
+    }
+    Ok(schema)
+}
+
+fn parents_first(tables: &[RemoteTable]) -> Vec<usize> {
+    fn visit(at: usize, tables: &[RemoteTable], seen: &mut [bool], order: &mut Vec<usize>) {
+        if std::mem::replace(&mut seen[at], true) {
+            return;
+        }
+        for reference in &tables[at].references {
+            if let Some(parent) = tables.iter().position(|table| table.name == reference.table) {
+                visit(parent, tables, seen, order);
+            }
+        }
+        order.push(at);
+    }
+    let (mut seen, mut order) = (vec![false; tables.len()], Vec::new());
+    (0..tables.len()).for_each(|at| visit(at, tables, &mut seen, &mut order));
+    order
+}
+
+/// The lines between the brackets.
+fn lines(table: &RemoteTable, tables: &[RemoteTable]) -> Vec<String> {
+    let key = &table.primary_key;
+    // (the line, what is said behind it)
+    let mut lines: Vec<(String, String)> = Vec::new();
+    let mut rowid = false;
+    for column in table.columns.iter().filter(|column| column.name != STAMP) {
+        let declared = declared(&column.kind);
+        let mut line = format!("{} {declared}", quote(&column.name));
+        if key.len() == 1 && key[0] == column.name && declared == "INTEGER" {
+            rowid = true;
+            lines.push((line + " PRIMARY KEY", String::new()));
+            continue;
+        }
+        let filling = column.default.as_ref().map(|filling| fill(column, filling));
+        let mut note = String::new();
+        if let Some(Some(sql)) = &filling {
+            line.push_str(&format!(" DEFAULT {sql}"));
+        } else if column.generated {
+            note = "written by the remote alone".to_owned();
+        } else if let Some(Filling::Expression(text) | Filling::Text(text)) = &column.default {
+            note = format!("NULL until the remote fills it: {}", comment(text));
+        }
+        // What the remote fills may be missing here until then.
+        let kept = !column.generated && !matches!(filling, Some(None));
+        if key.contains(&column.name) || column.not_null && kept {
+            line.push_str(" NOT NULL");
+        }
+        lines.push((line, note));
+    }
+    let names = |columns: &[String]| columns.iter().map(|name| quote(name)).collect::<Vec<_>>().join(", ");
+    if !rowid {
+        lines.push((format!("PRIMARY KEY ({})", names(key)), String::new()));
+    }
+    for unique in &table.unique {
+        lines.push((format!("UNIQUE ({})", names(unique)), String::new()));
+    }
+    for Reference { columns, table: parent, to, on_delete } in &table.references {
+        let found = tables.iter().find(|table| table.name == *parent);
+        // SQLite refers to unique columns only.
+        let refers = found.is_some_and(|parent| parent.primary_key == *to || parent.unique.contains(to));
+        if !refers {
+            continue;
+        }
+        let mut line = format!("FOREIGN KEY ({}) REFERENCES {} ({})", names(columns), quote(parent), names(to));
+        if matches!(on_delete.as_str(), "CASCADE" | "SET NULL") {
+            line.push_str(&format!(" ON DELETE {on_delete}"));
+        }
+        lines.push((line, String::new()));
+    }
+    let last = lines.len() - 1;
+    let show = |(at, (line, note)): (usize, (String, String))| {
+        let comma = if at < last { "," } else { "" };
+        if note.is_empty() { format!("{line}{comma}") } else { format!("{line}{comma} -- {note}") }
+    };
+    lines.into_iter().enumerate().map(show).collect()
+}
+
+/// The declared type that has a remote's values come and go unaltered; see `types`.
+fn declared(kind: &str) -> &'static str {
+    match kind {
+        "smallint" | "integer" | "bigint" | "oid" => "INTEGER",
+        "real" | "double precision" => "REAL",
+        "numeric" => "NUMERIC TEXT",
+        "boolean" => "BOOLEAN",
+        "bytea" => "BLOB",
+        "json" | "jsonb" => "JSON TEXT",
+        "array" => "ARRAY TEXT",
+        _ => "TEXT",
+    }
+}
+
+/// A default in SQLite's words; `None` where it has none.
+fn fill(column: &RemoteColumn, filling: &Filling) -> Option<String> {
+    let kind = column.kind.as_str();
+    let expression = match filling {
+        Filling::Text(text) => return constant(kind, text),
+        Filling::Expression(text) => text.trim(),
+    };
+    if let Some(text) = quoted(expression) {
+        return constant(kind, &text);
+    }
+    let bare = expression.split("::").next().unwrap_or("").trim_matches(['(', ')']);
+    if json::is_valid(bare) && matches!(json::kind(bare), json::JsonKind::Number | json::JsonKind::Bool) {
+        return constant(kind, bare);
+    }
+    let now = matches!(expression, "now()" | "CURRENT_TIMESTAMP" | "clock_timestamp()" | "transaction_timestamp()");
+    let utc = expression.starts_with("timezone('utc'") || expression.ends_with("AT TIME ZONE 'utc'::text)");
+    let uuid = matches!(expression.rsplit('.').next(), Some("gen_random_uuid()" | "uuid_generate_v4()"));
+    match kind {
+        // As PostgreSQL writes it.
+        "timestamp with time zone" if now => Some("(strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'))".to_owned()),
+        "timestamp without time zone" if now || utc => Some("(strftime('%Y-%m-%dT%H:%M:%f', 'now'))".to_owned()),
+        "date" if now || expression == "CURRENT_DATE" => Some("(date('now'))".to_owned()),
+        "uuid" if uuid => Some(RANDOM_UUID.to_owned()),
+        "array" if expression.starts_with("ARRAY[]") => Some("'[]'".to_owned()),
+        _ => None,
+    }
+}
+
+/// Version 4.
+const RANDOM_UUID: &str = "(lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-' || \
+     substr('89ab', 1 + (random() & 3), 1) || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6))))";
+
+/// The text of `'...'`, `'...'::type`.
+fn quoted(expression: &str) -> Option<String> {
+    let rest = expression.strip_prefix('\'')?;
+    let mut text = String::new();
+    let mut chars = rest.char_indices().peekable();
+    while let Some((at, char)) = chars.next() {
+        if char != '\'' {
+            text.push(char);
+        } else if chars.next_if(|(_, next)| *next == '\'').is_some() {
+            text.push('\'');
+        } else {
+            let rest = &rest[at + 1..];
+            let cast = rest.strip_prefix("::").is_some_and(|cast| !cast.contains(['\'', '|', '+']));
+            return (rest.is_empty() || cast).then_some(text);
+        }
+    }
+    None
+}
+
+/// A constant of a kind, from its text.
+fn constant(kind: &str, text: &str) -> Option<String> {
+    let is = |wanted| json::is_valid(text) && json::kind(text) == wanted;
+    match declared(kind) {
+        "INTEGER" => text.parse::<i64>().is_ok().then(|| text.to_owned()),
+        "REAL" => (is(json::JsonKind::Number)).then(|| text.to_owned()),
+        "NUMERIC TEXT" => is(json::JsonKind::Number).then(|| literal(text)),
+        "BOOLEAN" => match text {
+            "true" | "t" => Some("1".to_owned()),
+            "false" | "f" => Some("0".to_owned()),
+            _ => None,
+        },
+        "JSON TEXT" => json::is_valid(text).then(|| literal(&json::minify(text))),
+        "ARRAY TEXT" => (text == "{}").then(|| "'[]'".to_owned()),
+        "BLOB" => None,
+        // The moment of the default's making isn't a constant.
+        _ if kind.starts_with("timestamp") || kind == "date" => {
+            text.starts_with(|first: char| first.is_ascii_digit()).then(|| literal(text))
+        }
+        _ => Some(literal(text)),
+    }
+}
+
+/// Text that can't end a comment.
+fn comment(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        sqlite::{Connection, PageFile},
+        sync::{
+            schema::{remote_schema::from_function, table::Table},
+            values::types::Kind,
+        },
+        value::Value,
+    };
+
+    fn column(name: &str, kind: &str, default: &str, flags: &str) -> String {
+        let default = if default.is_empty() { "null".to_owned() } else { serde_json::to_string(default).unwrap() };
+        let (not_null, generated) = (flags.contains('!'), flags.contains('='));
+        format!(
+            r#"{{"name":"{name}","type":"{kind}","notNull":{not_null},"default":{default},"generated":{generated}}}"#
+        )
+    }
+
+    fn table(name: &str, key: &str, columns: &[String], more: &str) -> String {
+        let columns = columns.join(",");
+        let more = if more.is_empty() { r#""unique":[],"foreignKeys":[]"# } else { more };
+        format!(r#"{{"name":"{name}","primaryKey":{key},"columns":[{columns}],{more}}}"#)
+    }
+
+    fn made(tables: &[String], wanted: Option<&[String]>) -> Result<LocalSchema> {
+        let body = format!(r#"{{"version":1,"tables":[{}]}}"#, tables.join(","));
+        local_schema(from_function(&body).expect("an answer"), wanted)
+    }
+
+    fn opened(schema: &LocalSchema) -> Connection {
+        let connection = Connection::open(&PageFile::default()).unwrap();
+        connection.exec(&schema.up).unwrap_or_else(|error| panic!("{error}\n{}", schema.up));
+        connection
+    }
+
+    #[test]
+    fn every_type_has_the_kind_that_keeps_its_values() {
+        let kinds = [
+            ("smallint", Kind::Int8),
+            ("bigint", Kind::Int8),
+            ("real", Kind::Float8),
+            ("double precision", Kind::Float8),
+            ("numeric", Kind::Numeric),
+            ("boolean", Kind::Bool),
+            ("bytea", Kind::Bytea),
+            ("jsonb", Kind::Json),
+            ("array", Kind::Array),
+            ("text", Kind::Text),
+            ("uuid", Kind::Text),
+            ("enum", Kind::Text),
+            ("interval", Kind::Text),
+            ("timestamp with time zone", Kind::Text),
+        ];
+        let mut columns = vec![column("id", "bigint", "", "!=")];
+        columns.extend(kinds.iter().enumerate().map(|(at, (kind, _))| column(&format!("c{at}"), kind, "", "")));
+        let connection = opened(&made(&[table("t", r#"["id"]"#, &columns, "")], None).unwrap());
+        let local = Table::read(&connection, "t").unwrap().unwrap();
+        assert_eq!(local.primary_key, ["id"]);
+        for (at, (kind, expected)) in kinds.iter().enumerate() {
+            assert_eq!(local.columns[at + 1].kind, *expected, "{kind}");
+        }
+    }
+
+    #[test]
+    fn defaults_are_kept_where_sqlite_has_them() {
+        let filled = |kind: &str, default: &str| {
+            let columns = [column("id", "uuid", "", "!"), column("it", kind, default, "!")];
+            let schema = made(&[table("t", r#"["id"]"#, &columns, "")], None).unwrap();
+            let connection = opened(&schema);
+            match connection.exec("INSERT INTO t(id) VALUES ('x')") {
+                Ok(()) => connection.value("SELECT it FROM t", &[]).unwrap().unwrap(),
+                Err(error) => panic!("{kind} {default}: {error}"),
+            }
+        };
+        let text = Value::from;
+        for (kind, default, expected) in [
+            ("integer", "5", Value::Integer(5)),
+            ("bigint", "'-1'::integer", Value::Integer(-1)),
+            ("numeric", "(0)::numeric", text("0")),
+            ("numeric", "0.10", text("0.10")),
+            ("boolean", "true", Value::Integer(1)),
+            ("text", "'it''s -- \"x\"'::text", text("it's -- \"x\"")),
+            ("enum", "'fine'::mood", text("fine")),
+            ("character varying", "'a'::character varying", text("a")),
+            ("jsonb", "'{\"a\": [1, 2]}'::jsonb", text("{\"a\":[1,2]}")),
+            ("array", "'{}'::text[]", text("[]")),
+            ("array", "ARRAY[]::text[]", text("[]")),
+            // Filled by the remote: NULL here until then.
+            ("array", "'{1,2}'::integer[]", Value::Null),
+            ("text", "('a'::text || 'b'::text)", Value::Null),
+            ("text", "'a'::text || now()", Value::Null),
+            ("bigint", "nextval('s'::regclass)", Value::Null),
+            ("uuid", "auth.uid()", Value::Null),
+            ("bytea", "'\\x00'::bytea", Value::Null),
+            ("timestamp with time zone", "'now'::text", Value::Null),
+        ] {
+            assert_eq!(filled(kind, default), expected, "{kind} {default}");
+        }
+        let shape = |value: Value| {
+            value.as_text().unwrap().chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect::<String>()
+        };
+        assert_eq!(shape(filled("timestamp with time zone", "now()")), "0000-00-00T00:00:00.000+00:00");
+        assert_eq!(
+            shape(filled("timestamp without time zone", "timezone('utc'::text, now())")),
+            "0000-00-00T00:00:00.000"
+        );
+        assert_eq!(shape(filled("date", "CURRENT_DATE")), "0000-00-00");
+        let uuid = filled("uuid", "extensions.uuid_generate_v4()");
+        let uuid = uuid.as_text().unwrap();
+        assert_eq!((uuid.len(), &uuid[14..15]), (36, "4"));
+        assert!("89ab".contains(&uuid[19..20]));
+    }
+
+    #[test]
+    fn keys_references_and_odd_names() {
+        let id = column("id", "uuid", "", "!");
+        let child = table(
+            "a \\\"child\\\"",
+            r#"["b", "The key"]"#,
+            &[
+                column("The key", "text", "", "!"),
+                column("b", "bigint", "", "!"),
+                column("parent", "uuid", "", "!"),
+                column("code", "text", "", "!"),
+                column("_xid", "xid8", "pg_current_xact_id()", "!"),
+                column("sum", "numeric", "(b * 2)", "!="),
+            ],
+            r#""unique":[["parent","b"]],"foreignKeys":[
+                {"columns":["parent"],"table":"z parent","references":["id"],"onDelete":"CASCADE"},
+                {"columns":["code"],"table":"z parent","references":["code"],"onDelete":"RESTRICT"},
+                {"columns":["b"],"table":"elsewhere","references":["id"],"onDelete":"CASCADE"},
+                {"columns":["b"],"table":"z parent","references":["other"],"onDelete":"CASCADE"}]"#,
+        );
+        let parent = table(
+            "z parent",
+            r#"["id"]"#,
+            &[id.clone(), column("code", "text", "", ""), column("other", "text", "", "")],
+            r#""unique":[["code"]],"foreignKeys":[]"#,
+        );
+        let keyless = table("none\\nat all", "[]", std::slice::from_ref(&id), "");
+        let schema = made(&[child, keyless, parent], None).unwrap();
+        assert_eq!(schema.left_out, ["none\nat all"]);
+        let connection = opened(&schema);
+        let local = Table::read(&connection, "a \"child\"").unwrap().unwrap();
+        assert_eq!(local.primary_key, ["b", "The key"]);
+        let names: Vec<_> = local.columns.iter().map(|column| (column.name.as_str(), column.not_null)).collect();
+        assert_eq!(names, [("The key", true), ("b", true), ("parent", true), ("code", true), ("sum", false)]);
+        assert_eq!(local.unique, [["parent", "b"]]);
+        let keys: Vec<_> = local.foreign_keys.iter().map(|key| (key.to[0].as_str(), key.on_delete.as_str())).collect();
+        assert_eq!(keys, [("code", "NO ACTION"), ("id", "CASCADE")]);
+        assert!(schema.up.find("z parent").unwrap() < schema.up.find("CREATE TABLE \"a ").unwrap());
+        connection.exec(&schema.down).unwrap();
+        assert_eq!(connection.value("SELECT count(*) FROM sqlite_schema", &[]).unwrap(), Some(Value::Integer(0)));
+    }
+
+    #[test]
+    fn named_tables_must_be_there() {
+        let tables = [
+            table("a", r#"["id"]"#, &[column("id", "bigint", "", "!")], ""),
+            table("b", "[]", &[column("id", "bigint", "", "!")], ""),
+            table("c", r#"["id"]"#, &[column("id", "bigint", "", "!")], ""),
+        ];
+        let want = |name: &str| made(&tables, Some(&[name.to_owned()]));
+        assert_eq!(want("a").unwrap().up, "CREATE TABLE \"a\" (\n  \"id\" INTEGER PRIMARY KEY\n);\n");
+        for name in ["b", "nowhere"] {
+            let error = want(name).unwrap_err();
+            assert!(error.is(ErrorCode::SyncSchemaMismatch));
+            assert_eq!(error.details["table"], name.into());
+        }
+    }
+}

@@ -1,0 +1,465 @@
+//! What is read of a table, and where it goes: the user's options joined with the local schema.
+
+use std::rc::Rc;
+
+use super::{
+    table::{STAMP, Table},
+    table_sql::TableSql,
+};
+use crate::{
+    error::{Error, ErrorCode, Result},
+    sync::{
+        config::options::{Conflict, Names, TableSync},
+        postgrest::{query::Selection, response::Unreadable},
+        state::metadata::Position,
+        values::{
+            json::{self, JsonError},
+            types::{Kind, Misfit, PlanColumn, convert},
+        },
+    },
+    value::Value,
+};
+
+/// How one table is pulled.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The user's options.
+    pub options: TableSync,
+    /// The local table.
+    pub table: Table,
+    /// The stored columns.
+    pub columns: Vec<PlanColumn>,
+    /// Where the key is in `columns`.
+    pub key: Vec<usize>,
+    /// What is asked for: the stored columns first, then a cursor and a soft-delete column that are not stored.
+    pub selection: Selection,
+    /// The statements about its rows.
+    pub sql: Rc<TableSql>,
+    /// The columns that the remote lacks: their changes wait until it has them.
+    pub lacking: Vec<String>,
+    /// Of a table with helpers: up to where everything is decided, see [`crate::sync::pull::helpers`].
+    pub ceiling: Option<String>,
+    cursor: Option<usize>,
+    /// Where that is which tells how far the rows were read: the cursor, or the helpers' stamp.
+    place: Option<usize>,
+    deleted: Option<usize>,
+}
+
+/// One page of rows, converted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rows {
+    /// The values of all rows, one after the other; `width` a row.
+    pub values: Vec<Value>,
+    /// Values of a row.
+    pub width: usize,
+    /// Which rows are marked as deleted, one flag a row.
+    pub deleted: Vec<bool>,
+    /// The values are those of the key alone, in its order.
+    pub keys_only: bool,
+    /// The place behind the last row.
+    pub last: Option<Position>,
+    /// The cursor's text, one a row, where a conflict is told by it.
+    pub cursors: Vec<Option<String>>,
+    /// Columns of text that turned out to hold objects or arrays.
+    pub structured: Vec<usize>,
+}
+
+impl Rows {
+    /// A single row. `cursor`: the text of its cursor, where a conflict is told by it.
+    pub fn one(row: Vec<Value>, deleted: bool, cursor: Option<String>) -> Self {
+        Self { width: row.len(), values: row, deleted: vec![deleted], cursors: vec![cursor], ..Self::default() }
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.deleted.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.deleted.is_empty()
+    }
+
+    /// One row's values.
+    pub fn row(&self, index: usize) -> &[Value] {
+        &self.values[index * self.width..(index + 1) * self.width]
+    }
+}
+
+impl Plan {
+    /// Joins options and schema. `missing`: columns that the remote is known to lack.
+    ///
+    /// Fails with `sync_schema_mismatch` when the local table, its key or a named column doesn't exist, when the remote lacks a
+    /// column that can't be done without, or when PostgREST can't tell a column from all of them.
+    pub fn new(options: &TableSync, table: Table, missing: &[String]) -> Result<Self> {
+        let name = &table.name;
+        let mismatch = |text: String| Error::new(ErrorCode::SyncSchemaMismatch, text).detail("table", name.clone());
+        let lacks = |column: &str| missing.iter().any(|missing| missing.eq_ignore_ascii_case(column));
+        let key_names = options.primary_key.clone().map_or_else(|| table.primary_key.clone(), Names::into_vec);
+        if key_names.is_empty() {
+            return Err(mismatch(format!("Table {name} has no primary key"))
+                .hint("Give it one, or name the columns that identify a row in `primaryKey`"));
+        }
+        if let Some(column) = &table.loose_key {
+            let text = format!(
+                "The key column {name}.{column} calls different texts equal: two rows of the remote would be one here"
+            );
+            return Err(mismatch(text)
+                .hint("Declare it without COLLATE NOCASE or RTRIM, by a migration")
+                .detail("column", column.clone()));
+        }
+        let local = |column: &String| {
+            table.column(column).map(|column| column.name.clone()).ok_or_else(|| {
+                mismatch(format!("Table {name} has no column {column}"))
+                    .hint("Add it by a migration, or take it out of the options of this table")
+                    .detail("column", column.clone())
+            })
+        };
+        let key_names = key_names.iter().map(local).collect::<Result<Vec<_>>>()?;
+        let named = options.columns.as_ref().map(|columns| columns.iter().map(local).collect::<Result<Vec<_>>>());
+        let named = named.transpose()?;
+        let is_stored = |column: &String| {
+            key_names.contains(column) || named.as_ref().map_or_else(|| !lacks(column), |named| named.contains(column))
+        };
+        // In the order of the table, as capture writes them.
+        let stored: Vec<String> =
+            table.columns.iter().map(|column| &column.name).filter(|column| is_stored(column)).cloned().collect();
+        for column in options.types.keys() {
+            local(column)?;
+        }
+        let needed = key_names.iter().chain(options.columns.iter().flatten()).map(String::as_str);
+        if let Some(column) =
+            needed.chain(options.cursor.as_deref()).chain(options.soft_delete()).find(|column| lacks(column))
+        {
+            return Err(mismatch(format!("The remote table {} has no column {column}", options.remote()))
+                .hint("Add the column remotely, or take it out of the options of this table")
+                .detail("column", column));
+        }
+        let lacking = match named {
+            Some(_) => Vec::new(),
+            None => {
+                table.columns.iter().map(|column| &column.name).filter(|name| !stored.contains(name)).cloned().collect()
+            }
+        };
+        let columns: Vec<PlanColumn> = stored
+            .iter()
+            .filter_map(|name| table.column(name))
+            .map(|column| {
+                let named = options.types.iter().find(|(name, _)| name.eq_ignore_ascii_case(&column.name));
+                let kind = named.and_then(|(_, kind)| Kind::from_name(kind)).unwrap_or(column.kind);
+                PlanColumn { name: column.name.clone(), kind, affinity: column.affinity, structured: false }
+            })
+            .collect();
+        let mut select = stored;
+        let mut at = |column: Option<&str>| {
+            let column = column?;
+            let found = select.iter().position(|selected| selected.eq_ignore_ascii_case(column));
+            Some(found.unwrap_or_else(|| {
+                select.push(column.to_owned());
+                select.len() - 1
+            }))
+        };
+        let (cursor, deleted) = (at(options.cursor.as_deref()), at(options.soft_delete()));
+        // Even in quotes: an update would write the whole row's text into it.
+        if select.iter().any(|column| column == "*") {
+            return Err(mismatch(format!("The column * of table {name} can't be synced"))
+                .hint("To PostgREST its name means all columns: rename it, or leave it out of `columns`")
+                .detail("column", "*"));
+        }
+        let key: Vec<usize> =
+            key_names.iter().filter_map(|name| columns.iter().position(|column| column.name == *name)).collect();
+        let selection = Selection {
+            table: options.remote().to_owned(),
+            columns: select,
+            key: key_names,
+            cursor: options.cursor.clone(),
+            filter: options.filter.iter().map(|(column, filter)| (column.clone(), filter.clone())).collect(),
+        };
+        let options = options.clone();
+        let sql = Rc::new(TableSql::new(&table.name, &columns, &key));
+        Ok(Self {
+            options,
+            table,
+            columns,
+            key,
+            selection,
+            sql,
+            lacking,
+            ceiling: None,
+            cursor,
+            place: cursor,
+            deleted,
+        })
+    }
+
+    /// Reads by the helpers' ceiling from here on: where there is a cursor, in the order of the stamps instead.
+    pub fn read_by_ceiling(&mut self, ceiling: String) {
+        self.ceiling = Some(ceiling);
+        if self.selection.cursor.is_none() {
+            return;
+        }
+        let columns = &mut self.selection.columns;
+        let known = columns.iter().position(|column| column == STAMP);
+        self.place = Some(known.unwrap_or_else(|| {
+            columns.push(STAMP.to_owned());
+            columns.len() - 1
+        }));
+        self.selection.cursor = Some(STAMP.to_owned());
+    }
+
+    /// The column that an error of the remote is about: the only one whose name is a word of its message, in whatever language.
+    pub fn column_in(&self, error: &Error) -> Option<&str> {
+        let mut found = self.selection.columns.iter().filter(|name| has_word(&error.message, name));
+        found.next().filter(|_| found.next().is_none()).map(String::as_str)
+    }
+
+    /// Says in the details which column an error of the remote is about, where that can be told.
+    pub fn naming(&self, error: Error) -> Error {
+        match self.column_in(&error).map(str::to_owned) {
+            Some(column) => error.detail("column", column),
+            None => error,
+        }
+    }
+
+    /// Where the cursor is among the stored columns; `None` where there is none, or it isn't stored.
+    pub fn stored_cursor(&self) -> Option<usize> {
+        self.cursor.filter(|at| *at < self.columns.len())
+    }
+
+    /// The key's values of a row.
+    pub fn key_of(&self, row: &[Value]) -> Vec<Value> {
+        self.key.iter().map(|at| row[*at].clone()).collect()
+    }
+
+    /// The stored cursor, which the remote alone writes; `None` where it is a part of the key.
+    pub fn remote_cursor(&self) -> Option<usize> {
+        self.stored_cursor().filter(|at| !self.key.contains(at))
+    }
+
+    /// Where columns are in a row; `None` unless all of them are synced.
+    pub fn places(&self, names: &[String]) -> Option<Vec<usize>> {
+        let place = |name: &String| self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
+        names.iter().map(place).collect()
+    }
+
+    /// The names of the key's columns.
+    pub fn key_columns(&self) -> Vec<String> {
+        self.key.iter().map(|at| self.columns[*at].name.clone()).collect()
+    }
+
+    /// Notes which columns of text hold objects or arrays; whether that was news.
+    pub fn learn_structured(&mut self, columns: &[usize]) -> bool {
+        let news = columns.iter().any(|at| !self.columns[*at].structured);
+        columns.iter().for_each(|at| self.columns[*at].structured = true);
+        news
+    }
+
+    /// Notes which columns of text hold objects or arrays, by their names.
+    pub fn know_structured(&mut self, names: &[String]) {
+        self.columns.iter_mut().for_each(|column| column.structured = names.contains(&column.name));
+    }
+
+    /// The names of the columns of text that hold objects or arrays.
+    pub fn structured(&self) -> Vec<String> {
+        self.columns.iter().filter(|column| column.structured).map(|column| column.name.clone()).collect()
+    }
+
+    /// The table's name in the sync tables, in reports and in errors: as the user wrote it.
+    pub fn name(&self) -> &str {
+        &self.options.table
+    }
+
+    /// Reads a page of rows. A value that doesn't fit its column fails with `sync_schema_mismatch`.
+    pub fn read(&self, body: &[u8]) -> Result<Rows, Unreadable> {
+        let mut rows = Rows { width: self.columns.len(), ..Rows::default() };
+        let mut last: Vec<&str> = Vec::new();
+        let told_by_cursor = self.options.conflict() == Conflict::LastWriteWins;
+        json::rows(utf8(body)?, &self.selection.columns, &mut |raw| {
+            for (at, raw) in raw.iter().take(self.columns.len()).enumerate() {
+                rows.values.push(self.convert(at, raw)?);
+                let column = &self.columns[at];
+                if raw.starts_with(['{', '[']) && matches!(column.kind, Kind::Text | Kind::Any) && !column.structured {
+                    rows.structured.push(at);
+                }
+            }
+            if told_by_cursor {
+                rows.cursors.push(self.cursor.and_then(|at| wire_text(raw[at])));
+            }
+            // A time, or a flag: also one of an integer column.
+            rows.deleted.push(self.deleted.is_some_and(|at| !matches!(raw[at], "null" | "false" | "0")));
+            last.clear();
+            last.extend_from_slice(raw);
+            Ok::<(), Unreadable>(())
+        })?;
+        rows.structured.sort_unstable();
+        rows.structured.dedup();
+        if !last.is_empty() {
+            let key = self.key.iter().map(|at| wire_text(last[*at]).unwrap_or_default()).collect();
+            rows.last = Some(Position { cursor: self.place.and_then(|at| wire_text(last[at])), key });
+        }
+        Ok(rows)
+    }
+
+    /// Reads a page of keys alone: the rows' values are those of the key, in its order.
+    pub fn read_keys(&self, body: &[u8]) -> Result<Rows, Unreadable> {
+        let mut rows = Rows { width: self.key.len(), keys_only: true, ..Rows::default() };
+        json::rows(utf8(body)?, &self.selection.key, &mut |raw| {
+            for (at, raw) in self.key.iter().zip(raw) {
+                rows.values.push(self.convert(*at, raw)?);
+            }
+            rows.deleted.push(false);
+            let key = raw.iter().map(|raw| wire_text(raw).unwrap_or_default()).collect();
+            rows.last = Some(Position { cursor: None, key });
+            Ok::<(), Unreadable>(())
+        })?;
+        Ok(rows)
+    }
+
+    /// Reads the place of one row of cursor and key alone; `None`: there is no row.
+    pub fn read_place(&self, body: &[u8], columns: &[String]) -> Result<Option<Position>, Unreadable> {
+        let mut place = None;
+        json::rows(utf8(body)?, columns, &mut |raw| {
+            let find = |name: &String| wire_text(raw[columns.iter().position(|column| column == name)?]);
+            let key = self.selection.key.iter().map(|column| find(column).unwrap_or_default()).collect();
+            place = Some(Position { cursor: self.selection.cursor.as_ref().and_then(find), key });
+            Ok::<(), Unreadable>(())
+        })?;
+        Ok(place)
+    }
+
+    fn convert(&self, at: usize, raw: &str) -> Result<Value, Unreadable> {
+        let column = &self.columns[at];
+        match convert(column.kind, column.affinity, raw) {
+            Ok(Value::Null) if self.key.contains(&at) => Err(Unreadable::Failed(
+                Error::new(
+                    ErrorCode::SyncSchemaMismatch,
+                    format!("{}.{} is NULL in a remote row", self.name(), column.name),
+                )
+                .hint("A key column can't be NULL: choose other columns in `primaryKey`")
+                .detail("table", self.name())
+                .detail("column", column.name.as_str()),
+            )),
+            Ok(value) => Ok(value),
+            Err(misfit) => Err(Unreadable::Failed(self.misfit(column, misfit))),
+        }
+    }
+
+    fn misfit(&self, column: &PlanColumn, misfit: Misfit) -> Error {
+        let hint = match misfit {
+            Misfit::Affinity => "Declare the local column so that it keeps text, as NUMERIC TEXT or JSON TEXT do",
+            Misfit::Range => "Declare the local column NUMERIC TEXT, or name its kind in `types`",
+            Misfit::Kind => "Declare the local column with the remote's type, or name its kind in `types`",
+        };
+        let text = format!("{}.{} ({}) {}", self.name(), column.name, column.kind.name(), misfit.describe());
+        Error::new(ErrorCode::SyncSchemaMismatch, text)
+            .hint(hint)
+            .detail("table", self.name())
+            .detail("column", column.name.as_str())
+    }
+}
+
+/// Whether a name is in a text, and not as a part of a longer one.
+fn has_word(text: &str, name: &str) -> bool {
+    let part = |char: char| char.is_alphanumeric() || char == '_';
+    text.match_indices(name)
+        .any(|(at, _)| !text[..at].ends_with(part) && !text[at + name.len()..].starts_with(part) && !name.is_empty())
+}
+
+fn utf8(body: &[u8]) -> Result<&str, Unreadable> {
+    std::str::from_utf8(body).map_err(|error| match error.error_len() {
+        // The body ends within a character.
+        None => Unreadable::Cut,
+        Some(_) => JsonError::Malformed(error.valid_up_to()).into(),
+    })
+}
+
+/// A value as filters take it: a string's text, or the literal; `None` for null.
+fn wire_text(raw: &str) -> Option<String> {
+    match json::kind(raw) {
+        json::JsonKind::Null => None,
+        json::JsonKind::String => json::text(raw).map(|text| text.into_owned()),
+        _ => Some(raw.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::{Connection, PageFile};
+
+    fn plan(options: &str, missing: &[&str]) -> Result<Plan> {
+        let connection = Connection::open(&PageFile::default()).unwrap();
+        connection
+            .exec("CREATE TABLE t(b TEXT, id INTEGER PRIMARY KEY, n NUMERIC TEXT, local); CREATE TABLE free(x)")
+            .unwrap();
+        let options: TableSync = serde_json::from_str(options).unwrap();
+        let missing: Vec<String> = missing.iter().map(|name| (*name).to_owned()).collect();
+        Plan::new(&options, Table::read(&connection, &options.table).unwrap().unwrap(), &missing)
+    }
+
+    #[test]
+    fn what_is_selected() {
+        let select = |options, missing: &[&str]| plan(options, missing).unwrap().selection.columns.join(",");
+        assert_eq!(select(r#"{"table":"t"}"#, &[]), "b,id,n,local");
+        assert_eq!(select(r#"{"table":"t"}"#, &["LOCAL"]), "b,id,n");
+        assert_eq!(select(r#"{"table":"t","columns":["n"]}"#, &[]), "id,n");
+        assert_eq!(
+            select(r#"{"table":"t","columns":["n"],"cursor":"updated_at","deleted":"gone"}"#, &[]),
+            "id,n,updated_at,gone"
+        );
+        assert_eq!(select(r#"{"table":"t","cursor":"n","deleted":"compare"}"#, &[]), "b,id,n,local");
+        assert_eq!(plan(r#"{"table":"t","primaryKey":["n","b"]}"#, &[]).unwrap().key, [2, 0]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        for (options, missing, column) in [
+            (r#"{"table":"t","columns":["zz"]}"#, &[][..], "zz"),
+            (r#"{"table":"t","primaryKey":"zz"}"#, &[], "zz"),
+            (r#"{"table":"t","types":{"zz":"text"}}"#, &[], "zz"),
+            (r#"{"table":"t","columns":["id","b"]}"#, &["b"], "b"),
+            (r#"{"table":"t"}"#, &["id"], "id"),
+            (r#"{"table":"t","cursor":"updated_at"}"#, &["updated_at"], "updated_at"),
+            (r#"{"table":"t","deleted":"*"}"#, &[], "*"),
+        ] {
+            let error = plan(options, missing).unwrap_err();
+            assert!(error.is(ErrorCode::SyncSchemaMismatch), "{error}");
+            assert_eq!(error.details["column"], column.into(), "{error}");
+        }
+        assert!(plan(r#"{"table":"free"}"#, &[]).unwrap_err().is(ErrorCode::SyncSchemaMismatch));
+    }
+
+    #[test]
+    fn the_column_of_a_remote_error_is_named() {
+        let plan = plan(r#"{"table":"t"}"#, &[]).unwrap();
+        let column = |message: &str| {
+            let error = plan.naming(Error::new(ErrorCode::SyncSchemaMismatch, message));
+            error.details.get("column").cloned()
+        };
+        assert_eq!(column("column t.local does not exist"), Some("local".into()));
+        assert_eq!(column("Spalte \u{bb}local\u{ab} existiert nicht"), Some("local".into()));
+        assert_eq!(column("Could not find the 'n' column of 't'"), Some("n".into()));
+        assert_eq!(column("column t.localized does not exist"), None);
+        assert_eq!(column("n or local"), None);
+    }
+
+    #[test]
+    fn rows_are_converted_and_remember_their_place() {
+        let plan = plan(r#"{"table":"t","columns":["id","n"],"cursor":"u","deleted":"gone"}"#, &[]).unwrap();
+        let body = br#"[{"id":1,"n":1.50,"u":null,"gone":null},{"id":9007199254740993,"n":null,"u":"2026-01-01T00:00:00.000001+00:00","gone":"x"}]"#;
+        let Ok(rows) = plan.read(body) else { panic!("a page") };
+        assert_eq!(rows.row(0), [Value::Integer(1), Value::from("1.50")]);
+        assert_eq!(rows.row(1), [Value::Integer(9_007_199_254_740_993), Value::Null]);
+        assert_eq!(rows.deleted, [false, true]);
+        let cursor = Some("2026-01-01T00:00:00.000001+00:00".to_owned());
+        assert_eq!(rows.last, Some(Position { cursor, key: vec!["9007199254740993".to_owned()] }));
+        let Err(Unreadable::Failed(error)) = plan.read(br#"[{"id":"x","n":1,"u":1,"gone":false}]"#) else {
+            panic!("a misfit")
+        };
+        assert_eq!(error.details["column"], "id".into());
+        assert!(matches!(plan.read("[{\"id\":\"é".as_bytes().split_last().unwrap().1), Err(Unreadable::Cut)));
+        let Ok(keys) = plan.read_keys(br#"[{"id":3}]"#) else { panic!("keys") };
+        assert_eq!(keys.row(0), [Value::Integer(3)]);
+        assert_eq!(keys.last.unwrap().key, ["3"]);
+    }
+}

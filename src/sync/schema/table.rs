@@ -1,0 +1,202 @@
+//! What sync has to know about the local tables.
+
+use crate::{
+    error::Result,
+    sqlite::{ColumnFacts, Connection, ForeignKey, TableFacts, TableKind},
+    sync::values::{
+        encode::quote,
+        types::{Affinity, Kind},
+    },
+    value::Value,
+};
+
+/// The column with the number of the transaction that wrote a row.
+pub const STAMP: &str = "_xid";
+
+/// One column of a local table. Generated columns are left out: SQLite fills them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name as declared.
+    pub name: String,
+    /// Its kind on the wire, by the declared type.
+    pub kind: Kind,
+    /// What SQLite does to values that it stores.
+    pub affinity: Affinity,
+    /// Whether it refuses NULL.
+    pub not_null: bool,
+}
+
+/// A local table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Its name as declared.
+    pub name: String,
+    /// Its columns in order.
+    pub columns: Vec<Column>,
+    /// The primary key's columns in key order; empty when none is declared.
+    pub primary_key: Vec<String>,
+    /// Its references to other tables.
+    pub foreign_keys: Vec<ForeignKey>,
+    /// The column lists of its unique indexes, without the primary key's.
+    pub unique: Vec<Vec<String>>,
+    /// A column of the primary key that calls different texts equal, as NOCASE does.
+    pub loose_key: Option<String>,
+}
+
+impl Table {
+    /// Reads an ordinary table of the main schema; `None` when there is no such table (views and virtual tables can't be
+    /// synced).
+    pub fn read(connection: &Connection, name: &str) -> Result<Option<Self>> {
+        TableFacts::read(connection, name)?
+            .filter(|facts| facts.kind == TableKind::Table)
+            .map(|facts| Self::of(connection, facts))
+            .transpose()
+    }
+
+    /// Reads all ordinary tables of the main schema.
+    pub fn all(connection: &Connection) -> Result<Vec<Self>> {
+        let ordinary = TableFacts::all(connection)?.into_iter().filter(|facts| facts.kind == TableKind::Table);
+        ordinary.map(|facts| Self::of(connection, facts)).collect()
+    }
+
+    fn of(connection: &Connection, facts: TableFacts) -> Result<Self> {
+        Ok(Self {
+            columns: facts
+                .columns
+                .iter()
+                .filter(|column| !column.generated)
+                .map(|it| column(it, facts.strict))
+                .collect(),
+            primary_key: facts.primary_key(),
+            foreign_keys: foreign_keys(connection, &facts.name)?,
+            unique: unique(connection, &facts.name)?,
+            loose_key: loose_key(connection, &facts.name)?,
+            name: facts.name,
+        })
+    }
+
+    /// The column of that name, whatever its case.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
+    }
+}
+
+fn column(facts: &ColumnFacts, strict: bool) -> Column {
+    // In a STRICT table ANY means what no type means in others: values stay as they are.
+    let any = strict && facts.declared.eq_ignore_ascii_case("any");
+    Column {
+        name: facts.name.clone(),
+        kind: Kind::from_declared(&facts.declared),
+        affinity: if any { Affinity::Blob } else { Affinity::from_declared(&facts.declared) },
+        not_null: facts.not_null,
+    }
+}
+
+fn foreign_keys(connection: &Connection, table: &str) -> Result<Vec<ForeignKey>> {
+    let mut keys = connection.foreign_keys(table)?;
+    for key in keys.iter_mut().filter(|key| key.to.is_empty()) {
+        key.to = TableFacts::read(connection, &key.parent)?.map(|parent| parent.primary_key()).unwrap_or_default();
+    }
+    Ok(keys)
+}
+
+/// A column of the primary key that calls different texts equal.
+fn loose_key(connection: &Connection, table: &str) -> Result<Option<String>> {
+    let column = connection.value(
+        "SELECT info.name FROM pragma_index_list(?1, 'main') AS list, pragma_index_xinfo(list.name, 'main') AS info \
+         WHERE list.origin = 'pk' AND info.\"key\" = 1 AND info.coll <> 'BINARY'",
+        &[Value::from(table)],
+    )?;
+    Ok(column.as_ref().and_then(Value::as_text).map(str::to_owned))
+}
+
+fn unique(connection: &Connection, table: &str) -> Result<Vec<Vec<String>>> {
+    let indexes = connection.rows(
+        "SELECT name FROM pragma_index_list(?1, 'main') WHERE \"unique\" = 1 AND origin <> 'pk'",
+        &[Value::from(table)],
+    )?;
+    let mut unique = Vec::new();
+    for index in indexes {
+        let columns = connection.rows("SELECT name FROM pragma_index_info(?1, 'main') ORDER BY seqno", &index)?;
+        unique.push(columns.iter().filter_map(|row| row[0].as_text().map(str::to_owned)).collect());
+    }
+    Ok(unique)
+}
+
+/// The indexes of `tables` in an order in which parents come before their children; circles are cut at a reference that may be
+/// NULL, if there is one.
+pub fn parents_first(tables: &[&Table]) -> Vec<usize> {
+    fn visit(at: usize, tables: &[&Table], all: bool, seen: &mut [bool], order: &mut Vec<usize>) {
+        if std::mem::replace(&mut seen[at], true) {
+            return;
+        }
+        let table = tables[at];
+        let required = |name: &String| {
+            table.primary_key.contains(name) || table.column(name).is_some_and(|column| column.not_null)
+        };
+        for key in table.foreign_keys.iter().filter(|key| all || key.from.iter().all(required)) {
+            if let Some(parent) = tables.iter().position(|table| table.name.eq_ignore_ascii_case(&key.parent)) {
+                visit(parent, tables, all, seen, order);
+            }
+        }
+        order.push(at);
+    }
+    let mut order: Vec<usize> = (0..tables.len()).collect();
+    for all in [true, false] {
+        let (mut seen, before) = (vec![false; tables.len()], std::mem::take(&mut order));
+        before.into_iter().for_each(|at| visit(at, tables, all, &mut seen, &mut order));
+    }
+    order
+}
+
+/// `"a" = ?1 AND "b" = ?2`, for a key whose parameters begin at `first`.
+pub fn key_condition(columns: &[String], first: usize) -> String {
+    let mut sql = String::new();
+    for (index, column) in columns.iter().enumerate() {
+        if index > 0 {
+            sql.push_str(" AND ");
+        }
+        // A key may be NULL in SQLite.
+        sql.push_str(&format!("{} IS ?{}", quote(column), first + index));
+    }
+    sql
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::PageFile;
+
+    #[test]
+    fn tables_are_read_as_declared() {
+        let connection = Connection::open(&PageFile::default()).unwrap();
+        connection
+            .exec(
+                "CREATE TABLE parent(a TEXT, b INT, PRIMARY KEY(b, a)) WITHOUT ROWID;
+                 CREATE TABLE Child(id INTEGER PRIMARY KEY, price NUMERIC TEXT NOT NULL, double GENERATED ALWAYS AS (id * 2),
+                     a TEXT, b INT, slug TEXT UNIQUE, self REFERENCES child ON DELETE CASCADE,
+                     FOREIGN KEY(b, a) REFERENCES parent);
+                 CREATE TABLE strict(x ANY, y INT PRIMARY KEY) STRICT;
+                 CREATE VIEW v AS SELECT 1;",
+            )
+            .unwrap();
+        let parent = Table::read(&connection, "parent").unwrap().unwrap();
+        assert_eq!(parent.primary_key, ["b", "a"]);
+        let child = Table::read(&connection, "CHILD").unwrap().unwrap();
+        assert_eq!(child.name, "Child");
+        assert_eq!(child.primary_key, ["id"]);
+        let names: Vec<_> = child.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["id", "price", "a", "b", "slug", "self"]);
+        assert_eq!(child.columns[1].kind, Kind::Numeric);
+        assert!(child.columns[1].not_null);
+        assert_eq!(child.unique, [["slug"]]);
+        let keys: Vec<_> = child.foreign_keys.iter().map(|key| (key.parent.as_str(), key.to.clone())).collect();
+        assert_eq!(keys, [("parent", vec!["b".to_owned(), "a".to_owned()]), ("child", vec!["id".to_owned()])]);
+        assert_eq!(child.foreign_keys[1].on_delete, "CASCADE");
+        let strict = Table::read(&connection, "strict").unwrap().unwrap();
+        assert_eq!((strict.columns[0].kind, strict.columns[0].affinity), (Kind::Any, Affinity::Blob));
+        assert_eq!(Table::read(&connection, "v").unwrap(), None);
+        assert_eq!(Table::read(&connection, "none").unwrap(), None);
+        assert_eq!(parents_first(&[&child, &strict, &parent]), [2, 0, 1]);
+    }
+}
