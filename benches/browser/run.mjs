@@ -2,7 +2,7 @@
 //
 // tidelock and its peers in headless Chromium, in turns: medians, and ratios to the fastest peer of each row. Writes the raw figures as
 // JSON and a chart beside it. Exits 1 when results differ between engines or one fails; with --check also when a ratio is more than
-// 15 % worse than benches/baseline.json says. --update writes that file, and the tables in docs/performance.md and README.md.
+// 15 % worse than benches/baseline.json says. --update writes that file, and the tables that update.mjs lists.
 
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'

@@ -1,5 +1,5 @@
-// Writes what a report says where it is kept: benches/baseline.json, the tables of docs/performance.md and README.md (between
-// `<!-- bench NAME -->` and `<!-- /bench -->`), the chart. Suites that the report lacks stay as they are.
+// Writes a report to the places that keep it: benches/baseline.json, the chart, and the tables of README.md, docs/performance.md and
+// benches/README.md (between `<!-- bench NAME -->` and `<!-- /bench -->`). Suites that the report lacks stay as they are.
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -32,9 +32,9 @@ export async function update(root, report) {
     .map(([name, version]) => `${name} ${version}`)
     .join(', ')}.`
   for (const [name, suite] of Object.entries(report.suites)) texts[`${name} in short`] = first(suite)
-  for (const file of ['docs/performance.md', 'README.md']) await fill(join(root, file), texts)
+  for (const file of ['docs/performance.md', 'benches/README.md', 'README.md']) await fill(join(root, file), texts)
   if (report.suites.app && report.suites.durable) await writeFile(join(root, 'docs/benchmark.svg'), chart(report))
-  console.log('written: benches/baseline.json, docs/performance.md, docs/benchmark.svg, README.md')
+  console.log('written: benches/baseline.json, benches/README.md, docs/performance.md, docs/benchmark.svg, README.md')
 }
 
 async function fill(file, texts) {

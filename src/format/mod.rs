@@ -1,4 +1,5 @@
-//! The storage format: the records of a database, and the bytes that they are stored as. `docs/storage-format.md` draws it.
+//! The storage format: the records of a database, and the bytes that they are stored as.
+//! `docs/internals/storage-format.md` draws it.
 //!
 //! Every record begins with xxh3 (64 bits) over all bytes after it. It tells damage from data, not malice: whoever can write
 //! to the storage can also write checksums. (Encryption notices those: `store::sealed`.)

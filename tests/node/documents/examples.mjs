@@ -99,7 +99,7 @@ export const examples = {
     )
   },
 
-  'docs/performance.md: The benchmark': { elsewhere: 'build.sh', because: 'a benchmark takes a quarter of an hour' },
+  'docs/performance.md: Measure': { elsewhere: 'build.sh', because: 'a benchmark takes a quarter of an hour' },
 
   async 'docs/runbook.md: Back up'({ run, open }) {
     const db = await open({ name: 'shop' })
