@@ -1,4 +1,4 @@
-// What goes wrong between PostgREST and its clients elsewhere: each trap, set on purpose. docs/sync.md has the list.
+// What goes wrong between PostgREST and its clients elsewhere: each trap, set on purpose. docs/internals/sync-traps.md has the list.
 import assert from 'node:assert/strict'
 import { alice, total, withSchema } from '../run/remote.mjs'
 
