@@ -141,7 +141,7 @@ test('another tab has it', once, async () => {
       await db.close()
       return { questions, rows }
     },
-    [recipe('Another tab has it')],
+    [recipe('Another tab has the database open')],
     name,
   )
   assert.match(result.questions[0], /^"A page under test" has it since \d{4}-/)
@@ -243,7 +243,7 @@ test('two databases become one', once, async () => {
       await db.close()
       return { rows, names: (await tidelock.databases()).map((one) => one.name).filter((one) => one.startsWith(name)) }
     },
-    [recipe('Two databases become one')],
+    [recipe('Merge two databases')],
   )
   assert.deepEqual(result.rows, [
     { id: 1, title: 'ours' },
@@ -313,8 +313,8 @@ test('a data database is built anew from its source', once, async () => {
       return { report, replaced, seeded }
     },
     [
-      recipe('A data database is built anew from its source'),
-      recipe('A data database is built anew from its source', 1),
+      recipe('Rebuild a data database from its source'),
+      recipe('Rebuild a data database from its source', 1),
     ],
     { migrations, remote: remote() },
   )
@@ -357,7 +357,7 @@ test('a column key is replaced', once, async () => {
         rows,
       }
     },
-    [recipe('A column key is replaced')],
+    [recipe('Replace a column key')],
     { migrations, remote: remote() },
   )
   assert.deepEqual([result.changed, result.again, result.pending], [[true, true, false, false], false, 0])
@@ -382,7 +382,7 @@ test('moving away', once, async () => {
       await db.close()
       return { sql, read, tables, refused }
     },
-    [recipe('Moving away'), recipe('Moving away', 1)],
+    [recipe('Move to another database'), recipe('Move to another database', 1)],
     { migrations, remote: remote() },
   )
   assert.match(result.sql, /INSERT INTO .*notes.* VALUES/i)

@@ -161,7 +161,7 @@ export const examples = {
     assert.deepEqual(reports, ['2', '2'])
   },
 
-  'docs/runbook.md: Another tab has it': inRunbookTest('it needs two tabs'),
+  'docs/runbook.md: Another tab has the database open': inRunbookTest('it needs two tabs'),
   'docs/runbook.md: The disk is full': inRunbookTest('the browser’s storage is made to refuse'),
   'docs/runbook.md: The database is corrupt': inRunbookTest('what the browser stores is damaged'),
 
@@ -178,7 +178,7 @@ export const examples = {
     })
   },
 
-  async 'docs/runbook.md: Two databases become one'({ run, open, deleteFolder }) {
+  async 'docs/runbook.md: Merge two databases'({ run, open, deleteFolder }) {
     const schema = 'CREATE TABLE IF NOT EXISTS items (id INTEGER PRIMARY KEY, title TEXT)'
     const db = await open({ name: 'kept' })
     await db.exec(schema)
@@ -191,7 +191,7 @@ export const examples = {
     })
   },
 
-  async 'docs/runbook.md: A data database is built anew from its source'({ run, open, remote }) {
+  async 'docs/runbook.md: Rebuild a data database from its source'({ run, open, remote }) {
     const options = await remoteNotes({ remote })
     await remote.sql("insert into notes values (1, 'cloud'), (2, 'cloud')")
     options.remote.tables = [{ table: 'notes', direction: 'pull' }]
@@ -204,7 +204,7 @@ export const examples = {
     })
   },
 
-  async 'docs/runbook.md: A data database is built anew from its source (2)'({ run, open }) {
+  async 'docs/runbook.md: Rebuild a data database from its source (2)'({ run, open }) {
     const source = await open({ storage: 'memory' })
     await source.exec('CREATE TABLE words (word); INSERT INTO words VALUES (1)')
     const seedUrl = URL.createObjectURL(new Blob([await source.export()]))
@@ -217,7 +217,7 @@ export const examples = {
     URL.revokeObjectURL(seedUrl)
   },
 
-  async 'docs/runbook.md: A column key is replaced'({ run, open, remote }) {
+  async 'docs/runbook.md: Replace a column key'({ run, open, remote }) {
     await remote.table('notes', 'id bigint primary key, body bytea')
     const [oldKey, newKey] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)]
     const options = {
@@ -239,7 +239,7 @@ export const examples = {
     assert.deepEqual(await after.query('SELECT decrypt(body) AS body FROM notes'), [{ body: 'one' }])
   },
 
-  async 'docs/runbook.md: Moving away'({ run, open }) {
+  async 'docs/runbook.md: Move to another database'({ run, open }) {
     const db = await open({ name: 'notebook', ...notes })
     await db.run("INSERT INTO notes VALUES (1, 'it''s')")
     await twice(() =>
@@ -251,7 +251,7 @@ export const examples = {
     )
   },
 
-  async 'docs/runbook.md: Moving away (2)'({ run, open, remote }) {
+  async 'docs/runbook.md: Move to another database (2)'({ run, open, remote }) {
     const local = await open({ name: 'notebook', ...notes })
     await local.run("INSERT INTO notes VALUES (1, 'one'), (2, 'two')")
     await local.close()
