@@ -114,6 +114,7 @@ const PARTS = [...new Set(STEPS.map(({ part }) => part))]
 function affected(file) {
   if (file.endsWith('.test.mjs')) return STEPS.some((step) => step.file === file) ? ['lint', file] : ['lint']
   const rules = [
+    [/^(benches|tests)\/.*\.md$/, ['tests/node/documents-text.test.mjs']],
     [/^tests\/native\//, ['lint', 'native']],
     [/^tests\/web\//, ['lint', 'web']],
     [/^tests\/packaging\//, ['lint', 'packaging']],
@@ -128,7 +129,12 @@ function affected(file) {
     [/^pkg-js\//, PARTS.filter((part) => !['native', 'web'].includes(part))],
     [
       /^docs\/|^[A-Z]+\.md$/,
-      ['tests/node/documents.test.mjs', 'tests/e2e/readme.test.mjs', 'tests/e2e/runbook.test.mjs'],
+      [
+        'tests/node/documents-text.test.mjs',
+        'tests/node/documents.test.mjs',
+        'tests/e2e/readme.test.mjs',
+        'tests/e2e/runbook.test.mjs',
+      ],
     ],
   ]
   return rules.find(([pattern]) => pattern.test(file))?.[1] ?? PARTS

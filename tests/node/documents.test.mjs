@@ -1,7 +1,7 @@
 // Every block of code of README.md and docs/ runs as it stands there, at least twice in a row, against a real remote.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, test } from 'node:test'
@@ -12,7 +12,7 @@ import { control } from '../remote/control.mjs'
 import { startRemote } from '../remote/index.mjs'
 import { PostgrestClient } from '../remote/node_modules/@supabase/postgrest-js/dist/index.mjs'
 import { remoteFacade } from '../scenarios/run/remote.mjs'
-import { blocksOf, blocksOfDocuments, documents, runBlock, textOf, urlOf } from './documents/blocks.mjs'
+import { blocksOf, blocksOfDocuments, runBlock, textOf } from './documents/blocks.mjs'
 import { examples } from './documents/examples.mjs'
 
 const cli = fileURLToPath(new URL('../../pkg-js/dist/cli/main.js', import.meta.url))
@@ -45,13 +45,6 @@ test('blocks are found by file, heading and number', () => {
       ['x.md: Two', 'b\n'],
     ],
   )
-})
-
-test('links to files lead somewhere', () => {
-  for (const file of documents()) {
-    const links = [...textOf(file).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map(([, link]) => link)
-    for (const link of links) assert.ok(existsSync(new URL(link, urlOf(file))), `${file} has a link to ${link}`)
-  }
 })
 
 for (const [index, block] of blocks.entries()) {

@@ -5,7 +5,7 @@ const root = new URL('../../../', import.meta.url)
 const CODE = ['ts', 'js', 'sh']
 
 /** README.md and the files of docs/. */
-export function documents() {
+function documents() {
   const docs = readdirSync(urlOf('docs/')).filter((file) => file.endsWith('.md'))
   return ['README.md', ...docs.map((file) => `docs/${file}`)]
 }

@@ -1,0 +1,66 @@
+// The text of all documents: their words, the length of their lines, where their links and paths lead.
+import assert from 'node:assert/strict'
+import { existsSync, readdirSync } from 'node:fs'
+import { test } from 'node:test'
+import { textOf, urlOf } from './documents/blocks.mjs'
+import { linesTooLong, problemsOfDocument, wordsToReplace } from './documents/language.mjs'
+
+/** The documents of the repository. Those of the package are copies. */
+const documents = [
+  ...readdirSync(urlOf('.')).filter((file) => file.endsWith('.md')),
+  ...['docs', 'benches', 'tests', 'crates', 'www'].flatMap(markdownIn),
+]
+
+/** The Markdown files of a folder and its folders. */
+function markdownIn(folder) {
+  return readdirSync(urlOf(`${folder}/`), { withFileTypes: true }).flatMap((entry) => {
+    const path = `${folder}/${entry.name}`
+    if (entry.name === 'node_modules' || entry.name.startsWith('.')) return []
+    if (entry.isDirectory()) return markdownIn(path)
+    return path.endsWith('.md') ? [path] : []
+  })
+}
+
+test('words that the glossary replaces are found with file and line', () => {
+  const lines = ['The tab was robbed.', 'It then gives', 'up.', 'Two tabs took turns.', 'A fact.']
+  assert.deepEqual(wordsToReplace('a.rs', lines), [
+    "a.rs:1: 'robbed': say a stolen lock, a fenced-out holder",
+    "a.rs:2: 'gives up': say cancel, or stop trying",
+  ])
+})
+
+test('lines are counted in characters', () => {
+  const line = '…'.repeat(121)
+  assert.deepEqual(linesTooLong('a.rs', ['', line.slice(1), line]), ['a.rs:3: 121 columns, at most 120'])
+})
+
+test('code, tables and links may be long, and code may have any word', () => {
+  const long = 'x'.repeat(121)
+  const fence = '```'
+  const text = [fence, `// nobody ${long}`, fence, `| ${long} |`, `[a](${long})`, 'In `patience.ts`.', long].join('\n')
+  assert.deepEqual(problemsOfDocument('a.md', text), ['a.md:7: 121 columns, at most 120'])
+})
+
+test('the documents use the words of the glossary, in lines of at most 120 columns', () => {
+  assert.ok(documents.length >= 25, `only ${documents.length} documents were found`)
+  const problems = documents.flatMap((file) => problemsOfDocument(file, textOf(file)))
+  assert.deepEqual(problems, [])
+})
+
+test('ARCHITECTURE.md is an overview of at most 250 lines', () => {
+  assert.ok(textOf('ARCHITECTURE.md').split('\n').length <= 251)
+})
+
+test('links to files lead somewhere', () => {
+  for (const file of documents) {
+    const links = [...textOf(file).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map(([, link]) => link)
+    for (const link of links) assert.ok(existsSync(new URL(link, urlOf(file))), `${file} has a link to ${link}`)
+  }
+})
+
+test('paths in code lead somewhere', () => {
+  const path = /`((?:benches|crates|docs|pkg-js\/src|pkg-js\/test|scripts|src|tests|www)\/[\w./-]+)`/g
+  for (const file of documents) {
+    for (const [, name] of textOf(file).matchAll(path)) assert.ok(existsSync(urlOf(name)), `${file} names ${name}`)
+  }
+})

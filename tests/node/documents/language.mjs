@@ -1,0 +1,78 @@
+// The language of prose: the words that the glossary replaces, and how long a line may be. The checks take lines of text, so they work
+// for documents and for comments alike.
+
+/** The columns of a line of prose. */
+export const LONGEST_LINE = 120
+
+/** Words that are not used in prose, and what to say instead. A space stands for any white space, also a line end. */
+export const REPLACED_WORDS = [
+  ['robbed|robs', 'a stolen lock, a fenced-out holder'],
+  ['whoever|whomever|nobody|somebody|anybody|everybody', 'the name of the subject'],
+  ['(?:what|who) (?:it|they) (?:has|have|had)|who (?:has|had|holds|held) it', 'the name of the subject'],
+  ['(?:give|gives|gave|given|giving) up', 'cancel, or stop trying'],
+  ['breaths?', 'yield to the event loop'],
+  ['patience', 'timeout, liveness, retry budget'],
+  ['desks?', 'client session, attached client'],
+  ['tickets?', 'permit'],
+  ['(?:takes?|took|taken|gives?|given|gave|holds?|held) (?:back )?(?:the|its|their|a) turn', 'lock the connection'],
+  ['turns? of (?:its|their) own', 'a permit'],
+  ['in (?:the|its|their) line|in line', 'in the queue'],
+  ['aside', 'quarantined'],
+  ['gone', 'deleted remotely'],
+  ['joint|jointly', 'single-flight'],
+  ['facts', 'statement effects, conflict input, health inputs'],
+  ['moments?', 'point in time, lifecycle event'],
+  ['heeds?|heeded', 'ignores'],
+  ['no sound', 'not a valid SQLite database'],
+  ['lacks? (?:their|its) parents?', 'foreign key violation'],
+  ['no use for', 'unexpected argument'],
+  ['lest', 'otherwise'],
+  ['anew', 'again'],
+  ['mends?|mended|mending', 'fix, repair'],
+  ['thaws?|thawed', 'resume'],
+  [`(?:it|that|there|what|who|here|where|how)['’]s|\\w+['’](?:ll|re|ve|d)`, 'subject and verb in full'],
+].map(([words, instead]) => ({ pattern: new RegExp(`\\b(?:${words.replaceAll(' ', '\\s+')})\\b`, 'gi'), instead }))
+
+/** The words to replace in lines of prose, each with file and line. A line that isn't prose is given as an empty one. */
+export function wordsToReplace(path, lines) {
+  const text = lines.join('\n')
+  return REPLACED_WORDS.flatMap(({ pattern, instead }) =>
+    Array.from(text.matchAll(pattern), ({ 0: found, index }) => ({
+      line: text.slice(0, index).split('\n').length,
+      problem: `'${found.replace(/\s+/g, ' ')}': say ${instead}`,
+    })),
+  )
+    .toSorted((a, b) => a.line - b.line)
+    .map(({ line, problem }) => `${path}:${line}: ${problem}`)
+}
+
+/** The lines that are too long, each with file and line. */
+export function linesTooLong(path, lines) {
+  return lines.flatMap((line, index) => {
+    const columns = [...line].length
+    return columns > LONGEST_LINE ? [`${path}:${index + 1}: ${columns} columns, at most ${LONGEST_LINE}`] : []
+  })
+}
+
+/** What is wrong with the language of a Markdown document. */
+export function problemsOfDocument(path, text) {
+  const lines = withoutCode(text.split('\n'))
+  // A table, an image or a link can't be broken into lines.
+  const breakable = lines.map((line) => (/^\s*(\||!\[|[-*]?\s*\[[^\]]*\]\(\S*\)\W*$)/.test(line) ? '' : line))
+  return [...wordsToReplace(path, lines.map(withoutNames)), ...linesTooLong(path, breakable)]
+}
+
+/** The same lines, with empty ones instead of blocks of code and of comments. */
+function withoutCode(lines) {
+  let isCode = false
+  return lines.map((line) => {
+    const isFence = /^\s*```/.test(line)
+    if (isFence) isCode = !isCode
+    return isCode || isFence || /^<!--.*-->$/.test(line) ? '' : line
+  })
+}
+
+/** A line without its code and the addresses of its links. */
+function withoutNames(line) {
+  return line.replace(/`[^`]*`/g, '`').replace(/\]\([^)]*\)/g, ']')
+}
