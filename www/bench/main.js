@@ -26,7 +26,7 @@ for (const { module, label } of Object.values(engines)) if (module && !modules.h
 for (const [module, label] of modules) byId('engines').append(box('engine', module, label, true))
 byId('isolation').innerHTML = crossOriginIsolated
   ? 'This page is cross-origin isolated: all engines run.'
-  : 'This page is served as most are. SQLocal’s files and Turso need cross-origin isolation: <a href="./isolated/">with it</a>.'
+  : 'This page isn’t cross-origin isolated. SQLocal’s files and Turso need that: <a href="./isolated/">open the isolated page</a>.'
 
 byId('form').addEventListener('submit', async (event) => {
   event.preventDefault()
@@ -49,7 +49,9 @@ byId('save').addEventListener('click', () => {
   URL.revokeObjectURL(link.href)
 })
 byId('clear').addEventListener('click', async () => {
-  if (confirm('Delete all that this site has stored in this browser: databases in IndexedDB and files in OPFS?')) {
+  if (
+    confirm('Delete everything that this site has stored in this browser: databases in IndexedDB and files in OPFS?')
+  ) {
     status(await clearSite())
   }
 })

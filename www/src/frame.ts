@@ -23,9 +23,9 @@ const VIEWS: Record<IconName, { title: string; make: (app: App) => View }> = {
 }
 
 const ROLES = {
-  owner: 'This tab has the database for itself',
+  owner: 'This tab has exclusive use of the database',
   leader: 'This tab holds the lock and runs the database for all tabs',
-  follower: 'This tab sends its calls to the leader, and takes over when that one goes',
+  follower: 'This tab sends its calls to the leader, and takes over when the leader closes',
 }
 
 export function frame(db: Database, openedIn: number): HTMLElement {

@@ -14,11 +14,7 @@ export function busyScreen(error: unknown, start: Start): HTMLElement {
     { class: 'screen', 'data-screen': 'busy' },
     h('div', { class: 'emblem warning' }, icon('lock')),
     h('h1', {}, message),
-    h(
-      'p',
-      {},
-      'One tab at a time writes to it, so nothing can be lost between two. Close the other tab, or wait for it here.',
-    ),
+    h('p', {}, 'Only one tab at a time writes to it, so no write is lost. Close the other tab, or wait for it here.'),
     h(
       'dl',
       { class: 'facts' },

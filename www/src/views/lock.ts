@@ -6,9 +6,9 @@ import { ago, clock } from '../format.ts'
 
 const NOTES = {
   exclusive:
-    'This tab took the lock before it read anything, and the browser gives it back when the tab goes, however it goes. A second tab is told “Database already in use”, and by whom.',
+    'This tab took the lock before it read anything. The browser releases the lock when the tab closes or crashes. A second tab gets “Database already in use”, with the holder.',
   shared:
-    'The first tab leads: it holds the lock and runs the database. Later tabs follow: they send it their calls and see every commit at once. When the leader goes, the next tab takes over, and what was on its way happens exactly once.',
+    'The first tab is the leader: it holds the lock and runs the database. Later tabs are followers: they send it their calls and see every commit at once. When the leader closes, the next tab takes over, and writes in flight happen exactly once.',
 }
 
 export function lockView({ db }: App): View {

@@ -80,7 +80,7 @@ export function migrationsView(app: App): View {
     h(
       'p',
       { class: 'note' },
-      'Each runs in a transaction of its own, with its row in schema_migrations. A changed one is refused when the page opens.',
+      'Each runs in its own transaction, with its row in schema_migrations. A changed one is refused when the page opens.',
     ),
   )
   return { element }

@@ -51,7 +51,7 @@ export function snapshotsView(app: App): View {
           )
         if (pending > 0 && !force) return
         await db.snapshots.restore(snapshot.id, { force })
-        toast(`Back at ${clock(snapshot.createdAt)}`, 'ok', 'What was there is kept as a snapshot of its own')
+        toast(`Back at ${clock(snapshot.createdAt)}`, 'ok', 'The previous contents are kept as a snapshot')
         app.refresh()
         await show()
       },

@@ -68,7 +68,7 @@ export function sqlView({ db }: App): View {
       const plan = await db.explain(text.value)
       fill(
         outcome,
-        h('p', { class: 'summary' }, 'How SQLite would go about it'),
+        h('p', { class: 'summary' }, 'The query plan of SQLite'),
         h('div', { class: 'card' }, planList(plan)),
       )
     } catch (error) {

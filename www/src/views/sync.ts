@@ -23,7 +23,7 @@ export function syncView(app: App): View {
 
   const stop = h(
     'button',
-    { type: 'button', hidden: true, onclick: () => cancel?.abort(new Error('Stopped: what was read so far is kept')) },
+    { type: 'button', hidden: true, onclick: () => cancel?.abort(new Error('Stopped: the rows read so far are kept')) },
     'Stop',
   )
 
