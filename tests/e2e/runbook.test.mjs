@@ -312,10 +312,7 @@ test('a data database is built anew from its source', once, async () => {
       await plain.close()
       return { report, replaced, seeded }
     },
-    [
-      recipe('Rebuild a data database from its source'),
-      recipe('Rebuild a data database from its source', 1),
-    ],
+    [recipe('Rebuild a data database from its source'), recipe('Rebuild a data database from its source', 1)],
     { migrations, remote: remote() },
   )
   assert.equal(result.report.mode, 'replace')
