@@ -34,11 +34,15 @@ test('lines are counted in characters', () => {
   assert.deepEqual(linesTooLong('a.rs', ['', line.slice(1), line]), ['a.rs:3: 121 columns, at most 120'])
 })
 
-test('code, tables and links may be long, and code may have any word', () => {
+test('code, tables, links and written results may be long, and code may have any word', () => {
   const long = 'x'.repeat(121)
-  const fence = '```'
-  const text = [fence, `// nobody ${long}`, fence, `| ${long} |`, `[a](${long})`, 'In `patience.ts`.', long].join('\n')
-  assert.deepEqual(problemsOfDocument('a.md', text), ['a.md:7: 121 columns, at most 120'])
+  const block = ['```', `// nobody ${long}`, '```']
+  const written = ['<!-- bench app -->', `nobody ${long}`, '<!-- /bench -->']
+  const text = [...block, ...written, `| ${long} |`, `[a](${long})`, 'In `patience.ts`.', `nobody ${long}`].join('\n')
+  assert.deepEqual(problemsOfDocument('a.md', text), [
+    "a.md:10: 'nobody': say the name of the subject",
+    'a.md:10: 128 columns, at most 120',
+  ])
 })
 
 test('the documents use the words of the glossary, in lines of at most 120 columns', () => {

@@ -62,13 +62,15 @@ export function problemsOfDocument(path, text) {
   return [...wordsToReplace(path, lines.map(withoutNames)), ...linesTooLong(path, breakable)]
 }
 
-/** The same lines, with empty ones instead of blocks of code and of comments. */
+/** The same lines, with empty ones instead of blocks of code and of what programs write (`<!-- name -->` to `<!-- /name -->`). */
 function withoutCode(lines) {
-  let isCode = false
+  let end
   return lines.map((line) => {
-    const isFence = /^\s*```/.test(line)
-    if (isFence) isCode = !isCode
-    return isCode || isFence || /^<!--.*-->$/.test(line) ? '' : line
+    const wasCode = end !== undefined
+    if (wasCode) end = end.test(line) ? undefined : end
+    else if (/^\s*```/.test(line)) end = /^\s*```/
+    else if (/^<!-- \w.*-->$/.test(line)) end = /^<!-- \//
+    return wasCode || end !== undefined ? '' : line
   })
 }
 
