@@ -87,7 +87,7 @@ export interface SnapshotOptions {
    */
   readonly onHidden?: boolean | undefined
   /**
-   * How long the page log stays, in milliseconds. `restore({ at })` can go back to any moment in it, as far as `logMaxBytes` and the oldest
+   * How long the page log stays, in milliseconds. `restore({ at })` can go back to any time in it, as far as `logMaxBytes` and the oldest
    * snapshot without a label allow.
    * @default 604800000
    */
@@ -259,7 +259,7 @@ export interface OpenOptions {
   /**
    * Gives SQL the functions `encrypt(text)`, which returns a blob, and `decrypt(blob)`, which returns the text. For columns that stay
    * ciphertext in the file and at the remote. AES-256-GCM, in a format that other programs can read (docs/columns.md). Of several keys the
-   * first one encrypts, and each decrypts what it has encrypted. NULL gives NULL. A value that can't be decrypted fails the statement with
+   * first one encrypts, and each decrypts its own values. NULL gives NULL. A value that can't be decrypted fails the statement with
    * `decryption_failed` (`details.reason`: `not_encrypted`, `other_key` or `damaged`). The key is not stored anywhere: without it these
    * columns can't be read.
    */
