@@ -158,7 +158,7 @@ const cases = {
       await timed('close', () => db.close())
       const again = await timed('open it again', () => opened())
       await again.close()
-      return { more: [`by themselves they take ${Math.round(stored / 1e6)} MB, one by one 5,000`] }
+      return { more: [`together they take ${Math.round(stored / 1e6)} MB, as separate copies 5,000`] }
     },
   },
 }
