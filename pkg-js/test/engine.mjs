@@ -68,7 +68,12 @@ export async function opening(given, replaced) {
   const bridge = new Bridge(checked, options, user)
   const engine = await createEngine((error) => bridge.trapped(error), replaced)
   const folder = checked.path === undefined ? undefined : new FolderFiles(checked.path)
-  return { opened: openHere(bridge, checked, user, engine, folder), engine, warnings, trap: () => trap(engine) }
+  return {
+    opened: openHere(bridge, checked, user, engine, folder).then(() => user.attach()),
+    engine,
+    warnings,
+    trap: () => trap(engine),
+  }
 }
 
 /** The same, opened: `db` with what belongs to it. */

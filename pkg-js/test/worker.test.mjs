@@ -69,7 +69,8 @@ async function openElsewhere(given, opening = async () => {}) {
   const connection = new RemoteCalls(user.callsOptions(checked), beginSession, { lasting: true }, () => user.renewed())
   user.connect(connection)
   await connection.open()
-  return { db: user.opened(checked, connection), connection, workers, warnings }
+  user.opened(checked, connection)
+  return { db: user.attach(), connection, workers, warnings }
 }
 
 const environment = {

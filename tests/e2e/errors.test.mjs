@@ -46,10 +46,29 @@ async function writeRefused(name, { kind, method, error }) {
   return { failed, db, sql: 'SELECT count(*) AS one FROM t' }
 }
 
-/** An opening with these options of a database that is open. */
+/** An opening with these options of a database that another page, in a frame, has open. */
 async function openTwice(name, options) {
+  const frame = document.createElement('iframe')
+  frame.src = location.href
+  document.body.append(frame)
+  const other = await window.until(() => frame.contentWindow.tidelock && frame.contentWindow)
+  await other.open({ name })
+  const failed = await window.failure(window.open({ name, ...options }))
+  frame.remove()
+  return { failed, db: await window.open({ name, lock: { onBusy: 'wait' } }) }
+}
+
+/** A database that another page, in a frame, takes away. */
+async function stolenFrom(name) {
   const db = await window.open({ name })
-  return { failed: await window.failure(window.open({ name, ...options })), db }
+  const frame = document.createElement('iframe')
+  frame.src = location.href
+  document.body.append(frame)
+  const other = await window.until(() => frame.contentWindow.tidelock && frame.contentWindow)
+  await (await other.open({ name, lock: { onBusy: 'steal' } })).close()
+  const failed = await window.failure(db.query('SELECT ?', ['secret']))
+  frame.remove()
+  return { failed, db: await window.open({ name }) }
 }
 
 const acts = {
@@ -123,11 +142,7 @@ const acts = {
     return { failed: await window.failure(tidelock.deleteDatabase(name)), db }
   },
   'lock_timeout: open elsewhere for too long': [openTwice, { lock: { onBusy: 'wait', timeoutMs: 50 } }],
-  'lock_lost: stolen from': async (name) => {
-    const stolen = await window.open({ name })
-    const db = await window.open({ name, lock: { onBusy: 'steal' } })
-    return { failed: await window.failure(stolen.query('SELECT ?', ['secret'])), db }
-  },
+  'lock_lost: stolen from': [stolenFrom],
   // With a version: the opening that makes the stores.
   'storage_unavailable: a database that the browser does not make': [
     openRefused,

@@ -12,7 +12,7 @@ import {
 } from '../base/check.js'
 import type { Encryption } from '../base/encryption.js'
 import { isTidelockError, type TidelockError } from '../base/errors.js'
-import type { DatabaseEventMap, FactsEvent, LockEvent, RoleEvent } from '../base/events.js'
+import type { DatabaseEventMap, LockEvent, RoleEvent } from '../base/events.js'
 import { fileBytes, isBlob, joined, viewOf } from '../base/file-bytes.js'
 import { queryTag, type SqlFragment, type SqlQueryTag } from '../base/sql.js'
 import type {
@@ -31,7 +31,7 @@ import { type Connection, copyParams, rejecting } from '../engine/connection.js'
 import { type CoreOptions, type Op, op, type PlanRow } from '../engine/core.js'
 import { Iteration } from '../engine/iteration.js'
 import { checkEncryption } from '../files/check-encryption.js'
-import type { SnapshotTarget } from '../files/snapshot-copies.js'
+import type { SnapshotCopier } from '../files/snapshot-copier.js'
 import { type Alert, goneHealth, type Health, withTargets } from './health.js'
 import { HealthWatch } from './health-watch.js'
 import { type LiveOptions, LiveQueries, LiveQuery } from './live.js'
@@ -75,13 +75,13 @@ export class Database extends EventTarget implements AsyncDisposable {
   declare readonly [Symbol.asyncDispose]: () => Promise<void>
   readonly #options: Options
   readonly #calls: Connection
+  readonly #copier: SnapshotCopier | undefined
   /** The events that somebody listened to, ever: one is made for these only, since every commit has one. */
   readonly #heard = new Set<string>()
   readonly #live = new LiveQueries()
   readonly #begun: ManualTransactions
   #closing: Promise<void> | undefined
   #saidClose = false
-  #encryption: Encryption | undefined
   #death: TidelockError | undefined
   #actor: string | undefined
   #watch: HealthWatch | undefined
@@ -102,13 +102,14 @@ export class Database extends EventTarget implements AsyncDisposable {
   }
 
   /** @internal */
-  constructor(options: Options, calls: Connection) {
+  constructor(options: Options, calls: Connection, copier?: SnapshotCopier) {
     super()
     this.#options = options
     this.#calls = calls
+    this.#copier = copier
     this.#begun = new ManualTransactions(calls)
     this.migrations = new Migrations(calls)
-    this.snapshots = new Snapshots(calls, options.maxBytes)
+    this.snapshots = new Snapshots(calls, options.maxBytes, copier)
     this.sync = new Sync(calls, options.remote !== undefined)
     this.sql = queryTag(calls, <T>(fragment: SqlFragment) => this.query<T>(fragment))
   }
@@ -381,7 +382,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     checkCall('rekey', options)
     const checked = encryption === null ? null : checkEncryption(encryption)
     await this.#calls.read(options, (core) => core.rekey(checked))
-    this.#encryption = checked ?? undefined
+    if (this.#copier !== undefined) this.#copier.encryption = checked ?? undefined
   }
 
   /** How everything is. Never rejects, not even after the end. */
@@ -389,7 +390,7 @@ export class Database extends EventTarget implements AsyncDisposable {
     try {
       return withTargets(
         await this.#calls.read<Health>(undefined, (core) => core.health(this.#options.health ?? {})),
-        this.snapshots.targets(),
+        this.#copier?.statuses() ?? [],
       )
     } catch (error) {
       // The report is in a part of the wasm, which may not have come.
@@ -414,7 +415,6 @@ export class Database extends EventTarget implements AsyncDisposable {
 
   async #close(): Promise<void> {
     this.#begun.close()
-    this.snapshots.close()
     try {
       await this.#calls.close()
     } finally {
@@ -453,7 +453,6 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** @internal Tells the listeners. */
   emit(type: keyof DatabaseEventMap, detail: unknown): void {
     if (type !== 'close') {
-      if (type === 'snapshot') this.snapshots.happened(detail as FactsEvent)
       if (type === 'sync') this.sync.told(detail)
       if (type === 'role') this.plays((detail as RoleEvent).role)
       if (this.#heard.has(type)) this.dispatchEvent(new CustomEvent(type, { detail }))
@@ -467,7 +466,6 @@ export class Database extends EventTarget implements AsyncDisposable {
     }
     this.#calls.ended()
     this.#live.close()
-    this.snapshots.close()
     this.sayClose(detail)
   }
 
@@ -479,23 +477,6 @@ export class Database extends EventTarget implements AsyncDisposable {
   /** @internal What it is from now on. */
   plays(role: 'leader' | 'follower'): void {
     this.#role = role
-  }
-
-  /** @internal Copies the snapshots to the targets from now on. */
-  copySnapshots(
-    targets: readonly SnapshotTarget[],
-    encryption: Encryption | undefined,
-    checked: CoreOptions['snapshots'],
-  ): void {
-    this.#encryption = encryption
-    const { compress, retries, backoffMs } = checked
-    this.snapshots.copyTo(targets, {
-      compress,
-      retries,
-      backoffMs,
-      encryption: () => this.#encryption,
-      tell: (event) => this.emit('snapshot', event),
-    })
   }
 
   /** @internal Live queries whose tables changed. */
@@ -514,7 +495,6 @@ export class Database extends EventTarget implements AsyncDisposable {
   died(error: TidelockError): void {
     this.#death = error
     this.#live.close()
-    this.snapshots.close()
     this.sayClose({ reason: error.code, message: error.message })
   }
 

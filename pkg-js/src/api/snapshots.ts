@@ -4,23 +4,21 @@ import type { CallOptions } from '../base/values.js'
 import { type Connection, withCancel } from '../engine/connection.js'
 import type { CoreSnapshotFile } from '../engine/core.js'
 import { checkFileEncryption, type FileEncryption } from '../files/file-encryption.js'
-import type { SnapshotCopies, SnapshotSource, SnapshotTarget } from '../files/snapshot-copies.js'
+import type { SnapshotCopier } from '../files/snapshot-copier.js'
 import { fromFile, toFile } from '../files/snapshot-file.js'
-import type { SnapshotExportOptions, SnapshotInfo, SnapshotStatus, TargetStatus } from '../files/snapshot-info.js'
+import type { SnapshotExportOptions, SnapshotInfo, SnapshotStatus } from '../files/snapshot-info.js'
 
 /** The snapshots of a database: `db.snapshots`. */
 export class Snapshots {
   readonly #calls: Connection
-
   readonly #maxBytes: number
-
-  /** What copies each to a target; there from the opening on. */
-  #copies: readonly SnapshotCopies[] = []
+  readonly #copier: SnapshotCopier | undefined
 
   /** @internal */
-  constructor(calls: Connection, maxBytes: number) {
+  constructor(calls: Connection, maxBytes: number, copier?: SnapshotCopier) {
     this.#calls = calls
     this.#maxBytes = maxBytes
+    this.#copier = copier
   }
 
   /**
@@ -34,7 +32,7 @@ export class Snapshots {
     const made = await this.#calls.cancellable<SnapshotInfo>(options, (core, cancel) =>
       core.snapshotsCreate(withCancel(wanted, cancel)),
     )
-    await this.#copy(made)
+    await this.#copier?.copy(made)
     return made
   }
 
@@ -81,7 +79,7 @@ export class Snapshots {
   async status(options?: CallOptions): Promise<SnapshotStatus> {
     checkCall('snapshots.status', options)
     const status = await this.#calls.read<SnapshotStatus>(options, (core) => core.snapshotsStatus())
-    return this.#copies.length === 0 ? status : { ...status, targets: this.targets() }
+    return this.#copier === undefined ? status : { ...status, targets: this.#copier.statuses() }
   }
 
   /** Deletes a snapshot, whatever its kind. Rejects with `snapshot_not_found`. */
@@ -134,34 +132,5 @@ export class Snapshots {
     this.#calls.check()
     const bytes = await fromFile(file, encryption, this.#maxBytes)
     return this.#calls.cancellable(options, (core, cancel) => core.snapshotsImport(bytes, wanted, cancel))
-  }
-
-  /** @internal Copies what is taken from now on. */
-  copyTo(
-    targets: readonly SnapshotTarget[],
-    options: Pick<SnapshotSource, 'compress' | 'retries' | 'backoffMs' | 'encryption' | 'tell'>,
-  ) {
-    const source = { ...options, export: (id: string, how: SnapshotExportOptions) => this.export(id, how) }
-    this.#copies = targets.map((target) => target.follow(source))
-  }
-
-  /** @internal A `snapshot` event: those taken by hand and on time are copied. */
-  happened({ state, snapshot }: { readonly state?: unknown; readonly snapshot?: SnapshotInfo }): void {
-    if (state === 'created' && snapshot !== undefined && /^(manual|scheduled)$/.test(snapshot.reason))
-      this.#copy(snapshot)
-  }
-
-  /** @internal How the copies are doing. */
-  targets(): readonly TargetStatus[] {
-    return this.#copies.map((copies) => copies.status())
-  }
-
-  /** @internal */
-  close(): void {
-    for (const copies of this.#copies) copies.close()
-  }
-
-  async #copy(snapshot: SnapshotInfo): Promise<void> {
-    await Promise.all(this.#copies.map((copies) => copies.copy(snapshot)))
   }
 }

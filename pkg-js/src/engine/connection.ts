@@ -41,19 +41,21 @@ export function soon<T, U>(value: Soon<T>, next: (value: T) => U): Soon<U> {
  * the same for both is here: who waits, what an error becomes, and how all of it ends.
  */
 export abstract class Connection {
-  protected readonly options: CallsOptions
+  readonly options: CallsOptions
   #core: Core | undefined
   #closing = false
   /** What killed the engine. */
   #dead: TidelockError | undefined
-  readonly #waiting = new Waiting()
+  /** Those who wait for the engine. */
+  readonly waiting: Waiting
   #late: (() => void)[] = []
   #isInside = false
 
   /** Of another thread's core all methods give promises. */
-  constructor(core: Core, options: CallsOptions) {
+  constructor(core: Core, options: CallsOptions, waiting = new Waiting()) {
     this.#core = core
     this.options = options
+    this.waiting = waiting
   }
 
   /** One statement on a turn of its own: the whole path. */
@@ -154,13 +156,19 @@ export abstract class Connection {
 
   /** The wasm object. Throws `closed` when it is gone. */
   get core(): Core {
-    if (this.#core === undefined) throw this.closedError()
-    return this.#core
+    const core = this.coreIfOpen
+    if (core === undefined) throw this.closedError()
+    return core
   }
 
   /** The same, or undefined. */
-  protected get coreIfOpen(): Core | undefined {
+  get coreIfOpen(): Core | undefined {
     return this.#core
+  }
+
+  /** Whether the engine was killed by an error. */
+  get isDead(): boolean {
+    return this.#dead !== undefined
   }
 
   /** Whether no new call may begin. */
@@ -230,12 +238,12 @@ export abstract class Connection {
 
   /** Settles as the engine's promise does, unless the signal aborts, the time runs out or the engine dies before. */
   protected fromCore<T>(promise: Promise<T>, options: CallOptions | undefined): Promise<T> {
-    return this.#waiting.until(promise, options, (error) => this.failure(error))
+    return this.waiting.until(promise, options, (error) => this.failure(error))
   }
 
   /** Settles as the user's promise does, unless the signal aborts, the time runs out or the instance dies before. */
   orStopped<T>(promise: Promise<T>, options: CallOptions | undefined): Promise<T> {
-    return this.#waiting.until(promise, options, (error) => error)
+    return this.waiting.until(promise, options, (error) => error)
   }
 
   /** A call into wasm that only reads: an abort or a timeout gives up waiting for it. */
@@ -265,17 +273,17 @@ export abstract class Connection {
       stopped ??= { reason }
       // In a microtask, for a signal that aborts right after the call: the wasm module looks at new calls in one too.
       queueMicrotask(() => {
-        if (this.#core !== undefined) this.sync(() => core.cancel(cancel))
+        if (this.coreIfOpen !== undefined) this.sync(() => core.cancel(cancel))
       })
     })
     try {
       return (await this.guard(this.sync(() => work(core, cancel)))) as T
     } catch (error) {
-      const unknown = this.#dead !== undefined || isTidelockError(error, 'worker_crashed')
+      const unknown = this.isDead || isTidelockError(error, 'worker_crashed')
       throw stopped === undefined || unknown ? error : stopped.reason
     } finally {
       unwatch()
-      if (this.#core !== undefined) this.sync(() => core.dropCancel(cancel))
+      if (this.coreIfOpen !== undefined) this.sync(() => core.dropCancel(cancel))
     }
   }
 
@@ -311,7 +319,7 @@ export abstract class Connection {
 
   /** Everybody who waits is told this; calls go on. */
   protected interrupt(error: TidelockError): void {
-    this.#waiting.end(error)
+    this.waiting.end(error)
   }
 
   /** The error to throw for something that a call into wasm threw; a trap ends the instance. */
@@ -324,10 +332,10 @@ export abstract class Connection {
   /** No call is possible any more; those that wait reject with this. */
   protected end(error: TidelockError): void {
     this.#core = undefined
-    this.#waiting.end(error)
+    this.waiting.end(error)
   }
 
-  protected closedError(): TidelockError {
+  closedError(): TidelockError {
     if (this.#dead === undefined)
       return new TidelockError('closed', 'The database is closed', { hint: 'Open it again with open()' })
     return new TidelockError('closed', `The database was closed by an error: ${this.#dead.message}`, {

@@ -1,4 +1,3 @@
-import type { Database } from '../api/database.js'
 import { type TidelockError, toTidelockError } from '../base/errors.js'
 import { callUser } from '../base/events.js'
 import { loaded } from '../base/lazy-module.js'
@@ -30,14 +29,14 @@ export async function openHere(
   user: LocalUser,
   instance: Instance,
   folder?: FolderFiles | ReadOnlyFiles,
-): Promise<Database> {
+): Promise<void> {
   const connect = (core: Core, options: CallsOptions) => {
     const calls = new Calls(core, new Statements(core, instance.memory, options.integers), options)
     user.connect(calls)
     return calls
   }
   const calls = await bridge.open(instance, user.callsOptions(checked), connect, folder)
-  return user.opened(checked, calls)
+  user.opened(checked, calls)
 }
 
 /**

@@ -1,11 +1,15 @@
 import { Database } from '../api/database.js'
+import { Snapshots } from '../api/snapshots.js'
 import { IdleWatch, Steps } from '../api/steps.js'
 import { Tx } from '../api/transaction.js'
 import { errorWith, invalid, isTidelockError, TidelockError } from '../base/errors.js'
-import { callUser, type DatabaseEventMap, type Warning } from '../base/events.js'
+import { callUser, type DatabaseEventMap, type LockEvent, type Warning } from '../base/events.js'
 import { loaded } from '../base/lazy-module.js'
+import { AttachedConnection } from '../engine/attached-connection.js'
 import type { CallsOptions, Connection } from '../engine/connection.js'
 import type { CoreEvent, CoreOptions } from '../engine/core.js'
+import { SnapshotCopier } from '../files/snapshot-copier.js'
+import type { SnapshotInfo } from '../files/snapshot-info.js'
 import type { OpenOptions } from '../options/options.js'
 import { loadSeed } from '../options/seed.js'
 import type { Conflict } from '../remote/remote-options.js'
@@ -50,8 +54,8 @@ export interface User {
 }
 
 /**
- * The user of one database in their own thread: options that are functions, and the database object, from the moment of the opening
- * on, while that object doesn't exist yet, until its end.
+ * The user of one engine in the thread that called `open`: options that are functions, and the database objects, from the beginning of
+ * the opening to the end of the engine.
  */
 export class LocalUser implements User {
   readonly #options: OpenOptions
@@ -59,8 +63,13 @@ export class LocalUser implements User {
   readonly #timetable: Timetable | undefined
   readonly #open: ((options: OpenOptions) => Promise<Database>) | undefined
   #connection: Connection | undefined
-  #database: Database | undefined
+  #checked: CoreOptions | undefined
+  /** The database objects that use the engine. */
+  readonly #databases = new Set<Database>()
+  #copier: SnapshotCopier | undefined
   #role: 'leader' | 'follower' | undefined
+  #isLockLost = false
+  #closing: Promise<void> | undefined
   /** What a migration that is a function threw; wasm carries on only its text. */
   #thrown: { readonly version: string; readonly error: unknown } | undefined
   readonly fetch?: (url: string, asking: Asking) => Promise<Answer>
@@ -90,7 +99,10 @@ export class LocalUser implements User {
       integers: checked.integers,
       warn: (warning) => this.emit('warning', warning),
       refine: (error) => this.#refine(error),
-      onDead: (error) => this.#database?.died(error),
+      onDead: (error) => {
+        this.#copier?.close()
+        for (const database of this.#databases) database.died(error)
+      },
     }
   }
 
@@ -99,32 +111,84 @@ export class LocalUser implements User {
     this.#connection = connection
   }
 
-  /** The opening is done: what the user gets. */
-  opened(checked: CoreOptions, connection: Connection): Database {
-    this.#database = new Database(checked, connection)
-    if (this.#role !== undefined) this.#database.plays(this.#role)
+  /** The opening is done: database objects can be attached. */
+  opened(checked: CoreOptions, connection: Connection): void {
+    this.#checked = checked
+    this.#connection = connection
     const { snapshots, encryption } = this.#options
-    if (snapshots !== false && snapshots?.targets?.length) {
-      this.#database.copySnapshots(snapshots.targets, encryption, checked.snapshots)
-    }
+    if (snapshots === false || !snapshots?.targets?.length) return
+    const { compress, retries, backoffMs } = checked.snapshots
+    const own = new Snapshots(connection, checked.maxBytes)
+    this.#copier = new SnapshotCopier(snapshots.targets, {
+      compress,
+      retries,
+      backoffMs,
+      export: (id, options) => own.export(id, options),
+      tell: (event) => this.emit('snapshot', event),
+    })
+    this.#copier.encryption = encryption
+  }
+
+  /** A database object that uses the engine. The last one that is closed closes the engine. */
+  attach(): Database {
+    const [checked, engine] = [this.#checked, this.#connection]
+    if (checked === undefined || engine === undefined) throw new Error('The engine is not open')
+    const attached = new AttachedConnection(engine, () => this.#detach(database, engine))
+    const database = new Database(checked, attached, this.#copier)
+    this.#databases.add(database)
+    if (this.#role !== undefined) database.plays(this.#role)
     const open = this.#open
     if (open !== undefined) {
-      this.#database.migrations.replayBy(async (history, signal) => {
+      database.migrations.replayBy(async (history, signal) => {
         const { replay } = await loaded('drift', import('./replay.js'))
         return replay(open, this.#options, history, signal)
       })
     }
-    return this.#database
+    return database
+  }
+
+  async #detach(database: Database, engine: Connection): Promise<void> {
+    this.#databases.delete(database)
+    if (this.#databases.size === 0) return this.close()
+    // What this object has begun ends before, and is stored.
+    await engine.withTurn(undefined, () => [undefined, false])
+    await engine.read(undefined, (core) => core.flush())
+  }
+
+  /** Closes the engine. */
+  close(): Promise<void> {
+    this.#copier?.close()
+    this.#closing ??= this.#connection?.close() ?? Promise.resolve()
+    return this.#closing
+  }
+
+  /** The end of {@link LocalUser.close}, if that was called. */
+  get closing(): Promise<void> | undefined {
+    return this.#closing
+  }
+
+  /** Whether any database object uses the engine. */
+  get isAttached(): boolean {
+    return this.#databases.size > 0
+  }
+
+  /** Whether database objects can be attached: the engine is open and has its lock. */
+  get isUsable(): boolean {
+    return this.#connection?.closed === false && !this.#isLockLost
   }
 
   handle({ type, detail }: CoreEvent): void {
-    if (type === 'live') this.#database?.changed((detail as { ids: readonly number[] }).ids)
-    else this.emit(type, detail)
+    if (type === 'live') {
+      for (const database of this.#databases) database.changed((detail as { ids: readonly number[] }).ids)
+    } else this.emit(type, detail)
   }
 
   emit(type: keyof DatabaseEventMap, detail: unknown): void {
     if (type === 'warning') callUser(this.#warn, detail as Warning)
-    this.#database?.emit(type, detail)
+    if (type === 'snapshot') this.#copier?.happened(detail as { readonly snapshot?: SnapshotInfo })
+    if (type === 'close') this.#copier?.close()
+    if (type === 'lock' && (detail as LockEvent).state === 'lost') this.#isLockLost = true
+    for (const database of [...this.#databases]) database.emit(type, detail)
   }
 
   /** What this tab is from now on. */
@@ -136,7 +200,7 @@ export class LocalUser implements User {
 
   /** The engine was begun anew: it knows nothing of the live queries. */
   renewed(): void {
-    this.#database?.renewed()
+    for (const database of this.#databases) database.renewed()
   }
 
   async accessToken(): Promise<string | null> {

@@ -1,4 +1,3 @@
-import type { Database } from '../api/database.js'
 import { unsupported } from '../base/errors.js'
 import type { CoreOptions } from '../engine/core.js'
 import { loadModule } from '../instance/instance.js'
@@ -20,7 +19,7 @@ export async function openShared(
   options: OpenOptions,
   user: LocalUser,
   given: Pick<Opening, 'encryption' | 'functions' | 'columnKeys'>,
-): Promise<Database> {
+): Promise<void> {
   if (typeof BroadcastChannel !== 'function') {
     throw unsupported('BroadcastChannel', 'BroadcastChannel is missing here', "Leave tabs out, for 'exclusive'")
   }
@@ -47,5 +46,5 @@ export async function openShared(
   const connection = new RemoteCalls(user.callsOptions(checked), begin, traits, () => user.renewed())
   user.connect(connection)
   await connection.open(options.signal)
-  return user.opened(checked, connection)
+  user.opened(checked, connection)
 }

@@ -13,7 +13,8 @@ import { onServer } from '../options/check-storage.js'
 import type { OpenOptions } from '../options/options.js'
 import { mayHoldSecrets } from '../remote/secrets.js'
 import type { Opening } from '../rpc/protocol.js'
-import { openNamingHolder } from './in-use.js'
+import { namingHolder } from './in-use.js'
+import { openInPage } from './page-engines.js'
 
 /**
  * Opens a database: takes its lock, loads and mends its data, runs its migrations.
@@ -30,6 +31,27 @@ import { openNamingHolder } from './in-use.js'
  * ```
  */
 export async function open(options: OpenOptions): Promise<Database> {
+  const prepared = await prepare(options)
+  const { checked } = prepared
+  // A database in memory can't be found by its name: each is of the call that opened it.
+  if (checked.storage === 'memory') return openAlone(prepared, options)
+  try {
+    return await openInPage(checked, options, (signal) => begin(prepared, { ...options, signal }))
+  } catch (error) {
+    throw namingHolder(error, checked)
+  }
+}
+
+async function openAlone(prepared: Prepared, options: OpenOptions): Promise<Database> {
+  const { user, opened } = begin(prepared, options)
+  await opened
+  return user.attach()
+}
+
+type Prepared = Awaited<ReturnType<typeof prepare>>
+
+/** What an opening needs, checked. */
+async function prepare(options: OpenOptions) {
   const around = surroundings()
   const common = checkOptions(options, around)
   options.signal?.throwIfAborted()
@@ -39,8 +61,13 @@ export async function open(options: OpenOptions): Promise<Database> {
   const functions = await checkedFunctions(options)
   const timetable = await loadTimetable(options)
   const opening = { encryption: options.encryption, functions, columnKeys: await checkedColumnKeys(options) }
-  const user = new LocalUser(options, timetable, open)
-  return openNamingHolder(checked, () => openFor(user, checked, options, opening))
+  return { checked, timetable, opening }
+}
+
+function begin({ checked, timetable, opening }: Prepared, options: OpenOptions) {
+  const openScratch = async (scratch: OpenOptions) => openAlone(await prepare(scratch), scratch)
+  const user = new LocalUser(options, timetable, openScratch)
+  return { user, opened: openFor(user, checked, options, opening) }
 }
 
 /** Opens it where the options say: in this thread, in another one, or in a tab that leads. */
@@ -49,7 +76,7 @@ async function openFor(
   checked: CoreOptions,
   options: OpenOptions,
   opening: Pick<Opening, 'encryption' | 'functions' | 'columnKeys'>,
-): Promise<Database> {
+): Promise<void> {
   const { signal, wasm } = options
   if (options.tabs === 'shared') {
     const { openShared } = await loaded("tabs 'shared'", import('./open-shared.js'))
@@ -67,7 +94,7 @@ async function openFor(
   })()
   return until(opened, { signal }).catch((error) => {
     // What opens all the same is closed; nobody is left to be told what goes wrong then.
-    opened.then((database) => database.close()).catch(() => {})
+    opened.then(() => user.close()).catch(() => {})
     throw error
   })
 }

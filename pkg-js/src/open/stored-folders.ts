@@ -5,6 +5,7 @@ import type { Instance } from '../instance/instance.js'
 import { LocalUser } from '../instance/user.js'
 import { checkOptions } from '../options/check-options.js'
 import type { OpenOptions } from '../options/options.js'
+import { namingHolder } from './in-use.js'
 import { nodeFiles, surroundings } from './open.js'
 import type { DatabaseInfo } from './stored-info.js'
 
@@ -38,7 +39,9 @@ export async function deleteFolder(name: string, path: string | undefined, force
   const { filesOf, holdsDatabase, removeFolders } = await nodeFiles()
   if (!holdsDatabase(folder)) return
   const [bridge, instance] = await alone(options)
-  await bridge.deleteFolder(instance, filesOf(folder, {}))
+  await bridge.deleteFolder(instance, filesOf(folder, {})).catch((error) => {
+    throw namingHolder(error, { storage: 'file', name, path: folder }, 'Close it there first')
+  })
   removeFolders(folder)
 }
 

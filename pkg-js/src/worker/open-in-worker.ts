@@ -1,4 +1,3 @@
-import type { Database } from '../api/database.js'
 import { unsupported } from '../base/errors.js'
 import type { CoreOptions } from '../engine/core.js'
 import { loadModule, loadPart } from '../instance/instance.js'
@@ -21,7 +20,7 @@ export async function openInWorker(
   options: OpenOptions,
   user: LocalUser,
   given: Pick<Opening, 'encryption' | 'functions' | 'columnKeys'>,
-): Promise<Database> {
+): Promise<void> {
   if (typeof Worker !== 'function') {
     throw unsupported('Worker', 'There are no Workers here', "Leave thread out, for 'current'")
   }
@@ -56,7 +55,7 @@ export async function openInWorker(
   )
   user.connect(connection)
   await connection.open(options.signal)
-  return user.opened(checked, connection)
+  user.opened(checked, connection)
 }
 
 /** What an engine elsewhere gets from the thread that called `open`. */

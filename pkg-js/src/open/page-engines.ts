@@ -1,0 +1,136 @@
+import type { Database } from '../api/database.js'
+import { isA, isPlain } from '../base/brand.js'
+import { invalid } from '../base/errors.js'
+import { until } from '../base/waiting.js'
+import type { CoreOptions } from '../engine/core.js'
+import type { LocalUser } from '../instance/user.js'
+import { openRules } from '../options/open-rules.js'
+import type { OpenOptions } from '../options/options.js'
+import { complete } from '../options/rule.js'
+
+// The engines of this page. Calls of `open` with one name share an engine: React's StrictMode, hot reload, and components that each open
+// their database would otherwise meet their own lock.
+
+/** Where a database lies. */
+export type Place = Pick<CoreOptions, 'storage' | 'name' | 'path'>
+
+/** Begins to open an engine; an abort of the signal cancels that. */
+type Begin = (signal: AbortSignal) => { readonly user: LocalUser; readonly opened: Promise<void> }
+
+const engines = new Map<string, PageEngine>()
+
+/**
+ * A database object for this place: on the engine that this page has there, else on a new one. Rejects with `invalid_argument` when the
+ * options differ from those of the engine, and as the opening does.
+ */
+export async function openInPage(place: Place, options: OpenOptions, begin: Begin): Promise<Database> {
+  const { signal } = options
+  const key = keyOf(place)
+  for (let engine = engines.get(key); engine !== undefined; engine = engines.get(key)) {
+    if (engine.isJoinable) {
+      checkSame(engine.options, options)
+      return engine.join(signal)
+    }
+    // Its lock is free only when it is closed.
+    await until(engine.over(), { signal })
+    if (engines.get(key) === engine) engines.delete(key)
+  }
+  const engine = new PageEngine(options, begin)
+  engines.set(key, engine)
+  engine.opened.catch(() => {
+    if (engines.get(key) === engine) engines.delete(key)
+  })
+  return engine.join(signal)
+}
+
+/** Whether this page has held the lock of that place since then. */
+export function isHeldHere(place: Place, since: string): boolean {
+  const engine = engines.get(keyOf(place))
+  return engine !== undefined && engine.began <= Date.parse(since) && engine.isJoinable
+}
+
+function keyOf({ storage, name, path = name }: Place): string {
+  return `${storage}:${path}`
+}
+
+/** An engine of this page, with the calls of `open` that wait for it. */
+class PageEngine {
+  readonly began = Date.now()
+  readonly options: OpenOptions
+  readonly opened: Promise<void>
+  readonly #user: LocalUser
+  readonly #cancel = new AbortController()
+  #waiting = 0
+  #isOpening = true
+
+  constructor(options: OpenOptions, begin: Begin) {
+    this.options = options
+    const { user, opened } = begin(this.#cancel.signal)
+    this.#user = user
+    this.opened = opened.finally(() => {
+      this.#isOpening = false
+    })
+  }
+
+  /** Whether another database object can use it. */
+  get isJoinable(): boolean {
+    return !this.#cancel.signal.aborted && (this.#isOpening || this.#user.isUsable)
+  }
+
+  async join(signal: AbortSignal | undefined): Promise<Database> {
+    this.#waiting++
+    try {
+      await until(this.opened, { signal })
+      return this.#user.attach()
+    } finally {
+      this.#waiting--
+      if (this.#waiting === 0 && !this.#user.isAttached) this.#abandon(signal?.reason)
+    }
+  }
+
+  /** Nobody waits for it any more. What opens all the same is closed. */
+  #abandon(reason: unknown): void {
+    this.#cancel.abort(reason)
+    this.opened.then(() => this.#user.close()).catch(() => {})
+  }
+
+  /** Resolves when it is closed, or has failed to open. */
+  async over(): Promise<void> {
+    await this.opened.catch(() => {})
+    await this.#user.closing?.catch(() => {})
+  }
+}
+
+/** Throws `invalid_argument` when options differ from those with which the engine was opened. */
+function checkSame(first: OpenOptions, options: OpenOptions): void {
+  const whole = { what: 'The argument of open', prefix: '' }
+  const [before, now]: Readonly<Record<string, unknown>>[] = [
+    complete(whole, first, openRules),
+    complete(whole, options, openRules),
+  ]
+  const different = Object.keys(openRules).filter((name) => name !== 'signal' && !same(before?.[name], now?.[name]))
+  if (different.length === 0) return
+  const names = different.map((name) => `'${name}'`).join(', ')
+  throw invalid(`This page has the database open already, with another value of ${names}`, {
+    details: { option: different[0], options: different },
+    hint: 'Pass the same options to each open(), or close the database first',
+  })
+}
+
+/** Whether two values of an option say the same. Functions do: a component makes its own with each call. */
+function same(one: unknown, other: unknown): boolean {
+  if (Object.is(one, other)) return true
+  if (typeof one === 'function') return typeof other === 'function'
+  if (typeof one !== 'object' || one === null || typeof other !== 'object' || other === null) return false
+  if (Array.isArray(one)) {
+    return Array.isArray(other) && one.length === other.length && one.every((each, at) => same(each, other[at]))
+  }
+  if (isPlain(one)) {
+    if (!isPlain(other)) return false
+    const [fields, others] = [one, other] as Readonly<Record<string, unknown>>[]
+    return Object.keys({ ...fields, ...others }).every((name) => same(fields?.[name], others?.[name]))
+  }
+  if (isA(one, 'URL')) return String(one) === String(other)
+  // What other objects stand for can't be compared; of keys that would let another one in.
+  return one.constructor === other.constructor && !isA(one, 'CryptoKey')
+}
