@@ -1,6 +1,6 @@
 //! The one way to replace the contents: by a file's, a snapshot's, or by nothing.
 
-use super::{database::Inner, fts5, migrations::Host, turn::Ticket};
+use super::{database::Inner, fts5, migrations::host::Host, turn::Ticket};
 use crate::{
     error::{Error, ErrorCode, Result},
     ports::{LocalFuture, Part},

@@ -367,8 +367,8 @@ impl Inner {
         state.running = false;
         let (waiting, freezing) = (std::mem::take(&mut state.waiting), std::mem::take(&mut state.freezing));
         drop(state);
-        run::refuse(waiting.into_iter().map(|(_, sender)| sender), &error.clone().detail("applied", false));
-        run::refuse(freezing, &error);
+        refuse(waiting.into_iter().map(|(_, sender)| sender), &error.clone().detail("applied", false));
+        refuse(freezing, &error);
     }
 
     /// Sends off what is committed, all of this moment.
@@ -401,4 +401,11 @@ impl Inner {
 
 async fn answer<T>(receiver: oneshot::Receiver<Result<T>>) -> Result<T> {
     receiver.await.unwrap_or_else(|_| Err(closed()))
+}
+
+/// Tells all of them that it failed.
+fn refuse<T>(waiting: impl IntoIterator<Item = oneshot::Sender<Result<T>>>, error: &Error) {
+    for sender in waiting {
+        let _ = sender.send(Err(error.clone()));
+    }
 }

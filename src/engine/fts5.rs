@@ -1,7 +1,6 @@
 //! SQLite's full-text search is a part of its own: loaded for databases whose schema uses it, and for statements that fail because it
 //! is missing.
 
-use super::Database;
 use crate::{
     error::Result,
     ports::{Part, Platform},
@@ -26,12 +25,4 @@ pub(super) async fn load(platform: &Platform, connection: &Connection) -> Result
         platform.parts.add_fts5(connection.address());
     }
     Ok(())
-}
-
-impl Database {
-    /// Loads FTS5 for a statement that failed because it is missing. Fails with `wasm_load_failed`.
-    pub async fn load_fts5(&self) -> Result<()> {
-        let connection = self.inner.connection()?;
-        load(&self.inner.ports.platform, &connection).await
-    }
 }

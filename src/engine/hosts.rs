@@ -5,7 +5,8 @@ use std::{future::ready, rc::Rc};
 use super::{
     Database, Event,
     database::Inner,
-    migrations::{self, Progress, RunOptions},
+    environment::Environment,
+    migrations::{self, host::Progress, options::RunOptions},
     turn::{Guard, Ticket},
 };
 use crate::{
@@ -14,21 +15,6 @@ use crate::{
     ports::{LocalFuture, Part},
     sqlite::{Connection, Statement},
 };
-
-/// What both need of the database around them.
-pub trait Environment {
-    /// The connection; `closed` when there is none any more.
-    fn connection(&self) -> Result<Rc<Connection>>;
-
-    /// Waits for the turn on it.
-    fn turn(&self) -> LocalFuture<'_, Result<Guard>>;
-
-    /// Takes a safety snapshot of what is committed. The turn is held meanwhile: it must not be asked for.
-    fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>>;
-
-    /// Resolves when everything committed so far is as durable as the mode promises.
-    fn stored(&self) -> LocalFuture<'static, Result<()>>;
-}
 
 impl Environment for Inner {
     fn connection(&self) -> Result<Rc<Connection>> {
@@ -48,7 +34,7 @@ impl Environment for Inner {
     }
 }
 
-impl migrations::Host for Inner {
+impl migrations::host::Host for Inner {
     fn load(&self) -> LocalFuture<'_, Result<()>> {
         self.ports.platform.parts.load(Part::Migrations)
     }

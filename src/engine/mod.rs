@@ -27,6 +27,7 @@
 mod audit;
 mod contents;
 mod database;
+mod environment;
 mod event;
 pub mod flush;
 mod folders;
@@ -55,9 +56,9 @@ mod triggers;
 pub mod turn;
 
 pub use database::{Callbacks, Database};
+pub use environment::Environment;
 pub use event::Event;
 pub use folders::{Stored, delete, stored};
-pub use hosts::Environment;
 pub use import::{ImportOptions, PreparedImport};
 pub use maintain::MaintainOptions;
 pub use options::*;

@@ -82,7 +82,7 @@ impl Database {
                     config.prefer(Conflict::RemoteWins);
                 }
                 inner.sync.get_or_init(|| Sync::new(config, inner.ports.http.clone(), &inner.ports.platform));
-                inner.keeper.get_or_init(|| sync::keeper(&self.inner));
+                inner.keeper.get_or_init(|| sync::keep::keeper(&self.inner));
                 Ok(())
             }
             Err(error) => {

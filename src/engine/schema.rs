@@ -4,7 +4,7 @@ use super::{Database, fts5};
 use crate::{
     error::Result,
     migrate::Lint,
-    schema::{Drift, Generated, change::Script},
+    schema::{Drift, Generated, script::Script},
     sqlite::{Connection, Image, PageFile, mentions},
 };
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Database, database::Inner, options::IntegerMode, turn::Ticket};
+use super::{Database, database::Inner, fts5, options::IntegerMode, turn::Ticket};
 use crate::{
     error::{Error, ErrorCode, Result},
     health::Took,
@@ -34,6 +34,12 @@ pub struct Call<'a> {
 }
 
 impl Database {
+    /// Loads FTS5 for a statement that failed because it is missing. Fails with `wasm_load_failed`.
+    pub async fn load_fts5(&self) -> Result<()> {
+        let connection = self.inner.connection()?;
+        fts5::load(&self.inner.ports.platform, &connection).await
+    }
+
     /// Runs one statement to its end and encodes its rows into `out`.
     ///
     /// Fails with `transaction_closed` without the turn, `invalid_argument` for wrong parameters or refused statements,

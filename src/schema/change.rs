@@ -5,43 +5,13 @@
 //! tables are altered, rebuilt and made; at the end indexes, views and triggers. Foreign keys must be off, as they are while
 //! a migration runs.
 
-use serde::Serialize;
-
 use super::{
     definition::{About, Column, Definition},
     facts::{Kind, Object, Schema, Table},
     rebuild, same,
+    script::Script,
 };
-use crate::sqlite::{plain_or_quoted as name, statement_end, tokens};
-
-/// A script in the making.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Script {
-    /// The statements, with comments.
-    pub sql: String,
-    /// What is lost, in words.
-    pub destructive: Vec<String>,
-}
-
-impl Script {
-    pub(super) fn statement(&mut self, sql: &str) {
-        self.sql.push_str(sql);
-        self.sql.push_str(statement_end(sql));
-        self.sql.push('\n');
-    }
-
-    pub(super) fn comment(&mut self, text: &str) {
-        self.sql.push_str("-- ");
-        // A name may have line ends, which would end the comment.
-        self.sql.push_str(&text.replace(['\n', '\r'], " "));
-        self.sql.push('\n');
-    }
-
-    pub(super) fn destructive(&mut self, what: String) {
-        self.comment(&format!("destructive: {what}"));
-        self.destructive.push(what);
-    }
-}
+use crate::sqlite::{plain_or_quoted as name, tokens};
 
 /// What becomes of a table.
 enum Way<'a> {

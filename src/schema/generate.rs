@@ -2,10 +2,7 @@
 
 use serde::Serialize;
 
-use super::{
-    Renames, Schema,
-    change::{Script, change},
-};
+use super::{Renames, Schema, change::change, script::Script};
 use crate::error::Result;
 
 /// The scripts from one schema to another and back.

@@ -8,6 +8,7 @@
 //! | [`definition`] | a CREATE TABLE as columns, constraints and options (pure) |
 //! | [`facts`] | everything in a database's schema |
 //! | [`drift`] | how two schemas differ (pure) |
+//! | [`script`] | a script in the making |
 //! | [`change`] | the script from one to the other (pure) |
 //! | [`rebuild`] | the script that rebuilds one table (pure) |
 //! | [`rename`] | renames, which must be told |
@@ -20,6 +21,7 @@ pub mod facts;
 pub mod generate;
 mod rebuild;
 pub mod rename;
+pub mod script;
 
 pub use drift::{Drift, Entry, drift};
 pub use facts::{Kind, Schema};

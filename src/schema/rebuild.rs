@@ -2,10 +2,10 @@
 //! <https://sqlite.org/lang_altertable.html>.
 
 use super::{
-    change::Script,
     definition::{About, Column, Definition},
     facts::{Rowid, Table},
     same,
+    script::Script,
 };
 use crate::sqlite::plain_or_quoted as name;
 

@@ -2,8 +2,8 @@
 
 use super::{
     Position, Storage, chunk,
-    imported::part,
     log::chunk_length,
+    manifests::part,
     records,
     recovery::{self, Check},
 };

@@ -22,8 +22,3 @@ impl Storage {
         self.0.imported.borrow().clone()
     }
 }
-
-/// Parts what is stored into places of the log and what was imported.
-pub(super) fn part(manifests: Vec<Manifest>) -> (Vec<Manifest>, Vec<Manifest>) {
-    manifests.into_iter().partition(|manifest| manifest.kind != ManifestKind::Imported)
-}

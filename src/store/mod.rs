@@ -23,6 +23,7 @@ mod generations;
 mod history;
 mod imported;
 mod log;
+mod manifests;
 mod memory;
 mod records;
 mod recovery;

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use super::{
     chunk,
     failure::{corrupt, refused},
-    imported::part,
     log::{Position, Replay, chunk_length},
+    manifests::part,
     records,
     sealed::ENCRYPTION,
 };

@@ -6,7 +6,7 @@ use crate::{
     browser::property,
     engine::{
         DurabilityMode, HolderOptions, ImportOptions, IntegerMode, Mode, OpenOptions, StorageKind,
-        migrations::{Atomic, RunOptions},
+        migrations::options::{Atomic, RunOptions},
     },
     error::{Error, Result},
     lock::OnBusy,

@@ -13,7 +13,7 @@ use crate::{
     browser::{self, Host},
     engine::{
         Callbacks,
-        sync::{OnProgress, remote_schema::schema_from_remote},
+        sync::{joint::OnProgress, remote_schema::schema_from_remote},
     },
     sync::{
         config::checked::Config,

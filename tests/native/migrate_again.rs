@@ -4,7 +4,7 @@ use tidelock::{
     ErrorCode,
     engine::{
         Database,
-        migrations::{Atomic, RunOptions},
+        migrations::options::{Atomic, RunOptions},
     },
     error::Detail,
     schema::Entry,

@@ -10,7 +10,11 @@ use tidelock::{
     Error, ErrorCode, Result, Value,
     engine::{
         Environment,
-        migrations::{Host, Migrations, Progress, RunOptions},
+        migrations::{
+            Migrations,
+            host::{Host, Progress},
+            options::RunOptions,
+        },
         turn::{Guard, Ticket, Turn},
     },
     error::Detail,

@@ -9,7 +9,7 @@ use tidelock::{
     Error, ErrorCode, Result, Value,
     engine::{
         Environment,
-        sync::{Host, OnProgress, Sync, SyncEvent},
+        sync::{Host, Sync, SyncEvent, joint::OnProgress},
         turn::{Guard, Turn},
     },
     ports::{LocalFuture, sim::Sim},

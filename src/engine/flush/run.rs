@@ -5,7 +5,7 @@ use std::pin::pin;
 use futures_channel::oneshot;
 use futures_util::future::select;
 
-use super::{Frozen, Inner, Issued, Pace};
+use super::{Frozen, Inner, Issued, Pace, refuse};
 use crate::{
     error::{Error, ErrorCode, Result},
     store::PART_BYTES,
@@ -201,12 +201,5 @@ impl Inner {
         if let Some(hook) = hook {
             hook(error);
         }
-    }
-}
-
-/// Tells all of them that it failed.
-pub(super) fn refuse<T>(waiting: impl IntoIterator<Item = oneshot::Sender<Result<T>>>, error: &Error) {
-    for sender in waiting {
-        let _ = sender.send(Err(error.clone()));
     }
 }

@@ -5,7 +5,7 @@ use std::future::ready;
 use serde::Serialize;
 
 use crate::{
-    engine::{hosts::Environment, turn::Ticket},
+    engine::{environment::Environment, turn::Ticket},
     error::Result,
     migrate::Direction,
     ports::LocalFuture,
@@ -53,4 +53,12 @@ pub struct Progress<'a> {
     pub done: usize,
     /// How many this run has.
     pub total: usize,
+}
+
+/// What runs it.
+#[derive(Clone, Copy)]
+pub(super) struct Runner<'a> {
+    pub host: &'a dyn Host,
+    pub connection: &'a Connection,
+    pub ticket: Ticket,
 }

@@ -1,6 +1,7 @@
 //! The driver of migrations: reads what is applied, plans, and runs one after the other under one turn.
 
-mod host;
+pub mod host;
+pub mod options;
 mod run;
 mod schema;
 
@@ -9,7 +10,9 @@ use std::{
     rc::Rc,
 };
 
-use serde::Deserialize;
+use host::Runner;
+pub use host::{Host, Progress};
+use options::{Atomic, How, RunOptions};
 
 use super::turn::Ticket;
 use crate::{
@@ -20,36 +23,6 @@ use crate::{
     sqlite::Connection,
     value::Value,
 };
-
-pub use host::{Host, Progress};
-use run::{How, Runner};
-
-/// What is undone when one of several fails.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Atomic {
-    /// Only that one: those before it stay.
-    #[default]
-    Each,
-    /// All of the run, which is one transaction.
-    All,
-}
-
-/// The options of `run` and `revert`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct RunOptions {
-    /// The version at which the database shall stand afterwards: `run` applies up to it, `revert` what is newer.
-    pub to: Option<String>,
-    /// How many at most. For `revert` without `to`: 1.
-    pub steps: Option<u32>,
-    /// Tell only what would be done.
-    pub dry_run: bool,
-    /// What a failure undoes.
-    pub atomic: Atomic,
-    /// After so many milliseconds the statement that runs then fails with `timeout`, and its migration with it.
-    pub timeout_ms: Option<u32>,
-}
 
 /// The migrations of a database.
 pub struct Migrations {

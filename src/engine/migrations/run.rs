@@ -1,29 +1,16 @@
 //! Running what was planned. Most openings have nothing to run, so all of this is in the part `migrations`.
 
-use super::{Atomic, Host, Migrations, Progress, has_data};
+use super::{
+    Migrations, has_data,
+    host::{Host, Progress, Runner},
+    options::{Atomic, How},
+};
 use crate::{
-    engine::turn::Ticket,
     error::Result,
     migrate::{Attempt, Body, Direction, Migration, Planned, Ran, Report, Together},
     ports::{LocalFuture, entered},
     sqlite::Connection,
 };
-
-/// How a plan is to be run.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct How {
-    pub direction: Direction,
-    pub dry_run: bool,
-    pub atomic: Atomic,
-}
-
-/// What runs it.
-#[derive(Clone, Copy)]
-pub(super) struct Runner<'a> {
-    pub host: &'a dyn Host,
-    pub connection: &'a Connection,
-    pub ticket: Ticket,
-}
 
 /// In which transaction a migration runs, and whether the history learns of it.
 #[derive(Clone, Copy)]

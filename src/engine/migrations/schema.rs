@@ -1,11 +1,11 @@
 //! What the schema is, what the migrations make of it, and what it could be. All of this is in the part `schema`.
 
-use super::{Host, Migrations, Runner, has_data};
+use super::{Migrations, Runner, has_data, host::Host};
 use crate::{
     engine::turn::Ticket,
     error::{Detail, Error, Result},
     migrate::{Applied, Attempt, Body, Direction, Lint, Migration, lint, plan},
-    schema::{Drift, Generated, Renames, Schema, change, drift, generate},
+    schema::{Drift, Generated, Renames, Schema, change, drift, generate, script::Script},
     sqlite::{Authority, Connection, PageFile},
     time::Timestamp,
 };
@@ -55,7 +55,7 @@ impl Migrations {
     /// script that ran.
     ///
     /// Fails as [`generate`](Self::generate) does, and with `migration_failed`.
-    pub async fn sync(&self, host: &dyn Host, ticket: Ticket, sql: &str) -> Result<change::Script> {
+    pub async fn sync(&self, host: &dyn Host, ticket: Ticket, sql: &str) -> Result<Script> {
         let wanted = self.wanted(sql)?;
         let connection = host.connection()?;
         let script = change::change(&self.schema(&connection)?, &wanted);

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use futures_util::future::{Either, select};
 
-use super::{Caller, Host, OnProgress, Sync, SyncEvent, keep::retry_after_ms};
+use super::{Caller, Host, Sync, SyncEvent, joint::OnProgress, keep::retry_after_ms};
 use crate::{
     engine::{
         Database, Event,

@@ -7,8 +7,10 @@ use std::{
 
 use futures_util::future::{FutureExt, Shared, WeakShared};
 
-use super::OnProgress;
-use crate::{error::Result, ports::LocalFuture};
+use crate::{error::Result, ports::LocalFuture, sync::report::PullProgress};
+
+/// Where progress goes.
+pub type OnProgress = Box<dyn Fn(PullProgress)>;
 
 type Work<T> = LocalFuture<'static, Result<T>>;
 

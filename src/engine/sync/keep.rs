@@ -10,9 +10,9 @@ use futures_util::future::{Either, select};
 use super::{
     Caller, Sync,
     listen::{Listener, Told},
+    retries::Retries,
 };
 use crate::{
-    collections::Map,
     engine::{
         Database, Event,
         database::{Inner, Keep, News},
@@ -25,9 +25,14 @@ use crate::{
         config::options::Names,
         outbox::entries,
         report::PullOptions,
-        schedule::rounds::{End, Heard, INTERVAL_MS, PATIENCE, Round, Schedule},
+        schedule::rounds::{End, Heard, INTERVAL_MS, Round, Schedule},
     },
 };
+
+/// What keeps a database in step, once it is told to.
+pub(in crate::engine) fn keeper(inner: &Rc<Inner>) -> Rc<dyn Keep> {
+    Keeper::new(Rc::downgrade(inner))
+}
 
 /// What keeps one database in step.
 pub(super) struct Keeper {
@@ -321,41 +326,5 @@ impl Database {
                 if changed { End::Done } else { End::Unchanged }
             }
         }
-    }
-}
-
-/// Since when, and how often, changes were sent that the remote refuses because of something that isn't there (yet), by their ids.
-#[derive(Default)]
-pub(super) struct Retries {
-    tries: Map<i64, (f64, u32)>,
-    kept: bool,
-}
-
-impl Sync {
-    /// Whether a refused change waits for the next round, instead of moving to the rejected ones: while the database keeps in step, and
-    /// what the change refers to may still come.
-    pub(super) fn keeps(&self, id: i64, error: &Error) -> bool {
-        let mut retries = self.retries.borrow_mut();
-        let Some(retries) = retries.as_mut() else { return false };
-        if error.details.get("remoteCode") != Some(&Detail::Text("23503".to_owned())) {
-            return false;
-        }
-        let now = self.platform.clock.monotonic_ms();
-        let (since, tries) = retries.tries.get(&id).copied().unwrap_or((now, 0));
-        retries.tries.insert(id, (since, tries + 1));
-        // Other writes make it try more often than time does.
-        let keeps = now - since < PATIENCE.0 || tries < PATIENCE.1;
-        retries.kept |= keeps;
-        keeps
-    }
-
-    /// Whether rounds run by themselves.
-    pub(super) fn keeps_in_step(&self) -> bool {
-        self.retries.borrow().is_some()
-    }
-
-    /// Whether the push that has just ended keeps any.
-    fn keeps_any(&self) -> bool {
-        self.retries.borrow_mut().as_mut().is_some_and(|retries| std::mem::take(&mut retries.kept))
     }
 }

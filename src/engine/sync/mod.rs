@@ -2,8 +2,8 @@
 
 mod helped;
 mod host;
-mod joint;
-mod keep;
+pub mod joint;
+pub(super) mod keep;
 mod listen;
 mod pull;
 mod push;
@@ -11,6 +11,7 @@ mod questions;
 mod reading;
 mod refused;
 pub mod remote_schema;
+mod retries;
 
 use std::{
     cell::{Cell, RefCell},
@@ -22,12 +23,11 @@ use std::{
 use futures_util::future::{Either, select};
 use serde::Serialize;
 
-use joint::Joint;
-use keep::{Keeper, Retries};
+use joint::{Joint, OnProgress};
+use retries::Retries;
 
 use super::{
-    database::{Inner, Keep},
-    hosts::Environment,
+    environment::Environment,
     signal::Signal,
     turn::{Turn, closed},
 };
@@ -39,7 +39,7 @@ use crate::{
     sync::{
         config::{checked::Config, credentials::check_token},
         postgrest::remote::{Known, Remote, Tokens},
-        report::{Cells, Conflicting, PullOptions, PullProgress, PullReport, PushReport},
+        report::{Cells, Conflicting, PullOptions, PullReport, PushReport},
         schedule::resting::Resting,
         state::metadata,
         status::{self, TableStatus},
@@ -107,9 +107,6 @@ pub(super) enum Caller {
     Round,
 }
 
-/// Where progress goes.
-pub type OnProgress = Box<dyn Fn(PullProgress)>;
-
 /// The sync of one open database.
 pub struct Sync {
     config: Config,
@@ -141,11 +138,6 @@ pub struct Sync {
     partial: RefCell<Option<Error>>,
     /// Rung when the database closes.
     closing: Signal,
-}
-
-/// What keeps a database in step, once it is told to.
-pub(super) fn keeper(inner: &Rc<Inner>) -> Rc<dyn Keep> {
-    Keeper::new(Rc::downgrade(inner))
 }
 
 /// Says `idle` when a pull or push ends, however it ends.
@@ -381,5 +373,22 @@ impl Sync {
             self.note_failure(host, &table, error).await;
         }
         result
+    }
+
+    /// Whether a refused change waits for the next round, instead of moving to the rejected ones: while the database keeps in step, and
+    /// what the change refers to may still come.
+    fn keeps(&self, id: i64, error: &Error) -> bool {
+        let now = self.platform.clock.monotonic_ms();
+        self.retries.borrow_mut().as_mut().is_some_and(|retries| retries.keeps(id, error, now))
+    }
+
+    /// Whether rounds run by themselves.
+    fn keeps_in_step(&self) -> bool {
+        self.retries.borrow().is_some()
+    }
+
+    /// Whether the push that has just ended keeps any.
+    fn keeps_any(&self) -> bool {
+        self.retries.borrow_mut().as_mut().is_some_and(Retries::take_kept)
     }
 }

@@ -1,0 +1,21 @@
+//! What the drivers of migrations and sync ask of the database around them.
+
+use std::rc::Rc;
+
+use super::turn::Guard;
+use crate::{error::Result, ports::LocalFuture, sqlite::Connection};
+
+/// What both need of the database around them.
+pub trait Environment {
+    /// The connection; `closed` when there is none any more.
+    fn connection(&self) -> Result<Rc<Connection>>;
+
+    /// Waits for the turn on it.
+    fn turn(&self) -> LocalFuture<'_, Result<Guard>>;
+
+    /// Takes a safety snapshot of what is committed. The turn is held meanwhile: it must not be asked for.
+    fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>>;
+
+    /// Resolves when everything committed so far is as durable as the mode promises.
+    fn stored(&self) -> LocalFuture<'static, Result<()>>;
+}

@@ -1,0 +1,34 @@
+//! A script that changes a schema, in the making.
+
+use serde::Serialize;
+
+use crate::sqlite::statement_end;
+
+/// A script in the making.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Script {
+    /// The statements, with comments.
+    pub sql: String,
+    /// What is lost, in words.
+    pub destructive: Vec<String>,
+}
+
+impl Script {
+    pub(super) fn statement(&mut self, sql: &str) {
+        self.sql.push_str(sql);
+        self.sql.push_str(statement_end(sql));
+        self.sql.push('\n');
+    }
+
+    pub(super) fn comment(&mut self, text: &str) {
+        self.sql.push_str("-- ");
+        // A name may have line ends, which would end the comment.
+        self.sql.push_str(&text.replace(['\n', '\r'], " "));
+        self.sql.push('\n');
+    }
+
+    pub(super) fn destructive(&mut self, what: String) {
+        self.comment(&format!("destructive: {what}"));
+        self.destructive.push(what);
+    }
+}
