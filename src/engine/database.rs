@@ -8,12 +8,11 @@ use std::{
 
 use super::{
     Event,
-    flush::Flusher,
-    migrations::Migrations,
+    connection::mutex::{Guard, Ticket, Turn, closed},
+    migrations::driver::Migrations,
     options::{OpenOptions, StorageKind},
-    snapshots::Snapshots,
-    sync::Sync,
-    turn::{Guard, Ticket, Turn, closed},
+    storage::{flush::Flusher, snapshots::Snapshots},
+    sync::driver::Sync,
 };
 use crate::{
     audit,

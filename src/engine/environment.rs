@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::turn::Guard;
+use super::connection::mutex::Guard;
 use crate::{error::Result, ports::LocalFuture, sqlite::Connection};
 
 /// What both need of the database around them.

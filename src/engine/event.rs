@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{snapshots::SnapshotEvent, sync::SyncEvent};
+use super::{storage::snapshots::SnapshotEvent, sync::driver::SyncEvent};
 use crate::{error::Error, migrate::Direction};
 
 /// One event; crosses the boundary as `{ type, detail }`.

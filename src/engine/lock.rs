@@ -6,9 +6,9 @@ use futures_util::future::{Either, select};
 
 use super::{
     Database, Event,
+    connection::mutex::closed,
     database::{Inner, News},
     options::{OpenOptions, StorageKind},
-    turn::closed,
 };
 use crate::{
     error::Result,

@@ -1,66 +1,49 @@
 //! Joins the concepts into a database: open → lock → recover → migrate → serve → flush → snapshot → close.
 //!
-//! | file | subject |
+//! Rooms and files, each of which uses only those above it (held by `tests/native/layers.rs`):
+//!
+//! | room | subject |
 //! |---|---|
-//! | `options`, `event` | what comes in at open, and what goes out unasked |
-//! | `open` | the two ends of a database's life |
-//! | `lock` | the lock from taking it to losing it |
+//! | `connection` | the connection: who has it, and what is loaded for it |
+//! | `storage` | committed pages into the log; snapshots |
+//! | `options` | what comes in at open |
+//! | `environment` | what the drivers of migrations and sync ask of the database around them |
+//! | `migrations`, `sync` | drivers of the two concepts |
+//! | `event` | what goes out unasked |
 //! | `database` | the handle, and what its parts share |
-//! | `turn`, `signal` | one at a time: on the connection, among snapshots; who waits for somebody's sign |
 //! | `statements` | running what users write |
-//! | `flush` | committed pages into the log |
-//! | `snapshots`, `restore` | snapshots, and going back to one |
-//! | `reset` | dropping everything, to begin anew |
-//! | `schema` | drift, generated scripts, lint |
-//! | `rekey` | changing what the storage is encrypted with |
-//! | `contents` | replacing the contents, all of them or nothing |
-//! | `import` | contents that come as a file: `import`, `seed` |
-//! | `snapshot_files` | snapshots as files to keep |
+//! | `drivers` | the drivers, joined to the database |
+//! | `lock`, `lifecycle` | the lock from taking it to losing it; what a hidden or leaving page does |
+//! | `contents` | contents that come from elsewhere: import, restore, reset |
+//! | `operations` | maintenance, health, audit, schema, rekeying |
+//! | `open` | the two ends of a database's life |
 //! | `rescue` | a database that no longer opens |
 //! | `folders` | a database in a folder that isn't opened: looking at it, deleting it |
-//! | `migrations`, `sync` | drivers of the two concepts; `hosts` is what they ask of the database |
-//! | `triggers`, `audit` | what watches the user's tables; the audit log |
-//! | `tabs` | writes of other tabs, noted in their transactions |
-//! | `maintain` | checks and cleaning up |
-//! | `report` | health, from what all of them know |
 
-mod audit;
+pub mod connection;
 mod contents;
 mod database;
+mod drivers;
 mod environment;
 mod event;
-pub mod flush;
 mod folders;
-mod fts5;
-mod hosts;
-mod import;
 mod lifecycle;
 mod lock;
-mod maintain;
 pub mod migrations;
 mod open;
+mod operations;
 mod options;
-mod rekey;
-mod report;
 mod rescue;
-mod reset;
-mod restore;
-mod schema;
-mod signal;
-mod snapshot_files;
-pub mod snapshots;
 mod statements;
+pub mod storage;
 pub mod sync;
-mod tabs;
-mod triggers;
-pub mod turn;
 
+pub use contents::import::{ImportOptions, PreparedImport};
 pub use database::{Callbacks, Database};
 pub use environment::Environment;
 pub use event::Event;
 pub use folders::{Stored, delete, stored};
-pub use import::{ImportOptions, PreparedImport};
-pub use maintain::MaintainOptions;
+pub use operations::maintain::MaintainOptions;
 pub use options::*;
 pub use rescue::recover;
-pub use statements::Call;
+pub use statements::run::Call;

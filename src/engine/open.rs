@@ -7,14 +7,17 @@ use std::{
 
 use super::{
     Callbacks, Database, Event,
+    connection::{fts5, mutex::closed},
     database::{Events, Inner, News, Transaction},
-    flush::{Flusher, Pace},
-    fts5, lock,
-    migrations::Migrations,
+    drivers::keeper,
+    lock,
+    migrations::driver::Migrations,
     options::{Mode, OpenOptions, StorageKind},
-    snapshots::Snapshots,
-    sync::{self, Sync},
-    turn::closed,
+    storage::{
+        flush::{Flusher, Pace},
+        snapshots::Snapshots,
+    },
+    sync::driver::Sync,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -82,7 +85,7 @@ impl Database {
                     config.prefer(Conflict::RemoteWins);
                 }
                 inner.sync.get_or_init(|| Sync::new(config, inner.ports.http.clone(), &inner.ports.platform));
-                inner.keeper.get_or_init(|| sync::keep::keeper(&self.inner));
+                inner.keeper.get_or_init(|| keeper::keeper(&self.inner));
                 Ok(())
             }
             Err(error) => {

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::flush::Pace;
+use super::storage::flush::Pace;
 use crate::{
     error::{Error, Result},
     lock::OnBusy,

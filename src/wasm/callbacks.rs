@@ -5,7 +5,7 @@ use wasm_bindgen::JsValue;
 use super::{convert::to_js, settled};
 use crate::{
     browser::{Host, thrown_name, thrown_text},
-    engine::{Callbacks, Event, turn::Ticket},
+    engine::{Callbacks, Event, connection::mutex::Ticket},
     error::{Error, ErrorCode, Result},
     ports::{LocalFuture, entered},
     sync::{

@@ -13,7 +13,7 @@ use crate::{
     browser::{self, Host},
     engine::{
         Callbacks,
-        sync::{joint::OnProgress, remote_schema::schema_from_remote},
+        sync::{remote_schema::schema_from_remote, single_flight::OnProgress},
     },
     sync::{
         config::checked::Config,

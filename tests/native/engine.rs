@@ -2,7 +2,7 @@
 
 use tidelock::{
     ErrorCode, Result,
-    engine::{Call, Database, turn::Ticket},
+    engine::{Call, Database, connection::mutex::Ticket},
     sqlite::{FlatRows, Op, Outcome, tag},
 };
 

@@ -10,12 +10,12 @@ use tidelock::{
     Error, ErrorCode, Result, Value,
     engine::{
         Environment,
+        connection::mutex::{Guard, Ticket, Turn},
         migrations::{
-            Migrations,
+            driver::Migrations,
             host::{Host, Progress},
             options::RunOptions,
         },
-        turn::{Guard, Ticket, Turn},
     },
     error::Detail,
     health::MigrationsHealth as Summary,

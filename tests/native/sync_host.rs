@@ -9,8 +9,11 @@ use tidelock::{
     Error, ErrorCode, Result, Value,
     engine::{
         Environment,
-        sync::{Host, Sync, SyncEvent, joint::OnProgress},
-        turn::{Guard, Turn},
+        connection::mutex::{Guard, Turn},
+        sync::{
+            driver::{Host, Sync, SyncEvent},
+            single_flight::OnProgress,
+        },
     },
     ports::{LocalFuture, sim::Sim},
     sqlite::{Connection, PageFile},

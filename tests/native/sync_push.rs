@@ -871,7 +871,8 @@ fn progress_and_status_tell_how_far_it_is() {
     let seen = Rc::new(std::cell::RefCell::new(Vec::new()));
     let (sync, host, sink) = (world.sync.clone(), world.host.clone(), seen.clone());
     world.sim.run(async move {
-        let tell: tidelock::engine::sync::joint::OnProgress = Box::new(move |step| sink.borrow_mut().push(step));
+        let tell: tidelock::engine::sync::single_flight::OnProgress =
+            Box::new(move |step| sink.borrow_mut().push(step));
         sync.push(&*host, Some(tell)).await.unwrap();
     });
     let seen = seen.borrow();

@@ -12,7 +12,7 @@ use std::{
 use futures_util::future::{join_all, select};
 use proptest::prelude::*;
 use tidelock::{
-    engine::sync::Sync,
+    engine::sync::driver::Sync,
     ports::sim::Sim,
     sync::{
         outbox::{capture, entries},

@@ -1,7 +1,7 @@
 //! Writes of other tabs, noted in a whole database: what a tab that dies leaves to the next one.
 
 use tidelock::{
-    engine::{Database, turn::Ticket},
+    engine::{Database, connection::mutex::Ticket},
     tabs::Write,
 };
 

@@ -11,7 +11,7 @@ use std::{
 use futures_channel::oneshot;
 use tidelock::{
     Error, ErrorCode, Result,
-    engine::{Call, Callbacks, Database, Event, OpenOptions, turn::Ticket},
+    engine::{Call, Callbacks, Database, Event, OpenOptions, connection::mutex::Ticket},
     ports::{
         Acquire, Channel, Estimate, Held, Http, HttpFailure, HttpRequest, HttpResponse, Lifecycle, LocalFuture, Locks,
         Moment, Ports, Socket, SocketNews, Sockets, Store, Stores, sim::Sim,

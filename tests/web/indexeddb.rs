@@ -3,10 +3,14 @@
 use std::rc::Rc;
 
 use js_sys::{Function, Promise};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen_test::{console_log, wasm_bindgen_test};
+
 use tidelock::{
     ErrorCode,
     browser::{BrowserClock, BrowserEntropy, BrowserSpawner, IndexedDb},
-    engine::flush::Flusher,
+    engine::storage::flush::Flusher,
     ports::{Durability, Holder, Platform, Store, Whole},
     sqlite::{Batch, Connection, PageFile},
     store::{
@@ -14,9 +18,6 @@ use tidelock::{
         conformance::{CASES, Handles},
     },
 };
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
-use wasm_bindgen_test::{console_log, wasm_bindgen_test};
 
 fn platform() -> Platform {
     Platform {

@@ -5,7 +5,7 @@ use std::future::ready;
 use serde::Serialize;
 
 use crate::{
-    engine::{environment::Environment, turn::Ticket},
+    engine::{connection::mutex::Ticket, environment::Environment},
     error::Result,
     migrate::Direction,
     ports::LocalFuture,

@@ -1,7 +1,7 @@
 //! Running what was planned. Most openings have nothing to run, so all of this is in the part `migrations`.
 
 use super::{
-    Migrations, has_data,
+    driver::{Migrations, has_data},
     host::{Host, Progress, Runner},
     options::{Atomic, How},
 };

@@ -1,8 +1,11 @@
 //! What the schema is, what the migrations make of it, and what it could be. All of this is in the part `schema`.
 
-use super::{Migrations, Runner, has_data, host::Host};
+use super::{
+    driver::{Migrations, has_data},
+    host::{Host, Runner},
+};
 use crate::{
-    engine::turn::Ticket,
+    engine::connection::mutex::Ticket,
     error::{Detail, Error, Result},
     migrate::{Applied, Attempt, Body, Direction, Lint, Migration, lint, plan},
     schema::{Drift, Generated, Renames, Schema, change, drift, generate, script::Script},

@@ -5,7 +5,7 @@
 //! whatever the method; `OPTIONS` is answered by what stands before it, whatever there is; and the root, which describes all functions,
 //! is 401 to the clients of Supabase.
 
-use super::{Host, Sync};
+use super::driver::{Host, Sync};
 use crate::{
     error::{Error, ErrorCode, Result},
     ports::{HttpResponse, Method},

@@ -10,7 +10,7 @@ use std::{
 use futures_util::future::{Either, select};
 
 use crate::{
-    engine::signal::Signal,
+    engine::connection::signal::Signal,
     error::{Error, ErrorCode},
     ports::{LocalFuture, Platform, Ports, SocketNews, Sockets},
     sync::{
@@ -29,7 +29,7 @@ const TIMEOUT_MS: u64 = 10_000;
 const HEARTBEAT_MS: u64 = 25_000;
 
 /// What a listener tells.
-pub(super) enum Told {
+pub(in crate::engine) enum Told {
     /// These tables changed remotely; none named: any may have.
     Stale(Vec<String>),
     /// Nothing is told at present, and why.
@@ -37,7 +37,7 @@ pub(super) enum Told {
 }
 
 /// Listens until it is dropped.
-pub(super) struct Listener(Rc<Control>);
+pub(in crate::engine) struct Listener(Rc<Control>);
 
 /// What a listener is told from outside.
 #[derive(Default)]

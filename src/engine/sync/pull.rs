@@ -1,6 +1,9 @@
 //! One pull, from the first request to the last row.
 
-use super::{Caller, Host, Sync, push::no_local_table};
+use super::{
+    driver::{Caller, Host, Sync},
+    push::no_local_table,
+};
 use crate::{
     error::{Error, ErrorCode, Result},
     sqlite::Connection,

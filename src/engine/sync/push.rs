@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use super::{Caller, Host, Sync};
+use super::driver::{Caller, Host, Sync};
 use crate::{
     collections::{Map, Set},
     error::{Error, ErrorCode, Result},

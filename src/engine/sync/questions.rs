@@ -3,7 +3,7 @@
 
 use futures_util::future::{Either, select};
 
-use super::{Host, Sync};
+use super::driver::{Host, Sync};
 use crate::{
     error::{Error, ErrorCode, Result},
     ports::LocalFuture,

@@ -1,6 +1,6 @@
 //! Pages are applied one after the other while others are read.
 
-use super::Sync;
+use super::driver::Sync;
 use crate::{
     error::Result,
     sync::{

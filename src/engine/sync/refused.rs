@@ -1,7 +1,7 @@
 //! What users do about changes by hand: send a refused one again, give one up, queue rows that were there before.
 
 use super::{
-    Host, Sync,
+    driver::{Host, Sync},
     push::{but_the_key, local_table},
 };
 use crate::{

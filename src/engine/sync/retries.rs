@@ -8,7 +8,7 @@ use crate::{
 
 /// Since when, and how often, changes were sent that the remote refuses because of something that isn't there (yet), by their ids.
 #[derive(Default)]
-pub(super) struct Retries {
+pub(in crate::engine) struct Retries {
     tries: Map<i64, (f64, u32)>,
     kept: bool,
 }

@@ -9,7 +9,7 @@ use std::{
 use futures_util::future::join;
 use tidelock::{
     Error, ErrorCode, Result,
-    engine::{Callbacks, Database, Event, turn::Ticket},
+    engine::{Callbacks, Database, Event, connection::mutex::Ticket},
     ports::{Clock, LocalFuture, Part, Parts, Socket, SocketNews, Sockets},
     snapshot::Reason,
     sync::report::{Cells, Conflicting},

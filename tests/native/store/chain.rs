@@ -2,7 +2,7 @@
 
 use tidelock::{
     ErrorCode, Timestamp,
-    engine::flush::Flusher,
+    engine::storage::flush::Flusher,
     format::{LogKind, LogRecord, ManifestKind},
     sqlite::{Batch, Connection, PageFile},
     store::{Contents, PART_BYTES, Position, Tag, batch_records, faulty::Crash},

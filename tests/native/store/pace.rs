@@ -2,7 +2,7 @@
 
 use tidelock::{
     ErrorCode,
-    engine::flush::Pace,
+    engine::storage::flush::Pace,
     snapshot::{Reason, SnapshotOptions},
     store::faulty::{Crash, Faults},
 };

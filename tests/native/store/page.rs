@@ -4,7 +4,7 @@ use std::{cell::RefCell, rc::Rc};
 
 use tidelock::{
     Result, Value,
-    engine::{
+    engine::storage::{
         flush::{Flusher, Pace},
         snapshots::{SnapshotEvent, Snapshots},
     },

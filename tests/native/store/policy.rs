@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tidelock::{
     ErrorCode,
-    engine::{
+    engine::storage::{
         flush::Flusher,
         snapshots::{SnapshotEvent, Snapshots},
     },

@@ -1,17 +1,16 @@
 //! The temporary triggers that watch the user's tables, for the remote and for the audit: they name today's columns, so they are away
 //! while the schema changes.
 
-use super::database::Inner;
-use crate::{audit, error::Result, sqlite::Connection, sync::outbox::capture};
+use crate::{audit, engine::database::Inner, error::Result, sqlite::Connection, sync::outbox::capture};
 
 impl Inner {
     /// Whether any table is watched: then changes of the schema must mind it.
-    pub(super) fn watching(&self) -> bool {
+    pub(in crate::engine) fn watching(&self) -> bool {
         self.capturing.get() || self.audit.get().is_some()
     }
 
     /// Drops the triggers.
-    pub(super) fn suspend_triggers(&self, connection: &Connection) -> Result<()> {
+    pub(in crate::engine) fn suspend_triggers(&self, connection: &Connection) -> Result<()> {
         if self.audit.get().is_some() {
             audit::suspend(connection)?;
         }
@@ -19,7 +18,7 @@ impl Inner {
     }
 
     /// Builds them anew, for the tables as they are now.
-    pub(super) fn resume_triggers(&self, connection: &Connection) -> Result<()> {
+    pub(in crate::engine) fn resume_triggers(&self, connection: &Connection) -> Result<()> {
         // First: the log may be one of the tables whose changes are captured.
         if let Some(options) = self.audit.get() {
             audit::resume(connection, options)?;
@@ -28,7 +27,7 @@ impl Inner {
     }
 
     /// Sees whether the contents of another database can be audited, before they become this one's.
-    pub(super) fn rehearse_audit(&self, scratch: &Connection) -> Result<()> {
+    pub(in crate::engine) fn rehearse_audit(&self, scratch: &Connection) -> Result<()> {
         self.audit.get().map_or(Ok(()), |options| audit::resume(scratch, options))
     }
 }

@@ -1,7 +1,7 @@
 //! Serving other tabs: their writes are noted in their own transactions.
 
-use super::{Database, turn::Ticket};
 use crate::{
+    engine::{Database, connection::mutex::Ticket},
     error::{Error, Result},
     sqlite::Manner,
     tabs::{self, Write},

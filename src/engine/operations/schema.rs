@@ -1,7 +1,7 @@
 //! Drift, generated scripts and lint, for an open database: see `migrations::schema`.
 
-use super::{Database, fts5};
 use crate::{
+    engine::{Database, connection::fts5},
     error::Result,
     migrate::Lint,
     schema::{Drift, Generated, script::Script},
@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Database {
-    /// See [`Migrations::drift`](super::migrations::Migrations::drift).
+    /// See [`Migrations::drift`](crate::engine::migrations::driver::Migrations::drift).
     /// `made` is a database file in which the app has run the applied migrations, functions included.
     pub async fn migrations_drift(&self, made: Option<Image>) -> Result<Drift> {
         let inner = &*self.inner;
@@ -19,13 +19,13 @@ impl Database {
         inner.migrations.drift(inner, Some(&made)).await
     }
 
-    /// See [`Migrations::generate`](super::migrations::Migrations::generate). Pairs of old and new names are renames.
+    /// See [`Migrations::generate`](crate::engine::migrations::driver::Migrations::generate). Pairs of old and new names are renames.
     pub async fn migrations_generate(&self, sql: &str, renames: &[(String, String)]) -> Result<Generated> {
         fts5::load_if_named(&self.inner.ports.platform, sql).await?;
         self.inner.migrations.generate(&*self.inner, sql, renames).await
     }
 
-    /// See [`Migrations::sync`](super::migrations::Migrations::sync).
+    /// See [`Migrations::sync`](crate::engine::migrations::driver::Migrations::sync).
     pub async fn migrations_sync(&self, sql: &str) -> Result<Script> {
         let inner = &*self.inner;
         let platform = &inner.ports.platform;
@@ -43,7 +43,7 @@ impl Database {
         result.and_then(|script| stored.map(|()| script))
     }
 
-    /// See [`Migrations::lint`](super::migrations::Migrations::lint).
+    /// See [`Migrations::lint`](crate::engine::migrations::driver::Migrations::lint).
     pub fn migrations_lint(&self) -> Result<Vec<Lint>> {
         self.inner.migrations.lint()
     }

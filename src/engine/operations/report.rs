@@ -1,11 +1,11 @@
 //! Health, from what all the parts know.
 
-use super::{
-    Database,
-    database::Inner,
-    options::{Mode, StorageKind},
-};
 use crate::{
+    engine::{
+        Database,
+        database::Inner,
+        options::{Mode, StorageKind},
+    },
     error::Result,
     health::{Facts, Health, LockHealth, LockState, StorageHealth, SyncHealth, Thresholds, assess},
     sqlite::Connection,

@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 
-use super::{
-    Database, Event,
-    database::{Changed, Inner},
-};
 use crate::{
     audit::Log,
+    engine::{
+        Database, Event,
+        database::{Changed, Inner},
+    },
     error::Result,
     health::AlertCode,
     sqlite::Connection,

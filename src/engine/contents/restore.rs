@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{Database, fts5};
 use crate::{
+    engine::{Database, connection::fts5},
     error::{Error, ErrorCode, Result},
     sqlite::{Connection, Image, PageFile},
     sync::{outbox::entries, state::metadata},

@@ -20,7 +20,7 @@ type Listeners = RefCell<Vec<OnProgress>>;
 type Present<K, T> = (K, WeakShared<Work<T>>, Weak<Listeners>);
 
 /// What is under way.
-pub(super) struct Joint<K, T: Clone>(RefCell<Option<Present<K, T>>>);
+pub(in crate::engine) struct Joint<K, T: Clone>(RefCell<Option<Present<K, T>>>);
 
 impl<K, T: Clone> Default for Joint<K, T> {
     fn default() -> Self {

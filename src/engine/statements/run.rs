@@ -2,8 +2,13 @@
 
 use std::rc::Rc;
 
-use super::{Database, database::Inner, fts5, options::IntegerMode, turn::Ticket};
 use crate::{
+    engine::{
+        Database,
+        connection::{fts5, mutex::Ticket},
+        database::Inner,
+        options::IntegerMode,
+    },
     error::{Error, ErrorCode, Result},
     health::Took,
     sqlite::{Authority, Connection, Facts, FlatParams, FlatRows, Integers, Manner, Op, Outcome, PlanRow, Statement},
@@ -263,7 +268,7 @@ impl Inner {
     }
 
     /// Remembers what a statement changes, until its transaction ends.
-    pub(super) fn note(&self, facts: &Facts) {
+    pub(in crate::engine) fn note(&self, facts: &Facts) {
         self.transaction.wrote.set(true);
         let mut changed = self.transaction.changed.borrow_mut();
         changed.everything |= facts.schema;
@@ -275,7 +280,7 @@ impl Inner {
     }
 
     /// The end of a transaction; whether a commit wrote anything.
-    pub(super) fn transaction_ended(&self, committed: bool) -> bool {
+    pub(in crate::engine) fn transaction_ended(&self, committed: bool) -> bool {
         self.transaction.depth.set(0);
         let wrote = self.transaction.wrote.take() && committed;
         let mut changed = self.transaction.changed.borrow_mut();
@@ -310,7 +315,11 @@ impl Inner {
 
     /// One statement of a script. The triggers that watch tables are away from the first that changes the schema to the next that
     /// doesn't.
-    pub(super) fn run_statement(&self, connection: &Connection, statement: &mut Statement<'_>) -> Result<()> {
+    pub(in crate::engine) fn run_statement(
+        &self,
+        connection: &Connection,
+        statement: &mut Statement<'_>,
+    ) -> Result<()> {
         let facts = statement.facts();
         if facts.schema && self.watching() {
             if !self.suspended.replace(true) {
@@ -327,7 +336,7 @@ impl Inner {
     }
 
     /// Puts these triggers back, if they are away.
-    pub(super) fn settle_triggers(&self, connection: &Connection) -> Result<()> {
+    pub(in crate::engine) fn settle_triggers(&self, connection: &Connection) -> Result<()> {
         if self.suspended.replace(false) { self.resume_triggers(connection) } else { Ok(()) }
     }
 

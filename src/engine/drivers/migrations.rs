@@ -2,14 +2,17 @@
 
 use std::{future::ready, rc::Rc};
 
-use super::{
-    Database, Event,
-    database::Inner,
-    environment::Environment,
-    migrations::{self, host::Progress, options::RunOptions},
-    turn::{Guard, Ticket},
-};
 use crate::{
+    engine::{
+        Database, Event,
+        connection::mutex::{Guard, Ticket},
+        database::Inner,
+        environment::Environment,
+        migrations::{
+            host::{self, Progress},
+            options::RunOptions,
+        },
+    },
     error::Result,
     migrate::{Direction, Planned, Report, StatusRow},
     ports::{LocalFuture, Part},
@@ -34,7 +37,7 @@ impl Environment for Inner {
     }
 }
 
-impl migrations::host::Host for Inner {
+impl host::Host for Inner {
     fn load(&self) -> LocalFuture<'_, Result<()>> {
         self.ports.platform.parts.load(Part::Migrations)
     }
@@ -79,27 +82,27 @@ impl Database {
         self.inner.migrations.status(&*self.inner).await
     }
 
-    /// Applies pending migrations; see [`Migrations::run`](super::migrations::Migrations::run).
+    /// Applies pending migrations; see [`Migrations::run`](crate::engine::migrations::driver::Migrations::run).
     pub async fn migrations_run(&self, options: RunOptions) -> Result<Report> {
         self.inner.migrations.run(&*self.inner, options).await
     }
 
-    /// Reverts applied migrations; see [`Migrations::revert`](super::migrations::Migrations::revert).
+    /// Reverts applied migrations; see [`Migrations::revert`](crate::engine::migrations::driver::Migrations::revert).
     pub async fn migrations_revert(&self, options: RunOptions) -> Result<Report> {
         self.inner.migrations.revert(&*self.inner, options).await
     }
 
-    /// Marks migrations as applied; see [`Migrations::baseline`](super::migrations::Migrations::baseline).
+    /// Marks migrations as applied; see [`Migrations::baseline`](crate::engine::migrations::driver::Migrations::baseline).
     pub async fn migrations_baseline(&self, version: &str) -> Result<Vec<Planned>> {
         self.inner.migrations.baseline(&*self.inner, version).await
     }
 
-    /// Reverts the newest migration and applies it again; see [`Migrations::redo`](super::migrations::Migrations::redo).
+    /// Reverts the newest migration and applies it again; see [`Migrations::redo`](crate::engine::migrations::driver::Migrations::redo).
     pub async fn migrations_redo(&self) -> Result<Report> {
         self.inner.migrations.redo(&*self.inner).await
     }
 
-    /// Removes a version from the history; see [`Migrations::forget`](super::migrations::Migrations::forget).
+    /// Removes a version from the history; see [`Migrations::forget`](crate::engine::migrations::driver::Migrations::forget).
     pub async fn migrations_forget(&self, version: &str) -> Result<()> {
         self.inner.migrations.forget(&*self.inner, version).await
     }

@@ -4,11 +4,15 @@ use std::rc::Rc;
 
 use futures_util::future::{Either, select};
 
-use super::{Caller, Host, Sync, SyncEvent, joint::OnProgress, keep::retry_after_ms};
+use super::keeper::retry_after_ms;
 use crate::{
     engine::{
         Database, Event,
         database::{Changed, Inner, News},
+        sync::{
+            driver::{Caller, Host, Sync, SyncEvent},
+            single_flight::OnProgress,
+        },
     },
     error::{Error, ErrorCode, Result},
     ports::LocalFuture,

@@ -10,9 +10,9 @@ use std::{
 
 use futures_channel::oneshot;
 
-use super::{signal::Signal, turn::closed};
 use crate::{
     collections::Bits,
+    engine::connection::{mutex::closed, signal::Signal},
     error::{Error, Result},
     memory::room_for,
     ports::{Durability, LocalFuture, Platform},

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::{Database, database::Inner, migrations::has_data, turn::Guard};
 use crate::{
+    engine::{Database, connection::mutex::Guard, database::Inner, migrations::driver::has_data},
     error::{Error, ErrorCode, Result},
     sqlite::{Connection, Image, Sink},
     sync::{
@@ -129,7 +129,7 @@ impl Inner {
 }
 
 /// `database_too_large` when a file has more bytes than the database may have.
-pub(super) fn check_size(image: &Image, limit: u64) -> Result<()> {
+pub(in crate::engine) fn check_size(image: &Image, limit: u64) -> Result<()> {
     let bytes = image.len();
     if bytes <= limit {
         return Ok(());

@@ -8,18 +8,18 @@ use crate::{
 };
 
 /// Loads FTS5 where the schema of a connection uses it. Fails with `wasm_load_failed`.
-pub(super) async fn load_if_used(platform: &Platform, connection: &Connection) -> Result<()> {
+pub(in crate::engine) async fn load_if_used(platform: &Platform, connection: &Connection) -> Result<()> {
     // What can't be read is damaged, which is somebody else's to find.
     if connection.uses_fts5().unwrap_or(false) { load(platform, connection).await } else { Ok(()) }
 }
 
 /// Loads FTS5 where SQL text names it, before a connection is opened that runs the text. Fails with `wasm_load_failed`.
-pub(super) async fn load_if_named(platform: &Platform, sql: &str) -> Result<()> {
+pub(in crate::engine) async fn load_if_named(platform: &Platform, sql: &str) -> Result<()> {
     if mentions(sql, "fts5") { platform.parts.load(Part::Fts5).await } else { Ok(()) }
 }
 
 /// Loads FTS5 for a connection. Fails with `wasm_load_failed`.
-pub(super) async fn load(platform: &Platform, connection: &Connection) -> Result<()> {
+pub(in crate::engine) async fn load(platform: &Platform, connection: &Connection) -> Result<()> {
     platform.parts.load(Part::Fts5).await?;
     if !connection.has_fts5()? {
         platform.parts.add_fts5(connection.address());

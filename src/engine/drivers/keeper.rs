@@ -7,17 +7,17 @@ use std::{
 
 use futures_util::future::{Either, select};
 
-use super::{
-    Caller, Sync,
-    listen::{Listener, Told},
-    retries::Retries,
-};
 use crate::{
     engine::{
         Database, Event,
+        connection::signal::Signal,
         database::{Inner, Keep, News},
         options::Mode,
-        signal::Signal,
+        sync::{
+            driver::{Caller, Sync},
+            listen::{Listener, Told},
+            retries::Retries,
+        },
     },
     error::{Detail, Error, ErrorCode, Result},
     ports::{LocalFuture, Moment},

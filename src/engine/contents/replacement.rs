@@ -1,7 +1,11 @@
 //! The one way to replace the contents: by a file's, a snapshot's, or by nothing.
 
-use super::{database::Inner, fts5, migrations::host::Host, turn::Ticket};
 use crate::{
+    engine::{
+        connection::{fts5, mutex::Ticket},
+        database::Inner,
+        migrations::host::Host,
+    },
     error::{Error, ErrorCode, Result},
     ports::{LocalFuture, Part},
     sqlite::{Connection, Deadline, Foreign, PageFile},
@@ -14,7 +18,7 @@ const CHECK_MS_PER_MIB: f64 = 200.0;
 
 impl Inner {
     /// Refuses to replace what was changed here and isn't pushed yet.
-    pub(super) fn check_unpushed(&self, connection: &Connection, force: bool, verb: &str) -> Result<()> {
+    pub(in crate::engine) fn check_unpushed(&self, connection: &Connection, force: bool, verb: &str) -> Result<()> {
         let (pending, _) = entries::counts(connection, None)?;
         if pending == 0 || force {
             return Ok(());
@@ -27,7 +31,7 @@ impl Inner {
     }
 
     /// Checks a file from outside, in its scratch database. Fails as [`Foreign::check`] does, and with `timeout`.
-    pub(super) async fn check_file(&self, foreign: Foreign) -> Result<(Connection, PageFile)> {
+    pub(in crate::engine) async fn check_file(&self, foreign: Foreign) -> Result<(Connection, PageFile)> {
         let platform = &self.ports.platform;
         fts5::load_if_used(platform, foreign.scratch()).await?;
         foreign.scratch().set_deadline(Some(self.time_to_check(foreign.bytes())));
@@ -37,7 +41,7 @@ impl Inner {
     }
 
     /// The end of the time that a file or text of so many bytes may take, from now on.
-    pub(super) fn time_to_check(&self, bytes: u64) -> Deadline {
+    pub(in crate::engine) fn time_to_check(&self, bytes: u64) -> Deadline {
         let clock = self.ports.platform.clock.clone();
         let mebibytes = bytes as f64 / f64::from(1 << 20);
         let end = clock.monotonic_ms() + CHECK_MS + CHECK_MS_PER_MIB * mebibytes;
@@ -45,7 +49,7 @@ impl Inner {
     }
 
     /// Makes what sync keeps in contents from elsewhere fit for this build; what is to be done with it follows.
-    pub(super) async fn remake_sync(&self, scratch: &Connection) -> Result<()> {
+    pub(in crate::engine) async fn remake_sync(&self, scratch: &Connection) -> Result<()> {
         if !metadata::drop_others(scratch)? {
             return Ok(());
         }
@@ -55,7 +59,7 @@ impl Inner {
 
     /// Makes the contents those of another database, as one commit, and does what is left to do. When anything of it fails, they become
     /// again what they were: those of the snapshot `before`, or none.
-    pub(super) async fn replace(
+    pub(in crate::engine) async fn replace(
         &self,
         connection: &Connection,
         source: Connection,
@@ -94,7 +98,7 @@ impl Inner {
     }
 
     /// Runs the migrations that new contents lack, as opening them would.
-    pub(super) async fn catch_up(&self, connection: &Connection, ticket: Ticket) -> Result<()> {
+    pub(in crate::engine) async fn catch_up(&self, connection: &Connection, ticket: Ticket) -> Result<()> {
         if self.options.migrations.is_some() && self.options.migrate {
             return self.migrations.run_pending(self, ticket).await.map(drop);
         }

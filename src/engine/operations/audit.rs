@@ -1,8 +1,8 @@
 //! Auditing tables.
 
-use super::Database;
 use crate::{
     audit::{self, Options},
+    engine::Database,
     error::Result,
 };
 

@@ -10,12 +10,12 @@ use std::{
 use futures_channel::oneshot;
 use serde::Serialize;
 
-use super::{
-    flush::Flusher,
-    fts5,
-    turn::{Guard, Turn},
-};
+use super::flush::Flusher;
 use crate::{
+    engine::connection::{
+        fts5,
+        mutex::{Guard, Turn},
+    },
     error::{Error, ErrorCode, Result},
     format::{Manifest, ManifestKind},
     health::SnapshotHealth,

@@ -1,7 +1,7 @@
 //! Changing what an open database is encrypted with.
 
-use super::{Database, Event, options::StorageKind};
 use crate::{
+    engine::{Database, Event, options::StorageKind},
     error::Result,
     store::{Rekeyed, sealed::Vault},
 };

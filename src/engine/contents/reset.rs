@@ -1,7 +1,7 @@
 //! Beginning anew: everything is dropped, after a snapshot of it, while the database stays open.
 
-use super::{Database, database::Inner};
 use crate::{
+    engine::{Database, database::Inner},
     error::Result,
     migrate::Report,
     ports::LocalFuture,

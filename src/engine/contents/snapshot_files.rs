@@ -1,7 +1,8 @@
 //! Snapshots as files to keep: out as `.sqlite` or SQL text, and back.
 
-use super::{Database, fts5, import::check_size};
+use super::import::check_size;
 use crate::{
+    engine::{Database, connection::fts5},
     error::{Error, ErrorCode, Result},
     memory::no_memory,
     snapshot::SnapshotInfo,

@@ -1,0 +1,293 @@
+//! The driver of migrations: reads what is applied, plans, and runs one after the other under one turn.
+
+use std::{
+    cell::{OnceCell, RefCell},
+    rc::Rc,
+};
+
+use super::{
+    host::{Host, Runner},
+    options::{Atomic, How, RunOptions},
+};
+use crate::{
+    engine::connection::mutex::Ticket,
+    error::{Error, Result},
+    health::MigrationsHealth,
+    migrate::{Applied, Direction, History, OutOfOrder, Planned, Report, StatusRow, Supplied, Target, plan, status},
+    ports::Clock,
+    sqlite::Connection,
+    value::Value,
+};
+
+/// The migrations of a database.
+pub struct Migrations {
+    pub(super) supplied: Option<Supplied>,
+    pub(super) history: History,
+    out_of_order: OutOfOrder,
+    pub(super) clock: Rc<dyn Clock>,
+    summary: RefCell<MigrationsHealth>,
+    pub(super) failure: RefCell<Option<Error>>,
+    /// The name of the audit's table, if there is an audit.
+    pub(super) aside: OnceCell<String>,
+}
+
+impl Migrations {
+    /// `supplied` is `None` for an app without the option: then nothing is run or checked. `table` names the tracking table.
+    ///
+    /// `invalid_argument` for a table that can't have that name.
+    pub fn new(
+        supplied: Option<Supplied>,
+        table: &str,
+        out_of_order: OutOfOrder,
+        clock: Rc<dyn Clock>,
+    ) -> Result<Self> {
+        let (summary, failure) = (RefCell::default(), RefCell::default());
+        let aside = OnceCell::new();
+        Ok(Self { supplied, history: History::new(table)?, out_of_order, clock, summary, failure, aside })
+    }
+
+    /// Names the table of the audit, which is no migration's: neither drift nor generated. At most once.
+    pub fn leave_aside(&self, table: &str) {
+        self.aside.get_or_init(|| table.to_owned());
+    }
+
+    /// Whether the SQL of a supplied migration has this word, in lower case.
+    pub fn mention(&self, word: &str) -> bool {
+        self.supplied.as_ref().is_some_and(|supplied| supplied.mention(word))
+    }
+
+    /// What opening a database does: where the data came without a history, marks it up to `baseline`; checks what is
+    /// applied; and, if `migrate`, runs what is pending.
+    ///
+    /// Fails as [`run`](Self::run) does.
+    pub async fn open(&self, host: &dyn Host, migrate: bool, baseline: Option<&str>) -> Result<Report> {
+        let turn = host.turn().await?;
+        let connection = host.connection()?;
+        let Some(supplied) = &self.supplied else {
+            // For health only: nothing is checked, so that a table of another shape is nobody's business.
+            let _ = self.refresh(&connection);
+            return Ok(Report::default());
+        };
+        if self.adopt(&connection, baseline)? {
+            host.committed();
+        }
+        if migrate {
+            return self.run_pending(host, turn.ticket()).await;
+        }
+        let checked = plan::check(supplied, &self.history.read(&connection)?);
+        self.refresh(&connection)?;
+        checked.map(|()| Report::default())
+    }
+
+    /// One row a version.
+    pub async fn status(&self, host: &dyn Host) -> Result<Vec<StatusRow>> {
+        let _turn = host.turn().await?;
+        let connection = host.connection()?;
+        self.refresh(&connection)?;
+        Ok(status::status(self.supplied.as_ref(), &self.history.read(&connection)?))
+    }
+
+    /// Applies what is pending, in order, each with its tracking row in one transaction, after a snapshot when there is data.
+    /// Those applied before one that fails stay.
+    ///
+    /// `schema_too_new`, `migration_missing`, `migration_checksum_mismatch` and `migration_out_of_order` before anything
+    /// runs; `migration_failed`; `invalid_argument` for an unknown `to`, or without the option `migrations`.
+    pub async fn run(&self, host: &dyn Host, options: RunOptions) -> Result<Report> {
+        self.perform(host, Direction::Up, options).await
+    }
+
+    /// Reverts applied ones, newest first. Fails as [`run`](Self::run) does, and before anything runs with
+    /// `migration_irreversible` when one of them has no `down`.
+    pub async fn revert(&self, host: &dyn Host, options: RunOptions) -> Result<Report> {
+        self.perform(host, Direction::Down, options).await
+    }
+
+    /// Runs what is pending for somebody who has the turn already.
+    pub async fn run_pending(&self, host: &dyn Host, ticket: Ticket) -> Result<Report> {
+        self.go(host, ticket, Direction::Up, RunOptions::default()).await
+    }
+
+    /// Reverts the newest one and applies it again. When applying fails, it stays reverted.
+    ///
+    /// Fails as [`revert`](Self::revert) and [`run`](Self::run) do.
+    pub async fn redo(&self, host: &dyn Host) -> Result<Report> {
+        let result = {
+            let turn = host.turn().await?;
+            self.again(host, turn.ticket()).await
+        };
+        let stored = host.stored().await;
+        let report = result?;
+        stored.map(|()| report)
+    }
+
+    async fn again(&self, host: &dyn Host, ticket: Ticket) -> Result<Report> {
+        let mut report = self.go(host, ticket, Direction::Down, RunOptions::default()).await?;
+        let newest = report.reverted.last().and_then(|newest| self.supplied.as_ref()?.find(&newest.version));
+        let Some(newest) = newest else { return Ok(report) };
+        let connection = host.connection()?;
+        // Exactly that one, whatever else is pending.
+        let how = How { direction: Direction::Up, dry_run: false, atomic: Atomic::Each };
+        let again = self.run_plan(Runner { host, connection: &connection, ticket }, &[newest], how).await?;
+        report.planned.extend(again.planned);
+        report.applied = again.applied;
+        Ok(report)
+    }
+
+    /// Marks the supplied ones up to that version as applied, without running them; returns those that weren't marked
+    /// before. `invalid_argument` when the version isn't supplied.
+    pub async fn baseline(&self, host: &dyn Host, version: &str) -> Result<Vec<Planned>> {
+        let marked = {
+            let _turn = host.turn().await?;
+            self.mark(host, self.supplied()?, &*host.connection()?, version)?
+        };
+        host.stored().await.map(|()| marked)
+    }
+
+    /// Removes a version from the history, so that a mended migration runs again. `invalid_argument` when it isn't there.
+    pub async fn forget(&self, host: &dyn Host, version: &str) -> Result<()> {
+        {
+            let _turn = host.turn().await?;
+            let connection = host.connection()?;
+            if !self.history.delete(&connection, version)? {
+                return Err(Error::invalid(format!("Migration \"{version}\" isn't applied"))
+                    .hint("migrations.status() shows the versions that are")
+                    .detail("version", version));
+            }
+            self.refresh(&connection)?;
+            host.committed();
+        }
+        host.stored().await
+    }
+
+    /// Holds what another database, such as a snapshot, has applied against what is supplied; pending ones are fine.
+    pub fn check(&self, connection: &Connection) -> Result<()> {
+        self.supplied.as_ref().map_or(Ok(()), |supplied| plan::check(supplied, &self.history.read(connection)?))
+    }
+
+    /// Marks data that came without a history as standing at `baseline`; whether anything was marked.
+    ///
+    /// `invalid_argument` when that version isn't supplied.
+    pub fn adopt(&self, connection: &Connection, baseline: Option<&str>) -> Result<bool> {
+        let (Some(supplied), Some(version)) = (&self.supplied, baseline) else { return Ok(false) };
+        let without_history = has_data(connection)? && !self.history.exists(connection)?;
+        if without_history {
+            self.write_marks(supplied, connection, version)?;
+        }
+        Ok(without_history)
+    }
+
+    /// The name of the tracking table.
+    pub fn tracking_table(&self) -> &str {
+        self.history.name()
+    }
+
+    /// The newest migration that another database, such as a file, has applied; none without a tracking table.
+    pub fn newest_in(&self, connection: &Connection) -> Option<String> {
+        let applied = self.history.read(connection).ok()?;
+        plan::newest(&applied).map(|row| row.version.clone())
+    }
+
+    /// Where the migrations stand, as of the last call that looked.
+    pub fn summary(&self) -> MigrationsHealth {
+        self.summary.borrow().clone()
+    }
+
+    /// Why the last migration failed, until one succeeds.
+    pub fn failure(&self) -> Option<Error> {
+        self.failure.borrow().clone()
+    }
+
+    /// Looks at the history again, for instance after a restore.
+    pub fn refresh(&self, connection: &Connection) -> Result<()> {
+        let applied = self.history.read(connection)?;
+        let (pending, modified) = status::counts(self.supplied.as_ref(), &applied);
+        let current = plan::newest(&applied).map(|row| row.version.clone());
+        self.summary.replace(MigrationsHealth { current, pending, modified });
+        Ok(())
+    }
+
+    /// What the app supplies. `invalid_argument` without the option `migrations`.
+    pub(in crate::engine) fn supplied(&self) -> Result<&Supplied> {
+        self.supplied.as_ref().ok_or_else(|| {
+            Error::invalid("The database was opened without migrations").hint("Give them to open({ migrations })")
+        })
+    }
+
+    async fn perform(&self, host: &dyn Host, direction: Direction, options: RunOptions) -> Result<Report> {
+        let result = {
+            let turn = host.turn().await?;
+            let connection = host.connection()?;
+            let _limit = options.timeout_ms.map(|ms| self.limit(&connection, ms));
+            self.go(host, turn.ticket(), direction, options).await
+        };
+        // Also after a failure: those applied before it stay. Its own error says more than one of the storage.
+        let stored = host.stored().await;
+        let report = result?;
+        stored.map(|()| report)
+    }
+
+    /// Interrupts what runs on the connection after that time, until the guard is dropped.
+    pub(super) fn limit<'c>(&self, connection: &'c Connection, ms: u32) -> Limit<'c> {
+        let clock = self.clock.clone();
+        let end = clock.monotonic_ms() + f64::from(ms);
+        connection.set_deadline(Some(Box::new(move || clock.monotonic_ms() >= end)));
+        Limit(connection)
+    }
+
+    async fn go(&self, host: &dyn Host, ticket: Ticket, direction: Direction, options: RunOptions) -> Result<Report> {
+        let supplied = self.supplied()?;
+        let connection = host.connection()?;
+        let applied = self.history.read(&connection)?;
+        self.refresh(&connection)?;
+        let target = Target { to: options.to, steps: options.steps };
+        let plan = match direction {
+            Direction::Up => plan::to_apply(supplied, &applied, &target, self.out_of_order)?,
+            Direction::Down => plan::to_revert(supplied, &applied, &target)?,
+        };
+        if plan.is_empty() {
+            return Ok(Report::default());
+        }
+        host.load().await?;
+        let how = How { direction, dry_run: options.dry_run, atomic: options.atomic };
+        self.run_plan(Runner { host, connection: &connection, ticket }, &plan, how).await
+    }
+
+    fn mark(
+        &self,
+        host: &dyn Host,
+        supplied: &Supplied,
+        connection: &Connection,
+        version: &str,
+    ) -> Result<Vec<Planned>> {
+        let marked = self.write_marks(supplied, connection, version)?;
+        self.refresh(connection)?;
+        host.committed();
+        Ok(marked)
+    }
+
+    fn write_marks(&self, supplied: &Supplied, connection: &Connection, version: &str) -> Result<Vec<Planned>> {
+        let plan = plan::to_mark(supplied, &self.history.read(connection)?, version)?;
+        let now = self.clock.now();
+        connection.atomically(|connection| {
+            self.history.create(connection)?;
+            plan.iter().try_for_each(|migration| self.history.insert(connection, &Applied::new(migration, now, 0)))
+        })?;
+        Ok(Planned::all(&plan, Direction::Up, false))
+    }
+}
+
+/// Lifts a deadline when it is dropped.
+pub(super) struct Limit<'c>(&'c Connection);
+
+impl Drop for Limit<'_> {
+    fn drop(&mut self) {
+        self.0.set_deadline(None);
+    }
+}
+
+/// Whether there is anything of the user's: tables, views; tidelock's own don't count.
+pub(in crate::engine) fn has_data(connection: &Connection) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema
+               WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE 'tidelock\\_%' ESCAPE '\\')";
+    Ok(connection.value(sql, &[])? == Some(Value::Integer(1)))
+}
