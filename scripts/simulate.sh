@@ -9,7 +9,7 @@ source scripts/tools.sh
 test=simulation::whatever
 export TIDELOCK_SEEDS=10000
 if [ "${1:-}" = sync ]; then
-  test=sync_random::whatever TIDELOCK_SEEDS=100000
+  test=sync::random::whatever TIDELOCK_SEEDS=100000
   shift
 fi
 while [ $# -gt 0 ]; do

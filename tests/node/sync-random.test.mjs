@@ -1,6 +1,6 @@
 // Randomly drawn tables, options and histories against the real PostgreSQL and PostgREST: two clients, writes on the server, lost
 // answers and other trouble. At rest all have the same, nothing waits and nothing was refused. The rules themselves are drawn from much
-// more in tests/native/sync_random, against a model; here it is held that the model is right.
+// more in tests/native/sync/random, against a model; here it is held that the model is right.
 //
 // `TIDELOCK_DRAWS=n` draws n seeds, `TIDELOCK_SEED=n` plays that one and tells its history.
 import assert from 'node:assert/strict'

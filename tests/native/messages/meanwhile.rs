@@ -18,7 +18,7 @@ use tidelock::{
 
 use super::Shown;
 use crate::{
-    sync_model::Server,
+    sync::model::Server,
     world::{Tab, World, options, run},
 };
 

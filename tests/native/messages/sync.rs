@@ -11,9 +11,9 @@ use tidelock::{
 
 use super::Shown;
 use crate::{
-    sync_host::World,
-    sync_model::{Fault, Row, Server},
-    sync_model_writes::Rules,
+    sync::host::World,
+    sync::model::{Fault, Row, Server},
+    sync::model_writes::Rules,
 };
 
 const SCHEMA: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, updated_at TEXT)";

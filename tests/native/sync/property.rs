@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use crate::{
-    sync_host::World,
-    sync_model::{Fault, Row},
+    sync::host::World,
+    sync::model::{Fault, Row},
 };
 
 const SCHEMA: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT, n INTEGER, updated_at TEXT)";

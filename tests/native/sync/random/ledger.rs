@@ -6,8 +6,8 @@ use tidelock::Value;
 
 use super::configuration::{CURSOR, Column, Configuration, Holds, MARK, Table};
 use crate::{
-    sync_host::World,
-    sync_model::{
+    sync::host::World,
+    sync::model::{
         Row,
         values::{Kind, plain, string},
     },

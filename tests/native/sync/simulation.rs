@@ -21,9 +21,9 @@ use tidelock::{
 };
 
 use crate::{
-    sync_host::{TestHost, config},
-    sync_model::{Fault, Server},
-    sync_model_writes::Rules,
+    sync::host::{TestHost, config},
+    sync::model::{Fault, Server},
+    sync::model_writes::Rules,
 };
 
 const SCHEMA: &str = "CREATE TABLE t(id INTEGER PRIMARY KEY, c0 TEXT, c1 TEXT, c2 TEXT, updated_at TEXT)";

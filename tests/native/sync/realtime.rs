@@ -13,8 +13,8 @@ use tidelock::{
 };
 
 use crate::{
-    sync_keep::{heard, names, options, with_server},
-    sync_model::{Fault, Server},
+    sync::keep::{heard, names, options, with_server},
+    sync::model::{Fault, Server},
     world::{Tab, TestPage},
 };
 

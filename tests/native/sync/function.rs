@@ -11,8 +11,8 @@ use tidelock::{
 };
 
 use crate::{
-    sync_host::{Decide, Undecided, World, fails},
-    sync_model_writes::Rules,
+    sync::host::{Decide, Undecided, World, fails},
+    sync::model_writes::Rules,
 };
 
 const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, size INTEGER)";

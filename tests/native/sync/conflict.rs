@@ -5,8 +5,8 @@ use std::{cell::Cell, rc::Rc};
 use tidelock::sync::{outbox::entries, report::Conflicting};
 
 use crate::{
-    sync_host::{Decide, World},
-    sync_model_writes::Rules,
+    sync::host::{Decide, World},
+    sync::model_writes::Rules,
 };
 
 const LISTS: &str = "CREATE TABLE lists(id INTEGER PRIMARY KEY, name TEXT, updated_at TEXT);

@@ -8,7 +8,7 @@ use tidelock::{
     ports::{HttpRequest, HttpResponse, Method},
 };
 
-use crate::sync_model::{
+use crate::sync::model::{
     Query, Row, Server, State, compare, refusal, show,
     values::{Kind, plain, string},
 };

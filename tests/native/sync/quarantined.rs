@@ -4,9 +4,9 @@
 use tidelock::{ErrorCode, sync::outbox::entries};
 
 use crate::{
-    sync_host::{World, fails, only},
-    sync_model::{Fault, Row},
-    sync_model_writes::Rules,
+    sync::host::{World, fails, only},
+    sync::model::{Fault, Row},
+    sync::model_writes::Rules,
 };
 
 const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, updated_at TEXT)";

@@ -5,9 +5,9 @@ use std::{cell::RefCell, rc::Rc};
 use tidelock::{ErrorCode, Value, ports::sim::Sim};
 
 use crate::{
-    sync_host::{World, counts, fails, only},
-    sync_model::{Fault, Server},
-    sync_model_writes::Rules,
+    sync::host::{World, counts, fails, only},
+    sync::model::{Fault, Server},
+    sync::model_writes::Rules,
 };
 
 const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, price NUMERIC TEXT, updated_at TEXT)";

@@ -22,7 +22,7 @@ pub(crate) use self::{
     query::{Query, refusal},
     values::compare,
 };
-use crate::sync_model_writes::Rules;
+use crate::sync::model_writes::Rules;
 
 /// A row: column and JSON text.
 pub type Row = BTreeMap<String, String>;

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use tidelock::{ErrorCode, engine::Database, ports::Moment, sync::report::PullOptions};
 
 use crate::{
-    sync_model::{Fault, Server},
-    sync_model_writes::Rules,
+    sync::model::{Fault, Server},
+    sync::model_writes::Rules,
     world::{Tab, World, text},
 };
 
@@ -320,7 +320,7 @@ fn a_change_whose_parent_comes_later_is_sent_again_by_time() {
 fn what_is_refused_for_good_stops_nothing() {
     with_server(|tab, server, _| async move {
         let clock = tab.ports.platform.clock.clone();
-        let check: Rc<dyn Fn(&crate::sync_model::Row) -> bool> = Rc::new(|row| row["name"] != "\"bad\"");
+        let check: Rc<dyn Fn(&crate::sync::model::Row) -> bool> = Rc::new(|row| row["name"] != "\"bad\"");
         server.define("items", &["id", "name"], Rules { check: Some(check), ..Rules::default() });
         let database = tab.open(&cloud()).await.unwrap();
         run(&database, "INSERT INTO items VALUES (2, 'bad'), (3, 'good')").await;

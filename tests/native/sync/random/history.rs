@@ -20,12 +20,12 @@ use super::{
     ledger::{Key, Ledger, Side, local_keys, local_rows, remote_rows},
 };
 use crate::{
-    sync_host::World,
-    sync_model::{
+    sync::host::World,
+    sync::model::{
         Fault, Row,
         values::{plain, string},
     },
-    sync_model_writes::Transaction,
+    sync::model_writes::Transaction,
 };
 
 /// A call of the sync that takes longer than this never ends.

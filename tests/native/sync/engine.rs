@@ -11,8 +11,8 @@ use tidelock::{
 };
 
 use crate::{
-    sync_host::counts,
-    sync_model::{Fault, Server},
+    sync::host::counts,
+    sync::model::{Fault, Server},
     world::{Tab, World},
 };
 

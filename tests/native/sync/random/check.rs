@@ -7,7 +7,7 @@ use super::{
     history::{Call, Scene},
     ledger::{Cells, Key, Rows, Side, is_synced, is_wanted, key_of, local_keys, local_rows, remote_rows},
 };
-use crate::sync_model::Row;
+use crate::sync::model::Row;
 use tidelock::{
     ErrorCode,
     sync::{outbox::entries, report},

@@ -3,9 +3,9 @@
 use tidelock::{ErrorCode, error::Detail, ports::Method};
 
 use crate::{
-    sync_host::{World, fails},
-    sync_model::{Fault, Row, Server},
-    sync_model_writes::Rules,
+    sync::host::{World, fails},
+    sync::model::{Fault, Row, Server},
+    sync::model_writes::Rules,
 };
 
 const SCHEMA: &str = "CREATE TABLE one(id INTEGER PRIMARY KEY, name TEXT, size REAL, updated_at TEXT);

@@ -9,9 +9,9 @@ use tidelock::{
 };
 
 use crate::{
-    sync_host::{World, fails},
-    sync_model::{Fault, Row, values::Kind},
-    sync_model_writes::{Rewrite, Rules},
+    sync::host::{World, fails},
+    sync::model::{Fault, Row, values::Kind},
+    sync::model_writes::{Rewrite, Rules},
 };
 
 const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, price NUMERIC TEXT, updated_at TEXT)";

@@ -2,7 +2,7 @@
 
 use tidelock::{Result, sqlite::Connection, sync::outbox::capture};
 
-use crate::{sync_host::World, sync_model_writes::Rules};
+use crate::{sync::host::World, sync::model_writes::Rules};
 
 const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, price TEXT, updated_at TEXT)";
 const TABLES: &str = r#"[{"table":"items"}]"#;

@@ -6,11 +6,11 @@ use tidelock::ports::Method;
 
 use super::{chance::Chance, features::Features};
 use crate::{
-    sync_model::{
+    sync::model::{
         Row, Server,
         values::{Kind, plain, string},
     },
-    sync_model_writes::{NOW, Rules},
+    sync::model_writes::{NOW, Rules},
 };
 
 /// How many keys a table can have.

@@ -3,9 +3,9 @@
 use tidelock::{ErrorCode, sync::outbox::entries};
 
 use crate::{
-    sync_host::{World, counts, fails, only},
-    sync_model::{Fault, Row},
-    sync_model_writes::Rules,
+    sync::host::{World, counts, fails, only},
+    sync::model::{Fault, Row},
+    sync::model_writes::Rules,
 };
 
 const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT)";

@@ -3,8 +3,8 @@
 use tidelock::ErrorCode;
 
 use crate::{
-    sync_host::{World, fails, only},
-    sync_model::Fault,
+    sync::host::{World, fails, only},
+    sync::model::Fault,
 };
 
 const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT)";

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use tidelock::ErrorCode;
 
 use crate::{
-    sync_host::{World, fails, only},
-    sync_model::{Fault, Server},
+    sync::host::{World, fails, only},
+    sync::model::{Fault, Server},
 };
 
 const ITEMS: &str = "CREATE TABLE items(id INTEGER PRIMARY KEY, name TEXT, updated_at TEXT)";

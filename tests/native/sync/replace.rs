@@ -3,8 +3,8 @@
 use tidelock::{ErrorCode, ports::HttpRequest};
 
 use crate::{
-    sync_host::{World, counts, fails, only},
-    sync_model::Fault,
+    sync::host::{World, counts, fails, only},
+    sync::model::Fault,
 };
 
 const SCHEMA: &str = "CREATE TABLE parent(id INTEGER PRIMARY KEY, name TEXT, note TEXT);

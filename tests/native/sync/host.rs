@@ -25,7 +25,7 @@ use tidelock::{
     },
 };
 
-use crate::sync_model::Server;
+use crate::sync::model::Server;
 
 pub struct TestHost {
     pub connection: Rc<Connection>,

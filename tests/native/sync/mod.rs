@@ -1,0 +1,24 @@
+//! The sync, over a simulated network and a model of the remote.
+
+mod capture;
+mod conflict;
+mod engine;
+mod function;
+mod helped;
+pub mod host;
+mod hostile;
+mod keep;
+pub mod model;
+pub mod model_writes;
+mod property;
+mod pull;
+mod push;
+mod quarantined;
+mod random;
+mod realtime;
+mod replace;
+mod schedule;
+mod schema;
+mod simulation;
+mod spans;
+mod trouble;
