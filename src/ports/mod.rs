@@ -10,7 +10,7 @@ mod http;
 mod lifecycle;
 mod locks;
 mod parts;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
 pub mod sim;
 mod socket;
 mod store;

@@ -14,9 +14,10 @@
 //! 8. **Snapshots cost what changed.**
 
 pub mod chunk;
+#[cfg(feature = "testing")]
 pub mod conformance;
 pub mod failure;
-#[cfg(not(target_arch = "wasm32"))]
+#[cfg(all(feature = "testing", not(target_arch = "wasm32")))]
 pub mod faulty;
 pub mod folder;
 mod generations;
