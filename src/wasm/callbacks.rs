@@ -2,7 +2,7 @@
 
 use wasm_bindgen::JsValue;
 
-use super::{convert::to_js, settled};
+use super::{convert::to_js, promise::settled};
 use crate::{
     browser::{Host, thrown_name, thrown_text},
     engine::{Callbacks, Event, connection::mutex::Ticket},

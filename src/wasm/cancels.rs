@@ -8,9 +8,7 @@ use std::{
 
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
-use wasm_bindgen::prelude::*;
 
-use super::Core;
 use crate::{
     collections::Map,
     error::{Error, ErrorCode, Result},
@@ -19,8 +17,8 @@ use crate::{
 /// The ids that were given and not dropped.
 #[derive(Default)]
 pub(super) struct Cancels {
-    last: Cell<u32>,
-    waiting: RefCell<Map<u32, oneshot::Sender<()>>>,
+    pub(super) last: Cell<u32>,
+    pub(super) waiting: RefCell<Map<u32, oneshot::Sender<()>>>,
 }
 
 impl Cancels {
@@ -37,28 +35,5 @@ impl Cancels {
             // What JavaScript rejects with is its own signal's reason.
             Either::Right(_) => Err(Error::new(ErrorCode::Timeout, "The call was cancelled")),
         }
-    }
-}
-
-#[wasm_bindgen]
-impl Core {
-    /// An id for a call that can be cancelled.
-    #[wasm_bindgen(js_name = newCancel)]
-    pub fn new_cancel(&self) -> u32 {
-        self.cancels.last.set(self.cancels.last.get() + 1);
-        self.cancels.last.get()
-    }
-
-    /// Ends the call that has this id; it rejects.
-    pub fn cancel(&self, id: u32) {
-        if let Some(sender) = self.cancels.waiting.borrow_mut().remove(&id) {
-            let _ = sender.send(());
-        }
-    }
-
-    /// Forgets an id.
-    #[wasm_bindgen(js_name = dropCancel)]
-    pub fn drop_cancel(&self, id: u32) {
-        self.cancels.waiting.borrow_mut().remove(&id);
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use js_sys::{Promise, Reflect};
 use wasm_bindgen::prelude::*;
 
-use super::{Core, promise::done};
+use super::{handle::Core, promise::done};
 use crate::{
     browser::{BrowserEntropy, Host, WebCrypto, user_key},
     error::Result,

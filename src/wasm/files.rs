@@ -4,9 +4,10 @@ use js_sys::{Array, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 
 use super::{
-    Core,
     convert::{Thrown, to_js},
-    encryption, options,
+    encryption,
+    handle::Core,
+    options,
     promise::{answer, done, value},
 };
 use crate::{

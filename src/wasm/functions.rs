@@ -5,7 +5,7 @@ use std::{cmp::Ordering, rc::Rc};
 use js_sys::{Array, BigInt, JsString, Uint8Array};
 use wasm_bindgen::prelude::*;
 
-use super::{Core, convert::Thrown, options::Fields};
+use super::{convert::Thrown, handle::Core, options::Fields};
 use crate::{
     browser::{BrowserEntropy, thrown_text},
     error::{Error, ErrorCode, Result},

@@ -4,7 +4,7 @@ use js_sys::Promise;
 use wasm_bindgen::prelude::*;
 
 use super::{
-    Core,
+    handle::Core,
     options::{self, Fields},
     promise::{answer, done},
 };

@@ -5,6 +5,7 @@ use std::future::Future;
 use js_sys::Promise;
 use serde::Serialize;
 use wasm_bindgen::JsValue;
+use wasm_bindgen_futures::JsFuture;
 
 use super::convert::{Thrown, to_js};
 use crate::{error::Result, ports::LocalFuture};
@@ -27,4 +28,9 @@ pub(super) fn value(future: impl Future<Output = Result<JsValue>> + 'static) -> 
 /// The promise of nothing but success.
 pub(super) fn done(future: impl Future<Output = Result<()>> + 'static) -> Promise {
     promise_of(Box::pin(async move { future.await.map(|()| JsValue::UNDEFINED).thrown() }))
+}
+
+/// Awaits a promise that JavaScript handed in; a rejection is the thrown value.
+pub(super) async fn settled(promise: Result<Promise, JsValue>) -> Result<JsValue, JsValue> {
+    JsFuture::from(promise?).await
 }

@@ -4,8 +4,8 @@ use js_sys::{Array, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 
 use super::{
-    Core,
     files::image_of,
+    handle::Core,
     promise::{answer, done},
 };
 

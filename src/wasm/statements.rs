@@ -3,8 +3,9 @@
 use wasm_bindgen::prelude::*;
 
 use super::{
-    Core,
+    buffers::{Buffers, Header},
     convert::{Thrown, to_js},
+    handle::Core,
 };
 use crate::{
     engine::Call,
@@ -12,44 +13,6 @@ use crate::{
     memory::no_memory,
     sqlite::{FlatParams, FlatRows, Op, Outcome},
 };
-
-/// The areas that both sides read and write. Their addresses go to JavaScript, which makes views over them.
-#[derive(Default)]
-pub(super) struct Buffers {
-    /// The parameters, with room to begin at a multiple of 8.
-    params: Vec<u8>,
-    /// Where in `params` they begin.
-    offset: usize,
-    /// The last result.
-    rows: FlatRows,
-    /// Where everything of the last result is; boxed, so that its address never changes.
-    header: Box<Header>,
-    /// Why the last [`Core::again`] failed.
-    failure: Option<Error>,
-}
-
-/// Read by `pkg-js/src/engine/codec/rows.ts`; 72 bytes.
-#[repr(C)]
-#[derive(Default)]
-struct Header {
-    rows: u32,
-    columns: u32,
-    shape: u32,
-    tags: u32,
-    slots: u32,
-    text: u32,
-    text_bytes: u32,
-    wide: u32,
-    wide_bytes: u32,
-    blobs: u32,
-    blob_bytes: u32,
-    flags: u32,
-    /// The statement's number for [`Core::again`]; 0: it has none.
-    statement: u32,
-    reserved: u32,
-    changes: f64,
-    last_insert_rowid: i64,
-}
 
 /// A parameter area larger than this is given back before the next one.
 const KEEP_BYTES: usize = 16 << 20;

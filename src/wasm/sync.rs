@@ -4,9 +4,9 @@ use js_sys::{Function, Promise};
 use wasm_bindgen::prelude::*;
 
 use super::{
-    Core,
     callbacks::HostCallbacks,
     convert::{Thrown, from_js, to_js},
+    handle::Core,
     promise::{answer, done},
 };
 use crate::{

@@ -2,7 +2,7 @@
 
 use wasm_bindgen::prelude::*;
 
-use super::{Core, convert::Thrown};
+use super::{convert::Thrown, handle::Core};
 use crate::{engine::Database, tabs::Write};
 
 #[wasm_bindgen]

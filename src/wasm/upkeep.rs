@@ -4,8 +4,8 @@ use js_sys::{Array, Promise};
 use wasm_bindgen::prelude::*;
 
 use super::{
-    Core,
     convert::Thrown,
+    handle::Core,
     options::Fields,
     promise::{answer, done},
 };

@@ -1,0 +1,52 @@
+//! Opening a database for TypeScript.
+
+use std::{cell::RefCell, rc::Rc};
+
+use futures_util::future::{Either, select};
+use wasm_bindgen::prelude::*;
+
+use super::{callbacks::HostCallbacks, convert::Thrown, encryption, handle::Core, options};
+use crate::{
+    browser::{self, Host, NodeFiles},
+    engine::Database,
+    ports::{LocalFuture, Ports},
+};
+
+#[wasm_bindgen]
+impl Core {
+    /// Takes the database's lock and reads what is stored; [`Core::start`] follows. `options` is the plain object
+    /// `CoreOptions`; rejects with a `CoreError`, and gives up when the host's signal aborts.
+    pub async fn open(options: JsValue, host: Host) -> Result<Core, JsValue> {
+        let ports = browser::ports(&host);
+        Self::open_over(ports, options, host).await
+    }
+
+    /// The same over the files of a folder. An export of its own: no page needs the code behind it.
+    #[wasm_bindgen(js_name = openFolder)]
+    pub async fn open_folder(options: JsValue, host: Host, files: NodeFiles) -> Result<Core, JsValue> {
+        let ports = browser::folder_ports(&host, files);
+        Self::open_over(ports, options, host).await
+    }
+}
+
+impl Core {
+    /// Boxed: both openings share one body of code.
+    fn open_over(ports: Ports, options: JsValue, host: Host) -> LocalFuture<'static, Result<Core, JsValue>> {
+        Box::pin(async move {
+            let options = options::read(&options).thrown()?;
+            let callbacks = Rc::new(HostCallbacks { host: host.clone() });
+            let signal = host.signal();
+            let opening = Box::pin(async move {
+                let ports = encryption::sealed(ports, &host).await?;
+                Database::acquire(options, ports, callbacks).await
+            });
+            let database = match select(opening, Box::pin(browser::aborted(signal))).await {
+                Either::Left((opened, _)) => opened.thrown()?,
+                Either::Right((reason, _)) => return Err(reason),
+            };
+            // Until somebody listens.
+            database.tell_changes(false);
+            Ok(Core { database, buffers: RefCell::default(), cancels: Rc::default() })
+        })
+    }
+}
