@@ -6,20 +6,9 @@ use rusqlite::ffi;
 
 use super::{
     codec::{FlatParams, Param, ParamReader, malformed},
-    prepared::Prepared,
+    prepared::{Places, Prepared},
 };
 use crate::error::{Error, ErrorCode, Result};
-
-/// Where the columns of a parameter buffer go.
-#[derive(Default)]
-pub(super) enum Places {
-    /// Column 0 is parameter 1, and so on.
-    #[default]
-    Positional,
-    /// So many columns; pairs of column and parameter, ascending by column. A name may stand in a statement with several
-    /// prefixes.
-    Named(usize, Vec<(usize, c_int)>),
-}
 
 impl Places {
     /// Matches what is given with what the statement takes. `names` is empty for positional parameters, else the columns'

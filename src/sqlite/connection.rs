@@ -9,142 +9,39 @@ use std::{
 use rusqlite::ffi;
 
 use super::{
-    Authority, PageFile, Statement, Step,
-    authority::Watcher,
+    authority::{Authority, Watcher},
     cache::{Cache, PERSISTENT},
-    deadline::Deadline,
-    failure, functions, mem, pragmas,
+    failure,
+    functions::given,
     prepared::Prepared,
     shapes::Shapes,
-    tables::TableFacts,
     text::{first_word, skip_blank, statements},
-    vfs,
 };
-use crate::{
-    error::{Error, ErrorCode, Result},
-    value::Value,
-};
+use crate::error::{Error, ErrorCode, Result};
 
 /// Bytes of the longest statement that is kept compiled.
 const LONGEST_KEPT: usize = 32 * 1024;
 
+/// Asked now and then while a statement runs: true stops it.
+pub type Deadline = Box<dyn FnMut() -> bool>;
+
 /// One connection to one database. It stays on the thread that opened it.
 pub struct Connection {
-    db: *mut ffi::sqlite3,
-    watcher: Box<Watcher>,
-    cache: RefCell<Cache>,
-    shapes: RefCell<Shapes>,
-    deadline: RefCell<Option<Box<Deadline>>>,
+    pub(super) db: *mut ffi::sqlite3,
+    pub(super) watcher: Box<Watcher>,
+    pub(super) cache: RefCell<Cache>,
+    pub(super) shapes: RefCell<Shapes>,
+    pub(super) deadline: RefCell<Option<Box<Deadline>>>,
     /// How large the file may become, for the error of a statement that would make it larger.
     pub(super) max_bytes: Cell<u64>,
     /// Whether values can be read where SQLite keeps them.
-    reads_values: bool,
+    pub(super) reads_values: bool,
 }
 
 impl Connection {
-    /// Opens SQLite over the file and sets every pragma that tidelock relies on.
-    ///
-    /// Fails with `database_corrupt` when the file is not a database, with `internal` when it has a connection already.
-    pub fn open(file: &PageFile) -> Result<Self> {
-        Self::open_by(file, |_| {})
-    }
-
-    /// The same for a file from outside: also with `sqlite_error` (`SQLITE_TOOBIG`) when a statement of its schema is longer than
-    /// [`LONGEST_DEFINITION`](pragmas::LONGEST_DEFINITION). SQLite asks for no deadline while it reads the schema.
-    pub(super) fn open_outside(file: &PageFile) -> Result<Self> {
-        Self::open_by(file, |connection| connection.limit_values(pragmas::LONGEST_DEFINITION))
-    }
-
-    /// `prepare` comes before anything reads the schema.
-    fn open_by(file: &PageFile, prepare: impl FnOnce(&Self)) -> Result<Self> {
-        let db = vfs::open(file)?;
-        let watcher = Watcher::install(db).inspect_err(|_| {
-            // SAFETY: just opened, without statements, and nobody else has it.
-            unsafe { ffi::sqlite3_close(db) };
-        })?;
-        let mut connection = Self {
-            db,
-            watcher,
-            cache: RefCell::default(),
-            shapes: RefCell::default(),
-            deadline: RefCell::default(),
-            max_bytes: Cell::new(u64::MAX),
-            reads_values: false,
-        };
-        // Before anything reads the schema: SQLite doesn't hold a function that it meets there unknown to what is said of it later, and
-        // one that only statements may call would serve the schema.
-        functions::register(&connection)?;
-        prepare(&connection);
-        pragmas::apply(&connection, file)?;
-        connection.reads_values = mem::looks_as_expected(db);
-        Ok(connection)
-    }
-
     /// Where SQLite keeps it, for code that is given it as a number.
     pub fn address(&self) -> usize {
         self.db as usize
-    }
-
-    /// Runs one statement to its end; returns how many rows it changed itself, triggers not counted.
-    pub fn run(&self, sql: &str, params: &[Value]) -> Result<u64> {
-        let mut statement = self.statement(sql)?;
-        statement.bind_all(params)?;
-        statement.finish()
-    }
-
-    /// All rows of a query.
-    pub fn rows(&self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>> {
-        let mut statement = self.statement(sql)?;
-        statement.bind_all(params)?;
-        let mut rows = Vec::new();
-        while statement.step()? == Step::Row {
-            rows.push((0..statement.column_count()).map(|index| statement.column(index)).collect());
-        }
-        Ok(rows)
-    }
-
-    /// The first column of the first row; the statement runs to its end.
-    pub fn value(&self, sql: &str, params: &[Value]) -> Result<Option<Value>> {
-        let mut statement = self.statement(sql)?;
-        statement.bind_all(params)?;
-        let mut value = None;
-        while statement.step()? == Step::Row {
-            value.get_or_insert_with(|| statement.column(0));
-        }
-        Ok(value)
-    }
-
-    /// Whether what goes by that name is a table of exactly these columns (their names in lower case and in order, joined by commas);
-    /// `None`: nothing goes by it.
-    pub fn is_table_of(&self, name: &str, columns: &str) -> Result<Option<bool>> {
-        let sql = "SELECT type FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE";
-        let Some(kind) = self.value(sql, &[Value::from(name)])? else { return Ok(None) };
-        let Some(facts) = TableFacts::read(self, name)?.filter(|_| kind.as_text() == Some("table")) else {
-            return Ok(Some(false));
-        };
-        let stored = facts.columns.iter().filter(|column| !column.generated);
-        let mut names: Vec<String> = stored.map(|column| column.name.to_ascii_lowercase()).collect();
-        names.sort_unstable();
-        Ok(Some(names.join(",") == columns))
-    }
-
-    /// A cached statement, prepared with [`Authority::Engine`]; given back to the cache when dropped.
-    pub fn statement(&self, sql: &str) -> Result<Statement<'_>> {
-        self.statement_for(sql, Authority::Engine)
-    }
-
-    /// A cached statement; given back to the cache when dropped.
-    ///
-    /// Fails with `invalid_argument` when the text has no statement, more than one, or one that this authority may not
-    /// run; else with SQLite's error.
-    pub fn statement_for(&self, sql: &str, authority: Authority) -> Result<Statement<'_>> {
-        self.prepare(sql, authority).map(|prepared| Statement::new(self, prepared))
-    }
-
-    /// The cached statement with that [number](super::Outcome::statement); none when it isn't kept any more, or is in use.
-    pub fn statement_known(&self, id: u32, authority: Authority) -> Option<Statement<'_>> {
-        let prepared = self.cache.borrow_mut().take_known(id, authority)?;
-        Some(Statement::new(self, prepared))
     }
 
     /// Runs `work` in a transaction (BEGIN IMMEDIATE), or in a savepoint when one is open; an error of `work` undoes it.
@@ -234,7 +131,7 @@ impl Connection {
 
     /// The error of the call that just failed.
     pub(super) fn failure(&self, code: c_int) -> Error {
-        let told = self.watcher.take_refusal().or_else(functions::take_failure);
+        let told = self.watcher.take_refusal().or_else(given::take_failure);
         let error = told.unwrap_or_else(|| failure::last(self.db, code));
         match self.max_bytes.get() {
             u64::MAX => error,
@@ -291,22 +188,6 @@ impl Connection {
         }
         let used = if tail.is_null() { sql.len() } else { tail.addr() - sql.as_ptr().addr() };
         Ok(((!raw.is_null()).then_some(raw), used.min(sql.len())))
-    }
-
-    /// Steps a statement, and learns its facts anew when SQLite had to compile it again.
-    pub(super) fn step(&self, prepared: &Prepared) -> Result<Step> {
-        self.watcher.begin(prepared.authority);
-        // SAFETY: the statement is alive and belongs to this connection.
-        let code = unsafe { ffi::sqlite3_step(prepared.raw) };
-        if self.watcher.asked() && prepared.was_recompiled() {
-            prepared.renew(self.watcher.take_facts());
-        }
-        match code {
-            ffi::SQLITE_ROW | ffi::SQLITE_DONE if functions::failed() => Err(functions::undo(self, prepared.writes())),
-            ffi::SQLITE_ROW => Ok(Step::Row),
-            ffi::SQLITE_DONE => Ok(Step::Done),
-            code => Err(self.failure(code)),
-        }
     }
 
     /// How many rows a statement that just ended changed itself.

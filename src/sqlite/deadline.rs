@@ -4,10 +4,7 @@ use std::ffi::{c_int, c_void};
 
 use rusqlite::ffi;
 
-use super::Connection;
-
-/// Asked now and then while a statement runs: true stops it.
-pub type Deadline = Box<dyn FnMut() -> bool>;
+use super::{Connection, Deadline};
 
 /// Instructions of SQLite's machine between two questions: well under a millisecond.
 const INTERVAL: c_int = 4000;

@@ -9,18 +9,12 @@
 use rusqlite::ffi;
 
 use super::{
-    Authority, Connection, Deadline, Foreign, Image, PageFile, Statement, Step,
-    foreign::too_slow,
-    pragmas::LONGEST_DEFINITION,
+    Connection, Deadline, Foreign, Statement, Step,
+    apart::run_apart,
     tables::TableFacts,
-    text::{first_statement, line_of, quote, statement_end, statements},
-    tokens::each_token,
+    text::{quote, statement_end},
 };
-use crate::{
-    error::{Error, ErrorCode, Result},
-    memory::no_memory,
-    value::Value,
-};
+use crate::{error::Result, memory::no_memory, value::Value};
 
 /// Bytes that are gathered before they are handed on.
 const SLICE: usize = 1 << 20;
@@ -48,38 +42,6 @@ impl Connection {
     pub fn open_sql(script: &str, max_bytes: u64, deadline: Option<Deadline>) -> Result<Foreign> {
         Self::open_foreign(run_apart(script, max_bytes, deadline)?)
     }
-}
-
-/// What an SQL text makes of an empty database.
-pub(super) fn run_apart(script: &str, max_bytes: u64, deadline: Option<Deadline>) -> Result<Image> {
-    if first_statement(script).is_empty() {
-        return Err(Error::invalid("There is no SQL statement in this text").hint("It is empty, or a comment"));
-    }
-    let is_slow = |statement: &&str| {
-        statement.len() as u64 > LONGEST_DEFINITION && each_token(statement).any(|token| token.is("with"))
-    };
-    if let Some(slow) = statements(script).find(is_slow) {
-        let line = line_of(script, slow.as_ptr().addr() - script.as_ptr().addr());
-        return Err(Error::invalid(format!(
-            "The SQL text has a statement with table expressions (WITH) of more than {LONGEST_DEFINITION} bytes"
-        ))
-        .hint("SQLite takes too long to read such a one: make it several")
-        .detail("line", line));
-    }
-    let file = PageFile::default();
-    file.set_max_bytes(max_bytes);
-    let connection = Connection::open(&file)?;
-    connection.limit_values(script.len() as u64);
-    // The schema's lines for virtual tables are written by hand. What harm that does, the check finds.
-    connection.set_defensive(false);
-    connection.set_deadline(deadline);
-    let run = connection.for_each_statement(script, Authority::File, &mut |statement, _| statement.run());
-    run.map_err(|error| if error.is(ErrorCode::Timeout) { too_slow() } else { error })?;
-    if connection.in_transaction() {
-        return Err(Error::invalid("The SQL text leaves a transaction open").hint("it may have been cut off"));
-    }
-    drop(connection);
-    Ok(file.image())
 }
 
 struct Dump<'c, 's> {

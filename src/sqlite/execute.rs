@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use super::{
     Authority, Connection, Facts, Statement, Step,
-    bind::{Places, without_values},
+    bind::without_values,
     codec::{FlatParams, FlatRows, Integers, malformed},
-    prepared::Prepared,
+    prepared::{Places, Prepared},
 };
 use crate::error::Result;
 

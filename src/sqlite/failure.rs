@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_int};
 
 use rusqlite::ffi;
 
-use super::{foreign::needs_more, functions};
+use super::functions::given;
 use crate::error::{Error, ErrorCode};
 
 /// The error of the call that just failed on this connection: SQLite's own message, with the extended code's name as
@@ -50,7 +50,7 @@ pub(super) fn from_code(code: c_int, message: &str) -> Error {
         ErrorCode::SqliteError if message == TOO_MANY_PHRASES_SAID => {
             error.hint("A query of FTS5 may have 4,000 phrases: search for fewer words at once")
         }
-        ErrorCode::SqliteError => match functions::hint(message) {
+        ErrorCode::SqliteError => match given::hint(message) {
             Some(hint) => error.hint(hint),
             None => error,
         },
@@ -195,3 +195,18 @@ const NAMES: &[(c_int, &str)] = &[
     (8970, "SQLITE_IOERR_BADKEY"),
     (9226, "SQLITE_IOERR_CODEC"),
 ];
+
+/// What SQLite says of a schema that needs functions, modules or collations that it can't have.
+const NEEDS: [&str; 6] = [
+    "no such function",
+    "unknown function",
+    "unsafe use of",
+    "non-deterministic functions prohibited",
+    "no such module",
+    "no such collation sequence",
+];
+
+/// Whether this is what SQLite says where a schema needs functions, modules or collations that aren't there, or aren't for it.
+pub fn needs_more(message: &str) -> bool {
+    NEEDS.iter().any(|need| message.contains(need))
+}

@@ -5,7 +5,8 @@
 
 use super::{
     Connection, Image, PageFile,
-    dump::run_apart,
+    apart::{run_apart, too_slow},
+    failure::needs_more,
     image::page_size_of,
     pragmas::LONGEST_DEFINITION,
     text::quote,
@@ -18,25 +19,10 @@ use crate::{
     value::Value,
 };
 
-/// What SQLite says of a schema that needs functions, modules or collations that it can't have.
-const NEEDS: [&str; 6] = [
-    "no such function",
-    "unknown function",
-    "unsafe use of",
-    "non-deterministic functions prohibited",
-    "no such module",
-    "no such collation sequence",
-];
-
 /// So many selects a view may stand for, and so deep views may be in each other: SQLite writes a view out wherever it is named, and asks
 /// for no deadline meanwhile.
 const MOST_SELECTS: u64 = 10_000;
 const DEEPEST: usize = 100;
-
-/// Whether this is what SQLite says where a schema needs functions, modules or collations that aren't there, or aren't for it.
-pub fn needs_more(message: &str) -> bool {
-    NEEDS.iter().any(|need| message.contains(need))
-}
 
 /// A file from outside, not checked yet.
 pub struct Foreign {
@@ -269,12 +255,6 @@ fn refused(error: Error) -> Error {
         ErrorCode::Timeout => too_slow(),
         _ => error,
     }
-}
-
-/// The error of a file, or of an SQL text, whose time is over.
-pub(super) fn too_slow() -> Error {
-    Error::new(ErrorCode::Timeout, "The file takes too long to check")
-        .hint("Check where it comes from; nothing has changed")
 }
 
 fn corrupt(what: &str) -> Error {

@@ -1,11 +1,12 @@
 //! SQLite: connection, statements, row codec and the page-tracking file system. The only `unsafe` of the crate.
 //!
 //! From below: `pages` holds the bytes of a file, `vfs` shows them to SQLite, `page_file` shows them to the store, as an
-//! `image`, a batch or a pin. A `connection` sets its `pragmas`, asks its `authority`, and compiles statements
-//! (`prepared`, kept in a `cache`). On top of that: `statement` for the engine's own code, `execute` with the flat `codec`
+//! `image`, a batch or a pin. A `connection` (`opening`, with its `pragmas`) asks its `authority`, and compiles statements
+//! (`prepared`, kept in a `cache`; `queries`). On top of that: `statement` for the engine's own code, `execute` with the flat `codec`
 //! and `bind` for JavaScript, `script` for texts of several statements, `tokens` for comparing texts, and `copy`, `plan` and `deadline`. Files from outside come in by `foreign`, and go
-//! out as text by `dump`. `functions` are those that users write.
+//! out as text by `dump`; `apart` runs text from outside. `functions` are those that users write.
 
+mod apart;
 mod authority;
 mod bind;
 mod cache;
@@ -21,11 +22,13 @@ pub mod functions;
 mod image;
 mod mem;
 mod modules;
+mod opening;
 mod page_file;
 mod pages;
 mod plan;
 mod pragmas;
 mod prepared;
+mod queries;
 mod script;
 mod shapes;
 mod statement;
@@ -43,12 +46,12 @@ pub use authority::{Authority, FIXED_PRAGMAS, Facts};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use codec::Param;
 pub use codec::{FlatParams, FlatRows, Integers, MAX_SAFE_INTEGER, tag};
-pub use connection::Connection;
+pub use connection::{Connection, Deadline};
 pub use copy::FkViolation;
-pub use deadline::Deadline;
 pub use dump::{Sink, plain_or_quoted};
 pub use execute::{Op, Outcome};
-pub use foreign::{Foreign, needs_more};
+pub use failure::needs_more;
+pub use foreign::Foreign;
 pub use image::{CHUNK_SIZE, Image};
 pub use page_file::{Batch, PageFile, Pin};
 pub use plan::PlanRow;

@@ -8,10 +8,18 @@ use std::{
 
 use rusqlite::ffi;
 
-use super::{
-    authority::{Authority, Facts, Watcher},
-    bind::Places,
-};
+use super::authority::{Authority, Facts, Watcher};
+
+/// Where the columns of a parameter buffer go.
+#[derive(Default)]
+pub(super) enum Places {
+    /// Column 0 is parameter 1, and so on.
+    #[default]
+    Positional,
+    /// So many columns; pairs of column and parameter, ascending by column. A name may stand in a statement with several
+    /// prefixes.
+    Named(usize, Vec<(usize, c_int)>),
+}
 
 /// A compiled statement with what is known of it.
 pub(super) struct Prepared {

@@ -1,98 +1,24 @@
 //! What SQLite calls.
 
 use std::{
-    borrow::Cow,
     ffi::{c_int, c_uchar, c_void},
     rc::Rc,
-    slice,
 };
 
 use rusqlite::ffi;
 
-use super::{Definition, Functions, GIVEN, HERE, Kind, Phase, fail, failed};
+use super::{
+    arguments::{Arguments, text},
+    given::{Definition, FLAGS, Functions, GIVEN, Kind, Phase, fail, failed},
+};
 use crate::{
     error::{Error, ErrorCode, Result},
-    sqlite::{Connection, codec::Param, failure},
+    sqlite::{Connection, failure},
     value::Value,
 };
 
 /// The state of an aggregate that failed: it is not to be asked again.
 const FAILED: u32 = u32::MAX;
-
-/// The arguments of a call.
-pub struct Arguments<'a> {
-    values: &'a [*mut ffi::sqlite3_value],
-}
-
-impl<'a> Arguments<'a> {
-    /// Those of a call of SQLite's. SAFETY: so many, which live as long as they are used.
-    pub(super) unsafe fn of(count: c_int, values: *mut *mut ffi::sqlite3_value) -> Self {
-        // SAFETY: as the caller promises; without values the pointer may be null.
-        Self { values: if count == 0 { &[] } else { unsafe { slice::from_raw_parts(values, count as usize) } } }
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.values.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.values.is_empty()
-    }
-
-    /// All of them, in order.
-    pub fn values(&self) -> Vec<Value> {
-        let mut values = Vec::new();
-        self.each(&mut |value| {
-            values.push(match value {
-                Param::Null => Value::Null,
-                Param::Integer(value) => Value::Integer(value),
-                Param::Real(value) => Value::Real(value),
-                Param::Text(value) => Value::from(value),
-                Param::Blob(value) => Value::Blob(value.to_vec()),
-            });
-            Ok(())
-        })
-        // Nothing in there fails.
-        .unwrap_or_default();
-        values
-    }
-
-    /// Shows each of them, in order.
-    pub(crate) fn each(&self, see: &mut dyn FnMut(Param<'_>) -> Result<()>) -> Result<()> {
-        self.values.iter().try_for_each(|value| {
-            // SAFETY: SQLite keeps the arguments for the time of the call, which borrows them; a text or blob is read at once.
-            unsafe {
-                match ffi::sqlite3_value_type(*value) {
-                    ffi::SQLITE_INTEGER => see(Param::Integer(ffi::sqlite3_value_int64(*value))),
-                    ffi::SQLITE_FLOAT => see(Param::Real(ffi::sqlite3_value_double(*value))),
-                    ffi::SQLITE_TEXT => {
-                        let start = ffi::sqlite3_value_text(*value);
-                        see(Param::Text(&text(start, ffi::sqlite3_value_bytes(*value))))
-                    }
-                    ffi::SQLITE_BLOB => {
-                        let start = ffi::sqlite3_value_blob(*value).cast();
-                        see(Param::Blob(bytes(start, ffi::sqlite3_value_bytes(*value))))
-                    }
-                    _ => see(Param::Null),
-                }
-            }
-        })
-    }
-}
-
-/// SAFETY: null, or so many bytes that live as long as they are used.
-unsafe fn bytes<'a>(start: *const u8, length: c_int) -> &'a [u8] {
-    // SAFETY: as above.
-    if start.is_null() { &[] } else { unsafe { slice::from_raw_parts(start, length as usize) } }
-}
-
-/// A text, with U+FFFD for what isn't UTF-8. SAFETY: as for [`bytes`].
-unsafe fn text<'a>(start: *const u8, length: c_int) -> Cow<'a, str> {
-    // SAFETY: as the caller promises.
-    String::from_utf8_lossy(unsafe { bytes(start, length) })
-}
 
 /// Adds all that is given to a connection.
 pub(super) fn register(connection: &Connection) -> Result<()> {
@@ -166,9 +92,9 @@ fn find(index: usize) -> Option<(Rc<dyn Functions>, String)> {
 /// Runs one of the user's functions; what it fails with is kept for whoever hears of the failed statement.
 fn run<T>(index: usize, kind: &str, work: impl FnOnce(&dyn Functions) -> Result<T>) -> Option<T> {
     let (functions, name) = find(index)?;
-    HERE.with(|here| here.running.set(true));
+    FLAGS.with(|flags| flags.running.set(true));
     let result = work(&*functions);
-    HERE.with(|here| here.running.set(false));
+    FLAGS.with(|flags| flags.running.set(false));
     let cause = match result {
         Ok(value) => return Some(value),
         Err(cause) => cause,

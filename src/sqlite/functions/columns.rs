@@ -5,10 +5,10 @@ use std::ffi::{CStr, c_int};
 use rusqlite::ffi;
 
 use super::{
-    COLUMN_KEYS, ColumnKeys,
-    calls::{Arguments, answer},
-    column_keys::not_encrypted,
-    fail,
+    arguments::Arguments,
+    calls::answer,
+    column_keys::{ColumnKeys, not_encrypted},
+    given::{COLUMN_KEYS, fail},
 };
 use crate::{
     error::{Error, ErrorCode, Result},

@@ -1,0 +1,47 @@
+//! SQL text from outside, run in a database of its own.
+
+use super::{
+    Authority, Connection, Deadline, Image, PageFile,
+    pragmas::LONGEST_DEFINITION,
+    text::{first_statement, line_of, statements},
+    tokens::each_token,
+};
+use crate::error::{Error, ErrorCode, Result};
+
+/// What an SQL text makes of an empty database.
+pub(super) fn run_apart(script: &str, max_bytes: u64, deadline: Option<Deadline>) -> Result<Image> {
+    if first_statement(script).is_empty() {
+        return Err(Error::invalid("There is no SQL statement in this text").hint("It is empty, or a comment"));
+    }
+    let is_slow = |statement: &&str| {
+        statement.len() as u64 > LONGEST_DEFINITION && each_token(statement).any(|token| token.is("with"))
+    };
+    if let Some(slow) = statements(script).find(is_slow) {
+        let line = line_of(script, slow.as_ptr().addr() - script.as_ptr().addr());
+        return Err(Error::invalid(format!(
+            "The SQL text has a statement with table expressions (WITH) of more than {LONGEST_DEFINITION} bytes"
+        ))
+        .hint("SQLite takes too long to read such a one: make it several")
+        .detail("line", line));
+    }
+    let file = PageFile::default();
+    file.set_max_bytes(max_bytes);
+    let connection = Connection::open(&file)?;
+    connection.limit_values(script.len() as u64);
+    // The schema's lines for virtual tables are written by hand. What harm that does, the check finds.
+    connection.set_defensive(false);
+    connection.set_deadline(deadline);
+    let run = connection.for_each_statement(script, Authority::File, &mut |statement, _| statement.run());
+    run.map_err(|error| if error.is(ErrorCode::Timeout) { too_slow() } else { error })?;
+    if connection.in_transaction() {
+        return Err(Error::invalid("The SQL text leaves a transaction open").hint("it may have been cut off"));
+    }
+    drop(connection);
+    Ok(file.image())
+}
+
+/// The error of a file, or of an SQL text, whose time is over.
+pub(super) fn too_slow() -> Error {
+    Error::new(ErrorCode::Timeout, "The file takes too long to check")
+        .hint("Check where it comes from; nothing has changed")
+}

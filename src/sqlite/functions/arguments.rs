@@ -1,0 +1,82 @@
+//! The arguments of a call.
+
+use std::{borrow::Cow, ffi::c_int, slice};
+
+use rusqlite::ffi;
+
+use crate::{error::Result, sqlite::codec::Param, value::Value};
+
+/// The arguments of a call.
+pub struct Arguments<'a> {
+    values: &'a [*mut ffi::sqlite3_value],
+}
+
+impl<'a> Arguments<'a> {
+    /// Those of a call of SQLite's. SAFETY: so many, which live as long as they are used.
+    pub(super) unsafe fn of(count: c_int, values: *mut *mut ffi::sqlite3_value) -> Self {
+        // SAFETY: as the caller promises; without values the pointer may be null.
+        Self { values: if count == 0 { &[] } else { unsafe { slice::from_raw_parts(values, count as usize) } } }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// All of them, in order.
+    pub fn values(&self) -> Vec<Value> {
+        let mut values = Vec::new();
+        self.each(&mut |value| {
+            values.push(match value {
+                Param::Null => Value::Null,
+                Param::Integer(value) => Value::Integer(value),
+                Param::Real(value) => Value::Real(value),
+                Param::Text(value) => Value::from(value),
+                Param::Blob(value) => Value::Blob(value.to_vec()),
+            });
+            Ok(())
+        })
+        // Nothing in there fails.
+        .unwrap_or_default();
+        values
+    }
+
+    /// Shows each of them, in order.
+    pub(crate) fn each(&self, see: &mut dyn FnMut(Param<'_>) -> Result<()>) -> Result<()> {
+        self.values.iter().try_for_each(|value| {
+            // SAFETY: SQLite keeps the arguments for the time of the call, which borrows them; a text or blob is read at once.
+            unsafe {
+                match ffi::sqlite3_value_type(*value) {
+                    ffi::SQLITE_INTEGER => see(Param::Integer(ffi::sqlite3_value_int64(*value))),
+                    ffi::SQLITE_FLOAT => see(Param::Real(ffi::sqlite3_value_double(*value))),
+                    ffi::SQLITE_TEXT => {
+                        let start = ffi::sqlite3_value_text(*value);
+                        see(Param::Text(&text(start, ffi::sqlite3_value_bytes(*value))))
+                    }
+                    ffi::SQLITE_BLOB => {
+                        let start = ffi::sqlite3_value_blob(*value).cast();
+                        see(Param::Blob(bytes(start, ffi::sqlite3_value_bytes(*value))))
+                    }
+                    _ => see(Param::Null),
+                }
+            }
+        })
+    }
+}
+
+/// SAFETY: null, or so many bytes that live as long as they are used.
+unsafe fn bytes<'a>(start: *const u8, length: c_int) -> &'a [u8] {
+    // SAFETY: as above.
+    if start.is_null() { &[] } else { unsafe { slice::from_raw_parts(start, length as usize) } }
+}
+
+/// A text, with U+FFFD for what isn't UTF-8. SAFETY: as for [`bytes`].
+pub(super) unsafe fn text<'a>(start: *const u8, length: c_int) -> Cow<'a, str> {
+    // SAFETY: as the caller promises.
+    String::from_utf8_lossy(unsafe { bytes(start, length) })
+}

@@ -1,0 +1,88 @@
+//! Statements of a connection: found in its cache or compiled, and run.
+
+use rusqlite::ffi;
+
+use super::{
+    Authority, Connection, Statement, Step, functions, functions::given, prepared::Prepared, tables::TableFacts,
+};
+use crate::{error::Result, value::Value};
+
+impl Connection {
+    /// Runs one statement to its end; returns how many rows it changed itself, triggers not counted.
+    pub fn run(&self, sql: &str, params: &[Value]) -> Result<u64> {
+        let mut statement = self.statement(sql)?;
+        statement.bind_all(params)?;
+        statement.finish()
+    }
+
+    /// All rows of a query.
+    pub fn rows(&self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>> {
+        let mut statement = self.statement(sql)?;
+        statement.bind_all(params)?;
+        let mut rows = Vec::new();
+        while statement.step()? == Step::Row {
+            rows.push((0..statement.column_count()).map(|index| statement.column(index)).collect());
+        }
+        Ok(rows)
+    }
+
+    /// The first column of the first row; the statement runs to its end.
+    pub fn value(&self, sql: &str, params: &[Value]) -> Result<Option<Value>> {
+        let mut statement = self.statement(sql)?;
+        statement.bind_all(params)?;
+        let mut value = None;
+        while statement.step()? == Step::Row {
+            value.get_or_insert_with(|| statement.column(0));
+        }
+        Ok(value)
+    }
+
+    /// Whether what goes by that name is a table of exactly these columns (their names in lower case and in order, joined by commas);
+    /// `None`: nothing goes by it.
+    pub fn is_table_of(&self, name: &str, columns: &str) -> Result<Option<bool>> {
+        let sql = "SELECT type FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE";
+        let Some(kind) = self.value(sql, &[Value::from(name)])? else { return Ok(None) };
+        let Some(facts) = TableFacts::read(self, name)?.filter(|_| kind.as_text() == Some("table")) else {
+            return Ok(Some(false));
+        };
+        let stored = facts.columns.iter().filter(|column| !column.generated);
+        let mut names: Vec<String> = stored.map(|column| column.name.to_ascii_lowercase()).collect();
+        names.sort_unstable();
+        Ok(Some(names.join(",") == columns))
+    }
+
+    /// A cached statement, prepared with [`Authority::Engine`]; given back to the cache when dropped.
+    pub fn statement(&self, sql: &str) -> Result<Statement<'_>> {
+        self.statement_for(sql, Authority::Engine)
+    }
+
+    /// A cached statement; given back to the cache when dropped.
+    ///
+    /// Fails with `invalid_argument` when the text has no statement, more than one, or one that this authority may not
+    /// run; else with SQLite's error.
+    pub fn statement_for(&self, sql: &str, authority: Authority) -> Result<Statement<'_>> {
+        self.prepare(sql, authority).map(|prepared| Statement::new(self, prepared))
+    }
+
+    /// The cached statement with that [number](super::Outcome::statement); none when it isn't kept any more, or is in use.
+    pub fn statement_known(&self, id: u32, authority: Authority) -> Option<Statement<'_>> {
+        let prepared = self.cache.borrow_mut().take_known(id, authority)?;
+        Some(Statement::new(self, prepared))
+    }
+
+    /// Steps a statement, and learns its facts anew when SQLite had to compile it again.
+    pub(super) fn step(&self, prepared: &Prepared) -> Result<Step> {
+        self.watcher.begin(prepared.authority);
+        // SAFETY: the statement is alive and belongs to this connection.
+        let code = unsafe { ffi::sqlite3_step(prepared.raw) };
+        if self.watcher.asked() && prepared.was_recompiled() {
+            prepared.renew(self.watcher.take_facts());
+        }
+        match code {
+            ffi::SQLITE_ROW | ffi::SQLITE_DONE if given::failed() => Err(functions::undo(self, prepared.writes())),
+            ffi::SQLITE_ROW => Ok(Step::Row),
+            ffi::SQLITE_DONE => Ok(Step::Done),
+            code => Err(self.failure(code)),
+        }
+    }
+}
