@@ -248,11 +248,11 @@ impl Serialize for Details {
 /// One pointer wide: nearly every function returns one, and what it costs to hand on is paid at each `?`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(transparent)]
-pub struct Error(Box<Parts>);
+pub struct Error(Box<ErrorParts>);
 
 /// The fields of an [`Error`], which derefs to them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Parts {
+pub struct ErrorParts {
     /// What programs compare.
     pub code: ErrorCode,
     /// One sentence for people.
@@ -269,15 +269,15 @@ pub struct Parts {
 }
 
 impl Deref for Error {
-    type Target = Parts;
+    type Target = ErrorParts;
 
-    fn deref(&self) -> &Parts {
+    fn deref(&self) -> &ErrorParts {
         &self.0
     }
 }
 
 impl DerefMut for Error {
-    fn deref_mut(&mut self) -> &mut Parts {
+    fn deref_mut(&mut self) -> &mut ErrorParts {
         &mut self.0
     }
 }
@@ -285,7 +285,13 @@ impl DerefMut for Error {
 impl Error {
     /// An error with a code and a sentence.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self(Box::new(Parts { code, message: message.into(), hint: None, details: Details::default(), cause: None }))
+        Self(Box::new(ErrorParts {
+            code,
+            message: message.into(),
+            hint: None,
+            details: Details::default(),
+            cause: None,
+        }))
     }
 
     /// `invalid_argument`, the commonest one.
@@ -325,7 +331,7 @@ impl Error {
     }
 
     /// Its fields, to take apart.
-    pub fn into_parts(self) -> Parts {
+    pub fn into_parts(self) -> ErrorParts {
         *self.0
     }
 

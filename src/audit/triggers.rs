@@ -27,7 +27,7 @@ pub fn resume(connection: &Connection, options: &Options) -> Result<()> {
     let log = Log(&options.table);
     log.exists(connection)?;
     for name in &options.tables {
-        let Some(table) = Table::read(connection, name)? else { continue };
+        let Some(table) = AuditedTable::read(connection, name)? else { continue };
         log.create(connection)?;
         connection.make_silent()?;
         connection.exec(&format!("CREATE TEMP TABLE IF NOT EXISTS {ACTOR}(actor TEXT)"))?;
@@ -52,14 +52,14 @@ pub fn set_actor(connection: &Connection, actor: Option<&str>) -> Result<()> {
 pub fn missing(connection: &Connection, options: &Options) -> Result<Vec<String>> {
     let mut missing = Vec::new();
     for name in &options.tables {
-        if Table::read(connection, name)?.is_none() {
+        if AuditedTable::read(connection, name)?.is_none() {
             missing.push(name.clone());
         }
     }
     Ok(missing)
 }
 
-struct Table {
+struct AuditedTable {
     name: String,
     /// Generated ones are left out: they follow from the others.
     columns: Vec<String>,
@@ -67,7 +67,7 @@ struct Table {
     key: Vec<String>,
 }
 
-impl Table {
+impl AuditedTable {
     /// `None` when there is no such table.
     fn read(connection: &Connection, name: &str) -> Result<Option<Self>> {
         let Some(facts) = TableFacts::read(connection, name)? else { return Ok(None) };

@@ -26,7 +26,7 @@ extern "C" {
     fn set_onmessage(this: &BroadcastChannel, handler: &Function);
 }
 
-struct Open {
+struct OpenChannel {
     channel: BroadcastChannel,
     _listener: Closure<dyn Fn(JsValue)>,
 }
@@ -46,17 +46,17 @@ pub fn open_channel(name: &str, heard: Box<dyn Fn(&str)>) -> Result<Box<dyn Chan
         }
     });
     channel.set_onmessage(listener.as_ref().unchecked_ref());
-    Ok(Box::new(Open { channel, _listener: listener }))
+    Ok(Box::new(OpenChannel { channel, _listener: listener }))
 }
 
-impl Channel for Open {
+impl Channel for OpenChannel {
     fn send(&self, message: &str) {
         // It fails on a closed channel only.
         let _ = self.channel.post_message(message);
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenChannel {
     fn drop(&mut self) {
         self.channel.close();
     }

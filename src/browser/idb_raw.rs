@@ -145,15 +145,15 @@ fn factory() -> Result<Factory> {
 /// start, can't read that file any more at the one after it, and then deletes all databases of the site.
 pub async fn renew(name: &str) -> Result<()> {
     let factory = factory()?;
-    let made: Database = Answer::to(factory.open(name)).value().await?.unchecked_into();
+    let made: Database = RawAnswer::to(factory.open(name)).value().await?.unchecked_into();
     made.disconnect();
-    Answer::to(factory.delete_database(name)).value().await.map(drop)
+    RawAnswer::to(factory.delete_database(name)).value().await.map(drop)
 }
 
 /// A request's answer, once it has come. A request that was refused on the spot is one that failed.
-pub struct Answer(Result<(Request, oneshot::Receiver<()>)>);
+pub struct RawAnswer(Result<(Request, oneshot::Receiver<()>)>);
 
-impl Answer {
+impl RawAnswer {
     /// Listens for the answer; to be called in the same turn as the request.
     fn to(request: Result<Request, JsValue>) -> Self {
         let request = match request {
@@ -203,7 +203,7 @@ impl Database {
             }
         });
         request.set_onupgradeneeded(refuse.as_ref().unchecked_ref());
-        match Answer::to(Ok(request)).value().await {
+        match RawAnswer::to(Ok(request)).value().await {
             Ok(database) => {
                 let database: Database = database.unchecked_into();
                 // Somebody deletes or upgrades it: don't stand in the way; the next write finds out.
@@ -267,23 +267,23 @@ impl Begun {
     }
 
     /// Asks for a value.
-    pub fn get(&self, store: &str, key: &JsValue) -> Answer {
-        Answer::to(self.store(store).and_then(|store| store.get(key)))
+    pub fn get(&self, store: &str, key: &JsValue) -> RawAnswer {
+        RawAnswer::to(self.store(store).and_then(|store| store.get(key)))
     }
 
     /// Asks for the values behind `after` (of all keys if that is undefined), at most `count` of them if that isn't 0.
-    pub fn values(&self, store: &str, after: &JsValue, count: u32) -> Answer {
-        Answer::to(self.store(store).and_then(|store| store.get_all(&behind(after)?, count)))
+    pub fn values(&self, store: &str, after: &JsValue, count: u32) -> RawAnswer {
+        RawAnswer::to(self.store(store).and_then(|store| store.get_all(&behind(after)?, count)))
     }
 
     /// Asks for the keys of those values.
-    pub fn keys(&self, store: &str, after: &JsValue, count: u32) -> Answer {
-        Answer::to(self.store(store).and_then(|store| store.get_all_keys(&behind(after)?, count)))
+    pub fn keys(&self, store: &str, after: &JsValue, count: u32) -> RawAnswer {
+        RawAnswer::to(self.store(store).and_then(|store| store.get_all_keys(&behind(after)?, count)))
     }
 
     /// Asks for a cursor at the last key, or null.
-    pub fn last_key(&self, store: &str) -> Answer {
-        Answer::to(self.store(store).and_then(|store| store.open_key_cursor(&JsValue::NULL, "prev")))
+    pub fn last_key(&self, store: &str) -> RawAnswer {
+        RawAnswer::to(self.store(store).and_then(|store| store.open_key_cursor(&JsValue::NULL, "prev")))
     }
 
     /// Adds a value; a taken key aborts the transaction.

@@ -3,7 +3,7 @@
 use wasm_bindgen::JsValue;
 
 use super::{
-    idb_raw::{Answer, Begun},
+    idb_raw::{Begun, RawAnswer},
     idb_values::{HEAD, buffer, head, head_bytes, id_of, log_key},
 };
 use crate::{
@@ -70,8 +70,8 @@ fn cut(begun: &Begun, through: u64, spare: &[u64]) -> Result<()> {
 /// The rest of a transaction whose first requests are issued: what must be known before its writes, and its end.
 pub async fn finish(
     begun: Begun,
-    asked: Option<(Option<Vec<u8>>, Answer)>,
-    required: Option<(Vec<ChunkId>, Answer)>,
+    asked: Option<(Option<Vec<u8>>, RawAnswer)>,
+    required: Option<(Vec<ChunkId>, RawAnswer)>,
     writes: Vec<Write>,
 ) -> Result<()> {
     if let Err(error) = check_and_issue(&begun, asked, required, &writes).await {
@@ -85,8 +85,8 @@ pub async fn finish(
 
 async fn check_and_issue(
     begun: &Begun,
-    asked: Option<(Option<Vec<u8>>, Answer)>,
-    required: Option<(Vec<ChunkId>, Answer)>,
+    asked: Option<(Option<Vec<u8>>, RawAnswer)>,
+    required: Option<(Vec<ChunkId>, RawAnswer)>,
     writes: &[Write],
 ) -> Result<()> {
     if let Some((expected, answer)) = asked

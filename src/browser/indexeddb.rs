@@ -12,7 +12,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen_futures::spawn_local;
 
 use super::{
-    idb_raw::{self, Answer, Begun, Database},
+    idb_raw::{self, Begun, Database, RawAnswer},
     idb_values::{HEAD, bytes, head_bytes, id_of, log_key, read_log_key},
     idb_write::{CHUNKS, LOG, META, SNAPSHOTS, finish, issue, of_write, store_of, written_store},
 };
@@ -32,9 +32,9 @@ const MOST_RECORDS: u32 = 512;
 
 /// One database in IndexedDB. Cheap to clone: a handle.
 #[derive(Clone)]
-pub struct IndexedDb(Rc<Inner>);
+pub struct IndexedDb(Rc<IndexedDbInner>);
 
-struct Inner {
+struct IndexedDbInner {
     /// The name in IndexedDB.
     name: String,
     connection: RefCell<Option<Database>>,
@@ -49,8 +49,11 @@ impl IndexedDb {
     /// the way for 10 s, `snapshot_incompatible` when a newer version made the object stores.
     pub async fn open(name: &str) -> Result<Self> {
         idb_raw::available()?;
-        let inner =
-            Inner { name: format!("tidelock/{name}"), connection: RefCell::default(), lost: RefCell::default() };
+        let inner = IndexedDbInner {
+            name: format!("tidelock/{name}"),
+            connection: RefCell::default(),
+            lost: RefCell::default(),
+        };
         let mut database = inner.connect().await?;
         if database.is_none() {
             in_time(make(&inner.name)).await?;
@@ -101,7 +104,7 @@ fn disconnected() -> Error {
         .hint("It was deleted or upgraded elsewhere: open the database again")
 }
 
-impl Inner {
+impl IndexedDbInner {
     /// Connects to the object stores if there are any.
     async fn connect(&self) -> Result<Option<Database>> {
         let (database, lost) = in_time(Box::pin(Database::connect(&self.name))).await?;
@@ -146,7 +149,7 @@ impl Inner {
     async fn values(&self, store: &str, keys: &[JsValue]) -> Result<Vec<JsValue>> {
         let begun = self.read(store)?;
         // All are asked for before the first answer is awaited.
-        let answers: Vec<Answer> = keys.iter().map(|key| begun.get(store, key)).collect();
+        let answers: Vec<RawAnswer> = keys.iter().map(|key| begun.get(store, key)).collect();
         let mut values = Vec::with_capacity(keys.len());
         for answer in answers {
             match answer.value().await {

@@ -53,7 +53,7 @@ impl Lifecycle for PageLifecycle {
         });
         let window: EventTarget = js_sys::global().unchecked_into();
         let document = document.map_or_else(|| window.clone(), JsValue::unchecked_into);
-        let watch = Watch { window, document, listener };
+        let watch = LifecycleWatch { window, document, listener };
         let function = watch.listener.as_ref().unchecked_ref();
         OF_WINDOW.iter().for_each(|kind| watch.window.add(kind, function));
         OF_DOCUMENT.iter().for_each(|kind| watch.document.add(kind, function));
@@ -62,13 +62,13 @@ impl Lifecycle for PageLifecycle {
 }
 
 /// Listens until it is dropped.
-struct Watch {
+struct LifecycleWatch {
     window: EventTarget,
     document: EventTarget,
     listener: Closure<dyn Fn(JsValue)>,
 }
 
-impl Drop for Watch {
+impl Drop for LifecycleWatch {
     fn drop(&mut self) {
         let function = self.listener.as_ref().unchecked_ref();
         OF_WINDOW.iter().for_each(|kind| self.window.remove(kind, function));

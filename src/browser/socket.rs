@@ -64,22 +64,22 @@ fn open(url: &str, heard: Box<dyn Fn(SocketNews)>) -> Result<Box<dyn Socket>> {
     });
     let function = listener.as_ref().unchecked_ref();
     KINDS.iter().for_each(|kind| socket.add(kind, function));
-    Ok(Box::new(Open { socket, listener }))
+    Ok(Box::new(OpenSocket { socket, listener }))
 }
 
-struct Open {
+struct OpenSocket {
     socket: WebSocket,
     listener: Closure<dyn Fn(JsValue)>,
 }
 
-impl Socket for Open {
+impl Socket for OpenSocket {
     fn send(&self, text: &str) {
         // It throws before the socket is open only; afterwards what is said is lost.
         let _ = self.socket.js_send(text);
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenSocket {
     fn drop(&mut self) {
         let function = self.listener.as_ref().unchecked_ref();
         KINDS.iter().for_each(|kind| self.socket.remove(kind, function));

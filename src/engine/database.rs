@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Event,
-    connection::mutex::{Guard, Ticket, Turn, closed},
+    connection::mutex::{Mutex, MutexGuard, MutexPermit, closed},
     migrations::driver::Migrations,
     options::{OpenOptions, StorageKind},
     storage::{flush::Flusher, snapshots::Snapshots},
@@ -33,7 +33,7 @@ pub trait Callbacks {
     fn emit(&self, event: Event);
 
     /// Runs a migration that is a function, with the turn of `ticket`.
-    fn run_migration(&self, version: &str, direction: &str, ticket: Ticket) -> LocalFuture<'static, Result<()>>;
+    fn run_migration(&self, version: &str, direction: &str, ticket: MutexPermit) -> LocalFuture<'static, Result<()>>;
 
     /// The user's access token for the remote, asked for anew.
     fn access_token(&self) -> LocalFuture<'static, Result<Option<String>>>;
@@ -56,7 +56,7 @@ pub(super) struct Inner {
     pub options: OpenOptions,
     pub ports: Ports,
     pub callbacks: Rc<dyn Callbacks>,
-    pub turn: Rc<Turn>,
+    pub turn: Rc<Mutex>,
     pub connection: RefCell<Option<Rc<Connection>>>,
     pub file: PageFile,
     pub storage: Storage,
@@ -74,7 +74,7 @@ pub(super) struct Inner {
     pub opened_at: Timestamp,
     pub live: RefCell<live::Registry>,
     pub stats: RefCell<QueryStats>,
-    pub transaction: Transaction,
+    pub transaction: OpenTransaction,
     pub events: Events,
     /// Whether every commit is told as an event.
     pub telling_changes: Cell<bool>,
@@ -89,7 +89,7 @@ pub(super) struct Inner {
     /// Whether `close` was called, or another tab took over.
     pub closing: Cell<bool>,
     /// Whoever closes is in here: `close` resolves when all is closed, also when somebody else does it.
-    pub ending: Rc<Turn>,
+    pub ending: Rc<Mutex>,
     /// Where other tabs ask for the lock.
     pub channel: RefCell<Option<Box<dyn Channel>>>,
     /// Another tab has asked for the lock, and is about to get it.
@@ -100,7 +100,7 @@ pub(super) struct Inner {
 
 /// The open transaction, if any.
 #[derive(Default)]
-pub(super) struct Transaction {
+pub(super) struct OpenTransaction {
     /// 0: none; 1: a transaction; more: savepoints in it.
     pub depth: Cell<u32>,
     /// How long the parts took of a statement whose last part is to come, in milliseconds.
@@ -196,7 +196,7 @@ impl Inner {
     }
 
     /// Waits for the turn and holds it until the guard is dropped.
-    pub async fn acquire(&self) -> Result<Guard> {
+    pub async fn acquire(&self) -> Result<MutexGuard> {
         self.turn.acquire().await
     }
 
@@ -246,7 +246,7 @@ impl Database {
     }
 
     /// The line of those who want the connection.
-    pub fn turn(&self) -> &Rc<Turn> {
+    pub fn turn(&self) -> &Rc<Mutex> {
         &self.inner.turn
     }
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::connection::mutex::Guard;
+use super::connection::mutex::MutexGuard;
 use crate::{error::Result, ports::LocalFuture, sqlite::Connection};
 
 /// What both need of the database around them.
@@ -11,7 +11,7 @@ pub trait Environment {
     fn connection(&self) -> Result<Rc<Connection>>;
 
     /// Waits for the turn on it.
-    fn turn(&self) -> LocalFuture<'_, Result<Guard>>;
+    fn turn(&self) -> LocalFuture<'_, Result<MutexGuard>>;
 
     /// Takes a safety snapshot of what is committed. The turn is held meanwhile: it must not be asked for.
     fn safety_snapshot(&self) -> LocalFuture<'_, Result<()>>;

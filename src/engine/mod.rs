@@ -1,6 +1,6 @@
 //! Joins the concepts into a database: open → lock → recover → migrate → serve → flush → snapshot → close.
 //!
-//! Rooms and files, each of which uses only those above it (held by `tests/native/layers.rs`):
+//! Rooms and files, each of which uses only those above it (held by `tests/native/rooms.rs`):
 //!
 //! | room | subject |
 //! |---|---|

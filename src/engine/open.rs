@@ -8,7 +8,7 @@ use std::{
 use super::{
     Callbacks, Database, Event,
     connection::{fts5, mutex::closed},
-    database::{Events, Inner, News, Transaction},
+    database::{Events, Inner, News, OpenTransaction},
     drivers::keeper,
     lock,
     migrations::driver::Migrations,
@@ -31,7 +31,7 @@ use crate::{
     sync::{
         config::{
             checked::Config,
-            options::{Conflict, RemoteOptions},
+            options::{ConflictPolicy, RemoteOptions},
         },
         state::metadata,
     },
@@ -82,7 +82,7 @@ impl Database {
         match Config::new(remote) {
             Ok(mut config) => {
                 if inner.options.mode == Mode::Cloud {
-                    config.prefer(Conflict::RemoteWins);
+                    config.prefer(ConflictPolicy::RemoteWins);
                 }
                 inner.sync.get_or_init(|| Sync::new(config, inner.ports.http.clone(), &inner.ports.platform));
                 inner.keeper.get_or_init(|| keeper::keeper(&self.inner));
@@ -243,7 +243,7 @@ fn assemble(
         held: RefCell::default(),
         live: RefCell::new(live::Registry::default()),
         stats: RefCell::new(QueryStats::default()),
-        transaction: Transaction::default(),
+        transaction: OpenTransaction::default(),
         events,
         telling_changes: Cell::new(true),
         capturing: Cell::new(false),

@@ -6,7 +6,7 @@ use super::storage::flush::Pace;
 use crate::{
     error::{Error, Result},
     lock::OnBusy,
-    migrate::{OutOfOrder, Source},
+    migrate::{MigrationSource, OutOfOrder},
     ports::Durability,
     snapshot::SnapshotOptions,
     sync::config::options::RemoteOptions,
@@ -122,7 +122,7 @@ pub struct OpenOptions {
     pub migrations_table: String,
     /// The schema's history; `None`: nothing is run or checked.
     #[serde(default)]
-    pub migrations: Option<Vec<Source>>,
+    pub migrations: Option<Vec<MigrationSource>>,
     /// Periodic snapshots.
     pub snapshots: SnapshotOptions,
     /// Local or cloud.

@@ -9,7 +9,7 @@ use crate::{
     error::Result,
     lock,
     ports::{Part, Ports},
-    store::{Report, Storage},
+    store::{RescueReport, Storage},
 };
 
 /// Sets a stored database to its last good state, or to exactly the snapshot `from`, and closes it again; see
@@ -17,7 +17,7 @@ use crate::{
 ///
 /// Fails with `database_in_use` when somebody has it open, with `invalid_argument` for a name that can't be, and as
 /// [`Storage::recover`] does.
-pub async fn recover(options: OpenOptions, ports: Ports, from: Option<String>) -> Result<Report> {
+pub async fn recover(options: OpenOptions, ports: Ports, from: Option<String>) -> Result<RescueReport> {
     lock::check_name(&options.name)?;
     let held = take(&options, &ports).await?;
     let report = while_held(held.as_deref(), recover_held(&options, &ports, from.as_deref())).await;
@@ -25,7 +25,7 @@ pub async fn recover(options: OpenOptions, ports: Ports, from: Option<String>) -
     report
 }
 
-async fn recover_held(options: &OpenOptions, ports: &Ports, from: Option<&str>) -> Result<Report> {
+async fn recover_held(options: &OpenOptions, ports: &Ports, from: Option<&str>) -> Result<RescueReport> {
     // For the check of what is found, whose schema nobody knows yet. What can't be loaded isn't there then, as the check will say.
     let _ = ports.platform.parts.load(Part::Fts5).await;
     let store = open_store(options, ports).await?;

@@ -1,6 +1,6 @@
 //! The head: which database it is, who has it, and where its log begins and ends.
 
-use super::{FORMAT, Reader, Writer, begin, body, finish};
+use super::{FORMAT, LayoutWriter, Reader, begin, body, finish};
 use crate::ports::Holder;
 
 /// The head of a database.
@@ -72,7 +72,7 @@ impl Head {
     }
 
     /// What every head begins with, in every format.
-    pub fn write_start(&self, writer: &mut Writer) {
+    pub fn write_start(&self, writer: &mut LayoutWriter) {
         writer.u32(self.format);
         writer.list(self.features.iter(), |writer, feature| writer.text(feature));
         writer.text(&self.holder.id);

@@ -4,9 +4,9 @@ use crate::time::Timestamp;
 
 /// Writes values one after the other.
 #[derive(Default)]
-pub struct Writer(pub Vec<u8>);
+pub struct LayoutWriter(pub Vec<u8>);
 
-impl Writer {
+impl LayoutWriter {
     /// With room for that many bytes.
     pub fn with_capacity(bytes: usize) -> Self {
         Self(Vec::with_capacity(bytes))
@@ -50,7 +50,7 @@ impl Writer {
     }
 }
 
-/// Reads what a [`Writer`] wrote; `None` where the bytes end too early, or are not what is asked for.
+/// Reads what a [`LayoutWriter`] wrote; `None` where the bytes end too early, or are not what is asked for.
 pub struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {

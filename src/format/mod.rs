@@ -12,7 +12,7 @@ mod manifest;
 use xxhash_rust::xxh3::xxh3_64;
 
 pub use head::{Head, Truncation};
-pub use layout::{Reader, Writer};
+pub use layout::{LayoutWriter, Reader};
 pub use log::{LogHeader, LogKind, LogRecord};
 pub use manifest::{ChunkRef, Manifest, ManifestKind, RECOVERY, is_chunk_id};
 
@@ -30,14 +30,14 @@ pub fn checksum_of(record: &[u8]) -> u64 {
 }
 
 /// Begins a record of about that many bytes. [`finish`] ends it.
-pub fn begin(bytes: usize) -> Writer {
-    let mut writer = Writer::with_capacity(8 + bytes);
+pub fn begin(bytes: usize) -> LayoutWriter {
+    let mut writer = LayoutWriter::with_capacity(8 + bytes);
     writer.u64(0);
     writer
 }
 
 /// Ends a record: its checksum.
-pub fn finish(writer: Writer) -> Vec<u8> {
+pub fn finish(writer: LayoutWriter) -> Vec<u8> {
     let mut record = writer.0;
     let checksum = checksum(&record[8..]);
     record[..8].copy_from_slice(&checksum.to_le_bytes());

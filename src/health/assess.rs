@@ -33,7 +33,7 @@ const GROWTH_FLOOR: u64 = 4 * 1024 * 1024;
 
 /// What is known.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Facts {
+pub struct HealthInputs {
     /// The database's name.
     pub name: String,
     /// It keeps in step with the remote by itself.
@@ -71,7 +71,7 @@ pub struct Facts {
 }
 
 /// What the facts mean at `now`.
-pub fn assess(facts: Facts, thresholds: &Thresholds, now: Timestamp) -> Health {
+pub fn assess(facts: HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Health {
     let alerts = alerts(&facts, thresholds, now);
     let lost_lock = matches!(facts.lock.state, LockState::Lost | LockState::Released)
         || facts.storage.last_error.as_ref().is_some_and(|error| error.is(ErrorCode::LockLost));
@@ -97,8 +97,8 @@ pub fn assess(facts: Facts, thresholds: &Thresholds, now: Timestamp) -> Health {
     }
 }
 
-fn alerts(facts: &Facts, thresholds: &Thresholds, now: Timestamp) -> Vec<Alert> {
-    let Facts { snapshot, storage, sync, .. } = facts;
+fn alerts(facts: &HealthInputs, thresholds: &Thresholds, now: Timestamp) -> Vec<Alert> {
+    let HealthInputs { snapshot, storage, sync, .. } = facts;
     let mut alerts = Vec::new();
     let mut warn = |code, message: String| alerts.push(Alert { code, severity: Severity::Warning, message });
     let is_old = |moment: Timestamp| now.since(moment) as f64 > thresholds.no_snapshot_ms;
@@ -176,8 +176,8 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_767_225_600_000);
     const HOUR_MS: i64 = 3_600_000;
 
-    fn healthy() -> Facts {
-        Facts {
+    fn healthy() -> HealthInputs {
+        HealthInputs {
             name: "shop".into(),
             cloud: false,
             closed: false,
@@ -207,7 +207,7 @@ mod tests {
     }
 
     /// The verdict and the alerts' codes after one thing was changed.
-    fn after(change: impl FnOnce(&mut Facts)) -> (Status, Vec<AlertCode>) {
+    fn after(change: impl FnOnce(&mut HealthInputs)) -> (Status, Vec<AlertCode>) {
         let mut facts = healthy();
         change(&mut facts);
         let health = assess(facts, &Thresholds::default(), NOW);
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn each_warning_degrades() {
-        let degraded = |code, change: fn(&mut Facts)| assert_eq!(after(change), (Status::Degraded, vec![code]));
+        let degraded = |code, change: fn(&mut HealthInputs)| assert_eq!(after(change), (Status::Degraded, vec![code]));
         degraded(AlertCode::NoRecentSnapshot, |facts| facts.snapshot.last_success = None);
         degraded(AlertCode::NoRecentSnapshot, |facts| facts.snapshot.last_success = Some(NOW.plus_ms(-25 * HOUR_MS)));
         degraded(AlertCode::SnapshotFailing, |facts| facts.snapshot.consecutive_failures = 1);
@@ -244,8 +244,8 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_trouble_is_none() {
-        let fine = |change: fn(&mut Facts)| assert_eq!(after(change), (Status::Ok, vec![]));
-        let stale = |facts: &mut Facts| facts.snapshot.last_success = None;
+        let fine = |change: fn(&mut HealthInputs)| assert_eq!(after(change), (Status::Ok, vec![]));
+        let stale = |facts: &mut HealthInputs| facts.snapshot.last_success = None;
         // Young, unchanged, or without snapshots by choice.
         assert_eq!(
             after(|facts| {
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn storage_that_may_be_evicted_is_only_information() {
         assert_eq!(after(|facts| facts.storage.persisted = false), (Status::Ok, vec![AlertCode::StorageNotPersisted]));
-        let memory = |facts: &mut Facts| {
+        let memory = |facts: &mut HealthInputs| {
             facts.storage.persisted = false;
             facts.storage.kind = "memory";
             facts.lock = LockHealth { state: LockState::None, since: None, epoch: None };
@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn closed_robbed_or_unwritable_is_failed() {
         for change in [
-            (|facts| facts.closed = true) as fn(&mut Facts),
+            (|facts| facts.closed = true) as fn(&mut HealthInputs),
             |facts| facts.refuses_writes = true,
             |facts| facts.lock.state = LockState::Lost,
             |facts| facts.lock.state = LockState::Released,
@@ -318,23 +318,23 @@ mod tests {
 
     #[test]
     fn the_thresholds_can_be_others() {
-        let codes = |thresholds: Thresholds, change: fn(&mut Facts)| {
+        let codes = |thresholds: Thresholds, change: fn(&mut HealthInputs)| {
             let mut facts = healthy();
             change(&mut facts);
             let alerts = assess(facts, &thresholds, NOW).alerts;
             alerts.into_iter().map(|alert| alert.code).collect::<Vec<_>>()
         };
         let usual = Thresholds::default();
-        let two_hours_ago = |facts: &mut Facts| facts.snapshot.last_success = Some(NOW.plus_ms(-2 * HOUR_MS));
+        let two_hours_ago = |facts: &mut HealthInputs| facts.snapshot.last_success = Some(NOW.plus_ms(-2 * HOUR_MS));
         assert_eq!(codes(usual, two_hours_ago), []);
         let hourly = Thresholds { no_snapshot_ms: HOUR_MS as f64, ..usual };
         assert_eq!(codes(hourly, two_hours_ago), [AlertCode::NoRecentSnapshot]);
-        let sixty = |facts: &mut Facts| facts.storage.usage = 60;
+        let sixty = |facts: &mut HealthInputs| facts.storage.usage = 60;
         assert_eq!(codes(Thresholds { storage_ratio: 0.5, ..usual }, sixty), [AlertCode::StorageNearlyFull]);
-        let grown = |facts: &mut Facts| facts.bytes_a_day_ago = Some(6_000_000);
+        let grown = |facts: &mut HealthInputs| facts.bytes_a_day_ago = Some(6_000_000);
         assert_eq!(codes(Thresholds { growth_factor: 1.3, ..usual }, grown), [AlertCode::Growth]);
         assert_eq!(codes(usual, grown), []);
-        let found = |facts: &mut Facts| facts.found.push((AlertCode::IntegrityFailed, "page 7".to_owned()));
+        let found = |facts: &mut HealthInputs| facts.found.push((AlertCode::IntegrityFailed, "page 7".to_owned()));
         assert_eq!(codes(usual, found), [AlertCode::IntegrityFailed]);
     }
 

@@ -10,7 +10,7 @@ mod assess;
 mod queries;
 mod report;
 
-pub use assess::{Facts, Thresholds, assess};
+pub use assess::{HealthInputs, Thresholds, assess};
 pub use queries::{QueryStats, Took};
 pub use report::{
     Alert, AlertCode, Health, LockHealth, LockState, MigrationsHealth, QueriesHealth, Severity, SlowQuery,

@@ -168,16 +168,16 @@ fn lacks_value(definition: &[Token<'_>]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::migration::Source, Supplied, lint};
+    use super::{super::migration::MigrationSource, Supplied, lint};
 
     fn codes(up: &str, transaction: bool) -> Vec<(&'static str, usize)> {
-        let source = Source {
+        let source = MigrationSource {
             version: "1".into(),
             name: "name".into(),
             up: Some(up.into()),
             down: Some("SELECT 1".into()),
             transaction: Some(transaction),
-            ..Source::default()
+            ..MigrationSource::default()
         };
         lint(&Supplied::new(vec![source]).unwrap()).into_iter().map(|one| (one.code, one.line)).collect()
     }
@@ -232,7 +232,12 @@ mod tests {
 
     #[test]
     fn one_without_a_way_back_is_told() {
-        let code = Source { version: "2".into(), name: "n".into(), up_is_function: true, ..Source::default() };
+        let code = MigrationSource {
+            version: "2".into(),
+            name: "n".into(),
+            up_is_function: true,
+            ..MigrationSource::default()
+        };
         let found = lint(&Supplied::new(vec![code]).unwrap());
         assert_eq!((found[0].code, found[0].version.as_str(), found[0].line), ("no_down", "2", 1));
     }

@@ -43,7 +43,7 @@ pub enum Body {
 /// One migration as the app writes it, unchecked. A function stays in JavaScript: only that there is one is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Source {
+pub struct MigrationSource {
     /// Orders it among the others; see [`version::compare`].
     pub version: String,
     /// What it does, for people.
@@ -91,8 +91,9 @@ impl Migration {
         }
     }
 
-    fn check(source: Source) -> Result<Self> {
-        let Source { version, name, up, down, checksum, transaction, up_is_function, down_is_function } = source;
+    fn check(source: MigrationSource) -> Result<Self> {
+        let MigrationSource { version, name, up, down, checksum, transaction, up_is_function, down_is_function } =
+            source;
         let invalid = |what: &str, hint: &str| {
             let error = Error::new(ErrorCode::MigrationInvalid, format!("Migration \"{version}\" ({name}) {what}"));
             Err(error.hint(hint).detail("version", version.as_str()))
@@ -141,7 +142,7 @@ impl Supplied {
     ///
     /// `migration_invalid` (with `details.version`) for a version without digits, an empty name, `up` or `checksum`, and
     /// for two of the same version.
-    pub fn new(sources: Vec<Source>) -> Result<Self> {
+    pub fn new(sources: Vec<MigrationSource>) -> Result<Self> {
         let mut all = sources.into_iter().map(Migration::check).collect::<Result<Vec<_>>>()?;
         all.sort_unstable_by(|a, b| version::compare(&a.version, &b.version));
         if let Some(pair) = all.windows(2).find(|pair| version::same(&pair[0].version, &pair[1].version)) {
@@ -191,11 +192,16 @@ fn sha256_of_lines(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Body, Direction, Source, Supplied, sha256_of_lines};
+    use super::{Body, Direction, MigrationSource, Supplied, sha256_of_lines};
     use crate::error::{Detail, ErrorCode};
 
-    fn source(version: &str, up: &str) -> Source {
-        Source { version: version.into(), name: "name".into(), up: Some(up.into()), ..Source::default() }
+    fn source(version: &str, up: &str) -> MigrationSource {
+        MigrationSource {
+            version: version.into(),
+            name: "name".into(),
+            up: Some(up.into()),
+            ..MigrationSource::default()
+        }
     }
 
     #[test]
@@ -208,11 +214,11 @@ mod tests {
 
     #[test]
     fn refuses_what_is_malformed_and_says_which() {
-        let named = |version: &str, name: &str, up: Option<&str>| Source {
+        let named = |version: &str, name: &str, up: Option<&str>| MigrationSource {
             version: version.into(),
             name: name.into(),
             up: up.map(Into::into),
-            ..Source::default()
+            ..MigrationSource::default()
         };
         for (bad, version) in [
             (vec![source("", "a")], ""),
@@ -220,7 +226,7 @@ mod tests {
             (vec![named("1", " ", Some("a"))], "1"),
             (vec![source("1", " \n")], "1"),
             (vec![named("1", "a", None)], "1"),
-            (vec![Source { checksum: Some(String::new()), ..source("1", "a") }], "1"),
+            (vec![MigrationSource { checksum: Some(String::new()), ..source("1", "a") }], "1"),
             (vec![source("1", "a"), source("2", "b"), source("0001", "c")], "0001"),
         ] {
             let error = Supplied::new(bad).unwrap_err();
@@ -244,13 +250,13 @@ mod tests {
 
     #[test]
     fn a_given_checksum_stands() {
-        let all = Supplied::new(vec![Source { checksum: Some("abc".into()), ..source("1", "a") }]).unwrap();
+        let all = Supplied::new(vec![MigrationSource { checksum: Some("abc".into()), ..source("1", "a") }]).unwrap();
         assert_eq!(all.find("1").unwrap().checksum, "abc");
     }
 
     #[test]
     fn functions_are_known_but_not_held() {
-        let code = Source { up: None, up_is_function: true, down_is_function: true, ..source("1", "") };
+        let code = MigrationSource { up: None, up_is_function: true, down_is_function: true, ..source("1", "") };
         let all = Supplied::new(vec![code]).unwrap();
         let migration = all.find("1").unwrap();
         assert_eq!(migration.body(Direction::Up), Some(&Body::Code));

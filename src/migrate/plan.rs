@@ -22,7 +22,7 @@ pub enum OutOfOrder {
 
 /// How far to go. Both limits hold where both are given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Target {
+pub struct MigrationTarget {
     /// The version at which the database shall stand afterwards.
     pub to: Option<String>,
     /// How many migrations at most.
@@ -66,7 +66,7 @@ pub fn check(supplied: &Supplied, applied: &[Applied]) -> Result<()> {
 pub fn to_apply<'m>(
     supplied: &'m Supplied,
     applied: &[Applied],
-    target: &Target,
+    target: &MigrationTarget,
     out_of_order: OutOfOrder,
 ) -> Result<Vec<&'m Migration>> {
     check(supplied, applied)?;
@@ -91,7 +91,11 @@ pub fn to_apply<'m>(
 ///
 /// Fails as [`check`] does; `migration_irreversible` when any of them has no `down`, so that nothing is begun that can't be
 /// finished; `invalid_argument` when the target isn't supplied.
-pub fn to_revert<'m>(supplied: &'m Supplied, applied: &[Applied], target: &Target) -> Result<Vec<&'m Migration>> {
+pub fn to_revert<'m>(
+    supplied: &'m Supplied,
+    applied: &[Applied],
+    target: &MigrationTarget,
+) -> Result<Vec<&'m Migration>> {
     check(supplied, applied)?;
     let last = target.to.as_deref().map(|to| known(supplied, to)).transpose()?;
     let steps = limit(target.steps.or(if last.is_some() { None } else { Some(1) }));
@@ -116,7 +120,7 @@ pub fn to_revert<'m>(supplied: &'m Supplied, applied: &[Applied], target: &Targe
 ///
 /// `invalid_argument` when the version isn't supplied; fails as [`check`] does.
 pub fn to_mark<'m>(supplied: &'m Supplied, applied: &[Applied], version: &str) -> Result<Vec<&'m Migration>> {
-    let target = Target { to: Some(version.to_owned()), steps: None };
+    let target = MigrationTarget { to: Some(version.to_owned()), steps: None };
     to_apply(supplied, applied, &target, OutOfOrder::Apply)
 }
 
@@ -146,18 +150,18 @@ fn limit(steps: Option<u32>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::migration::Source, Applied, Error, ErrorCode, Migration, OutOfOrder, Result, Supplied, Target, check,
-        to_apply, to_mark, to_revert,
+        super::migration::MigrationSource, Applied, Error, ErrorCode, Migration, MigrationTarget, OutOfOrder, Result,
+        Supplied, check, to_apply, to_mark, to_revert,
     };
     use crate::{error::Detail, time::Timestamp};
 
     fn supplied(versions: &[&str]) -> Supplied {
-        let source = |version: &&str| Source {
+        let source = |version: &&str| MigrationSource {
             version: (*version).into(),
             name: "name".into(),
             up: Some(format!("SELECT {version}")),
             down: Some("SELECT 0".into()),
-            ..Source::default()
+            ..MigrationSource::default()
         };
         Supplied::new(versions.iter().map(source).collect()).unwrap()
     }
@@ -167,12 +171,12 @@ mod tests {
         supplied(versions).iter().map(|migration| Applied::new(migration, Timestamp(0), 0)).collect()
     }
 
-    fn to(version: &str) -> Target {
-        Target { to: Some(version.into()), steps: None }
+    fn to(version: &str) -> MigrationTarget {
+        MigrationTarget { to: Some(version.into()), steps: None }
     }
 
-    fn steps(steps: u32) -> Target {
-        Target { to: None, steps: Some(steps) }
+    fn steps(steps: u32) -> MigrationTarget {
+        MigrationTarget { to: None, steps: Some(steps) }
     }
 
     fn versions(plan: Result<Vec<&Migration>>) -> Vec<&str> {
@@ -189,15 +193,17 @@ mod tests {
     #[test]
     fn pending_ones_run_in_order_up_to_the_target() {
         let all = supplied(&["1", "2", "10", "11"]);
-        let up = |applied: &[Applied], target: Target| versions(to_apply(&all, applied, &target, OutOfOrder::Error));
-        assert_eq!(up(&[], Target::default()), ["1", "2", "10", "11"]);
-        assert_eq!(up(&applied(&["1"]), Target::default()), ["2", "10", "11"]);
+        let up = |applied: &[Applied], target: MigrationTarget| {
+            versions(to_apply(&all, applied, &target, OutOfOrder::Error))
+        };
+        assert_eq!(up(&[], MigrationTarget::default()), ["1", "2", "10", "11"]);
+        assert_eq!(up(&applied(&["1"]), MigrationTarget::default()), ["2", "10", "11"]);
         assert_eq!(up(&applied(&["1"]), to("10")), ["2", "10"]);
         assert_eq!(up(&applied(&["1"]), to("0010")), ["2", "10"]);
         assert_eq!(up(&applied(&["1"]), steps(1)), ["2"]);
-        assert_eq!(up(&[], Target { to: Some("10".into()), steps: Some(2) }), ["1", "2"]);
+        assert_eq!(up(&[], MigrationTarget { to: Some("10".into()), steps: Some(2) }), ["1", "2"]);
         assert_eq!(up(&applied(&["1", "2"]), to("1")), [""; 0]);
-        assert_eq!(up(&applied(&["1", "2", "10", "11"]), Target::default()), [""; 0]);
+        assert_eq!(up(&applied(&["1", "2", "10", "11"]), MigrationTarget::default()), [""; 0]);
     }
 
     #[test]
@@ -218,17 +224,17 @@ mod tests {
         let all = supplied(&["1", "2", "3"]);
         let code = ErrorCode::MigrationChecksumMismatch;
         refused(check(&all, &rows), code, "1");
-        refused(to_apply(&all, &rows, &Target::default(), OutOfOrder::Apply), code, "1");
-        refused(to_revert(&all, &rows, &Target::default()), code, "1");
+        refused(to_apply(&all, &rows, &MigrationTarget::default(), OutOfOrder::Apply), code, "1");
+        refused(to_revert(&all, &rows, &MigrationTarget::default()), code, "1");
     }
 
     #[test]
     fn an_older_pending_one_is_refused_or_applied_as_asked() {
         let all = supplied(&["1", "2", "3", "4"]);
         let rows = applied(&["1", "3"]);
-        let run = |target: &Target, out_of_order| to_apply(&all, &rows, target, out_of_order);
-        refused(run(&Target::default(), OutOfOrder::Error), ErrorCode::MigrationOutOfOrder, "2");
-        assert_eq!(versions(run(&Target::default(), OutOfOrder::Apply)), ["2", "4"]);
+        let run = |target: &MigrationTarget, out_of_order| to_apply(&all, &rows, target, out_of_order);
+        refused(run(&MigrationTarget::default(), OutOfOrder::Error), ErrorCode::MigrationOutOfOrder, "2");
+        assert_eq!(versions(run(&MigrationTarget::default(), OutOfOrder::Apply)), ["2", "4"]);
         assert_eq!(versions(run(&to("1"), OutOfOrder::Error)), [""; 0]);
     }
 
@@ -237,23 +243,23 @@ mod tests {
         let all = supplied(&["1", "2", "3", "4"]);
         let rows = applied(&["1", "2", "3"]);
         let down = |target| versions(to_revert(&all, &rows, &target));
-        assert_eq!(down(Target::default()), ["3"]);
+        assert_eq!(down(MigrationTarget::default()), ["3"]);
         assert_eq!(down(steps(2)), ["3", "2"]);
         assert_eq!(down(steps(9)), ["3", "2", "1"]);
         assert_eq!(down(to("1")), ["3", "2"]);
         assert_eq!(down(to("4")), [""; 0]);
-        assert_eq!(down(Target { to: Some("1".into()), steps: Some(1) }), ["3"]);
-        assert_eq!(versions(to_revert(&all, &[], &Target::default())), [""; 0]);
+        assert_eq!(down(MigrationTarget { to: Some("1".into()), steps: Some(1) }), ["3"]);
+        assert_eq!(versions(to_revert(&all, &[], &MigrationTarget::default())), [""; 0]);
     }
 
     #[test]
     fn one_irreversible_migration_stops_the_whole_revert() {
-        let source = |version: &str, down: Option<&str>| Source {
+        let source = |version: &str, down: Option<&str>| MigrationSource {
             version: version.into(),
             name: "name".into(),
             up: Some("SELECT 1".into()),
             down: down.map(Into::into),
-            ..Source::default()
+            ..MigrationSource::default()
         };
         let all = Supplied::new(vec![source("1", None), source("2", Some("SELECT 0"))]).unwrap();
         let rows: Vec<_> = all.iter().map(|migration| Applied::new(migration, Timestamp(0), 0)).collect();

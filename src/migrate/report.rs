@@ -51,7 +51,7 @@ pub struct Ran {
 /// What a call planned and did. Of a dry run the lists of what was done are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub struct MigrationReport {
     /// What was to be done, in order.
     pub planned: Vec<Planned>,
     /// What was applied, in order.

@@ -11,7 +11,7 @@ use super::{
 /// Where a version stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum MigrationState {
     /// In the database, as supplied.
     Applied,
     /// To be run.
@@ -33,7 +33,7 @@ pub struct StatusRow {
     /// The name, as supplied, else as applied.
     pub name: String,
     /// Where it stands.
-    pub state: State,
+    pub state: MigrationState,
     /// The checksum with which it was applied, else the supplied one.
     pub checksum: String,
     /// When it was applied, as ISO 8601 text.
@@ -51,9 +51,9 @@ pub fn status(supplied: Option<&Supplied>, applied: &[Applied]) -> Vec<StatusRow
         version: migration.map_or(&row.version, |migration| &migration.version).clone(),
         name: migration.map_or(&row.name, |migration| &migration.name).clone(),
         state: match migration {
-            Some(migration) if migration.checksum != row.checksum => State::Modified,
-            None if supplied.is_some() => State::Missing,
-            _ => State::Applied,
+            Some(migration) if migration.checksum != row.checksum => MigrationState::Modified,
+            None if supplied.is_some() => MigrationState::Missing,
+            _ => MigrationState::Applied,
         },
         checksum: row.checksum.clone(),
         applied_at: Some(row.applied_at.clone()),
@@ -67,7 +67,11 @@ pub fn status(supplied: Option<&Supplied>, applied: &[Applied]) -> Vec<StatusRow
         rows.push(StatusRow {
             version: migration.version.clone(),
             name: migration.name.clone(),
-            state: if plan::newest(applied).is_some_and(is_older) { State::OutOfOrder } else { State::Pending },
+            state: if plan::newest(applied).is_some_and(is_older) {
+                MigrationState::OutOfOrder
+            } else {
+                MigrationState::Pending
+            },
             checksum: migration.checksum.clone(),
             applied_at: None,
             execution_ms: None,
@@ -91,16 +95,16 @@ fn is_applied(migration: &Migration, applied: &[Applied]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::migration::Source, Applied, State, Supplied, counts, status};
+    use super::{super::migration::MigrationSource, Applied, MigrationState, Supplied, counts, status};
     use crate::time::Timestamp;
 
     fn supplied(versions: &[&str]) -> Supplied {
-        let source = |version: &&str| Source {
+        let source = |version: &&str| MigrationSource {
             version: (*version).into(),
             name: "name".into(),
             up: Some("SELECT 1".into()),
             down: (*version != "1").then(|| "SELECT 0".into()),
-            ..Source::default()
+            ..MigrationSource::default()
         };
         Supplied::new(versions.iter().map(source).collect()).unwrap()
     }
@@ -119,11 +123,11 @@ mod tests {
         assert_eq!(
             states,
             [
-                ("1", State::Applied, false),
-                ("2", State::OutOfOrder, true),
-                ("3", State::Modified, true),
-                ("4", State::Missing, false),
-                ("10", State::Pending, true),
+                ("1", MigrationState::Applied, false),
+                ("2", MigrationState::OutOfOrder, true),
+                ("3", MigrationState::Modified, true),
+                ("4", MigrationState::Missing, false),
+                ("10", MigrationState::Pending, true),
             ]
         );
     }
@@ -138,11 +142,11 @@ mod tests {
                 r#"[{{"version":"1","name":"name","state":"applied","checksum":"{checksum}","appliedAt":"1970-01-01T00:00:00.000Z","executionMs":7,"reversible":false}},{{"version":"2","name":"name","state":"pending","checksum":"{checksum}","appliedAt":null,"executionMs":null,"reversible":true}}]"#
             )
         );
-        assert_eq!(serde_json::to_string(&State::OutOfOrder).unwrap(), r#""out_of_order""#);
+        assert_eq!(serde_json::to_string(&MigrationState::OutOfOrder).unwrap(), r#""out_of_order""#);
     }
 
     #[test]
     fn without_a_supplied_history_nothing_is_missing() {
-        assert_eq!(status(None, &applied(&["1"]))[0].state, State::Applied);
+        assert_eq!(status(None, &applied(&["1"]))[0].state, MigrationState::Applied);
     }
 }

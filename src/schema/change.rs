@@ -7,14 +7,14 @@
 
 use super::{
     definition::{About, Column, Definition},
-    facts::{Kind, Object, Schema, Table},
+    facts::{Object, ObjectKind, Schema, Table},
     rebuild, same,
     script::Script,
 };
 use crate::sqlite::{plain_or_quoted as name, tokens};
 
 /// What becomes of a table.
-enum Way<'a> {
+enum TableChange<'a> {
     Same,
     Alter {
         add: Vec<&'a Column>,
@@ -26,29 +26,29 @@ enum Way<'a> {
     Gone,
 }
 
-impl Way<'_> {
+impl TableChange<'_> {
     /// Whether views and triggers that name the table are in the way.
     fn is_felt(&self) -> bool {
         match self {
-            Way::Same => false,
-            Way::Alter { drop, .. } => !drop.is_empty(),
+            TableChange::Same => false,
+            TableChange::Alter { drop, .. } => !drop.is_empty(),
             _ => true,
         }
     }
 
     /// Whether its indexes go with it.
     fn takes_indexes(&self) -> bool {
-        matches!(self, Way::Rebuild(..) | Way::Replace | Way::Gone)
+        matches!(self, TableChange::Rebuild(..) | TableChange::Replace | TableChange::Gone)
     }
 }
 
 /// The script from one schema to another. Empty when they don't differ.
 pub fn change(from: &Schema, to: &Schema) -> Script {
-    let ways: Vec<(&Table, Way<'_>)> = from.tables.iter().map(|table| (table, way(table, to))).collect();
+    let ways: Vec<(&Table, TableChange<'_>)> = from.tables.iter().map(|table| (table, way(table, to))).collect();
     let in_the_way = in_the_way(from, to, &ways);
     let way_of = |table: &str| ways.iter().find(|(known, _)| same(&known.name, table)).map(|(_, way)| way);
     let vanishes = |object: &Object| {
-        object.kind == Kind::Index && way_of(&object.table).is_some_and(Way::takes_indexes)
+        object.kind == ObjectKind::Index && way_of(&object.table).is_some_and(TableChange::takes_indexes)
             || in_the_way.iter().any(|one| std::ptr::eq(*one, object))
     };
     let stays = |object: &Object| {
@@ -56,9 +56,9 @@ pub fn change(from: &Schema, to: &Schema) -> Script {
     };
 
     let mut script = Script::default();
-    for (kind, word) in [(Kind::Trigger, "TRIGGER"), (Kind::View, "VIEW"), (Kind::Index, "INDEX")] {
+    for (kind, word) in [(ObjectKind::Trigger, "TRIGGER"), (ObjectKind::View, "VIEW"), (ObjectKind::Index, "INDEX")] {
         for object in from.objects.iter().filter(|object| object.kind == kind && !stays(object)) {
-            let goes_along = kind == Kind::Index && vanishes(object);
+            let goes_along = kind == ObjectKind::Index && vanishes(object);
             if !goes_along {
                 script.statement(&format!("DROP {word} {}", name(&object.name)));
             }
@@ -66,16 +66,18 @@ pub fn change(from: &Schema, to: &Schema) -> Script {
     }
     for (table, way) in &ways {
         match way {
-            Way::Gone => script.destructive(format!("the table {} goes, with its rows", table.name)),
-            Way::Replace => script.destructive(format!("the table {} is made anew, without its rows", table.name)),
+            TableChange::Gone => script.destructive(format!("the table {} goes, with its rows", table.name)),
+            TableChange::Replace => {
+                script.destructive(format!("the table {} is made anew, without its rows", table.name))
+            }
             _ => continue,
         }
         script.statement(&format!("DROP TABLE {}", name(&table.name)));
     }
     for (table, way) in &ways {
         match way {
-            Way::Alter { add, drop } => alter(&mut script, table, add, drop),
-            Way::Rebuild(before, after) => {
+            TableChange::Alter { add, drop } => alter(&mut script, table, add, drop),
+            TableChange::Rebuild(before, after) => {
                 if let Some(target) = to.table(&table.name) {
                     let taken = |name: &str| from.has_name(name) || to.has_name(name);
                     rebuild::rebuild(&mut script, (table, before), (target, after), taken);
@@ -84,11 +86,11 @@ pub fn change(from: &Schema, to: &Schema) -> Script {
             _ => {}
         }
     }
-    let is_new = |table: &&Table| matches!(way_of(&table.name), None | Some(Way::Replace));
+    let is_new = |table: &&Table| matches!(way_of(&table.name), None | Some(TableChange::Replace));
     for table in to.tables.iter().filter(is_new) {
         script.statement(&table.sql);
     }
-    for kind in [Kind::Index, Kind::View, Kind::Trigger] {
+    for kind in [ObjectKind::Index, ObjectKind::View, ObjectKind::Trigger] {
         for object in to.objects.iter().filter(|object| object.kind == kind) {
             if !from.object(kind, &object.name).is_some_and(stays) {
                 script.statement(&object.sql);
@@ -100,18 +102,18 @@ pub fn change(from: &Schema, to: &Schema) -> Script {
 
 /// The views and triggers that must go before tables change: those that change themselves, and those that name a table that
 /// is felt, or a view that goes.
-fn in_the_way<'a>(from: &'a Schema, to: &Schema, ways: &[(&Table, Way<'_>)]) -> Vec<&'a Object> {
+fn in_the_way<'a>(from: &'a Schema, to: &Schema, ways: &[(&Table, TableChange<'_>)]) -> Vec<&'a Object> {
     let mut gone: Vec<String> =
         ways.iter().filter(|(_, way)| way.is_felt()).map(|(table, _)| table.name.clone()).collect();
     let mut left: Vec<(&Object, Vec<String>)> = Vec::new();
     let mut found = Vec::new();
-    for object in from.objects.iter().filter(|object| object.kind != Kind::Index) {
+    for object in from.objects.iter().filter(|object| object.kind != ObjectKind::Index) {
         if to.object(object.kind, &object.name).is_some_and(|known| known.normal == object.normal) {
             let names = tokens(&object.sql).iter().map(|token| token.name()).chain([object.table.clone()]).collect();
             left.push((object, names));
         } else {
             found.push(object);
-            gone.extend((object.kind == Kind::View).then(|| object.name.clone()));
+            gone.extend((object.kind == ObjectKind::View).then(|| object.name.clone()));
         }
     }
     loop {
@@ -121,36 +123,36 @@ fn in_the_way<'a>(from: &'a Schema, to: &Schema, ways: &[(&Table, Way<'_>)]) -> 
             return found;
         }
         left = rest;
-        gone.extend(felt.iter().filter(|(one, _)| one.kind == Kind::View).map(|(one, _)| one.name.clone()));
+        gone.extend(felt.iter().filter(|(one, _)| one.kind == ObjectKind::View).map(|(one, _)| one.name.clone()));
         found.extend(felt.drain(..).map(|(one, _)| one));
     }
 }
 
-fn way<'a>(table: &'a Table, to: &'a Schema) -> Way<'a> {
-    let Some(target) = to.table(&table.name) else { return Way::Gone };
+fn way<'a>(table: &'a Table, to: &'a Schema) -> TableChange<'a> {
+    let Some(target) = to.table(&table.name) else { return TableChange::Gone };
     if table.normal == target.normal {
-        return Way::Same;
+        return TableChange::Same;
     }
-    let (Some(before), Some(after)) = (&table.definition, &target.definition) else { return Way::Replace };
+    let (Some(before), Some(after)) = (&table.definition, &target.definition) else { return TableChange::Replace };
     let kept = |column: &Column| after.column(&column.name).is_none_or(|now| now.clauses == column.clauses);
     if (&before.constraints, &before.options) != (&after.constraints, &after.options)
         || !before.columns.iter().all(kept)
     {
-        return Way::Rebuild(before, after);
+        return TableChange::Rebuild(before, after);
     }
     let missing = |column: &&Column, there: &Definition| there.column(&column.name).is_none();
     let add: Vec<_> = after.columns.iter().filter(|column| missing(column, before)).collect();
     let drop: Vec<_> = before.columns.iter().filter(|column| missing(column, after)).collect();
     let computed = add.iter().filter(|column| column.has(About::Generated)).count();
     if add.is_empty() && drop.is_empty() {
-        Way::Same
+        TableChange::Same
     } else if computed <= 1
         && add.iter().all(|column| can_be_added(column))
         && drop.iter().all(|column| can_be_dropped(column, before))
     {
-        Way::Alter { add, drop }
+        TableChange::Alter { add, drop }
     } else {
-        Way::Rebuild(before, after)
+        TableChange::Rebuild(before, after)
     }
 }
 

@@ -4,14 +4,14 @@
 
 use serde::Serialize;
 
-use super::facts::{Kind, Schema, Table};
+use super::facts::{ObjectKind, Schema, Table};
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Entry {
+pub struct DriftEntry {
     /// What differs.
-    pub kind: Kind,
+    pub kind: ObjectKind,
     /// Its name.
     pub name: String,
     /// The table of a column, an index or a trigger.
@@ -30,11 +30,11 @@ pub struct Entry {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Drift {
     /// What shouldn't be there.
-    pub added: Vec<Entry>,
+    pub added: Vec<DriftEntry>,
     /// What should be there.
-    pub removed: Vec<Entry>,
+    pub removed: Vec<DriftEntry>,
     /// What should be otherwise.
-    pub changed: Vec<Entry>,
+    pub changed: Vec<DriftEntry>,
     /// The versions of applied migrations that were left out, because only the app can run them: functions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<String>,
@@ -46,13 +46,20 @@ impl Drift {
         self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
     }
 
-    fn push(&mut self, kind: Kind, name: &str, table: Option<&str>, expected: Option<String>, actual: Option<String>) {
+    fn push(
+        &mut self,
+        kind: ObjectKind,
+        name: &str,
+        table: Option<&str>,
+        expected: Option<String>,
+        actual: Option<String>,
+    ) {
         let list = match (&expected, &actual) {
             (None, _) => &mut self.added,
             (_, None) => &mut self.removed,
             _ => &mut self.changed,
         };
-        list.push(Entry { kind, name: name.to_owned(), table: table.map(str::to_owned), expected, actual });
+        list.push(DriftEntry { kind, name: name.to_owned(), table: table.map(str::to_owned), expected, actual });
     }
 
     fn table(&mut self, expected: &Table, actual: &Table) {
@@ -60,20 +67,26 @@ impl Drift {
             return;
         }
         let (Some(was), Some(is)) = (&expected.definition, &actual.definition) else {
-            return self.push(Kind::Table, &actual.name, None, Some(expected.sql.clone()), Some(actual.sql.clone()));
+            return self.push(
+                ObjectKind::Table,
+                &actual.name,
+                None,
+                Some(expected.sql.clone()),
+                Some(actual.sql.clone()),
+            );
         };
         if (&was.constraints, &was.options) != (&is.constraints, &is.options) {
-            self.push(Kind::Table, &actual.name, None, Some(was.described()), Some(is.described()));
+            self.push(ObjectKind::Table, &actual.name, None, Some(was.described()), Some(is.described()));
         }
         for column in &is.columns {
             let known = was.column(&column.name);
             if known.is_none_or(|known| known.clauses != column.clauses) {
                 let expected = known.map(|known| known.described());
-                self.push(Kind::Column, &column.name, Some(&actual.name), expected, Some(column.described()));
+                self.push(ObjectKind::Column, &column.name, Some(&actual.name), expected, Some(column.described()));
             }
         }
         for column in was.columns.iter().filter(|column| is.column(&column.name).is_none()) {
-            self.push(Kind::Column, &column.name, Some(&actual.name), Some(column.described()), None);
+            self.push(ObjectKind::Column, &column.name, Some(&actual.name), Some(column.described()), None);
         }
     }
 }
@@ -84,13 +97,13 @@ pub fn drift(expected: &Schema, actual: &Schema) -> Drift {
     for table in &actual.tables {
         match expected.table(&table.name) {
             Some(known) => drift.table(known, table),
-            None => drift.push(Kind::Table, &table.name, None, None, Some(table.sql.clone())),
+            None => drift.push(ObjectKind::Table, &table.name, None, None, Some(table.sql.clone())),
         }
     }
     for table in expected.tables.iter().filter(|table| actual.table(&table.name).is_none()) {
-        drift.push(Kind::Table, &table.name, None, Some(table.sql.clone()), None);
+        drift.push(ObjectKind::Table, &table.name, None, Some(table.sql.clone()), None);
     }
-    let on = |kind: Kind, table: &str| (kind != Kind::View).then(|| table.to_owned());
+    let on = |kind: ObjectKind, table: &str| (kind != ObjectKind::View).then(|| table.to_owned());
     for object in &actual.objects {
         let known = expected.object(object.kind, &object.name);
         if known.is_none_or(|known| known.normal != object.normal) {

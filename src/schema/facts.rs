@@ -13,7 +13,7 @@ use crate::{
 /// What a thing in a schema is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum ObjectKind {
     /// A table, virtual ones too.
     Table,
     /// A column of a table.
@@ -58,7 +58,7 @@ pub struct Table {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
     /// Which of them.
-    pub kind: Kind,
+    pub kind: ObjectKind,
     /// As the schema spells it.
     pub name: String,
     /// What it is on; its own name for a view.
@@ -96,13 +96,13 @@ impl Schema {
                 continue;
             }
             let kind = match kind.as_str() {
-                "table" => Kind::Table,
-                "index" => Kind::Index,
-                "view" => Kind::View,
-                _ => Kind::Trigger,
+                "table" => ObjectKind::Table,
+                "index" => ObjectKind::Index,
+                "view" => ObjectKind::View,
+                _ => ObjectKind::Trigger,
             };
             let normal = normal(&tokens(&sql));
-            if kind != Kind::Table {
+            if kind != ObjectKind::Table {
                 schema.objects.push(Object { kind, name, table, sql, normal });
                 continue;
             }
@@ -126,7 +126,7 @@ impl Schema {
     }
 
     /// The index, view or trigger of that name.
-    pub fn object(&self, kind: Kind, name: &str) -> Option<&Object> {
+    pub fn object(&self, kind: ObjectKind, name: &str) -> Option<&Object> {
         self.objects.iter().find(|object| object.kind == kind && same(&object.name, name))
     }
 
@@ -137,9 +137,9 @@ impl Schema {
 
     /// The statements that make it, in order.
     pub fn statements(&self) -> impl Iterator<Item = &str> {
-        let objects = |kind: Kind| self.objects.iter().filter(move |object| object.kind == kind);
+        let objects = |kind: ObjectKind| self.objects.iter().filter(move |object| object.kind == kind);
         let tables = self.tables.iter().map(|table| table.sql.as_str());
-        let rest = objects(Kind::Index).chain(objects(Kind::View)).chain(objects(Kind::Trigger));
+        let rest = objects(ObjectKind::Index).chain(objects(ObjectKind::View)).chain(objects(ObjectKind::Trigger));
         tables.chain(rest.map(|object| object.sql.as_str()))
     }
 }

@@ -23,8 +23,8 @@ mod rebuild;
 pub mod rename;
 pub mod script;
 
-pub use drift::{Drift, Entry, drift};
-pub use facts::{Kind, Schema};
+pub use drift::{Drift, DriftEntry, drift};
+pub use facts::{ObjectKind, Schema};
 pub use generate::{Generated, generate};
 pub use rename::Renames;
 

@@ -7,5 +7,5 @@ mod schedule;
 
 pub use info::{SnapshotInfo, Verification};
 pub use options::{Reason, SnapshotOptions, VerifyMode};
-pub use retention::{Plan, Stock};
+pub use retention::{RetentionPlan, Stock};
 pub use schedule::{backoff_ms, first_due, hidden_due};

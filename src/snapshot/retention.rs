@@ -25,7 +25,7 @@ pub struct Stock<'a> {
 
 /// What to let go of, in that order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct RetentionPlan {
     /// Generations to delete.
     pub delete: Vec<u64>,
     /// Snapshots that users see no more, but that recovery still needs: they become checkpoints.
@@ -51,8 +51,8 @@ impl Stock<'_> {
     }
 
     /// What the options let go of after a success.
-    pub fn prune(&self, options: &SnapshotOptions, now: Timestamp) -> Plan {
-        let Some(newest_good) = self.verified().next_back() else { return Plan::default() };
+    pub fn prune(&self, options: &SnapshotOptions, now: Timestamp) -> RetentionPlan {
+        let Some(newest_good) = self.verified().next_back() else { return RetentionPlan::default() };
         let needed = self.still_needed();
         let stays = self.staying(options, now);
         let (mut delete, mut demote) = (Vec::new(), Vec::new());
@@ -69,7 +69,7 @@ impl Stock<'_> {
         delete.extend(self.damaged.iter().filter(worthless));
         delete.sort_unstable();
         let truncate = self.truncation(options, &delete, &demote, now);
-        Plan { delete, demote, truncate }
+        RetentionPlan { delete, demote, truncate }
     }
 
     /// The generations that the options keep.
@@ -159,8 +159,8 @@ impl Stock<'_> {
 
     /// What to let go of when the disk is full: first the unlabelled snapshots beyond one, then the log before the newest
     /// verified generation and what only it needed. Call again while it gives something and the disk is still full.
-    pub fn relieve(&self) -> Plan {
-        let Some(newest_good) = self.verified().next_back() else { return Plan::default() };
+    pub fn relieve(&self) -> RetentionPlan {
+        let Some(newest_good) = self.verified().next_back() else { return RetentionPlan::default() };
         let needed = self.still_needed();
         let unlabelled = |m: &&Manifest| m.kind == ManifestKind::Snapshot && m.label.is_none() && m.reason != "safety";
         let newest = self.manifests.iter().rfind(unlabelled).map(|manifest| manifest.generation);
@@ -168,12 +168,12 @@ impl Stock<'_> {
         let delete: Vec<u64> =
             surplus.filter(|generation| Some(*generation) != newest && !needed.contains(generation)).collect();
         if !delete.is_empty() {
-            return Plan { delete, ..Plan::default() };
+            return RetentionPlan { delete, ..RetentionPlan::default() };
         }
         let older = |m: &&Manifest| m.kind == ManifestKind::Checkpoint && m.generation < newest_good.generation;
         let delete = self.manifests.iter().filter(older).map(|manifest| manifest.generation).collect();
         let to = Truncation { lsn: newest_good.lsn, logged: newest_good.logged };
-        Plan { delete, truncate: (to.lsn > self.truncated.lsn).then_some(to), ..Plan::default() }
+        RetentionPlan { delete, truncate: (to.lsn > self.truncated.lsn).then_some(to), ..RetentionPlan::default() }
     }
 }
 

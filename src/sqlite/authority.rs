@@ -34,7 +34,7 @@ pub enum Authority {
 
 /// What SQLite told about a statement when it compiled it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
+pub struct StatementEffects {
     /// The tables and views that it reads, also those that its triggers and foreign keys read; names as in the schema.
     /// `sqlite_schema` among them: every change of the schema changes it.
     pub reads: Vec<Rc<str>>,
@@ -53,7 +53,7 @@ pub struct Facts {
     pub changes_rows: bool,
 }
 
-impl Facts {
+impl StatementEffects {
     /// Of no statement; the lists keep their memory.
     fn clear(&mut self) {
         let (mut reads, mut writes) = (std::mem::take(&mut self.reads), std::mem::take(&mut self.writes));
@@ -64,29 +64,29 @@ impl Facts {
 }
 
 /// Why a user's statement is refused.
-struct Refusal {
+struct Denial {
     message: &'static str,
     hint: &'static str,
 }
 
-static TRANSACTION: Refusal = Refusal {
+static TRANSACTION: Denial = Denial {
     message: "BEGIN, COMMIT, ROLLBACK, SAVEPOINT and RELEASE can't be run as a statement",
     hint: "Use db.transaction(), or db.exec() with a script that has its own BEGIN and COMMIT",
 };
-static ATTACH: Refusal = Refusal {
+static ATTACH: Denial = Denial {
     message: "ATTACH, DETACH and VACUUM can't be run here",
     hint: "Open one database per file; VACUUM runs alone in db.exec('VACUUM'); db.export() makes a copy",
 };
-static FOREIGN_KEYS: Refusal = Refusal {
+static FOREIGN_KEYS: Denial = Denial {
     message: "PRAGMA foreign_keys has no effect while a transaction is open",
     hint: "Set it before the transaction begins",
 };
-static PRAGMA: Refusal = Refusal {
+static PRAGMA: Denial = Denial {
     message: "This pragma can't be set: tidelock's storage relies on it",
     hint: "Reading it is allowed; the settings are described under durability",
 };
 
-static DIRECT_ONLY: Refusal = Refusal {
+static DIRECT_ONLY: Denial = Denial {
     message: "A file can't call decrypt(), nor functions with directOnly",
     hint: "Drop the call, with the program that made the file",
 };
@@ -109,12 +109,12 @@ pub(super) struct Watcher {
     vacuum: Cell<bool>,
     /// Whether SQLite asked since the last [`begin`](Self::begin).
     asked: Cell<bool>,
-    facts: RefCell<Facts>,
+    facts: RefCell<StatementEffects>,
     /// The names of tables that statements had: those of a script name the same few again and again.
     names: RefCell<Vec<Rc<str>>>,
     /// The statement is an ANALYZE, or a PRAGMA that runs one: what it writes is nobody's rows.
     analyze: Cell<bool>,
-    refusal: Cell<Option<&'static Refusal>>,
+    refusal: Cell<Option<&'static Denial>>,
 }
 
 impl Watcher {
@@ -157,14 +157,14 @@ impl Watcher {
     }
 
     /// What was learned since it was last taken.
-    pub fn take_facts(&self) -> Rc<Facts> {
+    pub fn take_facts(&self) -> Rc<StatementEffects> {
         let mut facts = Rc::default();
         self.take_facts_into(&mut facts);
         facts
     }
 
     /// The same in the place of other facts, in their memory when nobody else has them.
-    pub fn take_facts_into(&self, place: &mut Rc<Facts>) {
+    pub fn take_facts_into(&self, place: &mut Rc<StatementEffects>) {
         let analyze = self.analyze.get();
         match Rc::get_mut(place) {
             Some(facts) => std::mem::swap(facts, &mut self.facts.borrow_mut()),
@@ -187,7 +187,7 @@ impl Watcher {
         Some(Error::invalid(refusal.message).hint(refusal.hint))
     }
 
-    fn judge(&self, action: c_int, first: Name<'_>, second: Name<'_>) -> Option<&'static Refusal> {
+    fn judge(&self, action: c_int, first: Name<'_>, second: Name<'_>) -> Option<&'static Denial> {
         let mode = self.mode.get();
         if mode == Authority::Engine {
             return None;

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::{
-    Authority, Connection, Facts, Statement, Step,
+    Authority, Connection, Statement, StatementEffects, Step,
     bind::without_values,
     codec::{FlatParams, FlatRows, Integers, malformed},
     prepared::{Places, Prepared},
@@ -35,7 +35,7 @@ pub struct Outcome {
     /// Whether the statement is one that writes to the database file.
     pub wrote: bool,
     /// What it reads and writes.
-    pub facts: Rc<Facts>,
+    pub facts: Rc<StatementEffects>,
     /// The statement's number, by which [`Connection::statement_known`] finds it again; 0 when it isn't kept.
     pub statement: u32,
 }

@@ -27,7 +27,7 @@ pub(super) struct Mem {
 }
 
 /// A value that needs no conversion.
-pub(super) enum Plain {
+pub(super) enum PlainMem {
     Null,
     Integer(i64),
     Real(f64),
@@ -50,14 +50,14 @@ const ZEROS: u16 = 0x400;
 
 impl Mem {
     #[inline(always)]
-    pub fn plain(&self) -> Plain {
+    pub fn plain(&self) -> PlainMem {
         match self.flags & KINDS {
-            NULL => Plain::Null,
-            INTEGER => Plain::Integer(self.number),
-            REAL => Plain::Real(f64::from_bits(self.number as u64)),
-            TEXT if self.encoding == ffi::SQLITE_UTF8 as u8 => Plain::Text(self.start, self.length as usize),
-            BLOB if self.flags & ZEROS == 0 => Plain::Blob(self.start, self.length as usize),
-            _ => Plain::Other,
+            NULL => PlainMem::Null,
+            INTEGER => PlainMem::Integer(self.number),
+            REAL => PlainMem::Real(f64::from_bits(self.number as u64)),
+            TEXT if self.encoding == ffi::SQLITE_UTF8 as u8 => PlainMem::Text(self.start, self.length as usize),
+            BLOB if self.flags & ZEROS == 0 => PlainMem::Blob(self.start, self.length as usize),
+            _ => PlainMem::Other,
         }
     }
 }
@@ -89,12 +89,12 @@ pub(super) fn looks_as_expected(db: *mut ffi::sqlite3) -> bool {
                 let bytes = |column, start: *const u8, length| {
                     length == 4 && start == ffi::sqlite3_column_blob(raw, column).cast()
                 };
-                matches!((*values).plain(), Plain::Integer(-7))
-                    && matches!((*values.add(1)).plain(), Plain::Real(2.5))
-                    && matches!((*values.add(2)).plain(), Plain::Text(start, length) if bytes(2, start, length))
-                    && matches!((*values.add(3)).plain(), Plain::Blob(start, length) if bytes(3, start, length))
-                    && matches!((*values.add(4)).plain(), Plain::Null)
-                    && matches!((*values.add(5)).plain(), Plain::Integer(9_007_199_254_740_993))
+                matches!((*values).plain(), PlainMem::Integer(-7))
+                    && matches!((*values.add(1)).plain(), PlainMem::Real(2.5))
+                    && matches!((*values.add(2)).plain(), PlainMem::Text(start, length) if bytes(2, start, length))
+                    && matches!((*values.add(3)).plain(), PlainMem::Blob(start, length) if bytes(3, start, length))
+                    && matches!((*values.add(4)).plain(), PlainMem::Null)
+                    && matches!((*values.add(5)).plain(), PlainMem::Integer(9_007_199_254_740_993))
             }
         };
         ffi::sqlite3_finalize(raw);

@@ -42,7 +42,7 @@ mod vfs;
 #[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
 
-pub use authority::{Authority, FIXED_PRAGMAS, Facts};
+pub use authority::{Authority, FIXED_PRAGMAS, StatementEffects};
 #[cfg(target_arch = "wasm32")]
 pub(crate) use codec::Param;
 pub use codec::{FlatParams, FlatRows, Integers, MAX_SAFE_INTEGER, tag};

@@ -8,7 +8,7 @@ use std::{
 
 use rusqlite::ffi;
 
-use super::authority::{Authority, Facts, Watcher};
+use super::authority::{Authority, StatementEffects, Watcher};
 
 /// Where the columns of a parameter buffer go.
 #[derive(Default)]
@@ -27,7 +27,7 @@ pub(super) struct Prepared {
     pub raw: *mut ffi::sqlite3_stmt,
     pub sql: Box<str>,
     pub authority: Authority,
-    facts: RefCell<Rc<Facts>>,
+    facts: RefCell<Rc<StatementEffects>>,
     /// How often SQLite had compiled it anew when the facts were taken.
     recompiled: Cell<c_int>,
     /// The number of its column list; none until it is first asked for, and after the columns changed.
@@ -44,7 +44,7 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// Takes over a statement that SQLite just compiled.
-    pub fn new(raw: *mut ffi::sqlite3_stmt, sql: &str, authority: Authority, facts: Rc<Facts>) -> Self {
+    pub fn new(raw: *mut ffi::sqlite3_stmt, sql: &str, authority: Authority, facts: Rc<StatementEffects>) -> Self {
         Self {
             raw,
             sql: sql.into(),
@@ -75,7 +75,7 @@ impl Prepared {
         unsafe { ffi::sqlite3_finalize(std::mem::replace(&mut self.raw, std::ptr::null_mut())) };
     }
 
-    pub fn facts(&self) -> Rc<Facts> {
+    pub fn facts(&self) -> Rc<StatementEffects> {
         self.facts.borrow().clone()
     }
 
@@ -86,7 +86,7 @@ impl Prepared {
         times != self.recompiled.replace(times)
     }
 
-    pub fn renew(&self, facts: Rc<Facts>) {
+    pub fn renew(&self, facts: Rc<StatementEffects>) {
         self.facts.replace(facts);
         self.shape.set(None);
     }

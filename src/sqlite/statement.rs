@@ -4,7 +4,7 @@ use std::{ffi::c_int, rc::Rc};
 
 use rusqlite::ffi;
 
-use super::{Authority, Connection, authority::Facts, prepared::Prepared};
+use super::{Authority, Connection, authority::StatementEffects, prepared::Prepared};
 use crate::{
     error::{Error, Result},
     value::Value,
@@ -165,7 +165,7 @@ impl<'c> Statement<'c> {
     }
 
     /// What it reads and writes, as SQLite told when it compiled it.
-    pub fn facts(&self) -> Rc<Facts> {
+    pub fn facts(&self) -> Rc<StatementEffects> {
         self.prepared.facts()
     }
 

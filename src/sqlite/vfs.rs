@@ -136,9 +136,9 @@ impl VfsFile for File {
     }
 }
 
-struct Store;
+struct PageStore;
 
-impl VfsStore for Store {
+impl VfsStore for PageStore {
     type File = File;
     type AppData = System;
 
@@ -176,7 +176,7 @@ impl VfsStore for Store {
 struct Io;
 
 impl SQLiteIoMethods for Io {
-    type Store = Store;
+    type Store = PageStore;
 
     #[allow(non_snake_case)]
     unsafe extern "C" fn xFileControl(

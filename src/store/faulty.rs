@@ -43,17 +43,17 @@ pub enum Crash {
 
 /// A [`MemoryStore`] behind [`Faults`]. Cheap to clone: a handle.
 #[derive(Clone)]
-pub struct FaultyStore(Rc<Inner>);
+pub struct FaultyStore(Rc<FaultyInner>);
 
-struct Inner {
+struct FaultyInner {
     disk: MemoryStore,
     clock: Rc<dyn Clock>,
     entropy: Rc<dyn Entropy>,
-    state: RefCell<State>,
+    state: RefCell<FaultyState>,
 }
 
 #[derive(Default)]
-struct State {
+struct FaultyState {
     faults: Faults,
     transactions: u64,
     next_id: u64,
@@ -65,7 +65,7 @@ struct State {
     relaxed: Vec<Transaction>,
 }
 
-impl State {
+impl FaultyState {
     /// What was relaxed can't be lost any more.
     fn harden(&mut self) {
         let relaxed = std::mem::take(&mut self.relaxed);
@@ -79,7 +79,7 @@ impl FaultyStore {
     /// An empty, well-behaved store.
     pub fn new(platform: &Platform) -> Self {
         let (clock, entropy) = (platform.clock.clone(), platform.entropy.clone());
-        Self(Rc::new(Inner { disk: MemoryStore::new(), clock, entropy, state: RefCell::default() }))
+        Self(Rc::new(FaultyInner { disk: MemoryStore::new(), clock, entropy, state: RefCell::default() }))
     }
 
     /// An empty, well-behaved store whose power may be cut. It keeps everything twice.
@@ -143,7 +143,7 @@ impl FaultyStore {
             *self.0.disk.contents().borrow_mut() = safe.clone();
         }
         let safe = state.safe.is_some().then(|| self.0.disk.contents().borrow().clone());
-        *state = State { safe, ..State::default() };
+        *state = FaultyState { safe, ..FaultyState::default() };
     }
 
     fn below(&self, limit: u64) -> u64 {

@@ -38,5 +38,5 @@ pub use log::{PART_BYTES, Position, SMALL_PART_BYTES, batch_records, epoch_recor
 pub use memory::{Contents, MemoryStore, in_memory};
 pub use recovery::Warning;
 pub use rekey::Rekeyed;
-pub use rescue::{Aside, Report};
+pub use rescue::{Quarantined, RescueReport};
 pub use storage::{Opened, Storage, Usage, stored_bytes};

@@ -69,7 +69,7 @@ impl Storage {
     }
 
     /// What is to become of the key; `None` when there is nothing to do.
-    async fn change(&self, vault: Option<&Vault>) -> Result<Option<Change>> {
+    async fn change(&self, vault: Option<&Vault>) -> Result<Option<KeyChange>> {
         let old = self.0.store();
         let beneath = old.beneath();
         let lowest = beneath.as_ref().map_or(old.clone(), |beneath| beneath.store.clone());
@@ -88,11 +88,19 @@ impl Storage {
         };
         let next = sealed.as_ref().map(|sealed| sealed.seal_head(&head)).unwrap_or(head);
         let new = sealed.clone().map_or(lowest.clone(), |sealed| Rc::new(sealed) as Rc<dyn Store>);
-        Ok(Some(Change { same_data_key: data_key.is_some() && vault.is_some(), old, lowest, new, sealed, found, next }))
+        Ok(Some(KeyChange {
+            same_data_key: data_key.is_some() && vault.is_some(),
+            old,
+            lowest,
+            new,
+            sealed,
+            found,
+            next,
+        }))
     }
 
     /// Copies the chunks, and gathers what the deciding transaction writes.
-    async fn rewritten(&self, change: &Change) -> Result<Decisive> {
+    async fn rewritten(&self, change: &KeyChange) -> Result<Decisive> {
         let mut writes = vec![records::put_head(&self.0.head.borrow())];
         let (mut require, mut unreadable) = (Vec::new(), Vec::new());
         if !change.same_data_key {
@@ -116,7 +124,7 @@ impl Storage {
     }
 
     /// After an answer was lost: whether the head has the new key.
-    async fn took_effect(&self, change: &Change) -> Result<bool> {
+    async fn took_effect(&self, change: &KeyChange) -> Result<bool> {
         let mut last = None;
         for attempt in 0..ATTEMPTS {
             self.0.platform.clock.sleep(attempt * PAUSE_MS).await;
@@ -136,7 +144,7 @@ impl Storage {
 }
 
 /// A change of the key.
-struct Change {
+struct KeyChange {
     /// The secret changes, and nothing that it encrypts.
     same_data_key: bool,
     /// The store as it is, the one that holds its bytes, and the one that takes its place.
@@ -157,7 +165,7 @@ struct Decisive {
     unreadable: Vec<u64>,
 }
 
-impl Change {
+impl KeyChange {
     /// Writes in the new form, over the head in the old one.
     async fn transaction(&self, require: Vec<ChunkId>, writes: Vec<Write>) -> Result<Transaction> {
         let writes = match &self.sealed {

@@ -26,7 +26,7 @@ use crate::{
 /// What [`Storage::recover`] found and did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub struct RescueReport {
     /// The snapshot (or internal checkpoint) that the recovered state was built upon; none: the log alone.
     pub snapshot_id: Option<String>,
     /// When the last commit was made that the recovered state has; none when it is that of a snapshot without a commit.
@@ -35,7 +35,7 @@ pub struct Report {
     pub lost_batches: u64,
     /// The range of the log that was set aside, damaged part first and last lsn; it stays for seven days. None: nothing
     /// was lost.
-    pub kept_aside: Option<Aside>,
+    pub kept_aside: Option<Quarantined>,
     /// Bytes of the recovered database.
     pub bytes: u64,
     /// Snapshots that are damaged, one sentence each, and what SQLite's `quick_check` says of the recovered state.
@@ -46,7 +46,7 @@ pub struct Report {
 
 /// A range of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Aside {
+pub struct Quarantined {
     /// Its first lsn.
     pub from: u64,
     /// Its last lsn.
@@ -68,7 +68,7 @@ impl Storage {
         platform: &Platform,
         holder: Holder,
         from: Option<&str>,
-    ) -> Result<Report> {
+    ) -> Result<RescueReport> {
         let from = from.map(|id| id.parse().map_err(|_| unknown(id))).transpose()?;
         for _ in 0..CLAIM_ATTEMPTS {
             let stored = store.head().await?;
@@ -110,16 +110,16 @@ fn unknown(id: &str) -> Error {
         .detail("snapshotId", id)
 }
 
-fn report_of(found: &Recovered, exact: bool) -> Report {
+fn report_of(found: &Recovered, exact: bool) -> RescueReport {
     let broken = found.state.broken.map_or(0, |broken| broken.lost);
     let last = found.state.broken.map_or(found.state.end.lsn, |broken| broken.lsn);
     let good = if exact { found.state.base.as_ref().map_or(0, |base| base.lsn) } else { found.state.end.lsn };
     let time = if exact { found.state.base.as_ref().map(|base| base.time) } else { Some(found.state.end.time) };
-    Report {
+    RescueReport {
         snapshot_id: found.state.base.as_ref().map(|base| base.generation.to_string()),
         recovered_to: time.filter(|_| good > 0),
         lost_batches: broken + found.state.skipped,
-        kept_aside: (broken + found.state.skipped > 0).then_some(Aside { from: good + 1, to: last }),
+        kept_aside: (broken + found.state.skipped > 0).then_some(Quarantined { from: good + 1, to: last }),
         bytes: found.state.image.len(),
         problems: found.warnings.iter().map(|warning| warning.message.clone()).collect(),
         changed: false,

@@ -57,9 +57,9 @@ pub struct Usage {
 ///
 /// [`Storage::append`] may run beside everything else; snapshots, prunes and sweeps one at a time.
 #[derive(Clone)]
-pub struct Storage(pub(super) Rc<Inner>);
+pub struct Storage(pub(super) Rc<StorageInner>);
 
-pub(super) struct Inner {
+pub(super) struct StorageInner {
     /// Another one from the moment on when the key changes.
     pub store: RefCell<Rc<dyn Store>>,
     pub platform: Platform,
@@ -87,7 +87,7 @@ pub(super) struct Inner {
     pub stale: RefCell<Bits>,
 }
 
-impl Inner {
+impl StorageInner {
     pub fn store(&self) -> Rc<dyn Store> {
         self.store.borrow().clone()
     }
@@ -132,7 +132,7 @@ impl Storage {
         head: Head,
         end: Position,
     ) -> Result<Opened> {
-        let storage = Self(Rc::new(Inner {
+        let storage = Self(Rc::new(StorageInner {
             store: RefCell::new(store),
             platform: platform.clone(),
             database_id: head.database_id.clone(),

@@ -1,6 +1,6 @@
 //! Sync with PostgREST over ports, and the tables inside the database that it works on.
 //!
-//! Rooms, each of which uses only those above it (held by `tests/native/layers.rs`):
+//! Rooms, each of which uses only those above it (held by `tests/native/rooms.rs`):
 //!
 //! | room | subject |
 //! |---|---|

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::{
-    config::{checked::Config, options::Direction},
+    config::{checked::Config, options::SyncDirection},
     outbox::entries,
-    schema::table::Table,
+    schema::table::LocalTable,
     state::metadata,
     values::encode::quote,
 };
@@ -39,7 +39,7 @@ pub struct TableStatus {
 /// pulled ever were.
 pub fn lag(connection: &Connection, config: &Config, now: Timestamp) -> Result<Option<i64>> {
     let mut longest = 0;
-    for table in config.options.tables.iter().filter(|table| table.direction != Direction::Push) {
+    for table in config.options.tables.iter().filter(|table| table.direction != SyncDirection::Push) {
         let sql = "SELECT pulled_at FROM tidelock_tables WHERE tbl = ?1";
         let at =
             if metadata::exists(connection)? { connection.value(sql, &[Value::from(&*table.table)])? } else { None };
@@ -62,7 +62,7 @@ pub fn unpushed_for(connection: &Connection, now: Timestamp) -> Result<i64> {
 /// How one table stands.
 pub fn of_table(connection: &Connection, table: &str, phase: &'static str, now: Timestamp) -> Result<TableStatus> {
     let (pending, rejected) = entries::counts(connection, Some(table))?;
-    let rows = match Table::read(connection, table)? {
+    let rows = match LocalTable::read(connection, table)? {
         Some(local) => connection.value(&format!("SELECT count(*) FROM main.{}", quote(&local.name)), &[])?,
         None => None,
     };

@@ -9,7 +9,7 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS main.tidelock_applied(
 
 /// One write of a tab.
 #[derive(Clone, Copy, Debug)]
-pub struct Write<'a> {
+pub struct TabWrite<'a> {
     /// The tab's own id, which no other tab ever has.
     pub client: &'a str,
     /// The number of the write, growing with each; below 2^53.
@@ -21,7 +21,7 @@ pub struct Write<'a> {
 }
 
 /// Notes a write with its answer, in its transaction, which must be open. What nobody will ask for any more goes.
-pub fn note(connection: &Connection, write: &Write<'_>, reply: &[u8]) -> Result<()> {
+pub fn note(connection: &Connection, write: &TabWrite<'_>, reply: &[u8]) -> Result<()> {
     connection.run(TABLE, &[])?;
     let client = Value::from(write.client);
     connection.run(
@@ -64,11 +64,11 @@ fn integer(id: u64) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{Write, note, reply};
+    use super::{TabWrite, note, reply};
     use crate::sqlite::{Connection, PageFile};
 
-    fn write<'a>(client: &'a str, id: u64, acknowledged: u64, keep: &'a [String]) -> Write<'a> {
-        Write { client, id, acknowledged, keep }
+    fn write<'a>(client: &'a str, id: u64, acknowledged: u64, keep: &'a [String]) -> TabWrite<'a> {
+        TabWrite { client, id, acknowledged, keep }
     }
 
     #[test]

@@ -6,4 +6,4 @@
 
 mod applied;
 
-pub use applied::{Write, note, reply};
+pub use applied::{TabWrite, note, reply};

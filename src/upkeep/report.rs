@@ -7,7 +7,7 @@ use crate::{error::Error, sqlite::FkViolation};
 /// What was found and done.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Report {
+pub struct MaintenanceReport {
     /// Nothing was found, and nothing failed.
     pub ok: bool,
     /// What SQLite's `integrity_check` found, at most 100 sentences. Where there are any, nothing was written.

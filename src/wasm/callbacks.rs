@@ -5,7 +5,7 @@ use wasm_bindgen::JsValue;
 use super::{convert::to_js, promise::settled};
 use crate::{
     browser::{Host, thrown_name, thrown_text},
-    engine::{Callbacks, Event, connection::mutex::Ticket},
+    engine::{Callbacks, Event, connection::mutex::MutexPermit},
     error::{Error, ErrorCode, Result},
     ports::{LocalFuture, entered},
     sync::{
@@ -26,7 +26,7 @@ impl Callbacks for HostCallbacks {
         self.host.emit(&to_js(&event));
     }
 
-    fn run_migration(&self, version: &str, direction: &str, ticket: Ticket) -> LocalFuture<'static, Result<()>> {
+    fn run_migration(&self, version: &str, direction: &str, ticket: MutexPermit) -> LocalFuture<'static, Result<()>> {
         let started = self.host.migrate(version, direction, ticket);
         Box::pin(async move {
             let thrown = |error: JsValue| Error::new(ErrorCode::Internal, thrown_text(&error));

@@ -12,7 +12,7 @@ use crate::{
     ports::Entropy,
     sqlite::{
         Integers, MAX_SAFE_INTEGER, Param,
-        functions::{self, Arguments, ColumnKeys, Definition, Functions, Kind, Phase},
+        functions::{self, Arguments, CallPhase, ColumnKeys, FunctionDefinition, FunctionKind, Functions},
     },
     value::Value,
 };
@@ -22,7 +22,7 @@ extern "C" {
     /// The class `UserFunctions` of the package.
     pub type UserFunctions;
 
-    /// Calls a function for a [`Phase`]; gives null, a finite number, a bigint of 64 bits, a string or a `Uint8Array`.
+    /// Calls a function for a [`CallPhase`]; gives null, a finite number, a bigint of 64 bits, a string or a `Uint8Array`.
     #[wasm_bindgen(method, catch)]
     fn call(
         this: &UserFunctions,
@@ -50,13 +50,13 @@ impl Core {
     pub fn add_functions(definitions: &Array, user: UserFunctions, integers: &str) -> std::result::Result<(), JsValue> {
         let definitions = definitions.iter().map(|each| {
             let fields = Fields(&each);
-            Definition {
+            FunctionDefinition {
                 name: fields.any_text("name").unwrap_or_default(),
                 kind: match fields.any_number("kind") {
-                    Some(1.0) => Kind::Aggregate,
-                    Some(2.0) => Kind::Window,
-                    Some(3.0) => Kind::Collation,
-                    _ => Kind::Scalar,
+                    Some(1.0) => FunctionKind::Aggregate,
+                    Some(2.0) => FunctionKind::Window,
+                    Some(3.0) => FunctionKind::Collation,
+                    _ => FunctionKind::Scalar,
                 },
                 deterministic: fields.is("deterministic"),
                 direct_only: fields.is("directOnly"),
@@ -89,7 +89,7 @@ impl Core {
 }
 
 impl Functions for JsFunctions {
-    fn call(&self, function: usize, phase: Phase, state: u32, arguments: &Arguments<'_>) -> Result<Value> {
+    fn call(&self, function: usize, phase: CallPhase, state: u32, arguments: &Arguments<'_>) -> Result<Value> {
         let given = Array::new();
         arguments.each(&mut |value| {
             given.push(&to_js(value, self.integers)?);

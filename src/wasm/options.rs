@@ -10,7 +10,7 @@ use crate::{
     },
     error::{Error, Result},
     lock::OnBusy,
-    migrate::{OutOfOrder, Source},
+    migrate::{MigrationSource, OutOfOrder},
     snapshot::{SnapshotOptions, VerifyMode},
 };
 
@@ -52,9 +52,9 @@ pub fn read(options: &JsValue) -> Result<OpenOptions> {
     })
 }
 
-fn migration(source: &JsValue) -> Result<Source> {
+fn migration(source: &JsValue) -> Result<MigrationSource> {
     let fields = Fields(source);
-    Ok(Source {
+    Ok(MigrationSource {
         version: fields.text("version")?,
         name: fields.text("name")?,
         up: fields.any_text("up"),

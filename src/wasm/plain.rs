@@ -57,9 +57,9 @@ fn set(object: &Object, name: &str, value: JsValue) {
 }
 
 /// An object with its next key.
-struct Fields(Object, JsValue);
+struct PlainFields(Object, JsValue);
 
-impl Fields {
+impl PlainFields {
     fn new() -> Self {
         Self(Object::new(), JsValue::UNDEFINED)
     }
@@ -74,8 +74,8 @@ impl Serializer for Plain {
     type SerializeTuple = List;
     type SerializeTupleStruct = List;
     type SerializeTupleVariant = Impossible<JsValue, Never>;
-    type SerializeMap = Fields;
-    type SerializeStruct = Fields;
+    type SerializeMap = PlainFields;
+    type SerializeStruct = PlainFields;
     type SerializeStructVariant = Variant;
 
     fn serialize_bool(self, value: bool) -> Made {
@@ -192,12 +192,12 @@ impl Serializer for Plain {
         unreachable!("no type of ours is a tuple variant")
     }
 
-    fn serialize_map(self, _length: Option<usize>) -> Result<Fields, Never> {
-        Ok(Fields::new())
+    fn serialize_map(self, _length: Option<usize>) -> Result<PlainFields, Never> {
+        Ok(PlainFields::new())
     }
 
-    fn serialize_struct(self, _name: &'static str, _length: usize) -> Result<Fields, Never> {
-        Ok(Fields::new())
+    fn serialize_struct(self, _name: &'static str, _length: usize) -> Result<PlainFields, Never> {
+        Ok(PlainFields::new())
     }
 
     fn serialize_struct_variant(
@@ -230,7 +230,7 @@ impl SerializeStructVariant for Variant {
     }
 }
 
-impl SerializeStruct for Fields {
+impl SerializeStruct for PlainFields {
     type Ok = JsValue;
     type Error = Never;
 
@@ -244,7 +244,7 @@ impl SerializeStruct for Fields {
     }
 }
 
-impl SerializeMap for Fields {
+impl SerializeMap for PlainFields {
     type Ok = JsValue;
     type Error = Never;
 

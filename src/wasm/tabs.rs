@@ -3,7 +3,7 @@
 use wasm_bindgen::prelude::*;
 
 use super::{convert::Thrown, handle::Core};
-use crate::{engine::Database, tabs::Write};
+use crate::{engine::Database, tabs::TabWrite};
 
 #[wasm_bindgen]
 impl Core {
@@ -19,7 +19,7 @@ impl Core {
         keep: Vec<String>,
         reply: &[u8],
     ) -> Result<(), JsValue> {
-        let write = Write { client, id: id as u64, acknowledged: acknowledged as u64, keep: &keep };
+        let write = TabWrite { client, id: id as u64, acknowledged: acknowledged as u64, keep: &keep };
         self.database.note_applied(ticket, &write, reply).thrown()
     }
 

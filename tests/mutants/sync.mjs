@@ -147,7 +147,7 @@ export const mutants = [
   },
   {
     name: 'a-marked-row-stays-in-the-way',
-    file: 'src/engine/sync/questions.rs',
+    file: 'src/engine/sync/pending_conflicts.rs',
     text: 'unpushed.note_gone(connection, entry.id)?',
     instead: '()',
     breaks: 'a row that a function keeps, and that is marked as deleted, is inserted for ever',

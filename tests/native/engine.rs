@@ -2,14 +2,14 @@
 
 use tidelock::{
     ErrorCode, Result,
-    engine::{Call, Database, connection::mutex::Ticket},
+    engine::{Call, Database, connection::mutex::MutexPermit},
     sqlite::{FlatRows, Op, Outcome, tag},
 };
 
 use crate::world::World;
 
 /// Runs a statement without parameters; its outcome and the first column, integers only.
-pub fn execute(database: &Database, ticket: Ticket, op: Op, sql: &str) -> Result<(Outcome, Vec<i64>)> {
+pub fn execute(database: &Database, ticket: MutexPermit, op: Op, sql: &str) -> Result<(Outcome, Vec<i64>)> {
     let mut rows = FlatRows::default();
     let call = Call { op, sql, params: None, names: "", timeout_ms: 0.0 };
     let outcome = database.execute(ticket, &call, &mut rows)?;

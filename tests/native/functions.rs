@@ -6,7 +6,7 @@ use tidelock::{
     Error, ErrorCode, Result, Value,
     sqlite::{
         Connection, PageFile,
-        functions::{self, Arguments, Definition, Functions, Kind, Phase},
+        functions::{self, Arguments, CallPhase, FunctionDefinition, FunctionKind, Functions},
     },
 };
 
@@ -24,7 +24,7 @@ fn bad() -> Error {
 }
 
 impl Functions for Mine {
-    fn call(&self, function: usize, phase: Phase, state: u32, arguments: &Arguments<'_>) -> Result<Value> {
+    fn call(&self, function: usize, phase: CallPhase, state: u32, arguments: &Arguments<'_>) -> Result<Value> {
         assert!(functions::running());
         let values = arguments.values();
         self.calls.borrow_mut().push(format!("{function} {phase:?} {}", arguments.len()));
@@ -50,10 +50,10 @@ impl Functions for Mine {
         };
         let list = &mut states[place - 1];
         match phase {
-            Phase::Step => list.push(values[0].as_text().unwrap_or("-").to_owned()),
-            Phase::Inverse => _ = list.remove(0),
-            Phase::Call => unreachable!(),
-            Phase::Value | Phase::Finish => return Ok(Value::from(list.join(","))),
+            CallPhase::Step => list.push(values[0].as_text().unwrap_or("-").to_owned()),
+            CallPhase::Inverse => _ = list.remove(0),
+            CallPhase::Call => unreachable!(),
+            CallPhase::Value | CallPhase::Finish => return Ok(Value::from(list.join(","))),
         }
         Ok(Value::Integer(place as i64))
     }
@@ -63,18 +63,18 @@ impl Functions for Mine {
     }
 }
 
-fn definition(name: &str, kind: Kind, deterministic: bool, direct_only: bool) -> Definition {
-    Definition { name: name.to_owned(), kind, deterministic, direct_only }
+fn definition(name: &str, kind: FunctionKind, deterministic: bool, direct_only: bool) -> FunctionDefinition {
+    FunctionDefinition { name: name.to_owned(), kind, deterministic, direct_only }
 }
 
 fn opened() -> (Connection, Rc<Mine>) {
     let mine = Rc::new(Mine::default());
     let definitions = vec![
-        definition("twice", Kind::Scalar, true, false),
-        definition("private", Kind::Scalar, true, true),
-        definition("joined", Kind::Window, false, false),
-        definition("backwards", Kind::Collation, true, false),
-        definition("random_like", Kind::Scalar, false, false),
+        definition("twice", FunctionKind::Scalar, true, false),
+        definition("private", FunctionKind::Scalar, true, true),
+        definition("joined", FunctionKind::Window, false, false),
+        definition("backwards", FunctionKind::Collation, true, false),
+        definition("random_like", FunctionKind::Scalar, false, false),
     ];
     functions::add(definitions, mine.clone()).unwrap();
     (Connection::open(&PageFile::default()).unwrap(), mine)
@@ -202,5 +202,7 @@ fn a_database_without_its_functions_says_so() {
     assert_eq!(value(&without, "SELECT a FROM t"), Value::Integer(1));
     let error = without.run("INSERT INTO t VALUES (2)", &[]).unwrap_err();
     assert!(error.is(ErrorCode::SqliteError) && error.message.contains("twice"), "{}", error.message);
-    assert!(functions::add(vec![definition("", Kind::Scalar, false, false)], Rc::new(Mine::default())).is_err());
+    assert!(
+        functions::add(vec![definition("", FunctionKind::Scalar, false, false)], Rc::new(Mine::default())).is_err()
+    );
 }

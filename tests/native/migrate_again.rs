@@ -7,7 +7,7 @@ use tidelock::{
         migrations::options::{Atomic, RunOptions},
     },
     error::Detail,
-    schema::Entry,
+    schema::DriftEntry,
     sqlite::{Connection, PageFile},
 };
 
@@ -247,7 +247,7 @@ fn drift_holds_the_schema_against_the_migrations() {
         let made = Connection::open(&file).unwrap();
         made.exec("CREATE TABLE a(x); CREATE INDEX i ON a(x); CREATE TABLE b(y); CREATE TABLE c(z)").unwrap();
         let drift = database.migrations_drift(Some(file.image())).await.unwrap();
-        let names = |list: &[Entry]| list.iter().map(|entry| entry.name.clone()).collect::<Vec<_>>();
+        let names = |list: &[DriftEntry]| list.iter().map(|entry| entry.name.clone()).collect::<Vec<_>>();
         assert_eq!((names(&drift.added), names(&drift.removed)), (vec![], vec!["c".to_owned(), "i".to_owned()]));
         assert!(drift.changed.is_empty() && drift.skipped.is_empty(), "{drift:?}");
         database.close().await.unwrap();

@@ -3,7 +3,7 @@
 use tidelock::{
     Error, ErrorCode, Result, Timestamp, Value,
     error::Detail,
-    migrate::{Attempt, Direction, History, Migration, Source, Supplied},
+    migrate::{Attempt, Direction, History, Migration, MigrationSource, Supplied},
     sqlite::{Connection, PageFile},
 };
 
@@ -13,11 +13,11 @@ fn database(script: &str) -> Connection {
     connection
 }
 
-fn migration(up: &str) -> Source {
-    Source { version: "0002".into(), name: "change".into(), up: Some(up.into()), ..Source::default() }
+fn migration(up: &str) -> MigrationSource {
+    MigrationSource { version: "0002".into(), name: "change".into(), up: Some(up.into()), ..MigrationSource::default() }
 }
 
-fn checked(source: Source) -> Migration {
+fn checked(source: MigrationSource) -> Migration {
     Supplied::new(vec![source]).unwrap().iter().next().unwrap().clone()
 }
 
@@ -25,7 +25,7 @@ fn history() -> History {
     History::new("schema_migrations").unwrap()
 }
 
-fn apply(connection: &Connection, source: Source, direction: Direction) -> Result<()> {
+fn apply(connection: &Connection, source: MigrationSource, direction: Direction) -> Result<()> {
     let (history, migration) = (history(), checked(source));
     let attempt = Attempt::begin(connection, &history, &migration, direction)?;
     match attempt.script(&mut |statement| statement.finish().map(drop)) {
@@ -53,7 +53,7 @@ fn state(connection: &Connection) -> Vec<Vec<Vec<Value>>> {
 }
 
 /// Runs what must fail and leave everything as it was.
-fn fails(connection: &Connection, source: Source) -> Error {
+fn fails(connection: &Connection, source: MigrationSource) -> Error {
     let before = state(connection);
     let error = apply(connection, source, Direction::Up).unwrap_err();
     assert_eq!(state(connection), before, "{error}");
@@ -122,7 +122,7 @@ fn transaction_control_is_refused_inside_and_may_be_used_outside() {
         assert!(error.details.contains_key("line"), "{error:?}");
         assert_eq!(error.hint.as_deref().unwrap().contains("transaction: false"), !sql.starts_with("SAVE"), "{sql}");
     }
-    let outside = |sql: &str| Source { transaction: Some(false), ..migration(sql) };
+    let outside = |sql: &str| MigrationSource { transaction: Some(false), ..migration(sql) };
     apply(&connection, outside("BEGIN; CREATE TABLE u(a); INSERT INTO u VALUES (1); COMMIT;"), Direction::Up).unwrap();
     assert_eq!(connection.value("SELECT a FROM u", &[]), Ok(Some(Value::Integer(1))));
     fails(&connection, outside("BEGIN; CREATE TABLE v(a);"));
@@ -131,7 +131,7 @@ fn transaction_control_is_refused_inside_and_may_be_used_outside() {
 #[test]
 fn nothing_is_left_of_one_that_ran_outside_a_transaction() {
     let connection = database("CREATE TABLE t(a UNIQUE); INSERT INTO t VALUES (1), (2); PRAGMA user_version = 3");
-    let source = Source {
+    let source = MigrationSource {
         transaction: Some(false),
         ..migration("CREATE TABLE u(a); DELETE FROM t WHERE a = 1; PRAGMA user_version = 4; INSERT INTO t VALUES (2);")
     };
@@ -145,7 +145,7 @@ fn vacuum_and_pragmas_run_outside_a_transaction() {
     let connection = database("CREATE TABLE t(a); INSERT INTO t VALUES (zeroblob(100000)); DELETE FROM t");
     let pages = || connection.value("PRAGMA page_count", &[]).unwrap().unwrap().as_integer().unwrap();
     let before = pages();
-    apply(&connection, Source { transaction: Some(false), ..migration("VACUUM") }, Direction::Up).unwrap();
+    apply(&connection, MigrationSource { transaction: Some(false), ..migration("VACUUM") }, Direction::Up).unwrap();
     assert!(pages() < before, "{} {before}", pages());
     assert_eq!(history().read(&connection).unwrap().len(), 1);
 }
@@ -203,7 +203,7 @@ fn new_violations_fail_it_and_old_ones_do_not() {
         ("DELETE FROM child; INSERT INTO child(name, parent) VALUES ('instead', 8)", "child", true),
     ] {
         for transaction in [true, false] {
-            let error = fails(&connection, Source { transaction: Some(transaction), ..migration(sql) });
+            let error = fails(&connection, MigrationSource { transaction: Some(transaction), ..migration(sql) });
             let Detail::List(violations) = &error.details["violations"] else { panic!("{error:?}") };
             let [Detail::Object(violation)] = &violations[..] else { panic!("{error:?}") };
             assert_eq!((&violation["table"], &violation["parent"]), (&text(table), &text("parent")));
@@ -215,16 +215,16 @@ fn new_violations_fail_it_and_old_ones_do_not() {
 #[test]
 fn reverting_takes_its_row_away_with_it() {
     let connection = database("");
-    let source = Source { down: Some("DROP TABLE t".into()), ..migration("CREATE TABLE t(a)") };
+    let source = MigrationSource { down: Some("DROP TABLE t".into()), ..migration("CREATE TABLE t(a)") };
     apply(&connection, source.clone(), Direction::Up).unwrap();
     // The row may have been written as another spelling of the same version.
-    apply(&connection, Source { version: "2".into(), ..source.clone() }, Direction::Down).unwrap();
+    apply(&connection, MigrationSource { version: "2".into(), ..source.clone() }, Direction::Down).unwrap();
     assert_eq!(history().read(&connection), Ok(vec![]));
     assert!(connection.exec("SELECT * FROM t").is_err());
 
     apply(&connection, source.clone(), Direction::Up).unwrap();
     let before = state(&connection);
-    let broken = Source { down: Some("DROP TABLE t; DROP TABLE t".into()), ..source };
+    let broken = MigrationSource { down: Some("DROP TABLE t; DROP TABLE t".into()), ..source };
     let error = apply(&connection, broken, Direction::Down).unwrap_err();
     assert_eq!((error.code, &error.details["direction"]), (ErrorCode::MigrationFailed, &text("down")));
     assert_eq!(state(&connection), before);
@@ -235,7 +235,8 @@ fn an_attempt_that_is_dropped_leaves_nothing() {
     let connection = database("CREATE TABLE t(a)");
     let before = state(&connection);
     for transaction in [true, false] {
-        let source = Source { up: None, up_is_function: true, transaction: Some(transaction), ..migration("") };
+        let source =
+            MigrationSource { up: None, up_is_function: true, transaction: Some(transaction), ..migration("") };
         let (history, migration) = (history(), checked(source));
         let attempt = Attempt::begin(&connection, &history, &migration, Direction::Up).unwrap();
         connection.exec("CREATE TABLE u(a); INSERT INTO t VALUES (1)").unwrap();

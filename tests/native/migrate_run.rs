@@ -10,16 +10,16 @@ use tidelock::{
     Error, ErrorCode, Result, Value,
     engine::{
         Environment,
-        connection::mutex::{Guard, Ticket, Turn},
+        connection::mutex::{Mutex, MutexGuard, MutexPermit},
         migrations::{
             driver::Migrations,
-            host::{Host, Progress},
+            host::{MigrationProgress, MigrationsHost},
             options::RunOptions,
         },
     },
     error::Detail,
     health::MigrationsHealth as Summary,
-    migrate::{Direction, OutOfOrder, Ran, Report, Source, State, Supplied},
+    migrate::{Direction, MigrationReport, MigrationSource, MigrationState, OutOfOrder, Ran, Supplied},
     ports::{Clock, LocalFuture, sim::Sim},
     sqlite::{Connection, PageFile, Statement},
 };
@@ -27,7 +27,7 @@ use tidelock::{
 /// A database around the migrations that writes down what is asked of it.
 struct Fake {
     connection: Rc<Connection>,
-    turn: Rc<Turn>,
+    turn: Rc<Mutex>,
     clock: Rc<dyn Clock>,
     log: RefCell<Vec<String>>,
     /// What the functions of the app run, by version and direction.
@@ -47,7 +47,7 @@ impl Environment for Fake {
         Ok(self.connection.clone())
     }
 
-    fn turn(&self) -> LocalFuture<'_, Result<Guard>> {
+    fn turn(&self) -> LocalFuture<'_, Result<MutexGuard>> {
         Box::pin(self.turn.acquire())
     }
 
@@ -73,8 +73,13 @@ impl Environment for Fake {
     }
 }
 
-impl Host for Fake {
-    fn run_code<'a>(&'a self, version: &'a str, direction: Direction, ticket: Ticket) -> LocalFuture<'a, Result<()>> {
+impl MigrationsHost for Fake {
+    fn run_code<'a>(
+        &'a self,
+        version: &'a str,
+        direction: Direction,
+        ticket: MutexPermit,
+    ) -> LocalFuture<'a, Result<()>> {
         Box::pin(async move {
             self.turn.check(ticket)?;
             self.clock.sleep(25).await;
@@ -96,8 +101,8 @@ impl Host for Fake {
         self.log("committed");
     }
 
-    fn progress(&self, progress: &Progress<'_>) {
-        let Progress { version, direction, done, total, .. } = progress;
+    fn progress(&self, progress: &MigrationProgress<'_>) {
+        let MigrationProgress { version, direction, done, total, .. } = progress;
         self.log(format!("{version} {} {done}/{total}", direction.as_str()));
     }
 }
@@ -124,32 +129,37 @@ fn bench(script: &str) -> Bench {
 }
 
 impl Bench {
-    fn migrations(&self, sources: &[Source]) -> Rc<Migrations> {
+    fn migrations(&self, sources: &[MigrationSource]) -> Rc<Migrations> {
         self.with(sources, OutOfOrder::Error)
     }
 
-    fn with(&self, sources: &[Source], out_of_order: OutOfOrder) -> Rc<Migrations> {
+    fn with(&self, sources: &[MigrationSource], out_of_order: OutOfOrder) -> Rc<Migrations> {
         let supplied = Supplied::new(sources.to_vec()).unwrap();
         let clock = self.sim.platform().clock;
         Rc::new(Migrations::new(Some(supplied), "schema_migrations", out_of_order, clock).unwrap())
     }
 
-    fn open(&mut self, migrations: &Rc<Migrations>, migrate: bool, baseline: Option<&'static str>) -> Result<Report> {
+    fn open(
+        &mut self,
+        migrations: &Rc<Migrations>,
+        migrate: bool,
+        baseline: Option<&'static str>,
+    ) -> Result<MigrationReport> {
         let (host, migrations) = (self.host.clone(), migrations.clone());
         self.sim.run(async move { migrations.open(&*host, migrate, baseline).await })
     }
 
-    fn run(&mut self, migrations: &Rc<Migrations>, options: RunOptions) -> Result<Report> {
+    fn run(&mut self, migrations: &Rc<Migrations>, options: RunOptions) -> Result<MigrationReport> {
         let (host, migrations) = (self.host.clone(), migrations.clone());
         self.sim.run(async move { migrations.run(&*host, options).await })
     }
 
-    fn revert(&mut self, migrations: &Rc<Migrations>, options: RunOptions) -> Result<Report> {
+    fn revert(&mut self, migrations: &Rc<Migrations>, options: RunOptions) -> Result<MigrationReport> {
         let (host, migrations) = (self.host.clone(), migrations.clone());
         self.sim.run(async move { migrations.revert(&*host, options).await })
     }
 
-    fn states(&mut self, migrations: &Rc<Migrations>) -> Vec<(String, State)> {
+    fn states(&mut self, migrations: &Rc<Migrations>) -> Vec<(String, MigrationState)> {
         let (host, migrations) = (self.host.clone(), migrations.clone());
         let rows = self.sim.run(async move { migrations.status(&*host).await }).unwrap();
         rows.into_iter().map(|row| (row.version, row.state)).collect()
@@ -164,15 +174,20 @@ impl Bench {
     }
 }
 
-fn source(version: &str, up: &str) -> Source {
-    Source { version: version.into(), name: format!("m{version}"), up: Some(up.into()), ..Source::default() }
+fn source(version: &str, up: &str) -> MigrationSource {
+    MigrationSource {
+        version: version.into(),
+        name: format!("m{version}"),
+        up: Some(up.into()),
+        ..MigrationSource::default()
+    }
 }
 
-fn reversible(version: &str, up: &str, down: &str) -> Source {
-    Source { down: Some(down.into()), ..source(version, up) }
+fn reversible(version: &str, up: &str, down: &str) -> MigrationSource {
+    MigrationSource { down: Some(down.into()), ..source(version, up) }
 }
 
-fn three() -> [Source; 3] {
+fn three() -> [MigrationSource; 3] {
     [
         reversible("1", "CREATE TABLE a(x)", "DROP TABLE a"),
         reversible("2", "CREATE TABLE b(x)", "DROP TABLE b"),
@@ -197,7 +212,7 @@ fn opening_runs_what_is_pending_and_opening_again_nothing() {
     assert_eq!(migrations.summary(), summary);
 
     let again = bench.migrations(&three());
-    assert_eq!(bench.open(&again, true, None), Ok(Report::default()));
+    assert_eq!(bench.open(&again, true, None), Ok(MigrationReport::default()));
     assert_eq!(bench.log(), [""; 0]);
     assert_eq!(again.summary(), summary);
 }
@@ -219,7 +234,7 @@ fn a_snapshot_is_taken_first_when_there_is_data() {
 fn without_migrate_the_applied_ones_are_still_checked() {
     let mut bench = bench("");
     let all = bench.migrations(&three());
-    assert_eq!(bench.open(&all, false, None), Ok(Report::default()));
+    assert_eq!(bench.open(&all, false, None), Ok(MigrationReport::default()));
     assert_eq!(all.summary().pending, 3);
     bench.open(&all, true, None).unwrap();
     let fewer = bench.migrations(&three()[..2]);
@@ -276,8 +291,11 @@ fn reverts_to_a_version_and_runs_again() {
     assert_eq!((versions(&report.reverted), versions(&report.applied)), (vec!["10", "2"], vec![]));
     assert_eq!(bench.value("SELECT group_concat(name) FROM sqlite_schema WHERE name IN ('a', 'b')"), Some("a".into()));
     let state = |version: &str, state| (version.to_owned(), state);
-    let pending = State::Pending;
-    assert_eq!(bench.states(&migrations), [state("1", State::Applied), state("2", pending), state("10", pending)]);
+    let pending = MigrationState::Pending;
+    assert_eq!(
+        bench.states(&migrations),
+        [state("1", MigrationState::Applied), state("2", pending), state("10", pending)]
+    );
     assert_eq!(versions(&bench.run(&migrations, to("2")).unwrap().applied), ["2"]);
 
     let (host, again) = (bench.host.clone(), migrations.clone());
@@ -309,7 +327,7 @@ fn an_older_pending_one_is_refused_or_applied_as_the_option_says() {
     let strict = bench.migrations(&all);
     let error = bench.open(&strict, true, None).unwrap_err();
     assert_eq!((error.code, &error.details["version"]), (ErrorCode::MigrationOutOfOrder, &Detail::Text("2".into())));
-    assert_eq!(bench.states(&strict)[1].1, State::OutOfOrder);
+    assert_eq!(bench.states(&strict)[1].1, MigrationState::OutOfOrder);
     let lenient = bench.with(&all, OutOfOrder::Apply);
     assert_eq!(versions(&bench.open(&lenient, true, None).unwrap().applied), ["2"]);
 }
@@ -323,7 +341,7 @@ fn a_baseline_marks_what_came_with_the_data() {
     assert_eq!(versions(&report.applied), ["10"]);
     assert_eq!(bench.value("SELECT x FROM a"), Some(Value::Integer(7)));
     // There is a history now: the option is spent.
-    assert_eq!(bench.open(&migrations, true, Some("1")), Ok(Report::default()));
+    assert_eq!(bench.open(&migrations, true, Some("1")), Ok(MigrationReport::default()));
 
     let mut begun = self::bench("");
     let first = begun.migrations(&three()[..1]);
@@ -378,13 +396,18 @@ fn functions_run_inside_the_transaction_and_are_timed() {
             Err(Error::invalid("the function threw"))
         }
     };
-    let code = |version: &str| Source { up: None, up_is_function: true, down_is_function: true, ..source(version, "") };
+    let code = |version: &str| MigrationSource {
+        up: None,
+        up_is_function: true,
+        down_is_function: true,
+        ..source(version, "")
+    };
     let one = bench.migrations(&[code("1")]);
     let report = bench.run(&one, RunOptions::default()).unwrap();
     assert_eq!(report.applied[0].execution_ms, 25);
     assert_eq!(bench.value("SELECT execution_ms FROM schema_migrations"), Some(Value::Integer(25)));
     bench.log();
-    for second in [code("2"), Source { transaction: Some(false), ..code("3") }] {
+    for second in [code("2"), MigrationSource { transaction: Some(false), ..code("3") }] {
         let two = bench.migrations(&[code("1"), second]);
         let error = bench.run(&two, RunOptions::default()).unwrap_err();
         assert_eq!(error.code, ErrorCode::MigrationFailed);
@@ -399,7 +422,7 @@ fn functions_run_inside_the_transaction_and_are_timed() {
 fn a_run_that_is_given_up_leaves_nothing_of_its_migration() {
     let mut bench = bench("CREATE TABLE old(x)");
     Rc::get_mut(&mut bench.host).unwrap().code = |connection, _, _| connection.exec("CREATE TABLE never(x)");
-    let code = Source { up: None, up_is_function: true, ..source("2", "") };
+    let code = MigrationSource { up: None, up_is_function: true, ..source("2", "") };
     let migrations = bench.migrations(&[source("1", "CREATE TABLE a(x)"), code]);
     let (host, clock) = (bench.host.clone(), bench.sim.platform().clock);
     bench.sim.run(async move {
@@ -437,6 +460,6 @@ fn an_app_without_migrations_is_left_alone() {
     let mut bench = bench("CREATE TABLE schema_migrations(something, quite, different)");
     let clock = bench.sim.platform().clock;
     let none = Rc::new(Migrations::new(None, "schema_migrations", OutOfOrder::Error, clock).unwrap());
-    assert_eq!(bench.open(&none, true, None), Ok(Report::default()));
+    assert_eq!(bench.open(&none, true, None), Ok(MigrationReport::default()));
     assert_eq!(bench.run(&none, RunOptions::default()).unwrap_err().code, ErrorCode::InvalidArgument);
 }

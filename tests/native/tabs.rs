@@ -1,18 +1,18 @@
 //! Writes of other tabs, noted in a whole database: what a tab that dies leaves to the next one.
 
 use tidelock::{
-    engine::{Database, connection::mutex::Ticket},
-    tabs::Write,
+    engine::{Database, connection::mutex::MutexPermit},
+    tabs::TabWrite,
 };
 
 use crate::world::{World, run, text};
 
-fn write(id: u64) -> Write<'static> {
-    Write { client: "tab", id, acknowledged: 0, keep: &[] }
+fn write(id: u64) -> TabWrite<'static> {
+    TabWrite { client: "tab", id, acknowledged: 0, keep: &[] }
 }
 
 /// A transaction of a tab: its statements, and the note of its write.
-fn noted(database: &Database, ticket: Ticket, id: u64, script: &str) {
+fn noted(database: &Database, ticket: MutexPermit, id: u64, script: &str) {
     let depth = database.begin(ticket, false).unwrap();
     database.script(ticket, script, 0.0).unwrap();
     database.note_applied(ticket, &write(id), &[id as u8]).unwrap();

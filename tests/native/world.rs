@@ -11,7 +11,7 @@ use std::{
 use futures_channel::oneshot;
 use tidelock::{
     Error, ErrorCode, Result,
-    engine::{Call, Callbacks, Database, Event, OpenOptions, connection::mutex::Ticket},
+    engine::{Call, Callbacks, Database, Event, OpenOptions, connection::mutex::MutexPermit},
     ports::{
         Acquire, Channel, Estimate, Held, Http, HttpFailure, HttpRequest, HttpResponse, Lifecycle, LocalFuture, Locks,
         Moment, Ports, Socket, SocketNews, Sockets, Store, Stores, sim::Sim,
@@ -64,7 +64,7 @@ impl World {
     }
 }
 
-type Code = Box<dyn Fn(&str, &str, Ticket) -> LocalFuture<'static, Result<()>>>;
+type Code = Box<dyn Fn(&str, &str, MutexPermit) -> LocalFuture<'static, Result<()>>>;
 
 /// One tab.
 #[derive(Clone)]
@@ -116,7 +116,7 @@ impl Callbacks for TestCallbacks {
         self.0.heard.borrow_mut().push(serde_json::to_string(&event).unwrap());
     }
 
-    fn run_migration(&self, version: &str, direction: &str, ticket: Ticket) -> LocalFuture<'static, Result<()>> {
+    fn run_migration(&self, version: &str, direction: &str, ticket: MutexPermit) -> LocalFuture<'static, Result<()>> {
         match &*self.0.code.borrow() {
             Some(code) => code(version, direction, ticket),
             None => Box::pin(ready(Err(Error::internal("this tab has no functions")))),

@@ -14,33 +14,33 @@ use std::{
 use crate::error::{Error, ErrorCode, Result};
 
 /// A place in the line, or the turn itself. Never 0.
-pub type Ticket = u32;
+pub type MutexPermit = u32;
 
 #[derive(Default)]
-struct State {
-    last_ticket: Ticket,
-    holder: Option<Ticket>,
-    line: VecDeque<(Ticket, Option<Waker>)>,
+struct MutexState {
+    last_ticket: MutexPermit,
+    holder: Option<MutexPermit>,
+    line: VecDeque<(MutexPermit, Option<Waker>)>,
     /// Why nobody gets in any more.
     closed: Option<Error>,
 }
 
 /// A line of those who wait for their turn.
 #[derive(Default)]
-pub struct Turn {
-    state: RefCell<State>,
+pub struct Mutex {
+    state: RefCell<MutexState>,
 }
 
-impl State {
-    fn issue(&mut self) -> Ticket {
+impl MutexState {
+    fn issue(&mut self) -> MutexPermit {
         self.last_ticket = self.last_ticket.checked_add(1).unwrap_or(1);
         self.last_ticket
     }
 }
 
-impl Turn {
+impl Mutex {
     /// Takes the turn if it is free and nobody waits.
-    pub fn enter(&self) -> Option<Ticket> {
+    pub fn enter(&self) -> Option<MutexPermit> {
         let mut state = self.state.borrow_mut();
         if state.closed.is_some() || state.holder.is_some() || !state.line.is_empty() {
             return None;
@@ -51,7 +51,7 @@ impl Turn {
     }
 
     /// Takes the turn, or a place at the end of the line.
-    pub fn queue(&self) -> Ticket {
+    pub fn queue(&self) -> MutexPermit {
         if let Some(ticket) = self.enter() {
             return ticket;
         }
@@ -62,12 +62,12 @@ impl Turn {
     }
 
     /// Resolves when the ticket has the turn; fails with what the line was closed with when that happens before.
-    pub fn wait(self: &Rc<Self>, ticket: Ticket) -> Wait {
+    pub fn wait(self: &Rc<Self>, ticket: MutexPermit) -> Wait {
         Wait { turn: self.clone(), ticket }
     }
 
     /// Gives up the turn, or the place in line. Whoever is next has the turn at once.
-    pub fn leave(&self, ticket: Ticket) {
+    pub fn leave(&self, ticket: MutexPermit) {
         let mut state = self.state.borrow_mut();
         if state.holder == Some(ticket) {
             state.holder = None;
@@ -84,7 +84,7 @@ impl Turn {
     }
 
     /// Fails with `transaction_closed` unless the ticket has the turn now.
-    pub fn check(&self, ticket: Ticket) -> Result<()> {
+    pub fn check(&self, ticket: MutexPermit) -> Result<()> {
         if self.state.borrow().holder == Some(ticket) {
             return Ok(());
         }
@@ -93,9 +93,9 @@ impl Turn {
     }
 
     /// Waits for the turn and holds it until the guard is dropped.
-    pub async fn acquire(self: &Rc<Self>) -> Result<Guard> {
+    pub async fn acquire(self: &Rc<Self>) -> Result<MutexGuard> {
         // The guard is made before the wait: a caller that is dropped while it waits leaves the line.
-        let guard = Guard { turn: self.clone(), ticket: self.queue() };
+        let guard = MutexGuard { turn: self.clone(), ticket: self.queue() };
         self.wait(guard.ticket).await?;
         Ok(guard)
     }
@@ -112,28 +112,28 @@ impl Turn {
 }
 
 /// Holds the turn until it is dropped.
-pub struct Guard {
-    turn: Rc<Turn>,
-    ticket: Ticket,
+pub struct MutexGuard {
+    turn: Rc<Mutex>,
+    ticket: MutexPermit,
 }
 
-impl Guard {
+impl MutexGuard {
     /// The ticket that holds the turn.
-    pub fn ticket(&self) -> Ticket {
+    pub fn ticket(&self) -> MutexPermit {
         self.ticket
     }
 }
 
-impl Drop for Guard {
+impl Drop for MutexGuard {
     fn drop(&mut self) {
         self.turn.leave(self.ticket);
     }
 }
 
-/// What [`Turn::wait`] returns.
+/// What [`Mutex::wait`] returns.
 pub struct Wait {
-    turn: Rc<Turn>,
-    ticket: Ticket,
+    turn: Rc<Mutex>,
+    ticket: MutexPermit,
 }
 
 impl Future for Wait {
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn first_come_first_served_and_whoever_goes_holds_nobody_up() {
         let mut sim = Sim::new(1);
-        let (turn, seen, platform) = (Rc::new(Turn::default()), Rc::new(RefCell::new(vec![])), sim.platform());
+        let (turn, seen, platform) = (Rc::new(Mutex::default()), Rc::new(RefCell::new(vec![])), sim.platform());
         let holder = turn.enter().unwrap();
         for n in 0..3 {
             let (turn, seen, clock) = (turn.clone(), seen.clone(), platform.clock.clone());
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn whoever_gives_up_leaves_the_line() {
-        let turn = Rc::new(Turn::default());
+        let turn = Rc::new(Mutex::default());
         let holder = turn.enter().unwrap();
         let (second, third) = (turn.queue(), turn.queue());
         turn.leave(second);
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_closed_line_lets_nobody_in() {
         let mut sim = Sim::new(1);
-        let turn = Rc::new(Turn::default());
+        let turn = Rc::new(Mutex::default());
         let holder = turn.enter().unwrap();
         let waiting = turn.queue();
         turn.close(closed());

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::{
-    engine::{Database, connection::mutex::Guard, database::Inner, migrations::driver::has_data},
+    engine::{Database, connection::mutex::MutexGuard, database::Inner, migrations::driver::has_data},
     error::{Error, ErrorCode, Result},
     sqlite::{Connection, Image, Sink},
     sync::{
@@ -25,7 +25,7 @@ pub struct ImportOptions {
 /// A checked file, the turn on the connection, and the snapshot of what was there.
 pub struct PreparedImport {
     scratch: Connection,
-    turn: Guard,
+    turn: MutexGuard,
     before: String,
 }
 

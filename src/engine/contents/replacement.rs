@@ -2,9 +2,9 @@
 
 use crate::{
     engine::{
-        connection::{fts5, mutex::Ticket},
+        connection::{fts5, mutex::MutexPermit},
         database::Inner,
-        migrations::host::Host,
+        migrations::host::MigrationsHost,
     },
     error::{Error, ErrorCode, Result},
     ports::{LocalFuture, Part},
@@ -84,7 +84,7 @@ impl Inner {
         connection.limit_size(self.options.max_bytes)?;
         fts5::load_if_used(&self.ports.platform, connection).await?;
         self.start_capture(connection).await?;
-        Host::committed(self);
+        MigrationsHost::committed(self);
         Ok(())
     }
 
@@ -98,7 +98,7 @@ impl Inner {
     }
 
     /// Runs the migrations that new contents lack, as opening them would.
-    pub(in crate::engine) async fn catch_up(&self, connection: &Connection, ticket: Ticket) -> Result<()> {
+    pub(in crate::engine) async fn catch_up(&self, connection: &Connection, ticket: MutexPermit) -> Result<()> {
         if self.options.migrations.is_some() && self.options.migrate {
             return self.migrations.run_pending(self, ticket).await.map(drop);
         }

@@ -3,7 +3,7 @@
 use crate::{
     engine::{Database, database::Inner},
     error::Result,
-    migrate::Report,
+    migrate::MigrationReport,
     ports::LocalFuture,
     sqlite::{Connection, PageFile},
 };
@@ -13,10 +13,10 @@ impl Database {
     /// again what it was. A safety snapshot is taken first.
     ///
     /// Fails with `invalid_argument` without the option `migrations`, as running does, and as storing does.
-    pub async fn migrations_reset(&self) -> Result<Report> {
+    pub async fn migrations_reset(&self) -> Result<MigrationReport> {
         let inner = &*self.inner;
         inner.migrations.supplied()?;
-        let mut report = Report::default();
+        let mut report = MigrationReport::default();
         let turn = inner.acquire().await?;
         let result = inner
             .empty(Box::pin(async {

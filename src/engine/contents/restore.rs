@@ -19,7 +19,7 @@ impl Database {
     /// nothing has changed.
     pub async fn restore(&self, id: &str, force: bool) -> Result<()> {
         let image = self.inner.snapshots.load(id).await?;
-        self.bring_back(image, force, Wanted::Snapshot(id)).await
+        self.bring_back(image, force, RestorePoint::Snapshot(id)).await
     }
 
     /// Replaces the contents by those after the newest stored commit not later than `at`, as one commit, like
@@ -30,10 +30,10 @@ impl Database {
     pub async fn restore_at(&self, at: Timestamp, force: bool) -> Result<()> {
         self.flush().await?;
         let image = self.inner.snapshots.load_at(at).await?;
-        self.bring_back(image, force, Wanted::Moment(at)).await
+        self.bring_back(image, force, RestorePoint::Moment(at)).await
     }
 
-    async fn bring_back(&self, image: Image, force: bool, wanted: Wanted<'_>) -> Result<()> {
+    async fn bring_back(&self, image: Image, force: bool, wanted: RestorePoint<'_>) -> Result<()> {
         let inner = &*self.inner;
         let turn = inner.acquire().await?;
         let connection = inner.connection()?;
@@ -66,12 +66,12 @@ impl Database {
 }
 
 /// What is to be brought back.
-enum Wanted<'a> {
+enum RestorePoint<'a> {
     Snapshot(&'a str),
     Moment(Timestamp),
 }
 
-impl Wanted<'_> {
+impl RestorePoint<'_> {
     fn corrupt(&self, what: &str) -> Error {
         self.about(Error::new(ErrorCode::SnapshotCorrupt, format!("{self} is damaged: {what}")))
             .hint("Restore another one; nothing has changed")
@@ -89,17 +89,17 @@ impl Wanted<'_> {
 
     fn about(&self, error: Error) -> Error {
         match self {
-            Wanted::Snapshot(id) => error.detail("snapshotId", *id),
-            Wanted::Moment(at) => error.detail("at", at.to_string()),
+            RestorePoint::Snapshot(id) => error.detail("snapshotId", *id),
+            RestorePoint::Moment(at) => error.detail("at", at.to_string()),
         }
     }
 }
 
-impl fmt::Display for Wanted<'_> {
+impl fmt::Display for RestorePoint<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Wanted::Snapshot(id) => write!(f, "Snapshot {id}"),
-            Wanted::Moment(at) => write!(f, "The state of {at}"),
+            RestorePoint::Snapshot(id) => write!(f, "Snapshot {id}"),
+            RestorePoint::Moment(at) => write!(f, "The state of {at}"),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
         options::Mode,
         sync::{
             driver::{Caller, Sync},
-            listen::{Listener, Told},
+            listen::{Listener, RealtimeNews},
             retries::Retries,
         },
     },
@@ -39,7 +39,7 @@ pub(super) struct Keeper {
     me: Weak<Keeper>,
     inner: Weak<Inner>,
     schedule: RefCell<Schedule>,
-    run: RefCell<Option<Rc<Run>>>,
+    run: RefCell<Option<Rc<KeeperRun>>>,
     listener: RefCell<Option<Listener>>,
     /// It was said that hints don't come.
     warned: Cell<bool>,
@@ -47,7 +47,7 @@ pub(super) struct Keeper {
 
 /// From one start to the stop after it.
 #[derive(Default)]
-struct Run {
+struct KeeperRun {
     over: Cell<bool>,
     /// The schedule has changed.
     changed: Signal,
@@ -100,7 +100,7 @@ impl Keeper {
             sync.retries.replace(Some(Retries::default()));
             sync.wake_all();
         }
-        let run = Rc::new(Run::default());
+        let run = Rc::new(KeeperRun::default());
         self.run.replace(Some(run.clone()));
         inner.ports.platform.spawner.spawn(Box::pin(keep(keeper, run)));
     }
@@ -149,8 +149,8 @@ impl Keeper {
                         && let Some(inner) = keeper.inner.upgrade()
                     {
                         match told {
-                            Told::Stale(tables) => keeper.schedule(&inner, Heard::Hint(tables)),
-                            Told::Unavailable(error) => keeper.warn(&inner, &error),
+                            RealtimeNews::Stale(tables) => keeper.schedule(&inner, Heard::Hint(tables)),
+                            RealtimeNews::Unavailable(error) => keeper.warn(&inner, &error),
                         }
                     }
                 }),
@@ -174,7 +174,7 @@ fn now(inner: &Inner) -> u64 {
 }
 
 /// Does what the schedule says until the run is over, or the database gone.
-async fn keep(keeper: Rc<Keeper>, run: Rc<Run>) {
+async fn keep(keeper: Rc<Keeper>, run: Rc<KeeperRun>) {
     while !run.over.get() {
         let Some(inner) = keeper.inner.upgrade() else { return };
         let (clock, at) = (inner.ports.platform.clock.clone(), now(&inner));

@@ -5,16 +5,16 @@ use std::{future::ready, rc::Rc};
 use crate::{
     engine::{
         Database, Event,
-        connection::mutex::{Guard, Ticket},
+        connection::mutex::{MutexGuard, MutexPermit},
         database::Inner,
         environment::Environment,
         migrations::{
-            host::{self, Progress},
+            host::{self, MigrationProgress},
             options::RunOptions,
         },
     },
     error::Result,
-    migrate::{Direction, Planned, Report, StatusRow},
+    migrate::{Direction, MigrationReport, Planned, StatusRow},
     ports::{LocalFuture, Part},
     sqlite::{Connection, Statement},
 };
@@ -24,7 +24,7 @@ impl Environment for Inner {
         Inner::connection(self)
     }
 
-    fn turn(&self) -> LocalFuture<'_, Result<Guard>> {
+    fn turn(&self) -> LocalFuture<'_, Result<MutexGuard>> {
         Box::pin(self.acquire())
     }
 
@@ -37,12 +37,17 @@ impl Environment for Inner {
     }
 }
 
-impl host::Host for Inner {
+impl host::MigrationsHost for Inner {
     fn load(&self) -> LocalFuture<'_, Result<()>> {
         self.ports.platform.parts.load(Part::Migrations)
     }
 
-    fn run_code<'a>(&'a self, version: &'a str, direction: Direction, ticket: Ticket) -> LocalFuture<'a, Result<()>> {
+    fn run_code<'a>(
+        &'a self,
+        version: &'a str,
+        direction: Direction,
+        ticket: MutexPermit,
+    ) -> LocalFuture<'a, Result<()>> {
         Box::pin(async move {
             // What the function opens are savepoints in the migration's own transaction, if it has one.
             let depth = u32::from(self.connection()?.in_transaction());
@@ -69,8 +74,8 @@ impl host::Host for Inner {
         self.everything_changed();
     }
 
-    fn progress(&self, progress: &Progress<'_>) {
-        let Progress { version, name, direction, done, total } = *progress;
+    fn progress(&self, progress: &MigrationProgress<'_>) {
+        let MigrationProgress { version, name, direction, done, total } = *progress;
         let (version, name) = (version.to_owned(), name.to_owned());
         self.events.emit(Event::Migration { version, name, direction, done, total });
     }
@@ -83,12 +88,12 @@ impl Database {
     }
 
     /// Applies pending migrations; see [`Migrations::run`](crate::engine::migrations::driver::Migrations::run).
-    pub async fn migrations_run(&self, options: RunOptions) -> Result<Report> {
+    pub async fn migrations_run(&self, options: RunOptions) -> Result<MigrationReport> {
         self.inner.migrations.run(&*self.inner, options).await
     }
 
     /// Reverts applied migrations; see [`Migrations::revert`](crate::engine::migrations::driver::Migrations::revert).
-    pub async fn migrations_revert(&self, options: RunOptions) -> Result<Report> {
+    pub async fn migrations_revert(&self, options: RunOptions) -> Result<MigrationReport> {
         self.inner.migrations.revert(&*self.inner, options).await
     }
 
@@ -98,7 +103,7 @@ impl Database {
     }
 
     /// Reverts the newest migration and applies it again; see [`Migrations::redo`](crate::engine::migrations::driver::Migrations::redo).
-    pub async fn migrations_redo(&self) -> Result<Report> {
+    pub async fn migrations_redo(&self) -> Result<MigrationReport> {
         self.inner.migrations.redo(&*self.inner).await
     }
 

@@ -10,7 +10,7 @@ use crate::{
         Database, Event,
         database::{Changed, Inner, News},
         sync::{
-            driver::{Caller, Host, Sync, SyncEvent},
+            driver::{Caller, Sync, SyncEvent, SyncHost},
             single_flight::OnProgress,
         },
     },
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-impl Host for Inner {
+impl SyncHost for Inner {
     fn admit_write(&self) -> Result<()> {
         self.flusher.admit_write()
     }

@@ -6,14 +6,17 @@ use std::{
 };
 
 use super::{
-    host::{Host, Runner},
+    host::{MigrationsHost, Runner},
     options::{Atomic, How, RunOptions},
 };
 use crate::{
-    engine::connection::mutex::Ticket,
+    engine::connection::mutex::MutexPermit,
     error::{Error, Result},
     health::MigrationsHealth,
-    migrate::{Applied, Direction, History, OutOfOrder, Planned, Report, StatusRow, Supplied, Target, plan, status},
+    migrate::{
+        Applied, Direction, History, MigrationReport, MigrationTarget, OutOfOrder, Planned, StatusRow, Supplied, plan,
+        status,
+    },
     ports::Clock,
     sqlite::Connection,
     value::Value,
@@ -60,13 +63,18 @@ impl Migrations {
     /// applied; and, if `migrate`, runs what is pending.
     ///
     /// Fails as [`run`](Self::run) does.
-    pub async fn open(&self, host: &dyn Host, migrate: bool, baseline: Option<&str>) -> Result<Report> {
+    pub async fn open(
+        &self,
+        host: &dyn MigrationsHost,
+        migrate: bool,
+        baseline: Option<&str>,
+    ) -> Result<MigrationReport> {
         let turn = host.turn().await?;
         let connection = host.connection()?;
         let Some(supplied) = &self.supplied else {
             // For health only: nothing is checked, so that a table of another shape is nobody's business.
             let _ = self.refresh(&connection);
-            return Ok(Report::default());
+            return Ok(MigrationReport::default());
         };
         if self.adopt(&connection, baseline)? {
             host.committed();
@@ -76,11 +84,11 @@ impl Migrations {
         }
         let checked = plan::check(supplied, &self.history.read(&connection)?);
         self.refresh(&connection)?;
-        checked.map(|()| Report::default())
+        checked.map(|()| MigrationReport::default())
     }
 
     /// One row a version.
-    pub async fn status(&self, host: &dyn Host) -> Result<Vec<StatusRow>> {
+    pub async fn status(&self, host: &dyn MigrationsHost) -> Result<Vec<StatusRow>> {
         let _turn = host.turn().await?;
         let connection = host.connection()?;
         self.refresh(&connection)?;
@@ -92,25 +100,25 @@ impl Migrations {
     ///
     /// `schema_too_new`, `migration_missing`, `migration_checksum_mismatch` and `migration_out_of_order` before anything
     /// runs; `migration_failed`; `invalid_argument` for an unknown `to`, or without the option `migrations`.
-    pub async fn run(&self, host: &dyn Host, options: RunOptions) -> Result<Report> {
+    pub async fn run(&self, host: &dyn MigrationsHost, options: RunOptions) -> Result<MigrationReport> {
         self.perform(host, Direction::Up, options).await
     }
 
     /// Reverts applied ones, newest first. Fails as [`run`](Self::run) does, and before anything runs with
     /// `migration_irreversible` when one of them has no `down`.
-    pub async fn revert(&self, host: &dyn Host, options: RunOptions) -> Result<Report> {
+    pub async fn revert(&self, host: &dyn MigrationsHost, options: RunOptions) -> Result<MigrationReport> {
         self.perform(host, Direction::Down, options).await
     }
 
     /// Runs what is pending for somebody who has the turn already.
-    pub async fn run_pending(&self, host: &dyn Host, ticket: Ticket) -> Result<Report> {
+    pub async fn run_pending(&self, host: &dyn MigrationsHost, ticket: MutexPermit) -> Result<MigrationReport> {
         self.go(host, ticket, Direction::Up, RunOptions::default()).await
     }
 
     /// Reverts the newest one and applies it again. When applying fails, it stays reverted.
     ///
     /// Fails as [`revert`](Self::revert) and [`run`](Self::run) do.
-    pub async fn redo(&self, host: &dyn Host) -> Result<Report> {
+    pub async fn redo(&self, host: &dyn MigrationsHost) -> Result<MigrationReport> {
         let result = {
             let turn = host.turn().await?;
             self.again(host, turn.ticket()).await
@@ -120,7 +128,7 @@ impl Migrations {
         stored.map(|()| report)
     }
 
-    async fn again(&self, host: &dyn Host, ticket: Ticket) -> Result<Report> {
+    async fn again(&self, host: &dyn MigrationsHost, ticket: MutexPermit) -> Result<MigrationReport> {
         let mut report = self.go(host, ticket, Direction::Down, RunOptions::default()).await?;
         let newest = report.reverted.last().and_then(|newest| self.supplied.as_ref()?.find(&newest.version));
         let Some(newest) = newest else { return Ok(report) };
@@ -135,7 +143,7 @@ impl Migrations {
 
     /// Marks the supplied ones up to that version as applied, without running them; returns those that weren't marked
     /// before. `invalid_argument` when the version isn't supplied.
-    pub async fn baseline(&self, host: &dyn Host, version: &str) -> Result<Vec<Planned>> {
+    pub async fn baseline(&self, host: &dyn MigrationsHost, version: &str) -> Result<Vec<Planned>> {
         let marked = {
             let _turn = host.turn().await?;
             self.mark(host, self.supplied()?, &*host.connection()?, version)?
@@ -144,7 +152,7 @@ impl Migrations {
     }
 
     /// Removes a version from the history, so that a mended migration runs again. `invalid_argument` when it isn't there.
-    pub async fn forget(&self, host: &dyn Host, version: &str) -> Result<()> {
+    pub async fn forget(&self, host: &dyn MigrationsHost, version: &str) -> Result<()> {
         {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
@@ -213,7 +221,12 @@ impl Migrations {
         })
     }
 
-    async fn perform(&self, host: &dyn Host, direction: Direction, options: RunOptions) -> Result<Report> {
+    async fn perform(
+        &self,
+        host: &dyn MigrationsHost,
+        direction: Direction,
+        options: RunOptions,
+    ) -> Result<MigrationReport> {
         let result = {
             let turn = host.turn().await?;
             let connection = host.connection()?;
@@ -234,18 +247,24 @@ impl Migrations {
         Limit(connection)
     }
 
-    async fn go(&self, host: &dyn Host, ticket: Ticket, direction: Direction, options: RunOptions) -> Result<Report> {
+    async fn go(
+        &self,
+        host: &dyn MigrationsHost,
+        ticket: MutexPermit,
+        direction: Direction,
+        options: RunOptions,
+    ) -> Result<MigrationReport> {
         let supplied = self.supplied()?;
         let connection = host.connection()?;
         let applied = self.history.read(&connection)?;
         self.refresh(&connection)?;
-        let target = Target { to: options.to, steps: options.steps };
+        let target = MigrationTarget { to: options.to, steps: options.steps };
         let plan = match direction {
             Direction::Up => plan::to_apply(supplied, &applied, &target, self.out_of_order)?,
             Direction::Down => plan::to_revert(supplied, &applied, &target)?,
         };
         if plan.is_empty() {
-            return Ok(Report::default());
+            return Ok(MigrationReport::default());
         }
         host.load().await?;
         let how = How { direction, dry_run: options.dry_run, atomic: options.atomic };
@@ -254,7 +273,7 @@ impl Migrations {
 
     fn mark(
         &self,
-        host: &dyn Host,
+        host: &dyn MigrationsHost,
         supplied: &Supplied,
         connection: &Connection,
         version: &str,

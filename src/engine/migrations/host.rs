@@ -5,7 +5,7 @@ use std::future::ready;
 use serde::Serialize;
 
 use crate::{
-    engine::{connection::mutex::Ticket, environment::Environment},
+    engine::{connection::mutex::MutexPermit, environment::Environment},
     error::Result,
     migrate::Direction,
     ports::LocalFuture,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What migrations alone need of the database around them.
-pub trait Host: Environment {
+pub trait MigrationsHost: Environment {
     /// Loads the code that runs migrations. `wasm_load_failed`.
     fn load(&self) -> LocalFuture<'_, Result<()>> {
         Box::pin(ready(Ok(())))
@@ -22,7 +22,12 @@ pub trait Host: Environment {
     /// Runs a function of the app, with the turn of `ticket`. Where the migration is one transaction, it is open already, and
     /// stays open: what the function opens are savepoints in it. Dropped when the run is given up; [`settle`](Self::settle)
     /// follows.
-    fn run_code<'a>(&'a self, version: &'a str, direction: Direction, ticket: Ticket) -> LocalFuture<'a, Result<()>>;
+    fn run_code<'a>(
+        &'a self,
+        version: &'a str,
+        direction: Direction,
+        ticket: MutexPermit,
+    ) -> LocalFuture<'a, Result<()>>;
 
     /// Runs one statement of a script to its end. Triggers that capture changes go away before one that changes the schema,
     /// until the next one that doesn't.
@@ -36,13 +41,13 @@ pub trait Host: Environment {
     fn committed(&self);
 
     /// Hears of each migration before it runs.
-    fn progress(&self, progress: &Progress<'_>);
+    fn progress(&self, progress: &MigrationProgress<'_>);
 }
 
 /// Which migration is about to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Progress<'a> {
+pub struct MigrationProgress<'a> {
     /// Its version.
     pub version: &'a str,
     /// Its name.
@@ -58,7 +63,7 @@ pub struct Progress<'a> {
 /// What runs it.
 #[derive(Clone, Copy)]
 pub(super) struct Runner<'a> {
-    pub host: &'a dyn Host,
+    pub host: &'a dyn MigrationsHost,
     pub connection: &'a Connection,
-    pub ticket: Ticket,
+    pub ticket: MutexPermit,
 }

@@ -2,19 +2,19 @@
 
 use super::{
     driver::{Migrations, has_data},
-    host::{Host, Progress, Runner},
+    host::{MigrationProgress, MigrationsHost, Runner},
     options::{Atomic, How},
 };
 use crate::{
     error::Result,
-    migrate::{Attempt, Body, Direction, Migration, Planned, Ran, Report, Together},
+    migrate::{Attempt, Body, Direction, Migration, MigrationReport, Planned, Ran, Together},
     ports::{LocalFuture, entered},
     sqlite::Connection,
 };
 
 /// In which transaction a migration runs, and whether the history learns of it.
 #[derive(Clone, Copy)]
-enum Place<'a> {
+enum TransactionPlace<'a> {
     /// In its own.
     Own,
     /// In one with others.
@@ -31,10 +31,13 @@ impl Migrations {
         runner: Runner<'a>,
         plan: &'a [&'a Migration],
         how: How,
-    ) -> LocalFuture<'a, Result<Report>> {
+    ) -> LocalFuture<'a, Result<MigrationReport>> {
         entered(async move {
             let Runner { host, connection, .. } = runner;
-            let mut report = Report { planned: Planned::all(plan, how.direction, how.dry_run), ..Report::default() };
+            let mut report = MigrationReport {
+                planned: Planned::all(plan, how.direction, how.dry_run),
+                ..MigrationReport::default()
+            };
             if how.dry_run {
                 return Ok(report);
             }
@@ -59,7 +62,7 @@ impl Migrations {
         runner: Runner<'_>,
         plan: &[&Migration],
         direction: Direction,
-        report: &mut Report,
+        report: &mut MigrationReport,
     ) -> Result<()> {
         let Runner { host, connection, .. } = runner;
         let together = Together::begin(connection)?;
@@ -84,13 +87,13 @@ impl Migrations {
         plan: &[&Migration],
         direction: Direction,
         together: Option<&Together<'_>>,
-        report: &mut Report,
+        report: &mut MigrationReport,
     ) -> Result<()> {
         let Runner { host, connection, .. } = runner;
         for (done, migration) in plan.iter().enumerate() {
             let Migration { version, name, .. } = migration;
-            host.progress(&Progress { version, name, direction, done, total: plan.len() });
-            let place = together.map_or(Place::Own, Place::Among);
+            host.progress(&MigrationProgress { version, name, direction, done, total: plan.len() });
+            let place = together.map_or(TransactionPlace::Own, TransactionPlace::Among);
             let result = self.run_one(runner, migration, direction, place).await;
             if together.is_none() {
                 if result.is_ok() || !migration.transaction {
@@ -111,7 +114,7 @@ impl Migrations {
 
     /// Runs a script as a migration, which no history knows. `migration_failed`.
     pub(super) async fn run_untracked(&self, runner: Runner<'_>, migration: &Migration) -> Result<()> {
-        let result = self.run_one(runner, migration, Direction::Up, Place::Untracked).await;
+        let result = self.run_one(runner, migration, Direction::Up, TransactionPlace::Untracked).await;
         if result.is_ok() {
             runner.host.committed();
         }
@@ -125,16 +128,16 @@ impl Migrations {
         runner: Runner<'_>,
         migration: &Migration,
         direction: Direction,
-        place: Place<'_>,
+        place: TransactionPlace<'_>,
     ) -> Result<i64> {
         let Runner { host, connection, ticket } = runner;
         let started = self.clock.monotonic_ms();
         // Before the attempt, so that it is dropped after it: a run that is given up while a function runs settles too.
         let mut unsettled = Unsettled { host, connection, armed: true };
         let attempt = match place {
-            Place::Own => Attempt::begin(connection, &self.history, migration, direction)?,
-            Place::Among(together) => together.attempt(&self.history, migration, direction)?,
-            Place::Untracked => Attempt::untracked(connection, migration)?,
+            TransactionPlace::Own => Attempt::begin(connection, &self.history, migration, direction)?,
+            TransactionPlace::Among(together) => together.attempt(&self.history, migration, direction)?,
+            TransactionPlace::Untracked => Attempt::untracked(connection, migration)?,
         };
         let result = match migration.body(direction) {
             Some(Body::Code) => host.run_code(&migration.version, direction, ticket).await,
@@ -162,7 +165,7 @@ impl Migrations {
 
 /// Settles when a run is dropped half-way.
 struct Unsettled<'a> {
-    host: &'a dyn Host,
+    host: &'a dyn MigrationsHost,
     connection: &'a Connection,
     armed: bool,
 }

@@ -2,10 +2,10 @@
 
 use super::{
     driver::{Migrations, has_data},
-    host::{Host, Runner},
+    host::{MigrationsHost, Runner},
 };
 use crate::{
-    engine::connection::mutex::Ticket,
+    engine::connection::mutex::MutexPermit,
     error::{Detail, Error, Result},
     migrate::{Applied, Attempt, Body, Direction, Lint, Migration, lint, plan},
     schema::{Drift, Generated, Renames, Schema, change, drift, generate, script::Script},
@@ -26,7 +26,7 @@ impl Migrations {
     ///
     /// Fails as running does when what is applied isn't what is supplied, `migration_failed` when a script doesn't run there,
     /// and `invalid_argument` without the option `migrations`.
-    pub async fn drift(&self, host: &dyn Host, made: Option<&Connection>) -> Result<Drift> {
+    pub async fn drift(&self, host: &dyn MigrationsHost, made: Option<&Connection>) -> Result<Drift> {
         let (applied, actual) = {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
@@ -44,7 +44,12 @@ impl Migrations {
     /// The scripts from today's schema to another one and back. What they need must be loaded.
     ///
     /// SQLite's error, with its line, for a schema that it doesn't take; `invalid_argument` for renames that don't fit.
-    pub async fn generate(&self, host: &dyn Host, sql: &str, renames: &[(String, String)]) -> Result<Generated> {
+    pub async fn generate(
+        &self,
+        host: &dyn MigrationsHost,
+        sql: &str,
+        renames: &[(String, String)],
+    ) -> Result<Generated> {
         let wanted = self.wanted(sql)?;
         let today = {
             let _turn = host.turn().await?;
@@ -58,7 +63,7 @@ impl Migrations {
     /// script that ran.
     ///
     /// Fails as [`generate`](Self::generate) does, and with `migration_failed`.
-    pub async fn sync(&self, host: &dyn Host, ticket: Ticket, sql: &str) -> Result<Script> {
+    pub async fn sync(&self, host: &dyn MigrationsHost, ticket: MutexPermit, sql: &str) -> Result<Script> {
         let wanted = self.wanted(sql)?;
         let connection = host.connection()?;
         let script = change::change(&self.schema(&connection)?, &wanted);

@@ -12,7 +12,7 @@ use crate::{
     health::AlertCode,
     sqlite::Connection,
     time::{DAY_MS, Timestamp},
-    upkeep::{self, Expired, Expiry, Failed, Report, Sweep},
+    upkeep::{self, Expired, Expiry, Failed, MaintenanceReport, Sweep},
     value::Value,
 };
 
@@ -37,12 +37,12 @@ impl Database {
     /// [`health`](Self::health) has it as alerts. What is deleted goes as any other row does. May be dropped between any two slices.
     ///
     /// Fails with `closed` and `lock_lost`, and when what it wrote can't be stored.
-    pub async fn maintain(&self, options: MaintainOptions) -> Result<Report> {
+    pub async fn maintain(&self, options: MaintainOptions) -> Result<MaintenanceReport> {
         let inner = &*self.inner;
         inner.connection()?;
         let clock = inner.ports.platform.clock.clone();
         let (started, now) = (clock.monotonic_ms(), clock.now());
-        let mut report = Report::default();
+        let mut report = MaintenanceReport::default();
 
         match inner.look(|connection| connection.integrity_check(TOLD)).await {
             Ok(found) => report.integrity = found,
@@ -83,7 +83,7 @@ impl Database {
     }
 }
 
-impl Report {
+impl MaintenanceReport {
     fn failed(&mut self, step: &'static str, table: Option<&str>, error: crate::Error) {
         self.errors.push(Failed { step, table: table.map(str::to_owned), error });
     }
@@ -168,7 +168,7 @@ impl Inner {
         Ok(())
     }
 
-    async fn vacuum(&self, report: &mut Report) -> Result<()> {
+    async fn vacuum(&self, report: &mut MaintenanceReport) -> Result<()> {
         let (mut left, size) = upkeep::free_pages(&*self.connection()?)?;
         while left > 0 {
             let slice = self.change(|_, connection| {
@@ -188,7 +188,7 @@ impl Inner {
     }
 
     /// What was found stays an alert until the next time.
-    fn remember(&self, report: &Report) {
+    fn remember(&self, report: &MaintenanceReport) {
         let mut found = Vec::new();
         if let Some(first) = report.integrity.first() {
             found.push((AlertCode::IntegrityFailed, format!("The database file is damaged: {first}")));

@@ -7,7 +7,7 @@ use crate::{
         options::{Mode, StorageKind},
     },
     error::Result,
-    health::{Facts, Health, LockHealth, LockState, StorageHealth, SyncHealth, Thresholds, assess},
+    health::{Health, HealthInputs, LockHealth, LockState, StorageHealth, SyncHealth, Thresholds, assess},
     sqlite::Connection,
     sync::{config::checked::Config, outbox::entries, status},
     time::{DAY_MS, Timestamp},
@@ -38,7 +38,7 @@ impl Database {
             persisted: estimate.persisted,
             last_error: inner.flusher.last_error(),
         };
-        let facts = Facts {
+        let facts = HealthInputs {
             name: inner.options.name.clone(),
             cloud: inner.options.mode == Mode::Cloud,
             closed: inner.connection.borrow().is_none(),

@@ -5,13 +5,16 @@ use std::rc::Rc;
 use crate::{
     engine::{
         Database,
-        connection::{fts5, mutex::Ticket},
+        connection::{fts5, mutex::MutexPermit},
         database::Inner,
         options::IntegerMode,
     },
     error::{Error, ErrorCode, Result},
     health::Took,
-    sqlite::{Authority, Connection, Facts, FlatParams, FlatRows, Integers, Manner, Op, Outcome, PlanRow, Statement},
+    sqlite::{
+        Authority, Connection, FlatParams, FlatRows, Integers, Manner, Op, Outcome, PlanRow, Statement,
+        StatementEffects,
+    },
 };
 
 impl From<IntegerMode> for Integers {
@@ -49,7 +52,7 @@ impl Database {
     ///
     /// Fails with `transaction_closed` without the turn, `invalid_argument` for wrong parameters or refused statements,
     /// SQLite's errors, and `storage_*` with `applied: false` while the storage can't take writes.
-    pub fn execute(&self, ticket: Ticket, call: &Call<'_>, out: &mut FlatRows) -> Result<Outcome> {
+    pub fn execute(&self, ticket: MutexPermit, call: &Call<'_>, out: &mut FlatRows) -> Result<Outcome> {
         let inner = &*self.inner;
         let connection = inner.ready(ticket)?;
         inner.measured(&connection, call.op, call.sql, || {
@@ -65,7 +68,7 @@ impl Database {
     /// none when it isn't kept any more.
     pub fn execute_known(
         &self,
-        ticket: Ticket,
+        ticket: MutexPermit,
         op: Op,
         id: u32,
         params: Option<&FlatParams<'_>>,
@@ -87,7 +90,7 @@ impl Database {
     }
 
     /// Begins a transaction, or a savepoint inside one; returns its depth, from 1.
-    pub fn begin(&self, ticket: Ticket, immediate: bool) -> Result<u32> {
+    pub fn begin(&self, ticket: MutexPermit, immediate: bool) -> Result<u32> {
         let connection = self.inner.ready(ticket)?;
         let depth = self.inner.transaction.depth.get() + 1;
         match (depth, immediate) {
@@ -102,7 +105,7 @@ impl Database {
     /// Commits the transaction, or releases the savepoint; whether the database was written.
     ///
     /// A commit that SQLite refuses (a deferred foreign key) leaves the transaction open: roll it back.
-    pub fn commit(&self, ticket: Ticket, depth: u32) -> Result<bool> {
+    pub fn commit(&self, ticket: MutexPermit, depth: u32) -> Result<bool> {
         let inner = &*self.inner;
         let connection = inner.ready(ticket)?;
         if depth == 0 || inner.transaction.depth.get() != depth {
@@ -120,7 +123,7 @@ impl Database {
     }
 
     /// Rolls back the transaction, or to the savepoint, with all that began inside. One that has ended is left alone.
-    pub fn rollback(&self, ticket: Ticket, depth: u32) -> Result<()> {
+    pub fn rollback(&self, ticket: MutexPermit, depth: u32) -> Result<()> {
         let inner = &*self.inner;
         inner.turn.check(ticket)?;
         let connection = inner.connection()?;
@@ -147,7 +150,7 @@ impl Database {
     ///
     /// Fails with the statement's error, `details.line` and `details.offset` counted in the script; nothing is left then
     /// of a script without transactions of its own.
-    pub fn script(&self, ticket: Ticket, sql: &str, timeout_ms: f64) -> Result<bool> {
+    pub fn script(&self, ticket: MutexPermit, sql: &str, timeout_ms: f64) -> Result<bool> {
         let connection = self.inner.ready(ticket)?;
         let admitted = self.inner.flusher.admit_write();
         let run = |()| self.inner.limited(&connection, timeout_ms, || self.inner.script(&connection, sql));
@@ -157,7 +160,7 @@ impl Database {
     }
 
     /// The plan of a statement.
-    pub fn explain(&self, ticket: Ticket, sql: &str) -> Result<Vec<PlanRow>> {
+    pub fn explain(&self, ticket: MutexPermit, sql: &str) -> Result<Vec<PlanRow>> {
         self.inner.ready(ticket)?.explain_query_plan(sql)
     }
 
@@ -199,7 +202,7 @@ impl Inner {
     }
 
     /// The connection, for whoever has the turn.
-    fn ready(&self, ticket: Ticket) -> Result<Rc<Connection>> {
+    fn ready(&self, ticket: MutexPermit) -> Result<Rc<Connection>> {
         let connection = self.connection()?;
         self.turn.check(ticket)?;
         if self.transaction.depth.get() > 0 && !connection.in_transaction() {
@@ -268,7 +271,7 @@ impl Inner {
     }
 
     /// Remembers what a statement changes, until its transaction ends.
-    pub(in crate::engine) fn note(&self, facts: &Facts) {
+    pub(in crate::engine) fn note(&self, facts: &StatementEffects) {
         self.transaction.wrote.set(true);
         let mut changed = self.transaction.changed.borrow_mut();
         changed.everything |= facts.schema;

@@ -1,17 +1,17 @@
 //! Serving other tabs: their writes are noted in their own transactions.
 
 use crate::{
-    engine::{Database, connection::mutex::Ticket},
+    engine::{Database, connection::mutex::MutexPermit},
     error::{Error, Result},
     sqlite::Manner,
-    tabs::{self, Write},
+    tabs::{self, TabWrite},
 };
 
 impl Database {
     /// Notes a write with its answer in the open transaction, unless that has written nothing.
     ///
     /// Fails with `transaction_closed` without the turn, and as every write does.
-    pub fn note_applied(&self, ticket: Ticket, write: &Write<'_>, reply: &[u8]) -> Result<()> {
+    pub fn note_applied(&self, ticket: MutexPermit, write: &TabWrite<'_>, reply: &[u8]) -> Result<()> {
         let connection = self.inner.connection()?;
         self.inner.turn.check(ticket)?;
         if !connection.in_transaction() {
@@ -21,7 +21,7 @@ impl Database {
     }
 
     /// What a write answered that was noted; `None`: it isn't in the database. Needs the turn.
-    pub fn applied(&self, ticket: Ticket, client: &str, id: u64) -> Result<Option<Vec<u8>>> {
+    pub fn applied(&self, ticket: MutexPermit, client: &str, id: u64) -> Result<Option<Vec<u8>>> {
         let connection = self.inner.connection()?;
         self.inner.turn.check(ticket)?;
         tabs::reply(&connection, client, id)

@@ -59,14 +59,14 @@ pub struct Frozen {
 
 /// Brings a database's commits to its storage. Cheap to clone: a handle.
 #[derive(Clone)]
-pub struct Flusher(Rc<Inner>);
+pub struct Flusher(Rc<FlusherInner>);
 
-struct Inner {
+struct FlusherInner {
     file: PageFile,
     storage: Storage,
     platform: Platform,
     pace: Pace,
-    state: RefCell<State>,
+    state: RefCell<FlusherState>,
     stopped: Cell<bool>,
     /// Ends the present pause, or the next one before a flush.
     hurry: Signal,
@@ -88,7 +88,7 @@ struct Issued {
 }
 
 #[derive(Default)]
-struct State {
+struct FlusherState {
     running: bool,
     /// A batch is on its way; the next one needs to know what became of it.
     appending: bool,
@@ -122,7 +122,7 @@ impl Flusher {
 
     /// Logs commits at that pace.
     pub fn with_pace(file: PageFile, storage: Storage, platform: &Platform, pace: Pace) -> Self {
-        Self(Rc::new(Inner {
+        Self(Rc::new(FlusherInner {
             file,
             storage,
             platform: platform.clone(),
@@ -339,9 +339,9 @@ impl Flusher {
     }
 }
 
-impl Inner {
+impl FlusherInner {
     /// Fails when nothing will ever be stored again.
-    fn alive(&self, state: &State) -> Result<()> {
+    fn alive(&self, state: &FlusherState) -> Result<()> {
         match &state.lost {
             Some(lost) => Err(lost.clone()),
             None if self.stopped.get() => Err(closed()),
@@ -372,7 +372,7 @@ impl Inner {
     }
 
     /// Sends off what is committed, all of this moment.
-    fn issue(&self, state: &mut State, part_bytes: usize) -> Issued {
+    fn issue(&self, state: &mut FlusherState, part_bytes: usize) -> Issued {
         state.gathering_since = None;
         let durability = match self.pace {
             Pace::AtOnce(durability) => durability,

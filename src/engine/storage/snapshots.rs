@@ -14,13 +14,13 @@ use super::flush::Flusher;
 use crate::{
     engine::connection::{
         fts5,
-        mutex::{Guard, Turn},
+        mutex::{Mutex, MutexGuard},
     },
     error::{Error, ErrorCode, Result},
     format::{Manifest, ManifestKind},
     health::SnapshotHealth,
     ports::{LocalFuture, Platform},
-    snapshot::{Plan, Reason, SnapshotInfo, SnapshotOptions, Stock, Verification, VerifyMode, first_due},
+    snapshot::{Reason, RetentionPlan, SnapshotInfo, SnapshotOptions, Stock, Verification, VerifyMode, first_due},
     sqlite::{Connection, Image, PageFile, Pin},
     store::{Storage, Tag, stored_bytes},
     time::Timestamp,
@@ -49,9 +49,9 @@ pub type Timetable = Rc<dyn Fn(Timestamp) -> LocalFuture<'static, Option<Timesta
 
 /// A database's snapshots. Cheap to clone: a handle.
 #[derive(Clone)]
-pub struct Snapshots(Rc<Inner>);
+pub struct Snapshots(Rc<SnapshotsInner>);
 
-struct Inner {
+struct SnapshotsInner {
     flusher: Flusher,
     storage: Storage,
     platform: Platform,
@@ -61,7 +61,7 @@ struct Inner {
     /// When the user wants scheduled ones, instead of at an interval.
     timetable: OnceCell<Timetable>,
     /// One snapshot, prune or sweep at a time.
-    gate: Rc<Turn>,
+    gate: Rc<Mutex>,
     status: RefCell<SnapshotHealth>,
     /// How many commits the newest snapshot has; `None`: unknown, so that the next one is taken.
     commits: Cell<Option<u64>>,
@@ -97,7 +97,7 @@ impl Snapshots {
             next_at: options.enabled.then_some(due),
             ..SnapshotHealth::default()
         };
-        Self(Rc::new(Inner {
+        Self(Rc::new(SnapshotsInner {
             flusher: flusher.clone(),
             storage: storage.clone(),
             platform: platform.clone(),
@@ -130,7 +130,7 @@ impl Snapshots {
     }
 
     /// Waits for what is under way, and holds up what comes next until the answer is dropped.
-    pub async fn pause(&self) -> Result<Guard> {
+    pub async fn pause(&self) -> Result<MutexGuard> {
         self.0.gate.acquire().await
     }
 
@@ -229,7 +229,7 @@ impl Snapshots {
     }
 }
 
-impl Inner {
+impl SnapshotsInner {
     fn now(&self) -> Timestamp {
         self.platform.clock.now()
     }
@@ -255,7 +255,7 @@ impl Inner {
         })
     }
 
-    async fn create(&self, pass: &Guard, label: Option<String>, reason: Reason) -> Result<SnapshotInfo> {
+    async fn create(&self, pass: &MutexGuard, label: Option<String>, reason: Reason) -> Result<SnapshotInfo> {
         self.status.borrow_mut().last_attempt = Some(self.now());
         let tag = Tag {
             kind: ManifestKind::Snapshot,
@@ -296,7 +296,7 @@ impl Inner {
 
     /// Freezes, stages, checks and publishes; returns how many commits are in it, too. A damaged chunk that would have
     /// been reused is stored again by a second try, and a connection that broke unnoticed is made again for it.
-    async fn take(&self, _pass: &Guard, tag: Tag, verify: VerifyMode) -> Result<(Manifest, u64)> {
+    async fn take(&self, _pass: &MutexGuard, tag: Tag, verify: VerifyMode) -> Result<(Manifest, u64)> {
         let mut again = true;
         let taken = loop {
             match self.storage.reconnecting(async || self.try_to_take(tag.clone(), verify).await).await {
@@ -328,7 +328,7 @@ impl Inner {
     }
 
     /// Deletes what the options let go of.
-    async fn prune(&self, _pass: &Guard) -> Result<()> {
+    async fn prune(&self, _pass: &MutexGuard) -> Result<()> {
         let plan = self.of_stock(|stock| stock.prune(&self.options, self.now()));
         self.carry_out(plan).await
     }
@@ -336,7 +336,7 @@ impl Inner {
     /// Deletes what is missed least, and what snapshots that failed left behind; `false` when nothing is left that could go.
     async fn free_space(&self) -> Result<bool> {
         let plan = self.of_stock(|stock| stock.relieve());
-        let frees = plan != Plan::default();
+        let frees = plan != RetentionPlan::default();
         self.carry_out(plan).await?;
         self.storage.sweep().await.map(|swept| frees || swept > 0)
     }
@@ -348,7 +348,7 @@ impl Inner {
         ask(&Stock { manifests: &manifests, damaged: &damaged, truncated, logged })
     }
 
-    async fn carry_out(&self, plan: Plan) -> Result<()> {
+    async fn carry_out(&self, plan: RetentionPlan) -> Result<()> {
         self.storage.remove(&plan.delete, &plan.demote, plan.truncate).await
     }
 

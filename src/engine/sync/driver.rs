@@ -12,13 +12,13 @@ use serde::Serialize;
 
 use super::{
     retries::Retries,
-    single_flight::{Joint, OnProgress},
+    single_flight::{OnProgress, SingleFlight},
 };
 use crate::{
     collections::Set,
     engine::{
         connection::{
-            mutex::{Turn, closed},
+            mutex::{Mutex, closed},
             signal::Signal,
         },
         environment::Environment,
@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// What sync alone needs of the database around it.
-pub trait Host: Environment {
+pub trait SyncHost: Environment {
     /// Fails when a write must not even begin.
     fn admit_write(&self) -> Result<()>;
 
@@ -57,7 +57,7 @@ pub trait Host: Environment {
 /// What sync is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Phase {
+pub enum SyncPhase {
     /// Nothing.
     #[default]
     Idle,
@@ -67,7 +67,7 @@ pub enum Phase {
     Pushing,
 }
 
-impl Phase {
+impl SyncPhase {
     /// The name, as users see it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -82,7 +82,7 @@ impl Phase {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SyncEvent {
     /// What it does now.
-    pub phase: Phase,
+    pub phase: SyncPhase,
     /// Why it stopped, when it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Error>,
@@ -103,18 +103,18 @@ pub struct Sync {
     http: Rc<dyn Http>,
     pub(in crate::engine) platform: Platform,
     /// One call at a time.
-    pub(super) flight: Rc<Turn>,
+    pub(super) flight: Rc<Mutex>,
     /// What is known of the remote from call to call.
     pub(super) known: Known,
     /// The tables whose full list of columns was tried since opening: a column that the remote lacked may be there by now.
     pub(super) tried: RefCell<Set<String>>,
-    pub(in crate::engine) pulls: Joint<PullOptions, PullReport>,
-    pub(in crate::engine) pushes: Joint<(), PushReport>,
+    pub(in crate::engine) pulls: SingleFlight<PullOptions, PullReport>,
+    pub(in crate::engine) pushes: SingleFlight<(), PushReport>,
     /// A push is under way that still takes up what is changed.
     pub(in crate::engine) accepting: Cell<bool>,
     /// Another call has joined it.
     pub(in crate::engine) more: Cell<bool>,
-    phase: Cell<Phase>,
+    phase: Cell<SyncPhase>,
     pub(super) reading: RefCell<String>,
     last_error: RefCell<Option<Error>>,
     /// The newest token that was given.
@@ -133,22 +133,22 @@ pub struct Sync {
 /// Says `idle` when a pull or push ends, however it ends.
 struct Busy<'a> {
     sync: &'a Sync,
-    host: &'a dyn Host,
+    host: &'a dyn SyncHost,
     error: Option<Error>,
 }
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.sync.phase.set(Phase::Idle);
+        self.sync.phase.set(SyncPhase::Idle);
         self.sync.reading.borrow_mut().clear();
-        self.host.emit(SyncEvent { phase: Phase::Idle, error: self.error.take() });
+        self.host.emit(SyncEvent { phase: SyncPhase::Idle, error: self.error.take() });
     }
 }
 
 /// The access tokens of the user whose data it is.
 struct UserTokens<'a> {
     sync: &'a Sync,
-    host: &'a dyn Host,
+    host: &'a dyn SyncHost,
 }
 
 impl Tokens for UserTokens<'_> {
@@ -172,8 +172,8 @@ impl Sync {
             flight: Rc::default(),
             known: Known::default(),
             tried: RefCell::default(),
-            pulls: Joint::default(),
-            pushes: Joint::default(),
+            pulls: SingleFlight::default(),
+            pushes: SingleFlight::default(),
             accepting: Cell::default(),
             more: Cell::default(),
             phase: Cell::default(),
@@ -200,7 +200,7 @@ impl Sync {
 
     /// The client of one call, for the user whose data it is. Fails as the access token function does, and with
     /// `sync_user_mismatch` before any request.
-    pub(super) async fn remote<'a>(&'a self, host: &'a dyn Host) -> Result<Remote<'a>> {
+    pub(super) async fn remote<'a>(&'a self, host: &'a dyn SyncHost) -> Result<Remote<'a>> {
         let token = if self.config.options.has_access_token { self.ask_token(host).await? } else { None };
         {
             let _turn = host.turn().await?;
@@ -214,14 +214,14 @@ impl Sync {
 
     /// The user's token, asked for anew and checked. Fails as the access token function does, and with `invalid_argument` for
     /// what is no token to be used here.
-    async fn ask_token(&self, host: &dyn Host) -> Result<Option<String>> {
+    async fn ask_token(&self, host: &dyn SyncHost) -> Result<Option<String>> {
         let token = check_token(host.access_token().await?, self.config.options.secrets_allowed)?;
         self.token.borrow_mut().clone_from(&token);
         Ok(token)
     }
 
     /// What it is doing.
-    pub fn phase(&self) -> Phase {
+    pub fn phase(&self) -> SyncPhase {
         self.phase.get()
     }
 
@@ -246,7 +246,7 @@ impl Sync {
             .tables
             .iter()
             .map(|table| {
-                let phase = if *reading == table.table { phase } else { Phase::Idle.as_str() };
+                let phase = if *reading == table.table { phase } else { SyncPhase::Idle.as_str() };
                 let mut status = status::of_table(connection, &table.table, phase, now)?;
                 // What failed before it came to any table stands in the way of all of them.
                 if let (None, Some(error)) = (&status.last_error, &*self.last_error.borrow())
@@ -279,7 +279,7 @@ impl Sync {
     /// fails with.
     pub async fn pull(
         &self,
-        host: &dyn Host,
+        host: &dyn SyncHost,
         options: PullOptions,
         progress: Option<OnProgress>,
     ) -> Result<PullReport> {
@@ -289,32 +289,32 @@ impl Sync {
     pub(in crate::engine) async fn pull_for(
         &self,
         caller: Caller,
-        host: &dyn Host,
+        host: &dyn SyncHost,
         options: PullOptions,
         progress: Option<OnProgress>,
     ) -> Result<PullReport> {
         let _flight = self.flight.acquire().await?;
         let work = self.pull_alone(caller, host, options, progress.as_deref());
-        self.busy(host, Phase::Pulling, work).await
+        self.busy(host, SyncPhase::Pulling, work).await
     }
 
     /// Sends the local changes. Calls wait for each other. Dropping the future aborts it: what the remote has acknowledged
     /// stays settled, and what was on its way is sent again the next time, without effect if it had arrived.
     ///
     /// Fails with `sync_*`; a change that is refused for good fails nothing, it moves to the rejected ones.
-    pub async fn push(&self, host: &dyn Host, progress: Option<OnProgress>) -> Result<PushReport> {
+    pub async fn push(&self, host: &dyn SyncHost, progress: Option<OnProgress>) -> Result<PushReport> {
         self.push_for(Caller::Hand, host, progress).await
     }
 
     pub(in crate::engine) async fn push_for(
         &self,
         caller: Caller,
-        host: &dyn Host,
+        host: &dyn SyncHost,
         progress: Option<OnProgress>,
     ) -> Result<PushReport> {
         let _flight = self.flight.acquire().await?;
         let work = self.push_alone(caller, host, progress.as_deref());
-        self.busy(host, Phase::Pushing, work).await
+        self.busy(host, SyncPhase::Pushing, work).await
     }
 
     /// Why rounds leave a table out at present.
@@ -349,7 +349,7 @@ impl Sync {
     }
 
     /// Says what is being done, while it is, and remembers why it failed.
-    async fn busy<T>(&self, host: &dyn Host, phase: Phase, work: impl Future<Output = Result<T>>) -> Result<T> {
+    async fn busy<T>(&self, host: &dyn SyncHost, phase: SyncPhase, work: impl Future<Output = Result<T>>) -> Result<T> {
         let mut busy = Busy { sync: self, host, error: None };
         self.phase.set(phase);
         host.emit(SyncEvent { phase, error: None });

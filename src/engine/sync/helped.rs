@@ -5,7 +5,7 @@
 //! whatever the method; `OPTIONS` is answered by what stands before it, whatever there is; and the root, which describes all functions,
 //! is 401 to the clients of Supabase.
 
-use super::driver::{Host, Sync};
+use super::driver::{Sync, SyncHost};
 use crate::{
     error::{Error, ErrorCode, Result},
     ports::{HttpResponse, Method},
@@ -31,7 +31,7 @@ impl Sync {
     /// What the helpers say, with all tombstones from `since` on; `None`: there are none.
     pub(super) async fn ask_helpers(
         &self,
-        host: &dyn Host,
+        host: &dyn SyncHost,
         remote: &Remote<'_>,
         since: Option<u64>,
         anew: bool,
@@ -69,7 +69,7 @@ impl Sync {
     /// they would come back.
     pub(super) async fn set_aside_gone(
         &self,
-        host: &dyn Host,
+        host: &dyn SyncHost,
         remote: &Remote<'_>,
         targets: &mut [PushTarget],
     ) -> Result<()> {
@@ -104,7 +104,7 @@ impl Sync {
         Ok(())
     }
 
-    async fn remember_helpers(&self, host: &dyn Host, present: bool) -> Result<()> {
+    async fn remember_helpers(&self, host: &dyn SyncHost, present: bool) -> Result<()> {
         let _turn = host.turn().await?;
         let connection: &Connection = &*host.connection()?;
         let now = self.platform.clock.now().to_string();

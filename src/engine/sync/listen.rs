@@ -17,7 +17,7 @@ use crate::{
         config::{checked::Config, credentials::Secrets},
         postgrest::queue::Queue,
         schedule::{
-            realtime::{Channel, JOIN, Message, heartbeat},
+            realtime::{JOIN, Message, RealtimeChannel, heartbeat},
             rounds::{backoff_ms, return_ms},
         },
     },
@@ -29,7 +29,7 @@ const TIMEOUT_MS: u64 = 10_000;
 const HEARTBEAT_MS: u64 = 25_000;
 
 /// What a listener tells.
-pub(in crate::engine) enum Told {
+pub(in crate::engine) enum RealtimeNews {
     /// These tables changed remotely; none named: any may have.
     Stale(Vec<String>),
     /// Nothing is told at present, and why.
@@ -50,12 +50,12 @@ struct Control {
 
 impl Listener {
     /// Connects in the background, and whenever the connection is lost.
-    pub fn begin(config: &Config, ports: &Ports, tell: Box<dyn Fn(Told)>) -> Self {
+    pub fn begin(config: &Config, ports: &Ports, tell: Box<dyn Fn(RealtimeNews)>) -> Self {
         let control = Rc::new(Control::default());
         let subscription = Subscription {
             platform: ports.platform.clone(),
             sockets: ports.sockets.clone(),
-            channel: Channel::new(config),
+            channel: RealtimeChannel::new(config),
             secrets: Secrets::new(&config.options),
             control: control.clone(),
             failures: Cell::default(),
@@ -102,12 +102,12 @@ enum Next {
 struct Subscription {
     platform: Platform,
     sockets: Rc<dyn Sockets>,
-    channel: Channel,
+    channel: RealtimeChannel,
     secrets: Secrets,
     control: Rc<Control>,
     /// Sessions in a row that ended before the server had followed the tables or answered a heartbeat.
     failures: Cell<u32>,
-    tell: Box<dyn Fn(Told)>,
+    tell: Box<dyn Fn(RealtimeNews)>,
 }
 
 impl Subscription {
@@ -119,7 +119,7 @@ impl Subscription {
                 let never = error.is(ErrorCode::UnsupportedEnvironment);
                 let mut secrets = self.secrets.clone();
                 self.control.token.borrow().iter().for_each(|token| secrets.add(token));
-                (self.tell)(Told::Unavailable(secrets.mask_error(error)));
+                (self.tell)(RealtimeNews::Unavailable(secrets.mask_error(error)));
                 if never {
                     return;
                 }
@@ -168,7 +168,7 @@ impl Subscription {
                     self.failures.set(0);
                     unanswered = None;
                 }
-                Next::Message(Message::Changed(table)) => (self.tell)(Told::Stale(vec![table])),
+                Next::Message(Message::Changed(table)) => (self.tell)(RealtimeNews::Stale(vec![table])),
                 Next::Message(_) => {}
                 Next::Token(token) => {
                     if let Some(text) = self.channel.access_token(token.as_deref(), number + 1) {
@@ -223,7 +223,7 @@ impl Subscription {
     }
 
     fn all_is_stale(&self) {
-        (self.tell)(Told::Stale(Vec::new()));
+        (self.tell)(RealtimeNews::Stale(Vec::new()));
     }
 }
 

@@ -7,7 +7,7 @@
 //! | `driver` | one sync, and who may call it |
 //! | `listen` | the socket on which the remote tells of changes |
 //! | `helped` | whether the project has tidelock's helpers |
-//! | `questions` | conflicts that a function of the user decides |
+//! | `pending_conflicts` | conflicts that a function of the user decides |
 //! | `reading` | pages are applied while others are read |
 //! | `push` | one push |
 //! | `pull` | one pull |
@@ -17,9 +17,9 @@
 pub mod driver;
 mod helped;
 pub(super) mod listen;
+mod pending_conflicts;
 mod pull;
 mod push;
-mod questions;
 mod reading;
 mod refused;
 pub mod remote_schema;

@@ -1,7 +1,7 @@
 //! One pull, from the first request to the last row.
 
 use super::{
-    driver::{Caller, Host, Sync},
+    driver::{Caller, Sync, SyncHost},
     push::no_local_table,
 };
 use crate::{
@@ -10,28 +10,29 @@ use crate::{
     sync::{
         apply::{
             parents::Synced,
-            staged::{self, Target},
-            writer::{Keys, Writer},
+            staged::{self, ApplyTarget},
+            writer::{Keys, RowWriter},
         },
         config::{
             jwt,
-            options::{Direction, Names, TableSync},
+            options::{Names, SyncDirection, TableSync},
         },
         outbox::capture,
         postgrest::remote::Remote,
         pull::{
-            compare, gone,
+            compare,
             helpers::{self, Helpers},
-            page::{Page, Reading, Source},
+            page::{Page, PullSource, Reading},
             reader::Pull,
             replace::{self, Limits},
+            tombstones,
         },
         report::{PullMode, PullOptions, PullProgress, PullReport, TableReport},
         schema::{
             plan::{Plan, Rows},
-            table::{Table, parents_first},
+            table::{LocalTable, parents_first},
         },
-        state::metadata::{self, Progress},
+        state::metadata::{self, TableProgress},
         values::encode::quote,
     },
     time::Timestamp,
@@ -41,8 +42,8 @@ use crate::{
 const LIST_AGAIN_MS: i64 = 6 * 3_600_000;
 
 /// What a pull carries from page to page.
-struct Run {
-    targets: Vec<Target>,
+struct PullRun {
+    targets: Vec<ApplyTarget>,
     mode: PullMode,
     /// Of a replace: all rows read, by table.
     gathered: Vec<Vec<Rows>>,
@@ -56,13 +57,13 @@ struct Run {
 }
 
 /// The tables of a pull as the local schema has them, and those that it hasn't.
-type Local<'a> = (Vec<(&'a TableSync, Table)>, Vec<(String, Error)>);
+type Local<'a> = (Vec<(&'a TableSync, LocalTable)>, Vec<(String, Error)>);
 
 impl Sync {
     pub(super) async fn pull_alone(
         &self,
         caller: Caller,
-        host: &dyn Host,
+        host: &dyn SyncHost,
         options: PullOptions,
         progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<PullReport> {
@@ -91,7 +92,7 @@ impl Sync {
                 let any = format!("SELECT 1 FROM main.{} LIMIT 1", quote(&local.name));
                 let read = match options.full {
                     // Tombstones of all times: all rows are read.
-                    true => Progress::default(),
+                    true => TableProgress::default(),
                     false => metadata::progress(&connection, &table.table)?,
                 };
                 let numbered = read.watermark.as_deref().and_then(helpers::split).is_some();
@@ -166,7 +167,7 @@ impl Sync {
         (tables, mut troubles): Local<'_>,
         options: &PullOptions,
         helpers: Option<&Helpers>,
-    ) -> Result<(Vec<Source>, Run)> {
+    ) -> Result<(Vec<PullSource>, PullRun)> {
         compare::begin(connection)?;
         let order = parents_first(&tables.iter().map(|(_, table)| table).collect::<Vec<_>>());
         let replacing = options.mode == PullMode::Replace;
@@ -193,17 +194,17 @@ impl Sync {
                 // Every row comes again, those that waited too.
                 staged::forget(connection, &plan)?;
             }
-            let writer = Writer::among(connection, &plan, &synced)?;
+            let writer = RowWriter::among(connection, &plan, &synced)?;
             let report = TableReport { table: config.table.clone(), ..TableReport::default() };
-            targets.push(Target { plan: plan.clone(), writer, report, listed: false, read: false });
-            sources.push(Source { plan, progress, missing });
+            targets.push(ApplyTarget { plan: plan.clone(), writer, report, listed: false, read: false });
+            sources.push(PullSource { plan, progress, missing });
             stored_missing.push(stored);
         }
         if let Some(helpers) = helpers.filter(|_| !replacing) {
-            gone::begin(connection, &sources, helpers, options.full)?;
+            tombstones::begin(connection, &sources, helpers, options.full)?;
         }
         let count = sources.len();
-        let run = Run {
+        let run = PullRun {
             targets,
             mode: options.mode,
             gathered: vec![Vec::new(); count],
@@ -218,7 +219,13 @@ impl Sync {
 
     /// Notes the keys of the tables whose deletions are found by comparing, unless there are just as many as are known. Now and then all
     /// the same: the number may be right by chance.
-    async fn compare(&self, host: &dyn Host, remote: &Remote<'_>, pull: &Pull<'_>, run: &mut Run) -> Result<()> {
+    async fn compare(
+        &self,
+        host: &dyn SyncHost,
+        remote: &Remote<'_>,
+        pull: &Pull<'_>,
+        run: &mut PullRun,
+    ) -> Result<()> {
         let (mut places, mut sources, mut expected) = (Vec::new(), Vec::new(), Vec::new());
         let now = self.platform.clock.now();
         {
@@ -263,7 +270,7 @@ impl Sync {
 
     /// The tables of this pull; push-only ones are never read.
     fn selected(&self, options: &PullOptions) -> Result<Vec<&TableSync>> {
-        let readable = |table: &&TableSync| table.direction != Direction::Push;
+        let readable = |table: &&TableSync| table.direction != SyncDirection::Push;
         let Some(names) = options.tables.clone().map(Names::into_vec) else {
             return Ok(self.config.options.tables.iter().filter(readable).collect());
         };
@@ -282,8 +289,8 @@ impl Sync {
     /// Takes in a page: a merge applies it, a replace keeps it for the end.
     async fn take(
         &self,
-        host: &dyn Host,
-        run: &mut Run,
+        host: &dyn SyncHost,
+        run: &mut PullRun,
         page: Box<Page>,
         progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<()> {
@@ -318,7 +325,7 @@ impl Sync {
     }
 
     /// Asks about the conflicts that a table has met.
-    async fn ask(&self, host: &dyn Host, run: &mut Run, at: usize) -> Result<()> {
+    async fn ask(&self, host: &dyn SyncHost, run: &mut PullRun, at: usize) -> Result<()> {
         let target = &mut run.targets[at];
         let answers = self.answer_questions(host, &target.plan, &target.writer).await?;
         target.report.rejected += answers.rejected;
@@ -327,11 +334,11 @@ impl Sync {
     }
 
     /// Remembers which columns the remote lacks; needs the turn.
-    fn learn_columns(&self, connection: &Connection, run: &mut Run, page: &Page) -> Result<()> {
+    fn learn_columns(&self, connection: &Connection, run: &mut PullRun, page: &Page) -> Result<()> {
         let target = &mut run.targets[page.table];
         if let Some(plan) = &page.plan {
             target.plan = plan.clone();
-            target.writer = Writer::new(connection, plan)?;
+            target.writer = RowWriter::new(connection, plan)?;
         }
         match &page.missing {
             Some(missing) => self.save_missing(connection, run, page.table, missing),
@@ -339,7 +346,7 @@ impl Sync {
         }
     }
 
-    fn save_missing(&self, connection: &Connection, run: &mut Run, at: usize, missing: &[String]) -> Result<()> {
+    fn save_missing(&self, connection: &Connection, run: &mut PullRun, at: usize, missing: &[String]) -> Result<()> {
         let table = run.targets[at].plan.name();
         self.tried.borrow_mut().insert(table.to_owned());
         if run.stored_missing[at] == missing {
@@ -351,7 +358,13 @@ impl Sync {
     }
 
     /// What follows when all is read.
-    async fn finish(&self, host: &dyn Host, pull: &Pull<'_>, run: &mut Run, options: &PullOptions) -> Result<()> {
+    async fn finish(
+        &self,
+        host: &dyn SyncHost,
+        pull: &Pull<'_>,
+        run: &mut PullRun,
+        options: &PullOptions,
+    ) -> Result<()> {
         let _turn = host.turn().await?;
         let connection = host.connection()?;
         host.admit_write()?;
@@ -359,7 +372,7 @@ impl Sync {
         let now = self.platform.clock.now();
         match run.mode {
             PullMode::Merge => {
-                gone::apply(&connection, &mut run.targets)?;
+                tombstones::apply(&connection, &mut run.targets)?;
                 staged::resolve(&connection, &mut run.targets)?;
                 let refused = connection.atomically(|connection| {
                     capture::silently(connection, |connection| {
@@ -384,7 +397,7 @@ impl Sync {
                 })?;
             }
         }
-        let changed = |target: &&Target| {
+        let changed = |target: &&ApplyTarget| {
             let report = &target.report;
             report.inserted + report.updated + report.deleted > 0
         };
@@ -411,7 +424,7 @@ impl Sync {
     }
 
     /// Writes down why a pull failed, as far as that is possible.
-    pub(super) async fn note_failure(&self, host: &dyn Host, table: &str, error: &Error) {
+    pub(super) async fn note_failure(&self, host: &dyn SyncHost, table: &str, error: &Error) {
         let Ok(_turn) = host.turn().await else { return };
         let Ok(connection) = host.connection() else { return };
         if host.admit_write().is_ok() && metadata::exists(&connection).unwrap_or(false) {
@@ -423,8 +436,8 @@ impl Sync {
 }
 
 /// One page and its progress in one transaction; whether rows changed.
-fn merge_page(connection: &Connection, target: &mut Target, page: &Page) -> Result<bool> {
-    let Target { plan, writer, report, .. } = target;
+fn merge_page(connection: &Connection, target: &mut ApplyTarget, page: &Page) -> Result<bool> {
+    let ApplyTarget { plan, writer, report, .. } = target;
     let mut counted = report.clone();
     connection.atomically(|connection| {
         capture::silently(connection, |connection| {
@@ -453,7 +466,7 @@ fn merge_page(connection: &Connection, target: &mut Target, page: &Page) -> Resu
     Ok(wrote)
 }
 
-fn note_outcomes(connection: &Connection, run: &Run, now: Timestamp) -> Result<()> {
+fn note_outcomes(connection: &Connection, run: &PullRun, now: Timestamp) -> Result<()> {
     let names = run.targets.iter().map(|target| target.plan.name());
     for name in names.filter(|name| run.troubles.iter().all(|(table, _)| table != name)) {
         metadata::save_outcome(connection, name, Some(now), None)?;
@@ -468,7 +481,7 @@ fn note_outcomes(connection: &Connection, run: &Run, now: Timestamp) -> Result<(
 fn local_tables<'a>(connection: &Connection, configs: &[&'a TableSync], all: bool) -> Result<Local<'a>> {
     let (mut tables, mut absent) = (Vec::new(), Vec::new());
     for config in configs {
-        match Table::read(connection, &config.table)? {
+        match LocalTable::read(connection, &config.table)? {
             Some(table) => tables.push((*config, table)),
             None if all => return Err(no_local_table(config)),
             None => absent.push((config.table.clone(), no_local_table(config))),
@@ -477,7 +490,7 @@ fn local_tables<'a>(connection: &Connection, configs: &[&'a TableSync], all: boo
     Ok((tables, absent))
 }
 
-impl Run {
+impl PullRun {
     fn in_trouble(&mut self, troubles: Vec<(usize, Error)>) {
         let named = troubles.into_iter().map(|(at, error)| (self.targets[at].plan.name().to_owned(), error));
         self.troubles.extend(named);

@@ -2,20 +2,20 @@
 
 use std::cell::OnceCell;
 
-use super::driver::{Caller, Host, Sync};
+use super::driver::{Caller, Sync, SyncHost};
 use crate::{
     collections::{Map, Set},
     error::{Error, ErrorCode, Result},
     sqlite::Connection,
     sync::{
-        apply::{parents::Synced, writer::Writer},
-        config::options::{Direction, TableSync},
+        apply::{parents::Synced, writer::RowWriter},
+        config::options::{SyncDirection, TableSync},
         jobs::{
             circle,
-            job::{Job, Outcome, Work},
+            job::{Job, JobOutcome, Work},
             order::Order,
-            settle::{Left, PushTarget},
-            unsent::{self, Wanted},
+            settle::{PushTarget, Remainder},
+            unsent::{self, WantedJobs},
         },
         outbox::{
             capture, entries,
@@ -27,13 +27,13 @@ use crate::{
             request::Requester,
         },
         push::{
-            sender::{Batch, Push},
+            sender::{Push, PushBatch},
             write,
         },
         report::{PullProgress, PushReport, TablePushed},
         schema::{
             plan::Plan,
-            table::{Table, parents_first},
+            table::{LocalTable, parents_first},
         },
         state::metadata,
     },
@@ -43,7 +43,7 @@ use crate::{
 const TRIES: u32 = 5;
 
 /// What a push carries from batch to batch.
-struct Run {
+struct PushRun {
     /// The project has tidelock's helpers.
     helped: bool,
     targets: Vec<PushTarget>,
@@ -77,7 +77,7 @@ impl Sync {
     pub(super) async fn push_alone(
         &self,
         caller: Caller,
-        host: &dyn Host,
+        host: &dyn SyncHost,
         progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<PushReport> {
         let clock = &*self.platform.clock;
@@ -118,15 +118,15 @@ impl Sync {
     }
 
     /// Asks the remote whether it has got the columns that changes wait for.
-    async fn ask_for_columns(&self, caller: Caller, host: &dyn Host, remote: &Remote<'_>) -> Result<()> {
+    async fn ask_for_columns(&self, caller: Caller, host: &dyn SyncHost, remote: &Remote<'_>) -> Result<()> {
         let mut waiting = Vec::new();
         {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
-            for config in self.config.options.tables.iter().filter(|table| table.direction != Direction::Pull) {
+            for config in self.config.options.tables.iter().filter(|table| table.direction != SyncDirection::Pull) {
                 if entries::lacking_columns(&connection, Some(&config.table))? > 0
                     && self.why_resting(&self.unwritten, caller, &config.table).is_none()
-                    && let Some(table) = Table::read(&connection, &config.table)?
+                    && let Some(table) = LocalTable::read(&connection, &config.table)?
                     && let Ok(plan) = self.push_plan(&connection, config, table)
                 {
                     let missing = metadata::missing(&connection, &config.table)?;
@@ -181,10 +181,10 @@ impl Sync {
     }
 
     /// What is to be sent; needs the turn.
-    fn begin_push(&self, connection: &Connection) -> Result<Run> {
+    fn begin_push(&self, connection: &Connection) -> Result<PushRun> {
         let (mut tables, mut plans, mut absent) = (Vec::new(), Vec::new(), Vec::new());
-        for config in self.config.options.tables.iter().filter(|table| table.direction != Direction::Pull) {
-            let plan = match Table::read(connection, &config.table)? {
+        for config in self.config.options.tables.iter().filter(|table| table.direction != SyncDirection::Pull) {
+            let plan = match LocalTable::read(connection, &config.table)? {
                 Some(table) => self.push_plan(connection, config, table),
                 None => Err(no_local_table(config)),
             };
@@ -201,7 +201,7 @@ impl Sync {
         let (mut targets, mut told) = (Vec::new(), Vec::new());
         for at in order {
             let plan = plans[at].clone();
-            let writer = Writer::among(connection, &plan, &synced)?;
+            let writer = RowWriter::among(connection, &plan, &synced)?;
             unsent::forget_gone(connection, &plan, &writer.unpushed)?;
             let (total, _) = entries::counts(connection, Some(plan.name()))?;
             told.push(PullProgress { table: plan.name().to_owned(), rows: 0, total: Some(total), bytes: 0 });
@@ -220,7 +220,7 @@ impl Sync {
         let mut order = Order::new(&targets.iter().map(|target| &target.plan).collect::<Vec<_>>());
         order.start(connection, self.platform.clock.now().0)?;
         let count = targets.len();
-        Ok(Run {
+        Ok(PushRun {
             helped: metadata::fact(connection, "helpers")?.as_deref() == Some("present"),
             targets,
             order,
@@ -241,7 +241,7 @@ impl Sync {
         })
     }
 
-    pub(super) fn push_plan(&self, connection: &Connection, config: &TableSync, table: Table) -> Result<Plan> {
+    pub(super) fn push_plan(&self, connection: &Connection, config: &TableSync, table: LocalTable) -> Result<Plan> {
         let mut plan = Plan::new(config, table, &metadata::missing(connection, &config.table)?)?;
         plan.know_structured(&metadata::structured(connection, &config.table)?);
         Ok(plan)
@@ -250,9 +250,9 @@ impl Sync {
     /// Everything in order; then once more what was refused because of something that came later, as long as that helps.
     async fn rounds(
         &self,
-        host: &dyn Host,
+        host: &dyn SyncHost,
         push: &Push<'_>,
-        run: &mut Run,
+        run: &mut PushRun,
         progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<()> {
         loop {
@@ -310,9 +310,9 @@ impl Sync {
     /// Lets go of what changes hold that wait for each other in a circle; each once a push.
     async fn open_circles(
         &self,
-        host: &dyn Host,
+        host: &dyn SyncHost,
         push: &Push<'_>,
-        run: &mut Run,
+        run: &mut PushRun,
         later: &[(Job, Error)],
     ) -> Result<()> {
         let fresh: Vec<&Job> = later.iter().map(|(job, _)| job).filter(|job| !run.opened.contains(&job.id)).collect();
@@ -344,9 +344,9 @@ impl Sync {
     /// All changes of one kind, batch by batch.
     async fn send_all(
         &self,
-        host: &dyn Host,
+        host: &dyn SyncHost,
         push: &Push<'_>,
-        run: &mut Run,
+        run: &mut PushRun,
         work: Work,
         tables: &[usize],
         progress: Option<&dyn Fn(PullProgress)>,
@@ -378,13 +378,13 @@ impl Sync {
     /// Sends a batch, and writes down what becomes of its changes while others are under way; also when it fails.
     async fn send(
         &self,
-        host: &dyn Host,
+        host: &dyn SyncHost,
         push: &Push<'_>,
-        run: &mut Run,
+        run: &mut PushRun,
         jobs: &[Job],
         progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<()> {
-        let batch = Batch::new(push, jobs);
+        let batch = PushBatch::new(push, jobs);
         let settling = async {
             while let Some(outcomes) = batch.outcomes.next().await {
                 if let Some(told) = run.told.iter_mut().find(|told| told.table == *self.reading.borrow()) {
@@ -400,10 +400,10 @@ impl Sync {
 
     async fn settle(
         &self,
-        host: &dyn Host,
+        host: &dyn SyncHost,
         skew_ms: Option<i64>,
-        run: &mut Run,
-        outcomes: Vec<(&Job, Outcome)>,
+        run: &mut PushRun,
+        outcomes: Vec<(&Job, JobOutcome)>,
         progress: Option<&dyn Fn(PullProgress)>,
     ) -> Result<()> {
         {
@@ -449,7 +449,7 @@ impl Sync {
     }
 
     /// Goes on without the columns that the remote turned out to lack.
-    async fn learn_lacking(&self, host: &dyn Host, push: &Push<'_>, run: &mut Run) -> Result<()> {
+    async fn learn_lacking(&self, host: &dyn SyncHost, push: &Push<'_>, run: &mut PushRun) -> Result<()> {
         for at in 0..run.targets.len() {
             if !push.met_unknown_column(at) {
                 continue;
@@ -474,7 +474,7 @@ impl Sync {
                 plan => plan?,
             };
             push.set_plan(at, plan.clone());
-            run.targets[at].writer = Writer::new(&connection, &plan)?;
+            run.targets[at].writer = RowWriter::new(&connection, &plan)?;
             run.targets[at].plan = plan;
             let plans: Vec<&Plan> = run.targets.iter().map(|target| &target.plan).collect();
             run.order = Order::new(&plans);
@@ -486,7 +486,7 @@ impl Sync {
         Ok(())
     }
 
-    async fn end_push(&self, host: &dyn Host, run: &Run) -> Result<()> {
+    async fn end_push(&self, host: &dyn SyncHost, run: &PushRun) -> Result<()> {
         let _turn = host.turn().await?;
         let connection = host.connection()?;
         let now = self.platform.clock.now();
@@ -524,8 +524,8 @@ impl Drop for Accepting<'_> {
 }
 
 /// The local table of an option. Fails with `sync_schema_mismatch` when there is none.
-pub(super) fn local_table(connection: &Connection, config: &TableSync) -> Result<Table> {
-    Table::read(connection, &config.table)?.ok_or_else(|| no_local_table(config))
+pub(super) fn local_table(connection: &Connection, config: &TableSync) -> Result<LocalTable> {
+    LocalTable::read(connection, &config.table)?.ok_or_else(|| no_local_table(config))
 }
 
 /// There is none.
@@ -543,12 +543,12 @@ pub(super) fn but_the_key(plan: &Plan) -> Vec<String> {
 }
 
 /// The next batches, in the order in which they have to be sent; marked as being on their way.
-fn load(connection: &Connection, run: &mut Run, work: Work, tables: &[usize]) -> Result<Vec<Vec<Job>>> {
+fn load(connection: &Connection, run: &mut PushRun, work: Work, tables: &[usize]) -> Result<Vec<Vec<Job>>> {
     let mut ready = Vec::new();
     for &table in tables {
         let target = &run.targets[table];
         let skip = |id: i64| run.skip.contains(&id);
-        let wanted = Wanted { work, newest: run.newest, skip: &skip, now: target.now };
+        let wanted = WantedJobs { work, newest: run.newest, skip: &skip, now: target.now };
         let mut jobs = unsent::load(connection, &target.plan, table, &target.writer.unpushed, wanted)?;
         // What one of them waits for may come behind it.
         loop {
@@ -592,7 +592,7 @@ fn load(connection: &Connection, run: &mut Run, work: Work, tables: &[usize]) ->
 }
 
 /// Whether a job can't be sent: it waits for another change, or no remote could take it.
-fn is_held(connection: &Connection, run: &mut Run, job: &Job) -> Result<bool> {
+fn is_held(connection: &Connection, run: &mut PushRun, job: &Job) -> Result<bool> {
     if let Some(other) = run.order.waits_for(connection, job)? {
         hold_back(connection, job.id, &format!("A change of the table {other} has to be sent first"))?;
         run.behind.push(job.id);
@@ -605,17 +605,17 @@ fn is_held(connection: &Connection, run: &mut Run, job: &Job) -> Result<bool> {
     Ok(true)
 }
 
-fn settle_one(connection: &Connection, run: &mut Run, job: &Job, outcome: Outcome, skew_ms: i64) -> Result<()> {
+fn settle_one(connection: &Connection, run: &mut PushRun, job: &Job, outcome: JobOutcome, skew_ms: i64) -> Result<()> {
     let target = &mut run.targets[job.table];
     target.writer.unpushed.set_skew(skew_ms);
     let tried = run.tries.get(&job.id).copied().unwrap_or_default() + 1;
     run.tries.insert(job.id, tried);
     match target.settle(connection, job, outcome, tried >= TRIES)? {
-        Left::Done => {
+        Remainder::Done => {
             run.moved += 1;
             run.done.push(job.id);
         }
-        Left::Again => {
+        Remainder::Again => {
             run.moved += 1;
             if tried < TRIES {
                 run.again = true;
@@ -624,14 +624,14 @@ fn settle_one(connection: &Connection, run: &mut Run, job: &Job, outcome: Outcom
                 run.order.hold_back(connection, job)?;
             }
         }
-        Left::Rejected | Left::Waiting => run.order.hold_back(connection, job)?,
-        Left::Later(error) => {
+        Remainder::Rejected | Remainder::Waiting => run.order.hold_back(connection, job)?,
+        Remainder::Later(error) => {
             if job.work == Work::Update {
                 run.order.hold_back_for_now(job);
             }
             run.later.push((job.clone(), error));
         }
-        Left::Held(error) => {
+        Remainder::Held(error) => {
             run.order.hold_back(connection, job)?;
             run.held[job.table].push(job.id);
             run.errors[job.table].get_or_insert(error);

@@ -1,7 +1,7 @@
 //! What users do about changes by hand: send a refused one again, give one up, queue rows that were there before.
 
 use super::{
-    driver::{Host, Sync},
+    driver::{Sync, SyncHost},
     push::{but_the_key, local_table},
 };
 use crate::{
@@ -9,11 +9,11 @@ use crate::{
     ports::HttpResponse,
     sync::{
         apply::{
-            staged::{self, Target},
-            writer::{Keys, Writer},
+            staged::{self, ApplyTarget},
+            writer::{Keys, RowWriter},
         },
-        config::options::{Direction, TableSync},
-        jobs::{job::Remote as RemoteRow, retry, unsent},
+        config::options::{SyncDirection, TableSync},
+        jobs::{job::RemoteRow, retry, unsent},
         outbox::{capture, unapplied, waiting::forget},
         postgrest::{
             remote::{Refusal, Remote},
@@ -22,12 +22,12 @@ use crate::{
         },
         pull::{
             compare,
-            page::{Reading, Source},
+            page::{PullSource, Reading},
             reader::Pull,
         },
         push::write,
         report::TableReport,
-        schema::{plan::Plan, table::Table},
+        schema::{plan::Plan, table::LocalTable},
         state::metadata,
         values::same_key,
     },
@@ -37,7 +37,7 @@ use crate::{
 impl Sync {
     /// Lets a refused change wait to be pushed again. One that already waits is left alone. Fails with `invalid_argument` for
     /// an unknown id, and with `sqlite_constraint` when the change of a restored image doesn't fit the present rows.
-    pub async fn retry(&self, host: &dyn Host, id: i64) -> Result<()> {
+    pub async fn retry(&self, host: &dyn SyncHost, id: i64) -> Result<()> {
         let _flight = self.flight.acquire().await?;
         if unapplied::is_one(id) {
             return self.try_row(host, id, true).await;
@@ -59,7 +59,7 @@ impl Sync {
     /// Gives up a change: the row becomes the remote's again, or goes when the remote has none; what other rows don't let it become at
     /// present waits, as a pulled row does. (Of a table that was dropped, the change is all there is.) Fails with `invalid_argument`
     /// for an unknown id, and with `sync_*` when the remote can't be read. Nothing has changed then.
-    pub async fn discard(&self, host: &dyn Host, id: i64) -> Result<()> {
+    pub async fn discard(&self, host: &dyn SyncHost, id: i64) -> Result<()> {
         let _flight = self.flight.acquire().await?;
         if unapplied::is_one(id) {
             return self.try_row(host, id, false).await;
@@ -69,7 +69,7 @@ impl Sync {
             let _turn = host.turn().await?;
             let connection = host.connection()?;
             let change = retry::find(&connection, id)?;
-            if Table::read(&connection, &change.table)?.is_none() {
+            if LocalTable::read(&connection, &change.table)?.is_none() {
                 host.admit_write()?;
                 forget(&connection, change.id)?;
                 host.committed(&[]);
@@ -77,14 +77,14 @@ impl Sync {
             } else {
                 let config = self.known(&change.table)?;
                 let plan = self.push_plan(&connection, config, local_table(&connection, config)?)?;
-                let writer = Writer::new(&connection, &plan)?;
+                let writer = RowWriter::new(&connection, &plan)?;
                 Some((change, plan, writer))
             }
         };
         // Of a table that is no more there is no row to take.
         let Some((change, mut plan, mut writer)) = found else { return host.stored().await };
         // What is only ever written can't be read: the row becomes what it was.
-        let remote = if plan.options.direction == Direction::Push {
+        let remote = if plan.options.direction == SyncDirection::Push {
             None
         } else {
             let mut read = read_row(&client, &plan, &change.key).await;
@@ -94,7 +94,7 @@ impl Sync {
                     let _turn = host.turn().await?;
                     let connection = host.connection()?;
                     plan = self.leave_out(&connection, &plan.options, lacks)?;
-                    writer = Writer::new(&connection, &plan)?;
+                    writer = RowWriter::new(&connection, &plan)?;
                 }
                 read = read_row(&client, &plan, &change.key).await;
             }
@@ -116,10 +116,10 @@ impl Sync {
 
     /// Queues the rows of a table that the remote doesn't have: those that were there before the table was synced. Returns how
     /// many. Fails with `invalid_argument` for a table that isn't pushed, and with `sync_*` when the remote can't be read.
-    pub async fn enqueue(&self, host: &dyn Host, table: &str) -> Result<u64> {
+    pub async fn enqueue(&self, host: &dyn SyncHost, table: &str) -> Result<u64> {
         let _flight = self.flight.acquire().await?;
         let config = self.known(table)?;
-        if config.direction == Direction::Pull {
+        if config.direction == SyncDirection::Pull {
             return Err(Error::invalid(format!("Table {table} is never pushed: its direction is 'pull'"))
                 .hint("Give it direction: 'both'")
                 .detail("table", table));
@@ -131,10 +131,10 @@ impl Sync {
             let connection = host.connection()?;
             compare::begin(&connection)?;
             let plan = self.push_plan(&connection, config, local_table(&connection, config)?)?;
-            let writer = Writer::new(&connection, &plan)?;
+            let writer = RowWriter::new(&connection, &plan)?;
             (plan, writer)
         };
-        if config.direction != Direction::Push {
+        if config.direction != SyncDirection::Push {
             self.list_keys(host, &client, &plan, &writer).await?;
         }
         let queued = {
@@ -151,7 +151,7 @@ impl Sync {
     }
 
     /// A row of the remote that didn't fit: it is tried again with the others of its table, or forgotten until it comes again.
-    async fn try_row(&self, host: &dyn Host, id: i64, again: bool) -> Result<()> {
+    async fn try_row(&self, host: &dyn SyncHost, id: i64, again: bool) -> Result<()> {
         let mut tried = Vec::new();
         {
             let _turn = host.turn().await?;
@@ -161,8 +161,8 @@ impl Sync {
             if again {
                 let config = self.known(&table)?;
                 let plan = self.push_plan(&connection, config, local_table(&connection, config)?)?;
-                let writer = Writer::new(&connection, &plan)?;
-                tried.push(Target { plan, writer, report: TableReport::default(), listed: false, read: false });
+                let writer = RowWriter::new(&connection, &plan)?;
+                tried.push(ApplyTarget { plan, writer, report: TableReport::default(), listed: false, read: false });
                 staged::resolve(&connection, &mut tried)?;
             } else {
                 unapplied::forget(&connection, &table, &key)?;
@@ -184,8 +184,9 @@ impl Sync {
     }
 
     /// Notes all keys that the remote has in `temp.tidelock_seen`.
-    async fn list_keys(&self, host: &dyn Host, client: &Remote<'_>, plan: &Plan, writer: &Writer) -> Result<()> {
-        let source = Source { plan: plan.clone(), progress: metadata::Progress::default(), missing: Vec::new() };
+    async fn list_keys(&self, host: &dyn SyncHost, client: &Remote<'_>, plan: &Plan, writer: &RowWriter) -> Result<()> {
+        let source =
+            PullSource { plan: plan.clone(), progress: metadata::TableProgress::default(), missing: Vec::new() };
         let reading = Reading { page_size: self.config.options.page_size, ..Reading::default() };
         let pull = Pull::new(client, vec![source], reading, &self.reading);
         self.take_in(&pull, pull.read_keys(&[None]), async |page| {

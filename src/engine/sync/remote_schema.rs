@@ -20,10 +20,10 @@ use crate::{
 };
 
 /// Where access tokens come from.
-pub type Tokens<'a> = &'a dyn Fn() -> LocalFuture<'a, Result<Option<String>>>;
+pub type GivenToken<'a> = &'a dyn Fn() -> LocalFuture<'a, Result<Option<String>>>;
 
 struct Asked<'a> {
-    ask: Tokens<'a>,
+    ask: GivenToken<'a>,
     secrets_allowed: bool,
 }
 
@@ -45,7 +45,7 @@ pub async fn schema_from_remote<'a>(
     remote: RemoteOptions,
     http: Rc<dyn Http>,
     platform: &'a Platform,
-    tokens: Tokens<'a>,
+    tokens: GivenToken<'a>,
 ) -> Result<LocalSchema> {
     let named: Vec<String> = remote.tables.iter().map(|table| table.remote().to_owned()).collect();
     let wanted = (!named.is_empty()).then_some(&named[..]);

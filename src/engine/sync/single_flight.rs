@@ -12,23 +12,23 @@ use crate::{error::Result, ports::LocalFuture, sync::report::PullProgress};
 /// Where progress goes.
 pub type OnProgress = Box<dyn Fn(PullProgress)>;
 
-type Work<T> = LocalFuture<'static, Result<T>>;
+type FlightWork<T> = LocalFuture<'static, Result<T>>;
 
 type Listeners = RefCell<Vec<OnProgress>>;
 
 /// What was asked for, the work for it as long as somebody waits, and where its progress goes.
-type Present<K, T> = (K, WeakShared<Work<T>>, Weak<Listeners>);
+type Present<K, T> = (K, WeakShared<FlightWork<T>>, Weak<Listeners>);
 
 /// What is under way.
-pub(in crate::engine) struct Joint<K, T: Clone>(RefCell<Option<Present<K, T>>>);
+pub(in crate::engine) struct SingleFlight<K, T: Clone>(RefCell<Option<Present<K, T>>>);
 
-impl<K, T: Clone> Default for Joint<K, T> {
+impl<K, T: Clone> Default for SingleFlight<K, T> {
     fn default() -> Self {
         Self(RefCell::new(None))
     }
 }
 
-impl<K: PartialEq, T: Clone> Joint<K, T> {
+impl<K: PartialEq, T: Clone> SingleFlight<K, T> {
     /// Joins what is under way if it is the same (`may_join`: and can still be joined), else starts it. `start` gets the place
     /// where progress goes, if anybody wants it.
     pub fn join(
@@ -36,8 +36,8 @@ impl<K: PartialEq, T: Clone> Joint<K, T> {
         key: K,
         may_join: bool,
         progress: Option<OnProgress>,
-        start: impl FnOnce(Option<OnProgress>) -> Work<T>,
-    ) -> Shared<Work<T>> {
+        start: impl FnOnce(Option<OnProgress>) -> FlightWork<T>,
+    ) -> Shared<FlightWork<T>> {
         let mut present = self.0.borrow_mut();
         if let Some((known, work, listeners)) = &*present
             && may_join

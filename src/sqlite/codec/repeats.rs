@@ -22,7 +22,7 @@ const PATIENCE: u32 = 512;
 
 /// A text in the areas of a result.
 #[derive(Clone, Copy, Debug, Default)]
-struct Known {
+struct KnownText {
     /// Of which result it is.
     result: u32,
     /// Its number among those that JavaScript remembers.
@@ -33,10 +33,10 @@ struct Known {
 }
 
 #[derive(Debug, Default)]
-struct Column {
+struct RepeatColumn {
     tried: u32,
     again: u32,
-    places: Vec<Known>,
+    places: Vec<KnownText>,
 }
 
 /// What is remembered of one result.
@@ -46,11 +46,11 @@ pub(super) struct Repeats {
     pub watched: u32,
     result: u32,
     count: u32,
-    columns: Vec<Column>,
+    columns: Vec<RepeatColumn>,
 }
 
 /// What to do with a text.
-pub(super) enum Found {
+pub(super) enum FoundText {
     /// It is the one of that number.
     Again(u32),
     /// It is to be remembered in that place.
@@ -74,7 +74,7 @@ impl Repeats {
         }
         let columns = columns.min(COLUMNS);
         if self.columns.len() < columns {
-            self.columns.resize_with(columns, Column::default);
+            self.columns.resize_with(columns, RepeatColumn::default);
         }
         for column in &mut self.columns {
             (column.tried, column.again) = (0, 0);
@@ -84,16 +84,16 @@ impl Repeats {
 
     /// Looks a text up that is about to be added to `text` or `wide`; its column must be watched.
     #[inline(always)]
-    pub fn find(&mut self, index: usize, bytes: &[u8], text: &[u8], wide: &[u8]) -> Found {
+    pub fn find(&mut self, index: usize, bytes: &[u8], text: &[u8], wide: &[u8]) -> FoundText {
         let length = bytes.len();
         if length.wrapping_sub(1) >= LONGEST {
-            return Found::Plain;
+            return FoundText::Plain;
         }
         let column = &mut self.columns[index];
         if column.tried == PATIENCE {
             if column.again < PATIENCE / 4 {
                 self.watched &= !(1 << index);
-                return Found::Plain;
+                return FoundText::Plain;
             }
             (column.tried, column.again) = (0, 0);
         }
@@ -102,9 +102,9 @@ impl Repeats {
         if place >= column.places.len() {
             // At its first text.
             if column.places.try_reserve_exact(1 << PLACES).is_ok() {
-                column.places.resize(1 << PLACES, Known::default());
+                column.places.resize(1 << PLACES, KnownText::default());
             }
-            return Found::Plain;
+            return FoundText::Plain;
         }
         let known = column.places[place];
         if known.result == self.result && known.length as usize == length {
@@ -113,17 +113,22 @@ impl Repeats {
                 && words::same(known_bytes, bytes)
             {
                 column.again += 1;
-                return Found::Again(known.number);
+                return FoundText::Again(known.number);
             }
         }
-        Found::New(place)
+        FoundText::New(place)
     }
 
     /// Remembers the text that was added from `start` on; gives the tag that tells JavaScript so.
     #[inline(always)]
     pub fn remember(&mut self, column: usize, place: usize, wide: bool, start: usize, end: usize) -> u8 {
-        let known =
-            Known { result: self.result, number: self.count, wide, start: start as u32, length: (end - start) as u32 };
+        let known = KnownText {
+            result: self.result,
+            number: self.count,
+            wide,
+            start: start as u32,
+            length: (end - start) as u32,
+        };
         self.count += 1;
         self.columns[column].places[place] = known;
         if wide { tag::NEW_WIDE } else { tag::NEW_TEXT }

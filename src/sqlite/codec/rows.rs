@@ -5,9 +5,9 @@ use std::ffi::c_int;
 use rusqlite::ffi;
 
 use super::{
-    super::mem::{self, Plain},
+    super::mem::{self, PlainMem},
     Integers, MAX_SAFE_INTEGER,
-    repeats::{FROM_ROWS, Found, Repeats},
+    repeats::{FROM_ROWS, FoundText, Repeats},
     tag, utf16_length,
     words::append_ascii,
 };
@@ -90,18 +90,18 @@ impl FlatRows {
         for index in 0..columns {
             // SAFETY: there are so many values side by side, and what they point to stays there until the next call on the statement.
             let (tag, slot) = unsafe {
-                match if direct { (*values.add(index)).plain() } else { Plain::Other } {
-                    Plain::Null => (tag::NULL, 0),
-                    Plain::Integer(value) => {
+                match if direct { (*values.add(index)).plain() } else { PlainMem::Other } {
+                    PlainMem::Null => (tag::NULL, 0),
+                    PlainMem::Integer(value) => {
                         integer(value, integers).ok_or_else(|| out_of_range(raw, index as c_int))?
                     }
-                    Plain::Real(value) => (tag::REAL, value.to_bits()),
-                    Plain::Text(start, length) if index < 32 && watched & 1 << index != 0 => {
+                    PlainMem::Real(value) => (tag::REAL, value.to_bits()),
+                    PlainMem::Text(start, length) if index < 32 && watched & 1 << index != 0 => {
                         self.push_watched(index, slice(start, length))?
                     }
-                    Plain::Text(start, length) => self.push_text(slice(start, length))?,
-                    Plain::Blob(start, length) => self.push_blob(slice(start, length))?,
-                    Plain::Other => self.push_asking(raw, index as c_int, integers)?,
+                    PlainMem::Text(start, length) => self.push_text(slice(start, length))?,
+                    PlainMem::Blob(start, length) => self.push_blob(slice(start, length))?,
+                    PlainMem::Other => self.push_asking(raw, index as c_int, integers)?,
                 }
             };
             // SAFETY: there is room for so many columns, and neither area has grown since.
@@ -174,9 +174,9 @@ impl FlatRows {
     #[inline(never)]
     fn push_watched(&mut self, column: usize, bytes: &[u8]) -> Result<(u8, u64)> {
         let place = match self.repeats.find(column, bytes, &self.text, &self.wide) {
-            Found::Again(number) => return Ok((tag::AGAIN, length_slot(number as usize))),
-            Found::Plain => return self.push_text(bytes),
-            Found::New(place) => place,
+            FoundText::Again(number) => return Ok((tag::AGAIN, length_slot(number as usize))),
+            FoundText::Plain => return self.push_text(bytes),
+            FoundText::New(place) => place,
         };
         let (text, wide) = (self.text.len(), self.wide.len());
         let (kind, slot) = self.push_text(bytes)?;

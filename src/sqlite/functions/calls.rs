@@ -9,7 +9,7 @@ use rusqlite::ffi;
 
 use super::{
     arguments::{Arguments, text},
-    given::{Definition, FLAGS, Functions, GIVEN, Kind, Phase, fail, failed},
+    given::{CallPhase, FLAGS, FunctionDefinition, FunctionKind, Functions, GIVEN, fail, failed},
 };
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -25,7 +25,7 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
     GIVEN.with_borrow(|given| {
         let definitions = given.as_ref().map(|given| &*given.definitions).unwrap_or_default();
         for (index, (name, definition)) in definitions.iter().enumerate() {
-            let Definition { kind, deterministic, direct_only, .. } = *definition;
+            let FunctionDefinition { kind, deterministic, direct_only, .. } = *definition;
             let db = connection.raw();
             let (name, place) = (name.as_ptr(), std::ptr::without_provenance_mut::<c_void>(index));
             let mut flags = ffi::SQLITE_UTF8;
@@ -37,10 +37,10 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
             // SAFETY: the connection is open and the name NUL-terminated. The callbacks take the pointer for the number that it is.
             let code = unsafe {
                 match kind {
-                    Kind::Scalar => {
+                    FunctionKind::Scalar => {
                         ffi::sqlite3_create_function_v2(db, name, -1, flags, place, Some(scalar), None, None, None)
                     }
-                    Kind::Aggregate => ffi::sqlite3_create_function_v2(
+                    FunctionKind::Aggregate => ffi::sqlite3_create_function_v2(
                         db,
                         name,
                         -1,
@@ -51,7 +51,7 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
                         Some(finish),
                         None,
                     ),
-                    Kind::Window => ffi::sqlite3_create_window_function(
+                    FunctionKind::Window => ffi::sqlite3_create_window_function(
                         db,
                         name,
                         -1,
@@ -63,7 +63,7 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
                         Some(inverse),
                         None,
                     ),
-                    Kind::Collation => {
+                    FunctionKind::Collation => {
                         ffi::sqlite3_create_collation_v2(db, name, ffi::SQLITE_UTF8, place, Some(compare), None)
                     }
                 }
@@ -71,7 +71,7 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
             if code != ffi::SQLITE_OK {
                 return Err(failure::last(db, code));
             }
-            if kind == Kind::Collation {
+            if kind == FunctionKind::Collation {
                 // SAFETY: the connection is open; the callback needs no context.
                 unsafe { ffi::sqlite3_commit_hook(db, Some(may_commit), std::ptr::null_mut()) };
             }
@@ -113,7 +113,7 @@ fn run<T>(index: usize, kind: &str, work: impl FnOnce(&dyn Functions) -> Result<
 /// SAFETY: everything must come from SQLite, in a call that lasts.
 unsafe fn call(
     context: *mut ffi::sqlite3_context,
-    phase: Phase,
+    phase: CallPhase,
     state: u32,
     count: c_int,
     values: *mut *mut ffi::sqlite3_value,
@@ -153,7 +153,7 @@ pub(super) unsafe fn answer(context: *mut ffi::sqlite3_context, value: Option<Va
 
 unsafe extern "C" fn scalar(context: *mut ffi::sqlite3_context, count: c_int, values: *mut *mut ffi::sqlite3_value) {
     // SAFETY: SQLite's call.
-    unsafe { answer(context, call(context, Phase::Call, 0, count, values)) }
+    unsafe { answer(context, call(context, CallPhase::Call, 0, count, values)) }
 }
 
 /// Where an aggregate's state number is; null when there was no row yet, unless one is to be made.
@@ -171,7 +171,7 @@ unsafe extern "C" fn step(context: *mut ffi::sqlite3_context, count: c_int, valu
         if state.is_null() {
             ffi::sqlite3_result_error_nomem(context);
         } else if *state != FAILED {
-            *state = match call(context, Phase::Step, *state, count, values) {
+            *state = match call(context, CallPhase::Step, *state, count, values) {
                 Some(Value::Integer(number)) => number as u32,
                 _ => FAILED,
             };
@@ -183,7 +183,7 @@ unsafe extern "C" fn inverse(context: *mut ffi::sqlite3_context, count: c_int, v
     // SAFETY: as for a step.
     unsafe {
         let state = state_of(context, false);
-        if !state.is_null() && *state != FAILED && call(context, Phase::Inverse, *state, count, values).is_none() {
+        if !state.is_null() && *state != FAILED && call(context, CallPhase::Inverse, *state, count, values).is_none() {
             *state = FAILED;
         }
     }
@@ -191,16 +191,16 @@ unsafe extern "C" fn inverse(context: *mut ffi::sqlite3_context, count: c_int, v
 
 unsafe extern "C" fn value(context: *mut ffi::sqlite3_context) {
     // SAFETY: as for a step.
-    unsafe { conclude(context, Phase::Value) }
+    unsafe { conclude(context, CallPhase::Value) }
 }
 
 unsafe extern "C" fn finish(context: *mut ffi::sqlite3_context) {
     // SAFETY: as for a step. SQLite also calls this to clean up after a failure.
-    unsafe { conclude(context, Phase::Finish) }
+    unsafe { conclude(context, CallPhase::Finish) }
 }
 
 /// SAFETY: the context must be the call's.
-unsafe fn conclude(context: *mut ffi::sqlite3_context, phase: Phase) {
+unsafe fn conclude(context: *mut ffi::sqlite3_context, phase: CallPhase) {
     // SAFETY: as the caller promises.
     unsafe {
         let state = state_of(context, false);

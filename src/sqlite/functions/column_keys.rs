@@ -29,14 +29,14 @@ const HEAD_BYTES: usize = 5;
 /// Where the ciphertext begins.
 const BEGIN: usize = HEAD_BYTES + NONCE_BYTES;
 
-type Head = [u8; HEAD_BYTES];
+type CipherHead = [u8; HEAD_BYTES];
 
 /// Fills bytes with randomness that nobody can guess.
 pub type Random = Box<dyn Fn(&mut [u8])>;
 
 /// The keys of sensitive columns.
 pub struct ColumnKeys {
-    keys: Vec<(Head, Key)>,
+    keys: Vec<(CipherHead, Key)>,
     random: Random,
 }
 
@@ -97,7 +97,7 @@ impl ColumnKeys {
 }
 
 /// How the values begin that a key encrypts.
-fn head_of(key: &[u8; KEY_BYTES]) -> Head {
+fn head_of(key: &[u8; KEY_BYTES]) -> CipherHead {
     let hash = Sha256::new().chain_update(ID_OF).chain_update(key).finalize();
     [VERSION, hash[0], hash[1], hash[2], hash[3]]
 }

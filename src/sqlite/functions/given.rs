@@ -15,7 +15,7 @@ use crate::{
 
 /// What a definition defines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FunctionKind {
     /// A function of the values of one row.
     Scalar,
     /// A function of the values of many rows.
@@ -28,11 +28,11 @@ pub enum Kind {
 
 /// A function or a collation, as SQLite is to know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Definition {
+pub struct FunctionDefinition {
     /// Its name in SQL.
     pub name: String,
     /// What it is.
-    pub kind: Kind,
+    pub kind: FunctionKind,
     /// Whether the same arguments always give the same result: needed in indexes and generated columns.
     pub deterministic: bool,
     /// Whether it may be called by statements only: not by views, triggers, indexes, defaults and checks of the schema.
@@ -42,7 +42,7 @@ pub struct Definition {
 /// What a function is called for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Phase {
+pub enum CallPhase {
     /// A scalar function: gives its result.
     Call,
     /// An aggregate gets a row. State 0: the first one of a group. Gives the number of the state, which isn't 0.
@@ -55,18 +55,18 @@ pub enum Phase {
     Finish,
 }
 
-/// The functions behind [`Definition`]s, by their place in the list. They can't use the database that calls them.
+/// The functions behind [`FunctionDefinition`]s, by their place in the list. They can't use the database that calls them.
 pub trait Functions {
     /// Calls a function. What it fails with becomes the cause of the statement's `sqlite_error`. After a step that failed nothing
     /// more is asked of that state.
-    fn call(&self, function: usize, phase: Phase, state: u32, arguments: &Arguments<'_>) -> Result<Value>;
+    fn call(&self, function: usize, phase: CallPhase, state: u32, arguments: &Arguments<'_>) -> Result<Value>;
 
     /// Compares two texts by a collation.
     fn compare(&self, collation: usize, one: &str, other: &str) -> Result<Ordering>;
 }
 
 pub(super) struct Given {
-    pub(super) definitions: Vec<(CString, Definition)>,
+    pub(super) definitions: Vec<(CString, FunctionDefinition)>,
     pub(super) functions: Rc<dyn Functions>,
 }
 

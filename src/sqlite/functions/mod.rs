@@ -17,7 +17,7 @@ use std::{cell::Cell, ffi::CString, rc::Rc};
 
 pub use arguments::Arguments;
 pub use column_keys::{ColumnKeys, Random};
-pub use given::{Definition, Functions, Kind, Phase, inside, running};
+pub use given::{CallPhase, FunctionDefinition, FunctionKind, Functions, inside, running};
 
 use given::{COLUMN_KEYS, GIVEN, Given, take_failure};
 
@@ -40,7 +40,7 @@ thread_local! {
 /// Gives every connection that this thread opens from now on these functions, in place of those that were given before.
 ///
 /// `invalid_argument` for a name that SQLite doesn't take.
-pub fn add(definitions: Vec<Definition>, functions: Rc<dyn Functions>) -> Result<()> {
+pub fn add(definitions: Vec<FunctionDefinition>, functions: Rc<dyn Functions>) -> Result<()> {
     let named = definitions.into_iter().map(|definition| {
         let name = CString::new(definition.name.as_str()).ok().filter(|name| (1..=255).contains(&name.count_bytes()));
         let name = name.ok_or_else(|| Error::invalid("An SQL function must have a name of 1 to 255 bytes"))?;

@@ -4,7 +4,7 @@ use super::fresh;
 use crate::{
     Result, Value,
     error::{Detail, ErrorCode},
-    sqlite::{Authority, Connection, Facts, Manner, ScriptOutline},
+    sqlite::{Authority, Connection, Manner, ScriptOutline, StatementEffects},
 };
 
 fn run(db: &Connection, sql: &str, authority: Authority) -> Result<u64> {
@@ -208,7 +208,7 @@ fn facts_name_what_a_statement_touches() {
     )
     .unwrap();
     let facts = |sql: &str| {
-        let mut facts = Facts::clone(&db.statement_for(sql, Authority::User).unwrap().facts());
+        let mut facts = StatementEffects::clone(&db.statement_for(sql, Authority::User).unwrap().facts());
         facts.reads.sort();
         facts.writes.sort();
         facts

@@ -18,7 +18,7 @@ const MOST_BYTES: u32 = 1 << 30;
 /// What a frame says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Kind {
+pub enum FrameKind {
     /// The first frame of a segment: everything but the log.
     Start,
     /// A record of the log, its key first.
@@ -39,21 +39,21 @@ pub enum Kind {
     CutLog,
 }
 
-const KINDS: [Kind; 9] = [
-    Kind::Start,
-    Kind::Log,
-    Kind::Head,
-    Kind::PutManifest,
-    Kind::DeleteManifest,
-    Kind::PutChunk,
-    Kind::DeleteChunk,
-    Kind::Seal,
-    Kind::CutLog,
+const KINDS: [FrameKind; 9] = [
+    FrameKind::Start,
+    FrameKind::Log,
+    FrameKind::Head,
+    FrameKind::PutManifest,
+    FrameKind::DeleteManifest,
+    FrameKind::PutChunk,
+    FrameKind::DeleteChunk,
+    FrameKind::Seal,
+    FrameKind::CutLog,
 ];
 
 /// One frame as it was read.
 pub struct Frame {
-    pub kind: Kind,
+    pub kind: FrameKind,
     /// The transaction ends with it.
     pub last: bool,
     pub body: Vec<u8>,
@@ -85,7 +85,7 @@ impl Place {
     }
 
     /// Adds a frame that begins here to `out`; the place after it. `synced` bytes of the segment are on the disk for certain.
-    pub fn put(self, out: &mut Vec<u8>, kind: Kind, last: bool, synced: u64, body: &[u8]) -> Self {
+    pub fn put(self, out: &mut Vec<u8>, kind: FrameKind, last: bool, synced: u64, body: &[u8]) -> Self {
         let mut header = [0; HEADER];
         header[..4].copy_from_slice(&MAGIC.to_le_bytes());
         header[4] = kind as u8;

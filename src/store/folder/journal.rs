@@ -3,13 +3,13 @@
 use std::rc::Rc;
 
 use super::{
-    frames::{Frame, Frames, Kind, Place, segment_name, segment_number},
+    frames::{Frame, FrameKind, Frames, Place, segment_name, segment_number},
     state::{State, bytes, get_key, put_key},
 };
 use crate::{
     collections::Map,
     error::Result,
-    format::{Reader, Writer},
+    format::{LayoutWriter, Reader},
     ports::{Files, LogKey, StoredRecord},
     store::failure::corrupt,
 };
@@ -38,7 +38,7 @@ pub fn write_whole(files: &dyn Files, name: &str, bytes: &[u8]) -> Result<()> {
 }
 
 /// What one transaction adds to the journal.
-pub type Entry = (Kind, Vec<u8>);
+pub type JournalEntry = (FrameKind, Vec<u8>);
 
 /// The journal as far as it was read.
 pub struct Journal {
@@ -113,7 +113,7 @@ impl Journal {
         let mut transaction = Vec::new();
         while let Some(frame) = frames.next()? {
             let is_first = self.start_bytes == 0;
-            if is_first != (frame.kind == Kind::Start) {
+            if is_first != (frame.kind == FrameKind::Start) {
                 return Ok(());
             }
             let last = frame.last;
@@ -127,8 +127,8 @@ impl Journal {
                 }
                 // Any other frame that can't be decoded is as good as damaged: whoever needs it will miss it.
                 match frame.kind {
-                    Kind::Start => return Ok(()),
-                    Kind::PutChunk | Kind::DeleteChunk => {
+                    FrameKind::Start => return Ok(()),
+                    FrameKind::PutChunk | FrameKind::DeleteChunk => {
                         return Err(corrupt("The journal of the database names a chunk by something else than its id")
                             .hint("Restore the folder from a backup")
                             .detail("file", segment_name(self.place.segment)));
@@ -145,7 +145,7 @@ impl Journal {
     }
 
     /// Appends one transaction: all of it counts, or nothing. `sync`: it survives a power cut.
-    pub fn append(&mut self, entries: Vec<Entry>, sync: bool) -> Result<()> {
+    pub fn append(&mut self, entries: Vec<JournalEntry>, sync: bool) -> Result<()> {
         let name = segment_name(self.place.segment);
         let end = match self.write_frames(&name, &entries, sync) {
             Ok(end) => end,
@@ -175,12 +175,12 @@ impl Journal {
         }
         self.files.sync(&segment_name(self.place.segment))?;
         self.synced = self.place.at;
-        let mut body = Writer::default();
+        let mut body = LayoutWriter::default();
         body.bytes(&head);
-        self.append(vec![(Kind::Head, body.0)], false)
+        self.append(vec![(FrameKind::Head, body.0)], false)
     }
 
-    fn write_frames(&mut self, name: &str, entries: &[Entry], sync: bool) -> Result<Place> {
+    fn write_frames(&mut self, name: &str, entries: &[JournalEntry], sync: bool) -> Result<Place> {
         if self.seen > self.place.at {
             // What a killed process left half written: later frames must not join with it.
             self.files.truncate(name, self.place.at)?;
@@ -219,13 +219,13 @@ impl Journal {
         }
         // Whoever has this folder open, too, sees that the file has grown, and looks for the next one.
         let mut seal = Vec::new();
-        old.put(&mut seal, Kind::Seal, true, old.at, &[]);
+        old.put(&mut seal, FrameKind::Seal, true, old.at, &[]);
         self.files.write(&segment_name(old.segment), old.at, &seal)
     }
 
     /// The same as [`Journal::append`], and replaces records of the log: the whole log is written again, into one new segment that
     /// counts from the moment it gets its name. Nothing of the old records is left: they may be what a new key is to protect.
-    pub fn rewrite(&mut self, entries: Vec<Entry>, replaced: &Map<LogKey, Vec<u8>>) -> Result<()> {
+    pub fn rewrite(&mut self, entries: Vec<JournalEntry>, replaced: &Map<LogKey, Vec<u8>>) -> Result<()> {
         let start = Place::start(self.place.segment + 1);
         let mut state = self.state.clone();
         for (kind, body) in entries {
@@ -238,7 +238,7 @@ impl Journal {
         let (name, unfinished) = (segment_name(start.segment), unfinished(&segment_name(start.segment)));
         self.files.remove(&unfinished)?;
         let mut piece = Vec::new();
-        let place = start.put(&mut piece, Kind::Start, true, 0, &state.encode());
+        let place = start.put(&mut piece, FrameKind::Start, true, 0, &state.encode());
         self.files.write(&unfinished, 0, &piece)?;
         let (mut end, mut key) = (place, (state.cut, u32::MAX));
         loop {
@@ -247,10 +247,10 @@ impl Journal {
             (key, piece) = (*last, Vec::new());
             let at = end.at;
             for (key, record) in &records {
-                let mut body = Writer::default();
+                let mut body = LayoutWriter::default();
                 put_key(&mut body, *key);
                 body.bytes(replaced.get(key).unwrap_or(record));
-                end = end.put(&mut piece, Kind::Log, true, 0, &body.0);
+                end = end.put(&mut piece, FrameKind::Log, true, 0, &body.0);
             }
             self.files.write(&unfinished, at, &piece)?;
         }
@@ -266,7 +266,7 @@ impl Journal {
     fn begin_segment(&mut self) -> Result<()> {
         let start = Place::start(self.place.segment + 1);
         let (name, mut bytes) = (segment_name(start.segment), Vec::new());
-        let place = start.put(&mut bytes, Kind::Start, true, 0, &self.state.encode());
+        let place = start.put(&mut bytes, FrameKind::Start, true, 0, &self.state.encode());
         write_whole(&*self.files, &name, &bytes)?;
         self.place = place;
         (self.synced, self.start_bytes, self.seen) = (place.at, place.at, place.at);
@@ -320,7 +320,7 @@ impl Journal {
             while let Some(frame) = frames.next()? {
                 let here = segment != self.place.segment || frames.place().at <= self.place.at;
                 let mut body = Reader(&frame.body);
-                if frame.kind != Kind::Log || !here {
+                if frame.kind != FrameKind::Log || !here {
                     continue;
                 }
                 // The key comes first: most of a long log is passed over.

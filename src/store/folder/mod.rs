@@ -43,14 +43,14 @@ use super::failure::{lock_lost, missing_chunk};
 use crate::{
     collections::Map,
     error::{Error, ErrorCode, Result},
-    format::{Writer, is_chunk_id},
+    format::{LayoutWriter, is_chunk_id},
     ports::{
         ChunkId, Durability, Estimate, Files, Guard, Key, LocalFuture, LogKey, Store, StoredRecord, Stores,
         Transaction, Write,
     },
 };
-use frames::{Kind, segment_name, segment_number};
-use journal::{Entry, Journal, UNFINISHED, write_whole};
+use frames::{FrameKind, segment_name, segment_number};
+use journal::{Journal, JournalEntry, UNFINISHED, write_whole};
 use state::{State, put_key, put_records};
 
 const CHUNKS: &str = "chunks";
@@ -60,9 +60,9 @@ const SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 
 /// One database in a folder. Cheap to clone: a handle.
 #[derive(Clone)]
-pub struct FolderStore(Rc<Inner>);
+pub struct FolderStore(Rc<FolderInner>);
 
-struct Inner {
+struct FolderInner {
     files: Rc<dyn Files>,
     segment_bytes: u64,
     journal: RefCell<Option<Journal>>,
@@ -78,7 +78,7 @@ impl FolderStore {
     /// The same with segments of another size: opening reads one of them, and removing is done by whole ones.
     pub fn with_segments(files: Rc<dyn Files>, segment_bytes: u64) -> Self {
         let journal = RefCell::default();
-        Self(Rc::new(Inner { files, segment_bytes, journal, closed: Cell::new(false) }))
+        Self(Rc::new(FolderInner { files, segment_bytes, journal, closed: Cell::new(false) }))
     }
 }
 
@@ -104,7 +104,7 @@ pub fn remove(files: &dyn Files) -> Result<()> {
     Ok(())
 }
 
-impl Inner {
+impl FolderInner {
     /// Looks whether somebody else has written to the folder, and runs `work` over what is there.
     fn with<T>(&self, work: impl FnOnce(&mut Option<Journal>) -> Result<T>) -> Result<T> {
         if self.closed.get() {
@@ -160,7 +160,7 @@ impl Inner {
                     slot.insert(Journal::create(self.files.clone(), self.segment_bytes)?)
                 }
             };
-            let Prepared { entries, replaced, sync } = self.prepare(journal, transaction)?;
+            let PreparedWrites { entries, replaced, sync } = self.prepare(journal, transaction)?;
             // One that changes nothing may still promise that all before it survives a power cut.
             if entries.is_empty() && replaced.is_empty() && !sync {
                 return Ok(());
@@ -192,22 +192,22 @@ impl Inner {
     }
 
     /// Writes the transaction's chunks; what is left to do in the journal.
-    fn prepare(&self, journal: &Journal, transaction: &Transaction) -> Result<Prepared> {
+    fn prepare(&self, journal: &Journal, transaction: &Transaction) -> Result<PreparedWrites> {
         let mut sync = transaction.durability == Durability::Strict;
         let mut entries = Vec::with_capacity(transaction.writes.len());
         let (mut replaced, mut wrote_chunks) = (Map::default(), false);
         for write in &transaction.writes {
             sync |= !matches!(write, Write::Add(..));
-            let mut body = Writer::default();
+            let mut body = LayoutWriter::default();
             let kind = match write {
                 Write::Add(key, bytes) => {
                     put_key(&mut body, *key);
                     body.bytes(bytes);
-                    Kind::Log
+                    FrameKind::Log
                 }
                 Write::PutHead(bytes, _) => {
                     body.bytes(bytes);
-                    Kind::Head
+                    FrameKind::Head
                 }
                 Write::Put(Key::Log(key), bytes) => {
                     replaced.insert(*key, bytes.clone());
@@ -216,27 +216,27 @@ impl Inner {
                 Write::Put(Key::Manifest(generation), bytes) => {
                     body.u64(*generation);
                     body.bytes(bytes);
-                    Kind::PutManifest
+                    FrameKind::PutManifest
                 }
                 Write::Put(Key::Chunk(id), bytes) => {
                     write_whole(&*self.files, &chunk_name(id), bytes)?;
                     wrote_chunks = true;
                     body.text(id);
-                    Kind::PutChunk
+                    FrameKind::PutChunk
                 }
                 Write::Delete(Key::Manifest(generation)) => {
                     body.u64(*generation);
-                    Kind::DeleteManifest
+                    FrameKind::DeleteManifest
                 }
                 Write::Delete(Key::Chunk(id)) => {
                     body.text(id);
-                    Kind::DeleteChunk
+                    FrameKind::DeleteChunk
                 }
                 Write::Delete(Key::Log(_)) => return Err(Error::internal("The log is only ever cut")),
                 Write::CutLog { through, spare } => {
                     body.u64(*through);
                     put_records(&mut body, &journal.spared(*through, spare)?);
-                    Kind::CutLog
+                    FrameKind::CutLog
                 }
             };
             entries.push((kind, body.0));
@@ -244,7 +244,7 @@ impl Inner {
         if wrote_chunks {
             self.files.sync_folder(CHUNKS)?;
         }
-        Ok(Prepared { entries, replaced, sync })
+        Ok(PreparedWrites { entries, replaced, sync })
     }
 
     fn get(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>> {
@@ -264,8 +264,8 @@ impl Inner {
 }
 
 /// What a transaction does to the journal.
-struct Prepared {
-    entries: Vec<Entry>,
+struct PreparedWrites {
+    entries: Vec<JournalEntry>,
     /// Records of the log that take the place of those of the same keys.
     replaced: Map<LogKey, Vec<u8>>,
     /// It must survive a power cut.

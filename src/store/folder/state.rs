@@ -1,9 +1,9 @@
 //! What the journal says, in memory: everything but the log and the bytes of chunks.
 
-use super::frames::{Frame, Kind};
+use super::frames::{Frame, FrameKind};
 use crate::{
     collections::{Map, Set},
-    format::{Reader, Writer, is_chunk_id},
+    format::{LayoutWriter, Reader, is_chunk_id},
     ports::{ChunkId, LogKey},
 };
 
@@ -29,7 +29,7 @@ pub struct State {
 impl State {
     /// The body of a segment's first frame.
     pub fn encode(&self) -> Vec<u8> {
-        let mut body = Writer::default();
+        let mut body = LayoutWriter::default();
         body.u32(LAYOUT);
         body.list(self.head.iter(), |body, head| body.bytes(head));
         body.list(self.newest.iter(), |body, key| put_key(body, *key));
@@ -73,30 +73,30 @@ impl State {
     fn take(&mut self, frame: &Frame) -> Option<()> {
         let mut body = Reader(&frame.body);
         match frame.kind {
-            Kind::Start => *self = Self::decode(&frame.body)?,
-            Kind::Log => self.newest = Some(get_key(&mut body)?),
-            Kind::Head => self.head = Some(bytes(&mut body)?),
-            Kind::PutManifest => _ = self.manifests.insert(body.u64()?, bytes(&mut body)?),
-            Kind::DeleteManifest => _ = self.manifests.remove(&body.u64()?),
-            Kind::PutChunk => _ = self.chunks.insert(chunk_id(&mut body)?),
-            Kind::DeleteChunk => {
+            FrameKind::Start => *self = Self::decode(&frame.body)?,
+            FrameKind::Log => self.newest = Some(get_key(&mut body)?),
+            FrameKind::Head => self.head = Some(bytes(&mut body)?),
+            FrameKind::PutManifest => _ = self.manifests.insert(body.u64()?, bytes(&mut body)?),
+            FrameKind::DeleteManifest => _ = self.manifests.remove(&body.u64()?),
+            FrameKind::PutChunk => _ = self.chunks.insert(chunk_id(&mut body)?),
+            FrameKind::DeleteChunk => {
                 let id = chunk_id(&mut body)?;
                 self.chunks.retain(|known| *known != id);
             }
-            Kind::CutLog => {
+            FrameKind::CutLog => {
                 let through = body.u64()?;
                 self.spared = get_records(&mut body)?;
                 self.cut = self.cut.max(through);
                 self.sealed.retain(|(_, newest)| newest.0 > self.cut);
             }
-            Kind::Seal => {}
+            FrameKind::Seal => {}
         }
         Some(())
     }
 }
 
 /// Writes a key of the log.
-pub fn put_key(body: &mut Writer, (lsn, part): LogKey) {
+pub fn put_key(body: &mut LayoutWriter, (lsn, part): LogKey) {
     body.u64(lsn);
     body.u32(part);
 }
@@ -107,7 +107,7 @@ pub fn get_key(body: &mut Reader<'_>) -> Option<LogKey> {
 }
 
 /// Writes records of the log.
-pub fn put_records(body: &mut Writer, records: &Map<LogKey, Vec<u8>>) {
+pub fn put_records(body: &mut LayoutWriter, records: &Map<LogKey, Vec<u8>>) {
     let records: Vec<_> = records.iter().collect();
     body.list(records.into_iter(), |body, (key, bytes)| {
         put_key(body, *key);

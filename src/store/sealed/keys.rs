@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::super::failure::{corrupt, refused};
 use crate::{
     error::Result,
-    format::{Reader, Writer},
+    format::{LayoutWriter, Reader},
     ports::{Cipher, Crypto, DataKey, Entropy, NONCE_BYTES, Piece},
 };
 
@@ -42,7 +42,7 @@ pub(in super::super) struct WrappedKey {
 }
 
 impl WrappedKey {
-    pub(super) fn write(&self, writer: &mut Writer) {
+    pub(super) fn write(&self, writer: &mut LayoutWriter) {
         writer.text(&self.method);
         writer.u32(self.iterations);
         writer.bytes(&self.salt);
@@ -60,7 +60,7 @@ impl WrappedKey {
 
     /// How a data key was wrapped is part of what unwraps it.
     fn associated(&self) -> Vec<u8> {
-        let mut writer = Writer::default();
+        let mut writer = LayoutWriter::default();
         writer.text("tidelock 1 data key");
         Self { wrapped: Vec::new(), ..self.clone() }.write(&mut writer);
         writer.0

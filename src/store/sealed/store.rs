@@ -29,9 +29,9 @@ const SYNCHRONOUS_BYTES: usize = 66 * 1024;
 
 /// A [`Store`] that encrypts what it stores in another one. Cheap to clone: a handle.
 #[derive(Clone)]
-pub struct SealedStore(Rc<Inner>);
+pub struct SealedStore(Rc<SealedInner>);
 
-struct Inner {
+struct SealedInner {
     store: Rc<dyn Store>,
     entropy: Rc<dyn Entropy>,
     data_key: DataKey,
@@ -78,7 +78,7 @@ impl SealedStore {
         wrapped: WrappedKey,
     ) -> Result<Self> {
         let content = derived(&data_key, "tidelock 1 content");
-        Ok(Self(Rc::new(Inner {
+        Ok(Self(Rc::new(SealedInner {
             store,
             entropy: vault.entropy.clone(),
             ids: Hmac::new(&derived(&data_key, "tidelock 1 chunk ids")),

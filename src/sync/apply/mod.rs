@@ -6,12 +6,12 @@
 //! | `park` | unique values freed for others |
 //! | `writer` | rows inserted, updated, left alone |
 //! | `swap` | rows that exchange unique values |
-//! | `respell` | a row takes the key as the server spells it |
+//! | `normalized_key` | a row takes the key as the server spells it |
 //! | `staged` | rows that wait |
 
+pub(crate) mod normalized_key;
 pub mod parents;
 mod park;
-pub(crate) mod respell;
 pub mod staged;
 pub mod swap;
 pub mod writer;

@@ -6,7 +6,7 @@ use crate::{
     sync::{
         schema::{
             plan::Plan,
-            table::{Table, key_condition},
+            table::{LocalTable, key_condition},
         },
         state::metadata,
         values::encode::{key_sql, literal, quote},
@@ -97,7 +97,7 @@ impl Parents {
 pub struct Synced {
     name: String,
     key: Vec<String>,
-    table: Table,
+    table: LocalTable,
 }
 
 impl Synced {
@@ -105,7 +105,7 @@ impl Synced {
     pub fn all(connection: &Connection) -> Result<Vec<Self>> {
         let mut synced = Vec::new();
         for registered in metadata::synced(connection)? {
-            let Some(table) = Table::read(connection, &registered.table)? else { continue };
+            let Some(table) = LocalTable::read(connection, &registered.table)? else { continue };
             let key = registered.primary_key.unwrap_or_else(|| table.primary_key.clone());
             synced.push(Self { name: registered.table, key, table });
         }

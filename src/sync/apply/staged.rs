@@ -1,7 +1,7 @@
 //! Rows of the remote that wait: for a parent that comes later or is not visible, for a cycle to close, or for ever, when
 //! a local constraint refuses them. They are tried again at the end of each pull.
 
-use super::writer::{Care, Writer};
+use super::writer::{Care, RowWriter};
 use crate::{
     error::{Error, Result},
     sqlite::Connection,
@@ -16,11 +16,11 @@ use crate::{
 };
 
 /// A table of the pull: what is read, how it is written, and what became of it.
-pub struct Target {
+pub struct ApplyTarget {
     /// What is read.
     pub plan: Plan,
     /// How it is written.
-    pub writer: Writer,
+    pub writer: RowWriter,
     /// What became of it.
     pub report: TableReport,
     /// All keys that the remote has were noted.
@@ -29,11 +29,11 @@ pub struct Target {
     pub read: bool,
 }
 
-/// SQL for the rows of the table `?1` that were tried before. Tombstones that are only noted are the business of [`crate::sync::pull::gone`].
+/// SQL for the rows of the table `?1` that were tried before. Tombstones that are only noted are the business of [`crate::sync::pull::tombstones`].
 const TRIED: &str = "FROM tidelock_staged WHERE tbl = ?1 AND error <> ''";
 
 /// Applies what can be applied by now, in one transaction. What is left counts as rejected.
-pub fn resolve(connection: &Connection, targets: &mut [Target]) -> Result<()> {
+pub fn resolve(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()> {
     if connection.value("SELECT 1 FROM tidelock_staged LIMIT 1", &[])?.is_none() {
         return Ok(());
     }
@@ -50,7 +50,7 @@ pub fn resolve(connection: &Connection, targets: &mut [Target]) -> Result<()> {
 }
 
 /// One try of every staged row, parents first; whether any was applied.
-fn pass(connection: &Connection, targets: &mut [Target]) -> Result<bool> {
+fn pass(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<bool> {
     let mut progress = false;
     for target in targets {
         let before = count(connection, &target.plan)?;
@@ -66,7 +66,7 @@ fn pass(connection: &Connection, targets: &mut [Target]) -> Result<bool> {
 
 /// Rows that wait for each other go in together, with foreign keys checked at the end; those whose parents still aren't
 /// there are left out, until the rest holds.
-fn cycles(connection: &Connection, targets: &mut [Target]) -> Result<()> {
+fn cycles(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()> {
     let mut candidates = Vec::with_capacity(targets.len());
     for target in targets.iter() {
         candidates.push(peek(connection, &target.plan)?);

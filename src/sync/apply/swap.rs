@@ -1,23 +1,23 @@
 //! Rows that exchange unique values: A takes B's slug and B takes A's. Whichever is written first meets the other.
 
-use super::writer::{Care, Held, Writer};
+use super::writer::{Care, HeldRow, RowWriter};
 use crate::{
     error::{Error, Result},
     sqlite::Connection,
     sync::{report::TableReport, schema::plan::Rows},
 };
 
-impl Writer {
+impl RowWriter {
     /// Tries the held rows once more with their unique values freed. Either all of them can be written then, or nothing
     /// has changed.
     pub(super) fn swap(
         &self,
         connection: &Connection,
         rows: &Rows,
-        held: Vec<Held>,
+        held: Vec<HeldRow>,
         care: Care,
         report: &mut TableReport,
-    ) -> Result<Vec<Held>> {
+    ) -> Result<Vec<HeldRow>> {
         let Some(park) = &self.park else { return Ok(held) };
         let mut tried = report.clone();
         let done = connection.atomically(|connection| {

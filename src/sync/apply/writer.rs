@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How pulled rows get into one table: built once a pull.
-pub struct Writer {
+pub struct RowWriter {
     sql: Rc<TableSql>,
     /// New rows may be added without a look: that runs nobody's triggers, and the key is unique here.
     may_add: bool,
@@ -44,7 +44,7 @@ pub struct Writer {
 
 /// What became of a row that couldn't be applied (yet).
 #[derive(Clone, Debug, PartialEq)]
-pub struct Held {
+pub struct HeldRow {
     /// Its index in the page.
     pub row: usize,
     /// Why.
@@ -52,7 +52,7 @@ pub struct Held {
 }
 
 /// What became of a row.
-enum Outcome {
+enum WriteOutcome {
     Applied,
     Held(String),
 }
@@ -122,7 +122,7 @@ impl Pass<'_> {
     }
 }
 
-impl Writer {
+impl RowWriter {
     /// The statements of a plan.
     pub fn new(connection: &Connection, plan: &Plan) -> Result<Self> {
         Self::among(connection, plan, &Synced::all(connection)?)
@@ -160,7 +160,7 @@ impl Writer {
 
     /// Merges a page into the table, inside a transaction in which capture is silent. Rows that can't be applied yet are
     /// staged, and given back.
-    pub fn merge(&self, connection: &Connection, rows: &Rows, report: &mut TableReport) -> Result<Vec<Held>> {
+    pub fn merge(&self, connection: &Connection, rows: &Rows, report: &mut TableReport) -> Result<Vec<HeldRow>> {
         let held = self.write(connection, rows, Care::Guarded, report)?;
         self.stage(connection, rows, &held)?;
         Ok(held)
@@ -173,7 +173,7 @@ impl Writer {
         rows: &Rows,
         care: Care,
         report: &mut TableReport,
-    ) -> Result<Vec<Held>> {
+    ) -> Result<Vec<HeldRow>> {
         let all: Vec<usize> = (0..rows.len()).collect();
         let held = self.write_some(connection, rows, all, care, report)?;
         if held.is_empty() { Ok(held) } else { self.swap(connection, rows, held, care, report) }
@@ -187,7 +187,7 @@ impl Writer {
         mut waiting: Vec<usize>,
         care: Care,
         report: &mut TableReport,
-    ) -> Result<Vec<Held>> {
+    ) -> Result<Vec<HeldRow>> {
         let guarded = care != Care::Bare;
         let mut pass = Pass {
             connection,
@@ -216,8 +216,8 @@ impl Writer {
                     continue;
                 }
                 for row in some {
-                    if let Outcome::Held(error) = self.write_row(&mut pass, *row, report)? {
-                        held.push(Held { row: *row, error });
+                    if let WriteOutcome::Held(error) = self.write_row(&mut pass, *row, report)? {
+                        held.push(HeldRow { row: *row, error });
                     }
                 }
             }
@@ -228,7 +228,7 @@ impl Writer {
         }
     }
 
-    fn write_row(&self, pass: &mut Pass<'_>, at: usize, report: &mut TableReport) -> Result<Outcome> {
+    fn write_row(&self, pass: &mut Pass<'_>, at: usize, report: &mut TableReport) -> Result<WriteOutcome> {
         let (connection, row) = (pass.connection, pass.rows.row(at));
         if pass.staged {
             self.unstage(connection, &self.unpushed.key_of(row))?;
@@ -239,13 +239,13 @@ impl Writer {
         // A row that has to wait undoes what it did to the change that it met.
         let (mut tried, parked) = (report.clone(), self.unpushed.parked.borrow().clone());
         let done = with_parents(connection, || match self.meet_row(pass, at, &mut tried)? {
-            Outcome::Applied => Ok(()),
-            Outcome::Held(error) => Err(Error::new(ErrorCode::SqliteConstraint, error)),
+            WriteOutcome::Applied => Ok(()),
+            WriteOutcome::Held(error) => Err(Error::new(ErrorCode::SqliteConstraint, error)),
         });
         match done {
             Ok(()) => {
                 *report = tried;
-                Ok(Outcome::Applied)
+                Ok(WriteOutcome::Applied)
             }
             Err(error) => {
                 self.unpushed.parked.replace(parked);
@@ -255,7 +255,7 @@ impl Writer {
     }
 
     /// Writes a row that may meet an unpushed change.
-    fn meet_row(&self, pass: &mut Pass<'_>, at: usize, report: &mut TableReport) -> Result<Outcome> {
+    fn meet_row(&self, pass: &mut Pass<'_>, at: usize, report: &mut TableReport) -> Result<WriteOutcome> {
         let seen = if pass.rows.deleted[at] { Seen::Deleted } else { Seen::Row };
         let cursor = pass.rows.cursors.get(at).and_then(Option::as_deref);
         match self.unpushed.meet(pass.connection, pass.rows.row(at), seen, cursor)? {
@@ -265,14 +265,14 @@ impl Writer {
                 report.kept_local += 1;
                 report.conflicts += u64::from(conflict);
                 report.rejected += u64::from(rejected);
-                return Ok(Outcome::Applied);
+                return Ok(WriteOutcome::Applied);
             }
         }
         self.apply_row(pass, at, report)
     }
 
     /// Writes a row that meets no change.
-    fn apply_row(&self, pass: &mut Pass<'_>, at: usize, report: &mut TableReport) -> Result<Outcome> {
+    fn apply_row(&self, pass: &mut Pass<'_>, at: usize, report: &mut TableReport) -> Result<WriteOutcome> {
         let (connection, row, deleted) = (pass.connection, pass.rows.row(at), pass.rows.deleted[at]);
         if deleted {
             return self.delete_row(connection, &self.unpushed.key_of(row), report);
@@ -280,14 +280,14 @@ impl Writer {
         if pass.parents
             && let Some(missing) = self.parents.missing(connection, row)?
         {
-            return Ok(Outcome::Held(missing));
+            return Ok(WriteOutcome::Held(missing));
         }
         if let Some(add) = pass.add.as_mut().filter(|_| pass.new) {
             match run(add, row) {
                 Ok(0) => pass.new = false,
                 Ok(_) => {
                     report.inserted += 1;
-                    return Ok(Outcome::Applied);
+                    return Ok(WriteOutcome::Applied);
                 }
                 Err(error) => return held(error),
             }
@@ -297,29 +297,29 @@ impl Writer {
         let (statement, count) = match same {
             Some(true) => {
                 report.unchanged += 1;
-                return Ok(Outcome::Applied);
+                return Ok(WriteOutcome::Applied);
             }
             Some(false) => (pass.update.as_mut(), &mut report.updated),
             None => (Some(&mut pass.insert), &mut report.inserted),
         };
-        let Some(statement) = statement else { return Ok(Outcome::Applied) };
+        let Some(statement) = statement else { return Ok(WriteOutcome::Applied) };
         match run(statement, row) {
             Ok(_) => *count += 1,
             Err(error) => return held(error),
         }
-        Ok(Outcome::Applied)
+        Ok(WriteOutcome::Applied)
     }
 
     /// Deletes a row, unless a row with unpushed changes depends on it.
-    fn delete_row(&self, connection: &Connection, key: &[Value], report: &mut TableReport) -> Result<Outcome> {
+    fn delete_row(&self, connection: &Connection, key: &[Value], report: &mut TableReport) -> Result<WriteOutcome> {
         if self.parents.protected(connection, key)? {
-            return Ok(Outcome::Held("a row that is to stay refers to it".to_owned()));
+            return Ok(WriteOutcome::Held("a row that is to stay refers to it".to_owned()));
         }
         let deleted = with_parents(connection, || connection.run(&self.sql.delete, key));
         match deleted {
             Ok(changes) => {
                 *(if changes > 0 { &mut report.deleted } else { &mut report.unchanged }) += 1;
-                Ok(Outcome::Applied)
+                Ok(WriteOutcome::Applied)
             }
             Err(error) => held(error),
         }
@@ -327,7 +327,7 @@ impl Writer {
 
     /// Deletes the row of a key; `false` when something that depends on it keeps it.
     pub fn delete(&self, connection: &Connection, key: &[Value], report: &mut TableReport) -> Result<bool> {
-        Ok(matches!(self.delete_row(connection, key, report)?, Outcome::Applied))
+        Ok(matches!(self.delete_row(connection, key, report)?, WriteOutcome::Applied))
     }
 
     /// Deletes the row of a key, whatever depends on it.
@@ -341,8 +341,8 @@ impl Writer {
     }
 
     /// Puts rows aside until what they lack is there.
-    pub fn stage(&self, connection: &Connection, rows: &Rows, held: &[Held]) -> Result<()> {
-        for Held { row: at, error } in held {
+    pub fn stage(&self, connection: &Connection, rows: &Rows, held: &[HeldRow]) -> Result<()> {
+        for HeldRow { row: at, error } in held {
             let mut parameters = vec![Value::from(&*self.name)];
             parameters.extend_from_slice(rows.row(*at));
             parameters.extend([Value::Integer(i64::from(rows.deleted[*at])), Value::from(&**error)]);
@@ -424,6 +424,6 @@ fn run(statement: &mut Statement<'_>, row: &[Value]) -> Result<u64> {
 }
 
 /// A violated constraint holds the row back; anything else is an error.
-fn held(error: Error) -> Result<Outcome> {
-    if error.is(ErrorCode::SqliteConstraint) { Ok(Outcome::Held(error.into_parts().message)) } else { Err(error) }
+fn held(error: Error) -> Result<WriteOutcome> {
+    if error.is(ErrorCode::SqliteConstraint) { Ok(WriteOutcome::Held(error.into_parts().message)) } else { Err(error) }
 }

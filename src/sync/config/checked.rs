@@ -2,13 +2,13 @@
 
 use super::{
     credentials,
-    options::{Conflict, RemoteOptions, TableSync},
+    options::{ConflictPolicy, RemoteOptions, TableSync},
 };
 use crate::{
     collections::Set,
     error::{Error, Result},
     sqlite::is_reserved,
-    sync::values::types::Kind,
+    sync::values::types::WireKind,
 };
 
 /// The checked `remote` option.
@@ -63,7 +63,7 @@ impl Config {
     }
 
     /// What happens to rows that changed on both sides, in tables that don't say it themselves.
-    pub fn prefer(&mut self, conflict: Conflict) {
+    pub fn prefer(&mut self, conflict: ConflictPolicy) {
         for table in &mut self.options.tables {
             table.conflict.get_or_insert(conflict);
         }
@@ -87,7 +87,7 @@ fn check_table(table: &TableSync) -> Result<()> {
             Error::invalid(format!("remote.tables: {name} is an internal table")).hint("Sync tables of your own")
         );
     }
-    if table.conflict == Some(Conflict::LastWriteWins) && table.cursor.is_none() {
+    if table.conflict == Some(ConflictPolicy::LastWriteWins) && table.cursor.is_none() {
         return Err(Error::invalid(format!("remote.tables: {name} has conflict 'last-write-wins' and no cursor"))
             .hint("Name the column that tells when a row was written, as cursor: 'updated_at'"));
     }
@@ -96,7 +96,7 @@ fn check_table(table: &TableSync) -> Result<()> {
             .hint("Leave `columns` out for those that both sides have"));
     }
     for (column, kind) in &table.types {
-        if Kind::from_name(kind).is_none() {
+        if WireKind::from_name(kind).is_none() {
             return Err(Error::invalid(format!("remote.tables: {name}.{column} has the unknown type {kind}"))
                 .hint("Types are text, int8, numeric, float8, bool, json, bytea, array and timestamptz"));
         }
@@ -132,7 +132,7 @@ fn roots(url: &str) -> Result<(String, Option<String>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{error::ErrorCode, sync::config::options::Direction};
+    use crate::{error::ErrorCode, sync::config::options::SyncDirection};
 
     fn config(json: &str) -> Result<Config> {
         Config::new(serde_json::from_str(json).expect("the options parse"))
@@ -152,7 +152,7 @@ mod tests {
         let table = &options.tables[0];
         assert_eq!(
             (table.overlap_ms, table.conflict(), table.direction),
-            (60_000, Conflict::KeepLocal, Direction::Both)
+            (60_000, ConflictPolicy::KeepLocal, SyncDirection::Both)
         );
         assert_eq!(table.remote(), "t");
     }
@@ -163,9 +163,9 @@ mod tests {
         let mut config =
             config(&format!(r#"{{"url":"https://x.co","key":"k","realtime":true,"tables":{tables}}}"#)).unwrap();
         let of = |config: &Config, table| config.table(table).unwrap().conflict();
-        assert_eq!(of(&config, "a"), Conflict::KeepLocal);
-        config.prefer(Conflict::RemoteWins);
-        assert_eq!((of(&config, "A"), of(&config, "b")), (Conflict::RemoteWins, Conflict::KeepLocal));
+        assert_eq!(of(&config, "a"), ConflictPolicy::KeepLocal);
+        config.prefer(ConflictPolicy::RemoteWins);
+        assert_eq!((of(&config, "A"), of(&config, "b")), (ConflictPolicy::RemoteWins, ConflictPolicy::KeepLocal));
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub const AT_ONCE: usize = 6;
 /// Which way a table's changes go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Direction {
+pub enum SyncDirection {
     /// Both ways.
     #[default]
     Both,
@@ -28,7 +28,7 @@ pub enum Direction {
 /// What happens to a row that changed on both sides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Conflict {
+pub enum ConflictPolicy {
     /// The columns changed locally stay, the others come from the remote.
     #[default]
     KeepLocal,
@@ -120,10 +120,10 @@ pub struct TableSync {
     pub deleted: Option<String>,
     /// What happens to a row that changed on both sides; `None`: what is usual, see [`TableSync::conflict`].
     #[serde(default)]
-    pub conflict: Option<Conflict>,
+    pub conflict: Option<ConflictPolicy>,
     /// Which way changes go.
     #[serde(default)]
-    pub direction: Direction,
+    pub direction: SyncDirection,
 }
 
 impl TableSync {
@@ -133,7 +133,7 @@ impl TableSync {
     }
 
     /// What happens to a row that changed on both sides.
-    pub fn conflict(&self) -> Conflict {
+    pub fn conflict(&self) -> ConflictPolicy {
         self.conflict.unwrap_or_default()
     }
 

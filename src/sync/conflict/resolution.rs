@@ -4,11 +4,11 @@
 
 use crate::{
     sync::{
-        config::options::Conflict,
+        config::options::ConflictPolicy,
         outbox::change::ChangeOp,
         values::{
             meaning::{moment, same_meaning, stored_as},
-            types::Kind,
+            types::WireKind,
         },
     },
     value::Value,
@@ -24,7 +24,7 @@ pub struct Sent {
 }
 
 /// Everything that is known about one key. Rows have one value a synced column.
-pub struct Facts<'a> {
+pub struct ConflictInput<'a> {
     /// The row before the local change; `None` when the remote had none. Columns that didn't exist then are `None`.
     pub base: Option<&'a [Option<Value>]>,
     /// What was sent of the change.
@@ -36,7 +36,7 @@ pub struct Facts<'a> {
     /// The remote said that the row was deleted; otherwise it only didn't send it.
     pub told: bool,
     /// The columns' kinds.
-    pub kinds: &'a [Kind],
+    pub kinds: &'a [WireKind],
     /// Where the cursor is.
     pub cursor: Option<usize>,
 }
@@ -60,7 +60,7 @@ pub enum Resolution {
 }
 
 /// The rule. `later`: whether the local change was made after the remote's; asked for only where it counts.
-pub fn resolve(facts: &Facts<'_>, policy: Conflict, later: impl FnOnce() -> bool) -> Resolution {
+pub fn resolve(facts: &ConflictInput<'_>, policy: ConflictPolicy, later: impl FnOnce() -> bool) -> Resolution {
     if let Some(row) = facts.own_write() {
         return Resolution::Row { row, conflict: false };
     }
@@ -82,23 +82,23 @@ pub fn resolve(facts: &Facts<'_>, policy: Conflict, later: impl FnOnce() -> bool
                 return settled(Some(remote));
             }
             match policy {
-                Conflict::RemoteWins => decided(owned(remote)),
-                Conflict::Function => Resolution::Ask,
+                ConflictPolicy::RemoteWins => decided(owned(remote)),
+                ConflictPolicy::Function => Resolution::Ask,
                 _ => Resolution::Reject("the remote has another row with this key"),
             }
         }
         (Some(_), None, None) => settled(None),
         // Of a new row: the remote has one with this key that is marked as deleted.
         (_, Some(_), None) => match policy {
-            Conflict::RemoteWins if facts.told => decided(None),
-            Conflict::Function => Resolution::Ask,
+            ConflictPolicy::RemoteWins if facts.told => decided(None),
+            ConflictPolicy::Function => Resolution::Ask,
             _ if facts.told => Resolution::Reject("it was deleted remotely"),
             _ => Resolution::Reject("the remote shows no such row: it was deleted there, or row security hides it"),
         },
         (Some(base), _, Some(remote)) if !differs(base, remote) => Resolution::Unchanged,
         (Some(_), None, Some(remote)) => match policy {
-            Conflict::RemoteWins => decided(owned(remote)),
-            Conflict::Function => Resolution::Ask,
+            ConflictPolicy::RemoteWins => decided(owned(remote)),
+            ConflictPolicy::Function => Resolution::Ask,
             _ => Resolution::Reject("it was changed remotely and deleted here"),
         },
         (Some(base), Some(local), Some(remote)) => {
@@ -117,17 +117,17 @@ pub fn resolve(facts: &Facts<'_>, policy: Conflict, later: impl FnOnce() -> bool
             let met = |at: &usize| changed(*at) && moved(*at) && !same(*at);
             let overlap = columns.clone().any(|at| met(&at));
             match policy {
-                Conflict::Function => Resolution::Ask,
+                ConflictPolicy::Function => Resolution::Ask,
                 _ if !overlap => decided(Some(merged())),
-                Conflict::KeepLocal => decided(Some(merged())),
-                Conflict::LastWriteWins if later() => decided(Some(merged())),
-                Conflict::LastWriteWins | Conflict::RemoteWins => decided(owned(remote)),
+                ConflictPolicy::KeepLocal => decided(Some(merged())),
+                ConflictPolicy::LastWriteWins if later() => decided(Some(merged())),
+                ConflictPolicy::LastWriteWins | ConflictPolicy::RemoteWins => decided(owned(remote)),
             }
         }
     }
 }
 
-impl Facts<'_> {
+impl ConflictInput<'_> {
     /// The local row once it is clear that the remote has what was sent; `None` while it isn't. What was changed since it was
     /// sent stays, the rest is the remote's.
     fn own_write(&self) -> Option<Option<Vec<Value>>> {
@@ -208,19 +208,19 @@ mod tests {
         local: &str,
         remote: &str,
         sent: Option<(ChangeOp, &str)>,
-        policy: Conflict,
+        policy: ConflictPolicy,
         later: bool,
     ) -> String {
         let known = |text: &str| row(text).map(|row| row.into_iter().map(Some).collect::<Vec<_>>());
         let (base, local, remote) = (known(base), row(local), row(remote));
         let sent = sent.map(|(op, row)| Sent { op, row: known(row).unwrap_or_default() });
-        let facts = Facts {
+        let facts = ConflictInput {
             base: base.as_deref(),
             sent: sent.as_ref(),
             local: local.as_deref(),
             remote: remote.as_deref(),
             told: true,
-            kinds: &[Kind::Text, Kind::Text, Kind::Text],
+            kinds: &[WireKind::Text, WireKind::Text, WireKind::Text],
             cursor: Some(2),
         };
         match resolve(&facts, policy, || later) {
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn each_policy_decides_as_it_says() {
-        use Conflict::{Function, KeepLocal, LastWriteWins, RemoteWins};
+        use ConflictPolicy::{Function, KeepLocal, LastWriteWins, RemoteWins};
         let all =
             [(KeepLocal, false), (RemoteWins, false), (LastWriteWins, true), (LastWriteWins, false), (Function, false)];
         for (base, local, remote, expected) in [
@@ -301,7 +301,7 @@ mod tests {
             ("a 1 t1", "c 1 t1", "x 1 t2", (Update, "b 1 t1"), "conflict x 1 t2"),
         ] {
             assert_eq!(
-                decide(base, local, remote, Some(sent), Conflict::RemoteWins, false),
+                decide(base, local, remote, Some(sent), ConflictPolicy::RemoteWins, false),
                 expected,
                 "{base}/{local}/{remote}"
             );

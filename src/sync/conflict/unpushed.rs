@@ -9,12 +9,12 @@ use std::{
     rc::Rc,
 };
 
-use super::resolution::{Facts, Resolution, Sent, change_left, is_later, resolve};
+use super::resolution::{ConflictInput, Resolution, Sent, change_left, is_later, resolve};
 use crate::{
     error::Result,
     sqlite::Connection,
     sync::{
-        config::options::Conflict,
+        config::options::ConflictPolicy,
         outbox::{
             change::ChangeOp,
             waiting::{forget, reject},
@@ -23,7 +23,7 @@ use crate::{
         values::{
             encode::{decode_row, key_parameters, quote, row_sql},
             outgoing::filter_text,
-            types::Kind,
+            types::WireKind,
         },
     },
     time::Timestamp,
@@ -59,7 +59,7 @@ pub enum Seen {
 
 /// A conflict that a function of the user decides, outside of any transaction.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Question {
+pub struct PendingConflict {
     /// The key's values.
     pub key: Vec<Value>,
     /// The remote's row; `None`: it is gone.
@@ -68,7 +68,7 @@ pub struct Question {
 
 /// A change as it is in the outbox.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct OutboxEntry {
     /// Its id.
     pub id: i64,
     /// What happened.
@@ -89,11 +89,11 @@ pub struct Entry {
 pub struct Unpushed {
     name: String,
     columns: Vec<String>,
-    kinds: Vec<Kind>,
+    kinds: Vec<WireKind>,
     /// Where the key's values are in a row.
     pub(crate) key: Vec<usize>,
     cursor: Option<usize>,
-    policy: Conflict,
+    policy: ConflictPolicy,
     pending: String,
     rejected: String,
     sql: Rc<TableSql>,
@@ -105,7 +105,7 @@ pub struct Unpushed {
     local_lacking: String,
     /// What has to be added to the local clock to get the server's.
     skew_ms: Cell<i64>,
-    questions: RefCell<Vec<Question>>,
+    questions: RefCell<Vec<PendingConflict>>,
     /// Local rows whose unique values are freed for the moment, by their keys: they count as they were.
     pub(crate) parked: RefCell<Vec<(Vec<Value>, Vec<Value>)>>,
 }
@@ -190,7 +190,7 @@ impl Unpushed {
     }
 
     /// The conflicts that wait for a function since the last call.
-    pub fn take_questions(&self) -> Vec<Question> {
+    pub fn take_questions(&self) -> Vec<PendingConflict> {
         self.questions.take()
     }
 
@@ -210,7 +210,7 @@ impl Unpushed {
             forget(connection, entry.id)?;
             return Ok(Decision::ApplyConflict);
         }
-        let facts = Facts {
+        let facts = ConflictInput {
             base: entry.base.as_deref(),
             sent: entry.sent.as_ref(),
             local: local.as_deref(),
@@ -226,7 +226,7 @@ impl Unpushed {
         match resolve(&facts, self.policy, later) {
             Resolution::Unchanged => Ok(Decision::Keep { conflict: false, rejected: false }),
             Resolution::Ask => {
-                self.questions.borrow_mut().push(Question { key, remote: remote.map(<[Value]>::to_vec) });
+                self.questions.borrow_mut().push(PendingConflict { key, remote: remote.map(<[Value]>::to_vec) });
                 Ok(Decision::Keep { conflict: true, rejected: false })
             }
             Resolution::Reject(why) => self.set_aside(connection, &entry, &key, local.as_deref(), remote, why),
@@ -248,7 +248,7 @@ impl Unpushed {
 
     /// The change's own time, as a cursor has it: the value that it wrote there, else the moment when it was made, by the
     /// server's clock.
-    fn written_at(&self, entry: &Entry, local: Option<&[Value]>) -> String {
+    fn written_at(&self, entry: &OutboxEntry, local: Option<&[Value]>) -> String {
         let wrote = || {
             let value = &local?[self.cursor?];
             let base = entry.base.as_ref().and_then(|base| base[self.cursor?].as_ref());
@@ -276,14 +276,14 @@ impl Unpushed {
     }
 
     /// The change of a key: the one that waits, else one that was refused.
-    pub fn entry(&self, connection: &Connection, key: &[Value]) -> Result<Option<Entry>> {
+    pub fn entry(&self, connection: &Connection, key: &[Value]) -> Result<Option<OutboxEntry>> {
         match self.find(connection, key, false)? {
             None => self.find(connection, key, true),
             pending => Ok(pending),
         }
     }
 
-    fn find(&self, connection: &Connection, key: &[Value], rejected: bool) -> Result<Option<Entry>> {
+    fn find(&self, connection: &Connection, key: &[Value], rejected: bool) -> Result<Option<OutboxEntry>> {
         let mut parameters = vec![Value::from(&*self.name)];
         parameters.extend_from_slice(key);
         let found = connection.rows(if rejected { &self.rejected } else { &self.pending }, &parameters)?;
@@ -292,7 +292,7 @@ impl Unpushed {
 
     /// The same, once the remote's row is to be judged by it: what waits behind a refused change becomes a part of that, since its base
     /// is no row that the remote ever had. `there`: the row is here.
-    fn joined(&self, connection: &Connection, key: &[Value], there: bool) -> Result<Option<Entry>> {
+    fn joined(&self, connection: &Connection, key: &[Value], there: bool) -> Result<Option<OutboxEntry>> {
         let (pending, refused) = (self.find(connection, key, false)?, self.find(connection, key, true)?);
         let (Some(pending), Some(refused)) = (&pending, &refused) else { return Ok(pending.or(refused)) };
         forget(connection, pending.id)?;
@@ -303,17 +303,17 @@ impl Unpushed {
         };
         let sql = "UPDATE tidelock_outbox SET op = ?2, time = ?3 WHERE id = ?1";
         connection.run(sql, &[Value::Integer(refused.id), Value::from(op.as_str()), Value::from(&*pending.time)])?;
-        Ok(Some(Entry { op, time: pending.time.clone(), ..refused.clone() }))
+        Ok(Some(OutboxEntry { op, time: pending.time.clone(), ..refused.clone() }))
     }
 
     /// Reads `id, op, base, sent_op, sent, time`.
-    pub fn read_entry(&self, row: &[Value], rejected: bool) -> Entry {
+    pub fn read_entry(&self, row: &[Value], rejected: bool) -> OutboxEntry {
         let text = |at: usize| row[at].as_text();
         let sent = text(3).filter(|op| *op != "gone").map(|op| Sent {
             op: ChangeOp::from_name(op),
             row: text(4).map(|row| self.align(row)).unwrap_or_default(),
         });
-        Entry {
+        OutboxEntry {
             id: row[0].as_integer().unwrap_or_default(),
             op: ChangeOp::from_name(text(1).unwrap_or_default()),
             base: text(2).map(|base| self.align(base)),
@@ -453,7 +453,7 @@ impl Unpushed {
         &self,
         connection: &Connection,
         key: &[Value],
-        entry: &Entry,
+        entry: &OutboxEntry,
         local: Option<&[Value]>,
         remote: Option<&[Value]>,
         result: Option<&[Value]>,
@@ -474,7 +474,7 @@ impl Unpushed {
     pub fn set_aside(
         &self,
         connection: &Connection,
-        entry: &Entry,
+        entry: &OutboxEntry,
         key: &[Value],
         local: Option<&[Value]>,
         remote: Option<&[Value]>,

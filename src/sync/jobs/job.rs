@@ -21,7 +21,7 @@ pub enum Work {
 
 /// What a row's cursor has to be for it to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Guard {
+pub enum RowGuard {
     /// Anything: it was read just before, or nobody else writes it.
     None,
     /// One of these values of the base; empty text is NULL.
@@ -77,14 +77,14 @@ impl Job {
     }
 
     /// The guard by the base's cursor.
-    pub fn guard(&self) -> Guard {
-        self.cursor.clone().map_or(Guard::None, |cursor| Guard::Cursor(vec![cursor]))
+    pub fn guard(&self) -> RowGuard {
+        self.cursor.clone().map_or(RowGuard::None, |cursor| RowGuard::Cursor(vec![cursor]))
     }
 }
 
 /// What the remote has under a key.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Remote {
+pub enum RemoteRow {
     /// This row, and its cursor where conflicts are told by it.
     Row(Vec<Value>, Option<String>),
     /// A row that is marked as deleted.
@@ -95,7 +95,7 @@ pub enum Remote {
 
 /// What became of a job.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum JobOutcome {
     /// The remote took it; now it has this row.
     Written(Vec<Value>),
     /// The remote took it, and tells nothing: the row is as it was sent.
@@ -105,7 +105,7 @@ pub enum Outcome {
     /// The remote has no such row any more.
     Deleted,
     /// Nothing was written, because the remote has something else than the base.
-    Met(Remote),
+    Met(RemoteRow),
     /// The remote refuses it. `later`: perhaps only as long as other changes aren't there.
     Refused {
         /// Why.

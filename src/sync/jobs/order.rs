@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A foreign key between two tables of the push.
-struct Reference {
+struct JobReference {
     /// Where the referring values are in a row.
     from: Vec<usize>,
     /// Whether the reference may be NULL for a while.
@@ -29,7 +29,7 @@ struct Reference {
 
 /// The foreign keys between the tables of a push, and what is held back because of them.
 pub struct Order {
-    references: Vec<Vec<Reference>>,
+    references: Vec<Vec<JobReference>>,
     names: Vec<String>,
     columns: Vec<Vec<String>>,
     /// Rows that the remote doesn't have, and doesn't get for now: (table, encoded key).
@@ -54,7 +54,7 @@ impl Order {
                     && plan.table.column(&plan.columns[*at].name).is_some_and(|column| !column.not_null)
             };
             let nullable = from.iter().any(may_be_null);
-            Some(Reference { from, nullable, parent, to, cascades: key.acts_on_delete(), find })
+            Some(JobReference { from, nullable, parent, to, cascades: key.acts_on_delete(), find })
         };
         Self {
             references: plans
@@ -131,7 +131,7 @@ impl Order {
         parent: usize,
         referred: &[Option<Value>],
     ) -> Option<Option<Vec<usize>>> {
-        let refers = |reference: &&Reference| {
+        let refers = |reference: &&JobReference| {
             let mut pairs = reference.from.iter().zip(&reference.to);
             let same = |(from, to): (&usize, &usize)| {
                 row[*from].as_ref().is_some_and(|value| !value.is_null()) && row[*from] == referred[*to]
@@ -215,7 +215,7 @@ impl Order {
     /// before its parent is deleted, which deletes it, too. In a circle all go together.
     pub fn childless(&self, jobs: Vec<Job>) -> (Vec<Job>, Vec<Job>) {
         let Some(table) = jobs.first().map(|job| job.table) else { return (jobs, Vec::new()) };
-        let own: Vec<&Reference> =
+        let own: Vec<&JobReference> =
             self.references[table].iter().filter(|reference| reference.parent == table && reference.cascades).collect();
         let values = |job: &Job, at: &[usize]| {
             let base = job.base.as_ref()?;
@@ -223,7 +223,7 @@ impl Order {
             Some(shown(&at.iter().map(value).collect::<Option<Vec<_>>>()?))
         };
         let parents = |job: &Job| {
-            let parent = |(at, reference): (usize, &&Reference)| {
+            let parent = |(at, reference): (usize, &&JobReference)| {
                 let parent = values(job, &reference.from)?;
                 (values(job, &reference.to).as_ref() != Some(&parent)).then_some((at, parent))
             };
@@ -231,7 +231,7 @@ impl Order {
         };
         let needed: Set<(usize, String)> = jobs.iter().flat_map(parents).collect();
         let is_needed = |job: &Job| {
-            let key = |(at, reference): (usize, &&Reference)| Some((at, values(job, &reference.to)?));
+            let key = |(at, reference): (usize, &&JobReference)| Some((at, values(job, &reference.to)?));
             own.iter().enumerate().filter_map(key).any(|key| needed.contains(&key))
         };
         let (parents, childless): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(is_needed);
@@ -242,7 +242,7 @@ impl Order {
     /// be cut stays together, without the reference where it may be NULL.
     pub fn levels(&self, plan: &Plan, mut jobs: Vec<Job>) -> Vec<Vec<Job>> {
         let Some(table) = jobs.first().map(|job| job.table) else { return Vec::new() };
-        let own: Vec<&Reference> =
+        let own: Vec<&JobReference> =
             self.references[table].iter().filter(|reference| reference.parent == table).collect();
         if own.is_empty() {
             return vec![jobs];

@@ -1,12 +1,12 @@
 //! What becomes of a change that a person decides about: it waits again, or it is given up.
 
-use super::job::Remote;
+use super::job::RemoteRow;
 use crate::{
     error::{Error, Result},
     sqlite::Connection,
     sync::{
-        apply::{respell::Respell, writer::Writer},
-        conflict::unpushed::{Entry, Unpushed},
+        apply::{normalized_key::KeyNormalizer, writer::RowWriter},
+        conflict::unpushed::{OutboxEntry, Unpushed},
         outbox::{
             capture,
             change::ChangeOp,
@@ -21,7 +21,7 @@ use crate::{
 
 /// A change, found by its id.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Found {
+pub struct FoundChange {
     /// Its id.
     pub id: i64,
     /// Its table.
@@ -41,12 +41,12 @@ pub fn unknown() -> Error {
 }
 
 /// The change with this id. Fails with `invalid_argument` when there is none.
-pub fn find(connection: &Connection, id: i64) -> Result<Found> {
+pub fn find(connection: &Connection, id: i64) -> Result<FoundChange> {
     let sql = "SELECT id, op, base, sent_op, sent, time, tbl, key, state, local FROM tidelock_outbox WHERE id = ?1";
     let row = connection.rows(sql, &[Value::Integer(id)])?.into_iter().next();
     let row = row.ok_or_else(unknown)?;
     let text = |at: usize| row[at].as_text().map(str::to_owned);
-    Ok(Found {
+    Ok(FoundChange {
         id,
         table: text(6).unwrap_or_default(),
         key: decode_key(&text(7).unwrap_or_default()),
@@ -58,7 +58,7 @@ pub fn find(connection: &Connection, id: i64) -> Result<Found> {
 }
 
 /// Lets a refused change wait again; inside a transaction.
-pub fn retry(connection: &Connection, plan: &Plan, change: &Found) -> Result<()> {
+pub fn retry(connection: &Connection, plan: &Plan, change: &FoundChange) -> Result<()> {
     let unpushed = Unpushed::new(plan);
     release(connection)?;
     match &*change.state {
@@ -92,7 +92,7 @@ pub fn retry(connection: &Connection, plan: &Plan, change: &Found) -> Result<()>
 }
 
 /// The remote's row as the change knows it. A column that didn't exist then counts as unchanged.
-fn base(entry: &Entry, local: Option<&[Value]>) -> Option<Vec<Value>> {
+fn base(entry: &OutboxEntry, local: Option<&[Value]>) -> Option<Vec<Value>> {
     if entry.gone {
         return None;
     }
@@ -102,7 +102,7 @@ fn base(entry: &Entry, local: Option<&[Value]>) -> Option<Vec<Value>> {
 }
 
 /// Makes the change of a restored image again, on the row as it is now.
-fn again(connection: &Connection, plan: &Plan, unpushed: &Unpushed, change: &Found) -> Result<()> {
+fn again(connection: &Connection, plan: &Plan, unpushed: &Unpushed, change: &FoundChange) -> Result<()> {
     let entry = unpushed.read_entry(&change.row, true);
     let then = change.local.as_deref().map(decode_row).unwrap_or_default();
     let now = unpushed.local(connection, &change.key)?;
@@ -143,9 +143,9 @@ fn again(connection: &Connection, plan: &Plan, unpushed: &Unpushed, change: &Fou
 pub fn discard(
     connection: &Connection,
     plan: &Plan,
-    writer: &Writer,
-    change: &Found,
-    remote: Option<&Remote>,
+    writer: &RowWriter,
+    change: &FoundChange,
+    remote: Option<&RemoteRow>,
 ) -> Result<()> {
     let unpushed = &writer.unpushed;
     let entry = unpushed.read_entry(&change.row, true);
@@ -156,8 +156,8 @@ pub fn discard(
     )?;
     let local = unpushed.local(connection, &change.key)?;
     let row = match remote {
-        Some(Remote::Row(row, _)) => Some(row.clone()),
-        Some(Remote::Deleted | Remote::Absent) => None,
+        Some(RemoteRow::Row(row, _)) => Some(row.clone()),
+        Some(RemoteRow::Deleted | RemoteRow::Absent) => None,
         None => base(&entry, local.as_deref()),
     };
     // What others refer to, and what doesn't fit (yet), waits as a pulled row would.
@@ -165,7 +165,9 @@ pub fn discard(
     let mut row = row.unwrap_or_else(|| unpushed.row_of(&change.key));
     let answered = plan.key_of(&row);
     let respelled = answered != change.key;
-    if !respelled || Respell::new(connection)?.run(connection, &plan.table.name, &change.key, &answered)?.is_none() {
+    if !respelled
+        || KeyNormalizer::new(connection)?.run(connection, &plan.table.name, &change.key, &answered)?.is_none()
+    {
         change.key.iter().zip(&plan.key).for_each(|(value, at)| row[*at] = value.clone());
     }
     if remote.is_some() && plan.options.compares() {

@@ -3,18 +3,18 @@
 
 use std::{cell::OnceCell, rc::Rc};
 
-use super::job::{Job, Outcome, Remote, Work};
+use super::job::{Job, JobOutcome, RemoteRow, Work};
 use crate::{
     error::{Error, ErrorCode, Result},
     sqlite::Connection,
     sync::{
         apply::{
-            respell::Respell,
-            writer::{Writer, with_parents},
+            normalized_key::KeyNormalizer,
+            writer::{RowWriter, with_parents},
         },
         conflict::{
             resolution::{Sent, after_own_write},
-            unpushed::{Decision, Entry, Seen},
+            unpushed::{Decision, OutboxEntry, Seen},
         },
         outbox::{
             change::ChangeOp,
@@ -31,7 +31,7 @@ pub struct PushTarget {
     /// How it is written.
     pub plan: Plan,
     /// How the remote's rows come back.
-    pub writer: Writer,
+    pub writer: RowWriter,
     /// What became of it.
     pub report: TablePushed,
     /// Whether local rows changed since it was last told.
@@ -39,14 +39,14 @@ pub struct PushTarget {
     /// Tables whose rows followed a key that the server spells in its own way, since they were last told.
     pub followed: Vec<String>,
     /// What follows a key; read at the first need.
-    pub respell: OnceCell<Rc<Respell>>,
+    pub respell: OnceCell<Rc<KeyNormalizer>>,
     /// Milliseconds since 1970.
     pub now: i64,
 }
 
 /// What is left of a change.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Left {
+pub enum Remainder {
     /// Nothing, or only what was edited meanwhile: that is for the next push.
     Done,
     /// It goes on, on another base.
@@ -64,14 +64,20 @@ pub enum Left {
 impl PushTarget {
     /// Writes down what became of a job; inside a transaction in which capture is silent. `exhausted`: it was tried so often that
     /// nothing else can be expected.
-    pub fn settle(&mut self, connection: &Connection, job: &Job, outcome: Outcome, exhausted: bool) -> Result<Left> {
+    pub fn settle(
+        &mut self,
+        connection: &Connection,
+        job: &Job,
+        outcome: JobOutcome,
+        exhausted: bool,
+    ) -> Result<Remainder> {
         let found = self.writer.unpushed.entry(connection, &job.key)?;
         let Some(entry) = found.filter(|entry| entry.id == job.id && !entry.rejected) else {
             // The change isn't here any more: an older image was restored, or the table was replaced.
-            return Ok(Left::Done);
+            return Ok(Remainder::Done);
         };
         let answered = match &outcome {
-            Outcome::Written(row) | Outcome::Met(Remote::Row(row, _)) => self.plan.key_of(row),
+            JobOutcome::Written(row) | JobOutcome::Met(RemoteRow::Row(row, _)) => self.plan.key_of(row),
             _ => job.key.clone(),
         };
         if answered == job.key {
@@ -94,12 +100,12 @@ impl PushTarget {
             row
         };
         let outcome = match outcome {
-            Outcome::Written(row) => Outcome::Written(spelled(row)),
-            Outcome::Met(Remote::Row(row, cursor)) => Outcome::Met(Remote::Row(spelled(row), cursor)),
+            JobOutcome::Written(row) => JobOutcome::Written(spelled(row)),
+            JobOutcome::Met(RemoteRow::Row(row, cursor)) => JobOutcome::Met(RemoteRow::Row(spelled(row), cursor)),
             other => other,
         };
         let Some(entry) = self.writer.unpushed.entry(connection, &job.key)?.filter(|entry| entry.id == job.id) else {
-            return Ok(Left::Done);
+            return Ok(Remainder::Done);
         };
         let is_here = |key: &[Value]| Ok::<_, Error>(self.writer.unpushed.local(connection, key)?.is_some());
         // The row that a pull has brought in the server's spelling stays the only one.
@@ -119,11 +125,11 @@ impl PushTarget {
         Ok(follows)
     }
 
-    fn respell(&self, connection: &Connection) -> Result<Rc<Respell>> {
+    fn respell(&self, connection: &Connection) -> Result<Rc<KeyNormalizer>> {
         if let Some(respell) = self.respell.get() {
             return Ok(respell.clone());
         }
-        let respell = Rc::new(Respell::new(connection)?);
+        let respell = Rc::new(KeyNormalizer::new(connection)?);
         Ok(self.respell.get_or_init(|| respell).clone())
     }
 
@@ -145,27 +151,33 @@ impl PushTarget {
         &mut self,
         connection: &Connection,
         job: &Job,
-        outcome: Outcome,
-        entry: Entry,
+        outcome: JobOutcome,
+        entry: OutboxEntry,
         exhausted: bool,
-    ) -> Result<Left> {
+    ) -> Result<Remainder> {
         match outcome {
-            Outcome::Written(row) => self.written(connection, job, &entry, row),
-            Outcome::Taken => self.written(connection, job, &entry, job.sent(&self.plan)),
-            Outcome::Arrived => self.arrived(connection, job, &entry),
-            Outcome::Deleted => self.deleted(connection, job, &entry),
-            Outcome::Met(remote) => self.met(connection, job, &entry, remote, exhausted),
-            Outcome::Refused { error, later } => self.refused(connection, job, &entry, error, later),
-            Outcome::Held(error) => Ok(Left::Held(error)),
+            JobOutcome::Written(row) => self.written(connection, job, &entry, row),
+            JobOutcome::Taken => self.written(connection, job, &entry, job.sent(&self.plan)),
+            JobOutcome::Arrived => self.arrived(connection, job, &entry),
+            JobOutcome::Deleted => self.deleted(connection, job, &entry),
+            JobOutcome::Met(remote) => self.met(connection, job, &entry, remote, exhausted),
+            JobOutcome::Refused { error, later } => self.refused(connection, job, &entry, error, later),
+            JobOutcome::Held(error) => Ok(Remainder::Held(error)),
             // An earlier try of it may have arrived: what was sent stays noted.
-            Outcome::Failing(error) => {
+            JobOutcome::Failing(error) => {
                 retry_later(connection, entry.id, &error, self.now)?;
-                Ok(Left::Waiting)
+                Ok(Remainder::Waiting)
             }
         }
     }
 
-    fn written(&mut self, connection: &Connection, job: &Job, entry: &Entry, remote: Vec<Value>) -> Result<Left> {
+    fn written(
+        &mut self,
+        connection: &Connection,
+        job: &Job,
+        entry: &OutboxEntry,
+        remote: Vec<Value>,
+    ) -> Result<Remainder> {
         self.follow_parents(connection, &job.sent(&self.plan), &remote)?;
         self.writer.unstage(connection, &job.key)?;
         let unpushed = &self.writer.unpushed;
@@ -195,18 +207,18 @@ impl PushTarget {
         // A reference that had to wait for its row.
         let waits = job.work == Work::Insert
             && (0..job.row.len()).any(|at| !job.row[at].is_null() && !job.sends(&self.plan, at));
-        Ok(if waits { Left::Again } else { Left::Done })
+        Ok(if waits { Remainder::Again } else { Remainder::Done })
     }
 
     /// A new row of a table that is never read; what was edited since it was first sent is still to be sent.
-    fn arrived(&mut self, connection: &Connection, job: &Job, entry: &Entry) -> Result<Left> {
+    fn arrived(&mut self, connection: &Connection, job: &Job, entry: &OutboxEntry) -> Result<Remainder> {
         let mut remote = self.writer.unpushed.row_of(&job.key);
         let sent = entry.sent.iter().flat_map(|sent| &sent.row).enumerate();
         sent.for_each(|(at, value)| remote[at] = value.clone().unwrap_or_default());
         let local = self.writer.unpushed.local(connection, &job.key)?;
         self.writer.unpushed.leave(connection, Some(entry.id), &job.key, local.as_deref(), Some(&remote))?;
         self.report.inserted += 1;
-        Ok(if local.as_ref() == Some(&remote) { Left::Done } else { Left::Again })
+        Ok(if local.as_ref() == Some(&remote) { Remainder::Done } else { Remainder::Again })
     }
 
     /// A row is gone remotely. A new one of ours that may have been it isn't sent again.
@@ -224,7 +236,7 @@ impl PushTarget {
         Ok(())
     }
 
-    fn deleted(&mut self, connection: &Connection, job: &Job, entry: &Entry) -> Result<Left> {
+    fn deleted(&mut self, connection: &Connection, job: &Job, entry: &OutboxEntry) -> Result<Remainder> {
         self.writer.unstage(connection, &job.key)?;
         let local = self.writer.unpushed.local(connection, &job.key)?;
         self.writer.unpushed.leave(connection, Some(entry.id), &job.key, local.as_deref(), None)?;
@@ -232,21 +244,21 @@ impl PushTarget {
             self.writer.know(connection, &job.key, false)?;
         }
         self.report.deleted += 1;
-        Ok(Left::Done)
+        Ok(Remainder::Done)
     }
 
     fn met(
         &mut self,
         connection: &Connection,
         job: &Job,
-        entry: &Entry,
-        remote: Remote,
+        entry: &OutboxEntry,
+        remote: RemoteRow,
         exhausted: bool,
-    ) -> Result<Left> {
+    ) -> Result<Remainder> {
         let mut counted = TableReport::default();
         let mut held = Vec::new();
         match remote {
-            Remote::Row(row, cursor) => {
+            RemoteRow::Row(row, cursor) => {
                 if self.plan.options.compares() {
                     self.writer.know(connection, &job.key, true)?;
                 }
@@ -256,21 +268,21 @@ impl PushTarget {
                 }
                 held = self.writer.merge(connection, &Rows::one(row, false, cursor), &mut counted)?;
             }
-            Remote::Deleted if job.work == Work::Insert && exhausted => {
+            RemoteRow::Deleted if job.work == Work::Insert && exhausted => {
                 let text = "The remote has a row with this key that is marked as deleted, and doesn't let it come back";
                 reject(connection, entry.id, "refused", text)?;
                 counted.rejected += 1;
             }
-            Remote::Deleted => {
+            RemoteRow::Deleted => {
                 let row = self.writer.unpushed.row_of(&job.key);
                 held = self.writer.merge(connection, &Rows::one(row, true, None), &mut counted)?;
             }
-            Remote::Absent if job.work == Work::Insert && exhausted => {
+            RemoteRow::Absent if job.work == Work::Insert && exhausted => {
                 let text = "The remote has a row with this key that it doesn't show";
                 reject(connection, entry.id, "refused", text)?;
                 counted.rejected += 1;
             }
-            Remote::Absent => {
+            RemoteRow::Absent => {
                 self.writer.unstage(connection, &job.key)?;
                 let unpushed = &self.writer.unpushed;
                 if let Decision::Keep { conflict, rejected } =
@@ -295,15 +307,15 @@ impl PushTarget {
                         None => {}
                     }
                 }
-                Ok(Left::Done)
+                Ok(Remainder::Done)
             }
-            Some(entry) if entry.rejected => Ok(Left::Rejected),
+            Some(entry) if entry.rejected => Ok(Remainder::Rejected),
             Some(entry) => {
                 unmark(connection, entry.id)?;
-                let Some(held) = held.first() else { return Ok(Left::Again) };
+                let Some(held) = held.first() else { return Ok(Remainder::Again) };
                 let text = format!("The remote's row can't be applied: {}", held.error);
                 hold_back(connection, entry.id, &text)?;
-                Ok(Left::Waiting)
+                Ok(Remainder::Waiting)
             }
         }
     }
@@ -312,23 +324,23 @@ impl PushTarget {
         &mut self,
         connection: &Connection,
         job: &Job,
-        entry: &Entry,
+        entry: &OutboxEntry,
         error: Error,
         later: bool,
-    ) -> Result<Left> {
+    ) -> Result<Remainder> {
         unmark(connection, entry.id)?;
         let local = self.writer.unpushed.local(connection, &job.key)?;
         let edited = job.op() != Some(entry.op) || job.work != Work::Delete && local.as_deref() != Some(&job.row[..]);
         if edited {
             // Something else than what was refused: the next push tries it.
-            return Ok(Left::Done);
+            return Ok(Remainder::Done);
         }
         if later {
-            return Ok(Left::Later(error));
+            return Ok(Remainder::Later(error));
         }
         refuse(connection, entry.id, &error)?;
         self.report.rejected += 1;
-        Ok(Left::Rejected)
+        Ok(Remainder::Rejected)
     }
 }
 

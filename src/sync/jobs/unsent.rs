@@ -5,10 +5,10 @@ use crate::{
     error::Result,
     sqlite::Connection,
     sync::{
-        config::options::Direction,
+        config::options::SyncDirection,
         conflict::{
             resolution::Sent,
-            unpushed::{Entry, Unpushed},
+            unpushed::{OutboxEntry, Unpushed},
         },
         outbox::{capture, change::ChangeOp, waiting::forget},
         schema::plan::Plan,
@@ -30,7 +30,7 @@ const DUE: &str = "(not_before IS NULL OR not_before <= ?3 OR not_before > ?3 + 
 
 /// Which changes are wanted.
 #[derive(Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct WantedJobs<'a> {
     /// What is to be done for them.
     pub work: Work,
     /// None that was made since the push began.
@@ -48,7 +48,7 @@ pub fn load(
     plan: &Plan,
     table: usize,
     unpushed: &Unpushed,
-    wanted: Wanted<'_>,
+    wanted: WantedJobs<'_>,
 ) -> Result<Vec<Job>> {
     let filter = match wanted.work {
         Work::Insert => "op = 'insert'",
@@ -107,11 +107,11 @@ fn forget_cursor(connection: &Connection, plan: &Plan, unpushed: &Unpushed, key:
 }
 
 /// What is to be done for an entry; `None`: nothing, it changes nothing.
-fn job(plan: &Plan, table: usize, entry: &Entry, key: Vec<Value>, local: Option<Vec<Value>>) -> Option<Job> {
+fn job(plan: &Plan, table: usize, entry: &OutboxEntry, key: Vec<Value>, local: Option<Vec<Value>>) -> Option<Job> {
     let known = |at: usize| entry.base.as_ref().and_then(|base| base[at].as_ref());
     let cursor = plan.stored_cursor().and_then(known).map(filter_text);
     // What may only be written can't be looked at: it is sent once more.
-    let blind = plan.options.direction == Direction::Push;
+    let blind = plan.options.direction == SyncDirection::Push;
     let look = !blind
         && match (&entry.sent, entry.op) {
             (Some(sent), op) => sent.op != op || op != ChangeOp::Delete && !as_sent(sent, local.as_deref()),
@@ -155,7 +155,7 @@ fn as_sent(sent: &Sent, local: Option<&[Value]>) -> bool {
 pub fn mark(connection: &Connection, plan: &Plan, jobs: &[Job]) -> Result<()> {
     let members = plan.columns.iter().enumerate().map(|(at, column)| (column.name.as_str(), format!("?{}", at + 3)));
     let mut sent = row_sql(members);
-    if plan.options.direction == Direction::Push {
+    if plan.options.direction == SyncDirection::Push {
         // Where rows are never read, the first one counts that may have arrived.
         sent = format!("CASE WHEN sent_op IS NULL THEN {sent} ELSE sent END");
     }

@@ -15,7 +15,7 @@ use crate::{
     error::Result,
     sqlite::{Connection, SILENT},
     sync::{
-        schema::table::Table,
+        schema::table::LocalTable,
         state::metadata,
         values::encode::{key_sql, literal, quote, row_sql},
     },
@@ -41,7 +41,7 @@ pub fn resume(connection: &Connection) -> Result<()> {
     connection.make_silent()?;
     connection.exec(PRUNE)?;
     for registered in captured {
-        let Some(table) = Table::read(connection, &registered.table)? else { continue };
+        let Some(table) = LocalTable::read(connection, &registered.table)? else { continue };
         let key = registered.primary_key.unwrap_or_else(|| table.primary_key.clone());
         let key: Vec<String> = key.iter().filter_map(|name| Some(table.column(name)?.name.clone())).collect();
         if key.is_empty() {

@@ -9,7 +9,7 @@ use crate::{
     sqlite::Connection,
     sync::{
         report::Cells,
-        schema::table::{Table, key_condition},
+        schema::table::{LocalTable, key_condition},
         values::encode::quote,
     },
     value::Value,
@@ -90,7 +90,7 @@ impl Serialize for Change {
 /// What a row is at present: its columns and their values; `None`: there is none.
 pub(super) fn local_row(
     connection: &Connection,
-    table: &Table,
+    table: &LocalTable,
     key_columns: &[String],
     key: &[Value],
 ) -> Result<Option<Vec<(String, Value)>>> {

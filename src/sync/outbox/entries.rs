@@ -9,7 +9,7 @@ use crate::{
     sqlite::Connection,
     sync::{
         report::{Cells, Conflict},
-        schema::table::Table,
+        schema::table::LocalTable,
         state::metadata,
         values::encode::{decode_key, decode_row, key_sql, quote, row_sql},
     },
@@ -92,13 +92,13 @@ fn list(connection: &Connection, which: &str) -> Result<Vec<Change>> {
         &[],
     )?;
     let captured = metadata::captured(connection)?;
-    let mut tables: Vec<(String, Option<Table>)> = Vec::new();
+    let mut tables: Vec<(String, Option<LocalTable>)> = Vec::new();
     let mut changes = Vec::with_capacity(rows.len());
     for row in rows {
         let text = |at: usize| row[at].as_text().unwrap_or_default();
         let name = text(1);
         if !tables.iter().any(|(known, _)| known == name) {
-            tables.push((name.to_owned(), Table::read(connection, name)?));
+            tables.push((name.to_owned(), LocalTable::read(connection, name)?));
         }
         let table = tables.iter().find(|(known, _)| known == name).and_then(|(_, table)| table.as_ref());
         let named =
@@ -150,7 +150,7 @@ pub fn conflicts(connection: &Connection, limit: u32) -> Result<Vec<Conflict>> {
         let named = captured.iter().find(|known| known.table == table).and_then(|known| known.primary_key.clone());
         let columns = match named {
             Some(columns) => columns,
-            None => Table::read(connection, &table)?.map(|table| table.primary_key).unwrap_or_default(),
+            None => LocalTable::read(connection, &table)?.map(|table| table.primary_key).unwrap_or_default(),
         };
         conflicts.push(Conflict {
             time: text(0),
@@ -191,7 +191,7 @@ pub fn set_aside_restored(connection: &Connection) -> Result<u64> {
 
 /// Keeps with the waiting changes of a table what their rows are now. A table that doesn't exist (any more) keeps what was kept.
 pub(super) fn keep_rows(connection: &Connection, registered: &metadata::Registered) -> Result<()> {
-    let Some(table) = Table::read(connection, &registered.table)? else { return Ok(()) };
+    let Some(table) = LocalTable::read(connection, &registered.table)? else { return Ok(()) };
     let key = registered.primary_key.as_ref().unwrap_or(&table.primary_key);
     if key.is_empty() {
         return Ok(());

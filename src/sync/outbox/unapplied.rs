@@ -7,7 +7,7 @@ use crate::{
     sqlite::Connection,
     sync::{
         report::Cells,
-        schema::table::Table,
+        schema::table::LocalTable,
         values::{
             encode::{decode_key, decode_row},
             json,
@@ -39,7 +39,7 @@ pub fn list(connection: &Connection) -> Result<Vec<Change>> {
     let mut changes = Vec::with_capacity(rows.len());
     for row in rows {
         let text = |at: usize| row[at].as_text().unwrap_or_default();
-        let Some(table) = Table::read(connection, text(0))? else { continue };
+        let Some(table) = LocalTable::read(connection, text(0))? else { continue };
         let key_columns =
             row[5].as_text().and_then(json::parse_string_array).unwrap_or_else(|| table.primary_key.clone());
         let key = decode_key(text(1));

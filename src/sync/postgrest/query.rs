@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use crate::sync::state::{
-    metadata::Position,
-    spans::{Key, Span},
+    metadata::ReadPosition,
+    spans::{RemoteKey, Span},
 };
 
 /// What is read of one remote table.
@@ -28,17 +28,17 @@ pub enum Range {
     /// The rows of a span, in the order of the key.
     Keys(Span),
     /// The one row so many rows behind a key, in the order of the key.
-    Beyond(Option<Key>, u64),
+    Beyond(Option<RemoteKey>, u64),
     /// The one row with the greatest cursor; one without, where there is none with.
     Newest,
     /// The rows whose cursor is NULL, in the order of the key, behind a key.
-    Nulls(Option<Key>),
+    Nulls(Option<RemoteKey>),
     /// The rows with a cursor, in the order of cursor and key: all, ...
     Cursors,
     /// ... those from a cursor value on, ...
     From(String),
     /// ... or those behind a row.
-    Behind(Position),
+    Behind(ReadPosition),
     /// The rows whose cursor is NULL, and then these.
     WithNulls(Box<Range>),
 }
@@ -71,14 +71,14 @@ impl Selection {
             }
             (Range::Cursors, Some(cursor)) => push_pair(&mut url, cursor, "not.is.null"),
             (Range::From(value), Some(cursor)) => push_pair(&mut url, cursor, &format!("gte.{value}")),
-            (Range::Behind(Position { cursor: value, key }), Some(cursor)) => {
+            (Range::Behind(ReadPosition { cursor: value, key }), Some(cursor)) => {
                 let cursor = value.as_deref().map(|value| (cursor, value));
                 self.push_place(&mut url, Side::Behind, cursor, Some(key));
             }
             (Range::WithNulls(rows), Some(cursor)) => {
                 let rows = match &**rows {
                     Range::From(value) => Some(format!("{cursor}.gte.{}", quoted(value))),
-                    Range::Behind(Position { cursor: Some(value), key }) => {
+                    Range::Behind(ReadPosition { cursor: Some(value), key }) => {
                         Some(condition(Side::Behind, &self.terms(Some((cursor, value)), key)))
                     }
                     // All rows.
@@ -244,7 +244,7 @@ mod tests {
             .replace("%22", "'")
     }
 
-    fn behind(key: Key) -> Range {
+    fn behind(key: RemoteKey) -> Range {
         Range::Keys(Span { after: Some(key), upto: None })
     }
 
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn spans_are_closed_by_the_server() {
-        let key = |values: &[&str]| Some(values.iter().map(|value| (*value).to_owned()).collect::<Key>());
+        let key = |values: &[&str]| Some(values.iter().map(|value| (*value).to_owned()).collect::<RemoteKey>());
         let single = selection(&["id"], Some("updated_at"));
         let span = Range::Keys(Span { after: key(&["1"]), upto: key(&["9"]) });
         assert_eq!(query(&single, span), "&or=(id.gt.'1')&or=(id.lte.'9')&order=id.asc&limit=1000");
@@ -289,7 +289,7 @@ mod tests {
             "&updated_at=gte.2026-01-02T03:04:05.000Z&order=updated_at.asc,id.asc&limit=1000"
         );
         let position =
-            Position { cursor: Some("2026-01-02T03:04:05.678901+00:00".to_owned()), key: vec!["7".to_owned()] };
+            ReadPosition { cursor: Some("2026-01-02T03:04:05.678901+00:00".to_owned()), key: vec!["7".to_owned()] };
         assert_eq!(
             query(&cursor, Range::Behind(position)),
             "&updated_at=gte.2026-01-02T03:04:05.678901%2B00:00\
@@ -327,7 +327,7 @@ mod tests {
         ]
         .map(|(column, filter)| (column.to_owned(), filter.to_owned()))
         .to_vec();
-        let position = Position { cursor: Some("5".to_owned()), key: vec!["1".to_owned(), "2".to_owned()] };
+        let position = ReadPosition { cursor: Some("5".to_owned()), key: vec!["1".to_owned(), "2".to_owned()] };
         assert_eq!(
             odd.url("http://h", &Range::Behind(position), 10).replace("%22", "'"),
             "http://h/orders?select='order','select',count,'a-%3Eb'&'apikey'=eq.1&'not'=in.(a,b)&'or'=eq.x\

@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     sqlite::Connection,
     sync::{
-        apply::staged::Target,
+        apply::staged::ApplyTarget,
         values::encode::{decode_key, quote},
     },
     value::Value,
@@ -25,7 +25,7 @@ pub fn begin(connection: &Connection) -> Result<()> {
 /// tables of which too many would go, with `remote_empty`: of those none does. `max_ratio`: `None` where that is meant.
 pub fn delete_vanished(
     connection: &Connection,
-    targets: &mut [Target],
+    targets: &mut [ApplyTarget],
     max_ratio: Option<f64>,
 ) -> Result<Vec<(usize, Error)>> {
     let (mut vanished, mut refused) = (Vec::new(), Vec::new());
@@ -82,7 +82,7 @@ struct Absent {
 }
 
 /// The rows that are there, whose keys were known and not seen. Of those that are gone here, too, nothing is known any more.
-fn absent_keys(connection: &Connection, target: &Target) -> Result<Vec<Absent>> {
+fn absent_keys(connection: &Connection, target: &ApplyTarget) -> Result<Vec<Absent>> {
     let rows = connection.rows(
         "SELECT key, EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = known.key AND state = 'pending') \
          OR EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = known.key AND state = 'rejected') \
@@ -103,7 +103,7 @@ fn absent_keys(connection: &Connection, target: &Target) -> Result<Vec<Absent>> 
 }
 
 /// The rows that could vanish: those that the remote was known to have, and that are there.
-fn population(connection: &Connection, target: &Target) -> Result<u64> {
+fn population(connection: &Connection, target: &ApplyTarget) -> Result<u64> {
     let count = |sql: &str, parameters: &[Value]| -> Result<u64> {
         Ok(connection.value(sql, parameters)?.and_then(|count| count.as_integer()).unwrap_or_default() as u64)
     };

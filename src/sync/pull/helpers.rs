@@ -5,7 +5,7 @@
 //! the next pull begins there, and can't miss a row that was committed late, however late; a row that was read already comes
 //! again at most. A ceiling is remembered as `cluster/number`: in another cluster the numbers mean nothing.
 
-use crate::sync::{postgrest::query::percent, schema::plan::Plan, state::metadata::Progress, values::json};
+use crate::sync::{postgrest::query::percent, schema::plan::Plan, state::metadata::TableProgress, values::json};
 
 /// Tombstones of one answer at most.
 pub const PAGE: usize = 1000;
@@ -17,7 +17,7 @@ pub struct Helpers {
     ceiling: String,
     tables: Vec<Helped>,
     /// The rows that are gone, oldest first.
-    pub gone: Vec<Gone>,
+    pub gone: Vec<Tombstone>,
 }
 
 /// A remote table with helpers.
@@ -30,7 +30,7 @@ struct Helped {
 
 /// The key of a row that is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gone {
+pub struct Tombstone {
     /// Its place among all tombstones.
     pub id: String,
     table: String,
@@ -53,14 +53,14 @@ pub fn url(root: &str, since: Option<u64>, after: Option<&str>) -> String {
 }
 
 /// The number from which on tombstones are wanted for these tables, none of which is new and empty; `None`: from none.
-pub fn since(tables: &[Progress]) -> Option<u64> {
+pub fn since(tables: &[TableProgress]) -> Option<u64> {
     tables.iter().filter_map(|progress| Some(mark(progress)?.1)).min()
 }
 
 /// Cluster and number of the last complete pull; no cluster and 0 where there was none by numbers: rows may have been pushed, or
 /// pulled in another way, and deleted since. `None` while a pull is under way that was cut: rows that came back might have been read
 /// before the cut.
-fn mark(progress: &Progress) -> Option<(Option<&str>, u64)> {
+fn mark(progress: &TableProgress) -> Option<(Option<&str>, u64)> {
     if progress.started.is_some() {
         return None;
     }
@@ -96,7 +96,7 @@ impl Helpers {
                     for raw in json::elements(raw).ok()? {
                         let parts = json::elements(raw).ok()?;
                         let text = |at: usize| json::text(parts.get(at)?);
-                        helpers.gone.push(Gone {
+                        helpers.gone.push(Tombstone {
                             id: text(0)?.into_owned(),
                             table: text(1)?.into_owned(),
                             key: (*parts.get(2)?).to_owned(),
@@ -121,7 +121,7 @@ impl Helpers {
     }
 
     /// The keys that are gone of a table since it was read, as a JSON array of objects; `None`: nothing is known, or none is.
-    pub fn gone_of(&self, plan: &Plan, progress: &Progress) -> Option<String> {
+    pub fn gone_of(&self, plan: &Plan, progress: &TableProgress) -> Option<String> {
         let (cluster, since) = mark(progress)?;
         let remote = plan.options.remote();
         if cluster.is_some_and(|cluster| cluster != self.cluster)
@@ -129,7 +129,7 @@ impl Helpers {
         {
             return None;
         }
-        let of = |gone: &&Gone| gone.table == remote && gone.xid >= since;
+        let of = |gone: &&Tombstone| gone.table == remote && gone.xid >= since;
         let keys: Vec<&str> = self.gone.iter().filter(of).map(|gone| gone.key.as_str()).collect();
         (!keys.is_empty()).then(|| format!("[{}]", keys.join(",")))
     }
@@ -141,7 +141,7 @@ mod tests {
     use crate::sync::schema::table::STAMP;
     use crate::{
         sqlite::{Connection, PageFile},
-        sync::schema::table::Table,
+        sync::schema::table::LocalTable,
     };
 
     const ANSWER: &str = r#"{"version" : 1, "cluster" : "77", "ceiling" : "500", "tables" : { "t" : {"xid" : true, "tombstones" : true},
@@ -152,11 +152,11 @@ mod tests {
         let connection = Connection::open(&PageFile::default()).unwrap();
         connection.exec("CREATE TABLE t(id INTEGER PRIMARY KEY); CREATE TABLE u(id INTEGER PRIMARY KEY)").unwrap();
         let options: crate::sync::config::options::TableSync = serde_json::from_str(options).unwrap();
-        Plan::new(&options, Table::read(&connection, &options.table).unwrap().unwrap(), &[]).unwrap()
+        Plan::new(&options, LocalTable::read(&connection, &options.table).unwrap().unwrap(), &[]).unwrap()
     }
 
-    fn read(watermark: &str) -> Progress {
-        Progress { watermark: Some(watermark.to_owned()), ..Progress::default() }
+    fn read(watermark: &str) -> TableProgress {
+        TableProgress { watermark: Some(watermark.to_owned()), ..TableProgress::default() }
     }
 
     #[test]
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(helpers.gone_of(&t, &read("77/421")), None);
         assert_eq!(helpers.gone_of(&t, &read("78/400")), None, "another cluster's numbers");
         assert_eq!(helpers.gone_of(&t, &read("2026-01-02T03:04:05Z")).as_deref(), Some(both), "read in another way");
-        assert_eq!(helpers.gone_of(&t, &Progress { started: Some("77/300".into()), ..read("77/300") }), None);
+        assert_eq!(helpers.gone_of(&t, &TableProgress { started: Some("77/300".into()), ..read("77/300") }), None);
         assert_eq!(helpers.gone_of(&plan(r#"{"table":"u"}"#), &read("77/400")), None, "not for this user's eyes");
     }
 

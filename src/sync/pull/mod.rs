@@ -9,15 +9,15 @@
 //! | `whole` | a table that is read whole, in spans side by side |
 //! | `guard` | what stops a mass deletion |
 //! | `compare` | deletions by absence |
-//! | `gone` | rows that are gone by the helpers' tombstones |
+//! | `tombstones` | rows that are gone by the helpers' tombstones |
 //! | `replace` | whole tables as a difference |
 
 pub mod compare;
-pub mod gone;
 pub mod guard;
 pub mod helpers;
 pub mod page;
 pub mod reader;
 pub mod replace;
+pub mod tombstones;
 pub mod whole;
 pub mod window;

@@ -3,7 +3,7 @@
 use crate::sync::{
     postgrest::permits::Permit,
     schema::plan::{Plan, Rows},
-    state::metadata::Progress,
+    state::metadata::TableProgress,
 };
 
 /// One page to apply.
@@ -16,7 +16,7 @@ pub struct Page {
     /// Whether the rows' keys are part of a complete list of what the remote has.
     pub lists_keys: bool,
     /// What to store about the table, if it changed.
-    pub progress: Option<Progress>,
+    pub progress: Option<TableProgress>,
     /// Whether the table's rows were all read with this page.
     pub complete: bool,
     /// What is read from now on, where the remote turned out to lack columns.
@@ -35,11 +35,11 @@ pub struct Page {
 
 /// One table of a pull.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct PullSource {
     /// What is read.
     pub plan: Plan,
     /// How far it was read.
-    pub progress: Progress,
+    pub progress: TableProgress,
     /// Columns that the remote lacks.
     pub missing: Vec<String>,
 }
@@ -89,14 +89,14 @@ impl Count {
 
 /// How many rows to ask for: half as many when that took too long, and more again when it goes well for a while.
 #[derive(Debug)]
-pub struct Pace {
+pub struct PagePace {
     most: u32,
     size: u32,
     good: u32,
     patience: u32,
 }
 
-impl Pace {
+impl PagePace {
     /// Begins with the most.
     pub fn new(most: u32) -> Self {
         Self { most, size: most, good: 0, patience: 8 }
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn pages_shrink_once_for_all_that_were_under_way_and_grow_again() {
-        let mut pace = Pace::new(1000);
+        let mut pace = PagePace::new(1000);
         (0..6).for_each(|_| pace.too_many(1000));
         assert_eq!(pace.size(), 500);
         (0..15).for_each(|_| pace.came(500));

@@ -11,7 +11,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::{
-    page::{Count, Pace, Page, Reading, Source},
+    page::{Count, Page, PagePace, PullSource, Reading},
     window::{self, First},
 };
 use crate::{
@@ -28,8 +28,8 @@ use crate::{
         },
         schema::plan::{Plan, Rows},
         state::{
-            metadata::Position,
-            spans::{Key, Span},
+            metadata::ReadPosition,
+            spans::{RemoteKey, Span},
         },
         values::json,
     },
@@ -40,7 +40,7 @@ use crate::{
 pub struct Pull<'a> {
     pub(super) remote: &'a Remote<'a>,
     pub(super) reading: Reading,
-    tables: Vec<Table>,
+    tables: Vec<PulledTable>,
     /// The table that is being read.
     present: &'a RefCell<String>,
     /// The tables that couldn't be read, while others could.
@@ -50,10 +50,10 @@ pub struct Pull<'a> {
 }
 
 /// One table while it is read.
-pub(super) struct Table {
+pub(super) struct PulledTable {
     pub(super) at: usize,
-    pub(super) source: RefCell<Source>,
-    pub(super) pace: RefCell<Pace>,
+    pub(super) source: RefCell<PullSource>,
+    pub(super) pace: RefCell<PagePace>,
     /// A number for each of the spans of the progress.
     pub(super) spans: RefCell<Vec<u32>>,
     pub(super) last_span: Cell<u32>,
@@ -75,12 +75,12 @@ pub(super) struct Read {
     pub(super) answer: Answer,
 }
 
-impl Table {
-    pub(super) fn new(at: usize, source: Source, page_size: u32) -> Self {
+impl PulledTable {
+    pub(super) fn new(at: usize, source: PullSource, page_size: u32) -> Self {
         Self {
             at,
             source: RefCell::new(source),
-            pace: RefCell::new(Pace::new(page_size)),
+            pace: RefCell::new(PagePace::new(page_size)),
             spans: RefCell::default(),
             last_span: Cell::default(),
             whole: Cell::default(),
@@ -104,14 +104,14 @@ impl Table {
     }
 
     /// Notes that a pull begins, once, with the place of its first page.
-    pub(super) fn begin(&self, place: Option<&Position>) {
-        let Source { progress, plan, .. } = &mut *self.source.borrow_mut();
+    pub(super) fn begin(&self, place: Option<&ReadPosition>) {
+        let PullSource { progress, plan, .. } = &mut *self.source.borrow_mut();
         window::begin(progress, plan, self.server_time.get(), place);
     }
 
     /// Notes how far it was read.
-    pub(super) fn moved(&self, place: &Position) {
-        let Source { progress, plan, .. } = &mut *self.source.borrow_mut();
+    pub(super) fn moved(&self, place: &ReadPosition) {
+        let PullSource { progress, plan, .. } = &mut *self.source.borrow_mut();
         window::moved(progress, plan, place, self.server_time.get());
     }
 
@@ -122,17 +122,17 @@ impl Table {
 }
 
 /// The places that a pass has come to: a remote that ignores the filter sends one of them again.
-pub(super) struct Way {
+pub(super) struct PassedPlaces {
     pub(super) table: String,
     places: Set<String>,
 }
 
-impl Way {
-    pub(super) fn of(table: &Table) -> Self {
+impl PassedPlaces {
+    pub(super) fn of(table: &PulledTable) -> Self {
         Self { table: table.name(), places: Set::new() }
     }
 
-    pub(super) fn moves(&mut self, cursor: Option<&str>, key: &Key) -> Result<(), Refusal> {
+    pub(super) fn moves(&mut self, cursor: Option<&str>, key: &RemoteKey) -> Result<(), Refusal> {
         let place = json::string_array(cursor.into_iter().chain(key.iter().map(String::as_str)));
         if self.places.insert(place) {
             return Ok(());
@@ -145,8 +145,14 @@ impl Way {
 
 impl<'a> Pull<'a> {
     /// A pull of these tables, in this order.
-    pub fn new(remote: &'a Remote<'a>, sources: Vec<Source>, reading: Reading, present: &'a RefCell<String>) -> Self {
-        let tables = sources.into_iter().enumerate().map(|(at, source)| Table::new(at, source, reading.page_size));
+    pub fn new(
+        remote: &'a Remote<'a>,
+        sources: Vec<PullSource>,
+        reading: Reading,
+        present: &'a RefCell<String>,
+    ) -> Self {
+        let tables =
+            sources.into_iter().enumerate().map(|(at, source)| PulledTable::new(at, source, reading.page_size));
         Self {
             remote,
             reading,
@@ -158,7 +164,7 @@ impl<'a> Pull<'a> {
     }
 
     /// How far the tables were read.
-    pub fn sources(&self) -> impl Iterator<Item = std::cell::Ref<'_, Source>> {
+    pub fn sources(&self) -> impl Iterator<Item = std::cell::Ref<'_, PullSource>> {
         self.tables.iter().map(|table| table.source.borrow())
     }
 
@@ -168,7 +174,7 @@ impl<'a> Pull<'a> {
     }
 
     /// Goes on behind a table that can't be read, where the others go on by themselves.
-    fn go_on(&self, table: &Table, refusal: Refusal) -> Result<(), Refusal> {
+    fn go_on(&self, table: &PulledTable, refusal: Refusal) -> Result<(), Refusal> {
         if !self.reading.alone || !refusal.is_about_one_table() {
             return Err(refusal);
         }
@@ -211,7 +217,7 @@ impl<'a> Pull<'a> {
     }
 
     /// How many rows the remote has; `None`: it doesn't tell.
-    pub(super) async fn count(&self, table: &Table) -> Result<Option<u64>, Refusal> {
+    pub(super) async fn count(&self, table: &PulledTable) -> Result<Option<u64>, Refusal> {
         let name = table.name();
         let make = |requester: &Requester| {
             let source = table.source.borrow();
@@ -238,7 +244,7 @@ impl<'a> Pull<'a> {
     }
 
     /// Reads a table; once more when the remote turned out to lack columns.
-    async fn read_table(&self, table: &Table) -> Result<(), Refusal> {
+    async fn read_table(&self, table: &PulledTable) -> Result<(), Refusal> {
         let named = |error| table.source.borrow().plan.naming(error);
         match self.read_rows(table).await {
             Err(Refusal::UnknownColumn(error)) => {
@@ -259,11 +265,11 @@ impl<'a> Pull<'a> {
         }
     }
 
-    async fn read_rows(&self, table: &Table) -> Result<(), Refusal> {
+    async fn read_rows(&self, table: &PulledTable) -> Result<(), Refusal> {
         table.server_time.set(None);
         table.total.set(None);
         let start = {
-            let Source { progress, plan, .. } = &mut *table.source.borrow_mut();
+            let PullSource { progress, plan, .. } = &mut *table.source.borrow_mut();
             window::start(progress, plan, self.reading.full)
         };
         table.resumed.set(start.resumed);
@@ -280,12 +286,12 @@ impl<'a> Pull<'a> {
     /// The rows by the cursor. `nulls`: before them those whose cursor is NULL; `counts`: these are all that the pull brings.
     pub(super) async fn read_changed(
         &self,
-        table: &Table,
+        table: &PulledTable,
         rows: Range,
         nulls: bool,
         counts: bool,
     ) -> Result<(), Refusal> {
-        let (mut tries, mut way) = (self.remote.tries(), Way::of(table));
+        let (mut tries, mut way) = (self.remote.tries(), PassedPlaces::of(table));
         let mut range = if nulls { Range::WithNulls(Box::new(rows.clone())) } else { rows.clone() };
         // What changed is little as a rule: counted at once, it needs no empty page to end.
         let mut count = Count::Exact;
@@ -322,8 +328,8 @@ impl<'a> Pull<'a> {
         }
     }
 
-    async fn read_nulls(&self, table: &Table, after: Key) -> Result<(), Refusal> {
-        let (mut tries, mut way, mut after) = (self.remote.tries(), Way::of(table), Some(after));
+    async fn read_nulls(&self, table: &PulledTable, after: RemoteKey) -> Result<(), Refusal> {
+        let (mut tries, mut way, mut after) = (self.remote.tries(), PassedPlaces::of(table), Some(after));
         loop {
             let read = self.page(table, &mut tries, &Range::Nulls(after), &mut Count::No).await?;
             let Some(last) = read.rows.last.clone() else { return Ok(()) };
@@ -333,9 +339,9 @@ impl<'a> Pull<'a> {
         }
     }
 
-    async fn list_keys(&self, table: &Table) -> Result<(), Refusal> {
-        table.pace.replace(Pace::new(self.reading.page_size));
-        let (mut tries, mut way, mut span) = (self.remote.tries(), Way::of(table), Span::default());
+    async fn list_keys(&self, table: &PulledTable) -> Result<(), Refusal> {
+        table.pace.replace(PagePace::new(self.reading.page_size));
+        let (mut tries, mut way, mut span) = (self.remote.tries(), PassedPlaces::of(table), Span::default());
         loop {
             let range = Range::Keys(span);
             let key = Some(table.source.borrow().plan.selection.key.clone());
@@ -349,7 +355,7 @@ impl<'a> Pull<'a> {
     }
 
     /// The columns of any remote row tell which of ours are missing. `false`: there is no row, and nothing to read either.
-    async fn learn_columns(&self, table: &Table) -> Result<bool, Refusal> {
+    async fn learn_columns(&self, table: &PulledTable) -> Result<bool, Refusal> {
         let parse = |response: &HttpResponse| {
             let text = std::str::from_utf8(&response.body).map_err(|_| Unreadable::Cut)?;
             let rows = json::elements(text)?;
@@ -397,7 +403,7 @@ impl<'a> Pull<'a> {
     /// Reads one page of whole rows.
     pub(super) async fn page(
         &self,
-        table: &Table,
+        table: &PulledTable,
         tries: &mut Tries,
         range: &Range,
         count: &mut Count,
@@ -409,7 +415,7 @@ impl<'a> Pull<'a> {
     /// Reads one page: a smaller one, and less counted, when that was too much. `columns`: others than those of the plan.
     async fn ask(
         &self,
-        table: &Table,
+        table: &PulledTable,
         tries: &mut Tries,
         columns: Option<&[String]>,
         range: &Range,
@@ -440,7 +446,7 @@ impl<'a> Pull<'a> {
 
     pub(super) fn request<'r>(
         &self,
-        table: &'r Table,
+        table: &'r PulledTable,
         columns: Option<&'r [String]>,
         range: &'r Range,
         limit: u32,
@@ -461,7 +467,7 @@ impl<'a> Pull<'a> {
     }
 
     /// A page of what was read.
-    pub(super) fn make(&self, table: &Table, read: Read) -> Box<Page> {
+    pub(super) fn make(&self, table: &PulledTable, read: Read) -> Box<Page> {
         let mut page = self.empty(table);
         page.bytes = read.answer.response.body.len() as u64;
         page.lists_keys |= read.rows.keys_only;
@@ -470,7 +476,7 @@ impl<'a> Pull<'a> {
         page
     }
 
-    pub(super) fn empty(&self, table: &Table) -> Box<Page> {
+    pub(super) fn empty(&self, table: &PulledTable) -> Box<Page> {
         Box::new(Page {
             table: table.at,
             rows: Rows::default(),
@@ -487,7 +493,7 @@ impl<'a> Pull<'a> {
     }
 
     /// The table was read with this page.
-    pub(super) fn complete(&self, table: &Table, mut page: Box<Page>) {
+    pub(super) fn complete(&self, table: &PulledTable, mut page: Box<Page>) {
         let has_cursor = table.has_cursor();
         let mut source = table.source.borrow_mut();
         window::complete(&mut source.progress, has_cursor);

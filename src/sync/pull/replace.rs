@@ -10,11 +10,11 @@ use crate::{
     sqlite::{Connection, FkViolation},
     sync::{
         apply::{
-            staged::Target,
+            staged::ApplyTarget,
             writer::{Care, Keys},
         },
         outbox::capture,
-        schema::{plan::Rows, table::Table},
+        schema::{plan::Rows, table::LocalTable},
         state::metadata,
         values::encode::{decode_key, key_sql, quote},
     },
@@ -49,7 +49,12 @@ pub fn check_unpushed<'t>(connection: &Connection, tables: impl Iterator<Item = 
 }
 
 /// Fails with `remote_empty` when too many rows would vanish. Fills `temp.tidelock_seen`.
-pub fn check_vanishing(connection: &Connection, targets: &[Target], pages: &[Vec<Rows>], limits: Limits) -> Result<()> {
+pub fn check_vanishing(
+    connection: &Connection,
+    targets: &[ApplyTarget],
+    pages: &[Vec<Rows>],
+    limits: Limits,
+) -> Result<()> {
     compare::begin(connection)?;
     for (target, pages) in targets.iter().zip(pages) {
         for rows in pages {
@@ -71,7 +76,7 @@ pub fn check_vanishing(connection: &Connection, targets: &[Target], pages: &[Vec
 /// Fails with `unpushed_changes`, `remote_empty`, or `sqlite_constraint` when a row or a reference violates the schema.
 pub fn apply(
     connection: &Connection,
-    targets: &mut [Target],
+    targets: &mut [ApplyTarget],
     pages: &[Vec<Rows>],
     limits: Limits,
     finish: impl FnOnce(&Connection) -> Result<()>,
@@ -112,7 +117,7 @@ pub fn apply(
 }
 
 /// The keys of local rows that were not seen.
-fn vanishing(connection: &Connection, target: &Target) -> Result<Vec<Vec<Value>>> {
+fn vanishing(connection: &Connection, target: &ApplyTarget) -> Result<Vec<Vec<Value>>> {
     let encoded = key_sql(target.plan.key.iter().map(|at| quote(&target.plan.columns[*at].name)));
     let sql = format!(
         "SELECT {encoded} FROM main.{} WHERE {encoded} NOT IN (SELECT key FROM temp.tidelock_seen WHERE tbl = ?1)",
@@ -122,7 +127,7 @@ fn vanishing(connection: &Connection, target: &Target) -> Result<Vec<Vec<Value>>
     Ok(rows.iter().map(|row| decode_key(row[0].as_text().unwrap_or_default())).collect())
 }
 
-fn delete_vanishing(connection: &Connection, target: &mut Target) -> Result<()> {
+fn delete_vanishing(connection: &Connection, target: &mut ApplyTarget) -> Result<()> {
     for key in vanishing(connection, target)? {
         target.writer.remove(connection, &key)?;
         target.report.deleted += 1;
@@ -131,7 +136,7 @@ fn delete_vanishing(connection: &Connection, target: &mut Target) -> Result<()> 
 }
 
 /// All pages of a table as one, so that rows of different pages may exchange their values.
-fn write(connection: &Connection, target: &mut Target, pages: &[Rows]) -> Result<()> {
+fn write(connection: &Connection, target: &mut ApplyTarget, pages: &[Rows]) -> Result<()> {
     let mut waiting = Rows { width: target.plan.columns.len(), ..Rows::default() };
     let mut why = String::new();
     for rows in pages {
@@ -154,7 +159,7 @@ fn write(connection: &Connection, target: &mut Target, pages: &[Rows]) -> Result
 /// is left that was not there before.
 fn settle_references(
     connection: &Connection,
-    targets: &[Target],
+    targets: &[ApplyTarget],
     before: &[FkViolation],
     discard_unpushed: bool,
 ) -> Result<()> {
@@ -188,7 +193,9 @@ fn check_child(connection: &Connection, violation: &FkViolation) -> Result<()> {
     let Some(child) = captured.into_iter().find(|known| known.table.eq_ignore_ascii_case(&violation.table)) else {
         return Ok(());
     };
-    let (Some(table), Some(rowid)) = (Table::read(connection, &child.table)?, violation.rowid) else { return Ok(()) };
+    let (Some(table), Some(rowid)) = (LocalTable::read(connection, &child.table)?, violation.rowid) else {
+        return Ok(());
+    };
     let key = child.primary_key.as_ref().unwrap_or(&table.primary_key);
     let sql = format!(
         "SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = (SELECT {} FROM main.{} WHERE rowid = ?2)",
@@ -220,7 +227,7 @@ fn settle(connection: &Connection, violation: &FkViolation) -> Result<bool> {
     Ok(connection.run(&sql, &[Value::Integer(rowid)])? > 0)
 }
 
-fn remember_keys(connection: &Connection, target: &Target) -> Result<()> {
+fn remember_keys(connection: &Connection, target: &ApplyTarget) -> Result<()> {
     let name = [Value::from(target.plan.name())];
     connection.run("DELETE FROM tidelock_known WHERE tbl = ?1", &name)?;
     if target.plan.options.compares() {

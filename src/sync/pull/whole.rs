@@ -4,7 +4,7 @@ use futures_util::future::{Either, select, select_all};
 
 use super::{
     page::Count,
-    reader::{Pull, Table, Way, place_columns},
+    reader::{PassedPlaces, Pull, PulledTable, place_columns},
     window,
 };
 use crate::{
@@ -12,8 +12,8 @@ use crate::{
     sync::{
         postgrest::{query::Range, remote::Refusal},
         state::{
-            metadata::Position,
-            spans::{self, Key, Span},
+            metadata::ReadPosition,
+            spans::{self, RemoteKey, Span},
         },
     },
 };
@@ -24,14 +24,14 @@ struct Room(std::cell::Cell<Option<u64>>);
 
 /// Why a span was left.
 #[derive(PartialEq)]
-enum Left {
+enum SpanEnd {
     /// It was read.
     Ended,
     /// What comes next is for another span, once it is known where that begins.
     NoRoom,
 }
 
-impl Table {
+impl PulledTable {
     /// Makes what is left to read these spans.
     fn set_spans(&self, spans: Vec<Span>) {
         let numbers = spans.iter().map(|_| self.new_number()).collect();
@@ -50,7 +50,7 @@ impl Table {
     }
 
     /// Cuts the only span at these keys; it keeps its number and what it has read.
-    fn divide(&self, mut ends: Vec<Key>) {
+    fn divide(&self, mut ends: Vec<RemoteKey>) {
         ends.dedup();
         let mut source = self.source.borrow_mut();
         let Some([only]) = source.progress.spans.as_deref() else { return };
@@ -73,7 +73,7 @@ impl Table {
 
 impl Pull<'_> {
     /// Reads all rows, and then what changed meanwhile.
-    pub(super) async fn read_all(&self, table: &Table) -> Result<(), Refusal> {
+    pub(super) async fn read_all(&self, table: &PulledTable) -> Result<(), Refusal> {
         table.set_spans(vec![Span::default()]);
         if !table.has_cursor() {
             return self.read_counted(table).await;
@@ -87,7 +87,7 @@ impl Pull<'_> {
     }
 
     /// Reads what is left of all rows after a pull that was cut, and then what changed meanwhile.
-    pub(super) async fn read_spans(&self, table: &Table) -> Result<(), Refusal> {
+    pub(super) async fn read_spans(&self, table: &PulledTable) -> Result<(), Refusal> {
         let spans = table.source.borrow().progress.spans.clone().unwrap_or_default();
         table.set_spans(spans);
         self.read_side_by_side(table).await?;
@@ -102,7 +102,7 @@ impl Pull<'_> {
 
     /// The newest row that there is, where the next pull will begin; gives how many rows there are, if the remote tells. `None`: there
     /// are none.
-    async fn read_newest(&self, table: &Table) -> Result<Option<Option<u64>>, Refusal> {
+    async fn read_newest(&self, table: &PulledTable) -> Result<Option<Option<u64>>, Refusal> {
         let (mut tries, mut count) = (self.remote.tries(), Count::Exact);
         let name = table.name();
         let columns = place_columns(&table.source.borrow().plan.selection);
@@ -135,11 +135,11 @@ impl Pull<'_> {
     }
 
     /// Without a cursor: the first page tells how many rows there are, and how many the server gives at once.
-    async fn read_counted(&self, table: &Table) -> Result<(), Refusal> {
+    async fn read_counted(&self, table: &PulledTable) -> Result<(), Refusal> {
         let number = table.last_span.get();
-        let (mut way, mut count) = (Way::of(table), Count::Exact);
+        let (mut way, mut count) = (PassedPlaces::of(table), Count::Exact);
         let (rows, total, left) = self.read_span_page(table, number, &mut way, &mut count).await?;
-        if left == Some(Left::Ended) {
+        if left == Some(SpanEnd::Ended) {
             return Ok(());
         }
         let ends = match total {
@@ -151,7 +151,7 @@ impl Pull<'_> {
     }
 
     /// Reads the only span, in several as soon as it is known where they end: so many rows behind `after`.
-    async fn read_divided(&self, table: &Table, after: Option<Key>, ends: Vec<u64>) -> Result<(), Refusal> {
+    async fn read_divided(&self, table: &PulledTable, after: Option<RemoteKey>, ends: Vec<u64>) -> Result<(), Refusal> {
         if ends.is_empty() {
             return self.read_side_by_side(table).await;
         }
@@ -168,7 +168,7 @@ impl Pull<'_> {
                 let others = others.into_iter().map(|number| self.read_to_the_end(table, number));
                 all(std::iter::once(reading).chain(others).collect()).await
             }
-            Either::Right((Ok(Left::NoRoom), asking)) => {
+            Either::Right((Ok(SpanEnd::NoRoom), asking)) => {
                 table.divide(asking.await?);
                 self.read_side_by_side(table).await
             }
@@ -176,20 +176,20 @@ impl Pull<'_> {
         }
     }
 
-    async fn read_side_by_side(&self, table: &Table) -> Result<(), Refusal> {
+    async fn read_side_by_side(&self, table: &PulledTable) -> Result<(), Refusal> {
         let numbers = table.spans.borrow().clone();
         all(numbers.into_iter().map(|number| self.read_to_the_end(table, number)).collect()).await
     }
 
-    fn read_to_the_end<'p>(&'p self, table: &'p Table, number: u32) -> LocalFuture<'p, Result<(), Refusal>> {
+    fn read_to_the_end<'p>(&'p self, table: &'p PulledTable, number: u32) -> LocalFuture<'p, Result<(), Refusal>> {
         Box::pin(async move { self.read_span(table, number, &Room::default()).await.map(drop) })
     }
 
-    async fn read_span(&self, table: &Table, number: u32, room: &Room) -> Result<Left, Refusal> {
-        let mut way = Way::of(table);
+    async fn read_span(&self, table: &PulledTable, number: u32, room: &Room) -> Result<SpanEnd, Refusal> {
+        let mut way = PassedPlaces::of(table);
         loop {
             if room.0.get() == Some(0) {
-                return Ok(Left::NoRoom);
+                return Ok(SpanEnd::NoRoom);
             }
             let (rows, _, left) = self.read_span_page(table, number, &mut way, &mut Count::No).await?;
             if let Some(left) = left {
@@ -202,16 +202,16 @@ impl Pull<'_> {
     /// The next page of a span: its rows, how many there are in all if they were to be counted, and whether that was the last.
     async fn read_span_page(
         &self,
-        table: &Table,
+        table: &PulledTable,
         number: u32,
-        way: &mut Way,
+        way: &mut PassedPlaces,
         count: &mut Count,
-    ) -> Result<(u64, Option<u64>, Option<Left>), Refusal> {
-        let Some((_, span)) = table.span(number) else { return Ok((0, None, Some(Left::Ended))) };
+    ) -> Result<(u64, Option<u64>, Option<SpanEnd>), Refusal> {
+        let Some((_, span)) = table.span(number) else { return Ok((0, None, Some(SpanEnd::Ended))) };
         if span.upto.is_some() && span.after == span.upto {
             // Its end was found when it stood there.
             self.end_span(table, number);
-            return Ok((0, None, Some(Left::Ended)));
+            return Ok((0, None, Some(SpanEnd::Ended)));
         }
         let read = self.page(table, &mut self.remote.tries(), &Range::Keys(span), count).await?;
         if *count == Count::Exact {
@@ -222,12 +222,12 @@ impl Pull<'_> {
         let place = read.rows.last.clone();
         let mut page = self.make(table, read);
         table.begin(place.as_ref());
-        let last = place.map(|Position { key, .. }| key);
+        let last = place.map(|ReadPosition { key, .. }| key);
         if let Some(last) = &last {
             way.moves(None, last)?;
         }
         // It may have been cut meanwhile.
-        let Some((at, span)) = table.span(number) else { return Ok((0, None, Some(Left::Ended))) };
+        let Some((at, span)) = table.span(number) else { return Ok((0, None, Some(SpanEnd::Ended))) };
         let ended = last.is_none() || last == span.upto || all;
         if ended {
             self.end_span(table, number);
@@ -240,10 +240,10 @@ impl Pull<'_> {
             page.progress = Some(table.source.borrow().progress.clone());
             self.pages.put(page);
         }
-        Ok((rows, total, ended.then_some(Left::Ended)))
+        Ok((rows, total, ended.then_some(SpanEnd::Ended)))
     }
 
-    fn end_span(&self, table: &Table, number: u32) {
+    fn end_span(&self, table: &PulledTable, number: u32) {
         let Some((at, _)) = table.span(number) else { return };
         table.spans.borrow_mut().remove(at);
         if let Some(spans) = &mut table.source.borrow_mut().progress.spans {
@@ -252,7 +252,12 @@ impl Pull<'_> {
     }
 
     /// The keys so many rows behind `after`; those that take too long to find are left out.
-    async fn ask_ends(&self, table: &Table, after: Option<Key>, ends: Vec<u64>) -> Result<Vec<Key>, Refusal> {
+    async fn ask_ends(
+        &self,
+        table: &PulledTable,
+        after: Option<RemoteKey>,
+        ends: Vec<u64>,
+    ) -> Result<Vec<RemoteKey>, Refusal> {
         let found = std::cell::RefCell::new(vec![None; ends.len()]);
         let asking = ends.into_iter().enumerate().map(|(at, end)| -> LocalFuture<'_, Result<(), Refusal>> {
             let (after, found) = (after.clone(), &found);
@@ -265,7 +270,12 @@ impl Pull<'_> {
         Ok(found.into_inner().into_iter().flatten().collect())
     }
 
-    async fn ask_end(&self, table: &Table, after: Option<Key>, rows: u64) -> Result<Option<Key>, Refusal> {
+    async fn ask_end(
+        &self,
+        table: &PulledTable,
+        after: Option<RemoteKey>,
+        rows: u64,
+    ) -> Result<Option<RemoteKey>, Refusal> {
         let name = table.name();
         let columns = table.source.borrow().plan.selection.key.clone();
         let parse = |response: &HttpResponse| table.source.borrow().plan.read_place(&response.body, &columns);

@@ -17,7 +17,7 @@ use crate::{
         postgrest::query::Range,
         schema::plan::Plan,
         state::{
-            metadata::{Position, Progress},
+            metadata::{ReadPosition, TableProgress},
             spans::Span,
         },
     },
@@ -46,14 +46,15 @@ pub enum First {
 
 /// Where a table's pull begins; the progress is made ready for that. A position that can't be used any more is forgotten: a
 /// new column needs all rows again.
-pub fn start(progress: &mut Progress, plan: &Plan, full: bool) -> Start {
+pub fn start(progress: &mut TableProgress, plan: &Plan, full: bool) -> Start {
     let known = |selected: &Vec<String>| plan.selection.columns.iter().all(|column| selected.contains(column));
     let same_cluster = comparable(progress, plan);
-    let all = |progress: &mut Progress| {
+    let all = |progress: &mut TableProgress| {
         let selected = Some(plan.selection.columns.clone());
         // Tombstones count from there on, until all was read.
         let watermark = progress.watermark.take().filter(|_| plan.ceiling.is_some() && same_cluster);
-        *progress = Progress { selected, watermark, spans: Some(vec![Span::default()]), ..Progress::default() };
+        *progress =
+            TableProgress { selected, watermark, spans: Some(vec![Span::default()]), ..TableProgress::default() };
         Start { first: First::All, resumed: false }
     };
     if full || !progress.selected.as_ref().is_some_and(known) || !same_cluster {
@@ -63,7 +64,7 @@ pub fn start(progress: &mut Progress, plan: &Plan, full: bool) -> Start {
     progress.selected = Some(plan.selection.columns.clone());
     let has_cursor = plan.selection.cursor.is_some();
     let whole_key = |key: &Vec<String>| key.len() == plan.key.len();
-    let usable = |position: &&Position| position.cursor.is_some() == has_cursor && whole_key(&position.key);
+    let usable = |position: &&ReadPosition| position.cursor.is_some() == has_cursor && whole_key(&position.key);
     let position = progress.position.as_ref().filter(usable).cloned();
     let cut = progress.started.is_some();
     if cut && plan.ceiling.is_some() && progress.watermark.is_some() {
@@ -80,7 +81,7 @@ pub fn start(progress: &mut Progress, plan: &Plan, full: bool) -> Start {
     }
     match position {
         Some(position) if cut && has_cursor => Start { first: First::Rows(Range::Behind(position)), resumed: true },
-        Some(Position { key, .. }) if cut => {
+        Some(ReadPosition { key, .. }) if cut => {
             progress.spans = Some(vec![Span { after: Some(key), upto: None }]);
             Start { first: First::Spans, resumed: true }
         }
@@ -100,12 +101,12 @@ pub fn start(progress: &mut Progress, plan: &Plan, full: bool) -> Start {
 }
 
 /// All rows with a cursor behind this place.
-pub fn behind(position: Option<Position>) -> Range {
+pub fn behind(position: Option<ReadPosition>) -> Range {
     position.filter(|position| position.cursor.is_some()).map_or(Range::Cursors, Range::Behind)
 }
 
 /// Whether the place that is remembered means anything to this plan: it was reached by moments, or by the numbers of this cluster.
-fn comparable(progress: &Progress, plan: &Plan) -> bool {
+fn comparable(progress: &TableProgress, plan: &Plan) -> bool {
     let mark = progress.started.as_deref().or(progress.watermark.as_deref());
     let cluster = |mark| helpers::split(mark).map(|(cluster, _)| cluster);
     mark.and_then(cluster) == plan.ceiling.as_deref().and_then(cluster) || progress.position.is_none() && mark.is_none()
@@ -120,7 +121,7 @@ fn overlap(cursor: &str, watermark: Option<&str>, overlap_ms: u64) -> Option<Str
 }
 
 /// A pull has begun, if it hadn't yet. `seen`: the first row that it saw, or the newest.
-pub fn begin(progress: &mut Progress, plan: &Plan, server_time: Option<Timestamp>, seen: Option<&Position>) {
+pub fn begin(progress: &mut TableProgress, plan: &Plan, server_time: Option<Timestamp>, seen: Option<&ReadPosition>) {
     if progress.started.is_none() {
         let known = || progress.position.as_ref().or(seen).and_then(|position| position.cursor.clone());
         let mark = plan.ceiling.clone().or_else(|| server_time.map(|time| time.to_string()));
@@ -132,7 +133,7 @@ pub fn begin(progress: &mut Progress, plan: &Plan, server_time: Option<Timestamp
 ///
 /// A moment that is still to come (one row with `infinity`, or written by a fast clock) would hide what is written until then: it
 /// is read, and again the next time, but nothing begins behind it.
-pub fn moved(progress: &mut Progress, plan: &Plan, last: &Position, server_time: Option<Timestamp>) {
+pub fn moved(progress: &mut TableProgress, plan: &Plan, last: &ReadPosition, server_time: Option<Timestamp>) {
     let ahead = |cursor: &str| match (moment(cursor), server_time) {
         (Some(moment), Some(now)) => {
             moment > now.plus_ms(i64::try_from(plan.options.overlap_ms.max(AHEAD_MS)).unwrap_or(i64::MAX))
@@ -153,7 +154,7 @@ fn moment(text: &str) -> Option<Timestamp> {
 }
 
 /// Everything was read.
-pub fn complete(progress: &mut Progress, has_cursor: bool) {
+pub fn complete(progress: &mut TableProgress, has_cursor: bool) {
     progress.watermark = progress.started.take().filter(|time| !time.is_empty());
     progress.spans = None;
     if !has_cursor {

@@ -2,14 +2,14 @@
 
 use super::{
     bulk,
-    sender::Batch,
+    sender::PushBatch,
     task::{Act, Task},
 };
 use crate::{
     error::{Error, ErrorCode},
     sync::{
         conflict::resolution::differs,
-        jobs::job::{Outcome, Remote, Work},
+        jobs::job::{JobOutcome, RemoteRow, Work},
         schema::plan::Rows,
         values::same_key,
     },
@@ -26,20 +26,20 @@ struct Assigned {
     strangers: usize,
 }
 
-impl Batch<'_> {
+impl PushBatch<'_> {
     pub(super) fn answered(&self, task: &Task, rows: &Rows) {
         let blind = self.with(task.table, |target| target.blind);
         if !matches!(task.act, Act::Read(_)) {
             self.change(task.table, |target| target.failing = 0);
         }
         match &task.act {
-            Act::Insert | Act::Update(_) if blind => self.settle_all(task, &Outcome::Taken),
-            Act::Delete(_) if blind => self.settle_all(task, &Outcome::Deleted),
+            Act::Insert | Act::Update(_) if blind => self.settle_all(task, &JobOutcome::Taken),
+            Act::Delete(_) if blind => self.settle_all(task, &JobOutcome::Deleted),
             Act::Insert | Act::Revive | Act::Update(_) | Act::Upsert | Act::Together | Act::Delete(_) => {
                 let Assigned { found, left, strangers } = self.assign(task, rows);
                 let written = |at: usize| match task.act {
-                    Act::Delete(_) => Outcome::Deleted,
-                    _ => Outcome::Written(rows.row(at).to_vec()),
+                    Act::Delete(_) => JobOutcome::Deleted,
+                    _ => JobOutcome::Written(rows.row(at).to_vec()),
                 };
                 self.settle(found.into_iter().map(|(job, at)| (job, written(at))).collect());
                 if strangers > 0 && task.act == Act::Insert {
@@ -61,7 +61,8 @@ impl Batch<'_> {
         for (job, at) in found {
             let (row, work) = (rows.row(at).to_vec(), self.jobs[job].work);
             if rows.deleted[at] {
-                let outcome = if work == Work::Delete { Outcome::Deleted } else { Outcome::Met(Remote::Deleted) };
+                let outcome =
+                    if work == Work::Delete { JobOutcome::Deleted } else { JobOutcome::Met(RemoteRow::Deleted) };
                 outcomes.push((job, outcome));
                 continue;
             }
@@ -78,14 +79,14 @@ impl Batch<'_> {
                 }
                 _ => {
                     let cursor = rows.cursors.get(at).cloned().flatten();
-                    outcomes.push((job, Outcome::Met(Remote::Row(row, cursor))));
+                    outcomes.push((job, JobOutcome::Met(RemoteRow::Row(row, cursor))));
                 }
             }
         }
         if rows.is_empty() {
             for job in left {
                 let deleted = self.jobs[job].work == Work::Delete;
-                outcomes.push((job, if deleted { Outcome::Deleted } else { Outcome::Met(Remote::Absent) }));
+                outcomes.push((job, if deleted { JobOutcome::Deleted } else { JobOutcome::Met(RemoteRow::Absent) }));
             }
         } else if !left.is_empty() && progress && strangers == 0 {
             // The answer may have been cut by the server's cap: what isn't in it may be there all the same.
@@ -141,6 +142,6 @@ impl Batch<'_> {
     }
 }
 
-fn refused(error: &Error) -> Outcome {
-    Outcome::Refused { error: error.clone(), later: false }
+fn refused(error: &Error) -> JobOutcome {
+    JobOutcome::Refused { error: error.clone(), later: false }
 }

@@ -1,12 +1,12 @@
 //! How changes become requests: in bulk where one request can do it, one by one where they differ.
 
 use super::{
-    task::{Act, Task, Way},
+    task::{Act, Task, UpdateMode},
     write::{LONGEST_FILTER, filter_length, same_prefix},
 };
 use crate::{
     sync::{
-        jobs::job::{Guard, Job, Work},
+        jobs::job::{Job, RowGuard, Work},
         values::{outgoing::filter_text, same_key},
     },
     value::Value,
@@ -23,10 +23,10 @@ const BULK_KEYS: usize = 200;
 const WORTH_A_BULK: usize = 8;
 
 /// The requests of a batch. `tables`: of each one how its updates are sent, and whether it has JSON.
-pub(super) fn batch(jobs: &[Job], tables: &[(Way, bool)]) -> Vec<Task> {
+pub(super) fn batch(jobs: &[Job], tables: &[(UpdateMode, bool)]) -> Vec<Task> {
     let mut tasks = Vec::new();
     for (table, (way, has_json)) in tables.iter().enumerate() {
-        let blind = *way == Way::Blind;
+        let blind = *way == UpdateMode::Blind;
         let of = |work: Work| -> Vec<usize> {
             (0..jobs.len()).filter(|at| jobs[*at].table == table && jobs[*at].work == work).collect()
         };
@@ -57,8 +57,8 @@ fn inserts(jobs: &[Job], table: usize, new: Vec<usize>, has_json: bool) -> Vec<T
 }
 
 /// Updates as the project allows it: all together, or those in bulk that write the same values into the same columns.
-fn updates(jobs: &[Job], table: usize, changed: Vec<usize>, way: Way) -> Vec<Task> {
-    if way == Way::Together && changed.len() >= WORTH_A_BULK {
+fn updates(jobs: &[Job], table: usize, changed: Vec<usize>, way: UpdateMode) -> Vec<Task> {
+    if way == UpdateMode::Together && changed.len() >= WORTH_A_BULK {
         let chunks = rows(jobs, changed, |_, _| true);
         return chunks.into_iter().map(|chunk| Task::new(table, Act::Together, chunk)).collect();
     }
@@ -68,7 +68,7 @@ fn updates(jobs: &[Job], table: usize, changed: Vec<usize>, way: Way) -> Vec<Tas
     for same in spelled.chunk_by(|a, b| a.0 == b.0) {
         let same = same.iter().map(|(_, job)| *job).collect();
         for chunk in keyed(jobs, same) {
-            let guard = if way == Way::Blind { Guard::None } else { any_cursor(jobs, &chunk) };
+            let guard = if way == UpdateMode::Blind { RowGuard::None } else { any_cursor(jobs, &chunk) };
             tasks.push(Task::new(table, Act::Update(guard), chunk));
         }
     }
@@ -84,7 +84,7 @@ fn upserts(jobs: &[Job], table: usize, mut changed: Vec<usize>) -> Vec<Task> {
         if chunk.len() >= WORTH_A_BULK {
             tasks.push(Task::new(table, Act::Upsert, chunk));
         } else {
-            tasks.extend(chunk.into_iter().map(|job| Task::new(table, Act::Update(Guard::None), vec![job])));
+            tasks.extend(chunk.into_iter().map(|job| Task::new(table, Act::Update(RowGuard::None), vec![job])));
         }
     }
     tasks
@@ -93,7 +93,7 @@ fn upserts(jobs: &[Job], table: usize, mut changed: Vec<usize>) -> Vec<Task> {
 /// In bulk, where one cursor value guards several rows; others are read first, and then deleted in bulk too.
 fn deletes(jobs: &[Job], table: usize, gone: Vec<usize>, blind: bool) -> Vec<Task> {
     if blind {
-        return delete(jobs, table, gone, |_| Guard::None);
+        return delete(jobs, table, gone, |_| RowGuard::None);
     }
     let mut groups: Vec<(Option<&str>, Vec<usize>)> = Vec::new();
     for job in gone {
@@ -119,7 +119,7 @@ fn deletes(jobs: &[Job], table: usize, gone: Vec<usize>, blind: bool) -> Vec<Tas
     tasks
 }
 
-fn delete(jobs: &[Job], table: usize, gone: Vec<usize>, guard: impl Fn(&[usize]) -> Guard) -> Vec<Task> {
+fn delete(jobs: &[Job], table: usize, gone: Vec<usize>, guard: impl Fn(&[usize]) -> RowGuard) -> Vec<Task> {
     keyed(jobs, gone).into_iter().map(|chunk| Task::new(table, Act::Delete(guard(&chunk)), chunk)).collect()
 }
 
@@ -131,11 +131,11 @@ pub(super) fn reads(jobs: &[Job], table: usize, wanted: Vec<usize>, then_write: 
 }
 
 /// Writes of rows that were just read and are as their base says.
-pub(super) fn writes(jobs: &[Job], table: usize, ready: Vec<usize>, way: Way) -> Vec<Task> {
+pub(super) fn writes(jobs: &[Job], table: usize, ready: Vec<usize>, way: UpdateMode) -> Vec<Task> {
     let (changed, gone): (Vec<_>, Vec<_>) = ready.into_iter().partition(|job| jobs[*job].work == Work::Update);
     let unguarded = changed.iter().all(|job| jobs[*job].cursor.is_none());
     let mut tasks = match way {
-        Way::Guarded if unguarded && changed.len() >= WORTH_A_BULK => upserts(jobs, table, changed),
+        UpdateMode::Guarded if unguarded && changed.len() >= WORTH_A_BULK => upserts(jobs, table, changed),
         way => updates(jobs, table, changed, way),
     };
     tasks.extend(delete(jobs, table, gone, |chunk| any_cursor(jobs, chunk)));
@@ -143,7 +143,7 @@ pub(super) fn writes(jobs: &[Job], table: usize, ready: Vec<usize>, way: Way) ->
 }
 
 /// Any of the rows' cursors: one that was changed since has a newer one. Nothing, where one of them has none.
-fn any_cursor(jobs: &[Job], chunk: &[usize]) -> Guard {
+fn any_cursor(jobs: &[Job], chunk: &[usize]) -> RowGuard {
     if let [job] = chunk {
         return jobs[*job].guard();
     }
@@ -151,7 +151,7 @@ fn any_cursor(jobs: &[Job], chunk: &[usize]) -> Guard {
     cursors.sort_unstable();
     cursors.dedup();
     let guardable = cursors == [""] || !cursors.is_empty() && !cursors.iter().any(String::is_empty);
-    if guardable { Guard::Cursor(cursors) } else { Guard::None }
+    if guardable { RowGuard::Cursor(cursors) } else { RowGuard::None }
 }
 
 /// Jobs in parts whose keys, and cursors, one filter can name.

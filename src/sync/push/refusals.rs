@@ -1,13 +1,13 @@
 //! What becomes of a request that brought nothing: its jobs are sent in smaller parts, refused or held.
 
 use super::{
-    sender::{Batch, marks},
+    sender::{PushBatch, marks},
     task::{Act, Task},
 };
 use crate::{
     error::{Detail, Error},
     sync::{
-        jobs::job::Outcome,
+        jobs::job::JobOutcome,
         postgrest::remote::{Refusal, Tries},
         schema::plan::Plan,
     },
@@ -16,7 +16,7 @@ use crate::{
 /// When the remote has failed at so many rows in a row, it is the table that it fails at.
 const FAILING: u32 = 20;
 
-impl Batch<'_> {
+impl PushBatch<'_> {
     pub(super) async fn refused(
         &self,
         mut task: Task,
@@ -37,7 +37,7 @@ impl Batch<'_> {
                 // The remote may have done it.
                 task.again = true;
                 match task.jobs.len() {
-                    0 | 1 => self.settle_all(&task, &Outcome::Failing(error)),
+                    0 | 1 => self.settle_all(&task, &JobOutcome::Failing(error)),
                     _ => self.halve_or_repeat(&task),
                 }
             }
@@ -83,14 +83,14 @@ impl Batch<'_> {
             && self.with(task.table, |target| target.blind && is_about_the_key(&target.plan, &error))
         {
             // It had arrived: the answer was lost.
-            return self.settle_all(&task, &Outcome::Arrived);
+            return self.settle_all(&task, &JobOutcome::Arrived);
         }
         // What the remote makes itself it refuses of every row that has the same columns.
         if task.jobs.len() > 1 && code != "428C9" {
             return self.halve_or_repeat(&Task { tries: None, ..task });
         }
         let later = matches!(code, "23503" | "23505");
-        self.settle_all(&task, &Outcome::Refused { error, later });
+        self.settle_all(&task, &JobOutcome::Refused { error, later });
     }
 
     /// Whether there is another mark for deleted rows than the one that was refused.
@@ -148,7 +148,7 @@ impl Batch<'_> {
         if failing > FAILING {
             self.hold(&task, error);
         } else {
-            self.settle_all(&task, &Outcome::Failing(error));
+            self.settle_all(&task, &JobOutcome::Failing(error));
         }
         Ok(())
     }
@@ -165,7 +165,7 @@ impl Batch<'_> {
     /// The table can't be written at present.
     fn hold(&self, task: &Task, error: Error) {
         let error = error.detail("table", self.name(task.table));
-        self.settle_all(task, &Outcome::Held(error.clone()));
+        self.settle_all(task, &JobOutcome::Held(error.clone()));
         self.change(task.table, |target| _ = target.held.get_or_insert(error));
     }
 

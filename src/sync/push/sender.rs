@@ -13,15 +13,15 @@ use futures_util::future::select_all;
 
 use super::{
     bulk,
-    task::{Act, Task, Way},
+    task::{Act, Task, UpdateMode},
     write,
 };
 use crate::{
     error::{Error, Result},
     ports::{HttpRequest, HttpResponse, LocalFuture},
     sync::{
-        config::options::{AT_ONCE, Direction},
-        jobs::job::{Job, Outcome},
+        config::options::{AT_ONCE, SyncDirection},
+        jobs::job::{Job, JobOutcome},
         postgrest::{
             queue::Queue,
             remote::{Refusal, Remote, Tries},
@@ -29,13 +29,13 @@ use crate::{
             response::Unreadable,
         },
         schema::plan::{Plan, Rows},
-        values::types::Kind,
+        values::types::WireKind,
     },
     value::Value,
 };
 
 /// One table of a push.
-pub(super) struct Target {
+pub(super) struct WriteTarget {
     pub(super) plan: Plan,
     /// Never read: rows are written without looking.
     pub(super) blind: bool,
@@ -55,7 +55,7 @@ pub(super) struct Target {
 pub struct Push<'a> {
     /// The client of the push.
     pub remote: &'a Remote<'a>,
-    targets: RefCell<Vec<Target>>,
+    targets: RefCell<Vec<WriteTarget>>,
     /// The project has the helpers' function.
     pub(super) together: Cell<bool>,
     /// Bytes of the bodies sent since they were last asked for.
@@ -63,19 +63,19 @@ pub struct Push<'a> {
 }
 
 /// What is sent together.
-pub struct Batch<'p> {
+pub struct PushBatch<'p> {
     pub(super) push: &'p Push<'p>,
     pub(super) jobs: &'p [Job],
     waiting: RefCell<VecDeque<Task>>,
     /// What became of jobs, given by their index.
-    pub outcomes: Queue<Vec<(usize, Outcome)>>,
+    pub outcomes: Queue<Vec<(usize, JobOutcome)>>,
 }
 
 impl<'a> Push<'a> {
     /// A push to these tables. `helped`: the project has tidelock's helpers.
     pub fn new(remote: &'a Remote<'a>, plans: Vec<Plan>, helped: bool) -> Self {
-        let target = |plan: Plan| Target {
-            blind: plan.options.direction == Direction::Push,
+        let target = |plan: Plan| WriteTarget {
+            blind: plan.options.direction == SyncDirection::Push,
             plan,
             held: None,
             unknown_column: false,
@@ -117,7 +117,7 @@ impl<'a> Push<'a> {
     }
 }
 
-impl<'p> Batch<'p> {
+impl<'p> PushBatch<'p> {
     /// The changes to send.
     pub fn new(push: &'p Push<'p>, jobs: &'p [Job]) -> Self {
         let batch = Self { push, jobs, waiting: RefCell::default(), outcomes: Queue::default() };
@@ -153,7 +153,7 @@ impl<'p> Batch<'p> {
     async fn perform(&self, task: Task) -> Result<(), Refusal> {
         let held = self.with(task.table, |target| target.held.clone());
         if let Some(error) = held {
-            self.settle_all(&task, &Outcome::Held(error));
+            self.settle_all(&task, &JobOutcome::Held(error));
             return Ok(());
         }
         let mut tries = task.tries.clone().unwrap_or_else(|| self.push.remote.tries());
@@ -186,7 +186,7 @@ impl<'p> Batch<'p> {
 
     fn make(&self, requester: &Requester, task: &Task, mark: usize) -> HttpRequest {
         self.with(task.table, |target| {
-            let Target { plan, blind, .. } = target;
+            let WriteTarget { plan, blind, .. } = target;
             let keys: Vec<&[Value]> = task.jobs.iter().map(|job| &self.jobs[*job].key[..]).collect();
             let first = task.jobs.first().map(|job| &self.jobs[*job]);
             match (&task.act, first) {
@@ -220,11 +220,11 @@ impl<'p> Batch<'p> {
     }
 
     /// How the updates of a table are sent.
-    pub(super) fn way(&self, table: usize) -> Way {
+    pub(super) fn way(&self, table: usize) -> UpdateMode {
         match (self.with(table, |target| target.blind), self.may_send_together(table)) {
-            (true, _) => Way::Blind,
-            (_, true) => Way::Together,
-            _ => Way::Guarded,
+            (true, _) => UpdateMode::Blind,
+            (_, true) => UpdateMode::Together,
+            _ => UpdateMode::Guarded,
         }
     }
 
@@ -234,11 +234,11 @@ impl<'p> Batch<'p> {
         request
     }
 
-    pub(super) fn with<T>(&self, table: usize, look: impl FnOnce(&Target) -> T) -> T {
+    pub(super) fn with<T>(&self, table: usize, look: impl FnOnce(&WriteTarget) -> T) -> T {
         look(&self.push.targets.borrow()[table])
     }
 
-    pub(super) fn change<T>(&self, table: usize, change: impl FnOnce(&mut Target) -> T) -> T {
+    pub(super) fn change<T>(&self, table: usize, change: impl FnOnce(&mut WriteTarget) -> T) -> T {
         change(&mut self.push.targets.borrow_mut()[table])
     }
 
@@ -246,13 +246,13 @@ impl<'p> Batch<'p> {
         self.with(table, |target| target.plan.name().to_owned())
     }
 
-    pub(super) fn settle(&self, outcomes: Vec<(usize, Outcome)>) {
+    pub(super) fn settle(&self, outcomes: Vec<(usize, JobOutcome)>) {
         if !outcomes.is_empty() {
             self.outcomes.put(outcomes);
         }
     }
 
-    pub(super) fn settle_all(&self, task: &Task, outcome: &Outcome) {
+    pub(super) fn settle_all(&self, task: &Task, outcome: &JobOutcome) {
         self.settle(task.jobs.iter().map(|job| (*job, outcome.clone())).collect());
     }
 
@@ -274,7 +274,7 @@ impl<'p> Batch<'p> {
     }
 }
 
-impl Target {
+impl WriteTarget {
     /// The columns of a job that are sent. Those alone that the remote alone writes are sent all the same, and refused.
     pub(super) fn sent(&self, job: &Job) -> Vec<usize> {
         let columns: Vec<usize> = job.columns.iter().filter(|at| !self.remotes.contains(at)).copied().collect();
@@ -290,7 +290,7 @@ const NOW: &str = "\"now\"";
 pub(super) fn marks(plan: &Plan) -> [&'static str; 3] {
     let column = plan.options.soft_delete().and_then(|name| plan.table.column(name));
     match column.map(|column| column.kind) {
-        Some(Kind::Bool | Kind::Int8 | Kind::Float8) => ["true", "1", NOW],
+        Some(WireKind::Bool | WireKind::Int8 | WireKind::Float8) => ["true", "1", NOW],
         _ => [NOW, "true", "1"],
     }
 }

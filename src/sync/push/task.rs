@@ -1,10 +1,10 @@
 //! A request of a push, and how the updates of a table are sent.
 
-use crate::sync::{jobs::job::Guard, postgrest::remote::Tries};
+use crate::sync::{jobs::job::RowGuard, postgrest::remote::Tries};
 
 /// How the updates of a table are sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Way {
+pub(super) enum UpdateMode {
     /// Without looking.
     Blind,
     /// Where the row is as its base says: told by the cursor, or read before.
@@ -19,12 +19,12 @@ pub(super) enum Act {
     Insert,
     /// Write a row that is marked as deleted, and take the mark away.
     Revive,
-    Update(Guard),
+    Update(RowGuard),
     /// Rows that were just read, of a table without a guard: what differs from row to row in one request.
     Upsert,
     /// Updates by the helpers' function.
     Together,
-    Delete(Guard),
+    Delete(RowGuard),
     /// Read the rows; `true`: those that are as the base says are written then.
     Read(bool),
 }

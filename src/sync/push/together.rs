@@ -2,14 +2,14 @@
 //! them in one transaction or none.
 
 use super::{
-    sender::Batch,
+    sender::PushBatch,
     task::{Act, Task},
     write,
 };
 use crate::{
     ports::HttpResponse,
     sync::{
-        jobs::job::Guard,
+        jobs::job::RowGuard,
         postgrest::{
             remote::{Refusal, Tries},
             request::Requester,
@@ -18,7 +18,7 @@ use crate::{
         schema::plan::Rows,
         values::{
             json,
-            types::{Kind, PlanColumn},
+            types::{PlanColumn, WireKind},
         },
     },
 };
@@ -27,7 +27,7 @@ use crate::{
 const CUTS: u32 = 6;
 
 /// What the function answered.
-enum Told {
+enum TogetherAnswer {
     /// All rows were written: these.
     Written(Rows),
     /// Nothing was, because of the change of this index.
@@ -36,7 +36,7 @@ enum Told {
     Other,
 }
 
-impl Batch<'_> {
+impl PushBatch<'_> {
     /// Whether updates of this table may be sent together: what the function answers has the form of jsonb, which is that of a pull for
     /// all but JSON itself.
     pub(super) fn may_send_together(&self, table: usize) -> bool {
@@ -45,8 +45,9 @@ impl Batch<'_> {
 
     /// Whether a column of the table may hold JSON, whose text another form would change.
     pub(super) fn has_json(&self, table: usize) -> bool {
-        let may =
-            |column: &PlanColumn| column.structured || matches!(column.kind, Kind::Json | Kind::Array | Kind::Any);
+        let may = |column: &PlanColumn| {
+            column.structured || matches!(column.kind, WireKind::Json | WireKind::Array | WireKind::Any)
+        };
         self.with(table, |target| target.plan.columns.iter().any(may))
     }
 
@@ -63,8 +64,10 @@ impl Batch<'_> {
             self.with(task.table, |target| told(&response.body, &|body| target.plan.read(body)))
         };
         match self.push.remote.read(&name, &mut tries, &make, &parse).await {
-            Ok((Told::Written(rows), _)) => self.answered(&Task { act: Act::Update(Guard::None), ..task }, &rows),
-            Ok((Told::Failed(at), _)) if at < task.jobs.len() && task.cuts < CUTS => {
+            Ok((TogetherAnswer::Written(rows), _)) => {
+                self.answered(&Task { act: Act::Update(RowGuard::None), ..task }, &rows)
+            }
+            Ok((TogetherAnswer::Failed(at), _)) if at < task.jobs.len() && task.cuts < CUTS => {
                 let (before, rest) = task.jobs.split_at(at);
                 let (one, after) = rest.split_at(1);
                 let cut = Task { cuts: task.cuts + 1, ..task.clone() };
@@ -80,7 +83,7 @@ impl Batch<'_> {
             Err(Refusal::Failed(error)) => return Err(Refusal::Failed(error)),
             // Nothing of it was written, for whatever reason: the ordinary requests say what is wrong.
             answer => {
-                if !matches!(answer, Ok((Told::Failed(_), _))) {
+                if !matches!(answer, Ok((TogetherAnswer::Failed(_), _))) {
                     self.push.together.set(false);
                 }
                 self.send_one_by_one(task.table, &task.jobs);
@@ -91,7 +94,7 @@ impl Batch<'_> {
 }
 
 /// Reads `{ applied, results: [{ status, row }], failed }`.
-fn told(body: &[u8], read: &dyn Fn(&[u8]) -> Result<Rows, Unreadable>) -> Result<Told, Unreadable> {
+fn told(body: &[u8], read: &dyn Fn(&[u8]) -> Result<Rows, Unreadable>) -> Result<TogetherAnswer, Unreadable> {
     let text = std::str::from_utf8(body).map_err(|_| Unreadable::Cut)?;
     let answer = json::members(text)?;
     let member = |name: &str| answer.iter().find(|(known, _)| known == name).map(|(_, raw)| *raw);
@@ -107,9 +110,9 @@ fn told(body: &[u8], read: &dyn Fn(&[u8]) -> Result<Rows, Unreadable>) -> Result
                 rows.push_str(row);
             }
             rows.push(']');
-            Ok(Told::Written(read(rows.as_bytes())?))
+            Ok(TogetherAnswer::Written(read(rows.as_bytes())?))
         }
-        (Some("false"), _, Some(failed)) => Ok(failed.parse().map_or(Told::Other, Told::Failed)),
-        _ => Ok(Told::Other),
+        (Some("false"), _, Some(failed)) => Ok(failed.parse().map_or(TogetherAnswer::Other, TogetherAnswer::Failed)),
+        _ => Ok(TogetherAnswer::Other),
     }
 }

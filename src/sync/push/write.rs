@@ -5,7 +5,7 @@
 use crate::{
     ports::{HttpRequest, Method},
     sync::{
-        jobs::job::{Guard, Job},
+        jobs::job::{Job, RowGuard},
         postgrest::{
             query::{name, percent, push_list, push_pair, quoted},
             request::Requester,
@@ -38,7 +38,7 @@ pub fn update(
     keys: &[&[Value]],
     row: &[Value],
     columns: &[usize],
-    guard: &Guard,
+    guard: &RowGuard,
     blind: bool,
 ) -> HttpRequest {
     let url = target(requester, plan, keys, guard, (!blind).then_some(&plan.selection.columns[..]));
@@ -103,7 +103,7 @@ pub fn together(requester: &Requester, plan: &Plan, changes: &[(&Job, Vec<usize>
 }
 
 /// Deletes rows; gives back their keys.
-pub fn delete(requester: &Requester, plan: &Plan, keys: &[&[Value]], guard: &Guard, blind: bool) -> HttpRequest {
+pub fn delete(requester: &Requester, plan: &Plan, keys: &[&[Value]], guard: &RowGuard, blind: bool) -> HttpRequest {
     let url = target(requester, plan, keys, guard, (!blind).then_some(&plan.selection.key[..]));
     requester.request(Method::Delete, url, if blind { "return=minimal" } else { "return=representation" }, None)
 }
@@ -113,7 +113,7 @@ pub fn soft_delete(
     requester: &Requester,
     plan: &Plan,
     keys: &[&[Value]],
-    guard: &Guard,
+    guard: &RowGuard,
     mark: &str,
     blind: bool,
 ) -> HttpRequest {
@@ -130,7 +130,7 @@ pub fn soft_delete(
 /// Writes columns of a row that is marked as deleted, and takes the mark away: `none`, JSON, is what an unmarked row has there.
 pub fn revive(requester: &Requester, plan: &Plan, job: &Job, columns: &[usize], none: &str) -> HttpRequest {
     let mark = plan.options.soft_delete().unwrap_or_default();
-    let mut url = target(requester, plan, &[&job.key], &Guard::None, Some(&plan.selection.columns));
+    let mut url = target(requester, plan, &[&job.key], &RowGuard::None, Some(&plan.selection.columns));
     // Who has taken it away meanwhile has written another row.
     push_pair(&mut url, &name(mark), "not.is.null");
     let others = |at: &usize| !plan.key.contains(at) && !plan.columns[*at].name.eq_ignore_ascii_case(mark);
@@ -186,10 +186,16 @@ pub fn filter_length(key: &[Value]) -> usize {
     key.iter().map(|value| 12 + percent(&filter_text(value)).len()).sum()
 }
 
-fn target(requester: &Requester, plan: &Plan, keys: &[&[Value]], guard: &Guard, select: Option<&[String]>) -> String {
+fn target(
+    requester: &Requester,
+    plan: &Plan,
+    keys: &[&[Value]],
+    guard: &RowGuard,
+    select: Option<&[String]>,
+) -> String {
     let mut url = format!("{}/{}?", requester.root(), percent(&plan.selection.table));
     push_keys(&mut url, plan, keys);
-    if let (Guard::Cursor(values), Some(cursor)) = (guard, plan.selection.cursor.as_deref()) {
+    if let (RowGuard::Cursor(values), Some(cursor)) = (guard, plan.selection.cursor.as_deref()) {
         match values.as_slice() {
             [value] if value.is_empty() => push_pair(&mut url, &name(cursor), "is.null"),
             [value] => push_pair(&mut url, &name(cursor), &format!("eq.{value}")),
@@ -269,7 +275,7 @@ mod tests {
         sqlite::{Connection, PageFile},
         sync::{
             config::{checked::Config, options::TableSync},
-            schema::table::Table,
+            schema::table::LocalTable,
         },
     };
 
@@ -286,7 +292,7 @@ mod tests {
         let connection = Connection::open(&PageFile::default()).unwrap();
         connection.exec(schema).unwrap();
         let options: TableSync = serde_json::from_str(options).unwrap();
-        Plan::new(&options, Table::read(&connection, "t").unwrap().unwrap(), &[]).unwrap()
+        Plan::new(&options, LocalTable::read(&connection, "t").unwrap().unwrap(), &[]).unwrap()
     }
 
     fn show(request: &HttpRequest) -> String {
@@ -302,7 +308,7 @@ mod tests {
             (requester("public"), plan(r#"{"table":"t","columns":["n","u"],"cursor":"u","deleted":"gone"}"#));
         let row = [Value::Integer(i64::MAX), Value::from("1.50"), Value::from("2026-01-01T00:00:00+00:00")];
         let key = [Value::Integer(7)];
-        let cursor = |values: &[&str]| Guard::Cursor(values.iter().map(|value| (*value).to_owned()).collect());
+        let cursor = |values: &[&str]| RowGuard::Cursor(values.iter().map(|value| (*value).to_owned()).collect());
         assert_eq!(
             show(&insert(&requester, &plan, &[(&row, vec![0, 1]), (&row, vec![0])], false)),
             "POST t?columns=id,n&on_conflict=id&select=id,n,u,gone \
@@ -336,7 +342,7 @@ mod tests {
         let keys: Vec<&[Value]> = keys.iter().map(|key| &key[..]).collect();
         assert!(same_prefix(&keys[..2]) && !same_prefix(&keys));
         assert_eq!(
-            show(&delete(&requester, &plan, &keys[..2], &Guard::None, false)),
+            show(&delete(&requester, &plan, &keys[..2], &RowGuard::None, false)),
             "DELETE t?id=eq.1&u=in.('a,b','%5C'')&select=id,u (return=representation)"
         );
         assert_eq!(
@@ -352,7 +358,7 @@ mod tests {
         let (requester, plan) = (requester("public"), plan_of(schema, options));
         let row = [Value::Integer(1), Value::from("x"), Value::from("7")];
         let keys: [&[Value]; 2] = [&[Value::Integer(1)], &[Value::Integer(2)]];
-        let guard = Guard::Cursor(vec!["7".to_owned()]);
+        let guard = RowGuard::Cursor(vec!["7".to_owned()]);
         assert_eq!(
             show(&insert(&requester, &plan, &[(&row, vec![0, 1])], false)),
             "POST t?columns='on_conflict','order'&on_conflict='on_conflict'&select='on_conflict','order','apikey','or' \
@@ -363,7 +369,7 @@ mod tests {
             "PATCH t?'on_conflict'=eq.1&'apikey'=eq.7 (return=minimal) {\"order\":\"x\"}"
         );
         assert_eq!(
-            show(&delete(&requester, &plan, &keys, &Guard::None, true)),
+            show(&delete(&requester, &plan, &keys, &RowGuard::None, true)),
             "DELETE t?'on_conflict'=in.('1','2') (return=minimal)"
         );
         assert_eq!(
@@ -380,7 +386,7 @@ mod tests {
             |request: HttpRequest| request.headers.into_iter().find(|(name, _)| name.ends_with("profile")).unwrap();
         let key: &[Value] = &[Value::Integer(1)];
         assert_eq!(
-            profile(delete(&requester, &plan, &[key], &Guard::None, false)),
+            profile(delete(&requester, &plan, &[key], &RowGuard::None, false)),
             ("content-profile".into(), "other".into())
         );
         assert_eq!(profile(read(&requester, &plan, &[key])), ("accept-profile".into(), "other".into()));

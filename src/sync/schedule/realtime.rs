@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use crate::sync::{
-    config::{checked::Config, jwt, options::Direction},
+    config::{checked::Config, jwt, options::SyncDirection},
     postgrest::query::percent,
     values::json,
 };
@@ -43,7 +43,7 @@ struct Watched {
 
 /// The channel of one database, with all tables that are pulled.
 #[derive(Clone, Debug)]
-pub struct Channel {
+pub struct RealtimeChannel {
     url: String,
     schema: String,
     /// The token of whoever isn't signed in.
@@ -51,11 +51,11 @@ pub struct Channel {
     tables: Vec<Watched>,
 }
 
-impl Channel {
+impl RealtimeChannel {
     /// The channel of the tables of this `remote`.
     pub fn new(config: &Config) -> Self {
         let options = &config.options;
-        let pulled = options.tables.iter().filter(|table| table.direction != Direction::Push);
+        let pulled = options.tables.iter().filter(|table| table.direction != SyncDirection::Push);
         Self {
             url: url(config),
             schema: options.schema.clone(),
@@ -167,16 +167,16 @@ fn string(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Channel, Config, Message, heartbeat};
+    use super::{Config, Message, RealtimeChannel, heartbeat};
 
     const JOINED: &str = r#"{"ref":"1","event":"phx_reply","payload":{"status":"ok","response":{"postgres_changes":[{"id":1}]}},"topic":"realtime:tidelock"}"#;
     const FOLLOWS: &str = r#"{"ref":null,"event":"system","payload":{"message":"Subscribed to PostgreSQL","status":"ok","extension":"postgres_changes","channel":"tidelock"},"topic":"realtime:tidelock"}"#;
 
-    fn channel_of(remote: &str) -> Channel {
-        Channel::new(&Config::new(serde_json::from_str(remote).unwrap()).unwrap())
+    fn channel_of(remote: &str) -> RealtimeChannel {
+        RealtimeChannel::new(&Config::new(serde_json::from_str(remote).unwrap()).unwrap())
     }
 
-    fn channel() -> Channel {
+    fn channel() -> RealtimeChannel {
         channel_of(
             r#"{"url":"https://x.supabase.co","key":"sb_publishable_+a","schema":"shop","tables":[{"table":"items","remoteTable":"things"},{"table":"out","direction":"push"},{"table":"b\"c"}]}"#,
         )

@@ -1,7 +1,7 @@
 //! The local tables that hold a remote's: SQL for a migration.
 
 use super::{
-    remote_schema::{Filling, Reference, RemoteColumn, RemoteTable},
+    remote_schema::{Filling, RemoteColumn, RemoteReference, RemoteTable},
     table::STAMP,
 };
 use crate::{
@@ -113,7 +113,7 @@ fn lines(table: &RemoteTable, tables: &[RemoteTable]) -> Vec<String> {
     for unique in &table.unique {
         lines.push((format!("UNIQUE ({})", names(unique)), String::new()));
     }
-    for Reference { columns, table: parent, to, on_delete } in &table.references {
+    for RemoteReference { columns, table: parent, to, on_delete } in &table.references {
         let found = tables.iter().find(|table| table.name == *parent);
         // SQLite refers to unique columns only.
         let refers = found.is_some_and(|parent| parent.primary_key == *to || parent.unique.contains(to));
@@ -233,8 +233,8 @@ mod tests {
     use crate::{
         sqlite::{Connection, PageFile},
         sync::{
-            schema::{remote_schema::from_function, table::Table},
-            values::types::Kind,
+            schema::{remote_schema::from_function, table::LocalTable},
+            values::types::WireKind,
         },
         value::Value,
     };
@@ -267,25 +267,25 @@ mod tests {
     #[test]
     fn every_type_has_the_kind_that_keeps_its_values() {
         let kinds = [
-            ("smallint", Kind::Int8),
-            ("bigint", Kind::Int8),
-            ("real", Kind::Float8),
-            ("double precision", Kind::Float8),
-            ("numeric", Kind::Numeric),
-            ("boolean", Kind::Bool),
-            ("bytea", Kind::Bytea),
-            ("jsonb", Kind::Json),
-            ("array", Kind::Array),
-            ("text", Kind::Text),
-            ("uuid", Kind::Text),
-            ("enum", Kind::Text),
-            ("interval", Kind::Text),
-            ("timestamp with time zone", Kind::Text),
+            ("smallint", WireKind::Int8),
+            ("bigint", WireKind::Int8),
+            ("real", WireKind::Float8),
+            ("double precision", WireKind::Float8),
+            ("numeric", WireKind::Numeric),
+            ("boolean", WireKind::Bool),
+            ("bytea", WireKind::Bytea),
+            ("jsonb", WireKind::Json),
+            ("array", WireKind::Array),
+            ("text", WireKind::Text),
+            ("uuid", WireKind::Text),
+            ("enum", WireKind::Text),
+            ("interval", WireKind::Text),
+            ("timestamp with time zone", WireKind::Text),
         ];
         let mut columns = vec![column("id", "bigint", "", "!=")];
         columns.extend(kinds.iter().enumerate().map(|(at, (kind, _))| column(&format!("c{at}"), kind, "", "")));
         let connection = opened(&made(&[table("t", r#"["id"]"#, &columns, "")], None).unwrap());
-        let local = Table::read(&connection, "t").unwrap().unwrap();
+        let local = LocalTable::read(&connection, "t").unwrap().unwrap();
         assert_eq!(local.primary_key, ["id"]);
         for (at, (kind, expected)) in kinds.iter().enumerate() {
             assert_eq!(local.columns[at + 1].kind, *expected, "{kind}");
@@ -372,7 +372,7 @@ mod tests {
         let schema = made(&[child, keyless, parent], None).unwrap();
         assert_eq!(schema.left_out, ["none\nat all"]);
         let connection = opened(&schema);
-        let local = Table::read(&connection, "a \"child\"").unwrap().unwrap();
+        let local = LocalTable::read(&connection, "a \"child\"").unwrap().unwrap();
         assert_eq!(local.primary_key, ["b", "The key"]);
         let names: Vec<_> = local.columns.iter().map(|column| (column.name.as_str(), column.not_null)).collect();
         assert_eq!(names, [("The key", true), ("b", true), ("parent", true), ("code", true), ("sum", false)]);

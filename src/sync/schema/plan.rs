@@ -3,18 +3,18 @@
 use std::rc::Rc;
 
 use super::{
-    table::{STAMP, Table},
+    table::{LocalTable, STAMP},
     table_sql::TableSql,
 };
 use crate::{
     error::{Error, ErrorCode, Result},
     sync::{
-        config::options::{Conflict, Names, TableSync},
+        config::options::{ConflictPolicy, Names, TableSync},
         postgrest::{query::Selection, response::Unreadable},
-        state::metadata::Position,
+        state::metadata::ReadPosition,
         values::{
             json::{self, JsonError},
-            types::{Kind, Misfit, PlanColumn, convert},
+            types::{Misfit, PlanColumn, WireKind, convert},
         },
     },
     value::Value,
@@ -26,7 +26,7 @@ pub struct Plan {
     /// The user's options.
     pub options: TableSync,
     /// The local table.
-    pub table: Table,
+    pub table: LocalTable,
     /// The stored columns.
     pub columns: Vec<PlanColumn>,
     /// Where the key is in `columns`.
@@ -57,7 +57,7 @@ pub struct Rows {
     /// The values are those of the key alone, in its order.
     pub keys_only: bool,
     /// The place behind the last row.
-    pub last: Option<Position>,
+    pub last: Option<ReadPosition>,
     /// The cursor's text, one a row, where a conflict is told by it.
     pub cursors: Vec<Option<String>>,
     /// Columns of text that turned out to hold objects or arrays.
@@ -91,7 +91,7 @@ impl Plan {
     ///
     /// Fails with `sync_schema_mismatch` when the local table, its key or a named column doesn't exist, when the remote lacks a
     /// column that can't be done without, or when PostgREST can't tell a column from all of them.
-    pub fn new(options: &TableSync, table: Table, missing: &[String]) -> Result<Self> {
+    pub fn new(options: &TableSync, table: LocalTable, missing: &[String]) -> Result<Self> {
         let name = &table.name;
         let mismatch = |text: String| Error::new(ErrorCode::SyncSchemaMismatch, text).detail("table", name.clone());
         let lacks = |column: &str| missing.iter().any(|missing| missing.eq_ignore_ascii_case(column));
@@ -146,7 +146,7 @@ impl Plan {
             .filter_map(|name| table.column(name))
             .map(|column| {
                 let named = options.types.iter().find(|(name, _)| name.eq_ignore_ascii_case(&column.name));
-                let kind = named.and_then(|(_, kind)| Kind::from_name(kind)).unwrap_or(column.kind);
+                let kind = named.and_then(|(_, kind)| WireKind::from_name(kind)).unwrap_or(column.kind);
                 PlanColumn { name: column.name.clone(), kind, affinity: column.affinity, structured: false }
             })
             .collect();
@@ -273,12 +273,15 @@ impl Plan {
     pub fn read(&self, body: &[u8]) -> Result<Rows, Unreadable> {
         let mut rows = Rows { width: self.columns.len(), ..Rows::default() };
         let mut last: Vec<&str> = Vec::new();
-        let told_by_cursor = self.options.conflict() == Conflict::LastWriteWins;
+        let told_by_cursor = self.options.conflict() == ConflictPolicy::LastWriteWins;
         json::rows(utf8(body)?, &self.selection.columns, &mut |raw| {
             for (at, raw) in raw.iter().take(self.columns.len()).enumerate() {
                 rows.values.push(self.convert(at, raw)?);
                 let column = &self.columns[at];
-                if raw.starts_with(['{', '[']) && matches!(column.kind, Kind::Text | Kind::Any) && !column.structured {
+                if raw.starts_with(['{', '['])
+                    && matches!(column.kind, WireKind::Text | WireKind::Any)
+                    && !column.structured
+                {
                     rows.structured.push(at);
                 }
             }
@@ -295,7 +298,7 @@ impl Plan {
         rows.structured.dedup();
         if !last.is_empty() {
             let key = self.key.iter().map(|at| wire_text(last[*at]).unwrap_or_default()).collect();
-            rows.last = Some(Position { cursor: self.place.and_then(|at| wire_text(last[at])), key });
+            rows.last = Some(ReadPosition { cursor: self.place.and_then(|at| wire_text(last[at])), key });
         }
         Ok(rows)
     }
@@ -309,19 +312,19 @@ impl Plan {
             }
             rows.deleted.push(false);
             let key = raw.iter().map(|raw| wire_text(raw).unwrap_or_default()).collect();
-            rows.last = Some(Position { cursor: None, key });
+            rows.last = Some(ReadPosition { cursor: None, key });
             Ok::<(), Unreadable>(())
         })?;
         Ok(rows)
     }
 
     /// Reads the place of one row of cursor and key alone; `None`: there is no row.
-    pub fn read_place(&self, body: &[u8], columns: &[String]) -> Result<Option<Position>, Unreadable> {
+    pub fn read_place(&self, body: &[u8], columns: &[String]) -> Result<Option<ReadPosition>, Unreadable> {
         let mut place = None;
         json::rows(utf8(body)?, columns, &mut |raw| {
             let find = |name: &String| wire_text(raw[columns.iter().position(|column| column == name)?]);
             let key = self.selection.key.iter().map(|column| find(column).unwrap_or_default()).collect();
-            place = Some(Position { cursor: self.selection.cursor.as_ref().and_then(find), key });
+            place = Some(ReadPosition { cursor: self.selection.cursor.as_ref().and_then(find), key });
             Ok::<(), Unreadable>(())
         })?;
         Ok(place)
@@ -394,7 +397,7 @@ mod tests {
             .unwrap();
         let options: TableSync = serde_json::from_str(options).unwrap();
         let missing: Vec<String> = missing.iter().map(|name| (*name).to_owned()).collect();
-        Plan::new(&options, Table::read(&connection, &options.table).unwrap().unwrap(), &missing)
+        Plan::new(&options, LocalTable::read(&connection, &options.table).unwrap().unwrap(), &missing)
     }
 
     #[test]
@@ -452,7 +455,7 @@ mod tests {
         assert_eq!(rows.row(1), [Value::Integer(9_007_199_254_740_993), Value::Null]);
         assert_eq!(rows.deleted, [false, true]);
         let cursor = Some("2026-01-01T00:00:00.000001+00:00".to_owned());
-        assert_eq!(rows.last, Some(Position { cursor, key: vec!["9007199254740993".to_owned()] }));
+        assert_eq!(rows.last, Some(ReadPosition { cursor, key: vec!["9007199254740993".to_owned()] }));
         let Err(Unreadable::Failed(error)) = plan.read(br#"[{"id":"x","n":1,"u":1,"gone":false}]"#) else {
             panic!("a misfit")
         };

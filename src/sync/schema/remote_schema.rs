@@ -14,7 +14,7 @@ pub struct RemoteTable {
     /// Further lists of columns whose values are unique.
     pub unique: Vec<Vec<String>>,
     /// References to other tables.
-    pub references: Vec<Reference>,
+    pub references: Vec<RemoteReference>,
 }
 
 /// A column of it.
@@ -43,7 +43,7 @@ pub enum Filling {
 
 /// A reference to another table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reference {
+pub struct RemoteReference {
     /// The referring columns.
     pub columns: Vec<String>,
     /// The table referred to.
@@ -81,7 +81,7 @@ fn function_table(raw: &str) -> Option<RemoteTable> {
     let reference = |raw: &str| {
         let members = json::members(raw).ok()?;
         let get = |wanted: &str| find(&members, wanted);
-        Some(Reference {
+        Some(RemoteReference {
             columns: json::parse_string_array(get("columns")?)?,
             // None of this schema.
             table: get("table").and_then(text).unwrap_or_default(),
@@ -124,7 +124,7 @@ fn openapi_table(name: String, raw: &str) -> Option<RemoteTable> {
         }
         if let Some((parent, to)) = referred(&note) {
             let columns = vec![column.to_string()];
-            table.references.push(Reference { columns, table: parent, to: vec![to], on_delete: String::new() });
+            table.references.push(RemoteReference { columns, table: parent, to: vec![to], on_delete: String::new() });
         }
         let format = get("format").and_then(text).unwrap_or_default();
         let kind = if get("enum").is_some() {

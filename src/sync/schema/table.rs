@@ -5,7 +5,7 @@ use crate::{
     sqlite::{ColumnFacts, Connection, ForeignKey, TableFacts, TableKind},
     sync::values::{
         encode::quote,
-        types::{Affinity, Kind},
+        types::{Affinity, WireKind},
     },
     value::Value,
 };
@@ -15,11 +15,11 @@ pub const STAMP: &str = "_xid";
 
 /// One column of a local table. Generated columns are left out: SQLite fills them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Column {
+pub struct LocalColumn {
     /// Its name as declared.
     pub name: String,
     /// Its kind on the wire, by the declared type.
-    pub kind: Kind,
+    pub kind: WireKind,
     /// What SQLite does to values that it stores.
     pub affinity: Affinity,
     /// Whether it refuses NULL.
@@ -28,11 +28,11 @@ pub struct Column {
 
 /// A local table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Table {
+pub struct LocalTable {
     /// Its name as declared.
     pub name: String,
     /// Its columns in order.
-    pub columns: Vec<Column>,
+    pub columns: Vec<LocalColumn>,
     /// The primary key's columns in key order; empty when none is declared.
     pub primary_key: Vec<String>,
     /// Its references to other tables.
@@ -43,7 +43,7 @@ pub struct Table {
     pub loose_key: Option<String>,
 }
 
-impl Table {
+impl LocalTable {
     /// Reads an ordinary table of the main schema; `None` when there is no such table (views and virtual tables can't be
     /// synced).
     pub fn read(connection: &Connection, name: &str) -> Result<Option<Self>> {
@@ -76,17 +76,17 @@ impl Table {
     }
 
     /// The column of that name, whatever its case.
-    pub fn column(&self, name: &str) -> Option<&Column> {
+    pub fn column(&self, name: &str) -> Option<&LocalColumn> {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
     }
 }
 
-fn column(facts: &ColumnFacts, strict: bool) -> Column {
+fn column(facts: &ColumnFacts, strict: bool) -> LocalColumn {
     // In a STRICT table ANY means what no type means in others: values stay as they are.
     let any = strict && facts.declared.eq_ignore_ascii_case("any");
-    Column {
+    LocalColumn {
         name: facts.name.clone(),
-        kind: Kind::from_declared(&facts.declared),
+        kind: WireKind::from_declared(&facts.declared),
         affinity: if any { Affinity::Blob } else { Affinity::from_declared(&facts.declared) },
         not_null: facts.not_null,
     }
@@ -125,8 +125,8 @@ fn unique(connection: &Connection, table: &str) -> Result<Vec<Vec<String>>> {
 
 /// The indexes of `tables` in an order in which parents come before their children; circles are cut at a reference that may be
 /// NULL, if there is one.
-pub fn parents_first(tables: &[&Table]) -> Vec<usize> {
-    fn visit(at: usize, tables: &[&Table], all: bool, seen: &mut [bool], order: &mut Vec<usize>) {
+pub fn parents_first(tables: &[&LocalTable]) -> Vec<usize> {
+    fn visit(at: usize, tables: &[&LocalTable], all: bool, seen: &mut [bool], order: &mut Vec<usize>) {
         if std::mem::replace(&mut seen[at], true) {
             return;
         }
@@ -180,23 +180,23 @@ mod tests {
                  CREATE VIEW v AS SELECT 1;",
             )
             .unwrap();
-        let parent = Table::read(&connection, "parent").unwrap().unwrap();
+        let parent = LocalTable::read(&connection, "parent").unwrap().unwrap();
         assert_eq!(parent.primary_key, ["b", "a"]);
-        let child = Table::read(&connection, "CHILD").unwrap().unwrap();
+        let child = LocalTable::read(&connection, "CHILD").unwrap().unwrap();
         assert_eq!(child.name, "Child");
         assert_eq!(child.primary_key, ["id"]);
         let names: Vec<_> = child.columns.iter().map(|column| column.name.as_str()).collect();
         assert_eq!(names, ["id", "price", "a", "b", "slug", "self"]);
-        assert_eq!(child.columns[1].kind, Kind::Numeric);
+        assert_eq!(child.columns[1].kind, WireKind::Numeric);
         assert!(child.columns[1].not_null);
         assert_eq!(child.unique, [["slug"]]);
         let keys: Vec<_> = child.foreign_keys.iter().map(|key| (key.parent.as_str(), key.to.clone())).collect();
         assert_eq!(keys, [("parent", vec!["b".to_owned(), "a".to_owned()]), ("child", vec!["id".to_owned()])]);
         assert_eq!(child.foreign_keys[1].on_delete, "CASCADE");
-        let strict = Table::read(&connection, "strict").unwrap().unwrap();
-        assert_eq!((strict.columns[0].kind, strict.columns[0].affinity), (Kind::Any, Affinity::Blob));
-        assert_eq!(Table::read(&connection, "v").unwrap(), None);
-        assert_eq!(Table::read(&connection, "none").unwrap(), None);
+        let strict = LocalTable::read(&connection, "strict").unwrap().unwrap();
+        assert_eq!((strict.columns[0].kind, strict.columns[0].affinity), (WireKind::Any, Affinity::Blob));
+        assert_eq!(LocalTable::read(&connection, "v").unwrap(), None);
+        assert_eq!(LocalTable::read(&connection, "none").unwrap(), None);
         assert_eq!(parents_first(&[&child, &strict, &parent]), [2, 0, 1]);
     }
 }

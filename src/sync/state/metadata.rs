@@ -7,7 +7,7 @@ use crate::{
     error::Result,
     sqlite::{Connection, TableFacts, quote},
     sync::{
-        config::options::{Direction, Names, TableSync},
+        config::options::{Names, SyncDirection, TableSync},
         values::json,
     },
     time::Timestamp,
@@ -190,7 +190,7 @@ fn registration(table: &TableSync) -> [Value; 4] {
     let list = |names: &[String]| json::string_array(names.iter().map(String::as_str));
     [
         Value::from(&*table.table),
-        Value::Integer(i64::from(table.direction != Direction::Pull)),
+        Value::Integer(i64::from(table.direction != SyncDirection::Pull)),
         table.primary_key.clone().map(Names::into_vec).map(|names| list(&names)).into(),
         table.columns.as_deref().map(list).into(),
     ]
@@ -237,11 +237,11 @@ fn tables(connection: &Connection, condition: &str) -> Result<Vec<Registered>> {
 
 /// How far a table was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct TableProgress {
     /// The columns that were selected.
     pub selected: Option<Vec<String>>,
     /// The position behind the last row that was applied.
-    pub position: Option<Position>,
+    pub position: Option<ReadPosition>,
     /// The server's time when the pull under way began, or empty where the server doesn't show its time; `None`: no pull
     /// is under way.
     pub started: Option<String>,
@@ -253,7 +253,7 @@ pub struct Progress {
 
 /// A place in the order of a table's rows, in the server's own text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Position {
+pub struct ReadPosition {
     /// The cursor column's value; `None` in a table without a cursor, or among rows whose cursor is NULL.
     pub cursor: Option<String>,
     /// The key's values.
@@ -261,16 +261,19 @@ pub struct Position {
 }
 
 /// Reads how far a table was read.
-pub fn progress(connection: &Connection, table: &str) -> Result<Progress> {
+pub fn progress(connection: &Connection, table: &str) -> Result<TableProgress> {
     let rows = connection.rows(
         "SELECT selected, cursor, key, started, watermark, spans FROM tidelock_tables WHERE tbl = ?1",
         &[Value::from(table)],
     )?;
-    let Some(row) = rows.first() else { return Ok(Progress::default()) };
+    let Some(row) = rows.first() else { return Ok(TableProgress::default()) };
     let text = |at: usize| row[at].as_text().map(str::to_owned);
-    Ok(Progress {
+    Ok(TableProgress {
         selected: text(0).as_deref().and_then(json::parse_string_array),
-        position: text(2).as_deref().and_then(json::parse_string_array).map(|key| Position { cursor: text(1), key }),
+        position: text(2)
+            .as_deref()
+            .and_then(json::parse_string_array)
+            .map(|key| ReadPosition { cursor: text(1), key }),
         started: text(3),
         watermark: text(4),
         spans: text(5).as_deref().and_then(spans::decode),
@@ -278,7 +281,7 @@ pub fn progress(connection: &Connection, table: &str) -> Result<Progress> {
 }
 
 /// Writes how far a table was read; in the transaction that applies the rows.
-pub fn save_progress(connection: &Connection, table: &str, progress: &Progress) -> Result<()> {
+pub fn save_progress(connection: &Connection, table: &str, progress: &TableProgress) -> Result<()> {
     let list = |names: &[String]| json::string_array(names.iter().map(String::as_str));
     let position = progress.position.as_ref();
     connection.run(

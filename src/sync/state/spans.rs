@@ -6,15 +6,15 @@
 use crate::sync::{config::options::AT_ONCE, values::json};
 
 /// A key, in the server's own text.
-pub type Key = Vec<String>;
+pub type RemoteKey = Vec<String>;
 
 /// The rows behind one key, up to and with another, in the order of the key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     /// The last key that was read; `None`: from the first row on.
-    pub after: Option<Key>,
+    pub after: Option<RemoteKey>,
     /// The last key of the span; `None`: to the last row.
-    pub upto: Option<Key>,
+    pub upto: Option<RemoteKey>,
 }
 
 /// How many rows behind the beginning each span but the last one ends, for so many rows in pages of `page` rows: spans of
@@ -28,7 +28,7 @@ pub fn ends(rows: u64, page: u64) -> Vec<u64> {
 
 /// The spans as text: of each its two keys, as lists of strings, or nothing.
 pub fn encode(spans: &[Span]) -> String {
-    let key = |key: &Option<Key>| match key {
+    let key = |key: &Option<RemoteKey>| match key {
         Some(key) => json::string_array(key.iter().map(String::as_str)),
         None => String::new(),
     };

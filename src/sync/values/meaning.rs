@@ -5,12 +5,12 @@ use super::{
     json,
     outgoing::{filter_text, is_number},
     same_key,
-    types::Kind,
+    types::WireKind,
 };
 use crate::{time::Timestamp, value::Value};
 
 /// Whether two values of a kind mean the same to the server, which may write them in another way.
-pub fn same_meaning(kind: Kind, a: &Value, b: &Value) -> bool {
+pub fn same_meaning(kind: WireKind, a: &Value, b: &Value) -> bool {
     if a == b {
         return true;
     }
@@ -19,10 +19,12 @@ pub fn same_meaning(kind: Kind, a: &Value, b: &Value) -> bool {
             let moments = || Some(moment(a)? == moment(b)?);
             let numbers = || (is_number(a) && is_number(b)).then(|| decimal(a) == decimal(b));
             match kind {
-                Kind::Json | Kind::Array => json::equal(a, b),
-                Kind::Numeric => numbers().unwrap_or(false),
-                Kind::Timestamptz => moments().unwrap_or(false),
-                Kind::Text | Kind::Any => moments().unwrap_or(false) || a.starts_with(['{', '[']) && json::equal(a, b),
+                WireKind::Json | WireKind::Array => json::equal(a, b),
+                WireKind::Numeric => numbers().unwrap_or(false),
+                WireKind::Timestamptz => moments().unwrap_or(false),
+                WireKind::Text | WireKind::Any => {
+                    moments().unwrap_or(false) || a.starts_with(['{', '[']) && json::equal(a, b)
+                }
                 _ => false,
             }
         }
@@ -32,7 +34,7 @@ pub fn same_meaning(kind: Kind, a: &Value, b: &Value) -> bool {
 }
 
 /// Whether the server may have made `stored` of `sent`: written in another way, in lower case, without blanks around it, or rounded.
-pub fn stored_as(kind: Kind, sent: &Value, stored: &Value) -> bool {
+pub fn stored_as(kind: WireKind, sent: &Value, stored: &Value) -> bool {
     if same_meaning(kind, sent, stored) || same_key::same(sent, stored) {
         return true;
     }
@@ -67,13 +69,13 @@ mod tests {
     #[test]
     fn the_server_may_write_the_same_in_another_way() {
         let same = |kind, a: &str, b: &str| same_meaning(kind, &Value::from(a), &Value::from(b));
-        assert!(same(Kind::Numeric, "1.5", "1.50"));
-        assert!(!same(Kind::Numeric, "1.5", "1.51"));
-        assert!(same(Kind::Json, r#"{"b":1,"a":[2]}"#, r#"{"a": [2], "b": 1}"#));
-        assert!(!same(Kind::Json, r#"{"a":1}"#, r#"{"a":2}"#));
-        assert!(same(Kind::Text, "2026-01-02T03:04:05Z", "2026-01-02T03:04:05+00:00"));
-        assert!(!same(Kind::Text, "2026-01-02T03:04:05.000001Z", "2026-01-02T03:04:05+00:00"));
-        assert!(!same(Kind::Text, "1.5", "1.50"));
+        assert!(same(WireKind::Numeric, "1.5", "1.50"));
+        assert!(!same(WireKind::Numeric, "1.5", "1.51"));
+        assert!(same(WireKind::Json, r#"{"b":1,"a":[2]}"#, r#"{"a": [2], "b": 1}"#));
+        assert!(!same(WireKind::Json, r#"{"a":1}"#, r#"{"a":2}"#));
+        assert!(same(WireKind::Text, "2026-01-02T03:04:05Z", "2026-01-02T03:04:05+00:00"));
+        assert!(!same(WireKind::Text, "2026-01-02T03:04:05.000001Z", "2026-01-02T03:04:05+00:00"));
+        assert!(!same(WireKind::Text, "1.5", "1.50"));
         assert!(moment("2026-01-02T03:04:05.000002Z") > moment("2026-01-02T03:04:05.000001Z"));
         assert!(moment("2026-01-02T03:04:05.1Z") > moment("2026-01-02T03:04:05.000001Z"));
     }

@@ -2,7 +2,7 @@
 
 use super::{
     json::{self, JsonKind},
-    types::{Kind, PlanColumn},
+    types::{PlanColumn, WireKind},
 };
 use crate::value::Value;
 
@@ -11,24 +11,24 @@ use crate::value::Value;
 pub fn push_json(out: &mut String, column: &PlanColumn, value: &Value) -> bool {
     match (column.kind, value) {
         (_, Value::Null) => out.push_str("null"),
-        (Kind::Bool, Value::Integer(value @ (0 | 1))) => out.push_str(if *value == 1 { "true" } else { "false" }),
+        (WireKind::Bool, Value::Integer(value @ (0 | 1))) => out.push_str(if *value == 1 { "true" } else { "false" }),
         (_, Value::Integer(value)) => out.push_str(&value.to_string()),
         (_, Value::Real(value)) => out.push_str(&real(*value)),
         (_, Value::Blob(bytes)) => json::push_string(out, &hex(bytes)),
-        (Kind::Json, Value::Text(text)) => {
+        (WireKind::Json, Value::Text(text)) => {
             if !json::is_valid(text) {
                 return false;
             }
             out.push_str(text);
         }
-        (Kind::Array, Value::Text(text)) if text.trim_start().starts_with('[') => {
+        (WireKind::Array, Value::Text(text)) if text.trim_start().starts_with('[') => {
             if !json::is_valid(text) {
                 return false;
             }
             out.push_str(text);
         }
         // Bare, as it came: the server reads the digits, not a double.
-        (Kind::Numeric | Kind::Int8, Value::Text(text)) if is_number(text) => out.push_str(text),
+        (WireKind::Numeric | WireKind::Int8, Value::Text(text)) if is_number(text) => out.push_str(text),
         // What came as an object, an array or a number goes back as one; other text was a JSON string.
         (_, Value::Text(text)) if column.structured && json::is_valid(text) && !text.starts_with('"') => {
             out.push_str(text)
@@ -87,7 +87,7 @@ mod tests {
     fn column(declared: &str) -> PlanColumn {
         PlanColumn {
             name: "c".to_owned(),
-            kind: Kind::from_declared(declared),
+            kind: WireKind::from_declared(declared),
             affinity: Affinity::from_declared(declared),
             structured: false,
         }

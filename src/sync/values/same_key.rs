@@ -55,22 +55,22 @@ pub fn assign(sent: &[&[Value]], answered: &[&[Value]]) -> Vec<Option<usize>> {
     }
     rows.fill(None);
     let keys = |keys: &[&[Value]], side| (0..keys.len()).map(|at| (side, at)).collect::<Vec<_>>();
-    let all = [keys(sent, Side::Sent), keys(answered, Side::Answered)].concat();
-    let key = |(side, at): Place| match side {
-        Side::Sent => sent[at],
-        Side::Answered => answered[at],
+    let all = [keys(sent, AnswerSide::Sent), keys(answered, AnswerSide::Answered)].concat();
+    let key = |(side, at): SidePlace| match side {
+        AnswerSide::Sent => sent[at],
+        AnswerSide::Answered => answered[at],
     };
     let mut rest = Vec::new();
     for same in grouped(&all, |place| key(place).iter().map(filter_text).collect()) {
         let first = |side| same.iter().find(|place| place.0 == side);
-        match (first(Side::Sent), first(Side::Answered)) {
+        match (first(AnswerSide::Sent), first(AnswerSide::Answered)) {
             // Other rows with this very key belong to it as well: they are no candidates for other keys.
             (Some((_, at)), Some((_, row))) => rows[*at] = Some(*row),
             _ => rest.extend(same),
         }
     }
     for same in grouped(&rest, |place| key(place).iter().map(canonical).collect()) {
-        if let [(Side::Sent, at), (Side::Answered, row)] = same[..] {
+        if let [(AnswerSide::Sent, at), (AnswerSide::Answered, row)] = same[..] {
             rows[at] = Some(row);
         }
     }
@@ -80,7 +80,7 @@ pub fn assign(sent: &[&[Value]], answered: &[&[Value]]) -> Vec<Option<usize>> {
 /// For each key, how many of the keys before it the server may take for the same one.
 pub fn repeats(keys: &[&[Value]]) -> Vec<usize> {
     let mut repeats = vec![0; keys.len()];
-    let places: Vec<Place> = (0..keys.len()).map(|at| (Side::Sent, at)).collect();
+    let places: Vec<SidePlace> = (0..keys.len()).map(|at| (AnswerSide::Sent, at)).collect();
     for same in grouped(&places, |(_, at)| keys[at].iter().map(canonical).collect()) {
         same.iter().enumerate().for_each(|(before, (_, at))| repeats[*at] = before);
     }
@@ -89,16 +89,16 @@ pub fn repeats(keys: &[&[Value]]) -> Vec<usize> {
 
 /// Where a key is found.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Side {
+enum AnswerSide {
     Sent,
     Answered,
 }
 
 /// A key, by its side and its index there.
-type Place = (Side, usize);
+type SidePlace = (AnswerSide, usize);
 
 /// The places of each spelling, in order: those sent first.
-fn grouped(places: &[Place], spelling: impl Fn(Place) -> Vec<String>) -> Vec<Vec<Place>> {
+fn grouped(places: &[SidePlace], spelling: impl Fn(SidePlace) -> Vec<String>) -> Vec<Vec<SidePlace>> {
     let mut spelled: Vec<_> = places.iter().map(|place| (spelling(*place), *place)).collect();
     spelled.sort_unstable();
     spelled.chunk_by(|a, b| a.0 == b.0).map(|same| same.iter().map(|(_, place)| *place).collect()).collect()

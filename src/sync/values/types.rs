@@ -10,7 +10,7 @@ use crate::value::Value;
 
 /// How a column's values look on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum WireKind {
     /// Any text; a number keeps its literal, an object or array its JSON.
     Text,
     /// A 64-bit integer.
@@ -33,7 +33,7 @@ pub enum Kind {
     Any,
 }
 
-impl Kind {
+impl WireKind {
     /// The kind by its name in the `types` option; `None` for an unknown one.
     pub fn from_name(name: &str) -> Option<Self> {
         Some(match name {
@@ -157,29 +157,29 @@ impl Misfit {
 }
 
 /// What a raw JSON value becomes in a column, exactly.
-pub fn convert(kind: Kind, affinity: Affinity, raw: &str) -> Result<Value, Misfit> {
+pub fn convert(kind: WireKind, affinity: Affinity, raw: &str) -> Result<Value, Misfit> {
     let shape = json::kind(raw);
     if shape == JsonKind::Null {
         return Ok(Value::Null);
     }
     let value = match (kind, shape) {
-        (Kind::Int8 | Kind::Bool | Kind::Any, JsonKind::Bool) => Value::Integer(i64::from(raw == "true")),
-        (Kind::Int8, JsonKind::Number) => Value::Integer(integer(raw)?),
-        (Kind::Any, JsonKind::Number) => integer(raw).map_or_else(|_| Value::from(raw), Value::Integer),
-        (Kind::Float8, JsonKind::Number) => double(raw)?,
-        (Kind::Float8, JsonKind::String) => match string(raw)?.as_ref() {
+        (WireKind::Int8 | WireKind::Bool | WireKind::Any, JsonKind::Bool) => Value::Integer(i64::from(raw == "true")),
+        (WireKind::Int8, JsonKind::Number) => Value::Integer(integer(raw)?),
+        (WireKind::Any, JsonKind::Number) => integer(raw).map_or_else(|_| Value::from(raw), Value::Integer),
+        (WireKind::Float8, JsonKind::Number) => double(raw)?,
+        (WireKind::Float8, JsonKind::String) => match string(raw)?.as_ref() {
             "Infinity" => Value::Real(f64::INFINITY),
             "-Infinity" => Value::Real(f64::NEG_INFINITY),
             // SQLite stores NaN as NULL: its name is what stays exact.
             "NaN" => Value::from("NaN"),
             _ => return Err(Misfit::Kind),
         },
-        (Kind::Numeric | Kind::Text, JsonKind::Number) | (Kind::Text, JsonKind::Bool) => Value::from(raw),
-        (Kind::Bytea, JsonKind::String) => Value::Blob(bytes(&string(raw)?).ok_or(Misfit::Kind)?),
-        (Kind::Json, _)
-        | (Kind::Array, JsonKind::Array)
-        | (Kind::Text | Kind::Any, JsonKind::Array | JsonKind::Object) => Value::Text(json::minify(raw)),
-        (Kind::Text | Kind::Numeric | Kind::Timestamptz | Kind::Any, JsonKind::String) => {
+        (WireKind::Numeric | WireKind::Text, JsonKind::Number) | (WireKind::Text, JsonKind::Bool) => Value::from(raw),
+        (WireKind::Bytea, JsonKind::String) => Value::Blob(bytes(&string(raw)?).ok_or(Misfit::Kind)?),
+        (WireKind::Json, _)
+        | (WireKind::Array, JsonKind::Array)
+        | (WireKind::Text | WireKind::Any, JsonKind::Array | JsonKind::Object) => Value::Text(json::minify(raw)),
+        (WireKind::Text | WireKind::Numeric | WireKind::Timestamptz | WireKind::Any, JsonKind::String) => {
             Value::Text(string(raw)?.into_owned())
         }
         _ => return Err(Misfit::Kind),
@@ -236,7 +236,7 @@ pub struct PlanColumn {
     /// Its name, on both sides.
     pub name: String,
     /// Its kind on the wire.
-    pub kind: Kind,
+    pub kind: WireKind,
     /// Its local affinity.
     pub affinity: Affinity,
     /// A column of text in which the remote was seen to keep objects or arrays: its text goes back as JSON.
@@ -248,7 +248,7 @@ mod tests {
     use super::*;
 
     fn column(declared: &str, raw: &str) -> Result<Value, Misfit> {
-        convert(Kind::from_declared(declared), Affinity::from_declared(declared), raw)
+        convert(WireKind::from_declared(declared), Affinity::from_declared(declared), raw)
     }
 
     #[test]

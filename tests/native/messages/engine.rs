@@ -6,7 +6,7 @@ use tidelock::{
     engine::{Database, ImportOptions},
     snapshot::Reason,
     sqlite::{Image, Op},
-    tabs::Write,
+    tabs::TabWrite,
 };
 
 use super::Shown;
@@ -67,7 +67,7 @@ fn an_open_database() {
         }
         {
             let turn = database.turn().acquire().await.unwrap();
-            let write = Write { client: "tab", id: 1, acknowledged: 0, keep: &[] };
+            let write = TabWrite { client: "tab", id: 1, acknowledged: 0, keep: &[] };
             shown.fails("a note of no transaction", database.note_applied(turn.ticket(), &write, b""));
         }
         let ticket = database.turn().acquire().await.unwrap().ticket();

@@ -9,7 +9,7 @@ use std::{
 use futures_util::future::join;
 use tidelock::{
     Error, ErrorCode, Result,
-    engine::{Callbacks, Database, Event, connection::mutex::Ticket},
+    engine::{Callbacks, Database, Event, connection::mutex::MutexPermit},
     ports::{Clock, LocalFuture, Part, Parts, Socket, SocketNews, Sockets},
     snapshot::Reason,
     sync::report::{Cells, Conflicting},
@@ -55,7 +55,7 @@ struct Silent;
 impl Callbacks for Silent {
     fn emit(&self, _: Event) {}
 
-    fn run_migration(&self, _: &str, _: &str, _: Ticket) -> LocalFuture<'static, Result<()>> {
+    fn run_migration(&self, _: &str, _: &str, _: MutexPermit) -> LocalFuture<'static, Result<()>> {
         Box::pin(ready(Ok(())))
     }
 

@@ -3,7 +3,8 @@
 use tidelock::{
     Error, Result, Timestamp,
     migrate::{
-        Applied, Attempt, Direction, History, Migration, OutOfOrder, Source, Supplied, Target, Together,
+        Applied, Attempt, Direction, History, Migration, MigrationSource, MigrationTarget, OutOfOrder, Supplied,
+        Together,
         plan::{check, to_apply, to_mark, to_revert},
     },
     schema::{Renames, Schema},
@@ -12,8 +13,8 @@ use tidelock::{
 
 use super::Shown;
 
-fn source(version: &str, name: &str, up: &str) -> Source {
-    Source { version: version.into(), name: name.into(), up: Some(up.into()), ..Source::default() }
+fn source(version: &str, name: &str, up: &str) -> MigrationSource {
+    MigrationSource { version: version.into(), name: name.into(), up: Some(up.into()), ..MigrationSource::default() }
 }
 
 fn supplied(versions: &[&str]) -> Supplied {
@@ -30,7 +31,7 @@ fn connection(script: &str) -> Connection {
     connection
 }
 
-fn attempt(connection: &Connection, source: Source) -> Result<()> {
+fn attempt(connection: &Connection, source: MigrationSource) -> Result<()> {
     let history = History::new("schema_migrations").unwrap();
     let migration = Supplied::new(vec![source]).unwrap().iter().next().unwrap().clone();
     let attempt = Attempt::begin(connection, &history, &migration, Direction::Up)?;
@@ -43,13 +44,13 @@ fn attempt(connection: &Connection, source: Source) -> Result<()> {
 #[test]
 fn what_is_supplied() {
     let mut shown = Shown::of("migrations");
-    let one = |source: Source| Supplied::new(vec![source]);
+    let one = |source: MigrationSource| Supplied::new(vec![source]);
     shown.fails("a version without digits", one(source("first", "users", "SELECT 1")));
     shown.fails("no name", one(source("0001", " ", "SELECT 1")));
     shown.fails("an empty up", one(source("0001", "users", " \n")));
     shown.fails(
         "an empty checksum",
-        one(Source { checksum: Some(String::new()), ..source("0001", "users", "SELECT 1") }),
+        one(MigrationSource { checksum: Some(String::new()), ..source("0001", "users", "SELECT 1") }),
     );
     let twice = vec![source("1", "users", "SELECT 1"), source("0001", "people", "SELECT 1")];
     shown.fails("a version twice", Supplied::new(twice));
@@ -62,12 +63,13 @@ fn what_is_supplied() {
     let mut changed = applied(&["1"]);
     changed[0].checksum = "abc".into();
     shown.fails("an applied one that was changed", check(&all, &changed));
-    let go = |target: &Target| to_apply(&all, &applied(&["1", "3"]), target, OutOfOrder::Error).map(drop);
-    shown.fails("an older one that is pending", go(&Target::default()));
-    shown.fails("a target that isn't there", go(&Target { to: Some("7".into()), steps: None }));
+    let go = |target: &MigrationTarget| to_apply(&all, &applied(&["1", "3"]), target, OutOfOrder::Error).map(drop);
+    shown.fails("an older one that is pending", go(&MigrationTarget::default()));
+    shown.fails("a target that isn't there", go(&MigrationTarget { to: Some("7".into()), steps: None }));
     shown.fails("a baseline that isn't there", to_mark(&all, &[], "7"));
-    shown.fails("the way back of one that has none", to_revert(&all, &applied(&["1"]), &Target::default()));
-    let alone = Supplied::new(vec![Source { transaction: Some(false), ..source("1", "vacuum", "VACUUM") }]).unwrap();
+    shown.fails("the way back of one that has none", to_revert(&all, &applied(&["1"]), &MigrationTarget::default()));
+    let alone =
+        Supplied::new(vec![MigrationSource { transaction: Some(false), ..source("1", "vacuum", "VACUUM") }]).unwrap();
     let plan: Vec<&Migration> = alone.iter().collect();
     shown.fails("one that can't be in a transaction, with all others", Together::check(&plan));
 
@@ -76,7 +78,7 @@ fn what_is_supplied() {
     shown.fails("a table of another kind under its name", History::new("schema_migrations").unwrap().exists(&open));
     let open = connection("CREATE TABLE p(a PRIMARY KEY); CREATE TABLE c(a REFERENCES p)");
     let mut fails = |done: &str, sql: &str, transaction: bool| {
-        let given = Source { transaction: Some(transaction), ..source("0002", "change", sql) };
+        let given = MigrationSource { transaction: Some(transaction), ..source("0002", "change", sql) };
         shown.fails(done, attempt(&open, given));
     };
     fails("a statement that fails in the third line", "CREATE TABLE t(a);\n\nINSERT INTO nowhere VALUES (1);", true);

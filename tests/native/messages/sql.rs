@@ -7,7 +7,7 @@ use tidelock::{
     memory::room_for,
     sqlite::{
         Authority, Connection, FlatParams, FlatRows, Image, Integers, Op, PageFile,
-        functions::{self, Arguments, ColumnKeys, Definition, Functions, Kind, Phase},
+        functions::{self, Arguments, CallPhase, ColumnKeys, FunctionDefinition, FunctionKind, Functions},
         tag,
     },
 };
@@ -182,7 +182,7 @@ fn files() {
 struct Failing;
 
 impl Functions for Failing {
-    fn call(&self, _: usize, _: Phase, _: u32, _: &Arguments<'_>) -> Result<Value> {
+    fn call(&self, _: usize, _: CallPhase, _: u32, _: &Arguments<'_>) -> Result<Value> {
         Err(Error::internal("why it failed"))
     }
 
@@ -194,13 +194,20 @@ impl Functions for Failing {
 #[test]
 fn functions_of_the_app() {
     let mut shown = Shown::of("functions");
-    let definition =
-        |name: &str, kind: Kind| Definition { name: name.to_owned(), kind, deterministic: true, direct_only: false };
-    shown.fails("a function without a name", functions::add(vec![definition("", Kind::Scalar)], Rc::new(Failing)));
+    let definition = |name: &str, kind: FunctionKind| FunctionDefinition {
+        name: name.to_owned(),
+        kind,
+        deterministic: true,
+        direct_only: false,
+    };
+    shown.fails(
+        "a function without a name",
+        functions::add(vec![definition("", FunctionKind::Scalar)], Rc::new(Failing)),
+    );
     let definitions = vec![
-        definition("mine", Kind::Scalar),
-        definition("total_of", Kind::Aggregate),
-        definition("by_length", Kind::Collation),
+        definition("mine", FunctionKind::Scalar),
+        definition("total_of", FunctionKind::Aggregate),
+        definition("by_length", FunctionKind::Collation),
     ];
     functions::add(definitions, Rc::new(Failing)).unwrap();
     let open = connection("CREATE TABLE t(a)");

@@ -5,9 +5,9 @@ use std::{cmp::Ordering, rc::Rc};
 use tidelock::{
     Error, ErrorCode, Value,
     ports::Holder,
-    sqlite::functions::{self, Arguments, Definition, Functions, Kind, Phase},
+    sqlite::functions::{self, Arguments, CallPhase, FunctionDefinition, FunctionKind, Functions},
     store::{
-        Report, Storage,
+        RescueReport, Storage,
         faulty::{Crash, Faults},
     },
 };
@@ -17,7 +17,7 @@ use super::{
     stored,
 };
 
-fn recover(machine: &mut Machine, from: Option<&str>) -> Result<Report, Error> {
+fn recover(machine: &mut Machine, from: Option<&str>) -> Result<RescueReport, Error> {
     let (store, platform, from) = (machine.store(), machine.platform(), from.map(str::to_owned));
     machine.sim.run(async move { Storage::recover(store, &platform, Holder::default(), from.as_deref()).await })
 }
@@ -187,7 +187,7 @@ fn a_newer_format_is_left_alone_here_too() {
 struct Same;
 
 impl Functions for Same {
-    fn call(&self, _: usize, _: Phase, _: u32, arguments: &Arguments<'_>) -> tidelock::Result<Value> {
+    fn call(&self, _: usize, _: CallPhase, _: u32, arguments: &Arguments<'_>) -> tidelock::Result<Value> {
         Ok(arguments.values().remove(0))
     }
 
@@ -199,9 +199,9 @@ impl Functions for Same {
 #[test]
 fn a_schema_that_needs_functions_is_checked_with_them_and_recovered_without() {
     let definition =
-        |name: &str, kind| Definition { name: name.to_owned(), kind, deterministic: true, direct_only: false };
+        |name: &str, kind| FunctionDefinition { name: name.to_owned(), kind, deterministic: true, direct_only: false };
     let give = |definitions| functions::add(definitions, Rc::new(Same)).unwrap();
-    let all = || vec![definition("same", Kind::Scalar), definition("own", Kind::Collation)];
+    let all = || vec![definition("same", FunctionKind::Scalar), definition("own", FunctionKind::Collation)];
     for (script, needs) in [
         ("CREATE TABLE n(x, CHECK (same(x) = x)); INSERT INTO n VALUES (1)", "unknown function: same()"),
         ("CREATE TABLE n(x COLLATE own PRIMARY KEY); INSERT INTO n VALUES (1)", "no such collation sequence: own"),

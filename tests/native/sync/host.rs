@@ -9,9 +9,9 @@ use tidelock::{
     Error, ErrorCode, Result, Value,
     engine::{
         Environment,
-        connection::mutex::{Guard, Turn},
+        connection::mutex::{Mutex, MutexGuard},
         sync::{
-            driver::{Host, Sync, SyncEvent},
+            driver::{Sync, SyncEvent, SyncHost},
             single_flight::OnProgress,
         },
     },
@@ -29,7 +29,7 @@ use crate::sync::model::Server;
 
 pub struct TestHost {
     pub connection: Rc<Connection>,
-    pub turn: Rc<Turn>,
+    pub turn: Rc<Mutex>,
     pub token: RefCell<Option<String>>,
     pub tokens_asked: Cell<u32>,
     pub snapshots: Cell<u32>,
@@ -73,7 +73,7 @@ impl Environment for TestHost {
         Ok(self.connection.clone())
     }
 
-    fn turn(&self) -> LocalFuture<'_, Result<Guard>> {
+    fn turn(&self) -> LocalFuture<'_, Result<MutexGuard>> {
         Box::pin(self.turn.acquire())
     }
 
@@ -89,7 +89,7 @@ impl Environment for TestHost {
     }
 }
 
-impl Host for TestHost {
+impl SyncHost for TestHost {
     fn admit_write(&self) -> Result<()> {
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::pin::pin;
 use futures_channel::oneshot;
 use futures_util::future::select;
 
-use super::{Frozen, Inner, Issued, Pace, refuse};
+use super::{FlusherInner, Frozen, Issued, Pace, refuse};
 use crate::{
     error::{Error, ErrorCode, Result},
     store::PART_BYTES,
@@ -19,7 +19,7 @@ const BACKOFF: Backoff = Backoff { first_ms: 100, longest_ms: 3_000 };
 
 type Freezing = Vec<oneshot::Sender<Result<Frozen>>>;
 
-impl Inner {
+impl FlusherInner {
     /// Flushes until nothing is left to do.
     pub(super) async fn run(&self) {
         while self.is_alive() {

@@ -5,7 +5,7 @@ use std::rc::{Rc, Weak};
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
 
-use super::{Inner, Snapshots};
+use super::{Snapshots, SnapshotsInner};
 use crate::{
     snapshot::{Reason, VerifyMode, backoff_ms, hidden_due},
     store::Tag,
@@ -25,7 +25,7 @@ impl Snapshots {
         let (stored, full) = (inner.clone(), inner.clone());
         self.0.flusher.on_stored(Rc::new(move || {
             if let Some(inner) = stored.upgrade() {
-                Inner::compact_if_wanted(&inner);
+                SnapshotsInner::compact_if_wanted(&inner);
             }
         }));
         self.0.flusher.on_full(Rc::new(move || {
@@ -45,9 +45,9 @@ impl Snapshots {
                 // What can't be swept stays for the next opening.
                 let _ = inner.storage.sweep().await;
                 drop(pass);
-                Inner::compact_if_wanted(&inner);
+                SnapshotsInner::compact_if_wanted(&inner);
             }
-            Inner::keep_time(inner, halted).await;
+            SnapshotsInner::keep_time(inner, halted).await;
         }));
     }
 
@@ -75,7 +75,7 @@ impl Snapshots {
     }
 }
 
-impl Inner {
+impl SnapshotsInner {
     /// Frees space for the log, in the order of what is missed least; whether there was something to free.
     async fn relieve(&self) -> bool {
         let _pass = self.gate.acquire().await;

@@ -4,19 +4,19 @@
 //! reads has come back since, and what moved away from a parent has done so by then. Notes are in the database: a table's place may
 //! move with its pages, since what a pull that is cut leaves of them is for the next one.
 
-use super::{helpers::Helpers, page::Source};
+use super::{helpers::Helpers, page::PullSource};
 use crate::{
     error::Result,
     sqlite::Connection,
     sync::{
-        apply::staged::Target,
+        apply::staged::ApplyTarget,
         outbox::capture,
         postgrest::response::Unreadable,
         schema::{
             plan::{Plan, Rows},
             table::key_condition,
         },
-        state::metadata::{self, Progress},
+        state::metadata::{self, TableProgress},
         values::encode::{decode_key, key_parameters, quote},
     },
     value::Value,
@@ -24,10 +24,10 @@ use crate::{
 
 /// Notes which rows are gone. `full`: of all times, since all rows are read: if not by this pull, which may be cut, then by the next one.
 /// A row that has come back long ago would be taken for gone otherwise.
-pub fn begin(connection: &Connection, sources: &[Source], helpers: &Helpers, full: bool) -> Result<()> {
+pub fn begin(connection: &Connection, sources: &[PullSource], helpers: &Helpers, full: bool) -> Result<()> {
     connection.atomically(|connection| {
         for source in sources {
-            let progress = if full { &Progress::default() } else { &source.progress };
+            let progress = if full { &TableProgress::default() } else { &source.progress };
             let Some(keys) = helpers.gone_of(&source.plan, progress) else { continue };
             let keys = match source.plan.read_keys(keys.as_bytes()) {
                 Ok(keys) => keys,
@@ -65,7 +65,7 @@ fn note_sql(plan: &Plan) -> String {
 }
 
 /// Deletes what is gone of these tables, all of whose rows were read, as if the remote had said so of each row.
-pub fn apply(connection: &Connection, targets: &mut [Target]) -> Result<()> {
+pub fn apply(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()> {
     let any = "SELECT 1 FROM tidelock_staged WHERE row IS NULL AND error = '' LIMIT 1";
     if connection.value(any, &[])?.is_none() {
         return Ok(());

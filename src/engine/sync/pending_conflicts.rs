@@ -3,15 +3,15 @@
 
 use futures_util::future::{Either, select};
 
-use super::driver::{Host, Sync};
+use super::driver::{Sync, SyncHost};
 use crate::{
     error::{Error, ErrorCode, Result},
     ports::LocalFuture,
     sqlite::Connection,
     sync::{
-        apply::writer::{Writer, with_parents},
-        config::options::Conflict,
-        conflict::unpushed::{Decision, Entry, Question},
+        apply::writer::{RowWriter, with_parents},
+        config::options::ConflictPolicy,
+        conflict::unpushed::{Decision, OutboxEntry, PendingConflict},
         outbox::{
             capture,
             waiting::{make_pending, retry_next_time},
@@ -37,9 +37,14 @@ pub(super) struct Answers {
 impl Sync {
     /// Asks about each conflict, and does what the function says. A row that changes all the time keeps its change: the next push
     /// meets the conflict again.
-    pub(super) async fn answer_questions(&self, host: &dyn Host, plan: &Plan, writer: &Writer) -> Result<Answers> {
+    pub(super) async fn answer_questions(
+        &self,
+        host: &dyn SyncHost,
+        plan: &Plan,
+        writer: &RowWriter,
+    ) -> Result<Answers> {
         let mut answers = Answers::default();
-        if plan.options.conflict() != Conflict::Function {
+        if plan.options.conflict() != ConflictPolicy::Function {
             return Ok(answers);
         }
         for question in writer.unpushed.take_questions() {
@@ -85,7 +90,7 @@ impl Sync {
     }
 
     /// Lets a change wait that the function gave no answer about; one that was refused waits for a person already.
-    async fn let_wait(&self, host: &dyn Host, entry: &Entry, error: &Error) -> Result<()> {
+    async fn let_wait(&self, host: &dyn SyncHost, entry: &OutboxEntry, error: &Error) -> Result<()> {
         if entry.rejected {
             return Ok(());
         }
@@ -108,10 +113,10 @@ impl Sync {
     /// The change as it is now; `None` when it is gone.
     async fn look(
         &self,
-        host: &dyn Host,
-        writer: &Writer,
-        question: &Question,
-    ) -> Result<Option<(Entry, Option<Vec<Value>>)>> {
+        host: &dyn SyncHost,
+        writer: &RowWriter,
+        question: &PendingConflict,
+    ) -> Result<Option<(OutboxEntry, Option<Vec<Value>>)>> {
         let _turn = host.turn().await?;
         let connection = host.connection()?;
         let Some(entry) = writer.unpushed.entry(&connection, &question.key)? else { return Ok(None) };
@@ -120,11 +125,11 @@ impl Sync {
 
     async fn apply_answer(
         &self,
-        host: &dyn Host,
+        host: &dyn SyncHost,
         plan: &Plan,
-        writer: &Writer,
-        question: &Question,
-        (entry, local): (&Entry, Option<&[Value]>),
+        writer: &RowWriter,
+        question: &PendingConflict,
+        (entry, local): (&OutboxEntry, Option<&[Value]>),
         row: Option<Vec<Value>>,
     ) -> Result<Answered> {
         let _turn = host.turn().await?;
@@ -179,9 +184,9 @@ enum Answered {
 fn set_aside(
     connection: &Connection,
     plan: &Plan,
-    writer: &Writer,
-    question: &Question,
-    (entry, local): (&Entry, Option<&[Value]>),
+    writer: &RowWriter,
+    question: &PendingConflict,
+    (entry, local): (&OutboxEntry, Option<&[Value]>),
     (row, error): (Option<&[Value]>, Error),
 ) -> Result<Answered> {
     if !error.is(ErrorCode::SqliteConstraint) {
@@ -205,7 +210,7 @@ fn cells(plan: &Plan, row: Option<&[Value]>) -> Option<Cells> {
 }
 
 /// The row that the function gave. A column that it left out keeps the remote's value, else the local one; the key stays.
-fn row_of(plan: &Plan, said: &Cells, local: Option<&[Value]>, question: &Question) -> Vec<Value> {
+fn row_of(plan: &Plan, said: &Cells, local: Option<&[Value]>, question: &PendingConflict) -> Vec<Value> {
     let given = |at: usize| {
         let column = &plan.columns[at].name;
         said.iter().find(|(name, _)| name.eq_ignore_ascii_case(column)).map(|(_, value)| value.clone())

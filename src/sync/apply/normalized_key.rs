@@ -8,7 +8,7 @@ use crate::{
     error::{Error, ErrorCode, Result},
     sqlite::Connection,
     sync::{
-        schema::table::{Table, key_condition},
+        schema::table::{LocalTable, key_condition},
         state::metadata,
         values::{
             encode::{decode_key, decode_row, key_parameters, key_sql, quote, row_sql},
@@ -22,11 +22,11 @@ use crate::{
 const MAX_DEPTH: usize = 8;
 
 /// A column, its value so far, and the one that it gets.
-type Change = (String, Value, Value);
+type ColumnChange = (String, Value, Value);
 
 /// A table of the database.
-struct Known {
-    table: Table,
+struct SyncedTable {
+    table: LocalTable,
     /// Its name in the outbox.
     name: String,
     /// The key by which it is synced.
@@ -34,21 +34,21 @@ struct Known {
 }
 
 /// The tables that rows may have to follow in.
-pub struct Respell(Vec<Known>);
+pub struct KeyNormalizer(Vec<SyncedTable>);
 
-impl Respell {
+impl KeyNormalizer {
     /// Reads the schema.
     pub fn new(connection: &Connection) -> Result<Self> {
         let synced = metadata::synced(connection)?;
         let mut known = Vec::new();
-        for table in Table::all(connection)? {
+        for table in LocalTable::all(connection)? {
             let name = &table.name;
             let synced = synced.iter().find(|synced| synced.table.eq_ignore_ascii_case(name));
             let key = synced.and_then(|synced| synced.primary_key.clone()).unwrap_or_else(|| table.primary_key.clone());
             // As the table names them.
             let key = key.iter().filter_map(|name| Some(table.column(name)?.name.clone())).collect();
             let name = synced.map_or_else(|| name.clone(), |synced| synced.table.clone());
-            known.push(Known { table, name, key });
+            known.push(SyncedTable { table, name, key });
         }
         Ok(Self(known))
     }
@@ -110,20 +110,20 @@ impl Respell {
         Ok(touched)
     }
 
-    fn find(&self, table: &str) -> Option<&Known> {
+    fn find(&self, table: &str) -> Option<&SyncedTable> {
         self.0.iter().find(|known| known.table.name.eq_ignore_ascii_case(table))
     }
 
     fn unite(
         &self,
         connection: &Connection,
-        table: &Known,
+        table: &SyncedTable,
         old: &[Value],
         new: &[Value],
         touched: &mut Vec<String>,
     ) -> Result<()> {
         let key = table.key.clone();
-        let changes: Vec<Change> =
+        let changes: Vec<ColumnChange> =
             key.iter().zip(old).zip(new).map(|((name, old), new)| (name.clone(), old.clone(), new.clone())).collect();
         let row = read(connection, &table.table, &key, old)?;
         let twin = read(connection, &table.table, &key, new)?;
@@ -158,7 +158,7 @@ impl Respell {
     fn absorb(
         &self,
         connection: &Connection,
-        table: &Known,
+        table: &SyncedTable,
         (row, old): (&[Value], &[Value]),
         (twin, new): (Vec<Value>, &[Value]),
         touched: &mut Vec<String>,
@@ -166,7 +166,7 @@ impl Respell {
         let key = table.key.clone();
         let name = |at: usize| table.table.columns[at].name.clone();
         let base = self.base(connection, table, new)?;
-        let between = |from: &[Value], to: &[Value]| -> Vec<Change> {
+        let between = |from: &[Value], to: &[Value]| -> Vec<ColumnChange> {
             (0..from.len()).map(|at| (name(at), from[at].clone(), to[at].clone())).collect()
         };
         self.follow(connection, &table.table.name, &between(row, &twin), touched, 0)?;
@@ -185,14 +185,14 @@ impl Respell {
     }
 
     /// Whether a row has a change that waits.
-    fn waits(&self, connection: &Connection, table: &Known, key: &[Value]) -> Result<bool> {
+    fn waits(&self, connection: &Connection, table: &SyncedTable, key: &[Value]) -> Result<bool> {
         let sql = format!("SELECT 1 FROM tidelock_outbox WHERE {}", waiting(key));
         let parameters = [&[Value::from(table.name.as_str())], key].concat();
         Ok(connection.value(&sql, &parameters)?.is_some())
     }
 
     /// The row before the change that waits of a row that came; empty when none does.
-    fn base(&self, connection: &Connection, table: &Known, key: &[Value]) -> Result<Vec<(String, Value)>> {
+    fn base(&self, connection: &Connection, table: &SyncedTable, key: &[Value]) -> Result<Vec<(String, Value)>> {
         let sql = format!("SELECT base FROM tidelock_outbox WHERE {}", waiting(key));
         let parameters = [&[Value::from(table.name.as_str())], key].concat();
         match connection.value(&sql, &parameters)? {
@@ -208,7 +208,7 @@ impl Respell {
         &self,
         connection: &Connection,
         table: &str,
-        changes: &[Change],
+        changes: &[ColumnChange],
         touched: &mut Vec<String>,
         depth: usize,
     ) -> Result<()> {
@@ -225,10 +225,10 @@ impl Respell {
     }
 
     /// Whether a row is referred to.
-    fn is_parent(&self, connection: &Connection, table: &Known, row: &[Value]) -> Result<bool> {
+    fn is_parent(&self, connection: &Connection, table: &SyncedTable, row: &[Value]) -> Result<bool> {
         let columns = table.table.columns.iter().zip(row);
         // Any other value, so that it counts as changing.
-        let changes: Vec<Change> =
+        let changes: Vec<ColumnChange> =
             columns.map(|(column, value)| (column.name.clone(), value.clone(), Value::Null)).collect();
         for (child, changes) in self.references(&table.table.name, &changes) {
             let names: Vec<String> = changes.iter().map(|(name, ..)| name.clone()).collect();
@@ -243,12 +243,12 @@ impl Respell {
     }
 
     /// The tables that refer to these columns, and what changes in their own.
-    fn references<'a>(&'a self, table: &str, changes: &[Change]) -> Vec<(&'a Known, Vec<Change>)> {
+    fn references<'a>(&'a self, table: &str, changes: &[ColumnChange]) -> Vec<(&'a SyncedTable, Vec<ColumnChange>)> {
         let mut found = Vec::new();
         for child in &self.0 {
             for key in child.table.foreign_keys.iter().filter(|key| key.parent.eq_ignore_ascii_case(table)) {
                 let pairs = key.from.iter().zip(&key.to);
-                let own: Vec<Change> = pairs
+                let own: Vec<ColumnChange> = pairs
                     .filter_map(|(from, to)| {
                         let (_, old, new) = changes.iter().find(|(name, ..)| name.eq_ignore_ascii_case(to))?;
                         Some((from.clone(), old.clone(), new.clone()))
@@ -273,24 +273,24 @@ fn waiting(key: &[Value]) -> String {
     format!("tbl = ?1 AND key = {key} AND state = 'pending'")
 }
 
-fn drop_change(connection: &Connection, table: &Known, key: &[Value]) -> Result<()> {
+fn drop_change(connection: &Connection, table: &SyncedTable, key: &[Value]) -> Result<()> {
     let parameters = [&[Value::from(table.name.as_str())], key].concat();
     connection.run(&format!("DELETE FROM tidelock_outbox WHERE {}", waiting(key)), &parameters).map(drop)
 }
 
-fn read(connection: &Connection, table: &Table, key: &[String], values: &[Value]) -> Result<Option<Vec<Value>>> {
+fn read(connection: &Connection, table: &LocalTable, key: &[String], values: &[Value]) -> Result<Option<Vec<Value>>> {
     let columns: Vec<String> = table.columns.iter().map(|column| quote(&column.name)).collect();
     let sql = format!("SELECT {} FROM main.{} WHERE {}", columns.join(", "), quote(&table.name), key_condition(key, 1));
     Ok(connection.rows(&sql, values)?.into_iter().next())
 }
 
-fn delete(connection: &Connection, table: &Known, key: &[String], values: &[Value]) -> Result<()> {
+fn delete(connection: &Connection, table: &SyncedTable, key: &[String], values: &[Value]) -> Result<()> {
     let sql = format!("DELETE FROM main.{} WHERE {}", quote(&table.table.name), key_condition(key, 1));
     connection.run(&sql, values).map(drop)
 }
 
 /// Whether any row has changed.
-fn update(connection: &Connection, table: &str, changes: &[Change]) -> Result<bool> {
+fn update(connection: &Connection, table: &str, changes: &[ColumnChange]) -> Result<bool> {
     let names: Vec<String> = changes.iter().map(|(name, ..)| name.clone()).collect();
     let set: Vec<String> =
         names.iter().enumerate().map(|(at, name)| format!("{} = ?{}", quote(name), at + 1)).collect();
@@ -302,7 +302,7 @@ fn update(connection: &Connection, table: &str, changes: &[Change]) -> Result<bo
 }
 
 /// Changes of rows that have the old values tell the new ones: in their keys, in the rows before them, and in what was sent.
-fn rewrite(connection: &Connection, table: &str, key: &[String], changes: &[Change]) -> Result<()> {
+fn rewrite(connection: &Connection, table: &str, key: &[String], changes: &[ColumnChange]) -> Result<()> {
     let Some((_, old, _)) = changes.iter().find(|(_, old, new)| old != new) else { return Ok(()) };
     let sql = format!(
         "SELECT id, key, base, sent FROM tidelock_outbox WHERE tbl = ?1 \
@@ -328,7 +328,7 @@ fn rewrite(connection: &Connection, table: &str, key: &[String], changes: &[Chan
 }
 
 /// A row with the new values, where it has the old ones.
-fn changed(row: &[(String, Value)], changes: &[Change]) -> Vec<(String, Value)> {
+fn changed(row: &[(String, Value)], changes: &[ColumnChange]) -> Vec<(String, Value)> {
     let of = |name: &String| changes.iter().find(|(known, ..)| known.eq_ignore_ascii_case(name));
     let applies = row.iter().all(|(name, value)| of(name).is_none_or(|(_, old, _)| old == value));
     let new = |(name, value): &(String, Value)| {
