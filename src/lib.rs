@@ -4,7 +4,7 @@
 //! in IndexedDB; snapshots are manifests over content-addressed chunks; lock, migrations, sync and health sit on top as
 //! pure state machines that the browser only feeds.
 //!
-//! The modules are layers, and dependencies point down only (held by `tests/native/layers.rs`):
+//! The modules are layers, and dependencies point down only (held by `tests/native/layers.rs`, and inside of them by `tests/native/rooms.rs`):
 //!
 //! | layer | modules | what |
 //! |---|---|---|

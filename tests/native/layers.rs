@@ -1,12 +1,10 @@
 //! Dependencies point down only: reads every path of `src/` that leaves its module, and holds the table of `src/lib.rs`.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeSet;
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::TokenTree;
+
+use crate::source::{self, Names, module_of, tokens};
 
 /// The modules by layer, lowest first. Modules of one layer may use each other, except the concepts.
 const LAYERS: [&[&str]; 8] = [
@@ -38,12 +36,13 @@ fn layer(module: &str) -> Option<usize> {
 
 /// What is wrong with one file; `path` is relative to `src/`.
 fn violations(path: &str, source: &str) -> Vec<String> {
-    let home = module_path(path);
+    let home = module_of(path);
     let Some(from) = home.first() else { return Vec::new() };
     let mut found = BTreeSet::new();
     let Some(own) = layer(from) else { return vec![format!("{path}: `{from}` is in no layer")] };
-    let names = Names::of(&home, source);
-    for target in &names.targets {
+    let names = Names::of(&home, &tokens(source.parse().expect("tokens of Rust")));
+    let given_out = names.given_out.iter().map(|(_, path)| path);
+    for target in names.paths.iter().chain(given_out).filter_map(|path| path.first()) {
         let target = ALIASES.iter().find(|(alias, _)| alias == target).map_or(target.as_str(), |(_, module)| module);
         match layer(target) {
             _ if target == from => {}
@@ -67,106 +66,14 @@ fn violations(path: &str, source: &str) -> Vec<String> {
     found.into_iter().collect()
 }
 
-/// `sync/pull.rs` → `sync`, `pull`; `sync/mod.rs` → `sync`; `lib.rs` → nothing.
-fn module_path(path: &str) -> Vec<String> {
-    let mut names: Vec<_> = path.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
-    if matches!(names.last().map(String::as_str), Some("mod" | "lib")) {
-        names.pop();
-    }
-    names
-}
-
-/// What a file names, also within macros: comments and texts are no tokens.
-#[derive(Default)]
-struct Names {
-    /// Every name in it.
-    all: BTreeSet<String>,
-    /// The top modules that its paths lead to, where these leave their module by `crate::` or `super::`.
-    targets: Vec<String>,
-}
-
-impl Names {
-    fn of(module: &[String], source: &str) -> Self {
-        let mut names = Self::default();
-        names.read(module, &tokens(source.parse().expect("tokens of Rust")));
-        names
-    }
-
-    fn read(&mut self, module: &[String], tokens: &[TokenTree]) {
-        for (at, token) in tokens.iter().enumerate() {
-            match token {
-                TokenTree::Ident(name) => {
-                    self.all.insert(name.to_string());
-                    // In `pub(crate)` no path follows.
-                    if (name == "crate" || name == "super") && is_path_separator(&tokens[at + 1..]) {
-                        self.follow(module.to_vec(), &tokens[at..]);
-                    }
-                }
-                TokenTree::Group(group) => {
-                    let inside = self::tokens(group.stream());
-                    match &tokens[..at] {
-                        [.., TokenTree::Ident(keyword), TokenTree::Ident(name)] if keyword == "mod" => {
-                            self.read(&[module, &[name.to_string()]].concat(), &inside);
-                        }
-                        _ => self.read(module, &inside),
-                    }
-                }
-                TokenTree::Punct(_) | TokenTree::Literal(_) => {}
-            }
-        }
-    }
-
-    /// Follows a path, or a tree of paths, from the module `path`.
-    fn follow(&mut self, mut path: Vec<String>, mut rest: &[TokenTree]) {
-        loop {
-            match rest.first() {
-                Some(TokenTree::Ident(name)) if name == "crate" => path.clear(),
-                Some(TokenTree::Ident(name)) if name == "super" => _ = path.pop(),
-                Some(TokenTree::Ident(name)) if name == "self" => {}
-                Some(TokenTree::Ident(name)) => path.push(name.to_string()),
-                Some(TokenTree::Group(group)) => {
-                    let is_comma = |token: &TokenTree| matches!(token, TokenTree::Punct(sign) if sign.as_char() == ',');
-                    return tokens(group.stream())
-                        .split(is_comma)
-                        .for_each(|path_in| self.follow(path.clone(), path_in));
-                }
-                _ => break,
-            }
-            rest = &rest[1..];
-            if !is_path_separator(rest) {
-                break;
-            }
-            rest = &rest[2..];
-        }
-        self.targets.extend(path.first().cloned());
-    }
-}
-
-fn tokens(stream: TokenStream) -> Vec<TokenTree> {
-    stream.into_iter().collect()
-}
-
-fn is_path_separator(tokens: &[TokenTree]) -> bool {
-    matches!(tokens, [TokenTree::Punct(a), TokenTree::Punct(b), ..] if a.as_char() == ':' && b.as_char() == ':')
-}
-
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let files = entries.flat_map(|path| if path.is_dir() { rust_files(&path) } else { vec![path] });
-    files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
-}
-
 #[test]
 fn dependencies_point_down_only() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let files = rust_files(&root);
+    let files = source::files();
     let mut found = Vec::new();
     let mut edges = 0;
-    for file in &files {
-        let path = file.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
-        let source = fs::read_to_string(file).unwrap();
-        edges += Names::of(&module_path(&path), &source).targets.len();
-        found.extend(violations(&path, &source));
+    for (path, text) in &files {
+        edges += Names::of(&module_of(path), &tokens(text.parse().unwrap())).paths.len();
+        found.extend(violations(path, text));
     }
     assert!(files.len() > 20 && edges > 50, "read {} files with {edges} edges: too few to believe", files.len());
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
@@ -174,8 +81,7 @@ fn dependencies_point_down_only() {
 
 #[test]
 fn every_module_of_the_crate_has_a_layer() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs");
-    let tokens = tokens(fs::read_to_string(root).unwrap().parse().unwrap());
+    let tokens = tokens(source::files()["lib.rs"].parse().unwrap());
     let modules: BTreeSet<_> = tokens
         .windows(2)
         .filter_map(|two| match two {
