@@ -75,9 +75,14 @@ impl Scene {
             let waits = |parent: usize, key: &Option<Key>| {
                 key.as_ref().is_some_and(|key| entries.contains(&(parent, key.clone())))
             };
+            // Nor is the parent of such a row surely here: a filter may leave it out.
+            let is_held = change.reason.as_deref() == Some("held_back");
+            let hidden = |parent: usize, key: &Key| is_held && !local[parent].contains_key(key);
             let refers = |(name, holds): (&String, Holds)| match holds {
                 Holds::Parent(parent, _) => {
-                    cells.into_iter().chain(there).filter_map(|cells| cells.get(name)).any(|key| waits(parent, key))
+                    let of = |cells: &Cells| cells.get(name).cloned().flatten();
+                    cells.into_iter().chain(there).any(|cells| waits(parent, &of(cells)))
+                        || there.and_then(of).is_some_and(|key| hidden(parent, &key))
                 }
                 _ => false,
             };
