@@ -164,9 +164,10 @@ pub fn discard(
     let deleted = row.is_none();
     let mut row = row.unwrap_or_else(|| unpushed.row_of(&change.key));
     let answered = plan.key_of(&row);
-    let respelled = answered != change.key;
-    if !respelled
-        || KeyNormalizer::new(connection)?.run(connection, &plan.table.name, &change.key, &answered)?.is_none()
+    // What isn't here takes no other key: the remote's row may be here under its own.
+    if local.is_some()
+        && answered != change.key
+        && KeyNormalizer::new(connection)?.run(connection, &plan.table.name, &change.key, &answered)?.is_none()
     {
         change.key.iter().zip(&plan.key).for_each(|(value, at)| row[*at] = value.clone());
     }

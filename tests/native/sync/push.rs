@@ -1005,6 +1005,28 @@ fn another_row_that_came_under_the_key_of_a_deleted_one_stays_the_only_one() {
 }
 
 #[test]
+fn a_discarded_row_that_is_gone_here_does_not_come_under_a_second_spelling() {
+    let mut world = with_uuids();
+    let other = world.server.begin();
+    let row = |cells: &[(&str, &str)]| -> Row {
+        cells.iter().map(|(name, text)| (name.to_string(), format!("\"{text}\""))).collect()
+    };
+    let key = row(&[("id", LOWER)]);
+    assert!(world.server.write_row("parents", &key, &row(&[("name", "theirs")]), None, &other));
+    assert!(world.server.write_row("children", &key, &row(&[("parent", LOWER)]), None, &other));
+    world.server.end(other);
+    world.exec(&format!("INSERT INTO parents(id, name) VALUES ('{UPPER}', 'mine')"));
+    world.server.alter("parents", |rules, _| rules.refuses = vec![Method::Post]);
+    world.push().unwrap();
+    world.exec("DELETE FROM parents");
+    world.pull("{}").unwrap();
+    let refused = outbox::rejected(&world.host.connection).unwrap();
+    world.discard(refused[0].id).unwrap();
+    assert_eq!(world.rows("SELECT id, name FROM parents"), [format!("{LOWER}|theirs")]);
+    assert!(world.outbox().is_empty(), "{:?}", world.outbox());
+}
+
+#[test]
 fn a_row_of_a_table_that_is_never_read_gets_its_key_by_the_answer_to_its_children() {
     let schema = "CREATE TABLE parents(id TEXT PRIMARY KEY, name TEXT);
          CREATE TABLE children(id INTEGER PRIMARY KEY, parent TEXT REFERENCES parents DEFERRABLE INITIALLY DEFERRED)";
