@@ -271,6 +271,7 @@ impl PushTarget {
             RemoteRow::Deleted if job.work == Work::Insert && exhausted => {
                 let text = "The remote has a row with this key that is marked as deleted, and doesn't let it come back";
                 reject(connection, entry.id, "refused", text)?;
+                self.writer.unpushed.note_gone(connection, entry.id)?;
                 counted.rejected += 1;
             }
             RemoteRow::Deleted => {
@@ -329,6 +330,10 @@ impl PushTarget {
         later: bool,
     ) -> Result<Remainder> {
         unmark(connection, entry.id)?;
+        if job.revives {
+            // That it is marked as deleted there is decided about already.
+            self.writer.unpushed.note_gone(connection, entry.id)?;
+        }
         let local = self.writer.unpushed.local(connection, &job.key)?;
         let edited = job.op() != Some(entry.op) || job.work != Work::Delete && local.as_deref() != Some(&job.row[..]);
         if edited {

@@ -4,6 +4,7 @@ use std::{cell::RefCell, rc::Rc};
 
 use tidelock::{
     ErrorCode, Value,
+    ports::Method,
     sync::{
         outbox::entries,
         report::{Cells, Conflicting},
@@ -105,6 +106,29 @@ fn a_marked_row_that_does_not_come_back_is_refused_with_the_reason() {
         rejected[0].error.as_deref(),
         Some("The remote has a row with this key that is marked as deleted, and doesn't let it come back")
     );
+}
+
+#[test]
+fn a_marked_row_that_was_refused_is_not_asked_about_again() {
+    for frozen in [false, true] {
+        let mut world = marked(false);
+        let asked = decides(&world, |conflict| conflict.local);
+        world.exec("UPDATE items SET name = 'mine'");
+        mark(&world, "1", false);
+        world.server.alter("items", |rules, _| match frozen {
+            true => rules.frozen = Some(Rc::new(|row| row["gone"] != "null")),
+            false => rules.refuses = vec![Method::Patch],
+        });
+        for _ in 0..2 {
+            world.push().unwrap();
+            world.pull("{}").unwrap();
+            assert_eq!(world.outbox(), ["insert items Integer(1) id,name,size (refused)"], "frozen: {frozen}");
+        }
+        let times = asked.take().len();
+        world.push().unwrap();
+        world.pull("{}").unwrap();
+        assert_eq!(asked.take().len(), 0, "{times} times before");
+    }
 }
 
 #[test]
