@@ -1020,7 +1020,7 @@ fn a_discarded_row_that_is_gone_here_does_not_come_under_a_second_spelling() {
     world.push().unwrap();
     world.exec("DELETE FROM parents");
     world.pull("{}").unwrap();
-    let refused = outbox::rejected(&world.host.connection).unwrap();
+    let refused = entries::rejected(&world.host.connection).unwrap();
     world.discard(refused[0].id).unwrap();
     assert_eq!(world.rows("SELECT id, name FROM parents"), [format!("{LOWER}|theirs")]);
     assert!(world.outbox().is_empty(), "{:?}", world.outbox());
