@@ -148,7 +148,7 @@ impl Sync {
                         return unpushed.write_local(connection, &question.key, local, row.as_deref());
                     }
                     let gone = writer.delete(connection, &question.key, &mut TableReport::default())?;
-                    let stays = || Error::new(ErrorCode::SqliteConstraint, "a row that is to stay refers to it");
+                    let stays = || Error::new(ErrorCode::SqliteConstraint, "A row that must stay refers to it");
                     if gone { Ok(()) } else { Err(stays()) }
                 };
                 if let Err(error) = with_parents(connection, write) {
@@ -159,7 +159,7 @@ impl Sync {
                     // It is decided now: it may be sent.
                     make_pending(connection, entry.id)?;
                 }
-                unpushed.leave(connection, Some(entry.id), &question.key, row.as_deref(), remote)?;
+                unpushed.requeue(connection, Some(entry.id), &question.key, row.as_deref(), remote)?;
                 if remote.is_none() && row.is_some() {
                     unpushed.note_gone(connection, entry.id)?;
                 }

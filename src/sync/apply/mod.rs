@@ -1,13 +1,13 @@
-//! Pulled rows into local tables.
+//! Applies pulled rows to local tables.
 //!
 //! | file | subject |
 //! |---|---|
 //! | `parents` | foreign keys while rows are applied |
-//! | `park` | unique values freed for others |
-//! | `writer` | rows inserted, updated, left alone |
+//! | `park` | frees unique values for other rows |
+//! | `writer` | inserts, updates and deletes rows |
 //! | `swap` | rows that exchange unique values |
-//! | `normalized_key` | a row takes the key as the server spells it |
-//! | `staged` | rows that wait |
+//! | `normalized_key` | adopts the server's spelling of a key |
+//! | `staged` | rows that can't be applied yet |
 
 pub(crate) mod normalized_key;
 pub mod parents;

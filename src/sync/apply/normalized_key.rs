@@ -1,8 +1,9 @@
-//! A row takes the key as the server spells it.
+//! Adopts the server's spelling of a key.
 //!
-//! A type of the server may write a key in its own way: the uuid `A0EE…` as `a0ee…`, the date `2026-2-1` as `2026-02-01`. A pull would
-//! bring such a row as a second one. The wire names no types, so that two spellings mean the same key is certain only where the
-//! server itself has found a row by the key that was sent. There the local row takes the server's spelling, with all that refers to it.
+//! A type of the server may write a key in another form: the uuid `A0EE…` as `a0ee…`, the date `2026-2-1` as
+//! `2026-02-01`. A pull would insert such a row a second time. The wire names no types, so two spellings certainly mean
+//! the same key only where the server itself has found a row by the key that was sent. There the local row adopts the
+//! server's spelling, and so does everything that refers to it.
 
 use crate::{
     error::{Error, ErrorCode, Result},
@@ -18,10 +19,10 @@ use crate::{
     value::Value,
 };
 
-/// References are followed so deep; also ends circles.
+/// How deep references are followed; the limit also ends cycles.
 const MAX_DEPTH: usize = 8;
 
-/// A column, its value so far, and the one that it gets.
+/// A column, its present value, and its new value.
 type ColumnChange = (String, Value, Value);
 
 /// A table of the database.
@@ -33,11 +34,11 @@ struct SyncedTable {
     key: Vec<String>,
 }
 
-/// The tables that rows may have to follow in.
+/// The tables in which rows may have to follow a changed key.
 pub struct KeyNormalizer(Vec<SyncedTable>);
 
 impl KeyNormalizer {
-    /// Reads the schema.
+    /// Reads the schema and the registered keys.
     pub fn new(connection: &Connection) -> Result<Self> {
         let synced = metadata::synced(connection)?;
         let mut known = Vec::new();
@@ -45,7 +46,7 @@ impl KeyNormalizer {
             let name = &table.name;
             let synced = synced.iter().find(|synced| synced.table.eq_ignore_ascii_case(name));
             let key = synced.and_then(|synced| synced.primary_key.clone()).unwrap_or_else(|| table.primary_key.clone());
-            // As the table names them.
+            // In the spelling of the table's declaration.
             let key = key.iter().filter_map(|name| Some(table.column(name)?.name.clone())).collect();
             let name = synced.map_or_else(|| name.clone(), |synced| synced.table.clone());
             known.push(SyncedTable { table, name, key });
@@ -53,8 +54,9 @@ impl KeyNormalizer {
         Ok(Self(known))
     }
 
-    /// Gives the row with the key `old` the key `new`; inside a transaction in which capture is silent. A row that a pull has brought
-    /// under the new key becomes one with it. The tables whose rows changed; `None`: a constraint doesn't let it, and nothing changed.
+    /// Changes the key of a row from `old` to `new`, inside a transaction in which capture is silent. Merges the row
+    /// with one that a pull has inserted under the new key. Returns the tables whose rows changed, or `None` when a
+    /// constraint forbids the change; then nothing has changed.
     pub fn run(
         &self,
         connection: &Connection,
@@ -68,10 +70,10 @@ impl KeyNormalizer {
             connection.exec("PRAGMA defer_foreign_keys = ON")?;
             let mut touched = Vec::new();
             self.unite(connection, table, old, new, &mut touched)?;
-            if owed || !connection.owes_parents() { Ok(touched) } else { Err(in_the_way()) }
+            if owed || !connection.owes_parents() { Ok(touched) } else { Err(key_in_use()) }
         });
         if connection.in_transaction() {
-            // What comes next in this transaction is to fail at once again.
+            // Later statements of this transaction must fail at once again.
             connection.exec("PRAGMA defer_foreign_keys = OFF")?;
         }
         match done {
@@ -81,7 +83,8 @@ impl KeyNormalizer {
         }
     }
 
-    /// Gives parents the keys by which the server has answered that a row refers to them; `sent` and `answered` have a value a column.
+    /// Changes the keys of parents to the spelling in which the server has answered that a row refers to them. `sent`
+    /// and `answered` have one value per column. Returns the tables whose rows changed.
     pub fn run_parents(
         &self,
         connection: &Connection,
@@ -100,7 +103,7 @@ impl KeyNormalizer {
             let values = |row: &[Value]| from.iter().map(|at| row[*at].clone()).collect::<Vec<_>>();
             let (old, new) = (values(sent), values(answered));
             let spelled = old != new && old.iter().zip(&new).all(|(old, new)| same_key::same(old, new));
-            // Only its whole key, in its order, names a row.
+            // Only a parent's whole key, in its order, identifies a row.
             let whole = key.to.len() == parent.key.len()
                 && key.to.iter().zip(&parent.key).all(|(to, key)| to.eq_ignore_ascii_case(key));
             if spelled && whole && read(connection, &parent.table, &parent.key, &old)?.is_some() {
@@ -133,20 +136,20 @@ impl KeyNormalizer {
                 update(connection, &table.table.name, &changes)?;
                 self.follow(connection, &table.table.name, &changes, touched, 0)?;
             }
-            // It was deleted here; if the one that came was changed since, that is another row.
-            (None, Some(_)) if self.waits(connection, table, new)? => {
+            // The row was deleted here. If the pulled row was changed since, it counts as a different row.
+            (None, Some(_)) if self.has_pending_change(connection, table, new)? => {
                 return drop_change(connection, table, old);
             }
             (None, Some(twin)) => {
                 if self.is_parent(connection, table, &twin)? {
-                    return Err(in_the_way());
+                    return Err(key_in_use());
                 }
                 delete(connection, table, &key, new)?;
             }
             (None, None) => {}
         }
         touched.push(table.table.name.clone());
-        // What waited for the row that came is a part of this one by now.
+        // The pending change of the pulled row is now part of this row's change.
         drop_change(connection, table, new)?;
         let spelled = key_parameters(key.len(), 2);
         let parameters = [&[Value::from(table.name.as_str())], old].concat();
@@ -154,7 +157,7 @@ impl KeyNormalizer {
         rewrite(connection, table.name.as_str(), &key, &changes)
     }
 
-    /// Two rows become the second one: with the values of the first, but for what was changed in the second.
+    /// Merges two rows into the second: it gets the values of the first, except those that were changed in the second.
     fn absorb(
         &self,
         connection: &Connection,
@@ -170,7 +173,7 @@ impl KeyNormalizer {
             (0..from.len()).map(|at| (name(at), from[at].clone(), to[at].clone())).collect()
         };
         self.follow(connection, &table.table.name, &between(row, &twin), touched, 0)?;
-        // It may have referred to itself.
+        // The first row may have referred to itself, so it is read again.
         let Some(row) = read(connection, &table.table, &key, old)? else { return Ok(()) };
         delete(connection, table, &key, old)?;
         let was = |at: usize| base.iter().find(|(known, _)| *known == name(at)).map(|(_, value)| value);
@@ -184,26 +187,26 @@ impl KeyNormalizer {
         self.follow(connection, &table.table.name, &between(&twin, &whole), touched, 0)
     }
 
-    /// Whether a row has a change that waits.
-    fn waits(&self, connection: &Connection, table: &SyncedTable, key: &[Value]) -> Result<bool> {
-        let sql = format!("SELECT 1 FROM tidelock_outbox WHERE {}", waiting(key));
+    /// Returns whether a row has a pending change.
+    fn has_pending_change(&self, connection: &Connection, table: &SyncedTable, key: &[Value]) -> Result<bool> {
+        let sql = format!("SELECT 1 FROM tidelock_outbox WHERE {}", pending_condition(key));
         let parameters = [&[Value::from(table.name.as_str())], key].concat();
         Ok(connection.value(&sql, &parameters)?.is_some())
     }
 
-    /// The row before the change that waits of a row that came; empty when none does.
+    /// Returns the base of the pending change of a pulled row; empty without a pending change.
     fn base(&self, connection: &Connection, table: &SyncedTable, key: &[Value]) -> Result<Vec<(String, Value)>> {
-        let sql = format!("SELECT base FROM tidelock_outbox WHERE {}", waiting(key));
+        let sql = format!("SELECT base FROM tidelock_outbox WHERE {}", pending_condition(key));
         let parameters = [&[Value::from(table.name.as_str())], key].concat();
         match connection.value(&sql, &parameters)? {
             None => Ok(Vec::new()),
             Some(Value::Text(base)) => Ok(decode_row(&base)),
-            // Both are new rows of the app, which alone can tell what is to become of them.
-            Some(_) => Err(in_the_way()),
+            // Both are new rows of the app: only the app can decide about them.
+            Some(_) => Err(key_in_use()),
         }
     }
 
-    /// What refers to rows of a table whose values change follows them.
+    /// Updates the rows and changes that refer to changed columns of a table.
     fn follow(
         &self,
         connection: &Connection,
@@ -224,10 +227,10 @@ impl KeyNormalizer {
         Ok(())
     }
 
-    /// Whether a row is referred to.
+    /// Returns whether any row refers to a row.
     fn is_parent(&self, connection: &Connection, table: &SyncedTable, row: &[Value]) -> Result<bool> {
         let columns = table.table.columns.iter().zip(row);
-        // Any other value, so that it counts as changing.
+        // Any other value, so that it counts as a change.
         let changes: Vec<ColumnChange> =
             columns.map(|(column, value)| (column.name.clone(), value.clone(), Value::Null)).collect();
         for (child, changes) in self.references(&table.table.name, &changes) {
@@ -242,7 +245,7 @@ impl KeyNormalizer {
         Ok(false)
     }
 
-    /// The tables that refer to these columns, and what changes in their own.
+    /// Returns the tables that refer to these columns, with the changes of their own columns.
     fn references<'a>(&'a self, table: &str, changes: &[ColumnChange]) -> Vec<(&'a SyncedTable, Vec<ColumnChange>)> {
         let mut found = Vec::new();
         for child in &self.0 {
@@ -263,19 +266,19 @@ impl KeyNormalizer {
     }
 }
 
-fn in_the_way() -> Error {
-    Error::new(ErrorCode::SqliteConstraint, "Something depends on how a key is spelled")
+fn key_in_use() -> Error {
+    Error::new(ErrorCode::SqliteConstraint, "Other rows depend on the spelling of a key")
 }
 
-/// SQL that is true of the change of a key that waits; `?1` is the table, `?2..` is the key.
-fn waiting(key: &[Value]) -> String {
+/// Returns SQL that is true for the pending change of a key; `?1` is the table, `?2..` are the key's values.
+fn pending_condition(key: &[Value]) -> String {
     let key = key_parameters(key.len(), 2);
     format!("tbl = ?1 AND key = {key} AND state = 'pending'")
 }
 
 fn drop_change(connection: &Connection, table: &SyncedTable, key: &[Value]) -> Result<()> {
     let parameters = [&[Value::from(table.name.as_str())], key].concat();
-    connection.run(&format!("DELETE FROM tidelock_outbox WHERE {}", waiting(key)), &parameters).map(drop)
+    connection.run(&format!("DELETE FROM tidelock_outbox WHERE {}", pending_condition(key)), &parameters).map(drop)
 }
 
 fn read(connection: &Connection, table: &LocalTable, key: &[String], values: &[Value]) -> Result<Option<Vec<Value>>> {
@@ -289,7 +292,7 @@ fn delete(connection: &Connection, table: &SyncedTable, key: &[String], values: 
     connection.run(&sql, values).map(drop)
 }
 
-/// Whether any row has changed.
+/// Updates the rows that have the old values. Returns whether any row has changed.
 fn update(connection: &Connection, table: &str, changes: &[ColumnChange]) -> Result<bool> {
     let names: Vec<String> = changes.iter().map(|(name, ..)| name.clone()).collect();
     let set: Vec<String> =
@@ -301,7 +304,7 @@ fn update(connection: &Connection, table: &str, changes: &[ColumnChange]) -> Res
     Ok(connection.run(&sql, &values)? > 0)
 }
 
-/// Changes of rows that have the old values tell the new ones: in their keys, in the rows before them, and in what was sent.
+/// Rewrites the outbox entries of rows with the old values: their keys, their bases, and what was sent.
 fn rewrite(connection: &Connection, table: &str, key: &[String], changes: &[ColumnChange]) -> Result<()> {
     let Some((_, old, _)) = changes.iter().find(|(_, old, new)| old != new) else { return Ok(()) };
     let sql = format!(
@@ -327,7 +330,7 @@ fn rewrite(connection: &Connection, table: &str, key: &[String], changes: &[Colu
     Ok(())
 }
 
-/// A row with the new values, where it has the old ones.
+/// Returns a row with the new values, if it has the old ones.
 fn changed(row: &[(String, Value)], changes: &[ColumnChange]) -> Vec<(String, Value)> {
     let of = |name: &String| changes.iter().find(|(known, ..)| known.eq_ignore_ascii_case(name));
     let applies = row.iter().all(|(name, value)| of(name).is_none_or(|(_, old, _)| old == value));

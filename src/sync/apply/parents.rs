@@ -1,4 +1,5 @@
-//! Foreign keys while remote rows are applied: a row waits for its parents, and a row with unpushed changes keeps its own.
+//! Foreign keys while remote rows are applied: a row waits for its parents, and a row with unpushed changes keeps its
+//! parents.
 
 use crate::{
     error::Result,
@@ -16,36 +17,37 @@ use crate::{
 
 /// One foreign key of the written table.
 struct Reference {
-    /// Where the referring values are in a row.
+    /// Indexes of the referring columns in a row.
     from: Vec<usize>,
-    /// Where the values referred to are, when the table refers to itself and they are synced.
+    /// Indexes of the referenced columns; `None` unless the table refers to itself and these columns are synced.
     own: Option<Vec<usize>>,
-    /// Finds the parent; `?1..` are the values.
+    /// SQL that finds the parent; `?1..` are the referring values.
     find: String,
-    /// What to say when there is none.
+    /// The message when the parent is missing.
     missing: String,
 }
 
 /// The foreign keys from and to a table.
 pub struct Parents {
     references: Vec<Reference>,
-    /// Finds a row that would be changed with the row of a key, and must not be; `?1..` are the key's values.
+    /// SQL that finds a row that must stay and would change if the row of a key were deleted; `?1..` are the key's
+    /// values.
     protected: Option<String>,
 }
 
 impl Parents {
-    /// Those of a plan's table, among the tables that are synced.
+    /// Prepares the foreign keys of a plan's table, among the synced tables.
     pub fn new(plan: &Plan, synced: &[Synced]) -> Self {
         let mut references = Vec::new();
         for key in &plan.table.foreign_keys {
-            // Columns that aren't synced keep the value that they have.
+            // Columns that aren't synced keep their values.
             let Some(from) = plan.places(&key.from) else { continue };
             let itself = key.parent.eq_ignore_ascii_case(&plan.table.name);
             references.push(Reference {
                 from,
                 own: itself.then(|| plan.places(&key.to)).flatten(),
                 find: format!("SELECT 1 FROM main.{} WHERE {}", quote(&key.parent), key_condition(&key.to, 1)),
-                missing: format!("its parent in {} is missing", key.parent),
+                missing: format!("Parent row in {} is missing", key.parent),
             });
         }
         let key: Vec<String> = plan.key.iter().map(|at| format!("t0.{}", quote(&plan.columns[*at].name))).collect();
@@ -62,12 +64,12 @@ impl Parents {
         Self { references, protected }
     }
 
-    /// Whether the table refers to any.
+    /// Returns whether the table refers to any table.
     pub fn any(&self) -> bool {
         !self.references.is_empty()
     }
 
-    /// What to say about the first parent that isn't there; `None` when all are.
+    /// Returns a message that names the first missing parent of a row; `None` when all parents exist.
     pub fn missing(&self, connection: &Connection, row: &[Value]) -> Result<Option<String>> {
         for reference in &self.references {
             let values: Vec<Value> = reference.from.iter().map(|at| row[*at].clone()).collect();
@@ -84,7 +86,8 @@ impl Parents {
         Ok(None)
     }
 
-    /// Whether deleting the row of a key would also change a row with unpushed changes, or one that the remote still has.
+    /// Returns whether deleting the row of a key would also change a row with unpushed changes, or one that the remote
+    /// still has.
     pub fn protected(&self, connection: &Connection, key: &[Value]) -> Result<bool> {
         match &self.protected {
             Some(sql) => Ok(connection.value(sql, key)?.is_some()),
@@ -93,7 +96,7 @@ impl Parents {
     }
 }
 
-/// A table that is synced.
+/// A synced table, as the schema is now.
 pub struct Synced {
     name: String,
     key: Vec<String>,
@@ -101,7 +104,8 @@ pub struct Synced {
 }
 
 impl Synced {
-    /// All of them, as the schema is now. Reading them takes a while: once for all plans of a pull or push.
+    /// Reads all synced tables from the present schema. This takes a while: call it once for all plans of a pull or
+    /// push.
     pub fn all(connection: &Connection) -> Result<Vec<Self>> {
         let mut synced = Vec::new();
         for registered in metadata::synced(connection)? {
@@ -113,10 +117,10 @@ impl Synced {
     }
 }
 
-/// Cascades are followed so deep; also ends cycles.
+/// How deep cascades are followed; the limit also ends cycles.
 const MAX_DEPTH: usize = 4;
 
-/// What depends on a row of the plan's table.
+/// Builds SQL about the dependents of a row of the plan's table.
 struct Depends<'a> {
     synced: &'a [Synced],
     own_key: String,
@@ -124,7 +128,8 @@ struct Depends<'a> {
 }
 
 impl Depends<'_> {
-    /// SQL: whether a row that is to stay depends on the row `t<depth>` of `table`, by actions that would change it.
+    /// Returns SQL that is true when a row that must stay depends on the row `t<depth>` of `table`, by actions that
+    /// would change it. Returns `None` when no table depends on it.
     fn on(&self, table: &str, depth: usize) -> Option<String> {
         let (parent, child) = (format!("t{depth}"), format!("t{}", depth + 1));
         let mut conditions = Vec::new();
@@ -155,18 +160,19 @@ impl Depends<'_> {
         (!conditions.is_empty()).then(|| conditions.join(" OR "))
     }
 
-    /// SQL: whether this row of a table is to stay.
+    /// Returns SQL that is true when this row of a table must stay.
     fn stays(&self, synced: &Synced, row: &str) -> String {
         let name = literal(&synced.name);
         let key = key_sql(synced.key.iter().map(|column| format!("{row}.{}", quote(column))));
         let entry = format!("SELECT 1 FROM tidelock_outbox WHERE tbl = {name} AND key = {key}");
-        // Of a table that is read by the helpers' ceiling, every row that is gone has a tombstone.
+        // A table that is read by the helpers' ceiling has a tombstone for every row that was deleted remotely.
         let mut there = format!(
             "(EXISTS (SELECT 1 FROM tidelock_known WHERE tbl = {name} AND key = {key}) \
              OR EXISTS (SELECT 1 FROM tidelock_tables WHERE tbl = {name} AND instr(watermark, '/')))"
         );
         if self.plan.options.soft_delete().is_some() || !self.plan.options.filter.is_empty() {
-            // The remote still has the row that goes, so it may have what depends on it, unless its keys are compared.
+            // The remote still has the row that is deleted here, so it may still have dependents, unless their keys are
+            // compared.
             there = format!(
                 "({there} OR NOT EXISTS (SELECT 1 FROM tidelock_tables WHERE tbl = {name} AND listed_at IS NOT NULL))"
             );

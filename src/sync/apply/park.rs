@@ -1,12 +1,12 @@
-//! Unique values of a row, freed for others.
+//! Frees the unique values of a row for other rows.
 
 use crate::sync::{
     schema::{plan::Plan, table::key_condition},
     values::encode::{key_parameters, quote},
 };
 
-/// SQL that frees the unique values of the row with the key `?1..`: NULL where a column takes it, else a text that
-/// nobody has. `None` when nothing is unique but the key.
+/// Returns SQL that frees the unique values of the row with the key `?1..`: NULL where the column allows it, else a
+/// text that no other row has. Returns `None` when only the key is unique.
 pub(super) fn park_sql(plan: &Plan) -> Option<String> {
     let key = plan.key_columns();
     let unique = |name: &str| plan.table.unique.iter().flatten().any(|column| column.eq_ignore_ascii_case(name));

@@ -1,5 +1,5 @@
-//! Rows of the remote that wait: for a parent that comes later or is not visible, for a cycle to close, or for ever, when
-//! a local constraint refuses them. They are tried again at the end of each pull.
+//! Remote rows that can't be applied yet: they wait for a parent that comes later or is not visible, or for the other
+//! rows of a cycle; a row that a local constraint refuses waits for ever. Each pull tries them again at its end.
 
 use super::writer::{Care, RowWriter};
 use crate::{
@@ -15,24 +15,25 @@ use crate::{
     value::Value,
 };
 
-/// A table of the pull: what is read, how it is written, and what became of it.
+/// One table of a pull.
 pub struct ApplyTarget {
-    /// What is read.
+    /// What is read, and where it is stored.
     pub plan: Plan,
-    /// How it is written.
+    /// Writes the rows.
     pub writer: RowWriter,
-    /// What became of it.
+    /// What the pull did to the table.
     pub report: TableReport,
-    /// All keys that the remote has were noted.
+    /// Whether all keys that the remote has were noted.
     pub listed: bool,
-    /// This pull has read it to the end.
+    /// Whether this pull has read the table to its end.
     pub read: bool,
 }
 
-/// SQL for the rows of the table `?1` that were tried before. Tombstones that are only noted are the business of [`crate::sync::pull::tombstones`].
+/// SQL for the rows of the table `?1` that were tried before; [`crate::sync::pull::tombstones`] handles tombstones that are
+/// only noted.
 const TRIED: &str = "FROM tidelock_staged WHERE tbl = ?1 AND error <> ''";
 
-/// Applies what can be applied by now, in one transaction. What is left counts as rejected.
+/// Applies all staged rows that fit now, in one transaction. The remaining rows count as rejected.
 pub fn resolve(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()> {
     if connection.value("SELECT 1 FROM tidelock_staged LIMIT 1", &[])?.is_none() {
         return Ok(());
@@ -49,7 +50,7 @@ pub fn resolve(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<(
     Ok(())
 }
 
-/// One try of every staged row, parents first; whether any was applied.
+/// Tries every staged row once, parents first. Returns whether any was applied.
 fn pass(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<bool> {
     let mut progress = false;
     for target in targets {
@@ -64,8 +65,8 @@ fn pass(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<bool> {
     Ok(progress)
 }
 
-/// Rows that wait for each other go in together, with foreign keys checked at the end; those whose parents still aren't
-/// there are left out, until the rest holds.
+/// Applies rows that wait for each other together, with foreign keys checked at the end. Leaves out rows whose parents
+/// are still missing, until the others fit.
 fn cycles(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()> {
     let mut candidates = Vec::with_capacity(targets.len());
     for target in targets.iter() {
@@ -93,7 +94,7 @@ fn cycles(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()> {
                 orphans.push(out);
             }
             if orphans.iter().all(Vec::is_empty) && connection.owes_parents() {
-                // Rows that stay refer to one that was to go.
+                // Rows that stay refer to a row that should be deleted.
                 let deletions = |rows: &Rows| (0..rows.len()).filter(|at| rows.deleted[*at]).collect();
                 orphans = candidates.iter().map(deletions).collect();
             }
@@ -160,8 +161,8 @@ fn peek(connection: &Connection, plan: &Plan) -> Result<Rows> {
     Ok(rows)
 }
 
-/// Forgets the staged rows of a table whose rows are all read again: if not by this pull, which may be cut, then by the next one.
-/// Rows that are to go don't come again.
+/// Deletes the staged rows of a table whose rows will all be read again: by this pull or, if it is interrupted, by the
+/// next one. Staged deletions stay, since the remote doesn't send them again.
 pub fn forget(connection: &Connection, plan: &Plan) -> Result<()> {
     connection.atomically(|connection| {
         let table = [Value::from(plan.name())];

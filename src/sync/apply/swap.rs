@@ -1,4 +1,5 @@
-//! Rows that exchange unique values: A takes B's slug and B takes A's. Whichever is written first meets the other.
+//! Rows that exchange unique values: A takes B's slug and B takes A's. The one that is written first violates the
+//! constraint.
 
 use super::writer::{Care, HeldRow, RowWriter};
 use crate::{
@@ -8,8 +9,8 @@ use crate::{
 };
 
 impl RowWriter {
-    /// Tries the held rows once more with their unique values freed. Either all of them can be written then, or nothing
-    /// has changed.
+    /// Tries the held rows once more with their unique values freed. Writes all of them and returns none, or changes
+    /// nothing and returns all.
     pub(super) fn swap(
         &self,
         connection: &Connection,
@@ -21,11 +22,11 @@ impl RowWriter {
         let Some(park) = &self.park else { return Ok(held) };
         let mut tried = report.clone();
         let done = connection.atomically(|connection| {
-            // A parked value may be what other rows refer to; it is back before this ends.
+            // Other rows may refer to a freed value; it is back before the check at the end.
             connection.exec("PRAGMA defer_foreign_keys = ON")?;
             for held in &held {
                 let (row, key) = (rows.row(held.row), self.unpushed.key_of(rows.row(held.row)));
-                // A local change is told by comparing the row with its base: as it was before.
+                // A local change is detected by comparing the row with its base, so the row is remembered as it was.
                 if care != Care::Bare && self.unpushed.has(connection, row)? {
                     self.unpushed.park(connection, &key)?;
                 }
@@ -39,7 +40,7 @@ impl RowWriter {
         });
         self.unpushed.parked.take();
         if care != Care::Deferred && connection.in_transaction() {
-            // What comes next in this transaction is to fail at once again.
+            // Later statements of this transaction must fail at once again.
             connection.exec("PRAGMA defer_foreign_keys = OFF")?;
         }
         match done {
@@ -47,7 +48,7 @@ impl RowWriter {
                 *report = tried;
                 Ok(Vec::new())
             }
-            // Whatever was in the way, the rows wait as they did before.
+            // Whatever the error, the rows stay held as before.
             Err(_) if connection.in_transaction() => Ok(held),
             Err(error) => Err(error),
         }

@@ -1,4 +1,4 @@
-//! Pulled rows into a local table: inserted, updated where anything differs, left alone where nothing does.
+//! Writes pulled rows into a local table: inserts new ones, updates those that differ, leaves the others alone.
 //!
 //! Never `INSERT OR REPLACE`: that would delete the row first and fire its children's ON DELETE CASCADE.
 
@@ -24,62 +24,62 @@ use crate::{
     value::Value,
 };
 
-/// How pulled rows get into one table: built once a pull.
+/// Writes pulled rows into one table; built once per pull.
 pub struct RowWriter {
     sql: Rc<TableSql>,
-    /// New rows may be added without a look: that runs nobody's triggers, and the key is unique here.
+    /// Whether new rows may be inserted without a comparison: no trigger of the user runs, and the key is unique here.
     may_add: bool,
     parents: Parents,
     stage: String,
     unstage: String,
     note_key: String,
-    know_key: String,
-    unknow_key: String,
-    /// Frees the unique values of a row; `None` where nothing is unique but the key.
+    add_known: String,
+    remove_known: String,
+    /// Frees the unique values of a row; `None` when only the key is unique.
     pub(super) park: Option<String>,
-    /// Local changes that the rows meet.
+    /// The unpushed changes that remote rows are reconciled with.
     pub unpushed: Unpushed,
     name: String,
 }
 
-/// What became of a row that couldn't be applied (yet).
+/// A row that can't be applied (yet).
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeldRow {
     /// Its index in the page.
     pub row: usize,
-    /// Why.
+    /// Why it can't be applied.
     pub error: String,
 }
 
-/// What became of a row.
+/// The result of writing one row.
 enum WriteOutcome {
     Applied,
     Held(String),
 }
 
-/// Which list of keys a page goes to; all but the last leave out rows that are marked as deleted.
+/// The list to which the keys of a page go. All but the last leave out rows that are marked as deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keys {
-    /// `tidelock_known`: what the remote was ever seen to have.
+    /// `tidelock_known`: the keys that the remote was ever seen to have.
     Known,
-    /// `temp.tidelock_seen`: what this pull saw.
+    /// `temp.tidelock_seen`: the keys that this pull saw.
     Seen,
-    /// The same with the rows that are marked as deleted.
+    /// The same list, with the rows that are marked as deleted.
     SeenOrDeleted,
 }
 
-/// How carefully rows are written.
+/// Which checks apply to written rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Care {
     /// Unpushed changes are kept, and a row waits for its parents.
     Guarded,
     /// Unpushed changes are kept; parents are checked at the end.
     Deferred,
-    /// The rows replace whatever is there.
+    /// The rows replace the local ones without any check.
     Bare,
 }
 
-/// One run over the rows of a page: what it may meet, and its statements, taken from the cache once.
+/// One run over the rows of a page: the checks that it needs, and its statements, taken from the cache once.
 struct Pass<'c> {
     connection: &'c Connection,
     rows: &'c Rows,
@@ -90,13 +90,13 @@ struct Pass<'c> {
     insert: Statement<'c>,
     add: Option<Statement<'c>>,
     add_many: Option<Statement<'c>>,
-    /// The row before was new: so is the next, most likely.
+    /// Whether the previous row was new: then the next one most likely is, too.
     new: bool,
     update: Option<Statement<'c>>,
 }
 
 impl Pass<'_> {
-    /// Inserts these rows by one statement; `false` when that can't be: then none of them was.
+    /// Inserts these rows with one statement. Returns `false` when that isn't possible; then none of them was inserted.
     fn add_together(&mut self, some: &[usize]) -> Result<bool> {
         let (rows, Some(add)) = (self.rows, self.add_many.as_mut().filter(|_| self.new)) else { return Ok(false) };
         let in_order = some.len() == MANY && some[MANY - 1] - some[0] == MANY - 1;
@@ -110,7 +110,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Whether the local row is the same; `None` when there is none.
+    /// Returns whether the local row is the same; `None` when there is none.
     fn same(&mut self, row: &[Value]) -> Result<Option<bool>> {
         bind(&mut self.compare, row)?;
         let found = match self.compare.step()? {
@@ -123,12 +123,12 @@ impl Pass<'_> {
 }
 
 impl RowWriter {
-    /// The statements of a plan.
+    /// Prepares the statements of a plan.
     pub fn new(connection: &Connection, plan: &Plan) -> Result<Self> {
         Self::among(connection, plan, &Synced::all(connection)?)
     }
 
-    /// The same, for a plan whose synced tables are read already.
+    /// Prepares the statements of a plan whose synced tables were read before.
     pub fn among(connection: &Connection, plan: &Plan, synced: &[Synced]) -> Result<Self> {
         let key = key_parameters(plan.key.len(), 2);
         let own_key = key_sql(plan.key.iter().map(|at| format!("?{}", at + 2)));
@@ -151,22 +151,22 @@ impl RowWriter {
             // ?1 is the table, ?2.. the key's values.
             unstage: format!("DELETE FROM tidelock_staged WHERE tbl = ?1 AND key = {key}"),
             note_key: format!("INSERT OR IGNORE INTO temp.tidelock_seen(tbl, key) VALUES (?1, {key})"),
-            know_key: format!("INSERT OR IGNORE INTO tidelock_known(tbl, key) VALUES (?1, {key})"),
-            unknow_key: format!("DELETE FROM tidelock_known WHERE tbl = ?1 AND key = {key}"),
+            add_known: format!("INSERT OR IGNORE INTO tidelock_known(tbl, key) VALUES (?1, {key})"),
+            remove_known: format!("DELETE FROM tidelock_known WHERE tbl = ?1 AND key = {key}"),
             name: plan.name().to_owned(),
             park: park_sql(plan),
         })
     }
 
-    /// Merges a page into the table, inside a transaction in which capture is silent. Rows that can't be applied yet are
-    /// staged, and given back.
+    /// Merges a page into the table, inside a transaction in which capture is silent. Stages and returns the rows that
+    /// can't be applied yet.
     pub fn merge(&self, connection: &Connection, rows: &Rows, report: &mut TableReport) -> Result<Vec<HeldRow>> {
         let held = self.write(connection, rows, Care::Guarded, report)?;
         self.stage(connection, rows, &held)?;
         Ok(held)
     }
 
-    /// Writes all rows of a page; gives those back that can't be applied.
+    /// Writes all rows of a page. Returns those that can't be applied.
     pub fn write(
         &self,
         connection: &Connection,
@@ -179,7 +179,7 @@ impl RowWriter {
         if held.is_empty() { Ok(held) } else { self.swap(connection, rows, held, care, report) }
     }
 
-    /// Writes these rows of a page; gives those back that can't be applied.
+    /// Writes some rows of a page. Returns those that can't be applied.
     pub(super) fn write_some(
         &self,
         connection: &Connection,
@@ -202,7 +202,7 @@ impl RowWriter {
             new: true,
             update: self.sql.update.as_deref().map(|sql| connection.statement(sql)).transpose()?,
         };
-        // Where nothing has to be asked about a single row.
+        // Nothing has to be checked about a single row.
         let plain = !(pass.unpushed || pass.staged || pass.parents && self.parents.any());
         if self.may_add && plain && waiting.len() >= MANY {
             pass.add_many = Some(connection.statement(&self.sql.add_many)?);
@@ -236,9 +236,9 @@ impl RowWriter {
         if !pass.unpushed {
             return self.apply_row(pass, at, report);
         }
-        // A row that has to wait undoes what it did to the change that it met.
+        // If the row can't be applied, what it did to its unpushed change is undone.
         let (mut tried, parked) = (report.clone(), self.unpushed.parked.borrow().clone());
-        let done = with_parents(connection, || match self.meet_row(pass, at, &mut tried)? {
+        let done = with_parents(connection, || match self.reconcile_row(pass, at, &mut tried)? {
             WriteOutcome::Applied => Ok(()),
             WriteOutcome::Held(error) => Err(Error::new(ErrorCode::SqliteConstraint, error)),
         });
@@ -254,11 +254,11 @@ impl RowWriter {
         }
     }
 
-    /// Writes a row that may meet an unpushed change.
-    fn meet_row(&self, pass: &mut Pass<'_>, at: usize, report: &mut TableReport) -> Result<WriteOutcome> {
+    /// Reconciles a row with the unpushed change of its key, and writes what was decided.
+    fn reconcile_row(&self, pass: &mut Pass<'_>, at: usize, report: &mut TableReport) -> Result<WriteOutcome> {
         let seen = if pass.rows.deleted[at] { Seen::Deleted } else { Seen::Row };
         let cursor = pass.rows.cursors.get(at).and_then(Option::as_deref);
-        match self.unpushed.meet(pass.connection, pass.rows.row(at), seen, cursor)? {
+        match self.unpushed.reconcile(pass.connection, pass.rows.row(at), seen, cursor)? {
             Decision::Apply => {}
             Decision::ApplyConflict => report.conflicts += 1,
             Decision::Keep { conflict, rejected } => {
@@ -271,7 +271,7 @@ impl RowWriter {
         self.apply_row(pass, at, report)
     }
 
-    /// Writes a row that meets no change.
+    /// Writes a row that has no unpushed change.
     fn apply_row(&self, pass: &mut Pass<'_>, at: usize, report: &mut TableReport) -> Result<WriteOutcome> {
         let (connection, row, deleted) = (pass.connection, pass.rows.row(at), pass.rows.deleted[at]);
         if deleted {
@@ -310,10 +310,10 @@ impl RowWriter {
         Ok(WriteOutcome::Applied)
     }
 
-    /// Deletes a row, unless a row with unpushed changes depends on it.
+    /// Deletes a row, unless a row that must stay depends on it.
     fn delete_row(&self, connection: &Connection, key: &[Value], report: &mut TableReport) -> Result<WriteOutcome> {
         if self.parents.protected(connection, key)? {
-            return Ok(WriteOutcome::Held("a row that is to stay refers to it".to_owned()));
+            return Ok(WriteOutcome::Held("A row that must stay refers to it".to_owned()));
         }
         let deleted = with_parents(connection, || connection.run(&self.sql.delete, key));
         match deleted {
@@ -325,22 +325,22 @@ impl RowWriter {
         }
     }
 
-    /// Deletes the row of a key; `false` when something that depends on it keeps it.
+    /// Deletes the row of a key. Returns `false` when a row that must stay, or a constraint, keeps it.
     pub fn delete(&self, connection: &Connection, key: &[Value], report: &mut TableReport) -> Result<bool> {
         Ok(matches!(self.delete_row(connection, key, report)?, WriteOutcome::Applied))
     }
 
-    /// Deletes the row of a key, whatever depends on it.
+    /// Deletes the row of a key, even if other rows depend on it.
     pub fn remove(&self, connection: &Connection, key: &[Value]) -> Result<()> {
         connection.run(&self.sql.delete, key).map(drop)
     }
 
-    /// What to say about the first parent that a row lacks; `None` when all are there.
+    /// Returns a message that names the first missing parent of a row; `None` when all parents exist.
     pub fn missing_parent(&self, connection: &Connection, row: &[Value]) -> Result<Option<String>> {
         self.parents.missing(connection, row)
     }
 
-    /// Puts rows aside until what they lack is there.
+    /// Stages rows until they can be applied.
     pub fn stage(&self, connection: &Connection, rows: &Rows, held: &[HeldRow]) -> Result<()> {
         for HeldRow { row: at, error } in held {
             let mut parameters = vec![Value::from(&*self.name)];
@@ -351,10 +351,11 @@ impl RowWriter {
         Ok(())
     }
 
-    /// Notes the keys of a page's rows.
+    /// Notes the keys of a page's rows in a list.
     pub fn note_keys(&self, connection: &Connection, rows: &Rows, which: Keys) -> Result<()> {
         let name = Value::from(&*self.name);
-        let mut statement = connection.statement(if which == Keys::Known { &self.know_key } else { &self.note_key })?;
+        let mut statement =
+            connection.statement(if which == Keys::Known { &self.add_known } else { &self.note_key })?;
         let deleted_too = which == Keys::SeenOrDeleted;
         for at in (0..rows.len()).filter(|at| deleted_too || !rows.deleted[*at]) {
             let row = rows.row(at);
@@ -367,14 +368,14 @@ impl RowWriter {
         Ok(())
     }
 
-    /// Notes whether the remote has the row of a key.
+    /// Notes in `tidelock_known` whether the remote has the row of a key.
     pub fn know(&self, connection: &Connection, key: &[Value], has: bool) -> Result<()> {
         let mut parameters = vec![Value::from(&*self.name)];
         parameters.extend_from_slice(key);
-        connection.run(if has { &self.know_key } else { &self.unknow_key }, &parameters).map(drop)
+        connection.run(if has { &self.add_known } else { &self.remove_known }, &parameters).map(drop)
     }
 
-    /// Forgets that the row of a key waits: something later is known of it.
+    /// Deletes the staged row of a key: newer data about it has arrived.
     pub fn unstage(&self, connection: &Connection, key: &[Value]) -> Result<()> {
         let mut parameters = vec![Value::from(&*self.name)];
         parameters.extend_from_slice(key);
@@ -387,21 +388,22 @@ impl RowWriter {
     }
 }
 
-/// Does something about one row. A deferred foreign key that it violates would tell at the end only, for all rows together: it fails at
-/// once, unless all of them are deferred, which is meant.
+/// Runs `work` for one row and checks its foreign keys at once. A violated deferred foreign key would be reported only
+/// at the end, for all rows together. Fails with `sqlite_constraint`, unless `PRAGMA defer_foreign_keys` is on.
 pub fn with_parents<T>(connection: &Connection, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let before = connection.owes_parents();
     connection.atomically(|connection| {
         let done = work()?;
-        let meant = || Ok::<_, Error>(connection.value("PRAGMA defer_foreign_keys", &[])? == Some(Value::Integer(1)));
-        if before || !connection.owes_parents() || meant()? {
+        let on_purpose =
+            || Ok::<_, Error>(connection.value("PRAGMA defer_foreign_keys", &[])? == Some(Value::Integer(1)));
+        if before || !connection.owes_parents() || on_purpose()? {
             return Ok(done);
         }
         Err(Error::new(ErrorCode::SqliteConstraint, "FOREIGN KEY constraint failed"))
     })
 }
 
-/// Whether anything but capture hears of changes of the table.
+/// Returns whether the table has triggers other than those of capture.
 fn has_triggers(connection: &Connection, table: &str) -> Result<bool> {
     let sql = "SELECT 1 FROM main.sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE UNION ALL \
         SELECT 1 FROM temp.sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE \
@@ -413,7 +415,7 @@ fn bind(statement: &mut Statement<'_>, row: &[Value]) -> Result<()> {
     row.iter().enumerate().try_for_each(|(index, value)| statement.bind(index + 1, value))
 }
 
-/// Runs a writing statement; how many rows it changed. After an error it is ready again too.
+/// Runs a writing statement. Returns the number of changed rows. After an error the statement can be used again.
 fn run(statement: &mut Statement<'_>, row: &[Value]) -> Result<u64> {
     bind(statement, row)?;
     let result = statement.finish();
@@ -423,7 +425,7 @@ fn run(statement: &mut Statement<'_>, row: &[Value]) -> Result<u64> {
     result
 }
 
-/// A violated constraint holds the row back; anything else is an error.
+/// Returns a violated constraint as a held row, and any other error as an error.
 fn held(error: Error) -> Result<WriteOutcome> {
     if error.is(ErrorCode::SqliteConstraint) { Ok(WriteOutcome::Held(error.into_parts().message)) } else { Err(error) }
 }

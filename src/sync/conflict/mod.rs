@@ -3,7 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `resolution` | the one rule, pure |
-//! | `unpushed` | a remote row meets an unpushed change: the rule applied, and what is left written down |
+//! | `unpushed` | applies the rule to a remote row and the unpushed change of its key |
 
 pub mod resolution;
 pub mod unpushed;

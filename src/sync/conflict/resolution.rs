@@ -1,116 +1,117 @@
-//! What becomes of a local change when the remote's row is seen: one pure rule for pull and push.
+//! Decides what becomes of a local change when the remote's row is seen: one pure rule for pull and push.
 //!
-//! Whatever it says, the change that is left follows from the two rows alone: see [`change_left`].
+//! Whatever the decision, the change that remains follows from the two rows alone: see [`change_left`].
 
 use crate::{
     sync::{
         config::options::ConflictPolicy,
         outbox::change::ChangeOp,
         values::{
-            meaning::{moment, same_meaning, stored_as},
+            meaning::{point_in_time, same_meaning, stored_as},
             types::WireKind,
         },
     },
     value::Value,
 };
 
-/// What a push sent, as long as it isn't known whether it arrived.
+/// What a push sent, while it is unknown whether it arrived.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sent {
-    /// What it was.
+    /// The operation that was sent.
     pub op: ChangeOp,
     /// The row as it was sent; `None` for columns that didn't exist then. Empty for a delete.
     pub row: Vec<Option<Value>>,
 }
 
-/// Everything that is known about one key. Rows have one value a synced column.
+/// Everything that is known about one key. Rows have one value per synced column.
 pub struct ConflictInput<'a> {
     /// The row before the local change; `None` when the remote had none. Columns that didn't exist then are `None`.
     pub base: Option<&'a [Option<Value>]>,
-    /// What was sent of the change.
+    /// What a push sent of the change.
     pub sent: Option<&'a Sent>,
     /// The local row.
     pub local: Option<&'a [Value]>,
     /// The remote's row.
     pub remote: Option<&'a [Value]>,
-    /// The remote said that the row was deleted; otherwise it only didn't send it.
+    /// Whether the remote reported the row as deleted; otherwise it only didn't send the row.
     pub told: bool,
     /// The columns' kinds.
     pub kinds: &'a [WireKind],
-    /// Where the cursor is.
+    /// The index of the cursor column.
     pub cursor: Option<usize>,
 }
 
-/// What to do.
+/// The decision about a change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Resolution {
-    /// The remote is as the change knows it: nothing.
+    /// The remote's row is still the base: nothing to do.
     Unchanged,
-    /// The local row becomes this one, the remote's row the base.
+    /// The local row becomes this one, and the remote's row becomes the base.
     Row {
-        /// `None`: the row goes, or stays away.
+        /// The new local row; `None` when there is to be none.
         row: Option<Vec<Value>>,
-        /// Both sides had changed it.
+        /// Whether both sides had changed it.
         conflict: bool,
     },
     /// A function of the user decides.
     Ask,
-    /// A person has to decide.
+    /// The change is rejected for this reason, and the user has to decide.
     Reject(&'static str),
 }
 
-/// The rule. `later`: whether the local change was made after the remote's; asked for only where it counts.
-pub fn resolve(facts: &ConflictInput<'_>, policy: ConflictPolicy, later: impl FnOnce() -> bool) -> Resolution {
-    if let Some(row) = facts.own_write() {
+/// Resolves a conflict by the policy. `later` returns whether the local change was made after the remote's; it is
+/// called only where that matters.
+pub fn resolve(input: &ConflictInput<'_>, policy: ConflictPolicy, later: impl FnOnce() -> bool) -> Resolution {
+    if let Some(row) = input.own_write() {
         return Resolution::Row { row, conflict: false };
     }
     let owned = |row: &[Value]| Some(row.to_vec());
-    let settled = |row: Option<&[Value]>| Resolution::Row { row: row.map(<[Value]>::to_vec), conflict: false };
+    let resolved = |row: Option<&[Value]>| Resolution::Row { row: row.map(<[Value]>::to_vec), conflict: false };
     let decided = |row: Option<Vec<Value>>| Resolution::Row { row, conflict: true };
-    match (facts.base, facts.local, facts.remote) {
-        (None, Some(_), None) if !facts.told => Resolution::Unchanged,
-        (None, None, None) => settled(None),
-        // A row that was new and is gone again; the remote has another one.
-        (None, None, Some(remote)) => settled(Some(remote)),
+    match (input.base, input.local, input.remote) {
+        (None, Some(_), None) if !input.told => Resolution::Unchanged,
+        (None, None, None) => resolved(None),
+        // A new row that was deleted again; the remote has another row.
+        (None, None, Some(remote)) => resolved(Some(remote)),
         (None, Some(local), Some(remote)) => {
             let same = |at: usize| {
                 local[at].is_null()
-                    || facts.cursor == Some(at)
-                    || same_meaning(facts.kinds[at], &local[at], &remote[at])
+                    || input.cursor == Some(at)
+                    || same_meaning(input.kinds[at], &local[at], &remote[at])
             };
             if (0..local.len()).all(same) {
-                return settled(Some(remote));
+                return resolved(Some(remote));
             }
             match policy {
                 ConflictPolicy::RemoteWins => decided(owned(remote)),
                 ConflictPolicy::Function => Resolution::Ask,
-                _ => Resolution::Reject("the remote has another row with this key"),
+                _ => Resolution::Reject("The remote has another row with this key"),
             }
         }
-        (Some(_), None, None) => settled(None),
-        // Of a new row: the remote has one with this key that is marked as deleted.
+        (Some(_), None, None) => resolved(None),
+        // For a new row: the remote has a row with this key that is marked as deleted.
         (_, Some(_), None) => match policy {
-            ConflictPolicy::RemoteWins if facts.told => decided(None),
+            ConflictPolicy::RemoteWins if input.told => decided(None),
             ConflictPolicy::Function => Resolution::Ask,
-            _ if facts.told => Resolution::Reject("it was deleted remotely"),
-            _ => Resolution::Reject("the remote shows no such row: it was deleted there, or row security hides it"),
+            _ if input.told => Resolution::Reject("The row was deleted remotely"),
+            _ => Resolution::Reject("The remote shows no such row: it was deleted there, or row security hides it"),
         },
         (Some(base), _, Some(remote)) if !differs(base, remote) => Resolution::Unchanged,
         (Some(_), None, Some(remote)) => match policy {
             ConflictPolicy::RemoteWins => decided(owned(remote)),
             ConflictPolicy::Function => Resolution::Ask,
-            _ => Resolution::Reject("it was changed remotely and deleted here"),
+            _ => Resolution::Reject("The row was changed remotely and deleted here"),
         },
         (Some(base), Some(local), Some(remote)) => {
-            // A column that is younger than the change: whatever is in it was written here.
+            // A column that was added after the change: any value in it was written locally.
             let changed = |at: usize| {
-                facts.cursor != Some(at) && base[at].as_ref().map_or(!local[at].is_null(), |base| *base != local[at])
+                input.cursor != Some(at) && base[at].as_ref().map_or(!local[at].is_null(), |base| *base != local[at])
             };
             let moved = |at: usize| base[at].as_ref().is_some_and(|base| *base != remote[at]);
-            let same = |at: usize| same_meaning(facts.kinds[at], &local[at], &remote[at]);
+            let same = |at: usize| same_meaning(input.kinds[at], &local[at], &remote[at]);
             let columns = 0..local.len();
             if columns.clone().all(|at| !changed(at) || same(at)) {
-                return settled(Some(remote));
+                return resolved(Some(remote));
             }
             let merged =
                 || columns.clone().map(|at| if changed(at) { &local[at] } else { &remote[at] }).cloned().collect();
@@ -128,8 +129,8 @@ pub fn resolve(facts: &ConflictInput<'_>, policy: ConflictPolicy, later: impl Fn
 }
 
 impl ConflictInput<'_> {
-    /// The local row once it is clear that the remote has what was sent; `None` while it isn't. What was changed since it was
-    /// sent stays, the rest is the remote's.
+    /// Returns the local row once it is clear that the remote has what was sent; `None` while it isn't. Columns that
+    /// were changed after sending stay, the others are the remote's.
     fn own_write(&self) -> Option<Option<Vec<Value>>> {
         let sent = self.sent?;
         match (sent.op, self.remote) {
@@ -141,7 +142,7 @@ impl ConflictInput<'_> {
         }
     }
 
-    /// Whether a remote row has what was sent.
+    /// Returns whether a remote row has what was sent.
     fn shows(&self, sent: &Sent, remote: &[Value]) -> bool {
         let mut any = false;
         let all = sent.row.iter().enumerate().all(|(at, value)| {
@@ -157,7 +158,7 @@ impl ConflictInput<'_> {
     }
 }
 
-/// The local row after the remote took what was sent: what was changed since stays.
+/// Returns the local row after the remote took what was sent: columns that were changed since stay.
 pub fn after_own_write(sent: &Sent, local: &[Value], remote: &[Value]) -> Vec<Value> {
     let since = |at: usize| match sent.row.get(at).and_then(Option::as_ref) {
         Some(sent) => *sent != local[at],
@@ -166,12 +167,12 @@ pub fn after_own_write(sent: &Sent, local: &[Value], remote: &[Value]) -> Vec<Va
     (0..local.len()).map(|at| if since(at) { &local[at] } else { &remote[at] }).cloned().collect()
 }
 
-/// Whether the row differs from the base in a column that both know.
+/// Returns whether the row differs from the base in a column that both have.
 pub fn differs(base: &[Option<Value>], row: &[Value]) -> bool {
     base.iter().zip(row).any(|(base, value)| base.as_ref().is_some_and(|base| base != value))
 }
 
-/// What is left to push when the remote has one row and the local table the other; `None`: nothing.
+/// Returns what is left to push when the remote has one row and the local table the other; `None` for nothing.
 pub fn change_left(local: Option<&[Value]>, remote: Option<&[Value]>) -> Option<ChangeOp> {
     match (local, remote) {
         (Some(local), Some(remote)) => (local != remote).then_some(ChangeOp::Update),
@@ -181,10 +182,10 @@ pub fn change_left(local: Option<&[Value]>, remote: Option<&[Value]>) -> Option<
     }
 }
 
-/// Whether a change was made after another, each given as the value that its cursor has. Numbers count as numbers, moments
-/// as moments; what can't be compared wasn't later.
+/// Returns whether a change was made after another, given the cursor values of both. Compares numbers as numbers and
+/// times as points in time; a value that can't be compared isn't later.
 pub fn is_later(local: &str, remote: &str) -> bool {
-    match (moment(local), moment(remote)) {
+    match (point_in_time(local), point_in_time(remote)) {
         (Some(local), Some(remote)) => local > remote,
         _ => match (local.parse::<i64>(), remote.parse::<i64>()) {
             (Ok(local), Ok(remote)) => local > remote,
@@ -197,7 +198,7 @@ pub fn is_later(local: &str, remote: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// A row of (name, price, updated_at), written `a b c`; `-` is none.
+    /// A row of (name, price, updated_at), written `a b c`; `-` is no row, `0` is NULL.
     fn row(text: &str) -> Option<Vec<Value>> {
         (text != "-")
             .then(|| text.split(' ').map(|word| if word == "0" { Value::Null } else { Value::from(word) }).collect())
@@ -214,7 +215,7 @@ mod tests {
         let known = |text: &str| row(text).map(|row| row.into_iter().map(Some).collect::<Vec<_>>());
         let (base, local, remote) = (known(base), row(local), row(remote));
         let sent = sent.map(|(op, row)| Sent { op, row: known(row).unwrap_or_default() });
-        let facts = ConflictInput {
+        let input = ConflictInput {
             base: base.as_deref(),
             sent: sent.as_ref(),
             local: local.as_deref(),
@@ -223,7 +224,7 @@ mod tests {
             kinds: &[WireKind::Text, WireKind::Text, WireKind::Text],
             cursor: Some(2),
         };
-        match resolve(&facts, policy, || later) {
+        match resolve(&input, policy, || later) {
             Resolution::Unchanged => "unchanged".to_owned(),
             Resolution::Ask => "ask".to_owned(),
             Resolution::Reject(_) => "reject".to_owned(),
@@ -249,14 +250,14 @@ mod tests {
                 "c 2 t2",
                 ["conflict b 2 t2", "conflict c 2 t2", "conflict b 2 t2", "conflict c 2 t2", "ask"],
             ),
-            // Different columns: nobody loses.
+            // Different columns: neither side loses.
             (
                 "a 1 t1",
                 "b 1 t1",
                 "a 2 t2",
                 ["conflict b 2 t2", "conflict b 2 t2", "conflict b 2 t2", "conflict b 2 t2", "ask"],
             ),
-            // Both wrote the cursor: that alone is no reason.
+            // Both wrote the cursor: that alone is no conflict.
             (
                 "a 1 t1",
                 "b 1 t9",
@@ -281,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_is_known_again() {
+    fn what_was_sent_is_recognized() {
         use ChangeOp::{Delete, Insert, Update};
         for (base, local, remote, sent, expected) in [
             // The answer was lost; the row is as it was sent, ...

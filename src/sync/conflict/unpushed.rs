@@ -1,8 +1,8 @@
-//! A remote row meets an unpushed local change of the same key, and what is left of the change is written down.
+//! Reconciles a remote row with the unpushed local change of the same key, and stores what is left of the change.
 //!
-//! A conflict is a remote row that differs from the change's base. Once it is decided, the base becomes the remote's row, so
-//! that the same row is no conflict twice. What can't be decided (deleted on one side, or two rows under one new key) goes
-//! to the rejected changes.
+//! A conflict is a remote row that differs from the change's base. After the decision the remote's row becomes the
+//! base, so that the same row is no conflict twice. A change about which nothing can be decided (deleted on one side,
+//! or two rows under one new key) is rejected.
 
 use std::{
     cell::{Cell, RefCell},
@@ -33,15 +33,15 @@ use crate::{
 /// What to do with the remote's row.
 #[derive(Debug, PartialEq)]
 pub enum Decision {
-    /// Nothing stands in its way.
+    /// Apply it: no local change has to stay.
     Apply,
-    /// It replaces the local change.
+    /// Apply it: it replaces the local change.
     ApplyConflict,
-    /// The local change stays.
+    /// Keep the local change.
     Keep {
-        /// The row differed from the change's base.
+        /// Whether the row differed from the change's base.
         conflict: bool,
-        /// The change was set aside.
+        /// Whether the change was rejected.
         rejected: bool,
     },
 }
@@ -49,20 +49,20 @@ pub enum Decision {
 /// What is known of the remote's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// It is there.
+    /// The remote has it.
     Row,
     /// It is marked as deleted.
     Deleted,
-    /// It wasn't there when asked for: deleted, or hidden.
+    /// The remote didn't return it: it was deleted, or it is hidden.
     Absent,
 }
 
-/// A conflict that a function of the user decides, outside of any transaction.
+/// A pending conflict: a function of the user decides it, outside of any transaction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PendingConflict {
     /// The key's values.
     pub key: Vec<Value>,
-    /// The remote's row; `None`: it is gone.
+    /// The remote's row; `None` when it was deleted remotely.
     pub remote: Option<Vec<Value>>,
 }
 
@@ -71,50 +71,50 @@ pub struct PendingConflict {
 pub struct OutboxEntry {
     /// Its id.
     pub id: i64,
-    /// What happened.
+    /// The operation.
     pub op: ChangeOp,
-    /// The row before it, a value a column; `None` when the remote had none.
+    /// The row before it, one value per column; `None` when the remote had none.
     pub base: Option<Vec<Option<Value>>>,
-    /// What was sent of it, as long as it isn't known whether it arrived.
+    /// What a push sent of it, while it is unknown whether it arrived.
     pub sent: Option<Sent>,
-    /// The remote was seen to have no such row.
+    /// Whether the remote was seen to have no such row.
     pub gone: bool,
     /// When it last changed, ISO 8601.
     pub time: String,
-    /// It was refused for good.
+    /// Whether it was refused for good.
     pub rejected: bool,
 }
 
-/// The statements of one table, and what its conflicts are decided by.
+/// The statements of one table, and what decides its conflicts.
 pub struct Unpushed {
     name: String,
     columns: Vec<String>,
     kinds: Vec<WireKind>,
-    /// Where the key's values are in a row.
+    /// The indexes of the key's values in a row.
     pub(crate) key: Vec<usize>,
     cursor: Option<usize>,
     policy: ConflictPolicy,
     pending: String,
     rejected: String,
     sql: Rc<TableSql>,
-    leave: String,
-    leave_new: String,
+    requeue: String,
+    requeue_new: String,
     log: String,
-    /// The columns that the remote lacks, and the statement that reads them.
+    /// The columns that the remote lacks; `local_lacking` reads them.
     lacking: Vec<String>,
     local_lacking: String,
-    /// What has to be added to the local clock to get the server's.
+    /// Milliseconds to add to the local clock to get the server's.
     skew_ms: Cell<i64>,
     questions: RefCell<Vec<PendingConflict>>,
-    /// Local rows whose unique values are freed for the moment, by their keys: they count as they were.
+    /// Local rows whose unique values are freed for now, by their keys: they count as they were.
     pub(crate) parked: RefCell<Vec<(Vec<Value>, Vec<Value>)>>,
 }
 
-/// How many conflicts the log keeps.
+/// The number of conflicts that the log keeps.
 const LOGGED: i64 = 1000;
 
 impl Unpushed {
-    /// The statements of a plan.
+    /// Prepares the statements of a plan.
     pub fn new(plan: &Plan) -> Self {
         let entry = format!(
             "SELECT id, op, base, sent_op, sent, time FROM tidelock_outbox WHERE tbl = ?1 AND key = {}",
@@ -126,11 +126,11 @@ impl Unpushed {
         let row = |from: usize| {
             row_sql(columns.iter().enumerate().map(|(at, name)| (name.as_str(), format!("?{}", at + from))))
         };
-        // NULL instead of a row whose key is NULL: there is none.
+        // NULL instead of a row whose key is NULL: there is no such row.
         let unless_null =
             |from: usize, row: String| format!("CASE WHEN ?{} IS NOT NULL THEN {row} END", from + plan.key[0]);
         let maybe = |from: usize| unless_null(from, row(from));
-        // With the columns that the remote lacks behind the others.
+        // The columns that the remote lacks come after the others.
         let all = || columns.iter().chain(&plan.lacking).enumerate();
         let base = |from: usize| {
             let members = all().map(|(at, name)| (name.as_str(), format!("?{}", at + from)));
@@ -142,14 +142,14 @@ impl Unpushed {
             pending: format!("{entry} AND state = 'pending'"),
             rejected: format!("{entry} AND state = 'rejected' ORDER BY id DESC LIMIT 1"),
             sql: plan.sql.clone(),
-            // ?1 is the id, ?2 the operation, ?3.. the remote's row and the base of what it lacks.
-            leave: format!(
+            // ?1 is the id, ?2 the operation, ?3.. the remote's row and the base of the columns that it lacks.
+            requeue: format!(
                 "UPDATE tidelock_outbox SET op = ?2, base = {}, sent_op = NULL, sent = NULL, error = NULL, \
                  reason = iif(state = 'pending', NULL, reason), tries = NULL, not_before = NULL WHERE id = ?1",
                 base(3)
             ),
             // ?1 is the table, ?2 the operation, ?3.. the same, then the key.
-            leave_new: format!(
+            requeue_new: format!(
                 "INSERT INTO tidelock_outbox(tbl, key, op, base, time) \
                  VALUES (?1, {}, ?2, {}, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))",
                 key_from(all_columns + 3),
@@ -184,33 +184,40 @@ impl Unpushed {
         }
     }
 
-    /// Tells how far the server's clock is ahead.
+    /// Sets how many milliseconds the server's clock is ahead.
     pub fn set_skew(&self, ms: i64) {
         self.skew_ms.set(ms);
     }
 
-    /// The conflicts that wait for a function since the last call.
+    /// Returns the pending conflicts since the last call.
     pub fn take_questions(&self) -> Vec<PendingConflict> {
         self.questions.take()
     }
 
-    /// Decides about a row of the remote, and does what the decision means for outbox and local row; inside a transaction in
-    /// which capture is silent. Of a row that isn't there, only the key's values count. `cursor`: the row's cursor, where it
-    /// isn't stored. Fails with `sqlite_constraint` where the local row can't be what was decided; the caller undoes the rest then.
-    pub fn meet(&self, connection: &Connection, row: &[Value], seen: Seen, cursor: Option<&str>) -> Result<Decision> {
+    /// Decides about a remote row, and applies the decision to the outbox and the local row, inside a transaction in
+    /// which capture is silent. Of a row that the remote lacks, only the key's values count. `cursor` is the row's
+    /// cursor where it isn't stored. Fails with `sqlite_constraint` when the local row can't be what was decided; the
+    /// caller then undoes the rest.
+    pub fn reconcile(
+        &self,
+        connection: &Connection,
+        row: &[Value],
+        seen: Seen,
+        cursor: Option<&str>,
+    ) -> Result<Decision> {
         let key = self.key_of(row);
         let local = self.local(connection, &key)?;
-        let Some(entry) = self.joined(connection, &key, local.is_some())? else { return Ok(Decision::Apply) };
+        let Some(entry) = self.merged_entry(connection, &key, local.is_some())? else { return Ok(Decision::Apply) };
         let remote = (seen == Seen::Row).then_some(row);
         if remote.is_none() && entry.gone {
             return Ok(Decision::Keep { conflict: false, rejected: false });
         }
         if local.is_none() && entry.op != ChangeOp::Delete {
-            // The row went without a trace (a cascade of a pull): so does its change.
+            // The row was deleted without capture (a cascade of a pull): its change is deleted, too.
             forget(connection, entry.id)?;
             return Ok(Decision::ApplyConflict);
         }
-        let facts = ConflictInput {
+        let input = ConflictInput {
             base: entry.base.as_deref(),
             sent: entry.sent.as_ref(),
             local: local.as_deref(),
@@ -223,7 +230,7 @@ impl Unpushed {
             let remote = cursor.map(str::to_owned).or_else(|| Some(filter_text(&row[self.cursor?])));
             is_later(&self.written_at(&entry, local.as_deref()), &remote.unwrap_or_default())
         };
-        match resolve(&facts, self.policy, later) {
+        match resolve(&input, self.policy, later) {
             Resolution::Unchanged => Ok(Decision::Keep { conflict: false, rejected: false }),
             Resolution::Ask => {
                 self.questions.borrow_mut().push(PendingConflict { key, remote: remote.map(<[Value]>::to_vec) });
@@ -235,19 +242,19 @@ impl Unpushed {
                     self.log(connection, &key, &entry, local.as_deref(), remote, row.as_deref())?;
                 }
                 if row.as_deref() == remote {
-                    self.leaves_parking(&key);
-                    self.leave(connection, Some(entry.id), &key, row.as_deref(), remote)?;
+                    self.end_parking(&key);
+                    self.requeue(connection, Some(entry.id), &key, row.as_deref(), remote)?;
                     return Ok(if conflict { Decision::ApplyConflict } else { Decision::Apply });
                 }
                 self.write_local(connection, &key, local.as_deref(), row.as_deref())?;
-                self.leave(connection, Some(entry.id), &key, row.as_deref(), remote)?;
+                self.requeue(connection, Some(entry.id), &key, row.as_deref(), remote)?;
                 Ok(Decision::Keep { conflict, rejected: false })
             }
         }
     }
 
-    /// The change's own time, as a cursor has it: the value that it wrote there, else the moment when it was made, by the
-    /// server's clock.
+    /// Returns the time of the change as a cursor value: the value that the change wrote there, else its own time by
+    /// the server's clock.
     fn written_at(&self, entry: &OutboxEntry, local: Option<&[Value]>) -> String {
         let wrote = || {
             let value = &local?[self.cursor?];
@@ -258,24 +265,24 @@ impl Unpushed {
         wrote().or_else(made).unwrap_or_default()
     }
 
-    /// Whether the key of a row has an unpushed change.
+    /// Returns whether the key of a row has an unpushed change.
     pub fn has(&self, connection: &Connection, row: &[Value]) -> Result<bool> {
         Ok(self.entry(connection, &self.key_of(row))?.is_some())
     }
 
-    /// The key's values of a row.
+    /// Returns the key's values of a row.
     pub fn key_of(&self, row: &[Value]) -> Vec<Value> {
         self.key.iter().map(|at| row[*at].clone()).collect()
     }
 
-    /// A row of nothing but its key.
+    /// Returns a row that has only its key.
     pub fn row_of(&self, key: &[Value]) -> Vec<Value> {
         let mut row = vec![Value::Null; self.columns.len()];
         self.key.iter().zip(key).for_each(|(at, value)| row[*at] = value.clone());
         row
     }
 
-    /// The change of a key: the one that waits, else one that was refused.
+    /// Returns the change of a key: the pending one, else one that was refused.
     pub fn entry(&self, connection: &Connection, key: &[Value]) -> Result<Option<OutboxEntry>> {
         match self.find(connection, key, false)? {
             None => self.find(connection, key, true),
@@ -290,9 +297,10 @@ impl Unpushed {
         Ok(found.first().map(|found| self.read_entry(found, rejected)))
     }
 
-    /// The same, once the remote's row is to be judged by it: what waits behind a refused change becomes a part of that, since its base
-    /// is no row that the remote ever had. `there`: the row is here.
-    fn joined(&self, connection: &Connection, key: &[Value], there: bool) -> Result<Option<OutboxEntry>> {
+    /// Returns the change of a key that the remote's row is compared with. Merges a pending change into the refused one
+    /// before it, since the pending one's base is no row that the remote ever had. `there`: whether the local row
+    /// exists.
+    fn merged_entry(&self, connection: &Connection, key: &[Value], there: bool) -> Result<Option<OutboxEntry>> {
         let (pending, refused) = (self.find(connection, key, false)?, self.find(connection, key, true)?);
         let (Some(pending), Some(refused)) = (&pending, &refused) else { return Ok(pending.or(refused)) };
         forget(connection, pending.id)?;
@@ -306,7 +314,7 @@ impl Unpushed {
         Ok(Some(OutboxEntry { op, time: pending.time.clone(), ..refused.clone() }))
     }
 
-    /// Reads `id, op, base, sent_op, sent, time`.
+    /// Reads an entry from the columns `id, op, base, sent_op, sent, time`.
     pub fn read_entry(&self, row: &[Value], rejected: bool) -> OutboxEntry {
         let text = |at: usize| row[at].as_text();
         let sent = text(3).filter(|op| *op != "gone").map(|op| Sent {
@@ -324,7 +332,7 @@ impl Unpushed {
         }
     }
 
-    /// An encoded row as one value a column.
+    /// Returns an encoded row as one value per column.
     fn align(&self, encoded: &str) -> Vec<Option<Value>> {
         let mut row = decode_row(encoded);
         let mut find = |name: &String| {
@@ -334,7 +342,7 @@ impl Unpushed {
         self.columns.iter().map(&mut find).collect()
     }
 
-    /// The local row of a key.
+    /// Returns the local row of a key.
     pub fn local(&self, connection: &Connection, key: &[Value]) -> Result<Option<Vec<Value>>> {
         if let Some((_, row)) = self.parked.borrow().iter().find(|(parked, _)| parked == key) {
             return Ok(Some(row.clone()));
@@ -342,7 +350,7 @@ impl Unpushed {
         Ok(connection.rows(&self.sql.select, key)?.into_iter().next())
     }
 
-    /// Remembers the local row of a key, whose unique values are freed next.
+    /// Remembers the local row of a key, before its unique values are freed.
     pub fn park(&self, connection: &Connection, key: &[Value]) -> Result<()> {
         if let Some(row) = self.local(connection, key)? {
             self.parked.borrow_mut().push((key.to_vec(), row));
@@ -350,7 +358,8 @@ impl Unpushed {
         Ok(())
     }
 
-    /// Gives the rows that nothing was decided about their values back. Fails with `sqlite_constraint` where another row has them now.
+    /// Restores the freed values of the rows about which nothing was decided. Fails with `sqlite_constraint` where
+    /// another row has them now.
     pub fn unpark(&self, connection: &Connection) -> Result<()> {
         self.parked.take().iter().try_for_each(|(_, row)| self.update(connection, row))
     }
@@ -362,15 +371,15 @@ impl Unpushed {
         }
     }
 
-    /// Whether the row of a key was parked: it is written now.
-    fn leaves_parking(&self, key: &[Value]) -> bool {
+    /// Ends the parking of the row of a key, which is written next. Returns whether it was parked.
+    fn end_parking(&self, key: &[Value]) -> bool {
         let mut parked = self.parked.borrow_mut();
         let count = parked.len();
         parked.retain(|(known, _)| known != key);
         parked.len() < count
     }
 
-    /// Makes the local row of a key what it is to be.
+    /// Changes the local row of a key from `before` to `after`.
     pub fn write_local(
         &self,
         connection: &Connection,
@@ -378,7 +387,7 @@ impl Unpushed {
         before: Option<&[Value]>,
         after: Option<&[Value]>,
     ) -> Result<()> {
-        let parked = self.leaves_parking(key);
+        let parked = self.end_parking(key);
         match (before, after) {
             (Some(before), Some(after)) if before == after && !parked => Ok(()),
             (Some(_), Some(after)) => self.update(connection, after),
@@ -388,8 +397,9 @@ impl Unpushed {
         }
     }
 
-    /// Writes down what is left to push of a key, now that the remote is known to have `remote`. `id`: of the present change.
-    pub fn leave(
+    /// Stores what is left to push of a key, now that the remote is known to have `remote`. `id` is that of the present
+    /// change.
+    pub fn requeue(
         &self,
         connection: &Connection,
         id: Option<i64>,
@@ -399,7 +409,7 @@ impl Unpushed {
     ) -> Result<()> {
         let nothing = || vec![Value::Null; self.columns.len()];
         let (base, changed) = self.lacking(connection, id, key)?;
-        // What the remote has no column for waits until it has one, as long as there is the row.
+        // A change of columns that the remote lacks waits until it has them, as long as the row exists.
         let waits = changed && local.is_some() && remote.is_some();
         match (change_left(local, remote).or(waits.then_some(ChangeOp::Update)), id) {
             (None, Some(id)) => forget(connection, id),
@@ -412,7 +422,7 @@ impl Unpushed {
                 if id.is_none() {
                     parameters.extend_from_slice(key);
                 }
-                connection.run(if id.is_some() { &self.leave } else { &self.leave_new }, &parameters)?;
+                connection.run(if id.is_some() { &self.requeue } else { &self.requeue_new }, &parameters)?;
                 match id {
                     Some(id) if local == remote => self.wait_for_columns(connection, id, key).map(drop),
                     _ => Ok(()),
@@ -421,7 +431,7 @@ impl Unpushed {
         }
     }
 
-    /// Of the columns that the remote lacks: what they were before the change, and whether they are something else now.
+    /// Returns what the columns that the remote lacks were before the change, and whether they are different now.
     fn lacking(&self, connection: &Connection, id: Option<i64>, key: &[Value]) -> Result<(Vec<Value>, bool)> {
         if self.lacking.is_empty() {
             return Ok((Vec::new(), false));
@@ -437,12 +447,20 @@ impl Unpushed {
         Ok((base, changed))
     }
 
-    /// Lets a change wait for the columns that the remote lacks, if it is about any.
+    /// Lets a change wait for the columns that the remote lacks. Returns `false` when it changes none of them.
     pub fn wait_for_columns(&self, connection: &Connection, id: i64, key: &[Value]) -> Result<bool> {
         if !self.lacking(connection, Some(id), key)?.1 {
             return Ok(false);
         }
-        let text = format!("The remote table has no column {}: add it there, and it is sent", self.lacking.join(", "));
+        let text = match &self.lacking[..] {
+            [column] => format!("The remote table has no column {column}: add it remotely, and the change is sent"),
+            columns => {
+                format!(
+                    "The remote table has no columns {}: add them remotely, and the change is sent",
+                    columns.join(", ")
+                )
+            }
+        };
         let sql = "UPDATE tidelock_outbox SET reason = 'remote_column_missing', error = ?2 WHERE id = ?1 AND state = 'pending'";
         connection.run(sql, &[Value::Integer(id), Value::from(text)])?;
         Ok(true)
@@ -470,7 +488,7 @@ impl Unpushed {
         connection.run(sql, &[Value::Integer(LOGGED)]).map(drop)
     }
 
-    /// Moves the change to the rejected ones; one that is there already stays. The same row of the remote is no conflict again.
+    /// Rejects the change; one that is rejected already stays so. The same row of the remote is no conflict again.
     pub fn set_aside(
         &self,
         connection: &Connection,
@@ -488,7 +506,7 @@ impl Unpushed {
                 let mut parameters = vec![Value::Integer(entry.id), Value::from(entry.op.as_str())];
                 parameters.extend_from_slice(remote);
                 parameters.extend(self.lacking(connection, Some(entry.id), key)?.0);
-                connection.run(&self.leave, &parameters)?;
+                connection.run(&self.requeue, &parameters)?;
             }
             None => self.note_gone(connection, entry.id)?,
         }
@@ -499,7 +517,7 @@ impl Unpushed {
         Ok(Decision::Keep { conflict: true, rejected: true })
     }
 
-    /// Notes that the remote was seen to have no such row: what is decided about the change is decided with that in mind.
+    /// Notes that the remote was seen to have no such row; decisions about the change consider it.
     pub fn note_gone(&self, connection: &Connection, id: i64) -> Result<()> {
         let sql = "UPDATE tidelock_outbox SET sent_op = 'gone', sent = NULL WHERE id = ?1";
         connection.run(sql, &[Value::Integer(id)]).map(drop)

@@ -1,6 +1,6 @@
-//! Changes that wait for each other in a circle: rows that exchange unique values, rows to be deleted that refer to each other.
-//! None of them can be sent as a whole before the others. One of each circle lets go of what the next one waits for: the remote
-//! gets NULL there for the moment, and the change itself is sent later.
+//! Changes that wait for each other in a cycle: rows that exchange unique values, or deletions of rows that refer to
+//! each other. None of them can be sent as a whole before the others. One change of each cycle opens it: the remote
+//! gets NULL where the next change waits for a value, and the opening change itself is sent later.
 
 use super::{
     job::{Job, Work},
@@ -8,18 +8,18 @@ use super::{
 };
 use crate::{collections::Set, sync::schema::plan::Plan, value::Value};
 
-/// So many refused changes are looked at.
+/// How many refused changes are compared with each other.
 const MOST: usize = 500;
 
-/// A change waits for what another one holds.
+/// One change that waits for what another one holds remotely.
 struct Edge {
     waiting: usize,
     holding: usize,
-    /// The columns by which it holds it; `None`: they can't be NULL.
+    /// The columns that hold it; `None` when they can't be NULL.
     columns: Option<Vec<usize>>,
 }
 
-/// The changes that open the circles among those refused: of each some columns become NULL.
+/// Returns the changes that open the cycles among the refused ones: each sets some of its columns to NULL.
 pub fn openings(plans: &[&Plan], order: &Order, refused: &[&Job]) -> Vec<Job> {
     let refused = &refused[..refused.len().min(MOST)];
     let mut edges = Vec::new();
@@ -31,7 +31,7 @@ pub fn openings(plans: &[&Plan], order: &Order, refused: &[&Job]) -> Vec<Job> {
     let (mut opened, mut openings) = (Set::new(), Vec::new());
     for Edge { waiting, holding, columns } in &edges {
         let (Some(columns), Some(base)) = (columns, &refused[*holding].base) else { continue };
-        if opened.contains(holding) || !leads(&edges, *holding, *waiting, &opened) {
+        if opened.contains(holding) || !has_path(&edges, *holding, *waiting, &opened) {
             continue;
         }
         opened.insert(*holding);
@@ -42,7 +42,7 @@ pub fn openings(plans: &[&Plan], order: &Order, refused: &[&Job]) -> Vec<Job> {
     openings
 }
 
-/// What `b` holds remotely that `a` waits for.
+/// Returns what `b` holds remotely that `a` waits for: its columns, or an inner `None` when they can't be NULL.
 fn held(plans: &[&Plan], order: &Order, a: &Job, b: &Job) -> Option<Option<Vec<usize>>> {
     let (before_a, before_b) = (a.base.as_ref()?, b.base.as_ref()?);
     match (a.work, b.work) {
@@ -58,14 +58,14 @@ fn held(plans: &[&Plan], order: &Order, a: &Job, b: &Job) -> Option<Option<Vec<u
             let nullable = table.column(name(at)).is_some_and(|column| !column.not_null);
             Some(nullable.then(|| vec![at]))
         }
-        // A row goes once those that refer to it are gone.
+        // A row can be deleted once the rows that refer to it are deleted.
         (Work::Delete, Work::Delete) => order.reference(b.table, before_b, a.table, before_a),
         _ => None,
     }
 }
 
-/// Whether a way leads from one change to another, past those that let go.
-fn leads(edges: &[Edge], from: usize, to: usize, opened: &Set<usize>) -> bool {
+/// Returns whether a path leads from one change to another, not through changes that open a cycle.
+fn has_path(edges: &[Edge], from: usize, to: usize, opened: &Set<usize>) -> bool {
     let (mut seen, mut next) = (Set::new(), vec![from]);
     while let Some(at) = next.pop() {
         if at == to {

@@ -1,4 +1,4 @@
-//! One change on its way to the remote, and what became of it.
+//! One change on its way to the remote, and its outcome.
 
 use crate::{
     error::Error,
@@ -6,36 +6,36 @@ use crate::{
     value::Value,
 };
 
-/// What is to be done for a change.
+/// What has to be done for a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     /// Insert the row.
     Insert,
-    /// Change columns of it.
+    /// Update columns of it.
     Update,
     /// Delete it, or mark it as deleted.
     Delete,
-    /// Only look what the remote has: something was sent before, and it isn't known whether it arrived.
+    /// Only read the remote's row: a change was sent before, and it is unknown whether it arrived.
     Look,
 }
 
-/// What a row's cursor has to be for it to be written.
+/// The condition that a row's cursor must meet for a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowGuard {
-    /// Anything: it was read just before, or nobody else writes it.
+    /// None: the row was read just before, or only this client writes it.
     None,
-    /// One of these values of the base; empty text is NULL.
+    /// The cursor has one of these values of the base; empty text is NULL.
     Cursor(Vec<String>),
 }
 
 /// One change, as it is sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
-    /// The outbox entry.
+    /// The id of its outbox entry.
     pub id: i64,
     /// The table's index.
     pub table: usize,
-    /// What is to be done.
+    /// What has to be done.
     pub work: Work,
     /// The key's values.
     pub key: Vec<Value>,
@@ -45,17 +45,17 @@ pub struct Job {
     pub columns: Vec<usize>,
     /// The row that the change was made on, where the remote had one.
     pub base: Option<Vec<Option<Value>>>,
-    /// The base's cursor, by which the server tells whether its row is still the same; empty text for NULL, `None` where it
-    /// isn't known.
+    /// The base's cursor, by which the server checks that its row is still the same; empty text for NULL, `None` where
+    /// it is unknown.
     pub cursor: Option<String>,
-    /// It was sent before, and it isn't known whether it arrived.
+    /// Whether it was sent before and its arrival is unknown.
     pub sent_before: bool,
-    /// The remote's row is marked as deleted, and it was decided that it comes back.
+    /// Whether the remote's row is marked as deleted, and the decision was to restore it.
     pub revives: bool,
 }
 
 impl Job {
-    /// The operation as the outbox has it.
+    /// Returns the operation as the outbox stores it; `None` for [`Work::Look`].
     pub fn op(&self) -> Option<ChangeOp> {
         match self.work {
             Work::Insert => Some(ChangeOp::Insert),
@@ -65,18 +65,19 @@ impl Job {
         }
     }
 
-    /// The row as it is sent: of a new one, only what is sent.
+    /// Returns the row as it is sent; a new row has only the values that are sent.
     pub fn sent(&self, plan: &Plan) -> Vec<Value> {
         let known = |at: usize| self.work != Work::Insert || self.sends(plan, at);
         (0..self.row.len()).map(|at| if known(at) { self.row[at].clone() } else { Value::Null }).collect()
     }
 
-    /// Whether a column's value counts as known to the remote once the job was sent: it was sent, or is the remote's alone.
+    /// Returns whether the remote knows a column's value once the job was sent: it was sent, or only the remote writes
+    /// it.
     pub fn sends(&self, plan: &Plan, at: usize) -> bool {
         self.columns.contains(&at) || plan.remote_cursor() == Some(at)
     }
 
-    /// The guard by the base's cursor.
+    /// Returns the guard by the base's cursor.
     pub fn guard(&self) -> RowGuard {
         self.cursor.clone().map_or(RowGuard::None, |cursor| RowGuard::Cursor(vec![cursor]))
     }
@@ -85,36 +86,36 @@ impl Job {
 /// What the remote has under a key.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RemoteRow {
-    /// This row, and its cursor where conflicts are told by it.
+    /// This row, and its cursor where conflicts are decided by it.
     Row(Vec<Value>, Option<String>),
     /// A row that is marked as deleted.
     Deleted,
-    /// Nothing, or nothing that may be seen.
+    /// No row, or none that may be seen.
     Absent,
 }
 
-/// What became of a job.
+/// The outcome of a job.
 #[derive(Clone, Debug, PartialEq)]
 pub enum JobOutcome {
-    /// The remote took it; now it has this row.
+    /// The remote accepted it; now it has this row.
     Written(Vec<Value>),
-    /// The remote took it, and tells nothing: the row is as it was sent.
+    /// The remote accepted it without returning the row: the row is as it was sent.
     Taken,
-    /// The remote has it from an earlier try, as it was when it was first sent.
+    /// The remote has it from an earlier attempt, as it was when it was first sent.
     Arrived,
     /// The remote has no such row any more.
     Deleted,
     /// Nothing was written, because the remote has something else than the base.
     Met(RemoteRow),
-    /// The remote refuses it. `later`: perhaps only as long as other changes aren't there.
+    /// The remote refuses it.
     Refused {
         /// Why.
         error: Error,
-        /// Worth another try when everything else is sent.
+        /// Whether it may succeed once all other changes are sent.
         later: bool,
     },
     /// The table can't be written at present: the change waits.
     Held(Error),
-    /// The remote fails at this one: it is tried again, more and more rarely, while others go on.
+    /// The remote fails at this one: it is tried again at growing intervals, while others go on.
     Failing(Error),
 }

@@ -2,12 +2,12 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `job` | one change on its way, and what became of it |
+//! | `job` | one change on its way, and its outcome |
 //! | `order` | which change waits for which |
-//! | `circle` | changes that wait for each other |
-//! | `unsent` | the changes that wait, as jobs |
-//! | `settle` | what became of a job, written down |
-//! | `retry` | what a person decides about a change |
+//! | `circle` | changes that wait for each other in a cycle |
+//! | `unsent` | the pending changes, as jobs |
+//! | `settle` | stores the outcome of a job |
+//! | `retry` | retries or discards a change |
 
 pub mod circle;
 pub mod job;

@@ -1,4 +1,4 @@
-//! Which change has to wait for which: a row for those that it refers to, a deletion for those that referred to it.
+//! The order of changes: a row waits for the rows that it refers to, a deletion for the rows that referred to it.
 
 use super::job::{Job, Work};
 use crate::{
@@ -14,34 +14,34 @@ use crate::{
 
 /// A foreign key between two tables of the push.
 struct JobReference {
-    /// Where the referring values are in a row.
+    /// The indexes of the referring columns in a row.
     from: Vec<usize>,
     /// Whether the reference may be NULL for a while.
     nullable: bool,
     parent: usize,
-    /// Where the values referred to are in a row of the parent.
+    /// The indexes of the referenced columns in a row of the parent.
     to: Vec<usize>,
-    /// The deletion of the parent changes the row, too.
+    /// Whether deleting the parent changes the row, too.
     cascades: bool,
-    /// Gives the parent's encoded key; `?1..` are the values referred to.
+    /// SQL that returns the parent's encoded key; `?1..` are the referring values.
     find: String,
 }
 
-/// The foreign keys between the tables of a push, and what is held back because of them.
+/// The foreign keys between the tables of a push, and the changes that wait because of them.
 pub struct Order {
     references: Vec<Vec<JobReference>>,
     names: Vec<String>,
     columns: Vec<Vec<String>>,
-    /// Rows that the remote doesn't have, and doesn't get for now: (table, encoded key).
+    /// Rows that the remote doesn't have and won't get for now: (table, encoded key).
     lacking: Set<(usize, String)>,
-    /// Rows that others still refer to, remotely: (table, values referred to), and the others' table.
+    /// Rows that others still refer to remotely: (table, referenced values), and the others' table.
     needed: Map<(usize, String), usize>,
-    /// The same, of changes that are sent once more in this push.
+    /// The same, for changes that are sent once more in this push.
     needed_for_now: Map<(usize, String), usize>,
 }
 
 impl Order {
-    /// Reads what refers to what. `plans`: parents first.
+    /// Reads the foreign keys between the tables of `plans`, which has parents first.
     pub fn new(plans: &[&Plan]) -> Self {
         let reference = |plan: &Plan, key: &ForeignKey| {
             let parent = plans.iter().position(|plan| plan.table.name.eq_ignore_ascii_case(&key.parent))?;
@@ -69,7 +69,7 @@ impl Order {
         }
     }
 
-    /// Begins with what was refused before, and with what isn't sent yet. `now`: milliseconds since 1970.
+    /// Starts with changes that were refused before, or that aren't due yet. `now` is in milliseconds since 1970.
     pub fn start(&mut self, connection: &Connection, now: i64) -> Result<()> {
         let rows = connection.rows(
             "SELECT tbl, key, op, CASE WHEN sent_op IS NOT 'gone' THEN base END FROM tidelock_outbox \
@@ -82,7 +82,7 @@ impl Order {
             if row[2].as_text() == Some("insert") {
                 self.lacking.insert((table, key.to_owned()));
             }
-            // The remote's row is still there, whatever was to become of it.
+            // The remote's row still exists, whatever the change would do to it.
             if let Some(base) = row[3].as_text() {
                 let base = decode_row(base);
                 let value = |name| base.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
@@ -93,19 +93,20 @@ impl Order {
         Ok(())
     }
 
-    /// A job that was refused, and is sent once more: the row stays as it is remotely until then.
+    /// Holds back what depends on a job that was refused and is sent once more: until then the remote's row stays as it
+    /// is.
     pub fn hold_back_for_now(&mut self, job: &Job) {
         if let Some(base) = &job.base {
             self.keep_parents(job.table, base, true);
         }
     }
 
-    /// What was refused is sent once more.
+    /// Releases what [`Order::hold_back_for_now`] held back, since the refused jobs are sent once more.
     pub fn try_again(&mut self) {
         self.needed_for_now = Map::default();
     }
 
-    /// A job that isn't done, and won't be soon: what depends on it has to wait.
+    /// Holds back what depends on a job that isn't done and won't be soon.
     pub fn hold_back(&mut self, connection: &Connection, job: &Job) -> Result<()> {
         match job.work {
             Work::Insert => {
@@ -123,7 +124,7 @@ impl Order {
         Ok(())
     }
 
-    /// The columns by which a row refers to another; inside: `None` when they can't be NULL.
+    /// Returns the columns by which a row refers to another, with an inner `None` when they can't be NULL.
     pub fn reference(
         &self,
         table: usize,
@@ -142,18 +143,18 @@ impl Order {
         Some(found.nullable.then(|| found.from.clone()))
     }
 
-    /// A row that stays as it is remotely keeps the rows that it refers to.
+    /// Keeps the rows that a row refers to, since that row stays as it is remotely.
     fn keep_parents(&mut self, table: usize, base: &[Option<Value>], for_now: bool) {
         let needed = if for_now { &mut self.needed_for_now } else { &mut self.needed };
         for reference in &self.references[table] {
             let value = |at: &usize| base.get(*at).cloned().flatten().filter(|value| !value.is_null());
             if let Some(values) = reference.from.iter().map(value).collect::<Option<Vec<Value>>>() {
-                needed.insert((reference.parent, shown(&values)), table);
+                needed.insert((reference.parent, unique_text(&values)), table);
             }
         }
     }
 
-    /// The table of a change that isn't done and that a job has to wait for; `None`: it may be sent.
+    /// Returns the table of an unfinished change that a job has to wait for; `None` when the job may be sent.
     pub fn waits_for(&self, connection: &Connection, job: &Job) -> Result<Option<&str>> {
         if job.work == Work::Delete {
             let any = !(self.needed.is_empty() && self.needed_for_now.is_empty());
@@ -162,7 +163,7 @@ impl Order {
             for reference in refers {
                 let values = reference.to.iter().map(|at| base.get(*at).cloned().flatten());
                 let Some(values) = values.collect::<Option<Vec<_>>>() else { continue };
-                let row = (job.table, shown(&values));
+                let row = (job.table, unique_text(&values));
                 if let Some(table) = self.needed.get(&row).or(self.needed_for_now.get(&row)) {
                     return Ok(Some(&self.names[*table]));
                 }
@@ -187,7 +188,7 @@ impl Order {
         Ok(None)
     }
 
-    /// Takes references out of new rows that lead to rows which come later (tables that refer to each other in a circle): they
+    /// Leaves out references of new rows to rows that come later, in tables that refer to each other in a cycle; they
     /// are sent as updates afterwards.
     pub fn withhold(&self, connection: &Connection, plan: &Plan, job: &mut Job) -> Result<()> {
         for reference in &self.references[job.table] {
@@ -211,8 +212,9 @@ impl Order {
         Ok(())
     }
 
-    /// Of deletions in a table that refers to itself, those of rows that none of the others refers to: what becomes of a child has to be known
-    /// before its parent is deleted, which deletes it, too. In a circle all go together.
+    /// Splits deletions in a table that refers to itself: first those of rows that no other of them refers to, then the
+    /// rest. The outcome of a child must be known before its parent is deleted, which deletes the child, too. The rows
+    /// of a cycle are deleted together.
     pub fn childless(&self, jobs: Vec<Job>) -> (Vec<Job>, Vec<Job>) {
         let Some(table) = jobs.first().map(|job| job.table) else { return (jobs, Vec::new()) };
         let own: Vec<&JobReference> =
@@ -220,7 +222,7 @@ impl Order {
         let values = |job: &Job, at: &[usize]| {
             let base = job.base.as_ref()?;
             let value = |at: &usize| base.get(*at).cloned().flatten().filter(|value| !value.is_null());
-            Some(shown(&at.iter().map(value).collect::<Option<Vec<_>>>()?))
+            Some(unique_text(&at.iter().map(value).collect::<Option<Vec<_>>>()?))
         };
         let parents = |job: &Job| {
             let parent = |(at, reference): (usize, &&JobReference)| {
@@ -238,8 +240,8 @@ impl Order {
         if childless.is_empty() { (parents, childless) } else { (childless, parents) }
     }
 
-    /// Cuts new rows of a table that refers to itself into batches: each refers to earlier ones only, or to itself. What can't
-    /// be cut stays together, without the reference where it may be NULL.
+    /// Splits new rows of a table that refers to itself into batches: each refers only to earlier ones, or to itself.
+    /// The rows of a cycle stay together, without the reference where it may be NULL.
     pub fn levels(&self, plan: &Plan, mut jobs: Vec<Job>) -> Vec<Vec<Job>> {
         let Some(table) = jobs.first().map(|job| job.table) else { return Vec::new() };
         let own: Vec<&JobReference> =
@@ -249,7 +251,8 @@ impl Order {
         }
         let mut level = vec![0_usize; jobs.len()];
         for reference in own {
-            let values = |job: &Job, at: &[usize]| shown(&at.iter().map(|at| job.row[*at].clone()).collect::<Vec<_>>());
+            let values =
+                |job: &Job, at: &[usize]| unique_text(&at.iter().map(|at| job.row[*at].clone()).collect::<Vec<_>>());
             let index: Map<String, usize> =
                 jobs.iter().enumerate().map(|(at, job)| (values(job, &reference.to), at)).collect();
             let parents: Vec<Option<usize>> = jobs
@@ -283,8 +286,8 @@ impl Order {
     }
 }
 
-/// Values as text that tells them apart.
-fn shown(values: &[Value]) -> String {
+/// Returns a text that is unique for these values.
+fn unique_text(values: &[Value]) -> String {
     let mut out = String::new();
     for value in values {
         let text = crate::sync::values::outgoing::filter_text(value);

@@ -1,4 +1,4 @@
-//! What becomes of a change that a person decides about: it waits again, or it is given up.
+//! Retries or discards a change, as the user decides.
 
 use super::job::RemoteRow;
 use crate::{
@@ -29,18 +29,18 @@ pub struct FoundChange {
     /// Its key's values.
     pub key: Vec<Value>,
     state: String,
-    /// Of a restored image: what the row was.
+    /// The row as it was in a restored image.
     local: Option<String>,
     op: ChangeOp,
     row: Vec<Value>,
 }
 
-/// No change has the id.
+/// Returns the error for an id that no change has.
 pub fn unknown() -> Error {
     Error::invalid("There is no change with this id").hint("The ids are those of pending() and rejected()")
 }
 
-/// The change with this id. Fails with `invalid_argument` when there is none.
+/// Returns the change with this id. Fails with `invalid_argument` when there is none.
 pub fn find(connection: &Connection, id: i64) -> Result<FoundChange> {
     let sql = "SELECT id, op, base, sent_op, sent, time, tbl, key, state, local FROM tidelock_outbox WHERE id = ?1";
     let row = connection.rows(sql, &[Value::Integer(id)])?.into_iter().next();
@@ -57,7 +57,7 @@ pub fn find(connection: &Connection, id: i64) -> Result<FoundChange> {
     })
 }
 
-/// Lets a refused change wait again; inside a transaction.
+/// Makes a refused change pending again, inside a transaction.
 pub fn retry(connection: &Connection, plan: &Plan, change: &FoundChange) -> Result<()> {
     let unpushed = Unpushed::new(plan);
     release(connection)?;
@@ -69,20 +69,20 @@ pub fn retry(connection: &Connection, plan: &Plan, change: &FoundChange) -> Resu
         }
         "restored" => {
             forget(connection, change.id)?;
-            again(connection, plan, &unpushed, change)
+            repeat(connection, plan, &unpushed, change)
         }
         _ => {
             let entry = unpushed.read_entry(&change.row, true);
-            // What was changed since waits behind it: both are one change from here on.
+            // Later changes of the row wait behind it: from here on both are one change.
             make_pending(connection, change.id)?;
             let local = unpushed.local(connection, &change.key)?;
             let base = base(&entry, local.as_deref());
-            // A deletion of which it isn't known what the remote has: the push looks.
+            // A deletion without a known remote row: the push reads the remote first.
             let unknown = change.op == ChangeOp::Delete && local.is_none() && base.is_none() && !entry.gone;
             if unknown {
                 return Ok(());
             }
-            unpushed.leave(connection, Some(change.id), &change.key, local.as_deref(), base.as_deref())?;
+            unpushed.requeue(connection, Some(change.id), &change.key, local.as_deref(), base.as_deref())?;
             if entry.gone && local.is_some() {
                 unpushed.note_gone(connection, change.id)?;
             }
@@ -91,7 +91,7 @@ pub fn retry(connection: &Connection, plan: &Plan, change: &FoundChange) -> Resu
     }
 }
 
-/// The remote's row as the change knows it. A column that didn't exist then counts as unchanged.
+/// Returns the remote's row as the change knows it. A column that didn't exist then counts as unchanged.
 fn base(entry: &OutboxEntry, local: Option<&[Value]>) -> Option<Vec<Value>> {
     if entry.gone {
         return None;
@@ -101,13 +101,13 @@ fn base(entry: &OutboxEntry, local: Option<&[Value]>) -> Option<Vec<Value>> {
     Some((0..base.len()).map(known).collect())
 }
 
-/// Makes the change of a restored image again, on the row as it is now.
-fn again(connection: &Connection, plan: &Plan, unpushed: &Unpushed, change: &FoundChange) -> Result<()> {
+/// Repeats the change of a restored image on the row as it is now.
+fn repeat(connection: &Connection, plan: &Plan, unpushed: &Unpushed, change: &FoundChange) -> Result<()> {
     let entry = unpushed.read_entry(&change.row, true);
     let then = change.local.as_deref().map(decode_row).unwrap_or_default();
     let now = unpushed.local(connection, &change.key)?;
     let was = |at: usize| then.iter().find(|(name, _)| *name == plan.columns[at].name).map(|(_, value)| value);
-    // Rows follow the remote after a restore: one that differs from the image's is the remote's.
+    // Rows follow the remote after a restore: one that differs from the image's row is the remote's.
     let followed = match &now {
         Some(now) => {
             change.op == ChangeOp::Delete || (0..now.len()).any(|at| was(at).is_some_and(|was| *was != now[at]))
@@ -134,12 +134,12 @@ fn again(connection: &Connection, plan: &Plan, unpushed: &Unpushed, change: &Fou
     capture::silently(connection, |connection| {
         unpushed.write_local(connection, &change.key, now.as_deref(), row.as_deref())?;
         let id = waiting.map(|waiting| waiting.id);
-        unpushed.leave(connection, id, &change.key, row.as_deref(), remote.as_deref())
+        unpushed.requeue(connection, id, &change.key, row.as_deref(), remote.as_deref())
     })
 }
 
-/// Gives up a change; inside a transaction in which capture is silent. `remote`: the remote's row; `None`: it can't be read,
-/// and the row becomes what it was before the change.
+/// Discards a change, inside a transaction in which capture is silent. `remote` is the remote's row; `None` when it
+/// can't be read, and then the row becomes what it was before the change.
 pub fn discard(
     connection: &Connection,
     plan: &Plan,
@@ -160,7 +160,7 @@ pub fn discard(
         Some(RemoteRow::Deleted | RemoteRow::Absent) => None,
         None => base(&entry, local.as_deref()),
     };
-    // What others refer to, and what doesn't fit (yet), waits as a pulled row would.
+    // A row that others refer to, or that doesn't fit (yet), is staged like a pulled one.
     let deleted = row.is_none();
     let mut row = row.unwrap_or_else(|| unpushed.row_of(&change.key));
     let answered = plan.key_of(&row);

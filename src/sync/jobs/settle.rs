@@ -1,5 +1,5 @@
-//! What became of a job, written down: in the same transaction the change leaves the outbox and the row becomes what the
-//! remote said, except for what was edited in between.
+//! Stores the outcome of a job: in one transaction the change leaves the outbox, and the row becomes the remote's,
+//! except for columns that were edited meanwhile.
 
 use std::{cell::OnceCell, rc::Rc};
 
@@ -26,19 +26,19 @@ use crate::{
     value::Value,
 };
 
-/// A table of the push.
+/// One table of a push.
 pub struct PushTarget {
-    /// How it is written.
+    /// How its rows are sent.
     pub plan: Plan,
-    /// How the remote's rows come back.
+    /// Applies the remote's rows.
     pub writer: RowWriter,
-    /// What became of it.
+    /// What the push did to the table.
     pub report: TablePushed,
-    /// Whether local rows changed since it was last told.
+    /// Whether local rows changed since this was last reported.
     pub touched: bool,
-    /// Tables whose rows followed a key that the server spells in its own way, since they were last told.
+    /// Tables whose rows followed the server's spelling of a key, since this was last reported.
     pub followed: Vec<String>,
-    /// What follows a key; read at the first need.
+    /// Changes keys to the server's spelling; built at its first use.
     pub respell: OnceCell<Rc<KeyNormalizer>>,
     /// Milliseconds since 1970.
     pub now: i64,
@@ -47,13 +47,13 @@ pub struct PushTarget {
 /// What is left of a change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Remainder {
-    /// Nothing, or only what was edited meanwhile: that is for the next push.
+    /// Nothing, or only what was edited meanwhile, which the next push sends.
     Done,
-    /// It goes on, on another base.
+    /// It is sent again, with another base.
     Again,
     /// It was refused for good.
     Rejected,
-    /// It can't get any further now, and waits for itself: the remote fails at it, or what it met waits for a parent.
+    /// It can't continue now, and waits: the remote fails at it, or the remote's row waits for a parent.
     Waiting,
     /// It was refused, perhaps only for now.
     Later(Error),
@@ -62,8 +62,8 @@ pub enum Remainder {
 }
 
 impl PushTarget {
-    /// Writes down what became of a job; inside a transaction in which capture is silent. `exhausted`: it was tried so often that
-    /// nothing else can be expected.
+    /// Stores the outcome of a job, inside a transaction in which capture is silent. `exhausted`: whether it was tried
+    /// so often that no other outcome is expected.
     pub fn settle(
         &mut self,
         connection: &Connection,
@@ -73,7 +73,7 @@ impl PushTarget {
     ) -> Result<Remainder> {
         let found = self.writer.unpushed.entry(connection, &job.key)?;
         let Some(entry) = found.filter(|entry| entry.id == job.id && !entry.rejected) else {
-            // The change isn't here any more: an older image was restored, or the table was replaced.
+            // The change no longer exists: an older image was restored, or the table was replaced.
             return Ok(Remainder::Done);
         };
         let answered = match &outcome {
@@ -94,7 +94,7 @@ impl PushTarget {
             });
             job.key.clone_from(&answered);
         }
-        // Otherwise it goes on as it is spelled here.
+        // Otherwise the job continues with the local spelling.
         let spelled = |mut row: Vec<Value>| {
             self.plan.key.iter().zip(&job.key).for_each(|(at, value)| row[*at].clone_from(value));
             row
@@ -108,7 +108,7 @@ impl PushTarget {
             return Ok(Remainder::Done);
         };
         let is_here = |key: &[Value]| Ok::<_, Error>(self.writer.unpushed.local(connection, key)?.is_some());
-        // The row that a pull has brought in the server's spelling stays the only one.
+        // A row that a pull inserted in the server's spelling stays the only one.
         let only = !follows && !is_here(&job.key)? && is_here(&answered)?;
         let left = self.settle_as(connection, &job, outcome, entry, exhausted)?;
         if only {
@@ -117,7 +117,7 @@ impl PushTarget {
         Ok(left)
     }
 
-    /// The row of a key gets it as the server spells it. `false`: something doesn't let it.
+    /// Changes the key of a row to the server's spelling. Returns `false` when a constraint forbids it.
     fn follow_key(&mut self, connection: &Connection, old: &[Value], new: &[Value]) -> Result<bool> {
         let followed = self.respell(connection)?.run(connection, &self.plan.table.name, old, new)?;
         let follows = followed.is_some();
@@ -133,8 +133,8 @@ impl PushTarget {
         Ok(self.respell.get_or_init(|| respell).clone())
     }
 
-    /// The rows that a row refers to get their keys as the server spells them: those of tables that are never read have no other
-    /// answer.
+    /// Changes the keys of the rows that a row refers to, to the server's spelling: for push-only tables, no other
+    /// answer shows it.
     fn follow_parents(&mut self, connection: &Connection, sent: &[Value], remote: &[Value]) -> Result<()> {
         let differs = sent.iter().zip(remote).any(|(sent, answered)| sent != answered && !sent.is_null());
         if self.plan.table.foreign_keys.is_empty() || !differs {
@@ -163,7 +163,7 @@ impl PushTarget {
             JobOutcome::Met(remote) => self.met(connection, job, &entry, remote, exhausted),
             JobOutcome::Refused { error, later } => self.refused(connection, job, &entry, error, later),
             JobOutcome::Held(error) => Ok(Remainder::Held(error)),
-            // An earlier try of it may have arrived: what was sent stays noted.
+            // An earlier attempt may have arrived, so what was sent stays noted.
             JobOutcome::Failing(error) => {
                 retry_later(connection, entry.id, &error, self.now)?;
                 Ok(Remainder::Waiting)
@@ -187,10 +187,10 @@ impl PushTarget {
         let row = local.as_ref().map(|local| after_own_write(&sent, local, &remote));
         let write = || unpushed.write_local(connection, &job.key, local.as_deref(), row.as_deref());
         match with_parents(connection, write) {
-            Ok(()) => unpushed.leave(connection, Some(entry.id), &job.key, row.as_deref(), Some(&remote))?,
+            Ok(()) => unpushed.requeue(connection, Some(entry.id), &job.key, row.as_deref(), Some(&remote))?,
             Err(error) if error.is(ErrorCode::SqliteConstraint) => {
-                // The remote made something of the row that doesn't fit here: it waits as a pulled one would.
-                unpushed.leave(connection, Some(entry.id), &job.key, Some(&remote), Some(&remote))?;
+                // The remote altered the row so that it doesn't fit here: it is staged like a pulled one.
+                unpushed.requeue(connection, Some(entry.id), &job.key, Some(&remote), Some(&remote))?;
                 let rows = Rows::one(remote.clone(), false, None);
                 self.writer.merge(connection, &rows, &mut TableReport::default())?;
             }
@@ -204,31 +204,32 @@ impl PushTarget {
             Work::Insert => self.report.inserted += 1,
             _ => self.report.updated += 1,
         }
-        // A reference that had to wait for its row.
+        // A reference that was left out still has to be sent.
         let waits = job.work == Work::Insert
             && (0..job.row.len()).any(|at| !job.row[at].is_null() && !job.sends(&self.plan, at));
         Ok(if waits { Remainder::Again } else { Remainder::Done })
     }
 
-    /// A new row of a table that is never read; what was edited since it was first sent is still to be sent.
+    /// Handles a new row of a push-only table that had arrived before; what was edited since it was first sent is still
+    /// to be sent.
     fn arrived(&mut self, connection: &Connection, job: &Job, entry: &OutboxEntry) -> Result<Remainder> {
         let mut remote = self.writer.unpushed.row_of(&job.key);
         let sent = entry.sent.iter().flat_map(|sent| &sent.row).enumerate();
         sent.for_each(|(at, value)| remote[at] = value.clone().unwrap_or_default());
         let local = self.writer.unpushed.local(connection, &job.key)?;
-        self.writer.unpushed.leave(connection, Some(entry.id), &job.key, local.as_deref(), Some(&remote))?;
+        self.writer.unpushed.requeue(connection, Some(entry.id), &job.key, local.as_deref(), Some(&remote))?;
         self.report.inserted += 1;
         Ok(if local.as_ref() == Some(&remote) { Remainder::Done } else { Remainder::Again })
     }
 
-    /// A row is gone remotely. A new one of ours that may have been it isn't sent again.
+    /// Handles a row that was deleted remotely: a new local row that may have been it isn't sent again.
     pub fn set_aside_gone(&mut self, connection: &Connection, key: &[Value]) -> Result<()> {
         let unpushed = &self.writer.unpushed;
         let Some(entry) = unpushed.entry(connection, key)? else { return Ok(()) };
         if entry.rejected || entry.sent.is_none_or(|sent| sent.op != ChangeOp::Insert) {
             return Ok(());
         }
-        let met = unpushed.meet(connection, &unpushed.row_of(key), Seen::Deleted, None)?;
+        let met = unpushed.reconcile(connection, &unpushed.row_of(key), Seen::Deleted, None)?;
         if let Decision::Keep { conflict, rejected } = met {
             self.report.conflicts += u64::from(conflict);
             self.report.rejected += u64::from(rejected);
@@ -239,7 +240,7 @@ impl PushTarget {
     fn deleted(&mut self, connection: &Connection, job: &Job, entry: &OutboxEntry) -> Result<Remainder> {
         self.writer.unstage(connection, &job.key)?;
         let local = self.writer.unpushed.local(connection, &job.key)?;
-        self.writer.unpushed.leave(connection, Some(entry.id), &job.key, local.as_deref(), None)?;
+        self.writer.unpushed.requeue(connection, Some(entry.id), &job.key, local.as_deref(), None)?;
         if self.plan.options.compares() {
             self.writer.know(connection, &job.key, false)?;
         }
@@ -269,7 +270,7 @@ impl PushTarget {
                 held = self.writer.merge(connection, &Rows::one(row, false, cursor), &mut counted)?;
             }
             RemoteRow::Deleted if job.work == Work::Insert && exhausted => {
-                let text = "The remote has a row with this key that is marked as deleted, and doesn't let it come back";
+                let text = "The remote has a row with this key that is marked as deleted, and refuses to restore it";
                 reject(connection, entry.id, "refused", text)?;
                 self.writer.unpushed.note_gone(connection, entry.id)?;
                 counted.rejected += 1;
@@ -287,7 +288,7 @@ impl PushTarget {
                 self.writer.unstage(connection, &job.key)?;
                 let unpushed = &self.writer.unpushed;
                 if let Decision::Keep { conflict, rejected } =
-                    unpushed.meet(connection, &unpushed.row_of(&job.key), Seen::Absent, None)?
+                    unpushed.reconcile(connection, &unpushed.row_of(&job.key), Seen::Absent, None)?
                 {
                     counted.conflicts += u64::from(conflict);
                     counted.rejected += u64::from(rejected);
@@ -299,7 +300,7 @@ impl PushTarget {
         self.report.rejected += counted.rejected;
         match self.writer.unpushed.entry(connection, &job.key)? {
             None => {
-                // What was sent had arrived: the answer was lost.
+                // What was sent had arrived, but the answer was lost.
                 if counted.conflicts == 0 {
                     match entry.sent.as_ref().map(|sent| sent.op) {
                         Some(ChangeOp::Insert) => self.report.inserted += 1,
@@ -337,7 +338,7 @@ impl PushTarget {
         let local = self.writer.unpushed.local(connection, &job.key)?;
         let edited = job.op() != Some(entry.op) || job.work != Work::Delete && local.as_deref() != Some(&job.row[..]);
         if edited {
-            // Something else than what was refused: the next push tries it.
+            // The change is no longer what was refused: the next push sends it.
             return Ok(Remainder::Done);
         }
         if later {
@@ -349,7 +350,7 @@ impl PushTarget {
     }
 }
 
-/// Nothing of it is on its way any more.
+/// Notes that nothing of the change is in flight any more.
 fn unmark(connection: &Connection, id: i64) -> Result<()> {
     let sql = "UPDATE tidelock_outbox SET sent_op = NULL, sent = NULL WHERE id = ?1";
     connection.run(sql, &[Value::Integer(id)]).map(drop)

@@ -1,4 +1,4 @@
-//! The changes that wait, as jobs.
+//! The pending changes, as jobs.
 
 use super::job::{Job, Work};
 use crate::{
@@ -20,29 +20,30 @@ use crate::{
     value::Value,
 };
 
-/// Jobs of one batch at most, ...
+/// The largest number of jobs in a batch.
 const BATCH: usize = 10_000;
-/// ... and about the bytes of their rows.
+/// The approximate size at which a batch ends, in bytes of its rows.
 const BATCH_BYTES: usize = 16 << 20;
 
-/// Whether the time of a change has come; `?3` is now. (A clock that was set back doesn't hold it up for longer than it was to wait.)
+/// SQL that is true when a change is due; `?3` is now. A time more than an hour ahead means that the clock was set
+/// back, since no delay is longer.
 const DUE: &str = "(not_before IS NULL OR not_before <= ?3 OR not_before > ?3 + 3600000)";
 
-/// Which changes are wanted.
+/// Selects changes.
 #[derive(Clone, Copy)]
 pub struct WantedJobs<'a> {
-    /// What is to be done for them.
+    /// What has to be done for them.
     pub work: Work,
-    /// None that was made since the push began.
+    /// The largest id: later changes were made since the push began.
     pub newest: i64,
-    /// None of these.
+    /// Returns whether to leave out the change with this id.
     pub skip: &'a dyn Fn(i64) -> bool,
-    /// Milliseconds since 1970: none that is to wait longer.
+    /// The present time in milliseconds since 1970: changes that are due later are left out.
     pub now: i64,
 }
 
-/// The next changes of a table, oldest first. Those whose key has a refused change wait behind it. An entry that turns out to
-/// change nothing is dropped.
+/// Returns the next changes of a table, oldest first. Changes behind a refused one of the same key are left out. Drops
+/// entries that turn out to change nothing.
 pub fn load(
     connection: &Connection,
     plan: &Plan,
@@ -96,7 +97,7 @@ pub fn load(
     Ok(jobs)
 }
 
-/// A change that is about nothing but the cursor is none: the row gets the remote's again.
+/// Restores the remote's cursor in a row whose change is about nothing else, which counts as no change.
 fn forget_cursor(connection: &Connection, plan: &Plan, unpushed: &Unpushed, key: &[Value]) -> Result<()> {
     let (Some(cursor), Some(entry)) = (plan.remote_cursor(), unpushed.entry(connection, key)?) else { return Ok(()) };
     let (Some(base), Some(local)) = (entry.base, unpushed.local(connection, key)?) else { return Ok(()) };
@@ -106,11 +107,11 @@ fn forget_cursor(connection: &Connection, plan: &Plan, unpushed: &Unpushed, key:
     capture::silently(connection, |connection| unpushed.write_local(connection, key, Some(&local), Some(&row)))
 }
 
-/// What is to be done for an entry; `None`: nothing, it changes nothing.
+/// Returns the job of an entry; `None` when the entry changes nothing.
 fn job(plan: &Plan, table: usize, entry: &OutboxEntry, key: Vec<Value>, local: Option<Vec<Value>>) -> Option<Job> {
     let known = |at: usize| entry.base.as_ref().and_then(|base| base[at].as_ref());
     let cursor = plan.stored_cursor().and_then(known).map(filter_text);
-    // What may only be written can't be looked at: it is sent once more.
+    // Rows of a push-only table can't be read: the change is sent once more.
     let blind = plan.options.direction == SyncDirection::Push;
     let look = !blind
         && match (&entry.sent, entry.op) {
@@ -119,19 +120,19 @@ fn job(plan: &Plan, table: usize, entry: &OutboxEntry, key: Vec<Value>, local: O
         };
     let sent_before = entry.sent.is_some();
     let (work, columns) = match (entry.op, &local) {
-        // The remote never had a row without a key.
+        // The remote never had a row with NULL in its key.
         (ChangeOp::Delete, _) if key.iter().any(Value::is_null) => return None,
         _ if look => (Work::Look, Vec::new()),
         (ChangeOp::Delete, _) => (Work::Delete, Vec::new()),
-        // It went without a trace: by a cascade of a pull.
+        // The row was deleted without capture, by a cascade of a pull.
         (_, None) => return None,
         (ChangeOp::Insert, Some(row)) => {
-            // What is NULL is the server's to fill, and so is the cursor.
+            // NULL columns are filled by the server, and so is the cursor.
             let fills = |at: &usize| plan.key.contains(at) || !row[*at].is_null() && plan.remote_cursor() != Some(*at);
             (Work::Insert, (0..row.len()).filter(fills).collect())
         }
         (ChangeOp::Update, Some(row)) => {
-            // A column that is younger than the change: whatever is in it was written here.
+            // A column that was added after the change: any value in it was written locally.
             let changed = |at: &usize| known(*at).map_or(!row[*at].is_null(), |base| *base != row[*at]);
             let own = |at: &usize| plan.remote_cursor() != Some(*at);
             let columns: Vec<usize> = (0..row.len()).filter(own).filter(changed).collect();
@@ -151,12 +152,12 @@ fn as_sent(sent: &Sent, local: Option<&[Value]>) -> bool {
     sent.row.iter().zip(local).all(|(sent, local)| sent.as_ref() == Some(local))
 }
 
-/// Writes down that these jobs are being sent: so that what becomes of it can be told later, whatever happens now.
+/// Notes that these jobs are being sent, so that their outcome can be determined later whatever happens now.
 pub fn mark(connection: &Connection, plan: &Plan, jobs: &[Job]) -> Result<()> {
     let members = plan.columns.iter().enumerate().map(|(at, column)| (column.name.as_str(), format!("?{}", at + 3)));
     let mut sent = row_sql(members);
     if plan.options.direction == SyncDirection::Push {
-        // Where rows are never read, the first one counts that may have arrived.
+        // Where rows are never read, the first row that may have arrived counts.
         sent = format!("CASE WHEN sent_op IS NULL THEN {sent} ELSE sent END");
     }
     let row =
@@ -175,14 +176,14 @@ pub fn mark(connection: &Connection, plan: &Plan, jobs: &[Job]) -> Result<()> {
     Ok(())
 }
 
-/// The newest change.
+/// Returns the id of the newest change; 0 without changes.
 pub fn newest(connection: &Connection) -> Result<i64> {
     let newest = connection.value("SELECT max(id) FROM tidelock_outbox", &[])?;
     Ok(newest.and_then(|id| id.as_integer()).unwrap_or_default())
 }
 
-/// Forgets the refused changes of rows that the remote never had, and that aren't here any more. What was changed since in a row without
-/// a key is part of its refused change.
+/// Deletes the refused changes of rows that the remote never had and that are deleted here, too. A later change of a
+/// row with NULL in its key is part of its refused change.
 pub fn forget_gone(connection: &Connection, plan: &Plan, unpushed: &Unpushed) -> Result<()> {
     let refused = connection.rows(
         "SELECT id, key, op = 'insert' AND base IS NULL FROM tidelock_outbox \
@@ -199,20 +200,20 @@ pub fn forget_gone(connection: &Connection, plan: &Plan, unpushed: &Unpushed) ->
             if !lacks_key && row[2] != Value::Integer(1) {
                 continue;
             }
-            let is_gone = unpushed.local(connection, &key)?.is_none();
-            if is_gone || lacks_key {
+            let is_deleted = unpushed.local(connection, &key)?.is_none();
+            if is_deleted || lacks_key {
                 let sql =
                     "DELETE FROM tidelock_outbox WHERE tbl = ?1 AND key = ?2 AND (state = 'pending' OR id = ?3 AND ?4)";
                 let [id, encoded] = [row[0].clone(), row[1].clone()];
-                connection.run(sql, &[Value::from(plan.name()), encoded, id, Value::Integer(i64::from(is_gone))])?;
+                connection.run(sql, &[Value::from(plan.name()), encoded, id, Value::Integer(i64::from(is_deleted))])?;
             }
         }
         Ok(())
     })
 }
 
-/// Queues the rows of a table that the remote doesn't have and that have no change yet; how many. `temp.tidelock_seen` has the
-/// keys that the remote has.
+/// Queues the rows of a table that the remote lacks and that have no change yet. Returns how many. `temp.tidelock_seen`
+/// has the keys that the remote has.
 pub fn enqueue(connection: &Connection, plan: &Plan) -> Result<u64> {
     let key = crate::sync::values::encode::key_sql(plan.key_columns().iter().map(|column| quote(column)));
     connection.run(

@@ -1,6 +1,7 @@
 //! Decimal numbers as text, with every digit.
 
-/// A decimal literal as (digits without zeros around them, exponent of the last digit, negative).
+/// Returns the digits of a decimal literal without surrounding zeros, the exponent of the last digit, and whether it is
+/// negative.
 pub(crate) fn decimal(literal: &str) -> (Vec<u8>, i64, bool) {
     let negative = literal.starts_with('-');
     let (mantissa, exponent) = literal.split_once(['e', 'E']).unwrap_or((literal, "0"));
@@ -16,7 +17,8 @@ pub(crate) fn decimal(literal: &str) -> (Vec<u8>, i64, bool) {
     if digits.is_empty() { (digits, 0, false) } else { (digits, exponent, negative) }
 }
 
-/// Whether SQLite's numeric affinities take the text for a number: sign, digits, point, exponent, blanks around.
+/// Returns whether SQLite's numeric affinities convert the text to a number: sign, digits, point, exponent, surrounding
+/// whitespace.
 pub(crate) fn looks_numeric(text: &str) -> bool {
     let text = text.trim_matches([' ', '\t', '\n', '\u{b}', '\u{c}', '\r']);
     let text = text.strip_prefix(['+', '-']).unwrap_or(text);

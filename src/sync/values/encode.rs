@@ -7,7 +7,7 @@ use super::json::{self, JsonKind};
 pub use crate::sqlite::{literal, quote};
 use crate::value::Value;
 
-/// SQL that encodes one value.
+/// Returns SQL that encodes one value.
 fn value_sql(expression: &str) -> String {
     format!(
         "CASE typeof({expression}) WHEN 'integer' THEN {expression} WHEN 'blob' THEN '{{\"b\":\"'||hex({expression})||'\"}}' \
@@ -15,7 +15,7 @@ fn value_sql(expression: &str) -> String {
     )
 }
 
-/// SQL that encodes the values of a key, as a JSON array.
+/// Returns SQL that encodes the values of a key, as a JSON array.
 pub fn key_sql<S: AsRef<str>>(expressions: impl IntoIterator<Item = S>) -> String {
     let mut sql = String::from("'['");
     for (index, expression) in expressions.into_iter().enumerate() {
@@ -26,12 +26,12 @@ pub fn key_sql<S: AsRef<str>>(expressions: impl IntoIterator<Item = S>) -> Strin
     sql
 }
 
-/// The same of a key that is bound: its first value as the parameter `first`.
+/// Returns SQL that encodes a bound key, whose first value is the parameter `first`.
 pub fn key_parameters(count: usize, first: usize) -> String {
     key_sql((first..first + count).map(|at| format!("?{at}")))
 }
 
-/// SQL that encodes a row, as a JSON object of (column, expression) pairs.
+/// Returns SQL that encodes a row, as a JSON object of (column, expression) pairs.
 pub fn row_sql<'a, S: AsRef<str>>(members: impl IntoIterator<Item = (&'a str, S)>) -> String {
     let mut sql = String::new();
     for (index, (column, expression)) in members.into_iter().enumerate() {
@@ -49,7 +49,7 @@ pub fn row_sql<'a, S: AsRef<str>>(members: impl IntoIterator<Item = (&'a str, S)
     sql
 }
 
-/// Reads one encoded value; NULL for anything that was not encoded here.
+/// Reads one encoded value; NULL for anything else.
 fn decode_value(raw: &str) -> Value {
     match json::kind(raw) {
         JsonKind::Null | JsonKind::Array => Value::Null,
@@ -74,12 +74,12 @@ fn decode_hex(hex: &str) -> Vec<u8> {
     hex.as_bytes().chunks_exact(2).map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])).collect()
 }
 
-/// Reads what [`key_sql`] made.
+/// Reads a key that the SQL of [`key_sql`] encoded.
 pub fn decode_key(encoded: &str) -> Vec<Value> {
     json::elements(encoded).unwrap_or_default().into_iter().map(decode_value).collect()
 }
 
-/// Reads what [`row_sql`] made.
+/// Reads a row that the SQL of [`row_sql`] encoded.
 pub fn decode_row(encoded: &str) -> Vec<(String, Value)> {
     let members = json::members(encoded).unwrap_or_default();
     members.into_iter().map(|(name, raw)| (name.into_owned(), decode_value(raw))).collect()

@@ -5,17 +5,17 @@ use std::borrow::Cow;
 /// Why a text is not the JSON that was expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonError {
-    /// The text ends in the middle: a body that was cut.
+    /// The text ends in the middle: the body was cut.
     Truncated,
     /// The text breaks the grammar at this byte.
     Malformed(usize),
-    /// The text is JSON, but no array of objects.
+    /// The text is JSON, but not an array of objects.
     NotRows,
     /// An object lacks the column with this index.
     MissingColumn(usize),
 }
 
-/// The kind of a JSON value, told by its first byte.
+/// The kind of a JSON value, determined by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JsonKind {
     /// `null`.
@@ -32,7 +32,7 @@ pub enum JsonKind {
     Object,
 }
 
-/// The kind of a valid JSON value without surrounding whitespace.
+/// Returns the kind of a valid JSON value without surrounding whitespace.
 pub fn kind(raw: &str) -> JsonKind {
     match raw.as_bytes().first() {
         Some(b'n') => JsonKind::Null,
@@ -44,13 +44,12 @@ pub fn kind(raw: &str) -> JsonKind {
     }
 }
 
-/// Nested deeper than this is refused: the scanner recurses, and wasm's stack is small.
+/// The deepest accepted nesting: the scanner recurses, and wasm's stack is small.
 const MAX_DEPTH: usize = 256;
 
-/// Calls `each` with one raw value a column for every object of the array `body`; returns how many there were.
+/// Calls `each` with one raw value per column for every object of the array `body`. Returns the number of objects.
 ///
-/// Keys that are not asked for are skipped; of a repeated key the last one counts. The error type of `each` decides what
-/// the whole fails with.
+/// Skips keys that aren't in `columns`; of a repeated key the last one counts. Fails with the error type of `each`.
 pub fn rows<'a, E: From<JsonError>>(
     body: &'a str,
     columns: &[String],
@@ -97,7 +96,7 @@ pub fn rows<'a, E: From<JsonError>>(
     Ok(count)
 }
 
-/// The members of one object, in order.
+/// Returns the members of one object, in order.
 pub fn members(text: &str) -> Result<Vec<(Cow<'_, str>, &str)>, JsonError> {
     let mut scanner = Scanner { text, at: 0 };
     let mut members = Vec::new();
@@ -114,7 +113,7 @@ pub fn members(text: &str) -> Result<Vec<(Cow<'_, str>, &str)>, JsonError> {
     Ok(members)
 }
 
-/// The elements of one array, in order.
+/// Returns the elements of one array, in order.
 pub fn elements(text: &str) -> Result<Vec<&str>, JsonError> {
     let mut scanner = Scanner { text, at: 0 };
     let mut elements = Vec::new();
@@ -131,7 +130,7 @@ pub fn elements(text: &str) -> Result<Vec<&str>, JsonError> {
     Ok(elements)
 }
 
-/// The text that a raw string stands for; `None` when it is no string, or holds half of a surrogate pair.
+/// Returns the text that a raw string stands for; `None` when it is no string, or holds half of a surrogate pair.
 pub fn text(raw: &str) -> Option<Cow<'_, str>> {
     let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
     let Some(first) = inner.bytes().position(|byte| byte == b'\\') else { return Some(Cow::Borrowed(inner)) };
@@ -188,7 +187,7 @@ pub fn push_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// The names as a JSON array of strings.
+/// Returns the names as a JSON array of strings.
 pub fn string_array<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut out = String::from("[");
     for (index, name) in names.into_iter().enumerate() {
@@ -201,19 +200,19 @@ pub fn string_array<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     out
 }
 
-/// The strings of a JSON array; `None` when the text is something else.
+/// Returns the strings of a JSON array; `None` when the text is something else.
 pub fn parse_string_array(array: &str) -> Option<Vec<String>> {
     elements(array).ok()?.into_iter().map(|raw| text(raw).map(Cow::into_owned)).collect()
 }
 
-/// Whether the text is one JSON value.
+/// Returns whether the text is one JSON value.
 pub fn is_valid(text: &str) -> bool {
     let mut scanner = Scanner { text, at: 0 };
     scanner.blank();
     scanner.value(0).is_ok() && scanner.end().is_ok()
 }
 
-/// Whether two JSON texts hold the same value, whatever the order of members and the blanks between tokens.
+/// Returns whether two JSON texts hold the same value, ignoring the order of members and the whitespace between tokens.
 pub fn equal(a: &str, b: &str) -> bool {
     let (a, b) = (a.trim(), b.trim());
     match (kind(a), kind(b)) {
@@ -238,7 +237,7 @@ pub fn equal(a: &str, b: &str) -> bool {
     }
 }
 
-/// The value without the whitespace between its tokens.
+/// Returns the value without the whitespace between its tokens.
 pub fn minify(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
     let (mut from, mut in_string, mut escaped) = (0, false, false);
@@ -262,7 +261,7 @@ fn hex4(text: &str) -> Option<u32> {
     digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok())?
 }
 
-/// Walks over the text once; `at` is always on a character boundary.
+/// Scans the text once; `at` is always on a character boundary.
 struct Scanner<'a> {
     text: &'a str,
     at: usize,
@@ -296,7 +295,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Goes behind a bracket, on which the scanner stands; whether an item follows, and not already its `close`.
+    /// Moves past the opening bracket under the scanner. Returns whether an item follows, rather than `close`.
     fn enter(&mut self, close: u8) -> Result<bool, JsonError> {
         self.at += 1;
         self.blank();
@@ -305,7 +304,7 @@ impl<'a> Scanner<'a> {
         Ok(!empty)
     }
 
-    /// Goes behind what follows an item; whether another one comes.
+    /// Moves past what follows an item. Returns whether another item comes.
     fn more(&mut self, close: u8) -> Result<bool, JsonError> {
         self.blank();
         let byte = self.peek()?;

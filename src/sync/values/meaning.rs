@@ -9,21 +9,20 @@ use super::{
 };
 use crate::{time::Timestamp, value::Value};
 
-/// Whether two values of a kind mean the same to the server, which may write them in another way.
+/// Returns whether two values of a kind mean the same to the server, which may write them in another way.
 pub fn same_meaning(kind: WireKind, a: &Value, b: &Value) -> bool {
     if a == b {
         return true;
     }
     match (a, b) {
         (Value::Text(a), Value::Text(b)) => {
-            let moments = || Some(moment(a)? == moment(b)?);
+            let times = || Some(point_in_time(a)? == point_in_time(b)?);
             let numbers = || (is_number(a) && is_number(b)).then(|| decimal(a) == decimal(b));
             match kind {
                 WireKind::Json | WireKind::Array => json::equal(a, b),
                 WireKind::Numeric => numbers().unwrap_or(false),
-                WireKind::Timestamptz => moments().unwrap_or(false),
-                WireKind::Text | WireKind::Any => {
-                    moments().unwrap_or(false) || a.starts_with(['{', '[']) && json::equal(a, b)
+                WireKind::Timestamptz => times().unwrap_or(false),
+                WireKind::Text | WireKind::Any => { times().unwrap_or(false) || a.starts_with(['{', '[']) && json::equal(a, b)
                 }
                 _ => false,
             }
@@ -33,7 +32,8 @@ pub fn same_meaning(kind: WireKind, a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Whether the server may have made `stored` of `sent`: written in another way, in lower case, without blanks around it, or rounded.
+/// Returns whether the server may have stored `sent` as `stored`: in another form, in lower case, without surrounding
+/// whitespace, or rounded.
 pub fn stored_as(kind: WireKind, sent: &Value, stored: &Value) -> bool {
     if same_meaning(kind, sent, stored) || same_key::same(sent, stored) {
         return true;
@@ -42,19 +42,20 @@ pub fn stored_as(kind: WireKind, sent: &Value, stored: &Value) -> bool {
     if sent.trim().eq_ignore_ascii_case(stored.trim()) {
         return true;
     }
-    // As many digits as are stored, of a number or of a second.
+    // The stored precision of a number, or of a second.
     let step = |text: &str| {
         let digits = text.rsplit_once('.').map_or("", |(_, digits)| digits);
         10_f64.powi(-(digits.bytes().take_while(u8::is_ascii_digit).count().min(15) as i32))
     };
-    let seconds = |text: &str| moment(text).map(|(ms, micros)| ms as f64 / 1e3 + f64::from(micros) / 1e6);
+    let seconds = |text: &str| point_in_time(text).map(|(ms, micros)| ms as f64 / 1e3 + f64::from(micros) / 1e6);
     let numbers = || Some((sent.parse::<f64>().ok()?, stored.parse::<f64>().ok()?));
-    let moments = || Some((seconds(&sent)?, seconds(&stored)?));
-    numbers().or_else(moments).is_some_and(|(sent, is)| (sent - is).abs() <= step(&stored) * 0.5001)
+    let times = || Some((seconds(&sent)?, seconds(&stored)?));
+    numbers().or_else(times).is_some_and(|(sent, is)| (sent - is).abs() <= step(&stored) * 0.5001)
 }
 
-/// A moment that can be compared to the microsecond; `None` for any other text. Without a time zone it counts as UTC.
-pub fn moment(text: &str) -> Option<(i64, u32)> {
+/// Returns a time as milliseconds since 1970 and microseconds, so that it can be compared; `None` for any other text.
+/// Without a time zone it counts as UTC.
+pub fn point_in_time(text: &str) -> Option<(i64, u32)> {
     let time = Timestamp::parse(text).or_else(|| Timestamp::parse(&format!("{text}Z")))?;
     let fraction = text.split_once('.').map_or("", |(_, rest)| rest);
     let digits = fraction.bytes().take_while(u8::is_ascii_digit).skip(3).chain(std::iter::repeat(b'0'));
@@ -76,7 +77,7 @@ mod tests {
         assert!(same(WireKind::Text, "2026-01-02T03:04:05Z", "2026-01-02T03:04:05+00:00"));
         assert!(!same(WireKind::Text, "2026-01-02T03:04:05.000001Z", "2026-01-02T03:04:05+00:00"));
         assert!(!same(WireKind::Text, "1.5", "1.50"));
-        assert!(moment("2026-01-02T03:04:05.000002Z") > moment("2026-01-02T03:04:05.000001Z"));
-        assert!(moment("2026-01-02T03:04:05.1Z") > moment("2026-01-02T03:04:05.000001Z"));
+        assert!(point_in_time("2026-01-02T03:04:05.000002Z") > point_in_time("2026-01-02T03:04:05.000001Z"));
+        assert!(point_in_time("2026-01-02T03:04:05.1Z") > point_in_time("2026-01-02T03:04:05.000001Z"));
     }
 }

@@ -1,4 +1,4 @@
-//! Values: as the remote spells them, as a local column has them, and as text inside the database.
+//! Values: the remote's spelling, the local column's value, and text inside the database.
 //!
 //! | file | subject |
 //! |---|---|
@@ -6,8 +6,8 @@
 //! | `decimal` | decimal numbers as text |
 //! | `types` | what a JSON value becomes in a local column |
 //! | `encode` | values as JSON inside the database |
-//! | `outgoing` | values on their way out |
-//! | `same_key` | which row of an answer belongs to which key that was sent |
+//! | `outgoing` | local values as JSON and in filters |
+//! | `same_key` | which row of an answer belongs to which sent key |
 //! | `meaning` | whether two values mean the same to the server |
 
 mod decimal;

@@ -1,4 +1,4 @@
-//! What a local value becomes on the wire, exactly: digits stay digits, JSON stays JSON.
+//! Local values on the wire, exactly: digits stay digits, JSON stays JSON.
 
 use super::{
     json::{self, JsonKind},
@@ -6,8 +6,8 @@ use super::{
 };
 use crate::value::Value;
 
-/// Appends the JSON of a value of this column. `false`, with nothing appended, when it is none of the column's kind: text
-/// that should be JSON and isn't.
+/// Appends the JSON of a value of this column. Returns `false` and appends nothing when the value isn't of the column's
+/// kind: text that should be JSON and isn't.
 pub fn push_json(out: &mut String, column: &PlanColumn, value: &Value) -> bool {
     match (column.kind, value) {
         (_, Value::Null) => out.push_str("null"),
@@ -27,9 +27,9 @@ pub fn push_json(out: &mut String, column: &PlanColumn, value: &Value) -> bool {
             }
             out.push_str(text);
         }
-        // Bare, as it came: the server reads the digits, not a double.
+        // Without quotes, as it came: the server reads the digits, not a double.
         (WireKind::Numeric | WireKind::Int8, Value::Text(text)) if is_number(text) => out.push_str(text),
-        // What came as an object, an array or a number goes back as one; other text was a JSON string.
+        // A value that came as an object, an array or a number is sent as one; other text was a JSON string.
         (_, Value::Text(text)) if column.structured && json::is_valid(text) && !text.starts_with('"') => {
             out.push_str(text)
         }
@@ -38,7 +38,7 @@ pub fn push_json(out: &mut String, column: &PlanColumn, value: &Value) -> bool {
     true
 }
 
-/// A value as filters take it.
+/// Returns a value as filters take it.
 pub fn filter_text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -64,7 +64,7 @@ fn real(value: f64) -> String {
         });
     }
     let size = value.abs();
-    // Both forms show the shortest digits that give the same double.
+    // Both forms show the shortest digits that read as the same double.
     if size != 0.0 && !(1e-5..1e17).contains(&size) { format!("{value:e}") } else { value.to_string() }
 }
 

@@ -1,7 +1,7 @@
-//! Which row of an answer belongs to which key that was sent: the server may spell the same key in another way.
+//! Assigns the rows of an answer to the keys that were sent: the server may spell the same key in another way.
 //!
-//! The wire names no types, so a key is judged by how it looks. That can take different text for the same key ('a' and 'A'),
-//! never different numbers, moments or uuids; an exact match always comes first.
+//! The wire names no types, so a key is judged by how it looks. That may take different texts for the same key ('a' and
+//! 'A'), never different numbers, times or uuids; an exact match always comes first.
 
 use super::{
     decimal::{decimal, looks_numeric},
@@ -9,12 +9,12 @@ use super::{
 };
 use crate::{time::Timestamp, value::Value};
 
-/// Whether the server may have spelled the value `sent` as `answered`.
+/// Returns whether the server may have spelled the value `sent` as `answered`.
 pub fn same(sent: &Value, answered: &Value) -> bool {
     canonical(sent) == canonical(answered)
 }
 
-/// One spelling for all that may mean the same key. A moment without a time zone counts as UTC.
+/// Returns one spelling for all values that may mean the same key. A time without a time zone counts as UTC.
 pub fn canonical(value: &Value) -> String {
     if value.is_null() {
         return String::from("null");
@@ -32,17 +32,17 @@ pub fn canonical(value: &Value) -> String {
         .map(str::to_owned)
         .or_else(|| uuid(trimmed))
         .or_else(|| number(trimmed))
-        .or_else(|| moment(trimmed))
+        .or_else(|| date_time(trimmed))
         .or_else(|| time_of_day(trimmed))
         // char(n) comes padded with blanks.
         .unwrap_or_else(|| format!("text {}", text.trim_end_matches(' ')))
 }
 
-/// For each key sent the index of its row in the answer. Exact matches come first; among the rest a key and a row match by
-/// their canonical spelling, where nothing else has it. No row is given twice.
+/// Returns for each sent key the index of its row in the answer. Exact matches come first; of the rest, a key and a row
+/// match by their canonical spelling if no other key or row has it. No row is assigned twice.
 pub fn assign(sent: &[&[Value]], answered: &[&[Value]]) -> Vec<Option<usize>> {
     let mut rows = vec![None; sent.len()];
-    // Answers mostly come in the order sent, without the rows that were left alone.
+    // Answers mostly come in the order sent, without the rows that the remote left alone.
     let mut next = 0;
     for (row, key) in rows.iter_mut().zip(sent) {
         if answered.get(next) == Some(key) {
@@ -77,7 +77,7 @@ pub fn assign(sent: &[&[Value]], answered: &[&[Value]]) -> Vec<Option<usize>> {
     rows
 }
 
-/// For each key, how many of the keys before it the server may take for the same one.
+/// Returns for each key how many earlier keys the server may take for the same one.
 pub fn repeats(keys: &[&[Value]]) -> Vec<usize> {
     let mut repeats = vec![0; keys.len()];
     let places: Vec<SidePlace> = (0..keys.len()).map(|at| (AnswerSide::Sent, at)).collect();
@@ -87,7 +87,7 @@ pub fn repeats(keys: &[&[Value]]) -> Vec<usize> {
     repeats
 }
 
-/// Where a key is found.
+/// Where a key comes from.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum AnswerSide {
     Sent,
@@ -97,24 +97,24 @@ enum AnswerSide {
 /// A key, by its side and its index there.
 type SidePlace = (AnswerSide, usize);
 
-/// The places of each spelling, in order: those sent first.
+/// Returns the places of each spelling, in order: those sent first.
 fn grouped(places: &[SidePlace], spelling: impl Fn(SidePlace) -> Vec<String>) -> Vec<Vec<SidePlace>> {
     let mut spelled: Vec<_> = places.iter().map(|place| (spelling(*place), *place)).collect();
     spelled.sort_unstable();
     spelled.chunk_by(|a, b| a.0 == b.0).map(|same| same.iter().map(|(_, place)| *place).collect()).collect()
 }
 
-/// 32 hexadecimal digits, whatever hyphens and braces are around them.
+/// Returns the canonical form of 32 hexadecimal digits, with or without hyphens and braces.
 fn uuid(text: &str) -> Option<String> {
     let bare = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or(text);
     let digits = bare.replace('-', "");
     (digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| format!("uuid {digits}"))
 }
 
-/// A decimal number by its value, with every digit.
+/// Returns the canonical form of a decimal number, with every digit.
 fn number(text: &str) -> Option<String> {
     let exponent = text.split_once('e').map_or("", |(_, exponent)| exponent);
-    // A longer exponent is none that a number could have.
+    // No number can have a longer exponent.
     if !looks_numeric(text) || exponent.len() > 8 {
         return None;
     }
@@ -126,22 +126,23 @@ fn number(text: &str) -> Option<String> {
     })
 }
 
-/// A date, or a date and a time of day, as the moment that it is.
-fn moment(text: &str) -> Option<String> {
+/// Returns the canonical form of a date, or of a date and a time of day.
+fn date_time(text: &str) -> Option<String> {
     let (date, time) = text.split_once(['t', ' ']).unwrap_or((text, "00:00"));
     let (year, day) = date.split_once('-')?;
     let (month, day) = day.split_once('-')?;
     let (ms, fraction) = instant(&format!("{year}-{month:0>2}-{day:0>2}"), time)?;
-    Some(format!("moment {ms}.{fraction}"))
+    Some(format!("date_time {ms}.{fraction}"))
 }
 
-/// A time of day without a date.
+/// Returns the canonical form of a time of day without a date.
 fn time_of_day(text: &str) -> Option<String> {
     let (ms, fraction) = instant("1970-01-01", text)?;
     Some(format!("time {ms}.{fraction}"))
 }
 
-/// Milliseconds of the whole second, and the digits of its fraction. The seconds, the fraction and the time zone may be missing.
+/// Returns the milliseconds of the whole second, and the digits of its fraction. The seconds, the fraction and the time
+/// zone may be missing.
 fn instant(date: &str, time: &str) -> Option<(i64, String)> {
     let (clock, zone) = time.split_at(time.find(['z', '+', '-']).unwrap_or(time.len()));
     let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
@@ -299,7 +300,7 @@ mod tests {
             (&["A"], &["a", "a "], &[None]),
             // A second row with a key that was met is none of another key.
             (&["a", "A"], &["a", "a"], &[Some(0), None]),
-            // Rows that nobody asked for.
+            // Rows that weren't asked for.
             (&["1"], &["77"], &[None]),
             (&["1"], &["77", "1"], &[Some(1)]),
             (&["1"], &[], &[None]),
@@ -332,7 +333,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever an answer holds, also several rows of one key and rows that nobody asked for.
+        /// Holds for any answer, also with several rows of one key and rows that weren't asked for.
         #[test]
         fn no_row_is_given_twice_nor_to_another_key(sent in keys(), answered in keys()) {
             let rows = assign(&slices(&sent), &slices(&answered));

@@ -1,4 +1,4 @@
-//! What a JSON value becomes in a local column. The wire names no types, so the local column decides.
+//! Converts JSON values for local columns. The wire names no types, so the local column decides.
 
 use std::borrow::Cow;
 
@@ -27,14 +27,14 @@ pub enum WireKind {
     Bytea,
     /// An array, kept as JSON TEXT.
     Array,
-    /// A moment, kept as the server's text.
+    /// A time, kept as the server's text.
     Timestamptz,
     /// No declared type: an integral literal that fits is INTEGER, any other number TEXT.
     Any,
 }
 
 impl WireKind {
-    /// The kind by its name in the `types` option; `None` for an unknown one.
+    /// Returns the kind by its name in the `types` option; `None` for an unknown name.
     pub fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "text" => Self::Text,
@@ -50,7 +50,7 @@ impl WireKind {
         })
     }
 
-    /// The name, as in the `types` option; `any` for a column without a declared type.
+    /// Returns the name, as in the `types` option; `any` for a column without a declared type.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -66,7 +66,7 @@ impl WireKind {
         }
     }
 
-    /// The kind that a declared type stands for.
+    /// Returns the kind that a declared type stands for.
     pub fn from_declared(declared: &str) -> Self {
         let upper = declared.trim().to_ascii_uppercase();
         let word = upper.split([' ', '(', '[']).next().unwrap_or("");
@@ -106,7 +106,7 @@ pub enum Affinity {
 }
 
 impl Affinity {
-    /// The affinity that a declared type gives to a column of an ordinary table.
+    /// Returns the affinity that a declared type gives to a column of an ordinary table.
     pub fn from_declared(declared: &str) -> Self {
         let upper = declared.to_ascii_uppercase();
         let has = |part: &str| upper.contains(part);
@@ -123,7 +123,7 @@ impl Affinity {
         }
     }
 
-    /// Whether a column of this affinity would store something else than `value`.
+    /// Returns whether a column of this affinity would store something else than `value`.
     fn alters(self, value: &Value) -> bool {
         match (self, value) {
             (Self::Text, Value::Integer(_) | Value::Real(_)) => true,
@@ -137,7 +137,7 @@ impl Affinity {
 /// Why a value can't be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Misfit {
-    /// The wire shows something that is not of the column's kind.
+    /// The wire value isn't of the column's kind.
     Kind,
     /// An integer beyond 64 bits, or a number that no double holds exactly.
     Range,
@@ -146,7 +146,7 @@ pub enum Misfit {
 }
 
 impl Misfit {
-    /// What to say about it, after the column's name.
+    /// Returns the description, which follows the column's name in a message.
     pub const fn describe(self) -> &'static str {
         match self {
             Self::Kind => "holds a value of another type than the local column",
@@ -156,7 +156,7 @@ impl Misfit {
     }
 }
 
-/// What a raw JSON value becomes in a column, exactly.
+/// Converts a raw JSON value for a column, exactly.
 pub fn convert(kind: WireKind, affinity: Affinity, raw: &str) -> Result<Value, Misfit> {
     let shape = json::kind(raw);
     if shape == JsonKind::Null {
@@ -170,7 +170,7 @@ pub fn convert(kind: WireKind, affinity: Affinity, raw: &str) -> Result<Value, M
         (WireKind::Float8, JsonKind::String) => match string(raw)?.as_ref() {
             "Infinity" => Value::Real(f64::INFINITY),
             "-Infinity" => Value::Real(f64::NEG_INFINITY),
-            // SQLite stores NaN as NULL: its name is what stays exact.
+            // SQLite stores NaN as NULL, so its name is stored instead.
             "NaN" => Value::from("NaN"),
             _ => return Err(Misfit::Kind),
         },
@@ -188,7 +188,7 @@ pub fn convert(kind: WireKind, affinity: Affinity, raw: &str) -> Result<Value, M
         return Err(Misfit::Affinity);
     }
     Ok(match (affinity, value) {
-        // What SQLite would store anyway, so that keys made of it look the same on both sides.
+        // The value that SQLite would store anyway, so that keys with it look the same on both sides.
         (Affinity::Numeric | Affinity::Integer, Value::Real(value))
             if value == (value as i64) as f64 && value.abs() < 9.0e15 =>
         {
@@ -210,7 +210,7 @@ fn integer(raw: &str) -> Result<i64, Misfit> {
     raw.parse().map_err(|_| Misfit::Range)
 }
 
-/// The double, if it means the same number as the literal: as shortest digits, it shows the literal's digits.
+/// Returns the double, if it means the same number as the literal: its shortest form has the literal's digits.
 fn double(raw: &str) -> Result<Value, Misfit> {
     let value: f64 = raw.parse().map_err(|_| Misfit::Kind)?;
     let digits = raw.bytes().take_while(|byte| !matches!(byte, b'e' | b'E')).filter(u8::is_ascii_digit).count();
@@ -220,7 +220,7 @@ fn double(raw: &str) -> Result<Value, Misfit> {
     if exact { Ok(Value::Real(value)) } else { Err(Misfit::Range) }
 }
 
-/// The bytes of `\x0a0b`.
+/// Returns the bytes of `\x0a0b`.
 fn bytes(text: &str) -> Option<Vec<u8>> {
     let digits = text.strip_prefix("\\x")?.as_bytes();
     if digits.len() % 2 != 0 {
@@ -239,7 +239,7 @@ pub struct PlanColumn {
     pub kind: WireKind,
     /// Its local affinity.
     pub affinity: Affinity,
-    /// A column of text in which the remote was seen to keep objects or arrays: its text goes back as JSON.
+    /// Whether the remote was seen to store objects or arrays in this text column: its text is sent back as JSON.
     pub structured: bool,
 }
 

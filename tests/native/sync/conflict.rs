@@ -77,7 +77,7 @@ fn an_answer_that_lacks_its_parent_is_set_aside_and_stops_nothing() {
             );
             assert_eq!(
                 errors(&world)[1],
-                "The conflict function gave a row that doesn't fit the table todos: its parent in lists is missing"
+                "The conflict function gave a row that doesn't fit the table todos: Parent row in lists is missing"
             );
             assert_eq!(world.server.rows("todos")[0]["text"], "\"theirs\"");
             assert_eq!(world.server.rows("todos")[1]["text"], "\"mine\"");
@@ -212,7 +212,7 @@ fn a_row_that_wins_remotely_keeps_its_parent_there() {
             "delete lists Integer(1)  (held_back)",
             "insert todos Integer(10) id,list,text,updated_at (unapplied)",
         ];
-        nothing_moves(&mut world, &waits, "The remote's row can't be applied: its parent in lists is missing");
+        nothing_moves(&mut world, &waits, "The remote's row can't be applied: Parent row in lists is missing");
         let list = entries::pending(&world.host.connection).unwrap()[1].id;
         world.discard(list).unwrap();
         world.pull("{}").unwrap();

@@ -104,7 +104,7 @@ fn a_marked_row_that_does_not_come_back_is_refused_with_the_reason() {
     assert_eq!(rejected[0].reason.as_deref(), Some("refused"));
     assert_eq!(
         rejected[0].error.as_deref(),
-        Some("The remote has a row with this key that is marked as deleted, and doesn't let it come back")
+        Some("The remote has a row with this key that is marked as deleted, and refuses to restore it")
     );
 }
 
