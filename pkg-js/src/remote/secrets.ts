@@ -77,7 +77,7 @@ export function checkHeader(what: string, value: string, secretsAllowed = true):
     })
   }
   if (!secretsAllowed && value.split(/\s+/).some(isSecret)) {
-    throw invalid(`${what} is a secret key: whoever opens the page could read and change all data`, {
+    throw invalid(`${what} is a secret key: anyone who opens the page could read and change all data`, {
       hint: 'Use the publishable (anon) key here, and make a new secret key if this one was published',
     })
   }

@@ -1,4 +1,4 @@
-//! The `remote` option: what the user wrote, its defaults, and what is refused.
+//! The checked `remote` option: the user's values, the defaults, and the rules that refuse values.
 
 use super::{
     credentials,
@@ -14,11 +14,11 @@ use crate::{
 /// The checked `remote` option.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// As written, with its defaults.
+    /// The user's options with their defaults.
     pub options: RemoteOptions,
-    /// Where tables are found: no slash at its end.
+    /// The root URL of the tables; no slash at its end.
     pub root: String,
-    /// Where they are found if `root` turns out to be no PostgREST.
+    /// The root URL to use when `root` turns out not to be a PostgREST.
     pub other_root: Option<String>,
 }
 
@@ -48,28 +48,28 @@ impl Config {
             check_table(table)?;
             if !names.insert(table.table.to_ascii_lowercase()) {
                 return Err(Error::invalid(format!("remote.tables names {} twice", table.table))
-                    .hint("SQLite knows no upper and lower case in names: leave one of them out"));
+                    .hint("SQLite ignores the case of names: remove one of them"));
             }
         }
         let (root, other_root) = roots(&options.url)?;
         Ok(Self { options, root, other_root })
     }
 
-    /// The same for calls that are about no table yet.
+    /// Checks the option for calls that need no tables. Fails with `invalid_argument`.
     pub fn without_tables(options: RemoteOptions) -> Result<Self> {
         credentials::check_options(&options)?;
         let (root, other_root) = roots(&options.url)?;
         Ok(Self { options, root, other_root })
     }
 
-    /// What happens to rows that changed on both sides, in tables that don't say it themselves.
+    /// Sets how conflicts are resolved in tables that don't set it themselves.
     pub fn prefer(&mut self, conflict: ConflictPolicy) {
         for table in &mut self.options.tables {
             table.conflict.get_or_insert(conflict);
         }
     }
 
-    /// The options of a table, whatever the case of its name.
+    /// Returns the options of a table, ignoring case.
     pub fn table(&self, name: &str) -> Option<&TableSync> {
         self.options.tables.iter().find(|table| table.table.eq_ignore_ascii_case(name))
     }
@@ -104,12 +104,13 @@ fn check_table(table: &TableSync) -> Result<()> {
     Ok(())
 }
 
-/// The root of a URL, and a second one to try.
+/// Returns the root of a URL, and a second root to try.
 ///
-/// A URL with a path is a PostgREST root as it stands. One without is either a Supabase project, whose tables are under
-/// `/rest/v1`, or a bare PostgREST: the first is tried, and the second taken when the first says that there is no such path.
+/// A URL with a path is a PostgREST root as it is. A URL without a path is either a Supabase project, whose tables are
+/// under `/rest/v1`, or a bare PostgREST: the first is tried, and the second is used when the first answers that there
+/// is no such path.
 fn roots(url: &str) -> Result<(String, Option<String>)> {
-    let malformed = || Error::invalid("remote.url is no http(s) URL").hint("Use https://<project>.supabase.co");
+    let malformed = || Error::invalid("remote.url is not an http(s) URL").hint("Use https://<project>.supabase.co");
     let trimmed = url.trim().trim_end_matches('/');
     let scheme = ["https://", "http://"]
         .into_iter()

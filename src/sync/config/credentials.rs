@@ -1,28 +1,29 @@
-//! Keys, tokens and header values: checked before they are used, masked in every text that comes from outside.
+//! Keys, tokens and header values: checked before use, and masked in texts from outside.
 //!
-//! `pkg-js/src/remote/secrets.ts` has the same rule for requests that no engine makes (a seed, `doctor`, an upload), before there is any wasm; URLs are
-//! masked there, where they are. `tests/fixtures/credentials.json` holds the two together.
+//! `pkg-js/src/remote/secrets.ts` applies the same rules to requests without an engine (a seed, `doctor`, an upload),
+//! before any wasm is loaded; it also masks URLs. `tests/fixtures/credentials.json` keeps the two in agreement.
 
 use super::{jwt, options::RemoteOptions};
 use crate::error::{Error, Result};
 
-/// Headers that say what is asked for, not who asks.
+/// Headers that describe the request, not its sender.
 const NO_SECRETS: [&str; 6] = ["accept", "accept-profile", "content-profile", "content-type", "prefer", "user-agent"];
 
-/// Shorter texts are no secrets: masking them would blot out ordinary words.
+/// The shortest secret, in bytes: masking shorter texts would blot out ordinary words.
 const SHORTEST: usize = 4;
-/// Shorter secrets are masked where they stand as words of their own.
+/// Secrets shorter than this, in bytes, are masked only as whole words.
 const SHORTEST_ANYWHERE: usize = 8;
-/// More of a text from outside is left out, in characters.
+/// The longest text from outside that is kept, in characters.
 const LONGEST_TEXT: usize = 1000;
 
 const MASK: &str = "***";
 
-/// Checks the key and the headers of the option. Fails with `invalid_argument`, never with a value in it.
+/// Checks the key and the headers of the option. Fails with `invalid_argument`; the error never contains a value.
 pub fn check_options(options: &RemoteOptions) -> Result<()> {
     let key = &options.key;
     if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Error::invalid("remote.key is empty or has blanks in it").hint("Use the project's publishable key"));
+        return Err(Error::invalid("remote.key is empty, or contains whitespace or non-ASCII characters")
+            .hint("Use the project's publishable key"));
     }
     check("remote.key", key, options.secrets_allowed)?;
     for (name, value) in &options.headers {
@@ -37,7 +38,7 @@ pub fn check_options(options: &RemoteOptions) -> Result<()> {
     Ok(())
 }
 
-/// Checks a token before it is used. Fails with `invalid_argument`, never with the token in it.
+/// Checks a token before use. Fails with `invalid_argument`; the error never contains the token.
 pub fn check_token(token: Option<String>, secrets_allowed: bool) -> Result<Option<String>> {
     if let Some(token) = &token {
         check("The token of accessToken()", token, secrets_allowed)?;
@@ -46,7 +47,7 @@ pub fn check_token(token: Option<String>, secrets_allowed: bool) -> Result<Optio
 }
 
 fn check(what: &str, value: &str, secrets_allowed: bool) -> Result<()> {
-    // What `fetch` takes: Latin-1 without line ends.
+    // What `fetch` accepts: Latin-1 without line ends.
     let unfit = |char: char| char.is_control() && char != '\t' || char > '\u{ff}';
     if let Some(at) = value.chars().position(unfit) {
         return Err(Error::invalid(format!("{what} has a character that no header can have, at position {}", at + 1))
@@ -56,24 +57,24 @@ fn check(what: &str, value: &str, secrets_allowed: bool) -> Result<()> {
     }
     if !secrets_allowed && value.split_ascii_whitespace().any(is_secret) {
         return Err(Error::invalid(format!(
-            "{what} is a secret key: whoever opens the page could read and change all data"
+            "{what} is a secret key: anyone who opens the page could read and change all data"
         ))
         .hint("Use the publishable (anon) key here, and make a new secret key if this one was published"));
     }
     Ok(())
 }
 
-/// Whether it opens everything to whoever has it.
+/// Returns whether a text is a secret key, which gives access to all data.
 fn is_secret(text: &str) -> bool {
     text.starts_with("sb_secret_") || jwt::claim(text, "role").as_deref() == Some("service_role")
 }
 
-/// The secrets that go out with requests, to be masked in what comes back.
+/// The secrets that are sent with requests, to be masked in texts that come back.
 #[derive(Clone, Debug, Default)]
 pub struct Secrets(Vec<String>);
 
 impl Secrets {
-    /// Those of the option.
+    /// Collects the secrets of the option.
     pub fn new(options: &RemoteOptions) -> Self {
         let mut secrets = Self::default();
         secrets.add(&options.key);
@@ -84,7 +85,7 @@ impl Secrets {
         secrets
     }
 
-    /// One more: it, and its words, as the token behind `Bearer`.
+    /// Adds a secret and each of its words, for example the token after `Bearer`.
     pub fn add(&mut self, secret: &str) {
         for text in [secret].into_iter().chain(secret.split_ascii_whitespace()) {
             if text.len() >= SHORTEST
@@ -97,8 +98,8 @@ impl Secrets {
         self.0.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     }
 
-    /// A text from outside as it may be kept and shown: of a bounded length, without these secrets, and without other
-    /// tokens and keys that are known by their form.
+    /// Masks a text from outside so that it may be kept and shown: limits its length, and replaces these secrets and
+    /// other tokens and keys that have a known form.
     pub fn mask(&self, text: &str) -> String {
         let mut masked = text.to_owned();
         for secret in &self.0 {
@@ -121,7 +122,7 @@ impl Secrets {
         shown
     }
 
-    /// The error as it may be kept and shown.
+    /// Masks the message and the cause of an error, so that it may be kept and shown.
     pub fn mask_error(&self, mut error: Error) -> Error {
         error.message = self.mask(&error.message);
         error.cause = error.cause.as_deref().map(|cause| self.mask(cause));
@@ -133,7 +134,7 @@ fn is_word(char: char) -> bool {
     char.is_ascii_alphanumeric() || char == '_'
 }
 
-/// The text with a mask in each place of the secret.
+/// Replaces each occurrence of the secret by the mask.
 fn without(text: &str, secret: &str) -> String {
     let in_word = |char: Option<char>| secret.len() < SHORTEST_ANYWHERE && char.is_some_and(is_word);
     let mut masked = String::with_capacity(text.len());

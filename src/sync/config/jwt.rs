@@ -2,13 +2,13 @@
 
 use crate::sync::values::json;
 
-/// Whether the text has the form of a JWT: three parts, of which the first one is an object.
+/// Returns whether the text has the form of a JWT: three parts, the first of which is an object.
 pub fn is_jwt(token: &str) -> bool {
     let header = token.split('.').next().and_then(base64url).unwrap_or_default();
     header.trim_ascii_start().starts_with(b"{") && token.split('.').count() == 3
 }
 
-/// A claim that is a string; `None` when there is none, or the text is no JWT.
+/// Returns a claim that is a string; `None` when there is none, or the text is no JWT.
 pub fn claim(token: &str, name: &str) -> Option<String> {
     if !is_jwt(token) {
         return None;

@@ -9,10 +9,10 @@ use serde::{
 
 use crate::collections::Map;
 
-/// Requests under way at once, with the pages that aren't applied yet.
+/// Requests in flight at once, together with pages that aren't applied yet.
 pub const AT_ONCE: usize = 6;
 
-/// Which way a table's changes go.
+/// In which direction a table's changes go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SyncDirection {
@@ -21,11 +21,11 @@ pub enum SyncDirection {
     Both,
     /// From the remote only: local changes are not captured.
     Pull,
-    /// To the remote only: never read.
+    /// To the remote only: its rows are never read.
     Push,
 }
 
-/// What happens to a row that changed on both sides.
+/// How conflicts are resolved: rows that changed on both sides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConflictPolicy {
@@ -34,7 +34,7 @@ pub enum ConflictPolicy {
     KeepLocal,
     /// The remote's row replaces the local change.
     RemoteWins,
-    /// The side that wrote last replaces the other; told by the cursor.
+    /// The side that wrote last wins, according to the cursor.
     LastWriteWins,
     /// A function of the user decides.
     Function,
@@ -49,7 +49,7 @@ pub enum Names {
     Many(Vec<String>),
 }
 
-// By hand: `untagged` would bring along a copy of every kind of value that there is.
+// Written by hand: `untagged` would add code for a copy of every kind of value.
 impl<'de> Deserialize<'de> for Names {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         struct OneOrMany;
@@ -79,7 +79,7 @@ impl<'de> Deserialize<'de> for Names {
 }
 
 impl Names {
-    /// As a list.
+    /// Returns the names as a list.
     pub fn into_vec(self) -> Vec<String> {
         match self {
             Names::One(name) => vec![name],
@@ -103,52 +103,53 @@ pub struct TableSync {
     /// The synced columns; by default those that both sides have.
     #[serde(default)]
     pub columns: Option<Vec<String>>,
-    /// Kinds by column name, where the declared type doesn't tell.
+    /// Kinds by column name, where the declared type doesn't decide.
     #[serde(default)]
     pub types: Map<String, String>,
     /// PostgREST filters by column name, `eq.open`.
     #[serde(default)]
     pub filter: Map<String, String>,
-    /// A column that grows with each change; none: each pull reads everything.
+    /// A column that grows with each change; without one, each pull reads everything.
     #[serde(default)]
     pub cursor: Option<String>,
-    /// How far before the server's time of the pull before a pull starts, in milliseconds.
+    /// How many milliseconds before the server's time of the previous pull a pull starts.
     #[serde(default = "overlap_ms")]
     pub overlap_ms: u64,
     /// A soft-delete column, or `compare`.
     #[serde(default)]
     pub deleted: Option<String>,
-    /// What happens to a row that changed on both sides; `None`: what is usual, see [`TableSync::conflict`].
+    /// How conflicts are resolved; `None` for the default, see [`TableSync::conflict`].
     #[serde(default)]
     pub conflict: Option<ConflictPolicy>,
-    /// Which way changes go.
+    /// In which direction changes go.
     #[serde(default)]
     pub direction: SyncDirection,
 }
 
 impl TableSync {
-    /// The remote table's name.
+    /// Returns the remote table's name.
     pub fn remote(&self) -> &str {
         self.remote_table.as_deref().unwrap_or(&self.table)
     }
 
-    /// What happens to a row that changed on both sides.
+    /// Returns how conflicts are resolved.
     pub fn conflict(&self) -> ConflictPolicy {
         self.conflict.unwrap_or_default()
     }
 
-    /// Whether vanished rows are found by comparing keys: also those that don't match the filter any more, which no cursor tells.
+    /// Returns whether keys are compared to find deleted rows. This also finds rows that no longer match the filter,
+    /// which no cursor shows.
     pub fn compares(&self) -> bool {
         self.deleted.as_deref() == Some("compare") || !self.filter.is_empty()
     }
 
-    /// The column that marks a deleted row.
+    /// Returns the column that marks a deleted row.
     pub fn soft_delete(&self) -> Option<&str> {
         self.deleted.as_deref().filter(|column| *column != "compare")
     }
 }
 
-/// The `remote` option as the user wrote it, functions replaced by flags.
+/// The `remote` option as the user wrote it, with flags instead of functions.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RemoteOptions {
@@ -156,7 +157,7 @@ pub struct RemoteOptions {
     pub url: String,
     /// The publishable (anon) key.
     pub key: String,
-    /// Whose data it is; by default the token's `sub`.
+    /// The user whose data it is; by default the token's `sub`.
     #[serde(default)]
     pub user_id: Option<String>,
     /// The remote schema.
@@ -164,31 +165,31 @@ pub struct RemoteOptions {
     pub schema: String,
     /// The synced tables.
     pub tables: Vec<TableSync>,
-    /// Rows asked for at once; the server may cap it.
+    /// Rows per request; the server may send fewer.
     #[serde(default = "page_size")]
     pub page_size: u32,
-    /// Further request headers.
+    /// Additional request headers.
     #[serde(default)]
     pub headers: Map<String, String>,
     /// How often a failed request is sent again.
     #[serde(default = "retries")]
     pub retries: u32,
-    /// Milliseconds after which a request is given up.
+    /// Milliseconds after which a request is cancelled.
     #[serde(default = "timeout_ms")]
     pub timeout_ms: u64,
-    /// A larger answer is not read, in bytes.
+    /// The largest answer that is read, in bytes.
     #[serde(default = "max_response_bytes")]
     pub max_response_bytes: u64,
-    /// The part of a table's rows that may vanish by absence.
+    /// The largest part of a table's rows that a pull may delete because the remote didn't send them, 0 to 1.
     #[serde(default = "max_delete_ratio")]
     pub max_delete_ratio: f64,
-    /// Whether the remote is to tell of changes while the database keeps in step (Supabase Realtime).
+    /// Whether the remote reports changes during automatic sync (Supabase Realtime).
     #[serde(default)]
     pub realtime: bool,
     /// Whether an `accessToken` function was given.
     #[serde(default)]
     pub has_access_token: bool,
-    /// Whether this is a place where a secret key may be, which a page is not.
+    /// Whether secret keys are allowed, which they never are in a page.
     #[serde(default)]
     pub secrets_allowed: bool,
 }
