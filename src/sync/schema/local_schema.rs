@@ -1,4 +1,4 @@
-//! The local tables that hold a remote's: SQL for a migration.
+//! SQL for local tables that hold the remote's.
 
 use super::{
     remote_schema::{Filling, RemoteColumn, RemoteReference, RemoteTable},
@@ -16,7 +16,7 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LocalSchema {
-    /// Makes the tables, parents first.
+    /// Creates the tables, parents first.
     pub up: String,
     /// Drops them.
     pub down: String,
@@ -24,7 +24,8 @@ pub struct LocalSchema {
     pub left_out: Vec<String>,
 }
 
-/// The tables that hold `wanted` ones, or all that have a key. Fails with `sync_schema_mismatch` when one isn't there or has no key.
+/// Returns the SQL for the `wanted` tables, or for all that have a key. Fails with `sync_schema_mismatch` when a wanted
+/// table doesn't exist or has no key.
 pub fn local_schema(mut tables: Vec<RemoteTable>, wanted: Option<&[String]>) -> Result<LocalSchema> {
     if let Some(wanted) = wanted {
         for name in wanted {
@@ -33,8 +34,8 @@ pub fn local_schema(mut tables: Vec<RemoteTable>, wanted: Option<&[String]>) -> 
             };
             match tables.iter().find(|table| table.name == *name) {
                 None => {
-                    let hint = "Mend its name, expose its schema, or run the SQL of sqlHelpers with it";
-                    return mismatch(format!("The remote tells of no table {name}"), hint);
+                    let hint = "Correct its name, expose its schema, or run the SQL of sqlHelpers for it";
+                    return mismatch(format!("The remote lists no table {name}"), hint);
                 }
                 Some(table) if table.primary_key.is_empty() => {
                     return mismatch(format!("The remote table {name} has no primary key"), "Give it one");
@@ -76,10 +77,10 @@ fn parents_first(tables: &[RemoteTable]) -> Vec<usize> {
     order
 }
 
-/// The lines between the brackets.
+/// Returns the lines between the parentheses.
 fn lines(table: &RemoteTable, tables: &[RemoteTable]) -> Vec<String> {
     let key = &table.primary_key;
-    // (the line, what is said behind it)
+    // (the line, the comment behind it)
     let mut lines: Vec<(String, String)> = Vec::new();
     let mut rowid = false;
     for column in table.columns.iter().filter(|column| column.name != STAMP) {
@@ -99,7 +100,7 @@ fn lines(table: &RemoteTable, tables: &[RemoteTable]) -> Vec<String> {
         } else if let Some(Filling::Expression(text) | Filling::Text(text)) = &column.default {
             note = format!("NULL until the remote fills it: {}", comment(text));
         }
-        // What the remote fills may be missing here until then.
+        // A value that the remote fills may be missing here until then.
         let kept = !column.generated && !matches!(filling, Some(None));
         if key.contains(&column.name) || column.not_null && kept {
             line.push_str(" NOT NULL");
@@ -115,7 +116,7 @@ fn lines(table: &RemoteTable, tables: &[RemoteTable]) -> Vec<String> {
     }
     for RemoteReference { columns, table: parent, to, on_delete } in &table.references {
         let found = tables.iter().find(|table| table.name == *parent);
-        // SQLite refers to unique columns only.
+        // SQLite needs unique columns for a reference.
         let refers = found.is_some_and(|parent| parent.primary_key == *to || parent.unique.contains(to));
         if !refers {
             continue;
@@ -134,7 +135,7 @@ fn lines(table: &RemoteTable, tables: &[RemoteTable]) -> Vec<String> {
     lines.into_iter().enumerate().map(show).collect()
 }
 
-/// The declared type that has a remote's values come and go unaltered; see `types`.
+/// Returns the declared type that keeps a remote's values unaltered in both directions; see `types`.
 fn declared(kind: &str) -> &'static str {
     match kind {
         "smallint" | "integer" | "bigint" | "oid" => "INTEGER",
@@ -148,7 +149,7 @@ fn declared(kind: &str) -> &'static str {
     }
 }
 
-/// A default in SQLite's words; `None` where it has none.
+/// Returns a default as SQL of SQLite; `None` where SQLite has none.
 fn fill(column: &RemoteColumn, filling: &Filling) -> Option<String> {
     let kind = column.kind.as_str();
     let expression = match filling {
@@ -166,7 +167,7 @@ fn fill(column: &RemoteColumn, filling: &Filling) -> Option<String> {
     let utc = expression.starts_with("timezone('utc'") || expression.ends_with("AT TIME ZONE 'utc'::text)");
     let uuid = matches!(expression.rsplit('.').next(), Some("gen_random_uuid()" | "uuid_generate_v4()"));
     match kind {
-        // As PostgreSQL writes it.
+        // In PostgreSQL's format.
         "timestamp with time zone" if now => Some("(strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'))".to_owned()),
         "timestamp without time zone" if now || utc => Some("(strftime('%Y-%m-%dT%H:%M:%f', 'now'))".to_owned()),
         "date" if now || expression == "CURRENT_DATE" => Some("(date('now'))".to_owned()),
@@ -176,11 +177,11 @@ fn fill(column: &RemoteColumn, filling: &Filling) -> Option<String> {
     }
 }
 
-/// Version 4.
+/// SQL for a random UUID of version 4.
 const RANDOM_UUID: &str = "(lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-' || \
      substr('89ab', 1 + (random() & 3), 1) || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6))))";
 
-/// The text of `'...'`, `'...'::type`.
+/// Returns the text of `'...'` or `'...'::type`.
 fn quoted(expression: &str) -> Option<String> {
     let rest = expression.strip_prefix('\'')?;
     let mut text = String::new();
@@ -199,7 +200,7 @@ fn quoted(expression: &str) -> Option<String> {
     None
 }
 
-/// A constant of a kind, from its text.
+/// Returns a constant of a kind, from its text.
 fn constant(kind: &str, text: &str) -> Option<String> {
     let is = |wanted| json::is_valid(text) && json::kind(text) == wanted;
     match declared(kind) {
@@ -214,7 +215,7 @@ fn constant(kind: &str, text: &str) -> Option<String> {
         "JSON TEXT" => json::is_valid(text).then(|| literal(&json::minify(text))),
         "ARRAY TEXT" => (text == "{}").then(|| "'[]'".to_owned()),
         "BLOB" => None,
-        // The moment of the default's making isn't a constant.
+        // A word like 'now' stands for the time when the default was created, which isn't a constant.
         _ if kind.starts_with("timestamp") || kind == "date" => {
             text.starts_with(|first: char| first.is_ascii_digit()).then(|| literal(text))
         }
@@ -222,7 +223,7 @@ fn constant(kind: &str, text: &str) -> Option<String> {
     }
 }
 
-/// Text that can't end a comment.
+/// Returns the text in a form that can't end an SQL comment.
 fn comment(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
 }

@@ -4,9 +4,9 @@
 //! |---|---|
 //! | `table` | what sync has to know about a local table |
 //! | `table_sql` | the statements about the rows of one synced table |
-//! | `plan` | what is read of a table, and where it goes |
-//! | `remote_schema` | the tables of the remote, as it tells them |
-//! | `local_schema` | the local tables that hold them |
+//! | `plan` | how a table is read, and where its values go |
+//! | `remote_schema` | the remote's tables, as the remote describes them |
+//! | `local_schema` | SQL for local tables that hold the remote's |
 
 pub mod local_schema;
 pub mod plan;

@@ -1,4 +1,4 @@
-//! What is read of a table, and where it goes: the user's options joined with the local schema.
+//! How a table is read, and where its values go: the user's options joined with the local schema.
 
 use std::rc::Rc;
 
@@ -29,18 +29,18 @@ pub struct Plan {
     pub table: LocalTable,
     /// The stored columns.
     pub columns: Vec<PlanColumn>,
-    /// Where the key is in `columns`.
+    /// The indexes of the key in `columns`.
     pub key: Vec<usize>,
-    /// What is asked for: the stored columns first, then a cursor and a soft-delete column that are not stored.
+    /// The requested columns: the stored ones first, then a cursor and a soft-delete column that aren't stored.
     pub selection: Selection,
     /// The statements about its rows.
     pub sql: Rc<TableSql>,
     /// The columns that the remote lacks: their changes wait until it has them.
     pub lacking: Vec<String>,
-    /// Of a table with helpers: up to where everything is decided, see [`crate::sync::pull::helpers`].
+    /// With helpers: the ceiling below which every transaction is decided, see [`crate::sync::pull::helpers`].
     pub ceiling: Option<String>,
     cursor: Option<usize>,
-    /// Where that is which tells how far the rows were read: the cursor, or the helpers' stamp.
+    /// The index of the column that shows how far the rows were read: the cursor, or the helpers' stamp.
     place: Option<usize>,
     deleted: Option<usize>,
 }
@@ -48,49 +48,50 @@ pub struct Plan {
 /// One page of rows, converted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rows {
-    /// The values of all rows, one after the other; `width` a row.
+    /// The values of all rows, one after the other; `width` per row.
     pub values: Vec<Value>,
-    /// Values of a row.
+    /// The number of values per row.
     pub width: usize,
-    /// Which rows are marked as deleted, one flag a row.
+    /// Whether each row is marked as deleted.
     pub deleted: Vec<bool>,
-    /// The values are those of the key alone, in its order.
+    /// Whether the values are those of the key alone, in its order.
     pub keys_only: bool,
-    /// The place behind the last row.
+    /// The position after the last row.
     pub last: Option<ReadPosition>,
-    /// The cursor's text, one a row, where a conflict is told by it.
+    /// The cursor's text of each row, where conflicts are decided by it.
     pub cursors: Vec<Option<String>>,
-    /// Columns of text that turned out to hold objects or arrays.
+    /// Text columns that turned out to hold objects or arrays.
     pub structured: Vec<usize>,
 }
 
 impl Rows {
-    /// A single row. `cursor`: the text of its cursor, where a conflict is told by it.
+    /// Returns a page with a single row. `cursor` is the text of its cursor, where conflicts are decided by it.
     pub fn one(row: Vec<Value>, deleted: bool, cursor: Option<String>) -> Self {
         Self { width: row.len(), values: row, deleted: vec![deleted], cursors: vec![cursor], ..Self::default() }
     }
 
-    /// How many rows there are.
+    /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.deleted.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.deleted.is_empty()
     }
 
-    /// One row's values.
+    /// Returns one row's values.
     pub fn row(&self, index: usize) -> &[Value] {
         &self.values[index * self.width..(index + 1) * self.width]
     }
 }
 
 impl Plan {
-    /// Joins options and schema. `missing`: columns that the remote is known to lack.
+    /// Joins options and schema. `missing` are columns that the remote is known to lack.
     ///
-    /// Fails with `sync_schema_mismatch` when the local table, its key or a named column doesn't exist, when the remote lacks a
-    /// column that can't be done without, or when PostgREST can't tell a column from all of them.
+    /// Fails with `sync_schema_mismatch` when the table has no key or one with a loose
+    /// collation, when a named column doesn't exist, when the remote
+    /// lacks a required column, or when a column is named `*`, which PostgREST reads as all columns.
     pub fn new(options: &TableSync, table: LocalTable, missing: &[String]) -> Result<Self> {
         let name = &table.name;
         let mismatch = |text: String| Error::new(ErrorCode::SyncSchemaMismatch, text).detail("table", name.clone());
@@ -102,7 +103,7 @@ impl Plan {
         }
         if let Some(column) = &table.loose_key {
             let text = format!(
-                "The key column {name}.{column} calls different texts equal: two rows of the remote would be one here"
+                "The collation of key column {name}.{column} treats different texts as equal: two remote rows would become one"
             );
             return Err(mismatch(text)
                 .hint("Declare it without COLLATE NOCASE or RTRIM, by a migration")
@@ -121,7 +122,7 @@ impl Plan {
         let is_stored = |column: &String| {
             key_names.contains(column) || named.as_ref().map_or_else(|| !lacks(column), |named| named.contains(column))
         };
-        // In the order of the table, as capture writes them.
+        // In the order of the table, in which capture writes them.
         let stored: Vec<String> =
             table.columns.iter().map(|column| &column.name).filter(|column| is_stored(column)).cloned().collect();
         for column in options.types.keys() {
@@ -160,7 +161,7 @@ impl Plan {
             }))
         };
         let (cursor, deleted) = (at(options.cursor.as_deref()), at(options.soft_delete()));
-        // Even in quotes: an update would write the whole row's text into it.
+        // PostgREST reads it as all columns even in quotes: an update would write the whole row's text into it.
         if select.iter().any(|column| column == "*") {
             return Err(mismatch(format!("The column * of table {name} can't be synced"))
                 .hint("To PostgREST its name means all columns: rename it, or leave it out of `columns`")
@@ -192,7 +193,7 @@ impl Plan {
         })
     }
 
-    /// Reads by the helpers' ceiling from here on: where there is a cursor, in the order of the stamps instead.
+    /// Switches to reading by the helpers' ceiling: with a cursor, rows are then read in the order of the stamps.
     pub fn read_by_ceiling(&mut self, ceiling: String) {
         self.ceiling = Some(ceiling);
         if self.selection.cursor.is_none() {
@@ -207,13 +208,14 @@ impl Plan {
         self.selection.cursor = Some(STAMP.to_owned());
     }
 
-    /// The column that an error of the remote is about: the only one whose name is a word of its message, in whatever language.
+    /// Returns the column that an error of the remote is about: the only one whose name is a word of its message, in
+    /// any language.
     pub fn column_in(&self, error: &Error) -> Option<&str> {
         let mut found = self.selection.columns.iter().filter(|name| has_word(&error.message, name));
         found.next().filter(|_| found.next().is_none()).map(String::as_str)
     }
 
-    /// Says in the details which column an error of the remote is about, where that can be told.
+    /// Adds the column that an error of the remote is about to its details, where that column can be determined.
     pub fn naming(&self, error: Error) -> Error {
         match self.column_in(&error).map(str::to_owned) {
             Some(column) => error.detail("column", column),
@@ -221,55 +223,55 @@ impl Plan {
         }
     }
 
-    /// Where the cursor is among the stored columns; `None` where there is none, or it isn't stored.
+    /// Returns the cursor's index among the stored columns; `None` where there is none, or it isn't stored.
     pub fn stored_cursor(&self) -> Option<usize> {
         self.cursor.filter(|at| *at < self.columns.len())
     }
 
-    /// The key's values of a row.
+    /// Returns the key's values of a row.
     pub fn key_of(&self, row: &[Value]) -> Vec<Value> {
         self.key.iter().map(|at| row[*at].clone()).collect()
     }
 
-    /// The stored cursor, which the remote alone writes; `None` where it is a part of the key.
+    /// Returns the index of the stored cursor, which only the remote writes; `None` where it is a part of the key.
     pub fn remote_cursor(&self) -> Option<usize> {
         self.stored_cursor().filter(|at| !self.key.contains(at))
     }
 
-    /// Where columns are in a row; `None` unless all of them are synced.
+    /// Returns the indexes of columns in a row; `None` unless all of them are synced.
     pub fn places(&self, names: &[String]) -> Option<Vec<usize>> {
         let place = |name: &String| self.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
         names.iter().map(place).collect()
     }
 
-    /// The names of the key's columns.
+    /// Returns the names of the key's columns.
     pub fn key_columns(&self) -> Vec<String> {
         self.key.iter().map(|at| self.columns[*at].name.clone()).collect()
     }
 
-    /// Notes which columns of text hold objects or arrays; whether that was news.
+    /// Notes which text columns hold objects or arrays. Returns whether any of them is new.
     pub fn learn_structured(&mut self, columns: &[usize]) -> bool {
         let news = columns.iter().any(|at| !self.columns[*at].structured);
         columns.iter().for_each(|at| self.columns[*at].structured = true);
         news
     }
 
-    /// Notes which columns of text hold objects or arrays, by their names.
+    /// Sets which text columns hold objects or arrays, by their names.
     pub fn know_structured(&mut self, names: &[String]) {
         self.columns.iter_mut().for_each(|column| column.structured = names.contains(&column.name));
     }
 
-    /// The names of the columns of text that hold objects or arrays.
+    /// Returns the names of the text columns that hold objects or arrays.
     pub fn structured(&self) -> Vec<String> {
         self.columns.iter().filter(|column| column.structured).map(|column| column.name.clone()).collect()
     }
 
-    /// The table's name in the sync tables, in reports and in errors: as the user wrote it.
+    /// Returns the table's name as the user wrote it, for the sync tables, reports and errors.
     pub fn name(&self) -> &str {
         &self.options.table
     }
 
-    /// Reads a page of rows. A value that doesn't fit its column fails with `sync_schema_mismatch`.
+    /// Reads a page of rows. Fails with `sync_schema_mismatch` for a value that doesn't fit its column.
     pub fn read(&self, body: &[u8]) -> Result<Rows, Unreadable> {
         let mut rows = Rows { width: self.columns.len(), ..Rows::default() };
         let mut last: Vec<&str> = Vec::new();
@@ -288,7 +290,7 @@ impl Plan {
             if told_by_cursor {
                 rows.cursors.push(self.cursor.and_then(|at| wire_text(raw[at])));
             }
-            // A time, or a flag: also one of an integer column.
+            // The mark is a time or a flag, also one of an integer column.
             rows.deleted.push(self.deleted.is_some_and(|at| !matches!(raw[at], "null" | "false" | "0")));
             last.clear();
             last.extend_from_slice(raw);
@@ -303,7 +305,7 @@ impl Plan {
         Ok(rows)
     }
 
-    /// Reads a page of keys alone: the rows' values are those of the key, in its order.
+    /// Reads a page of keys: each row has the values of the key, in its order.
     pub fn read_keys(&self, body: &[u8]) -> Result<Rows, Unreadable> {
         let mut rows = Rows { width: self.key.len(), keys_only: true, ..Rows::default() };
         json::rows(utf8(body)?, &self.selection.key, &mut |raw| {
@@ -318,7 +320,7 @@ impl Plan {
         Ok(rows)
     }
 
-    /// Reads the place of one row of cursor and key alone; `None`: there is no row.
+    /// Reads the position of a single row with cursor and key; `None` when there is no row.
     pub fn read_place(&self, body: &[u8], columns: &[String]) -> Result<Option<ReadPosition>, Unreadable> {
         let mut place = None;
         json::rows(utf8(body)?, columns, &mut |raw| {
@@ -361,7 +363,7 @@ impl Plan {
     }
 }
 
-/// Whether a name is in a text, and not as a part of a longer one.
+/// Returns whether a name occurs in a text, not as a part of a longer word.
 fn has_word(text: &str, name: &str) -> bool {
     let part = |char: char| char.is_alphanumeric() || char == '_';
     text.match_indices(name)
@@ -376,7 +378,7 @@ fn utf8(body: &[u8]) -> Result<&str, Unreadable> {
     })
 }
 
-/// A value as filters take it: a string's text, or the literal; `None` for null.
+/// Returns a value as filters take it: a string's text, or the literal; `None` for null.
 fn wire_text(raw: &str) -> Option<String> {
     match json::kind(raw) {
         json::JsonKind::Null => None,

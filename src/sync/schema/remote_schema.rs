@@ -1,4 +1,4 @@
-//! The tables of the remote, as its schema function or its OpenAPI document tells them.
+//! The remote's tables, as its schema function or its OpenAPI document describes them.
 
 use crate::sync::values::json::{self, JsonKind};
 
@@ -9,33 +9,33 @@ pub struct RemoteTable {
     pub name: String,
     /// Its columns, in order.
     pub columns: Vec<RemoteColumn>,
-    /// The primary key's columns; none: it can't be synced.
+    /// The primary key's columns; a table without any can't be synced.
     pub primary_key: Vec<String>,
-    /// Further lists of columns whose values are unique.
+    /// Further lists of columns whose values are unique together.
     pub unique: Vec<Vec<String>>,
     /// References to other tables.
     pub references: Vec<RemoteReference>,
 }
 
-/// A column of it.
+/// A column of a remote table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RemoteColumn {
     /// Its name.
     pub name: String,
-    /// Its type in PostgreSQL's words, without length or scale; `enum` and `array` for all of these.
+    /// Its type as PostgreSQL names it, without length or scale; `enum` for all enums, `array` for all arrays.
     pub kind: String,
     /// Whether it refuses NULL.
     pub not_null: bool,
-    /// What it is filled with.
+    /// Its default.
     pub default: Option<Filling>,
-    /// The remote alone writes it.
+    /// Whether only the remote writes it.
     pub generated: bool,
 }
 
-/// What a column is filled with.
+/// The default of a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Filling {
-    /// An SQL expression, in PostgreSQL's words.
+    /// An SQL expression of PostgreSQL.
     Expression(String),
     /// A text.
     Text(String),
@@ -46,15 +46,15 @@ pub enum Filling {
 pub struct RemoteReference {
     /// The referring columns.
     pub columns: Vec<String>,
-    /// The table referred to.
+    /// The referenced table.
     pub table: String,
-    /// The columns referred to.
+    /// The referenced columns.
     pub to: Vec<String>,
-    /// `CASCADE`, `SET NULL`...; empty where that isn't known.
+    /// `CASCADE`, `SET NULL`...; empty where it is unknown.
     pub on_delete: String,
 }
 
-/// Reads the answer of `tidelock_schema()`; `None` when it is another function's.
+/// Reads the answer of `tidelock_schema()`. Returns `None` when another function sent it.
 pub fn from_function(body: &str) -> Option<Vec<RemoteTable>> {
     let members = json::members(body).ok()?;
     let get = |wanted: &str| find(&members, wanted);
@@ -83,7 +83,7 @@ fn function_table(raw: &str) -> Option<RemoteTable> {
         let get = |wanted: &str| find(&members, wanted);
         Some(RemoteReference {
             columns: json::parse_string_array(get("columns")?)?,
-            // None of this schema.
+            // A table of another schema has no name here.
             table: get("table").and_then(text).unwrap_or_default(),
             to: json::parse_string_array(get("references")?)?,
             on_delete: text(get("onDelete")?)?,
@@ -102,8 +102,8 @@ fn function_table(raw: &str) -> Option<RemoteTable> {
     })
 }
 
-/// Reads PostgREST's OpenAPI document; `None` when it is something else. It names no unique columns, and no reference of several columns.
-/// A view counts as a table without a key: the key of a real one is never NULL.
+/// Reads PostgREST's OpenAPI document. Returns `None` for any other text. The document names no unique columns, and no
+/// reference of several columns. A view counts as a table without a key: the key of a real table is never NULL.
 pub fn from_openapi(body: &str) -> Option<Vec<RemoteTable>> {
     let members = json::members(body).ok()?;
     let definitions = json::members(find(&members, "definitions")?).ok()?;
@@ -115,8 +115,8 @@ fn openapi_table(name: String, raw: &str) -> Option<RemoteTable> {
     let required = find(&members, "required").and_then(json::parse_string_array).unwrap_or_default();
     let mut table = RemoteTable { name, ..RemoteTable::default() };
     for (column, raw) in json::members(find(&members, "properties").unwrap_or("{}")).ok()? {
-        let facts = json::members(raw).ok()?;
-        let get = |wanted: &str| find(&facts, wanted);
+        let attributes = json::members(raw).ok()?;
+        let get = |wanted: &str| find(&attributes, wanted);
         let not_null = required.iter().any(|name| *name == column);
         let note = get("description").and_then(text).unwrap_or_default();
         if note.contains("<pk/>") && not_null {
@@ -137,7 +137,7 @@ fn openapi_table(name: String, raw: &str) -> Option<RemoteTable> {
         let default = get("default").map(|raw| match json::kind(raw) {
             JsonKind::String => {
                 let text = text(raw).unwrap_or_default();
-                // It doesn't tell 'now()' from now(): what looks like a call is taken for one.
+                // The document doesn't distinguish 'now()' from now(): a text that looks like a call counts as one.
                 if text.ends_with(')') { Filling::Expression(text) } else { Filling::Text(text.replace("''", "'")) }
             }
             _ => Filling::Expression(raw.to_owned()),
@@ -147,7 +147,7 @@ fn openapi_table(name: String, raw: &str) -> Option<RemoteTable> {
     Some(table)
 }
 
-/// Of `...<fk table='customers' column='id'/>`.
+/// Returns table and column of `...<fk table='customers' column='id'/>`.
 fn referred(note: &str) -> Option<(String, String)> {
     let (_, rest) = note.split_once("<fk table='")?;
     let (table, rest) = rest.split_once("' column='")?;

@@ -20,7 +20,7 @@ pub struct LocalColumn {
     pub name: String,
     /// Its kind on the wire, by the declared type.
     pub kind: WireKind,
-    /// What SQLite does to values that it stores.
+    /// How SQLite converts the values that it stores.
     pub affinity: Affinity,
     /// Whether it refuses NULL.
     pub not_null: bool,
@@ -39,13 +39,13 @@ pub struct LocalTable {
     pub foreign_keys: Vec<ForeignKey>,
     /// The column lists of its unique indexes, without the primary key's.
     pub unique: Vec<Vec<String>>,
-    /// A column of the primary key that calls different texts equal, as NOCASE does.
+    /// A column of the primary key whose collation treats different texts as equal, as NOCASE does.
     pub loose_key: Option<String>,
 }
 
 impl LocalTable {
-    /// Reads an ordinary table of the main schema; `None` when there is no such table (views and virtual tables can't be
-    /// synced).
+    /// Reads an ordinary table of the main schema. Returns `None` when there is no such table; views and virtual tables
+    /// can't be synced.
     pub fn read(connection: &Connection, name: &str) -> Result<Option<Self>> {
         TableFacts::read(connection, name)?
             .filter(|facts| facts.kind == TableKind::Table)
@@ -75,14 +75,14 @@ impl LocalTable {
         })
     }
 
-    /// The column of that name, whatever its case.
+    /// Returns the column of that name, ignoring case.
     pub fn column(&self, name: &str) -> Option<&LocalColumn> {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
     }
 }
 
 fn column(facts: &ColumnFacts, strict: bool) -> LocalColumn {
-    // In a STRICT table ANY means what no type means in others: values stay as they are.
+    // ANY in a STRICT table keeps values as they are, like no declared type in other tables.
     let any = strict && facts.declared.eq_ignore_ascii_case("any");
     LocalColumn {
         name: facts.name.clone(),
@@ -100,7 +100,7 @@ fn foreign_keys(connection: &Connection, table: &str) -> Result<Vec<ForeignKey>>
     Ok(keys)
 }
 
-/// A column of the primary key that calls different texts equal.
+/// Returns a column of the primary key whose collation treats different texts as equal.
 fn loose_key(connection: &Connection, table: &str) -> Result<Option<String>> {
     let column = connection.value(
         "SELECT info.name FROM pragma_index_list(?1, 'main') AS list, pragma_index_xinfo(list.name, 'main') AS info \
@@ -123,8 +123,8 @@ fn unique(connection: &Connection, table: &str) -> Result<Vec<Vec<String>>> {
     Ok(unique)
 }
 
-/// The indexes of `tables` in an order in which parents come before their children; circles are cut at a reference that may be
-/// NULL, if there is one.
+/// Returns the indexes of `tables` in an order in which parents come before their children. Cycles are cut at a
+/// reference that may be NULL, if there is one.
 pub fn parents_first(tables: &[&LocalTable]) -> Vec<usize> {
     fn visit(at: usize, tables: &[&LocalTable], all: bool, seen: &mut [bool], order: &mut Vec<usize>) {
         if std::mem::replace(&mut seen[at], true) {
@@ -149,7 +149,7 @@ pub fn parents_first(tables: &[&LocalTable]) -> Vec<usize> {
     order
 }
 
-/// `"a" = ?1 AND "b" = ?2`, for a key whose parameters begin at `first`.
+/// Returns `"a" IS ?1 AND "b" IS ?2`, for a key whose parameters begin at `first`.
 pub fn key_condition(columns: &[String], first: usize) -> String {
     let mut sql = String::new();
     for (index, column) in columns.iter().enumerate() {

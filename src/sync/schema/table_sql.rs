@@ -1,16 +1,16 @@
-//! The statements about the rows of one synced table, made once for each plan.
+//! The statements about the rows of one synced table, built once per plan.
 
 use super::table::key_condition;
 use crate::sync::values::{encode::quote, types::PlanColumn};
 
-/// So many new rows go into one statement: SQLite prepares for undoing it only once, which the triggers of capture make it do
-/// though they hear of nothing.
+/// How many new rows one statement inserts: SQLite prepares a rollback of the statement only once for all of them. The
+/// capture triggers make it prepare one even while they are silent.
 pub const MANY: usize = 16;
 
-/// Statements whose parameters are a value for each column of the plan, or (`select`, `delete`) for each of the key.
+/// Statements whose parameters are one value per column of the plan, or (`select`, `delete`) per column of the key.
 #[derive(Debug)]
 pub struct TableSql {
-    /// One row when the key exists: whether nothing differs.
+    /// Returns one row when the key exists: whether all values are the same.
     pub compare: String,
     /// Inserts a row.
     pub insert: String,
@@ -18,7 +18,7 @@ pub struct TableSql {
     pub add: String,
     /// Inserts [`MANY`] rows, or none.
     pub add_many: String,
-    /// Gives a row its values; `None` where it has none but its key.
+    /// Updates a row; `None` when it has only its key.
     pub update: Option<String>,
     /// Reads the row of a key.
     pub select: String,
@@ -27,7 +27,7 @@ pub struct TableSql {
 }
 
 impl TableSql {
-    /// Those of a table with these columns, of which those at `key` are the key's.
+    /// Builds the statements of a table with these columns; `key` has the indexes of the key columns.
     pub fn new(table: &str, columns: &[PlanColumn], key: &[usize]) -> Self {
         let (table, width) = (format!("main.{}", quote(table)), columns.len());
         let names: Vec<String> = columns.iter().map(|column| quote(&column.name)).collect();
@@ -38,7 +38,7 @@ impl TableSql {
         let by_key = key_condition(&key_names, 1);
         // A key may be NULL in SQLite.
         let own_key = list(&mut key.iter().copied(), " AND ", &|name, at| format!("{name} IS ?{at}"));
-        // A collation may call different texts equal.
+        // A collation may treat different texts as equal.
         let same = list(&mut (0..width), " AND ", &|name, at| format!("{name} IS ?{at} COLLATE BINARY"));
         let values = list(&mut (0..width).filter(|at| !key.contains(at)), ", ", &|name, at| format!("{name} = ?{at}"));
         let unique = list(&mut key.iter().copied(), ", ", &|name, _| name.to_owned());
