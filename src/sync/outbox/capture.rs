@@ -1,14 +1,14 @@
-//! Capture of local changes: TEMP triggers that keep one row a changed key in `tidelock_outbox`, in the transaction of
-//! the change itself.
+//! Captures local changes: TEMP triggers keep one entry per changed key in `tidelock_outbox`, in the transaction of the
+//! change itself.
 //!
-//! They are TEMP because persistent ones would die with a table rebuild, block DROP COLUMN and travel in exported files.
-//! They name today's columns, so whoever changes the schema suspends them before and resumes them after, in the same
-//! transaction.
+//! The triggers are TEMP because persistent ones would be lost in a table rebuild, block DROP COLUMN and travel in
+//! exported files. They name the present columns, so a change of the schema suspends them before and resumes them
+//! after, in the same transaction.
 //!
 //! Changes coalesce at once: insert + update = insert; insert + delete = nothing; update + delete = delete; delete +
-//! insert = update; and an update that gives back what was there = nothing. Which columns an update changed isn't stored:
-//! it is what differs from `base`. A change that a push has sent, without knowing yet whether it arrived, never becomes
-//! nothing: the remote may have it.
+//! insert = update; an update that restores the base = nothing. The columns that an update changed aren't stored: they
+//! are those that differ from `base`. A change that a push has sent, without knowing yet whether it arrived, never
+//! becomes nothing: the remote may have it.
 
 use super::rebase;
 use crate::{
@@ -22,15 +22,15 @@ use crate::{
     value::Value,
 };
 
-/// An entry whose changes cancel each other out goes.
+/// Deletes an entry whose changes cancel each other out.
 const PRUNE: &str = "CREATE TEMP TRIGGER tidelock_capture_prune AFTER UPDATE OF op ON main.tidelock_outbox \
     WHEN NEW.op = 'none' BEGIN DELETE FROM tidelock_outbox WHERE id = NEW.id; END";
-/// What their names begin with.
+/// The prefix of the triggers' names.
 const TRIGGERS: &str = "tidelock_capture_";
 const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
 
-/// Builds the triggers of all captured tables, from what is stored. A table that doesn't exist (yet) or has no key is left
-/// out. An entry of the part `sync`: never inlined, so that the part can be cut off here.
+/// Creates the triggers of all captured tables, from the stored registrations. Skips tables that don't exist (yet) or
+/// have no key. An entry of the part `sync`: never inlined, so that the part can be split off here.
 #[inline(never)]
 pub fn resume(connection: &Connection) -> Result<()> {
     connection.drop_temp_triggers(TRIGGERS)?;
@@ -50,7 +50,7 @@ pub fn resume(connection: &Connection) -> Result<()> {
         let has = |list: &[String], name: &str| list.iter().any(|column| column.eq_ignore_ascii_case(name));
         let synced = |name: &str| match &registered.columns {
             Some(columns) => has(columns, name),
-            // Those that the remote lacks, too: it may get them.
+            // Includes columns that the remote lacks: it may get them.
             None => true,
         };
         let present: Vec<String> = table.columns.iter().map(|column| column.name.clone()).collect();
@@ -61,14 +61,14 @@ pub fn resume(connection: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Drops the triggers, before the schema changes; what waits follows when they come back. An entry of the part `sync`, too.
+/// Drops the triggers before the schema changes; [`resume`] adapts pending changes. An entry of the part `sync`, too.
 #[inline(never)]
 pub fn suspend(connection: &Connection) -> Result<()> {
     connection.drop_temp_triggers(TRIGGERS)?;
     rebase::begin(connection, &metadata::captured(connection)?)
 }
 
-/// Runs `work` without capturing what it changes. Inside a transaction only: its rollback also ends the silence.
+/// Runs `work` without capturing its changes. Requires a transaction, since a rollback must also end the silence.
 pub fn silently<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
     connection.make_silent()?;
     connection.run(&format!("INSERT INTO temp.{SILENT} VALUES (1)"), &[])?;
@@ -77,18 +77,18 @@ pub fn silently<T>(connection: &Connection, work: impl FnOnce(&Connection) -> Re
     result.and_then(|value| quiet.map(|_| value))
 }
 
-/// The SQL of one table's triggers. `registered` is its name in the sync tables.
+/// Returns the SQL of one table's triggers. `registered` is its name in the sync tables.
 fn triggers(registered: &str, table: &str, key: &[String], columns: &[String]) -> String {
     let row =
         |prefix: &str| row_sql(columns.iter().map(|column| (column.as_str(), format!("{prefix}.{}", quote(column)))));
     let key_of = |prefix: &str| key_sql(key.iter().map(|column| format!("{prefix}.{}", quote(column))));
     let differs = |columns: &mut dyn Iterator<Item = &String>| {
-        // A collation may call different texts equal.
+        // A collation may treat different texts as equal.
         let tests = columns.map(|column| format!("OLD.{0} IS NOT NEW.{0} COLLATE BINARY", quote(column)));
         tests.collect::<Vec<_>>().join(" OR ")
     };
     let other = || columns.iter().filter(|column| !key.contains(column));
-    let (tbl, heard) = (literal(registered), format!("NOT EXISTS (SELECT 1 FROM {SILENT})"));
+    let (tbl, not_silent) = (literal(registered), format!("NOT EXISTS (SELECT 1 FROM {SILENT})"));
     let upsert = |prefix: &str, op: &str, base: &str, then: &str| {
         format!(
             "INSERT INTO tidelock_outbox(tbl, key, op, base, time) VALUES ({tbl}, {}, '{op}', {base}, {NOW}) \
@@ -108,7 +108,7 @@ fn triggers(registered: &str, table: &str, key: &[String], columns: &[String]) -
     let updated = upsert("OLD", "update", &old, &undone);
     let trigger = |name: &str, event: &str, condition: &str, body: &str| {
         format!(
-            "CREATE TEMP TRIGGER {} AFTER {event} ON main.{} WHEN {heard}{condition} BEGIN {body} END;\n",
+            "CREATE TEMP TRIGGER {} AFTER {event} ON main.{} WHEN {not_silent}{condition} BEGIN {body} END;\n",
             quote(&format!("tidelock_capture_{name}_{table}")),
             quote(table),
         )
@@ -116,7 +116,7 @@ fn triggers(registered: &str, table: &str, key: &[String], columns: &[String]) -
     let moved = differs(&mut key.iter());
     let mut sql = trigger("insert", "INSERT", "", &inserted);
     sql += &trigger("delete", "DELETE", "", &deleted);
-    // A changed key is another row for the remote.
+    // With a changed key it is another row for the remote.
     sql += &trigger("move", "UPDATE", &format!(" AND ({moved})"), &format!("{deleted}{inserted}"));
     if other().next().is_some() {
         let condition = format!(" AND NOT ({moved}) AND ({})", differs(&mut other()));
@@ -125,7 +125,8 @@ fn triggers(registered: &str, table: &str, key: &[String], columns: &[String]) -
     sql
 }
 
-/// Whether any change of this table is unpushed. Those that a restore set aside don't count: their rows follow the remote.
+/// Returns whether any change of this table is unpushed. Those that a restore quarantined don't count: their rows
+/// follow the remote.
 pub fn has_changes(connection: &Connection, table: &str) -> Result<bool> {
     let found = connection.value(
         "SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND state = 'pending' UNION ALL \

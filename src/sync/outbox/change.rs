@@ -15,19 +15,19 @@ use crate::{
     value::Value,
 };
 
-/// What happened to a row.
+/// The operation of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeOp {
-    /// It is new.
+    /// A new row.
     Insert,
-    /// Columns changed.
+    /// Changed columns.
     Update,
-    /// It is gone.
+    /// A deleted row.
     Delete,
 }
 
 impl ChangeOp {
-    /// The name, as stored and as users see it.
+    /// Returns the name, as stored and as users see it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Insert => "insert",
@@ -36,7 +36,7 @@ impl ChangeOp {
         }
     }
 
-    /// The operation of that name; anything unknown is an update.
+    /// Returns the operation of that name; an unknown name counts as an update.
     pub fn from_name(name: &str) -> Self {
         match name {
             "insert" => Self::Insert,
@@ -49,25 +49,25 @@ impl ChangeOp {
 /// One unpushed change.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// Its id: stays the same while the change waits.
+    /// Its id, which stays the same while the change waits.
     pub id: i64,
     /// The local table.
     pub table: String,
     /// The key's columns and values.
     pub key: Cells,
-    /// What happened.
+    /// The operation.
     pub op: ChangeOp,
-    /// The columns that an update changed, or an insert fills; none for a delete.
+    /// The columns that an update changed or an insert fills; empty for a delete.
     pub columns: Vec<String>,
     /// When it last changed, ISO 8601.
     pub time: String,
-    /// Why it was refused; of one that waits, why it isn't sent at present, if there is a reason.
+    /// Why it was refused, or why a pending change isn't sent at present.
     pub reason: Option<String>,
-    /// What the remote said.
+    /// The message of the error that refused or delayed it.
     pub error: Option<String>,
 }
 
-/// As users see it: the id is text, the key an object, absent facts are left out.
+/// As users see it: the id is text, the key is an object, absent fields are left out.
 impl Serialize for Change {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut change = serializer.serialize_struct("Change", 8)?;
@@ -87,7 +87,7 @@ impl Serialize for Change {
     }
 }
 
-/// What a row is at present: its columns and their values; `None`: there is none.
+/// Returns the present columns and values of a row; `None` when it doesn't exist.
 pub(super) fn local_row(
     connection: &Connection,
     table: &LocalTable,

@@ -1,4 +1,4 @@
-//! The outbox as users see it: changes that wait to be pushed, and changes that were refused for good.
+//! The outbox as users see it: pending changes, and changes that were refused for good.
 
 use super::{
     change::{Change, ChangeOp, local_row},
@@ -16,15 +16,15 @@ use crate::{
     value::Value,
 };
 
-/// Why a change waits whose row has a refused one.
+/// Why a change waits whose row has a refused change.
 const BEHIND: &str = "A refused change of the same row comes first: see rejected()";
 
-/// Changes that wait to be pushed, oldest first.
+/// Returns the pending changes, oldest first.
 pub fn pending(connection: &Connection) -> Result<Vec<Change>> {
     list(connection, "state = 'pending'")
 }
 
-/// Changes that were refused for good, oldest first; then the rows of the remote that the local schema refuses.
+/// Returns the changes that were refused for good, oldest first; then the remote rows that the local schema refuses.
 pub fn rejected(connection: &Connection) -> Result<Vec<Change>> {
     let mut changes = list(connection, "state <> 'pending'")?;
     if metadata::exists(connection)? {
@@ -33,13 +33,13 @@ pub fn rejected(connection: &Connection) -> Result<Vec<Change>> {
     Ok(changes)
 }
 
-/// Whether any change waits.
+/// Returns whether any change is pending.
 pub fn waits(connection: &Connection) -> Result<bool> {
     let sql = "SELECT 1 FROM tidelock_outbox WHERE state = 'pending' LIMIT 1";
     Ok(metadata::exists(connection)? && connection.value(sql, &[])?.is_some())
 }
 
-/// How many changes wait for columns that the remote lacks; of one table, or of all.
+/// Returns how many changes wait for columns that the remote lacks, in one table or in all.
 pub fn lacking_columns(connection: &Connection, table: Option<&str>) -> Result<u64> {
     if !metadata::exists(connection)? {
         return Ok(0);
@@ -52,12 +52,12 @@ pub fn lacking_columns(connection: &Connection, table: Option<&str>) -> Result<u
         .unwrap_or_default() as u64)
 }
 
-/// How many local changes wait and how many were refused; of one table.
+/// Returns how many local changes are pending and how many were refused, in one table.
 pub fn unpushed(connection: &Connection, table: &str) -> Result<(u64, u64)> {
     count(connection, Some(table), "")
 }
 
-/// How many [`pending`] and [`rejected`] have; of one table, or of all.
+/// Returns how many changes [`pending`] and [`rejected`] return, of one table or of all.
 pub fn counts(connection: &Connection, table: Option<&str>) -> Result<(u64, u64)> {
     if !metadata::exists(connection)? {
         return Ok((0, 0));
@@ -131,7 +131,7 @@ fn list(connection: &Connection, which: &str) -> Result<Vec<Change>> {
     Ok(changes)
 }
 
-/// The newest conflicts that were met, newest first; `limit` of them at most.
+/// Returns the newest conflicts, newest first, at most `limit`.
 pub fn conflicts(connection: &Connection, limit: u32) -> Result<Vec<Conflict>> {
     let log = "SELECT 1 FROM main.sqlite_schema WHERE name = 'tidelock_conflicts'";
     if connection.value(log, &[])?.is_none() {
@@ -165,7 +165,7 @@ pub fn conflicts(connection: &Connection, limit: u32) -> Result<Vec<Conflict>> {
     Ok(conflicts)
 }
 
-/// The names of the columns whose values differ.
+/// Returns the names of the columns whose values differ.
 fn changed(base: &[(String, Value)], local: &[(String, Value)]) -> Vec<String> {
     let differs = |(name, value): &&(String, Value)| {
         local.iter().find(|(other, _)| other == name).is_some_and(|(_, other)| other != value)
@@ -173,9 +173,9 @@ fn changed(base: &[(String, Value)], local: &[(String, Value)]) -> Vec<String> {
     base.iter().filter(differs).map(|(name, _)| name.clone()).collect()
 }
 
-/// Sets aside all waiting changes after a restore: the remote may have them already, so they are never sent by
-/// themselves. What their rows are now is kept with them, since the next pull brings the rows to the remote's state. An entry of the
-/// part `sync`, for databases that were ever synced.
+/// Quarantines all pending changes after a restore: the remote may have them already, so they are sent only when the
+/// user retries them. Keeps the present rows with them, since the next pull brings the rows to the remote's state.
+/// Returns how many there are. An entry of the part `sync`, for databases that were ever synced.
 #[inline(never)]
 pub fn set_aside_restored(connection: &Connection) -> Result<u64> {
     let captured = metadata::captured(connection)?;
@@ -183,13 +183,14 @@ pub fn set_aside_restored(connection: &Connection) -> Result<u64> {
         for registered in &captured {
             keep_rows(connection, registered)?;
         }
-        metadata::read_anew(connection, "state = 'pending'")?;
+        metadata::read_whole_next_where(connection, "state = 'pending'")?;
         connection
             .run("UPDATE tidelock_outbox SET state = 'restored', reason = 'restored' WHERE state = 'pending'", &[])
     })
 }
 
-/// Keeps with the waiting changes of a table what their rows are now. A table that doesn't exist (any more) keeps what was kept.
+/// Keeps the present rows with the pending changes of a table. For a table that doesn't exist (any more), the kept rows
+/// stay.
 pub(super) fn keep_rows(connection: &Connection, registered: &metadata::Registered) -> Result<()> {
     let Some(table) = LocalTable::read(connection, &registered.table)? else { return Ok(()) };
     let key = registered.primary_key.as_ref().unwrap_or(&table.primary_key);
@@ -209,14 +210,14 @@ pub(super) fn keep_rows(connection: &Connection, registered: &metadata::Register
     Ok(())
 }
 
-/// Forgets outbox and owner of a seed or an imported file: they are another database's. The rows that were changed there follow
-/// the remote at the next pull.
+/// Deletes the outbox and the owner of a seed or an imported file: they are another database's. Rows that were changed
+/// there follow the remote at the next pull.
 pub fn forget_origin(connection: &Connection) -> Result<()> {
     if !metadata::exists(connection)? {
         return Ok(());
     }
     connection.atomically(|connection| {
-        metadata::read_anew(connection, "1")?;
+        metadata::read_whole_next_where(connection, "1")?;
         connection.run("DELETE FROM tidelock_outbox", &[])?;
         connection.run("DELETE FROM tidelock_sync WHERE name = 'user'", &[]).map(drop)
     })

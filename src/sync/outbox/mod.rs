@@ -1,13 +1,13 @@
-//! Local changes: how they are noted, follow the schema, and are seen by users.
+//! Local changes: capture, adaptation to a changed schema, and what users see of them.
 //!
 //! | file | subject |
 //! |---|---|
 //! | `change` | one unpushed change |
-//! | `waiting` | whether a change is sent, or why it isn't |
-//! | `unapplied` | pulled rows that don't fit, as users see them |
-//! | `entries` | the changes that wait and those that were refused |
-//! | `rebase` | waiting changes follow the schema |
-//! | `capture` | the triggers that note local changes |
+//! | `waiting` | whether a change is sent, and why it waits |
+//! | `unapplied` | remote rows that don't fit, as users see them |
+//! | `entries` | pending and refused changes, as users see them |
+//! | `rebase` | adapts pending changes to a changed schema |
+//! | `capture` | the triggers that capture local changes |
 
 pub mod capture;
 pub mod change;

@@ -1,9 +1,10 @@
-//! Waiting changes follow the schema: in the transaction that changes it, what they say about columns is brought to the new
-//! ones. So an entry of the outbox always matches today's schema, and needs no version of its own.
+//! Adapts pending changes to a changed schema, in the transaction that changes it. So an entry of the outbox always
+//! matches the present schema, and needs no version of its own.
 //!
-//! What an update changed is what differs from its base. A column that is new gets a base, too: what the migration put into it, so
-//! that a default isn't taken for a change. A renamed one takes its base along. The new value of one that was dropped can't be sent
-//! any more: that change is set aside, with the row as it was. (A new row leaves without the column.)
+//! An update changed the columns that differ from its base. A new column gets a base, too: what the migration put into
+//! it, so that a default doesn't count as a change. A renamed column keeps its base. The new value of a dropped column
+//! can't be sent any more: that change is rejected, and keeps the row as it was. (A new row is sent without the
+//! column.)
 
 use super::{entries::keep_rows, waiting::reject};
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
 
 type Named = Vec<(String, Value)>;
 
-/// Notes the rows of the changes that wait, before the schema changes.
+/// Keeps the present rows with the pending updates, before the schema changes.
 pub fn begin(connection: &Connection, captured: &[Registered]) -> Result<()> {
     let waits = "SELECT 1 FROM tidelock_outbox WHERE state = 'pending' AND op = 'update' LIMIT 1";
     if connection.value(waits, &[])?.is_none() {
@@ -28,7 +29,7 @@ pub fn begin(connection: &Connection, captured: &[Registered]) -> Result<()> {
     captured.iter().try_for_each(|registered| keep_rows(connection, registered))
 }
 
-/// Brings the changes of a table to its present columns. `synced`: those of them that are captured.
+/// Adapts the changes of a table to its present columns. `synced` are those that are captured.
 pub fn finish(
     connection: &Connection,
     registered: &str,
@@ -53,13 +54,13 @@ pub fn finish(
             continue;
         }
         let Some(now) = connection.rows(&find, &decode_key(text(1)))?.into_iter().next() else { continue };
-        let moved = follow(&base, &before, synced, now);
-        let is_gone = |column: &String| !present.contains(column);
+        let moved = adapt(&base, &before, synced, now);
+        let is_dropped = |column: &String| !present.contains(column);
         let mut parameters = vec![row[0].clone()];
         parameters.extend(moved.base);
-        match moved.lost.into_iter().find(is_gone) {
+        match moved.lost.into_iter().find(is_dropped) {
             Some(column) => {
-                let why = format!("its new value of {column} was never sent, and there is no such column any more");
+                let why = format!("The new value of {column} was never sent, and the column no longer exists");
                 reject(connection, row[0].as_integer().unwrap_or_default(), "schema", &why)?;
             }
             None => connection.run(&save, &parameters).map(drop)?,
@@ -69,18 +70,18 @@ pub fn finish(
     connection.run(done, &[name]).map(drop)
 }
 
-/// A base as the new columns have it.
+/// A base, adapted to the new columns.
 struct Moved {
     base: Vec<Value>,
-    /// Columns that were changed and are no more.
+    /// The changed columns that no longer exist.
     lost: Vec<String>,
 }
 
-/// `base` and `before` are the row before its change and before the change of the schema, `now` is it after that, a value for
-/// each of `columns`.
-fn follow(base: &Named, before: &Named, columns: &[String], now: Vec<Value>) -> Moved {
+/// Adapts a base. `base` and `before` are the row before its change and before the change of the schema; `now` is the
+/// row after that, one value for each of `columns`.
+fn adapt(base: &Named, before: &Named, columns: &[String], now: Vec<Value>) -> Moved {
     let value = |row: &Named, name: &str| row.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-    // A renamed column is in the same place, and holds the same.
+    // A renamed column has the same place and the same value.
     let renamed = |at: usize| {
         let (old, was) = base.get(at)?;
         let same = !columns.contains(old) && value(before, old).as_ref() == Some(&now[at]);

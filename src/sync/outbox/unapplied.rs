@@ -1,5 +1,6 @@
-//! Rows of the remote that the local schema refuses, as `rejected()` shows them: beside the local changes that the remote refuses.
-//! They are tried again at each pull; what is read here is why they wait. While a pull is under way nobody knows yet what will fit.
+//! Remote rows that the local schema refuses, as `rejected()` shows them beside the local changes that the remote
+//! refuses. Each pull tries them again; this module reads why they wait. During a pull it lists none, since it is
+//! unknown yet what will fit.
 
 use super::change::{Change, ChangeOp, local_row};
 use crate::{
@@ -16,19 +17,19 @@ use crate::{
     value::Value,
 };
 
-/// Their ids begin here: far beyond those of the outbox.
+/// The first id: far beyond the ids of the outbox.
 const FIRST_ID: i64 = 1 << 62;
 
-/// SQL for how many there are in the table `?1`, or in all if that is NULL.
+/// SQL that counts them in the table `?1`, or in all tables if that is NULL.
 pub(super) const COUNT: &str = "(SELECT count(*) FROM tidelock_staged JOIN tidelock_tables USING (tbl) \
     WHERE started IS NULL AND error <> '' AND (?1 IS NULL OR tbl = ?1))";
 
-/// Whether an id is that of a row of the remote.
+/// Returns whether an id is that of a remote row.
 pub fn is_one(id: i64) -> bool {
     id >= FIRST_ID
 }
 
-/// All of them, by table and key.
+/// Returns all of them, by table and key.
 pub fn list(connection: &Connection) -> Result<Vec<Change>> {
     let rows = connection.rows(
         "SELECT tbl, staged.key, row, error, coalesce(pulled_at, ''), primary_key \
@@ -65,20 +66,20 @@ pub fn list(connection: &Connection) -> Result<Vec<Change>> {
     Ok(changes)
 }
 
-/// The table and the encoded key of one; `None` when it is there no more.
+/// Returns the table and the encoded key of the row with this id; `None` when it no longer waits.
 pub fn find(connection: &Connection, wanted: i64) -> Result<Option<(String, String)>> {
     let rows = connection.rows("SELECT tbl, key FROM tidelock_staged", &[])?;
     let names = rows.into_iter().filter_map(|row| Some((row[0].as_text()?.to_owned(), row[1].as_text()?.to_owned())));
     Ok(names.into_iter().find(|(table, key)| id(table, key) == wanted))
 }
 
-/// Forgets one, until the remote sends it again.
+/// Deletes a waiting row, until the remote sends it again.
 pub fn forget(connection: &Connection, table: &str, key: &str) -> Result<()> {
     let sql = "DELETE FROM tidelock_staged WHERE tbl = ?1 AND key = ?2";
     connection.run(sql, &[Value::from(table), Value::from(key)]).map(drop)
 }
 
-/// The same for the same row, as long as it waits (FNV-1a).
+/// Returns the id of a row, which stays the same while the row waits (FNV-1a).
 fn id(table: &str, key: &str) -> i64 {
     let bytes = table.bytes().chain([0]).chain(key.bytes());
     let hash =

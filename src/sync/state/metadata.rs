@@ -1,5 +1,5 @@
-//! What sync remembers, in tables inside the database file: so that it is as durable, and as old after a restore, as the
-//! rows that it is about. Made at the first need.
+//! The state of sync, in tables inside the database file: as durable as the rows that it is about, and as old as they
+//! are after a restore. The tables are created at the first need.
 
 use super::spans::{self, Span};
 use crate::{
@@ -16,20 +16,23 @@ use crate::{
 
 /// The tables of sync.
 ///
-/// - `tidelock_sync`: the owner and other single facts.
-/// - `tidelock_tables`: one row a synced table: how it is captured, and how far it was read. `cursor` and `key` are
-///   values in the server's own text; `started` is set while a pull is under way, and `spans` while that reads all rows;
-///   `listed_at` is when all its keys were last compared; `structured` are the columns of text in which the remote was seen to keep objects or arrays.
-/// - `tidelock_outbox`: one row a changed key; `base` is the row before its first change that the remote doesn't know.
-///   `state` is `pending`, `rejected` (for good) or `restored` (with an image; only a person lets it be sent). `reason` is why it
-///   was rejected, or why a pending one isn't sent at present: `retrying` (the remote failed at it `tries` times, and it isn't sent
-///   before `not_before`, in milliseconds since 1970), `remote_column_missing`, or `held_back` (by another change). `local` is what
-///   the row was: of a restored image, and while the schema changes. `sent_op` and `sent` are what a push sent of it, as long as it isn't known whether that arrived; `gone`: the
-///   remote was seen to have no such row.
-/// - `tidelock_staged`: rows of the remote that can't be applied yet, mostly because their parents are missing; without
-///   `row`, a deletion; without an `error`, one that is only noted, until all rows of its table were read.
-/// - `tidelock_conflicts`: the log of conflicts met.
-/// - `tidelock_known`: the keys that the remote was seen to have, for tables whose deletions are found by comparing.
+/// - `tidelock_sync`: the owner and other single values.
+/// - `tidelock_tables`: one row per synced table: how it is captured, and how far it was read. `cursor` and `key` are
+///   values in the server's own text; `started` is set during a pull, and `spans` while the pull reads all rows;
+///   `listed_at` is when all its keys were last compared; `structured` are the text columns in which the remote was
+///   seen to store objects or arrays.
+/// - `tidelock_outbox`: one row per changed key; `base` is the row before its first change that the remote doesn't
+///   know. `state` is `pending`, `rejected` (for good) or `restored` (from an image; only the user lets it be sent).
+///   `reason` is why it was rejected, or why a pending change isn't sent at present: `retrying` (the remote failed at
+///   it `tries` times, and it isn't sent before `not_before`, in milliseconds since 1970), `remote_column_missing`, or
+///   `held_back` (by another change). `local` is the row as it was in a restored image, or before a change of the
+///   schema. `sent_op` and `sent` are what a push sent, while it is unknown whether that arrived; `gone` instead of an
+///   operation: the remote was seen to have no such row.
+/// - `tidelock_staged`: remote rows that can't be applied yet, mostly because their parents are missing; without `row`,
+///   a deletion; without an `error`, a deletion that is only noted, until all rows of its table were read.
+/// - `tidelock_conflicts`: the log of conflicts.
+/// - `tidelock_known`: the keys that the remote was seen to have, for tables whose deletions are found by comparing
+///   keys.
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS tidelock_sync(name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tidelock_tables(
@@ -50,11 +53,12 @@ CREATE TABLE IF NOT EXISTS tidelock_conflicts(
   base TEXT, local TEXT, remote TEXT, result TEXT);
 ";
 
-/// The names of those tables: SQL's list of them.
+/// The names of these tables, as a list for SQL.
 const NAMES: &str = "('tidelock_sync', 'tidelock_tables', 'tidelock_outbox', 'tidelock_staged', 'tidelock_known', 'tidelock_conflicts')";
 
-/// Makes the tables as they are defined here, with the rows of those that are there in another form: they are another build's, or were
-/// made to do harm. Where there are none it makes none. An entry of the part `sync`: never inlined, so that the part can be cut off here.
+/// Creates the tables again as they are defined here, with their rows, when they have another form: they are from
+/// another build, or were made to do harm. Creates none where there are none. An entry of the part `sync`: never
+/// inlined, so that the part can be split off here.
 #[inline(never)]
 pub fn remake(connection: &Connection) -> Result<()> {
     let sql = format!(
@@ -62,7 +66,7 @@ pub fn remake(connection: &Connection) -> Result<()> {
     );
     let text = |value: &Value| value.as_text().unwrap_or_default().to_owned();
     let found = connection.rows(&sql, &[])?;
-    // As SQLite keeps them.
+    // In the form in which SQLite stores them.
     let wanted: Set<String> =
         TABLES.split(';').map(|sql| sql.trim().replace("IF NOT EXISTS ", "")).filter(|sql| !sql.is_empty()).collect();
     let ours: Set<String> = found.iter().map(|row| text(&row[1])).collect();
@@ -93,7 +97,7 @@ pub fn remake(connection: &Connection) -> Result<()> {
             }
             let list: Vec<&str> = at.iter().map(|at| &*columns[*at]).collect();
             let places = vec!["?"; at.len()].join(", ");
-            // What the definition doesn't take is no row of sync's.
+            // A row that the definition refuses isn't one of sync's.
             let sql = format!("INSERT OR IGNORE INTO main.{name}({}) VALUES ({places})", list.join(", "));
             for row in rows {
                 let values: Vec<Value> = at.iter().map(|at| row[*at].clone()).collect();
@@ -104,21 +108,21 @@ pub fn remake(connection: &Connection) -> Result<()> {
     })
 }
 
-/// A table's columns, without those that are computed; none of one that doesn't exist.
+/// Returns a table's columns without the generated ones; none for a table that doesn't exist.
 fn columns(connection: &Connection, table: &str) -> Result<Vec<String>> {
     let facts = TableFacts::read(connection, table)?;
     let stored = facts.into_iter().flat_map(|facts| facts.columns).filter(|column| !column.generated);
     Ok(stored.map(|column| column.name).collect())
 }
 
-/// Drops whatever else goes by tidelock's names in contents from elsewhere. Gives whether there are tables of sync, in whatever form:
-/// these are to be [remade](remake).
+/// Drops all other tables with tidelock's prefix from imported contents. Returns whether there are tables of sync, in
+/// any form: call [`remake`] for these.
 pub fn drop_others(connection: &Connection) -> Result<bool> {
     let sql = format!(
         r"SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name LIKE 'tidelock\_%' ESCAPE '\' AND name NOT IN {NAMES}"
     );
     for row in connection.rows(&sql, &[])? {
-        // One may have gone with another: the tables behind a virtual one.
+        // A table may have been dropped with another one: the tables behind a virtual one.
         let name = quote(row[0].as_text().unwrap_or_default());
         connection.exec(&format!("DROP TABLE IF EXISTS main.{name}"))?;
     }
@@ -126,21 +130,21 @@ pub fn drop_others(connection: &Connection) -> Result<bool> {
     Ok(connection.value(&sql, &[])?.is_some())
 }
 
-/// Whether this database was ever synced.
+/// Returns whether this database was ever synced.
 pub fn exists(connection: &Connection) -> Result<bool> {
     let found =
         connection.value("SELECT 1 FROM main.sqlite_schema WHERE name = 'tidelock_tables' AND type = 'table'", &[])?;
     Ok(found.is_some())
 }
 
-/// Has the next pull read all rows of a table, whatever is known of it.
+/// Lets the next pull read all rows of a table, whatever is known of it.
 pub fn read_whole_next(connection: &Connection, table: &Value) -> Result<()> {
     let sql = "UPDATE tidelock_tables SET selected = NULL, started = NULL WHERE tbl = ?1";
     connection.run(sql, std::slice::from_ref(table)).map(drop)
 }
 
-/// Makes the tables where they are missing, and writes down which tables are captured: so that a later opening without
-/// `remote` captures them too. An entry of the part `sync`, too.
+/// Creates the tables where they are missing, and stores which tables are captured, so that a later opening without
+/// `remote` captures them, too. An entry of the part `sync`, too.
 #[inline(never)]
 pub fn register(connection: &Connection, tables: &[TableSync]) -> Result<()> {
     if exists(connection)? {
@@ -207,18 +211,18 @@ pub struct Registered {
     pub columns: Option<Vec<String>>,
 }
 
-/// Whether changes of any table are captured.
+/// Returns whether changes of any table are captured.
 pub fn captures(connection: &Connection) -> Result<bool> {
     Ok(exists(connection)?
         && connection.value("SELECT 1 FROM tidelock_tables WHERE capture = 1 LIMIT 1", &[])?.is_some())
 }
 
-/// The tables whose changes are captured.
+/// Returns the tables whose changes are captured.
 pub fn captured(connection: &Connection) -> Result<Vec<Registered>> {
     if exists(connection)? { tables(connection, "capture = 1") } else { Ok(Vec::new()) }
 }
 
-/// All tables that were ever synced.
+/// Returns all tables that were ever synced.
 pub fn synced(connection: &Connection) -> Result<Vec<Registered>> {
     tables(connection, "1")
 }
@@ -240,18 +244,19 @@ fn tables(connection: &Connection, condition: &str) -> Result<Vec<Registered>> {
 pub struct TableProgress {
     /// The columns that were selected.
     pub selected: Option<Vec<String>>,
-    /// The position behind the last row that was applied.
+    /// The position after the last row that was applied.
     pub position: Option<ReadPosition>,
-    /// The server's time when the pull under way began, or empty where the server doesn't show its time; `None`: no pull
-    /// is under way.
+    /// The server's time when the present pull began, or empty where the server doesn't show its time; `None` when no
+    /// pull is in progress.
     pub started: Option<String>,
-    /// The same of the last complete pull.
+    /// The same for the last complete pull.
     pub watermark: Option<String>,
-    /// While a pull reads all rows: the spans that are left of them; empty when only what changed meanwhile is to be read.
+    /// While a pull reads all rows: the spans that are left to read; empty when only rows that changed meanwhile are
+    /// left.
     pub spans: Option<Vec<Span>>,
 }
 
-/// A place in the order of a table's rows, in the server's own text.
+/// A position in the order of a table's rows, in the server's own text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadPosition {
     /// The cursor column's value; `None` in a table without a cursor, or among rows whose cursor is NULL.
@@ -280,7 +285,7 @@ pub fn progress(connection: &Connection, table: &str) -> Result<TableProgress> {
     })
 }
 
-/// Writes how far a table was read; in the transaction that applies the rows.
+/// Stores how far a table was read, in the transaction that applies the rows.
 pub fn save_progress(connection: &Connection, table: &str, progress: &TableProgress) -> Result<()> {
     let list = |names: &[String]| json::string_array(names.iter().map(String::as_str));
     let position = progress.position.as_ref();
@@ -300,9 +305,10 @@ pub fn save_progress(connection: &Connection, table: &str, progress: &TableProgr
     Ok(())
 }
 
-/// Lets the next pull read those tables from the beginning that have changes of which `changes` (SQL) is true: their rows
-/// aren't what the remote sent, and a cursor that is behind them would leave them so. What tombstones count from stays.
-pub(crate) fn read_anew(connection: &Connection, changes: &str) -> Result<()> {
+/// Lets the next pull read those tables from the beginning that have changes for which `changes` (SQL) is true: their
+/// rows aren't what the remote sent, and a cursor beyond them would leave them so. The watermark stays, from which
+/// tombstones count.
+pub(crate) fn read_whole_next_where(connection: &Connection, changes: &str) -> Result<()> {
     let sql = format!(
         "UPDATE tidelock_tables SET selected = NULL, started = NULL \
          WHERE tbl IN (SELECT tbl FROM tidelock_outbox WHERE {changes})"
@@ -310,25 +316,25 @@ pub(crate) fn read_anew(connection: &Connection, changes: &str) -> Result<()> {
     connection.run(&sql, &[]).map(drop)
 }
 
-/// When all keys of a table were last compared.
+/// Returns when all keys of a table were last compared.
 pub fn listed_at(connection: &Connection, table: &str) -> Result<Option<Timestamp>> {
     let value = connection.value("SELECT listed_at FROM tidelock_tables WHERE tbl = ?1", &[Value::from(table)])?;
     Ok(value.as_ref().and_then(Value::as_text).and_then(Timestamp::parse))
 }
 
-/// Writes down when all keys of a table were compared.
+/// Stores when all keys of a table were compared.
 pub fn save_listed(connection: &Connection, table: &str, at: Timestamp) -> Result<()> {
     let sql = "UPDATE tidelock_tables SET listed_at = ?2 WHERE tbl = ?1";
     connection.run(sql, &[Value::from(table), Value::from(at.to_string())]).map(drop)
 }
 
-/// The columns that the remote was found to lack.
+/// Returns the columns that the remote was found to lack.
 pub fn missing(connection: &Connection, table: &str) -> Result<Vec<String>> {
     let value = connection.value("SELECT missing FROM tidelock_tables WHERE tbl = ?1", &[Value::from(table)])?;
     Ok(value.as_ref().and_then(Value::as_text).and_then(json::parse_string_array).unwrap_or_default())
 }
 
-/// Writes down which columns the remote lacks. None of them counts as read: all rows are read again when the remote has it.
+/// Stores which columns the remote lacks. None of them counts as read: all rows are read again once the remote has it.
 pub fn save_missing(connection: &Connection, table: &str, missing: &[String]) -> Result<()> {
     let list = |names: &[String]| json::string_array(names.iter().map(String::as_str));
     let mut selected = progress(connection, table)?.selected;
@@ -340,20 +346,20 @@ pub fn save_missing(connection: &Connection, table: &str, missing: &[String]) ->
     connection.run(sql, &[Value::from(table), missing.into(), selected.as_deref().map(list).into()]).map(drop)
 }
 
-/// The columns of text in which the remote was seen to keep objects or arrays.
+/// Returns the text columns in which the remote was seen to store objects or arrays.
 pub fn structured(connection: &Connection, table: &str) -> Result<Vec<String>> {
     let value = connection.value("SELECT structured FROM tidelock_tables WHERE tbl = ?1", &[Value::from(table)])?;
     Ok(value.as_ref().and_then(Value::as_text).and_then(json::parse_string_array).unwrap_or_default())
 }
 
-/// Adds to the columns of text in which the remote keeps objects or arrays.
+/// Stores the text columns in which the remote was seen to store objects or arrays.
 pub fn save_structured(connection: &Connection, table: &str, columns: &[String]) -> Result<()> {
     let list = json::string_array(columns.iter().map(String::as_str));
     let sql = "UPDATE tidelock_tables SET structured = ?2 WHERE tbl = ?1";
     connection.run(sql, &[Value::from(table), Value::from(list)]).map(drop)
 }
 
-/// Writes down how a table's push ended.
+/// Stores how a table's push ended.
 pub fn save_pushed(
     connection: &Connection,
     table: &str,
@@ -363,7 +369,7 @@ pub fn save_pushed(
     save_end(connection, "pushed_at", table, pushed_at, error)
 }
 
-/// Writes down how a table's pull ended.
+/// Stores how a table's pull ended.
 pub fn save_outcome(
     connection: &Connection,
     table: &str,
@@ -373,7 +379,7 @@ pub fn save_outcome(
     save_end(connection, "pulled_at", table, pulled_at, error)
 }
 
-/// A way of syncing that went through leaves its time in that column; an error leaves it as it was.
+/// Stores the time of a successful pull or push in `column`; after an error the earlier time stays.
 fn save_end(
     connection: &Connection,
     column: &str,
@@ -388,24 +394,24 @@ fn save_end(
     Ok(())
 }
 
-/// A single fact, by its name.
+/// Returns a single value by its name.
 pub fn fact(connection: &Connection, name: &str) -> Result<Option<String>> {
     let value = connection.value("SELECT value FROM tidelock_sync WHERE name = ?1", &[Value::from(name)])?;
     Ok(value.and_then(|value| value.as_text().map(str::to_owned)))
 }
 
-/// Stores a single fact.
+/// Stores a single value.
 pub fn save_fact(connection: &Connection, name: &str, value: &str) -> Result<()> {
     let sql = "INSERT INTO tidelock_sync(name, value) VALUES (?1, ?2) ON CONFLICT(name) DO UPDATE SET value = ?2";
     connection.run(sql, &[Value::from(name), Value::from(value)]).map(drop)
 }
 
-/// The user that the database belongs to, once it was synced.
+/// Returns the user that the database belongs to; `None` before the first sync.
 pub fn owner(connection: &Connection) -> Result<Option<String>> {
     fact(connection, "user")
 }
 
-/// Stores whom the database belongs to.
+/// Stores the user that the database belongs to.
 pub fn save_owner(connection: &Connection, user: &str) -> Result<()> {
     save_fact(connection, "user", user)
 }

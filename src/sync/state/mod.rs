@@ -1,9 +1,9 @@
-//! What sync remembers inside the database file.
+//! The state of sync inside the database file.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `spans` | a table read in several spans of its key at once, and how far each came |
-//! | `metadata` | the tables of sync, and what is kept in them |
+//! | `spans` | spans of a table's keys that are read concurrently, and their progress |
+//! | `metadata` | the tables of sync, and access to them |
 
 pub mod metadata;
 pub mod spans;

@@ -1,24 +1,24 @@
-//! A table read in several spans of its key at once: where they end, and how their places are remembered.
+//! Spans of a table's keys that are read concurrently: where they end, and how their progress is stored.
 //!
-//! The bounds are keys that the remote gave: it compares with them, nobody does here. So a span that turns out to be shorter,
-//! longer or gone costs a request, never a row.
+//! The bounds are keys from the remote, and only the remote compares with them. So a span that turns out to be shorter,
+//! longer or empty costs a request, never a row.
 
 use crate::sync::{config::options::AT_ONCE, values::json};
 
 /// A key, in the server's own text.
 pub type RemoteKey = Vec<String>;
 
-/// The rows behind one key, up to and with another, in the order of the key.
+/// The rows after one key, up to and including another, in the order of the key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Span {
-    /// The last key that was read; `None`: from the first row on.
+    /// The last key that was read; `None` starts at the first row.
     pub after: Option<RemoteKey>,
-    /// The last key of the span; `None`: to the last row.
+    /// The last key of the span; `None` ends at the last row.
     pub upto: Option<RemoteKey>,
 }
 
-/// How many rows behind the beginning each span but the last one ends, for so many rows in pages of `page` rows: spans of
-/// whole pages, the first ones longer, since they begin first. None where it isn't worth it.
+/// Returns after how many rows each span but the last one ends, for `rows` rows in pages of `page` rows. Spans have
+/// whole pages; the first ones are longer, since they begin first. Returns none where spans aren't worth it.
 pub fn ends(rows: u64, page: u64) -> Vec<u64> {
     let page = page.max(1);
     let pages = rows.div_ceil(page);
@@ -26,7 +26,7 @@ pub fn ends(rows: u64, page: u64) -> Vec<u64> {
     (1..spans).map(|span| (pages * span).div_ceil(spans) * page).collect()
 }
 
-/// The spans as text: of each its two keys, as lists of strings, or nothing.
+/// Returns the spans as text: the two keys of each, as lists of strings or empty.
 pub fn encode(spans: &[Span]) -> String {
     let key = |key: &Option<RemoteKey>| match key {
         Some(key) => json::string_array(key.iter().map(String::as_str)),
@@ -36,7 +36,7 @@ pub fn encode(spans: &[Span]) -> String {
     json::string_array(keys.iter().map(String::as_str))
 }
 
-/// Reads what [`encode`] wrote.
+/// Reads the text that [`encode`] returned.
 pub fn decode(text: &str) -> Option<Vec<Span>> {
     let keys = json::parse_string_array(text)?;
     let key = |text: &String| if text.is_empty() { Some(None) } else { json::parse_string_array(text).map(Some) };
