@@ -1,23 +1,23 @@
-//! Sync with PostgREST over ports, and the tables inside the database that it works on.
+//! Sync with PostgREST over ports, and the tables that it keeps inside the database.
 //!
-//! Rooms, each of which uses only those above it (held by `tests/native/rooms.rs`):
+//! Rooms, each of which uses only those above it (checked by `tests/native/rooms.rs`):
 //!
 //! | room | subject |
 //! |---|---|
-//! | `values` | values: as the remote spells them, as a local column has them, and as text inside the database |
-//! | `config` | the `remote` option, and what is refused of it |
-//! | `report` | what is told of a pull or push |
-//! | `state` | what is remembered inside the database file |
-//! | `postgrest` | the client of the remote: what is sent, and what an answer means |
+//! | `values` | values: the remote's spelling, the local column's value, and text inside the database |
+//! | `config` | the `remote` option and its checks |
+//! | `report` | reports of pulls and pushes |
+//! | `state` | the state of sync inside the database file |
+//! | `postgrest` | the client of the remote: requests, and the meaning of answers |
 //! | `schema` | the tables on both sides |
-//! | `outbox` | local changes: how they are noted, follow the schema, and are seen by users |
+//! | `outbox` | local changes: capture, adaptation to a changed schema, and what users see of them |
 //! | `conflict` | rows that changed on both sides |
-//! | `apply` | pulled rows into local tables |
+//! | `apply` | applying pulled rows to local tables |
 //! | `pull` | reading the remote |
-//! | `jobs` | changes as jobs: which waits for which, and what became of them |
+//! | `jobs` | changes as jobs: their order, and their outcomes |
 //! | `push` | writing to the remote |
-//! | `schedule` | keeping in step: when which round begins; the remote's own hints |
-//! | `status` | how a table stands |
+//! | `schedule` | automatic sync: when each round begins; hints from the remote |
+//! | `status` | the status of a table |
 
 pub mod apply;
 pub mod config;

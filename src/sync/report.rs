@@ -1,4 +1,4 @@
-//! What a pull did, in the contract's words.
+//! Reports of pulls and pushes, as the contract defines them.
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -16,19 +16,19 @@ pub enum PullMode {
     Replace,
 }
 
-/// The options of a pull. `onProgress` and `signal` are the driver's.
+/// The options of a pull. Its caller handles `onProgress` and `signal`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PullOptions {
     /// Merge or replace.
     pub mode: PullMode,
-    /// Only these tables.
+    /// The tables to pull; `None` for all.
     pub tables: Option<Names>,
-    /// Read everything, whatever was read before.
+    /// Whether to read everything, including rows that were read before.
     pub full: bool,
-    /// Let any number of rows vanish.
+    /// Whether any number of rows may be deleted because the remote didn't send them.
     pub allow_empty: bool,
-    /// Replace: throw unpushed changes away.
+    /// In mode `replace`: whether to discard unpushed changes.
     pub discard_unpushed: bool,
 }
 

@@ -1,4 +1,4 @@
-//! How a synced table stands.
+//! The status of a synced table.
 
 use serde::Serialize;
 
@@ -35,8 +35,8 @@ pub struct TableStatus {
     pub last_error: Option<String>,
 }
 
-/// How many milliseconds ago the table was completely pulled that waits longest for its next pull; `None`: not all tables that are
-/// pulled ever were.
+/// Returns how many milliseconds ago the last complete pull of the longest waiting table ended; `None` while any pulled
+/// table was never completely pulled.
 pub fn lag(connection: &Connection, config: &Config, now: Timestamp) -> Result<Option<i64>> {
     let mut longest = 0;
     for table in config.options.tables.iter().filter(|table| table.direction != SyncDirection::Push) {
@@ -49,7 +49,7 @@ pub fn lag(connection: &Connection, config: &Config, now: Timestamp) -> Result<O
     Ok(Some(longest))
 }
 
-/// For how many milliseconds the oldest change that isn't pushed has been waiting; 0 when none is.
+/// Returns for how many milliseconds the oldest pending change has been waiting; 0 without pending changes.
 pub fn unpushed_for(connection: &Connection, now: Timestamp) -> Result<i64> {
     if !metadata::exists(connection)? {
         return Ok(0);
@@ -59,7 +59,7 @@ pub fn unpushed_for(connection: &Connection, now: Timestamp) -> Result<i64> {
     Ok(oldest.map_or(0, |time| now.since(time)))
 }
 
-/// How one table stands.
+/// Returns the status of one table.
 pub fn of_table(connection: &Connection, table: &str, phase: &'static str, now: Timestamp) -> Result<TableStatus> {
     let (pending, rejected) = entries::counts(connection, Some(table))?;
     let rows = match LocalTable::read(connection, table)? {
