@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_preferred_is_for_tables_that_say_nothing() {
+    fn the_preferred_resolution_is_for_tables_without_their_own() {
         let tables = r#"[{"table":"a"},{"table":"b","conflict":"keep-local"}]"#;
         let mut config =
             config(&format!(r#"{{"url":"https://x.co","key":"k","realtime":true,"tables":{tables}}}"#)).unwrap();
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused() {
+    fn invalid_options_are_refused() {
         let base = |rest: &str| config(&format!(r#"{{"url":"https://x.supabase.co","key":"k",{rest}}}"#));
         for rest in [
             r#""tables":[]"#,

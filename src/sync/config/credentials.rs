@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_header_can_have_is_refused_without_the_value() {
+    fn invalid_header_values_are_refused_without_showing_them() {
         let table = table();
         for value in texts(&table["unfit"]) {
             let error = check_options(&options("k", &headers("x-key", &value), true)).unwrap_err();

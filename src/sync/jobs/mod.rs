@@ -3,7 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `job` | one change on its way, and its outcome |
-//! | `order` | which change waits for which |
+//! | `order` | the order of changes: which one waits for which |
 //! | `circle` | changes that wait for each other in a cycle |
 //! | `unsent` | the pending changes, as jobs |
 //! | `settle` | stores the outcome of a job |

@@ -61,7 +61,7 @@ pub fn resume(connection: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// Drops the triggers before the schema changes; [`resume`] adapts pending changes. An entry of the part `sync`, too.
+/// Drops the triggers before the schema changes; [`resume`] adapts pending changes. Also an entry of the part `sync`.
 #[inline(never)]
 pub fn suspend(connection: &Connection) -> Result<()> {
     connection.drop_temp_triggers(TRIGGERS)?;

@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_selected() {
+    fn stored_columns_cursor_and_mark_are_selected() {
         let select = |options, missing: &[&str]| plan(options, missing).unwrap().selection.columns.join(",");
         assert_eq!(select(r#"{"table":"t"}"#, &[]), "b,id,n,local");
         assert_eq!(select(r#"{"table":"t"}"#, &["LOCAL"]), "b,id,n");
@@ -417,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_named() {
+    fn columns_that_do_not_fit_are_named() {
         for (options, missing, column) in [
             (r#"{"table":"t","columns":["zz"]}"#, &[][..], "zz"),
             (r#"{"table":"t","primaryKey":"zz"}"#, &[], "zz"),

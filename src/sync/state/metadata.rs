@@ -144,7 +144,7 @@ pub fn read_whole_next(connection: &Connection, table: &Value) -> Result<()> {
 }
 
 /// Creates the tables where they are missing, and stores which tables are captured, so that a later opening without
-/// `remote` captures them, too. An entry of the part `sync`, too.
+/// `remote` captures them, too. Also an entry of the part `sync`.
 #[inline(never)]
 pub fn register(connection: &Connection, tables: &[TableSync]) -> Result<()> {
     if exists(connection)? {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `json` | JSON from the wire, with every digit |
 //! | `decimal` | decimal numbers as text |
-//! | `types` | what a JSON value becomes in a local column |
+//! | `types` | converts JSON values for local columns |
 //! | `encode` | values as JSON inside the database |
 //! | `outgoing` | local values as JSON and in filters |
 //! | `same_key` | which row of an answer belongs to which sent key |

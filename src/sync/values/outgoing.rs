@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_goes_back_as_it_came() {
+    fn pulled_values_are_sent_back_unchanged() {
         for (declared, raw) in [
             ("INTEGER", "9223372036854775807"),
             ("INTEGER", "-9223372036854775808"),

@@ -298,7 +298,7 @@ mod tests {
             // Ambiguous on one side or the other.
             (&["A", "a "], &["a"], &[None, None]),
             (&["A"], &["a", "a "], &[None]),
-            // A second row with a key that was met is none of another key.
+            // A second row with an assigned key belongs to no other key.
             (&["a", "A"], &["a", "a"], &[Some(0), None]),
             // Rows that weren't asked for.
             (&["1"], &["77"], &[None]),
@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(assigned(&[&["a", "bc"], &["AB", "C"]], &[&["ab", "c"], &["A", "bc"]]), [Some(1), Some(0)]);
     }
 
-    /// Few different keys, so that they often meet; some are spellings of others.
+    /// Few different keys, so that they often coincide; some are spellings of others.
     fn keys() -> impl Strategy<Value = Vec<Vec<Value>>> {
         let part =
             prop::sample::select(vec!["a", "A", "a ", "1", "01", "1.0", "77", "2026-01-01", "2026-01-01T00:00Z"]);

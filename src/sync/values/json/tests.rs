@@ -29,7 +29,7 @@ fn every_cut_body_is_an_error_never_a_shorter_page() {
 }
 
 #[test]
-fn what_is_no_page_of_rows_is_refused() {
+fn bodies_other_than_rows_are_refused() {
     assert_eq!(read(r#"{"code":"42P01"}"#, &["id"]), Err(JsonError::NotRows));
     assert_eq!(read("[1]", &["id"]), Err(JsonError::NotRows));
     assert_eq!(read(r#"[{"a":1}]"#, &["id"]), Err(JsonError::MissingColumn(0)));
