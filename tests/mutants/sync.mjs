@@ -62,9 +62,10 @@ export const mutants = [
   {
     name: 'refusals-of-the-project-reject-rows',
     file: 'src/sync/postgrest/response.rs',
-    text: `Verdict::Fail(error(ErrorCode::SyncServer).hint(
-                "It is the project, or what stands before it, that refuses: look at its dashboard; nothing is lost",
-            ))`,
+    text: `Verdict::Fail(
+            error(ErrorCode::SyncServer)
+                .hint("The project or a gateway before it refuses the request: check its dashboard; no change is lost"),
+        )`,
     instead: 'Verdict::Rejected(error(ErrorCode::SyncServer))',
     breaks: 'a 402, or a 403 without a code of PostgREST, rejects rows for good',
   },

@@ -3,11 +3,11 @@
 //! | file | subject |
 //! |---|---|
 //! | `query` | the URLs that read a table, page by page |
-//! | `request` | where a request goes, and what it says about who asks |
+//! | `request` | the root and the headers of a request |
 //! | `response` | what an answer means |
-//! | `permits` | a bound for what is done at once |
-//! | `remote` | the one client: tries, tokens, roots, how many requests at once |
-//! | `queue` | what one side of a sync hands to the other |
+//! | `permits` | a limit for concurrent work |
+//! | `remote` | the one client: retries, tokens, roots, concurrent requests |
+//! | `queue` | the queue between the network side of a sync and the database side |
 
 pub(crate) mod permits;
 pub mod query;

@@ -1,4 +1,4 @@
-//! A bound for what is done at once: first come, first served.
+//! A limit for concurrent work: permits are granted in the order of the requests.
 
 use std::{
     cell::{Cell, RefCell},
@@ -8,53 +8,53 @@ use std::{
 
 use futures_channel::oneshot;
 
-/// So many may go on at once; the others wait in line.
+/// A fair semaphore.
 #[derive(Clone, Debug)]
-pub struct Permits(Rc<Line>);
+pub struct Permits(Rc<Semaphore>);
 
 #[derive(Debug)]
-struct Line {
+struct Semaphore {
     free: Cell<usize>,
     waiting: RefCell<VecDeque<oneshot::Sender<Permit>>>,
 }
 
-/// The right to go on, until it is dropped.
+/// Returns to the semaphore when it is dropped.
 #[derive(Debug)]
-pub struct Permit(Option<Rc<Line>>);
+pub struct Permit(Option<Rc<Semaphore>>);
 
 impl Permits {
-    /// So many at once.
+    /// Creates a semaphore with `count` permits.
     pub fn new(count: usize) -> Self {
-        Self(Rc::new(Line { free: Cell::new(count), waiting: RefCell::default() }))
+        Self(Rc::new(Semaphore { free: Cell::new(count), waiting: RefCell::default() }))
     }
 
-    /// Waits for its turn. Dropping the future gives up the place in line.
-    pub async fn take(&self) -> Permit {
-        let line = &self.0;
-        if line.free.get() > 0 {
-            line.free.set(line.free.get() - 1);
-            return Permit(Some(line.clone()));
+    /// Waits for a permit. Dropping the future leaves the queue.
+    pub async fn acquire(&self) -> Permit {
+        let semaphore = &self.0;
+        if semaphore.free.get() > 0 {
+            semaphore.free.set(semaphore.free.get() - 1);
+            return Permit(Some(semaphore.clone()));
         }
-        let (give, given) = oneshot::channel();
-        line.waiting.borrow_mut().push_back(give);
-        // The line outlives those who wait in it, so somebody gives it.
-        given.await.unwrap_or(Permit(None))
+        let (grant, granted) = oneshot::channel();
+        semaphore.waiting.borrow_mut().push_back(grant);
+        // The semaphore outlives its waiting futures, so the sender isn't dropped unused.
+        granted.await.unwrap_or(Permit(None))
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let Some(line) = self.0.take() else { return };
+        let Some(semaphore) = self.0.take() else { return };
         loop {
-            let next = line.waiting.borrow_mut().pop_front();
+            let next = semaphore.waiting.borrow_mut().pop_front();
             let Some(next) = next else { break };
-            match next.send(Permit(Some(line.clone()))) {
+            match next.send(Permit(Some(semaphore.clone()))) {
                 Ok(()) => return,
-                // Whoever waited there has gone.
+                // The waiting future was dropped.
                 Err(mut permit) => permit.0 = None,
             }
         }
-        line.free.set(line.free.get() + 1);
+        semaphore.free.set(semaphore.free.get() + 1);
     }
 }
 
@@ -65,22 +65,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_waits_longest_is_next_and_who_goes_leaves_no_gap() {
+    fn the_longest_waiting_future_is_next_and_a_dropped_one_keeps_no_permit() {
         let permits = Permits::new(1);
-        let first = permits.take().now_or_never().unwrap();
-        let mut gone = Box::pin(permits.take());
-        let mut second = Box::pin(permits.take());
-        let mut third = Box::pin(permits.take());
-        assert!((&mut gone).now_or_never().is_none());
+        let first = permits.acquire().now_or_never().unwrap();
+        let mut dropped = Box::pin(permits.acquire());
+        let mut second = Box::pin(permits.acquire());
+        let mut third = Box::pin(permits.acquire());
+        assert!((&mut dropped).now_or_never().is_none());
         assert!((&mut second).now_or_never().is_none());
         assert!((&mut third).now_or_never().is_none());
-        drop(gone);
+        drop(dropped);
         drop(first);
         assert!((&mut third).now_or_never().is_none());
         let second = (&mut second).now_or_never().unwrap();
-        // Given, and dropped before it was looked at.
+        // The permit is granted to `third`, which is dropped before it is polled.
         drop(second);
         drop(third);
-        assert!(permits.take().now_or_never().is_some());
+        assert!(permits.acquire().now_or_never().is_some());
     }
 }

@@ -7,7 +7,7 @@ use crate::sync::state::{
     spans::{RemoteKey, Span},
 };
 
-/// What is read of one remote table.
+/// The part of a remote table that is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// The remote table.
@@ -18,7 +18,7 @@ pub struct Selection {
     pub key: Vec<String>,
     /// The cursor column.
     pub cursor: Option<String>,
-    /// Filters by column, in PostgREST's words.
+    /// Filters by column, in PostgREST's syntax.
     pub filter: Vec<(String, String)>,
 }
 
@@ -27,24 +27,24 @@ pub struct Selection {
 pub enum Range {
     /// The rows of a span, in the order of the key.
     Keys(Span),
-    /// The one row so many rows behind a key, in the order of the key.
+    /// One row: the one at this offset behind a key, in the order of the key.
     Beyond(Option<RemoteKey>, u64),
-    /// The one row with the greatest cursor; one without, where there is none with.
+    /// One row: the one with the greatest cursor, or one without a cursor if no row has one.
     Newest,
     /// The rows whose cursor is NULL, in the order of the key, behind a key.
     Nulls(Option<RemoteKey>),
-    /// The rows with a cursor, in the order of cursor and key: all, ...
+    /// All rows with a cursor, in the order of cursor and key.
     Cursors,
-    /// ... those from a cursor value on, ...
+    /// The rows from a cursor value on, in the order of cursor and key.
     From(String),
-    /// ... or those behind a row.
+    /// The rows behind a position, in the order of cursor and key.
     Behind(ReadPosition),
-    /// The rows whose cursor is NULL, and then these.
+    /// The rows whose cursor is NULL, followed by this range.
     WithNulls(Box<Range>),
 }
 
 impl Selection {
-    /// The URL of one page.
+    /// Returns the URL of one page of at most `limit` rows.
     pub fn url(&self, root: &str, range: &Range, limit: u32) -> String {
         let mut url = format!("{root}/{}?select=", percent(&self.table));
         match self.columns.as_slice() {
@@ -52,7 +52,7 @@ impl Selection {
             columns => push_list(&mut url, columns.iter().map(|column| name(column))),
         }
         for (column, filter) in &self.filter {
-            // Several conditions in one, as `or=(a.eq.1,b.eq.2)`: no filter of a column begins with a parenthesis.
+            // A combined condition, as `or=(a.eq.1,b.eq.2)`: no filter of a column begins with a parenthesis.
             let combines = matches!(column.as_str(), "and" | "or" | "not.and" | "not.or") && filter.starts_with('(');
             let column = if combines { column.clone() } else { name(column) };
             push_pair(&mut url, &column, filter);
@@ -91,7 +91,7 @@ impl Selection {
             _ => {}
         }
         let (by_cursor, by_key) = match range {
-            // An index is as a rule in ascending order, with NULLs last: this is its other end but for them.
+            // An index is usually ascending with NULLs last: this order reads it from its end, without the NULLs.
             Range::Newest => (Some(".desc.nullslast"), ".desc"),
             Range::Cursors | Range::From(_) | Range::Behind(_) => (Some(".asc"), ".asc"),
             Range::WithNulls(_) => (Some(".asc.nullsfirst"), ".asc"),
@@ -108,8 +108,9 @@ impl Selection {
         url
     }
 
-    /// Appends the condition "on this side of this row" in the order of the cursor, if any, and the key: for
-    /// `(a, b) > (x, y)`, `a=gte.x&or=(a.gt.x,and(a.eq.x,b.gt.y))`. The first part is implied, but it is what lets the server
+    /// Appends the condition for the rows on one side of a row, in the order of the cursor, if any, and the key.
+    ///
+    /// For `(a, b) > (x, y)`: `a=gte.x&or=(a.gt.x,and(a.eq.x,b.gt.y))`. The first part is implied, but lets the server
     /// use an index.
     fn push_place(&self, url: &mut String, side: Side, cursor: Option<(&str, &str)>, key: Option<&[String]>) {
         let Some(key) = key else { return };
@@ -124,14 +125,14 @@ impl Selection {
         push_pair(url, "or", &format!("({})", condition(side, &terms)));
     }
 
-    /// Cursor and key, each with its value.
+    /// Returns the columns of cursor and key, each with its value.
     fn terms<'a>(&self, cursor: Option<(&str, &'a str)>, key: &'a [String]) -> Vec<(String, &'a str)> {
         let keys = self.key.iter().map(|column| name(column)).zip(key.iter().map(String::as_str));
         cursor.map(|(column, value)| (column.to_owned(), value)).into_iter().chain(keys).collect()
     }
 }
 
-/// The conditions of which one has to hold for a row on this side of those values.
+/// Returns the alternatives, separated by commas, of which one holds for each row on this side of the values.
 fn condition(side: Side, terms: &[(String, &str)]) -> String {
     let (inner, last) = match side {
         Side::Behind => ("gt", "gt"),
@@ -154,28 +155,29 @@ fn condition(side: Side, terms: &[(String, &str)]) -> String {
     condition
 }
 
-/// The side of a row on which other rows lie.
+/// The side of a row on which the wanted rows are.
 #[derive(Clone, Copy)]
 enum Side {
     Behind,
-    /// The row itself, and those before it.
+    /// The row itself and the rows before it.
     UpTo,
 }
 
-/// What PostgREST takes for its own when it is the bare name of a parameter, whatever follows (its `QueryParams.hs`, the same
-/// from 12 to 16); `not`, which negates conditions; and `apikey`, which gateways take out of the query. In double quotes each is
-/// a column.
+/// Parameter names that aren't columns unless they are in double quotes.
+///
+/// PostgREST reserves most of them (`QueryParams.hs`, the same from 12 to 16). `not` negates conditions, and gateways
+/// remove `apikey` from the query.
 const RESERVED: &[&str] =
     &["select", "columns", "on_conflict", "order", "limit", "offset", "and", "or", "not", "apikey"];
 
-/// A column as PostgREST reads it: in double quotes unless it is a plain word without another meaning.
+/// Returns a column's name in PostgREST's syntax: in double quotes unless it is a plain, unreserved word.
 pub(crate) fn name(column: &str) -> String {
     let plain = !column.is_empty() && column.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let reserved = RESERVED.iter().any(|word| word.eq_ignore_ascii_case(column));
     if plain && !reserved { column.to_owned() } else { quoted(column) }
 }
 
-/// A value inside `or=(...)`, where `,.:()` have a meaning.
+/// Returns a value in double quotes, for use inside `or=(...)`, where `,.:()` are syntax.
 pub(crate) fn quoted(value: &str) -> String {
     let mut out = String::from("\"");
     for char in value.chars() {
@@ -204,7 +206,7 @@ pub(crate) fn push_list(url: &mut String, items: impl Iterator<Item = String>) {
     }
 }
 
-/// Escapes everything that isn't plain in a query. `+` above all: servers read it as a blank.
+/// Percent-encodes a part of a query. This includes `+`, which servers read as a space.
 pub(crate) fn percent(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -319,7 +321,7 @@ mod tests {
         odd.filter = [
             ("apikey", "eq.1"),
             ("not", "in.(a,b)"),
-            // A column of that name, and conditions in one.
+            // A column named `or`, and a combined condition.
             ("or", "eq.x"),
             ("or", "(a.eq.1,b.is.null)"),
             ("not.and", "(a.eq.1,b.is.null)"),

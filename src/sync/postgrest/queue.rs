@@ -1,4 +1,5 @@
-//! What one side of a sync hands to the other: answers come from the network while those before them are written down.
+//! The queue between the two sides of a sync: the network side receives answers while the database side stores earlier
+//! ones.
 
 use std::{
     cell::{Cell, RefCell},
@@ -11,48 +12,49 @@ use futures_util::future::try_join;
 
 use crate::{error::Result, ports::LocalFuture};
 
-/// Takes things out while they are put in, also those that came before putting them in failed: that is told at the end.
-pub async fn beside(putting: LocalFuture<'_, Result<()>>, taking: LocalFuture<'_, Result<()>>) -> Result<()> {
-    let mut put = Ok(());
-    let putting = async {
-        put = putting.await;
+/// Runs a producer and a consumer of a queue concurrently. If the producer fails, the consumer still handles the queued
+/// items; then the producer's error is returned.
+pub async fn beside(producer: LocalFuture<'_, Result<()>>, consumer: LocalFuture<'_, Result<()>>) -> Result<()> {
+    let mut produced = Ok(());
+    let producer = async {
+        produced = producer.await;
         Ok(())
     };
-    try_join(Box::pin(putting), taking).await?;
-    put
+    try_join(Box::pin(producer), consumer).await?;
+    produced
 }
 
-/// Things in the order in which they came, until it ends. One takes them out.
+/// A first-in, first-out queue with one consumer.
 #[derive(Debug)]
 pub struct Queue<T> {
-    things: RefCell<VecDeque<T>>,
+    items: RefCell<VecDeque<T>>,
     ended: Cell<bool>,
     waiting: RefCell<Option<Waker>>,
 }
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        Self { things: RefCell::default(), ended: Cell::default(), waiting: RefCell::default() }
+        Self { items: RefCell::default(), ended: Cell::default(), waiting: RefCell::default() }
     }
 }
 
 impl<T> Queue<T> {
-    /// Adds one.
-    pub fn put(&self, thing: T) {
-        self.things.borrow_mut().push_back(thing);
+    /// Adds an item.
+    pub fn put(&self, item: T) {
+        self.items.borrow_mut().push_back(item);
         self.wake();
     }
 
-    /// Nothing comes any more.
+    /// Marks the end: no item follows.
     pub fn end(&self) {
         self.ended.set(true);
         self.wake();
     }
 
-    /// The next one; `None` after the last.
+    /// Waits for the next item. Returns `None` after the last one.
     pub async fn next(&self) -> Option<T> {
         poll_fn(|context| {
-            let next = self.things.borrow_mut().pop_front();
+            let next = self.items.borrow_mut().pop_front();
             if next.is_some() || self.ended.get() {
                 return Poll::Ready(next);
             }
@@ -62,9 +64,9 @@ impl<T> Queue<T> {
         .await
     }
 
-    /// Whether there is nothing to take out at present.
+    /// Returns whether no item is waiting at present.
     pub fn is_empty(&self) -> bool {
-        self.things.borrow().is_empty()
+        self.items.borrow().is_empty()
     }
 
     fn wake(&self) {

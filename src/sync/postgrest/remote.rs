@@ -1,14 +1,14 @@
-//! The one client of the remote: sends a request until it has an answer that means something, or a reason why there is none.
+//! The one client of the remote: sends a request until it has a meaningful answer or a final error.
 //!
-//! What an answer means is [`super::response`]'s business; here it is acted upon: tries again after a wait, a fresh token, the
-//! other root, and a bound for how many requests are under way. Whatever a caller can do about a refusal is in [`Refusal`].
+//! [`super::response`] interprets an answer. This file acts on it: it retries after a delay, refreshes the token, tries
+//! the other root, and limits concurrent requests. [`Refusal`] tells callers how they can react to a failure.
 
 use std::cell::{Cell, RefCell};
 
 use super::{
     permits::{Permit, Permits},
     request::Requester,
-    response::{CUT, Unreadable, Verdict, backoff_ms, http_date, judge, moved},
+    response::{CUT, Unreadable, Verdict, backoff_ms, http_date, interpret, moved},
 };
 use crate::{
     error::{Detail, Error, ErrorCode, Result},
@@ -17,28 +17,28 @@ use crate::{
     time::Timestamp,
 };
 
-/// Where access tokens come from.
+/// The source of access tokens.
 pub trait Tokens {
-    /// A token, asked for anew; `None`: nobody is signed in.
+    /// Requests a fresh token. Returns `None` if no user is signed in.
     fn fresh(&self) -> LocalFuture<'_, Result<Option<String>>>;
 }
 
-/// Why a request brought nothing.
+/// Why a request failed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Refusal {
-    /// PostgREST or PostgreSQL refuses what was sent, and says by a code why.
+    /// PostgREST or PostgreSQL refused the request, with an error code.
     Rejected(Error),
     /// A column doesn't exist.
     UnknownColumn(Error),
-    /// The table or function isn't there, or its answers can't be used.
+    /// The table or function doesn't exist, or its answers can't be used.
     Mismatch(Error),
-    /// Less at once may do; it was waited for already.
+    /// A smaller request may succeed. The retry delay is already over.
     TooMuch(Error),
-    /// The answer is larger than the limit: a request for less may do.
+    /// The answer is larger than the limit: a smaller request may succeed.
     TooLarge(Error),
-    /// The remote fails at this request however often it is asked, perhaps at no other.
+    /// All retries of this request failed; other requests may succeed.
     Trouble(Error),
-    /// Nothing else will go better.
+    /// Other requests would fail too.
     Failed(Error),
 }
 
@@ -49,8 +49,8 @@ impl From<Error> for Refusal {
 }
 
 impl Refusal {
-    /// Whether other tables may do better: PostgREST or PostgreSQL has said so of this one, or its rows don't fit. What stands before
-    /// them, the root and the network are the same for all.
+    /// Returns whether the failure concerns one table, so that others may succeed: PostgREST or PostgreSQL refused this
+    /// table, or its rows don't fit. Gateways, the root and the network are the same for all tables.
     pub fn is_about_one_table(&self) -> bool {
         let code = |error: &Error| match error.details.get("remoteCode") {
             Some(Detail::Text(code)) => Some(code.clone()),
@@ -67,7 +67,7 @@ impl Refusal {
         }
     }
 
-    /// What to fail with.
+    /// Returns the error to fail with.
     pub fn into_error(self) -> Error {
         match self {
             Self::Rejected(error)
@@ -81,7 +81,7 @@ impl Refusal {
     }
 }
 
-/// How often one thing may be asked for in vain, whatever becomes of the request meanwhile.
+/// The retry budget of one operation. It outlives single requests, which may be made smaller meanwhile.
 #[derive(Clone, Debug)]
 pub struct Tries {
     used: u32,
@@ -89,35 +89,35 @@ pub struct Tries {
 }
 
 impl Tries {
-    /// Whether it was asked for in vain before: that may have arrived all the same.
+    /// Returns whether a try has failed. The remote may have executed that request.
     pub fn any(&self) -> bool {
         self.used > 0
     }
 
-    /// No more than `most` tries in all.
+    /// Limits the budget to `most` tries in total, the first one included.
     pub fn at_most(mut self, most: u32) -> Self {
         self.most = self.most.min(most.saturating_sub(1));
         self
     }
 }
 
-/// A good answer.
+/// A successful answer.
 #[derive(Debug)]
 pub struct Answer {
-    /// It.
+    /// The response itself.
     pub response: HttpResponse,
-    /// When the server began to answer at the latest, by its own clock, if it shows that.
+    /// The latest time, on the server's clock, at which the server began to answer. `None` without a `Date` header.
     pub server_time: Option<Timestamp>,
-    /// Counts as a request under way as long as it lives.
+    /// Counts as a concurrent request until it is dropped.
     pub permit: Permit,
 }
 
-/// What outlives the client of one call.
+/// What is known of the remote from call to call.
 #[derive(Debug, Default)]
 pub struct Known {
     /// The root that answered.
     pub root: RefCell<Option<String>>,
-    /// On the monotonic clock: the remote asked for rest until then.
+    /// The time, in milliseconds on the monotonic clock, before which the remote asked for no requests.
     pub rest_until: Cell<f64>,
 }
 
@@ -133,13 +133,13 @@ pub struct Remote<'a> {
     token_number: Cell<u32>,
     root_number: Cell<u32>,
     permits: Permits,
-    /// One asks for a fresh token, the others wait for it.
+    /// Single-flight: one request refreshes the token, the others wait for it.
     renewal: Permits,
     skew_ms: Cell<Option<i64>>,
 }
 
 impl<'a> Remote<'a> {
-    /// `token`: what the access token function gave.
+    /// Creates the client. `token` is the result of the access token function.
     pub fn new(
         config: &Config,
         http: &'a dyn Http,
@@ -163,19 +163,20 @@ impl<'a> Remote<'a> {
         }
     }
 
-    /// How far the server's clock is ahead, where it shows it.
+    /// Returns by how many milliseconds the server's clock is ahead, if a `Date` header told.
     pub fn skew_ms(&self) -> Option<i64> {
         self.skew_ms.get()
     }
 
-    /// The tries of one thing to ask for, as `remote.retries` says.
+    /// Returns the retry budget of one operation, by `remote.retries`.
     pub fn tries(&self) -> Tries {
         Tries { used: 0, most: self.retries }
     }
 
-    /// Sends a request, made anew for each try, and again as long as that may help. `about`: the table that errors name.
+    /// Sends a request, and retries it while that may help. `make` builds the request again for each try; `about` is
+    /// the table that errors name.
     ///
-    /// Boxed, as what reads it: who sends one has not all of this code in its own.
+    /// The future is boxed, like that of `read`, so that this code isn't inlined into each caller.
     pub fn send<'s>(
         &'s self,
         about: &'s str,
@@ -191,7 +192,7 @@ impl<'a> Remote<'a> {
         tries: &mut Tries,
         make: &dyn Fn(&Requester) -> HttpRequest,
     ) -> Result<Answer, Refusal> {
-        let permit = self.permits.take().await;
+        let permit = self.permits.acquire().await;
         let clock = &*self.platform.clock;
         let mut renewed = false;
         loop {
@@ -204,14 +205,14 @@ impl<'a> Remote<'a> {
             let url = request.url.clone();
             let answer = self.http.send(request).await;
             let now = clock.now();
-            let verdict = judge(about, &answer, self.requester.borrow().secrets(), now);
+            let verdict = interpret(about, &answer, self.requester.borrow().secrets(), now);
             match verdict {
                 Verdict::Body => {
                     let response = answer.unwrap_or_default();
                     self.accepted();
                     let elapsed_ms = (clock.monotonic_ms() - sent).max(0.0) as i64;
                     let date = response.header("date").and_then(http_date);
-                    // The header has whole seconds: half of one on average.
+                    // The header has whole seconds, so half a second is missing on average.
                     self.skew_ms.set(date.map(|date| date.plus_ms(500).since(now)).or(self.skew_ms.get()));
                     let server_time = date.map(|date| date.plus_ms(-elapsed_ms));
                     return Ok(Answer { response, server_time, permit });
@@ -219,7 +220,7 @@ impl<'a> Remote<'a> {
                 Verdict::Unauthorized(mut error) => {
                     let has_tokens = self.requester.borrow().has_access_token();
                     if !has_tokens && error.details.get("remoteCode") == Some(&"42501".into()) {
-                        // What a signed-in user would be told by 403.
+                        // For a signed-in user, the same refusal has the status 403.
                         error.code = ErrorCode::SyncRejected;
                         return Err(Refusal::Rejected(error));
                     }
@@ -233,9 +234,10 @@ impl<'a> Remote<'a> {
                     if tries.used >= tries.most {
                         let error = error.detail("attempts", tries.used + 1);
                         let error = after_ms.into_iter().fold(error, |error, ms| error.detail("retryAfterMs", ms));
-                        // What stands before the database is in trouble with everything; the rest may be about these rows.
-                        let about = answer.is_ok_and(|response| matches!(response.status, 413 | 500 | 501));
-                        return Err(if about { Refusal::Trouble(error) } else { Refusal::Failed(error) });
+                        // Other statuses come from gateways and concern all requests; these may concern the sent rows
+                        // alone.
+                        let about_rows = answer.is_ok_and(|response| matches!(response.status, 413 | 500 | 501));
+                        return Err(if about_rows { Refusal::Trouble(error) } else { Refusal::Failed(error) });
                     }
                     self.wait(tries, after_ms).await;
                     if smaller {
@@ -263,7 +265,7 @@ impl<'a> Remote<'a> {
         }
     }
 
-    /// Sends a request and reads its answer; one that was cut is asked for again.
+    /// Sends a request and parses its answer. A truncated answer is requested again.
     pub async fn read<T>(
         &self,
         about: &str,
@@ -278,7 +280,7 @@ impl<'a> Remote<'a> {
         };
         let reading: LocalFuture<'_, _> = Box::pin(self.read_until(about, tries, make, &mut parse));
         let answer = reading.await?;
-        let read = read.ok_or_else(|| Error::internal("An answer was taken unread"))?;
+        let read = read.ok_or_else(|| Error::internal("A response was accepted without being parsed"))?;
         Ok((read, answer))
     }
 
@@ -307,7 +309,7 @@ impl<'a> Remote<'a> {
         }
     }
 
-    /// A request was answered by PostgREST: the root is right.
+    /// Remembers the root, since PostgREST has answered under it.
     fn accepted(&self) {
         let mut requester = self.requester.borrow_mut();
         if requester.accepted() {
@@ -320,15 +322,15 @@ impl<'a> Remote<'a> {
         let wait = after_ms.unwrap_or_else(|| backoff_ms(tries.used, self.platform.entropy.chance()));
         tries.used += 1;
         if after_ms.is_some() {
-            // It is asked of this client, not of this request alone.
+            // `Retry-After` applies to all requests of this client.
             self.known.rest_until.set(self.known.rest_until.get().max(clock.monotonic_ms() + wait as f64));
         }
         clock.sleep(wait).await;
     }
 
-    /// Asks for a fresh token, unless that of this number isn't the newest any more.
+    /// Refreshes the token, unless the token with this number has been replaced already.
     async fn renew(&self, number: u32) -> Result<()> {
-        let _turn = self.renewal.take().await;
+        let _permit = self.renewal.acquire().await;
         if self.token_number.get() == number {
             let token = self.tokens.fresh().await?;
             self.requester.borrow_mut().renewed(token);
@@ -337,7 +339,8 @@ impl<'a> Remote<'a> {
         Ok(())
     }
 
-    /// Whether there is another root to try. When there is none, the first one is the present one again.
+    /// Switches to the other root. Returns whether there is one left to try; if not, the first root is the present one
+    /// again.
     fn try_other_root(&self) -> bool {
         let other = self.requester.borrow_mut().try_other_root();
         self.root_number.set(self.root_number.get() + 1);
@@ -350,7 +353,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_only_one_table_is_refused_for() {
+    fn refusals_of_one_table_are_told_from_those_of_all() {
         let error = |code, status: i64, remote_code: &str| {
             let error = Error::new(code, "no").detail("status", status);
             if remote_code.is_empty() { error } else { error.detail("remoteCode", remote_code) }

@@ -1,4 +1,4 @@
-//! Requests: where they go, and what they say about who asks.
+//! Requests to the remote: their root, their headers and their credentials.
 
 use super::query::{Range, Selection};
 use crate::{
@@ -6,13 +6,13 @@ use crate::{
     sync::config::{checked::Config, credentials::Secrets, jwt},
 };
 
-/// Knows root and credentials.
+/// Builds requests with the present root and credentials.
 pub struct Requester {
     root: String,
     other_root: Option<String>,
-    /// A proper answer has proved the root.
+    /// PostgREST has answered under the root.
     proved: bool,
-    /// The present root is the second one.
+    /// The present root is the second one of the two.
     tried: bool,
     headers: Vec<(String, String)>,
     key: String,
@@ -24,12 +24,13 @@ pub struct Requester {
 }
 
 impl Requester {
-    /// `root`: the one that answered before; `token`: what the access token function gave.
+    /// Creates the requester. `root` is the one that has answered before; `token` is the result of the access token
+    /// function.
     pub fn new(config: &Config, root: Option<String>, token: Option<String>) -> Self {
         let options = &config.options;
         let mut headers =
             vec![("accept".to_owned(), "application/json".to_owned()), ("apikey".to_owned(), options.key.clone())];
-        // Without it PostgREST serves its first schema, whatever that is called.
+        // Without this header PostgREST serves its first schema, whatever its name.
         if options.schema != "public" {
             headers.push(("accept-profile".to_owned(), options.schema.clone()));
         }
@@ -55,28 +56,29 @@ impl Requester {
         }
     }
 
-    /// The present root.
+    /// Returns the present root.
     pub fn root(&self) -> &str {
         &self.root
     }
 
-    /// A request was answered properly: the root is right. Whether that is news.
+    /// Notes that PostgREST has answered under the root. Returns whether that wasn't known before.
     pub fn accepted(&mut self) -> bool {
         !std::mem::replace(&mut self.proved, true)
     }
 
-    /// Takes the fresh token.
+    /// Replaces the token by a fresh one.
     pub fn renewed(&mut self, token: Option<String>) {
         token.iter().for_each(|token| self.secrets.add(token));
         self.token = token;
     }
 
-    /// What went out with the requests so far and must not be kept.
+    /// Returns the secrets sent with the requests so far, which must not be stored or shown.
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
     }
 
-    /// The `remote.url` that a redirect hints at: a request to `url`, under the present root, was sent on to `location`.
+    /// Returns the `remote.url` that a redirect suggests. `url` is the request's, under the present root; `location`
+    /// the header's.
     pub fn moved_root(&self, url: &str, location: &str) -> Option<String> {
         let path = url.strip_prefix(&self.root)?.split('?').next()?;
         let root = location.strip_suffix(path)?;
@@ -84,12 +86,12 @@ impl Requester {
         Some(given.to_owned())
     }
 
-    /// Whether there is a function that gives tokens.
+    /// Returns whether the user configured an access token function.
     pub fn has_access_token(&self) -> bool {
         self.has_access_token
     }
 
-    /// A request with everything that says who asks. `prefer`: the header of that name, if it isn't empty.
+    /// Builds a request with all headers and credentials. `prefer` is the value of the header `Prefer`, if not empty.
     pub fn request(&self, method: Method, url: String, prefer: &str, body: Option<String>) -> HttpRequest {
         let mut headers = self.headers.clone();
         let bearer = self.token.as_deref().or_else(|| Some(&*self.key).filter(|key| jwt::is_jwt(key)));
@@ -112,8 +114,8 @@ impl Requester {
         HttpRequest { method, url, headers, body, timeout_ms: self.timeout_ms, max_bytes: self.max_bytes }
     }
 
-    /// Goes to the other root. `false`: there is none, or this one is proved, or both were tried: whatever is asked for next may
-    /// be at either.
+    /// Switches to the other root. Returns `false` if there is none, if the present one has answered, or if both were
+    /// tried; then the next request starts with the first root again.
     pub fn try_other_root(&mut self) -> bool {
         let Some(other) = self.other_root.as_mut().filter(|_| !self.proved) else { return false };
         std::mem::swap(other, &mut self.root);
@@ -122,25 +124,25 @@ impl Requester {
     }
 }
 
-/// One page to ask for.
+/// A request for one page.
 pub struct Request<'a> {
-    /// What is read.
+    /// The table, its columns and filters.
     pub selection: &'a Selection,
-    /// Which rows.
+    /// The rows.
     pub range: &'a Range,
-    /// How many at most.
+    /// Maximum number of rows.
     pub limit: u32,
-    /// How to count them all, as the `Prefer` header has it; empty: not at all.
+    /// How to count all rows, as the `Prefer` header has it. Empty: not at all.
     pub count: &'static str,
 }
 
 impl Request<'_> {
-    /// The request that brings no row, only how many there are.
+    /// Builds a HEAD request, which returns the number of rows and no row.
     pub fn head(&self, requester: &Requester) -> HttpRequest {
         HttpRequest { method: Method::Head, ..self.build(requester) }
     }
 
-    /// The request to send.
+    /// Builds the GET request of the page.
     pub fn build(&self, requester: &Requester) -> HttpRequest {
         let url = self.selection.url(&requester.root, self.range, self.limit);
         requester.request(Method::Get, url, self.count, None)

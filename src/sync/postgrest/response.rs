@@ -1,4 +1,5 @@
-//! What an answer of PostgREST means: a page, a wait, a fresh token, or an error. Never told by a message's text.
+//! Interprets answers of PostgREST: a page, a retry, a fresh token, or an error. Statuses and codes decide, never
+//! texts.
 
 use crate::{
     error::{Error, ErrorCode},
@@ -11,55 +12,60 @@ use crate::{
     time::{Backoff, Timestamp, share},
 };
 
-/// What to make of an answer.
+/// The meaning of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
     /// The body should be rows.
     Body,
-    /// The token was refused; a fresh one may do.
+    /// The token was refused; a fresh one may be accepted.
     Unauthorized(Error),
-    /// Worth another try.
+    /// A retry may succeed.
     Retry {
-        /// The server's own wish, in milliseconds.
+        /// The server's `Retry-After`, in milliseconds.
         after_ms: Option<u64>,
-        /// Ask for less at once.
+        /// The retry should be a smaller request.
         smaller: bool,
-        /// What to fail with when the tries are used up.
+        /// The error to fail with once the retry budget is used up.
         error: Error,
     },
     /// A column doesn't exist.
     UnknownColumn(Error),
-    /// There is nothing at this URL: perhaps another root.
+    /// Nothing is at this URL: the other root may be the right one.
     UnknownPath(Error),
-    /// PostgREST is there, and lacks the table or the function, or can't use it as it is asked to.
+    /// PostgREST answered, but the table or function doesn't exist or doesn't support the request.
     Mismatch(Error),
-    /// PostgREST or PostgreSQL refuses what was sent, by a code.
+    /// PostgREST or PostgreSQL refused the request, with an error code.
     Rejected(Error),
-    /// The answer is larger than the limit: less at once may do.
+    /// The answer is larger than the limit: a smaller request may succeed.
     TooLarge(Error),
-    /// It is at another address, as far as that is told: nothing is sent on.
+    /// A redirect, with its `Location` if there is one. Redirects aren't followed.
     Moved(Option<String>),
-    /// No use to try again, whatever is sent.
+    /// Retries would fail, whatever is sent.
     Fail(Error),
 }
 
-/// Beyond this wish the call fails instead of waiting.
+/// With a longer `Retry-After` the call fails instead of waiting.
 const LONGEST_WAIT_MS: u64 = 120_000;
 
-/// A longer wish is taken for this one: it may be a mistake of a proxy, and calls that go on by themselves heed it.
+/// A longer `Retry-After` is reduced to this: it may be a mistake of a proxy, and automatic sync would wait for it.
 const LONGEST_WISH_MS: u64 = 3_600_000;
 
-/// What to do about answers that PostgREST doesn't give.
+/// The hint about answers that PostgREST can't have sent.
 pub const NOT_POSTGREST: &str = "remote.url should be a Supabase project or a PostgREST root";
 
-/// What to do about answers that end early.
-pub(super) const CUT: &str = "The network, or what is between, cut it off: try again";
+/// The hint about truncated answers.
+pub(super) const CUT: &str = "The network or a proxy cut it off: try again";
 
-/// Judges an answer to a request about `table`. What it says becomes part of errors without the `secrets`.
-pub fn judge(table: &str, answer: &Result<HttpResponse, HttpFailure>, secrets: &Secrets, now: Timestamp) -> Verdict {
+/// Interprets an answer to a request about `table`. Errors quote the answer with its `secrets` masked.
+pub fn interpret(
+    table: &str,
+    answer: &Result<HttpResponse, HttpFailure>,
+    secrets: &Secrets,
+    now: Timestamp,
+) -> Verdict {
     let response = match answer {
         Ok(response) => response,
-        Err(failure) => return judge_failure(table, failure, secrets),
+        Err(failure) => return interpret_failure(table, failure, secrets),
     };
     if matches!(response.status, 200 | 201 | 204 | 206) {
         return Verdict::Body;
@@ -82,7 +88,7 @@ pub fn judge(table: &str, answer: &Result<HttpResponse, HttpFailure>, secrets: &
         (401, _) => Verdict::Unauthorized(
             error(ErrorCode::SyncUnauthorized).hint("Check remote.key and what accessToken returns, and sign in again"),
         ),
-        // A statement that took too long, in whatever status it is wrapped.
+        // 57014 is a statement that took too long; gateways wrap it in different statuses.
         (_, "57014") | (413 | 504, _) => retry(true),
         (408 | 425 | 429 | 500.., _) => retry(false),
         (_, "42703" | "PGRST204") => Verdict::UnknownColumn(
@@ -93,7 +99,7 @@ pub fn judge(table: &str, answer: &Result<HttpResponse, HttpFailure>, secrets: &
             error(ErrorCode::SyncSchemaMismatch)
                 .hint("Create the table remotely, name it in `remoteTable`, or reload PostgREST's schema cache"),
         ),
-        // Its schema cache was asked, so it is PostgREST; PGRST125 says that the path is none of its own.
+        // PGRST2xx comes from PostgREST's schema cache, so the root is right; PGRST125 means a path outside of its API.
         (404, code) if code.starts_with("PGRST2") => Verdict::Mismatch(
             error(ErrorCode::SyncSchemaMismatch).hint("Create it remotely, or reload PostgREST's schema cache"),
         ),
@@ -101,18 +107,17 @@ pub fn judge(table: &str, answer: &Result<HttpResponse, HttpFailure>, secrets: &
             error(ErrorCode::SyncSchemaMismatch).hint("Check remote.url, remote.schema and the table's name"),
         ),
         (406, "PGRST106") => Verdict::Mismatch(
-            error(ErrorCode::SyncSchemaMismatch).hint("Expose the schema in PostgREST, or mend remote.schema"),
+            error(ErrorCode::SyncSchemaMismatch).hint("Expose the schema in PostgREST, or correct remote.schema"),
         ),
-        // No constraint tells which row has a key.
+        // No unique constraint covers the key columns.
         (_, "42P10") => Verdict::Mismatch(
             error(ErrorCode::SyncSchemaMismatch)
                 .hint("Give the remote table a primary key, or name the columns of a unique one in `primaryKey`"),
         ),
-        (400.., "") => {
-            Verdict::Fail(error(ErrorCode::SyncServer).hint(
-                "It is the project, or what stands before it, that refuses: look at its dashboard; nothing is lost",
-            ))
-        }
+        (400.., "") => Verdict::Fail(
+            error(ErrorCode::SyncServer)
+                .hint("The project or a gateway before it refuses the request: check its dashboard; no change is lost"),
+        ),
         (400.., code) => Verdict::Rejected(error(ErrorCode::SyncRejected).hint(rejection_hint(code))),
         _ => Verdict::Fail(error(ErrorCode::SyncProtocol).hint(NOT_POSTGREST)),
     }
@@ -121,23 +126,23 @@ pub fn judge(table: &str, answer: &Result<HttpResponse, HttpFailure>, secrets: &
 fn rejection_hint(code: &str) -> &'static str {
     match code {
         "428C9" => {
-            "The remote makes this value itself: declare the column GENERATED BY DEFAULT there, or leave it out of `columns`"
+            "The remote generates this value: declare the column GENERATED BY DEFAULT there, or leave it out of `columns`"
         }
         "23505" => {
             "Another row has the value of a unique column: change one of the two, and retry. Rows can exchange such values only in \
              columns that may be NULL"
         }
-        _ => "details.remoteCode is the code of PostgREST or PostgreSQL that says why",
+        _ => "See details.remoteCode, the error code of PostgREST or PostgreSQL",
     }
 }
 
-/// What a redirect is told as. `root`: the `remote.url` that would do.
+/// Returns the error for a redirect. `root` is the `remote.url` that would avoid it, if known.
 pub fn moved(table: &str, location: Option<&str>, root: Option<&str>) -> Error {
     let to = location.unwrap_or("another address");
     let hint = match root {
-        Some(root) => format!("Set remote.url to {root}: neither keys nor rows are sent on to where a redirect leads"),
-        None => "Open remote.url to see where it leads: https instead of http, another host, or a sign-in page in between. Keys and \
-                 rows are not sent on"
+        Some(root) => format!("Set remote.url to {root}: redirects are not followed, to protect keys and rows"),
+        None => "Open remote.url in a browser to see where it leads: to https, another host, or a sign-in page. Redirects are not \
+                 followed, to protect keys and rows"
             .to_owned(),
     };
     let error = Error::new(ErrorCode::SyncProtocol, format!("The remote redirects to {to}"));
@@ -145,14 +150,14 @@ pub fn moved(table: &str, location: Option<&str>, root: Option<&str>) -> Error {
     location.into_iter().fold(error, |error, location| error.detail("location", location))
 }
 
-fn judge_failure(table: &str, failure: &HttpFailure, secrets: &Secrets) -> Verdict {
+fn interpret_failure(table: &str, failure: &HttpFailure, secrets: &Secrets) -> Verdict {
     let error = |text: String| Error::new(ErrorCode::SyncNetwork, text).detail("table", table);
     match failure {
         HttpFailure::Network(words) => Verdict::Retry {
             after_ms: None,
             smaller: false,
             error: error(format!("The remote could not be reached while syncing {table}"))
-                .hint("Is there a network, is remote.url right, and does the server allow this page (CORS)?")
+                .hint("Check the network, remote.url, and whether the server allows this page (CORS)")
                 .cause(secrets.mask(words)),
         },
         HttpFailure::NoMemory => Verdict::TooLarge(no_memory("for an answer of the remote").detail("table", table)),
@@ -168,18 +173,18 @@ fn judge_failure(table: &str, failure: &HttpFailure, secrets: &Secrets) -> Verdi
         HttpFailure::Timeout => Verdict::Retry {
             after_ms: None,
             smaller: true,
-            error: error(format!("The remote gave no complete answer in time while syncing {table}"))
+            error: error(format!("The remote sent no complete answer within remote.timeoutMs while syncing {table}"))
                 .hint("Raise remote.timeoutMs or lower remote.pageSize"),
         },
     }
 }
 
-/// The error object of PostgREST, or of whatever stands before it.
+/// The error object in a body of PostgREST, or of a gateway before it.
 struct Problem {
-    /// Of PostgREST or PostgreSQL; empty for anything else.
+    /// A code of PostgREST or PostgreSQL, else empty.
     code: String,
     message: String,
-    /// The columns whose values are taken, as PostgreSQL's details name them.
+    /// The columns of a violated unique constraint, as PostgreSQL's details name them.
     columns: Option<String>,
 }
 
@@ -212,13 +217,14 @@ impl Problem {
     }
 }
 
-/// The columns of `Key (a, b)=(1, 2) already exists.`, in whatever language; the values are the user's.
+/// Returns the columns of `Key (a, b)=(1, 2) already exists.`, in any language. The values are the user's data and left
+/// out.
 fn key_columns(details: &str) -> Option<&str> {
     let (before, _) = details.split_once(")=(")?;
     before.split_once('(').map(|(_, columns)| columns)
 }
 
-/// `PGRST` and a number, or the five characters of an SQLSTATE.
+/// Returns whether a text is `PGRST` with a number, or the five characters of an SQLSTATE.
 fn is_code(text: &str) -> bool {
     let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
     plain(text) && (text.len() == 5 || text.starts_with("PGRST"))
@@ -232,7 +238,7 @@ fn retry_after(text: &str, now: Timestamp) -> Option<u64> {
     Some(ms.min(LONGEST_WISH_MS))
 }
 
-/// Reads the date of an HTTP header, `Fri, 20 Nov 2026 07:37:17 GMT`.
+/// Parses the date of an HTTP header: `Fri, 20 Nov 2026 07:37:17 GMT`.
 pub fn http_date(text: &str) -> Option<Timestamp> {
     let mut words = text.split_ascii_whitespace().skip(1);
     let (day, month, year, time) = (words.next()?, words.next()?, words.next()?, words.next()?);
@@ -244,18 +250,18 @@ pub fn http_date(text: &str) -> Option<Timestamp> {
     Timestamp::parse(&format!("{year}-{month:02}-{day:0>2}T{time}Z"))
 }
 
-/// How long to wait before the next try, in milliseconds: doubling from half a second to half a minute, of which chance
-/// (0 to 1) takes up to a half, so that many clients don't come back at once.
+/// Returns the delay before the next try, in milliseconds. It doubles from 500 to 30,000; jitter by `chance` (0 to 1)
+/// removes up to a half, so that many clients don't retry together.
 pub fn backoff_ms(attempt: u32, chance: f64) -> u64 {
     let full = Backoff { first_ms: 500, longest_ms: 30_000 }.ms(attempt + 1);
     full - share(full / 2, chance)
 }
 
-/// Why a body is no page.
+/// Why a body can't be parsed.
 pub enum Unreadable {
-    /// It was cut: worth another try.
+    /// It is truncated: a retry may succeed.
     Cut,
-    /// It is something else.
+    /// It has another form than expected.
     Failed(Error),
 }
 
@@ -269,7 +275,7 @@ impl From<JsonError> for Unreadable {
                     .detail("offset", at),
             ),
             JsonError::NotRows | JsonError::MissingColumn(_) => Self::Failed(
-                Error::new(ErrorCode::SyncProtocol, "The remote's answer is not the list of rows asked for")
+                Error::new(ErrorCode::SyncProtocol, "The remote's answer is not a list of the requested rows")
                     .hint(NOT_POSTGREST),
             ),
         }
@@ -286,7 +292,7 @@ mod tests {
     }
 
     fn show(answer: &Result<HttpResponse, HttpFailure>) -> String {
-        match judge("t", answer, &Secrets::default(), Timestamp(0)) {
+        match interpret("t", answer, &Secrets::default(), Timestamp(0)) {
             Verdict::Body => "body".to_owned(),
             Verdict::Unauthorized(error) => format!("unauthorized {}", error.code),
             Verdict::Retry { after_ms, smaller, error } => format!("retry {after_ms:?} {smaller} {}", error.code),
@@ -371,7 +377,7 @@ mod tests {
         let mut secrets = Secrets::default();
         secrets.add("the-token");
         let denied = answer(403, &[], r#"{"code":"42501","message":"permission denied to \u0074he-token"}"#);
-        let Verdict::Rejected(error) = judge("orders", &denied, &secrets, Timestamp(0)) else {
+        let Verdict::Rejected(error) = interpret("orders", &denied, &secrets, Timestamp(0)) else {
             panic!("a refusal");
         };
         assert_eq!(error.message, "The remote answered 403 for table orders: permission denied to ***");
