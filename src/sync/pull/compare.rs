@@ -1,6 +1,6 @@
-//! `deleted: 'compare'`: rows that the remote had once and has no more.
+//! `deleted: 'compare'`: deletes rows whose keys the remote once had and doesn't list any more.
 //!
-//! Rows that the remote was never seen to have exist only locally: they stay. Rows with unpushed changes are spared.
+//! Rows that the remote was never seen to have exist only locally: they stay. So do rows with unpushed changes.
 
 use super::guard;
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     value::Value,
 };
 
-/// Makes an empty list of seen keys.
+/// Creates the list of seen keys, or empties it.
 pub fn begin(connection: &Connection) -> Result<()> {
     connection.exec(
         "CREATE TEMP TABLE IF NOT EXISTS tidelock_seen(tbl TEXT, key TEXT, PRIMARY KEY(tbl, key)) WITHOUT ROWID;
@@ -21,8 +21,10 @@ pub fn begin(connection: &Connection) -> Result<()> {
     )
 }
 
-/// Deletes the vanished rows of all comparing tables, children first; inside a transaction in which capture is silent. Gives the
-/// tables of which too many would go, with `remote_empty`: of those none does. `max_ratio`: `None` where that is meant.
+/// Deletes the vanished rows of all tables whose keys were listed, children first. Must be called inside a transaction
+/// in which capture is silent. `max_ratio` is the part of a table that may vanish (0 to 1); `None` allows everything.
+///
+/// Returns the tables that exceed it, each with its index and `remote_empty`. Those tables keep all rows.
 pub fn delete_vanished(
     connection: &Connection,
     targets: &mut [ApplyTarget],
@@ -34,7 +36,7 @@ pub fn delete_vanished(
         let count = absent.len() as u64;
         let keys: Vec<_> = absent.into_iter().filter(|absent| !absent.spared).collect();
         if let (Some(max_ratio), false) = (max_ratio, keys.is_empty()) {
-            // Those that are spared are as absent as the others.
+            // `count` includes the spared rows, since the remote lacks them too.
             let population = population(connection, target)?;
             if let Err(error) = guard::check(target.plan.name(), count, population, max_ratio) {
                 refused.push((at, error));
@@ -44,12 +46,12 @@ pub fn delete_vanished(
         vanished.push((at, keys));
     }
     for (at, _) in &vanished {
-        // What waits to be applied is no row of the remote any more.
+        // A staged row that wasn't listed has been deleted remotely.
         let sql = "DELETE FROM tidelock_staged WHERE tbl = ?1 AND row IS NOT NULL \
                    AND key NOT IN (SELECT key FROM temp.tidelock_seen WHERE tbl = ?1)";
         connection.run(sql, &[Value::from(targets[*at].plan.name())])?;
     }
-    // None of them keeps another one.
+    // All are forgotten before the first deletion, so that no vanished row protects another one.
     for (at, keys) in &vanished {
         keys.iter().try_for_each(|absent| targets[*at].writer.know(connection, &absent.key, false))?;
     }
@@ -57,7 +59,7 @@ pub fn delete_vanished(
         let target = &mut targets[*at];
         for Absent { key, .. } in keys {
             if !target.writer.delete(connection, key, &mut target.report)? {
-                // Something that stays depends on it.
+                // A row that stays depends on it.
                 target.writer.know(connection, key, true)?;
                 target.report.kept_local += 1;
             }
@@ -68,20 +70,20 @@ pub fn delete_vanished(
     Ok(refused)
 }
 
-/// How many rows the remote is known to have of a table.
+/// Returns how many rows of a table the remote is known to have.
 pub fn known(connection: &Connection, table: &str) -> Result<u64> {
     let count = connection.value("SELECT count(*) FROM tidelock_known WHERE tbl = ?1", &[Value::from(table)])?;
     Ok(count.and_then(|count| count.as_integer()).unwrap_or_default() as u64)
 }
 
-/// A row that the remote was known to have and didn't send.
+/// A local row that the remote was known to have and didn't list.
 struct Absent {
     key: Vec<Value>,
     /// It has an unpushed change.
     spared: bool,
 }
 
-/// The rows that are there, whose keys were known and not seen. Of those that are gone here, too, nothing is known any more.
+/// Returns the local rows whose keys were known and not seen. Keys without a local row are forgotten.
 fn absent_keys(connection: &Connection, target: &ApplyTarget) -> Result<Vec<Absent>> {
     let rows = connection.rows(
         "SELECT key, EXISTS (SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = known.key AND state = 'pending') \
@@ -102,7 +104,7 @@ fn absent_keys(connection: &Connection, target: &ApplyTarget) -> Result<Vec<Abse
     Ok(absent)
 }
 
-/// The rows that could vanish: those that the remote was known to have, and that are there.
+/// Returns how many rows could vanish at most: those that are known remotely and exist locally.
 fn population(connection: &Connection, target: &ApplyTarget) -> Result<u64> {
     let count = |sql: &str, parameters: &[Value]| -> Result<u64> {
         Ok(connection.value(sql, parameters)?.and_then(|count| count.as_integer()).unwrap_or_default() as u64)

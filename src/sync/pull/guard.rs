@@ -1,19 +1,20 @@
-//! The guard against mass deletion by absence: row security, a wrong key or a wrong filter look like an empty remote.
+//! The guard against mass deletion by absence: with row security, a wrong key or a wrong filter, the remote looks
+//! empty.
 
 use crate::error::{Error, ErrorCode, Result};
 
-/// Refuses, with `remote_empty`, that `vanishing` of `rows` rows go: all of them, or, in a table of over 20 rows, more
-/// than `max_ratio`.
+/// Checks that `vanishing` of `rows` local rows may be deleted. `max_ratio` is from 0 to 1.
+///
+/// Fails with `remote_empty` if all rows would vanish or, in a table of over 20 rows, more than `max_ratio` of them.
 pub fn check(table: &str, vanishing: u64, rows: u64, max_ratio: f64) -> Result<()> {
     let all = vanishing > 0 && vanishing >= rows;
     let many = rows > 20 && vanishing as f64 > rows as f64 * max_ratio;
     if !all && !many {
         return Ok(());
     }
-    let text =
-        format!("The remote sent so little of table {table} that {vanishing} of {rows} local rows would be deleted");
+    let text = format!("The remote lacks {vanishing} of {rows} local rows of table {table}, which would be deleted");
     Err(Error::new(ErrorCode::RemoteEmpty, text)
-        .hint("Row security or a wrong key look like this; if the rows are really gone, pull with allowEmpty")
+        .hint("Check row security, the key and the filter; if the rows were really deleted remotely, pull with allowEmpty")
         .detail("table", table)
         .detail("deleted", vanishing)
         .detail("rows", rows))

@@ -1,22 +1,22 @@
-//! What `sqlHelpers` has put into the project, as a pull finds it: which tables are stamped with the number of the transaction
-//! that wrote a row, up to which number everything is decided, and which rows are gone.
+//! The state of the helpers (`sqlHelpers`) in the project: which tables stamp rows with the number of their
+//! transaction, the ceiling below which every transaction is decided, and the tombstones of deleted rows.
 //!
-//! The ceiling is asked for before anything is read: each transaction that is decided later has that number or a higher one. So
-//! the next pull begins there, and can't miss a row that was committed late, however late; a row that was read already comes
-//! again at most. A ceiling is remembered as `cluster/number`: in another cluster the numbers mean nothing.
+//! The ceiling is requested before anything is read: each transaction that is decided later has that number or a higher
+//! one. The next pull begins there, so it can't miss a row that was committed late; at most it reads a row again. A
+//! ceiling is stored as `cluster/number`, since the numbers of another cluster mean nothing.
 
 use crate::sync::{postgrest::query::percent, schema::plan::Plan, state::metadata::TableProgress, values::json};
 
-/// Tombstones of one answer at most.
+/// Maximum number of tombstones in one answer.
 pub const PAGE: usize = 1000;
 
-/// What the helpers say.
+/// The answer of the helpers' function `tidelock_state`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Helpers {
     cluster: String,
     ceiling: String,
     tables: Vec<Helped>,
-    /// The rows that are gone, oldest first.
+    /// The tombstones, oldest first.
     pub gone: Vec<Tombstone>,
 }
 
@@ -28,10 +28,10 @@ struct Helped {
     tombstones: bool,
 }
 
-/// The key of a row that is gone.
+/// A tombstone: the key of a deleted row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tombstone {
-    /// Its place among all tombstones.
+    /// Its number among all tombstones.
     pub id: String,
     table: String,
     /// A JSON object of the key's columns.
@@ -39,7 +39,8 @@ pub struct Tombstone {
     xid: u64,
 }
 
-/// Where to ask. `since`: the number behind which tombstones are wanted; `after`: the last one that was told already.
+/// Returns the URL of `tidelock_state`. `since` is the transaction number from which on tombstones are wanted; `after`
+/// is the id of the last tombstone that was received.
 pub fn url(root: &str, since: Option<u64>, after: Option<&str>) -> String {
     let mut url = format!("{root}/rpc/tidelock_state");
     if let Some(since) = since {
@@ -52,14 +53,15 @@ pub fn url(root: &str, since: Option<u64>, after: Option<&str>) -> String {
     url
 }
 
-/// The number from which on tombstones are wanted for these tables, none of which is new and empty; `None`: from none.
+/// Returns the transaction number from which on tombstones are wanted, or `None` for no tombstones. The tables must not
+/// include any that is new and empty.
 pub fn since(tables: &[TableProgress]) -> Option<u64> {
     tables.iter().filter_map(|progress| Some(mark(progress)?.1)).min()
 }
 
-/// Cluster and number of the last complete pull; no cluster and 0 where there was none by numbers: rows may have been pushed, or
-/// pulled in another way, and deleted since. `None` while a pull is under way that was cut: rows that came back might have been read
-/// before the cut.
+/// Returns cluster and number of the last complete pull. Without one by numbers it returns no cluster and 0: rows may
+/// have been pushed, or pulled by a time, and deleted since. Returns `None` after an interrupted pull, which may have
+/// read rows that were inserted again.
 fn mark(progress: &TableProgress) -> Option<(Option<&str>, u64)> {
     if progress.started.is_some() {
         return None;
@@ -68,14 +70,14 @@ fn mark(progress: &TableProgress) -> Option<(Option<&str>, u64)> {
     Some(numbered.map_or((None, 0), |(cluster, number)| (Some(cluster), number)))
 }
 
-/// Cluster and number of a remembered ceiling; `None` for a moment.
+/// Splits a stored ceiling into cluster and number. Returns `None` for a time.
 pub fn split(mark: &str) -> Option<(&str, u64)> {
     let (cluster, number) = mark.split_once('/')?;
     Some((cluster, number.parse().ok()?))
 }
 
 impl Helpers {
-    /// Reads the answer; `None` when it is another function's.
+    /// Parses the answer. Returns `None` for the answer of another function or version.
     pub fn read(body: &[u8]) -> Option<Self> {
         let mut helpers = Self::default();
         let mut version = "";
@@ -85,9 +87,10 @@ impl Helpers {
                 "cluster" => helpers.cluster = json::text(raw)?.into_owned(),
                 "ceiling" => helpers.ceiling = json::text(raw)?.into_owned(),
                 "tables" => {
-                    for (table, facts) in json::members(raw).ok()? {
-                        let facts = json::members(facts).ok()?;
-                        let is = |fact: &str| facts.iter().any(|(name, raw)| name == fact && *raw == "true");
+                    for (table, raw) in json::members(raw).ok()? {
+                        let properties = json::members(raw).ok()?;
+                        let is =
+                            |property: &str| properties.iter().any(|(name, raw)| name == property && *raw == "true");
                         let (stamped, tombstones) = (is("xid"), is("tombstones"));
                         helpers.tables.push(Helped { name: table.into_owned(), stamped, tombstones });
                     }
@@ -111,8 +114,8 @@ impl Helpers {
         known.then_some(helpers)
     }
 
-    /// Has a table read by the numbers of transactions, where its rows have them; the tables without a cursor are still read from
-    /// the beginning.
+    /// Makes the plan read by transaction numbers, if the table's rows have them. A table without a cursor is still
+    /// read whole each time.
     pub fn apply(&self, plan: &mut Plan) {
         let Some(helped) = self.tables.iter().find(|helped| helped.name == plan.options.remote()) else { return };
         if helped.stamped || plan.options.cursor.is_none() {
@@ -120,7 +123,8 @@ impl Helpers {
         }
     }
 
-    /// The keys that are gone of a table since it was read, as a JSON array of objects; `None`: nothing is known, or none is.
+    /// Returns the keys deleted remotely since the table was last read, as a JSON array of objects. Returns `None` if
+    /// there are none, or without tombstones of the table.
     pub fn gone_of(&self, plan: &Plan, progress: &TableProgress) -> Option<String> {
         let (cluster, since) = mark(progress)?;
         let remote = plan.options.remote();
@@ -196,7 +200,7 @@ mod tests {
         assert_eq!(helpers.gone_of(&t, &read("77/401")).as_deref(), Some(r#"[{"id": 2}]"#));
         assert_eq!(helpers.gone_of(&t, &read("77/421")), None);
         assert_eq!(helpers.gone_of(&t, &read("78/400")), None, "another cluster's numbers");
-        assert_eq!(helpers.gone_of(&t, &read("2026-01-02T03:04:05Z")).as_deref(), Some(both), "read in another way");
+        assert_eq!(helpers.gone_of(&t, &read("2026-01-02T03:04:05Z")).as_deref(), Some(both), "read by a time");
         assert_eq!(helpers.gone_of(&t, &TableProgress { started: Some("77/300".into()), ..read("77/300") }), None);
         assert_eq!(helpers.gone_of(&plan(r#"{"table":"u"}"#), &read("77/400")), None, "not for this user's eyes");
     }

@@ -2,15 +2,15 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `helpers` | what `sqlHelpers` has put into the project |
-//! | `page` | what is read, and what is handed over to be applied |
-//! | `window` | where a pull of a table begins, and how far it came |
-//! | `reader` | requests side by side, pages in order |
-//! | `whole` | a table that is read whole, in spans side by side |
-//! | `guard` | what stops a mass deletion |
+//! | `helpers` | the state of the helpers (`sqlHelpers`) in the project |
+//! | `page` | the source of a pull, and the pages to apply |
+//! | `window` | where a pull of a table begins, and its progress |
+//! | `reader` | concurrent requests, pages in order |
+//! | `whole` | all rows of a table, in concurrent spans |
+//! | `guard` | the guard against mass deletion |
 //! | `compare` | deletions by absence |
-//! | `tombstones` | rows that are gone by the helpers' tombstones |
-//! | `replace` | whole tables as a difference |
+//! | `tombstones` | deletions by the helpers' tombstones |
+//! | `replace` | replacing whole tables by a difference |
 
 pub mod compare;
 pub mod guard;

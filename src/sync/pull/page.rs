@@ -1,4 +1,4 @@
-//! What a pull reads, and what it hands over to be applied.
+//! The source of a pull, and the pages that it forwards to be applied.
 
 use crate::sync::{
     postgrest::permits::Permit,
@@ -13,32 +13,32 @@ pub struct Page {
     pub table: usize,
     /// The rows.
     pub rows: Rows,
-    /// Whether the rows' keys are part of a complete list of what the remote has.
+    /// Whether the rows' keys are part of a complete list of the remote's keys.
     pub lists_keys: bool,
-    /// What to store about the table, if it changed.
+    /// The progress to store, if it changed.
     pub progress: Option<TableProgress>,
-    /// Whether the table's rows were all read with this page.
+    /// Whether this is the table's last page.
     pub complete: bool,
-    /// What is read from now on, where the remote turned out to lack columns.
+    /// The new plan, if the remote turned out to lack columns.
     pub plan: Option<Plan>,
-    /// The columns that the remote lacks, where that is known with this page.
+    /// The columns that the remote lacks, if this page determines them.
     pub missing: Option<Vec<String>>,
-    /// Whether the table went on where an earlier pull was cut.
+    /// Whether the table continues an interrupted pull.
     pub resumed: bool,
     /// Bytes of the body.
     pub bytes: u64,
-    /// Rows that the whole pass will bring, where the remote told.
+    /// Number of rows of the whole pass, if the remote counted them.
     pub total: Option<u64>,
-    /// Until the page is applied, it counts as a request under way: that is what bounds the pages in memory.
+    /// The permit of the page's request, held until the page is applied. This limits the pages in memory.
     pub permit: Option<Permit>,
 }
 
 /// One table of a pull.
 #[derive(Clone, Debug)]
 pub struct PullSource {
-    /// What is read.
+    /// The columns and rows to read.
     pub plan: Plan,
-    /// How far it was read.
+    /// The progress so far.
     pub progress: TableProgress,
     /// Columns that the remote lacks.
     pub missing: Vec<String>,
@@ -47,32 +47,32 @@ pub struct PullSource {
 /// How a pull reads.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reading {
-    /// Everything, whatever was read before.
+    /// Read all rows, also those that were read before.
     pub full: bool,
-    /// Ask how many rows there are: the remote has to count them.
+    /// Ask for the number of rows. The remote has to count them.
     pub count: bool,
-    /// Whether keys are compared at the end (not in a replace, which compares rows).
+    /// Compare keys at the end (not in a replace, which compares rows).
     pub compare: bool,
-    /// A table that can't be read leaves the others alone (not in a replace, which is all or nothing).
+    /// Continue with the other tables if one can't be read (not in a replace, which is all or nothing).
     pub alone: bool,
-    /// Rows asked for at once.
+    /// Rows per request.
     pub page_size: u32,
 }
 
-/// How the remote counts the rows of a request, besides.
+/// How the remote counts the rows of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Count {
     /// Not at all.
     #[default]
     No,
-    /// By its statistics.
+    /// An estimate by PostgreSQL's statistics.
     Planned,
-    /// One by one.
+    /// An exact count.
     Exact,
 }
 
 impl Count {
-    /// As the `Prefer` header has it.
+    /// Returns the value of the `Prefer` header.
     pub fn prefer(self) -> &'static str {
         match self {
             Self::No => "",
@@ -81,47 +81,50 @@ impl Count {
         }
     }
 
-    /// What to try when this took too long.
+    /// Returns the cheaper way to count, for when this one took too long.
     pub fn cheaper(self) -> Self {
         if self == Self::Exact { Self::Planned } else { Self::No }
     }
 }
 
-/// How many rows to ask for: half as many when that took too long, and more again when it goes well for a while.
+/// The page size: halved when a page takes too long, doubled after enough pages that arrive in time.
 #[derive(Debug)]
 pub struct PagePace {
-    most: u32,
+    maximum: u32,
     size: u32,
-    good: u32,
-    patience: u32,
+    successes: u32,
+    /// Successes before the size grows.
+    required: u32,
 }
 
 impl PagePace {
-    /// Begins with the most.
-    pub fn new(most: u32) -> Self {
-        Self { most, size: most, good: 0, patience: 8 }
+    /// Starts with the maximum number of rows.
+    pub fn new(maximum: u32) -> Self {
+        Self { maximum, size: maximum, successes: 0, required: 8 }
     }
 
-    /// Rows to ask for.
+    /// Returns the number of rows to request.
     pub fn size(&self) -> u32 {
         self.size
     }
 
-    /// So many rows were too many. One that was asked for before others were found too many says nothing new.
-    pub fn too_many(&mut self, limit: u32) {
+    /// Halves the size after `limit` rows were too many. A larger `limit` than the present size was requested before
+    /// the size was halved, and changes nothing.
+    pub fn shrink(&mut self, limit: u32) {
         if limit <= self.size {
             self.size = (limit / 2).max(1);
-            self.good = 0;
-            self.patience = self.patience.saturating_mul(2);
+            self.successes = 0;
+            self.required = self.required.saturating_mul(2);
         }
     }
 
-    /// So many rows came. After a while more are tried; the more often that failed, the later.
-    pub fn came(&mut self, limit: u32) {
-        if self.size < self.most && limit == self.size {
-            self.good += 1;
-            if self.good >= self.patience {
-                (self.size, self.good) = (self.size.saturating_mul(2).min(self.most), 0);
+    /// Counts a page of `limit` rows that arrived. The size grows after a number of successes that doubles with each
+    /// failure.
+    pub fn succeed(&mut self, limit: u32) {
+        if self.size < self.maximum && limit == self.size {
+            self.successes += 1;
+            if self.successes >= self.required {
+                (self.size, self.successes) = (self.size.saturating_mul(2).min(self.maximum), 0);
             }
         }
     }
@@ -132,19 +135,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_shrink_once_for_all_that_were_under_way_and_grow_again() {
+    fn pages_shrink_once_for_all_concurrent_failures_and_grow_again() {
         let mut pace = PagePace::new(1000);
-        (0..6).for_each(|_| pace.too_many(1000));
+        (0..6).for_each(|_| pace.shrink(1000));
         assert_eq!(pace.size(), 500);
-        (0..15).for_each(|_| pace.came(500));
+        (0..15).for_each(|_| pace.succeed(500));
         assert_eq!(pace.size(), 500);
-        pace.came(500);
+        pace.succeed(500);
         assert_eq!(pace.size(), 1000);
-        pace.came(1000);
-        pace.too_many(1000);
-        (0..31).for_each(|_| pace.came(500));
+        pace.succeed(1000);
+        pace.shrink(1000);
+        (0..31).for_each(|_| pace.succeed(500));
         assert_eq!(pace.size(), 500, "what failed twice is tried later");
-        (0..20).for_each(|_| pace.too_many(1));
+        (0..20).for_each(|_| pace.shrink(1));
         assert_eq!(pace.size(), 1);
     }
 }

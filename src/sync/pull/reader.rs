@@ -1,12 +1,12 @@
-//! Reading the remote: requests side by side, pages in the order in which they are to be applied.
+//! Reads the remote by concurrent requests, and queues pages in the order in which they are applied.
 //!
-//! Tables are read one after the other, parents first. What has a cursor and was read before: first the rows whose cursor is
-//! NULL, then the rows in the order of cursor and key. All else is read whole, in the order of the key: as soon as the remote
-//! has told how many rows there are, in several spans side by side, whose ends it is asked for; and then, by the cursor, what
-//! changed since the beginning.
+//! Tables are read in sequence, parents first. A table with a cursor that was read before: first the rows whose cursor
+//! is NULL, then the rows in the order of cursor and key. Other tables are read whole, in the order of the key. Once
+//! the number of rows is known, the remote is asked for the ends of several spans, which are read concurrently. The
+//! rows that changed since the beginning follow, by the cursor.
 //!
-//! A pass ends with an empty page, with the row that ends its span, or with the last of the rows that the remote has counted,
-//! never with a short page: that may be the server's cap.
+//! A pass ends with an empty page, with the row that ends its span, or with the last of the rows that the remote
+//! counted. It never ends with a short page, which may be due to the server's row limit.
 
 use std::cell::{Cell, RefCell};
 
@@ -36,30 +36,30 @@ use crate::{
     time::Timestamp,
 };
 
-/// Reads tables, and hands over their pages.
+/// A pull: reads tables, and queues their pages.
 pub struct Pull<'a> {
     pub(super) remote: &'a Remote<'a>,
     pub(super) reading: Reading,
     tables: Vec<PulledTable>,
-    /// The table that is being read.
+    /// The name of the table that is being read.
     present: &'a RefCell<String>,
-    /// The tables that couldn't be read, while others could.
+    /// The tables that couldn't be read, by their index, while the pull continued.
     troubles: RefCell<Vec<(usize, Error)>>,
-    /// What was read and isn't applied yet.
+    /// The pages that aren't applied yet.
     pub pages: Queue<Box<Page>>,
 }
 
-/// One table while it is read.
+/// The state of one table of a pull.
 pub(super) struct PulledTable {
     pub(super) at: usize,
     pub(super) source: RefCell<PullSource>,
     pub(super) pace: RefCell<PagePace>,
-    /// A number for each of the spans of the progress.
+    /// A number for each span of the progress, which stays the same while other spans end.
     pub(super) spans: RefCell<Vec<u32>>,
     pub(super) last_span: Cell<u32>,
-    /// The rows come from the beginning on: together they are all rows.
+    /// The pull reads all rows of the table.
     whole: Cell<bool>,
-    /// The keys of all its rows were handed over.
+    /// The keys of all its rows were queued.
     listed: Cell<bool>,
     resumed: Cell<bool>,
     /// The server's time before the table's first page.
@@ -67,10 +67,10 @@ pub(super) struct PulledTable {
     pub(super) total: Cell<Option<u64>>,
 }
 
-/// An answer with rows.
+/// A page as it was answered.
 pub(super) struct Read {
     pub(super) rows: Rows,
-    /// How many rows the request would have brought without a limit.
+    /// Number of rows without the limit, if it was requested.
     pub(super) count: Option<u64>,
     pub(super) answer: Answer,
 }
@@ -103,38 +103,39 @@ impl PulledTable {
         self.source.borrow().plan.options.compares()
     }
 
-    /// Notes that a pull begins, once, with the place of its first page.
+    /// Notes the beginning of the pull, once. `place` is a position of its first page.
     pub(super) fn begin(&self, place: Option<&ReadPosition>) {
         let PullSource { progress, plan, .. } = &mut *self.source.borrow_mut();
         window::begin(progress, plan, self.server_time.get(), place);
     }
 
-    /// Notes how far it was read.
+    /// Notes the position up to which the table was read.
     pub(super) fn moved(&self, place: &ReadPosition) {
         let PullSource { progress, plan, .. } = &mut *self.source.borrow_mut();
         window::moved(progress, plan, place, self.server_time.get());
     }
 
-    /// The server's time, by the first answer about this table.
+    /// Notes the server's time, by the first answer about this table.
     pub(super) fn note_time(&self, answer: &Answer) {
         self.server_time.set(self.server_time.get().or(answer.server_time));
     }
 }
 
-/// The places that a pass has come to: a remote that ignores the filter sends one of them again.
+/// The positions that a pass has reached. A remote that ignores the filter sends one of them again.
 pub(super) struct PassedPlaces {
     pub(super) table: String,
-    places: Set<String>,
+    positions: Set<String>,
 }
 
 impl PassedPlaces {
     pub(super) fn of(table: &PulledTable) -> Self {
-        Self { table: table.name(), places: Set::new() }
+        Self { table: table.name(), positions: Set::new() }
     }
 
-    pub(super) fn moves(&mut self, cursor: Option<&str>, key: &RemoteKey) -> Result<(), Refusal> {
-        let place = json::string_array(cursor.into_iter().chain(key.iter().map(String::as_str)));
-        if self.places.insert(place) {
+    /// Adds a position. Fails with `sync_protocol` if the pass has reached it before.
+    pub(super) fn visit(&mut self, cursor: Option<&str>, key: &RemoteKey) -> Result<(), Refusal> {
+        let position = json::string_array(cursor.into_iter().chain(key.iter().map(String::as_str)));
+        if self.positions.insert(position) {
             return Ok(());
         }
         let text = "The remote sends the same page again: it ignores the filters of the request";
@@ -144,7 +145,7 @@ impl PassedPlaces {
 }
 
 impl<'a> Pull<'a> {
-    /// A pull of these tables, in this order.
+    /// Creates a pull of these tables, in this order. `present` receives the name of the table that is being read.
     pub fn new(
         remote: &'a Remote<'a>,
         sources: Vec<PullSource>,
@@ -163,18 +164,19 @@ impl<'a> Pull<'a> {
         }
     }
 
-    /// How far the tables were read.
+    /// Returns the tables with their progress.
     pub fn sources(&self) -> impl Iterator<Item = std::cell::Ref<'_, PullSource>> {
         self.tables.iter().map(|table| table.source.borrow())
     }
 
-    /// The tables that couldn't be read, by their index, since the last call.
+    /// Returns the tables that couldn't be read since the last call, by their index.
     pub fn take_troubles(&self) -> Vec<(usize, Error)> {
         self.troubles.take()
     }
 
-    /// Goes on behind a table that can't be read, where the others go on by themselves.
-    fn go_on(&self, table: &PulledTable, refusal: Refusal) -> Result<(), Refusal> {
+    /// Notes that a table can't be read, so that the pull continues. Fails with `refusal` if it concerns all tables, or
+    /// if the pull is all or nothing.
+    fn skip_table(&self, table: &PulledTable, refusal: Refusal) -> Result<(), Refusal> {
         if !self.reading.alone || !refusal.is_about_one_table() {
             return Err(refusal);
         }
@@ -182,22 +184,22 @@ impl<'a> Pull<'a> {
         Ok(())
     }
 
-    /// Reads all tables. What was read until then is in the pages, whether it succeeds or fails.
+    /// Reads all tables. If it fails, the pages read until then are in the queue all the same.
     pub async fn read(&self) -> Result<()> {
         let read = self.read_tables().await;
         self.pages.end();
         read.map_err(Refusal::into_error)
     }
 
-    /// Reads nothing but the keys of all tables. `expected`: of each how many there should be; where the remote has just as many, they
-    /// aren't read.
+    /// Reads only the keys of all tables. `expected` is the known number of rows of each: a table for which the remote
+    /// counts the same number is skipped.
     pub async fn read_keys(&self, expected: &[Option<u64>]) -> Result<()> {
         let read = self.list_all_keys(expected).await;
         self.pages.end();
         read.map_err(Refusal::into_error)
     }
 
-    /// Whether all keys of a table were listed.
+    /// Returns whether all keys of a table were listed.
     pub fn listed(&self, table: usize) -> bool {
         self.tables.get(table).is_some_and(|table| table.listed.get())
     }
@@ -210,13 +212,13 @@ impl<'a> Pull<'a> {
             }
             match self.list_keys(table).await {
                 Ok(()) => table.listed.set(true),
-                Err(refusal) => self.go_on(table, refusal)?,
+                Err(refusal) => self.skip_table(table, refusal)?,
             }
         }
         Ok(())
     }
 
-    /// How many rows the remote has; `None`: it doesn't tell.
+    /// Returns how many rows the remote has, or `None` if it can't count them.
     pub(super) async fn count(&self, table: &PulledTable) -> Result<Option<u64>, Refusal> {
         let name = table.name();
         let make = |requester: &Requester| {
@@ -227,7 +229,7 @@ impl<'a> Pull<'a> {
         };
         match self.remote.send(&name, &mut self.remote.tries(), &make).await {
             Ok(answer) => Ok(counted_rows(&answer.response)),
-            // Counting is what it does badly: the keys tell, too.
+            // The remote may be able to list the keys although counting fails.
             Err(Refusal::TooMuch(_) | Refusal::Trouble(_) | Refusal::Rejected(_)) => Ok(None),
             Err(refusal) => Err(refusal),
         }
@@ -237,18 +239,18 @@ impl<'a> Pull<'a> {
         for table in &self.tables {
             self.present.replace(table.name());
             if let Err(refusal) = self.read_table(table).await {
-                self.go_on(table, refusal)?;
+                self.skip_table(table, refusal)?;
             }
         }
         Ok(())
     }
 
-    /// Reads a table; once more when the remote turned out to lack columns.
+    /// Reads a table, and again without the missing columns if the remote turned out to lack some.
     async fn read_table(&self, table: &PulledTable) -> Result<(), Refusal> {
         let named = |error| table.source.borrow().plan.naming(error);
         match self.read_rows(table).await {
             Err(Refusal::UnknownColumn(error)) => {
-                // The user's own list: nothing to find out.
+                // The user listed the columns, so the table isn't read without one.
                 let listed = table.source.borrow().plan.options.columns.is_some();
                 if listed {
                     return Err(Refusal::UnknownColumn(named(error)));
@@ -283,7 +285,8 @@ impl<'a> Pull<'a> {
         }
     }
 
-    /// The rows by the cursor. `nulls`: before them those whose cursor is NULL; `counts`: these are all that the pull brings.
+    /// Reads rows by the cursor. `nulls` reads the rows whose cursor is NULL before them; `counts` reports their number
+    /// as the total of the pull.
     pub(super) async fn read_changed(
         &self,
         table: &PulledTable,
@@ -291,9 +294,9 @@ impl<'a> Pull<'a> {
         nulls: bool,
         counts: bool,
     ) -> Result<(), Refusal> {
-        let (mut tries, mut way) = (self.remote.tries(), PassedPlaces::of(table));
+        let (mut tries, mut visited) = (self.remote.tries(), PassedPlaces::of(table));
         let mut range = if nulls { Range::WithNulls(Box::new(rows.clone())) } else { rows.clone() };
-        // What changed is little as a rule: counted at once, it needs no empty page to end.
+        // Usually few rows have changed: with their number, the pass needs no empty page to end.
         let mut count = Count::Exact;
         loop {
             let read = self.page(table, &mut tries, &range, &mut count).await?;
@@ -308,18 +311,19 @@ impl<'a> Pull<'a> {
             if let Some(last) = &last {
                 table.moved(last);
             }
-            // A pull that is cut goes on behind the place that is stored: only where this page has come to it. Among rows without a
-            // cursor, or with one to come, it begins anew, before the place of the pull before.
+            // An interrupted pull continues behind the stored position, so it is stored only if this page ends there.
+            // Pages that end with a NULL or future cursor store none: the next pull then begins again at the previous
+            // position.
             page.progress = Some(table.source.borrow().progress.clone()).filter(|progress| progress.position == last);
             let Some(last) = last.filter(|_| !all) else {
                 self.complete(table, page);
                 return Ok(());
             };
-            way.moves(last.cursor.as_deref(), &last.key)?;
+            visited.visit(last.cursor.as_deref(), &last.key)?;
             self.pages.put(page);
             range = match last.cursor {
                 Some(_) => Range::Behind(last),
-                // More of them than a page has.
+                // The rows with a NULL cursor need further pages.
                 None => {
                     self.read_nulls(table, last.key).await?;
                     rows.clone()
@@ -329,11 +333,11 @@ impl<'a> Pull<'a> {
     }
 
     async fn read_nulls(&self, table: &PulledTable, after: RemoteKey) -> Result<(), Refusal> {
-        let (mut tries, mut way, mut after) = (self.remote.tries(), PassedPlaces::of(table), Some(after));
+        let (mut tries, mut visited, mut after) = (self.remote.tries(), PassedPlaces::of(table), Some(after));
         loop {
             let read = self.page(table, &mut tries, &Range::Nulls(after), &mut Count::No).await?;
             let Some(last) = read.rows.last.clone() else { return Ok(()) };
-            way.moves(None, &last.key)?;
+            visited.visit(None, &last.key)?;
             after = Some(last.key);
             self.pages.put(self.make(table, read));
         }
@@ -341,20 +345,21 @@ impl<'a> Pull<'a> {
 
     async fn list_keys(&self, table: &PulledTable) -> Result<(), Refusal> {
         table.pace.replace(PagePace::new(self.reading.page_size));
-        let (mut tries, mut way, mut span) = (self.remote.tries(), PassedPlaces::of(table), Span::default());
+        let (mut tries, mut visited, mut span) = (self.remote.tries(), PassedPlaces::of(table), Span::default());
         loop {
             let range = Range::Keys(span);
             let key = Some(table.source.borrow().plan.selection.key.clone());
             let parse = |response: &HttpResponse| table.source.borrow().plan.read_keys(&response.body);
             let read = self.ask(table, &mut tries, key.as_deref(), &range, &mut Count::No, &parse).await?;
             let Some(last) = read.rows.last.clone() else { return Ok(()) };
-            way.moves(None, &last.key)?;
+            visited.visit(None, &last.key)?;
             span = Span { after: Some(last.key), upto: None };
             self.pages.put(self.make(table, read));
         }
     }
 
-    /// The columns of any remote row tell which of ours are missing. `false`: there is no row, and nothing to read either.
+    /// Reads any remote row to find the missing columns, and removes them from the plan. Returns `false` if there is no
+    /// row, which completes the table.
     async fn learn_columns(&self, table: &PulledTable) -> Result<bool, Refusal> {
         let parse = |response: &HttpResponse| {
             let text = std::str::from_utf8(&response.body).map_err(|_| Unreadable::Cut)?;
@@ -412,7 +417,8 @@ impl<'a> Pull<'a> {
         self.ask(table, tries, None, range, count, &parse).await
     }
 
-    /// Reads one page: a smaller one, and less counted, when that was too much. `columns`: others than those of the plan.
+    /// Reads one page. If that is too much for the remote, it tries a smaller page with a cheaper count. `columns`
+    /// replaces the columns of the plan.
     async fn ask(
         &self,
         table: &PulledTable,
@@ -429,16 +435,16 @@ impl<'a> Pull<'a> {
             match self.remote.read(&name, tries, &make, parse).await {
                 Ok((rows, answer)) => {
                     *tries = self.remote.tries();
-                    table.pace.borrow_mut().came(limit);
+                    table.pace.borrow_mut().succeed(limit);
                     table.note_time(&answer);
                     let count = counted_rows(&answer.response).filter(|_| *count != Count::No);
                     return Ok(Read { rows, count, answer });
                 }
                 Err(Refusal::TooMuch(_)) => {
                     *count = count.cheaper();
-                    table.pace.borrow_mut().too_many(limit);
+                    table.pace.borrow_mut().shrink(limit);
                 }
-                Err(Refusal::TooLarge(_)) if limit > 1 => table.pace.borrow_mut().too_many(limit),
+                Err(Refusal::TooLarge(_)) if limit > 1 => table.pace.borrow_mut().shrink(limit),
                 Err(refusal) => return Err(refusal),
             }
         }
@@ -466,7 +472,7 @@ impl<'a> Pull<'a> {
         }
     }
 
-    /// A page of what was read.
+    /// Creates the page of an answer.
     pub(super) fn make(&self, table: &PulledTable, read: Read) -> Box<Page> {
         let mut page = self.empty(table);
         page.bytes = read.answer.response.body.len() as u64;
@@ -492,7 +498,7 @@ impl<'a> Pull<'a> {
         })
     }
 
-    /// The table was read with this page.
+    /// Queues a page as the table's last one.
     pub(super) fn complete(&self, table: &PulledTable, mut page: Box<Page>) {
         let has_cursor = table.has_cursor();
         let mut source = table.source.borrow_mut();
@@ -506,12 +512,12 @@ impl<'a> Pull<'a> {
     }
 }
 
-/// Cursor and key.
-pub(super) fn place_columns(selection: &Selection) -> Vec<String> {
+/// Returns the columns of a position: cursor and key.
+pub(super) fn position_columns(selection: &Selection) -> Vec<String> {
     selection.cursor.iter().filter(|cursor| !selection.key.contains(cursor)).chain(&selection.key).cloned().collect()
 }
 
-/// The number after the slash of `0-999/25000`.
+/// Returns the total in `Content-Range`: the number after the slash of `0-999/25000`.
 pub(super) fn counted_rows(response: &HttpResponse) -> Option<u64> {
     response.header("content-range")?.rsplit_once('/')?.1.parse().ok()
 }

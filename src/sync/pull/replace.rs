@@ -1,8 +1,8 @@
-//! Replace: the tables become exactly the remote's rows, as a difference, in one transaction.
+//! Replaces tables by exactly the remote's rows, as a difference, in one transaction.
 //!
-//! Clearing and refilling a parent would fire its children's ON DELETE CASCADE, even with deferred keys. So foreign keys
-//! are off meanwhile and checked before the commit, rows that are the same aren't touched, and columns that aren't synced
-//! keep their values.
+//! Clearing and refilling a parent would fire its children's ON DELETE CASCADE, even with deferred keys. So foreign
+//! keys are off meanwhile and checked before the commit. Equal rows aren't touched, and columns that aren't synced keep
+//! their values.
 
 use super::{compare, guard};
 use crate::{
@@ -21,16 +21,16 @@ use crate::{
     value::Value,
 };
 
-/// What a replace may do.
+/// The limits of a replace.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Throw unpushed changes away.
+    /// Discard unpushed changes.
     pub discard_unpushed: bool,
-    /// The part of a table that may vanish; `None`: all of it.
+    /// The part of a table that may vanish (0 to 1); `None`: all of it.
     pub max_delete_ratio: Option<f64>,
 }
 
-/// Fails with `unpushed_changes` when any of the tables has pending or rejected changes.
+/// Fails with `unpushed_changes` if any of the tables has pending or rejected changes.
 pub fn check_unpushed<'t>(connection: &Connection, tables: impl Iterator<Item = &'t str>) -> Result<()> {
     let (mut pending, mut rejected) = (0, 0);
     for table in tables {
@@ -38,17 +38,18 @@ pub fn check_unpushed<'t>(connection: &Connection, tables: impl Iterator<Item = 
         pending += counts.0;
         rejected += counts.1;
     }
-    if pending + rejected == 0 {
-        return Ok(());
-    }
-    let text = format!("{} local changes are not pushed and would be lost", pending + rejected);
+    let text = match pending + rejected {
+        0 => return Ok(()),
+        1 => "1 local change is not pushed and would be lost".to_owned(),
+        count => format!("{count} local changes are not pushed and would be lost"),
+    };
     Err(Error::new(ErrorCode::UnpushedChanges, text)
         .hint("Push them first, or pull with discardUnpushed")
         .detail("pending", pending)
         .detail("rejected", rejected))
 }
 
-/// Fails with `remote_empty` when too many rows would vanish. Fills `temp.tidelock_seen`.
+/// Fails with `remote_empty` if too many rows would vanish. Fills `temp.tidelock_seen` with the remote's keys.
 pub fn check_vanishing(
     connection: &Connection,
     targets: &[ApplyTarget],
@@ -70,10 +71,10 @@ pub fn check_vanishing(
     Ok(())
 }
 
-/// Makes the tables what the pages say; `pages[i]` are all rows of `targets[i]`. `finish` runs inside the transaction, at
-/// its end. Must be called outside a transaction. On any failure the old data stands.
+/// Replaces the rows of each table: `pages[i]` has all rows of `targets[i]`. `finish` runs at the end of the
+/// transaction. Must be called outside of a transaction. If it fails, the old data stays.
 ///
-/// Fails with `unpushed_changes`, `remote_empty`, or `sqlite_constraint` when a row or a reference violates the schema.
+/// Fails with `unpushed_changes`, `remote_empty`, or `sqlite_constraint` if a row or a reference violates the schema.
 pub fn apply(
     connection: &Connection,
     targets: &mut [ApplyTarget],
@@ -81,7 +82,7 @@ pub fn apply(
     limits: Limits,
     finish: impl FnOnce(&Connection) -> Result<()>,
 ) -> Result<()> {
-    // Without effect inside a transaction, so it has to be set around it.
+    // The pragma has no effect inside a transaction.
     connection.exec("PRAGMA foreign_keys = OFF")?;
     let result = connection.atomically(|connection| {
         capture::silently(connection, |connection| {
@@ -99,7 +100,7 @@ pub fn apply(
             for (target, pages) in targets.iter_mut().zip(pages) {
                 write(connection, target, pages)?;
             }
-            settle_references(connection, targets, &before, limits.discard_unpushed)?;
+            repair_references(connection, targets, &before, limits.discard_unpushed)?;
             for (target, pages) in targets.iter_mut().zip(pages) {
                 connection.run("DELETE FROM tidelock_staged WHERE tbl = ?1", &[Value::from(target.plan.name())])?;
                 remember_keys(connection, target)?;
@@ -116,7 +117,7 @@ pub fn apply(
     result
 }
 
-/// The keys of local rows that were not seen.
+/// Returns the keys of local rows that the remote doesn't have.
 fn vanishing(connection: &Connection, target: &ApplyTarget) -> Result<Vec<Vec<Value>>> {
     let encoded = key_sql(target.plan.key.iter().map(|at| quote(&target.plan.columns[*at].name)));
     let sql = format!(
@@ -135,7 +136,8 @@ fn delete_vanishing(connection: &Connection, target: &mut ApplyTarget) -> Result
     Ok(())
 }
 
-/// All pages of a table as one, so that rows of different pages may exchange their values.
+/// Writes all pages of a table, and then again the rows that were in conflict, since rows of different pages may
+/// exchange values.
 fn write(connection: &Connection, target: &mut ApplyTarget, pages: &[Rows]) -> Result<()> {
     let mut waiting = Rows { width: target.plan.columns.len(), ..Rows::default() };
     let mut why = String::new();
@@ -151,13 +153,13 @@ fn write(connection: &Connection, target: &mut ApplyTarget, pages: &[Rows]) -> R
     }
     let text = format!("A remote row of table {} violates the local schema: {why}", target.plan.name());
     Err(Error::new(ErrorCode::SqliteConstraint, text)
-        .hint("Mend the local schema or the remote's data; nothing was changed")
+        .hint("Fix the local schema or the remote's data; nothing was changed")
         .detail("table", target.plan.name()))
 }
 
-/// Does for tables outside the replace what their foreign keys say about parents that went, and fails when a violation
-/// is left that was not there before.
-fn settle_references(
+/// Applies the ON DELETE actions of tables outside of the replace to rows whose parents were deleted. Fails with
+/// `sqlite_constraint` if a new foreign key violation remains.
+fn repair_references(
     connection: &Connection,
     targets: &[ApplyTarget],
     before: &[FkViolation],
@@ -167,17 +169,16 @@ fn settle_references(
         let violations = connection.foreign_key_check(usize::MAX)?;
         let new: Vec<&FkViolation> = violations.iter().filter(|violation| !before.contains(violation)).collect();
         let Some(first) = new.first() else { return Ok(()) };
-        let mut settled = false;
+        let mut repaired = false;
         for violation in &new {
             let replaced = targets.iter().any(|target| target.plan.table.name.eq_ignore_ascii_case(&violation.table));
             if !replaced && !discard_unpushed {
                 check_child(connection, violation)?;
             }
-            settled |= !replaced && settle(connection, violation)?;
+            repaired |= !replaced && apply_on_delete(connection, violation)?;
         }
-        if !settled {
-            let text =
-                format!("A row of table {} would refer to a row of {} that is missing", first.table, first.parent);
+        if !repaired {
+            let text = format!("A row of table {} would refer to a missing row of table {}", first.table, first.parent);
             return Err(Error::new(ErrorCode::SqliteConstraint, text)
                 .hint("Pull both tables together, and check the filters and the row security of the parent")
                 .detail("table", first.table.clone())
@@ -187,7 +188,7 @@ fn settle_references(
     }
 }
 
-/// Fails with `unpushed_changes` when the row of a table outside the replace, whose parent went, has a change to push.
+/// Fails with `unpushed_changes` if a row outside of the replace, whose parent is deleted, has an unpushed change.
 fn check_child(connection: &Connection, violation: &FkViolation) -> Result<()> {
     let captured = metadata::captured(connection)?;
     let Some(child) = captured.into_iter().find(|known| known.table.eq_ignore_ascii_case(&violation.table)) else {
@@ -205,13 +206,14 @@ fn check_child(connection: &Connection, violation: &FkViolation) -> Result<()> {
     if connection.value(&sql, &[Value::from(&*child.table), Value::Integer(rowid)])?.is_none() {
         return Ok(());
     }
-    let text = format!("A row of table {} has a change that is not pushed, and its parent would go", table.name);
+    let text = format!("A row of table {} has an unpushed change, and its parent row would be deleted", table.name);
     Err(Error::new(ErrorCode::UnpushedChanges, text)
         .hint("Push first, pull both tables together, or pull with discardUnpushed")
         .detail("table", table.name))
 }
 
-fn settle(connection: &Connection, violation: &FkViolation) -> Result<bool> {
+/// Applies the ON DELETE action of a violated foreign key. Returns whether it changed a row.
+fn apply_on_delete(connection: &Connection, violation: &FkViolation) -> Result<bool> {
     let Some(rowid) = violation.rowid else { return Ok(false) };
     let keys = connection.foreign_keys(&violation.table)?;
     let Some(key) = keys.iter().find(|key| key.id == violation.key) else { return Ok(false) };

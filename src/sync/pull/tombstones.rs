@@ -1,8 +1,9 @@
-//! Rows that are gone by the helpers' tombstones.
+//! Deletions by the helpers' tombstones.
 //!
-//! They are noted before anything is read, among the rows that wait, and deleted after everything was, children first: a row that a pull
-//! reads has come back since, and what moved away from a parent has done so by then. Notes are in the database: a table's place may
-//! move with its pages, since what a pull that is cut leaves of them is for the next one.
+//! Tombstones are stored among the staged rows before anything is read, and applied after everything was read, children
+//! first. A row that the pull reads exists again, and by then children have moved away from deleted parents. They are
+//! stored in the database, so that the next pull applies those of an interrupted one, although table positions have
+//! moved on.
 
 use super::{helpers::Helpers, page::PullSource};
 use crate::{
@@ -22,8 +23,10 @@ use crate::{
     value::Value,
 };
 
-/// Notes which rows are gone. `full`: of all times, since all rows are read: if not by this pull, which may be cut, then by the next one.
-/// A row that has come back long ago would be taken for gone otherwise.
+/// Stores the tombstones of these tables.
+///
+/// `full` takes the tombstones of all times. They are safe only because all rows are read, by this pull or, if it is
+/// interrupted, by the next one: otherwise a row that was inserted again long ago would be deleted.
 pub fn begin(connection: &Connection, sources: &[PullSource], helpers: &Helpers, full: bool) -> Result<()> {
     connection.atomically(|connection| {
         for source in sources {
@@ -31,17 +34,17 @@ pub fn begin(connection: &Connection, sources: &[PullSource], helpers: &Helpers,
             let Some(keys) = helpers.gone_of(&source.plan, progress) else { continue };
             let keys = match source.plan.read_keys(keys.as_bytes()) {
                 Ok(keys) => keys,
-                // The user names other key columns than the remote's primary key: tombstones don't tell.
+                // The user's key columns differ from the remote's primary key, which tombstones have.
                 Err(Unreadable::Failed(_) | Unreadable::Cut) => continue,
             };
-            let (sql, name) = (note_sql(&source.plan), Value::from(source.plan.name()));
-            let mut noted = 0;
+            let (sql, name) = (tombstone_sql(&source.plan), Value::from(source.plan.name()));
+            let mut stored = 0;
             for at in 0..keys.len() {
                 let mut parameters = vec![name.clone()];
                 parameters.extend_from_slice(keys.row(at));
-                noted += connection.run(&sql, &parameters)?;
+                stored += connection.run(&sql, &parameters)?;
             }
-            if full && noted > 0 {
+            if full && stored > 0 {
                 metadata::read_whole_next(connection, &name)?;
             }
         }
@@ -49,9 +52,9 @@ pub fn begin(connection: &Connection, sources: &[PullSource], helpers: &Helpers,
     })
 }
 
-/// Notes the row `?1` (the table), `?2..` (the key), if anything is known of it here. A new row under the key of one that is gone isn't
-/// that row.
-fn note_sql(plan: &Plan) -> String {
+/// Returns the SQL that stores a tombstone for table `?1` and key `?2..`, if the row is known locally. A new, unsent
+/// local row with the key of a deleted row is a different row.
+fn tombstone_sql(plan: &Plan) -> String {
     let key = key_parameters(plan.key.len(), 2);
     let entry = format!("SELECT 1 FROM tidelock_outbox WHERE tbl = ?1 AND key = {key} AND state = 'pending'");
     format!(
@@ -64,7 +67,7 @@ fn note_sql(plan: &Plan) -> String {
     )
 }
 
-/// Deletes what is gone of these tables, all of whose rows were read, as if the remote had said so of each row.
+/// Applies the tombstones of the tables that were read to their end, each like a pulled row that is marked as deleted.
 pub fn apply(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()> {
     let any = "SELECT 1 FROM tidelock_staged WHERE row IS NULL AND error = '' LIMIT 1";
     if connection.value(any, &[])?.is_none() {
@@ -73,10 +76,10 @@ pub fn apply(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()>
     connection.atomically(|connection| {
         capture::silently(connection, |connection| {
             for target in targets.iter_mut().rev().filter(|target| target.read) {
-                let rows = noted(connection, &target.plan)?;
+                let rows = tombstones(connection, &target.plan)?;
                 let unchanged = target.report.unchanged;
                 target.writer.merge(connection, &rows, &mut target.report)?;
-                // What wasn't here anyway is nothing to tell.
+                // A tombstone without a local row isn't reported.
                 target.report.unchanged = unchanged;
             }
             Ok(())
@@ -84,7 +87,8 @@ pub fn apply(connection: &Connection, targets: &mut [ApplyTarget]) -> Result<()>
     })
 }
 
-fn noted(connection: &Connection, plan: &Plan) -> Result<Rows> {
+/// Returns the stored tombstones of a table, as deleted rows.
+fn tombstones(connection: &Connection, plan: &Plan) -> Result<Rows> {
     let sql = "SELECT key FROM tidelock_staged WHERE tbl = ?1 AND row IS NULL AND error = ''";
     let mut rows = Rows { width: plan.columns.len(), ..Rows::default() };
     for key in connection.rows(sql, &[Value::from(plan.name())])? {

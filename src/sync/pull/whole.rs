@@ -1,10 +1,10 @@
-//! A table that is read whole: by spans of its key, side by side.
+//! Reads all rows of a table, by concurrent spans of its key.
 
 use futures_util::future::{Either, select, select_all};
 
 use super::{
     page::Count,
-    reader::{PassedPlaces, Pull, PulledTable, place_columns},
+    reader::{PassedPlaces, Pull, PulledTable, counted_rows, position_columns},
     window,
 };
 use crate::{
@@ -18,21 +18,21 @@ use crate::{
     },
 };
 
-/// How many rows the first span may still read before it is known where it ends.
+/// Number of rows that the first span may still read while its end isn't known. `None`: no limit.
 #[derive(Default)]
-struct Room(std::cell::Cell<Option<u64>>);
+struct RowBudget(std::cell::Cell<Option<u64>>);
 
-/// Why a span was left.
+/// Why reading of a span stopped.
 #[derive(PartialEq)]
 enum SpanEnd {
-    /// It was read.
+    /// The span was read to its end.
     Ended,
-    /// What comes next is for another span, once it is known where that begins.
-    NoRoom,
+    /// The budget is used up: the following rows belong to other spans, whose ends aren't known yet.
+    BudgetUsed,
 }
 
 impl PulledTable {
-    /// Makes what is left to read these spans.
+    /// Sets the spans that remain to be read.
     fn set_spans(&self, spans: Vec<Span>) {
         let numbers = spans.iter().map(|_| self.new_number()).collect();
         self.spans.replace(numbers);
@@ -49,7 +49,7 @@ impl PulledTable {
         Some((at, self.source.borrow().progress.spans.as_ref()?.get(at)?.clone()))
     }
 
-    /// Cuts the only span at these keys; it keeps its number and what it has read.
+    /// Divides the only span at these keys. The first part keeps its number and progress.
     fn divide(&self, mut ends: Vec<RemoteKey>) {
         ends.dedup();
         let mut source = self.source.borrow_mut();
@@ -65,14 +65,14 @@ impl PulledTable {
         source.progress.spans = Some(spans);
     }
 
-    /// Where the next pull by the cursor begins.
+    /// Returns the range with which the next pull by the cursor begins.
     fn behind(&self) -> Range {
         window::behind(self.source.borrow().progress.position.clone())
     }
 }
 
 impl Pull<'_> {
-    /// Reads all rows, and then what changed meanwhile.
+    /// Reads all rows, and then the rows that changed meanwhile.
     pub(super) async fn read_all(&self, table: &PulledTable) -> Result<(), Refusal> {
         table.set_spans(vec![Span::default()]);
         if !table.has_cursor() {
@@ -86,37 +86,37 @@ impl Pull<'_> {
         self.read_changed(table, range, false, false).await
     }
 
-    /// Reads what is left of all rows after a pull that was cut, and then what changed meanwhile.
+    /// Reads the remaining spans of an interrupted pull, and then the rows that changed meanwhile.
     pub(super) async fn read_spans(&self, table: &PulledTable) -> Result<(), Refusal> {
         let spans = table.source.borrow().progress.spans.clone().unwrap_or_default();
         table.set_spans(spans);
-        self.read_side_by_side(table).await?;
+        self.read_concurrently(table).await?;
         if !table.has_cursor() {
             return Ok(());
         }
-        // Since the pull that was cut, rows may have come that no span has and no cursor tells.
+        // Rows with a NULL cursor may have been inserted since the interrupted pull in parts that were already read.
         let nulls = table.source.borrow().plan.ceiling.is_none();
         let range = table.behind();
         self.read_changed(table, range, nulls, false).await
     }
 
-    /// The newest row that there is, where the next pull will begin; gives how many rows there are, if the remote tells. `None`: there
-    /// are none.
+    /// Reads the position of the newest row, where the next pull begins. Returns the number of rows, if the remote
+    /// counted them, or `None` for an empty table.
     async fn read_newest(&self, table: &PulledTable) -> Result<Option<Option<u64>>, Refusal> {
         let (mut tries, mut count) = (self.remote.tries(), Count::Exact);
         let name = table.name();
-        let columns = place_columns(&table.source.borrow().plan.selection);
+        let columns = position_columns(&table.source.borrow().plan.selection);
         let parse = |response: &HttpResponse| table.source.borrow().plan.read_place(&response.body, &columns);
         let (place, answer) = loop {
             let make = self.request(table, Some(&columns), &Range::Newest, 1, count);
             match self.remote.read(&name, &mut tries, &make, &parse).await {
-                // It asks for a single row: what takes too long is counting.
+                // The request is for a single row, so counting takes too long.
                 Err(Refusal::TooMuch(_)) => count = count.cheaper(),
                 read => break read?,
             }
         };
         table.note_time(&answer);
-        let total = crate::sync::pull::reader::counted_rows(&answer.response).filter(|_| count != Count::No);
+        let total = counted_rows(&answer.response).filter(|_| count != Count::No);
         if count == Count::Exact {
             table.total.set(total);
         }
@@ -134,12 +134,13 @@ impl Pull<'_> {
         Ok(Some(total))
     }
 
-    /// Without a cursor: the first page tells how many rows there are, and how many the server gives at once.
+    /// Reads a table without a cursor. The first page brings the number of rows, and shows how many the server returns
+    /// at once.
     async fn read_counted(&self, table: &PulledTable) -> Result<(), Refusal> {
         let number = table.last_span.get();
-        let (mut way, mut count) = (PassedPlaces::of(table), Count::Exact);
-        let (rows, total, left) = self.read_span_page(table, number, &mut way, &mut count).await?;
-        if left == Some(SpanEnd::Ended) {
+        let (mut visited, mut count) = (PassedPlaces::of(table), Count::Exact);
+        let (rows, total, stop) = self.read_span_page(table, number, &mut visited, &mut count).await?;
+        if stop == Some(SpanEnd::Ended) {
             return Ok(());
         }
         let ends = match total {
@@ -150,66 +151,67 @@ impl Pull<'_> {
         self.read_divided(table, after, ends).await
     }
 
-    /// Reads the only span, in several as soon as it is known where they end: so many rows behind `after`.
+    /// Reads the only span, and divides it once the remote has told the keys at the offsets `ends` behind `after`.
     async fn read_divided(&self, table: &PulledTable, after: Option<RemoteKey>, ends: Vec<u64>) -> Result<(), Refusal> {
         if ends.is_empty() {
-            return self.read_side_by_side(table).await;
+            return self.read_concurrently(table).await;
         }
         let first = table.last_span.get();
-        let room = Room(std::cell::Cell::new(ends.first().copied()));
-        let reading = Box::pin(self.read_span(table, first, &room));
+        let budget = RowBudget(std::cell::Cell::new(ends.first().copied()));
+        let reading = Box::pin(self.read_span(table, first, &budget));
         let asking = Box::pin(self.ask_ends(table, after, ends));
         match select(asking, reading).await {
             Either::Left((ends, reading)) => {
                 table.divide(ends?);
-                room.0.set(None);
+                budget.0.set(None);
                 let others: Vec<u32> = table.spans.borrow().iter().copied().filter(|number| *number != first).collect();
                 let reading: LocalFuture<'_, Result<(), Refusal>> = Box::pin(async move { reading.await.map(drop) });
                 let others = others.into_iter().map(|number| self.read_to_the_end(table, number));
-                all(std::iter::once(reading).chain(others).collect()).await
+                try_all(std::iter::once(reading).chain(others).collect()).await
             }
-            Either::Right((Ok(SpanEnd::NoRoom), asking)) => {
+            Either::Right((Ok(SpanEnd::BudgetUsed), asking)) => {
                 table.divide(asking.await?);
-                self.read_side_by_side(table).await
+                self.read_concurrently(table).await
             }
-            Either::Right((left, _)) => left.map(drop),
+            Either::Right((stop, _)) => stop.map(drop),
         }
     }
 
-    async fn read_side_by_side(&self, table: &PulledTable) -> Result<(), Refusal> {
+    async fn read_concurrently(&self, table: &PulledTable) -> Result<(), Refusal> {
         let numbers = table.spans.borrow().clone();
-        all(numbers.into_iter().map(|number| self.read_to_the_end(table, number)).collect()).await
+        try_all(numbers.into_iter().map(|number| self.read_to_the_end(table, number)).collect()).await
     }
 
     fn read_to_the_end<'p>(&'p self, table: &'p PulledTable, number: u32) -> LocalFuture<'p, Result<(), Refusal>> {
-        Box::pin(async move { self.read_span(table, number, &Room::default()).await.map(drop) })
+        Box::pin(async move { self.read_span(table, number, &RowBudget::default()).await.map(drop) })
     }
 
-    async fn read_span(&self, table: &PulledTable, number: u32, room: &Room) -> Result<SpanEnd, Refusal> {
-        let mut way = PassedPlaces::of(table);
+    async fn read_span(&self, table: &PulledTable, number: u32, budget: &RowBudget) -> Result<SpanEnd, Refusal> {
+        let mut visited = PassedPlaces::of(table);
         loop {
-            if room.0.get() == Some(0) {
-                return Ok(SpanEnd::NoRoom);
+            if budget.0.get() == Some(0) {
+                return Ok(SpanEnd::BudgetUsed);
             }
-            let (rows, _, left) = self.read_span_page(table, number, &mut way, &mut Count::No).await?;
-            if let Some(left) = left {
-                return Ok(left);
+            let (rows, _, stop) = self.read_span_page(table, number, &mut visited, &mut Count::No).await?;
+            if let Some(stop) = stop {
+                return Ok(stop);
             }
-            room.0.set(room.0.get().map(|room| room.saturating_sub(rows)));
+            budget.0.set(budget.0.get().map(|budget| budget.saturating_sub(rows)));
         }
     }
 
-    /// The next page of a span: its rows, how many there are in all if they were to be counted, and whether that was the last.
+    /// Reads the next page of a span. Returns its number of rows, the total if it was counted, and why the span
+    /// stopped, if it did.
     async fn read_span_page(
         &self,
         table: &PulledTable,
         number: u32,
-        way: &mut PassedPlaces,
+        visited: &mut PassedPlaces,
         count: &mut Count,
     ) -> Result<(u64, Option<u64>, Option<SpanEnd>), Refusal> {
         let Some((_, span)) = table.span(number) else { return Ok((0, None, Some(SpanEnd::Ended))) };
         if span.upto.is_some() && span.after == span.upto {
-            // Its end was found when it stood there.
+            // The span had already been read to the key at which it was divided later.
             self.end_span(table, number);
             return Ok((0, None, Some(SpanEnd::Ended)));
         }
@@ -224,9 +226,9 @@ impl Pull<'_> {
         table.begin(place.as_ref());
         let last = place.map(|ReadPosition { key, .. }| key);
         if let Some(last) = &last {
-            way.moves(None, last)?;
+            visited.visit(None, last)?;
         }
-        // It may have been cut meanwhile.
+        // The span may have been divided during the request.
         let Some((at, span)) = table.span(number) else { return Ok((0, None, Some(SpanEnd::Ended))) };
         let ended = last.is_none() || last == span.upto || all;
         if ended {
@@ -251,7 +253,7 @@ impl Pull<'_> {
         }
     }
 
-    /// The keys so many rows behind `after`; those that take too long to find are left out.
+    /// Asks for the keys at the offsets `ends` behind `after`, without those that take the remote too long to find.
     async fn ask_ends(
         &self,
         table: &PulledTable,
@@ -266,7 +268,7 @@ impl Pull<'_> {
                 Ok(())
             })
         });
-        all(asking.collect()).await?;
+        try_all(asking.collect()).await?;
         Ok(found.into_inner().into_iter().flatten().collect())
     }
 
@@ -289,12 +291,12 @@ impl Pull<'_> {
     }
 }
 
-/// Does all of them side by side; the first one that fails ends the others.
-async fn all(mut under_way: Vec<LocalFuture<'_, Result<(), Refusal>>>) -> Result<(), Refusal> {
-    while !under_way.is_empty() {
-        let (done, _, others) = select_all(under_way).await;
+/// Runs futures concurrently. Fails with the first error, which drops the others.
+async fn try_all(mut running: Vec<LocalFuture<'_, Result<(), Refusal>>>) -> Result<(), Refusal> {
+    while !running.is_empty() {
+        let (done, _, others) = select_all(running).await;
         done?;
-        under_way = others;
+        running = others;
     }
     Ok(())
 }

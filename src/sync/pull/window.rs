@@ -1,15 +1,16 @@
-//! Where a pull of a table begins, and how far it came.
+//! Where a pull of a table begins, and its progress.
 //!
-//! A row may be committed late: with a cursor value (the time when its transaction began) that lies before rows that were
-//! already read. So a pull begins `overlapMs` before the server's time at the pull before it, where that is earlier than
-//! the cursor. Where the server's time isn't known (a gateway may hide the `Date` header), a cursor value stands for it that
-//! existed when the pull began: the newest one read before, at the very first pull one of its first page. That is never
-//! later, so nothing is missed, but more rows are read again. (The newest one of the pull itself would be too late: it may
-//! have been written minutes after the pull had passed the place of a row that was still to be committed.)
-
+//! A row may be committed late: with a cursor value (the time when its transaction began) that is older than those of
+//! rows already read. So a pull begins `overlapMs` before the server's time at the previous pull, if that is earlier
+//! than the cursor.
 //!
-//! A pull that reads all rows reads them in the order of the key, in spans. Before that it notes the newest cursor there is;
-//! what is newer than that when the spans are read changed meanwhile, and is read last.
+//! If the server's time isn't known (a gateway may hide the `Date` header), a cursor value that existed when the pull
+//! began replaces it: the newest one of earlier pulls, or, at the very first pull, one of its first page. It is never
+//! later, so no row is missed, but more rows are read again. The newest value of the pull itself would be too late: it
+//! may have been written minutes after the pull had passed the position of a row that was still to be committed.
+//!
+//! A pull of all rows reads them in the order of the key, in spans. Before that it notes the newest cursor value; rows
+//! that are newer once the spans are read have changed meanwhile, and are read last.
 
 use super::helpers;
 use crate::{
@@ -24,34 +25,34 @@ use crate::{
     time::Timestamp,
 };
 
-/// Where to begin.
+/// Where a pull of a table begins.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Start {
-    /// What to read first.
+    /// The first rows to read.
     pub first: First,
-    /// It goes on where an earlier pull was cut.
+    /// Whether it continues an interrupted pull.
     pub resumed: bool,
 }
 
-/// What a pull of a table reads first.
+/// The first rows that a pull of a table reads.
 #[derive(Debug, PartialEq, Eq)]
 pub enum First {
-    /// All rows, from the first one on.
+    /// All rows, from the first one.
     All,
-    /// The rest of all rows: the spans of the progress.
+    /// The remaining spans of an interrupted pull.
     Spans,
-    /// By the cursor.
+    /// A range by the cursor.
     Rows(Range),
 }
 
-/// Where a table's pull begins; the progress is made ready for that. A position that can't be used any more is forgotten: a
-/// new column needs all rows again.
+/// Returns where a table's pull begins, and prepares the progress for it. A position that can't be used any more is
+/// forgotten, since a new column needs all rows again.
 pub fn start(progress: &mut TableProgress, plan: &Plan, full: bool) -> Start {
     let known = |selected: &Vec<String>| plan.selection.columns.iter().all(|column| selected.contains(column));
     let same_cluster = comparable(progress, plan);
     let all = |progress: &mut TableProgress| {
         let selected = Some(plan.selection.columns.clone());
-        // Tombstones count from there on, until all was read.
+        // Tombstones are wanted from this watermark on until all rows are read.
         let watermark = progress.watermark.take().filter(|_| plan.ceiling.is_some() && same_cluster);
         *progress =
             TableProgress { selected, watermark, spans: Some(vec![Span::default()]), ..TableProgress::default() };
@@ -60,18 +61,18 @@ pub fn start(progress: &mut TableProgress, plan: &Plan, full: bool) -> Start {
     if full || !progress.selected.as_ref().is_some_and(known) || !same_cluster {
         return all(progress);
     }
-    // A column that went is a new one when it is there again.
+    // A column that is dropped and added again counts as new.
     progress.selected = Some(plan.selection.columns.clone());
     let has_cursor = plan.selection.cursor.is_some();
     let whole_key = |key: &Vec<String>| key.len() == plan.key.len();
     let usable = |position: &&ReadPosition| position.cursor.is_some() == has_cursor && whole_key(&position.key);
     let position = progress.position.as_ref().filter(usable).cloned();
-    let cut = progress.started.is_some();
-    if cut && plan.ceiling.is_some() && progress.watermark.is_some() {
-        // Tombstones wait for a pull that reads all rows since the same moment: the next one begins where this one did.
+    let interrupted = progress.started.is_some();
+    if interrupted && plan.ceiling.is_some() && progress.watermark.is_some() {
+        // Stored tombstones need a pull that reads all rows since the same ceiling, so the next pull begins there too.
         progress.started.clone_from(&progress.watermark);
     }
-    if let Some(spans) = progress.spans.as_ref().filter(|_| cut) {
+    if let Some(spans) = progress.spans.as_ref().filter(|_| interrupted) {
         let keys = |span: &Span| [&span.after, &span.upto].into_iter().flatten().all(whole_key);
         return match spans.as_slice() {
             [] if has_cursor => Start { first: First::Rows(behind(position)), resumed: true },
@@ -80,8 +81,10 @@ pub fn start(progress: &mut TableProgress, plan: &Plan, full: bool) -> Start {
         };
     }
     match position {
-        Some(position) if cut && has_cursor => Start { first: First::Rows(Range::Behind(position)), resumed: true },
-        Some(ReadPosition { key, .. }) if cut => {
+        Some(position) if interrupted && has_cursor => {
+            Start { first: First::Rows(Range::Behind(position)), resumed: true }
+        }
+        Some(ReadPosition { key, .. }) if interrupted => {
             progress.spans = Some(vec![Span { after: Some(key), upto: None }]);
             Start { first: First::Spans, resumed: true }
         }
@@ -100,27 +103,29 @@ pub fn start(progress: &mut TableProgress, plan: &Plan, full: bool) -> Start {
     }
 }
 
-/// All rows with a cursor behind this place.
+/// Returns the range of the rows with a cursor, behind a position if there is one.
 pub fn behind(position: Option<ReadPosition>) -> Range {
     position.filter(|position| position.cursor.is_some()).map_or(Range::Cursors, Range::Behind)
 }
 
-/// Whether the place that is remembered means anything to this plan: it was reached by moments, or by the numbers of this cluster.
+/// Returns whether the stored progress is comparable with this plan: both by times, or both by the numbers of one
+/// cluster.
 fn comparable(progress: &TableProgress, plan: &Plan) -> bool {
     let mark = progress.started.as_deref().or(progress.watermark.as_deref());
     let cluster = |mark| helpers::split(mark).map(|(cluster, _)| cluster);
     mark.and_then(cluster) == plan.ceiling.as_deref().and_then(cluster) || progress.position.is_none() && mark.is_none()
 }
 
-/// The moment before `cursor` to begin with; `None`: behind the cursor is early enough, or it is no moment.
+/// Returns the time before `cursor` to begin with. Returns `None` if beginning behind the cursor is early enough, or if
+/// the cursor isn't a time.
 fn overlap(cursor: &str, watermark: Option<&str>, overlap_ms: u64) -> Option<String> {
-    let newest = moment(cursor)?;
-    let server = watermark.and_then(moment).unwrap_or(newest);
+    let newest = parse_time(cursor)?;
+    let server = watermark.and_then(parse_time).unwrap_or(newest);
     let from = server.plus_ms(-i64::try_from(overlap_ms).unwrap_or(i64::MAX));
     (overlap_ms > 0 && from < newest).then(|| from.to_string())
 }
 
-/// A pull has begun, if it hadn't yet. `seen`: the first row that it saw, or the newest.
+/// Notes the beginning of a pull, once. `seen` is the first row that it read, or the newest.
 pub fn begin(progress: &mut TableProgress, plan: &Plan, server_time: Option<Timestamp>, seen: Option<&ReadPosition>) {
     if progress.started.is_none() {
         let known = || progress.position.as_ref().or(seen).and_then(|position| position.cursor.clone());
@@ -129,14 +134,14 @@ pub fn begin(progress: &mut TableProgress, plan: &Plan, server_time: Option<Time
     }
 }
 
-/// The rows up to this one were read by the cursor: the next pull begins there.
+/// Notes that the rows up to `last` were read by the cursor, so that the next pull begins there.
 ///
-/// A moment that is still to come (one row with `infinity`, or written by a fast clock) would hide what is written until then: it
-/// is read, and again the next time, but nothing begins behind it.
+/// A time in the future (a row with `infinity`, or written by a fast clock) would hide the rows written until then. So
+/// it never becomes the position: its row is read again by each pull.
 pub fn moved(progress: &mut TableProgress, plan: &Plan, last: &ReadPosition, server_time: Option<Timestamp>) {
-    let ahead = |cursor: &str| match (moment(cursor), server_time) {
-        (Some(moment), Some(now)) => {
-            moment > now.plus_ms(i64::try_from(plan.options.overlap_ms.max(AHEAD_MS)).unwrap_or(i64::MAX))
+    let ahead = |cursor: &str| match (parse_time(cursor), server_time) {
+        (Some(time), Some(now)) => {
+            time > now.plus_ms(i64::try_from(plan.options.overlap_ms.max(AHEAD_MS)).unwrap_or(i64::MAX))
         }
         _ => cursor == "infinity",
     };
@@ -145,15 +150,15 @@ pub fn moved(progress: &mut TableProgress, plan: &Plan, last: &ReadPosition, ser
     }
 }
 
-/// How far a server's rows may be ahead of the time that it shows.
+/// By how many milliseconds a server's rows may be ahead of its `Date` header.
 const AHEAD_MS: u64 = 60_000;
 
-/// A timestamp without time zone is as good as one in UTC: only differences count.
-fn moment(text: &str) -> Option<Timestamp> {
+/// Parses a timestamp. One without a time zone counts as UTC, since only differences matter.
+fn parse_time(text: &str) -> Option<Timestamp> {
     Timestamp::parse(text).or_else(|| Timestamp::parse(&format!("{text}Z")))
 }
 
-/// Everything was read.
+/// Notes that all rows were read.
 pub fn complete(progress: &mut TableProgress, has_cursor: bool) {
     progress.watermark = progress.started.take().filter(|time| !time.is_empty());
     progress.spans = None;
@@ -171,12 +176,12 @@ mod tests {
         let cursor = "2026-01-02T03:04:05.678901+00:00";
         let late = Some("2026-01-02T03:04:30.000Z");
         assert_eq!(overlap(cursor, late, 60_000).as_deref(), Some("2026-01-02T03:03:30.000Z"));
-        // The cursor is older than that anyway.
+        // The cursor is already older.
         assert_eq!(overlap(cursor, late, 10_000), None);
         assert_eq!(overlap(cursor, None, 60_000).as_deref(), Some("2026-01-02T03:03:05.678Z"));
         assert_eq!(overlap("2026-01-02T03:04:05", None, 1000).as_deref(), Some("2026-01-02T03:04:04.000Z"));
-        for no_moment in ["17", "infinity", ""] {
-            assert_eq!(overlap(no_moment, late, 60_000), None);
+        for no_time in ["17", "infinity", ""] {
+            assert_eq!(overlap(no_time, late, 60_000), None);
         }
         assert_eq!(overlap(cursor, None, 0), None);
     }
