@@ -192,7 +192,7 @@ async fn keep(keeper: Rc<Keeper>, run: Rc<KeeperRun>) {
         run.cut.hush();
         let end = match select(perform(inner, round), Box::pin(run.cut.rung())).await {
             Either::Left((end, _)) => end,
-            Either::Right(_) => End::GivenUp,
+            Either::Right(_) => End::Cancelled,
         };
         let Some(inner) = keeper.inner.upgrade().filter(|_| !run.over.get()) else { return };
         keeper.schedule.borrow_mut().ended(end, now(&inner), inner.ports.platform.entropy.chance());
@@ -200,7 +200,7 @@ async fn keep(keeper: Rc<Keeper>, run: Rc<KeeperRun>) {
             // Not before a first success: from then on it is known whose data this is.
             End::Done | End::Unchanged | End::Kept => keeper.listen(&inner),
             End::Refused => keeper.stop(),
-            End::Failed | End::GivenUp => {}
+            End::Failed | End::Cancelled => {}
         }
     }
 }

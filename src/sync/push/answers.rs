@@ -1,4 +1,4 @@
-//! What an answer with rows says of each job: which row is whose, and what its being there, or not, means.
+//! Interprets the rows of an answer: assigns them to jobs, and derives each job's outcome from its row or its absence.
 
 use super::{
     bulk,
@@ -16,14 +16,14 @@ use crate::{
     value::Value,
 };
 
-/// Which rows of an answer belong to which jobs.
+/// The assignment of an answer's rows to jobs.
 struct Assigned {
-    /// A job, and its row.
+    /// Jobs, each with the index of its row.
     found: Vec<(usize, usize)>,
-    /// Jobs without one.
+    /// Jobs without a row.
     left: Vec<usize>,
-    /// Rows of nobody.
-    strangers: usize,
+    /// Number of rows that belong to no job.
+    unmatched: usize,
 }
 
 impl PushBatch<'_> {
@@ -36,26 +36,26 @@ impl PushBatch<'_> {
             Act::Insert | Act::Update(_) if blind => self.settle_all(task, &JobOutcome::Taken),
             Act::Delete(_) if blind => self.settle_all(task, &JobOutcome::Deleted),
             Act::Insert | Act::Revive | Act::Update(_) | Act::Upsert | Act::Together | Act::Delete(_) => {
-                let Assigned { found, left, strangers } = self.assign(task, rows);
+                let Assigned { found, left, unmatched } = self.assign(task, rows);
                 let written = |at: usize| match task.act {
                     Act::Delete(_) => JobOutcome::Deleted,
                     _ => JobOutcome::Written(rows.row(at).to_vec()),
                 };
                 self.settle(found.into_iter().map(|(job, at)| (job, written(at))).collect());
-                if strangers > 0 && task.act == Act::Insert {
-                    // It has stored rows under keys that nobody sent: sent once more, they would be stored once more.
+                if unmatched > 0 && task.act == Act::Insert {
+                    // The remote stored rows under keys that weren't sent: a retry would store them again.
                     let error = self.another_key(task.table);
                     self.settle(left.into_iter().map(|job| (job, refused(&error))).collect());
                 } else {
                     self.later(bulk::reads(self.jobs, task.table, left, false));
                 }
             }
-            Act::Read(then_write) => self.looked(task, rows, *then_write),
+            Act::Read(then_write) => self.rows_read(task, rows, *then_write),
         }
     }
 
-    fn looked(&self, task: &Task, rows: &Rows, then_write: bool) {
-        let Assigned { found, left, strangers } = self.assign(task, rows);
+    fn rows_read(&self, task: &Task, rows: &Rows, then_write: bool) {
+        let Assigned { found, left, unmatched } = self.assign(task, rows);
         let (mut outcomes, mut ready) = (Vec::new(), Vec::new());
         let progress = !found.is_empty();
         for (job, at) in found {
@@ -70,10 +70,9 @@ impl PushBatch<'_> {
             match (work, same) {
                 (Work::Update | Work::Delete, true) if then_write => ready.push(job),
                 (Work::Update | Work::Delete, true) => {
-                    let text =
-                        format!("The remote lets table {} be read, but doesn't change this row", self.name(task.table));
+                    let text = format!("The remote did not change a readable row of table {}", self.name(task.table));
                     let error = Error::new(ErrorCode::SyncRejected, text)
-                        .hint("Row security allows to see the row, and neither to change nor to delete it")
+                        .hint("Row security allows reading the row, but neither changing nor deleting it: check its policies")
                         .detail("table", self.name(task.table));
                     outcomes.push((job, refused(&error)));
                 }
@@ -88,21 +87,21 @@ impl PushBatch<'_> {
                 let deleted = self.jobs[job].work == Work::Delete;
                 outcomes.push((job, if deleted { JobOutcome::Deleted } else { JobOutcome::Met(RemoteRow::Absent) }));
             }
-        } else if !left.is_empty() && progress && strangers == 0 {
-            // The answer may have been cut by the server's cap: what isn't in it may be there all the same.
+        } else if !left.is_empty() && progress && unmatched == 0 {
+            // The server's row limit may have truncated the answer, so the other rows are requested again.
             self.next(task.part(&left));
         } else if left.len() > 1 || task.jobs.len() > 1 {
-            // Each for itself: the server compares the key, and there is one row at most.
+            // One request for each key: the server compares the keys, and at most one row matches.
             left.iter().for_each(|job| self.next(task.part(&[*job])));
         } else {
             let error = self.another_key(task.table);
             outcomes.extend(left.into_iter().map(|job| (job, refused(&error))));
         }
         self.settle(outcomes);
-        self.later(bulk::writes(self.jobs, task.table, ready, self.way(task.table)));
+        self.later(bulk::writes(self.jobs, task.table, ready, self.update_mode(task.table)));
     }
 
-    /// The remote's row of a job with the key as it was sent: the server may write it in another way.
+    /// Returns the remote's row of a job with the key as it was sent, since the server may spell the key differently.
     fn spelled(&self, job: usize, row: &[Value]) -> Vec<Value> {
         let job = &self.jobs[job];
         let mut row = row.to_vec();
@@ -114,9 +113,9 @@ impl PushBatch<'_> {
 
     fn another_key(&self, table: usize) -> Error {
         let name = self.name(table);
-        let text = format!("The remote has answered with a row of table {name} that has another key than the one sent");
+        let text = format!("The remote answered with a row of table {name} whose key differs from the one sent");
         Error::new(ErrorCode::SyncRejected, text)
-            .hint("A trigger or the column's type changes the key: send keys that the remote stores as they are")
+            .hint("A trigger or the column's type changes the key: use keys that the remote stores unchanged")
             .detail("table", name)
     }
 
@@ -137,8 +136,8 @@ impl PushBatch<'_> {
                 None => left.push(*job),
             }
         }
-        let strangers = rows.len() - found.len();
-        Assigned { found, left, strangers }
+        let unmatched = rows.len() - found.len();
+        Assigned { found, left, unmatched }
     }
 }
 

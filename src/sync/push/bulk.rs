@@ -1,4 +1,4 @@
-//! How changes become requests: in bulk where one request can do it, one by one where they differ.
+//! Groups changes into requests: in bulk if one request can express them, else one by one.
 
 use super::{
     task::{Act, Task, UpdateMode},
@@ -12,31 +12,32 @@ use crate::{
     value::Value,
 };
 
-/// Rows of one insert at most, ...
+/// Maximum number of rows in one insert.
 const BULK_ROWS: usize = 500;
-/// ... and about the bytes of its body.
+/// Approximate maximum size of an insert's body, in bytes.
 const BULK_BYTES: usize = 400_000;
-/// Keys of one filter at most.
+/// Maximum number of keys in one filter.
 const BULK_KEYS: usize = 200;
 
-/// From so many updates on that differ from row to row, they are worth a request of another kind.
+/// Minimum number of updates with different values that justifies a request of another kind (`Together`, `Upsert`).
 const WORTH_A_BULK: usize = 8;
 
-/// The requests of a batch. `tables`: of each one how its updates are sent, and whether it has JSON.
+/// Returns the requests of a batch. `tables` has for each table how its updates are sent, and whether it has JSON
+/// columns.
 pub(super) fn batch(jobs: &[Job], tables: &[(UpdateMode, bool)]) -> Vec<Task> {
     let mut tasks = Vec::new();
-    for (table, (way, has_json)) in tables.iter().enumerate() {
-        let blind = *way == UpdateMode::Blind;
+    for (table, (mode, has_json)) in tables.iter().enumerate() {
+        let blind = *mode == UpdateMode::Blind;
         let of = |work: Work| -> Vec<usize> {
             (0..jobs.len()).filter(|at| jobs[*at].table == table && jobs[*at].work == work).collect()
         };
-        let (back, new): (Vec<_>, Vec<_>) = of(Work::Insert).into_iter().partition(|job| jobs[*job].revives);
+        let (revived, new): (Vec<_>, Vec<_>) = of(Work::Insert).into_iter().partition(|job| jobs[*job].revives);
         tasks.extend(inserts(jobs, table, new, *has_json));
-        tasks.extend(back.into_iter().map(|job| Task::new(table, Act::Revive, vec![job])));
+        tasks.extend(revived.into_iter().map(|job| Task::new(table, Act::Revive, vec![job])));
         let (guarded, unguarded): (Vec<_>, Vec<_>) =
             of(Work::Update).into_iter().partition(|job| blind || jobs[*job].cursor.is_some());
-        tasks.extend(updates(jobs, table, guarded, *way));
-        // Without a guard they are read first.
+        tasks.extend(updates(jobs, table, guarded, *mode));
+        // Without a cursor to guard them, rows are read before they are written.
         tasks.extend(reads(jobs, table, unguarded, true));
         tasks.extend(deletes(jobs, table, of(Work::Delete), blind));
         tasks.extend(reads(jobs, table, of(Work::Look), false));
@@ -44,8 +45,9 @@ pub(super) fn batch(jobs: &[Job], tables: &[(UpdateMode, bool)]) -> Vec<Task> {
     tasks
 }
 
-/// New rows in bulk, whatever columns they fill; but text of JSON stays as it is only among rows that fill the same ones. Rows that
-/// may be one to the server go apart: the answer to both could be the row of either.
+/// Inserts new rows in bulk, whatever columns they fill. With JSON columns, only rows with the same columns share a
+/// request, which keeps the text of JSON unchanged. Rows that the server may take for the same row go into different
+/// requests, since an answer couldn't be assigned to one of them.
 fn inserts(jobs: &[Job], table: usize, new: Vec<usize>, has_json: bool) -> Vec<Task> {
     let repeats = same_key::repeats(&new.iter().map(|job| &jobs[*job].key[..]).collect::<Vec<_>>());
     let mut new: Vec<_> = repeats.into_iter().zip(new).collect();
@@ -56,9 +58,10 @@ fn inserts(jobs: &[Job], table: usize, new: Vec<usize>, has_json: bool) -> Vec<T
     chunks.map(|chunk| Task::new(table, Act::Insert, chunk)).collect()
 }
 
-/// Updates as the project allows it: all together, or those in bulk that write the same values into the same columns.
-fn updates(jobs: &[Job], table: usize, changed: Vec<usize>, way: UpdateMode) -> Vec<Task> {
-    if way == UpdateMode::Together && changed.len() >= WORTH_A_BULK {
+/// Updates rows: all in one call of the helpers' function, or those in bulk that write the same values into the same
+/// columns.
+fn updates(jobs: &[Job], table: usize, changed: Vec<usize>, mode: UpdateMode) -> Vec<Task> {
+    if mode == UpdateMode::Together && changed.len() >= WORTH_A_BULK {
         let chunks = rows(jobs, changed, |_, _| true);
         return chunks.into_iter().map(|chunk| Task::new(table, Act::Together, chunk)).collect();
     }
@@ -68,7 +71,7 @@ fn updates(jobs: &[Job], table: usize, changed: Vec<usize>, way: UpdateMode) -> 
     for same in spelled.chunk_by(|a, b| a.0 == b.0) {
         let same = same.iter().map(|(_, job)| *job).collect();
         for chunk in keyed(jobs, same) {
-            let guard = if way == UpdateMode::Blind { RowGuard::None } else { any_cursor(jobs, &chunk) };
+            let guard = if mode == UpdateMode::Blind { RowGuard::None } else { any_cursor(jobs, &chunk) };
             tasks.push(Task::new(table, Act::Update(guard), chunk));
         }
     }
@@ -76,7 +79,7 @@ fn updates(jobs: &[Job], table: usize, changed: Vec<usize>, way: UpdateMode) -> 
     tasks
 }
 
-/// Updates of rows that were just read, of a table that has no guard: those that change the same columns in one request.
+/// Updates rows of a table without a cursor that were just read: those that change the same columns in one request.
 fn upserts(jobs: &[Job], table: usize, mut changed: Vec<usize>) -> Vec<Task> {
     changed.sort_by(|a, b| jobs[*a].columns.cmp(&jobs[*b].columns));
     let mut tasks = Vec::new();
@@ -90,13 +93,13 @@ fn upserts(jobs: &[Job], table: usize, mut changed: Vec<usize>) -> Vec<Task> {
     tasks
 }
 
-/// In bulk, where one cursor value guards several rows; others are read first, and then deleted in bulk too.
-fn deletes(jobs: &[Job], table: usize, gone: Vec<usize>, blind: bool) -> Vec<Task> {
+/// Deletes rows: in bulk if one cursor value guards several rows. Others are read first, and then deleted in bulk too.
+fn deletes(jobs: &[Job], table: usize, deleted: Vec<usize>, blind: bool) -> Vec<Task> {
     if blind {
-        return delete(jobs, table, gone, |_| RowGuard::None);
+        return delete(jobs, table, deleted, |_| RowGuard::None);
     }
     let mut groups: Vec<(Option<&str>, Vec<usize>)> = Vec::new();
-    for job in gone {
+    for job in deleted {
         let cursor = jobs[job].cursor.as_deref();
         match groups.iter_mut().rev().take(64).find(|(known, _)| *known == cursor) {
             Some((_, group)) => group.push(job),
@@ -119,30 +122,31 @@ fn deletes(jobs: &[Job], table: usize, gone: Vec<usize>, blind: bool) -> Vec<Tas
     tasks
 }
 
-fn delete(jobs: &[Job], table: usize, gone: Vec<usize>, guard: impl Fn(&[usize]) -> RowGuard) -> Vec<Task> {
-    keyed(jobs, gone).into_iter().map(|chunk| Task::new(table, Act::Delete(guard(&chunk)), chunk)).collect()
+fn delete(jobs: &[Job], table: usize, deleted: Vec<usize>, guard: impl Fn(&[usize]) -> RowGuard) -> Vec<Task> {
+    keyed(jobs, deleted).into_iter().map(|chunk| Task::new(table, Act::Delete(guard(&chunk)), chunk)).collect()
 }
 
-/// Reads of the rows of these jobs; `then_write`: those that are as the base says are written then.
+/// Reads the rows of these jobs. `then_write` writes the rows afterwards that still equal their base.
 pub(super) fn reads(jobs: &[Job], table: usize, wanted: Vec<usize>, then_write: bool) -> Vec<Task> {
     let length = |job: usize| filter_length(&jobs[job].key) * 2;
     let chunks = chunks(wanted, BULK_KEYS, LONGEST_FILTER, length, |_, _| true);
     chunks.into_iter().map(|chunk| Task::new(table, Act::Read(then_write), chunk)).collect()
 }
 
-/// Writes of rows that were just read and are as their base says.
-pub(super) fn writes(jobs: &[Job], table: usize, ready: Vec<usize>, way: UpdateMode) -> Vec<Task> {
-    let (changed, gone): (Vec<_>, Vec<_>) = ready.into_iter().partition(|job| jobs[*job].work == Work::Update);
+/// Writes rows that were just read and equal their base.
+pub(super) fn writes(jobs: &[Job], table: usize, ready: Vec<usize>, mode: UpdateMode) -> Vec<Task> {
+    let (changed, deleted): (Vec<_>, Vec<_>) = ready.into_iter().partition(|job| jobs[*job].work == Work::Update);
     let unguarded = changed.iter().all(|job| jobs[*job].cursor.is_none());
-    let mut tasks = match way {
+    let mut tasks = match mode {
         UpdateMode::Guarded if unguarded && changed.len() >= WORTH_A_BULK => upserts(jobs, table, changed),
-        way => updates(jobs, table, changed, way),
+        mode => updates(jobs, table, changed, mode),
     };
-    tasks.extend(delete(jobs, table, gone, |chunk| any_cursor(jobs, chunk)));
+    tasks.extend(delete(jobs, table, deleted, |chunk| any_cursor(jobs, chunk)));
     tasks
 }
 
-/// Any of the rows' cursors: one that was changed since has a newer one. Nothing, where one of them has none.
+/// Returns a guard by any of the rows' cursors: a row that was changed meanwhile has a newer one. Returns no guard if a
+/// row has no cursor.
 fn any_cursor(jobs: &[Job], chunk: &[usize]) -> RowGuard {
     if let [job] = chunk {
         return jobs[*job].guard();
@@ -154,47 +158,48 @@ fn any_cursor(jobs: &[Job], chunk: &[usize]) -> RowGuard {
     if guardable { RowGuard::Cursor(cursors) } else { RowGuard::None }
 }
 
-/// Jobs in parts whose keys, and cursors, one filter can name.
+/// Splits jobs into parts whose keys and cursors fit into one filter.
 fn keyed(jobs: &[Job], all: Vec<usize>) -> Vec<Vec<usize>> {
     let length =
         |job: usize| filter_length(&jobs[job].key) + jobs[job].cursor.as_ref().map_or(0, |cursor| cursor.len() + 16);
-    // A cursor that is NULL is guarded for itself alone.
+    // A filter for a NULL cursor (`is.null`) can't be combined with values.
     let null = |job: usize| jobs[job].cursor.as_deref() == Some("");
     let together =
         |first: usize, job: usize| same_prefix(&[&jobs[first].key, &jobs[job].key]) && null(first) == null(job);
     chunks(all, BULK_KEYS, LONGEST_FILTER, length, together)
 }
 
-/// Jobs in parts whose rows one body can have.
+/// Splits jobs into parts whose rows fit into one body.
 fn rows(jobs: &[Job], all: Vec<usize>, together: impl Fn(usize, usize) -> bool) -> Vec<Vec<usize>> {
     chunks(all, BULK_ROWS, BULK_BYTES, |job| jobs[job].row.iter().map(weight).sum(), together)
 }
 
-/// Cuts a list into parts of so many items at most, of so much weight if one item alone isn't heavier, and of items that go together.
+/// Splits a list into parts of at most `most` items and `max_weight`, whose items belong together. An item that alone
+/// is heavier gets its own part.
 fn chunks(
     items: Vec<usize>,
     most: usize,
-    heaviest: usize,
+    max_weight: usize,
     weight: impl Fn(usize) -> usize,
     together: impl Fn(usize, usize) -> bool,
 ) -> Vec<Vec<usize>> {
     let mut parts: Vec<Vec<usize>> = Vec::new();
-    let mut heavy = 0;
+    let mut total = 0;
     for item in items {
         let own = weight(item);
         match parts.last_mut() {
-            Some(part) if part.len() < most && heavy + own <= heaviest && together(part[0], item) => part.push(item),
+            Some(part) if part.len() < most && total + own <= max_weight && together(part[0], item) => part.push(item),
             _ => {
                 parts.push(vec![item]);
-                heavy = 0;
+                total = 0;
             }
         }
-        heavy += own;
+        total += own;
     }
     parts
 }
 
-/// What an update writes, as text that tells values and their types apart.
+/// Returns the values that an update writes as text, which is equal only for equal values of equal types.
 fn written(job: &Job) -> String {
     let mut text = String::new();
     for at in &job.columns {

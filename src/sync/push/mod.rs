@@ -5,10 +5,10 @@
 //! | `write` | the requests that change the remote, and those that read single rows for it |
 //! | `task` | a request of a push |
 //! | `bulk` | how changes become requests |
-//! | `sender` | a few requests under way at once, and what becomes of each change |
-//! | `answers` | what an answer with rows says of each job |
-//! | `refusals` | what becomes of a request that brought nothing |
-//! | `together` | many updates in one call of the helpers |
+//! | `sender` | concurrent requests, and the outcome of each change |
+//! | `answers` | the outcome of each job by the rows of an answer |
+//! | `refusals` | the outcome of failed requests |
+//! | `together` | many updates in one call of the helpers' function |
 
 pub mod answers;
 mod bulk;

@@ -1,4 +1,4 @@
-//! What becomes of a request that brought nothing: its jobs are sent in smaller parts, refused or held.
+//! Handles failed requests: their jobs are sent in smaller parts, refused or held.
 
 use super::{
     sender::{PushBatch, marks},
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// When the remote has failed at so many rows in a row, it is the table that it fails at.
+/// Number of consecutive failing rows after which the failure counts as one of the table.
 const FAILING: u32 = 20;
 
 impl PushBatch<'_> {
@@ -34,7 +34,7 @@ impl PushBatch<'_> {
                 self.halve_or_repeat(&task);
             }
             Refusal::TooLarge(error) => {
-                // The remote may have done it.
+                // The remote may have executed the request.
                 task.again = true;
                 match task.jobs.len() {
                     0 | 1 => self.settle_all(&task, &JobOutcome::Failing(error)),
@@ -70,7 +70,7 @@ impl PushBatch<'_> {
             return self.next(task);
         }
         if task.act == Act::Upsert {
-            // It may be refused what an update is allowed: to insert, or columns that only a new row needs.
+            // An upsert also needs the right to insert, and the columns that a new row requires; an update doesn't.
             return self.send_one_by_one(task.table, &task.jobs);
         }
         let wrong_mark = matches!(code, "22P02" | "22007" | "22008" | "42804")
@@ -82,10 +82,10 @@ impl PushBatch<'_> {
             && (task.again || self.jobs[*job].sent_before)
             && self.with(task.table, |target| target.blind && is_about_the_key(&target.plan, &error))
         {
-            // It had arrived: the answer was lost.
+            // An earlier try has inserted the row, and its answer was lost.
             return self.settle_all(&task, &JobOutcome::Arrived);
         }
-        // What the remote makes itself it refuses of every row that has the same columns.
+        // 428C9 (a generated column) concerns each row with the same columns, so smaller parts wouldn't help.
         if task.jobs.len() > 1 && code != "428C9" {
             return self.halve_or_repeat(&Task { tries: None, ..task });
         }
@@ -93,7 +93,8 @@ impl PushBatch<'_> {
         self.settle_all(&task, &JobOutcome::Refused { error, later });
     }
 
-    /// Whether there is another mark for deleted rows than the one that was refused.
+    /// Switches to the next mark for deleted rows, if there is one. Returns whether the mark now differs from the
+    /// refused one.
     fn next_mark(&self, table: usize, refused: usize) -> bool {
         self.change(table, |target| {
             if target.plan.options.soft_delete().is_none() {
@@ -106,7 +107,8 @@ impl PushBatch<'_> {
         })
     }
 
-    /// Notes a column that the remote alone writes: it isn't sent any more, and counts as sent. Whether that leaves something to send.
+    /// Notes a column that only the remote writes: it isn't sent any more, and counts as sent. Returns whether each job
+    /// still has a column to send.
     fn leave_out(&self, task: &Task, error: &Error) -> bool {
         self.change(task.table, |target| {
             let plan = &target.plan;
@@ -120,8 +122,8 @@ impl PushBatch<'_> {
         })
     }
 
-    /// The remote fails at a request however often it is asked. Where the table can be read, it is about the rows: one such row
-    /// doesn't stop the others.
+    /// Handles a request for which all retries failed. If the table can be read, the failure concerns the sent rows,
+    /// and a failing row doesn't stop the others.
     async fn troubled(&self, mut task: Task, refusal: Refusal) -> Result<(), Refusal> {
         let about_one_table = refusal.is_about_one_table();
         let error = refusal.into_error();
@@ -130,8 +132,8 @@ impl PushBatch<'_> {
         }
         if !task.suspect {
             let blind = self.with(task.table, |target| target.blind);
-            let look = Task::new(task.table, Act::Read(false), task.jobs.iter().take(1).copied().collect());
-            if !blind && self.request(&look, &mut self.push.remote.tries().at_most(1), 0).await.is_err() {
+            let probe = Task::new(task.table, Act::Read(false), task.jobs.iter().take(1).copied().collect());
+            if !blind && self.request(&probe, &mut self.push.remote.tries().at_most(1), 0).await.is_err() {
                 return self.hold_or_fail(&task, error, about_one_table);
             }
             task.suspect = true;
@@ -153,7 +155,7 @@ impl PushBatch<'_> {
         Ok(())
     }
 
-    /// The remote fails at all of the table, and perhaps at everything.
+    /// Holds the table if the failure concerns it alone, else fails.
     fn hold_or_fail(&self, task: &Task, error: Error, about_one_table: bool) -> Result<(), Refusal> {
         if !about_one_table {
             return Err(Refusal::Failed(error));
@@ -162,14 +164,14 @@ impl PushBatch<'_> {
         Ok(())
     }
 
-    /// The table can't be written at present.
+    /// Holds the table, since it can't be written at present.
     fn hold(&self, task: &Task, error: Error) {
         let error = error.detail("table", self.name(task.table));
         self.settle_all(task, &JobOutcome::Held(error.clone()));
         self.change(task.table, |target| _ = target.held.get_or_insert(error));
     }
 
-    /// Which columns the remote lacks is asked when the batch is over; those that the user named must be there.
+    /// Holds the table. Which columns the remote lacks is determined after the batch, unless the user listed them.
     fn unknown_column(&self, task: &Task, error: Error) {
         let error = self.change(task.table, |target| {
             target.unknown_column = target.plan.options.columns.is_none();
@@ -179,8 +181,8 @@ impl PushBatch<'_> {
     }
 }
 
-/// Whether a row with the same key is in the way, and not one with another unique value: by the columns that PostgreSQL names, or
-/// by the name that it gives the constraint, since it names no columns to a role that can't read the table.
+/// Returns whether a unique violation concerns the key and not another unique column. The columns in PostgreSQL's
+/// details decide, or the constraint's name, since a role that can't read the table gets no columns.
 fn is_about_the_key(plan: &Plan, error: &Error) -> bool {
     match error.details.get("columns") {
         Some(Detail::Text(columns)) => {
@@ -194,7 +196,7 @@ fn is_about_the_key(plan: &Plan, error: &Error) -> bool {
     }
 }
 
-/// Whether it is the soft-delete column that can't be NULL.
+/// Returns whether a NOT NULL violation concerns the soft-delete column.
 fn is_about_the_mark(plan: &Plan, error: &Error) -> bool {
     plan.options.soft_delete().is_some() && plan.column_in(error) == plan.options.soft_delete()
 }

@@ -1,8 +1,8 @@
-//! Writing to the remote: changes as requests, a few under way at once, and what becomes of each change.
+//! Sends changes to the remote by concurrent requests, and reports the outcome of each change.
 //!
-//! What a request didn't change is read, and the caller decides; what the remote refuses is cut in halves until the one row is
-//! found. Every request may be sent twice: a second time it changes nothing, and what it met is read like anything else. Each
-//! answer makes a request smaller or settles changes, so all of it comes to an end whatever the remote answers.
+//! Rows that a request didn't change are read, and the caller decides. A refused request is halved until the refused
+//! row is found. Each request is idempotent: sent again, it changes nothing, and its rows are read like other unchanged
+//! rows. Each answer makes a request smaller or settles changes, so a batch ends whatever the remote answers.
 
 use std::{
     cell::{Cell, RefCell},
@@ -37,17 +37,17 @@ use crate::{
 /// One table of a push.
 pub(super) struct WriteTarget {
     pub(super) plan: Plan,
-    /// Never read: rows are written without looking.
+    /// The table is never read: rows are written without a comparison.
     pub(super) blind: bool,
-    /// Why it can't be written.
+    /// Why the table can't be written at present.
     pub(super) held: Option<Error>,
-    /// The remote lacks a column of it; which, is still to be asked.
+    /// The remote lacks a column; which one isn't known yet.
     pub(super) unknown_column: bool,
-    /// The columns that the remote alone writes, as far as it has said so.
+    /// The columns that only the remote writes, as its refusals have shown.
     pub(super) remotes: Vec<usize>,
-    /// Which of the marks fits the type of its soft-delete column.
+    /// Index of the mark (see [`marks`]) that fits the type of the soft-delete column.
     pub(super) mark: usize,
-    /// Rows in a row that the remote failed at.
+    /// Number of consecutive rows at which the remote failed.
     pub(super) failing: u32,
 }
 
@@ -56,23 +56,23 @@ pub struct Push<'a> {
     /// The client of the push.
     pub remote: &'a Remote<'a>,
     targets: RefCell<Vec<WriteTarget>>,
-    /// The project has the helpers' function.
+    /// Whether the project has the helpers' function.
     pub(super) together: Cell<bool>,
-    /// Bytes of the bodies sent since they were last asked for.
+    /// Bytes of the bodies sent since the last call of `take_sent_bytes`.
     sent_bytes: Cell<u64>,
 }
 
-/// What is sent together.
+/// Changes that are sent together.
 pub struct PushBatch<'p> {
     pub(super) push: &'p Push<'p>,
     pub(super) jobs: &'p [Job],
     waiting: RefCell<VecDeque<Task>>,
-    /// What became of jobs, given by their index.
+    /// The outcomes of jobs, by their index.
     pub outcomes: Queue<Vec<(usize, JobOutcome)>>,
 }
 
 impl<'a> Push<'a> {
-    /// A push to these tables. `helped`: the project has tidelock's helpers.
+    /// Creates a push to these tables. `helped` says whether the project has tidelock's helpers.
     pub fn new(remote: &'a Remote<'a>, plans: Vec<Plan>, helped: bool) -> Self {
         let target = |plan: Plan| WriteTarget {
             blind: plan.options.direction == SyncDirection::Push,
@@ -87,47 +87,47 @@ impl<'a> Push<'a> {
         Self { remote, targets, together: Cell::new(helped), sent_bytes: Cell::default() }
     }
 
-    /// Whether the remote turned out to lack a column of the table since the last call.
+    /// Returns whether the remote turned out to lack a column of the table since the last call.
     pub fn met_unknown_column(&self, table: usize) -> bool {
         std::mem::take(&mut self.targets.borrow_mut()[table].unknown_column)
     }
 
-    /// Goes on with another plan of a table, which can be written again.
+    /// Replaces the plan of a table, which can then be written again.
     pub fn set_plan(&self, table: usize, plan: Plan) {
         let target = &mut self.targets.borrow_mut()[table];
         target.plan = plan;
         target.held = None;
-        // They are places in the plan.
+        // The columns were indexes of the old plan.
         target.remotes.clear();
     }
 
-    /// Doesn't even try to write a table, for this reason.
+    /// Holds a table: its changes aren't sent, for this reason.
     pub fn hold_table(&self, table: usize, error: &Error) {
         self.targets.borrow_mut()[table].held = Some(error.clone());
     }
 
-    /// How far the server's clock is ahead, where it shows it.
+    /// Returns by how many milliseconds the server's clock is ahead, if a `Date` header told.
     pub fn skew_ms(&self) -> Option<i64> {
         self.remote.skew_ms()
     }
 
-    /// Bytes that were sent since the last call.
+    /// Returns the number of bytes sent since the last call.
     pub fn take_sent_bytes(&self) -> u64 {
         self.sent_bytes.take()
     }
 }
 
 impl<'p> PushBatch<'p> {
-    /// The changes to send.
+    /// Creates a batch of these changes.
     pub fn new(push: &'p Push<'p>, jobs: &'p [Job]) -> Self {
         let batch = Self { push, jobs, waiting: RefCell::default(), outcomes: Queue::default() };
         let tables = push.targets.borrow().len();
-        let tables: Vec<_> = (0..tables).map(|table| (batch.way(table), batch.has_json(table))).collect();
+        let tables: Vec<_> = (0..tables).map(|table| (batch.update_mode(table), batch.has_json(table))).collect();
         batch.waiting.replace(bulk::batch(jobs, &tables).into());
         batch
     }
 
-    /// Sends everything. What became of changes until then is in the outcomes, whether it succeeds or fails.
+    /// Sends all changes. If it fails, the outcomes until then are in the queue all the same.
     pub async fn send(&self) -> Result<()> {
         let sent = self.send_all().await;
         self.outcomes.end();
@@ -135,18 +135,18 @@ impl<'p> PushBatch<'p> {
     }
 
     async fn send_all(&self) -> Result<(), Refusal> {
-        let mut under_way: Vec<LocalFuture<'_, Result<(), Refusal>>> = Vec::new();
+        let mut running: Vec<LocalFuture<'_, Result<(), Refusal>>> = Vec::new();
         loop {
-            while under_way.len() < AT_ONCE {
+            while running.len() < AT_ONCE {
                 let Some(task) = self.waiting.borrow_mut().pop_front() else { break };
-                under_way.push(Box::pin(self.perform(task)));
+                running.push(Box::pin(self.perform(task)));
             }
-            if under_way.is_empty() {
+            if running.is_empty() {
                 return Ok(());
             }
-            let (done, _, others) = select_all(under_way).await;
+            let (done, _, others) = select_all(running).await;
             done?;
-            under_way = others;
+            running = others;
         }
     }
 
@@ -170,7 +170,7 @@ impl<'p> PushBatch<'p> {
         }
     }
 
-    /// Sends one request; the rows that it answers with.
+    /// Sends one request, and returns the rows of its answer.
     pub(super) async fn request(&self, task: &Task, tries: &mut Tries, mark: usize) -> Result<Rows, Refusal> {
         let name = self.name(task.table);
         let make = |requester: &Requester| self.count_bytes(self.make(requester, task, mark));
@@ -219,8 +219,8 @@ impl<'p> PushBatch<'p> {
         })
     }
 
-    /// How the updates of a table are sent.
-    pub(super) fn way(&self, table: usize) -> UpdateMode {
+    /// Returns how the updates of a table are sent.
+    pub(super) fn update_mode(&self, table: usize) -> UpdateMode {
         match (self.with(table, |target| target.blind), self.may_send_together(table)) {
             (true, _) => UpdateMode::Blind,
             (_, true) => UpdateMode::Together,
@@ -256,37 +256,38 @@ impl<'p> PushBatch<'p> {
         self.settle(task.jobs.iter().map(|job| (*job, outcome.clone())).collect());
     }
 
-    /// Before everything that waits.
+    /// Queues a request before all others.
     pub(super) fn next(&self, task: Task) {
         self.waiting.borrow_mut().push_front(task);
     }
 
-    /// Updates that were to go in bulk, before everything that waits.
+    /// Queues updates of single rows, instead of their bulk, before all other requests.
     pub(super) fn send_one_by_one(&self, table: usize, jobs: &[usize]) {
         for job in jobs.iter().rev() {
             self.next(Task::new(table, Act::Update(self.jobs[*job].guard()), vec![*job]));
         }
     }
 
-    /// After everything that waits.
+    /// Queues requests after all others.
     pub(super) fn later(&self, tasks: Vec<Task>) {
         self.waiting.borrow_mut().extend(tasks);
     }
 }
 
 impl WriteTarget {
-    /// The columns of a job that are sent. Those alone that the remote alone writes are sent all the same, and refused.
+    /// Returns the columns of a job that are sent, without those that only the remote writes. A job with no other
+    /// column sends them and is refused.
     pub(super) fn sent(&self, job: &Job) -> Vec<usize> {
         let columns: Vec<usize> = job.columns.iter().filter(|at| !self.remotes.contains(at)).copied().collect();
         if columns.is_empty() { job.columns.clone() } else { columns }
     }
 }
 
-/// The server's own time, as the value of a column.
+/// JSON for the server's time, as the value of a timestamp column.
 const NOW: &str = "\"now\"";
 
-/// What marks a row as deleted, the likeliest first: the server's own time, or a flag. The wire doesn't name the column's
-/// type, but the server refuses what doesn't fit.
+/// Returns the values that may mark a row as deleted, as JSON, the most likely one first: the server's time, or a flag.
+/// The remote column's type isn't known, but the server refuses values that don't fit.
 pub(super) fn marks(plan: &Plan) -> [&'static str; 3] {
     let column = plan.options.soft_delete().and_then(|name| plan.table.column(name));
     match column.map(|column| column.kind) {

@@ -1,47 +1,47 @@
-//! A request of a push, and how the updates of a table are sent.
+//! A request of a push, and the ways to send updates.
 
 use crate::sync::{jobs::job::RowGuard, postgrest::remote::Tries};
 
 /// How the updates of a table are sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum UpdateMode {
-    /// Without looking.
+    /// Without a comparison, since the table can't be read.
     Blind,
-    /// Where the row is as its base says: told by the cursor, or read before.
+    /// Only if the row still equals its base: guarded by the cursor, or read before.
     Guarded,
     /// By the helpers' function.
     Together,
 }
 
-/// What a request does.
+/// The operation of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Act {
     Insert,
-    /// Write a row that is marked as deleted, and take the mark away.
+    /// Writes a row that is marked as deleted, and removes the mark.
     Revive,
     Update(RowGuard),
-    /// Rows that were just read, of a table without a guard: what differs from row to row in one request.
+    /// Updates rows of a table without a cursor that were just read, each to its own values.
     Upsert,
-    /// Updates by the helpers' function.
+    /// Updates rows by the helpers' function.
     Together,
     Delete(RowGuard),
-    /// Read the rows; `true`: those that are as the base says are written then.
+    /// Reads the rows. `true`: those that equal their base are written afterwards.
     Read(bool),
 }
 
-/// One request: what it does, and for which jobs of the batch.
+/// One request: its operation, and its jobs in the batch.
 #[derive(Clone, Debug)]
 pub(super) struct Task {
     pub(super) table: usize,
     pub(super) act: Act,
     pub(super) jobs: Vec<usize>,
-    /// Of a part of what was tried before: how often it may still fail.
+    /// The remaining retry budget, for a part of an earlier request.
     pub(super) tries: Option<Tries>,
-    /// It was sent before, and it isn't known whether it arrived.
+    /// It was sent before, and the remote may have executed it.
     pub(super) again: bool,
-    /// How often it is a part of what was sent together.
+    /// How often a call of the helpers' function was split to get this part.
     pub(super) cuts: u32,
-    /// Such a request has failed though the table can be read: it is about its rows.
+    /// A larger request failed although the table can be read, so one of its rows is the reason.
     pub(super) suspect: bool,
 }
 
@@ -50,7 +50,7 @@ impl Task {
         Self { table, act, jobs, tries: None, again: false, cuts: 0, suspect: false }
     }
 
-    /// The same for these jobs.
+    /// Returns the same request for these jobs.
     pub(super) fn part(&self, jobs: &[usize]) -> Self {
         Self { jobs: jobs.to_vec(), ..self.clone() }
     }

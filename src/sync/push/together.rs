@@ -1,5 +1,5 @@
-//! Many updates in one call, where the project has tidelock's helpers: `tidelock_push` writes each row that is as its base says, all of
-//! them in one transaction or none.
+//! Many updates in one call of the helpers' function `tidelock_push`. It writes the rows that still equal their base:
+//! all of them in one transaction, or none.
 
 use super::{
     sender::PushBatch,
@@ -23,27 +23,27 @@ use crate::{
     },
 };
 
-/// So often a call is cut at the row that it fails at; then its rows are sent one by one.
-const CUTS: u32 = 6;
+/// How often a call is split at the failing row before its rows are sent one by one.
+const MAX_CUTS: u32 = 6;
 
-/// What the function answered.
+/// The answer of the function.
 enum TogetherAnswer {
-    /// All rows were written: these.
+    /// All rows were written. These are the rows as stored.
     Written(Rows),
-    /// Nothing was, because of the change of this index.
+    /// No row was written, because of the change with this index.
     Failed(usize),
-    /// It is another function.
+    /// The answer of another function.
     Other,
 }
 
 impl PushBatch<'_> {
-    /// Whether updates of this table may be sent together: what the function answers has the form of jsonb, which is that of a pull for
-    /// all but JSON itself.
+    /// Returns whether updates of this table may be sent together. The function answers with jsonb, which equals the
+    /// answer of a pull except for JSON values.
     pub(super) fn may_send_together(&self, table: usize) -> bool {
         self.push.together.get() && !self.has_json(table)
     }
 
-    /// Whether a column of the table may hold JSON, whose text another form would change.
+    /// Returns whether a column of the table may hold JSON, whose text jsonb would change.
     pub(super) fn has_json(&self, table: usize) -> bool {
         let may = |column: &PlanColumn| {
             column.structured || matches!(column.kind, WireKind::Json | WireKind::Array | WireKind::Any)
@@ -61,18 +61,18 @@ impl PushBatch<'_> {
             })
         };
         let parse = |response: &HttpResponse| {
-            self.with(task.table, |target| told(&response.body, &|body| target.plan.read(body)))
+            self.with(task.table, |target| parse_answer(&response.body, &|body| target.plan.read(body)))
         };
         match self.push.remote.read(&name, &mut tries, &make, &parse).await {
             Ok((TogetherAnswer::Written(rows), _)) => {
                 self.answered(&Task { act: Act::Update(RowGuard::None), ..task }, &rows)
             }
-            Ok((TogetherAnswer::Failed(at), _)) if at < task.jobs.len() && task.cuts < CUTS => {
+            Ok((TogetherAnswer::Failed(at), _)) if at < task.jobs.len() && task.cuts < MAX_CUTS => {
                 let (before, rest) = task.jobs.split_at(at);
                 let (one, after) = rest.split_at(1);
                 let cut = Task { cuts: task.cuts + 1, ..task.clone() };
                 [after, before].into_iter().filter(|part| !part.is_empty()).for_each(|part| self.next(cut.part(part)));
-                // By itself it tells what is wrong with it.
+                // The request of the single row shows the reason.
                 self.send_one_by_one(task.table, one);
             }
             Err(Refusal::TooMuch(_)) => {
@@ -81,7 +81,7 @@ impl PushBatch<'_> {
             }
             Err(Refusal::TooLarge(_)) if task.jobs.len() > 1 => self.halve_or_repeat(&task),
             Err(Refusal::Failed(error)) => return Err(Refusal::Failed(error)),
-            // Nothing of it was written, for whatever reason: the ordinary requests say what is wrong.
+            // No row was written: requests of single rows show the reason.
             answer => {
                 if !matches!(answer, Ok((TogetherAnswer::Failed(_), _))) {
                     self.push.together.set(false);
@@ -93,8 +93,8 @@ impl PushBatch<'_> {
     }
 }
 
-/// Reads `{ applied, results: [{ status, row }], failed }`.
-fn told(body: &[u8], read: &dyn Fn(&[u8]) -> Result<Rows, Unreadable>) -> Result<TogetherAnswer, Unreadable> {
+/// Parses `{ applied, results: [{ status, row }], failed }`.
+fn parse_answer(body: &[u8], read: &dyn Fn(&[u8]) -> Result<Rows, Unreadable>) -> Result<TogetherAnswer, Unreadable> {
     let text = std::str::from_utf8(body).map_err(|_| Unreadable::Cut)?;
     let answer = json::members(text)?;
     let member = |name: &str| answer.iter().find(|(known, _)| known == name).map(|(_, raw)| *raw);

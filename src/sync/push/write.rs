@@ -1,6 +1,6 @@
 //! The requests that change the remote, and those that read single rows for it.
 //!
-//! Every one names the keys that it is about: an UPDATE or DELETE without a filter would be about the whole table.
+//! Each request filters by keys, since an UPDATE or DELETE without a filter would change the whole table.
 
 use crate::{
     ports::{HttpRequest, Method},
@@ -19,19 +19,21 @@ use crate::{
     value::Value,
 };
 
-/// A key filter of this many characters is split into several requests; servers take 8 KB.
+/// Maximum length of a key filter, in characters. Longer ones are split into several requests, since servers accept
+/// URLs of 8 KB.
 pub const LONGEST_FILTER: usize = 5_500;
 
-/// Inserts rows, given by their values and the columns of them that are sent: the server fills the others. Those whose key is taken
-/// are left alone. `blind`: of a table that may not be read, which is what finding a taken key would take.
+/// Inserts rows, each with its values and the columns to send; the server fills the others. A row whose key exists
+/// stays unchanged, except with `blind`: ignoring duplicates would need the right to read the table.
 pub fn insert(requester: &Requester, plan: &Plan, rows: &[(&[Value], Vec<usize>)], blind: bool) -> HttpRequest {
     let prefer = if blind { "return=minimal" } else { "resolution=ignore-duplicates,return=representation" };
-    // Only where it is needed: PostgREST puts such a body into the form of jsonb first, which JSON text doesn't survive as it is.
+    // Only if needed: with `missing=default` PostgREST converts the body to jsonb, which changes the text of JSON
+    // values.
     let missing = if rows.windows(2).any(|pair| pair[0].1 != pair[1].1) { "missing=default," } else { "" };
     post(requester, plan, rows, blind, &format!("{missing}{prefer}"))
 }
 
-/// Changes columns of rows, all to the same values: those of `row`.
+/// Updates columns of rows, all to the same values: those of `row`.
 pub fn update(
     requester: &Requester,
     plan: &Plan,
@@ -48,14 +50,14 @@ pub fn update(
     requester.request(Method::Patch, url, prefer, Some(body))
 }
 
-/// Changes columns of rows, each to its own values. One that is gone meanwhile would be inserted.
+/// Updates columns of rows, each to its own values. A row that was deleted meanwhile would be inserted.
 pub fn upsert(requester: &Requester, plan: &Plan, rows: &[&[Value]], columns: &[usize]) -> HttpRequest {
     let sent: Vec<usize> = (0..plan.columns.len()).filter(|at| plan.key.contains(at) || columns.contains(at)).collect();
     let rows: Vec<(&[Value], Vec<usize>)> = rows.iter().map(|row| (*row, sent.clone())).collect();
     post(requester, plan, &rows, false, "resolution=merge-duplicates,return=representation")
 }
 
-/// Posts rows, given by their values and the columns of them that are sent.
+/// Posts rows, each with its values and the columns to send.
 fn post(requester: &Requester, plan: &Plan, rows: &[(&[Value], Vec<usize>)], blind: bool, prefer: &str) -> HttpRequest {
     let all = (0..plan.columns.len()).filter(|at| rows.iter().any(|(_, columns)| columns.contains(at)));
     let mut url = format!("{}/{}?columns=", requester.root(), percent(&plan.selection.table));
@@ -76,7 +78,7 @@ fn post(requester: &Requester, plan: &Plan, rows: &[(&[Value], Vec<usize>)], bli
     requester.request(Method::Post, url, prefer, Some(body))
 }
 
-/// Changes rows by the helpers' function, each where its cursor is still that of the base, all of them or none.
+/// Updates rows by the helpers' function, all of them or none, if each cursor still equals that of the base.
 pub fn together(requester: &Requester, plan: &Plan, changes: &[(&Job, Vec<usize>)]) -> HttpRequest {
     let mut table = String::new();
     json::push_string(&mut table, &plan.selection.table);
@@ -102,13 +104,13 @@ pub fn together(requester: &Requester, plan: &Plan, changes: &[(&Job, Vec<usize>
     requester.request(Method::Post, url, "", Some(body))
 }
 
-/// Deletes rows; gives back their keys.
+/// Deletes rows. The answer has their keys.
 pub fn delete(requester: &Requester, plan: &Plan, keys: &[&[Value]], guard: &RowGuard, blind: bool) -> HttpRequest {
     let url = target(requester, plan, keys, guard, (!blind).then_some(&plan.selection.key[..]));
     requester.request(Method::Delete, url, if blind { "return=minimal" } else { "return=representation" }, None)
 }
 
-/// Marks rows as deleted in the soft-delete column; gives back their keys. `mark` is JSON.
+/// Marks rows as deleted in the soft-delete column. The answer has their keys. `mark` is JSON.
 pub fn soft_delete(
     requester: &Requester,
     plan: &Plan,
@@ -127,11 +129,12 @@ pub fn soft_delete(
     requester.request(Method::Patch, url, prefer, Some(body))
 }
 
-/// Writes columns of a row that is marked as deleted, and takes the mark away: `none`, JSON, is what an unmarked row has there.
+/// Updates columns of a row that is marked as deleted, and removes the mark. `none` is the value of an unmarked row, as
+/// JSON.
 pub fn revive(requester: &Requester, plan: &Plan, job: &Job, columns: &[usize], none: &str) -> HttpRequest {
     let mark = plan.options.soft_delete().unwrap_or_default();
     let mut url = target(requester, plan, &[&job.key], &RowGuard::None, Some(&plan.selection.columns));
-    // Who has taken it away meanwhile has written another row.
+    // If another client has removed the mark meanwhile, the row is a different one.
     push_pair(&mut url, &name(mark), "not.is.null");
     let others = |at: &usize| !plan.key.contains(at) && !plan.columns[*at].name.eq_ignore_ascii_case(mark);
     let mut body = String::from("{");
@@ -168,20 +171,20 @@ pub fn read(requester: &Requester, plan: &Plan, keys: &[&[Value]]) -> HttpReques
     requester.request(Method::Get, url, "", None)
 }
 
-/// Asks whether a column exists.
+/// Builds a request that shows whether a column exists.
 pub fn probe(requester: &Requester, plan: &Plan, column: &str) -> HttpRequest {
     let url =
         format!("{}/{}?select={}&limit=0", requester.root(), percent(&plan.selection.table), percent(&name(column)));
     requester.request(Method::Get, url, "", None)
 }
 
-/// Whether one filter can name all of these keys: they differ in their last column only.
+/// Returns whether one filter can name all of these keys, which may differ in their last column only.
 pub fn same_prefix(keys: &[&[Value]]) -> bool {
     let prefix = |key: &&[Value]| key.split_last().map(|(_, prefix)| prefix.to_vec());
     keys.windows(2).all(|pair| prefix(&pair[0]) == prefix(&pair[1]))
 }
 
-/// About how many characters a key takes in a filter.
+/// Returns approximately how many characters a key takes in a filter.
 pub fn filter_length(key: &[Value]) -> usize {
     key.iter().map(|value| 12 + percent(&filter_text(value)).len()).sum()
 }
@@ -213,7 +216,7 @@ fn push_select(url: &mut String, columns: &[String]) {
     push_list(url, columns.iter().map(|column| name(column)));
 }
 
-/// The condition for keys that differ in their last column only. Begins with `&` unless the URL ends with `?`.
+/// Appends the condition for keys that differ in their last column only, with `&` unless the URL ends with `?`.
 fn push_keys(url: &mut String, plan: &Plan, keys: &[&[Value]]) {
     let Some(first) = keys.first() else { return };
     let last = first.len().saturating_sub(1);
@@ -249,23 +252,23 @@ fn push_member(body: &mut String, plan: &Plan, row: &[Value], at: usize) {
     json::push_string(body, &column.name);
     body.push(':');
     if !push_json(body, column, &row[at]) {
-        // Checked before: see `unsendable`.
+        // `unsendable` has refused such values before.
         body.push_str("null");
     }
 }
 
-/// Why a change can't be sent to any remote; `None`: it can.
+/// Returns why no remote could accept a change, or `None` if it can be sent.
 pub fn unsendable(plan: &Plan, job: &Job) -> Option<String> {
     let name = |at: usize| plan.columns[at].name.as_str();
     if let Some(at) = plan.key.iter().zip(&job.key).find(|(_, value)| value.is_null()).map(|(at, _)| *at) {
-        return Some(format!("The key of a row of {} is NULL in {}: give it a value", plan.name(), name(at)));
+        return Some(format!("Key column {} of a row of table {} is NULL: give it a value", name(at), plan.name()));
     }
     let mut scratch = String::new();
     let bad = job.columns.iter().find(|at| {
         scratch.clear();
         !push_json(&mut scratch, &plan.columns[**at], &job.row[**at])
     });
-    bad.map(|at| format!("{}.{} is not the JSON that its type promises", plan.name(), name(*at)))
+    bad.map(|at| format!("{}.{} holds no valid JSON, which its type requires", plan.name(), name(*at)))
 }
 
 #[cfg(test)]

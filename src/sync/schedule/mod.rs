@@ -1,9 +1,9 @@
-//! Keeping in step.
+//! Automatic sync.
 //!
 //! | file | subject |
 //! |---|---|
 //! | `rounds` | when which round begins |
-//! | `resting` | tables in trouble rest, each by itself |
+//! | `resting` | failing tables that rounds leave out for a time |
 //! | `realtime` | the messages of Supabase Realtime |
 
 pub mod realtime;

@@ -1,8 +1,8 @@
-//! The messages of Supabase Realtime: what is sent to the server, and what its texts mean.
+//! The messages of Supabase Realtime: builds those of the client, and parses those of the server.
 //!
-//! The protocol is Phoenix's, version 1: each text is an object `{ topic, event, payload, ref, join_ref }`. One channel carries all
-//! tables. A change that the server tells of is a hint and nothing more: it may be missing, come twice or be cut short, so the rows
-//! are read the usual way. Each connection numbers its messages anew, from the one that joins on.
+//! The protocol is Phoenix's, version 1: each text is an object `{ topic, event, payload, ref, join_ref }`. One channel
+//! carries all tables. A change message is only a hint: it may be missing, duplicate or truncated, so the rows are
+//! pulled the usual way. Each connection numbers its messages from 1, the one that joins.
 
 use std::borrow::Cow;
 
@@ -14,27 +14,27 @@ use crate::sync::{
 
 const TOPIC: &str = "realtime:tidelock";
 
-/// The number of the message that joins the channel: the first one of a connection.
+/// The number of the message that joins the channel, the first one of a connection.
 pub const JOIN: u64 = 1;
 
-/// What the server says.
+/// A message of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// The channel is joined.
     Joined,
-    /// The server follows the tables from now on.
+    /// The server reports changes of the tables from now on.
     Following,
-    /// The server has answered a later message, the one with this number.
+    /// The server answered the later message with this number.
     Answered(u64),
     /// This local table changed remotely.
     Changed(String),
-    /// The server refuses to tell of changes: why.
+    /// The server refused the subscription, for this reason.
     Refused(String),
-    /// The channel has ended.
+    /// The channel was closed.
     Closed,
 }
 
-/// A table as both sides call it.
+/// A table with its remote and its local name.
 #[derive(Clone, Debug)]
 struct Watched {
     remote: String,
@@ -46,13 +46,13 @@ struct Watched {
 pub struct RealtimeChannel {
     url: String,
     schema: String,
-    /// The token of whoever isn't signed in.
+    /// The token without a signed-in user: the key, if it is a JWT.
     key: Option<String>,
     tables: Vec<Watched>,
 }
 
 impl RealtimeChannel {
-    /// The channel of the tables of this `remote`.
+    /// Creates the channel of the tables of this `remote`.
     pub fn new(config: &Config) -> Self {
         let options = &config.options;
         let pulled = options.tables.iter().filter(|table| table.direction != SyncDirection::Push);
@@ -66,12 +66,12 @@ impl RealtimeChannel {
         }
     }
 
-    /// Where the socket goes to; the key is in it.
+    /// Returns the URL of the socket. It contains the key.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The message that joins the channel, as whoever has the token.
+    /// Returns the message that joins the channel, with the user's token if there is one.
     pub fn join(&self, token: Option<&str>) -> String {
         let schema = string(&self.schema);
         let change =
@@ -85,13 +85,13 @@ impl RealtimeChannel {
         message("phx_join", &payload, JOIN)
     }
 
-    /// The message that a newer token is there; `None` without one.
+    /// Returns the message that replaces the token, or `None` without a token.
     pub fn access_token(&self, token: Option<&str>, number: u64) -> Option<String> {
         let payload = format!(r#"{{"access_token":{}}}"#, string(self.bearer(token)?));
         Some(message("access_token", &payload, number))
     }
 
-    /// What a text of the server means; `None`: nothing that matters here.
+    /// Parses a text of the server. Returns `None` for messages without a meaning here.
     pub fn parse(&self, text: &str) -> Option<Message> {
         let message = json::members(text).ok()?;
         let payload = member(&message, "payload").and_then(|raw| json::members(raw).ok()).unwrap_or_default();
@@ -122,7 +122,7 @@ impl RealtimeChannel {
     }
 }
 
-/// The message that asks for a sign of life.
+/// Returns the heartbeat message, which the server answers.
 pub fn heartbeat(number: u64) -> String {
     format!(r#"{{"topic":"phoenix","event":"heartbeat","payload":{{}},"ref":"{number}"}}"#)
 }
@@ -131,7 +131,8 @@ fn message(event: &str, payload: &str, number: u64) -> String {
     format!(r#"{{"topic":"{TOPIC}","event":"{event}","payload":{payload},"ref":"{number}","join_ref":"{JOIN}"}}"#)
 }
 
-/// `https://<project>/rest/v1` → `wss://<project>/realtime/v1/websocket`. Of a PostgREST without a project: beside it.
+/// Returns the socket's URL: `https://<project>/rest/v1` → `wss://<project>/realtime/v1/websocket`. For a bare
+/// PostgREST, the path is appended to its root.
 fn url(config: &Config) -> String {
     let root = config.other_root.as_deref().unwrap_or(&config.root);
     let project = root.strip_suffix("/rest/v1").unwrap_or(root);
@@ -152,7 +153,7 @@ fn word<'a>(members: &Members<'a>, name: &str) -> Option<Cow<'a, str>> {
     member(members, name).and_then(json::text)
 }
 
-/// Why: a text, or an object that has one.
+/// Returns the reason in a response: a text, or an object with one.
 fn reason(response: &str) -> Option<String> {
     let text = json::text(response);
     let text = text.or_else(|| json::members(response).ok().and_then(|members| word(&members, "reason")));
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn it_joins_for_the_tables_that_are_pulled_as_who_is_signed_in() {
+    fn the_join_names_the_pulled_tables_and_the_users_token() {
         let config = r#"{"topic":"realtime:tidelock","event":"phx_join","payload":{"config":{"broadcast":{"ack":false,"self":false},"presence":{"key":""},"postgres_changes":[{"event":"*","schema":"shop","table":"things"},{"event":"*","schema":"shop","table":"b\"c"}],"private":false}"#;
         let numbers = r#""ref":"1","join_ref":"1"}"#;
         assert_eq!(channel().join(None), format!("{config}}},{numbers}"));
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_says_is_understood() {
+    fn messages_of_the_server_are_parsed() {
         let parse = |text: &str| channel().parse(text);
         assert_eq!(parse(JOINED), Some(Message::Joined));
         assert_eq!(parse(FOLLOWS), Some(Message::Following));

@@ -1,34 +1,34 @@
-//! Tables in trouble rest, each by itself: what keeps in step leaves them out until they are due again, and keeps its pace with the others.
+//! Failing tables: rounds leave each one out until it is due again, and sync the others at the usual interval.
 
 use super::rounds::backoff_ms;
 use crate::{collections::Map, error::Error};
 
-/// A table that failed when it was last tried.
+/// The state of a table whose last try failed.
 struct Trouble {
-    /// How often in a row.
+    /// Number of consecutive failures.
     failures: u32,
     due_ms: u64,
     error: Error,
 }
 
-/// The tables that rest. Times are milliseconds on a clock that only grows.
+/// The failing tables. Times are in milliseconds on a monotonic clock.
 #[derive(Default)]
 pub struct Resting(Map<String, Trouble>);
 
 impl Resting {
-    /// A table was tried in vain. `chance` (0 to 1) spreads the tries of many clients.
+    /// Notes a failed try of a table. `chance` (0 to 1) is the jitter.
     pub fn failed(&mut self, table: &str, error: &Error, now_ms: u64, chance: f64) {
         let failures = self.0.get(table).map_or(0, |trouble| trouble.failures) + 1;
         let due_ms = now_ms + backoff_ms(failures, chance);
         self.0.insert(table.to_owned(), Trouble { failures, due_ms, error: error.clone() });
     }
 
-    /// A table is in no trouble (any more), or somebody says that it may be so.
+    /// Makes a table due, after a success or at the user's request.
     pub fn forget(&mut self, table: &str) {
         self.0.remove(table);
     }
 
-    /// Why a table is to be left out; `None`: it is due.
+    /// Returns the error of a table that is left out, or `None` if it is due.
     pub fn why(&self, table: &str, now_ms: u64) -> Option<&Error> {
         self.0.get(table).filter(|trouble| now_ms < trouble.due_ms).map(|trouble| &trouble.error)
     }

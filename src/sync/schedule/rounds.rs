@@ -1,141 +1,143 @@
-//! When a database that keeps in step with its remote does what. Pure: what happens goes in, and out comes at which time to begin
-//! which round; the clock is whoever asks.
+//! The schedule of automatic sync, as a pure rule: events go in, and the time and kind of the next round come out. The
+//! caller has the clock.
 
 use crate::{
     collections::Set,
     time::{Backoff, share},
 };
 
-/// How long from one round to the next, unless the user says otherwise, in milliseconds.
+/// The default interval from one round to the next, in milliseconds.
 pub const INTERVAL_MS: u64 = 30_000;
 
-/// How long local writes are gathered before they are sent.
+/// Delay of a push after a local write, so that one push sends several writes.
 const GATHER_MS: u64 = 250;
-/// How long hints are gathered before what they name is read.
+/// Delay of a pull after a hint, so that one pull reads several tables.
 const HINT_MS: u64 = 200;
-/// A page that is shown again and again is not a reason to ask all the time.
+/// Minimum time from the end of a round to the one that a shown page starts.
 const SHOWN_MS: u64 = 1000;
-/// While rounds fail, a new write or a page that is shown is a reason to try again, but not more often.
+/// While rounds fail, a new write shortens the wait to this time after the last round.
 const HASTE_MS: u64 = 5000;
-/// Waits that grow by themselves.
+/// The growing delays after failures.
 const BACKOFF: Backoff = Backoff { first_ms: 1000, longest_ms: 120_000 };
-/// What fails or comes back for one client often does for many at once: over so long they spread what they ask for then.
+/// The range of the jitter: failures and returning networks concern many clients at once.
 const SPREAD_MS: u64 = 12_000;
-/// The interval of a page that is hidden grows to this, or to 20 times what it was. Less than the lag that `health` warns of.
+/// The interval of a hidden page grows to the lesser of this and 20 times the interval. It is below the lag that
+/// `health` warns of.
 const HIDDEN_INTERVAL_MS: u64 = 240_000;
-/// The platform said that the network went: it may be wrong, which a round that succeeds shows.
+/// Interval of rounds while the platform reports no network. The report may be wrong, as a successful round shows.
 const OFFLINE_MS: u64 = 120_000;
-/// A network that comes is told more than once.
+/// Platforms report a returning network more than once; later reports within this time are ignored.
 const ONLINE_MS: u64 = 1000;
-/// So long, and at least so often, a change is sent again that the remote refuses because something else is missing there.
-pub const PATIENCE: (f64, u32) = (120_000.0, 6);
+/// The retry budget of a change that violates a remote foreign key: it is sent again for this time in milliseconds, and
+/// at least this often.
+pub const RETRY_BUDGET: (f64, u32) = (120_000.0, 6);
 
-/// How long to wait after so many failures (from 1 on), in milliseconds: half a second that doubles up to a minute, and chance (0 to
-/// 1) adds as much again, but at least up to 12 seconds.
+/// Returns the delay after `failures` consecutive failures (from 1), in milliseconds: 500 that doubles up to 60,000.
+/// Jitter by `chance` (0 to 1) adds up to the same again, or up to 12,000 if that is more.
 pub fn backoff_ms(failures: u32, chance: f64) -> u64 {
     let least = BACKOFF.ms(failures) / 2;
     least + share(least.max(SPREAD_MS), chance)
 }
 
-/// How long to wait once there is a network again. `chance`: 0 to 1.
+/// Returns the delay after the network has returned, in milliseconds. `chance` is from 0 to 1.
 pub fn return_ms(chance: f64) -> u64 {
     share(SPREAD_MS, chance)
 }
 
-/// What happens.
+/// An event of the schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// It is to keep in step from now on; again: with another interval.
+    /// Automatic sync starts, or continues with another interval.
     Started {
         /// Milliseconds from the end of one round to the next, at least 1.
         interval_ms: u64,
     },
-    /// It is to rest.
+    /// Automatic sync stops.
     Stopped,
-    /// There is a network again.
+    /// The network has returned.
     Online,
-    /// The network went.
+    /// The network is lost.
     Offline,
-    /// The page is in sight again.
+    /// The page is visible again.
     Shown,
-    /// The page is out of sight.
+    /// The page is hidden.
     Hidden,
-    /// Something was written locally.
+    /// Rows were written locally.
     Written,
-    /// These tables changed remotely; none named: any may have.
+    /// These tables changed remotely. An empty list: any may have changed.
     Hint(Vec<String>),
-    /// The remote asked any call, a round's or a user's own, not to come again before this time is over.
+    /// `Retry-After` of any call, a round's or a user's.
     RetryAfter {
         /// Milliseconds.
         ms: u64,
     },
 }
 
-/// What is to be done, one at a time.
+/// The kind of a round. One round runs at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Round {
-    /// Push, then pull everything.
+    /// Push, then pull all tables.
     Full,
     /// Push.
     Push,
-    /// Pull these tables; none named: all.
+    /// Pull these tables. An empty list: all of them.
     Pull(Vec<String>),
 }
 
-/// How a round ended.
+/// The end of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// All is done.
+    /// Success.
     Done,
-    /// All is done, and the remote had nothing new.
+    /// Success, and no row changed remotely.
     Unchanged,
-    /// All is done but for changes that wait for something else to be there.
+    /// Success, but for changes that wait for a missing remote row.
     Kept,
-    /// It failed, and may succeed later.
+    /// Failure; a later round may succeed.
     Failed,
-    /// It must not be tried again before somebody has decided so.
+    /// Failure; no round may follow until automatic sync is started again.
     Refused,
-    /// It was given up, for the sake of another one.
-    GivenUp,
+    /// Cancelled in favour of another round.
+    Cancelled,
 }
 
-/// The schedule of one database. Times are milliseconds on a clock that only grows.
+/// The schedule of one database. Times are in milliseconds on a monotonic clock.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Schedule {
-    /// `None`: it rests.
+    /// `None`: automatic sync is stopped.
     interval_ms: Option<u64>,
-    /// When the network went, and somewhat later by chance.
+    /// The time when the network was lost, plus jitter.
     offline: Option<u64>,
-    /// When it last came.
+    /// The time when the network last returned.
     online: Option<u64>,
     hidden: bool,
-    /// Full rounds in a row that found nothing new while the page was hidden.
+    /// Number of consecutive full rounds without a change while the page was hidden.
     quiet: u32,
     busy: Option<Round>,
     full_at: u64,
     push_at: Option<u64>,
     pull_at: Option<u64>,
-    /// What to pull then; none named: all.
+    /// The tables to pull then.
     hinted: Set<String>,
     hinted_all: bool,
     last_end: u64,
     failures: u32,
-    /// Rounds in a row after which changes were kept.
+    /// Number of consecutive rounds that ended with [`End::Kept`].
     kept: u32,
-    /// When the wait after failures ends, which whatever promises success shortens.
+    /// The end of the delay after failures. Events that promise success shorten it.
     backoff_until: u64,
-    /// Nothing begins before that, whatever happens: the remote asked for it, or many clients come back at the same time.
+    /// No round begins earlier, whatever the events: by `Retry-After`, or by the jitter after the network returned.
     not_before: u64,
 }
 
 impl Schedule {
-    /// Whether it keeps in step.
+    /// Returns whether automatic sync is started.
     pub fn is_started(&self) -> bool {
         self.interval_ms.is_some()
     }
 
-    /// Takes in what happens; whether the round under way should be given up, because one that begins later has better chances.
-    /// `chance` (0 to 1) spreads many clients.
+    /// Handles an event. Returns whether the running round should be cancelled, because a new one has better chances.
+    /// `chance` (0 to 1) is the jitter.
     pub fn hear(&mut self, heard: Heard, now: u64, chance: f64) -> bool {
         match heard {
             Heard::Started { interval_ms } => self.start(interval_ms.max(1), now, chance),
@@ -151,7 +153,7 @@ impl Schedule {
                     self.full_at = now;
                     self.backoff_until = now;
                     self.hold_back(now, chance);
-                    // Its requests hang, or wait for their next try.
+                    // The requests of a running round hang, or wait for their next try.
                     return self.busy.is_some();
                 }
             }
@@ -184,7 +186,7 @@ impl Schedule {
     fn start(&mut self, interval_ms: u64, now: u64, chance: f64) {
         self.quiet = 0;
         match self.interval_ms.replace(interval_ms) {
-            // Another interval is no reason to put off what is due.
+            // A new interval doesn't delay a round that is due earlier.
             Some(_) => self.full_at = self.full_at.min(now + interval_ms),
             None => {
                 self.full_at = now;
@@ -195,7 +197,8 @@ impl Schedule {
         }
     }
 
-    /// Spreads many clients for which something ends at the same moment; who is held back already isn't for longer.
+    /// Delays the next round by jitter, since many clients see the same event at once. An existing delay isn't
+    /// extended.
     fn hold_back(&mut self, now: u64, chance: f64) {
         if self.not_before <= now {
             self.not_before = now + return_ms(chance);
@@ -206,7 +209,7 @@ impl Schedule {
         self.push_at = Some(self.push_at.map_or(at, |before| before.min(at)));
     }
 
-    /// Lets a new try begin at that time, although rounds have failed.
+    /// Shortens the delay after failures to this time.
     fn hasten(&mut self, at: u64) {
         if self.backoff_until > at {
             self.backoff_until = at;
@@ -214,7 +217,7 @@ impl Schedule {
         }
     }
 
-    /// Something goes on, although the page is hidden: the interval is the user's again.
+    /// Returns to the user's interval, since rows change although the page is hidden.
     fn end_quiet(&mut self, now: u64) {
         if let (Some(interval_ms), 1..) = (self.interval_ms, self.quiet) {
             self.quiet = 0;
@@ -222,7 +225,7 @@ impl Schedule {
         }
     }
 
-    /// When the next round is to begin; `None` while one is under way, and while it rests.
+    /// Returns the time of the next round, or `None` while a round runs or automatic sync is stopped.
     pub fn next(&self) -> Option<u64> {
         if !self.is_started() || self.busy.is_some() {
             return None;
@@ -232,7 +235,7 @@ impl Schedule {
         Some(wanted.max(self.backoff_until).max(self.not_before).max(offline))
     }
 
-    /// The round that is to begin now, if any: it is under way until [`Schedule::ended`].
+    /// Starts the round that is due, if any. It runs until [`Schedule::ended`].
     pub fn take(&mut self, now: u64) -> Option<Round> {
         if self.next()? > now {
             return None;
@@ -259,7 +262,7 @@ impl Schedule {
         std::mem::take(&mut self.hinted)
     }
 
-    /// The round under way has ended. `chance` (0 to 1) spreads the tries of many clients.
+    /// Notes the end of the running round. `chance` (0 to 1) is the jitter.
     pub fn ended(&mut self, end: End, now: u64, chance: f64) {
         let Some(round) = self.busy.take() else { return };
         let Some(interval_ms) = self.interval_ms else { return };
@@ -271,7 +274,7 @@ impl Schedule {
                 self.backoff_until = 0;
                 if round == Round::Full {
                     self.quiet = if self.hidden && end == End::Unchanged { self.quiet + 1 } else { 0 };
-                    // A tenth more or less: clients that began together drift apart.
+                    // Jitter of 10 % in both directions, so that clients that began together drift apart.
                     let wait = self.stretched(interval_ms);
                     self.full_at = now + wait - wait / 10 + share(wait / 5, chance);
                 }
@@ -292,13 +295,14 @@ impl Schedule {
                 self.failures = 0;
                 self.hear(Heard::Stopped, now, chance);
             }
-            End::GivenUp => {
-                // What it was to do is still to be done.
+            End::Cancelled => {
+                // The work of the cancelled round is still to be done.
                 self.full_at = self.full_at.min(now);
             }
         }
     }
-    /// The interval of a page that nobody looks at, and for which nothing changes.
+
+    /// Returns the interval for a hidden page without changes: doubled with each quiet round.
     fn stretched(&self, interval_ms: u64) -> u64 {
         let longest = interval_ms.saturating_mul(20).min(HIDDEN_INTERVAL_MS).max(interval_ms);
         interval_ms.saturating_mul(1 << self.quiet.min(5)).min(longest)

@@ -315,7 +315,7 @@ fn a_row_without_a_key_is_refused_until_it_has_one() {
             world.push().unwrap();
             world.pull("{}").unwrap();
             assert_eq!(world.outbox(), refused);
-            assert_eq!(errors(&world)[1], "The key of a row of pairs is NULL in b: give it a value");
+            assert_eq!(errors(&world)[1], "Key column b of a row of table pairs is NULL: give it a value");
             if again {
                 // It has no key yet.
                 entries::rejected(&world.host.connection).unwrap().iter().for_each(|change| world.retry(change.id));

@@ -303,7 +303,7 @@ fn without_a_network_it_hardly_tries_and_with_it_it_tries_at_once() {
     assert!(!schedule.hear(Heard::Online, START + 7100, 0.0), "said twice");
     schedule.hear(Heard::Offline, START + 8000, 0.0);
     assert!(schedule.hear(Heard::Online, START + 8200, 0.0), "what hangs is given up");
-    schedule.ended(End::GivenUp, START + 8200, 0.5);
+    schedule.ended(End::Cancelled, START + 8200, 0.5);
     assert_eq!(schedule.take(START + 8200), Some(Round::Full));
     schedule.ended(End::Done, START + 8300, 0.5);
     // A platform that is wrong about it.
@@ -356,7 +356,7 @@ fn step() -> impl Strategy<Value = Step> {
         prop::collection::vec("[ab]", 0..3).prop_map(Heard::Hint),
     ];
     let end =
-        prop_oneof![Just(End::Done), Just(End::Kept), Just(End::Unchanged), Just(End::Failed), Just(End::GivenUp),];
+        prop_oneof![Just(End::Done), Just(End::Kept), Just(End::Unchanged), Just(End::Failed), Just(End::Cancelled),];
     prop_oneof![
         (heard, 0.0..1.0).prop_map(|(heard, chance)| Step::Hear(heard, chance)),
         (end, 0.0..1.0).prop_map(|(end, chance)| Step::End(end, chance)),
@@ -411,7 +411,7 @@ proptest! {
                         match end {
                             End::Failed => failing = true,
                             End::Done | End::Unchanged | End::Kept => (offline, failing) = (false, false),
-                            End::Refused | End::GivenUp => {}
+                            End::Refused | End::Cancelled => {}
                         }
                     }
                     under_way = false;
