@@ -1,4 +1,4 @@
-//! Keeping in step with the remote: begins the rounds that the schedule asks for, one at a time.
+//! Automatic sync: runs the rounds of the schedule, one at a time, in a background task.
 
 use std::{
     cell::{Cell, RefCell},
@@ -29,29 +29,29 @@ use crate::{
     },
 };
 
-/// What keeps a database in step, once it is told to.
+/// The automatic a database in step, once it is told to.
 pub(in crate::engine) fn keeper(inner: &Rc<Inner>) -> Rc<dyn Keep> {
     Keeper::new(Rc::downgrade(inner))
 }
 
-/// What keeps one database in step.
+/// What keeps one of one database.
 pub(super) struct Keeper {
     me: Weak<Keeper>,
     inner: Weak<Inner>,
     schedule: RefCell<Schedule>,
     run: RefCell<Option<Rc<KeeperRun>>>,
     listener: RefCell<Option<Listener>>,
-    /// It was said that hints don't come.
+    /// The warning that realtime is unavailable was emitted.
     warned: Cell<bool>,
 }
 
-/// From one start to the stop after it.
+/// The background task, from a start of automatic sync to its stop.
 #[derive(Default)]
 struct KeeperRun {
     over: Cell<bool>,
     /// The schedule has changed.
     changed: Signal,
-    /// The round under way is to be given up.
+    /// The running round is to be cancelled.
     cut: Signal,
 }
 
@@ -105,7 +105,8 @@ impl Keeper {
         inner.ports.platform.spawner.spawn(Box::pin(keep(keeper, run)));
     }
 
-    /// Gives up the round under way, too: what it did stays done, and what it had sent is sent again without effect.
+    /// Stops automatic sync and cancels the running round. Its results stay, and a request without an answer is
+    /// repeated later without effect.
     fn stop(&self) {
         self.schedule.borrow_mut().hear(Heard::Stopped, 0, 0.0);
         self.listener.take();
@@ -135,7 +136,7 @@ impl Keeper {
         }
     }
 
-    /// Has the remote tell what changes, as whoever is signed in.
+    /// Subscribes to remote changes, with the token of the signed-in user.
     fn listen(&self, inner: &Rc<Inner>) {
         let Some(sync) = inner.sync.get().filter(|sync| sync.config.options.realtime) else { return };
         let mut listener = self.listener.borrow_mut();
@@ -159,11 +160,11 @@ impl Keeper {
         listener.token(sync.token.borrow().clone());
     }
 
-    /// Says once that hints don't come, and why.
+    /// Warns once that realtime is unavailable, with the reason.
     fn warn(&self, inner: &Inner, error: &Error) {
         if !self.warned.replace(true) {
             let message =
-                format!("Changes of the remote are not told at once, only found by the interval: {}", error.message);
+                format!("Realtime is unavailable, so remote changes wait for the next interval: {}", error.message);
             inner.events.emit(Event::Warning { code: "realtime_unavailable".to_owned(), message });
         }
     }
@@ -173,7 +174,7 @@ fn now(inner: &Inner) -> u64 {
     inner.ports.platform.clock.monotonic_ms() as u64
 }
 
-/// Does what the schedule says until the run is over, or the database gone.
+/// Runs the rounds of the schedule until the run is over, or the database is dropped.
 async fn keep(keeper: Rc<Keeper>, run: Rc<KeeperRun>) {
     while !run.over.get() {
         let Some(inner) = keeper.inner.upgrade() else { return };
@@ -197,7 +198,7 @@ async fn keep(keeper: Rc<Keeper>, run: Rc<KeeperRun>) {
         let Some(inner) = keeper.inner.upgrade().filter(|_| !run.over.get()) else { return };
         keeper.schedule.borrow_mut().ended(end, now(&inner), inner.ports.platform.entropy.chance());
         match end {
-            // Not before a first success: from then on it is known whose data this is.
+            // Realtime waits for a first success, which verifies the owner of the data.
             End::Done | End::Unchanged | End::Kept => keeper.listen(&inner),
             End::Refused => keeper.stop(),
             End::Failed | End::Cancelled => {}
@@ -205,7 +206,7 @@ async fn keep(keeper: Rc<Keeper>, run: Rc<KeeperRun>) {
     }
 }
 
-/// One round. Calls by hand that ask for the same join it.
+/// Performs one round. The user's calls with the same arguments join it.
 fn perform(inner: Rc<Inner>, round: Round) -> LocalFuture<'static, End> {
     Box::pin(async move {
         let database = Database { inner };
@@ -216,7 +217,7 @@ fn perform(inner: Rc<Inner>, round: Round) -> LocalFuture<'static, End> {
             Round::Full => {
                 let failed = database.push_for(Caller::Round, None).await.err();
                 let end = database.after_push(failed.clone());
-                // Whatever holds up single changes doesn't hold up what comes from the remote.
+                // Errors of single tables or changes don't prevent the pull.
                 if failed.as_ref().is_some_and(|error| !database.is_partial(error) && is_general(error)) {
                     return end;
                 }
@@ -225,7 +226,7 @@ fn perform(inner: Rc<Inner>, round: Round) -> LocalFuture<'static, End> {
                     return pulled;
                 }
                 if let Some(error) = failed {
-                    // The pull that went through is not the whole truth.
+                    // The successful pull has cleared the push's error, which remains the last one.
                     database.synced().map(|sync| sync.remember(Some(error))).ok();
                 }
                 return if end == End::Done { pulled } else { end };
@@ -235,7 +236,7 @@ fn perform(inner: Rc<Inner>, round: Round) -> LocalFuture<'static, End> {
     })
 }
 
-/// Whether nothing else will go better.
+/// Returns whether an error concerns all requests.
 fn is_general(error: &Error) -> bool {
     let codes = [
         ErrorCode::SyncNetwork,
@@ -248,7 +249,7 @@ fn is_general(error: &Error) -> bool {
 }
 
 fn failed(error: &Error) -> End {
-    // Nobody is signed in at present: that may be over at any time.
+    // Without a signed-in user, rounds continue, since the user may sign in at any time.
     let nobody = error.details.get("signedIn") == Some(&Detail::Bool(false));
     if matches!(error.code, ErrorCode::Closed | ErrorCode::LockLost) || error.is(ErrorCode::SyncUserMismatch) && !nobody
     {
@@ -257,7 +258,7 @@ fn failed(error: &Error) -> End {
     End::Failed
 }
 
-/// How long the remote asks not to be called.
+/// Returns the `Retry-After` of an error, in milliseconds.
 pub(super) fn retry_after_ms(error: &Error) -> Option<u64> {
     match error.details.get("retryAfterMs") {
         Some(Detail::Int(ms)) => u64::try_from(*ms).ok(),
@@ -266,10 +267,13 @@ pub(super) fn retry_after_ms(error: &Error) -> Option<u64> {
 }
 
 impl Database {
-    /// Keeps in step from now on: a push and a pull at once, then each `interval_ms` (from the end of one round to the next, a tenth
-    /// more or less; more rarely while the page is hidden and nothing changes), also when there is a network again, when the page is
-    /// shown, and soon after local writes. Again: changes the interval. A round that fails is tried again, after a wait that doubles. What a round does and why it failed, events and the status tell; for another
-    /// user's token (`sync_user_mismatch`) it stops. Fails with `invalid_argument` without a remote, and with `closed`.
+    /// Starts automatic sync, or changes its interval: a push and a pull at once, and again `interval_ms` after the end
+    /// of each round (10 % more or less; less often while the page is hidden and nothing changes). Rounds also start
+    /// when the network returns, when the page is shown, and soon after local writes.
+    ///
+    /// A failed round is repeated after a delay that doubles. Events and the status report its error. With another
+    /// user's token (`sync_user_mismatch`) automatic sync stops. Fails with `invalid_argument` without a remote, and
+    /// with `closed`.
     pub fn sync_start(&self, interval_ms: u64) -> Result<()> {
         self.synced()?;
         self.inner.connection()?;
@@ -277,12 +281,12 @@ impl Database {
         Ok(())
     }
 
-    /// Rests from now on, and gives up the round that is under way, unless a call by hand waits for it. Idempotent.
+    /// Stops automatic sync, and cancels the running round unless a call of the user waits for it. Idempotent.
     pub fn sync_stop(&self) {
         self.inner.tell_keeper(News::Stop);
     }
 
-    /// Whether all tables that are pulled have been pulled once, now or in an earlier session.
+    /// Returns whether each pulled table was pulled completely once, now or in an earlier session.
     pub async fn sync_ready(&self) -> Result<bool> {
         let sync = self.synced()?;
         let _turn = self.inner.acquire().await?;
@@ -294,7 +298,7 @@ impl Database {
         self.inner.connection().is_ok_and(|connection| entries::waits(&connection).unwrap_or(false))
     }
 
-    /// Whether everything is done but for tables in trouble, which rest by themselves.
+    /// Returns whether an error concerns only some tables or changes, while everything else was done.
     fn is_partial(&self, error: &Error) -> bool {
         self.inner.sync.get().is_some_and(|sync| sync.is_partial(error))
     }
@@ -307,7 +311,7 @@ impl Database {
         if kept { End::Kept } else { End::Done }
     }
 
-    /// Pulls; what a conflict's decision made of local rows is for the next push.
+    /// Pulls, and schedules a push if conflicts changed local rows.
     async fn after_pull(&self, tables: Vec<String>) -> End {
         let tables = (!tables.is_empty()).then_some(Names::Many(tables));
         match self.pull_for(Caller::Round, PullOptions { tables, ..PullOptions::default() }, None).await {

@@ -1,4 +1,4 @@
-//! Sync inside an open database.
+//! Connects sync with an open database: [`Host`] for the database, and the sync methods of [`Database`].
 
 use std::rc::Rc;
 
@@ -36,7 +36,7 @@ impl SyncHost for Inner {
     fn access_token(&self) -> LocalFuture<'_, Result<Option<String>>> {
         Box::pin(async {
             let Some(sync) = self.sync.get() else { return Ok(None) };
-            // A function that waits for a network must not hold up what runs by itself.
+            // A token function that waits for a network must not block automatic sync.
             let patience = match sync.keeps_in_step() {
                 true => self.ports.platform.clock.sleep(sync.config.options.timeout_ms),
                 false => Box::pin(std::future::pending()),
@@ -44,8 +44,10 @@ impl SyncHost for Inner {
             match select(self.callbacks.access_token(), patience).await {
                 Either::Left((token, _)) => token,
                 Either::Right(_) => {
-                    Err(Error::new(ErrorCode::SyncUnauthorized, "accessToken() gave no answer in time")
-                        .hint("Raise remote.timeoutMs, or let it return the token that is there"))
+                    let timeout_ms = sync.config.options.timeout_ms;
+                    let text = format!("accessToken() exceeded remote.timeoutMs ({timeout_ms} ms)");
+                    Err(Error::new(ErrorCode::SyncUnauthorized, text)
+                        .hint("Raise remote.timeoutMs, or return the present token without waiting"))
                 }
             }
         })
@@ -64,13 +66,13 @@ impl SyncHost for Inner {
 }
 
 impl Database {
-    /// Brings the remote's rows here; see [`Sync::pull`]. A call with the options of one that is under way joins it. Fails with
-    /// `invalid_argument` without a remote.
+    /// Pulls the remote's rows; see [`Sync::pull`]. A call with the same options as a running one joins it
+    /// (single-flight). Fails with `invalid_argument` without a remote.
     pub async fn sync_pull(&self, options: PullOptions, progress: Option<OnProgress>) -> Result<PullReport> {
         self.pull_for(Caller::Hand, options, progress).await
     }
 
-    /// The same for whoever asks; all may join each other.
+    /// Pulls for this kind of caller. All kinds join each other.
     pub(super) async fn pull_for(
         &self,
         caller: Caller,
@@ -87,13 +89,13 @@ impl Database {
         joined.await
     }
 
-    /// Sends the local changes; see [`Sync::push`]. A call while one is under way joins it, and what was changed since is sent
-    /// too. Fails with `invalid_argument` without a remote.
+    /// Pushes the local changes; see [`Sync::push`]. A call during a running one joins it, which then also sends the
+    /// changes made since. Fails with `invalid_argument` without a remote.
     pub async fn sync_push(&self, progress: Option<OnProgress>) -> Result<PushReport> {
         self.push_for(Caller::Hand, progress).await
     }
 
-    /// The same for whoever asks.
+    /// Pushes for this kind of caller.
     pub(super) async fn push_for(&self, caller: Caller, progress: Option<OnProgress>) -> Result<PushReport> {
         let sync = self.synced()?;
         let inner = self.inner.clone();
@@ -107,44 +109,44 @@ impl Database {
         joined.await
     }
 
-    /// Queues the rows of a table that the remote doesn't know; how many. See [`Sync::enqueue`].
+    /// Queues the rows of a table that the remote doesn't have, and returns their number. See [`Sync::enqueue`].
     pub async fn sync_enqueue(&self, table: &str) -> Result<u64> {
         let queued = self.synced()?.enqueue(&*self.inner, table).await?;
         self.inner.tell_keeper(News::Wrote);
         Ok(queued)
     }
 
-    /// Lets a refused change wait to be pushed again; see [`Sync::retry`].
+    /// Queues a refused change again; see [`Sync::retry`].
     pub async fn sync_retry(&self, id: i64) -> Result<()> {
         self.synced()?.retry(&*self.inner, id).await?;
         self.inner.tell_keeper(News::Wrote);
         Ok(())
     }
 
-    /// Gives up a change and takes the remote's row; see [`Sync::discard`].
+    /// Discards a change and takes the remote's row; see [`Sync::discard`].
     pub async fn sync_discard(&self, id: i64) -> Result<()> {
         self.synced()?.discard(&*self.inner, id).await
     }
 
-    /// The newest conflicts that were met, newest first.
+    /// Returns the latest conflicts, newest first.
     pub async fn sync_conflicts(&self, limit: u32) -> Result<Vec<Conflict>> {
         let _turn = self.inner.acquire().await?;
         entries::conflicts(&*self.inner.connection()?, limit)
     }
 
-    /// Changes that wait to be pushed, oldest first.
+    /// Returns the changes that wait to be pushed, oldest first.
     pub async fn sync_pending(&self) -> Result<Vec<Change>> {
         let _turn = self.inner.acquire().await?;
         entries::pending(&*self.inner.connection()?)
     }
 
-    /// Changes that were refused for good, oldest first.
+    /// Returns the rejected changes, oldest first.
     pub async fn sync_rejected(&self) -> Result<Vec<Change>> {
         let _turn = self.inner.acquire().await?;
         entries::rejected(&*self.inner.connection()?)
     }
 
-    /// One entry a synced table; none without a remote.
+    /// Returns the status of each synced table; none without a remote.
     pub async fn sync_status(&self) -> Result<Vec<TableStatus>> {
         let Some(sync) = self.inner.sync.get() else { return Ok(Vec::new()) };
         let _turn = self.inner.acquire().await?;

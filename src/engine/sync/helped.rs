@@ -1,9 +1,9 @@
-//! Whether the project has tidelock's helpers, and what they say.
+//! Whether the project has tidelock's helpers, and their state.
 //!
-//! A project without them answers 404, which browsers print: so it is asked once, and then once a day, or when everything is to be
-//! read anew. No other question is answered without an error: PostgREST has 404 for a function, and 400 for a column, that isn't there,
-//! whatever the method; `OPTIONS` is answered by what stands before it, whatever there is; and the root, which describes all functions,
-//! is 401 to the clients of Supabase.
+//! A project without them answers 404, which browsers print to the console. So the question is asked once, and then
+//! once a day, or when all rows are read again. No other request answers it without an error: for a missing function
+//! PostgREST has 404, and for a missing column 400, whatever the method; a gateway answers `OPTIONS` whatever exists;
+//! and the root, which describes all functions, answers 401 to the clients of Supabase.
 
 use super::driver::{Sync, SyncHost};
 use crate::{
@@ -24,11 +24,12 @@ use crate::{
     time::Timestamp,
 };
 
-/// How long a project that had no helpers isn't asked again.
+/// Milliseconds before a project without helpers is asked again.
 const ASK_AGAIN_MS: i64 = 86_400_000;
 
 impl Sync {
-    /// What the helpers say, with all tombstones from `since` on; `None`: there are none.
+    /// Returns the helpers' state, with all tombstones from transaction number `since` on, or `None` if the project has
+    /// no helpers. `anew` asks again even if that was the answer lately.
     pub(super) async fn ask_helpers(
         &self,
         host: &dyn SyncHost,
@@ -48,9 +49,10 @@ impl Sync {
         }
         let found = match all_pages(remote, since).await {
             Ok(found) => found,
-            // In whatever words: there is no such function for this user.
+            // All of these mean that this user can't call the function.
             Err(Refusal::Mismatch(_) | Refusal::Rejected(_) | Refusal::UnknownColumn(_)) => None,
-            // Something between may not let it through; what is wrong altogether, the tables' requests say.
+            // A gateway may block this request alone. If more is wrong, the requests of the tables fail with the
+            // reason.
             Err(Refusal::Failed(error))
                 if !present && (error.is(ErrorCode::SyncServer) || error.is(ErrorCode::SyncUnauthorized)) =>
             {
@@ -58,15 +60,15 @@ impl Sync {
             }
             Err(refusal) => return Err(refusal.into_error()),
         };
-        // Helpers that were there may be so again: after a change of the schema PostgREST doesn't know its functions for a while.
+        // Known helpers stay remembered: after a schema change PostgREST doesn't know its functions for a while.
         if !present {
             self.remember_helpers(host, found.is_some()).await?;
         }
         Ok(found)
     }
 
-    /// Sets new rows aside that may have arrived, by an answer that was lost, and are gone since by the project's tombstones: sent once more
-    /// they would come back.
+    /// Quarantines new rows that may have been inserted by a request whose answer was lost, and that were deleted
+    /// remotely since, by the tombstones. Sent again, they would reappear.
     pub(super) async fn set_aside_gone(
         &self,
         host: &dyn SyncHost,
@@ -84,7 +86,7 @@ impl Sync {
             progress.collect::<Result<Vec<_>>>()?
         };
         let Some(since) = helpers::since(&progress) else { return Ok(()) };
-        // Without an answer it is sent as if there were none.
+        // Without an answer, the rows are sent as without tombstones.
         let Ok(Some(helpers)) = all_pages(remote, Some(since)).await else { return Ok(()) };
         let _turn = host.turn().await?;
         let connection = host.connection()?;
@@ -128,10 +130,10 @@ async fn all_pages(remote: &Remote<'_>, since: Option<u64>) -> Result<Option<Hel
         let complete = page.gone.len() < helpers::PAGE;
         let number = |id: Option<&str>| id.and_then(|id| id.parse::<u64>().ok());
         if !complete && number(page.gone.last().map(|gone| gone.id.as_str())) <= number(after.as_deref()) {
-            let text = "The remote's tidelock_state sends the same tombstones again";
+            let text = "The remote's tidelock_state returned the same tombstones again";
             return Err(Error::new(ErrorCode::SyncProtocol, text).hint(NOT_POSTGREST).into());
         }
-        // The first ceiling counts: it was there before anything was read.
+        // The ceiling of the first page counts, since it was decided before anything was read.
         match &mut found {
             Some(found) => found.gone.extend(page.gone),
             None => found = Some(page),

@@ -1,4 +1,4 @@
-//! The socket on which the remote tells of changes: connects, joins the channel, and reconnects whenever that is lost.
+//! The realtime subscription: connects a socket, joins the channel, and reconnects whenever the connection is lost.
 
 use std::{
     cell::{Cell, RefCell},
@@ -23,23 +23,23 @@ use crate::{
     },
 };
 
-/// How long a connection, and then a channel, may take.
+/// Timeout of the connection, and then of joining the channel, in milliseconds.
 const TIMEOUT_MS: u64 = 10_000;
-/// From one heartbeat to the next, by which the last one must have been answered.
+/// Interval of heartbeats, in milliseconds. A heartbeat must be answered before the next one.
 const HEARTBEAT_MS: u64 = 25_000;
 
-/// What a listener tells.
+/// A message of a listener.
 pub(in crate::engine) enum RealtimeNews {
-    /// These tables changed remotely; none named: any may have.
+    /// These tables changed remotely. An empty list: any may have changed.
     Stale(Vec<String>),
-    /// Nothing is told at present, and why.
+    /// Realtime is unavailable at present, for this reason.
     Unavailable(Error),
 }
 
 /// Listens until it is dropped.
 pub(in crate::engine) struct Listener(Rc<Control>);
 
-/// What a listener is told from outside.
+/// The inputs of a listener.
 #[derive(Default)]
 struct Control {
     token: RefCell<Option<String>>,
@@ -49,7 +49,7 @@ struct Control {
 }
 
 impl Listener {
-    /// Connects in the background, and whenever the connection is lost.
+    /// Starts to connect in the background, and reconnects whenever the connection is lost.
     pub fn begin(config: &Config, ports: &Ports, tell: Box<dyn Fn(RealtimeNews)>) -> Self {
         let control = Rc::new(Control::default());
         let subscription = Subscription {
@@ -67,14 +67,14 @@ impl Listener {
         Self(control)
     }
 
-    /// Who is signed in now.
+    /// Replaces the signed-in user's token.
     pub fn token(&self, token: Option<String>) {
         if self.0.token.replace(token.clone()) != token {
             self.0.token_changed.ring();
         }
     }
 
-    /// There is a network again.
+    /// Notes that the network has returned.
     pub fn online(&self) {
         self.0.online.ring();
     }
@@ -86,13 +86,13 @@ impl Drop for Listener {
     }
 }
 
-/// What a socket says, in order. Its callback only writes it down: the socket may be dropped for it.
+/// The events of a socket, in order. Its callback only queues them, since handling one may drop the socket.
 type Incoming = Queue<SocketNews>;
 
-/// Why nobody listens any more; `None`: the connection broke.
+/// Why a session ended. `None`: the connection was lost.
 type Ended = Option<Error>;
 
-/// What happens next in a session.
+/// The next event of a session.
 enum Next {
     Message(Message),
     Token(Option<String>),
@@ -105,7 +105,7 @@ struct Subscription {
     channel: RealtimeChannel,
     secrets: Secrets,
     control: Rc<Control>,
-    /// Sessions in a row that ended before the server had followed the tables or answered a heartbeat.
+    /// Number of consecutive sessions that ended before the server subscribed to the tables or answered a heartbeat.
     failures: Cell<u32>,
     tell: Box<dyn Fn(RealtimeNews)>,
 }
@@ -115,7 +115,7 @@ impl Subscription {
         loop {
             let Err(ended) = self.session().await;
             if let Some(error) = ended {
-                // Where there are no sockets, there never will be any.
+                // An environment without sockets never gets them.
                 let never = error.is(ErrorCode::UnsupportedEnvironment);
                 let mut secrets = self.secrets.clone();
                 self.control.token.borrow().iter().for_each(|token| secrets.add(token));
@@ -135,7 +135,7 @@ impl Subscription {
         }
     }
 
-    /// One connection, until it ends.
+    /// Runs one connection until it ends.
     async fn session(&self) -> Result<Infallible, Ended> {
         let incoming = Rc::new(Incoming::default());
         let arriving = incoming.clone();
@@ -152,14 +152,14 @@ impl Subscription {
             Ok(())
         })
         .await?;
-        // What happened while nobody listened.
+        // Changes may have been missed while there was no connection.
         self.all_is_stale();
         let mut number = JOIN;
         let mut unanswered = None;
         let mut heartbeat_due = self.platform.clock.sleep(HEARTBEAT_MS);
         loop {
             match self.next(&incoming, &mut heartbeat_due).await? {
-                // The channel is open before the server follows the tables.
+                // The server joins the channel before it subscribes to the tables, so changes in between are missed.
                 Next::Message(Message::Following) => {
                     self.failures.set(0);
                     self.all_is_stale();
@@ -176,7 +176,7 @@ impl Subscription {
                         socket.send(&text);
                     }
                 }
-                // A connection can be dead for a long time before it closes.
+                // A dead connection may stay open for a long time.
                 Next::HeartbeatDue if unanswered.is_some() => return Err(None),
                 Next::HeartbeatDue => {
                     number += 1;
@@ -197,7 +197,7 @@ impl Subscription {
         }
     }
 
-    /// The next message of the server that goes on with the session.
+    /// Returns the next message of the server that doesn't end the session.
     async fn message(&self, incoming: &Incoming) -> Result<Message, Ended> {
         loop {
             let SocketNews::Said(text) = heard(incoming).await? else { continue };
@@ -205,7 +205,7 @@ impl Subscription {
                 None => {}
                 Some(Message::Closed) => return Err(None),
                 Some(Message::Refused(why)) => {
-                    let text = format!("The remote's realtime service refused to tell of changes: {why}");
+                    let text = format!("The remote's realtime service refused the subscription: {why}");
                     let error = Error::new(ErrorCode::SyncRejected, text)
                         .hint("Add the tables to the publication supabase_realtime");
                     return Err(Some(error));
@@ -227,7 +227,7 @@ impl Subscription {
     }
 }
 
-/// What the socket says next. Fails when it is closed.
+/// Returns the next event of the socket. Fails when it is closed.
 async fn heard(incoming: &Incoming) -> Result<SocketNews, Ended> {
     incoming.next().await.filter(|news| *news != SocketNews::Closed).ok_or(None)
 }

@@ -1,4 +1,4 @@
-//! The driver of sync: with the network, the clock and the database around it.
+//! The driver of sync: of an open database: joins the rules of `sync` with the network, the clock and the database.
 //!
 //! | file | subject |
 //! |---|---|

@@ -1,5 +1,5 @@
-//! Conflicts that a function of the user decides: asked outside of any transaction, and applied only if nothing has changed
-//! meanwhile.
+//! Conflicts that the user's conflict function resolves. It is called outside of any transaction, and its result is
+//! applied only if neither row nor change has changed meanwhile.
 
 use futures_util::future::{Either, select};
 
@@ -22,21 +22,21 @@ use crate::{
     value::Value,
 };
 
-/// How often a row that keeps changing is asked about.
+/// How often the function is called for a row that keeps changing.
 const TRIES: usize = 5;
 
-/// What became of the conflicts of a table that were asked about.
+/// The outcome of the conflicts of a table.
 #[derive(Default)]
 pub(super) struct Answers {
-    /// So many changes were set aside, because what the function says doesn't fit.
+    /// Number of changes that were rejected, because the function's result violates the schema.
     pub rejected: u64,
-    /// Why the function gave no answer for some: they wait, and are asked about again.
+    /// The first error of the function. Its conflicts stay pending, and the function is called again later.
     pub failed: Option<Error>,
 }
 
 impl Sync {
-    /// Asks about each conflict, and does what the function says. A row that changes all the time keeps its change: the next push
-    /// meets the conflict again.
+    /// Calls the function for each pending conflict, and applies its results. A row that changes all the time keeps its
+    /// change, and the next push finds the conflict again.
     pub(super) async fn answer_questions(
         &self,
         host: &dyn SyncHost,
@@ -63,7 +63,7 @@ impl Sync {
                     remote: cells(plan, question.remote.as_deref()),
                 };
                 let said = match &answers.failed {
-                    // The others would take as long each.
+                    // After a timeout, further calls would take as long each.
                     Some(error) if error.is(ErrorCode::Timeout) => Err(error.clone()),
                     _ => self.within_time(host.resolve(case)).await,
                 };
@@ -89,7 +89,7 @@ impl Sync {
         Ok(answers)
     }
 
-    /// Lets a change wait that the function gave no answer about; one that was refused waits for a person already.
+    /// Lets a change wait for which the function failed. A rejected change already waits for the user.
     async fn let_wait(&self, host: &dyn SyncHost, entry: &OutboxEntry, error: &Error) -> Result<()> {
         if entry.rejected {
             return Ok(());
@@ -101,16 +101,21 @@ impl Sync {
         Ok(())
     }
 
-    /// Fails with `timeout` when the function gives no answer within `remote.timeoutMs`.
+    /// Fails with `timeout` if the function doesn't settle within `remote.timeoutMs`.
     async fn within_time<T>(&self, asked: LocalFuture<'_, Result<T>>) -> Result<T> {
         match select(asked, self.platform.clock.sleep(self.config.options.timeout_ms)).await {
             Either::Left((said, _)) => said,
-            Either::Right(_) => Err(Error::new(ErrorCode::Timeout, "The conflict function gave no answer in time")
-                .hint("Let it settle, or raise remote.timeoutMs; the change waits, and is asked about again")),
+            Either::Right(_) => {
+                let timeout_ms = self.config.options.timeout_ms;
+                let text = format!("The conflict function exceeded remote.timeoutMs ({timeout_ms} ms)");
+                Err(Error::new(ErrorCode::Timeout, text).hint(
+                    "Settle its promise earlier, or raise remote.timeoutMs; the change waits, and the function is called again",
+                ))
+            }
         }
     }
 
-    /// The change as it is now; `None` when it is gone.
+    /// Returns the change and the local row as they are now, or `None` if the change no longer exists.
     async fn look(
         &self,
         host: &dyn SyncHost,
@@ -156,7 +161,7 @@ impl Sync {
                 }
                 unpushed.log(connection, &question.key, entry, local, remote, row.as_deref())?;
                 if entry.rejected && row.as_deref() != remote {
-                    // It is decided now: it may be sent.
+                    // The conflict is resolved, so the change may be sent again.
                     make_pending(connection, entry.id)?;
                 }
                 unpushed.requeue(connection, Some(entry.id), &question.key, row.as_deref(), remote)?;
@@ -171,16 +176,16 @@ impl Sync {
     }
 }
 
-/// What became of an answer.
+/// What became of a result of the function.
 enum Answered {
     Applied,
-    /// The row has changed since the function was asked.
+    /// Not applied: row or change have changed since the function was called.
     Changed,
-    /// The row that the function gave doesn't fit: the change moved to the rejected ones.
+    /// The row violates the schema, so the change was rejected.
     Rejected,
 }
 
-/// Rejects a change, since a constraint refuses what the function made of it.
+/// Rejects a change, since the function's result violates a constraint.
 fn set_aside(
     connection: &Connection,
     plan: &Plan,
@@ -195,12 +200,14 @@ fn set_aside(
     let missing = row.map(|row| writer.missing_parent(connection, row)).transpose()?.flatten();
     let why = missing.unwrap_or(error.into_parts().message);
     let text = match row {
-        Some(_) => format!("The conflict function gave a row that doesn't fit the table {}: {why}", plan.name()),
-        None => format!("The conflict function deletes a row of {} that has to stay: {why}", plan.name()),
+        Some(_) => {
+            format!("The conflict function returned a row that violates the schema of table {}: {why}", plan.name())
+        }
+        None => format!("The conflict function deleted a row of table {} that must stay: {why}", plan.name()),
     };
     let remote = question.remote.as_deref();
     let decision = writer.unpushed.set_aside(connection, entry, &question.key, local, remote, &text)?;
-    // One that was refused before stays as it was.
+    // A change that was rejected before stays as it was.
     Ok(if let Decision::Keep { rejected: true, .. } = decision { Answered::Rejected } else { Answered::Applied })
 }
 
@@ -209,7 +216,8 @@ fn cells(plan: &Plan, row: Option<&[Value]>) -> Option<Cells> {
     Some(Cells(plan.columns.iter().map(|column| column.name.clone()).zip(row.iter().cloned()).collect()))
 }
 
-/// The row that the function gave. A column that it left out keeps the remote's value, else the local one; the key stays.
+/// Returns the row of the function's result. A missing column gets the remote's value, or the local one without a
+/// remote row. The key never changes.
 fn row_of(plan: &Plan, said: &Cells, local: Option<&[Value]>, question: &PendingConflict) -> Vec<Value> {
     let given = |at: usize| {
         let column = &plan.columns[at].name;

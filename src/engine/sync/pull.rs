@@ -1,4 +1,4 @@
-//! One pull, from the first request to the last row.
+//! Performs one pull, from the first request to the last row.
 
 use super::{
     driver::{Caller, Sync, SyncHost},
@@ -38,25 +38,25 @@ use crate::{
     time::Timestamp,
 };
 
-/// All keys are compared once in so many milliseconds, however many there are.
+/// Milliseconds after which all keys are compared, even if their number is the expected one.
 const LIST_AGAIN_MS: i64 = 6 * 3_600_000;
 
-/// What a pull carries from page to page.
+/// The state of a running pull.
 struct PullRun {
     targets: Vec<ApplyTarget>,
     mode: PullMode,
-    /// Of a replace: all rows read, by table.
+    /// All rows by table, in a replace.
     gathered: Vec<Vec<Rows>>,
     stored_missing: Vec<Vec<String>>,
     began: Vec<Option<f64>>,
     rows: Vec<u64>,
-    /// The tables that can't be pulled at present, while others can.
+    /// The tables that can't be pulled at present, while others can, each with its error.
     troubles: Vec<(String, Error)>,
-    /// Why a conflict function gave no answer.
+    /// The first error of a conflict function.
     undecided: Option<Error>,
 }
 
-/// The tables of a pull as the local schema has them, and those that it hasn't.
+/// The tables of a pull with their local schema, and the errors of tables without one.
 type Local<'a> = (Vec<(&'a TableSync, LocalTable)>, Vec<(String, Error)>);
 
 impl Sync {
@@ -73,7 +73,7 @@ impl Sync {
         let replacing = options.mode == PullMode::Replace;
         let selected = self.selected(&options)?;
         if replacing && !options.discard_unpushed {
-            // Before anything is asked; and once more in the transaction that replaces.
+            // Checked before any request, and again in the transaction of the replace.
             let _turn = host.turn().await?;
             replace::check_unpushed(&*host.connection()?, selected.iter().map(|config| &*config.table))?;
         }
@@ -91,7 +91,7 @@ impl Sync {
             for (table, local) in &tables {
                 let any = format!("SELECT 1 FROM main.{} LIMIT 1", quote(&local.name));
                 let read = match options.full {
-                    // Tombstones of all times: all rows are read.
+                    // All rows are read, so tombstones of all times apply.
                     true => TableProgress::default(),
                     false => metadata::progress(&connection, &table.table)?,
                 };
@@ -160,7 +160,7 @@ impl Sync {
         Ok(PullReport { mode: options.mode, tables, ms: clock.monotonic_ms() - started })
     }
 
-    /// What is to be read; needs the turn.
+    /// Returns the tables to read, and the initial state. The caller must have locked the connection.
     fn begin(
         &self,
         connection: &Connection,
@@ -191,7 +191,7 @@ impl Sync {
             }
             let progress = metadata::progress(connection, &config.table)?;
             if !replacing && (options.full || config.cursor.is_none() && progress.started.is_none()) {
-                // Every row comes again, those that waited too.
+                // The pull reads all rows again, the staged ones too.
                 staged::forget(connection, &plan)?;
             }
             let writer = RowWriter::among(connection, &plan, &synced)?;
@@ -217,8 +217,8 @@ impl Sync {
         Ok((sources, run))
     }
 
-    /// Notes the keys of the tables whose deletions are found by comparing, unless there are just as many as are known. Now and then all
-    /// the same: the number may be right by chance.
+    /// Lists the keys of the tables whose deletions are found by comparison, unless their number is the expected one.
+    /// It lists them at least every six hours, since the number may be right by chance.
     async fn compare(
         &self,
         host: &dyn SyncHost,
@@ -268,7 +268,7 @@ impl Sync {
         Ok(())
     }
 
-    /// The tables of this pull; push-only ones are never read.
+    /// Returns the tables of this pull, without push-only ones.
     fn selected(&self, options: &PullOptions) -> Result<Vec<&TableSync>> {
         let readable = |table: &&TableSync| table.direction != SyncDirection::Push;
         let Some(names) = options.tables.clone().map(Names::into_vec) else {
@@ -286,7 +286,7 @@ impl Sync {
         Ok(tables)
     }
 
-    /// Takes in a page: a merge applies it, a replace keeps it for the end.
+    /// Handles a page: a merge applies it, a replace keeps it until the end.
     async fn take(
         &self,
         host: &dyn SyncHost,
@@ -324,7 +324,7 @@ impl Sync {
         Ok(())
     }
 
-    /// Asks about the conflicts that a table has met.
+    /// Calls the conflict function for a table's pending conflicts.
     async fn ask(&self, host: &dyn SyncHost, run: &mut PullRun, at: usize) -> Result<()> {
         let target = &mut run.targets[at];
         let answers = self.answer_questions(host, &target.plan, &target.writer).await?;
@@ -333,7 +333,7 @@ impl Sync {
         Ok(())
     }
 
-    /// Remembers which columns the remote lacks; needs the turn.
+    /// Stores which columns the remote lacks. The caller must have locked the connection.
     fn learn_columns(&self, connection: &Connection, run: &mut PullRun, page: &Page) -> Result<()> {
         let target = &mut run.targets[page.table];
         if let Some(plan) = &page.plan {
@@ -357,7 +357,7 @@ impl Sync {
         Ok(())
     }
 
-    /// What follows when all is read.
+    /// Completes the pull after all pages: deletions in a merge, all changes in a replace.
     async fn finish(
         &self,
         host: &dyn SyncHost,
@@ -406,7 +406,8 @@ impl Sync {
         Ok(())
     }
 
-    /// The database belongs to the user who synced it first.
+    /// Checks that the token belongs to the database's owner, who is the user of its first sync. Fails with
+    /// `sync_user_mismatch`.
     pub(super) fn check_owner(&self, connection: &Connection, token: Option<&str>) -> Result<()> {
         let user = self.config.options.user_id.clone().or_else(|| jwt::claim(token?, "sub"));
         match (metadata::owner(connection)?, user) {
@@ -415,7 +416,7 @@ impl Sync {
             (Some(owner), Some(user)) if owner == user => Ok(()),
             (Some(_), user) => {
                 let signed_in = user.is_some();
-                let who = if signed_in { "another user is signed in" } else { "nobody is signed in" };
+                let who = if signed_in { "another user is signed in" } else { "no user is signed in" };
                 Err(Error::new(ErrorCode::SyncUserMismatch, format!("This database belongs to a user, and {who}"))
                     .hint("Open a database with another name for each user, or delete this one first")
                     .detail("signedIn", signed_in))
@@ -423,19 +424,19 @@ impl Sync {
         }
     }
 
-    /// Writes down why a pull failed, as far as that is possible.
+    /// Stores why a pull failed, if the database admits writes.
     pub(super) async fn note_failure(&self, host: &dyn SyncHost, table: &str, error: &Error) {
         let Ok(_turn) = host.turn().await else { return };
         let Ok(connection) = host.connection() else { return };
         if host.admit_write().is_ok() && metadata::exists(&connection).unwrap_or(false) {
-            // The call itself fails with the error that matters.
+            // The call fails with the original error, which matters more.
             let _ = metadata::save_outcome(&connection, table, None, Some(&error.message));
             host.committed(&[]);
         }
     }
 }
 
-/// One page and its progress in one transaction; whether rows changed.
+/// Applies a page and its progress in one transaction. Returns whether rows changed.
 fn merge_page(connection: &Connection, target: &mut ApplyTarget, page: &Page) -> Result<bool> {
     let ApplyTarget { plan, writer, report, .. } = target;
     let mut counted = report.clone();
@@ -477,7 +478,7 @@ fn note_outcomes(connection: &Connection, run: &PullRun, now: Timestamp) -> Resu
     Ok(())
 }
 
-/// The local tables. `all`: fails when one isn't there.
+/// Returns the local tables. `all` fails with `sync_schema_mismatch` if one doesn't exist.
 fn local_tables<'a>(connection: &Connection, configs: &[&'a TableSync], all: bool) -> Result<Local<'a>> {
     let (mut tables, mut absent) = (Vec::new(), Vec::new());
     for config in configs {

@@ -1,4 +1,4 @@
-//! One push, from the outbox to the last answer.
+//! Performs one push, from the outbox to the last answer.
 
 use std::cell::OnceCell;
 
@@ -39,36 +39,37 @@ use crate::{
     },
 };
 
-/// How often a change is sent that keeps meeting newer rows.
+/// How often a change is sent in one push if its row keeps changing remotely.
 const TRIES: u32 = 5;
 
-/// What a push carries from batch to batch.
+/// The state of a running push.
 struct PushRun {
-    /// The project has tidelock's helpers.
+    /// Whether the project has tidelock's helpers.
     helped: bool,
     targets: Vec<PushTarget>,
     order: Order,
-    /// The newest change when the push began.
+    /// The id of the newest change when the push began.
     newest: i64,
-    /// Changes that aren't to be loaded (again).
+    /// Changes that are not loaded (again).
     skip: Set<i64>,
     tries: Map<i64, u32>,
-    /// Refused, perhaps only for now.
+    /// Refused changes that may succeed later in this push.
     later: Vec<(Job, Error)>,
-    /// Changes that wait for others, perhaps for one of these.
+    /// Changes that wait for others, which may be in `later`.
     behind: Vec<i64>,
     held: Vec<Vec<i64>>,
     errors: Vec<Option<Error>>,
-    /// The tables that can't be pushed at all at present.
+    /// The tables that can't be pushed at present.
     absent: Vec<(String, Error)>,
-    /// Why a conflict function gave no answer.
+    /// The first error of a conflict function.
     undecided: Option<Error>,
-    /// Changes that got somewhere, and were done with.
+    /// Changes that are completed.
     done: Vec<i64>,
+    /// Number of outcomes that made progress.
     moved: u64,
-    /// Some change is to be sent once more, on another base.
+    /// Whether a change is to be sent again, with another base.
     again: bool,
-    /// Changes that have let go of what others wait for.
+    /// Changes of a cycle that have released their references in this push.
     opened: Set<i64>,
     told: Vec<PullProgress>,
 }
@@ -117,7 +118,7 @@ impl Sync {
         Ok(PushReport { tables, ms: clock.monotonic_ms() - started })
     }
 
-    /// Asks the remote whether it has got the columns that changes wait for.
+    /// Checks whether the remote has added columns that changes wait for.
     async fn ask_for_columns(&self, caller: Caller, host: &dyn SyncHost, remote: &Remote<'_>) -> Result<()> {
         let mut waiting = Vec::new();
         {
@@ -136,7 +137,7 @@ impl Sync {
         }
         for (plan, missing) in waiting {
             let still = match self.lacking(remote, &plan, &missing).await {
-                // The changes wait on; what else is to be sent tells why.
+                // The changes keep waiting; the table's other requests fail with the reason.
                 Err(refusal) if refusal.is_about_one_table() => continue,
                 still => still.map_err(Refusal::into_error)?,
             };
@@ -150,7 +151,7 @@ impl Sync {
         Ok(())
     }
 
-    /// Those of these columns that the remote lacks.
+    /// Returns those of the columns that the remote lacks.
     pub(super) async fn lacking(
         &self,
         remote: &Remote<'_>,
@@ -161,7 +162,7 @@ impl Sync {
         for column in columns {
             let make = |requester: &Requester| write::probe(requester, plan, column);
             match remote.send(plan.name(), &mut remote.tries(), &make).await {
-                // Refused: it is there, and may not be read.
+                // A refusal means that the column exists, but can't be read.
                 Ok(_) | Err(Refusal::Rejected(_)) => {}
                 Err(Refusal::UnknownColumn(_)) => lacks.push(column.clone()),
                 Err(refusal) => return Err(refusal),
@@ -170,8 +171,8 @@ impl Sync {
         Ok(lacks)
     }
 
-    /// Notes columns that the remote turned out to lack; the plan without them. Fails, and notes nothing, where it can't do without. Needs
-    /// the turn.
+    /// Stores columns that the remote turned out to lack, and returns the plan without them. Fails, and stores nothing,
+    /// if the plan requires one of them. The caller must have locked the connection.
     pub(super) fn leave_out(&self, connection: &Connection, config: &TableSync, lacks: Vec<String>) -> Result<Plan> {
         let mut missing = metadata::missing(connection, &config.table)?;
         missing.extend(lacks);
@@ -180,7 +181,7 @@ impl Sync {
         self.push_plan(connection, config, local_table(connection, config)?)
     }
 
-    /// What is to be sent; needs the turn.
+    /// Returns the initial state. The caller must have locked the connection.
     fn begin_push(&self, connection: &Connection) -> Result<PushRun> {
         let (mut tables, mut plans, mut absent) = (Vec::new(), Vec::new(), Vec::new());
         for config in self.config.options.tables.iter().filter(|table| table.direction != SyncDirection::Pull) {
@@ -247,7 +248,8 @@ impl Sync {
         Ok(plan)
     }
 
-    /// Everything in order; then once more what was refused because of something that came later, as long as that helps.
+    /// Sends all changes in order, and refused ones again as long as that makes progress, since their prerequisite may
+    /// come later.
     async fn rounds(
         &self,
         host: &dyn SyncHost,
@@ -273,7 +275,7 @@ impl Sync {
                 if !self.more.take() {
                     return Ok(());
                 }
-                // A call that joined meanwhile wants what was changed since, too.
+                // A call that has joined also expects the changes made since.
                 let done = std::mem::take(&mut run.done);
                 run.skip.retain(|id| !done.contains(id));
                 let _turn = host.turn().await?;
@@ -307,7 +309,8 @@ impl Sync {
         }
     }
 
-    /// Lets go of what changes hold that wait for each other in a circle; each once a push.
+    /// Releases references or unique values of changes that wait for each other in a cycle, once for each change in a
+    /// push.
     async fn open_circles(
         &self,
         host: &dyn SyncHost,
@@ -334,14 +337,14 @@ impl Sync {
             host.committed(&[]);
         }
         host.stored().await?;
-        // Half a change isn't counted.
+        // The release is only a part of a change, so it isn't counted.
         let counted: Vec<TablePushed> = run.targets.iter().map(|target| target.report.clone()).collect();
         self.send(host, push, run, &openings, None).await?;
         run.targets.iter_mut().zip(counted).for_each(|(target, counted)| target.report.updated = counted.updated);
         Ok(())
     }
 
-    /// All changes of one kind, batch by batch.
+    /// Sends all changes of one kind, batch by batch.
     async fn send_all(
         &self,
         host: &dyn SyncHost,
@@ -366,7 +369,7 @@ impl Sync {
             if let Some(&table) = tables.first() {
                 self.reading.replace(run.targets[table].plan.name().to_owned());
             }
-            // Whatever happens from here on: it is written down what is on its way.
+            // The marks of the sent changes must be durable before the first request.
             host.stored().await?;
             for batch in batches {
                 self.send(host, push, run, &batch, progress).await?;
@@ -375,7 +378,7 @@ impl Sync {
         }
     }
 
-    /// Sends a batch, and writes down what becomes of its changes while others are under way; also when it fails.
+    /// Sends a batch, and stores outcomes while further requests run. If it fails, the outcomes until then are stored.
     async fn send(
         &self,
         host: &dyn SyncHost,
@@ -441,14 +444,14 @@ impl Sync {
         }
         if changed {
             let _turn = host.turn().await?;
-            // What has begun to wait since this push began is held back in it, too.
+            // Changes that began to wait during this push are held back in it, too.
             let began = run.targets.first().map_or(0, |target| target.now);
             run.order.start(&*host.connection()?, began)?;
         }
         Ok(())
     }
 
-    /// Goes on without the columns that the remote turned out to lack.
+    /// Replaces the plans of tables for which the remote turned out to lack columns.
     async fn learn_lacking(&self, host: &dyn SyncHost, push: &Push<'_>, run: &mut PushRun) -> Result<()> {
         for at in 0..run.targets.len() {
             if !push.met_unknown_column(at) {
@@ -456,7 +459,7 @@ impl Sync {
             }
             let plan = &run.targets[at].plan;
             let lacks = match self.lacking(push.remote, plan, &but_the_key(plan)).await {
-                // Why it is held is known already.
+                // The table is held already, with its error.
                 Err(refusal) if refusal.is_about_one_table() => continue,
                 lacks => lacks.map_err(Refusal::into_error)?,
             };
@@ -506,7 +509,7 @@ impl Sync {
     }
 }
 
-/// While it lives, further calls join the push that is under way.
+/// While it exists, further calls join the running push.
 struct Accepting<'a>(&'a Sync);
 
 impl<'a> Accepting<'a> {
@@ -523,12 +526,12 @@ impl Drop for Accepting<'_> {
     }
 }
 
-/// The local table of an option. Fails with `sync_schema_mismatch` when there is none.
+/// Returns the local table of an option. Fails with `sync_schema_mismatch` if it doesn't exist.
 pub(super) fn local_table(connection: &Connection, config: &TableSync) -> Result<LocalTable> {
     LocalTable::read(connection, &config.table)?.ok_or_else(|| no_local_table(config))
 }
 
-/// There is none.
+/// Returns the error for a missing local table.
 pub(super) fn no_local_table(config: &TableSync) -> Error {
     let text = format!("There is no local table {}", config.table);
     Error::new(ErrorCode::SyncSchemaMismatch, text)
@@ -536,13 +539,13 @@ pub(super) fn no_local_table(config: &TableSync) -> Error {
         .detail("table", config.table.clone())
 }
 
-/// The columns that a remote may lack.
+/// Returns the columns that a remote may lack: all except the key's.
 pub(super) fn but_the_key(plan: &Plan) -> Vec<String> {
     let columns = plan.columns.iter().enumerate().filter(|(at, _)| !plan.key.contains(at));
     columns.map(|(_, column)| column.name.clone()).collect()
 }
 
-/// The next batches, in the order in which they have to be sent; marked as being on their way.
+/// Loads the next batches in the order in which they must be sent, and marks their changes as sent.
 fn load(connection: &Connection, run: &mut PushRun, work: Work, tables: &[usize]) -> Result<Vec<Vec<Job>>> {
     let mut ready = Vec::new();
     for &table in tables {
@@ -550,7 +553,7 @@ fn load(connection: &Connection, run: &mut PushRun, work: Work, tables: &[usize]
         let skip = |id: i64| run.skip.contains(&id);
         let wanted = WantedJobs { work, newest: run.newest, skip: &skip, now: target.now };
         let mut jobs = unsent::load(connection, &target.plan, table, &target.writer.unpushed, wanted)?;
-        // What one of them waits for may come behind it.
+        // A job may wait for a later one, so holding one back may hold back earlier ones.
         loop {
             let count = jobs.len();
             let mut free = Vec::with_capacity(count);
@@ -591,10 +594,10 @@ fn load(connection: &Connection, run: &mut PushRun, work: Work, tables: &[usize]
     Ok(batches)
 }
 
-/// Whether a job can't be sent: it waits for another change, or no remote could take it.
+/// Returns whether a job can't be sent, because it waits for another change or no remote could accept it.
 fn is_held(connection: &Connection, run: &mut PushRun, job: &Job) -> Result<bool> {
     if let Some(other) = run.order.waits_for(connection, job)? {
-        hold_back(connection, job.id, &format!("A change of the table {other} has to be sent first"))?;
+        hold_back(connection, job.id, &format!("A change of table {other} must be sent first"))?;
         run.behind.push(job.id);
         return Ok(true);
     }

@@ -1,4 +1,4 @@
-//! Pages are applied one after the other while others are read.
+//! Applies pages one by one while further pages are read.
 
 use super::driver::Sync;
 use crate::{
@@ -9,11 +9,11 @@ use crate::{
     },
 };
 
-/// So long pages are applied one right after the other, before everything else on this thread has its turn.
+/// Milliseconds for which pages are applied before yielding to the event loop.
 const BUSY_MS: f64 = 16.0;
 
 impl Sync {
-    /// Takes in the pages of a reading while it goes on; those that it has brought, too, when it fails.
+    /// Calls `take` for each page of a running pull. If the pull fails, the pages until then are still taken.
     pub(super) async fn take_in(
         &self,
         pull: &Pull<'_>,

@@ -1,4 +1,4 @@
-//! What users do about changes by hand: send a refused one again, give one up, queue rows that were there before.
+//! What users do with single changes: retry a rejected one, discard one, enqueue existing rows of a table.
 
 use super::{
     driver::{Sync, SyncHost},
@@ -35,8 +35,8 @@ use crate::{
 };
 
 impl Sync {
-    /// Lets a refused change wait to be pushed again. One that already waits is left alone. Fails with `invalid_argument` for
-    /// an unknown id, and with `sqlite_constraint` when the change of a restored image doesn't fit the present rows.
+    /// Queues a rejected change again. A change that already waits stays as it is. Fails with `invalid_argument` for an
+    /// unknown id, and with `sqlite_constraint` if the change of a restored image doesn't fit the present rows.
     pub async fn retry(&self, host: &dyn SyncHost, id: i64) -> Result<()> {
         let _flight = self.flight.acquire().await?;
         if unapplied::is_one(id) {
@@ -56,9 +56,12 @@ impl Sync {
         host.stored().await
     }
 
-    /// Gives up a change: the row becomes the remote's again, or goes when the remote has none; what other rows don't let it become at
-    /// present waits, as a pulled row does. (Of a table that was dropped, the change is all there is.) Fails with `invalid_argument`
-    /// for an unknown id, and with `sync_*` when the remote can't be read. Nothing has changed then.
+    /// Discards a change: the local row becomes the remote's, or is deleted if the remote has none. If other rows
+    /// prevent that at present, the remote's row waits like a pulled one. For a dropped table, only the change is
+    /// removed.
+    ///
+    /// Fails with `invalid_argument` for an unknown id, and with `sync_*` if the remote can't be read. Then nothing
+    /// changes.
     pub async fn discard(&self, host: &dyn SyncHost, id: i64) -> Result<()> {
         let _flight = self.flight.acquire().await?;
         if unapplied::is_one(id) {
@@ -81,9 +84,9 @@ impl Sync {
                 Some((change, plan, writer))
             }
         };
-        // Of a table that is no more there is no row to take.
+        // The table was dropped, so there is no row to read.
         let Some((change, mut plan, mut writer)) = found else { return host.stored().await };
-        // What is only ever written can't be read: the row becomes what it was.
+        // A push-only table can't be read, so the row returns to its base.
         let remote = if plan.options.direction == SyncDirection::Push {
             None
         } else {
@@ -114,8 +117,9 @@ impl Sync {
         host.stored().await
     }
 
-    /// Queues the rows of a table that the remote doesn't have: those that were there before the table was synced. Returns how
-    /// many. Fails with `invalid_argument` for a table that isn't pushed, and with `sync_*` when the remote can't be read.
+    /// Queues the rows of a table that the remote doesn't have, as those that existed before the table was synced.
+    /// Returns their number. Fails with `invalid_argument` for a table that isn't pushed, and with `sync_*` if the
+    /// remote can't be read.
     pub async fn enqueue(&self, host: &dyn SyncHost, table: &str) -> Result<u64> {
         let _flight = self.flight.acquire().await?;
         let config = self.known(table)?;
@@ -150,7 +154,8 @@ impl Sync {
         Ok(queued)
     }
 
-    /// A row of the remote that didn't fit: it is tried again with the others of its table, or forgotten until it comes again.
+    /// Handles a staged remote row that could not be applied. `again` tries it and the other staged rows of its table;
+    /// otherwise it is removed until a pull brings it again.
     async fn try_row(&self, host: &dyn SyncHost, id: i64, again: bool) -> Result<()> {
         let mut tried = Vec::new();
         {
@@ -183,7 +188,7 @@ impl Sync {
         self.config.table(table).ok_or_else(unknown)
     }
 
-    /// Notes all keys that the remote has in `temp.tidelock_seen`.
+    /// Reads all remote keys into `temp.tidelock_seen`.
     async fn list_keys(&self, host: &dyn SyncHost, client: &Remote<'_>, plan: &Plan, writer: &RowWriter) -> Result<()> {
         let source =
             PullSource { plan: plan.clone(), progress: metadata::TableProgress::default(), missing: Vec::new() };
@@ -198,10 +203,10 @@ impl Sync {
     }
 }
 
-/// Reads the remote's row of a key.
+/// Reads the remote's row of a key. Fails with `sync_protocol` if the remote answers with a different row.
 async fn read_row(client: &Remote<'_>, plan: &Plan, key: &[Value]) -> Result<RemoteRow, Refusal> {
     if key.iter().any(Value::is_null) {
-        // No remote has a row without a key.
+        // No remote row has a NULL in its key.
         return Ok(RemoteRow::Absent);
     }
     let make = |requester: &Requester| write::read(requester, plan, &[key]);
@@ -212,7 +217,7 @@ async fn read_row(client: &Remote<'_>, plan: &Plan, key: &[Value]) -> Result<Rem
     match found {
         None if rows.is_empty() => Ok(RemoteRow::Absent),
         None => {
-            Err(Error::new(ErrorCode::SyncProtocol, "The remote has answered with another row than the one asked for")
+            Err(Error::new(ErrorCode::SyncProtocol, "The remote answered with a different row than the requested one")
                 .hint(NOT_POSTGREST)
                 .detail("table", plan.name())
                 .into())

@@ -1,4 +1,4 @@
-//! Asking a remote for its tables, without a database.
+//! Reads the schema of a remote, without a database.
 
 use std::rc::Rc;
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Where access tokens come from.
+/// The source of access tokens.
 pub type GivenToken<'a> = &'a dyn Fn() -> LocalFuture<'a, Result<Option<String>>>;
 
 struct Asked<'a> {
@@ -33,14 +33,15 @@ impl remote::Tokens for Asked<'_> {
     }
 }
 
-/// How errors name what is asked for.
+/// The name of the request in errors.
 const ABOUT: &str = "tidelock_schema";
 
-/// The local tables for a remote's: those of `remote.tables`, or, where that is empty, all that it tells of. They come from the function `tidelock_schema`, where the
-/// project has it, and from PostgREST's OpenAPI document, which Supabase shows to secret keys only.
+/// Returns the local tables for a remote's: those of `remote.tables`, or all listed ones if that is empty. Their schema
+/// comes from the function `tidelock_schema`, if the project has it, and from PostgREST's OpenAPI document, which
+/// Supabase shows to secret keys only.
 ///
-/// Fails with `invalid_argument`, `sync_unauthorized` when the remote tells this key of no tables, `sync_schema_mismatch` when it doesn't
-/// tell of one that was named, and with the other codes of sync.
+/// Fails with `invalid_argument`, `sync_unauthorized` if the remote lists no tables for this key,
+/// `sync_schema_mismatch` if it doesn't list a named one, and with the other codes of sync.
 pub async fn schema_from_remote<'a>(
     remote: RemoteOptions,
     http: Rc<dyn Http>,
@@ -67,13 +68,14 @@ pub async fn schema_from_remote<'a>(
     if !told.as_ref().is_some_and(complete) {
         let found = match get(&remote, "/").await {
             Ok(body) => from_openapi(&body).ok_or_else(|| {
-                Error::new(ErrorCode::SyncProtocol, "The remote's root is no OpenAPI document").hint(NOT_POSTGREST)
+                Error::new(ErrorCode::SyncProtocol, "The remote's root returned no OpenAPI document")
+                    .hint(NOT_POSTGREST)
             }),
             Err(refusal) => Err(fatal(refusal)?),
         };
         told = match (told, found) {
             (Some(mut told), Ok(found)) => {
-                // The function knows more of its tables.
+                // The function's description of a table has more details, so it wins.
                 told.extend(
                     found
                         .into_iter()
@@ -90,11 +92,11 @@ pub async fn schema_from_remote<'a>(
 }
 
 fn untold(code: ErrorCode) -> Error {
-    Error::new(code, "The remote doesn't tell this key which tables it has")
+    Error::new(code, "The remote does not list its tables for this key")
         .hint("Run the SQL of sqlHelpers in the project, or use a secret key, in Node only")
 }
 
-/// What doesn't only mean that this key is told nothing; and else what it is told.
+/// Returns the error to report if the remote lists no tables for this key. Fails with any other refusal.
 fn fatal(refusal: Refusal) -> Result<Error> {
     match refusal {
         Refusal::Mismatch(error) => Ok(untold(ErrorCode::SyncSchemaMismatch).cause(&error.message)),

@@ -1,4 +1,4 @@
-//! Single flight: a call that asks for what is already being done joins it.
+//! Single-flight: a call joins a running one with the same arguments.
 
 use std::{
     cell::RefCell,
@@ -16,10 +16,10 @@ type FlightWork<T> = LocalFuture<'static, Result<T>>;
 
 type Listeners = RefCell<Vec<OnProgress>>;
 
-/// What was asked for, the work for it as long as somebody waits, and where its progress goes.
+/// The arguments of the running call, its work (until the last waiting call is dropped), and its progress listeners.
 type Present<K, T> = (K, WeakShared<FlightWork<T>>, Weak<Listeners>);
 
-/// What is under way.
+/// The running call, if any.
 pub(in crate::engine) struct SingleFlight<K, T: Clone>(RefCell<Option<Present<K, T>>>);
 
 impl<K, T: Clone> Default for SingleFlight<K, T> {
@@ -29,8 +29,8 @@ impl<K, T: Clone> Default for SingleFlight<K, T> {
 }
 
 impl<K: PartialEq, T: Clone> SingleFlight<K, T> {
-    /// Joins what is under way if it is the same (`may_join`: and can still be joined), else starts it. `start` gets the place
-    /// where progress goes, if anybody wants it.
+    /// Joins the running call if it has the same `key` and `may_join` is true, else starts a new one. `start` receives
+    /// the progress listener, if the first call has one.
     pub fn join(
         &self,
         key: K,

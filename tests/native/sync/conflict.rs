@@ -77,7 +77,7 @@ fn an_answer_that_lacks_its_parent_is_set_aside_and_stops_nothing() {
             );
             assert_eq!(
                 errors(&world)[1],
-                "The conflict function gave a row that doesn't fit the table todos: Parent row in lists is missing"
+                "The conflict function returned a row that violates the schema of table todos: Parent row in lists is missing"
             );
             assert_eq!(world.server.rows("todos")[0]["text"], "\"theirs\"");
             assert_eq!(world.server.rows("todos")[1]["text"], "\"mine\"");
@@ -127,7 +127,8 @@ fn an_answer_that_a_constraint_refuses_is_set_aside_until_the_rows_change() {
             world.push().unwrap();
             assert_eq!(asked.get(), 1, "{constraint}");
         }
-        let text = format!("The conflict function gave a row that doesn't fit the table items: {constraint}");
+        let text =
+            format!("The conflict function returned a row that violates the schema of table items: {constraint}");
         assert!(errors(&world).contains(&text), "{:?}", errors(&world));
         let rejected = entries::rejected(&world.host.connection).unwrap();
         assert_eq!((rejected[0].reason.as_deref(), rejected[0].key[0].1.as_integer()), (Some("conflict"), Some(5)));
@@ -157,7 +158,7 @@ fn a_parent_stays_remotely_while_the_change_of_its_child_waits_for_a_decision() 
         world.exec("DELETE FROM lists WHERE id = 1");
         world.server.change("todos", "10", &[("text", "\"theirs\"")]);
         let waits = ["delete lists Integer(1)  (held_back)", "delete todos Integer(10)  (conflict)"];
-        nothing_moves(&mut world, &waits, "A change of the table todos has to be sent first");
+        nothing_moves(&mut world, &waits, "A change of table todos must be sent first");
         world.retry(entries::rejected(&world.host.connection).unwrap()[0].id);
         assert_eq!(world.outbox(), ["delete todos Integer(10) ", "delete lists Integer(1) "]);
         assert_eq!(world.pushed(), ["lists 0/0/1/0/0", "todos 0/0/1/0/0"]);

@@ -321,7 +321,7 @@ fn refusals_are_told_once_with_their_reason() {
             sockets.reconnects_after(&**clock).await;
         }
         assert_eq!(heard(tab, "realtime_unavailable"), 1);
-        assert_eq!(heard(tab, "refused to tell of changes: Unauthorized: ***"), 1, "without the token");
+        assert_eq!(heard(tab, "refused the subscription: Unauthorized: ***"), 1, "without the token");
         // When it has joined, too; and the server may end the channel.
         for text in [
             FOLLOWS.replace("ok", "error"),
