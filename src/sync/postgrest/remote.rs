@@ -117,7 +117,7 @@ pub struct Answer {
 pub struct Known {
     /// The root that answered.
     pub root: RefCell<Option<String>>,
-    /// The time, in milliseconds on the monotonic clock, before which the remote asked for no requests.
+    /// The remote asked for no requests before this time, in milliseconds on the monotonic clock.
     pub rest_until: Cell<f64>,
 }
 
@@ -163,7 +163,7 @@ impl<'a> Remote<'a> {
         }
     }
 
-    /// Returns by how many milliseconds the server's clock is ahead, if a `Date` header told.
+    /// Returns by how many milliseconds the server's clock is ahead, if a `Date` header shows it.
     pub fn skew_ms(&self) -> Option<i64> {
         self.skew_ms.get()
     }

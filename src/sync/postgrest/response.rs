@@ -88,7 +88,7 @@ pub fn interpret(
         (401, _) => Verdict::Unauthorized(
             error(ErrorCode::SyncUnauthorized).hint("Check remote.key and what accessToken returns, and sign in again"),
         ),
-        // 57014 is a statement that took too long; gateways wrap it in different statuses.
+        // 57014 is a statement that took too long, whatever the status.
         (_, "57014") | (413 | 504, _) => retry(true),
         (408 | 425 | 429 | 500.., _) => retry(false),
         (_, "42703" | "PGRST204") => Verdict::UnknownColumn(

@@ -51,7 +51,7 @@ pub fn delete_vanished(
                    AND key NOT IN (SELECT key FROM temp.tidelock_seen WHERE tbl = ?1)";
         connection.run(sql, &[Value::from(targets[*at].plan.name())])?;
     }
-    // All are forgotten before the first deletion, so that no vanished row protects another one.
+    // All vanished keys are forgotten before the first deletion, so that no vanished row protects another one.
     for (at, keys) in &vanished {
         keys.iter().try_for_each(|absent| targets[*at].writer.know(connection, &absent.key, false))?;
     }

@@ -151,7 +151,7 @@ impl Pull<'_> {
         self.read_divided(table, after, ends).await
     }
 
-    /// Reads the only span, and divides it once the remote has told the keys at the offsets `ends` behind `after`.
+    /// Reads the only span, and divides it once the remote has returned the keys at the offsets `ends` behind `after`.
     async fn read_divided(&self, table: &PulledTable, after: Option<RemoteKey>, ends: Vec<u64>) -> Result<(), Refusal> {
         if ends.is_empty() {
             return self.read_concurrently(table).await;

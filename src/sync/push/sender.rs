@@ -106,7 +106,7 @@ impl<'a> Push<'a> {
         self.targets.borrow_mut()[table].held = Some(error.clone());
     }
 
-    /// Returns by how many milliseconds the server's clock is ahead, if a `Date` header told.
+    /// Returns by how many milliseconds the server's clock is ahead, if a `Date` header shows it.
     pub fn skew_ms(&self) -> Option<i64> {
         self.remote.skew_ms()
     }
