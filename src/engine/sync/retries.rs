@@ -3,7 +3,7 @@
 use crate::{
     collections::Map,
     error::{Detail, Error},
-    sync::schedule::rounds::PATIENCE,
+    sync::schedule::rounds::RETRY_BUDGET,
 };
 
 /// Since when, and how often, changes were sent that the remote refuses because of something that isn't there (yet), by their ids.
@@ -22,7 +22,7 @@ impl Retries {
         let (since, tries) = self.tries.get(&id).copied().unwrap_or((now, 0));
         self.tries.insert(id, (since, tries + 1));
         // Other writes make it try more often than time does.
-        let keeps = now - since < PATIENCE.0 || tries < PATIENCE.1;
+        let keeps = now - since < RETRY_BUDGET.0 || tries < RETRY_BUDGET.1;
         self.kept |= keeps;
         keeps
     }

@@ -22,7 +22,8 @@ pub fn same_meaning(kind: WireKind, a: &Value, b: &Value) -> bool {
                 WireKind::Json | WireKind::Array => json::equal(a, b),
                 WireKind::Numeric => numbers().unwrap_or(false),
                 WireKind::Timestamptz => times().unwrap_or(false),
-                WireKind::Text | WireKind::Any => { times().unwrap_or(false) || a.starts_with(['{', '[']) && json::equal(a, b)
+                WireKind::Text | WireKind::Any => {
+                    times().unwrap_or(false) || a.starts_with(['{', '[']) && json::equal(a, b)
                 }
                 _ => false,
             }
